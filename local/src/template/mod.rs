@@ -1,0 +1,3 @@
+//! Reads `template.yaml`.
+
+pub mod model;
