@@ -1,9 +1,11 @@
 //! Tidings on one machine: the deployable system, not a model of it.
 //!
-//! [`template`] reads `template.yaml` into a [`template::model::System`]; [`servers`] are the embedded DynamoDB, Kinesis and SQS;
-//! [`lambda`] runs function binaries behind the Lambda Runtime API; [`sources`] are the event source mappings;
-//! [`gateway`] is the HTTP API; [`stack`] puts them together.
+//! [`template`] reads `template.yaml` into a [`template::model::System`]; [`cargo`] builds the function binaries that it
+//! names; [`servers`] are the embedded DynamoDB, Kinesis and SQS; [`lambda`] runs the binaries behind the Lambda Runtime
+//! API; [`sources`] are the event source mappings; [`gateway`] is the HTTP API, [`control`] the routes beside it for
+//! tests and curiosity; [`stack`] puts them together, over a [`data_dir`] that survives kill -9.
 
+pub mod aws;
 pub mod gateway;
 pub mod invoke;
 pub mod lambda;
