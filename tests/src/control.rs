@@ -1,0 +1,192 @@
+//! The routes that only the local stack has: tokens for anybody, whether it is idle, pausing event sources; and its
+//! embedded servers, asked directly where a test must put in or count what no HTTP route can.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+/// How many polls in a row must find the stack idle: a message can be between two places for one of them.
+const IDLE_POLLS: u32 = 8;
+const POLL: Duration = Duration::from_millis(40);
+
+/// Answer of `GET /dev/status`.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "the fields are those of the control route")]
+pub struct Status {
+    pub idle: bool,
+    pub processes: Vec<Process>,
+    pub sources: Vec<Source>,
+    pub queues: Vec<Queue>,
+    pub endpoints: Endpoints,
+}
+
+/// A function's process.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Process {
+    /// Logical id of the function.
+    pub function: String,
+    /// Process id.
+    pub pid: u32,
+    /// Resident memory.
+    pub memory_bytes: u64,
+}
+
+/// An event source mapping.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Source {
+    /// Function and event.
+    pub id: String,
+    /// Nothing in flight and nothing to read.
+    pub idle: bool,
+}
+
+/// A queue's depth.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Queue {
+    /// Physical name.
+    pub name: String,
+    /// Messages that can be received now.
+    pub visible: u64,
+    /// Messages received and not yet deleted.
+    pub in_flight: u64,
+}
+
+/// Where the embedded servers listen.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Endpoints {
+    /// URL of DynamoDB.
+    pub dynamodb: String,
+}
+
+/// The control routes of one local stack.
+#[derive(Debug, Clone)]
+pub struct Control {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl Control {
+    /// Those of the stack at `base`.
+    pub fn new(http: reqwest::Client, base: &str) -> Self {
+        Self { http, base: base.to_owned() }
+    }
+
+    /// A token whose `sub` is `user`.
+    pub async fn token(&self, user: &str) -> Result<String> {
+        #[derive(Deserialize)]
+        struct Token {
+            token: String,
+        }
+        let request = self.http.post(format!("{}/dev/token", self.base)).json(&json!({ "user": user }));
+        let response = request.send().await?.error_for_status().context("asking for a token")?;
+        Ok(response.json::<Token>().await?.token)
+    }
+
+    /// What the stack is doing.
+    pub async fn status(&self) -> Result<Status> {
+        let response = self.http.get(format!("{}/dev/status", self.base)).send().await?.error_for_status()?;
+        response.json().await.context("reading /dev/status")
+    }
+
+    /// Makes the event source mappings stop reading, or go on.
+    pub async fn pause_sources(&self, paused: bool) -> Result<()> {
+        let request = self.http.post(format!("{}/dev/sources", self.base)).json(&json!({ "paused": paused }));
+        request.send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// Waits until nothing is left to project.
+    pub async fn settle(&self, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        let mut idle = 0;
+        while idle < IDLE_POLLS {
+            let status = self.status().await?;
+            idle = if status.idle { idle + 1 } else { 0 };
+            ensure!(Instant::now() < deadline, "not idle within {patience:?}: {:?} {:?}", status.sources, status.queues);
+            sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    /// Calls the embedded DynamoDB, past every rule of the system: for tests that corrupt data, and to count.
+    pub async fn dynamodb(&self, action: &str, body: &Value) -> Result<Value> {
+        let endpoint = self.status().await?.endpoints.dynamodb;
+        let request = self
+            .http
+            .post(endpoint)
+            .header("X-Amz-Target", format!("DynamoDB_20120810.{action}"))
+            .header("Content-Type", "application/x-amz-json-1.0")
+            .header("X-Amz-Date", "20260101T000000Z")
+            .header("Authorization", concat!(
+                "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/dynamodb/aws4_request, ",
+                "SignedHeaders=host;x-amz-date, Signature=0",
+            ))
+            .body(body.to_string());
+        let response = request.send().await?;
+        let status = response.status();
+        let answer = response.text().await?;
+        ensure!(status.is_success(), "{action}: {status}: {answer}");
+        Ok(serde_json::from_str(&answer)?)
+    }
+
+    /// How many items a table holds, counted one by one.
+    pub async fn count_items(&self, table: &str) -> Result<u64> {
+        let mut count = 0;
+        let mut start = Value::Null;
+        loop {
+            let mut scan = json!({ "TableName": table, "Select": "COUNT" });
+            if !start.is_null() {
+                scan["ExclusiveStartKey"] = start;
+            }
+            let page = self.dynamodb("Scan", &scan).await?;
+            count += page["Count"].as_u64().context("Scan without a count")?;
+            start = page["LastEvaluatedKey"].clone();
+            if start.is_null() {
+                return Ok(count);
+            }
+        }
+    }
+}
+
+/// Kills a process as a power cut would: nothing of it runs any more. A process that is gone already is no error.
+pub fn kill_now(pid: u32) -> Result<()> {
+    match kill_process(process(pid).context("not the id of a process")?, Signal::KILL) {
+        Err(error) if error != rustix::io::Errno::SRCH => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a process with this id exists.
+pub fn is_alive(pid: u32) -> bool {
+    process(pid).is_some_and(|pid| test_kill_process(pid).is_ok())
+}
+
+/// Only ever one process: to the system call, 0 and negative numbers mean groups of them, and 1 is init.
+fn process(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().filter(|pid| *pid > 1).and_then(Pid::from_raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_one_process_is_killed() {
+        let spawn = || std::process::Command::new("sleep").arg("60").spawn();
+        let (mut victim, mut other) = (spawn().unwrap(), spawn().unwrap());
+        kill_now(victim.id()).unwrap();
+        assert!(!victim.wait().unwrap().success());
+        assert!(!is_alive(victim.id()) && is_alive(other.id()));
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+
+    #[test]
+    fn no_number_that_means_a_group_or_init_is_accepted() {
+        assert!([0, 1, u32::MAX].into_iter().all(|pid| kill_now(pid).is_err()));
+    }
+}
