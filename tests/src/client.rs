@@ -9,7 +9,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 /// What a path segment may hold as it is; `@` too, because handles are written with it.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'@');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'@');
 
 /// A request that did not end as the caller needed.
 #[derive(Debug, thiserror::Error)]
@@ -78,13 +83,21 @@ impl Answer {
     /// Sends `request` and reads the whole answer.
     pub async fn to(request: RequestBuilder) -> Result<Self, ApiError> {
         let (client, request) = request.build_split();
-        let transport = |request: &str, source| ApiError::Transport { request: request.to_owned(), source };
+        let transport = |request: &str, source| ApiError::Transport {
+            request: request.to_owned(),
+            source,
+        };
         let request = request.map_err(|error| transport("building a request", error))?;
         let name = format!("{} {}", request.method(), request.url().path());
         let response = client.execute(request).await.map_err(|error| transport(&name, error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = response.text().await.map_err(|error| transport(&name, error))?;
-        Ok(Self { request: name, status, headers, body })
+        Ok(Self {
+            request: name,
+            status,
+            headers,
+            body,
+        })
     }
 
     /// The answer itself if it has `status`, else an error that tells the whole story.
@@ -93,7 +106,12 @@ impl Answer {
             return Ok(self);
         }
         let code = self.problem_code();
-        Err(ApiError::Status { request: self.request, status: self.status, code, body: self.body })
+        Err(ApiError::Status {
+            request: self.request,
+            status: self.status,
+            code,
+            body: self.body,
+        })
     }
 
     /// The body as JSON of type `T`.
@@ -108,8 +126,12 @@ impl Answer {
 
     /// The caller's event log version, which every command answers with.
     pub fn version(&self) -> Result<u64, ApiError> {
-        let value = self.header("tidings-version").ok_or_else(|| self.malformed(&"no Tidings-Version"))?;
-        value.parse().map_err(|error| self.malformed(&format!("Tidings-Version {value:?}: {error}")))
+        let value = self
+            .header("tidings-version")
+            .ok_or_else(|| self.malformed(&"no Tidings-Version"))?;
+        value
+            .parse()
+            .map_err(|error| self.malformed(&format!("Tidings-Version {value:?}: {error}")))
     }
 
     /// `code` of an `application/problem+json` body.
@@ -119,7 +141,11 @@ impl Answer {
     }
 
     fn malformed(&self, reason: &dyn Display) -> ApiError {
-        ApiError::Malformed { request: self.request.clone(), reason: reason.to_string(), body: self.body.clone() }
+        ApiError::Malformed {
+            request: self.request.clone(),
+            reason: reason.to_string(),
+            body: self.body.clone(),
+        }
     }
 }
 
@@ -258,7 +284,12 @@ pub struct User {
 impl User {
     /// The user whom `token` names, at the API whose root is `base` (no slash at the end).
     pub fn new(http: reqwest::Client, base: &str, id: &str, token: &str) -> Self {
-        Self { http, base: base.to_owned(), id: id.to_owned(), token: token.to_owned() }
+        Self {
+            http,
+            base: base.to_owned(),
+            id: id.to_owned(),
+            token: token.to_owned(),
+        }
     }
 
     /// A request with this user's token; `path` starts with a slash and is already percent-encoded.
@@ -272,13 +303,21 @@ impl User {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &Paging<'_>) -> Result<T, ApiError> {
-        Answer::to(self.request(Method::GET, path).query(query)).await?.expect(StatusCode::OK)?.json()
+        Answer::to(self.request(Method::GET, path).query(query))
+            .await?
+            .expect(StatusCode::OK)?
+            .json()
     }
 
     /// `PUT /v1/me`.
     pub async fn put_profile(&self, profile: &ProfileInput) -> Result<Accepted<Profile>, ApiError> {
-        let answer = Answer::to(self.request(Method::PUT, "/v1/me").json(profile)).await?.expect(StatusCode::OK)?;
-        Ok(Accepted { value: answer.json()?, version: answer.version()? })
+        let answer = Answer::to(self.request(Method::PUT, "/v1/me").json(profile))
+            .await?
+            .expect(StatusCode::OK)?;
+        Ok(Accepted {
+            value: answer.json()?,
+            version: answer.version()?,
+        })
     }
 
     /// `GET /v1/me`.
@@ -308,37 +347,77 @@ impl User {
             request = request.header("Idempotency-Key", key);
         }
         let answer = Answer::to(request).await?.expect(StatusCode::CREATED)?;
-        Ok(Accepted { value: answer.json()?, version: answer.version()? })
+        Ok(Accepted {
+            value: answer.json()?,
+            version: answer.version()?,
+        })
     }
 
     /// `DELETE /v1/posts/{post}`.
     pub async fn delete_post(&self, post: &str) -> Result<Accepted<()>, ApiError> {
-        self.bare(Method::DELETE, &format!("/v1/posts/{}", utf8_percent_encode(post, SEGMENT))).await
+        self.bare(
+            Method::DELETE,
+            &format!("/v1/posts/{}", utf8_percent_encode(post, SEGMENT)),
+        )
+        .await
     }
 
     async fn bare(&self, method: Method, path: &str) -> Result<Accepted<()>, ApiError> {
-        let answer = Answer::to(self.request(method, path)).await?.expect(StatusCode::NO_CONTENT)?;
-        Ok(Accepted { value: (), version: answer.version()? })
+        let answer = Answer::to(self.request(method, path))
+            .await?
+            .expect(StatusCode::NO_CONTENT)?;
+        Ok(Accepted {
+            value: (),
+            version: answer.version()?,
+        })
     }
 
     /// `GET /v1/feeds/home`, one page.
     pub async fn home(&self, limit: u32, cursor: Option<&str>) -> Result<HomePage, ApiError> {
-        self.get("/v1/feeds/home", &Paging { limit: Some(limit), cursor }).await
+        self.get(
+            "/v1/feeds/home",
+            &Paging {
+                limit: Some(limit),
+                cursor,
+            },
+        )
+        .await
     }
 
     /// `GET /v1/users/{user}/posts`, one page.
     pub async fn posts_of(&self, user: &str, limit: u32, cursor: Option<&str>) -> Result<PostsPage, ApiError> {
-        self.get(&user_path(user, "/posts"), &Paging { limit: Some(limit), cursor }).await
+        self.get(
+            &user_path(user, "/posts"),
+            &Paging {
+                limit: Some(limit),
+                cursor,
+            },
+        )
+        .await
     }
 
     /// `GET /v1/users/{user}/followers`, one page.
     pub async fn followers_of(&self, user: &str, limit: u32, cursor: Option<&str>) -> Result<PeoplePage, ApiError> {
-        self.get(&user_path(user, "/followers"), &Paging { limit: Some(limit), cursor }).await
+        self.get(
+            &user_path(user, "/followers"),
+            &Paging {
+                limit: Some(limit),
+                cursor,
+            },
+        )
+        .await
     }
 
     /// `GET /v1/users/{user}/following`, one page.
     pub async fn followed_by(&self, user: &str, limit: u32, cursor: Option<&str>) -> Result<PeoplePage, ApiError> {
-        self.get(&user_path(user, "/following"), &Paging { limit: Some(limit), cursor }).await
+        self.get(
+            &user_path(user, "/following"),
+            &Paging {
+                limit: Some(limit),
+                cursor,
+            },
+        )
+        .await
     }
 
     /// Every page of the home feed, `limit` posts at a time.

@@ -72,7 +72,10 @@ pub struct Control {
 impl Control {
     /// Those of the stack at `base`.
     pub fn new(http: reqwest::Client, base: &str) -> Self {
-        Self { http, base: base.to_owned() }
+        Self {
+            http,
+            base: base.to_owned(),
+        }
     }
 
     /// A token whose `sub` is `user`.
@@ -81,20 +84,31 @@ impl Control {
         struct Token {
             token: String,
         }
-        let request = self.http.post(format!("{}/dev/token", self.base)).json(&json!({ "user": user }));
+        let request = self
+            .http
+            .post(format!("{}/dev/token", self.base))
+            .json(&json!({ "user": user }));
         let response = request.send().await?.error_for_status().context("asking for a token")?;
         Ok(response.json::<Token>().await?.token)
     }
 
     /// What the stack is doing.
     pub async fn status(&self) -> Result<Status> {
-        let response = self.http.get(format!("{}/dev/status", self.base)).send().await?.error_for_status()?;
+        let response = self
+            .http
+            .get(format!("{}/dev/status", self.base))
+            .send()
+            .await?
+            .error_for_status()?;
         response.json().await.context("reading /dev/status")
     }
 
     /// Makes the event source mappings stop reading, or go on.
     pub async fn pause_sources(&self, paused: bool) -> Result<()> {
-        let request = self.http.post(format!("{}/dev/sources", self.base)).json(&json!({ "paused": paused }));
+        let request = self
+            .http
+            .post(format!("{}/dev/sources", self.base))
+            .json(&json!({ "paused": paused }));
         request.send().await?.error_for_status()?;
         Ok(())
     }
@@ -106,7 +120,12 @@ impl Control {
         while idle < IDLE_POLLS {
             let status = self.status().await?;
             idle = if status.idle { idle + 1 } else { 0 };
-            ensure!(Instant::now() < deadline, "not idle within {patience:?}: {:?} {:?}", status.sources, status.queues);
+            ensure!(
+                Instant::now() < deadline,
+                "not idle within {patience:?}: {:?} {:?}",
+                status.sources,
+                status.queues
+            );
             sleep(POLL).await;
         }
         Ok(())
@@ -121,10 +140,13 @@ impl Control {
             .header("X-Amz-Target", format!("DynamoDB_20120810.{action}"))
             .header("Content-Type", "application/x-amz-json-1.0")
             .header("X-Amz-Date", "20260101T000000Z")
-            .header("Authorization", concat!(
-                "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/dynamodb/aws4_request, ",
-                "SignedHeaders=host;x-amz-date, Signature=0",
-            ))
+            .header(
+                "Authorization",
+                concat!(
+                    "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/dynamodb/aws4_request, ",
+                    "SignedHeaders=host;x-amz-date, Signature=0",
+                ),
+            )
             .body(body.to_string());
         let response = request.send().await?;
         let status = response.status();

@@ -57,7 +57,8 @@ where
             Err(error) if error.is_transient() && Instant::now() < deadline => retried(&error),
             answer => return answer,
         }
-        sleep(Duration::from_millis(rand::rng().random_range(pause_ms / 2..=pause_ms))).await;
+        let jittered_ms = rand::rng().random_range(pause_ms / 2..=pause_ms);
+        sleep(Duration::from_millis(jittered_ms)).await;
         pause_ms = (pause_ms * 2).min(500);
     }
 }
@@ -71,12 +72,19 @@ mod tests {
     use super::*;
 
     fn answered(status: StatusCode) -> ApiError {
-        ApiError::Status { request: "GET /".to_owned(), status, code: None, body: String::new() }
+        ApiError::Status {
+            request: "GET /".to_owned(),
+            status,
+            code: None,
+            body: String::new(),
+        }
     }
 
     #[tokio::test]
     async fn eventually_reports_what_it_last_saw() {
-        let error = within(Duration::ZERO, "a miracle", async || Err::<(), _>("nothing yet")).await.unwrap_err();
+        let error = within(Duration::ZERO, "a miracle", async || Err::<(), _>("nothing yet"))
+            .await
+            .unwrap_err();
         assert_eq!(error.to_string(), "not within 0ns: a miracle; at last: nothing yet");
     }
 
@@ -84,15 +92,25 @@ mod tests {
     async fn persist_retries_what_may_pass_and_nothing_else() {
         let sent = Cell::new(0);
         let mut retried = 0;
-        let result = persist(DEADLINE, |_| retried += 1, async || {
-            sent.set(sent.get() + 1);
-            match sent.get() {
-                1..=3 => Err(answered(StatusCode::SERVICE_UNAVAILABLE)),
-                _ => Err::<(), _>(answered(StatusCode::CONFLICT)),
-            }
-        })
+        let result = persist(
+            DEADLINE,
+            |_| retried += 1,
+            async || {
+                sent.set(sent.get() + 1);
+                match sent.get() {
+                    1..=3 => Err(answered(StatusCode::SERVICE_UNAVAILABLE)),
+                    _ => Err::<(), _>(answered(StatusCode::CONFLICT)),
+                }
+            },
+        )
         .await;
-        assert!(matches!(result, Err(ApiError::Status { status: StatusCode::CONFLICT, .. })));
+        assert!(matches!(
+            result,
+            Err(ApiError::Status {
+                status: StatusCode::CONFLICT,
+                ..
+            })
+        ));
         assert_eq!((sent.get(), retried), (4, 3));
     }
 
@@ -100,6 +118,12 @@ mod tests {
     async fn persist_gives_up_in_the_end() {
         let unavailable = async || Err::<(), _>(answered(StatusCode::SERVICE_UNAVAILABLE));
         let result = persist(Duration::ZERO, |_| {}, unavailable).await;
-        assert!(matches!(result, Err(ApiError::Status { status: StatusCode::SERVICE_UNAVAILABLE, .. })));
+        assert!(matches!(
+            result,
+            Err(ApiError::Status {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                ..
+            })
+        ));
     }
 }

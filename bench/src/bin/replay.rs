@@ -1,0 +1,140 @@
+//! Replays a social graph and its posts through the HTTP API, and compares every home feed with a reference model.
+//! Exits with 1 if there is any difference.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::Result;
+use bench::{
+    chaos::FunctionKiller,
+    graph,
+    lag::Spread,
+    plan::plan,
+    replay::Replay,
+    target::{self, Target},
+    texts,
+};
+use clap::Parser;
+use rand::{SeedableRng, rngs::StdRng};
+use tokio::time::Instant;
+
+/// How long to wait for rest. A delivery whose function was killed is seen again after the queue's visibility timeout.
+const SETTLE: Duration = Duration::from_secs(3600);
+/// How many differences are printed.
+const SHOWN: usize = 20;
+const TIMELINES: &str = "tidings-Timelines";
+
+#[derive(Debug, Parser)]
+#[command(about, long_about = None)]
+struct Arguments {
+    /// Edges, lines of `follower<TAB>followee`, plain or .gz; by default a graph is generated.
+    #[arg(long)]
+    follows: Option<PathBuf>,
+    /// Posts, lines of `{"author": …, "text": …}`, plain or .gz; by default they are generated.
+    #[arg(long)]
+    posts: Option<PathBuf>,
+    /// How many of the most-followed users take part.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..))]
+    users: u32,
+    /// How many posts.
+    #[arg(long, default_value_t = 2000)]
+    post_count: u32,
+    /// Everything random comes from this, except what the machine's timing decides.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Measures the lag of every so many-th post.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    sample_every: u32,
+    /// Kills a random function process every so many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    kill_functions: Option<u64>,
+    /// Kills the whole stack in the middle and starts it again on its data.
+    #[arg(long, conflicts_with = "url")]
+    kill_stack: bool,
+    #[command(flatten)]
+    target: target::Arguments,
+}
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let (users, post_count) = (
+        usize::try_from(arguments.users)?,
+        usize::try_from(arguments.post_count)?,
+    );
+    let mut random = StdRng::seed_from_u64(arguments.seed);
+    let graph = match &arguments.follows {
+        Some(path) => graph::most_followed(path, users)?,
+        None => graph::generate(users, &mut random)?,
+    };
+    let drafts = match &arguments.posts {
+        Some(path) => texts::load(path, post_count, users, &mut random)?,
+        None => texts::generate(post_count, users, &mut random)?,
+    };
+    println!(
+        "{users} users, {} follows, {post_count} posts, seed {}",
+        graph.edges.len(),
+        arguments.seed
+    );
+    let commands = plan(graph, drafts, &mut random);
+    let count = commands.len();
+
+    let mut target = Target::start(arguments.target)?;
+    let control = target.deployment.control();
+    let rows_before = control.count_items(TIMELINES).await?;
+    let people = target.register(users).await?;
+    let mut replay = Replay::new(people, target.concurrency, usize::try_from(arguments.sample_every)?);
+    let killer = arguments
+        .kill_functions
+        .map(|seconds| FunctionKiller::start(control.clone(), Duration::from_secs(seconds)));
+    let kill_stack = arguments.kill_stack;
+    let at_half = || if kill_stack { target.kill_and_restart() } else { Ok(()) };
+    let took = replay.send(commands, at_half).await?;
+    println!(
+        "commands   {count} in {:.1} s, {:.0}/s",
+        took.as_secs_f64(),
+        rate(count, took)
+    );
+    println!("retries    {:?}", replay.retries());
+    if let Some(killer) = killer {
+        println!("killed     {} function processes", killer.killed());
+    }
+    if kill_stack {
+        println!("killed     the stack, once");
+    }
+
+    let sent = Instant::now();
+    control.settle(SETTLE).await?;
+    println!(
+        "at rest    {:.1} s after the last command",
+        sent.elapsed().as_secs_f64()
+    );
+    let lags = replay.lags().await?;
+    match Spread::of(lags.times) {
+        Some(spread) => println!("lag        {spread}"),
+        None => println!("lag        nothing measured"),
+    }
+    let rows = control.count_items(TIMELINES).await? - rows_before;
+    println!(
+        "rows       {rows} in timelines, {} of them for homes and authors by the model",
+        replay.timeline_rows()
+    );
+    let (seen, differences) = replay.compare_homes().await?;
+    println!("compared   {users} homes with {seen} posts");
+    for difference in differences.iter().take(SHOWN) {
+        println!("  {difference}");
+    }
+    println!("differences {}", differences.len());
+    if lags.lost > 0 {
+        println!("lost       {} sampled posts never reached the follower", lags.lost);
+    }
+    Ok(if differences.is_empty() && lags.lost == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate to print")]
+fn rate(count: usize, took: Duration) -> f64 {
+    count as f64 / took.as_secs_f64()
+}

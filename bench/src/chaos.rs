@@ -1,0 +1,51 @@
+//! Kills function processes while a benchmark runs. Only what the stack itself names as its functions is killed.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use harness::control::{Control, kill_now};
+use rand::seq::IndexedRandom;
+use tokio::{task::JoinHandle, time::sleep};
+
+/// Kills a random function process every `period` until it is dropped.
+#[derive(Debug)]
+pub struct FunctionKiller {
+    task: JoinHandle<()>,
+    killed: Arc<AtomicU64>,
+}
+
+impl FunctionKiller {
+    /// Starts killing.
+    pub fn start(control: Control, period: Duration) -> Self {
+        let killed = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&killed);
+        let task = tokio::spawn(async move {
+            loop {
+                sleep(period).await;
+                // Nobody answers while the stack itself restarts.
+                let Ok(status) = control.status().await else { continue };
+                let victim = status.processes.choose(&mut rand::rng());
+                if victim.is_some_and(|victim| kill_now(victim.pid).is_ok()) {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        Self { task, killed }
+    }
+
+    /// How many were killed so far.
+    pub fn killed(&self) -> u64 {
+        self.killed.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for FunctionKiller {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
