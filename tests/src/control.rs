@@ -182,9 +182,17 @@ pub fn kill_now(pid: u32) -> Result<()> {
     }
 }
 
-/// Whether a process with this id exists.
+/// Whether a process with this id still runs. One that has ended and whose parent has not yet asked how does not.
 pub fn is_alive(pid: u32) -> bool {
-    process(pid).is_some_and(|pid| test_kill_process(pid).is_ok())
+    let ended = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.is_ok_and(|stat| {
+            stat.rsplit(')')
+                .next()
+                .is_some_and(|rest| rest.trim_start().starts_with('Z'))
+        })
+    };
+    process(pid).is_some_and(|pid| test_kill_process(pid).is_ok()) && !ended()
 }
 
 /// Only ever one process: to the system call, 0 and negative numbers mean groups of them, and 1 is init.
@@ -201,6 +209,9 @@ mod tests {
         let spawn = || std::process::Command::new("sleep").arg("60").spawn();
         let (mut victim, mut other) = (spawn().unwrap(), spawn().unwrap());
         kill_now(victim.id()).unwrap();
+        while is_alive(victim.id()) {
+            std::thread::yield_now();
+        }
         assert!(!victim.wait().unwrap().success());
         assert!(!is_alive(victim.id()) && is_alive(other.id()));
         other.kill().unwrap();

@@ -49,6 +49,15 @@ impl Deployment {
         Ok(Some(deployment))
     }
 
+    /// Whether tests may start stacks of their own; if not, says that `test` is skipped.
+    pub fn starts_stacks(test: &str) -> bool {
+        let local = env::var("TIDINGS_URL").is_err();
+        if !local {
+            eprintln!("skipped: {test} needs a local stack of its own, and TIDINGS_URL is set");
+        }
+        local
+    }
+
     /// The local stack at `url`.
     pub fn at(url: &str) -> Result<Self> {
         let http = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build()?;
@@ -62,21 +71,6 @@ impl Deployment {
     /// Its control routes.
     pub fn control(&self) -> Control {
         Control::new(self.http.clone(), &self.url)
-    }
-
-    /// Whether tests may use the control routes, beyond asking for tokens.
-    pub fn is_local(&self) -> bool {
-        self.local
-    }
-
-    /// Root of the API, without a slash at the end.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// The HTTP client, for requests that are no user's.
-    pub fn http(&self) -> &reqwest::Client {
-        &self.http
     }
 
     /// The user with this id. The token comes from the command in `TIDINGS_TOKEN_COMMAND`, which gets the id as its

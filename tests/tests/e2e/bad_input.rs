@@ -1,0 +1,232 @@
+//! What bad input gets: the right status, a stable code, never a 500, and never a part of an effect.
+
+use anyhow::Result;
+use harness::{
+    client::{User, user_path},
+    deployment::{Deployment, unique_handle},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{home_becomes, refused};
+
+/// Bodies that no command takes.
+const MALFORMED: [&[u8]; 12] = [
+    b"",
+    b"{",
+    b"null",
+    b"[]",
+    b"\"text\"",
+    b"17",
+    b"{}",
+    b"{\"text\": \"a\", \"handle\": \"abc\", \"display_name\": \"A\", \"extra\": 1}",
+    b"{\"text\": 1, \"handle\": \"abc\", \"display_name\": 1}",
+    b"{\"text\": null, \"handle\": null, \"display_name\": \"A\"}",
+    b"{\"text\": \"\xff\", \"handle\": \"abc\", \"display_name\": \"\xff\"}",
+    b"{\"text\": \"a\"} {\"handle\": \"abc\", \"display_name\": \"A\"}",
+];
+
+async fn a_post_still_gets_version(user: &User, version: u64) -> Result<()> {
+    let post = user.post("after all that", None).await?;
+    assert_eq!(post.version, version, "something had an effect");
+    home_becomes(user, &[&post.value.id]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn malformed_bodies_are_refused() -> Result<()> {
+    let ada = Deployment::shared()?.member("ada").await?;
+    for (method, path) in [(Method::POST, "/v1/posts"), (Method::PUT, "/v1/me")] {
+        for body in MALFORMED {
+            let request = ada
+                .request(method.clone(), path)
+                .header("Content-Type", "application/json")
+                .body(body);
+            refused(request, 400, "malformed_body").await?;
+        }
+        refused(ada.request(method, path), 400, "malformed_body").await?;
+    }
+    a_post_still_gets_version(&ada, 2).await
+}
+
+#[tokio::test]
+async fn texts_out_of_bounds_are_refused() -> Result<()> {
+    let ada = Deployment::shared()?.member("ada").await?;
+    let too_large = format!("e{}", "\u{301}".repeat(1500));
+    for text in ["", " ", "\n\t\u{3000}", &"x".repeat(301), &"é".repeat(301), &too_large] {
+        let request = ada.request(Method::POST, "/v1/posts").json(&json!({ "text": text }));
+        refused(request, 422, "text_invalid").await?;
+    }
+    a_post_still_gets_version(&ada, 2).await
+}
+
+#[tokio::test]
+async fn profiles_out_of_bounds_are_refused() -> Result<()> {
+    let ada = Deployment::shared()?.newcomer("ada").await?;
+    let good = json!({ "handle": unique_handle(), "display_name": "Ada", "avatar_url": "https://example.org/a.png" });
+    let with = |member: &str, value: &str| {
+        let mut profile = good.clone();
+        profile[member] = Value::from(value);
+        ada.request(Method::PUT, "/v1/me").json(&profile)
+    };
+    for handle in ["", "ab", "Ada", "a-b", "a b", "@ada", "adä", "a/b", &"a".repeat(31)] {
+        refused(with("handle", handle), 422, "handle_invalid").await?;
+    }
+    for name in [
+        "",
+        "  ",
+        "a\nb",
+        "a\u{7}b",
+        &"x".repeat(51),
+        &format!("e{}", "\u{301}".repeat(250)),
+    ] {
+        refused(with("display_name", name), 422, "display_name_invalid").await?;
+    }
+    let too_long = format!("https://example.org/{}", "x".repeat(2048));
+    for url in [
+        "",
+        "x",
+        "http://example.org",
+        "https://",
+        "javascript:alert(1)",
+        "https://a b",
+        &too_long,
+    ] {
+        refused(with("avatar_url", url), 422, "avatar_url_invalid").await?;
+    }
+    refused(ada.request(Method::GET, "/v1/me"), 404, "profile_not_found").await
+}
+
+#[tokio::test]
+async fn profiles_just_within_bounds_are_taken() -> Result<()> {
+    let ada = Deployment::shared()?.newcomer("ada").await?;
+    let longest_url = format!("https://example.org/{}", "x".repeat(2028));
+    let shortest = unique_handle().split_off(9);
+    let longest = format!("{:_<30}", unique_handle());
+    assert_eq!((longest_url.len(), shortest.len(), longest.len()), (2048, 5, 30));
+    for (handle, name, url) in [
+        (shortest, "x", "https://e"),
+        (longest, &"é".repeat(50), longest_url.as_str()),
+    ] {
+        let profile = json!({ "handle": handle, "display_name": name, "avatar_url": url });
+        let status = crate::status(ada.request(Method::PUT, "/v1/me").json(&profile)).await?;
+        assert_eq!(status, 200, "{profile}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn idempotency_keys_out_of_bounds_are_refused() -> Result<()> {
+    let ada = Deployment::shared()?.member("ada").await?;
+    for key in ["", "a b", "a\tb", "é", &"k".repeat(129)] {
+        let request = ada
+            .request(Method::POST, "/v1/posts")
+            .header("Idempotency-Key", key.as_bytes());
+        refused(request.json(&json!({ "text": "x" })), 400, "invalid_idempotency_key").await?;
+    }
+    a_post_still_gets_version(&ada, 2).await
+}
+
+#[tokio::test]
+async fn limits_out_of_range_are_refused() -> Result<()> {
+    let ada = Deployment::shared()?.member("ada").await?;
+    let list = |list: &str| user_path(&ada.id, list);
+    for path in [
+        "/v1/feeds/home".to_owned(),
+        list("/posts"),
+        list("/followers"),
+        list("/following"),
+    ] {
+        for limit in ["0", "101", "-1", "", "x", "1.5", "1e1", " 1", "99999999999999999999"] {
+            let request = ada.request(Method::GET, &path).query(&[("limit", limit)]);
+            refused(request, 400, "invalid_limit").await?;
+        }
+        let twice = ada.request(Method::GET, &path).query(&[("limit", "1"), ("limit", "2")]);
+        refused(twice, 400, "invalid_limit").await?;
+        for limit in ["1", "100"] {
+            let request = ada.request(Method::GET, &path).query(&[("limit", limit)]);
+            assert_eq!(crate::status(request).await?, 200, "{path} {limit}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn unknown_orders_are_refused() -> Result<()> {
+    let ada = Deployment::shared()?.member("ada").await?;
+    for order in ["", "newest", "Chronological", "chronological,chronological"] {
+        let request = ada.request(Method::GET, "/v1/feeds/home").query(&[("order", order)]);
+        refused(request, 400, "unknown_order").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn paths_that_name_no_possible_user_are_refused() -> Result<()> {
+    let ada = Deployment::shared()?.member("ada").await?;
+    for user in ["a\nb", "a\u{0}b", "a\u{7f}b", &"x".repeat(129), &"é".repeat(65)] {
+        for list in ["", "/posts", "/followers", "/following"] {
+            refused(ada.request(Method::GET, &user_path(user, list)), 400, "invalid_user_id").await?;
+        }
+        for method in [Method::PUT, Method::DELETE] {
+            refused(ada.request(method, &user_path(user, "/follow")), 400, "invalid_user_id").await?;
+        }
+    }
+    a_post_still_gets_version(&ada, 2).await
+}
+
+#[tokio::test]
+async fn a_token_whose_subject_is_no_user_id_is_refused() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let ada = deployment.member("ada").await?;
+    let profile = json!({ "handle": unique_handle(), "display_name": "Ada" });
+    for sub in ["@ada", "a\nb", &"x".repeat(129)] {
+        let nobody = deployment.user(sub).await?;
+        for request in [
+            nobody.request(Method::PUT, "/v1/me").json(&profile),
+            nobody.request(Method::GET, "/v1/me"),
+            nobody.request(Method::POST, "/v1/posts").json(&json!({ "text": "x" })),
+            nobody.request(Method::DELETE, "/v1/posts/0197f0a0-1111-7222-8333-944455556666"),
+            nobody.request(Method::PUT, &user_path(&ada.id, "/follow")),
+            nobody.request(Method::DELETE, &user_path(&ada.id, "/follow")),
+            nobody.request(Method::GET, "/v1/feeds/home"),
+            nobody.request(Method::GET, &user_path(&ada.id, "")),
+            nobody.request(Method::GET, &user_path(&ada.id, "/posts")),
+            nobody.request(Method::GET, &user_path(&ada.id, "/followers")),
+            nobody.request(Method::GET, &user_path(&ada.id, "/following")),
+        ] {
+            refused(request, 400, "invalid_user_id").await?;
+        }
+    }
+    // The longest possible one is a user like any other.
+    let longest = deployment
+        .user(&format!("{:é<69}", harness::deployment::unique()))
+        .await?;
+    assert!(
+        longest.id.len() > 120 && longest.id.len() <= 128,
+        "{}",
+        longest.id.len()
+    );
+    longest
+        .request(Method::PUT, "/v1/me")
+        .json(&profile)
+        .send()
+        .await?
+        .error_for_status()?;
+    assert_eq!(longest.profile().await?.id, longest.id);
+    Ok(())
+}
+
+#[tokio::test]
+async fn bodies_above_16_kib_are_refused() -> Result<()> {
+    let ada = Deployment::shared()?.member("ada").await?;
+    for (method, path) in [(Method::POST, "/v1/posts"), (Method::PUT, "/v1/me")] {
+        let body = format!("{{\"text\": \"{}\"}}", "x".repeat(16 * 1024));
+        let request = ada
+            .request(method, path)
+            .header("Content-Type", "application/json")
+            .body(body);
+        refused(request, 413, "body_too_large").await?;
+    }
+    a_post_still_gets_version(&ada, 2).await
+}

@@ -1,0 +1,112 @@
+//! What the routes that read answer when there is little or nothing to show.
+
+use anyhow::Result;
+use harness::{client::Answer, deployment::Deployment};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{applied, home_becomes, status};
+
+#[tokio::test]
+async fn a_newcomer_s_home_is_an_empty_page() -> Result<()> {
+    let ada = Deployment::shared()?.newcomer("ada").await?;
+    let answer = Answer::to(ada.request(Method::GET, "/v1/feeds/home"))
+        .await?
+        .expect(StatusCode::OK)?;
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let expected = json!({ "posts": [], "next_cursor": null, "freshness": { "version": 0 } });
+    assert_eq!(answer.json::<Value>()?, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn lists_without_anything_in_them_are_empty_pages() -> Result<()> {
+    let ada = Deployment::shared()?.member("ada").await?;
+    for (list, expected) in [
+        ("posts", json!({ "posts": [], "next_cursor": null })),
+        ("followers", json!({ "users": [], "next_cursor": null })),
+        ("following", json!({ "users": [], "next_cursor": null })),
+    ] {
+        let path = format!("/v1/users/{}/{list}", ada.id);
+        let answer = Answer::to(ada.request(Method::GET, &path))
+            .await?
+            .expect(StatusCode::OK)?;
+        assert_eq!(answer.json::<Value>()?, expected, "{list}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn freshness_counts_the_viewer_s_own_commands() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
+    ada.follow(&bob.id).await?;
+    let post = ada.post("three", None).await?;
+    assert_eq!(post.version, 3);
+    applied(&ada, 3).await?;
+    let other = bob.post("not a command of the viewer", None).await?.value;
+    home_becomes(&ada, &[&other.id, &post.value.id]).await?;
+    assert_eq!(ada.home(1, None).await?.freshness.version, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn twenty_posts_are_a_page_unless_asked_otherwise() -> Result<()> {
+    let ada = Deployment::shared()?.member("ada").await?;
+    let mut ids = Vec::new();
+    for number in 0..21 {
+        ids.insert(0, ada.post(&format!("{number}"), None).await?.value.id);
+    }
+    home_becomes(&ada, &ids.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    for path in [
+        "/v1/feeds/home",
+        "/v1/feeds/home?order=chronological",
+        &format!("/v1/users/{}/posts", ada.id),
+    ] {
+        let page: Value = Answer::to(ada.request(Method::GET, path))
+            .await?
+            .expect(StatusCode::OK)?
+            .json()?;
+        assert_eq!(page["posts"].as_array().map(Vec::len), Some(20), "{path}");
+        assert!(page["next_cursor"].is_string(), "{path}");
+    }
+    // A page that ends exactly where the feed ends need not know it; the next one says so.
+    let page = ada.home(21, None).await?;
+    assert_eq!(page.posts.len(), 21);
+    if let Some(cursor) = page.next_cursor {
+        let last = ada.home(21, Some(&cursor)).await?;
+        assert_eq!((last.posts.len(), last.next_cursor), (0, None));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_s_posts_are_no_secret() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let (ada, bob) = (deployment.member("ada").await?, deployment.newcomer("bob").await?);
+    let post = ada.post("public", None).await?.value;
+    home_becomes(&ada, &[&post.id]).await?;
+    assert_eq!(
+        bob.walk_posts_of(&ada.id, 10).await?,
+        [post],
+        "a follower or not, with a profile or not"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn users_who_do_not_exist_have_no_lists() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let (ada, ghost) = (deployment.member("ada").await?, deployment.newcomer("ghost").await?);
+    for list in ["", "/posts", "/followers", "/following"] {
+        for user in [ghost.id.as_str(), "@nobody_has_this_one"] {
+            let request = ada.request(Method::GET, &harness::client::user_path(user, list));
+            crate::refused(request, 404, "user_not_found").await?;
+        }
+    }
+    assert_eq!(
+        status(ghost.request(Method::GET, "/v1/me")).await?,
+        StatusCode::NOT_FOUND
+    );
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! Following and what it does to the home feed: backfill, hiding at once, and who follows whom.
+
+use anyhow::{Result, ensure};
+use futures::future::try_join_all;
+use harness::{client::Relation, deployment::Deployment, wait::eventually};
+
+use crate::{applied, home_becomes, refusal};
+
+#[tokio::test]
+async fn following_brings_posts_from_before_and_after_and_unfollowing_takes_all_away() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
+    let own = ada.post("own", None).await?.value;
+    let before = bob.post("before", None).await?.value;
+    home_becomes(&ada, &[&own.id]).await?;
+
+    ada.follow(&bob.id).await?;
+    let after = bob.post("after", None).await?.value;
+    home_becomes(&ada, &[&after.id, &before.id, &own.id]).await?;
+
+    // INV-7: from the page on that has applied the unfollow, none of them is served.
+    let unfollowed = ada.unfollow(&bob.id).await?.version;
+    let page = eventually("the unfollow is applied", async || {
+        let page = ada.home(100, None).await?;
+        ensure!(page.freshness.version >= unfollowed, "not yet");
+        Ok(page)
+    })
+    .await?;
+    assert!(page.posts.iter().all(|post| post.author.id == ada.id), "{page:?}");
+    let meanwhile = bob.post("while nobody follows", None).await?.value;
+    applied(&bob, 4).await?;
+    home_becomes(&ada, &[&own.id]).await?;
+
+    ada.follow(&bob.id).await?;
+    home_becomes(&ada, &[&meanwhile.id, &after.id, &before.id, &own.id]).await?;
+    Ok(())
+}
+
+/// The handshake: whichever of the two is first, the other one sees it.
+#[tokio::test]
+async fn a_post_made_while_somebody_follows_is_never_missed() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    for _ in 0..10 {
+        let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
+        let (followed, first, second) = tokio::join!(ada.follow(&bob.id), bob.post("1", Some("1")), async {
+            bob.post("2", Some("2")).await
+        });
+        followed?;
+        let mut ids = [first?.value.id, second?.value.id];
+        ids.sort();
+        home_becomes(&ada, &[&ids[1], &ids[0]]).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_changes_nothing_has_no_version_of_its_own() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
+    assert_eq!(ada.unfollow(&bob.id).await?.version, 1, "not followed");
+    assert_eq!(ada.follow(&bob.id).await?.version, 2);
+    assert_eq!(ada.follow(&bob.id).await?.version, 2, "already followed");
+    assert_eq!(ada.unfollow(&bob.id).await?.version, 3);
+    assert_eq!(ada.unfollow(&bob.id).await?.version, 3, "no longer followed");
+    assert_eq!(
+        bob.post("x", None).await?.version,
+        2,
+        "being followed is no event of the followed"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn whom_one_cannot_follow() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let (ada, newcomer) = (deployment.member("ada").await?, deployment.newcomer("new").await?);
+    assert_eq!(
+        refusal(ada.follow(&ada.id).await)?,
+        (422, "cannot_follow_self".to_owned())
+    );
+    assert_eq!(
+        refusal(ada.follow(&newcomer.id).await)?,
+        (404, "user_not_found".to_owned())
+    );
+    assert_eq!(
+        refusal(ada.unfollow(&newcomer.id).await)?,
+        (404, "user_not_found".to_owned())
+    );
+    assert_eq!(
+        refusal(newcomer.follow(&ada.id).await)?,
+        (409, "profile_required".to_owned())
+    );
+    assert_eq!(ada.post("x", None).await?.version, 2, "nothing happened");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_handle_can_be_followed() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
+    let handle = format!("@{}", bob.profile().await?.handle);
+    ada.follow(&handle).await?;
+    let relation = async || ada.user(&bob.id).await.map(|bob| bob.relation);
+    assert_eq!(
+        relation().await?,
+        Relation {
+            following: true,
+            followed_by: false
+        }
+    );
+    ada.unfollow(&handle).await?;
+    assert_eq!(
+        relation().await?,
+        Relation {
+            following: false,
+            followed_by: false
+        }
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn lists_and_counts_follow_the_edges() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
+    let fans = try_join_all((0..7).map(|_| deployment.member("fan"))).await?;
+    for fan in &fans {
+        fan.follow(&ada.id).await?;
+        ada.follow(&fan.id).await?;
+    }
+    ada.unfollow(&fans[0].id).await?;
+    fans[1].unfollow(&ada.id).await?;
+    let ids_without = |index: usize| {
+        let others = fans
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at != index)
+            .map(|(_, fan)| fan.id.clone());
+        let mut ids: Vec<_> = others.collect();
+        ids.sort();
+        ids
+    };
+    eventually("lists and counts are right", async || {
+        for limit in [1, 3, 6, 100] {
+            let followers = bob.walk_followers_of(&ada.id, limit).await?;
+            let following = bob.walk_followed_by(&ada.id, limit).await?;
+            let ids = |people: &[harness::client::Person]| people.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
+            ensure!(ids(&followers) == ids_without(1), "{followers:?}");
+            ensure!(ids(&following) == ids_without(0), "{following:?}");
+            ensure!(
+                followers.iter().all(|person| person.display_name == "fan"),
+                "{followers:?}"
+            );
+        }
+        let seen = fans[0].user(&ada.id).await?;
+        ensure!((seen.following, seen.followers) == (6, 6), "{seen:?}");
+        ensure!(
+            seen.relation
+                == Relation {
+                    following: true,
+                    followed_by: false
+                },
+            "{seen:?}"
+        );
+        Ok(())
+    })
+    .await
+}

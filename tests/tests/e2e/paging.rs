@@ -1,0 +1,138 @@
+//! INV-5: walking by cursor never shows a post twice, nor skips one that was there all along.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use futures::future::try_join_all;
+use harness::{
+    client::{Post, User},
+    deployment::Deployment,
+};
+
+use crate::home_becomes;
+
+/// Ada follows five who post in turn; ids newest first.
+async fn a_feed_of(count: usize, deployment: &Deployment) -> Result<(User, Vec<User>, Vec<String>)> {
+    let ada = deployment.member("ada").await?;
+    let authors = try_join_all((0..5).map(|_| deployment.member("author"))).await?;
+    for author in &authors {
+        ada.follow(&author.id).await?;
+    }
+    let mut ids = Vec::new();
+    for (number, author) in (0..count).zip(authors.iter().cycle()) {
+        ids.insert(0, author.post(&format!("post {number}"), None).await?.value.id);
+    }
+    home_becomes(&ada, &ids.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    Ok((ada, authors, ids))
+}
+
+fn ids_of(posts: &[Post]) -> Vec<&str> {
+    posts.iter().map(|post| post.id.as_str()).collect()
+}
+
+#[tokio::test]
+async fn every_page_size_walks_the_same_feed() -> Result<()> {
+    let (ada, authors, ids) = a_feed_of(23, &Deployment::shared()?).await?;
+    for limit in [1, 2, 7, 22, 23, 24, 100] {
+        assert_eq!(ids_of(&ada.walk_home(limit).await?), ids, "home by {limit}");
+        let first = authors[0].walk_posts_of(&authors[0].id, limit).await?;
+        assert_eq!(
+            ids_of(&first),
+            ids.iter().rev().step_by(5).rev().collect::<Vec<_>>(),
+            "posts by {limit}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_walk_is_steady_while_new_posts_arrive() -> Result<()> {
+    let (ada, authors, ids) = a_feed_of(20, &Deployment::shared()?).await?;
+    let mut walked = Vec::new();
+    let mut cursor = None;
+    for number in 0.. {
+        let page = ada.home(3, cursor.as_deref()).await?;
+        walked.extend(page.posts);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+        let newer = authors[number % 5].post("while walking", None).await?.value;
+        assert!(walked.iter().all(|post| post.id < newer.id));
+    }
+    assert_eq!(
+        ids_of(&walked),
+        ids,
+        "what was there all along, once, in order, and nothing newer than the first page"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_walk_goes_on_past_deleted_posts_and_unfollowed_authors() -> Result<()> {
+    let (ada, authors, ids) = a_feed_of(30, &Deployment::shared()?).await?;
+    let first = ada.home(4, None).await?;
+    assert_eq!(ids_of(&first.posts), ids[..4]);
+    // The last one shown, which the cursor points at, and a run that is longer than a page.
+    let doomed = &ids[3..14];
+    for (at, id) in ids.iter().enumerate().filter(|(_, id)| doomed.contains(id)) {
+        authors[(29 - at) % 5].delete_post(id).await?;
+    }
+    ada.unfollow(&authors[0].id).await?;
+    let left = |from: usize| {
+        let by_first = |at: usize| (29 - at).is_multiple_of(5);
+        let kept = ids
+            .iter()
+            .enumerate()
+            .skip(from)
+            .filter(|(at, id)| !doomed.contains(id) && !by_first(*at));
+        kept.map(|(_, id)| id.as_str()).collect::<Vec<_>>()
+    };
+    home_becomes(&ada, &left(0)).await?;
+
+    let mut walked = BTreeSet::new();
+    let mut cursor = first.next_cursor;
+    while let Some(at) = cursor {
+        let page = ada.home(4, Some(&at)).await?;
+        for post in page.posts {
+            assert!(walked.insert(post.id.clone()), "{} twice", post.id);
+        }
+        cursor = page.next_cursor;
+    }
+    assert_eq!(walked, left(4).into_iter().map(str::to_owned).collect());
+    for limit in [1, 4, 100] {
+        assert_eq!(
+            ids_of(&ada.walk_home(limit).await?),
+            left(0),
+            "from the start by {limit}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn people_are_paged_in_the_order_of_their_ids() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let ada = deployment.member("ada").await?;
+    // In ASCII, `!` < `%` < `A` < `a` < `~`; what a key escapes must not change the order.
+    let names = [
+        "fan!", "fan%", "fan A", "fan#", "fan/", "fan~", "fané", "fan日", "fan🦀", "fan",
+    ];
+    let fans = try_join_all(names.map(|name| deployment.member(name))).await?;
+    for fan in &fans {
+        fan.follow(&ada.id).await?;
+        ada.follow(&fan.id).await?;
+    }
+    let mut ids: Vec<_> = fans.iter().map(|fan| fan.id.clone()).collect();
+    ids.sort();
+    for limit in [1, 3, 10, 100] {
+        for people in [
+            ada.walk_followers_of(&ada.id, limit).await?,
+            ada.walk_followed_by(&ada.id, limit).await?,
+        ] {
+            let shown: Vec<_> = people.into_iter().map(|person| person.id).collect();
+            assert_eq!(shown, ids, "by {limit}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! Profiles: PUT and GET /v1/me, GET /v1/users/{user}. A handle belongs to one user at a time.
+
+use anyhow::{Result, ensure};
+use futures::future::join_all;
+use harness::{
+    client::{Answer, ApiError, Person, Profile, ProfileInput, Relation},
+    deployment::{Deployment, unique_handle},
+    wait::{DEADLINE, eventually, persist},
+};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::refusal;
+
+fn profile(handle: &str, display_name: &str) -> ProfileInput {
+    ProfileInput {
+        handle: handle.to_owned(),
+        display_name: display_name.to_owned(),
+        avatar_url: None,
+    }
+}
+
+#[tokio::test]
+async fn a_profile_is_created_read_and_changed() -> Result<()> {
+    let ada = Deployment::shared()?.newcomer("ada").await?;
+    assert_eq!(refusal(ada.profile().await)?, (404, "profile_not_found".to_owned()));
+
+    let handle = unique_handle();
+    let first = ada.put_profile(&profile(&handle, "Ada")).await?;
+    assert_eq!(first.version, 1, "the log starts at 1");
+    let created_at = first.value.created_at.clone();
+    let expected = Profile {
+        id: ada.id.clone(),
+        handle: handle.clone(),
+        display_name: "Ada".to_owned(),
+        avatar_url: None,
+        created_at: created_at.clone(),
+    };
+    assert_eq!(first.value, expected);
+    assert_eq!(ada.profile().await?, expected);
+    assert!(
+        created_at.len() == 24 && created_at.ends_with('Z') && &created_at[19..20] == ".",
+        "{created_at}"
+    );
+
+    let avatar_url = Some("https://example.org/ada.png".to_owned());
+    let changed = ProfileInput {
+        avatar_url,
+        ..profile(&handle, "Ada Lovelace")
+    };
+    let second = ada.put_profile(&changed).await?;
+    assert_eq!(second.version, 2);
+    assert_eq!(second.value.created_at, created_at);
+    assert_eq!(second.value.avatar_url, changed.avatar_url);
+    assert_eq!(ada.profile().await?, second.value);
+
+    // The same again is no change. Leaving the picture out takes it away.
+    assert_eq!(ada.put_profile(&changed).await?.version, 2);
+    let third = ada.put_profile(&profile(&handle, "Ada Lovelace")).await?;
+    assert_eq!((third.version, third.value.avatar_url), (3, None));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_body_names_a_missing_picture_as_null() -> Result<()> {
+    let ada = Deployment::shared()?.member("ada").await?;
+    let body: Value = Answer::to(ada.request(Method::GET, "/v1/me"))
+        .await?
+        .expect(StatusCode::OK)?
+        .json()?;
+    assert_eq!(body.get("avatar_url"), Some(&Value::Null));
+    let explicit = json!({ "handle": unique_handle(), "display_name": "Ada", "avatar_url": null });
+    Answer::to(ada.request(Method::PUT, "/v1/me").json(&explicit))
+        .await?
+        .expect(StatusCode::OK)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn everybody_can_be_looked_up_by_id_and_by_handle() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let (ada, bob) = (deployment.member("ada").await?, deployment.newcomer("bob").await?);
+    assert_eq!(refusal(ada.user(&bob.id).await)?, (404, "user_not_found".to_owned()));
+    let handle = unique_handle();
+    let created = bob.put_profile(&profile(&handle, "Bob")).await?.value;
+    let by_id = eventually("the profile is there", async || ada.user(&bob.id).await).await?;
+    assert_eq!(
+        (&by_id.id, &by_id.handle, &by_id.display_name),
+        (&bob.id, &handle, &"Bob".to_owned())
+    );
+    assert_eq!(
+        (by_id.created_at.as_str(), by_id.following, by_id.followers),
+        (created.created_at.as_str(), 0, 0)
+    );
+    assert_eq!(
+        by_id.relation,
+        Relation {
+            following: false,
+            followed_by: false
+        }
+    );
+    assert_eq!(ada.user(&format!("@{handle}")).await?, by_id);
+    assert_eq!(
+        refusal(ada.user(&format!("@{}", unique_handle())).await)?,
+        (404, "user_not_found".to_owned())
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_handle_has_one_owner_and_is_free_after_a_change() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let (ada, bob) = (deployment.newcomer("ada").await?, deployment.newcomer("bob").await?);
+    let (old, new) = (unique_handle(), unique_handle());
+    ada.put_profile(&profile(&old, "Ada")).await?;
+    assert_eq!(
+        refusal(bob.put_profile(&profile(&old, "Bob")).await)?,
+        (409, "handle_taken".to_owned())
+    );
+    assert_eq!(
+        refusal(bob.profile().await)?,
+        (404, "profile_not_found".to_owned()),
+        "a refusal leaves nothing behind"
+    );
+
+    ada.put_profile(&profile(&new, "Ada")).await?;
+    bob.put_profile(&profile(&old, "Bob")).await?;
+    assert_eq!(
+        refusal(ada.put_profile(&profile(&old, "Ada")).await)?,
+        (409, "handle_taken".to_owned())
+    );
+    eventually("both handles lead to their owners", async || {
+        let owners = (
+            ada.user(&format!("@{old}")).await?.id,
+            ada.user(&format!("@{new}")).await?.id,
+        );
+        ensure!(owners == (bob.id.clone(), ada.id.clone()), "{owners:?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn of_two_who_want_one_handle_at_once_one_gets_it() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    for _ in 0..8 {
+        let handle = unique_handle();
+        let mut rivals = Vec::new();
+        for name in ["ada", "bob", "cyd"] {
+            rivals.push(deployment.newcomer(name).await?);
+        }
+        let input = profile(&handle, "Me");
+        let claims = rivals
+            .iter()
+            .map(|rival| persist(DEADLINE, |_| {}, || rival.put_profile(&input)));
+        let results = join_all(claims).await;
+        let (mut winners, mut losers) = (Vec::new(), Vec::new());
+        for (rival, result) in rivals.iter().zip(results) {
+            match result {
+                Ok(_) => winners.push(rival),
+                Err(error) => {
+                    assert_eq!(refusal(Err::<(), ApiError>(error))?, (409, "handle_taken".to_owned()));
+                    losers.push(rival);
+                }
+            }
+        }
+        assert_eq!((winners.len(), losers.len()), (1, 2));
+        assert_eq!(winners[0].profile().await?.handle, handle);
+        for loser in losers {
+            assert_eq!(refusal(loser.profile().await)?, (404, "profile_not_found".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_name_shows_on_old_posts() -> Result<()> {
+    let ada = Deployment::shared()?.member("ada").await?;
+    let post = ada.post("before the change", None).await?.value;
+    let handle = unique_handle();
+    ada.put_profile(&ProfileInput {
+        avatar_url: Some("https://example.org/new.png".to_owned()),
+        ..profile(&handle, "Ada the Second")
+    })
+    .await?;
+    let expected = Person {
+        id: ada.id.clone(),
+        handle,
+        display_name: "Ada the Second".to_owned(),
+        avatar_url: Some("https://example.org/new.png".to_owned()),
+    };
+    eventually("the post shows its author's new name", async || {
+        for posts in [ada.walk_home(10).await?, ada.walk_posts_of(&ada.id, 10).await?] {
+            let authors: Vec<_> = posts.into_iter().map(|post| (post.id, post.author)).collect();
+            ensure!(authors == [(post.id.clone(), expected.clone())], "{authors:?}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn ids_with_odd_characters_work_everywhere() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let ada = deployment.member("ada").await?;
+    for name in [
+        "auth0|abc",
+        "a/b/../c",
+        "100%25 + ? & = #",
+        "naïve 日本語 🦀",
+        "\"quoted\\",
+        "a@b",
+        "USER#x",
+        " x ",
+    ] {
+        let odd = deployment.member(name).await?;
+        ada.follow(&odd.id).await?;
+        odd.follow(&ada.id).await?;
+        let post = odd.post(name, None).await?.value;
+        assert_eq!(post.author.id, odd.id);
+        eventually("the odd one is seen by all routes", async || {
+            ensure!(
+                ada.walk_home(10).await?.iter().any(|shown| shown.id == post.id),
+                "not at home"
+            );
+            ensure!(ada.walk_posts_of(&odd.id, 10).await?.len() == 1, "not among its posts");
+            let seen = ada.user(&odd.id).await?;
+            ensure!(
+                seen.id == odd.id && (seen.following, seen.followers) == (1, 1),
+                "{seen:?}"
+            );
+            ensure!(
+                seen.relation
+                    == Relation {
+                        following: true,
+                        followed_by: true
+                    },
+                "{seen:?}"
+            );
+            let lists = [
+                ada.walk_followers_of(&odd.id, 10).await?,
+                ada.walk_followed_by(&odd.id, 10).await?,
+            ];
+            ensure!(
+                lists.iter().all(|list| list.len() == 1 && list[0].id == ada.id),
+                "{lists:?}"
+            );
+            Ok(())
+        })
+        .await?;
+        ada.unfollow(&odd.id).await?;
+    }
+    Ok(())
+}

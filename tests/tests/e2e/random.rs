@@ -1,0 +1,42 @@
+//! Random commands by several users at once, then everything compared with the reference model (INV-2).
+
+use std::time::Duration;
+
+use anyhow::Result;
+use harness::{
+    deployment::Deployment,
+    stack::{Options, Stack},
+    wait::eventually,
+};
+
+use crate::load::{self, Unanswered};
+
+#[tokio::test]
+async fn after_random_commands_everything_is_as_the_model_says() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let crowd = load::crowd(&deployment, 12, rand::random()).await?;
+    let crowd = load::finish(load::start(crowd, 40, Unanswered::SendAgain)).await?;
+    eventually("everything is as the model says", async || load::judge(&crowd).await).await
+}
+
+#[tokio::test]
+async fn records_delivered_twice_and_out_of_order_change_nothing() -> Result<()> {
+    if !Deployment::starts_stacks("records_delivered_twice_and_out_of_order_change_nothing") {
+        return Ok(());
+    }
+    let options = Options {
+        duplicate_records: true,
+        reorder_records: true,
+        ..Options::default()
+    };
+    let stack = tokio::task::spawn_blocking(|| Stack::start(options)).await??;
+    let deployment = Deployment::at(stack.url())?;
+    let mut crowd = load::crowd(&deployment, 10, rand::random()).await?;
+    for _ in 0..3 {
+        crowd = load::finish(load::start(crowd, 25, Unanswered::SendAgain)).await?;
+        // At rest, not only in the end: a late record must not undo what was right.
+        deployment.control().settle(Duration::from_secs(300)).await?;
+        load::judge(&crowd).await?;
+    }
+    Ok(())
+}
