@@ -1,3 +1,213 @@
-//! Reads `template.yaml`.
+//! Reads `template.yaml`: resolves its parameters and intrinsic functions and turns what it describes into
+//! [`model::System`]. It must never skip anything silently: what has no meaning on one machine is a named warning, what
+//! is not known is an error with its place in the file.
 
+mod error;
+mod globals;
 pub mod model;
+mod node;
+mod parameters;
+mod physical;
+mod properties;
+mod resources;
+mod scope;
+
+use std::path::{Path, PathBuf};
+
+pub use error::{Position, TemplateError};
+pub use parameters::Values;
+pub use scope::Addresses;
+
+use error::Result as TemplateResult;
+use globals::Globals;
+use model::System;
+use node::{Entry, Node};
+use properties::{Properties, Warnings};
+use scope::{Resource, Scope, find};
+
+/// Why there is no system.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("cannot read the template {file}: {error}")]
+    Read {
+        /// Its path.
+        file: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The template is wrong.
+    #[error("{file}:{error}")]
+    Template {
+        /// Its path.
+        file: String,
+        /// Where and what.
+        error: TemplateError,
+    },
+    /// A parameter was given that cannot be taken.
+    #[error("--parameter {name}: {reason}")]
+    Parameter {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a template's system depends on beside the template.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// Values of parameters.
+    pub values: Values,
+    /// Addresses that references resolve to.
+    pub addresses: Addresses,
+    /// Where the template's relative paths start; without, they are not looked at.
+    pub directory: Option<PathBuf>,
+}
+
+/// Reads the template at `path`; its paths are relative to its directory.
+///
+/// # Errors
+/// If it cannot be read, is wrong, or names what the local stack does not know.
+pub fn load(path: &Path, values: Values, addresses: Addresses) -> Result<System, LoadError> {
+    let file = path.display().to_string();
+    let source = std::fs::read_to_string(path).map_err(|error| LoadError::Read {
+        file: file.clone(),
+        error,
+    })?;
+    let directory = path.parent().map(Path::to_owned);
+    parse(
+        &file,
+        &source,
+        &Inputs {
+            values,
+            addresses,
+            directory,
+        },
+    )
+}
+
+/// Reads the template in `source`; `file` is what errors and warnings call it.
+///
+/// # Errors
+/// If it is wrong, or names what the local stack does not know.
+pub fn parse(file: &str, source: &str, inputs: &Inputs) -> Result<System, LoadError> {
+    let wrong = |error| LoadError::Template {
+        file: file.into(),
+        error,
+    };
+    let mut warnings = Warnings::default();
+    let root = Node::parse(source).map_err(wrong)?;
+    let mut sections = Sections::read(&root, &mut warnings).map_err(wrong)?;
+
+    let mut scope = Scope::new(inputs.addresses.clone());
+    scope.parameters =
+        parameters::read(&sections.parameters, &inputs.values, &mut warnings).map_err(|error| error.in_file(file))?;
+    scope.mappings = std::mem::take(&mut sections.mappings)
+        .into_iter()
+        .map(|map| (map.key, map.value))
+        .collect();
+    let mut system = read_resources(scope, &sections, inputs, &mut warnings).map_err(wrong)?;
+    system.warnings = warnings.into_lines(file);
+    Ok(system)
+}
+
+/// The template's top level.
+struct Sections<'node> {
+    parameters: Vec<Entry>,
+    mappings: Vec<Entry>,
+    conditions: Vec<Entry>,
+    globals: Option<&'node Node>,
+    resources: Vec<Entry>,
+    outputs: Vec<Entry>,
+}
+
+impl<'node> Sections<'node> {
+    fn read(root: &'node Node, warnings: &mut Warnings) -> TemplateResult<Self> {
+        let mut top = Properties::open("the template", "template", root.at, Some(root))?;
+        for documentation in ["AWSTemplateFormatVersion", "Description"] {
+            top.take(documentation);
+        }
+        top.one_of("Transform", &["AWS::Serverless-2016-10-31"])?;
+        top.ignore(warnings, &["Metadata"]);
+        let entries = |node: Option<&Node>, name: &str| match node {
+            Some(node) => Ok(node.entries(name)?.to_vec()),
+            None => Ok(Vec::new()),
+        };
+        let sections = Self {
+            parameters: entries(top.take("Parameters"), "Parameters")?,
+            mappings: entries(top.take("Mappings"), "Mappings")?,
+            conditions: entries(top.take("Conditions"), "Conditions")?,
+            globals: top.take("Globals"),
+            resources: entries(Some(top.require("Resources")?), "Resources")?,
+            outputs: entries(top.take("Outputs"), "Outputs")?,
+        };
+        top.finish()?;
+        Ok(sections)
+    }
+}
+
+fn read_resources(
+    mut scope: Scope,
+    sections: &Sections<'_>,
+    inputs: &Inputs,
+    warnings: &mut Warnings,
+) -> TemplateResult<System> {
+    evaluate_conditions(&mut scope, &sections.conditions)?;
+    for entry in &sections.resources {
+        let kind = find(&entry.value, "Type")
+            .ok_or_else(|| TemplateError::new(entry.at, format!("resource `{}` needs a `Type`", entry.key)))?;
+        if let Some(condition) = find(&entry.value, "Condition")
+            && !scope.condition(condition)?
+        {
+            continue;
+        }
+        let resource = Resource {
+            kind: kind.text("Type")?.to_owned(),
+            at: entry.at,
+            kind_at: kind.at,
+            node: entry.value.clone(),
+        };
+        scope.resources.insert(entry.key.clone(), resource);
+    }
+    check_outputs(&scope, &sections.outputs)?;
+    let globals = Globals::read(sections.globals)?;
+    let order = sections.resources.iter().map(|entry| entry.key.as_str());
+    resources::read(&scope, &globals, order, inputs.directory.as_deref(), warnings)
+}
+
+/// Conditions may refer to each other in any order: what cannot be evaluated yet is left to the next round.
+fn evaluate_conditions(scope: &mut Scope, conditions: &[Entry]) -> TemplateResult<()> {
+    for last_round in (0..conditions.len()).rev().map(|rounds_left| rounds_left == 0) {
+        for condition in conditions {
+            match scope.evaluate(&condition.value) {
+                Ok(holds) => _ = scope.conditions.insert(condition.key.clone(), holds),
+                Err(error) if last_round => return Err(error),
+                Err(_) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Outputs are for whoever deploys; here it only matters that they refer to something.
+fn check_outputs(scope: &Scope, outputs: &[Entry]) -> TemplateResult<()> {
+    for output in outputs {
+        let mut properties = Properties::open("an output", &output.key, output.at, Some(&output.value))?;
+        properties.take("Description");
+        let holds = properties
+            .take("Condition")
+            .map(|condition| scope.condition(condition))
+            .transpose()?;
+        if holds.unwrap_or(true) {
+            scope.resolve(properties.require("Value")?)?;
+        }
+        if let Some(export) = properties.take("Export") {
+            scope.resolve(export)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! DynamoDB and DynamoDB Streams in this process: dynoxide, on SQLite. Beside serving, this does the chores that dynoxide
+//! leaves to whoever embeds it: expiring items by their TTL, and keeping the records of streams searchable and no longer
+//! than the 24 h for which AWS keeps them.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use anyhow::Context;
+use dynoxide::Database;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+/// AWS expires items "within a few days"; locally, a minute makes it observable.
+const CHORES_INTERVAL: Duration = Duration::from_secs(60);
+/// How long a stream keeps a record, on AWS as here.
+const STREAM_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+/// Stream records deleted in one go, so that a write never waits long for the database.
+const TRIM_BATCH: u32 = 500;
+/// Every request holds the one lock of the database while it runs: more threads would only wait for each other.
+const WORKER_THREADS: usize = 2;
+
+/// dynoxide looks for a table's newest stream record with every write and never deletes one. Without this index the
+/// writes of a table with a stream get slower with each record.
+const STREAM_INDEX: &str = "CREATE INDEX IF NOT EXISTS tidings_stream_records_by_sequence
+     ON _stream_records (table_name, CAST(sequence_number AS INTEGER))";
+const TRIM_STREAMS: &str = "DELETE FROM _stream_records WHERE id IN
+     (SELECT id FROM _stream_records WHERE created_at < unixepoch() - ?1 ORDER BY id LIMIT ?2)";
+
+/// Serves DynamoDB on `listener` until `shutdown` resolves. With a `database`, tables live in that SQLite file; without,
+/// they are gone with the process.
+///
+/// It has threads of its own, as it blocks them on SQLite.
+///
+/// # Errors
+/// If the database cannot be opened.
+pub async fn serve(
+    listener: TcpListener,
+    database: Option<&Path>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let opened = match database {
+        Some(path) => Database::new(path.to_str().context("the data directory's path is not UTF-8")?),
+        None => Database::memory(),
+    }
+    .map_err(|error| anyhow::anyhow!("cannot open the DynamoDB database: {error}"))?;
+    let streams = database.and_then(|path| match StreamRecords::open(path) {
+        Ok(streams) => Some(streams),
+        Err(error) => {
+            tracing::warn!("stream records are not indexed or trimmed, writes will get slower: {error:#}");
+            None
+        }
+    });
+    let (sender, ended) = oneshot::channel();
+    thread::Builder::new().name("dynamodb".into()).spawn(move || {
+        sender.send(run(listener, opened, streams, shutdown)).ok();
+    })?;
+    ended.await.context("the DynamoDB thread ended")?
+}
+
+fn run(
+    listener: TcpListener,
+    database: Database,
+    streams: Option<StreamRecords>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKER_THREADS)
+        .thread_name("dynamodb-worker")
+        .enable_all()
+        .build()?;
+    runtime.block_on(async move {
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let chores = tokio::spawn(chores(database.clone(), streams));
+        let served = dynoxide::server::serve_with_shutdown(listener, database, shutdown).await;
+        chores.abort();
+        served.map_err(|error| anyhow::anyhow!("the DynamoDB server failed: {error}"))
+    })
+}
+
+async fn chores(database: Database, streams: Option<StreamRecords>) {
+    loop {
+        tokio::time::sleep(CHORES_INTERVAL).await;
+        let (database, streams) = (database.clone(), streams.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            let expired = database
+                .sweep_ttl()
+                .map_err(|error| anyhow::anyhow!("cannot expire items: {error}"))?;
+            let trimmed = streams.map(|streams| streams.trim()).transpose()?.unwrap_or_default();
+            tracing::debug!(expired, trimmed, "DynamoDB chores");
+            anyhow::Ok(())
+        });
+        if let Err(error) = done.await.map_err(anyhow::Error::from).flatten() {
+            tracing::warn!("DynamoDB chores: {error:#}");
+        }
+    }
+}
+
+/// dynoxide's table of stream records, reached by a second connection to its file.
+#[derive(Clone)]
+struct StreamRecords {
+    path: PathBuf,
+}
+
+impl StreamRecords {
+    /// Makes the index.
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        let streams = Self { path: path.to_owned() };
+        streams.connect()?.execute(STREAM_INDEX, [])?;
+        Ok(streams)
+    }
+
+    /// Deletes records older than the retention; gives how many.
+    fn trim(&self) -> anyhow::Result<usize> {
+        let connection = self.connect()?;
+        let mut trimmed = 0;
+        loop {
+            match connection.execute(TRIM_STREAMS, (STREAM_RETENTION.as_secs(), TRIM_BATCH))? {
+                0 => return Ok(trimmed),
+                count => trimmed += count,
+            }
+        }
+    }
+
+    fn connect(&self) -> anyhow::Result<Connection> {
+        let connection = Connection::open(&self.path)?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        Ok(connection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stream_records_are_found_by_an_index_and_trimmed_after_a_day() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("dynamodb.sqlite");
+        let database = Database::new(path.to_str().unwrap()).unwrap();
+        let streams = StreamRecords::open(&path).unwrap();
+        let connection = streams.connect().unwrap();
+        let insert = "INSERT INTO _stream_records
+            (table_name, event_name, keys_json, sequence_number, shard_id, created_at)
+            VALUES ('t', 'INSERT', '{}', ?1, 's', unixepoch() - ?2)";
+        connection.execute(insert, ("1", 24 * 60 * 60 + 60)).unwrap();
+        connection.execute(insert, ("2", 24 * 60 * 60 - 60)).unwrap();
+
+        assert_eq!(streams.trim().unwrap(), 1);
+        let query = "SELECT MAX(CAST(sequence_number AS INTEGER)) FROM _stream_records WHERE table_name = 't'";
+        assert_eq!(connection.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap(), 2);
+        let plan: String = connection
+            .query_row(&format!("EXPLAIN QUERY PLAN {query}"), [], |row| row.get(3))
+            .unwrap();
+        assert!(plan.contains("tidings_stream_records_by_sequence"), "{plan}");
+        drop(database);
+    }
+}

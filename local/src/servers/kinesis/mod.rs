@@ -1,0 +1,238 @@
+//! Kinesis in this process: ferrokinesis, behind a layer that makes it durable and closes its races.
+//!
+//! ferrokinesis keeps streams in memory; its own write-ahead log writes *everything retained* again with every put
+//! (an entry is a whole snapshot), so a stream of n records costs n² and is of no use here. Instead, [`journal`] keeps the
+//! shards and records in SQLite, and is played back at start. Three rules make that safe:
+//!
+//! - A put is acknowledged, and visible to readers, only after it is in the journal: otherwise a consumer could
+//!   checkpoint past a record that a kill -9 takes away, and skip the record that gets its sequence number next.
+//! - Puts run one at a time: ferrokinesis numbers records before it stores them, so of two concurrent puts a reader could
+//!   see the later one first, go on behind it, and never see the earlier.
+//! - A put that has begun is finished even if its client goes away.
+
+mod journal;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::{
+    body::{Body, Bytes},
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use ferrokinesis::{
+    store::{Store, StoreOptions},
+    types::StreamStatus,
+};
+use serde_json::Value;
+use tokio::{net::TcpListener, sync::RwLock};
+
+use journal::{Journal, Put};
+
+/// A `PutRecords` request has at most 10 MiB, base64 included; AWS documents 10 MiB for the decoded records.
+const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How often records beyond the retention period are dropped from memory and from the journal.
+const TRIM_INTERVAL: Duration = Duration::from_secs(60);
+/// How long a change of a stream's shards may take; it takes microseconds, as no delay is simulated.
+const RESHARD_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Serves Kinesis on `listener` until `shutdown` resolves. With a `database`, streams and records live in that SQLite
+/// file; without, they are gone with the process.
+///
+/// # Errors
+/// If the journal cannot be opened or played back.
+pub async fn serve(
+    listener: TcpListener,
+    database: Option<&Path>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let (router, store) = ferrokinesis::create_app(StoreOptions {
+        create_stream_ms: 0,
+        delete_stream_ms: 0,
+        update_stream_ms: 0,
+        shard_limit: 1000,
+        retention_check_interval_secs: TRIM_INTERVAL.as_secs(),
+        aws_account_id: crate::aws::ACCOUNT.into(),
+        aws_region: crate::aws::REGION.into(),
+        ..StoreOptions::default()
+    });
+    let journal = Journal::open(database).context("cannot open the Kinesis journal")?;
+    journal
+        .restore(&store)
+        .await
+        .context("cannot play back the Kinesis journal")?;
+    let durable = Durable {
+        store,
+        order: Arc::new(RwLock::new(Health::Good)),
+        journal,
+    };
+    let trimmer = tokio::spawn(trim(durable.journal.clone()));
+    let app = router.layer(axum::middleware::from_fn_with_state(durable, intercept));
+    let served = axum::serve(listener, app).with_graceful_shutdown(shutdown).await;
+    trimmer.abort();
+    served.context("the Kinesis server failed")
+}
+
+/// The layer in front of ferrokinesis.
+#[derive(Clone)]
+struct Durable {
+    store: Store,
+    /// Held exclusively by a put until its records are in the journal, shared by reads.
+    order: Arc<RwLock<Health>>,
+    journal: Journal,
+}
+
+/// Whether memory and journal agree.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Good,
+    /// A put reached memory and not the journal. Serving on would break the first rule, so nothing is served.
+    Broken,
+}
+
+async fn intercept(State(durable): State<Durable>, request: Request, next: Next) -> Response {
+    let operation = operation(request.headers()).unwrap_or_default();
+    match operation.as_str() {
+        "PutRecord" | "PutRecords" => {
+            let put = tokio::spawn(async move { durable.put(request, next).await });
+            put.await.unwrap_or_else(|error| internal_failure(&error))
+        }
+        "CreateStream"
+        | "DeleteStream"
+        | "SplitShard"
+        | "MergeShards"
+        | "UpdateShardCount"
+        | "IncreaseStreamRetentionPeriod"
+        | "DecreaseStreamRetentionPeriod" => {
+            let change = tokio::spawn(async move { durable.change_stream(request, next).await });
+            change.await.unwrap_or_else(|error| internal_failure(&error))
+        }
+        _ => {
+            let order = durable.order.read().await;
+            match *order {
+                Health::Good => next.run(request).await,
+                Health::Broken => internal_failure(&"the journal could not be written; see the log"),
+            }
+        }
+    }
+}
+
+impl Durable {
+    async fn put(self, request: Request, next: Next) -> Response {
+        let (request, body) = match split(request).await {
+            Ok(parts) => parts,
+            Err(refusal) => return refusal,
+        };
+        let mut order = self.order.write().await;
+        if *order == Health::Broken {
+            return internal_failure(&"the journal could not be written; see the log");
+        }
+        let response = next.run(request).await;
+        if !response.status().is_success() {
+            return response;
+        }
+        let (parts, answer) = response.into_parts();
+        match self.record(&body, answer).await {
+            Ok(answer) => Response::from_parts(parts, Body::from(answer)),
+            Err(error) => {
+                *order = Health::Broken;
+                tracing::error!("Kinesis stops, its journal cannot be written: {error:#}");
+                internal_failure(&error)
+            }
+        }
+    }
+
+    /// Writes what was put to the journal; gives the body of the answer back.
+    async fn record(&self, request: &Value, answer: Body) -> anyhow::Result<Bytes> {
+        let answer = axum::body::to_bytes(answer, BODY_BYTES_MAX).await?;
+        let stream = self.stream_name(request)?;
+        let puts = Put::from_exchange(request, &serde_json::from_slice(&answer)?)?;
+        self.journal.append(stream, puts).await?;
+        Ok(answer)
+    }
+
+    /// Runs an operation that changes a stream's shards or settings and journals the stream as it is afterwards.
+    async fn change_stream(self, request: Request, next: Next) -> Response {
+        let (request, body) = match split(request).await {
+            Ok(parts) => parts,
+            Err(refusal) => return refusal,
+        };
+        let response = next.run(request).await;
+        if !response.status().is_success() {
+            return response;
+        }
+        match self.save_stream(&body).await {
+            Ok(()) => response,
+            Err(error) => {
+                tracing::error!("cannot write a stream to the Kinesis journal: {error:#}");
+                internal_failure(&error)
+            }
+        }
+    }
+
+    async fn save_stream(&self, request: &Value) -> anyhow::Result<()> {
+        let name = self.stream_name(request)?;
+        let settled = async {
+            loop {
+                match self.store.get_stream(&name).await {
+                    Ok(stream) if stream.stream_status == StreamStatus::Active => return Some(stream),
+                    Ok(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+                    Err(_) => return None,
+                }
+            }
+        };
+        let stream = tokio::time::timeout(RESHARD_DEADLINE, settled)
+            .await
+            .context("the stream does not settle")?;
+        self.journal.save_stream(name, stream).await
+    }
+
+    fn stream_name(&self, request: &Value) -> anyhow::Result<String> {
+        self.store
+            .resolve_stream_name(request)
+            .map_err(|_| anyhow::anyhow!("the request names no stream"))
+    }
+}
+
+/// Reads the request's body, which the journal needs beside the handler.
+async fn split(request: Request) -> Result<(Request, Value), Response> {
+    let refuse = |status: StatusCode, message: &str| (status, message.to_owned()).into_response();
+    let (parts, body) = request.into_parts();
+    let bytes = axum::body::to_bytes(body, BODY_BYTES_MAX)
+        .await
+        .map_err(|_| refuse(StatusCode::PAYLOAD_TOO_LARGE, "request body too large"))?;
+    // The Rust SDK speaks JSON. A CBOR client would bypass the journal unless it is refused.
+    let value = serde_json::from_slice(&bytes)
+        .map_err(|_| refuse(StatusCode::BAD_REQUEST, "this Kinesis takes writes in JSON only"))?;
+    Ok((Request::from_parts(parts, Body::from(bytes)), value))
+}
+
+/// `PutRecords` of `X-Amz-Target: Kinesis_20131202.PutRecords`.
+fn operation(headers: &HeaderMap) -> Option<String> {
+    let target = headers.get("x-amz-target")?.to_str().ok()?;
+    target.rsplit_once('.').map(|(_, operation)| operation.to_owned())
+}
+
+fn internal_failure(error: &dyn std::fmt::Display) -> Response {
+    let body = serde_json::json!({ "__type": "InternalFailure", "message": error.to_string() });
+    (
+        StatusCode::INTERNAL_SERVER_ERROR,
+        [("content-type", "application/x-amz-json-1.1")],
+        body.to_string(),
+    )
+        .into_response()
+}
+
+async fn trim(journal: Journal) {
+    loop {
+        tokio::time::sleep(TRIM_INTERVAL).await;
+        if let Err(error) = journal.trim().await {
+            tracing::warn!("cannot trim the Kinesis journal: {error:#}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

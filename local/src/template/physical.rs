@@ -1,0 +1,61 @@
+//! What resources are called outside the template: what `Ref` and `GetAtt` give for each type that the local stack
+//! knows, and the way back from an ARN to a name.
+
+use super::scope::Addresses;
+use crate::aws;
+
+/// The property that sets a resource's name, where its type has one.
+pub(super) fn name_property(kind: &str) -> Option<&'static str> {
+    match kind {
+        "AWS::DynamoDB::Table" => Some("TableName"),
+        "AWS::Kinesis::Stream" => Some("Name"),
+        "AWS::SQS::Queue" => Some("QueueName"),
+        _ => None,
+    }
+}
+
+/// What `Ref` gives.
+pub(super) fn reference(kind: &str, name: &str, addresses: &Addresses) -> String {
+    match kind {
+        "AWS::SQS::Queue" => format!("{}/{}/{name}", addresses.sqs, aws::ACCOUNT),
+        _ => name.to_owned(),
+    }
+}
+
+/// What `GetAtt` gives; none if the type has no such attribute.
+pub(super) fn attribute(kind: &str, attribute: &str, name: &str, addresses: &Addresses) -> Option<String> {
+    Some(match (kind, attribute) {
+        ("AWS::DynamoDB::Table", "Arn") => arn("dynamodb", &format!("table/{name}")),
+        ("AWS::DynamoDB::Table", "StreamArn") => arn("dynamodb", &format!("table/{name}/stream/local")),
+        ("AWS::Kinesis::Stream", "Arn") => arn("kinesis", &format!("stream/{name}")),
+        ("AWS::SQS::Queue", "Arn") => arn("sqs", name),
+        ("AWS::SQS::Queue", "QueueName") => name.to_owned(),
+        ("AWS::SQS::Queue", "QueueUrl") => reference(kind, name, addresses),
+        ("AWS::Serverless::Function", "Arn") => arn("lambda", &format!("function:{name}")),
+        ("AWS::Serverless::HttpApi", "ApiEndpoint") => addresses.api.clone(),
+        ("AWS::Logs::LogGroup", "Arn") => arn("logs", &format!("log-group:{name}:*")),
+        ("AWS::CloudWatch::Alarm", "Arn") => arn("cloudwatch", &format!("alarm:{name}")),
+        _ => return None,
+    })
+}
+
+/// The table whose stream has this ARN.
+pub(super) fn table_of_stream(text: &str) -> Option<&str> {
+    text.strip_prefix(&arn("dynamodb", "table/"))?
+        .split_once("/stream/")
+        .map(|(name, _)| name)
+}
+
+/// The Kinesis stream that has this ARN.
+pub(super) fn kinesis_stream(text: &str) -> Option<&str> {
+    text.strip_prefix(&arn("kinesis", "stream/"))
+}
+
+/// The queue that has this ARN.
+pub(super) fn queue(text: &str) -> Option<&str> {
+    text.strip_prefix(&arn("sqs", ""))
+}
+
+fn arn(service: &str, resource: &str) -> String {
+    format!("arn:aws:{service}:{}:{}:{resource}", aws::REGION, aws::ACCOUNT)
+}

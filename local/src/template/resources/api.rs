@@ -1,0 +1,87 @@
+//! `AWS::Serverless::HttpApi`.
+
+use super::{
+    super::model::{Cors, HttpApi, JwtAuthorizer},
+    Properties, Reading, Result, TemplateError,
+};
+
+pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Result<HttpApi> {
+    let authorizer = match open.nested("Auth")? {
+        Some(auth) => read_auth(auth)?,
+        None => None,
+    };
+    let cors = open.nested("CorsConfiguration")?.map(read_cors).transpose()?;
+    open.take("Description");
+    open.ignore(
+        reading.warnings,
+        &[
+            "AccessLogSettings",
+            "DefaultRouteSettings",
+            "FailOnWarnings",
+            "Name",
+            "PropagateTags",
+            "RouteSettings",
+            "Tags",
+        ],
+    );
+    open.finish()?;
+    Ok(HttpApi { cors, authorizer })
+}
+
+/// The default authorizer; one that is not the default would guard single routes, which is not supported.
+fn read_auth(mut auth: Properties<'_>) -> Result<Option<JwtAuthorizer>> {
+    let default = auth.take("DefaultAuthorizer");
+    let mut found = None;
+    if let Some(authorizers) = auth.nested("Authorizers")? {
+        for (name, at, node) in authorizers.rest() {
+            if default.map(|default| default.text("DefaultAuthorizer")).transpose()? != Some(name) {
+                let message = format!("`{name}` is not the DefaultAuthorizer; the local stack knows no other");
+                return Err(TemplateError::new(at, message));
+            }
+            found = Some(read_authorizer(auth.part("Authorizers", node)?)?);
+        }
+    }
+    auth.finish()?;
+    match (default, found) {
+        (Some(default), None) => Err(default.error("there is no authorizer of this name")),
+        (_, found) => Ok(found),
+    }
+}
+
+fn read_authorizer(mut open: Properties<'_>) -> Result<JwtAuthorizer> {
+    open.one_of("IdentitySource", &["$request.header.Authorization"])?;
+    let configuration = open.require("JwtConfiguration")?;
+    let mut configuration = open.part("JwtConfiguration", configuration)?;
+    let issuer = configuration.require("issuer")?.text("issuer")?.to_owned();
+    let audience = configuration.texts("audience")?;
+    if audience.is_empty() {
+        return Err(TemplateError::new(
+            configuration.at(),
+            "a JwtConfiguration needs an audience",
+        ));
+    }
+    configuration.finish()?;
+    open.finish()?;
+    Ok(JwtAuthorizer { issuer, audience })
+}
+
+fn read_cors(mut open: Properties<'_>) -> Result<Cors> {
+    let at = open.at();
+    let cors = Cors {
+        allow_origins: open.texts("AllowOrigins")?,
+        allow_methods: open.texts("AllowMethods")?,
+        allow_headers: open.texts("AllowHeaders")?,
+        expose_headers: open.texts("ExposeHeaders")?,
+        allow_credentials: open.boolean("AllowCredentials")?.unwrap_or(false),
+        max_age: open.seconds("MaxAge", 0..=86_400)?,
+    };
+    open.finish()?;
+    // API Gateway refuses it, too: any page could act in the caller's name.
+    if cors.allow_credentials && cors.allow_origins.iter().any(|origin| origin == "*") {
+        return Err(TemplateError::new(
+            at,
+            "AllowCredentials does not go with the origin `*`",
+        ));
+    }
+    Ok(cors)
+}

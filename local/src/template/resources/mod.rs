@@ -1,0 +1,158 @@
+//! One module for each kind of resource; here is what they have in common, and the list of the types that are known.
+
+mod api;
+mod events;
+mod function;
+mod messaging;
+mod table;
+
+use std::path::Path;
+
+use super::{
+    error::{Result, TemplateError},
+    globals::Globals,
+    model::System,
+    node::{Node, Value},
+    properties::{Properties, Warnings},
+    scope::{Resource, Scope},
+};
+
+/// What a resource's properties are read with.
+struct Reading<'a> {
+    /// The template's directory, if it is one of the file system.
+    directory: Option<&'a Path>,
+    warnings: &'a mut Warnings,
+    /// The physical name of the resource.
+    name: String,
+    /// Its logical id.
+    id: &'a str,
+    /// Its `Metadata`, resolved.
+    metadata: Option<Node>,
+}
+
+/// Reads the resources of `scope` in the given order.
+pub(super) fn read<'a>(
+    scope: &'a Scope,
+    globals: &Globals<'_>,
+    order: impl Iterator<Item = &'a str>,
+    directory: Option<&Path>,
+    warnings: &mut Warnings,
+) -> Result<System> {
+    let mut system = System {
+        tables: Vec::new(),
+        streams: Vec::new(),
+        queues: Vec::new(),
+        functions: Vec::new(),
+        api: None,
+        warnings: Vec::new(),
+    };
+    let mut checks = Vec::new();
+    for id in order {
+        // A resource whose condition does not hold is not in the scope.
+        let Some(resource) = scope.resources.get(id) else {
+            continue;
+        };
+        let (metadata, properties) = open(scope, globals, id, resource, warnings)?;
+        let name = scope.physical_name(id, resource)?;
+        let reading = Reading {
+            directory,
+            warnings,
+            name,
+            id,
+            metadata,
+        };
+        checks.extend(read_one(&mut system, reading, resource, &properties)?);
+    }
+    for check in checks {
+        check.make(&system)?;
+    }
+    Ok(system)
+}
+
+fn read_one(
+    system: &mut System,
+    mut reading: Reading<'_>,
+    resource: &Resource,
+    properties: &Node,
+) -> Result<Vec<events::Check>> {
+    let kind = resource.kind.as_str();
+    let mut open = Properties::open(kind, reading.id, resource.at, Some(properties))?;
+    if let Some(name) = super::physical::name_property(kind) {
+        open.take(name);
+    }
+    if let Some(metadata) = reading
+        .metadata
+        .as_ref()
+        .filter(|_| kind != "AWS::Serverless::Function")
+    {
+        reading.warnings.note(kind, reading.id, "Metadata", metadata.at);
+    }
+    match kind {
+        "AWS::DynamoDB::Table" => system.tables.push(table::read(&mut reading, open)?),
+        "AWS::Kinesis::Stream" => system.streams.push(messaging::read_stream(&mut reading, open)?),
+        "AWS::SQS::Queue" => system.queues.push(messaging::read_queue(&mut reading, open)?),
+        "AWS::Serverless::Function" => {
+            let (function, checks) = function::read(&mut reading, open)?;
+            system.functions.push(function);
+            return Ok(checks);
+        }
+        "AWS::Serverless::HttpApi" => {
+            if system.api.is_some() {
+                return Err(TemplateError::new(
+                    resource.at,
+                    "the local stack serves one AWS::Serverless::HttpApi only",
+                ));
+            }
+            system.api = Some(api::read(&mut reading, open)?);
+        }
+        "AWS::Logs::LogGroup" | "AWS::CloudWatch::Alarm" | "AWS::CloudWatch::Dashboard" => {
+            let whole = "the whole resource";
+            reading.warnings.note(kind, reading.id, whole, resource.at);
+        }
+        _ => {
+            let message = format!("the local stack does not know the resource type `{kind}`");
+            return Err(TemplateError::new(resource.kind_at, message));
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// The metadata and the properties of a resource, resolved and with the global ones.
+fn open(
+    scope: &Scope,
+    globals: &Globals<'_>,
+    id: &str,
+    resource: &Resource,
+    warnings: &mut Warnings,
+) -> Result<(Option<Node>, Node)> {
+    let mut attributes = Properties::open("a resource", id, resource.at, Some(&resource.node))?;
+    attributes.take("Type");
+    attributes.take("Condition");
+    // Everything is created before anything runs, in an order that suits; only dangling names matter.
+    for dependency in attributes.take("DependsOn").map(Node::items).unwrap_or_default() {
+        let name = dependency.text("DependsOn")?;
+        if !scope.resources.contains_key(name) {
+            return Err(dependency.error(format!("there is no resource `{name}`")));
+        }
+    }
+    attributes.ignore(
+        warnings,
+        &[
+            "DeletionPolicy",
+            "UpdateReplacePolicy",
+            "CreationPolicy",
+            "UpdatePolicy",
+        ],
+    );
+    let metadata = attributes
+        .take("Metadata")
+        .map(|metadata| scope.resolve(metadata))
+        .transpose()?;
+    let empty = Node {
+        at: resource.at,
+        value: Value::Map(Vec::new()),
+    };
+    let own = attributes.take("Properties").cloned().unwrap_or(empty);
+    attributes.finish()?;
+    Ok((metadata, scope.resolve(&globals.apply(&resource.kind, own))?))
+}

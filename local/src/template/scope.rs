@@ -1,0 +1,306 @@
+//! What the intrinsic functions of a template refer to, and their values. Each name is checked, also where the value has
+//! no local use (policies, alarms, outputs): a dangling reference fails here as it does at deployment.
+
+use std::collections::BTreeMap;
+
+use super::{
+    error::{Position, Result},
+    node::{Entry, Node, Value},
+    physical,
+};
+use crate::aws;
+
+/// Addresses that references to queues and to the API resolve to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// Base URL of the SQS server.
+    pub sqs: String,
+    /// Base URL of the HTTP API.
+    pub api: String,
+}
+
+/// A resource as the template has it.
+#[derive(Debug, Clone)]
+pub(super) struct Resource {
+    pub(super) kind: String,
+    pub(super) at: Position,
+    /// Where its type stands.
+    pub(super) kind_at: Position,
+    /// The whole resource, nothing resolved.
+    pub(super) node: Node,
+}
+
+/// Everything that has a name.
+#[derive(Debug)]
+pub(super) struct Scope {
+    pub(super) addresses: Addresses,
+    /// Scalars and lists.
+    pub(super) parameters: BTreeMap<String, Node>,
+    pub(super) mappings: BTreeMap<String, Node>,
+    pub(super) conditions: BTreeMap<String, bool>,
+    pub(super) resources: BTreeMap<String, Resource>,
+}
+
+impl Scope {
+    /// A scope in which only pseudo parameters have a value.
+    pub(super) fn new(addresses: Addresses) -> Self {
+        Self {
+            addresses,
+            parameters: BTreeMap::new(),
+            mappings: BTreeMap::new(),
+            conditions: BTreeMap::new(),
+            resources: BTreeMap::new(),
+        }
+    }
+
+    /// The node with every intrinsic function in it replaced by its value, and without what `AWS::NoValue` removes.
+    pub(super) fn resolve(&self, node: &Node) -> Result<Node> {
+        let value = match &node.value {
+            Value::Call(function, argument) => return self.call(node.at, function, argument),
+            Value::List(items) => Value::List(
+                items
+                    .iter()
+                    .map(|item| self.resolve(item))
+                    .filter(|item| !is_no_value(item))
+                    .collect::<Result<_>>()?,
+            ),
+            Value::Map(entries) => {
+                let mut resolved = Vec::new();
+                for entry in entries {
+                    let value = self.resolve(&entry.value)?;
+                    let removed = value.value == Value::Null && entry.value.value != Value::Null;
+                    if !removed {
+                        resolved.push(Entry {
+                            key: entry.key.clone(),
+                            at: entry.at,
+                            value,
+                        });
+                    }
+                }
+                Value::Map(resolved)
+            }
+            other => other.clone(),
+        };
+        Ok(Node { at: node.at, value })
+    }
+
+    /// Whether the condition of this name holds.
+    pub(super) fn condition(&self, name: &Node) -> Result<bool> {
+        let text = name.text("a condition's name")?;
+        self.conditions
+            .get(text)
+            .copied()
+            .ok_or_else(|| name.error(format!("there is no condition `{text}`")))
+    }
+
+    /// The value of a condition: of `Fn::Equals`, `Fn::And`, `Fn::Or`, `Fn::Not` or `Condition`.
+    pub(super) fn evaluate(&self, node: &Node) -> Result<bool> {
+        let (function, argument) = match &node.value {
+            Value::Call(function, argument) => (function.as_str(), argument.as_ref()),
+            Value::Map(entries) if entries.len() == 1 && entries[0].key == "Condition" => {
+                ("Condition", &entries[0].value)
+            }
+            _ => return Err(node.error("a condition must be Fn::Equals, Fn::And, Fn::Or, Fn::Not or Condition")),
+        };
+        let operands = || argument.items().iter().map(|operand| self.evaluate(operand));
+        match function {
+            "Condition" => self.condition(argument),
+            "Equals" => match argument.items() {
+                [left, right] => Ok(self.resolve(left)?.value == self.resolve(right)?.value),
+                _ => Err(argument.error("Fn::Equals takes two values")),
+            },
+            "And" => operands().try_fold(true, |all, operand| Ok(all & operand?)),
+            "Or" => operands().try_fold(false, |any, operand| Ok(any | operand?)),
+            "Not" => match argument.items() {
+                [operand] => Ok(!self.evaluate(operand)?),
+                _ => Err(argument.error("Fn::Not takes one condition")),
+            },
+            _ => Err(node.error(format!("`{function}` is no condition function"))),
+        }
+    }
+
+    /// The name that the resource has outside the template: the one that it was given, or one made of its logical id.
+    pub(super) fn physical_name(&self, logical_id: &str, resource: &Resource) -> Result<String> {
+        let given = physical::name_property(&resource.kind).and_then(|property| {
+            let properties = find(&resource.node, "Properties")?;
+            find(properties, property)
+        });
+        match given {
+            // A name that refers to other resources could go in circles, so here only parameters are known.
+            Some(name) => {
+                let scope = Self {
+                    parameters: self.parameters.clone(),
+                    ..Self::new(self.addresses.clone())
+                };
+                Ok(scope.resolve(name)?.text("a name")?.to_owned())
+            }
+            None => Ok(format!("tidings-{logical_id}")),
+        }
+    }
+
+    fn call(&self, at: Position, function: &str, argument: &Node) -> Result<Node> {
+        let scalar = |text: String| Node {
+            at,
+            value: Value::Scalar(text),
+        };
+        match function {
+            "Ref" => self.reference(at, argument.text("the name in Ref")?),
+            "GetAtt" => {
+                let path = match &argument.value {
+                    Value::Scalar(path) => path.clone(),
+                    _ => self.join(argument.items(), ".")?,
+                };
+                let (resource, attribute) = path.split_once('.').unwrap_or((&path, ""));
+                self.attribute(argument.at, resource, attribute).map(scalar)
+            }
+            "Sub" => self.substitute(argument).map(scalar),
+            "Join" => match argument.items() {
+                [separator, items] => {
+                    let items = self.resolve(items)?;
+                    self.join(items.items(), separator.text("the separator of Fn::Join")?)
+                        .map(scalar)
+                }
+                _ => Err(argument.error("Fn::Join takes a separator and a list")),
+            },
+            "Split" => match argument.items() {
+                [separator, source] => {
+                    let (source, separator) = (self.resolve(source)?, separator.text("the separator of Fn::Split")?);
+                    let parts = source.text("the source of Fn::Split")?.split(separator);
+                    Ok(Node {
+                        at,
+                        value: Value::List(parts.map(|part| scalar(part.to_owned())).collect()),
+                    })
+                }
+                _ => Err(argument.error("Fn::Split takes a separator and a string")),
+            },
+            "Select" => match argument.items() {
+                [index, list] => {
+                    let (index, list) = (self.resolve(index)?, self.resolve(list)?);
+                    let position: Option<usize> = index.text("the index of Fn::Select")?.parse().ok();
+                    let item = position.and_then(|position| list.items().get(position));
+                    item.cloned()
+                        .ok_or_else(|| index.error("Fn::Select: there is no such item"))
+                }
+                _ => Err(argument.error("Fn::Select takes an index and a list")),
+            },
+            "If" => match argument.items() {
+                [condition, then, otherwise] => self.resolve(if self.condition(condition)? { then } else { otherwise }),
+                _ => Err(argument.error("Fn::If takes a condition and two values")),
+            },
+            "FindInMap" => self.find_in_map(argument),
+            _ => Err(argument.error(format!("the local stack does not know the function `{function}`"))),
+        }
+    }
+
+    fn reference(&self, at: Position, name: &str) -> Result<Node> {
+        if let Some(parameter) = self.parameters.get(name) {
+            return Ok(Node {
+                at,
+                value: parameter.value.clone(),
+            });
+        }
+        let text = match name {
+            "AWS::NoValue" => return Ok(Node { at, value: Value::Null }),
+            "AWS::AccountId" => aws::ACCOUNT.to_owned(),
+            "AWS::Partition" => "aws".to_owned(),
+            "AWS::Region" => aws::REGION.to_owned(),
+            "AWS::StackName" => "tidings".to_owned(),
+            "AWS::URLSuffix" => "amazonaws.com".to_owned(),
+            _ => match self.resources.get(name) {
+                Some(resource) => {
+                    let physical = self.physical_name(name, resource)?;
+                    physical::reference(&resource.kind, &physical, &self.addresses)
+                }
+                None => {
+                    let message = format!("there is no parameter or resource `{name}`");
+                    return Err(super::TemplateError::new(at, message));
+                }
+            },
+        };
+        Ok(Node {
+            at,
+            value: Value::Scalar(text),
+        })
+    }
+
+    fn attribute(&self, at: Position, name: &str, attribute: &str) -> Result<String> {
+        let Some(resource) = self.resources.get(name) else {
+            return Err(super::TemplateError::new(at, format!("there is no resource `{name}`")));
+        };
+        let physical = self.physical_name(name, resource)?;
+        physical::attribute(&resource.kind, attribute, &physical, &self.addresses).ok_or_else(|| {
+            let message = format!(
+                "{} `{name}` has no attribute `{attribute}` that the local stack knows",
+                resource.kind
+            );
+            super::TemplateError::new(at, message)
+        })
+    }
+
+    /// `Fn::Sub`: `${Name}` and `${Resource.Attribute}` by their values, `${!x}` as `${x}`.
+    fn substitute(&self, argument: &Node) -> Result<String> {
+        let (template, variables) = match &argument.value {
+            Value::List(items) => match items.as_slice() {
+                [template, variables] => (template, variables.entries("the variables of Fn::Sub")?),
+                _ => return Err(argument.error("Fn::Sub takes a string, or a list of a string and a map")),
+            },
+            _ => (argument, &[][..]),
+        };
+        let mut rest = template.text("the string of Fn::Sub")?;
+        let mut text = String::new();
+        while let Some((before, after)) = rest.split_once("${") {
+            let (name, behind) = after
+                .split_once('}')
+                .ok_or_else(|| template.error("Fn::Sub: `${` without its `}`"))?;
+            text.push_str(before);
+            match (
+                name.strip_prefix('!'),
+                variables.iter().find(|entry| entry.key == name),
+                name.split_once('.'),
+            ) {
+                (Some(literal), ..) => text.extend(["${", literal, "}"]),
+                (_, Some(entry), _) => text.push_str(self.resolve(&entry.value)?.text("a variable of Fn::Sub")?),
+                (_, _, Some((resource, attribute))) => {
+                    text.push_str(&self.attribute(template.at, resource, attribute)?);
+                }
+                _ => text.push_str(self.reference(template.at, name)?.text("a value in Fn::Sub")?),
+            }
+            rest = behind;
+        }
+        text.push_str(rest);
+        Ok(text)
+    }
+
+    fn join(&self, items: &[Node], separator: &str) -> Result<String> {
+        let texts = items
+            .iter()
+            .map(|item| Ok(self.resolve(item)?.text("an item")?.to_owned()));
+        Ok(texts.collect::<Result<Vec<_>>>()?.join(separator))
+    }
+
+    fn find_in_map(&self, argument: &Node) -> Result<Node> {
+        let [map, first, second] = argument.items() else {
+            return Err(argument.error("Fn::FindInMap takes a map's name and two keys"));
+        };
+        let (map, first, second) = (self.resolve(map)?, self.resolve(first)?, self.resolve(second)?);
+        let found = self.mappings.get(map.text("a map's name")?).and_then(|node| {
+            let inner = find(node, first.text("a key").ok()?)?;
+            find(inner, second.text("a key").ok()?)
+        });
+        found
+            .cloned()
+            .ok_or_else(|| argument.error("Fn::FindInMap finds nothing there"))
+    }
+}
+
+/// The value of `key` if the node is a map that has it.
+pub(super) fn find<'node>(node: &'node Node, key: &str) -> Option<&'node Node> {
+    match &node.value {
+        Value::Map(entries) => entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value),
+        _ => None,
+    }
+}
+
+fn is_no_value(item: &Result<Node>) -> bool {
+    matches!(item, Ok(node) if node.value == Value::Null)
+}

@@ -1,0 +1,348 @@
+//! The project's own template is read without an error, and each kind of error names its place.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    model::{EventSource, KeySchema, Redrive, StreamKind},
+    *,
+};
+
+const SHELL: &str = "Transform: AWS::Serverless-2016-10-31\nResources:\n";
+
+fn inputs(given: &[(&str, &str)]) -> Inputs {
+    let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let supplied: BTreeMap<_, _> = map(&[("JwtIssuer", "http://127.0.0.1:1"), ("CursorKey", &"k".repeat(32))]);
+    Inputs {
+        values: Values {
+            given: map(given),
+            supplied,
+        },
+        addresses: Addresses {
+            sqs: "http://127.0.0.1:2".into(),
+            api: "http://127.0.0.1:1".into(),
+        },
+        directory: None,
+    }
+}
+
+fn project(given: &[(&str, &str)]) -> Result<System, LoadError> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let source = std::fs::read_to_string(directory.join("template.yaml")).unwrap();
+    parse(
+        "template.yaml",
+        &source,
+        &Inputs {
+            directory: Some(directory),
+            ..inputs(given)
+        },
+    )
+}
+
+fn read(source: &str) -> Result<System, String> {
+    parse("t.yaml", source, &inputs(&[])).map_err(|error| error.to_string())
+}
+
+#[track_caller]
+fn assert_error(source: &str, expected: &str) {
+    assert_eq!(read(source).unwrap_err(), expected, "{source}");
+}
+
+#[test]
+fn the_projects_template_is_read_whole() {
+    let system = project(&[]).unwrap();
+    let names = |function: &str| system.functions.iter().find(|f| f.name == function).unwrap();
+
+    let commands = system
+        .tables
+        .iter()
+        .find(|table| table.name == "tidings-Commands")
+        .unwrap();
+    assert_eq!(
+        commands.key,
+        KeySchema {
+            partition: "PK".into(),
+            sort: Some("SK".into())
+        }
+    );
+    assert_eq!(commands.stream_view.as_deref(), Some("NEW_AND_OLD_IMAGES"));
+    assert_eq!(commands.ttl_attribute.as_deref(), Some("expires_at"));
+    assert_eq!(system.streams[0].shards, 4);
+    let deliveries = system
+        .queues
+        .iter()
+        .find(|queue| queue.name == "tidings-Deliveries")
+        .unwrap();
+    assert_eq!(
+        deliveries.redrive,
+        Some(Redrive {
+            dead_letter_queue: "tidings-Quarantine".into(),
+            max_receive_count: 10
+        })
+    );
+
+    // From Globals, from the function, and the two kinds of reference.
+    let fanout = names("Fanout");
+    assert_eq!(fanout.binary, "fanout");
+    assert_eq!(fanout.environment["RUST_LOG"], "info");
+    assert_eq!(fanout.environment["COMMANDS_TABLE"], "tidings-Commands");
+    assert_eq!(
+        fanout.environment["DELIVERIES_QUEUE"],
+        "http://127.0.0.1:2/000000000000/tidings-Deliveries"
+    );
+    assert_eq!((fanout.timeout, fanout.memory_mib), (Duration::from_secs(60), 256));
+    assert_eq!(names("GetFeed").environment["CURSOR_KEY"], "k".repeat(32));
+    assert_eq!(names("FollowUser").routes[0].path, "/v1/users/{user}/follow");
+
+    let EventSource::Stream(source) = &names("PublishEvents").sources[0] else {
+        panic!("not a stream")
+    };
+    assert_eq!(source.id, "PublishEvents-Log");
+    assert_eq!(source.stream, StreamKind::DynamoDb("tidings-Commands".into()));
+    assert_eq!(source.on_failure_queue.as_deref(), Some("tidings-FailedBatches"));
+    assert_eq!((source.max_retries, source.parallelization_factor), (Some(10_000), 4));
+    assert!(source.report_failures && source.bisect && source.from_oldest);
+    assert_eq!(source.filters[0]["eventName"][0], "INSERT");
+
+    let api = system.api.unwrap();
+    assert_eq!(api.authorizer.unwrap().issuer, "http://127.0.0.1:1");
+    assert_eq!(api.cors.unwrap().allow_origins, ["*"]);
+    assert!(
+        system
+            .warnings
+            .iter()
+            .any(|line| line.contains("PointInTimeRecoverySpecification")),
+        "nothing is silent"
+    );
+}
+
+#[test]
+fn a_given_parameter_replaces_the_default() {
+    let system = project(&[("LogLevel", "debug"), ("JwtIssuer", "https://example.com")]).unwrap();
+    assert_eq!(system.functions[0].environment["RUST_LOG"], "debug");
+    assert_eq!(system.api.unwrap().authorizer.unwrap().issuer, "https://example.com");
+}
+
+#[test]
+fn a_given_parameter_is_checked_as_the_template_says() {
+    for (name, value, reason) in [
+        (
+            "LogLevel",
+            "loud",
+            "--parameter LogLevel: must be one of error, warn, info, debug, trace",
+        ),
+        (
+            "CursorKey",
+            "short",
+            "--parameter CursorKey: must have at least 32 characters",
+        ),
+        (
+            "LogRetentionDays",
+            "2",
+            "--parameter LogRetentionDays: must be one of 1, 3, 5",
+        ),
+        (
+            "Typo",
+            "1",
+            "--parameter Typo: the template has no such parameter; it has JwtIssuer",
+        ),
+    ] {
+        let error = project(&[(name, value)]).unwrap_err().to_string();
+        assert!(error.starts_with(reason), "{error}");
+    }
+}
+
+#[test]
+fn a_parameter_without_any_value_is_an_error() {
+    assert_error(
+        "Parameters:\n  Secret:\n    Type: String\nResources: {}\n",
+        "t.yaml:2:3: parameter `Secret` has no default; give it with --parameter Secret=VALUE",
+    );
+}
+
+#[test]
+fn what_is_unknown_is_an_error_with_its_place() {
+    let resource = |text: &str| format!("{SHELL}  R:\n{text}");
+    for (source, expected) in [
+        (
+            "Resource: {}\nResources: {}".to_owned(),
+            "1:1: the local stack does not know the property `Resource` of the template",
+        ),
+        (
+            resource("    Type: AWS::SNS::Topic"),
+            "4:11: the local stack does not know the resource type `AWS::SNS::Topic`",
+        ),
+        (
+            resource("    Type: AWS::SQS::Queue\n    Properties:\n      VisibilityTimeOut: 3"),
+            "6:7: the local stack does not know the property `VisibilityTimeOut` of AWS::SQS::Queue",
+        ),
+        (
+            resource(
+                "    Type: AWS::SQS::Queue\n    Properties:\n      RedrivePolicy: {maxReceiveCount: 1, deadLetterTargetArn: x}",
+            ),
+            "6:64: `x` is not the ARN of a queue of this template",
+        ),
+        (
+            resource("    Type: AWS::SQS::Queue\n    Properties:\n      VisibilityTimeout: 1m"),
+            "6:26: `VisibilityTimeout` must be a whole number from 0 to 43200",
+        ),
+        (
+            resource("    Type: AWS::SQS::Queue\n    Property: 1"),
+            "5:5: the local stack does not know the property `Property` of a resource",
+        ),
+        (
+            resource("    Type: AWS::SQS::Queue\n    DependsOn: Q"),
+            "5:16: there is no resource `Q`",
+        ),
+        (resource("    Properties: {}"), "3:3: resource `R` needs a `Type`"),
+        (
+            "Globals:\n  Table: {}\nResources: {}".to_owned(),
+            "2:3: the local stack does not know the section `Table` of Globals",
+        ),
+    ] {
+        assert_error(&source, &format!("t.yaml:{expected}"));
+    }
+}
+
+#[test]
+fn a_dangling_reference_is_an_error_wherever_it_stands() {
+    let queue = |text: &str| format!("{SHELL}  Q:\n    Type: AWS::SQS::Queue\n    Properties:\n      Tags: {text}\n");
+    for (text, expected) in [
+        ("!Ref Typo", "6:13: there is no parameter or resource `Typo`"),
+        (
+            "!GetAtt Q.Size",
+            "6:13: AWS::SQS::Queue `Q` has no attribute `Size` that the local stack knows",
+        ),
+        ("!Sub 'a ${Typo} b'", "6:13: there is no parameter or resource `Typo`"),
+        ("!If [Typo, a, b]", "6:18: there is no condition `Typo`"),
+        (
+            "!ImportValue x",
+            "6:13: the local stack does not know the function `ImportValue`",
+        ),
+    ] {
+        let source = queue(text);
+        let error = read(&source).unwrap_err();
+        // The place is that of the function or of its argument.
+        assert!(
+            error.ends_with(expected.split_once(": ").unwrap().1) && error.starts_with("t.yaml:6:"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn intrinsic_functions_have_cloudformations_values() {
+    let source = "
+Parameters:
+  Stage: {Type: String, Default: test}
+  Names: {Type: CommaDelimitedList, Default: 'a, b'}
+Mappings:
+  Sizes: {test: {days: 60}}
+Conditions:
+  Production: !Not [!Condition Test]
+  Test: !Equals [!Ref Stage, test]
+Globals:
+  Function: {Runtime: provided.al2023}
+Resources:
+  Q: {Type: AWS::SQS::Queue, Properties: {MessageRetentionPeriod: !FindInMap [Sizes, !Ref Stage, days]}}
+  Gone: {Type: AWS::SQS::Queue, Condition: Production}
+  F:
+    Type: AWS::Serverless::Function
+    Metadata: {BuildMethod: rust-cargolambda, BuildProperties: {Binary: f}}
+    Properties:
+      CodeUri: f
+      Environment:
+        Variables:
+          JOIN: !Join ['-', [x, !Ref Stage, !Select [1, !Ref Names]]]
+          SUB: !Sub ['${a}/${Q.QueueName}/${AWS::Region}/${!b}', {a: {Ref: Stage}}]
+          IF: !If [Production, 'yes', 'no']
+          SPLIT: !Select [0, !Split ['.', 'x.y']]
+          GONE: !If [Production, x, !Ref 'AWS::NoValue']
+";
+    let system = read(source).unwrap();
+    assert_eq!(
+        (system.queues.len(), system.queues[0].retention),
+        (1, Duration::from_secs(60))
+    );
+    let environment: Vec<_> = system.functions[0]
+        .environment
+        .iter()
+        .map(|(k, v)| format!("{k}={v}"))
+        .collect();
+    assert_eq!(
+        environment,
+        ["IF=no", "JOIN=x-test-b", "SPLIT=x", "SUB=test/tidings-Q/us-east-1/${b}"]
+    );
+}
+
+#[test]
+fn events_are_checked_against_what_they_name() {
+    let function = |event: &str| {
+        format!(
+            "{SHELL}  Q: {{Type: AWS::SQS::Queue}}
+  F:
+    Type: AWS::Serverless::Function
+    Metadata: {{BuildMethod: rust-cargolambda, BuildProperties: {{Binary: f}}}}
+    Properties:
+      Runtime: provided.al2023
+      CodeUri: f
+      Timeout: 60
+      Events:
+        E: {event}
+"
+        )
+    };
+    for (event, expected) in [
+        (
+            "{Type: S3}",
+            "12:19: `Type` is `S3`; the local stack knows HttpApi, DynamoDB, Kinesis, SQS",
+        ),
+        (
+            "{Type: SQS, Properties: {Queue: !GetAtt Q.Arn}}",
+            "12:44: the queue's visibility timeout of 30 s is less than the function's timeout of 60 s",
+        ),
+        (
+            "{Type: DynamoDB, Properties: {Stream: !GetAtt Q.Arn, StartingPosition: LATEST}}",
+            "12:50: `arn:aws:sqs:us-east-1:000000000000:tidings-Q` is not the ARN of a stream of this template",
+        ),
+        (
+            "{Type: Kinesis, Properties: {Stream: 'arn:aws:kinesis:us-east-1:000000000000:stream/x', StartingPosition: LATEST}}",
+            "12:49: there is no stream `x`",
+        ),
+        (
+            "{Type: HttpApi, Properties: {ApiId: x, Method: GET, Path: /}}",
+            "12:48: there is no AWS::Serverless::HttpApi",
+        ),
+        (
+            "{Type: HttpApi, Properties: {ApiId: x, Method: GET, Path: a}}",
+            "12:70: a path starts with `/`",
+        ),
+    ] {
+        assert_error(&function(event), &format!("t.yaml:{expected}"));
+    }
+}
+
+#[test]
+fn a_filter_that_is_not_json_is_an_error() {
+    let source = format!(
+        "{SHELL}  S: {{Type: AWS::Kinesis::Stream, Properties: {{ShardCount: 1}}}}
+  F:
+    Type: AWS::Serverless::Function
+    Metadata: {{BuildMethod: rust-cargolambda, BuildProperties: {{Binary: f}}}}
+    Properties:
+      Runtime: provided.al2023
+      CodeUri: f
+      Events:
+        E:
+          Type: Kinesis
+          Properties:
+            Stream: !GetAtt S.Arn
+            StartingPosition: LATEST
+            FilterCriteria: {{Filters: [{{Pattern: '{{oops'}}]}}
+"
+    );
+    let error = read(&source).unwrap_err();
+    assert!(
+        error.starts_with("t.yaml:16:50: a filter's pattern must be JSON: "),
+        "{error}"
+    );
+}
