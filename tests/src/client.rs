@@ -1,12 +1,21 @@
 //! A typed client of the HTTP API, one handle a user. It hides nothing: every answer keeps its status, headers and
 //! body, and it never tries again by itself ([`crate::wait::persist`] does, when told to).
 
-use std::fmt::Display;
+mod answer;
+mod types;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
+
+pub use self::{
+    answer::{Answer, ApiError},
+    types::{
+        Accepted, Freshness, HomePage, PeoplePage, Person, Post, PostsPage, Profile, ProfileInput, PublicProfile,
+        Relation,
+    },
+};
 
 /// What a path segment may hold as it is; `@` too, because handles are written with it.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -15,261 +24,6 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~')
     .remove(b'@');
-
-/// A request that did not end as the caller needed.
-#[derive(Debug, thiserror::Error)]
-pub enum ApiError {
-    /// No answer: the connection failed, or broke before the whole answer had arrived. The command may have happened.
-    #[error("{request}: {source}")]
-    Transport {
-        /// Method and path.
-        request: String,
-        /// What broke.
-        source: reqwest::Error,
-    },
-    /// An answer with a status other than the expected one.
-    #[error("{request}: unexpected {status}: {body}")]
-    Status {
-        /// Method and path.
-        request: String,
-        /// The status.
-        status: StatusCode,
-        /// `code` of the problem document, if it is one.
-        code: Option<String>,
-        /// The whole body.
-        body: String,
-    },
-    /// The expected status with a body or header that is not what the contract says.
-    #[error("{request}: {reason}: {body}")]
-    Malformed {
-        /// Method and path.
-        request: String,
-        /// What is wrong.
-        reason: String,
-        /// The whole body.
-        body: String,
-    },
-}
-
-impl ApiError {
-    /// Whether the same request may succeed later: no answer, throttled, or a server's error. `internal` is not: it
-    /// is a function's own word for a bug, and trying again would hide it.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Transport { .. } => true,
-            Self::Status { status, code, .. } => {
-                (status.is_server_error() && code.as_deref() != Some("internal"))
-                    || *status == StatusCode::TOO_MANY_REQUESTS
-            }
-            Self::Malformed { .. } => false,
-        }
-    }
-}
-
-/// An answer of the API, whatever its status.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// Method and path of what it answers.
-    pub request: String,
-    /// The status.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body, as text.
-    pub body: String,
-}
-
-impl Answer {
-    /// Sends `request` and reads the whole answer.
-    pub async fn to(request: RequestBuilder) -> Result<Self, ApiError> {
-        let (client, request) = request.build_split();
-        let transport = |request: &str, source| ApiError::Transport {
-            request: request.to_owned(),
-            source,
-        };
-        let request = request.map_err(|error| transport("building a request", error))?;
-        let name = format!("{} {}", request.method(), request.url().path());
-        let response = client.execute(request).await.map_err(|error| transport(&name, error))?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.text().await.map_err(|error| transport(&name, error))?;
-        Ok(Self {
-            request: name,
-            status,
-            headers,
-            body,
-        })
-    }
-
-    /// The answer itself if it has `status`, else an error that tells the whole story.
-    pub fn expect(self, status: StatusCode) -> Result<Self, ApiError> {
-        if self.status == status {
-            return Ok(self);
-        }
-        let code = self.problem_code();
-        Err(ApiError::Status {
-            request: self.request,
-            status: self.status,
-            code,
-            body: self.body,
-        })
-    }
-
-    /// The body as JSON of type `T`.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        serde_json::from_str(&self.body).map_err(|error| self.malformed(&error))
-    }
-
-    /// A header's text, if the header is there.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-
-    /// The caller's event log version, which every command answers with.
-    pub fn version(&self) -> Result<u64, ApiError> {
-        let value = self
-            .header("tidings-version")
-            .ok_or_else(|| self.malformed(&"no Tidings-Version"))?;
-        value
-            .parse()
-            .map_err(|error| self.malformed(&format!("Tidings-Version {value:?}: {error}")))
-    }
-
-    /// `code` of an `application/problem+json` body.
-    pub fn problem_code(&self) -> Option<String> {
-        let body: serde_json::Value = serde_json::from_str(&self.body).ok()?;
-        Some(body.get("code")?.as_str()?.to_owned())
-    }
-
-    fn malformed(&self, reason: &dyn Display) -> ApiError {
-        ApiError::Malformed {
-            request: self.request.clone(),
-            reason: reason.to_string(),
-            body: self.body.clone(),
-        }
-    }
-}
-
-/// What a command answered, with the caller's event log version after it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Accepted<T> {
-    /// The body; `()` where there is none.
-    pub value: T,
-    /// `Tidings-Version`.
-    pub version: u64,
-}
-
-/// Body of `PUT /v1/me`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ProfileInput {
-    /// Unique name.
-    pub handle: String,
-    /// Name shown.
-    pub display_name: String,
-    /// Picture.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub avatar_url: Option<String>,
-}
-
-/// The caller's own profile.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the fields are those of the HTTP contract")]
-pub struct Profile {
-    pub id: String,
-    pub handle: String,
-    pub display_name: String,
-    pub avatar_url: Option<String>,
-    pub created_at: String,
-}
-
-/// A user as everybody sees them, from `GET /v1/users/{user}`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the fields are those of the HTTP contract")]
-pub struct PublicProfile {
-    pub id: String,
-    pub handle: String,
-    pub display_name: String,
-    pub avatar_url: Option<String>,
-    pub created_at: String,
-    pub following: u64,
-    pub followers: u64,
-    pub relation: Relation,
-}
-
-/// How the caller and another user stand to each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Relation {
-    /// The caller follows the user.
-    pub following: bool,
-    /// The user follows the caller.
-    pub followed_by: bool,
-}
-
-/// A user inside a post or a list.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the fields are those of the HTTP contract")]
-pub struct Person {
-    pub id: String,
-    pub handle: String,
-    pub display_name: String,
-    pub avatar_url: Option<String>,
-}
-
-/// A post.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the fields are those of the HTTP contract")]
-pub struct Post {
-    pub id: String,
-    pub author: Person,
-    pub text: String,
-    pub tags: Vec<String>,
-    pub created_at: String,
-    pub version: u64,
-}
-
-/// One page of a home feed.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HomePage {
-    /// Newest first.
-    pub posts: Vec<Post>,
-    /// Where the next page starts; none at the end.
-    pub next_cursor: Option<String>,
-    /// How far the viewer's own log is applied.
-    pub freshness: Freshness,
-}
-
-/// How far a feed has caught up with its viewer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Freshness {
-    /// The viewer's applied event log version.
-    pub version: u64,
-}
-
-/// One page of an author's posts.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PostsPage {
-    /// Newest first.
-    pub posts: Vec<Post>,
-    /// Where the next page starts; none at the end.
-    pub next_cursor: Option<String>,
-}
-
-/// One page of followers or followed users.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PeoplePage {
-    /// By user id.
-    pub users: Vec<Person>,
-    /// Where the next page starts; none at the end.
-    pub next_cursor: Option<String>,
-}
 
 /// A user of a deployment: an id, a token, and a connection.
 #[derive(Debug, Clone)]
@@ -494,19 +248,5 @@ mod tests {
     fn a_path_segment_keeps_handles_readable_and_encodes_the_rest() {
         assert_eq!(user_path("@ada", "/posts"), "/v1/users/@ada/posts");
         assert_eq!(user_path("auth0|a/b %é", ""), "/v1/users/auth0%7Ca%2Fb%20%25%C3%A9");
-    }
-
-    #[test]
-    fn a_function_s_own_internal_error_is_never_retried() {
-        let error = |status, code: Option<&str>| ApiError::Status {
-            request: String::new(),
-            status,
-            code: code.map(str::to_owned),
-            body: String::new(),
-        };
-        assert!(error(StatusCode::INTERNAL_SERVER_ERROR, None).is_transient());
-        assert!(error(StatusCode::SERVICE_UNAVAILABLE, Some("busy")).is_transient());
-        assert!(!error(StatusCode::INTERNAL_SERVER_ERROR, Some("internal")).is_transient());
-        assert!(!error(StatusCode::CONFLICT, Some("handle_taken")).is_transient());
     }
 }

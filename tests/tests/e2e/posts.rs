@@ -41,7 +41,11 @@ async fn a_post_is_answered_with_itself_and_its_place() -> Result<()> {
     assert_eq!(post.created_at.len(), "2026-01-02T03:04:05.678Z".len());
 
     let shown = home_becomes(&ada, &[&post.id]).await?;
-    assert_eq!(shown, std::slice::from_ref(&post), "the feed shows what the answer showed");
+    assert_eq!(
+        shown,
+        std::slice::from_ref(&post),
+        "the feed shows what the answer showed"
+    );
     assert_eq!(ada.walk_posts_of(&ada.id, 20).await?, [post]);
     Ok(())
 }
