@@ -1,1 +1,31 @@
-//! create-post
+//! `POST /v1/posts`: accepts a post, once per idempotency key.
+
+use serde::Deserialize;
+use tidings::{
+    command::{self, CreatePost},
+    error::Error,
+    http::{Call, Response, view::PostView},
+    model::{Clock, PostId, Text},
+    store::{cards::PostCard, commands::Commands},
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    text: String,
+}
+
+/// Answers a request.
+///
+/// # Errors
+/// Those of the request and of [`command::run`].
+pub async fn handle(commands: &Commands, clock: &Clock, call: Call) -> Result<Response, Error> {
+    let Body { text } = call.json()?;
+    let text = Text::try_from(text).map_err(tidings::error::Rejection::from)?;
+    let command = CreatePost { post: PostId::new(clock.now()), text, key: call.idempotency_key()? };
+    let committed = command::run(&command, &call.caller, commands, clock).await?;
+    let card = PostCard::new(committed.output.post, committed.output.author);
+    Ok(Response::json(201, &PostView::from(&card))
+        .header("location", format!("/v1/posts/{}", card.post))
+        .version(committed.version))
+}

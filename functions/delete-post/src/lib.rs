@@ -1,1 +1,19 @@
-//! delete-post
+//! `DELETE /v1/posts/{post}`: an author takes a post back.
+
+use tidings::{
+    command::{self, DeletePost},
+    error::Error,
+    http::{Call, Response},
+    model::Clock,
+    store::commands::Commands,
+};
+
+/// Answers a request.
+///
+/// # Errors
+/// Those of the request and of [`command::run`].
+pub async fn handle(commands: &Commands, clock: &Clock, call: Call) -> Result<Response, Error> {
+    let command = DeletePost { post: call.post()? };
+    let committed = command::run(&command, &call.caller, commands, clock).await?;
+    Ok(Response::no_content().version(committed.version))
+}

@@ -1,2 +1,10 @@
-//! stub
-fn main() {}
+//! The Lambda function `delete-post`.
+
+use tidings::{http, runtime::Runtime};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let runtime = Runtime::start().await;
+    let (commands, clock) = (&runtime.commands()?, &runtime.clock);
+    http::serve(async |call| delete_post::handle(commands, clock, call).await).await
+}

@@ -1,2 +1,15 @@
-//! stub
-fn main() {}
+//! The Lambda function `fanout`.
+
+use aws_lambda_events::kinesis::KinesisEvent;
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use tidings::runtime::Runtime;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let runtime = Runtime::start().await;
+    let projector = &runtime.projector()?;
+    run(service_fn(async |event: LambdaEvent<KinesisEvent>| {
+        Ok::<_, Error>(fanout::handle(projector, event.payload).await)
+    }))
+    .await
+}

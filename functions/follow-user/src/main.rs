@@ -1,2 +1,10 @@
-//! stub
-fn main() {}
+//! The Lambda function `follow-user`.
+
+use tidings::{http, runtime::Runtime};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let runtime = Runtime::start().await;
+    let (commands, clock) = (&runtime.commands()?, &runtime.clock);
+    http::serve(async |call| follow_user::handle(commands, clock, call).await).await
+}

@@ -1,2 +1,17 @@
-//! stub
-fn main() {}
+//! The Lambda function `get-feed`.
+
+use tidings::{http, query::FeedReader, runtime::Runtime};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let runtime = Runtime::start().await;
+    let keys = &runtime.cursor_keys()?;
+    let feeds = &FeedReader {
+        commands: runtime.commands()?,
+        timelines: runtime.timelines()?,
+        viewers: runtime.viewers()?,
+        cards: runtime.cards()?,
+        clock: runtime.clock,
+    };
+    http::serve(async |call| get_feed::handle(feeds, keys, call).await).await
+}

@@ -1,1 +1,52 @@
-//! get-profile
+//! `GET /v1/users/{user}`, `/followers` and `/following`: profiles, and who follows whom.
+
+use serde_json::json;
+use tidings::{
+    error::Error,
+    http::{
+        Call, Response,
+        view::{OtherProfile, Person},
+    },
+    model::{Clock, UserId},
+    query::{
+        self, PeopleReader,
+        cursor::{CursorKeys, Scope},
+        people::Side,
+    },
+};
+
+/// Answers a request.
+///
+/// # Errors
+/// Those of the request and of [`PeopleReader`].
+pub async fn handle(people: &PeopleReader, keys: &CursorKeys, clock: &Clock, call: Call) -> Result<Response, Error> {
+    let user = query::resolve(&people.commands, &call.user()?).await?;
+    match call.route() {
+        "GET /v1/users/{user}/followers" => list(people, keys, clock, call, Side::Followers, user).await,
+        "GET /v1/users/{user}/following" => list(people, keys, clock, call, Side::Following, user).await,
+        _ => {
+            let view = people.profile(&call.caller, &user).await?;
+            Ok(Response::json(200, &OtherProfile::from(&view)))
+        }
+    }
+}
+
+async fn list(
+    people: &PeopleReader,
+    keys: &CursorKeys,
+    clock: &Clock,
+    call: Call,
+    side: Side,
+    user: UserId,
+) -> Result<Response, Error> {
+    let limit = call.limit()?;
+    let route = format!("{side:?} of {user}");
+    let scope = Scope { caller: &call.caller, route: &route, order: "id" };
+    let after = call.query("cursor").map(|cursor| keys.open(scope, cursor, clock.now())).transpose()?;
+    let page = people.people(side, &user, after, limit).await?;
+    let body = json!({
+        "users": page.entries.iter().map(Person::from).collect::<Vec<_>>(),
+        "next_cursor": page.next.map(|user| keys.seal(scope, user, clock.now())).transpose()?,
+    });
+    Ok(Response::json(200, &body))
+}

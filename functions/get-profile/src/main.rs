@@ -1,2 +1,11 @@
-//! stub
-fn main() {}
+//! The Lambda function `get-profile`.
+
+use tidings::{http, query::PeopleReader, runtime::Runtime};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let runtime = Runtime::start().await;
+    let (keys, clock) = (&runtime.cursor_keys()?, &runtime.clock);
+    let people = &PeopleReader { commands: runtime.commands()?, cards: runtime.cards()? };
+    http::serve(async |call| get_profile::handle(people, keys, clock, call).await).await
+}

@@ -1,1 +1,48 @@
-//! update-profile
+//! `PUT` and `GET /v1/me`: the caller's own profile.
+
+use serde::Deserialize;
+use tidings::{
+    command::{self, UpdateProfile},
+    error::{Error, Rejection},
+    http::{Call, Response, view::OwnProfile},
+    model::{AvatarUrl, Clock, DisplayName, Handle, PublicProfile},
+    store::commands::Commands,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    handle: String,
+    display_name: String,
+    avatar_url: Option<String>,
+}
+
+/// Answers a request.
+///
+/// # Errors
+/// Those of the request and of [`command::run`].
+pub async fn handle(commands: &Commands, clock: &Clock, call: Call) -> Result<Response, Error> {
+    match call.method() {
+        "PUT" => put(commands, clock, call).await,
+        _ => get(commands, call).await,
+    }
+}
+
+async fn put(commands: &Commands, clock: &Clock, call: Call) -> Result<Response, Error> {
+    let command = UpdateProfile { profile: shown(call.json()?)? };
+    let committed = command::run(&command, &call.caller, commands, clock).await?;
+    Ok(Response::json(200, &OwnProfile::from(&committed.output)).version(committed.version))
+}
+
+fn shown(body: Body) -> Result<PublicProfile, Rejection> {
+    Ok(PublicProfile {
+        handle: Handle::try_from(body.handle)?,
+        display_name: DisplayName::try_from(body.display_name)?,
+        avatar_url: body.avatar_url.map(AvatarUrl::try_from).transpose()?,
+    })
+}
+
+async fn get(commands: &Commands, call: Call) -> Result<Response, Error> {
+    let profile = commands.profile(&call.caller).await?.ok_or(Rejection::ProfileNotFound)?;
+    Ok(Response::json(200, &OwnProfile::from(&profile)))
+}

@@ -1,0 +1,215 @@
+//! `CreatePost`: the caller writes a post, once for each idempotency key (INV-6).
+
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+
+use super::{Command, Decision, Turn};
+use crate::{
+    error::{Error, Rejection},
+    model::{IdempotencyKey, Post, PostId, Profile, Text, UserEvent, UserId, Version, limits},
+    store::{
+        commands::{Commands, Remembered},
+        transaction::Change,
+    },
+};
+
+/// The caller wants to say this.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreatePost {
+    /// Id of the post, the same in every attempt.
+    pub post: PostId,
+    /// What it says.
+    pub text: Text,
+    /// Key under which the response is remembered, if the client wants that.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// A post with its author as the author was then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The post.
+    pub post: Post,
+    /// Its author.
+    pub author: Profile,
+}
+
+/// What the decision rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    author: Option<Profile>,
+    remembered: Option<Remembered>,
+}
+
+/// What of a response has to be remembered. The text is not: the request that asks again brings it along, and a deletion
+/// must not leave it behind here.
+#[derive(Serialize, Deserialize)]
+struct Response {
+    post: PostId,
+    author: Profile,
+}
+
+impl CreatePost {
+    fn request_hash(&self) -> String {
+        let request = format!("POST /v1/posts\n{}", self.text.as_str());
+        digest(&SHA256, request.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn written(&self, post: PostId, author: Profile, version: Version) -> Written {
+        let tags = self.text.tags();
+        let post = Post {
+            post,
+            author: author.user.clone(),
+            text: Some(self.text.clone()),
+            tags: tags.clone(),
+            tags_ever: tags,
+            version: 1,
+            event_version: version,
+            deleted_at: None,
+        };
+        Written { post, author }
+    }
+
+    fn replay(&self, remembered: &Remembered) -> Result<Decision<Written>, Rejection> {
+        if remembered.request != self.request_hash() {
+            return Err(Rejection::IdempotencyKeyReused);
+        }
+        let Response { post, author } =
+            serde_json::from_str(&remembered.response).map_err(|_| Rejection::IdempotencyKeyReused)?;
+        let version = remembered.version;
+        Ok(Decision::Replay { version, output: self.written(post, author, version) })
+    }
+
+    fn remember(&self, key: &IdempotencyKey, author: &Profile, turn: Turn) -> Change {
+        Change::Remember {
+            user: author.user.clone(),
+            key: key.clone(),
+            remembered: Remembered {
+                request: self.request_hash(),
+                response: serde_json::json!(Response { post: self.post, author: author.clone() }).to_string(),
+                version: turn.version,
+                expires_at: turn.at.after(limits::IDEMPOTENCY_KEY_LIFETIME).as_secs(),
+            },
+            at: turn.at,
+        }
+    }
+}
+
+impl Command for CreatePost {
+    type State = State;
+    type Output = Written;
+
+    async fn read(&self, caller: &UserId, commands: &Commands) -> Result<State, Error> {
+        let remembered = async {
+            match &self.key {
+                Some(key) => commands.remembered(caller, key).await,
+                None => Ok(None),
+            }
+        };
+        let (author, remembered) = tokio::try_join!(commands.profile(caller), remembered)?;
+        Ok(State { author, remembered })
+    }
+
+    fn decide(&self, _caller: &UserId, state: &State, turn: Turn) -> Result<Decision<Written>, Rejection> {
+        if let Some(remembered) = state.remembered.as_ref().filter(|remembered| remembered.is_valid(turn.at)) {
+            return self.replay(remembered);
+        }
+        let author = state.author.clone().ok_or(Rejection::ProfileRequired)?;
+        let remember = self.key.as_ref().map(|key| self.remember(key, &author, turn));
+        let output = self.written(self.post, author, turn.version);
+        let mut changes = vec![Change::CreatePost(output.post.clone())];
+        changes.extend(remember);
+        Ok(Decision::Append {
+            event: UserEvent::PostCreated {
+                post: self.post,
+                text: output.post.text.clone(),
+                tags: output.post.tags.clone(),
+            },
+            totals: turn.totals,
+            changes,
+            output,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::{PublicProfile, Timestamp, Totals};
+
+    fn author() -> Profile {
+        Profile {
+            user: "ada".parse().unwrap(),
+            public: PublicProfile {
+                handle: "ada".parse().unwrap(),
+                display_name: "Ada".to_owned().try_into().unwrap(),
+                avatar_url: None,
+            },
+            created_at: Timestamp::from_ms(5),
+            version: Version::new(1).unwrap(),
+        }
+    }
+
+    fn command(text: &str) -> CreatePost {
+        CreatePost {
+            post: PostId::new(Timestamp::from_ms(1000)),
+            text: text.to_owned().try_into().unwrap(),
+            key: Some("k".parse().unwrap()),
+        }
+    }
+
+    fn turn(at: Timestamp) -> Turn {
+        Turn { version: Version::new(2).unwrap(), totals: Totals::default(), at }
+    }
+
+    /// Decides the command, then again with what the first decision made remembered, `later`.
+    fn again(first: &CreatePost, second: &CreatePost, later: Duration) -> Result<Decision<Written>, Rejection> {
+        let at = Timestamp::from_ms(1000);
+        let state = State { author: Some(author()), remembered: None };
+        let Decision::Append { mut changes, .. } = first.decide(&author().user, &state, turn(at)).unwrap() else {
+            panic!("a first post is appended")
+        };
+        let Some(Change::Remember { remembered, .. }) = changes.pop() else { panic!("nothing remembered") };
+        let state = State { author: Some(author()), remembered: Some(remembered) };
+        second.decide(&author().user, &state, turn(at.after(later)))
+    }
+
+    #[test]
+    fn a_post_needs_a_profile() {
+        let state = State { author: None, remembered: None };
+        let decision = command("hello").decide(&author().user, &state, turn(Timestamp::from_ms(1000)));
+        assert_eq!(decision, Err(Rejection::ProfileRequired));
+    }
+
+    #[test]
+    fn the_same_request_gets_the_same_response() {
+        let (first, second) = (command("hello #you"), command("hello #you"));
+        let Ok(Decision::Replay { version, output }) = again(&first, &second, Duration::from_secs(1)) else {
+            panic!("not replayed")
+        };
+        assert_eq!(version, Version::new(2).unwrap());
+        assert_eq!(output, first.written(first.post, author(), version));
+        assert_ne!(output.post.post, second.post);
+    }
+
+    #[test]
+    fn another_request_with_the_same_key_is_rejected() {
+        let decision = again(&command("hello"), &command("goodbye"), Duration::from_secs(1));
+        assert_eq!(decision, Err(Rejection::IdempotencyKeyReused));
+    }
+
+    #[test]
+    fn a_key_is_free_after_a_day() {
+        let decision = again(&command("hello"), &command("goodbye"), limits::IDEMPOTENCY_KEY_LIFETIME);
+        assert!(matches!(decision, Ok(Decision::Append { .. })));
+    }
+
+    #[test]
+    fn what_is_remembered_does_not_hold_the_text() {
+        let state = State { author: Some(author()), remembered: None };
+        let decision = command("a secret").decide(&author().user, &state, turn(Timestamp::from_ms(1000))).unwrap();
+        let Decision::Append { changes, .. } = decision else { panic!("not appended") };
+        assert!(!format!("{:?}", changes[1]).contains("secret"));
+    }
+}

@@ -1,0 +1,160 @@
+//! Commands: one file each. A command reads what its decision rests on, decides in a pure, synchronous function, and
+//! commits its event with what it changes in exactly one transaction. It never writes anywhere else: the event reaches
+//! the bus from the table's stream (INV-1).
+
+mod create_post;
+mod delete_post;
+mod follow_user;
+mod update_profile;
+
+use std::{future::Future, time::Duration};
+
+pub use create_post::CreatePost;
+pub use delete_post::DeletePost;
+pub use follow_user::{FollowUser, UnfollowUser};
+use rand::Rng;
+use tokio::time::sleep;
+pub use update_profile::UpdateProfile;
+
+use crate::{
+    error::{Error, Rejection},
+    model::{Clock, CommandId, LogEvent, Timestamp, Totals, UserEvent, UserId, Version},
+    store::{
+        commands::{Commands, Head},
+        transaction::Change,
+    },
+};
+
+/// Times that a command is decided anew after it lost a race. Two commands of one user are rare, dozens at once rarer.
+const ATTEMPTS_MAX: u32 = 24;
+/// Longest wait before a further attempt: it doubles from [`BACKOFF_MIN`] and is drawn at random below that ("full
+/// jitter", AWS Architecture Blog, "Exponential Backoff And Jitter").
+const BACKOFF_MAX: Duration = Duration::from_millis(250);
+/// Upper bound of the first wait.
+const BACKOFF_MIN: Duration = Duration::from_millis(10);
+
+/// Something that a user wants done.
+pub trait Command: Sync {
+    /// What the decision rests on, apart from the head of the caller's log.
+    type State: Send;
+    /// What the caller is told.
+    type Output: Clone + Send;
+
+    /// Reads the state, consistently.
+    fn read(
+        &self,
+        caller: &UserId,
+        commands: &Commands,
+    ) -> impl Future<Output = Result<Self::State, Error>> + Send;
+
+    /// Decides. Pure: the same state and turn give the same decision.
+    fn decide(&self, caller: &UserId, state: &Self::State, turn: Turn) -> Result<Decision<Self::Output>, Rejection>;
+}
+
+/// What a decision knows of the present.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// Version that the command's event will have.
+    pub version: Version,
+    /// The caller's totals before it.
+    pub totals: Totals,
+    /// The present moment.
+    pub at: Timestamp,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision<Output> {
+    /// Append the event and make the changes.
+    Append {
+        /// What happened.
+        event: UserEvent,
+        /// The caller's totals after it.
+        totals: Totals,
+        /// What it changes.
+        changes: Vec<Change>,
+        /// What the caller is told.
+        output: Output,
+    },
+    /// Everything is as the caller wants it.
+    Unchanged(Output),
+    /// The same request was answered before.
+    Replay {
+        /// The version that it made then.
+        version: Version,
+        /// What the caller was told.
+        output: Output,
+    },
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed<Output> {
+    /// Version of the caller's log that holds the command's effect.
+    pub version: Version,
+    /// What the caller is told.
+    pub output: Output,
+}
+
+/// Runs a command until it is committed, found needless, or rejected.
+///
+/// # Errors
+/// [`Error::Rejected`] if the request is at fault; [`Error::Conflict`] after too many lost races; otherwise as the
+/// store's. After an error other than a rejection the command may have been committed.
+pub async fn run<C: Command>(
+    command: &C,
+    caller: &UserId,
+    commands: &Commands,
+    clock: &Clock,
+) -> Result<Committed<C::Output>, Error> {
+    let id = CommandId::new(clock.now());
+    for attempt in 0..ATTEMPTS_MAX {
+        sleep(backoff(attempt)).await;
+        let (head, state) = tokio::try_join!(commands.head(caller), command.read(caller, commands))?;
+        let Head { version, totals } = head;
+        let turn = Turn { version: version.next(), totals, at: clock.now() };
+        let (event, totals, changes, output) = match command.decide(caller, &state, turn)? {
+            Decision::Append { event, totals, changes, output } => (event, totals, changes, output),
+            Decision::Unchanged(output) => return Ok(Committed { version, output }),
+            Decision::Replay { version, output } => return Ok(Committed { version, output }),
+        };
+        let event = LogEvent { user: caller.clone(), version: turn.version, command: id, at: turn.at, totals, event };
+        let committed = Committed { version: turn.version, output };
+        match commands.commit(&event, &changes).await {
+            Ok(()) => return Ok(committed),
+            // A try whose answer was lost may have been committed after all: the SDK's retry then finds its own event.
+            Err(error @ (Error::Conflict | Error::Transient { .. })) => {
+                if commands.appended_by(caller, turn.version).await? == Some(id) {
+                    return Ok(committed);
+                }
+                if !matches!(error, Error::Conflict) {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::Conflict)
+}
+
+fn backoff(attempt: u32) -> Duration {
+    if attempt == 0 {
+        return Duration::ZERO;
+    }
+    let bound = BACKOFF_MIN.saturating_mul(2u32.saturating_pow(attempt - 1)).min(BACKOFF_MAX);
+    bound.mul_f64(rand::rng().random())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_up_to_their_bound() {
+        assert_eq!(backoff(0), Duration::ZERO);
+        for attempt in 1..ATTEMPTS_MAX {
+            assert!(backoff(attempt) <= BACKOFF_MAX);
+        }
+        assert!((0..100).all(|_| backoff(1) <= BACKOFF_MIN));
+    }
+}

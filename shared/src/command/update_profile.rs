@@ -1,0 +1,134 @@
+//! `UpdateProfile`: the caller makes a profile or changes it. A handle is unique through its claim item; the old one is
+//! released in the same transaction.
+
+use super::{Command, Decision, Turn};
+use crate::{
+    error::{Error, Rejection},
+    model::{Profile, PublicProfile, UserEvent, UserId},
+    store::{commands::Commands, transaction::Change},
+};
+
+/// The caller wants to be seen like this.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateProfile {
+    /// The whole new profile.
+    pub profile: PublicProfile,
+}
+
+/// What the decision rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    profile: Option<Profile>,
+    handle_owner: Option<UserId>,
+}
+
+impl Command for UpdateProfile {
+    type State = State;
+    type Output = Profile;
+
+    async fn read(&self, caller: &UserId, commands: &Commands) -> Result<State, Error> {
+        let (profile, handle_owner) =
+            tokio::try_join!(commands.profile(caller), commands.handle_owner(&self.profile.handle))?;
+        Ok(State { profile, handle_owner })
+    }
+
+    fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<Profile>, Rejection> {
+        if let Some(profile) = state.profile.as_ref().filter(|profile| profile.public == self.profile) {
+            return Ok(Decision::Unchanged(profile.clone()));
+        }
+        if state.handle_owner.as_ref().is_some_and(|owner| owner != caller) {
+            return Err(Rejection::HandleTaken);
+        }
+        let before = state.profile.as_ref();
+        let profile = Profile {
+            user: caller.clone(),
+            public: self.profile.clone(),
+            created_at: before.map_or(turn.at, |before| before.created_at),
+            version: turn.version,
+        };
+        let mut changes = vec![Change::PutProfile { profile: profile.clone(), replaces: before.map(|p| p.version) }];
+        let old_handle = before.map(|before| &before.public.handle);
+        if old_handle != Some(&self.profile.handle) {
+            changes.push(Change::ClaimHandle { handle: self.profile.handle.clone(), user: caller.clone() });
+            changes.extend(
+                old_handle.map(|handle| Change::ReleaseHandle { handle: handle.clone(), user: caller.clone() }),
+            );
+        }
+        Ok(Decision::Append {
+            event: UserEvent::ProfileChanged(self.profile.clone()),
+            totals: turn.totals,
+            changes,
+            output: profile,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Timestamp, Totals, Version};
+
+    fn ada() -> UserId {
+        "ada".parse().unwrap()
+    }
+
+    fn shown(handle: &str) -> PublicProfile {
+        PublicProfile {
+            handle: handle.parse().unwrap(),
+            display_name: "Ada".to_owned().try_into().unwrap(),
+            avatar_url: None,
+        }
+    }
+
+    fn turn() -> Turn {
+        Turn { version: Version::new(7).unwrap(), totals: Totals { following: 3 }, at: Timestamp::from_ms(1000) }
+    }
+
+    fn profile(handle: &str) -> Profile {
+        Profile {
+            user: ada(),
+            public: shown(handle),
+            created_at: Timestamp::from_ms(5),
+            version: Version::new(2).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_first_profile_claims_its_handle() {
+        let state = State { profile: None, handle_owner: None };
+        let decision = UpdateProfile { profile: shown("ada") }.decide(&ada(), &state, turn()).unwrap();
+        let Decision::Append { changes, output, totals, .. } = decision else { panic!("{decision:?}") };
+        assert_eq!(output.created_at, turn().at);
+        assert_eq!(totals, turn().totals);
+        assert_eq!(changes, [
+            Change::PutProfile { profile: output, replaces: None },
+            Change::ClaimHandle { handle: "ada".parse().unwrap(), user: ada() },
+        ]);
+    }
+
+    #[test]
+    fn a_new_handle_releases_the_old_one() {
+        let state = State { profile: Some(profile("ada")), handle_owner: None };
+        let decision = UpdateProfile { profile: shown("lovelace") }.decide(&ada(), &state, turn()).unwrap();
+        let Decision::Append { changes, output, .. } = decision else { panic!("{decision:?}") };
+        assert_eq!(output.created_at, Timestamp::from_ms(5), "when it was made does not change");
+        assert_eq!(changes[1..], [
+            Change::ClaimHandle { handle: "lovelace".parse().unwrap(), user: ada() },
+            Change::ReleaseHandle { handle: "ada".parse().unwrap(), user: ada() },
+        ]);
+    }
+
+    #[test]
+    fn the_same_profile_changes_nothing() {
+        let state = State { profile: Some(profile("ada")), handle_owner: Some(ada()) };
+        let decision = UpdateProfile { profile: shown("ada") }.decide(&ada(), &state, turn()).unwrap();
+        assert_eq!(decision, Decision::Unchanged(profile("ada")));
+    }
+
+    #[test]
+    fn somebody_elses_handle_is_taken() {
+        let state = State { profile: None, handle_owner: Some("bob".parse().unwrap()) };
+        let decision = UpdateProfile { profile: shown("ada") }.decide(&ada(), &state, turn());
+        assert_eq!(decision, Err(Rejection::HandleTaken));
+    }
+}

@@ -1,0 +1,39 @@
+//! HTTP as API Gateway brings it: requests (payload format 2.0), responses, and problems.
+
+pub mod problem;
+mod request;
+mod response;
+pub mod view;
+
+use std::future::Future;
+
+use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use lambda_runtime::{LambdaEvent, service_fn};
+pub use request::Call;
+pub use response::Response;
+
+use crate::error::Error;
+
+/// Name of the header that tells which version of the caller's log holds a command's effect.
+pub const VERSION_HEADER: &str = "tidings-version";
+
+/// Answers requests with `handler` until Lambda ends the process.
+///
+/// # Errors
+/// If the Runtime API cannot be reached.
+pub async fn serve<H, F>(handler: H) -> Result<(), lambda_runtime::Error>
+where
+    H: Fn(Call) -> F,
+    F: Future<Output = Result<Response, Error>>,
+{
+    lambda_runtime::run(service_fn(|event: LambdaEvent<ApiGatewayV2httpRequest>| async {
+        let answer = match Call::new(event.payload) {
+            // Boxed, or the type of all the futures within is too deep for the compiler.
+            Ok(call) => Box::pin(handler(call)).await,
+            Err(rejection) => Err(rejection.into()),
+        };
+        // The runtime takes errors as failed invocations, which callers see as a bare 500. Ours are all answers.
+        Ok::<_, lambda_runtime::Error>(answer.unwrap_or_else(problem::response))
+    }))
+    .await
+}

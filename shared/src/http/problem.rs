@@ -1,0 +1,104 @@
+//! Errors as problems (RFC 9457), each with a stable `code` for programs; its `detail` is for people and may change.
+
+use serde::Serialize;
+
+use super::Response;
+use crate::{
+    error::{Error, Rejection},
+    model::InvalidProfile,
+};
+
+#[derive(Serialize)]
+struct Problem {
+    /// `about:blank`: the code says what it is, the title is that of the status.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: String,
+}
+
+/// Seconds after which a caller should try again.
+const RETRY_AFTER_SECS: &str = "1";
+
+/// The answer that tells the caller of an error. Logs what is not the caller's fault.
+pub fn response(error: Error) -> Response {
+    match error {
+        Error::Rejected(rejection) => {
+            let (status, code) = status_and_code(&rejection);
+            problem(status, code, rejection.to_string())
+        }
+        Error::Conflict => {
+            tracing::warn!("gave up after too many conflicts");
+            problem(503, "busy", "too many requests change the same thing; try again".to_owned())
+                .header("retry-after", RETRY_AFTER_SECS)
+        }
+        Error::Transient { .. } => {
+            tracing::warn!(%error, "a dependency failed");
+            problem(503, "unavailable", "a dependency does not answer; try again".to_owned())
+                .header("retry-after", RETRY_AFTER_SECS)
+        }
+        Error::Poison { .. } => {
+            tracing::error!(%error, "a request failed");
+            problem(500, "internal", "this is our fault and has been recorded".to_owned())
+        }
+    }
+}
+
+fn problem(status: u16, code: &'static str, detail: String) -> Response {
+    let title = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error");
+    let body = Problem { kind: "about:blank", title, status, code, detail };
+    Response::document(status, "application/problem+json", &body)
+}
+
+fn status_and_code(rejection: &Rejection) -> (u16, &'static str) {
+    match rejection {
+        Rejection::MalformedBody(_) => (400, "malformed_body"),
+        Rejection::BodyTooLarge => (413, "body_too_large"),
+        Rejection::InvalidUserId(_) => (400, "invalid_user_id"),
+        Rejection::InvalidText(_) => (422, "text_invalid"),
+        Rejection::InvalidHandle(_) => (422, "handle_invalid"),
+        Rejection::InvalidProfile(InvalidProfile::DisplayName) => (422, "display_name_invalid"),
+        Rejection::InvalidProfile(InvalidProfile::AvatarUrl) => (422, "avatar_url_invalid"),
+        Rejection::InvalidIdempotencyKey(_) => (400, "invalid_idempotency_key"),
+        Rejection::InvalidLimit => (400, "invalid_limit"),
+        Rejection::UnknownOrder => (400, "unknown_order"),
+        Rejection::InvalidCursor => (400, "invalid_cursor"),
+        Rejection::CursorExpired => (400, "cursor_expired"),
+        Rejection::ProfileRequired => (409, "profile_required"),
+        Rejection::ProfileNotFound => (404, "profile_not_found"),
+        Rejection::HandleTaken => (409, "handle_taken"),
+        Rejection::UserNotFound => (404, "user_not_found"),
+        Rejection::PostNotFound => (404, "post_not_found"),
+        Rejection::NotAuthor => (403, "not_author"),
+        Rejection::CannotFollowSelf => (422, "cannot_follow_self"),
+        Rejection::FollowingLimitReached => (409, "following_limit_reached"),
+        Rejection::IdempotencyKeyReused => (422, "idempotency_key_reused"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rejection_becomes_a_problem_with_its_code() {
+        insta::assert_json_snapshot!(response(Rejection::HandleTaken.into()), @r#"
+        {
+          "statusCode": 409,
+          "headers": {
+            "content-type": "application/problem+json"
+          },
+          "body": "{\"type\":\"about:blank\",\"title\":\"Conflict\",\"status\":409,\"code\":\"handle_taken\",\"detail\":\"the handle is taken\"}"
+        }
+        "#);
+    }
+
+    #[test]
+    fn what_passes_is_to_be_tried_again() {
+        let answer = serde_json::to_value(response(Error::transient("reading", "timed out"))).unwrap();
+        assert_eq!((&answer["statusCode"], &answer["headers"]["retry-after"]), (&503.into(), &"1".into()));
+        assert!(!answer["body"].as_str().unwrap().contains("timed out"), "what fails inside is not told outside");
+    }
+}

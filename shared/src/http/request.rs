@@ -1,0 +1,154 @@
+//! What a function takes from a request, and what is wrong with it.
+
+use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    error::Rejection,
+    model::{
+        IdempotencyKey, PostId, UserId, UserRef,
+        limits::{BODY_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX},
+    },
+};
+
+/// A request of a caller who is known.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Who calls: the `sub` of the token that API Gateway has checked.
+    pub caller: UserId,
+    request: ApiGatewayV2httpRequest,
+}
+
+impl Call {
+    /// Takes a request that passed API Gateway's authorizer.
+    ///
+    /// # Errors
+    /// [`Rejection::InvalidUserId`] if the token's `sub` is no user id, or there is none.
+    pub fn new(request: ApiGatewayV2httpRequest) -> Result<Self, Rejection> {
+        let jwt = request.request_context.authorizer.as_ref().and_then(|authorizer| authorizer.jwt.as_ref());
+        let subject = jwt.and_then(|jwt| jwt.claims.get("sub")).map_or("", String::as_str);
+        Ok(Self { caller: subject.parse()?, request })
+    }
+
+    /// The route that matched, as `GET /v1/users/{user}`.
+    pub fn route(&self) -> &str {
+        self.request.route_key.as_deref().unwrap_or_default()
+    }
+
+    /// The request's method, in capitals.
+    pub fn method(&self) -> &str {
+        self.request.request_context.http.method.as_str()
+    }
+
+    /// The user that the path names.
+    ///
+    /// # Errors
+    /// [`Rejection::InvalidUserId`] if it is neither an id nor a handle.
+    pub fn user(&self) -> Result<UserRef, Rejection> {
+        Ok(self.path("user").parse()?)
+    }
+
+    /// The post that the path names.
+    ///
+    /// # Errors
+    /// [`Rejection::PostNotFound`] if it is no post id: no such post can exist.
+    pub fn post(&self) -> Result<PostId, Rejection> {
+        self.path("post").parse().map_err(|_| Rejection::PostNotFound)
+    }
+
+    fn path(&self, name: &str) -> &str {
+        self.request.path_parameters.get(name).map_or("", String::as_str)
+    }
+
+    /// The body as a JSON document.
+    ///
+    /// # Errors
+    /// [`Rejection::BodyTooLarge`] above 16 KiB, [`Rejection::MalformedBody`] if it is not such a document.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Rejection> {
+        let body = self.request.body.as_deref().unwrap_or_default();
+        let bytes = if self.request.is_base64_encoded {
+            BASE64.decode(body).map_err(|error| Rejection::MalformedBody(error.to_string()))?
+        } else {
+            body.as_bytes().to_vec()
+        };
+        if bytes.len() > BODY_BYTES_MAX {
+            return Err(Rejection::BodyTooLarge);
+        }
+        serde_json::from_slice(&bytes).map_err(|error| Rejection::MalformedBody(error.to_string()))
+    }
+
+    /// The `Idempotency-Key` header.
+    ///
+    /// # Errors
+    /// [`Rejection::InvalidIdempotencyKey`] if it has a wrong form.
+    pub fn idempotency_key(&self) -> Result<Option<IdempotencyKey>, Rejection> {
+        let Some(value) = self.request.headers.get("idempotency-key") else { return Ok(None) };
+        Ok(Some(String::from_utf8_lossy(value.as_bytes()).parse()?))
+    }
+
+    /// How many entries a page may have: `limit`, or 20.
+    ///
+    /// # Errors
+    /// [`Rejection::InvalidLimit`] if it is not a number from 1 to 100.
+    pub fn limit(&self) -> Result<usize, Rejection> {
+        let Some(limit) = self.query("limit") else { return Ok(PAGE_DEFAULT) };
+        let limit = limit.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit));
+        limit.ok_or(Rejection::InvalidLimit)
+    }
+
+    /// A parameter of the query string; of a repeated one, the first.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.request.query_string_parameters.first(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn call(mut request: Value) -> Result<Call, Rejection> {
+        let context = json!({
+            "http": {"method": "GET", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1"},
+            "authorizer": {"jwt": {"claims": {"sub": "ada"}}},
+        });
+        request.as_object_mut().unwrap().entry("requestContext").or_insert(context);
+        Call::new(serde_json::from_value(request).unwrap())
+    }
+
+    #[test]
+    fn the_caller_is_the_tokens_subject() {
+        assert_eq!(call(json!({})).unwrap().caller.as_str(), "ada");
+        let context = |claims| {
+            json!({"requestContext": {
+                "http": {"method": "GET"}, "authorizer": {"jwt": {"claims": claims}},
+            }})
+        };
+        for claims in [json!({"sub": "@ada"}), json!({"sub": ""}), json!({})] {
+            assert!(matches!(call(context(claims)), Err(Rejection::InvalidUserId(_))));
+        }
+    }
+
+    #[test]
+    fn a_limit_is_a_number_from_1_to_100() {
+        let limit = |limit: &str| call(json!({"queryStringParameters": {"limit": limit}})).unwrap().limit();
+        assert_eq!(call(json!({})).unwrap().limit(), Ok(20));
+        assert_eq!((limit("1"), limit("100")), (Ok(1), Ok(100)));
+        for bad in ["0", "101", "-1", "ten", "", "1.5"] {
+            assert_eq!(limit(bad), Err(Rejection::InvalidLimit), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_json_within_its_limit() {
+        let body = |body: &str| call(json!({"body": body})).unwrap().json::<Value>();
+        assert_eq!(body(r#"{"a":1}"#), Ok(json!({"a": 1})));
+        assert!(matches!(body("{"), Err(Rejection::MalformedBody(_))));
+        assert!(matches!(call(json!({})).unwrap().json::<Value>(), Err(Rejection::MalformedBody(_))));
+        assert_eq!(body(&format!("\"{}\"", "x".repeat(BODY_BYTES_MAX))), Err(Rejection::BodyTooLarge));
+        let encoded = json!({"body": BASE64.encode("[1]"), "isBase64Encoded": true});
+        assert_eq!(call(encoded).unwrap().json::<Value>(), Ok(json!([1])));
+    }
+}

@@ -1,0 +1,98 @@
+//! The JSON documents that the API answers with.
+
+use serde::Serialize;
+
+use crate::{
+    model::{AvatarUrl, DisplayName, Handle, PostId, Profile, PublicProfile, Tag, Text, UserId},
+    query::ProfileView,
+    store::cards::{PostCard, UserCard},
+};
+
+/// A person beside something.
+#[derive(Debug, Serialize)]
+pub struct Person<'a> {
+    id: &'a UserId,
+    handle: &'a Handle,
+    display_name: &'a DisplayName,
+    avatar_url: Option<&'a AvatarUrl>,
+}
+
+/// A profile, as its owner sees it.
+#[derive(Debug, Serialize)]
+pub struct OwnProfile<'a> {
+    #[serde(flatten)]
+    person: Person<'a>,
+    created_at: String,
+}
+
+/// A profile, as somebody else sees it.
+#[derive(Debug, Serialize)]
+pub struct OtherProfile<'a> {
+    #[serde(flatten)]
+    profile: OwnProfile<'a>,
+    following: u64,
+    relation: RelationView,
+}
+
+#[derive(Debug, Serialize)]
+struct RelationView {
+    following: bool,
+    followed_by: bool,
+}
+
+/// A post.
+#[derive(Debug, Serialize)]
+pub struct PostView<'a> {
+    id: PostId,
+    author: Person<'a>,
+    text: Option<&'a Text>,
+    tags: &'a [Tag],
+    created_at: String,
+    version: u64,
+}
+
+impl<'a> Person<'a> {
+    fn new(id: &'a UserId, shown: &'a PublicProfile) -> Self {
+        let PublicProfile { handle, display_name, avatar_url } = shown;
+        Self { id, handle, display_name, avatar_url: avatar_url.as_ref() }
+    }
+}
+
+impl<'a> From<&'a UserCard> for Person<'a> {
+    fn from(card: &'a UserCard) -> Self {
+        Self::new(&card.user, &card.profile)
+    }
+}
+
+impl<'a> From<&'a Profile> for OwnProfile<'a> {
+    fn from(profile: &'a Profile) -> Self {
+        Self { person: Person::new(&profile.user, &profile.public), created_at: profile.created_at.to_string() }
+    }
+}
+
+impl<'a> From<&'a ProfileView> for OtherProfile<'a> {
+    fn from(view: &'a ProfileView) -> Self {
+        let card = &view.card;
+        Self {
+            profile: OwnProfile { person: card.into(), created_at: card.created_at.to_string() },
+            following: card.following,
+            relation: RelationView {
+                following: view.relation.following,
+                followed_by: view.relation.followed_by,
+            },
+        }
+    }
+}
+
+impl<'a> From<&'a PostCard> for PostView<'a> {
+    fn from(card: &'a PostCard) -> Self {
+        Self {
+            id: card.post,
+            author: Person::new(&card.author, &card.author_profile),
+            text: card.text.as_ref(),
+            tags: &card.tags,
+            created_at: card.post.created_at().to_string(),
+            version: card.version,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Time as a value. Nothing else in the workspace may ask the operating system for the time or make an id from it:
+//! a [`Clock`] is injected, so that tests can set it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+use uuid::{NoContext, Uuid};
+
+/// A moment, in milliseconds since the Unix epoch; what UUIDv7 can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(u64);
+
+/// RFC 3339 in UTC with milliseconds, always of the same length.
+const RFC3339_MS: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
+impl Timestamp {
+    /// The moment `ms` milliseconds after the Unix epoch.
+    pub const fn from_ms(ms: u64) -> Self {
+        Self(ms)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn as_ms(self) -> u64 {
+        self.0
+    }
+
+    /// Seconds since the Unix epoch, as DynamoDB's TTL counts.
+    pub const fn as_secs(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// This moment and `duration` more.
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(millis(duration)))
+    }
+
+    /// This moment less `duration`, not before the epoch.
+    pub fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(duration)))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// RFC 3339 in UTC with milliseconds: `2026-11-23T15:36:01.000Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).map_err(|_| fmt::Error)?;
+        f.write_str(&time.format(RFC3339_MS).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// Tells the time and makes ids from it.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
+impl Clock {
+    /// The operating system's clock.
+    pub fn system() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the one place that asks the operating system for the time")]
+        Self(Arc::new(|| {
+            let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            Timestamp(millis(since_epoch))
+        }))
+    }
+
+    /// A clock that stands still.
+    pub fn fixed(now: Timestamp) -> Self {
+        Self(Arc::new(move || now))
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Clock({})", self.now())
+    }
+}
+
+/// A new UUIDv7 (RFC 9562) of this moment; unique by its 74 random bits.
+pub(super) fn uuid_v7(at: Timestamp) -> Uuid {
+    let nanos = u32::try_from(at.0 % 1000 * 1_000_000).unwrap_or_default();
+    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, at.0 / 1000, nanos))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renders_as_rfc_3339_with_milliseconds() {
+        assert_eq!(Timestamp::from_ms(1_425_000_000_007).to_string(), "2015-02-27T01:20:00.007Z");
+    }
+
+    #[test]
+    fn subtracting_stops_at_the_epoch() {
+        assert_eq!(Timestamp::from_ms(5).before(Duration::from_secs(1)), Timestamp::from_ms(0));
+    }
+}

@@ -1,0 +1,241 @@
+//! Who and what: ids of users, posts and commands.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    Handle, Timestamp,
+    clock::uuid_v7,
+    limits::{FEED_AGE_MAX, USER_ID_BYTES_MAX},
+};
+
+/// A user: the `sub` of the user's tokens. 1–128 bytes of UTF-8 without control characters, not starting with `@`,
+/// which marks a handle where either may stand.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct UserId(String);
+
+/// The text is no user id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a user id has 1 to {USER_ID_BYTES_MAX} bytes, no control characters, and does not start with `@`")]
+pub struct InvalidUserId;
+
+impl UserId {
+    /// The id as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The id's short stand-in inside sets.
+    pub fn hash(&self) -> UserHash {
+        let digest = ring::digest::digest(&ring::digest::SHA256, self.0.as_bytes());
+        let mut short = [0; UserHash::BYTES];
+        short.copy_from_slice(&digest.as_ref()[..UserHash::BYTES]);
+        UserHash(short)
+    }
+}
+
+impl TryFrom<String> for UserId {
+    type Error = InvalidUserId;
+
+    fn try_from(id: String) -> Result<Self, InvalidUserId> {
+        let valid =
+            (1..=USER_ID_BYTES_MAX).contains(&id.len()) && !id.starts_with('@') && !id.chars().any(char::is_control);
+        if valid { Ok(Self(id)) } else { Err(InvalidUserId) }
+    }
+}
+
+impl FromStr for UserId {
+    type Err = InvalidUserId;
+
+    fn from_str(id: &str) -> Result<Self, InvalidUserId> {
+        Self::try_from(id.to_owned())
+    }
+}
+
+impl From<UserId> for String {
+    fn from(id: UserId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The first 8 bytes of the SHA-256 of a user id. A set of 5000 of them fits a small item; that one of 10⁹ users meets
+/// one of 5000 by chance has a probability of 3·10⁻⁷, and it would show a row only if that row was delivered, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserHash(pub(crate) [u8; Self::BYTES]);
+
+impl UserHash {
+    /// Length of a hash in bytes.
+    pub const BYTES: usize = 8;
+}
+
+/// In hexadecimal.
+impl fmt::Display for UserHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A user as a path names one: by id, or by `@handle`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserRef {
+    /// By id.
+    Id(UserId),
+    /// By the handle that the user has at present.
+    Handle(Handle),
+}
+
+impl FromStr for UserRef {
+    type Err = InvalidUserId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUserId> {
+        match text.strip_prefix('@') {
+            Some(handle) => handle.parse().map(Self::Handle).map_err(|_| InvalidUserId),
+            None => text.parse().map(Self::Id),
+        }
+    }
+}
+
+/// A post: a UUIDv7, so that ids sort by creation time and carry it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PostId(Uuid);
+
+/// The text is no post id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a post id is a version 7 UUID in lower case with hyphens")]
+pub struct InvalidPostId;
+
+impl PostId {
+    /// A new id of a post created at this moment.
+    pub fn new(at: Timestamp) -> Self {
+        Self(uuid_v7(at))
+    }
+
+    /// The lowest id that a post created at this moment can have.
+    pub fn lowest(at: Timestamp) -> Self {
+        Self(uuid::Builder::from_unix_timestamp_millis(at.as_ms(), &[0; 10]).into_uuid())
+    }
+
+    /// When the post was created.
+    pub fn created_at(self) -> Timestamp {
+        let (secs, nanos) = self.0.get_timestamp().map_or((0, 0), |timestamp| timestamp.to_unix());
+        Timestamp::from_ms(secs * 1000 + u64::from(nanos / 1_000_000))
+    }
+
+    /// When the post leaves home and tag feeds.
+    pub fn leaves_feeds_at(self) -> Timestamp {
+        self.created_at().after(FEED_AGE_MAX)
+    }
+}
+
+impl FromStr for PostId {
+    type Err = InvalidPostId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPostId> {
+        let uuid = Uuid::try_parse(text).map_err(|_| InvalidPostId)?;
+        let id = Self(uuid);
+        // One post, one spelling: the id is a key.
+        if uuid.get_version_num() == 7 && id.to_string() == text { Ok(id) } else { Err(InvalidPostId) }
+    }
+}
+
+impl TryFrom<String> for PostId {
+    type Error = InvalidPostId;
+
+    fn try_from(text: String) -> Result<Self, InvalidPostId> {
+        text.parse()
+    }
+}
+
+impl From<PostId> for String {
+    fn from(id: PostId) -> Self {
+        id.to_string()
+    }
+}
+
+impl fmt::Display for PostId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+/// One run of a command; tells a retry whose first try had been committed after all from another command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CommandId(Uuid);
+
+impl CommandId {
+    /// A new id.
+    pub fn new(at: Timestamp) -> Self {
+        Self(uuid_v7(at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_post_id_carries_its_creation_time(ms in 0u64..(1 << 48)) {
+            prop_assert_eq!(PostId::new(Timestamp::from_ms(ms)).created_at(), Timestamp::from_ms(ms));
+        }
+
+        #[test]
+        fn post_ids_sort_by_creation_time_as_text(a in 0u64..(1 << 48), b in 0u64..(1 << 48)) {
+            prop_assume!(a < b);
+            let (a, b) = (PostId::new(Timestamp::from_ms(a)), PostId::new(Timestamp::from_ms(b)));
+            prop_assert!(a < b && a.to_string() < b.to_string());
+        }
+
+        #[test]
+        fn parsing_a_rendered_post_id_is_the_identity(ms in 0u64..(1 << 48)) {
+            let id = PostId::new(Timestamp::from_ms(ms));
+            prop_assert_eq!(id.to_string().parse(), Ok(id));
+        }
+
+        #[test]
+        fn no_id_of_a_moment_is_below_the_lowest(ms in 0u64..(1 << 48)) {
+            let at = Timestamp::from_ms(ms);
+            prop_assert!(PostId::lowest(at) <= PostId::new(at));
+            prop_assert_eq!(PostId::lowest(at).created_at(), at);
+        }
+    }
+
+    #[test]
+    fn a_post_id_has_one_spelling() {
+        let id = PostId::new(Timestamp::from_ms(1)).to_string();
+        for other in [id.to_uppercase().replace('0', "A"), id.replace('-', ""), format!("{{{id}}}"), String::new()] {
+            assert_eq!(other.parse::<PostId>(), Err(InvalidPostId), "{other}");
+        }
+        assert!("936da01f-9abd-4d9d-80c7-02af85c822a8".parse::<PostId>().is_err(), "a version 4 UUID");
+    }
+
+    #[test]
+    fn user_ids_have_bounds() {
+        for good in ["a", "auth0|5f7c8ec7c33c6c004bbafe82", "日本", &"x".repeat(128)] {
+            assert!(good.parse::<UserId>().is_ok(), "{good}");
+        }
+        for bad in ["", "@ada", "a\nb", "a\0", &"x".repeat(129)] {
+            assert_eq!(bad.parse::<UserId>(), Err(InvalidUserId), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_names_a_user_by_id_or_handle() {
+        assert!(matches!("@ada".parse(), Ok(UserRef::Handle(_))));
+        assert!(matches!("ada".parse(), Ok(UserRef::Id(_))));
+        assert_eq!("@A".parse::<UserRef>(), Err(InvalidUserId));
+    }
+}

@@ -1,0 +1,121 @@
+//! What a user shows of themselves.
+
+use serde::{Deserialize, Serialize};
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::{
+    Handle, Timestamp, UserId, Version,
+    limits::{AVATAR_URL_BYTES_MAX, DISPLAY_NAME_BYTES_MAX, DISPLAY_NAME_GRAPHEMES_MAX},
+};
+
+/// A display name: 1–50 grapheme clusters, at most 500 bytes, no control characters, not only white space.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DisplayName(String);
+
+/// An `https` URL of at most 2048 bytes. It is handed on as it is and never fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AvatarUrl(String);
+
+/// A part of a profile is not acceptable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidProfile {
+    /// The display name.
+    #[error(
+        "a display name has 1 to {DISPLAY_NAME_GRAPHEMES_MAX} characters, at most {DISPLAY_NAME_BYTES_MAX} bytes, and no \
+         control characters"
+    )]
+    DisplayName,
+    /// The avatar's URL.
+    #[error("an avatar URL starts with https://, has a host, no white space, and at most {AVATAR_URL_BYTES_MAX} bytes")]
+    AvatarUrl,
+}
+
+impl TryFrom<String> for DisplayName {
+    type Error = InvalidProfile;
+
+    fn try_from(name: String) -> Result<Self, InvalidProfile> {
+        let valid = !name.trim().is_empty()
+            && name.len() <= DISPLAY_NAME_BYTES_MAX
+            && !name.chars().any(char::is_control)
+            && name.graphemes(true).nth(DISPLAY_NAME_GRAPHEMES_MAX).is_none();
+        if valid { Ok(Self(name)) } else { Err(InvalidProfile::DisplayName) }
+    }
+}
+
+impl From<DisplayName> for String {
+    fn from(name: DisplayName) -> Self {
+        name.0
+    }
+}
+
+impl TryFrom<String> for AvatarUrl {
+    type Error = InvalidProfile;
+
+    fn try_from(url: String) -> Result<Self, InvalidProfile> {
+        let host_follows = url
+            .strip_prefix("https://")
+            .and_then(|rest| rest.chars().next())
+            .is_some_and(|first| first.is_alphanumeric() || first == '[');
+        let visible = url.chars().all(|c| !c.is_control() && !c.is_whitespace());
+        if url.len() <= AVATAR_URL_BYTES_MAX && host_follows && visible {
+            Ok(Self(url))
+        } else {
+            Err(InvalidProfile::AvatarUrl)
+        }
+    }
+}
+
+impl From<AvatarUrl> for String {
+    fn from(url: AvatarUrl) -> Self {
+        url.0
+    }
+}
+
+/// What a user chose to show: the part of a profile that the user writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicProfile {
+    /// The unique name.
+    pub handle: Handle,
+    /// The name to show.
+    pub display_name: DisplayName,
+    /// The picture to show, if any.
+    pub avatar_url: Option<AvatarUrl>,
+}
+
+/// A user's profile as it stands in the command table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Whose profile it is.
+    pub user: UserId,
+    /// What the user shows.
+    #[serde(flatten)]
+    pub public: PublicProfile,
+    /// When the user first made a profile.
+    pub created_at: Timestamp,
+    /// Version of the event that last changed it.
+    pub version: Version,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn display_names_have_bounds() {
+        let name = |name: &str| DisplayName::try_from(name.to_owned()).is_ok();
+        assert!(name("Ada") && name(&"é".repeat(50)));
+        assert!(!name("") && !name("  ") && !name("a\tb") && !name(&"é".repeat(51)));
+    }
+
+    #[test]
+    fn avatar_urls_have_bounds() {
+        let url = |url: &str| AvatarUrl::try_from(url.to_owned()).is_ok();
+        assert!(url("https://example.org/a.png"));
+        for bad in ["", "http://example.org", "https://", "https:///a", "javascript:alert(1)", "https://a b"] {
+            assert!(!url(bad), "{bad}");
+        }
+        assert!(!url(&format!("https://a/{}", "x".repeat(2048))));
+    }
+}

@@ -1,0 +1,138 @@
+//! The fold of a user's log into what a reader needs of the viewer: how far the log is applied, and whom the viewer
+//! follows. Pure, so that a query can fold what the projection has not reached yet with the same function.
+
+use std::collections::BTreeSet;
+
+use crate::model::{UserEvent, UserHash, UserId, Version};
+
+/// What is projected of a viewer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Viewer {
+    /// The log is applied up to here; the rows of these events are written, too.
+    pub applied: Version,
+    /// Whom the viewer follows.
+    pub followed: BTreeSet<UserHash>,
+}
+
+/// An event cannot be folded before the ones between.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("event {found} does not follow {applied}")]
+pub struct Gap {
+    /// How far the log is applied.
+    pub applied: Version,
+    /// The event's version.
+    pub found: Version,
+}
+
+impl Viewer {
+    /// Applies the event of this version; one that was applied before changes nothing.
+    ///
+    /// # Errors
+    /// [`Gap`] if events before it are missing.
+    pub fn apply(&mut self, version: Version, event: &UserEvent) -> Result<(), Gap> {
+        if self.pass(version)? {
+            match event {
+                UserEvent::UserFollowed { followee } => self.set_following(followee, true),
+                UserEvent::UserUnfollowed { followee } => self.set_following(followee, false),
+                UserEvent::ProfileChanged(_) | UserEvent::PostCreated { .. } | UserEvent::PostDeleted { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the event of this version as applied without applying it. False if it was applied before.
+    ///
+    /// # Errors
+    /// [`Gap`] if events before it are missing.
+    pub fn pass(&mut self, version: Version) -> Result<bool, Gap> {
+        if version <= self.applied {
+            return Ok(false);
+        }
+        if version != self.applied.next() {
+            return Err(Gap { applied: self.applied, found: version });
+        }
+        self.applied = version;
+        Ok(true)
+    }
+
+    /// Settles whether the viewer follows somebody.
+    pub fn set_following(&mut self, followee: &UserId, following: bool) {
+        if following {
+            self.followed.insert(followee.hash());
+        } else {
+            self.followed.remove(&followee.hash());
+        }
+    }
+
+    /// Whether the viewer follows somebody.
+    pub fn follows(&self, user: &UserId) -> bool {
+        self.followed.contains(&user.hash())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn user(n: u8) -> UserId {
+        format!("user-{n}").parse().unwrap()
+    }
+
+    fn log() -> impl Strategy<Value = Vec<UserEvent>> {
+        let event = (any::<bool>(), 0u8..5).prop_map(|(follow, n)| match follow {
+            true => UserEvent::UserFollowed { followee: user(n) },
+            false => UserEvent::UserUnfollowed { followee: user(n) },
+        });
+        proptest::collection::vec(event, 0..40)
+    }
+
+    fn fold<'a>(viewer: &mut Viewer, events: impl Iterator<Item = (usize, &'a UserEvent)>) -> Result<(), Gap> {
+        for (index, event) in events {
+            viewer.apply(Version::new(index as u64 + 1).unwrap(), event)?;
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn the_fold_is_whom_the_last_events_say(events in log()) {
+            let mut expected = HashSet::new();
+            for event in &events {
+                match event {
+                    UserEvent::UserFollowed { followee } => expected.insert(followee.clone()),
+                    UserEvent::UserUnfollowed { followee } => expected.remove(followee),
+                    _ => unreachable!("not drawn"),
+                };
+            }
+            let mut viewer = Viewer::default();
+            fold(&mut viewer, events.iter().enumerate()).unwrap();
+            prop_assert_eq!(viewer.applied.get(), events.len() as u64);
+            for n in 0..5 {
+                prop_assert_eq!(viewer.follows(&user(n)), expected.contains(&user(n)));
+            }
+        }
+
+        #[test]
+        fn twice_is_once_from_wherever_it_is_repeated(events in log(), from in 0usize..40) {
+            let mut once = Viewer::default();
+            fold(&mut once, events.iter().enumerate()).unwrap();
+            let mut twice = once.clone();
+            fold(&mut twice, events.iter().enumerate().skip(from)).unwrap();
+            prop_assert_eq!(once, twice);
+        }
+
+        #[test]
+        fn a_gap_is_an_error_and_changes_nothing(events in log(), missing in 0usize..39) {
+            prop_assume!(missing + 1 < events.len());
+            let mut viewer = Viewer::default();
+            fold(&mut viewer, events.iter().enumerate().take(missing)).unwrap();
+            let before = viewer.clone();
+            prop_assert!(fold(&mut viewer, events.iter().enumerate().skip(missing + 1)).is_err());
+            prop_assert_eq!(viewer, before);
+        }
+    }
+}

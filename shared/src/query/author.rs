@@ -1,0 +1,28 @@
+//! What one author wrote, newest first, without end of age.
+
+use super::{
+    FeedReader,
+    page::{PostPage, rows_for},
+    require_user,
+};
+use crate::{
+    error::Error,
+    model::{PostId, Timestamp, UserId},
+    store::timelines::{Range, Timeline},
+};
+
+impl FeedReader {
+    /// At most `limit` posts of the author, older than `before`.
+    ///
+    /// # Errors
+    /// [`crate::error::Rejection::UserNotFound`] if there is no such user.
+    pub async fn author(&self, author: &UserId, before: Option<PostId>, limit: usize) -> Result<PostPage, Error> {
+        let timeline = Timeline::Author(author.clone());
+        let range = Range { before, since: Timestamp::from_ms(0) };
+        let rows = self.timelines.newest(&timeline, range, rows_for(limit), false).await?;
+        if rows.rows.is_empty() {
+            require_user(&self.commands, author).await?;
+        }
+        self.cut_page(&timeline, range, rows, limit, |_| true).await
+    }
+}

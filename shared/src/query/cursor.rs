@@ -1,0 +1,192 @@
+//! Cursors: where a walk goes on. To the client they are opaque; to us they are signed, so that what comes back is what
+//! was given: to this caller, on this route, in this order, less than 24 h ago.
+//!
+//! As text: base64url of a version byte, an HMAC-SHA256 (RFC 2104), and the position as JSON. The HMAC covers the scope,
+//! too, which is not repeated in the text. Two keys are accepted, one signs, so that keys can be rotated.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use ring::hmac;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    error::{Error, Rejection},
+    model::{
+        Timestamp, UserId,
+        limits::{CURSOR_BYTES_MAX, CURSOR_LIFETIME},
+    },
+};
+
+/// Version of the format. Cursors of another one are refused.
+const FORMAT: u8 = 1;
+/// Length of an HMAC-SHA256 in bytes.
+const MAC_BYTES: usize = 32;
+
+/// The keys that sign cursors.
+#[derive(Debug, Clone)]
+pub struct CursorKeys {
+    current: hmac::Key,
+    previous: Option<hmac::Key>,
+}
+
+/// What a cursor is bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Scope<'a> {
+    /// Who walks.
+    pub caller: &'a UserId,
+    /// Through what: the route with what its path names, as `followers of <user>`.
+    pub route: &'a str,
+    /// In which order.
+    pub order: &'a str,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Payload<Position> {
+    position: Position,
+    expires_at: u64,
+}
+
+impl CursorKeys {
+    /// The key that signs, and the one that did before it.
+    pub fn new(current: &str, previous: Option<&str>) -> Self {
+        let key = |secret: &str| hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        Self { current: key(current), previous: previous.map(key) }
+    }
+
+    /// A cursor at this position, valid for 24 h.
+    ///
+    /// # Errors
+    /// [`Error::Poison`] if the position cannot be written as JSON.
+    pub fn seal<Position: Serialize>(
+        &self,
+        scope: Scope<'_>,
+        position: Position,
+        now: Timestamp,
+    ) -> Result<String, Error> {
+        let payload = Payload { position, expires_at: now.after(CURSOR_LIFETIME).as_secs() };
+        let payload = serde_json::to_vec(&payload).map_err(|error| Error::poison("a cursor", error))?;
+        let mac = hmac::sign(&self.current, &signed(scope, &payload)?);
+        Ok(BASE64.encode([&[FORMAT], mac.as_ref(), &payload].concat()))
+    }
+
+    /// The position of a cursor that was sealed for this scope.
+    ///
+    /// # Errors
+    /// [`Rejection::InvalidCursor`] if it was not, [`Rejection::CursorExpired`] if that was too long ago.
+    pub fn open<Position: DeserializeOwned>(
+        &self,
+        scope: Scope<'_>,
+        cursor: &str,
+        now: Timestamp,
+    ) -> Result<Position, Error> {
+        if cursor.len() > CURSOR_BYTES_MAX {
+            return Err(Rejection::InvalidCursor.into());
+        }
+        let bytes = BASE64.decode(cursor).map_err(|_| Rejection::InvalidCursor)?;
+        let (mac, payload) = match bytes.split_first() {
+            Some((&FORMAT, rest)) => rest.split_at_checked(MAC_BYTES).ok_or(Rejection::InvalidCursor)?,
+            _ => return Err(Rejection::InvalidCursor.into()),
+        };
+        let signed = signed(scope, payload)?;
+        // `verify` compares in constant time.
+        let valid = |key: &hmac::Key| hmac::verify(key, &signed, mac).is_ok();
+        if !valid(&self.current) && !self.previous.as_ref().is_some_and(valid) {
+            return Err(Rejection::InvalidCursor.into());
+        }
+        let payload: Payload<Position> = serde_json::from_slice(payload).map_err(|_| Rejection::InvalidCursor)?;
+        if now.as_secs() >= payload.expires_at {
+            return Err(Rejection::CursorExpired.into());
+        }
+        Ok(payload.position)
+    }
+}
+
+/// What is signed: format and scope as JSON, which holds no NUL, then the payload.
+fn signed(scope: Scope<'_>, payload: &[u8]) -> Result<Vec<u8>, Error> {
+    let scope = serde_json::to_vec(&(FORMAT, scope)).map_err(|error| Error::poison("a cursor", error))?;
+    Ok([scope.as_slice(), b"\0", payload].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_ms(1_000_000);
+
+    fn keys() -> CursorKeys {
+        CursorKeys::new("0123456789abcdef0123456789abcdef", None)
+    }
+
+    fn ada() -> UserId {
+        "ada".parse().unwrap()
+    }
+
+    fn scope(caller: &UserId) -> Scope<'_> {
+        Scope { caller, route: "home", order: "chronological" }
+    }
+
+    fn is(result: Result<String, Error>, rejection: &Rejection) -> bool {
+        matches!(result, Err(Error::Rejected(found)) if found == *rejection)
+    }
+
+    proptest! {
+        #[test]
+        fn opening_a_sealed_cursor_is_the_identity(position in ".{0,100}") {
+            let (keys, caller) = (keys(), ada());
+            let cursor = keys.seal(scope(&caller), &position, NOW).unwrap();
+            prop_assert_eq!(keys.open::<String>(scope(&caller), &cursor, NOW).unwrap(), position);
+        }
+
+        #[test]
+        fn no_changed_bit_goes_unnoticed(byte in any::<prop::sample::Index>(), bit in 0u32..8) {
+            let (keys, caller) = (keys(), ada());
+            let mut bytes = BASE64.decode(keys.seal(scope(&caller), "position", NOW).unwrap()).unwrap();
+            let index = byte.index(bytes.len());
+            bytes[index] ^= 1u8 << bit;
+            let opened = keys.open(scope(&caller), &BASE64.encode(bytes), NOW);
+            prop_assert!(is(opened, &Rejection::InvalidCursor));
+        }
+
+        #[test]
+        fn no_text_that_was_not_sealed_opens(text in "\\PC{0,80}") {
+            let caller = ada();
+            prop_assert!(is(keys().open(scope(&caller), &text, NOW), &Rejection::InvalidCursor));
+        }
+    }
+
+    #[test]
+    fn a_cursor_is_bound_to_caller_route_and_order() {
+        let (keys, caller, other) = (keys(), ada(), "bob".parse().unwrap());
+        let cursor = keys.seal(scope(&caller), "position", NOW).unwrap();
+        for foreign in [
+            scope(&other),
+            Scope { route: "author", ..scope(&caller) },
+            Scope { order: "ranked", ..scope(&caller) },
+        ] {
+            assert!(is(keys.open(foreign, &cursor, NOW), &Rejection::InvalidCursor), "{foreign:?}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_expires_after_a_day() {
+        let (keys, caller) = (keys(), ada());
+        let cursor = keys.seal(scope(&caller), "position", NOW).unwrap();
+        let last = NOW.after(CURSOR_LIFETIME).before(Duration::from_secs(1));
+        assert_eq!(keys.open::<String>(scope(&caller), &cursor, last).unwrap(), "position");
+        let expired = keys.open(scope(&caller), &cursor, NOW.after(CURSOR_LIFETIME));
+        assert!(is(expired, &Rejection::CursorExpired));
+    }
+
+    #[test]
+    fn a_cursor_survives_one_rotation_of_the_key() {
+        let caller = ada();
+        let (old, new) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");
+        let cursor = CursorKeys::new(old, None).seal(scope(&caller), "position", NOW).unwrap();
+        let open = |keys: CursorKeys| keys.open::<String>(scope(&caller), &cursor, NOW);
+        assert_eq!(open(CursorKeys::new(new, Some(old))).unwrap(), "position");
+        assert!(is(open(CursorKeys::new(new, None)), &Rejection::InvalidCursor));
+    }
+}

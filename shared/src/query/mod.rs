@@ -1,0 +1,61 @@
+//! Queries: one file a feed or list. A query reads the denormalised tables, filters at the reader, and cuts a page.
+
+mod author;
+pub mod cursor;
+mod home;
+mod page;
+pub mod people;
+mod profile;
+
+pub use home::HomePage;
+pub use page::Page;
+pub use profile::{ProfileView, Relation};
+
+use crate::{
+    error::{Error, Rejection},
+    model::{Clock, UserId, UserRef},
+    store::{cards::Cards, commands::Commands, timelines::Timelines, viewers::Viewers},
+};
+
+/// What feeds are read from.
+#[derive(Debug, Clone)]
+pub struct FeedReader {
+    /// The truth: who has a handle, and who exists.
+    pub commands: Commands,
+    /// Which posts.
+    pub timelines: Timelines,
+    /// Whom the viewer follows.
+    pub viewers: Viewers,
+    /// What is shown of them.
+    pub cards: Cards,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// What profiles and lists of people are read from.
+#[derive(Debug, Clone)]
+pub struct PeopleReader {
+    /// The truth: edges, handles, and who exists.
+    pub commands: Commands,
+    /// What is shown of people.
+    pub cards: Cards,
+}
+
+/// Whom a path means. An id is taken as it is: whether its user exists shows where it is used.
+///
+/// # Errors
+/// [`Rejection::UserNotFound`] if nobody has the handle.
+pub async fn resolve(commands: &Commands, user: &UserRef) -> Result<UserId, Error> {
+    match user {
+        UserRef::Id(id) => Ok(id.clone()),
+        UserRef::Handle(handle) => Ok(commands.handle_owner(handle).await?.ok_or(Rejection::UserNotFound)?),
+    }
+}
+
+/// Tells a user who has nothing from nobody.
+async fn require_user(commands: &Commands, user: &UserId) -> Result<(), Error> {
+    match commands.profile(user).await? {
+        Some(_) => Ok(()),
+        None => Err(Rejection::UserNotFound.into()),
+    }
+}

@@ -1,0 +1,119 @@
+//! Cutting a page out of a timeline: rows become posts where the reader may see them, until the page is full.
+
+use super::FeedReader;
+use crate::{
+    error::Error,
+    model::{PostId, limits::PAGE_MAX},
+    store::{
+        cards::PostCard,
+        timelines::{Range, Row, RowPage, Timeline},
+    },
+};
+
+/// Reads of one page at most. A page that is still short then has a cursor all the same: it ends where the reading ended.
+const ROUNDS_MAX: usize = 10;
+
+/// A page of a feed or list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<Entry, Position> {
+    /// What is on it.
+    pub entries: Vec<Entry>,
+    /// Where to go on; none if there is nothing more.
+    pub next: Option<Position>,
+}
+
+/// A page of posts.
+pub(super) type PostPage = Page<PostCard, PostId>;
+
+/// Rows to ask for so that, with nothing filtered, the page is full and it is known whether there is more. Never more
+/// than the cards that one call can get.
+pub(super) fn rows_for(entries: usize) -> usize {
+    (entries + 1).min(PAGE_MAX)
+}
+
+impl FeedReader {
+    /// A page of at most `limit` posts of the timeline, starting with the rows that were `first` read from the range.
+    /// Only rows that `admit` lets through count, and of these only posts with a card that are not deleted (INV-7).
+    pub(super) async fn cut_page(
+        &self,
+        timeline: &Timeline,
+        mut range: Range,
+        first: RowPage,
+        limit: usize,
+        admit: impl Fn(&Row) -> bool,
+    ) -> Result<PostPage, Error> {
+        let mut posts = Vec::with_capacity(limit + 1);
+        let mut page = first;
+        for _ in 0..ROUNDS_MAX {
+            let admitted: Vec<_> = page.rows.iter().filter(|row| admit(row)).map(|row| row.post).collect();
+            let mut cards = self.cards.posts(&admitted).await?;
+            posts.extend(admitted.iter().filter_map(|post| cards.remove(post)).filter(|card| !card.deleted));
+            range.before = page.rows.last().map(|row| row.post).or(range.before);
+            if posts.len() > limit || !page.more {
+                return Ok(cut(posts, limit, None));
+            }
+            page = self.timelines.newest(timeline, range, rows_for(limit - posts.len()), false).await?;
+        }
+        Ok(cut(posts, limit, range.before))
+    }
+}
+
+/// The first `limit` posts. If there is a further one, the walk goes on after the last of them; if not, at `unread`.
+fn cut(mut posts: Vec<PostCard>, limit: usize, unread: Option<PostId>) -> PostPage {
+    let more = posts.len() > limit;
+    posts.truncate(limit);
+    let next = if more { posts.last().map(|card| card.post) } else { unread };
+    Page { entries: posts, next }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{PublicProfile, Timestamp, Version};
+
+    fn card(ms: u64) -> PostCard {
+        PostCard {
+            post: PostId::new(Timestamp::from_ms(ms)),
+            author: "ada".parse().unwrap(),
+            author_profile: PublicProfile {
+                handle: "ada".parse().unwrap(),
+                display_name: "Ada".to_owned().try_into().unwrap(),
+                avatar_url: None,
+            },
+            author_version: Version::ZERO,
+            text: None,
+            tags: Vec::new(),
+            version: 1,
+            deleted: false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn walking_cut_pages_gives_every_post_once(count in 0usize..60, limit in 1usize..10) {
+            let posts: Vec<_> = (0..count).map(|ms| card(1000 - ms as u64)).collect();
+            let (mut walked, mut before, mut pages) = (Vec::new(), None, 0);
+            loop {
+                let rest = posts.iter().filter(|card| before.is_none_or(|before| card.post < before));
+                let page = cut(rest.take(limit + 1).cloned().collect(), limit, None);
+                walked.extend(page.entries);
+                pages += 1;
+                before = page.next;
+                if before.is_none() {
+                    break;
+                }
+            }
+            prop_assert_eq!(pages, count.div_ceil(limit).max(1), "the last page is not empty");
+            prop_assert_eq!(walked, posts);
+        }
+    }
+
+    #[test]
+    fn a_short_page_goes_on_where_reading_ended() {
+        let unread = Some(PostId::new(Timestamp::from_ms(1)));
+        assert_eq!(cut(vec![card(5)], 2, unread).next, unread);
+        assert_eq!(cut(vec![card(5)], 2, None).next, None);
+    }
+}

@@ -1,0 +1,64 @@
+//! Who follows whom, in the order of user ids: the one order in which the edges can be read page by page without keeping
+//! another copy of them.
+
+use super::{PeopleReader, page::Page, require_user};
+use crate::{
+    error::Error,
+    model::{UserId, limits::PAGE_MAX},
+    store::{cards::UserCard, commands::UserPage},
+};
+
+/// Reads of one page at most; edges that are no more are kept, so a read may find nothing.
+const ROUNDS_MAX: usize = 10;
+
+/// Which side of the edges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Who follows the user.
+    Followers,
+    /// Whom the user follows.
+    Following,
+}
+
+impl PeopleReader {
+    /// At most `limit` people on this side of the user's edges, after `after`.
+    ///
+    /// # Errors
+    /// [`crate::error::Rejection::UserNotFound`] if there is no such user.
+    pub async fn people(
+        &self,
+        side: Side,
+        user: &UserId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Page<UserCard, UserId>, Error> {
+        let mut found = Vec::new();
+        let mut next = after;
+        for _ in 0..ROUNDS_MAX {
+            let edges = self.edges(side, user, next.as_ref(), limit + 1 - found.len()).await?;
+            let mut cards = self.cards.users(&edges.users).await?;
+            found.extend(edges.users.iter().filter_map(|user| cards.remove(user)));
+            next = edges.next;
+            if found.len() > limit || next.is_none() {
+                break;
+            }
+        }
+        if found.is_empty() {
+            require_user(&self.commands, user).await?;
+        }
+        if found.len() > limit {
+            found.truncate(limit);
+            next = found.last().map(|card| card.user.clone());
+        }
+        Ok(Page { entries: found, next })
+    }
+
+    async fn edges(&self, side: Side, user: &UserId, after: Option<&UserId>, limit: usize) -> Result<UserPage, Error> {
+        // Cards are got in one call, which takes PAGE_MAX keys.
+        let limit = i32::try_from(limit.min(PAGE_MAX)).unwrap_or(i32::MAX);
+        match side {
+            Side::Followers => self.commands.followers(user, after, limit).await,
+            Side::Following => self.commands.following(user, after, limit).await,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What every `main` shares: logs, configuration from the environment, connections made once, and the parts built on
+//! them.
+
+use anyhow::Context as _;
+use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_smithy_http_client::{
+    Builder as HttpClient,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use std::time::Duration;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    model::Clock,
+    projection::Projector,
+    query::cursor::CursorKeys,
+    store::{Dynamo, cards::Cards, commands::Commands, timelines::Timelines, viewers::Viewers},
+    stream::{bus::Bus, deliveries::Deliveries},
+};
+
+/// What a function is made of: each part is named by an environment variable, which the template sets.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    config: SdkConfig,
+    dynamo: Dynamo,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Runtime {
+    /// Starts logging and configures the AWS SDKs from the environment.
+    pub async fn start() -> Self {
+        tracing_subscriber::fmt()
+            .json()
+            .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
+            .with_writer(std::io::stderr)
+            .with_target(false)
+            .with_current_span(false)
+            // CloudWatch adds the time.
+            .without_time()
+            .init();
+        let http_client = HttpClient::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(http_client)
+            .retry_config(RetryConfig::standard().with_max_attempts(3))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(Duration::from_secs(1))
+                    .operation_attempt_timeout(Duration::from_secs(3))
+                    .operation_timeout(Duration::from_secs(8))
+                    .build(),
+            )
+            .load()
+            .await;
+        Self { dynamo: Dynamo::new(&config), config, clock: Clock::system() }
+    }
+
+    /// The truth.
+    pub fn commands(&self) -> anyhow::Result<Commands> {
+        Ok(Commands::new(self.dynamo.clone(), variable("COMMANDS_TABLE")?))
+    }
+
+    /// Who gets to see which post where.
+    pub fn timelines(&self) -> anyhow::Result<Timelines> {
+        Ok(Timelines::new(self.dynamo.clone(), variable("TIMELINES_TABLE")?))
+    }
+
+    /// What is projected of whom.
+    pub fn viewers(&self) -> anyhow::Result<Viewers> {
+        Ok(Viewers::new(self.dynamo.clone(), variable("VIEWERS_TABLE")?))
+    }
+
+    /// What is shown.
+    pub fn cards(&self) -> anyhow::Result<Cards> {
+        Ok(Cards::new(self.dynamo.clone(), variable("CARDS_TABLE")?))
+    }
+
+    /// The bus.
+    pub fn bus(&self) -> anyhow::Result<Bus> {
+        Ok(Bus::new(&self.config, variable("EVENTS_STREAM")?))
+    }
+
+    /// The queue of large audiences.
+    pub fn deliveries(&self) -> anyhow::Result<Deliveries> {
+        Ok(Deliveries::new(&self.config, variable("DELIVERIES_QUEUE")?))
+    }
+
+    /// The queue of what was put aside.
+    pub fn quarantine(&self) -> anyhow::Result<Deliveries> {
+        Ok(Deliveries::new(&self.config, variable("QUARANTINE_QUEUE")?))
+    }
+
+    /// Everything that projections work with.
+    pub fn projector(&self) -> anyhow::Result<Projector> {
+        Ok(Projector {
+            commands: self.commands()?,
+            timelines: self.timelines()?,
+            viewers: self.viewers()?,
+            cards: self.cards()?,
+            deliveries: self.deliveries()?,
+            clock: self.clock.clone(),
+        })
+    }
+
+    /// The keys that sign cursors.
+    pub fn cursor_keys(&self) -> anyhow::Result<CursorKeys> {
+        let previous = std::env::var("PREVIOUS_CURSOR_KEY").ok().filter(|key| !key.is_empty());
+        Ok(CursorKeys::new(&variable("CURSOR_KEY")?, previous.as_deref()))
+    }
+}
+
+fn variable(name: &str) -> anyhow::Result<String> {
+    std::env::var(name).with_context(|| format!("the environment variable {name} is not set"))
+}

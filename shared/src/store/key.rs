@@ -1,0 +1,140 @@
+//! Keys as text. Each kind of key is rendered, and where needed parsed, here and nowhere else; a prefix is written once.
+//! Ids that users choose are percent-encoded, so that no id can reach into another key's shape.
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::model::{Handle, IdempotencyKey, PostId, Tag, UserId, Version};
+
+/// RFC 3986's unreserved characters stand for themselves.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Name of the partition key attribute of every table.
+pub(super) const PK: &str = "PK";
+/// Name of the sort key attribute of the tables that have one.
+pub(super) const SK: &str = "SK";
+
+/// Sort keys of the log begin so.
+pub(super) const EVENT_PREFIX: &str = "EVENT#";
+/// Sort keys of edges, seen from the follower's side, begin so.
+pub(super) const FOLLOWS_PREFIX: &str = "FOLLOWS#";
+/// Keys of users begin so.
+pub(super) const USER_PREFIX: &str = "USER#";
+
+/// Digits of a version in a key: padded, so that text order is number order.
+const VERSION_DIGITS: usize = 12;
+
+fn encode(id: &str) -> Cow<'_, str> {
+    utf8_percent_encode(id, ENCODED).into()
+}
+
+pub(super) fn user(user: &UserId) -> String {
+    format!("{USER_PREFIX}{}", encode(user.as_str()))
+}
+
+/// The user of a key made by [`user`] or [`follows`], after its prefix.
+pub(super) fn parse_user(key: &str, prefix: &str) -> Option<UserId> {
+    percent_decode_str(key.strip_prefix(prefix)?).decode_utf8().ok()?.parse().ok()
+}
+
+pub(super) fn event(version: Version) -> String {
+    format!("{EVENT_PREFIX}{:0VERSION_DIGITS$}", version.get())
+}
+
+pub(super) fn parse_event(key: &str) -> Option<Version> {
+    let digits = key.strip_prefix(EVENT_PREFIX).filter(|digits| digits.len() == VERSION_DIGITS)?;
+    digits.bytes().all(|c| c.is_ascii_digit()).then(|| digits.parse().ok()).flatten().and_then(Version::new)
+}
+
+/// Whose event of which version has this key, if it is one of the log. What a stream consumer knows of an item whatever
+/// else it holds.
+pub fn parse_event_key(pk: &str, sk: &str) -> Option<(UserId, Version)> {
+    Some((parse_user(pk, USER_PREFIX)?, parse_event(sk)?))
+}
+
+pub(super) fn follows(followee: &UserId) -> String {
+    format!("{FOLLOWS_PREFIX}{}", encode(followee.as_str()))
+}
+
+pub(super) fn followers(followee: &UserId) -> String {
+    format!("FOLLOWERS#{}", encode(followee.as_str()))
+}
+
+pub(super) fn handle(handle: &Handle) -> String {
+    format!("HANDLE#{handle}")
+}
+
+pub(super) fn post(post: PostId) -> String {
+    format!("POST#{post}")
+}
+
+pub(super) fn idempotency(key: &IdempotencyKey) -> String {
+    format!("KEY#{}", encode(key.as_str()))
+}
+
+pub(super) fn home(viewer: &UserId) -> String {
+    format!("HOME#{}", encode(viewer.as_str()))
+}
+
+pub(super) fn author(author: &UserId) -> String {
+    format!("AUTHOR#{}", encode(author.as_str()))
+}
+
+pub(super) fn tag(tag: &Tag) -> String {
+    format!("TAG#{}", encode(tag.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_user() -> impl Strategy<Value = UserId> {
+        "\\PC{1,40}".prop_filter_map("a user id", |id| UserId::try_from(id).ok())
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_a_rendered_user_is_the_identity(id in any_user()) {
+            prop_assert_eq!(parse_user(&user(&id), USER_PREFIX), Some(id.clone()));
+            prop_assert_eq!(parse_user(&follows(&id), FOLLOWS_PREFIX), Some(id));
+        }
+
+        #[test]
+        fn users_have_different_keys(a in any_user(), b in any_user()) {
+            prop_assert_eq!(a == b, user(&a) == user(&b));
+        }
+
+        #[test]
+        fn no_user_id_adds_a_separator_to_a_key(id in any_user()) {
+            prop_assert_eq!(user(&id).matches('#').count(), 1);
+        }
+
+        #[test]
+        fn parsing_a_rendered_version_is_the_identity(number in 0..=Version::MAX.get()) {
+            let version = Version::new(number).unwrap();
+            prop_assert_eq!(parse_event(&event(version)), Some(version));
+        }
+
+        #[test]
+        fn event_keys_sort_as_versions_do(a in 0..=Version::MAX.get(), b in 0..=Version::MAX.get()) {
+            let key = |number| event(Version::new(number).unwrap());
+            prop_assert_eq!(a.cmp(&b), key(a).cmp(&key(b)));
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_key_is_not_parsed() {
+        for key in ["EVENT#1", "EVENT#00000000000x", "EVENT#+00000000001", "PROFILE", "EVENT#0000000000001"] {
+            assert_eq!(parse_event(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_longest_keys_fit_dynamodb() {
+        let longest: UserId = "日".repeat(42).parse().unwrap();
+        assert!(follows(&longest).len() <= 1024 && user(&longest).len() <= 2048);
+    }
+}

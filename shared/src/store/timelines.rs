@@ -1,0 +1,217 @@
+//! The `timelines` table: who gets to see which post where. A row holds only what cannot change: post and author.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::time::sleep;
+
+use super::{
+    Dynamo,
+    dynamo::{Item, failed, n, s, text},
+    key::{self, PK, SK},
+};
+use crate::{
+    error::Error,
+    model::{PostId, Tag, Timestamp, UserId},
+};
+
+/// Items that BatchWriteItem takes in one call.
+const BATCH_WRITE_MAX: usize = 25;
+/// Calls of one batch write under way at once.
+const BATCH_WRITES_AT_ONCE: usize = 4;
+/// Times that what DynamoDB left unprocessed is sent again.
+const UNPROCESSED_RETRIES_MAX: u32 = 8;
+/// First wait before that; doubles each time.
+const UNPROCESSED_WAIT: Duration = Duration::from_millis(20);
+
+/// The `timelines` table.
+#[derive(Debug, Clone)]
+pub struct Timelines {
+    dynamo: Dynamo,
+    table: String,
+}
+
+/// A timeline: one partition of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Timeline {
+    /// What a viewer's home feed is read from.
+    Home(UserId),
+    /// What an author wrote.
+    Author(UserId),
+    /// The posts with a tag.
+    Tag(Tag),
+}
+
+impl Timeline {
+    fn key(&self) -> String {
+        match self {
+            Self::Home(viewer) => key::home(viewer),
+            Self::Author(author) => key::author(author),
+            Self::Tag(tag) => key::tag(tag),
+        }
+    }
+
+    /// Whether its rows are deleted some time after they left the feeds. An author's posts stay.
+    fn expires(&self) -> bool {
+        !matches!(self, Self::Author(_))
+    }
+}
+
+/// A post in a timeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The post.
+    pub post: PostId,
+    /// Its author.
+    pub author: UserId,
+}
+
+/// Rows from newest to oldest, and whether there may be older ones.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RowPage {
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// Whether the timeline may go on after the last row.
+    pub more: bool,
+}
+
+/// Which part of a timeline to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// Only posts older than this one.
+    pub before: Option<PostId>,
+    /// Only posts created at this moment or later.
+    pub since: Timestamp,
+}
+
+impl Timelines {
+    /// The table of this name.
+    pub fn new(dynamo: Dynamo, table: String) -> Self {
+        Self { dynamo, table }
+    }
+
+    /// At most `limit` rows of the timeline within the range, newest first.
+    pub async fn newest(
+        &self,
+        timeline: &Timeline,
+        range: Range,
+        limit: usize,
+        consistent: bool,
+    ) -> Result<RowPage, Error> {
+        // Both bounds of BETWEEN are inclusive. The lower one is the lowest id of its moment; the upper one is taken out
+        // of what comes back.
+        let first = PostId::lowest(range.since);
+        let last = range.before.map_or_else(|| HIGHEST.to_owned(), |post| post.to_string());
+        let limit = limit + usize::from(range.before.is_some());
+        if last <= first.to_string() {
+            return Ok(RowPage::default());
+        }
+        let answer = self
+            .dynamo
+            .0
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("PK = :timeline AND SK BETWEEN :first AND :last")
+            .expression_attribute_values(":timeline", s(timeline.key()))
+            .expression_attribute_values(":first", s(first))
+            .expression_attribute_values(":last", s(last))
+            .scan_index_forward(false)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .consistent_read(consistent)
+            .send()
+            .await
+            .map_err(failed("reading a timeline"))?;
+        let more = answer.last_evaluated_key().is_some();
+        let mut rows = answer.items().iter().map(row).collect::<Result<Vec<_>, _>>()?;
+        rows.retain(|row| Some(row.post) != range.before);
+        Ok(RowPage { rows, more })
+    }
+
+    /// Puts one row into each of the timelines. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Transient`] if some could not be written; others then were.
+    pub async fn put(&self, timelines: &[Timeline], row: &Row) -> Result<(), Error> {
+        let writes = timelines.iter().map(|timeline| self.write(timeline, row)).collect();
+        self.write_all(writes).await
+    }
+
+    /// Puts many rows into one timeline.
+    ///
+    /// # Errors
+    /// As [`Timelines::put`].
+    pub async fn put_rows(&self, timeline: &Timeline, rows: &[Row]) -> Result<(), Error> {
+        let writes = rows.iter().map(|row| self.write(timeline, row)).collect();
+        self.write_all(writes).await
+    }
+
+    /// Takes a post out of a timeline.
+    pub async fn delete(&self, timeline: &Timeline, post: PostId) -> Result<(), Error> {
+        self.dynamo
+            .0
+            .delete_item()
+            .table_name(&self.table)
+            .key(PK, s(timeline.key()))
+            .key(SK, s(post))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(failed("deleting a timeline row"))
+    }
+
+    fn write(&self, timeline: &Timeline, row: &Row) -> Result<WriteRequest, Error> {
+        let mut put = PutRequest::builder()
+            .item(PK, s(timeline.key()))
+            .item(SK, s(row.post))
+            .item("author", s(row.author.as_str()));
+        if timeline.expires() {
+            put = put.item("expires_at", n(row.post.leaves_feeds_at().as_secs()));
+        }
+        let put = put.build().map_err(|error| Error::poison("a timeline row", error))?;
+        Ok(WriteRequest::builder().put_request(put).build())
+    }
+
+    async fn write_all(&self, writes: Vec<Result<WriteRequest, Error>>) -> Result<(), Error> {
+        let writes = writes.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let batches: Vec<_> = writes.chunks(BATCH_WRITE_MAX).map(<[_]>::to_vec).collect();
+        stream::iter(batches)
+            .map(|batch| self.write_batch(batch))
+            .buffer_unordered(BATCH_WRITES_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    async fn write_batch(&self, mut batch: Vec<WriteRequest>) -> Result<(), Error> {
+        for retry in 0..=UNPROCESSED_RETRIES_MAX {
+            if retry > 0 {
+                sleep(UNPROCESSED_WAIT * 2u32.pow(retry - 1)).await;
+            }
+            let answer = self
+                .dynamo
+                .0
+                .batch_write_item()
+                .request_items(&self.table, batch)
+                .send()
+                .await
+                .map_err(failed("writing timeline rows"))?;
+            batch = answer.unprocessed_items.and_then(|mut left| left.remove(&self.table)).unwrap_or_default();
+            if batch.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(Error::transient("writing timeline rows", format!("{} rows left unprocessed", batch.len())))
+    }
+}
+
+/// Sorts after every post id.
+const HIGHEST: &str = "g";
+
+fn row(item: &Item) -> Result<Row, Error> {
+    let post = text(item, SK)?;
+    let author = text(item, "author")?;
+    Ok(Row {
+        post: post.parse().map_err(|error| Error::poison(post, error))?,
+        author: author.parse().map_err(|error| Error::poison(author, error))?,
+    })
+}

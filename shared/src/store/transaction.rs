@@ -1,0 +1,201 @@
+//! The one write that a command makes: its event and what the event changes, all or nothing.
+//!
+//! Every change carries the condition under which it was decided. If the state has moved on since it was read, the
+//! transaction fails as a whole with [`Error::Conflict`], and the command decides again.
+
+use aws_sdk_dynamodb::{
+    operation::transact_write_items::builders::TransactWriteItemsFluentBuilder,
+    types::{Delete, Put, TransactWriteItem, Update, builders::PutBuilder},
+};
+use serde::Serialize;
+
+use super::{
+    commands::{CLAIM, Commands, Edge, POST, PROFILE, Remembered, version_value},
+    dynamo::{item, n, s, transaction_failed},
+    key::{self, PK, SK},
+};
+use crate::{
+    error::Error,
+    model::{Handle, IdempotencyKey, LogEvent, Post, Profile, Timestamp, UserId, Version},
+};
+
+/// A change of the truth, with the condition under which it was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Write the profile, if there is none yet or it is still of this version.
+    PutProfile {
+        /// The new profile.
+        profile: Profile,
+        /// Version of the one that it replaces.
+        replaces: Option<Version>,
+    },
+    /// Take the handle, if nobody has it.
+    ClaimHandle {
+        /// The handle.
+        handle: Handle,
+        /// Who takes it.
+        user: UserId,
+    },
+    /// Give the handle up, if the user has it.
+    ReleaseHandle {
+        /// The handle.
+        handle: Handle,
+        /// Who has it.
+        user: UserId,
+    },
+    /// Write a new post.
+    CreatePost(Post),
+    /// Replace a post by its next version.
+    ReplacePost(Post),
+    /// Take the text out of the event that created a post.
+    ScrubEvent {
+        /// Whose log.
+        user: UserId,
+        /// The event.
+        version: Version,
+    },
+    /// Write both sides of an edge, if there is none yet or it is still of this version.
+    PutEdge {
+        /// Who follows.
+        follower: UserId,
+        /// Whom.
+        followee: UserId,
+        /// The edge.
+        edge: Edge,
+        /// Version of the one that it replaces.
+        replaces: Option<Version>,
+    },
+    /// Remember a response under an idempotency key, if the key is free at this moment.
+    Remember {
+        /// Whose key.
+        user: UserId,
+        /// The key.
+        key: IdempotencyKey,
+        /// What to remember.
+        remembered: Remembered,
+        /// The present moment.
+        at: Timestamp,
+    },
+}
+
+impl Commands {
+    /// Commits an event with its changes. The event's version must be free: two commands of one user at once collide
+    /// here, which makes the user's log strictly ordered and free of gaps.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if any condition failed; after it, and after [`Error::Transient`], ask
+    /// [`Commands::appended_by`] whether the event was committed after all.
+    pub async fn commit(&self, event: &LogEvent, changes: &[Change]) -> Result<(), Error> {
+        let mut transaction = self.put_new(key::user(&event.user), key::event(event.version), event)?;
+        for change in changes {
+            transaction = self.add(transaction, change)?;
+        }
+        transaction.send().await.map(|_| ()).map_err(transaction_failed)
+    }
+
+    fn put_new(
+        &self,
+        pk: String,
+        sk: String,
+        value: &impl Serialize,
+    ) -> Result<TransactWriteItemsFluentBuilder, Error> {
+        let put = self.put(pk, sk, value)?.condition_expression("attribute_not_exists(PK)");
+        Ok(self.dynamo.0.transact_write_items().transact_items(built(put)?))
+    }
+
+    fn add(
+        &self,
+        transaction: TransactWriteItemsFluentBuilder,
+        change: &Change,
+    ) -> Result<TransactWriteItemsFluentBuilder, Error> {
+        Ok(match change {
+            Change::PutProfile { profile, replaces } => {
+                let put = self.put(key::user(&profile.user), PROFILE.to_owned(), profile)?;
+                transaction.transact_items(built(replacing(put, *replaces))?)
+            }
+            Change::ClaimHandle { handle, user } => {
+                #[derive(Serialize)]
+                struct Claim<'a> {
+                    user: &'a UserId,
+                }
+                let put = self.put(key::handle(handle), CLAIM.to_owned(), &Claim { user })?;
+                transaction.transact_items(built(put.condition_expression("attribute_not_exists(PK)"))?)
+            }
+            Change::ReleaseHandle { handle, user } => {
+                let delete = Delete::builder()
+                    .table_name(&self.table)
+                    .key(PK, s(key::handle(handle)))
+                    .key(SK, s(CLAIM))
+                    .condition_expression("#user = :user")
+                    .expression_attribute_names("#user", "user")
+                    .expression_attribute_values(":user", s(user.as_str()))
+                    .build()
+                    .map_err(|error| Error::poison("a transaction", error))?;
+                transaction.transact_items(TransactWriteItem::builder().delete(delete).build())
+            }
+            Change::CreatePost(post) => {
+                let put = self.put(key::post(post.post), POST.to_owned(), post)?;
+                transaction.transact_items(built(put.condition_expression("attribute_not_exists(PK)"))?)
+            }
+            Change::ReplacePost(post) => {
+                let put = self
+                    .put(key::post(post.post), POST.to_owned(), post)?
+                    .condition_expression("#version = :replaced")
+                    .expression_attribute_names("#version", "version")
+                    .expression_attribute_values(":replaced", n(post.version - 1));
+                transaction.transact_items(built(put)?)
+            }
+            Change::ScrubEvent { user, version } => {
+                let update = Update::builder()
+                    .table_name(&self.table)
+                    .key(PK, s(key::user(user)))
+                    .key(SK, s(key::event(*version)))
+                    .condition_expression("attribute_exists(PK)")
+                    .update_expression("REMOVE #data.#text, #data.#tags SET scrubbed = :true")
+                    .expression_attribute_names("#data", "data")
+                    .expression_attribute_names("#text", "text")
+                    .expression_attribute_names("#tags", "tags")
+                    .expression_attribute_values(":true", aws_sdk_dynamodb::types::AttributeValue::Bool(true))
+                    .build()
+                    .map_err(|error| Error::poison("a transaction", error))?;
+                transaction.transact_items(TransactWriteItem::builder().update(update).build())
+            }
+            Change::PutEdge { follower, followee, edge, replaces } => {
+                let near = self.put(key::user(follower), key::follows(followee), edge)?;
+                let far = self.put(key::followers(followee), key::user(follower), edge)?;
+                transaction
+                    .transact_items(built(replacing(near, *replaces))?)
+                    .transact_items(built(replacing(far, *replaces))?)
+            }
+            Change::Remember { user, key, remembered, at } => {
+                let put = self
+                    .put(key::user(user), key::idempotency(key), remembered)?
+                    .condition_expression("attribute_not_exists(PK) OR expires_at <= :now")
+                    .expression_attribute_values(":now", n(at.as_secs()));
+                transaction.transact_items(built(put)?)
+            }
+        })
+    }
+
+    fn put(&self, pk: String, sk: String, value: &impl Serialize) -> Result<PutBuilder, Error> {
+        let mut item = item(value)?;
+        item.insert(PK.to_owned(), s(pk));
+        item.insert(SK.to_owned(), s(sk));
+        Ok(Put::builder().table_name(&self.table).set_item(Some(item)))
+    }
+}
+
+fn replacing(put: PutBuilder, replaces: Option<Version>) -> PutBuilder {
+    match replaces {
+        None => put.condition_expression("attribute_not_exists(PK)"),
+        Some(version) => put
+            .condition_expression("#version = :replaced")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":replaced", version_value(version)),
+    }
+}
+
+fn built(put: PutBuilder) -> Result<TransactWriteItem, Error> {
+    let put = put.build().map_err(|error| Error::poison("a transaction", error))?;
+    Ok(TransactWriteItem::builder().put(put).build())
+}

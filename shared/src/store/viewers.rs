@@ -1,0 +1,124 @@
+//! The `viewers` table: what of a viewer's log has been projected, and whom the viewer follows. One item a viewer, read
+//! with every page.
+
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+
+use super::{
+    Dynamo,
+    dynamo::{Item, failed, n, number, s},
+    key::{self, PK},
+};
+use crate::{
+    error::Error,
+    model::{UserHash, UserId, Version},
+    projection::Viewer,
+};
+
+/// The `viewers` table.
+#[derive(Debug, Clone)]
+pub struct Viewers {
+    dynamo: Dynamo,
+    table: String,
+}
+
+/// A viewer as it was read, and which of its revisions that is: how a writer tells that nobody came between.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoredViewer {
+    /// What is projected.
+    pub viewer: Viewer,
+    /// Counts the writes; 0 if there was none.
+    revision: u64,
+}
+
+impl Viewers {
+    /// The table of this name.
+    pub fn new(dynamo: Dynamo, table: String) -> Self {
+        Self { dynamo, table }
+    }
+
+    /// What is projected of the user; of an unknown user, nothing.
+    pub async fn get(&self, user: &UserId, consistent: bool) -> Result<StoredViewer, Error> {
+        let answer = self
+            .dynamo
+            .0
+            .get_item()
+            .table_name(&self.table)
+            .key(PK, s(key::user(user)))
+            .consistent_read(consistent)
+            .send()
+            .await
+            .map_err(failed("reading a viewer"))?;
+        answer.item.map_or(Ok(StoredViewer::default()), |item| stored_viewer(&item))
+    }
+
+    /// Replaces the projection that was read as `before`.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if somebody else replaced it meanwhile.
+    pub async fn put(&self, user: &UserId, before: &StoredViewer, viewer: &Viewer) -> Result<(), Error> {
+        let update = self
+            .dynamo
+            .0
+            .update_item()
+            .table_name(&self.table)
+            .key(PK, s(key::user(user)))
+            .update_expression("SET applied = :applied, followed = :followed, revision = :next")
+            .expression_attribute_values(":applied", n(viewer.applied))
+            .expression_attribute_values(":followed", set(&viewer.followed))
+            .expression_attribute_values(":next", n(before.revision + 1));
+        let update = if before.revision == 0 {
+            update.condition_expression("attribute_not_exists(PK)")
+        } else {
+            update
+                .condition_expression("revision = :revision")
+                .expression_attribute_values(":revision", n(before.revision))
+        };
+        update.send().await.map(|_| ()).map_err(failed("writing a viewer"))
+    }
+}
+
+/// A set of users as one binary attribute: the hashes one after the other, in order. A binary set would cost the same
+/// units and more bytes.
+fn set(users: &std::collections::BTreeSet<UserHash>) -> AttributeValue {
+    AttributeValue::B(Blob::new(users.iter().flat_map(|hash| hash.0).collect::<Vec<u8>>()))
+}
+
+fn stored_viewer(item: &Item) -> Result<StoredViewer, Error> {
+    let applied = Version::new(number(item, "applied")?).ok_or_else(|| Error::poison("a viewer", "applied"))?;
+    let bytes = match item.get("followed") {
+        Some(AttributeValue::B(bytes)) => bytes.as_ref(),
+        _ => return Err(Error::poison("a viewer", "no binary attribute followed")),
+    };
+    let (hashes, rest) = bytes.as_chunks::<{ UserHash::BYTES }>();
+    if !rest.is_empty() {
+        return Err(Error::poison("a viewer", "followed is cut off"));
+    }
+    let viewer = Viewer { applied, followed: hashes.iter().copied().map(UserHash).collect() };
+    Ok(StoredViewer { viewer, revision: number(item, "revision")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeSet, HashMap};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn reading_a_written_viewer_is_the_identity(
+            applied in 0..=Version::MAX.get(),
+            followed in proptest::collection::btree_set(any::<[u8; 8]>(), 0..50),
+        ) {
+            let followed: BTreeSet<_> = followed.into_iter().map(UserHash).collect();
+            let item: Item = HashMap::from([
+                ("applied".to_owned(), n(applied)),
+                ("followed".to_owned(), set(&followed)),
+                ("revision".to_owned(), n(3)),
+            ]);
+            let viewer = Viewer { applied: Version::new(applied).unwrap(), followed };
+            prop_assert_eq!(stored_viewer(&item).unwrap(), StoredViewer { viewer, revision: 3 });
+        }
+    }
+}
