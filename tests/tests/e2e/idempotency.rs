@@ -42,7 +42,7 @@ async fn the_same_request_again_gets_the_same_response() -> Result<()> {
 #[tokio::test]
 async fn of_many_at_once_with_one_key_one_takes_effect() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
-    let attempt = async || persist(DEADLINE, |_| {}, || ada.post("once", Some("the key"))).await;
+    let attempt = async || persist(DEADLINE, |_| {}, || ada.post("once", Some("the-key"))).await;
     let posts = try_join_all((0..20).map(|_| attempt())).await?;
     assert!(posts.iter().all(|post| *post == posts[0]), "{posts:?}");
     // The next event has the next version, so there was only one.
