@@ -18,6 +18,7 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Where to send everything.
 #[derive(Debug, clap::Args)]
+#[group(id = "target")]
 pub struct Arguments {
     /// A local stack that runs already; by default one is started, and killed at the end.
     #[arg(long, conflicts_with_all = ["data", "parameters", "duplicate_records", "reorder_records"])]

@@ -146,3 +146,15 @@ async fn measure(circle: &Circle, number: u32, over: &AtomicBool) -> Result<(Dur
     let accepted = Instant::now();
     Ok((accepted - sent, time_to_home(reader, &post.id, accepted, over).await?))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}
