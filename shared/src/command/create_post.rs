@@ -136,7 +136,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{PublicProfile, Timestamp, Totals};
+    use crate::model::{PublicProfile, TallyShard, Timestamp, Totals};
 
     fn author() -> Profile {
         Profile {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     fn turn(at: Timestamp) -> Turn {
-        Turn { version: Version::new(2).unwrap(), totals: Totals::default(), at }
+        Turn { version: Version::new(2).unwrap(), totals: Totals::default(), shard: TallyShard::default(), at }
     }
 
     /// Decides the command, then again with what the first decision made remembered, `later`.

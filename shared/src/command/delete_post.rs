@@ -46,7 +46,7 @@ impl Command for DeletePost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Timestamp, Totals, Version};
+    use crate::model::{TallyShard, Timestamp, Totals, Version};
 
     fn post() -> Post {
         Post {
@@ -62,8 +62,12 @@ mod tests {
     }
 
     fn decide(caller: &str, state: Option<Post>) -> Result<Decision<()>, Rejection> {
-        let turn =
-            Turn { version: Version::new(9).unwrap(), totals: Totals::default(), at: Timestamp::from_ms(2000) };
+        let turn = Turn {
+            version: Version::new(9).unwrap(),
+            totals: Totals::default(),
+            shard: TallyShard::default(),
+            at: Timestamp::from_ms(2000),
+        };
         DeletePost { post: post().post }.decide(&caller.parse().unwrap(), &state, turn)
     }
 

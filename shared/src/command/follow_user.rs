@@ -50,13 +50,16 @@ impl State {
         self.edge.as_ref().is_some_and(|edge| edge.following)
     }
 
-    fn put_edge(&self, follower: &UserId, followee: &UserId, following: bool, turn: Turn) -> Change {
-        Change::PutEdge {
+    /// Both sides of the edge, and the count of followers: it moves only if the edge does (INV-3).
+    fn changes(&self, follower: &UserId, followee: &UserId, following: bool, turn: Turn) -> Vec<Change> {
+        let put_edge = Change::PutEdge {
             follower: follower.clone(),
             followee: followee.clone(),
             edge: Edge { following, version: turn.version },
             replaces: self.edge.as_ref().map(|edge| edge.version),
-        }
+        };
+        let more = if following { 1 } else { -1 };
+        vec![put_edge, Change::CountFollowers { counted: followee.clone(), shard: turn.shard, more }]
     }
 }
 
@@ -87,7 +90,7 @@ impl Command for FollowUser {
         Ok(Decision::Append {
             event: UserEvent::UserFollowed { followee: self.followee.clone() },
             totals: Totals { following: turn.totals.following + 1 },
-            changes: vec![state.put_edge(caller, &self.followee, true, turn)],
+            changes: state.changes(caller, &self.followee, true, turn),
             output: (),
         })
     }
@@ -111,7 +114,7 @@ impl Command for UnfollowUser {
         Ok(Decision::Append {
             event: UserEvent::UserUnfollowed { followee: self.followee.clone() },
             totals: Totals { following: turn.totals.following.saturating_sub(1) },
-            changes: vec![state.put_edge(caller, &self.followee, false, turn)],
+            changes: state.changes(caller, &self.followee, false, turn),
             output: (),
         })
     }
@@ -120,7 +123,7 @@ impl Command for UnfollowUser {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Timestamp, Version};
+    use crate::model::{TallyShard, Timestamp, Version};
 
     fn user(id: &str) -> UserId {
         id.parse().unwrap()
@@ -135,7 +138,12 @@ mod tests {
     }
 
     fn turn(following: u64) -> Turn {
-        Turn { version: Version::new(9).unwrap(), totals: Totals { following }, at: Timestamp::from_ms(1000) }
+        Turn {
+            version: Version::new(9).unwrap(),
+            totals: Totals { following },
+            shard: TallyShard::default(),
+            at: Timestamp::from_ms(1000),
+        }
     }
 
     fn follow(followee: &str, state: State, following: u64) -> Result<Decision<()>, Rejection> {
@@ -151,12 +159,10 @@ mod tests {
         let Ok(Decision::Append { changes, totals, .. }) = follow("bob", state(None), 0) else { panic!() };
         assert_eq!(totals.following, 1);
         let edge = Edge { following: true, version: Version::new(9).unwrap() };
-        assert_eq!(changes, [Change::PutEdge {
-            follower: user("ada"),
-            followee: user("bob"),
-            edge,
-            replaces: None
-        }]);
+        assert_eq!(changes, [
+            Change::PutEdge { follower: user("ada"), followee: user("bob"), edge, replaces: None },
+            Change::CountFollowers { counted: user("bob"), shard: TallyShard::default(), more: 1 },
+        ]);
     }
 
     #[test]
@@ -177,6 +183,7 @@ mod tests {
         let Ok(Decision::Append { changes, totals, .. }) = unfollow(state(Some(true))) else { panic!() };
         assert_eq!(totals.following, 0);
         assert!(matches!(&changes[0], Change::PutEdge { edge: Edge { following: false, .. }, .. }));
+        assert!(matches!(&changes[1], Change::CountFollowers { more: -1, .. }));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub use update_profile::UpdateProfile;
 
 use crate::{
     error::{Error, Rejection},
-    model::{Clock, CommandId, LogEvent, Timestamp, Totals, UserEvent, UserId, Version},
+    model::{Clock, CommandId, LogEvent, TallyShard, Timestamp, Totals, UserEvent, UserId, Version},
     store::{
         commands::{Commands, Head},
         transaction::Change,
@@ -58,6 +58,8 @@ pub struct Turn {
     pub version: Version,
     /// The caller's totals before it.
     pub totals: Totals,
+    /// Where to count, if the command counts something.
+    pub shard: TallyShard,
     /// The present moment.
     pub at: Timestamp,
 }
@@ -112,7 +114,8 @@ pub async fn run<C: Command>(
         sleep(backoff(attempt)).await;
         let (head, state) = tokio::try_join!(commands.head(caller), command.read(caller, commands))?;
         let Head { version, totals } = head;
-        let turn = Turn { version: version.next(), totals, at: clock.now() };
+        let shard = TallyShard::for_attempt(attempt, rand::rng().random());
+        let turn = Turn { version: version.next(), totals, shard, at: clock.now() };
         let (event, totals, changes, output) = match command.decide(caller, &state, turn)? {
             Decision::Append { event, totals, changes, output } => (event, totals, changes, output),
             Decision::Unchanged(output) => return Ok(Committed { version, output }),

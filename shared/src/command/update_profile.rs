@@ -66,7 +66,7 @@ impl Command for UpdateProfile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Timestamp, Totals, Version};
+    use crate::model::{TallyShard, Timestamp, Totals, Version};
 
     fn ada() -> UserId {
         "ada".parse().unwrap()
@@ -81,7 +81,12 @@ mod tests {
     }
 
     fn turn() -> Turn {
-        Turn { version: Version::new(7).unwrap(), totals: Totals { following: 3 }, at: Timestamp::from_ms(1000) }
+        Turn {
+            version: Version::new(7).unwrap(),
+            totals: Totals { following: 3 },
+            shard: TallyShard::default(),
+            at: Timestamp::from_ms(1000),
+        }
     }
 
     fn profile(handle: &str) -> Profile {

@@ -31,6 +31,7 @@ pub struct OtherProfile<'a> {
     #[serde(flatten)]
     profile: OwnProfile<'a>,
     following: u64,
+    followers: u64,
     relation: RelationView,
 }
 
@@ -76,6 +77,7 @@ impl<'a> From<&'a ProfileView> for OtherProfile<'a> {
         Self {
             profile: OwnProfile { person: card.into(), created_at: card.created_at.to_string() },
             following: card.following,
+            followers: card.followers,
             relation: RelationView {
                 following: view.relation.following,
                 followed_by: view.relation.followed_by,

@@ -9,6 +9,7 @@ mod id;
 pub mod limits;
 mod post;
 mod profile;
+mod tally;
 mod text;
 mod version;
 
@@ -19,5 +20,6 @@ pub use id::{CommandId, InvalidUserId, PostId, UserHash, UserId, UserRef};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
 pub use post::Post;
 pub use profile::{AvatarUrl, DisplayName, InvalidProfile, Profile, PublicProfile};
+pub use tally::{Tally, TallyChange, TallyImage, TallyShard};
 pub use text::{InvalidText, Tag, Text};
 pub use version::Version;

@@ -9,6 +9,7 @@ mod follow;
 mod post;
 mod profile;
 mod quarantine;
+pub mod tally;
 mod viewer;
 
 pub use catch_up::Progress;

@@ -3,18 +3,18 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use aws_sdk_dynamodb::types::KeysAndAttributes;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use super::{
     Dynamo,
-    dynamo::{Item, failed, item, s, value},
+    dynamo::{Item, failed, item, n, number, s, value},
     key::{self, PK},
 };
 use crate::{
     error::Error,
-    model::{Post, PostId, Profile, PublicProfile, Tag, Text, Timestamp, Totals, UserId, Version},
+    model::{Post, PostId, Profile, PublicProfile, Tag, Tally, TallyShard, Text, Timestamp, Totals, UserId, Version},
 };
 
 /// Times that keys which DynamoDB left unprocessed are asked for again.
@@ -62,6 +62,17 @@ pub struct UserCard {
     /// How many accounts the user follows.
     #[serde(default)]
     pub following: u64,
+    /// How many accounts follow the user.
+    #[serde(default)]
+    pub followers: u64,
+}
+
+/// What a card knows of a counter, and which revision of that it is: how a writer tells that nobody came between.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoredTally {
+    /// The newest known images.
+    pub tally: Tally,
+    revision: u64,
 }
 
 impl PostCard {
@@ -134,6 +145,61 @@ impl Cards {
         }
         let part = Part { following: totals.following, totals_version: version };
         self.put_part(key::user(user), "totals_version", item(&part)?, Item::new()).await
+    }
+
+    /// What the user's card knows of the user's counter.
+    pub async fn tally(&self, user: &UserId) -> Result<StoredTally, Error> {
+        let answer = self
+            .dynamo
+            .0
+            .get_item()
+            .table_name(&self.table)
+            .key(PK, s(key::user(user)))
+            .projection_expression("tally, tally_revision")
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(failed("reading a counter"))?;
+        let Some(mut item) = answer.item else { return Ok(StoredTally::default()) };
+        let shards = match item.remove("tally") {
+            Some(AttributeValue::M(shards)) => shards,
+            _ => HashMap::new(),
+        };
+        let mut tally = Tally::default();
+        for (shard, image) in shards {
+            let number = shard.parse().ok().and_then(TallyShard::new);
+            let number = number.ok_or_else(|| Error::poison("a counter", format!("shard {shard}")))?;
+            let AttributeValue::M(image) = image else { return Err(Error::poison("a counter", "an image")) };
+            tally.take(number, value("a counter", image)?);
+        }
+        Ok(StoredTally { tally, revision: number(&item, "tally_revision")? })
+    }
+
+    /// Replaces what the user's card knew as `before`, and what it shows of it.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if somebody else replaced it meanwhile.
+    pub async fn put_tally(&self, user: &UserId, before: &StoredTally, tally: &Tally) -> Result<(), Error> {
+        let shards = tally.0.iter().map(|(shard, image)| Ok((shard.get().to_string(), AttributeValue::M(item(image)?))));
+        let shards = shards.collect::<Result<_, Error>>()?;
+        let update = self
+            .dynamo
+            .0
+            .update_item()
+            .table_name(&self.table)
+            .key(PK, s(key::user(user)))
+            .update_expression("SET tally = :tally, followers = :followers, tally_revision = :next")
+            .expression_attribute_values(":tally", AttributeValue::M(shards))
+            .expression_attribute_values(":followers", n(tally.followers()))
+            .expression_attribute_values(":next", n(before.revision + 1));
+        let update = if before.revision == 0 {
+            update.condition_expression("attribute_not_exists(tally_revision)")
+        } else {
+            update
+                .condition_expression("tally_revision = :revision")
+                .expression_attribute_values(":revision", n(before.revision))
+        };
+        update.send().await.map(|_| ()).map_err(failed("writing a counter"))
     }
 
     /// The cards of the posts that have one.

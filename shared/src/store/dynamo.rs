@@ -59,6 +59,9 @@ where
 /// Sorts a failed transaction by the reasons that DynamoDB gives for each of its items.
 pub(super) fn transaction_failed<R>(error: SdkError<TransactWriteItemsError, R>) -> Error {
     const DURING: &str = "committing a transaction";
+    // Throttling is of one hot item, which a further attempt avoids if it is a counter.
+    const AGAIN: [&str; 4] =
+        ["ConditionalCheckFailed", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
     let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
         return failed(DURING)(error);
     };
@@ -66,7 +69,7 @@ pub(super) fn transaction_failed<R>(error: SdkError<TransactWriteItemsError, R>)
     if codes().any(|code| code == "ValidationError" || code == "ItemCollectionSizeLimitExceeded") {
         let messages: Vec<_> = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.message()).collect();
         Error::poison(DURING, messages.join("; "))
-    } else if codes().any(|code| code == "ConditionalCheckFailed" || code == "TransactionConflict") {
+    } else if codes().any(|code| AGAIN.contains(&code)) {
         Error::Conflict
     } else {
         Error::transient(DURING, codes().collect::<Vec<_>>().join(", "))

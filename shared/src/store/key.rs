@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::model::{Handle, IdempotencyKey, PostId, Tag, UserId, Version};
+use crate::model::{Handle, IdempotencyKey, PostId, Tag, TallyShard, UserId, Version};
 
 /// RFC 3986's unreserved characters stand for themselves.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -85,6 +85,21 @@ pub(super) fn tag(tag: &Tag) -> String {
     format!("TAG#{}", encode(tag.as_str()))
 }
 
+/// Sort key of a counter's shard.
+pub(super) const TALLY: &str = "TALLY";
+/// Partition keys of the shards of users' counters begin so.
+const TALLY_PREFIX: &str = "TALLY#USER#";
+
+pub(super) fn tally(counted: &UserId, shard: TallyShard) -> String {
+    format!("{TALLY_PREFIX}{}#{}", encode(counted.as_str()), shard.get())
+}
+
+/// Which shard of whose counter has this key, if it is one of a counter.
+pub fn parse_tally_key(pk: &str, sk: &str) -> Option<(UserId, TallyShard)> {
+    let (user, shard) = pk.rsplit_once('#').filter(|_| sk == TALLY)?;
+    Some((parse_user(user, TALLY_PREFIX)?, TallyShard::new(shard.parse().ok()?)?))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -100,6 +115,12 @@ mod tests {
         fn parsing_a_rendered_user_is_the_identity(id in any_user()) {
             prop_assert_eq!(parse_user(&user(&id), USER_PREFIX), Some(id.clone()));
             prop_assert_eq!(parse_user(&follows(&id), FOLLOWS_PREFIX), Some(id));
+        }
+
+        #[test]
+        fn parsing_a_rendered_tally_key_is_the_identity(id in any_user(), shard in 0u8..32) {
+            let shard = TallyShard::new(shard).unwrap();
+            prop_assert_eq!(parse_tally_key(&tally(&id, shard), TALLY), Some((id, shard)));
         }
 
         #[test]

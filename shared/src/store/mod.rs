@@ -12,4 +12,4 @@ pub mod transaction;
 pub mod viewers;
 
 pub use dynamo::Dynamo;
-pub use key::parse_event_key;
+pub use key::{parse_event_key, parse_tally_key};

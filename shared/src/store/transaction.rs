@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Handle, IdempotencyKey, LogEvent, Post, Profile, Timestamp, UserId, Version},
+    model::{Handle, IdempotencyKey, LogEvent, Post, Profile, TallyShard, Timestamp, UserId, Version},
 };
 
 /// A change of the truth, with the condition under which it was decided.
@@ -64,6 +64,15 @@ pub enum Change {
         edge: Edge,
         /// Version of the one that it replaces.
         replaces: Option<Version>,
+    },
+    /// Count followers up or down.
+    CountFollowers {
+        /// Whose followers.
+        counted: UserId,
+        /// Where to count.
+        shard: TallyShard,
+        /// How many more.
+        more: i64,
     },
     /// Remember a response under an idempotency key, if the key is free at this moment.
     Remember {
@@ -166,6 +175,19 @@ impl Commands {
                 transaction
                     .transact_items(built(replacing(near, *replaces))?)
                     .transact_items(built(replacing(far, *replaces))?)
+            }
+            Change::CountFollowers { counted, shard, more } => {
+                let update = Update::builder()
+                    .table_name(&self.table)
+                    .key(PK, s(key::tally(counted, *shard)))
+                    .key(SK, s(key::TALLY))
+                    .update_expression("ADD followers :more, #version :one")
+                    .expression_attribute_names("#version", "version")
+                    .expression_attribute_values(":more", n(more))
+                    .expression_attribute_values(":one", n(1))
+                    .build()
+                    .map_err(|error| Error::poison("a transaction", error))?;
+                transaction.transact_items(TransactWriteItem::builder().update(update).build())
             }
             Change::Remember { user, key, remembered, at } => {
                 let put = self

@@ -1,0 +1,15 @@
+//! The Lambda function `trending`.
+
+use aws_lambda_events::kinesis::KinesisEvent;
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use tidings::runtime::Runtime;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let runtime = Runtime::start().await;
+    let cards = &runtime.cards()?;
+    run(service_fn(async |event: LambdaEvent<KinesisEvent>| {
+        Ok::<_, Error>(trending::handle(cards, event.payload).await)
+    }))
+    .await
+}

@@ -1,0 +1,137 @@
+//! Counters that many users change at once. A counter is a few shards, each an item of its own; its value is their sum.
+//! It starts as shard 0, and a write that meets another one there goes to a random shard: a quiet counter is one item, a
+//! busy one spreads by itself.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::UserId;
+
+/// Shards that a counter can have.
+const SHARDS: u8 = 32;
+
+/// A shard of a counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TallyShard(u8);
+
+impl TallyShard {
+    /// The shard for this attempt at a write: the first goes to shard 0, a further one where `random` (below 1) points.
+    pub fn for_attempt(attempt: u32, random: f64) -> Self {
+        if attempt == 0 {
+            return Self(0);
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 0..32 for what is below 1")]
+        Self((random * f64::from(SHARDS)) as u8 % SHARDS)
+    }
+
+    /// The shard of this number, if there is one.
+    pub fn new(number: u8) -> Option<Self> {
+        (number < SHARDS).then_some(Self(number))
+    }
+
+    /// Its number.
+    pub fn get(self) -> u8 {
+        self.0
+    }
+}
+
+/// What a shard counted by some time. A shard alone may be negative: a follow may be counted here, its unfollow there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TallyImage {
+    /// Counts the writes to the shard: of two images, the one with the higher version is the newer.
+    pub version: u64,
+    /// Followers counted here.
+    pub followers: i64,
+}
+
+/// A shard's image, as it travels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TallyChange {
+    /// Whose counter.
+    pub counted: UserId,
+    /// Which shard.
+    pub shard: TallyShard,
+    /// What it had counted.
+    #[serde(flatten)]
+    pub image: TallyImage,
+}
+
+/// The newest known image of each shard of a counter.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tally(pub BTreeMap<TallyShard, TallyImage>);
+
+impl Tally {
+    /// Takes in an image, unless a newer one is known; tells whether it was news. Neither order nor repetition matters.
+    pub fn take(&mut self, shard: TallyShard, image: TallyImage) -> bool {
+        let known = self.0.entry(shard).or_default();
+        let news = image.version > known.version;
+        if news {
+            *known = image;
+        }
+        news
+    }
+
+    /// Followers, of all shards. While images are on their way, an unfollow may be known before its follow.
+    pub fn followers(&self) -> u64 {
+        u64::try_from(self.0.values().map(|image| image.followers).sum::<i64>()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Images as the shards produce them: each write adds to one shard.
+    fn images(writes: &[(u8, bool)]) -> Vec<(TallyShard, TallyImage)> {
+        let mut shards = BTreeMap::<u8, TallyImage>::new();
+        let write = |(shard, follow): &(u8, bool)| {
+            let image = shards.entry(*shard).or_default();
+            image.version += 1;
+            image.followers += if *follow { 1 } else { -1 };
+            (TallyShard::new(*shard).unwrap(), *image)
+        };
+        writes.iter().map(write).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn order_and_repetition_do_not_matter(
+            writes in proptest::collection::vec((0..SHARDS, any::<bool>()), 0..60),
+            order in proptest::collection::vec(any::<prop::sample::Index>(), 0..60),
+        ) {
+            let images = images(&writes);
+            let mut once = Tally::default();
+            for (shard, image) in &images {
+                once.take(*shard, *image);
+            }
+            let mut shuffled = Tally::default();
+            if !images.is_empty() {
+                for index in order {
+                    let (shard, image) = images[index.index(images.len())];
+                    shuffled.take(shard, image);
+                }
+            }
+            for (shard, image) in images.iter().rev() {
+                shuffled.take(*shard, *image);
+            }
+            let expected: i64 = writes.iter().map(|(_, follow)| if *follow { 1 } else { -1 }).sum();
+            prop_assert_eq!(once.followers(), u64::try_from(expected).unwrap_or_default());
+            prop_assert_eq!(once, shuffled);
+        }
+
+        #[test]
+        fn every_attempt_has_a_shard(attempt in 0u32..50, random in 0f64..1.0) {
+            prop_assert!(TallyShard::new(TallyShard::for_attempt(attempt, random).get()).is_some());
+        }
+    }
+
+    #[test]
+    fn a_first_attempt_goes_to_shard_0_and_a_further_one_anywhere() {
+        assert_eq!(TallyShard::for_attempt(0, 0.99).get(), 0);
+        assert_eq!(TallyShard::for_attempt(1, 0.99).get(), 31);
+    }
+}
