@@ -11,6 +11,11 @@ use tokio::time::{Instant, sleep};
 
 /// How many polls in a row must find the stack idle: a message can be between two places for one of them.
 const IDLE_POLLS: u32 = 8;
+/// Where events and deliveries end that failed again and again.
+pub const QUARANTINE: &str = "tidings-Quarantine";
+/// Where event source mappings report what they gave up.
+pub const FAILED_BATCHES: &str = "tidings-FailedBatches";
+
 const POLL: Duration = Duration::from_millis(40);
 
 /// Answer of `GET /dev/status`.
@@ -60,6 +65,8 @@ pub struct Queue {
 pub struct Endpoints {
     /// URL of DynamoDB.
     pub dynamodb: String,
+    /// URL of SQS.
+    pub sqs: String,
 }
 
 /// The control routes of one local stack.
@@ -134,25 +141,48 @@ impl Control {
     /// Calls the embedded DynamoDB, past every rule of the system: for tests that corrupt data, and to count.
     pub async fn dynamodb(&self, action: &str, body: &Value) -> Result<Value> {
         let endpoint = self.status().await?.endpoints.dynamodb;
+        self.call(&endpoint, &format!("DynamoDB_20120810.{action}"), body).await
+    }
+
+    /// Calls the embedded SQS about one of the stack's queues; `body` needs no `QueueUrl`.
+    pub async fn sqs(&self, action: &str, queue: &str, mut body: Value) -> Result<Value> {
+        let endpoint = self.status().await?.endpoints.sqs;
+        body["QueueUrl"] = Value::from(format!("{endpoint}/000000000000/{queue}"));
+        self.call(&endpoint, &format!("AmazonSQS.{action}"), &body).await
+    }
+
+    async fn call(&self, endpoint: &str, target: &str, body: &Value) -> Result<Value> {
+        // The embedded servers want a signature to be there, and believe any.
+        const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/service/aws4_request, \
+                                     SignedHeaders=host;x-amz-date, Signature=0";
         let request = self
             .http
             .post(endpoint)
-            .header("X-Amz-Target", format!("DynamoDB_20120810.{action}"))
+            .header("X-Amz-Target", target)
             .header("Content-Type", "application/x-amz-json-1.0")
             .header("X-Amz-Date", "20260101T000000Z")
-            .header(
-                "Authorization",
-                concat!(
-                    "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/dynamodb/aws4_request, ",
-                    "SignedHeaders=host;x-amz-date, Signature=0",
-                ),
-            )
+            .header("Authorization", AUTHORIZATION)
             .body(body.to_string());
         let response = request.send().await?;
         let status = response.status();
         let answer = response.text().await?;
-        ensure!(status.is_success(), "{action}: {status}: {answer}");
-        Ok(serde_json::from_str(&answer)?)
+        ensure!(status.is_success(), "{target}: {status}: {answer}");
+        Ok(if answer.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&answer)?
+        })
+    }
+
+    /// Queues that nothing reads and that should be empty when all is well, as (name, messages): what was put aside for a
+    /// person.
+    pub async fn put_aside(&self) -> Result<Vec<(String, u64)>> {
+        let kept = |queue: &Queue| [QUARANTINE, FAILED_BATCHES].contains(&queue.name.as_str());
+        let queues = self.status().await?.queues.into_iter().filter(kept);
+        Ok(queues
+            .map(|queue| (queue.name, queue.visible + queue.in_flight))
+            .filter(|(_, count)| *count > 0)
+            .collect())
     }
 
     /// How many items a table holds, counted one by one.

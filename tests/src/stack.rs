@@ -110,7 +110,7 @@ fn spawn(options: &Options, port: u16) -> Result<(Child, String)> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
 
-    let mut child = spawn_from_lasting_thread(command).context("starting tidings-local")?;
+    let mut child = command.spawn().context("starting tidings-local")?;
     let stdout = child.stdout.take().context("no standard output")?;
     let (ready, became_ready) = mpsc::channel();
     // Reads on after the ready line, so that the stack can go on printing.
@@ -130,25 +130,6 @@ fn spawn(options: &Options, port: u16) -> Result<(Child, String)> {
         }
         Err(mpsc::RecvTimeoutError::Disconnected) => bail!("tidings-local ended at start: {}", child.wait()?),
     }
-}
-
-/// Starts `command` from a thread that lives as long as this process. On Linux a parent-death signal is sent when the
-/// thread that started the child ends, and a test's thread ends with the test.
-fn spawn_from_lasting_thread(command: Command) -> Result<Child> {
-    type Started = std::io::Result<Child>;
-    static SPAWNER: LazyLock<mpsc::Sender<(Command, mpsc::Sender<Started>)>> = LazyLock::new(|| {
-        let (sender, requests) = mpsc::channel::<(Command, mpsc::Sender<Started>)>();
-        thread::spawn(move || {
-            for (mut command, answer) in requests {
-                // The one who asked may be gone; then the child is, too, when the answer is dropped with its pipe.
-                let _ = answer.send(command.spawn());
-            }
-        });
-        sender
-    });
-    let (answer, started) = mpsc::channel();
-    SPAWNER.send((command, answer)).context("the spawning thread is gone")?;
-    Ok(started.recv()??)
 }
 
 /// `tidings-local`, built once a process in the profile that this process was built in, so that nothing is compiled

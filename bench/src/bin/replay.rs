@@ -108,6 +108,9 @@ async fn main() -> Result<ExitCode> {
         "at rest    {:.1} s after the last command",
         sent.elapsed().as_secs_f64()
     );
+    for (queue, count) in control.put_aside().await? {
+        println!("put aside  {count} messages in {queue}");
+    }
     let lags = replay.lags().await?;
     match Spread::of(lags.times) {
         Some(spread) => println!("lag        {spread}"),

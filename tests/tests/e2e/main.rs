@@ -17,6 +17,7 @@ mod load;
 mod paging;
 mod posts;
 mod profiles;
+mod quarantine;
 mod random;
 
 use anyhow::{Result, ensure};

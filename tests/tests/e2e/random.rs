@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use harness::{
     deployment::Deployment,
     stack::{Options, Stack},
@@ -38,5 +38,7 @@ async fn records_delivered_twice_and_out_of_order_change_nothing() -> Result<()>
         deployment.control().settle(Duration::from_secs(300)).await?;
         load::judge(&crowd).await?;
     }
+    let put_aside = deployment.control().put_aside().await?;
+    ensure!(put_aside.is_empty(), "{put_aside:?}");
     Ok(())
 }

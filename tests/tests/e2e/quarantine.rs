@@ -1,0 +1,114 @@
+//! INV-9: one bad record never stops those behind it, and is never lost.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use harness::{
+    client::ProfileInput,
+    control::QUARANTINE,
+    deployment::{Deployment, unique, unique_handle},
+    stack::{Options, Stack},
+    wait::eventually,
+};
+use serde_json::{Value, json};
+
+use crate::home_becomes;
+
+const COMMANDS: &str = "tidings-Commands";
+const DELIVERIES: &str = "tidings-Deliveries";
+
+#[tokio::test]
+async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> Result<()> {
+    if !Deployment::starts_stacks("an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does") {
+        return Ok(());
+    }
+    // A stack of its own: event sources are stopped, and the quarantine counted.
+    let stack = tokio::task::spawn_blocking(|| Stack::start(Options::default())).await??;
+    let deployment = Deployment::at(stack.url())?;
+    let control = deployment.control();
+    let (bob, fan) = (deployment.member("bob").await?, deployment.member("fan").await?);
+    // Letters and digits only, so that the id is in the key as it is.
+    let ada = deployment.user(&unique()).await?;
+    ada.put_profile(&ProfileInput {
+        handle: unique_handle(),
+        display_name: "Ada".to_owned(),
+        avatar_url: None,
+    })
+    .await?;
+    fan.follow(&ada.id).await?;
+    ada.follow(&bob.id).await?;
+
+    control.settle(Duration::from_secs(120)).await?;
+    control.pause_sources(true).await?;
+    let bad = ada.post("its event will be spoilt", None).await?;
+    let good = ada.post("the next one", None).await?;
+    let of_bob = bob.post("somebody else's", None).await?.value;
+    let key = json!({ "PK": { "S": format!("USER#{}", ada.id) }, "SK": { "S": format!("EVENT#{:012}", bad.version) } });
+    let get = json!({ "TableName": COMMANDS, "Key": key, "ConsistentRead": true });
+    let event = control.dynamodb("GetItem", &get).await?["Item"].clone();
+    ensure!(event.is_object(), "no event under {key}");
+    let mut spoilt = key.clone();
+    spoilt["nonsense"] = json!({ "S": "\u{1f4a5}" });
+    control
+        .dynamodb("PutItem", &json!({ "TableName": COMMANDS, "Item": spoilt }))
+        .await?;
+    control.pause_sources(false).await?;
+
+    home_becomes(&ada, &[&of_bob.id, &good.value.id]).await?;
+    home_becomes(&fan, &[&good.value.id]).await?;
+    let later = ada.post("much later", None).await?.value;
+    home_becomes(&fan, &[&later.id, &good.value.id]).await?;
+    ensure!(
+        ada.home(1, None).await?.freshness.version == good.version + 1,
+        "the spoilt event counts as applied"
+    );
+    eventually("the event is in the quarantine", async || {
+        let put_aside = control.put_aside().await?;
+        ensure!(put_aside == [(QUARANTINE.to_owned(), 1)], "{put_aside:?}");
+        Ok(())
+    })
+    .await?;
+
+    // A person repairs the event and moves the message back.
+    control
+        .dynamodb("PutItem", &json!({ "TableName": COMMANDS, "Item": event }))
+        .await?;
+    let message = control
+        .sqs("ReceiveMessage", QUARANTINE, json!({ "WaitTimeSeconds": 1 }))
+        .await?;
+    let message = &message["Messages"][0];
+    let (body, handle) = (&message["Body"], &message["ReceiptHandle"]);
+    ensure!(
+        body.as_str().is_some_and(|body| body.contains(&ada.id)),
+        "the message does not tell whose: {message}"
+    );
+    control
+        .sqs("SendMessage", DELIVERIES, json!({ "MessageBody": body }))
+        .await?;
+    control
+        .sqs("DeleteMessage", QUARANTINE, json!({ "ReceiptHandle": handle }))
+        .await?;
+    home_becomes(&fan, &[&later.id, &good.value.id, &bad.value.id]).await?;
+    home_becomes(&ada, &[&later.id, &of_bob.id, &good.value.id, &bad.value.id]).await?;
+    control.settle(Duration::from_secs(120)).await?;
+    ensure!(control.put_aside().await?.is_empty(), "put aside again");
+    Ok(())
+}
+
+/// A message that no worker understands is kept, and others are worked on.
+#[tokio::test]
+async fn a_delivery_that_makes_no_sense_holds_up_nobody() -> Result<()> {
+    let Some(deployment) = Deployment::shared_local("a_delivery_that_makes_no_sense_holds_up_nobody")? else {
+        return Ok(());
+    };
+    for body in ["", "null", "{\"deliver\": {\"post\": 1}}"].map(|body| Value::from(format!("nonsense {body}"))) {
+        deployment
+            .control()
+            .sqs("SendMessage", DELIVERIES, json!({ "MessageBody": body }))
+            .await?;
+    }
+    let ada = deployment.member("ada").await?;
+    let post = ada.post("goes on", None).await?.value;
+    home_becomes(&ada, &[&post.id]).await?;
+    Ok(())
+}
