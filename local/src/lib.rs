@@ -6,6 +6,9 @@
 //! tests and curiosity; [`stack`] puts them together, over a [`data_dir`] that survives kill -9.
 
 pub mod aws;
+pub mod cargo;
+pub mod control;
+pub mod data_dir;
 pub mod gateway;
 pub mod invoke;
 pub mod lambda;

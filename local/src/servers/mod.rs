@@ -71,7 +71,11 @@ impl Servers {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tasks.spawn(async move { sqs::serve(listener, Some(&database), shutdown).await });
 
-        Ok(Self { endpoints: Endpoints { dynamodb, kinesis, sqs }, stop, tasks })
+        Ok(Self {
+            endpoints: Endpoints { dynamodb, kinesis, sqs },
+            stop,
+            tasks,
+        })
     }
 
     /// Waits until a server ends, which none does by itself unless it fails; gives why.

@@ -14,11 +14,11 @@ use super::{
 pub struct Values {
     /// Given by whoever starts the stack; a name that the template does not have is an error.
     pub given: BTreeMap<String, String>,
-    /// What the local stack supplies where nothing is given and there is no default.
+    /// What the local stack supplies where nothing is given; comes before a default, which is one for AWS.
     pub supplied: BTreeMap<String, String>,
 }
 
-/// The value of every parameter in the section: given, or the default, or supplied.
+/// The value of every parameter in the section: given, or supplied, or the default.
 pub(super) fn read(
     section: &[Entry],
     values: &Values,
@@ -50,8 +50,8 @@ fn value(entry: &Entry, values: &Values, warnings: &mut Warnings) -> Result<Node
     let given = values.given.get(name);
     let (text, at) = match (given, default, values.supplied.get(name)) {
         (Some(given), ..) => (given.clone(), entry.at),
-        (_, Some(default), _) => (default.text("a default")?.to_owned(), default.at),
         (_, _, Some(supplied)) => (supplied.clone(), entry.at),
+        (_, Some(default), _) => (default.text("a default")?.to_owned(), default.at),
         _ if declared_empty(&entry.value) => (String::new(), entry.at),
         _ => {
             let message = format!("parameter `{name}` has no default; give it with --parameter {name}=VALUE");

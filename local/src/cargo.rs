@@ -1,0 +1,110 @@
+//! Builds the function binaries that the template names, with the same profile as this program, showing cargo's own
+//! progress. It never decides what is out of date: that is cargo's business, also when nothing has changed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context, bail, ensure};
+use serde::Deserialize;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Command,
+};
+
+/// Variables that `cargo run` sets for this program. Build scripts of dependencies look at some of them, and would
+/// build their crates anew for each value.
+const SET_BY_CARGO_RUN: [&str; 5] = [
+    "CARGO_MANIFEST_",
+    "CARGO_PKG_",
+    "CARGO_BIN_",
+    "CARGO_CRATE_NAME",
+    "CARGO_PRIMARY_PACKAGE",
+];
+
+/// Builds `binaries` in the workspace at `directory`; gives the path of each.
+///
+/// The whole workspace takes part in resolving features, so that what this program and the functions share is not built
+/// a second time for the functions.
+///
+/// # Errors
+/// If cargo cannot be run or fails, or if there is no such binary.
+pub async fn build(directory: &Path, binaries: &BTreeSet<String>) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(&cargo);
+    command
+        .current_dir(directory)
+        .args(["build", "--workspace", "--message-format=json-render-diagnostics"]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    for binary in binaries {
+        command.args(["--bin", binary]);
+    }
+    for (name, _) in env::vars_os() {
+        let set_by_cargo = name
+            .to_str()
+            .is_some_and(|name| SET_BY_CARGO_RUN.iter().any(|set| name.starts_with(set)));
+        if set_by_cargo {
+            command.env_remove(name);
+        }
+    }
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("cannot run {} to build the functions", cargo.display()))?;
+    let stdout = child.stdout.take().context("cargo has no output")?;
+    let mut lines = BufReader::new(stdout).lines();
+    let mut built = BTreeMap::new();
+    while let Some(line) = lines.next_line().await? {
+        if let Some((name, path)) = executable(&line) {
+            built.insert(name, path);
+        }
+    }
+    // What is wrong stands above, in cargo's own words.
+    ensure!(child.wait().await?.success(), "the functions cannot be built");
+    built.retain(|name, _| binaries.contains(name));
+    match binaries.iter().find(|binary| !built.contains_key(*binary)) {
+        Some(missing) => bail!("cargo did not build the binary {missing}"),
+        None => Ok(built),
+    }
+}
+
+/// The binary that a line of cargo's JSON reports, with its path.
+fn executable(line: &str) -> Option<(String, PathBuf)> {
+    let message: Message = serde_json::from_str(line).ok()?;
+    Some((message.target?.name, message.executable?))
+}
+
+#[derive(Deserialize)]
+struct Message {
+    target: Option<Target>,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_artifacts_with_an_executable_count() {
+        let artifact =
+            r#"{"reason":"compiler-artifact","target":{"name":"fanout","kind":["bin"]},"executable":"/t/fanout"}"#;
+        assert_eq!(executable(artifact), Some(("fanout".into(), "/t/fanout".into())));
+        let library = r#"{"reason":"compiler-artifact","target":{"name":"fanout","kind":["lib"]},"executable":null}"#;
+        assert_eq!(executable(library), None);
+        assert_eq!(executable(r#"{"reason":"build-finished","success":true}"#), None);
+        assert_eq!(executable("not JSON"), None);
+    }
+}

@@ -1,0 +1,174 @@
+//! Routes for tests and for the curious: what the stack is doing, and a brake for its event sources. They exist only on
+//! this machine; the gateway sees to it that only this machine can reach them.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use aws_sdk_sqs::types::QueueAttributeName;
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    lambda::Lambda,
+    servers::Endpoints,
+    sources::Sources,
+    template::model::{EventSource, System},
+};
+
+/// What the routes look at.
+#[derive(Clone)]
+pub struct Control {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    lambda: Lambda,
+    sources: Arc<Sources>,
+    endpoints: Endpoints,
+    sqs: aws_sdk_sqs::Client,
+    /// Physical names of the queues, and whether an event source reads them.
+    queues: Vec<(String, bool)>,
+}
+
+impl Control {
+    /// Control over the parts of the running `system`.
+    pub fn new(
+        system: &System,
+        lambda: Lambda,
+        sources: Arc<Sources>,
+        endpoints: Endpoints,
+        sqs: aws_sdk_sqs::Client,
+    ) -> Self {
+        let is_read = |name: &str| {
+            let mut sources = system.functions.iter().flat_map(|function| &function.sources);
+            sources.any(|source| matches!(source, EventSource::Queue(source) if source.queue == name))
+        };
+        let queues = system
+            .queues
+            .iter()
+            .map(|queue| (queue.name.clone(), is_read(&queue.name)))
+            .collect();
+        Self {
+            inner: Arc::new(Inner {
+                lambda,
+                sources,
+                endpoints,
+                sqs,
+                queues,
+            }),
+        }
+    }
+
+    /// `GET /dev/status` and `POST /dev/sources`.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/dev/status", get(status))
+            .route("/dev/sources", post(sources))
+            .with_state(self)
+    }
+
+    /// Processes, sources, queues, and whether there is nothing left to do. A message on its way from one place to the
+    /// next may be seen by none of them: only several idle answers in a row mean that everything has come to rest.
+    async fn status(&self) -> anyhow::Result<Value> {
+        let Inner {
+            lambda,
+            sources,
+            endpoints,
+            sqs,
+            queues,
+        } = &*self.inner;
+        let mut idle = true;
+        let mut counted = Vec::new();
+        for (name, read) in queues {
+            let (visible, in_flight) = count(sqs, &endpoints.queue_url(name)).await?;
+            idle &= !read || visible + in_flight == 0;
+            counted.push(json!({ "name": name, "visible": visible, "in_flight": in_flight }));
+        }
+        let sources = sources.status().await;
+        idle &= sources.iter().all(|source| source.idle);
+        let sources: Vec<_> = sources
+            .into_iter()
+            .map(|source| json!({ "id": source.id, "function": source.function, "idle": source.idle }))
+            .collect();
+        let processes: Vec<_> = lambda
+            .processes()
+            .into_iter()
+            .map(|(function, pid)| json!({ "function": function, "pid": pid, "memory_bytes": memory_bytes(pid) }))
+            .collect();
+        Ok(json!({
+            "idle": idle,
+            "processes": processes,
+            "sources": sources,
+            "queues": counted,
+            "endpoints": { "dynamodb": endpoints.dynamodb, "kinesis": endpoints.kinesis, "sqs": endpoints.sqs },
+        }))
+    }
+}
+
+async fn status(State(control): State<Control>) -> Response {
+    match control.status().await {
+        Ok(status) => Json(status).into_response(),
+        Err(error) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            Json(json!({ "message": format!("{error:#}") })),
+        )
+            .into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Brake {
+    paused: bool,
+}
+
+async fn sources(State(control): State<Control>, Json(brake): Json<Brake>) -> StatusCode {
+    if brake.paused {
+        control.inner.sources.pause();
+    } else {
+        control.inner.sources.resume();
+    }
+    StatusCode::NO_CONTENT
+}
+
+/// Messages that wait, be it with a delay, and messages that somebody has received.
+async fn count(sqs: &aws_sdk_sqs::Client, url: &str) -> anyhow::Result<(u64, u64)> {
+    use QueueAttributeName as Name;
+    let asked = [
+        Name::ApproximateNumberOfMessages,
+        Name::ApproximateNumberOfMessagesDelayed,
+        Name::ApproximateNumberOfMessagesNotVisible,
+    ];
+    let answer = sqs
+        .get_queue_attributes()
+        .queue_url(url)
+        .set_attribute_names(Some(asked.to_vec()))
+        .send()
+        .await?;
+    let number = |name: &Name| -> anyhow::Result<u64> {
+        let text = answer
+            .attributes()
+            .and_then(|attributes| attributes.get(name))
+            .context("a count is missing")?;
+        Ok(text.parse()?)
+    };
+    let [waiting, delayed, in_flight] = asked.each_ref().map(number);
+    Ok((waiting? + delayed?, in_flight?))
+}
+
+/// Resident memory of a process; 0 if it is gone, or on a system that does not tell.
+fn memory_bytes(pid: u32) -> u64 {
+    let resident_kib = || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    resident_kib().unwrap_or_default() * 1024
+}
