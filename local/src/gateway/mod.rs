@@ -1,1 +1,254 @@
-//! gateway
+//! The HTTP API of the template, on one machine: routing, JWT authorizer, CORS, payload format 2.0 and error messages as
+//! API Gateway's HTTP APIs do them, so that what a client or a function sees here is what it will see on AWS. It knows
+//! functions by name through [`Invoke`] and never what is behind it, and takes nothing from a function on trust. Must be
+//! bound to loopback only: beside the API it serves the development routes of [`dev`](self::dev).
+//!
+//! A request goes through [`route`], [`jwt`] (with [`keys`], of the own [`issuer`] or by [`discovery`]), [`event`], the
+//! function, [`response`] and [`cors`].
+
+mod cors;
+mod dev;
+mod discovery;
+mod event;
+mod issuer;
+mod jwt;
+mod keys;
+mod response;
+mod route;
+#[cfg(test)]
+mod tests;
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{ConnectInfo, State},
+    response::Response,
+    serve::ListenerExt,
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use http::{HeaderValue, Request, StatusCode, header, request::Parts};
+use time::OffsetDateTime;
+use tokio::{net::TcpListener, time::timeout};
+
+use crate::{
+    invoke::Invoke,
+    template::model::{Function, HttpApi},
+};
+use cors::Cors;
+pub use issuer::LocalIssuer;
+use jwt::Authorizer;
+use response::message;
+use route::Routes;
+
+/// Most bytes of a request's body: the quota of HTTP APIs.
+const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Most bytes of the event that a function is invoked with: the quota of Lambda.
+const EVENT_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// Bytes of a body that is too large which are still read, so that the client gets to read the answer.
+const DRAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long HTTP APIs wait for a function.
+const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An HTTP API that is ready to be served.
+pub struct Gateway {
+    router: Router,
+}
+
+struct Api<I> {
+    routes: Routes,
+    cors: Option<Cors>,
+    authorizer: Option<Authorizer>,
+    invoker: I,
+    integration_timeout: Duration,
+}
+
+impl Gateway {
+    /// The API with the routes of `functions`. `issuer` makes the tokens of `POST /dev/token` if the API's authorizer names
+    /// it by its URL; otherwise the keys of the issuer that it does name are fetched. `dev` has more routes for this machine
+    /// only, without a token.
+    ///
+    /// # Errors
+    /// If the routes contradict each other.
+    pub fn new(
+        api: &HttpApi,
+        functions: &[Function],
+        issuer: LocalIssuer,
+        invoker: impl Invoke,
+        dev: Router,
+    ) -> anyhow::Result<Self> {
+        Self::with_timeout(api, functions, issuer, invoker, dev, INTEGRATION_TIMEOUT)
+    }
+
+    fn with_timeout(
+        api: &HttpApi,
+        functions: &[Function],
+        issuer: LocalIssuer,
+        invoker: impl Invoke,
+        dev: Router,
+        integration_timeout: Duration,
+    ) -> anyhow::Result<Self> {
+        let served = Api {
+            routes: Routes::new(functions)?,
+            cors: api.cors.as_ref().map(Cors::new),
+            authorizer: api
+                .authorizer
+                .as_ref()
+                .map(|authorizer| Authorizer::new(authorizer, &issuer)),
+            invoker,
+            integration_timeout,
+        };
+        let dev = dev::router(issuer, api.authorizer.clone(), dev);
+        Ok(Self {
+            router: Router::new().fallback(handle).with_state(Arc::new(served)).merge(dev),
+        })
+    }
+
+    /// Serves the API on `listener` until `shutdown` completes and the requests under way are answered.
+    ///
+    /// # Errors
+    /// If the listener fails.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        let listener = listener.tap_io(|stream| {
+            // Without it small answers may wait for the client's acknowledgement of the one before.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "cannot set TCP_NODELAY");
+            }
+        });
+        let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
+        axum::serve(listener, service).with_graceful_shutdown(shutdown).await
+    }
+}
+
+async fn handle<I: Invoke>(
+    State(api): State<Arc<Api<I>>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request<Body>,
+) -> Response {
+    let request_id = BASE64_STANDARD.encode(rand::random::<[u8; 11]>());
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let mut response = match api.cors.as_ref().and_then(|cors| cors.preflight(&request)) {
+        Some(answer) => answer,
+        None => {
+            let mut response = api.answer(request, peer, &request_id).await;
+            if let Some(cors) = &api.cors {
+                cors.decorate(origin.as_ref(), response.headers_mut());
+            }
+            response
+        }
+    };
+    if let Ok(id) = HeaderValue::try_from(request_id) {
+        response.headers_mut().insert("apigw-requestid", id);
+    }
+    response
+}
+
+impl<I: Invoke> Api<I> {
+    async fn answer(&self, request: Request<Body>, peer: SocketAddr, request_id: &str) -> Response {
+        let (parts, body) = request.into_parts();
+        // Whatever the answer, the client may only read it after it has sent the body.
+        let body = read(body).await;
+        let route = match self.routes.find(parts.method.as_str(), parts.uri.path()) {
+            Ok(Some(route)) => route,
+            Ok(None) => return message(StatusCode::NOT_FOUND, "Not Found"),
+            Err(route::NotUtf8) => return message(StatusCode::BAD_REQUEST, "Bad Request"),
+        };
+        let now = OffsetDateTime::now_utc();
+        let claims = match &self.authorizer {
+            Some(authorizer) => {
+                let header = parts.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+                match authorizer.authorize(header, now.unix_timestamp()).await {
+                    Ok(claims) => Some(claims),
+                    Err(denied) => return unauthorized(&denied),
+                }
+            }
+            None => None,
+        };
+        let body = match body {
+            Ok(Some(body)) => body,
+            Ok(None) => return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
+            Err(error) => {
+                tracing::debug!(%error, "the request broke off");
+                return message(StatusCode::BAD_REQUEST, "Bad Request");
+            }
+        };
+        let context = event::Context {
+            request_id,
+            now,
+            peer,
+            route: &route,
+            claims: claims.as_ref(),
+        };
+        self.invoke(route.function, &parts, &body, &context).await
+    }
+
+    async fn invoke(&self, function: &str, parts: &Parts, body: &Bytes, context: &event::Context<'_>) -> Response {
+        let payload = Bytes::from(event::event(parts, body, context).to_string());
+        if payload.len() > EVENT_BYTES_MAX {
+            return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+        }
+        // In a task of its own: the function goes on when the client leaves or the gateway no longer waits.
+        let (invoker, name) = (self.invoker.clone(), function.to_owned());
+        let invocation = tokio::spawn(async move { invoker.invoke(&name, payload).await });
+        let error = match timeout(self.integration_timeout, invocation).await {
+            Ok(Ok(Ok(output))) => match response::from_function(&output) {
+                Ok(response) => return response,
+                Err(malformed) => malformed.to_string(),
+            },
+            Ok(Ok(Err(error))) => {
+                tracing::warn!(function, request_id = context.request_id, %error, "{} failed", context.route.key);
+                return response::from_error(&error);
+            }
+            Ok(Err(panic)) => panic.to_string(),
+            Err(_) => {
+                tracing::warn!(
+                    function,
+                    request_id = context.request_id,
+                    "{} took too long",
+                    context.route.key
+                );
+                return message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+            }
+        };
+        tracing::error!(
+            function,
+            request_id = context.request_id,
+            error,
+            "{} failed",
+            context.route.key
+        );
+        message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+    }
+}
+
+fn unauthorized(denied: &jwt::Denied) -> Response {
+    let mut response = message(StatusCode::UNAUTHORIZED, "Unauthorized");
+    if let Ok(challenge) = HeaderValue::try_from(denied.challenge()) {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+/// The whole body; none if it is larger than [`BODY_BYTES_MAX`].
+async fn read(body: Body) -> Result<Option<Bytes>, axum::Error> {
+    let mut stream = body.into_data_stream();
+    let mut whole = BytesMut::new();
+    let mut length = 0;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk?;
+        length += chunk.len();
+        if length <= BODY_BYTES_MAX {
+            whole.extend_from_slice(&chunk);
+        } else if length > DRAIN_BYTES_MAX {
+            break;
+        }
+    }
+    Ok((length <= BODY_BYTES_MAX).then(|| whole.freeze()))
+}

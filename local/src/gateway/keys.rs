@@ -1,0 +1,122 @@
+//! Public keys of an issuer, as its JWKS (RFC 7517) publishes them, and the check of a token's signature with them. Only
+//! asymmetric algorithms, and each key only with the algorithms of its own kind: a token that names `none`, or an HMAC
+//! keyed with what everybody may read, is never valid.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// The keys of one issuer.
+pub(super) struct KeySet(Vec<Key>);
+
+struct Key {
+    id: String,
+    algorithms: Vec<Algorithm>,
+    key: DecodingKey,
+}
+
+/// Why a token is not one of this issuer's.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Forged {
+    /// It is no JWT, or its signature does not match.
+    Malformed(&'static str),
+    /// It names a key that this set does not have.
+    UnknownKey,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    crit: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    kid: Option<String>,
+    alg: Option<String>,
+    #[serde(rename = "use")]
+    usage: Option<String>,
+    crv: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
+}
+
+impl KeySet {
+    /// The usable keys of a JWKS document; those of other kinds are passed over, as RFC 7517 says. None if it is no such
+    /// document.
+    pub(super) fn parse(jwks: &Value) -> Option<Self> {
+        let keys = jwks.get("keys")?.as_array()?;
+        Some(Self(
+            keys.iter()
+                .filter_map(|key| Key::new(&serde_json::from_value(key.clone()).ok()?))
+                .collect(),
+        ))
+    }
+
+    /// The claims of `token`, if its signature is by one of these keys.
+    pub(super) fn verify(&self, token: &str) -> Result<Map<String, Value>, Forged> {
+        let encoded = token.split('.').next().unwrap_or_default();
+        let header: Option<Header> = BASE64_URL_SAFE_NO_PAD
+            .decode(encoded)
+            .ok()
+            .and_then(|json| serde_json::from_slice(&json).ok());
+        let header = header.ok_or(Forged::Malformed("the token is malformed"))?;
+        if header.crit.is_some() {
+            return Err(Forged::Malformed("the token has critical extensions"));
+        }
+        let algorithm: Algorithm = header
+            .alg
+            .parse()
+            .map_err(|_| Forged::Malformed("the token's algorithm is not allowed"))?;
+        let key_id = header.kid.ok_or(Forged::Malformed("the token names no key"))?;
+        let key = self.0.iter().find(|key| key.id == key_id).ok_or(Forged::UnknownKey)?;
+        if !key.algorithms.contains(&algorithm) {
+            return Err(Forged::Malformed("the token's algorithm is not allowed"));
+        }
+        // Only the signature is checked here; the claims are the authorizer's, which is told the time.
+        let mut validation = Validation::new(algorithm);
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        jsonwebtoken::decode(token, &key.key, &validation)
+            .map(|token| token.claims)
+            .map_err(|_| Forged::Malformed("the token's signature is not valid"))
+    }
+}
+
+impl Key {
+    fn new(jwk: &Jwk) -> Option<Self> {
+        if jwk.usage.as_deref().is_some_and(|usage| usage != "sig") {
+            return None;
+        }
+        let (mut algorithms, key) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
+            ("RSA", _) => (
+                vec![Algorithm::RS256, Algorithm::RS384, Algorithm::RS512],
+                DecodingKey::from_rsa_components(jwk.n.as_deref()?, jwk.e.as_deref()?).ok()?,
+            ),
+            ("EC", Some("P-256")) => (
+                vec![Algorithm::ES256],
+                DecodingKey::from_ec_components(jwk.x.as_deref()?, jwk.y.as_deref()?).ok()?,
+            ),
+            ("OKP", Some("Ed25519")) => (
+                vec![Algorithm::EdDSA],
+                DecodingKey::from_ed_components(jwk.x.as_deref()?).ok()?,
+            ),
+            _ => return None,
+        };
+        if let Some(only) = &jwk.alg {
+            let only: Algorithm = only.parse().ok()?;
+            algorithms.retain(|algorithm| *algorithm == only);
+        }
+        Some(Self {
+            id: jwk.kid.clone()?,
+            algorithms,
+            key,
+        })
+    }
+}
