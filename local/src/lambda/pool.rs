@@ -1,0 +1,373 @@
+//! The processes of one function: which one gets an invocation, when another one is started, when one is ended. A
+//! process counts as busy until it asks for its next invocation, so the limit holds exactly. An invocation that finds
+//! all processes busy waits in a bounded queue, first come first served. Must never give an event to a second process
+//! after a first one has taken it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::SocketAddr,
+    process::ExitStatus,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use serde_json::json;
+use time::OffsetDateTime;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    FunctionSpec, function_arn,
+    process::{self, Process, Spawner},
+};
+use crate::invoke::InvokeError;
+
+pub(super) use instance::Instance;
+
+mod instance;
+
+/// Time that a process has to ask for its first invocation (Lambda quota "init phase").
+const INIT_MAX: Duration = Duration::from_secs(10);
+/// Idle processes beyond the first end after this.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// How long an invocation waits for a process before it counts as throttled.
+const QUEUE_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Invocations of one function that may wait.
+const QUEUE_LENGTH_MAX: usize = 1_000;
+/// How long to wait for a process that has answered and is about to ask for more, before starting another one.
+const PATIENCE: Duration = Duration::from_millis(25);
+/// Pause after a process failed to start; doubles with each further failure.
+const RESTART_PAUSE_MIN: Duration = Duration::from_millis(100);
+const RESTART_PAUSE_MAX: Duration = Duration::from_secs(10);
+/// How often processes are looked through for what should end.
+const REAP_INTERVAL: Duration = Duration::from_secs(1);
+
+type Answer = Result<Bytes, InvokeError>;
+
+/// One event on its way to a process.
+pub(super) struct Invocation {
+    pub(super) request_id: String,
+    pub(super) trace_id: String,
+    pub(super) function_arn: String,
+    pub(super) deadline_epoch_ms: i64,
+    pub(super) payload: Bytes,
+}
+
+pub(super) struct Pool {
+    function: FunctionSpec,
+    runtime_api: SocketAddr,
+    spawner: Spawner,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// All processes that were started and are not known to have ended.
+    instances: HashMap<String, Arc<Instance>>,
+    /// Those that wait for an invocation; the one used last is on top, so that surplus ones grow old below.
+    idle: Vec<Arc<Instance>>,
+    waiting: VecDeque<oneshot::Sender<Result<Arc<Instance>, InvokeError>>>,
+    failed_starts: u32,
+    next_start: Instant,
+    last_failure: Option<InvokeError>,
+    closed: bool,
+}
+
+impl Pool {
+    pub(super) fn new(function: FunctionSpec, runtime_api: SocketAddr, spawner: Spawner) -> Arc<Self> {
+        let state = State {
+            instances: HashMap::new(),
+            idle: Vec::new(),
+            waiting: VecDeque::new(),
+            failed_starts: 0,
+            next_start: Instant::now(),
+            last_failure: None,
+            closed: false,
+        };
+        Arc::new(Self {
+            function,
+            runtime_api,
+            spawner,
+            state: Mutex::new(state),
+        })
+    }
+
+    pub(super) fn function(&self) -> &FunctionSpec {
+        &self.function
+    }
+
+    pub(super) fn pids(&self) -> Vec<u32> {
+        self.lock()
+            .instances
+            .values()
+            .filter_map(|instance| instance.pid())
+            .collect()
+    }
+
+    pub(super) fn instance(&self, id: &str) -> Option<Arc<Instance>> {
+        self.lock().instances.get(id).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs one invocation to its end, also when the caller loses interest, as Lambda does.
+    pub(super) async fn invoke(self: &Arc<Self>, payload: Bytes) -> Answer {
+        let pool = Arc::clone(self);
+        let run = tokio::spawn(async move { pool.run(payload).await });
+        run.await
+            .unwrap_or_else(|error| Err(InvokeError::Unavailable(error.to_string())))
+    }
+
+    async fn run(self: Arc<Self>, payload: Bytes) -> Answer {
+        let timeout = self.function.timeout;
+        loop {
+            let instance = self.acquire().await?;
+            let (reply, answered) = oneshot::channel();
+            instance.assign(new_invocation(&self.function, payload.clone()), reply);
+            let deadline = Instant::now() + timeout;
+            tokio::select! {
+                biased;
+                Ok(answer) = answered => return answer,
+                () = instance.gone() => {
+                    if instance.take_back() {
+                        // It died before it took the event: nothing ran, another process may have it.
+                        continue;
+                    }
+                    tracing::warn!(function = self.function.name, pid = instance.pid(), "process ended before it answered");
+                    return Err(InvokeError::Crashed);
+                }
+                () = tokio::time::sleep_until(deadline) => {
+                    tracing::warn!(function = self.function.name, pid = instance.pid(), ?timeout, "no answer in time; killed");
+                    instance.kill();
+                    return Err(InvokeError::TimedOut(timeout));
+                }
+            }
+        }
+    }
+
+    /// An idle process, or a place in the queue for the next one that gets free or is started.
+    async fn acquire(self: &Arc<Self>) -> Result<Arc<Instance>, InvokeError> {
+        let mut served = {
+            let mut state = self.lock();
+            if state.closed {
+                return Err(stopped());
+            }
+            while let Some(instance) = state.idle.pop() {
+                // One that was killed just now may still seem to wait for work.
+                if instance.pid().is_some_and(|pid| !process::has_ended(pid)) {
+                    return Ok(instance);
+                }
+            }
+            if state.waiting.len() >= QUEUE_LENGTH_MAX {
+                return Err(InvokeError::Throttled);
+            }
+            let (waiter, served) = oneshot::channel();
+            state.waiting.push_back(waiter);
+            served
+        };
+        let deadline = Instant::now() + QUEUE_WAIT_MAX;
+        let mut patient = true;
+        loop {
+            self.start_if_needed(patient);
+            match timeout_at(deadline.min(Instant::now() + PATIENCE), &mut served).await {
+                Ok(result) => return result.unwrap_or_else(|_| Err(stopped())),
+                Err(_) if Instant::now() < deadline => patient = false,
+                Err(_) => {
+                    served.close();
+                    return served
+                        .try_recv()
+                        .unwrap_or_else(|_| Err(self.lock().last_failure.clone().unwrap_or(InvokeError::Throttled)));
+                }
+            }
+        }
+    }
+
+    /// Starts a process if more invocations wait than processes are on their way to them.
+    fn start_if_needed(self: &Arc<Self>, patient: bool) {
+        let mut state = self.lock();
+        state.waiting.retain(|waiter| !waiter.is_closed());
+        let coming = state
+            .instances
+            .values()
+            .filter(|i| i.is_starting() || (patient && i.has_answered()))
+            .count();
+        let limit = usize::try_from(self.function.max_concurrency)
+            .unwrap_or(usize::MAX)
+            .max(1);
+        if state.closed
+            || coming >= state.waiting.len()
+            || state.instances.len() >= limit
+            || Instant::now() < state.next_start
+        {
+            return;
+        }
+        let instance = Arc::new(Instance::new(hex_id()));
+        state.instances.insert(instance.id().to_owned(), Arc::clone(&instance));
+        drop(state);
+        tokio::spawn(Arc::clone(self).run_process(instance));
+    }
+
+    /// The life of one process, from start to end.
+    async fn run_process(self: Arc<Self>, instance: Arc<Instance>) {
+        match process::start(&self.spawner, &self.function, self.runtime_api, instance.id()).await {
+            Ok(Process { mut child, pid, tail }) => {
+                instance.set_pid(pid);
+                let status = tokio::select! {
+                    status = child.wait() => status,
+                    () = instance.killed() => {
+                        // The only error is that it has ended already.
+                        drop(child.start_kill());
+                        child.wait().await
+                    }
+                };
+                let failed = instance
+                    .is_starting()
+                    .then(|| init_failure(&instance, status, &tail.text()));
+                self.remove(&instance, failed);
+            }
+            Err(error) => {
+                let program = self.function.program.display();
+                self.remove(
+                    &instance,
+                    Some(InvokeError::Unavailable(format!("cannot start {program}: {error}"))),
+                );
+            }
+        }
+    }
+
+    fn remove(&self, instance: &Instance, failed_start: Option<InvokeError>) {
+        let mut state = self.lock();
+        state.instances.remove(instance.id());
+        state.idle.retain(|other| other.id() != instance.id());
+        if let Some(failure) = failed_start.filter(|_| !state.closed) {
+            tracing::warn!(function = self.function.name, %failure, "process failed to start");
+            let pause = RESTART_PAUSE_MIN * 2u32.saturating_pow(state.failed_starts.min(10));
+            state.next_start = Instant::now() + pause.min(RESTART_PAUSE_MAX);
+            state.failed_starts += 1;
+            state.last_failure = Some(failure.clone());
+            // The first failure is not told to anybody: like Lambda, try the initialisation once more.
+            if state.failed_starts > 1 {
+                state.tell_waiter(Err(failure));
+            }
+        }
+        drop(state);
+        instance.set_gone();
+    }
+
+    /// The process `instance` asks for work: gives it the next invocation, or none if it owes an answer.
+    pub(super) async fn next(&self, instance: &Arc<Instance>) -> Option<Invocation> {
+        let was_starting = instance.is_starting();
+        if instance.becomes_idle() {
+            let mut state = self.lock();
+            if was_starting {
+                state.failed_starts = 0;
+                state.last_failure = None;
+            }
+            if !state.tell_waiter(Ok(Arc::clone(instance))) {
+                state.idle.push(Arc::clone(instance));
+            }
+        }
+        instance.taken().await
+    }
+
+    /// Takes the answer of an invocation; false if `instance` does not run such an invocation.
+    pub(super) fn answer(&self, instance: &Instance, request_id: &str, answer: Answer) -> bool {
+        instance.answer(request_id, answer)
+    }
+
+    /// Ends, once a second, processes that are not needed any more or hang outside of an invocation.
+    pub(super) async fn reap_idle(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(REAP_INTERVAL);
+        loop {
+            ticks.tick().await;
+            let mut state = self.lock();
+            let surplus = state.idle.len().saturating_sub(1);
+            let old = state
+                .idle
+                .iter()
+                .take(surplus)
+                .take_while(|instance| instance.age() > IDLE_MAX)
+                .count();
+            for instance in state.idle.drain(..old) {
+                instance.kill();
+            }
+            for instance in state.instances.values() {
+                let overdue = (instance.is_starting() && instance.age() > INIT_MAX)
+                    || (instance.has_answered() && instance.age() > self.function.timeout);
+                if overdue {
+                    instance.kill();
+                }
+            }
+        }
+    }
+
+    /// Accepts no more invocations and kills all processes.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.waiting.clear();
+        state.idle.clear();
+        for instance in state.instances.values() {
+            instance.kill();
+        }
+    }
+
+    /// Closes, and waits until all processes have ended.
+    pub(super) async fn shutdown(&self) {
+        self.close();
+        let instances: Vec<_> = self.lock().instances.values().cloned().collect();
+        for instance in instances {
+            instance.gone().await;
+        }
+    }
+}
+
+impl State {
+    /// Serves the invocation that waits longest; false if none waits.
+    fn tell_waiter(&mut self, mut result: Result<Arc<Instance>, InvokeError>) -> bool {
+        while let Some(waiter) = self.waiting.pop_front() {
+            match waiter.send(result) {
+                Ok(()) => return true,
+                Err(unsent) => result = unsent,
+            }
+        }
+        false
+    }
+}
+
+fn stopped() -> InvokeError {
+    InvokeError::Unavailable("the stack is shutting down".into())
+}
+
+fn init_failure(instance: &Instance, status: std::io::Result<ExitStatus>, tail: &str) -> InvokeError {
+    let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+    InvokeError::Function(instance.init_error().unwrap_or_else(|| {
+        json!({ "errorType": "Runtime.ExitError", "errorMessage": format!("the process failed to initialise ({status}): {tail}") })
+            .to_string()
+    }))
+}
+
+fn new_invocation(function: &FunctionSpec, payload: Bytes) -> Invocation {
+    let now = OffsetDateTime::now_utc();
+    let deadline = now + function.timeout;
+    Invocation {
+        request_id: uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string(),
+        trace_id: format!(
+            "Root=1-{:08x}-{}",
+            now.unix_timestamp(),
+            hex_id().chars().take(24).collect::<String>()
+        ),
+        function_arn: function_arn(&function.name),
+        deadline_epoch_ms: i64::try_from(deadline.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX),
+        payload,
+    }
+}
+
+/// 128 random bits: nobody else on this machine can guess an instance's path in the Runtime API.
+fn hex_id() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}

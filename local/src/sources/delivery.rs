@@ -1,0 +1,255 @@
+//! One batch of stream records until it is done with: invoked, retried, bisected, or given up, by Lambda's rules.
+//!
+//! - A function error retries the batch, up to `MaximumRetryAttempts`; with bisecting, a batch of several records is
+//!   halved instead, which uses up no retry.
+//! - A partial batch response is done with everything before the lowest failed sequence number and goes on from there:
+//!   with bisecting as a smaller batch, without as a retry.
+//! - When nothing ran (throttled, no process to be had), the batch waits and uses up no retry.
+//! - Records that are too old, or whose retries are used up, go to the on-failure destination.
+//!
+//! Records are handed back as done only after they are processed, or the destination has been told.
+
+use std::{sync::Arc, time::Duration};
+
+use time::OffsetDateTime;
+
+use super::{
+    control::{Control, Stopped},
+    event,
+    failure::{Condition, Destination, Discarded, reported_failures},
+    shards::Record,
+};
+use crate::{
+    invoke::{Invoke, InvokeError},
+    template::model::StreamSource,
+};
+
+/// Pause before the first retry. AWS waits longer; a developer does not want to.
+pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// The pause doubles with each further failure in a row, up to this many times the first one: 5 s.
+const RETRY_PAUSE_GROWTH_MAX: u32 = 50;
+
+/// A record with its place in the order in which its shard was read.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) index: u64,
+    pub(super) record: Record,
+}
+
+/// Delivers the batches of one shard to one function.
+pub(super) struct Delivery<I> {
+    pub(super) source: Arc<StreamSource>,
+    pub(super) function: String,
+    pub(super) stream_arn: String,
+    pub(super) is_kinesis: bool,
+    pub(super) shard: String,
+    pub(super) destination: Option<Arc<Destination>>,
+    /// Pause before the first retry.
+    pub(super) retry_pause: Duration,
+    pub(super) control: Control,
+    pub(super) invoker: I,
+}
+
+/// Records that are delivered together, with what happened to them before.
+#[derive(Default)]
+struct Batch {
+    items: Vec<Arc<Item>>,
+    invocations: u32,
+    retries: u32,
+    failures_in_row: u32,
+    function_error: bool,
+}
+
+enum Outcome {
+    Success,
+    /// Everything from this position on failed.
+    FailedFrom(usize),
+    NothingRan,
+}
+
+impl<I: Invoke> Delivery<I> {
+    /// Delivers records until all are done with. Tells `done` of them piece by piece; gives those that were processed,
+    /// in order, without those given up.
+    pub(super) async fn deliver(
+        &self,
+        items: Vec<Arc<Item>>,
+        done: impl Fn(&[Arc<Item>]),
+    ) -> Result<Vec<Arc<Item>>, Stopped> {
+        let mut processed = Vec::with_capacity(items.len());
+        let mut waiting = vec![Batch {
+            items,
+            ..Batch::default()
+        }];
+        while let Some(mut batch) = waiting.pop() {
+            self.pause(batch.failures_in_row).await?;
+            self.control.running().await?;
+            let expired = self.split_expired(&mut batch);
+            if !expired.items.is_empty() {
+                self.discard(&expired, Condition::MaximumRecordAgeInSecondsExceeded)
+                    .await?;
+                done(&expired.items);
+            }
+            if batch.items.is_empty() {
+                continue;
+            }
+            match self.invoke(&mut batch).await {
+                Outcome::Success => {
+                    done(&batch.items);
+                    processed.append(&mut batch.items);
+                }
+                Outcome::NothingRan => {
+                    batch.failures_in_row += 1;
+                    waiting.push(batch);
+                }
+                Outcome::FailedFrom(position) => {
+                    let mut failed = Batch {
+                        items: batch.items.split_off(position),
+                        ..batch
+                    };
+                    let progress = !batch.items.is_empty();
+                    if progress {
+                        done(&batch.items);
+                        processed.append(&mut batch.items);
+                    }
+                    if self.source.bisect && (progress || failed.items.len() > 1) {
+                        failed.failures_in_row = 0;
+                        if !progress {
+                            let second = failed.items.split_off(failed.items.len() / 2);
+                            waiting.push(Batch {
+                                items: second,
+                                ..failed.clone_without_items()
+                            });
+                        }
+                        waiting.push(failed);
+                    } else if self
+                        .source
+                        .max_retries
+                        .is_some_and(|retries_max| failed.retries >= retries_max)
+                    {
+                        self.discard(&failed, Condition::RetryAttemptsExhausted).await?;
+                        done(&failed.items);
+                    } else {
+                        failed.retries += 1;
+                        failed.failures_in_row += 1;
+                        waiting.push(failed);
+                    }
+                }
+            }
+        }
+        Ok(processed)
+    }
+
+    async fn invoke(&self, batch: &mut Batch) -> Outcome {
+        let payload = event::records(batch.items.iter().map(|item| &item.record.event));
+        let answer = match self.invoker.invoke(&self.function, payload).await {
+            Ok(answer) => answer,
+            Err(error @ (InvokeError::Throttled | InvokeError::Unavailable(_))) => {
+                tracing::warn!(source = self.source.id, %error, "cannot invoke; will try again");
+                return Outcome::NothingRan;
+            }
+            Err(error) => {
+                tracing::warn!(source = self.source.id, %error, records = batch.items.len(), "batch failed");
+                batch.invocations += 1;
+                batch.function_error = true;
+                return Outcome::FailedFrom(0);
+            }
+        };
+        batch.invocations += 1;
+        batch.function_error = false;
+        if !self.source.report_failures {
+            return Outcome::Success;
+        }
+        let lowest = reported_failures(&answer).and_then(|failed| {
+            // The lowest sequence number is the first in the batch. One that is not in it fails the whole batch.
+            let position = |id: &String| batch.items.iter().position(|item| item.record.sequence == *id);
+            let positions: Option<Vec<_>> = failed.iter().map(position).collect();
+            Some(positions?.into_iter().min())
+        });
+        match lowest {
+            Some(None) => Outcome::Success,
+            Some(Some(position)) => {
+                tracing::debug!(
+                    source = self.source.id,
+                    position,
+                    records = batch.items.len(),
+                    "batch failed in part"
+                );
+                Outcome::FailedFrom(position)
+            }
+            None => {
+                tracing::warn!(source = self.source.id, "the answer is no valid partial batch response");
+                Outcome::FailedFrom(0)
+            }
+        }
+    }
+
+    /// Takes the records off the front that are older than the mapping delivers.
+    fn split_expired(&self, batch: &mut Batch) -> Batch {
+        let mut expired = batch.clone_without_items();
+        if let Some(age_max) = self.source.max_record_age {
+            let oldest = OffsetDateTime::now_utc() - age_max;
+            let fresh = batch.items.iter().position(|item| item.record.arrival >= oldest);
+            let rest = batch.items.split_off(fresh.unwrap_or(batch.items.len()));
+            expired.items = std::mem::replace(&mut batch.items, rest);
+        }
+        expired
+    }
+
+    /// Tells the destination, as often as it takes: records are never lost silently where there is one.
+    async fn discard(&self, batch: &Batch, condition: Condition) -> Result<(), Stopped> {
+        let (Some(first), Some(last)) = (batch.items.first(), batch.items.last()) else {
+            return Ok(());
+        };
+        tracing::warn!(
+            source = self.source.id,
+            records = batch.items.len(),
+            ?condition,
+            "records given up"
+        );
+        let Some(destination) = &self.destination else {
+            return Ok(());
+        };
+        let record = Discarded {
+            function: &self.function,
+            stream_arn: &self.stream_arn,
+            is_kinesis: self.is_kinesis,
+            shard: &self.shard,
+            first: &first.record,
+            last: &last.record,
+            records: batch.items.len(),
+            condition,
+            invocations: batch.invocations,
+            function_error: batch.function_error,
+        }
+        .invocation_record();
+        let mut failures = 0;
+        while let Err(error) = destination.send(&record).await {
+            failures += 1;
+            tracing::warn!(source = self.source.id, error = format!("{error:#}"), "will try again");
+            self.pause(failures).await?;
+        }
+        Ok(())
+    }
+
+    async fn pause(&self, failures_in_row: u32) -> Result<(), Stopped> {
+        match failures_in_row.checked_sub(1) {
+            Some(doubled) => {
+                let growth = 2u32.saturating_pow(doubled).min(RETRY_PAUSE_GROWTH_MAX);
+                self.control.sleep(self.retry_pause * growth).await
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Batch {
+    fn clone_without_items(&self) -> Self {
+        Self {
+            items: Vec::new(),
+            ..*self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! One lane of a shard: records with the same key are in the same lane, and a lane has one batch in flight, so order
+//! within a key holds for any parallelization factor. Makes batches by size, window and payload limit, and, when told
+//! to, causes the misfortunes that AWS allows.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
+
+use tokio::{
+    sync::mpsc::UnboundedReceiver,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    Chaos,
+    control::Stopped,
+    delivery::{Delivery, Item},
+};
+use crate::{invoke::Invoke, lambda::PAYLOAD_BYTES_MAX};
+
+/// Bytes of a payload besides the records and the commas between them.
+const PAYLOAD_FRAME_BYTES: usize = "{\"Records\":[]}".len();
+/// Processed records that may be delivered again.
+const HISTORY: usize = 32;
+/// Most that are repeated at a time.
+const REPEATED_MAX: usize = 8;
+
+/// Where a lane's records come from.
+pub(super) struct Lane {
+    pub(super) batch_size: usize,
+    pub(super) window: std::time::Duration,
+    pub(super) chaos: Chaos,
+    pub(super) arriving: UnboundedReceiver<Arc<Item>>,
+    /// Taken from `arriving` but not delivered; older than what is still there.
+    pub(super) kept: VecDeque<Arc<Item>>,
+    /// What was processed lately.
+    pub(super) history: VecDeque<Arc<Item>>,
+}
+
+impl Lane {
+    /// Delivers all records until no more can arrive.
+    pub(super) async fn run<I: Invoke>(
+        mut self,
+        delivery: Delivery<I>,
+        done: impl Fn(&[Arc<Item>]),
+    ) -> Result<(), Stopped> {
+        loop {
+            let stopped = delivery.control.clone();
+            let batch = tokio::select! {
+                batch = self.next_batch() => batch,
+                () = stopped.stopped() => return Err(Stopped),
+            };
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let batch = self.stir(batch);
+            let processed = delivery.deliver(batch, &done).await?;
+            self.remember(processed);
+        }
+    }
+
+    /// The next batch: full, or as much as there is when the window ends; empty when there will be no more.
+    async fn next_batch(&mut self) -> Vec<Arc<Item>> {
+        let first = match self.kept.pop_front() {
+            Some(item) => item,
+            None => match self.arriving.recv().await {
+                Some(item) => item,
+                None => return Vec::new(),
+            },
+        };
+        let deadline = Instant::now() + self.window;
+        let mut bytes = PAYLOAD_FRAME_BYTES + first.record.event.len();
+        let mut batch = vec![first];
+        while batch.len() < self.batch_size {
+            let next = match self.kept.pop_front() {
+                Some(item) => Some(item),
+                None => match self.arriving.try_recv() {
+                    Ok(item) => Some(item),
+                    Err(_) if self.window.is_zero() => None,
+                    Err(_) => timeout_at(deadline, self.arriving.recv()).await.ok().flatten(),
+                },
+            };
+            let Some(item) = next else { break };
+            bytes += 1 + item.record.event.len();
+            if bytes > PAYLOAD_BYTES_MAX {
+                self.kept.push_front(item);
+                break;
+            }
+            batch.push(item);
+        }
+        batch
+    }
+
+    /// Causes misfortune, as far as told to. A batch stays in the order of sequence numbers, as on AWS: functions rely on
+    /// it when they report the lowest one that failed.
+    fn stir(&mut self, mut batch: Vec<Arc<Item>>) -> Vec<Arc<Item>> {
+        if self.chaos.reorder_records {
+            batch = self.hold_back_keys(batch);
+        }
+        if self.chaos.duplicate_records {
+            self.repeat(&mut batch);
+        }
+        batch
+    }
+
+    /// Leaves all records of some keys for later, so that other keys' records overtake them.
+    fn hold_back_keys(&mut self, batch: Vec<Arc<Item>>) -> Vec<Arc<Item>> {
+        let mut keys: HashSet<String> = batch.iter().map(|item| item.record.key.clone()).collect();
+        keys.retain(|_| rand::random_bool(0.3));
+        let (held, delivered): (Vec<_>, Vec<_>) = batch.into_iter().partition(|item| keys.contains(&item.record.key));
+        if delivered.is_empty() {
+            return held;
+        }
+        for item in held.into_iter().rev() {
+            self.kept.push_front(item);
+        }
+        delivered
+    }
+
+    /// Doubles some records, and delivers some of the last batches' records again.
+    fn repeat(&self, batch: &mut Vec<Arc<Item>>) {
+        let mut room = self.batch_size.saturating_sub(batch.len());
+        let bytes: usize = batch.iter().map(|item| item.record.event.len() + 1).sum();
+        // Repeating is not worth a payload beyond the limit.
+        if bytes > PAYLOAD_BYTES_MAX / 4 {
+            return;
+        }
+        if rand::random_bool(0.25) {
+            let again = self.history.len().min(REPEATED_MAX).min(room);
+            let again = if again > 0 { rand::random_range(0..=again) } else { 0 };
+            room -= again;
+            batch.extend(self.history.iter().rev().take(again).cloned());
+        }
+        let doubled: Vec<_> = batch
+            .iter()
+            .filter(|_| rand::random_bool(0.05))
+            .take(room)
+            .cloned()
+            .collect();
+        batch.extend(doubled);
+        batch.sort_by_key(|item| item.index);
+    }
+
+    fn remember(&mut self, processed: Vec<Arc<Item>>) {
+        if self.chaos.duplicate_records {
+            self.history.extend(processed);
+            self.history.drain(..self.history.len().saturating_sub(HISTORY));
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! A mapping from an SQS queue: long polls, makes batches, invokes the function up to the mapping's concurrency, and
+//! deletes what was processed. What failed is left alone: it becomes visible again by the queue's visibility timeout, and
+//! the queue's own redrive policy counts.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName,
+    QueueAttributeName,
+};
+use bytes::Bytes;
+use rand::seq::SliceRandom as _;
+use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
+
+use super::{
+    Parts,
+    control::{Mode, Stopped},
+    event,
+    failure::reported_failures,
+    filter::Filters,
+};
+use crate::{
+    invoke::{Invoke, InvokeError},
+    lambda::PAYLOAD_BYTES_MAX,
+    template::model::QueueSource,
+};
+
+/// Most messages of one receive, and of one delete.
+const MESSAGES_PER_CALL: usize = 10;
+/// Concurrent batches of one mapping on one machine, whatever its `MaximumConcurrency` allows on AWS.
+const CONCURRENCY_MAX: u32 = 8;
+/// One long poll. Shorter than the 20 s of AWS, for a shutdown must wait for it: a receive that is dropped would hide
+/// messages for the visibility timeout.
+const LONG_POLL: Duration = Duration::from_secs(1);
+const ERROR_PAUSE: Duration = Duration::from_millis(500);
+const DELETE_ATTEMPTS: u32 = 5;
+/// Name of the one reader in the mapping's status.
+const READER: &str = "queue";
+
+pub(super) struct Mapping<I> {
+    parts: Parts<I>,
+    source: QueueSource,
+    filters: Filters,
+    queue_url: String,
+    queue_arn: String,
+}
+
+/// A message with the JSON that the function gets.
+struct Received {
+    message: Message,
+    event: Bytes,
+}
+
+impl<I: Invoke> Mapping<I> {
+    pub(super) async fn open(parts: Parts<I>, source: QueueSource) -> anyhow::Result<Arc<Self>> {
+        let sqs = &parts.clients.sqs;
+        let found = sqs.get_queue_url().queue_name(&source.queue).send().await;
+        let queue_url = found
+            .with_context(|| format!("cannot find queue {}", source.queue))?
+            .queue_url
+            .with_context(|| format!("queue {} has no URL", source.queue))?;
+        let arn = QueueAttributeName::QueueArn;
+        let described = sqs
+            .get_queue_attributes()
+            .queue_url(&queue_url)
+            .attribute_names(arn.clone())
+            .send()
+            .await;
+        let attributes = described
+            .with_context(|| format!("cannot describe queue {}", source.queue))?
+            .attributes;
+        let queue_arn = attributes
+            .and_then(|mut attributes| attributes.remove(&arn))
+            .with_context(|| format!("queue {} has no ARN", source.queue))?;
+        let filters = Filters::parse(&source.filters, Some("body"))?;
+        parts.state.add_reader(READER);
+        parts.state.set_discovered(true);
+        Ok(Arc::new(Self {
+            parts,
+            source,
+            filters,
+            queue_url,
+            queue_arn,
+        }))
+    }
+
+    /// Runs until told to stop, and then until the batches in flight have ended.
+    pub(super) async fn run(self: Arc<Self>) {
+        let mut batches = JoinSet::new();
+        // Ends only by being stopped.
+        let Err(Stopped) = self.poll(&mut batches).await;
+        while batches.join_next().await.is_some() {}
+    }
+
+    async fn poll(self: &Arc<Self>, batches: &mut JoinSet<()>) -> Result<std::convert::Infallible, Stopped> {
+        let control = &self.parts.control;
+        let concurrency = self
+            .source
+            .max_concurrency
+            .unwrap_or(CONCURRENCY_MAX)
+            .clamp(1, CONCURRENCY_MAX);
+        let places = Arc::new(Semaphore::new(usize::try_from(concurrency).unwrap_or(1)));
+        loop {
+            while batches.try_join_next().is_some() {}
+            control.running().await?;
+            let place = tokio::select! {
+                place = Arc::clone(&places).acquire_owned() => place.map_err(|_| Stopped)?,
+                () = control.stopped() => return Err(Stopped),
+            };
+            let received = self.receive_batch().await?;
+            if control.mode() != Mode::Running {
+                self.put_back(&received).await;
+                self.parts.state.end(received.len());
+                continue;
+            }
+            let received = self.drop_filtered(received).await;
+            if !received.is_empty() {
+                let mapping = Arc::clone(self);
+                batches.spawn(async move {
+                    let messages = received.len();
+                    mapping.process(received).await;
+                    mapping.parts.state.end(messages);
+                    drop(place);
+                });
+            }
+        }
+    }
+
+    /// One batch: a single receive, or with a batching window as many as the window and the batch size allow. Each
+    /// message that it gives counts as in flight.
+    async fn receive_batch(&self) -> Result<Vec<Received>, Stopped> {
+        let batch_size = usize::try_from(self.source.batch_size).unwrap_or(usize::MAX).max(1);
+        let mut batch: Vec<Received> = self.receive(batch_size, LONG_POLL).await?;
+        if self.source.batching_window.is_zero() || batch.is_empty() {
+            return Ok(batch);
+        }
+        let deadline = Instant::now() + self.source.batching_window;
+        let bytes = |batch: &[Received]| batch.iter().map(|received| received.event.len() + 1).sum::<usize>();
+        // Another receive must fit in any case, so the batch is closed early rather than late.
+        while batch.len() < batch_size && bytes(&batch) < PAYLOAD_BYTES_MAX / 2 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.parts.control.mode() != Mode::Running {
+                break;
+            }
+            batch.extend(self.receive(batch_size - batch.len(), left.min(LONG_POLL)).await?);
+        }
+        Ok(batch)
+    }
+
+    /// One receive. Is never given up half-way: see [`LONG_POLL`].
+    async fn receive(&self, messages_max: usize, wait: Duration) -> Result<Vec<Received>, Stopped> {
+        let state = &self.parts.state;
+        let look = self.parts.control.look();
+        state.set_long_poll(READER);
+        let request = self
+            .parts
+            .clients
+            .sqs
+            .receive_message()
+            .queue_url(&self.queue_url)
+            .max_number_of_messages(i32::try_from(messages_max.min(MESSAGES_PER_CALL)).unwrap_or(1))
+            // Whole seconds only; rounded up, so that a window shorter than one does not become a busy loop.
+            .wait_time_seconds(i32::from(wait > Duration::ZERO))
+            .message_system_attribute_names(MessageSystemAttributeName::All)
+            .message_attribute_names("All");
+        match request.send().await {
+            Ok(answer) => {
+                let messages = answer.messages.unwrap_or_default();
+                if messages.is_empty() {
+                    state.set_empty(READER, look);
+                } else {
+                    state.begin(messages.len());
+                    state.set_found(READER);
+                }
+                let with_event = |message: Message| {
+                    let event = event::sqs(&message, &self.queue_arn).to_string().into();
+                    Received { message, event }
+                };
+                Ok(messages.into_iter().map(with_event).collect())
+            }
+            Err(error) => {
+                state.set_found(READER);
+                let error = aws_sdk_sqs::error::DisplayErrorContext(error);
+                tracing::warn!(source = self.source.id, %error, "cannot receive; will try again");
+                self.parts.control.sleep(ERROR_PAUSE).await?;
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Deletes what no filter lets pass, as Lambda does.
+    async fn drop_filtered(&self, received: Vec<Received>) -> Vec<Received> {
+        if self.filters.is_empty() {
+            return received;
+        }
+        let passes = |received: &Received| {
+            let event = event::sqs(&received.message, &self.queue_arn);
+            self.filters.matches_body(
+                event,
+                "body",
+                received.message.body.as_deref().unwrap_or_default().as_bytes(),
+            )
+        };
+        let (passing, filtered): (Vec<_>, Vec<_>) = received.into_iter().partition(passes);
+        if !filtered.is_empty() {
+            self.delete(filtered.iter()).await;
+            self.parts.state.end(filtered.len());
+        }
+        passing
+    }
+
+    async fn process(&self, mut received: Vec<Received>) {
+        if self.parts.chaos.reorder_records {
+            received.shuffle(&mut rand::rng());
+        }
+        let Some(mut failed) = self.invoke(&received).await else {
+            return;
+        };
+        if self.parts.chaos.duplicate_records && rand::random_bool(0.25) {
+            let again: Vec<_> = received.iter().filter(|_| rand::random_bool(0.5)).collect();
+            if !again.is_empty() {
+                let all = || again.iter().map(|received| id(received).to_owned()).collect();
+                failed.extend(self.invoke(again.iter().copied()).await.unwrap_or_else(all));
+            }
+        }
+        self.delete(received.iter().filter(|received| !failed.contains(id(received))))
+            .await;
+    }
+
+    /// Ids of the messages that failed; none if all did.
+    async fn invoke<'a>(
+        &self,
+        batch: impl IntoIterator<Item = &'a Received> + Clone + Send,
+    ) -> Option<HashSet<String>> {
+        let payload = event::records(batch.clone().into_iter().map(|received| &received.event));
+        let answer = match self.parts.invoker.invoke(&self.parts.function, payload).await {
+            Ok(answer) => answer,
+            Err(error @ (InvokeError::Throttled | InvokeError::Unavailable(_))) => {
+                tracing::warn!(source = self.source.id, %error, "cannot invoke; the messages come again");
+                return None;
+            }
+            Err(error) => {
+                tracing::warn!(source = self.source.id, %error, "batch failed");
+                return None;
+            }
+        };
+        if !self.source.report_failures {
+            return Some(HashSet::new());
+        }
+        let ids: HashSet<&str> = batch.into_iter().map(id).collect();
+        let failed = reported_failures(&answer).filter(|failed| failed.iter().all(|id| ids.contains(id.as_str())));
+        if failed.is_none() {
+            tracing::warn!(source = self.source.id, "the answer is no valid partial batch response");
+        }
+        failed.map(HashSet::from_iter)
+    }
+
+    /// Deletes messages; those that cannot be deleted come again.
+    async fn delete<'a>(&self, messages: impl Iterator<Item = &'a Received>) {
+        let handles: Vec<_> = messages
+            .filter_map(|received| received.message.receipt_handle.clone())
+            .collect();
+        for chunk in handles.chunks(MESSAGES_PER_CALL) {
+            let mut left: Vec<&String> = chunk.iter().collect();
+            for _ in 0..DELETE_ATTEMPTS {
+                let entries = left.iter().enumerate().map(|(position, handle)| {
+                    DeleteMessageBatchRequestEntry::builder()
+                        .id(position.to_string())
+                        .receipt_handle(*handle)
+                        .build()
+                });
+                let Ok(entries) = entries.collect::<Result<Vec<_>, _>>() else {
+                    break;
+                };
+                let request = self.parts.clients.sqs.delete_message_batch().queue_url(&self.queue_url);
+                match request.set_entries(Some(entries)).send().await {
+                    Ok(answer) => {
+                        let failed: HashSet<_> = answer.failed.iter().map(|failure| failure.id.clone()).collect();
+                        let mut position = 0..left.len();
+                        left.retain(|_| {
+                            position
+                                .next()
+                                .is_some_and(|position| failed.contains(&position.to_string()))
+                        });
+                    }
+                    Err(error) => {
+                        let error = aws_sdk_sqs::error::DisplayErrorContext(error);
+                        tracing::warn!(source = self.source.id, %error, "cannot delete messages");
+                    }
+                }
+                if left.is_empty() || self.parts.control.sleep(ERROR_PAUSE).await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Makes messages visible again that will not be processed now.
+    async fn put_back(&self, received: &[Received]) {
+        for chunk in received.chunks(MESSAGES_PER_CALL) {
+            let entries = chunk.iter().enumerate().filter_map(|(position, received)| {
+                ChangeMessageVisibilityBatchRequestEntry::builder()
+                    .id(position.to_string())
+                    .receipt_handle(received.message.receipt_handle.clone()?)
+                    .visibility_timeout(0)
+                    .build()
+                    .ok()
+            });
+            let request = self
+                .parts
+                .clients
+                .sqs
+                .change_message_visibility_batch()
+                .queue_url(&self.queue_url);
+            if let Err(error) = request.set_entries(Some(entries.collect())).send().await {
+                let error = aws_sdk_sqs::error::DisplayErrorContext(error);
+                tracing::warn!(source = self.source.id, %error, "messages come again only after their visibility timeout");
+            }
+        }
+    }
+}
+
+fn id(received: &Received) -> &str {
+    received.message.message_id.as_deref().unwrap_or_default()
+}

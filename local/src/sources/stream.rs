@@ -1,0 +1,312 @@
+//! A mapping from a stream: finds shards, reads those whose parents are read to their end, spreads the records over
+//! lanes, and moves each shard's checkpoint behind what is done with. Memory is bounded: a shard is not read further
+//! while too many of its records are in flight.
+
+mod tracker;
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc::{UnboundedSender, unbounded_channel},
+    task::JoinSet,
+};
+
+use super::{
+    Parts,
+    checkpoint::{Checkpoint, Checkpoints},
+    control::Stopped,
+    delivery::{Delivery, Item, RETRY_PAUSE},
+    failure::Destination,
+    lane::Lane,
+    shards::{Position, ReadError, Record, Shard, Stream},
+};
+use crate::{invoke::Invoke, template::model::StreamSource};
+use tracker::Tracker;
+
+/// Pause between two reads of a shard that has nothing new; grows while that stays so.
+const POLL_PAUSE_MIN: Duration = Duration::from_millis(20);
+const POLL_PAUSE_MAX: Duration = Duration::from_millis(160);
+/// Pause after a read that failed.
+const ERROR_PAUSE_MIN: Duration = Duration::from_millis(100);
+const ERROR_PAUSE_MAX: Duration = Duration::from_secs(3);
+/// How often to look for new shards; also done when a shard has ended.
+const DISCOVERY_INTERVAL: Duration = Duration::from_secs(2);
+
+/// One mapping from a stream to a function.
+pub(super) struct Mapping<I> {
+    parts: Parts<I>,
+    source: Arc<StreamSource>,
+    stream: Stream,
+    checkpoints: Checkpoints,
+    destination: Option<Arc<Destination>>,
+}
+
+impl<I: Invoke> Mapping<I> {
+    pub(super) async fn open(
+        parts: Parts<I>,
+        source: StreamSource,
+        checkpoints: Checkpoints,
+    ) -> anyhow::Result<Arc<Self>> {
+        let stream = Stream::open(&parts.clients, &source.stream, &source.filters).await?;
+        let destination = match &source.on_failure_queue {
+            Some(queue) => Some(Arc::new(Destination::open(&parts.clients, queue).await?)),
+            None => None,
+        };
+        Ok(Arc::new(Self {
+            parts,
+            source: Arc::new(source),
+            stream,
+            checkpoints,
+            destination,
+        }))
+    }
+
+    /// Runs until told to stop.
+    pub(super) async fn run(self: Arc<Self>) {
+        // Ends only by being stopped.
+        let Err(Stopped) = self.read_all().await;
+    }
+
+    async fn read_all(self: &Arc<Self>) -> Result<std::convert::Infallible, Stopped> {
+        let mut reading = HashSet::new();
+        let mut readers = JoinSet::new();
+        let mut present_at_start: Option<HashSet<String>> = None;
+        let mut pause = ERROR_PAUSE_MIN;
+        loop {
+            match self.readable_shards(&reading).await {
+                Ok((all, readable)) => {
+                    pause = ERROR_PAUSE_MIN;
+                    let present =
+                        present_at_start.get_or_insert_with(|| all.into_iter().map(|shard| shard.id).collect());
+                    for (shard, position) in readable {
+                        let latest = !self.source.from_oldest && present.contains(&shard);
+                        let start = position.unwrap_or(if latest {
+                            Position::Latest
+                        } else {
+                            Position::TrimHorizon
+                        });
+                        self.parts.state.add_reader(&shard);
+                        reading.insert(shard.clone());
+                        let mapping = Arc::clone(self);
+                        readers.spawn(async move { (mapping.read_shard(&shard, start).await, shard) });
+                    }
+                    self.parts.state.set_discovered(true);
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        source = self.source.id,
+                        error = format!("{error:#}"),
+                        "cannot find shards; will try again"
+                    );
+                    self.parts.control.sleep(pause).await?;
+                    pause = (pause * 2).min(ERROR_PAUSE_MAX);
+                    continue;
+                }
+            }
+            tokio::select! {
+                Some(ended) = readers.join_next() => match ended {
+                    Ok((result, shard)) => {
+                        result?;
+                        // Its children, if any, can be read now.
+                        self.parts.state.set_discovered(false);
+                        self.parts.state.remove_reader(&shard);
+                    }
+                    Err(error) => tracing::error!(source = self.source.id, %error, "a shard's reader has failed"),
+                },
+                () = tokio::time::sleep(DISCOVERY_INTERVAL) => (),
+                () = self.parts.control.stopped() => {
+                    // Readers let go of what is in flight when it is done with.
+                    while readers.join_next().await.is_some() {}
+                    return Err(Stopped);
+                }
+            }
+        }
+    }
+
+    /// All shards, and those that can be read now and are not, with their checkpoints.
+    async fn readable_shards(
+        &self,
+        reading: &HashSet<String>,
+    ) -> anyhow::Result<(Vec<Shard>, Vec<(String, Option<Position>)>)> {
+        let shards = self.stream.shards().await?;
+        let mut checkpoints = HashMap::new();
+        for shard in &shards {
+            let checkpoint = self.checkpoints.get(&self.source.id, self.stream.arn(), &shard.id)?;
+            checkpoints.insert(shard.id.as_str(), checkpoint);
+        }
+        // A parent that is not listed any more has nothing left to read.
+        let ended = |id: &String| {
+            checkpoints
+                .get(id.as_str())
+                .is_none_or(|found| *found == Some(Checkpoint::ShardEnd))
+        };
+        let readable = shards
+            .iter()
+            .filter(|shard| !reading.contains(&shard.id) && !ended(&shard.id) && shard.parents.iter().all(ended))
+            .map(|shard| {
+                let position = match &checkpoints[shard.id.as_str()] {
+                    Some(Checkpoint::After(sequence)) => Some(Position::After(sequence.clone())),
+                    _ => None,
+                };
+                (shard.id.clone(), position)
+            })
+            .collect();
+        Ok((shards, readable))
+    }
+
+    /// Reads one shard to its end.
+    async fn read_shard(self: &Arc<Self>, shard: &str, start: Position) -> Result<(), Stopped> {
+        let tracker = Arc::new(Tracker::new(
+            self.checkpoints.clone(),
+            [self.source.id.as_str(), self.stream.arn(), shard],
+            Arc::clone(&self.parts.state),
+        ));
+        let mut lanes = Lanes::start(self, shard, &tracker);
+        let read = self.read_into(shard, start, &tracker, &lanes.senders).await;
+        lanes.senders.clear();
+        while let Some(lane) = lanes.tasks.join_next().await {
+            match lane {
+                Ok(result) => result?,
+                Err(error) => {
+                    // Its records are not done with: the shard has not ended, and comes again after a restart.
+                    tracing::error!(source = self.source.id, %error, "a lane has failed");
+                    return Err(Stopped);
+                }
+            }
+        }
+        read?;
+        tracing::debug!(source = self.source.id, shard, "shard read to its end");
+        tracker.shard_ended();
+        Ok(())
+    }
+
+    /// Reads until the shard ends, handing records to lanes.
+    async fn read_into(
+        &self,
+        shard: &str,
+        start: Position,
+        tracker: &Tracker,
+        lanes: &[UnboundedSender<Arc<Item>>],
+    ) -> Result<(), Stopped> {
+        let control = &self.parts.control;
+        let (mut position, mut iterator): (_, Option<String>) = (start, None);
+        let (mut poll_pause, mut error_pause) = (POLL_PAUSE_MIN, ERROR_PAUSE_MIN);
+        loop {
+            control.running().await?;
+            tokio::select! {
+                () = tracker.room() => (),
+                () = control.stopped() => return Err(Stopped),
+            }
+            let look = control.look();
+            let page = match &iterator {
+                Some(iterator) => self.stream.read(shard, iterator).await,
+                None => match self.stream.iterator(shard, &position).await {
+                    Ok(first) => self.stream.read(shard, &first).await,
+                    Err(error) => Err(error),
+                },
+            };
+            match page {
+                Ok(page) => {
+                    error_pause = ERROR_PAUSE_MIN;
+                    let empty = page.records.is_empty();
+                    if let Some(last) = page.records.last() {
+                        position = Position::After(last.sequence.clone());
+                        self.parts.state.set_found(shard);
+                        hand_over(page.records, tracker, lanes);
+                    }
+                    let Some(next) = page.next else { return Ok(()) };
+                    iterator = Some(next);
+                    if empty {
+                        self.parts.state.set_empty(shard, look);
+                        control.sleep_until_look(poll_pause, look).await?;
+                        poll_pause = (poll_pause * 5 / 4).min(POLL_PAUSE_MAX);
+                    } else {
+                        poll_pause = POLL_PAUSE_MIN;
+                    }
+                }
+                Err(ReadError::Expired) => iterator = None,
+                Err(error @ ReadError::Trimmed) => {
+                    tracing::warn!(
+                        source = self.source.id,
+                        shard,
+                        "{error}; going on with the oldest that is left"
+                    );
+                    (position, iterator) = (Position::TrimHorizon, None);
+                    control.sleep(ERROR_PAUSE_MIN).await?;
+                }
+                Err(error @ ReadError::Other(_)) => {
+                    tracing::warn!(source = self.source.id, shard, %error, "cannot read; will try again");
+                    control.sleep(error_pause).await?;
+                    error_pause = (error_pause * 2).min(ERROR_PAUSE_MAX);
+                    iterator = None;
+                }
+            }
+        }
+    }
+}
+
+/// Gives each record to the lane of its key; those that no filter lets pass are done with.
+fn hand_over(records: Vec<Record>, tracker: &Tracker, lanes: &[UnboundedSender<Arc<Item>>]) {
+    let indices = tracker.add(&records);
+    let mut filtered = Vec::new();
+    for (index, record) in indices.zip(records) {
+        if record.passes {
+            let mut hasher = DefaultHasher::new();
+            record.key.hash(&mut hasher);
+            let lane = usize::try_from(hasher.finish() % lanes.len() as u64).unwrap_or(0);
+            // A lane ends before its sender only when everything is stopping.
+            drop(lanes[lane].send(Arc::new(Item { index, record })));
+        } else {
+            filtered.push(index);
+        }
+    }
+    tracker.done(filtered.into_iter());
+}
+
+/// The lanes of a shard; as many as the parallelization factor.
+struct Lanes {
+    senders: Vec<UnboundedSender<Arc<Item>>>,
+    tasks: JoinSet<Result<(), Stopped>>,
+}
+
+impl Lanes {
+    fn start<I: Invoke>(mapping: &Mapping<I>, shard: &str, tracker: &Arc<Tracker>) -> Self {
+        let (mut senders, mut tasks) = (Vec::new(), JoinSet::new());
+        for _ in 0..mapping.source.parallelization_factor.max(1) {
+            let (sender, arriving) = unbounded_channel();
+            senders.push(sender);
+            let lane = Lane {
+                batch_size: usize::try_from(mapping.source.batch_size).unwrap_or(usize::MAX).max(1),
+                window: mapping.source.batching_window,
+                chaos: mapping.parts.chaos,
+                arriving,
+                kept: VecDeque::new(),
+                history: VecDeque::new(),
+            };
+            let delivery = Delivery {
+                source: Arc::clone(&mapping.source),
+                function: mapping.parts.function.clone(),
+                stream_arn: mapping.stream.arn().to_owned(),
+                is_kinesis: mapping.stream.is_kinesis(),
+                shard: shard.to_owned(),
+                destination: mapping.destination.clone(),
+                retry_pause: RETRY_PAUSE,
+                control: mapping.parts.control.clone(),
+                invoker: mapping.parts.invoker.clone(),
+            };
+            let tracker = Arc::clone(tracker);
+            tasks.spawn(async move {
+                lane.run(delivery, |items: &[Arc<Item>]| {
+                    tracker.done(items.iter().map(|item| item.index))
+                })
+                .await
+            });
+        }
+        Self { senders, tasks }
+    }
+}

@@ -1,0 +1,49 @@
+//! Shared by the integration tests of this crate.
+
+use std::{
+    path::PathBuf,
+    process::Command,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+/// The function of `examples/scripted.rs`, built if need be: `cargo test --test …` does not build examples.
+pub(crate) fn scripted_function() -> PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM
+        .get_or_init(|| {
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args([
+                "build",
+                "--quiet",
+                "--package",
+                "tidings-local",
+                "--example",
+                "scripted",
+            ]);
+            if !cfg!(debug_assertions) {
+                cargo.arg("--release");
+            }
+            assert!(
+                cargo.status().expect("cargo runs").success(),
+                "examples/scripted.rs must build"
+            );
+            // target/<profile>/deps/<test> → target/<profile>/examples/scripted
+            let test = std::env::current_exe().expect("a test has a path");
+            let profile = test
+                .parent()
+                .and_then(|deps| deps.parent())
+                .expect("a test lies in target/<profile>/deps");
+            profile.join("examples").join("scripted")
+        })
+        .clone()
+}
+
+/// Waits until `condition` holds; fails after a time that no slow machine needs.
+pub(crate) async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
+    let start = Instant::now();
+    while !condition().await {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
