@@ -1,9 +1,11 @@
 //! `GET /v1/feeds/home` and `GET /v1/users/{user}/posts`: feeds, page by page.
 
-use serde_json::json;
 use tidings::{
     error::{Error, Rejection},
-    http::{Call, Response, view::PostView},
+    http::{
+        Call, Response,
+        view::{Freshness, PostView, PostsView},
+    },
     model::PostId,
     query::{
         self, FeedReader, Page,
@@ -32,12 +34,7 @@ async fn home(feeds: &FeedReader, keys: &CursorKeys, call: Call) -> Result<Respo
     }
     let walk = Walk { feeds, keys, scope: Scope { caller: &call.caller, route: "home", order: CHRONOLOGICAL } };
     let home = feeds.home(&call.caller, walk.before(&call)?, call.limit()?).await?;
-    let body = json!({
-        "posts": posts(&home.page),
-        "next_cursor": walk.next_cursor(&home.page)?,
-        "freshness": { "version": home.version },
-    });
-    Ok(Response::json(200, &body))
+    walk.answer(&home.page, Some(Freshness { version: home.version }))
 }
 
 async fn author(feeds: &FeedReader, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
@@ -46,8 +43,7 @@ async fn author(feeds: &FeedReader, keys: &CursorKeys, call: Call) -> Result<Res
     let route = format!("posts of {author}");
     let walk = Walk { feeds, keys, scope: Scope { caller: &call.caller, route: &route, order: CHRONOLOGICAL } };
     let page = feeds.author(&author, walk.before(&call)?, limit).await?;
-    let body = json!({ "posts": posts(&page), "next_cursor": walk.next_cursor(&page)? });
-    Ok(Response::json(200, &body))
+    walk.answer(&page, None)
 }
 
 /// A walk through a feed, from cursor to cursor.
@@ -62,11 +58,13 @@ impl Walk<'_> {
         call.query("cursor").map(|cursor| self.keys.open(self.scope, cursor, self.feeds.clock.now())).transpose()
     }
 
-    fn next_cursor(&self, page: &Page<PostCard, PostId>) -> Result<Option<String>, Error> {
-        page.next.map(|post| self.keys.seal(self.scope, post, self.feeds.clock.now())).transpose()
+    fn answer(&self, page: &Page<PostCard, PostId>, freshness: Option<Freshness>) -> Result<Response, Error> {
+        let seal = |post| self.keys.seal(self.scope, post, self.feeds.clock.now());
+        let body = PostsView {
+            posts: page.entries.iter().map(PostView::from).collect(),
+            next_cursor: page.next.map(seal).transpose()?,
+            freshness,
+        };
+        Ok(Response::json(200, &body))
     }
-}
-
-fn posts(page: &Page<PostCard, PostId>) -> Vec<PostView<'_>> {
-    page.entries.iter().map(PostView::from).collect()
 }

@@ -1,11 +1,10 @@
 //! `GET /v1/users/{user}`, `/followers` and `/following`: profiles, and who follows whom.
 
-use serde_json::json;
 use tidings::{
     error::Error,
     http::{
         Call, Response,
-        view::{OtherProfile, Person},
+        view::{OtherProfile, PeopleView, Person},
     },
     model::{Clock, UserId},
     query::{
@@ -44,9 +43,9 @@ async fn list(
     let scope = Scope { caller: &call.caller, route: &route, order: "id" };
     let after = call.query("cursor").map(|cursor| keys.open(scope, cursor, clock.now())).transpose()?;
     let page = people.people(side, &user, after, limit).await?;
-    let body = json!({
-        "users": page.entries.iter().map(Person::from).collect::<Vec<_>>(),
-        "next_cursor": page.next.map(|user| keys.seal(scope, user, clock.now())).transpose()?,
-    });
+    let body = PeopleView {
+        users: page.entries.iter().map(Person::from).collect(),
+        next_cursor: page.next.map(|user| keys.seal(scope, user, clock.now())).transpose()?,
+    };
     Ok(Response::json(200, &body))
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    model::{AvatarUrl, DisplayName, Handle, PostId, Profile, PublicProfile, Tag, Text, UserId},
+    model::{AvatarUrl, DisplayName, Handle, PostId, Profile, PublicProfile, Tag, Text, UserId, Version},
     query::ProfileView,
     store::cards::{PostCard, UserCard},
 };
@@ -50,6 +50,34 @@ pub struct PostView<'a> {
     tags: &'a [Tag],
     created_at: String,
     version: u64,
+}
+
+/// A page of posts.
+#[derive(Debug, Serialize)]
+pub struct PostsView<'a> {
+    /// The posts.
+    pub posts: Vec<PostView<'a>>,
+    /// Where to go on; null if there is nothing more.
+    pub next_cursor: Option<String>,
+    /// How new it is; of a home feed only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<Freshness>,
+}
+
+/// How new a home feed is.
+#[derive(Debug, Serialize)]
+pub struct Freshness {
+    /// How far the viewer's own commands are in it.
+    pub version: Version,
+}
+
+/// A page of people.
+#[derive(Debug, Serialize)]
+pub struct PeopleView<'a> {
+    /// The people.
+    pub users: Vec<Person<'a>>,
+    /// Where to go on; null if there is nothing more.
+    pub next_cursor: Option<String>,
 }
 
 impl<'a> Person<'a> {
