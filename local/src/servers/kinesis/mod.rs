@@ -18,7 +18,7 @@ use anyhow::Context;
 use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header::CONTENT_LENGTH},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -110,6 +110,13 @@ async fn intercept(State(durable): State<Durable>, request: Request, next: Next)
             change.await.unwrap_or_else(|error| internal_failure(&error))
         }
         _ => {
+            let request = match operation.as_str() {
+                "ListShards" => match name_stream(&durable.store, request).await {
+                    Ok(request) => request,
+                    Err(refusal) => return refusal,
+                },
+                _ => request,
+            };
             let order = durable.order.read().await;
             match *order {
                 Health::Good => next.run(request).await,
@@ -194,6 +201,20 @@ impl Durable {
             .resolve_stream_name(request)
             .map_err(|_| anyhow::anyhow!("the request names no stream"))
     }
+}
+
+/// ferrokinesis' `ListShards` knows a stream by name only, AWS also by ARN.
+async fn name_stream(store: &Store, request: Request) -> Result<Request, Response> {
+    let (request, mut body) = split(request).await?;
+    if body["StreamARN"].is_string() && !body["StreamName"].is_string() && !body["NextToken"].is_string() {
+        if let Ok(name) = store.resolve_stream_name(&body) {
+            body["StreamName"] = name.into();
+        }
+        let (mut parts, _) = request.into_parts();
+        parts.headers.remove(CONTENT_LENGTH);
+        return Ok(Request::from_parts(parts, Body::from(body.to_string())));
+    }
+    Ok(request)
 }
 
 /// Reads the request's body, which the journal needs beside the handler.

@@ -129,6 +129,16 @@ async fn records_shards_and_numbering_outlive_the_process() {
 }
 
 #[tokio::test]
+async fn shards_are_listed_by_the_arn_of_their_stream() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(&directory.path().join("kinesis.sqlite")).await;
+    server.client.create_stream().stream_name("s").shard_count(2).send().await.unwrap();
+    let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
+    assert_eq!(server.client.list_shards().stream_arn(arn).send().await.unwrap().shards().len(), 2);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn resharding_outlives_the_process() {
     let directory = tempfile::tempdir().unwrap();
     let database = directory.path().join("kinesis.sqlite");
