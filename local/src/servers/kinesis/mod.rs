@@ -111,7 +111,7 @@ async fn intercept(State(durable): State<Durable>, request: Request, next: Next)
         }
         _ => {
             let request = match operation.as_str() {
-                "ListShards" => match name_stream(&durable.store, request).await {
+                "GetShardIterator" | "ListShards" => match name_stream(&durable.store, request).await {
                     Ok(request) => request,
                     Err(refusal) => return refusal,
                 },
@@ -203,7 +203,7 @@ impl Durable {
     }
 }
 
-/// ferrokinesis' `ListShards` knows a stream by name only, AWS also by ARN.
+/// Some of ferrokinesis' operations know a stream by name only, AWS also by ARN.
 async fn name_stream(store: &Store, request: Request) -> Result<Request, Response> {
     let (request, mut body) = split(request).await?;
     if body["StreamARN"].is_string() && !body["StreamName"].is_string() && !body["NextToken"].is_string() {
