@@ -1,10 +1,10 @@
 //! The HTTP API of the template, on one machine: routing, JWT authorizer, CORS, payload format 2.0 and error messages as
 //! API Gateway's HTTP APIs do them, so that what a client or a function sees here is what it will see on AWS. It knows
 //! functions by name through [`Invoke`] and never what is behind it, and takes nothing from a function on trust. Must be
-//! bound to loopback only: beside the API it serves the development routes of [`dev`](self::dev).
+//! bound to loopback only: beside the API it serves the development routes of `dev`.
 //!
-//! A request goes through [`route`], [`jwt`] (with [`keys`], of the own [`issuer`] or by [`discovery`]), [`event`], the
-//! function, [`response`] and [`cors`].
+//! A request goes through `route`, `jwt` (with `keys`, of the own `issuer` or by `discovery`), `event`, the
+//! function, `response` and `cors`.
 
 mod cors;
 mod dev;

@@ -1,11 +1,11 @@
 //! A durable SQS: the JSON protocol 1.0 on a loopback port, standard queues in SQLite. It is one of our own because the
 //! embeddable servers keep queues in memory, and here a message that was accepted must survive kill -9. It does what this
 //! system and its tests ask of SQS, with AWS's limits and errors; FIFO queues, policies and encryption are not served,
-//! and asking for them is an error or has no effect (see [`settings`]). Must never be bound to anything but loopback: it
+//! and asking for them is an error or has no effect (see `settings`). Must never be bound to anything but loopback: it
 //! asks nobody who they are.
 //!
-//! [`api`] shapes, [`limits`] and [`settings`] what is accepted, [`store`] queues and the database, [`messages`] and
-//! [`receive`] what happens to messages, [`digest`] MD5, [`error`] how refusals look.
+//! `api` shapes, `limits` and `settings` what is accepted, `store` queues and the database, `messages` and
+//! `receive` what happens to messages, `digest` MD5, `error` how refusals look.
 
 mod api;
 mod digest;
