@@ -40,7 +40,7 @@ struct Arguments {
     /// End when the process that started this one ends.
     #[arg(long)]
     exit_with_parent: bool,
-    /// Log more on standard error: -v what happens, -vv everything.
+    /// Log more on standard error: -v what happens, -vv more of it.
     #[arg(short, action = ArgAction::Count)]
     verbose: u8,
 }
@@ -134,7 +134,7 @@ fn log_to_stderr(verbose: u8) {
     let level = match verbose {
         0 => "warn,dynoxide=off,ferrokinesis=error",
         1 => "info,dynoxide=warn,ferrokinesis=warn",
-        _ => "debug,hyper=info,hyper_util=info,h2=info",
+        _ => "info,tidings_local=debug",
     };
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(level))

@@ -19,7 +19,7 @@ use crate::{
     data_dir::DataDir,
     gateway::{Gateway, LocalIssuer},
     lambda::{FunctionSpec, Lambda},
-    servers::{Endpoints, Servers, provision},
+    servers::{Endpoints, Ports, Servers, provision},
     sources::{Chaos, Clients, Sources},
     template::{
         self, Addresses, Values,
@@ -73,17 +73,21 @@ impl Stack {
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let data = DataDir::open(options.data.as_deref())?;
         let (listener, url) = bind(options.port)?;
-        let servers = Servers::start(data.path())?;
-        let endpoints = servers.endpoints.clone();
-
+        let (ports, endpoints) = Ports::open()?;
         let (system, directory) = load(&options, &data, &url, &endpoints)?;
+
+        let mut servers = Servers::start(ports, data.path())?;
         let binaries: BTreeSet<_> = system
             .functions
             .iter()
             .map(|function| function.binary.clone())
             .collect();
         let provisioned = provision::provision(&system, &endpoints);
-        let (programs, ()) = tokio::try_join!(cargo::build(&directory, &binaries), provisioned)?;
+        let built = async { tokio::try_join!(cargo::build(&directory, &binaries), provisioned) };
+        let (programs, ()) = tokio::select! {
+            built = built => built?,
+            error = servers.failure() => return Err(error),
+        };
 
         let lambda = Lambda::start(function_specs(&system, &programs, &endpoints)?).await?;
         let clients = Clients {
@@ -156,9 +160,13 @@ impl Stack {
         if timeout(GATEWAY_GRACE, &mut self.gateway).await.is_err() {
             self.gateway.abort();
         }
+        tracing::debug!("the gateway ended");
         self.sources.shutdown().await;
+        tracing::debug!("the event sources ended");
         self.lambda.shutdown().await;
+        tracing::debug!("the functions ended");
         self.servers.shutdown().await;
+        tracing::debug!("the servers ended");
     }
 }
 

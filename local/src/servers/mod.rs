@@ -32,21 +32,39 @@ impl Endpoints {
     }
 }
 
+/// Open ports that nobody serves yet: with them the endpoints are known before anything runs.
+#[derive(Debug)]
+pub struct Ports {
+    dynamodb: TcpListener,
+    kinesis: TcpListener,
+    sqs: TcpListener,
+}
+
+impl Ports {
+    /// Opens free ports on loopback; gives them and where they are.
+    ///
+    /// # Errors
+    /// If no port can be bound.
+    pub fn open() -> anyhow::Result<(Self, Endpoints)> {
+        let ((dynamodb, at_dynamodb), (kinesis, at_kinesis), (sqs, at_sqs)) = (bind()?, bind()?, bind()?);
+        let endpoints = Endpoints { dynamodb: at_dynamodb, kinesis: at_kinesis, sqs: at_sqs };
+        Ok((Self { dynamodb, kinesis, sqs }, endpoints))
+    }
+}
+
 /// The running servers; dropping it aborts them, [`Servers::shutdown`] ends them in order.
 #[derive(Debug)]
 pub struct Servers {
-    /// Where they listen.
-    pub endpoints: Endpoints,
     stop: watch::Sender<bool>,
     tasks: JoinSet<anyhow::Result<()>>,
 }
 
 impl Servers {
-    /// Starts all servers on free ports, with their data in `directory`. They accept connections at once.
+    /// Starts all servers, with their data in `directory`.
     ///
     /// # Errors
-    /// If no port can be bound; what goes wrong later comes from [`Servers::failure`].
-    pub fn start(directory: &Path) -> anyhow::Result<Self> {
+    /// If a port cannot be served; what goes wrong later comes from [`Servers::failure`].
+    pub fn start(ports: Ports, directory: &Path) -> anyhow::Result<Self> {
         let stop = watch::Sender::new(false);
         let mut tasks = JoinSet::new();
         let stopped = || {
@@ -57,25 +75,15 @@ impl Servers {
             }
         };
 
-        let (listener, dynamodb) = bind()?;
         let (shutdown, database) = (stopped(), directory.join("dynamodb.sqlite"));
-        tasks.spawn(async move { dynamodb::serve(listener, Some(&database), shutdown).await });
-
-        let (listener, kinesis) = bind()?;
+        tasks.spawn(async move { dynamodb::serve(ports.dynamodb, Some(&database), shutdown).await });
         let (shutdown, database) = (stopped(), directory.join("kinesis.sqlite"));
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let listener = tokio::net::TcpListener::from_std(ports.kinesis)?;
         tasks.spawn(async move { kinesis::serve(listener, Some(&database), shutdown).await });
-
-        let (listener, sqs) = bind()?;
         let (shutdown, database) = (stopped(), directory.join("sqs.sqlite"));
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let listener = tokio::net::TcpListener::from_std(ports.sqs)?;
         tasks.spawn(async move { sqs::serve(listener, Some(&database), shutdown).await });
-
-        Ok(Self {
-            endpoints: Endpoints { dynamodb, kinesis, sqs },
-            stop,
-            tasks,
-        })
+        Ok(Self { stop, tasks })
     }
 
     /// Waits until a server ends, which none does by itself unless it fails; gives why.
