@@ -13,21 +13,22 @@ use std::{
 
 use bytes::Bytes;
 use serde_json::json;
-use time::OffsetDateTime;
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout_at},
 };
 
 use super::{
-    FunctionSpec, function_arn,
+    FunctionSpec,
     process::{self, Process, Spawner},
 };
 use crate::invoke::InvokeError;
 
 pub(super) use instance::Instance;
+pub(super) use invocation::Invocation;
 
 mod instance;
+mod invocation;
 
 /// Time that a process has to ask for its first invocation (Lambda quota "init phase").
 const INIT_MAX: Duration = Duration::from_secs(10);
@@ -46,15 +47,6 @@ const RESTART_PAUSE_MAX: Duration = Duration::from_secs(10);
 const REAP_INTERVAL: Duration = Duration::from_secs(1);
 
 type Answer = Result<Bytes, InvokeError>;
-
-/// One event on its way to a process.
-pub(super) struct Invocation {
-    pub(super) request_id: String,
-    pub(super) trace_id: String,
-    pub(super) function_arn: String,
-    pub(super) deadline_epoch_ms: i64,
-    pub(super) payload: Bytes,
-}
 
 pub(super) struct Pool {
     function: FunctionSpec,
@@ -127,7 +119,7 @@ impl Pool {
         loop {
             let instance = self.acquire().await?;
             let (reply, answered) = oneshot::channel();
-            instance.assign(new_invocation(&self.function, payload.clone()), reply);
+            instance.assign(Invocation::new(&self.function, payload.clone()), reply);
             let deadline = Instant::now() + timeout;
             tokio::select! {
                 biased;
@@ -349,22 +341,6 @@ fn init_failure(instance: &Instance, status: std::io::Result<ExitStatus>, tail: 
         json!({ "errorType": "Runtime.ExitError", "errorMessage": format!("the process failed to initialise ({status}): {tail}") })
             .to_string()
     }))
-}
-
-fn new_invocation(function: &FunctionSpec, payload: Bytes) -> Invocation {
-    let now = OffsetDateTime::now_utc();
-    let deadline = now + function.timeout;
-    Invocation {
-        request_id: uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string(),
-        trace_id: format!(
-            "Root=1-{:08x}-{}",
-            now.unix_timestamp(),
-            hex_id().chars().take(24).collect::<String>()
-        ),
-        function_arn: function_arn(&function.name),
-        deadline_epoch_ms: i64::try_from(deadline.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX),
-        payload,
-    }
 }
 
 /// 128 random bits: nobody else on this machine can guess an instance's path in the Runtime API.

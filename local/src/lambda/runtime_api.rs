@@ -53,17 +53,17 @@ pub(super) async fn serve(listener: tokio::net::TcpListener, pools: HashMap<Stri
     }
 }
 
-fn find(pools: &Pools, function: &str, instance: &str) -> Result<(Arc<Pool>, Arc<Instance>), Response> {
-    pools
-        .get(function)
-        .and_then(|pool| Some((Arc::clone(pool), pool.instance(instance)?)))
-        .ok_or_else(|| {
-            refuse(
-                StatusCode::FORBIDDEN,
-                "InvalidInstance",
-                "this is not a running process",
-            )
-        })
+fn find(pools: &Pools, function: &str, instance: &str) -> Option<(Arc<Pool>, Arc<Instance>)> {
+    let pool = pools.get(function)?;
+    Some((Arc::clone(pool), pool.instance(instance)?))
+}
+
+fn refuse_stranger() -> Response {
+    refuse(
+        StatusCode::FORBIDDEN,
+        "InvalidInstance",
+        "this is not a running process",
+    )
 }
 
 fn refuse(status: StatusCode, error_type: &str, message: &str) -> Response {
@@ -80,9 +80,8 @@ fn accepted() -> Response {
 
 /// Blocks until there is an invocation for this process.
 async fn next(State(pools): State<Pools>, Path((function, instance)): Path<(String, String)>) -> Response {
-    let (pool, instance) = match find(&pools, &function, &instance) {
-        Ok(found) => found,
-        Err(refusal) => return refusal,
+    let Some((pool, instance)) = find(&pools, &function, &instance) else {
+        return refuse_stranger();
     };
     let Some(invocation) = pool.next(&instance).await else {
         return refuse(
@@ -110,9 +109,8 @@ async fn response(
     Path((function, instance, request_id)): Path<(String, String, String)>,
     request: Request<Body>,
 ) -> Response {
-    let (pool, instance) = match find(&pools, &function, &instance) {
-        Ok(found) => found,
-        Err(refusal) => return refusal,
+    let Some((pool, instance)) = find(&pools, &function, &instance) else {
+        return refuse_stranger();
     };
     let body = read(request).await;
     let too_large = body.is_none();
@@ -145,9 +143,8 @@ async fn error(
     Path((function, instance, request_id)): Path<(String, String, String)>,
     request: Request<Body>,
 ) -> Response {
-    let (pool, instance) = match find(&pools, &function, &instance) {
-        Ok(found) => found,
-        Err(refusal) => return refusal,
+    let Some((pool, instance)) = find(&pools, &function, &instance) else {
+        return refuse_stranger();
     };
     if pool.answer(
         &instance,
@@ -170,13 +167,11 @@ async fn init_error(
     Path((function, instance)): Path<(String, String)>,
     request: Request<Body>,
 ) -> Response {
-    match find(&pools, &function, &instance) {
-        Ok((_, instance)) => {
-            instance.set_init_error(read_error(request).await);
-            accepted()
-        }
-        Err(refusal) => refusal,
-    }
+    let Some((_, instance)) = find(&pools, &function, &instance) else {
+        return refuse_stranger();
+    };
+    instance.set_init_error(read_error(request).await);
+    accepted()
 }
 
 /// The body, or none if it is too large or breaks off.

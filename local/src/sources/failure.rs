@@ -90,7 +90,7 @@ impl Discarded<'_> {
         });
         let mut record = json!({
             "requestContext": {
-                "requestId": uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string(),
+                "requestId": uuid::Uuid::new_v4().to_string(),
                 "functionArn": function_arn(self.function),
                 "condition": self.condition.name(),
                 "approximateInvokeCount": self.invocations,

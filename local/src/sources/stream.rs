@@ -302,7 +302,7 @@ impl Lanes {
             let tracker = Arc::clone(tracker);
             tasks.spawn(async move {
                 lane.run(delivery, |items: &[Arc<Item>]| {
-                    tracker.done(items.iter().map(|item| item.index))
+                    tracker.done(items.iter().map(|item| item.index));
                 })
                 .await
             });

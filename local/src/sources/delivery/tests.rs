@@ -16,13 +16,14 @@ use crate::template::model::StreamKind;
 /// Short, so that tests are.
 const PAUSE: Duration = Duration::from_millis(1);
 
+type Behaviour = dyn Fn(&[u64], usize) -> Answer + Send + Sync;
 type Answer = Result<Value, InvokeError>;
 
 /// A function that keeps what it is called with and answers by a script: (indices of the records, number of the call).
 #[derive(Clone)]
 struct Script {
     calls: Arc<Mutex<Vec<Vec<u64>>>>,
-    answer: Arc<dyn Fn(&[u64], usize) -> Answer + Send + Sync>,
+    answer: Arc<Behaviour>,
 }
 
 impl Script {
@@ -107,7 +108,7 @@ async fn deliver(source: StreamSource, script: &Script, items: Vec<Arc<Item>>) -
     let done = Mutex::new(Vec::new());
     let processed = delivery
         .deliver(items, |items| {
-            done.lock().unwrap().extend(items.iter().map(|item| item.index))
+            done.lock().unwrap().extend(items.iter().map(|item| item.index));
         })
         .await
         .unwrap();

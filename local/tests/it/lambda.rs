@@ -1,16 +1,14 @@
 //! The Runtime API and the life of function processes, with a real function that behaves as each test says.
 
-mod support;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::BufRead as _,
     time::{Duration, Instant},
 };
 
+use crate::support::{eventually, scripted_function};
 use bytes::Bytes;
 use serde_json::{Value, json};
-use support::{eventually, scripted_function};
 use tidings_local::{
     invoke::{Invoke as _, InvokeError},
     lambda::{FunctionSpec, Lambda, PAYLOAD_BYTES_MAX},
@@ -320,7 +318,7 @@ async fn dropping_the_last_clone_ends_all_processes() {
 #[tokio::test]
 async fn killing_this_process_ends_its_functions() {
     let mut host = std::process::Command::new(std::env::current_exe().unwrap());
-    host.args(["--exact", "host_until_killed", "--ignored", "--nocapture"])
+    host.args(["--exact", "lambda::host_until_killed", "--ignored", "--nocapture"])
         .stdout(std::process::Stdio::piped());
     let mut host = host.spawn().unwrap();
     let lines = std::io::BufReader::new(host.stdout.take().unwrap()).lines();
@@ -341,7 +339,7 @@ async fn host_until_killed() {
     let lambda = start(spec()).await;
     let context = invoke(&lambda, json!({ "do": "context" })).await.unwrap();
     println!("\npid {}", context["pid"]);
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[tokio::test]

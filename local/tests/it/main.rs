@@ -1,0 +1,14 @@
+//! Functions and what invokes them, tested against the embedded servers and against real processes.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests fail the test, as tests themselves do"
+)]
+
+mod lambda;
+mod processes;
+mod queues;
+mod streams;
+mod support;
+mod world;
