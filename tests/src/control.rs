@@ -212,6 +212,14 @@ pub fn kill_now(pid: u32) -> Result<()> {
     }
 }
 
+/// Asks a process to end in order.
+pub fn ask_to_end(pid: u32) -> Result<()> {
+    Ok(kill_process(
+        process(pid).context("not the id of a process")?,
+        Signal::TERM,
+    )?)
+}
+
 /// Whether a process with this id still runs. One that has ended and whose parent has not yet asked how does not.
 pub fn is_alive(pid: u32) -> bool {
     let ended = || {

@@ -9,16 +9,21 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{LazyLock, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+
+use crate::control::ask_to_end;
 
 /// What the stack prints when it serves.
 const READY: &str = "Tidings listens on ";
 
 /// From start to ready. Building the functions is part of it the first time, and may wait for another build.
 const START_DEADLINE: Duration = Duration::from_secs(1800);
+
+/// From being asked to end to having ended; a stack that takes longer is killed.
+const END_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How a stack is started.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +38,7 @@ pub struct Options {
     pub reorder_records: bool,
 }
 
-/// A running local stack. Dropping it kills it.
+/// A running local stack. Dropping it ends it.
 #[derive(Debug)]
 pub struct Stack {
     options: Options,
@@ -86,7 +91,20 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // Already dead is what we want.
+        // Asked first, so that it takes its temporary directory with it. Only while it runs or is not waited for is the
+        // process id its own.
+        let has_ended = |child: &mut Child| !matches!(child.try_wait(), Ok(None));
+        if has_ended(&mut self.child) || ask_to_end(self.pid()).is_err() {
+            return;
+        }
+        let deadline = Instant::now() + END_DEADLINE;
+        while Instant::now() < deadline {
+            if has_ended(&mut self.child) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        // Nobody is left to be told.
         let _ = self.kill();
     }
 }
