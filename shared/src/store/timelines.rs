@@ -1,6 +1,6 @@
 //! The `timelines` table: who gets to see which post where. A row holds only what cannot change: post and author.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -99,33 +99,31 @@ impl Timelines {
         limit: usize,
         consistent: bool,
     ) -> Result<RowPage, Error> {
-        // Both bounds of BETWEEN are inclusive. The lower one is the lowest id of its moment; the upper one is taken out
-        // of what comes back.
         let first = PostId::lowest(range.since);
-        let last = range.before.map_or_else(|| HIGHEST.to_owned(), |post| post.to_string());
-        let limit = limit + usize::from(range.before.is_some());
-        if last <= first.to_string() {
+        // DynamoDB refuses a start outside of the key condition.
+        if range.before.is_some_and(|before| before <= first) {
             return Ok(RowPage::default());
         }
+        let key = timeline.key();
+        // Where to start need not exist: the row may have been deleted since it was served.
+        let start = range.before.map(|before| HashMap::from([(PK.to_owned(), s(&key)), (SK.to_owned(), s(before))]));
         let answer = self
             .dynamo
             .0
             .query()
             .table_name(&self.table)
-            .key_condition_expression("PK = :timeline AND SK BETWEEN :first AND :last")
-            .expression_attribute_values(":timeline", s(timeline.key()))
+            .key_condition_expression("PK = :timeline AND SK >= :first")
+            .expression_attribute_values(":timeline", s(&key))
             .expression_attribute_values(":first", s(first))
-            .expression_attribute_values(":last", s(last))
+            .set_exclusive_start_key(start)
             .scan_index_forward(false)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .consistent_read(consistent)
             .send()
             .await
             .map_err(failed("reading a timeline"))?;
-        let more = answer.last_evaluated_key().is_some();
-        let mut rows = answer.items().iter().map(row).collect::<Result<Vec<_>, _>>()?;
-        rows.retain(|row| Some(row.post) != range.before);
-        Ok(RowPage { rows, more })
+        let rows = answer.items().iter().map(row).collect::<Result<_, _>>()?;
+        Ok(RowPage { rows, more: answer.last_evaluated_key().is_some() })
     }
 
     /// Puts one row into each of the timelines. Doing it again changes nothing.
@@ -203,9 +201,6 @@ impl Timelines {
         Err(Error::transient("writing timeline rows", format!("{} rows left unprocessed", batch.len())))
     }
 }
-
-/// Sorts after every post id.
-const HIGHEST: &str = "g";
 
 fn row(item: &Item) -> Result<Row, Error> {
     let post = text(item, SK)?;

@@ -99,7 +99,17 @@ impl Store {
             base_url,
         };
         store.load()?;
+        store.return_received()?;
         Ok(store)
+    }
+
+    /// Makes what was in flight visible again: its receivers died with the process that ran before, and waiting for the
+    /// visibility timeout would tell nobody anything.
+    fn return_received(&self) -> anyhow::Result<()> {
+        self.connection
+            .execute("UPDATE messages SET visible_ms = first_received_ms WHERE receives > 0", [])
+            .context("cannot return messages in flight")?;
+        Ok(())
     }
 
     fn load(&mut self) -> anyhow::Result<()> {
