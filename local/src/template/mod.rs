@@ -157,6 +157,7 @@ fn read_resources(
     for entry in &sections.resources {
         let kind = find(&entry.value, "Type")
             .ok_or_else(|| TemplateError::new(entry.at, format!("resource `{}` needs a `Type`", entry.key)))?;
+        resources::check_kind(kind)?;
         if let Some(condition) = find(&entry.value, "Condition")
             && !scope.condition(condition)?
         {
@@ -165,7 +166,6 @@ fn read_resources(
         let resource = Resource {
             kind: kind.text("Type")?.to_owned(),
             at: entry.at,
-            kind_at: kind.at,
             node: entry.value.clone(),
         };
         scope.resources.insert(entry.key.clone(), resource);

@@ -24,8 +24,6 @@ pub struct Addresses {
 pub(super) struct Resource {
     pub(super) kind: String,
     pub(super) at: Position,
-    /// Where its type stands.
-    pub(super) kind_at: Position,
     /// The whole resource, nothing resolved.
     pub(super) node: Node,
 }

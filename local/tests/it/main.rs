@@ -6,6 +6,7 @@
     reason = "helpers of tests fail the test, as tests themselves do"
 )]
 
+mod cli;
 mod lambda;
 mod processes;
 mod queues;

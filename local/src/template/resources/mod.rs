@@ -17,6 +17,27 @@ use super::{
     scope::{Resource, Scope},
 };
 
+/// Every type that the local stack knows. Those that [`read_one`] does not name have no meaning on one machine.
+const KINDS: [&str; 8] = [
+    "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
+    "AWS::DynamoDB::Table",
+    "AWS::Kinesis::Stream",
+    "AWS::Logs::LogGroup",
+    "AWS::SQS::Queue",
+    "AWS::Serverless::Function",
+    "AWS::Serverless::HttpApi",
+];
+
+/// Refuses a type that is not known: before references to such a resource are, whose errors would be less clear.
+pub(super) fn check_kind(kind: &Node) -> Result<()> {
+    let name = kind.text("Type")?;
+    if KINDS.contains(&name) {
+        return Ok(());
+    }
+    Err(kind.error(format!("the local stack does not know the resource type `{name}`")))
+}
+
 /// What a resource's properties are read with.
 struct Reading<'a> {
     /// The template's directory, if it is one of the file system.
@@ -105,14 +126,7 @@ fn read_one(
             }
             system.api = Some(api::read(&mut reading, open)?);
         }
-        "AWS::Logs::LogGroup" | "AWS::CloudWatch::Alarm" | "AWS::CloudWatch::Dashboard" => {
-            let whole = "the whole resource";
-            reading.warnings.note(kind, reading.id, whole, resource.at);
-        }
-        _ => {
-            let message = format!("the local stack does not know the resource type `{kind}`");
-            return Err(TemplateError::new(resource.kind_at, message));
-        }
+        _ => reading.warnings.note(kind, reading.id, "the whole resource", resource.at),
     }
     Ok(Vec::new())
 }
