@@ -159,7 +159,10 @@ mod tests {
         for query in [newest, range] {
             let explain = format!("EXPLAIN QUERY PLAN {query}");
             let plan: String = connection.query_row(&explain, [], |row| row.get(3)).unwrap();
-            assert!(plan.contains("COVERING INDEX tidings_stream_records (table_name=?)"), "{plan}");
+            assert!(
+                plan.contains("COVERING INDEX tidings_stream_records (table_name=?)"),
+                "{plan}"
+            );
         }
         drop(database);
     }

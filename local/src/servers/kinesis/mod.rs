@@ -1,7 +1,7 @@
 //! Kinesis in this process: ferrokinesis, behind a layer that makes it durable and closes its races.
 //!
 //! ferrokinesis keeps streams in memory; its own write-ahead log writes *everything retained* again with every put
-//! (an entry is a whole snapshot), so a stream of n records costs n² and is of no use here. Instead, [`journal`] keeps the
+//! (an entry is a whole snapshot), so a stream of n records costs n² and is of no use here. Instead, a journal keeps the
 //! shards and records in SQLite, and is played back at start. Three rules make that safe:
 //!
 //! - A put is acknowledged, and visible to readers, only after it is in the journal: otherwise a consumer could

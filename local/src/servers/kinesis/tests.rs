@@ -132,13 +132,32 @@ async fn records_shards_and_numbering_outlive_the_process() {
 async fn shards_are_listed_and_read_by_the_arn_of_their_stream() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::start(&directory.path().join("kinesis.sqlite")).await;
-    server.client.create_stream().stream_name("s").shard_count(2).send().await.unwrap();
+    server
+        .client
+        .create_stream()
+        .stream_name("s")
+        .shard_count(2)
+        .send()
+        .await
+        .unwrap();
     let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
     let shards = server.client.list_shards().stream_arn(arn).send().await.unwrap();
     assert_eq!(shards.shards().len(), 2);
-    let iterator = server.client.get_shard_iterator().stream_arn(arn).shard_id(shards.shards()[0].shard_id());
-    let iterator = iterator.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await.unwrap();
-    let page = server.client.get_records().set_shard_iterator(iterator.shard_iterator).stream_arn(arn);
+    let iterator = server
+        .client
+        .get_shard_iterator()
+        .stream_arn(arn)
+        .shard_id(shards.shards()[0].shard_id());
+    let iterator = iterator
+        .shard_iterator_type(ShardIteratorType::TrimHorizon)
+        .send()
+        .await
+        .unwrap();
+    let page = server
+        .client
+        .get_records()
+        .set_shard_iterator(iterator.shard_iterator)
+        .stream_arn(arn);
     assert!(page.send().await.unwrap().records().is_empty());
     server.stop().await;
 }

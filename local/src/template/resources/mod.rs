@@ -126,7 +126,9 @@ fn read_one(
             }
             system.api = Some(api::read(&mut reading, open)?);
         }
-        _ => reading.warnings.note(kind, reading.id, "the whole resource", resource.at),
+        _ => reading
+            .warnings
+            .note(kind, reading.id, "the whole resource", resource.at),
     }
     Ok(Vec::new())
 }
