@@ -30,7 +30,7 @@ use tracker::Tracker;
 
 /// Pause between two reads of a shard that has nothing new; grows while that stays so.
 const POLL_PAUSE_MIN: Duration = Duration::from_millis(20);
-const POLL_PAUSE_MAX: Duration = Duration::from_millis(160);
+const POLL_PAUSE_MAX: Duration = Duration::from_millis(250);
 /// Pause after a read that failed.
 const ERROR_PAUSE_MIN: Duration = Duration::from_millis(100);
 const ERROR_PAUSE_MAX: Duration = Duration::from_secs(3);
@@ -169,17 +169,15 @@ impl<I: Invoke> Mapping<I> {
         let mut lanes = Lanes::start(self, shard, &tracker);
         let read = self.read_into(shard, start, &tracker, &lanes.senders).await;
         lanes.senders.clear();
+        let mut ended = read;
         while let Some(lane) = lanes.tasks.join_next().await {
-            match lane {
-                Ok(result) => result?,
-                Err(error) => {
-                    // Its records are not done with: the shard has not ended, and comes again after a restart.
-                    tracing::error!(source = self.source.id, %error, "a lane has failed");
-                    return Err(Stopped);
-                }
-            }
+            ended = ended.and(lane.unwrap_or_else(|error| {
+                // Its records are not done with: the shard has not ended, and comes again after a restart.
+                tracing::error!(source = self.source.id, %error, "a lane has failed");
+                Err(Stopped)
+            }));
         }
-        read?;
+        ended?;
         tracing::debug!(source = self.source.id, shard, "shard read to its end");
         tracker.shard_ended();
         Ok(())

@@ -424,6 +424,31 @@ async fn a_batch_in_flight_when_everything_dies_comes_again() {
 }
 
 #[tokio::test]
+async fn shutdown_lets_batches_end_and_keeps_their_checkpoints() {
+    let world = World::start();
+    world.stream("stream", 1).await;
+    for n in 0..40 {
+        world.put("stream", &format!("key-{n}"), json!({ "n": n })).await;
+    }
+    let slow = Script::ok().taking(Duration::from_millis(500));
+    let source = StreamSource {
+        parallelization_factor: 4,
+        batch_size: 100,
+        ..from_kinesis("stream")
+    };
+    let sources = world.stream_source(source.clone(), slow.clone()).await;
+    eventually("a batch in every lane", async || slow.events().len() >= 4).await;
+    sources.shutdown().await;
+
+    let again = Script::ok();
+    let sources = world.stream_source(source, again.clone()).await;
+    idle(&sources).await;
+    let mut all = [slow.numbers(), again.numbers()].concat();
+    all.sort_unstable();
+    assert_eq!(all, (0..40).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_checkpoint_of_a_stream_that_was_there_before_goes_on_with_the_oldest_record() {
     let world = World::start();
     world.stream("stream", 1).await;
