@@ -166,11 +166,19 @@ fn build() -> Result<PathBuf> {
         None => bail!("this executable is not in a target directory"),
     };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let status = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "tidings-local", "--profile", profile])
-        .current_dir(workspace())
-        .status()
-        .context("running cargo")?;
+    let mut command = Command::new(cargo);
+    // The whole workspace takes part in resolving features, as it does in `cargo test --workspace`: nothing that both need
+    // is built twice.
+    command
+        .args(["build", "--quiet", "--workspace", "--bin", "tidings-local", "--profile", profile])
+        .current_dir(workspace());
+    // Build scripts of dependencies look at what cargo sets for this process, and would build anew for each value.
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|set| name.starts_with(set))) {
+            command.env_remove(name);
+        }
+    }
+    let status = command.status().context("running cargo")?;
     ensure!(status.success(), "building tidings-local: {status}");
     Ok(directory.join(format!("tidings-local{}", env::consts::EXE_SUFFIX)))
 }
