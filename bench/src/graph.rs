@@ -52,12 +52,7 @@ pub fn most_followed(path: &Path, users: usize) -> Result<Graph> {
         edges.push((follower.trim().to_owned(), followee.trim().to_owned()));
     }
     let graph = top(&edges, users);
-    ensure!(
-        graph.users == users,
-        "{} has only {} followed users",
-        path.display(),
-        graph.users
-    );
+    ensure!(graph.users == users, "{} has only {} followed users", path.display(), graph.users);
     Ok(graph)
 }
 
@@ -69,19 +64,10 @@ fn top(edges: &[(String, String)], users: usize) -> Graph {
     let mut ranking: Vec<_> = followers.into_iter().collect();
     ranking.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
     ranking.truncate(users);
-    let rank: BTreeMap<&str, usize> = ranking
-        .iter()
-        .enumerate()
-        .map(|(rank, &(name, _))| (name, rank))
-        .collect();
-    let among = edges
-        .iter()
-        .filter_map(|(a, b)| Some((*rank.get(a.as_str())?, *rank.get(b.as_str())?)));
+    let rank: BTreeMap<&str, usize> = ranking.iter().enumerate().map(|(rank, &(name, _))| (name, rank)).collect();
+    let among = edges.iter().filter_map(|(a, b)| Some((*rank.get(a.as_str())?, *rank.get(b.as_str())?)));
     let distinct: BTreeSet<_> = among.filter(|(a, b)| a != b).collect();
-    Graph {
-        users: ranking.len(),
-        edges: distinct.into_iter().collect(),
-    }
+    Graph { users: ranking.len(), edges: distinct.into_iter().collect() }
 }
 
 /// A graph whose numbers of followers and of followed users follow the same power law, independently of each other.
@@ -129,10 +115,7 @@ mod tests {
         encoder.write_all(LINES.as_bytes()).unwrap();
         encoder.finish().unwrap();
         // 2 is followed by four lines, 1 by three; 3 is not among the first two, 8 and 9 are followed by nobody.
-        let expected = Graph {
-            users: 2,
-            edges: vec![(0, 1), (1, 0)],
-        };
+        let expected = Graph { users: 2, edges: vec![(0, 1), (1, 0)] };
         assert_eq!(most_followed(&plain, 2).unwrap(), expected);
         assert_eq!(most_followed(&packed, 2).unwrap(), expected);
         assert!(most_followed(&plain, 4).unwrap_err().to_string().contains("only 3"));

@@ -34,12 +34,7 @@ pub async fn time_to_home(
             Ok(false) | Err(_) if last_try => return Ok(None),
             Ok(false) | Err(_) => {}
         }
-        sleep(if accepted.elapsed() < PATIENT_AFTER {
-            POLL
-        } else {
-            PATIENT_POLL
-        })
-        .await;
+        sleep(if accepted.elapsed() < PATIENT_AFTER { POLL } else { PATIENT_POLL }).await;
     }
 }
 
@@ -79,31 +74,16 @@ impl Spread {
         times.sort_unstable();
         let count = times.len();
         let at = |percent: usize| times.get((count * percent).div_ceil(100).saturating_sub(1)).copied();
-        Some(Self {
-            count,
-            p50: at(50)?,
-            p95: at(95)?,
-            p99: at(99)?,
-            max: at(100)?,
-        })
+        Some(Self { count, p50: at(50)?, p95: at(95)?, p99: at(99)?, max: at(100)? })
     }
 }
 
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = |time: Duration| time.as_secs_f64() * 1000.0;
-        let Self {
-            count,
-            p50,
-            p95,
-            p99,
-            max,
-        } = self;
+        let Self { count, p50, p95, p99, max } = self;
         let (p50, p95, p99, max) = (ms(*p50), ms(*p95), ms(*p99), ms(*max));
-        write!(
-            f,
-            "p50 {p50:.0} ms, p95 {p95:.0} ms, p99 {p99:.0} ms, max {max:.0} ms ({count} measured)"
-        )
+        write!(f, "p50 {p50:.0} ms, p95 {p95:.0} ms, p99 {p99:.0} ms, max {max:.0} ms ({count} measured)")
     }
 }
 
@@ -115,20 +95,8 @@ mod tests {
     fn percentiles_are_by_nearest_rank() {
         let ms = Duration::from_millis;
         let spread = Spread::of((1..=200).rev().map(ms).collect()).unwrap();
-        assert_eq!(
-            spread,
-            Spread {
-                count: 200,
-                p50: ms(100),
-                p95: ms(190),
-                p99: ms(198),
-                max: ms(200)
-            }
-        );
-        assert_eq!(
-            spread.to_string(),
-            "p50 100 ms, p95 190 ms, p99 198 ms, max 200 ms (200 measured)"
-        );
+        assert_eq!(spread, Spread { count: 200, p50: ms(100), p95: ms(190), p99: ms(198), max: ms(200) });
+        assert_eq!(spread.to_string(), "p50 100 ms, p95 190 ms, p99 198 ms, max 200 ms (200 measured)");
         let one = Spread::of(vec![ms(7)]).unwrap();
         assert_eq!((one.p50, one.p99, one.max), (ms(7), ms(7), ms(7)));
         assert_eq!(Spread::of(Vec::new()), None);

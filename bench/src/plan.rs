@@ -40,9 +40,7 @@ pub fn plan(graph: Graph, drafts: Vec<Draft>, random: &mut StdRng) -> Vec<Comman
     is_post.resize(later.len() + drafts.len(), true);
     is_post.shuffle(random);
     let (mut later, mut drafts) = (later.into_iter().map(follow), drafts.into_iter().map(Command::Post));
-    let mixed = is_post
-        .into_iter()
-        .filter_map(|is_post| if is_post { drafts.next() } else { later.next() });
+    let mixed = is_post.into_iter().filter_map(|is_post| if is_post { drafts.next() } else { later.next() });
     follows.into_iter().map(follow).chain(mixed).collect()
 }
 
@@ -55,26 +53,14 @@ mod tests {
     #[test]
     fn everything_is_planned_once_and_posts_come_in_order_after_half_of_the_follows() {
         let edges: Vec<_> = (1..=100).map(|followee| (0, followee)).collect();
-        let drafts: Vec<_> = (0..50)
-            .map(|n| Draft {
-                author: n % 7,
-                text: n.to_string(),
-            })
-            .collect();
+        let drafts: Vec<_> = (0..50).map(|n| Draft { author: n % 7, text: n.to_string() }).collect();
         let planned = |seed| {
-            let graph = Graph {
-                users: 101,
-                edges: edges.clone(),
-            };
+            let graph = Graph { users: 101, edges: edges.clone() };
             plan(graph, drafts.clone(), &mut StdRng::seed_from_u64(seed))
         };
         let commands = planned(3);
         assert_eq!(commands.len(), 150);
-        assert!(
-            commands[..50]
-                .iter()
-                .all(|command| matches!(command, Command::Follow { .. }))
-        );
+        assert!(commands[..50].iter().all(|command| matches!(command, Command::Follow { .. })));
         let (mut follows, mut posts) = (Vec::new(), Vec::new());
         for command in &commands {
             match command.clone() {

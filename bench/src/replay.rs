@@ -74,31 +74,12 @@ impl Replay {
         let followers = vec![Vec::new(); users.len()];
         let mut model = Model::default();
         for (user, profile) in &users {
-            model.members.insert(
-                user.id.clone(),
-                Member {
-                    profile: Some(profile.clone()),
-                    ..Member::default()
-                },
-            );
+            model.members.insert(user.id.clone(), Member { profile: Some(profile.clone()), ..Member::default() });
         }
-        let accepted = Mutex::new(Accepted {
-            model,
-            followers,
-            ..Accepted::default()
-        });
+        let accepted = Mutex::new(Accepted { model, followers, ..Accepted::default() });
         let users = users.into_iter().map(|(user, _)| user).collect();
-        let shared = Arc::new(Shared {
-            users,
-            sample_every,
-            accepted,
-            over: AtomicBool::new(false),
-        });
-        Self {
-            shared,
-            concurrency,
-            samples: JoinSet::new(),
-        }
+        let shared = Arc::new(Shared { users, sample_every, accepted, over: AtomicBool::new(false) });
+        Self { shared, concurrency, samples: JoinSet::new() }
     }
 
     /// Sends everything; `at_half` is called once, with other commands under way. Returns how long it took.
@@ -106,12 +87,7 @@ impl Replay {
         let started = Instant::now();
         let bar = progress_bar("commands", commands.len())?;
         let permits = Arc::new(Semaphore::new(self.concurrency));
-        let turns: Vec<_> = self
-            .shared
-            .users
-            .iter()
-            .map(|_| Arc::new(AsyncMutex::new(())))
-            .collect();
+        let turns: Vec<_> = self.shared.users.iter().map(|_| Arc::new(AsyncMutex::new(()))).collect();
         let half = commands.len() / 2;
         let mut at_half = Some(at_half);
         let mut sending = JoinSet::new();
@@ -147,18 +123,14 @@ impl Replay {
         if let Some(Sample { reader, post, accepted }) = sample {
             let shared = Arc::clone(&self.shared);
             let reader = shared.users[reader].clone();
-            self.samples
-                .spawn(async move { time_to_home(&reader, &post, accepted, &shared.over).await });
+            self.samples.spawn(async move { time_to_home(&reader, &post, accepted, &shared.over).await });
         }
     }
 
     /// Ends the measurements; call it at rest, when a post that is not there never will be.
     pub async fn lags(&mut self) -> Result<Lags> {
         self.shared.over.store(true, Ordering::Relaxed);
-        let mut lags = Lags {
-            times: Vec::new(),
-            lost: 0,
-        };
+        let mut lags = Lags { times: Vec::new(), lost: 0 };
         while let Some(sample) = self.samples.join_next().await {
             match sample?? {
                 Some(time) => lags.times.push(time),
@@ -177,17 +149,11 @@ impl Replay {
             bar.inc(1);
             Ok::<_, ApiError>((shown.len(), model.compare_home(&user.id, &shown)))
         };
-        let results: Vec<_> = stream::iter(&self.shared.users)
-            .map(compare)
-            .buffered(self.concurrency)
-            .try_collect()
-            .await?;
+        let results: Vec<_> =
+            stream::iter(&self.shared.users).map(compare).buffered(self.concurrency).try_collect().await?;
         bar.finish();
         let seen = results.iter().map(|(seen, _)| seen).sum();
-        Ok((
-            seen,
-            results.into_iter().flat_map(|(_, differences)| differences).collect(),
-        ))
+        Ok((seen, results.into_iter().flat_map(|(_, differences)| differences).collect()))
     }
 
     /// Timeline rows that the accepted commands come to.
@@ -223,21 +189,13 @@ impl Shared {
                 let id = &self.users[followee].id;
                 persist(PATIENCE, retried, || sender.follow(id)).await?;
                 let mut accepted = self.accepted();
-                accepted
-                    .model
-                    .members
-                    .entry(sender.id.clone())
-                    .or_default()
-                    .follows
-                    .insert(id.clone());
+                accepted.model.members.entry(sender.id.clone()).or_default().follows.insert(id.clone());
                 accepted.followers[followee].push(follower);
                 Ok(None)
             }
             Command::Post(draft) => {
                 let key = format!("replay-{number}");
-                let post = persist(PATIENCE, retried, || sender.post(&draft.text, Some(&key)))
-                    .await?
-                    .value;
+                let post = persist(PATIENCE, retried, || sender.post(&draft.text, Some(&key))).await?.value;
                 let arrived = Instant::now();
                 let mut accepted = self.accepted();
                 let member = accepted.model.members.entry(sender.id.clone()).or_default();
@@ -247,15 +205,8 @@ impl Shared {
                     return Ok(None);
                 }
                 // An author without followers reads the post at home, too.
-                let reader = accepted.followers[draft.author]
-                    .choose(&mut rand::rng())
-                    .copied()
-                    .unwrap_or(draft.author);
-                Ok(Some(Sample {
-                    reader,
-                    post: post.id,
-                    accepted: arrived,
-                }))
+                let reader = accepted.followers[draft.author].choose(&mut rand::rng()).copied().unwrap_or(draft.author);
+                Ok(Some(Sample { reader, post: post.id, accepted: arrived }))
             }
         }
     }

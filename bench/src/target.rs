@@ -62,32 +62,20 @@ impl Target {
     pub fn start(arguments: Arguments) -> Result<Self> {
         let concurrency = usize::from(arguments.concurrency);
         if let Some(url) = arguments.url {
-            return Ok(Self {
-                deployment: Deployment::at(&url)?,
-                concurrency,
-                stack: None,
-                _data: None,
-            });
+            return Ok(Self { deployment: Deployment::at(&url)?, concurrency, stack: None, _data: None });
         }
         let temporary = match &arguments.data {
             Some(_) => None,
             None => Some(tempfile::tempdir().context("making a data directory")?),
         };
-        let data = arguments
-            .data
-            .or_else(|| temporary.as_ref().map(|directory| directory.path().to_owned()));
+        let data = arguments.data.or_else(|| temporary.as_ref().map(|directory| directory.path().to_owned()));
         let stack = Stack::start(Options {
             data,
             parameters: arguments.parameters,
             duplicate_records: arguments.duplicate_records,
             reorder_records: arguments.reorder_records,
         })?;
-        Ok(Self {
-            deployment: Deployment::at(stack.url())?,
-            concurrency,
-            stack: Some(stack),
-            _data: temporary,
-        })
+        Ok(Self { deployment: Deployment::at(stack.url())?, concurrency, stack: Some(stack), _data: temporary })
     }
 
     /// Kills the whole stack with SIGKILL and starts it again on its data.
@@ -104,20 +92,12 @@ impl Target {
         let register = async |number: usize| {
             let user = self.deployment.user(&format!("bench-{run}-{number}")).await?;
             let handle = format!("b_{run}_{number}");
-            let profile = ProfileInput {
-                handle,
-                display_name: format!("User {number}"),
-                avatar_url: None,
-            };
+            let profile = ProfileInput { handle, display_name: format!("User {number}"), avatar_url: None };
             persist(PATIENCE, |_| {}, || user.put_profile(&profile)).await?;
             bar.inc(1);
             anyhow::Ok((user, profile))
         };
-        let users: Vec<_> = stream::iter(0..count)
-            .map(register)
-            .buffered(self.concurrency)
-            .try_collect()
-            .await?;
+        let users: Vec<_> = stream::iter(0..count).map(register).buffered(self.concurrency).try_collect().await?;
         bar.finish();
         ensure!(users.len() == count, "not every user was made");
         Ok(users)
@@ -127,9 +107,7 @@ impl Target {
 /// A bar that names what it counts.
 pub fn progress_bar(what: &'static str, length: usize) -> Result<ProgressBar> {
     let style = ProgressStyle::with_template("{msg:>10} {wide_bar} {pos}/{len} {per_sec} {eta}")?;
-    Ok(ProgressBar::new(u64::try_from(length)?)
-        .with_style(style)
-        .with_message(what))
+    Ok(ProgressBar::new(u64::try_from(length)?).with_style(style).with_message(what))
 }
 
 #[cfg(test)]

@@ -38,17 +38,9 @@ pub fn load(path: &Path, count: usize, users: usize, random: &mut StdRng) -> Res
         let place = || format!("{}:{}", path.display(), number + 1);
         let line: Line = serde_json::from_str(&line.with_context(place)?).with_context(place)?;
         let newest = seats[seat_of.len() % users];
-        drafts.push(Draft {
-            author: *seat_of.entry(line.author).or_insert(newest),
-            text: line.text,
-        });
+        drafts.push(Draft { author: *seat_of.entry(line.author).or_insert(newest), text: line.text });
     }
-    ensure!(
-        drafts.len() == count,
-        "{} has only {} posts",
-        path.display(),
-        drafts.len()
-    );
+    ensure!(drafts.len() == count, "{} has only {} posts", path.display(), drafts.len());
     Ok(drafts)
 }
 
@@ -108,10 +100,7 @@ pub fn generate(count: usize, users: usize, random: &mut StdRng) -> Result<Vec<D
             text.push_str(WORDS.choose(random).copied().unwrap_or_default());
             text.push(' ');
         }
-        Draft {
-            author: random.sample(&talkative),
-            text,
-        }
+        Draft { author: random.sample(&talkative), text }
     };
     Ok((0..count).map(draft).collect())
 }
@@ -129,17 +118,10 @@ mod tests {
         let line = |author, text| {
             format!("{{\"at\": \"2015-02-16T23:36:00Z\", \"author\": \"{author}\", \"text\": \"{text}\"}}\n")
         };
-        std::fs::write(
-            &path,
-            [line("a", "1"), line("b", "2"), line("a", "3"), line("c", "4")].concat(),
-        )
-        .unwrap();
+        std::fs::write(&path, [line("a", "1"), line("b", "2"), line("a", "3"), line("c", "4")].concat()).unwrap();
         let load = |count, users, seed| super::load(&path, count, users, &mut StdRng::seed_from_u64(seed));
         let drafts = load(4, 3, 1).unwrap();
-        assert_eq!(
-            drafts.iter().map(|draft| draft.text.as_str()).collect::<Vec<_>>(),
-            ["1", "2", "3", "4"]
-        );
+        assert_eq!(drafts.iter().map(|draft| draft.text.as_str()).collect::<Vec<_>>(), ["1", "2", "3", "4"]);
         assert_eq!(drafts[0].author, drafts[2].author);
         assert!(drafts[0].author != drafts[1].author && drafts[3].author != drafts[1].author);
         assert_eq!(drafts, load(4, 3, 1).unwrap());

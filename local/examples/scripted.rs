@@ -35,9 +35,7 @@ async fn main() -> Result<(), Error> {
                 Ok(json!({ "pid": std::process::id() }))
             }
             "crash" => std::process::exit(3),
-            "large" => Ok("x"
-                .repeat(usize::try_from(payload["bytes"].as_u64().unwrap_or_default())?)
-                .into()),
+            "large" => Ok("x".repeat(usize::try_from(payload["bytes"].as_u64().unwrap_or_default())?).into()),
             "speak" => {
                 eprintln!("a line on stderr");
                 println!("a line on stdout");
@@ -71,11 +69,7 @@ async fn records(event: Value) -> Result<Value, Error> {
 
 fn append(log: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
-    std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(log)?
-        .write_all(text.as_bytes())
+    std::fs::OpenOptions::new().create(true).append(true).open(log)?.write_all(text.as_bytes())
 }
 
 fn fail_init() {

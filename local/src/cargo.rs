@@ -18,13 +18,8 @@ use tokio::{
 
 /// Variables that `cargo run` sets for this program. Build scripts of dependencies look at some of them, and would
 /// build their crates anew for each value.
-const SET_BY_CARGO_RUN: [&str; 5] = [
-    "CARGO_MANIFEST_",
-    "CARGO_PKG_",
-    "CARGO_BIN_",
-    "CARGO_CRATE_NAME",
-    "CARGO_PRIMARY_PACKAGE",
-];
+const SET_BY_CARGO_RUN: [&str; 5] =
+    ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE"];
 
 /// Builds `binaries` in the workspace at `directory`; gives the path of each.
 ///
@@ -36,9 +31,7 @@ const SET_BY_CARGO_RUN: [&str; 5] = [
 pub async fn build(directory: &Path, binaries: &BTreeSet<String>) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(&cargo);
-    command
-        .current_dir(directory)
-        .args(["build", "--workspace", "--message-format=json-render-diagnostics"]);
+    command.current_dir(directory).args(["build", "--workspace", "--message-format=json-render-diagnostics"]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
@@ -46,9 +39,7 @@ pub async fn build(directory: &Path, binaries: &BTreeSet<String>) -> anyhow::Res
         command.args(["--bin", binary]);
     }
     for (name, _) in env::vars_os() {
-        let set_by_cargo = name
-            .to_str()
-            .is_some_and(|name| SET_BY_CARGO_RUN.iter().any(|set| name.starts_with(set)));
+        let set_by_cargo = name.to_str().is_some_and(|name| SET_BY_CARGO_RUN.iter().any(|set| name.starts_with(set)));
         if set_by_cargo {
             command.env_remove(name);
         }

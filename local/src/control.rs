@@ -50,40 +50,19 @@ impl Control {
             let mut sources = system.functions.iter().flat_map(|function| &function.sources);
             sources.any(|source| matches!(source, EventSource::Queue(source) if source.queue == name))
         };
-        let queues = system
-            .queues
-            .iter()
-            .map(|queue| (queue.name.clone(), is_read(&queue.name)))
-            .collect();
-        Self {
-            inner: Arc::new(Inner {
-                lambda,
-                sources,
-                endpoints,
-                sqs,
-                queues,
-            }),
-        }
+        let queues = system.queues.iter().map(|queue| (queue.name.clone(), is_read(&queue.name))).collect();
+        Self { inner: Arc::new(Inner { lambda, sources, endpoints, sqs, queues }) }
     }
 
     /// `GET /dev/status` and `POST /dev/sources`.
     pub fn router(self) -> Router {
-        Router::new()
-            .route("/dev/status", get(status))
-            .route("/dev/sources", post(sources))
-            .with_state(self)
+        Router::new().route("/dev/status", get(status)).route("/dev/sources", post(sources)).with_state(self)
     }
 
     /// Processes, sources, queues, and whether there is nothing left to do. A message on its way from one place to the
     /// next may be seen by none of them: only several idle answers in a row mean that everything has come to rest.
     async fn status(&self) -> anyhow::Result<Value> {
-        let Inner {
-            lambda,
-            sources,
-            endpoints,
-            sqs,
-            queues,
-        } = &*self.inner;
+        let Inner { lambda, sources, endpoints, sqs, queues } = &*self.inner;
         let mut idle = true;
         let mut counted = Vec::new();
         for (name, read) in queues {
@@ -115,11 +94,9 @@ impl Control {
 async fn status(State(control): State<Control>) -> Response {
     match control.status().await {
         Ok(status) => Json(status).into_response(),
-        Err(error) => (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            Json(json!({ "message": format!("{error:#}") })),
-        )
-            .into_response(),
+        Err(error) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "message": format!("{error:#}") }))).into_response()
+        }
     }
 }
 
@@ -146,17 +123,9 @@ async fn count(sqs: &aws_sdk_sqs::Client, url: &str) -> anyhow::Result<(u64, u64
         Name::ApproximateNumberOfMessagesDelayed,
         Name::ApproximateNumberOfMessagesNotVisible,
     ];
-    let answer = sqs
-        .get_queue_attributes()
-        .queue_url(url)
-        .set_attribute_names(Some(asked.to_vec()))
-        .send()
-        .await?;
+    let answer = sqs.get_queue_attributes().queue_url(url).set_attribute_names(Some(asked.to_vec())).send().await?;
     let number = |name: &Name| -> anyhow::Result<u64> {
-        let text = answer
-            .attributes()
-            .and_then(|attributes| attributes.get(name))
-            .context("a count is missing")?;
+        let text = answer.attributes().and_then(|attributes| attributes.get(name)).context("a count is missing")?;
         Ok(text.parse()?)
     };
     let [waiting, delayed, in_flight] = asked.each_ref().map(number);

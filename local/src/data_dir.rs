@@ -42,21 +42,11 @@ impl DataDir {
         let shown = path.display();
         fs::create_dir_all(path).with_context(|| format!("cannot make the data directory {shown}"))?;
         // Databases and files in there are opened by absolute paths, whatever happens to the current directory.
-        let path = path
-            .canonicalize()
-            .with_context(|| format!("cannot use the data directory {shown}"))?;
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path.join("lock"));
+        let path = path.canonicalize().with_context(|| format!("cannot use the data directory {shown}"))?;
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(path.join("lock"));
         let lock = lock.with_context(|| format!("cannot write to the data directory {shown}"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path,
-                _lock: lock,
-                _temporary: temporary,
-            }),
+            Ok(()) => Ok(Self { path, _lock: lock, _temporary: temporary }),
             Err(TryLockError::WouldBlock) => bail!("the data directory {shown} is in use by another local stack"),
             Err(TryLockError::Error(error)) => {
                 Err(error).with_context(|| format!("cannot lock the data directory {shown}"))
@@ -82,17 +72,9 @@ impl DataDir {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         }
-        let key: String = rand::rng()
-            .sample_iter(rand::distr::Alphanumeric)
-            .take(CURSOR_KEY_CHARACTERS)
-            .map(char::from)
-            .collect();
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path);
+        let key: String =
+            rand::rng().sample_iter(rand::distr::Alphanumeric).take(CURSOR_KEY_CHARACTERS).map(char::from).collect();
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
         file.and_then(|mut file| file.write_all(key.as_bytes()))
             .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(key)
@@ -118,19 +100,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let key = DataDir::open(Some(directory.path())).unwrap().cursor_key().unwrap();
         assert_eq!(key.len(), CURSOR_KEY_CHARACTERS);
-        assert_eq!(
-            DataDir::open(Some(directory.path())).unwrap().cursor_key().unwrap(),
-            key
-        );
+        assert_eq!(DataDir::open(Some(directory.path())).unwrap().cursor_key().unwrap(), key);
         fs::write(directory.path().join("cursor-key"), "cut").unwrap();
-        assert_eq!(
-            DataDir::open(Some(directory.path()))
-                .unwrap()
-                .cursor_key()
-                .unwrap()
-                .len(),
-            CURSOR_KEY_CHARACTERS
-        );
+        assert_eq!(DataDir::open(Some(directory.path())).unwrap().cursor_key().unwrap().len(), CURSOR_KEY_CHARACTERS);
     }
 
     #[test]
@@ -146,9 +118,6 @@ mod tests {
     fn a_path_that_cannot_be_a_directory_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = DataDir::open(Some(file.path())).unwrap_err();
-        assert!(
-            error.to_string().contains(&file.path().display().to_string()),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&file.path().display().to_string()), "{error}");
     }
 }

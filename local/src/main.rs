@@ -103,10 +103,7 @@ fn options(arguments: Arguments) -> anyhow::Result<Options> {
             1 => "info",
             _ => "debug",
         },
-        chaos: Chaos {
-            duplicate_records: arguments.duplicate_records,
-            reorder_records: arguments.reorder_records,
-        },
+        chaos: Chaos { duplicate_records: arguments.duplicate_records, reorder_records: arguments.reorder_records },
     })
 }
 
@@ -117,10 +114,7 @@ fn find_template() -> anyhow::Result<PathBuf> {
     if here.join(NAME).is_file() {
         return Ok(NAME.into());
     }
-    let above = here
-        .ancestors()
-        .map(|directory| directory.join(NAME))
-        .find(|path| path.is_file());
+    let above = here.ancestors().map(|directory| directory.join(NAME)).find(|path| path.is_file());
     above.context("there is no template.yaml here or above; name one with --template FILE")
 }
 
@@ -150,10 +144,7 @@ fn report_warnings(warnings: &[String], verbose: bool) {
             eprintln!("warning: {warning}");
         }
     } else if !warnings.is_empty() {
-        eprintln!(
-            "warning: {} things in the template have no meaning on one machine; -v names them",
-            warnings.len()
-        );
+        eprintln!("warning: {} things in the template have no meaning on one machine; -v names them", warnings.len());
     }
 }
 

@@ -77,11 +77,7 @@ impl Stack {
         let (system, directory) = load(&options, &data, &url, &endpoints)?;
 
         let mut servers = Servers::start(ports, data.path())?;
-        let binaries: BTreeSet<_> = system
-            .functions
-            .iter()
-            .map(|function| function.binary.clone())
-            .collect();
+        let binaries: BTreeSet<_> = system.functions.iter().map(|function| function.binary.clone()).collect();
         let provisioned = provision::provision(&system, &endpoints);
         let built = async { tokio::try_join!(cargo::build(&directory, &binaries), provisioned) };
         let (programs, ()) = tokio::select! {
@@ -97,14 +93,8 @@ impl Stack {
             sqs: aws::sqs(&endpoints.sqs),
         };
         let checkpoints = data.path().join("checkpoints.sqlite");
-        let sources = Sources::start(
-            &system.functions,
-            &clients,
-            Some(&checkpoints),
-            options.chaos,
-            lambda.clone(),
-        )
-        .await?;
+        let sources =
+            Sources::start(&system.functions, &clients, Some(&checkpoints), options.chaos, lambda.clone()).await?;
         let sources = Arc::new(sources);
 
         let control = Control::new(&system, lambda.clone(), sources.clone(), endpoints, clients.sqs);
@@ -120,16 +110,7 @@ impl Stack {
             // An error means that the stack is gone.
             stopped.wait_for(|stop| *stop).await.ok();
         }));
-        Ok(Self {
-            url,
-            warnings: system.warnings,
-            stop_gateway,
-            gateway,
-            sources,
-            lambda,
-            servers,
-            _data: data,
-        })
+        Ok(Self { url, warnings: system.warnings, stop_gateway, gateway, sources, lambda, servers, _data: data })
     }
 
     /// Where the HTTP API is served, without a slash at the end.
@@ -185,14 +166,8 @@ fn load(options: &Options, data: &DataDir, url: &str, endpoints: &Endpoints) -> 
         ("CursorKey".to_owned(), data.cursor_key()?),
         ("LogLevel".to_owned(), options.function_log_level.to_owned()),
     ]);
-    let values = Values {
-        given: options.parameters.clone(),
-        supplied,
-    };
-    let addresses = Addresses {
-        sqs: endpoints.sqs.clone(),
-        api: url.to_owned(),
-    };
+    let values = Values { given: options.parameters.clone(), supplied };
+    let addresses = Addresses { sqs: endpoints.sqs.clone(), api: url.to_owned() };
     let system = template::load(&options.template, values, addresses)?;
     let directory = match options.template.parent() {
         Some(directory) if directory != Path::new("") => directory.to_owned(),

@@ -18,12 +18,7 @@ pub use self::{
 };
 
 /// What a path segment may hold as it is; `@` too, because handles are written with it.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~')
-    .remove(b'@');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'@');
 
 /// A user of a deployment: an id, a token, and a connection.
 #[derive(Debug, Clone)]
@@ -38,12 +33,7 @@ pub struct User {
 impl User {
     /// The user whom `token` names, at the API whose root is `base` (no slash at the end).
     pub fn new(http: reqwest::Client, base: &str, id: &str, token: &str) -> Self {
-        Self {
-            http,
-            base: base.to_owned(),
-            id: id.to_owned(),
-            token: token.to_owned(),
-        }
+        Self { http, base: base.to_owned(), id: id.to_owned(), token: token.to_owned() }
     }
 
     /// A request with this user's token; `path` starts with a slash and is already percent-encoded.
@@ -57,21 +47,13 @@ impl User {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &Paging<'_>) -> Result<T, ApiError> {
-        Answer::to(self.request(Method::GET, path).query(query))
-            .await?
-            .expect(StatusCode::OK)?
-            .json()
+        Answer::to(self.request(Method::GET, path).query(query)).await?.expect(StatusCode::OK)?.json()
     }
 
     /// `PUT /v1/me`.
     pub async fn put_profile(&self, profile: &ProfileInput) -> Result<Accepted<Profile>, ApiError> {
-        let answer = Answer::to(self.request(Method::PUT, "/v1/me").json(profile))
-            .await?
-            .expect(StatusCode::OK)?;
-        Ok(Accepted {
-            value: answer.json()?,
-            version: answer.version()?,
-        })
+        let answer = Answer::to(self.request(Method::PUT, "/v1/me").json(profile)).await?.expect(StatusCode::OK)?;
+        Ok(Accepted { value: answer.json()?, version: answer.version()? })
     }
 
     /// `GET /v1/me`.
@@ -101,77 +83,37 @@ impl User {
             request = request.header("Idempotency-Key", key);
         }
         let answer = Answer::to(request).await?.expect(StatusCode::CREATED)?;
-        Ok(Accepted {
-            value: answer.json()?,
-            version: answer.version()?,
-        })
+        Ok(Accepted { value: answer.json()?, version: answer.version()? })
     }
 
     /// `DELETE /v1/posts/{post}`.
     pub async fn delete_post(&self, post: &str) -> Result<Accepted<()>, ApiError> {
-        self.bare(
-            Method::DELETE,
-            &format!("/v1/posts/{}", utf8_percent_encode(post, SEGMENT)),
-        )
-        .await
+        self.bare(Method::DELETE, &format!("/v1/posts/{}", utf8_percent_encode(post, SEGMENT))).await
     }
 
     async fn bare(&self, method: Method, path: &str) -> Result<Accepted<()>, ApiError> {
-        let answer = Answer::to(self.request(method, path))
-            .await?
-            .expect(StatusCode::NO_CONTENT)?;
-        Ok(Accepted {
-            value: (),
-            version: answer.version()?,
-        })
+        let answer = Answer::to(self.request(method, path)).await?.expect(StatusCode::NO_CONTENT)?;
+        Ok(Accepted { value: (), version: answer.version()? })
     }
 
     /// `GET /v1/feeds/home`, one page.
     pub async fn home(&self, limit: u32, cursor: Option<&str>) -> Result<HomePage, ApiError> {
-        self.get(
-            "/v1/feeds/home",
-            &Paging {
-                limit: Some(limit),
-                cursor,
-            },
-        )
-        .await
+        self.get("/v1/feeds/home", &Paging { limit: Some(limit), cursor }).await
     }
 
     /// `GET /v1/users/{user}/posts`, one page.
     pub async fn posts_of(&self, user: &str, limit: u32, cursor: Option<&str>) -> Result<PostsPage, ApiError> {
-        self.get(
-            &user_path(user, "/posts"),
-            &Paging {
-                limit: Some(limit),
-                cursor,
-            },
-        )
-        .await
+        self.get(&user_path(user, "/posts"), &Paging { limit: Some(limit), cursor }).await
     }
 
     /// `GET /v1/users/{user}/followers`, one page.
     pub async fn followers_of(&self, user: &str, limit: u32, cursor: Option<&str>) -> Result<PeoplePage, ApiError> {
-        self.get(
-            &user_path(user, "/followers"),
-            &Paging {
-                limit: Some(limit),
-                cursor,
-            },
-        )
-        .await
+        self.get(&user_path(user, "/followers"), &Paging { limit: Some(limit), cursor }).await
     }
 
     /// `GET /v1/users/{user}/following`, one page.
     pub async fn followed_by(&self, user: &str, limit: u32, cursor: Option<&str>) -> Result<PeoplePage, ApiError> {
-        self.get(
-            &user_path(user, "/following"),
-            &Paging {
-                limit: Some(limit),
-                cursor,
-            },
-        )
-        .await
+        self.get(&user_path(user, "/following"), &Paging { limit: Some(limit), cursor }).await
     }
 
     /// Every page of the home feed, `limit` posts at a time.

@@ -79,10 +79,7 @@ pub struct Control {
 impl Control {
     /// Those of the stack at `base`.
     pub fn new(http: reqwest::Client, base: &str) -> Self {
-        Self {
-            http,
-            base: base.to_owned(),
-        }
+        Self { http, base: base.to_owned() }
     }
 
     /// A token whose `sub` is `user`.
@@ -91,31 +88,20 @@ impl Control {
         struct Token {
             token: String,
         }
-        let request = self
-            .http
-            .post(format!("{}/dev/token", self.base))
-            .json(&json!({ "user": user }));
+        let request = self.http.post(format!("{}/dev/token", self.base)).json(&json!({ "user": user }));
         let response = request.send().await?.error_for_status().context("asking for a token")?;
         Ok(response.json::<Token>().await?.token)
     }
 
     /// What the stack is doing.
     pub async fn status(&self) -> Result<Status> {
-        let response = self
-            .http
-            .get(format!("{}/dev/status", self.base))
-            .send()
-            .await?
-            .error_for_status()?;
+        let response = self.http.get(format!("{}/dev/status", self.base)).send().await?.error_for_status()?;
         response.json().await.context("reading /dev/status")
     }
 
     /// Makes the event source mappings stop reading, or go on.
     pub async fn pause_sources(&self, paused: bool) -> Result<()> {
-        let request = self
-            .http
-            .post(format!("{}/dev/sources", self.base))
-            .json(&json!({ "paused": paused }));
+        let request = self.http.post(format!("{}/dev/sources", self.base)).json(&json!({ "paused": paused }));
         request.send().await?.error_for_status()?;
         Ok(())
     }
@@ -167,11 +153,7 @@ impl Control {
         let status = response.status();
         let answer = response.text().await?;
         ensure!(status.is_success(), "{target}: {status}: {answer}");
-        Ok(if answer.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_str(&answer)?
-        })
+        Ok(if answer.is_empty() { Value::Null } else { serde_json::from_str(&answer)? })
     }
 
     /// Queues that nothing reads and that should be empty when all is well, as (name, messages): what was put aside for a
@@ -179,10 +161,7 @@ impl Control {
     pub async fn put_aside(&self) -> Result<Vec<(String, u64)>> {
         let kept = |queue: &Queue| [QUARANTINE, FAILED_BATCHES].contains(&queue.name.as_str());
         let queues = self.status().await?.queues.into_iter().filter(kept);
-        Ok(queues
-            .map(|queue| (queue.name, queue.visible + queue.in_flight))
-            .filter(|(_, count)| *count > 0)
-            .collect())
+        Ok(queues.map(|queue| (queue.name, queue.visible + queue.in_flight)).filter(|(_, count)| *count > 0).collect())
     }
 
     /// How many items a table holds, counted one by one.
@@ -214,21 +193,14 @@ pub fn kill_now(pid: u32) -> Result<()> {
 
 /// Asks a process to end in order.
 pub fn ask_to_end(pid: u32) -> Result<()> {
-    Ok(kill_process(
-        process(pid).context("not the id of a process")?,
-        Signal::TERM,
-    )?)
+    Ok(kill_process(process(pid).context("not the id of a process")?, Signal::TERM)?)
 }
 
 /// Whether a process with this id still runs. One that has ended and whose parent has not yet asked how does not.
 pub fn is_alive(pid: u32) -> bool {
     let ended = || {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-        stat.is_ok_and(|stat| {
-            stat.rsplit(')')
-                .next()
-                .is_some_and(|rest| rest.trim_start().starts_with('Z'))
-        })
+        stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')))
     };
     process(pid).is_some_and(|pid| test_kill_process(pid).is_ok()) && !ended()
 }

@@ -31,10 +31,7 @@ impl Deployment {
         static STACK: LazyLock<Result<Stack, String>> =
             LazyLock::new(|| Stack::start(Options::default()).map_err(|error| format!("{error:#}")));
         match env::var("TIDINGS_URL") {
-            Ok(url) => Ok(Self {
-                local: false,
-                ..Self::at(&url)?
-            }),
+            Ok(url) => Ok(Self { local: false, ..Self::at(&url)? }),
             Err(_) => Self::at(STACK.as_ref().map_err(|error| anyhow!("{error}"))?.url()),
         }
     }
@@ -61,11 +58,7 @@ impl Deployment {
     /// The local stack at `url`.
     pub fn at(url: &str) -> Result<Self> {
         let http = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build()?;
-        Ok(Self {
-            http,
-            url: url.trim_end_matches('/').to_owned(),
-            local: true,
-        })
+        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), local: true })
     }
 
     /// Its control routes.
@@ -91,11 +84,7 @@ impl Deployment {
     /// A new user with a profile.
     pub async fn member(&self, name: &str) -> Result<User> {
         let user = self.newcomer(name).await?;
-        let profile = ProfileInput {
-            handle: unique_handle(),
-            display_name: name.to_owned(),
-            avatar_url: None,
-        };
+        let profile = ProfileInput { handle: unique_handle(), display_name: name.to_owned(), avatar_url: None };
         persist(DEADLINE, |_| {}, || user.put_profile(&profile)).await?;
         Ok(user)
     }
@@ -110,12 +99,7 @@ async fn run_token_command(command: &str, user: &str) -> Result<String> {
 
 /// Letters and digits that no other call ever gave.
 pub fn unique() -> String {
-    rand::rng()
-        .sample_iter(&Alphanumeric)
-        .take(12)
-        .map(char::from)
-        .collect::<String>()
-        .to_ascii_lowercase()
+    rand::rng().sample_iter(&Alphanumeric).take(12).map(char::from).collect::<String>().to_ascii_lowercase()
 }
 
 /// A valid handle that nobody has.

@@ -48,17 +48,8 @@ impl Model {
     /// What an author is known as, inside posts and lists.
     fn person(&self, id: &str) -> Option<Person> {
         let profile = self.members.get(id)?.profile.clone()?;
-        let ProfileInput {
-            handle,
-            display_name,
-            avatar_url,
-        } = profile;
-        Some(Person {
-            id: id.to_owned(),
-            handle,
-            display_name,
-            avatar_url,
-        })
+        let ProfileInput { handle, display_name, avatar_url } = profile;
+        Some(Person { id: id.to_owned(), handle, display_name, avatar_url })
     }
 
     /// The posts of `authors` as (id, author, text), newest first. Ids are UUIDv7, so their order is that of time.
@@ -66,10 +57,7 @@ impl Model {
         let mut posts: Vec<_> = authors
             .filter_map(|author| Some((self.person(author)?, self.members.get(author)?)))
             .flat_map(|(person, member)| {
-                member
-                    .posts
-                    .iter()
-                    .map(move |(id, text)| (id.clone(), person.clone(), text.clone()))
+                member.posts.iter().map(move |(id, text)| (id.clone(), person.clone(), text.clone()))
             })
             .collect();
         posts.sort_by(|a, b| b.0.cmp(&a.0));
@@ -92,12 +80,7 @@ impl Model {
 
     /// Compares the whole list of an author's posts.
     pub fn compare_posts_of(&self, viewer: &str, author: &str, shown: &[Post]) -> Vec<Difference> {
-        differences(
-            viewer,
-            &format!("posts of {author}"),
-            &self.posts([author].into_iter()),
-            shown,
-        )
+        differences(viewer, &format!("posts of {author}"), &self.posts([author].into_iter()), shown)
     }
 
     /// Compares everything that `viewer` can see of `subject`, walking every list with pages of `limit`.
@@ -106,18 +89,10 @@ impl Model {
         let mut expect = |place: &str, expected: String, shown: String| {
             if expected != shown {
                 let problem = format!("expected {expected}, got {shown}");
-                found.push(Difference {
-                    viewer: viewer.id.clone(),
-                    place: format!("{place} of {subject}"),
-                    problem,
-                });
+                found.push(Difference { viewer: viewer.id.clone(), place: format!("{place} of {subject}"), problem });
             }
         };
-        let followers = self
-            .members
-            .iter()
-            .filter(|(_, member)| member.follows.contains(subject))
-            .map(|(id, _)| id);
+        let followers = self.members.iter().filter(|(_, member)| member.follows.contains(subject)).map(|(id, _)| id);
         let followers: Vec<_> = followers.filter_map(|id| self.person(id)).collect();
         let following = self.members.get(subject).into_iter().flat_map(|member| &member.follows);
         let following: Vec<_> = following.filter_map(|id| self.person(id)).collect();
@@ -126,37 +101,13 @@ impl Model {
         let shown = viewer.walk_followed_by(subject, limit).await?;
         expect("following", format!("{following:?}"), format!("{shown:?}"));
 
-        let PublicProfile {
-            id,
-            handle,
-            display_name,
-            avatar_url,
-            following: out,
-            followers: into,
-            relation,
-            ..
-        } = viewer.user(subject).await?;
-        let shown = Person {
-            id,
-            handle,
-            display_name,
-            avatar_url,
-        };
-        expect(
-            "profile",
-            format!("{:?}", self.person(subject)),
-            format!("{:?}", Some(shown)),
-        );
-        expect(
-            "counts",
-            format!("{:?}", (following.len(), followers.len())),
-            format!("{:?}", (out, into)),
-        );
+        let PublicProfile { id, handle, display_name, avatar_url, following: out, followers: into, relation, .. } =
+            viewer.user(subject).await?;
+        let shown = Person { id, handle, display_name, avatar_url };
+        expect("profile", format!("{:?}", self.person(subject)), format!("{:?}", Some(shown)));
+        expect("counts", format!("{:?}", (following.len(), followers.len())), format!("{:?}", (out, into)));
         let follows = |a: &str, b: &str| self.members.get(a).is_some_and(|member| member.follows.contains(b));
-        let expected = Relation {
-            following: follows(&viewer.id, subject),
-            followed_by: follows(subject, &viewer.id),
-        };
+        let expected = Relation { following: follows(&viewer.id, subject), followed_by: follows(subject, &viewer.id) };
         expect("relation", format!("{expected:?}"), format!("{relation:?}"));
         Ok(found)
     }
@@ -166,16 +117,10 @@ impl Model {
 fn differences(viewer: &str, place: &str, expected: &[(String, Person, String)], shown: &[Post]) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut report = |problem: String| {
-        found.push(Difference {
-            viewer: viewer.to_owned(),
-            place: place.to_owned(),
-            problem,
-        });
+        found.push(Difference { viewer: viewer.to_owned(), place: place.to_owned(), problem });
     };
-    let wanted: BTreeMap<&str, (&Person, &str)> = expected
-        .iter()
-        .map(|(id, author, text)| (id.as_str(), (author, text.as_str())))
-        .collect();
+    let wanted: BTreeMap<&str, (&Person, &str)> =
+        expected.iter().map(|(id, author, text)| (id.as_str(), (author, text.as_str()))).collect();
     let mut seen = BTreeSet::new();
     for post in shown {
         if !seen.insert(post.id.as_str()) {
@@ -208,11 +153,7 @@ mod tests {
     /// ada (posts a1, a3), bob (b2), ada follows bob.
     fn model() -> Model {
         let member = |name: &str, follows: &[&str], posts: &[&str]| {
-            let profile = ProfileInput {
-                handle: name.to_owned(),
-                display_name: name.to_owned(),
-                avatar_url: None,
-            };
+            let profile = ProfileInput { handle: name.to_owned(), display_name: name.to_owned(), avatar_url: None };
             let member = Member {
                 profile: Some(profile),
                 follows: follows.iter().map(|&id| id.to_owned()).collect(),
@@ -220,9 +161,7 @@ mod tests {
             };
             (name.to_owned(), member)
         };
-        Model {
-            members: [member("ada", &["bob"], &["1", "3"]), member("bob", &[], &["2"])].into(),
-        }
+        Model { members: [member("ada", &["bob"], &["1", "3"]), member("bob", &[], &["2"])].into() }
     }
 
     fn shown(id: &str, author: &str) -> Post {
@@ -233,30 +172,16 @@ mod tests {
             avatar_url: None,
         };
         let (text, created_at) = (format!("text {id}"), String::new());
-        Post {
-            id: id.to_owned(),
-            author,
-            text,
-            tags: Vec::new(),
-            created_at,
-            version: 1,
-        }
+        Post { id: id.to_owned(), author, text, tags: Vec::new(), created_at, version: 1 }
     }
 
     fn problems(viewer: &str, posts: &[Post]) -> Vec<String> {
-        model()
-            .compare_home(viewer, posts)
-            .into_iter()
-            .map(|difference| difference.problem)
-            .collect()
+        model().compare_home(viewer, posts).into_iter().map(|difference| difference.problem).collect()
     }
 
     #[test]
     fn a_home_holds_own_posts_and_those_of_followed_users_newest_first() {
-        assert_eq!(
-            problems("ada", &[shown("3", "ada"), shown("2", "bob"), shown("1", "ada")]),
-            [""; 0]
-        );
+        assert_eq!(problems("ada", &[shown("3", "ada"), shown("2", "bob"), shown("1", "ada")]), [""; 0]);
         assert_eq!(problems("bob", &[shown("2", "bob")]), [""; 0]);
     }
 
@@ -264,22 +189,10 @@ mod tests {
     fn every_kind_of_difference_is_found() {
         let (a1, b2, a3) = (shown("1", "ada"), shown("2", "bob"), shown("3", "ada"));
         assert_eq!(problems("ada", &[a3.clone(), a1.clone()]), ["post 2 of bob is missing"]);
-        assert_eq!(
-            problems("bob", &[b2.clone(), a1.clone()]),
-            ["post 1 of ada should not be there"]
-        );
-        assert_eq!(
-            problems("bob", &[b2.clone(), b2.clone()]),
-            ["post 2 of bob is there twice"]
-        );
-        assert_eq!(
-            problems("ada", &[a3, a1, b2.clone()]),
-            ["post 1 stands before the newer 2"]
-        );
-        let other_text = Post {
-            text: "other".to_owned(),
-            ..b2
-        };
+        assert_eq!(problems("bob", &[b2.clone(), a1.clone()]), ["post 1 of ada should not be there"]);
+        assert_eq!(problems("bob", &[b2.clone(), b2.clone()]), ["post 2 of bob is there twice"]);
+        assert_eq!(problems("ada", &[a3, a1, b2.clone()]), ["post 1 stands before the newer 2"]);
+        let other_text = Post { text: "other".to_owned(), ..b2 };
         assert_eq!(problems("bob", &[other_text]).len(), 1);
     }
 

@@ -72,16 +72,8 @@ impl Stack {
 
     /// Starts a killed stack again, on the same data and the same port, so that clients find it where it was.
     pub fn restart(&mut self) -> Result<()> {
-        let port = self
-            .url
-            .rsplit(':')
-            .next()
-            .and_then(|port| port.parse().ok())
-            .context("no port in the URL")?;
-        ensure!(
-            self.options.data.is_some(),
-            "only a stack with a data directory survives"
-        );
+        let port = self.url.rsplit(':').next().and_then(|port| port.parse().ok()).context("no port in the URL")?;
+        ensure!(self.options.data.is_some(), "only a stack with a data directory survives");
         let (child, url) = spawn(&self.options, port)?;
         self.child = child;
         ensure!(url == self.url, "listens on {url}, before on {}", self.url);
@@ -123,10 +115,7 @@ fn spawn(options: &Options, port: u16) -> Result<(Child, String)> {
     }
     command.args(options.duplicate_records.then_some("--duplicate-records"));
     command.args(options.reorder_records.then_some("--reorder-records"));
-    command
-        .current_dir(workspace())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped());
+    command.current_dir(workspace()).stdin(Stdio::null()).stdout(Stdio::piped());
 
     let mut child = command.spawn().context("starting tidings-local")?;
     let stdout = child.stdout.take().context("no standard output")?;

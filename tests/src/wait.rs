@@ -72,19 +72,12 @@ mod tests {
     use super::*;
 
     fn answered(status: StatusCode) -> ApiError {
-        ApiError::Status {
-            request: "GET /".to_owned(),
-            status,
-            code: None,
-            body: String::new(),
-        }
+        ApiError::Status { request: "GET /".to_owned(), status, code: None, body: String::new() }
     }
 
     #[tokio::test]
     async fn eventually_reports_what_it_last_saw() {
-        let error = within(Duration::ZERO, "a miracle", async || Err::<(), _>("nothing yet"))
-            .await
-            .unwrap_err();
+        let error = within(Duration::ZERO, "a miracle", async || Err::<(), _>("nothing yet")).await.unwrap_err();
         assert_eq!(error.to_string(), "not within 0ns: a miracle; at last: nothing yet");
     }
 
@@ -104,13 +97,7 @@ mod tests {
             },
         )
         .await;
-        assert!(matches!(
-            result,
-            Err(ApiError::Status {
-                status: StatusCode::CONFLICT,
-                ..
-            })
-        ));
+        assert!(matches!(result, Err(ApiError::Status { status: StatusCode::CONFLICT, .. })));
         assert_eq!((sent.get(), retried), (4, 3));
     }
 
@@ -118,12 +105,6 @@ mod tests {
     async fn persist_gives_up_in_the_end() {
         let unavailable = async || Err::<(), _>(answered(StatusCode::SERVICE_UNAVAILABLE));
         let result = persist(Duration::ZERO, |_| {}, unavailable).await;
-        assert!(matches!(
-            result,
-            Err(ApiError::Status {
-                status: StatusCode::SERVICE_UNAVAILABLE,
-                ..
-            })
-        ));
+        assert!(matches!(result, Err(ApiError::Status { status: StatusCode::SERVICE_UNAVAILABLE, .. })));
     }
 }

@@ -84,53 +84,33 @@ async fn main() -> Result<ExitCode> {
         lags.extend(lag);
     }
     let lost = answers.len() - lags.len();
-    println!(
-        "{} posts/s for {} s, {} followers each",
-        arguments.rate, arguments.seconds, arguments.followers
-    );
+    println!("{} posts/s for {} s, {} followers each", arguments.rate, arguments.seconds, arguments.followers);
     for (name, times) in [("answer", answers), ("lag", lags)] {
         if let Some(spread) = Spread::of(times) {
             println!("{name:<6} {spread}");
         }
     }
     println!("lost   {lost}");
-    Ok(if lost == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Makes the authors with their followers.
 async fn circles(target: &Target, authors: usize, followers: usize) -> Result<Vec<Circle>> {
-    let people: Vec<User> = target
-        .register(authors * (followers + 1))
-        .await?
-        .into_iter()
-        .map(|(user, _)| user)
-        .collect();
+    let people: Vec<User> =
+        target.register(authors * (followers + 1)).await?.into_iter().map(|(user, _)| user).collect();
     let bar = progress_bar("follows", authors * followers)?;
     let circles: Vec<Circle> = people
         .chunks_exact(followers + 1)
         .filter_map(|people| people.split_first())
-        .map(|(author, followers)| Circle {
-            author: author.clone(),
-            followers: followers.to_vec(),
-        })
+        .map(|(author, followers)| Circle { author: author.clone(), followers: followers.to_vec() })
         .collect();
-    let edges = circles
-        .iter()
-        .flat_map(|circle| circle.followers.iter().map(|follower| (follower, &circle.author)));
+    let edges = circles.iter().flat_map(|circle| circle.followers.iter().map(|follower| (follower, &circle.author)));
     let follow = async |(follower, author): (&User, &User)| {
         persist(PATIENCE, |_| {}, || follower.follow(&author.id)).await?;
         bar.inc(1);
         anyhow::Ok(())
     };
-    stream::iter(edges)
-        .map(follow)
-        .buffer_unordered(target.concurrency)
-        .try_collect::<()>()
-        .await?;
+    stream::iter(edges).map(follow).buffer_unordered(target.concurrency).try_collect::<()>().await?;
     bar.finish();
     Ok(circles)
 }
@@ -140,9 +120,7 @@ async fn measure(circle: &Circle, number: u32, over: &AtomicBool) -> Result<(Dur
     let reader = &circle.followers[rand::rng().random_range(..circle.followers.len())];
     let (text, key) = (format!("post {number} of a measurement"), format!("lag-{number}"));
     let sent = Instant::now();
-    let post = persist(PATIENCE, |_| {}, || circle.author.post(&text, Some(&key)))
-        .await?
-        .value;
+    let post = persist(PATIENCE, |_| {}, || circle.author.post(&text, Some(&key))).await?.value;
     let accepted = Instant::now();
     Ok((accepted - sent, time_to_home(reader, &post.id, accepted, over).await?))
 }

@@ -57,10 +57,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    let (users, post_count) = (
-        usize::try_from(arguments.users)?,
-        usize::try_from(arguments.post_count)?,
-    );
+    let (users, post_count) = (usize::try_from(arguments.users)?, usize::try_from(arguments.post_count)?);
     let mut random = StdRng::seed_from_u64(arguments.seed);
     let graph = match &arguments.follows {
         Some(path) => graph::most_followed(path, users)?,
@@ -70,11 +67,7 @@ async fn main() -> Result<ExitCode> {
         Some(path) => texts::load(path, post_count, users, &mut random)?,
         None => texts::generate(post_count, users, &mut random)?,
     };
-    println!(
-        "{users} users, {} follows, {post_count} posts, seed {}",
-        graph.edges.len(),
-        arguments.seed
-    );
+    println!("{users} users, {} follows, {post_count} posts, seed {}", graph.edges.len(), arguments.seed);
     let commands = plan(graph, drafts, &mut random);
     let count = commands.len();
 
@@ -83,17 +76,12 @@ async fn main() -> Result<ExitCode> {
     let rows_before = control.count_items(TIMELINES).await?;
     let people = target.register(users).await?;
     let mut replay = Replay::new(people, target.concurrency, usize::try_from(arguments.sample_every)?);
-    let killer = arguments
-        .kill_functions
-        .map(|seconds| FunctionKiller::start(control.clone(), Duration::from_secs(seconds)));
+    let killer =
+        arguments.kill_functions.map(|seconds| FunctionKiller::start(control.clone(), Duration::from_secs(seconds)));
     let kill_stack = arguments.kill_stack;
     let at_half = || if kill_stack { target.kill_and_restart() } else { Ok(()) };
     let took = replay.send(commands, at_half).await?;
-    println!(
-        "commands   {count} in {:.1} s, {:.0}/s",
-        took.as_secs_f64(),
-        rate(count, took)
-    );
+    println!("commands   {count} in {:.1} s, {:.0}/s", took.as_secs_f64(), rate(count, took));
     println!("retries    {:?}", replay.retries());
     if let Some(killer) = killer {
         println!("killed     {} function processes", killer.killed());
@@ -104,10 +92,7 @@ async fn main() -> Result<ExitCode> {
 
     let sent = Instant::now();
     control.settle(SETTLE).await?;
-    println!(
-        "at rest    {:.1} s after the last command",
-        sent.elapsed().as_secs_f64()
-    );
+    println!("at rest    {:.1} s after the last command", sent.elapsed().as_secs_f64());
     for (queue, count) in control.put_aside().await? {
         println!("put aside  {count} messages in {queue}");
     }
@@ -117,10 +102,7 @@ async fn main() -> Result<ExitCode> {
         None => println!("lag        nothing measured"),
     }
     let rows = control.count_items(TIMELINES).await? - rows_before;
-    println!(
-        "rows       {rows} in timelines, {} of them for homes and authors by the model",
-        replay.timeline_rows()
-    );
+    println!("rows       {rows} in timelines, {} of them for homes and authors by the model", replay.timeline_rows());
     let (seen, differences) = replay.compare_homes().await?;
     println!("compared   {users} homes with {seen} posts");
     for difference in differences.iter().take(SHOWN) {
@@ -130,11 +112,7 @@ async fn main() -> Result<ExitCode> {
     if lags.lost > 0 {
         println!("lost       {} sampled posts never reached the follower", lags.lost);
     }
-    Ok(if differences.is_empty() && lags.lost == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if differences.is_empty() && lags.lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate to print")]

@@ -9,7 +9,11 @@ use tidings::{
     error::Error,
     model::{UserId, Version},
     projection::{Progress, Projector},
-    stream::{batch::BatchResponse, deliveries::Message, event::{self, Hint}},
+    stream::{
+        batch::BatchResponse,
+        deliveries::Message,
+        event::{self, Hint},
+    },
 };
 
 /// Users caught up at once.
@@ -18,7 +22,8 @@ const USERS_AT_ONCE: usize = 16;
 /// Catches up every user of a batch. One that fails is handed to the queue and holds up nobody (INV-9); a record that is
 /// no event, or whose user can neither be caught up nor handed over, comes again.
 pub async fn handle(projector: &Projector, batch: KinesisEvent) -> BatchResponse {
-    let hints: Vec<serde_json::Result<Hint>> = batch.records.iter().map(|record| event::parse(&record.kinesis.data)).collect();
+    let hints: Vec<serde_json::Result<Hint>> =
+        batch.records.iter().map(|record| event::parse(&record.kinesis.data)).collect();
     let mut newest: HashMap<&UserId, Version> = HashMap::new();
     for hint in hints.iter().flatten() {
         let version = newest.entry(&hint.user).or_default();

@@ -69,10 +69,7 @@ impl Cors {
             headers.append(header::VARY, HeaderValue::from_static("origin"));
         }
         if self.0.allow_credentials {
-            headers.insert(
-                header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
-                HeaderValue::from_static("true"),
-            );
+            headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
         true
     }
@@ -113,23 +110,14 @@ mod tests {
     #[test]
     fn origins_are_allowed_by_name_scheme_or_all() {
         let named = cors(&["https://a.example", "http://localhost:8080"], false);
-        assert_eq!(
-            allowed(&named, "https://a.example").as_deref(),
-            Some("https://a.example")
-        );
+        assert_eq!(allowed(&named, "https://a.example").as_deref(), Some("https://a.example"));
         assert_eq!(allowed(&named, "https://b.example"), None);
         assert_eq!(allowed(&named, "https://a.example.evil"), None);
         let scheme = cors(&["https://*"], false);
-        assert_eq!(
-            allowed(&scheme, "https://b.example").as_deref(),
-            Some("https://b.example")
-        );
+        assert_eq!(allowed(&scheme, "https://b.example").as_deref(), Some("https://b.example"));
         assert_eq!(allowed(&scheme, "http://b.example"), None);
         assert_eq!(allowed(&cors(&["*"], false), "null").as_deref(), Some("*"));
-        assert_eq!(
-            allowed(&cors(&["*"], true), "https://a.example").as_deref(),
-            Some("https://a.example")
-        );
+        assert_eq!(allowed(&cors(&["*"], true), "https://a.example").as_deref(), Some("https://a.example"));
     }
 
     #[test]
@@ -142,10 +130,7 @@ mod tests {
             }
             request.body(Body::empty()).unwrap()
         };
-        let (origin, asks) = (
-            ("origin", "https://a.example"),
-            ("access-control-request-method", "PUT"),
-        );
+        let (origin, asks) = (("origin", "https://a.example"), ("access-control-request-method", "PUT"));
         assert!(cors.preflight(&request("OPTIONS", &[origin])).is_none());
         assert!(cors.preflight(&request("OPTIONS", &[asks])).is_none());
         assert!(cors.preflight(&request("GET", &[origin, asks])).is_none());
@@ -161,10 +146,7 @@ mod tests {
     #[test]
     fn what_a_function_says_about_cors_is_dropped() {
         let mut headers = HeaderMap::from_iter([
-            (
-                "access-control-allow-origin".parse().unwrap(),
-                "https://evil.example".parse().unwrap(),
-            ),
+            ("access-control-allow-origin".parse().unwrap(), "https://evil.example".parse().unwrap()),
             ("location".parse().unwrap(), "/x".parse().unwrap()),
         ]);
         let cors = cors(&["https://a.example"], true);

@@ -41,9 +41,7 @@ struct TokenRequest {
 
 /// `/dev/token`, the issuer's documents, and the routes in `more`, all for this machine only.
 pub(super) fn router(issuer: LocalIssuer, authorizer: Option<JwtAuthorizer>, more: Router) -> Router {
-    let is_issuer = authorizer
-        .as_ref()
-        .is_some_and(|authorizer| authorizer.issuer == issuer.url());
+    let is_issuer = authorizer.as_ref().is_some_and(|authorizer| authorizer.issuer == issuer.url());
     let mut router = Router::new().route("/dev/token", post(token));
     if is_issuer {
         router = router
@@ -58,23 +56,14 @@ async fn token(State(tokens): State<Arc<Tokens>>, body: Bytes) -> Response {
     let request: TokenRequest = match serde_json::from_slice(&body) {
         Ok(request) => request,
         Err(error) => {
-            return message(
-                StatusCode::BAD_REQUEST,
-                &format!(r#"expected {{"user":"ada"}}: {error}"#),
-            );
+            return message(StatusCode::BAD_REQUEST, &format!(r#"expected {{"user":"ada"}}: {error}"#));
         }
     };
     let Some(authorizer) = &tokens.authorizer else {
-        return message(
-            StatusCode::NOT_FOUND,
-            "the template has no authorizer, so it needs no tokens",
-        );
+        return message(StatusCode::NOT_FOUND, "the template has no authorizer, so it needs no tokens");
     };
     if authorizer.issuer != tokens.issuer.url() {
-        let text = format!(
-            "tokens are issued by {}, as the template's parameters say",
-            authorizer.issuer
-        );
+        let text = format!("tokens are issued by {}, as the template's parameters say", authorizer.issuer);
         return message(StatusCode::NOT_FOUND, &text);
     }
     let audience = authorizer.audience.first().map_or("", String::as_str);
@@ -101,11 +90,7 @@ async fn only_this_machine(request: Request, next: Next) -> Response {
     let headers = request.headers();
     let from_here = is_loopback(headers, &header::HOST)
         && (!headers.contains_key(header::ORIGIN) || is_loopback(headers, &header::ORIGIN));
-    if from_here {
-        next.run(request).await
-    } else {
-        message(StatusCode::FORBIDDEN, "Forbidden")
-    }
+    if from_here { next.run(request).await } else { message(StatusCode::FORBIDDEN, "Forbidden") }
 }
 
 /// Whether a header names this machine, as `localhost:3000` or `http://127.0.0.1:3000`.
@@ -113,18 +98,12 @@ fn is_loopback(headers: &HeaderMap, name: &HeaderName) -> bool {
     let Some(text) = headers.get(name).and_then(|value| value.to_str().ok()) else {
         return false;
     };
-    let authority = text
-        .strip_prefix("http://")
-        .or_else(|| text.strip_prefix("https://"))
-        .unwrap_or(text);
+    let authority = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or(text);
     let Ok(authority) = authority.parse::<http::uri::Authority>() else {
         return false;
     };
     let host = authority.host();
-    let address = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     !text.contains('@')
         && (host.eq_ignore_ascii_case("localhost")
             || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()))

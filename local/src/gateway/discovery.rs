@@ -46,14 +46,8 @@ struct Cache {
 
 impl RemoteKeys {
     pub(super) fn new(issuer: &str) -> Self {
-        let connector = Connector::builder()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build();
-        Self {
-            issuer: issuer.to_owned(),
-            connector,
-            cache: Mutex::default(),
-        }
+        let connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring)).build();
+        Self { issuer: issuer.to_owned(), connector, cache: Mutex::default() }
     }
 
     /// The keys as last fetched, or fetched now if there are none, or they are old. None if they cannot be had.
@@ -115,10 +109,7 @@ impl RemoteKeys {
         let mut body = ByteStream::new(response.into_body());
         let mut json = Vec::new();
         while let Some(chunk) = body.try_next().await? {
-            ensure!(
-                json.len() + chunk.len() <= DOCUMENT_BYTES_MAX,
-                "the document is too long"
-            );
+            ensure!(json.len() + chunk.len() <= DOCUMENT_BYTES_MAX, "the document is too long");
             json.extend_from_slice(&chunk);
         }
         Ok(serde_json::from_slice(&json)?)

@@ -40,13 +40,7 @@ pub(super) struct Context<'a> {
 
 /// The event for a request.
 pub(super) fn event(parts: &Parts, body: &Bytes, context: &Context<'_>) -> Value {
-    let Context {
-        request_id,
-        now,
-        peer,
-        route,
-        claims,
-    } = context;
+    let Context { request_id, now, peer, route, claims } = context;
     let path = route::decode(parts.uri.path()).unwrap_or_else(|_| parts.uri.path().into());
     let query = parts.uri.query().unwrap_or_default();
     let host = parts.headers.get(header::HOST).map(text).unwrap_or_default();
@@ -90,18 +84,10 @@ pub(super) fn event(parts: &Parts, body: &Bytes, context: &Context<'_>) -> Value
         event["queryStringParameters"] = json!(query_parameters(query));
     }
     if !route.parameters.is_empty() {
-        event["pathParameters"] = route
-            .parameters
-            .iter()
-            .map(|(name, value)| (*name, value.as_str()))
-            .collect();
+        event["pathParameters"] = route.parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
     }
     if !body.is_empty() {
-        let text = if is_text(&parts.headers) {
-            std::str::from_utf8(body).ok()
-        } else {
-            None
-        };
+        let text = if is_text(&parts.headers) { std::str::from_utf8(body).ok() } else { None };
         event["isBase64Encoded"] = json!(text.is_none());
         event["body"] = text.map_or_else(|| json!(BASE64_STANDARD.encode(body)), |text| json!(text));
     }
@@ -117,19 +103,12 @@ fn headers(parts: &Parts, body: &Bytes, now: OffsetDateTime, peer: SocketAddr) -
         }
         append(&mut headers, name.as_str(), &text(value));
     }
-    let port = parts
-        .headers
-        .get(header::HOST)
-        .and_then(|host| Some(text(host).rsplit_once(':')?.1.to_owned()));
+    let port = parts.headers.get(header::HOST).and_then(|host| Some(text(host).rsplit_once(':')?.1.to_owned()));
     append(&mut headers, "x-forwarded-for", &peer.ip().to_string());
     headers.insert("x-forwarded-port".to_owned(), port.unwrap_or_else(|| "80".to_owned()));
     headers.insert("x-forwarded-proto".to_owned(), "http".to_owned());
     headers.insert("content-length".to_owned(), body.len().to_string());
-    let root = format!(
-        "Root=1-{:08x}-{:024x}",
-        now.unix_timestamp(),
-        rand::random::<u128>() >> 32
-    );
+    let root = format!("Root=1-{:08x}-{:024x}", now.unix_timestamp(), rand::random::<u128>() >> 32);
     headers.entry("x-amzn-trace-id".to_owned()).or_insert(root);
     headers
 }
@@ -147,28 +126,14 @@ fn append(headers: &mut BTreeMap<String, String>, name: &str, value: &str) {
 }
 
 fn cookies(headers: &HeaderMap) -> Vec<String> {
-    let split = |value| {
-        text(value)
-            .split(';')
-            .map(|cookie| cookie.trim().to_owned())
-            .collect::<Vec<_>>()
-    };
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .flat_map(split)
-        .filter(|cookie| !cookie.is_empty())
-        .collect()
+    let split = |value| text(value).split(';').map(|cookie| cookie.trim().to_owned()).collect::<Vec<_>>();
+    headers.get_all(header::COOKIE).iter().flat_map(split).filter(|cookie| !cookie.is_empty()).collect()
 }
 
 /// Query parameters, decoded, those that came more than once joined by commas.
 fn query_parameters(query: &str) -> BTreeMap<String, String> {
     let mut parameters = BTreeMap::new();
-    let decode = |text: &str| {
-        percent_decode_str(&text.replace('+', " "))
-            .decode_utf8_lossy()
-            .into_owned()
-    };
+    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         append(&mut parameters, &decode(name), &decode(value));
@@ -182,12 +147,7 @@ fn is_text(headers: &HeaderMap) -> bool {
     let Some(content_type) = headers.get(header::CONTENT_TYPE).map(text) else {
         return true;
     };
-    let media_type = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     media_type.starts_with("text/")
         || ["application/json", "application/xml", "application/javascript"].contains(&media_type.as_str())
         || media_type.ends_with("+json")

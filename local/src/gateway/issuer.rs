@@ -48,25 +48,14 @@ impl LocalIssuer {
         })?;
         // An uncompressed point: a byte 4, then 32 bytes each of x and y.
         let point = pair.public_key().as_ref();
-        let (x, y) = point
-            .get(1..33)
-            .zip(point.get(33..65))
-            .context("the public key is not a point of P-256")?;
+        let (x, y) = point.get(1..33).zip(point.get(33..65)).context("the public key is not a point of P-256")?;
         let (x, y) = (BASE64_URL_SAFE_NO_PAD.encode(x), BASE64_URL_SAFE_NO_PAD.encode(y));
         // RFC 7638: the digest of the required members, sorted, without white space.
-        let thumbprint = digest(
-            &SHA256,
-            format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#).as_bytes(),
-        );
+        let thumbprint = digest(&SHA256, format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#).as_bytes());
         let key_id = BASE64_URL_SAFE_NO_PAD.encode(thumbprint);
         let jwk = json!({ "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": key_id, "x": x, "y": y });
         let jwks = json!({ "keys": [jwk] });
-        Ok(Self {
-            url: url.to_owned(),
-            key_id,
-            key: EncodingKey::from_ec_der(&pkcs8),
-            jwks,
-        })
+        Ok(Self { url: url.to_owned(), key_id, key: EncodingKey::from_ec_der(&pkcs8), jwks })
     }
 
     /// What the issuer calls itself in tokens (`iss`).
@@ -80,10 +69,7 @@ impl LocalIssuer {
     /// If signing fails.
     pub fn token(&self, subject: &str, audience: &str, now_s: i64, expires_s: i64) -> anyhow::Result<String> {
         let claims = json!({ "iss": self.url, "aud": audience, "sub": subject, "iat": now_s, "exp": expires_s });
-        let header = Header {
-            kid: Some(self.key_id.clone()),
-            ..Header::new(Algorithm::ES256)
-        };
+        let header = Header { kid: Some(self.key_id.clone()), ..Header::new(Algorithm::ES256) };
         Ok(jsonwebtoken::encode(&header, &claims, &self.key)?)
     }
 
@@ -106,10 +92,7 @@ impl LocalIssuer {
 
 fn new_key() -> anyhow::Result<Vec<u8>> {
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
-    Ok(pkcs8
-        .map_err(|_| anyhow!("the system gives no random numbers"))?
-        .as_ref()
-        .to_vec())
+    Ok(pkcs8.map_err(|_| anyhow!("the system gives no random numbers"))?.as_ref().to_vec())
 }
 
 fn read_or_make(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -122,12 +105,7 @@ fn read_or_make(path: &Path) -> anyhow::Result<Vec<u8>> {
     // Under another name first: a process that dies in between must not leave half a key.
     let unfinished = path.with_extension("new");
     let write = || {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&unfinished)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
         file.write_all(&pkcs8)?;
         file.sync_all()?;
         fs::rename(&unfinished, path)
@@ -168,10 +146,7 @@ mod tests {
         let file = directory.path().join("issuer-key.pk8");
         fs::write(&file, "nonsense").unwrap();
         let error = LocalIssuer::open(Some(&file), "http://a").err().unwrap();
-        assert!(
-            error.to_string().contains("issuer-key.pk8 holds no ES256 key"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("issuer-key.pk8 holds no ES256 key"), "{error}");
         let nowhere = directory.path().join("missing/issuer-key.pk8");
         assert!(LocalIssuer::open(Some(&nowhere), "http://a").is_err());
     }

@@ -52,19 +52,13 @@ impl Authorizer {
             Some(keys) if configuration.issuer == own.url() => Keys::Own(keys),
             _ => Keys::Remote(Box::new(RemoteKeys::new(&configuration.issuer))),
         };
-        Self {
-            issuer: configuration.issuer.clone(),
-            audience: configuration.audience.clone(),
-            keys,
-        }
+        Self { issuer: configuration.issuer.clone(), audience: configuration.audience.clone(), keys }
     }
 
     /// The claims of the token in an `Authorization` header, which may have `Bearer ` before it, if it is good at `now_s`
     /// (epoch seconds).
     pub(super) async fn authorize(&self, header: Option<&[u8]>, now_s: i64) -> Result<Map<String, Value>, Denied> {
-        let header = std::str::from_utf8(header.unwrap_or_default())
-            .unwrap_or_default()
-            .trim();
+        let header = std::str::from_utf8(header.unwrap_or_default()).unwrap_or_default().trim();
         let token = match header.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
             _ => header,
@@ -111,10 +105,7 @@ impl Authorizer {
             Some(Value::String(one)) => vec![one.as_str()],
             _ => Vec::new(),
         };
-        if !audience
-            .iter()
-            .any(|one| self.audience.iter().any(|allowed| allowed == one))
-        {
+        if !audience.iter().any(|one| self.audience.iter().any(|allowed| allowed == one)) {
             return Err("the token does not have a valid audience");
         }
         // Numeric dates may have a fraction.

@@ -51,28 +51,20 @@ impl KeySet {
     /// document.
     pub(super) fn parse(jwks: &Value) -> Option<Self> {
         let keys = jwks.get("keys")?.as_array()?;
-        Some(Self(
-            keys.iter()
-                .filter_map(|key| Key::new(&serde_json::from_value(key.clone()).ok()?))
-                .collect(),
-        ))
+        Some(Self(keys.iter().filter_map(|key| Key::new(&serde_json::from_value(key.clone()).ok()?)).collect()))
     }
 
     /// The claims of `token`, if its signature is by one of these keys.
     pub(super) fn verify(&self, token: &str) -> Result<Map<String, Value>, Forged> {
         let encoded = token.split('.').next().unwrap_or_default();
-        let header: Option<Header> = BASE64_URL_SAFE_NO_PAD
-            .decode(encoded)
-            .ok()
-            .and_then(|json| serde_json::from_slice(&json).ok());
+        let header: Option<Header> =
+            BASE64_URL_SAFE_NO_PAD.decode(encoded).ok().and_then(|json| serde_json::from_slice(&json).ok());
         let header = header.ok_or(Forged::Malformed("the token is malformed"))?;
         if header.crit.is_some() {
             return Err(Forged::Malformed("the token has critical extensions"));
         }
-        let algorithm: Algorithm = header
-            .alg
-            .parse()
-            .map_err(|_| Forged::Malformed("the token's algorithm is not allowed"))?;
+        let algorithm: Algorithm =
+            header.alg.parse().map_err(|_| Forged::Malformed("the token's algorithm is not allowed"))?;
         let key_id = header.kid.ok_or(Forged::Malformed("the token names no key"))?;
         let key = self.0.iter().find(|key| key.id == key_id).ok_or(Forged::UnknownKey)?;
         if !key.algorithms.contains(&algorithm) {
@@ -99,24 +91,18 @@ impl Key {
                 vec![Algorithm::RS256, Algorithm::RS384, Algorithm::RS512],
                 DecodingKey::from_rsa_components(jwk.n.as_deref()?, jwk.e.as_deref()?).ok()?,
             ),
-            ("EC", Some("P-256")) => (
-                vec![Algorithm::ES256],
-                DecodingKey::from_ec_components(jwk.x.as_deref()?, jwk.y.as_deref()?).ok()?,
-            ),
-            ("OKP", Some("Ed25519")) => (
-                vec![Algorithm::EdDSA],
-                DecodingKey::from_ed_components(jwk.x.as_deref()?).ok()?,
-            ),
+            ("EC", Some("P-256")) => {
+                (vec![Algorithm::ES256], DecodingKey::from_ec_components(jwk.x.as_deref()?, jwk.y.as_deref()?).ok()?)
+            }
+            ("OKP", Some("Ed25519")) => {
+                (vec![Algorithm::EdDSA], DecodingKey::from_ed_components(jwk.x.as_deref()?).ok()?)
+            }
             _ => return None,
         };
         if let Some(only) = &jwk.alg {
             let only: Algorithm = only.parse().ok()?;
             algorithms.retain(|algorithm| *algorithm == only);
         }
-        Some(Self {
-            id: jwk.kid.clone()?,
-            algorithms,
-            key,
-        })
+        Some(Self { id: jwk.kid.clone()?, algorithms, key })
     }
 }

@@ -94,17 +94,12 @@ impl Gateway {
         let served = Api {
             routes: Routes::new(functions)?,
             cors: api.cors.as_ref().map(Cors::new),
-            authorizer: api
-                .authorizer
-                .as_ref()
-                .map(|authorizer| Authorizer::new(authorizer, &issuer)),
+            authorizer: api.authorizer.as_ref().map(|authorizer| Authorizer::new(authorizer, &issuer)),
             invoker,
             integration_timeout,
         };
         let dev = dev::router(issuer, api.authorizer.clone(), dev);
-        Ok(Self {
-            router: Router::new().fallback(handle).with_state(Arc::new(served)).merge(dev),
-        })
+        Ok(Self { router: Router::new().fallback(handle).with_state(Arc::new(served)).merge(dev) })
     }
 
     /// Serves the API on `listener` until `shutdown` completes and the requests under way are answered.
@@ -179,13 +174,7 @@ impl<I: Invoke> Api<I> {
                 return message(StatusCode::BAD_REQUEST, "Bad Request");
             }
         };
-        let context = event::Context {
-            request_id,
-            now,
-            peer,
-            route: &route,
-            claims: claims.as_ref(),
-        };
+        let context = event::Context { request_id, now, peer, route: &route, claims: claims.as_ref() };
         self.invoke(route.function, &parts, &body, &context).await
     }
 
@@ -208,22 +197,11 @@ impl<I: Invoke> Api<I> {
             }
             Ok(Err(panic)) => panic.to_string(),
             Err(_) => {
-                tracing::warn!(
-                    function,
-                    request_id = context.request_id,
-                    "{} took too long",
-                    context.route.key
-                );
+                tracing::warn!(function, request_id = context.request_id, "{} took too long", context.route.key);
                 return message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
             }
         };
-        tracing::error!(
-            function,
-            request_id = context.request_id,
-            error,
-            "{} failed",
-            context.route.key
-        );
+        tracing::error!(function, request_id = context.request_id, error, "{} failed", context.route.key);
         message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
     }
 }

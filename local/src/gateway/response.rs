@@ -13,12 +13,8 @@ use serde_json::{Value, json};
 use crate::invoke::InvokeError;
 
 /// Headers that the gateway sets by itself, whatever the function says.
-const NOT_THE_FUNCTIONS: [HeaderName; 4] = [
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
+const NOT_THE_FUNCTIONS: [HeaderName; 4] =
+    [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::UPGRADE];
 
 /// A function's answer is not in payload format 2.0.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,10 +58,7 @@ pub(super) fn from_function(output: &[u8]) -> Result<Response, Malformed> {
     };
     let mut headers = HeaderMap::new();
     if !body.is_empty() {
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/plain;charset=UTF-8"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain;charset=UTF-8"));
     }
     for (name, value) in answer.headers.unwrap_or_default() {
         let value = match value {
@@ -79,10 +72,7 @@ pub(super) fn from_function(output: &[u8]) -> Result<Response, Malformed> {
         }
     }
     for cookie in answer.cookies.unwrap_or_default() {
-        headers.append(
-            header::SET_COOKIE,
-            HeaderValue::try_from(cookie).map_err(|error| malformed(&error))?,
-        );
+        headers.append(header::SET_COOKIE, HeaderValue::try_from(cookie).map_err(|error| malformed(&error))?);
     }
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
@@ -122,14 +112,7 @@ mod tests {
             (name.to_string(), value.to_str().unwrap().to_owned())
         };
         let headers = response.headers().iter().map(header).collect();
-        (
-            status,
-            headers,
-            axum::body::to_bytes(response.into_body(), usize::MAX)
-                .await
-                .unwrap()
-                .to_vec(),
-        )
+        (status, headers, axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec())
     }
 
     async fn answer(output: Value) -> (u16, Vec<(String, String)>, Vec<u8>) {
@@ -137,10 +120,7 @@ mod tests {
     }
 
     fn headers(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     #[tokio::test]
@@ -158,15 +138,9 @@ mod tests {
         ]);
         assert_eq!(answer(output).await, (201, expected, "ü".as_bytes().to_vec()));
         let output = json!({ "statusCode": "200", "isBase64Encoded": true, "body": "AP8=", "headers": { "content-type": "image/png" } });
-        assert_eq!(
-            answer(output).await,
-            (200, headers(&[("content-type", "image/png")]), vec![0, 255])
-        );
+        assert_eq!(answer(output).await, (200, headers(&[("content-type", "image/png")]), vec![0, 255]));
         assert_eq!(answer(json!({ "statusCode": 204 })).await, (204, vec![], vec![]));
-        assert_eq!(
-            answer(json!({ "statusCode": 204, "body": null, "headers": null })).await,
-            (204, vec![], vec![])
-        );
+        assert_eq!(answer(json!({ "statusCode": 204, "body": null, "headers": null })).await, (204, vec![], vec![]));
     }
 
     #[tokio::test]

@@ -58,10 +58,7 @@ impl Routes {
         for function in functions {
             for route in &function.routes {
                 let new = Route::new(&route.method, &route.path, &function.name)?;
-                if let Some(old) = routes
-                    .iter()
-                    .find(|old| old.method == new.method && old.shape() == new.shape())
-                {
+                if let Some(old) = routes.iter().find(|old| old.method == new.method && old.shape() == new.shape()) {
                     bail!(
                         "the routes {} of {} and {} of {} are the same",
                         old.key,
@@ -84,18 +81,10 @@ impl Routes {
         for segment in &segments {
             decode(segment)?;
         }
-        Ok(self
-            .0
-            .iter()
-            .filter(|route| route.method == method || route.method == "ANY")
-            .find_map(|route| {
-                let parameters = route.parameters(&segments)?;
-                Some(Match {
-                    function: &route.function,
-                    key: &route.key,
-                    parameters,
-                })
-            }))
+        Ok(self.0.iter().filter(|route| route.method == method || route.method == "ANY").find_map(|route| {
+            let parameters = route.parameters(&segments)?;
+            Some(Match { function: &route.function, key: &route.key, parameters })
+        }))
     }
 }
 
@@ -110,9 +99,7 @@ impl Route {
             });
         }
         let key = format!("{method} {path}");
-        let Some(relative) = path.strip_prefix('/') else {
-            bail!("the path of the route {key} does not begin with /")
-        };
+        let Some(relative) = path.strip_prefix('/') else { bail!("the path of the route {key} does not begin with /") };
         let mut segments = Vec::new();
         for part in relative.split('/') {
             segments.push(match part.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
@@ -133,16 +120,8 @@ impl Route {
             Segment::Literal(text) | Segment::Parameter(text) | Segment::Greedy(text) => text.is_empty(),
         };
         let is_root = segments.len() == 1 && last == Some(&Segment::Literal(String::new()));
-        ensure!(
-            is_root || !segments.iter().any(empty),
-            "the path of the route {key} has an empty segment"
-        );
-        Ok(Self {
-            method: method.to_owned(),
-            segments,
-            key,
-            function: function.to_owned(),
-        })
+        ensure!(is_root || !segments.iter().any(empty), "the path of the route {key} has an empty segment");
+        Ok(Self { method: method.to_owned(), segments, key, function: function.to_owned() })
     }
 
     /// The path parameters if this route matches.
@@ -202,10 +181,7 @@ mod tests {
     fn function(name: &str, routes: &[&str]) -> Function {
         let route = |route: &&str| {
             let (method, path) = route.split_once(' ').unwrap();
-            model::Route {
-                method: method.to_owned(),
-                path: path.to_owned(),
-            }
+            model::Route { method: method.to_owned(), path: path.to_owned() }
         };
         Function {
             name: name.to_owned(),
@@ -259,19 +235,11 @@ mod tests {
 
     #[test]
     fn the_default_route_takes_the_rest_and_without_it_nothing_does() {
-        assert_eq!(
-            key(&routes(&["GET /a", "ANY $default"]), "PUT", "/x/y"),
-            Some("$default")
-        );
+        assert_eq!(key(&routes(&["GET /a", "ANY $default"]), "PUT", "/x/y"), Some("$default"));
         let routes = routes(&["GET /a", "PUT /b/{c}"]);
-        for (method, path) in [
-            ("PUT", "/a"),
-            ("GET", "/a/"),
-            ("GET", "/a/b"),
-            ("GET", "/"),
-            ("PUT", "/b/"),
-            ("PUT", "/b"),
-        ] {
+        for (method, path) in
+            [("PUT", "/a"), ("GET", "/a/"), ("GET", "/a/b"), ("GET", "/"), ("PUT", "/b/"), ("PUT", "/b")]
+        {
             assert_eq!(key(&routes, method, path), None, "{method} {path}");
         }
     }
@@ -286,14 +254,8 @@ mod tests {
     #[test]
     fn parameters_are_decoded_each_for_itself() {
         let routes = routes(&["GET /v1/users/{user}/posts/{post}", "GET /files/{path+}"]);
-        let found = routes
-            .find("GET", "/v1/users/auth0%7Ca%2Fb%20%C3%BC/posts/%40x")
-            .unwrap()
-            .unwrap();
-        assert_eq!(
-            found.parameters,
-            [("user", "auth0|a/b ü".to_owned()), ("post", "@x".to_owned())]
-        );
+        let found = routes.find("GET", "/v1/users/auth0%7Ca%2Fb%20%C3%BC/posts/%40x").unwrap().unwrap();
+        assert_eq!(found.parameters, [("user", "auth0|a/b ü".to_owned()), ("post", "@x".to_owned())]);
         let found = routes.find("GET", "/files/a/b%20c/").unwrap().unwrap();
         assert_eq!(found.parameters, [("path", "a/b c/".to_owned())]);
         assert_eq!(routes.find("GET", "/v1/users/%FF/posts/1"), Err(NotUtf8));
@@ -305,10 +267,7 @@ mod tests {
             assert!(Routes::new(&[function("f", &[bad])]).is_err(), "{bad}");
         }
         let error = Routes::new(&[function("f", &["GET /a/{b}"]), function("g", &["GET /a/{c}"])]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the routes GET /a/{b} of f and GET /a/{c} of g are the same"
-        );
+        assert_eq!(error.to_string(), "the routes GET /a/{b} of f and GET /a/{c} of g are the same");
         assert!(Routes::new(&[function("f", &["GET /a", "POST /a", "GET /", "ANY $default"])]).is_ok());
     }
 }

@@ -71,10 +71,7 @@ impl Drop for Server {
 }
 
 fn function(name: &str, routes: &[(&str, &str)]) -> Function {
-    let route = |(method, path): &(&str, &str)| Route {
-        method: (*method).to_owned(),
-        path: (*path).to_owned(),
-    };
+    let route = |(method, path): &(&str, &str)| Route { method: (*method).to_owned(), path: (*path).to_owned() };
     Function {
         name: name.to_owned(),
         binary: name.to_owned(),
@@ -117,10 +114,7 @@ impl Server {
     async fn start(cors: Option<Cors>, guarded: bool, timeout: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let authorizer = guarded.then(|| JwtAuthorizer {
-            issuer: url.clone(),
-            audience: vec!["tidings".to_owned()],
-        });
+        let authorizer = guarded.then(|| JwtAuthorizer { issuer: url.clone(), audience: vec!["tidings".to_owned()] });
         Self::serve(listener, url, HttpApi { cors, authorizer }, timeout)
     }
 
@@ -135,33 +129,17 @@ impl Server {
         let echo = Echo::default();
         let gateway = Gateway::with_timeout(&api, &functions, issuer, echo.clone(), dev, timeout).unwrap();
         let task = tokio::spawn(gateway.serve(listener, pending()));
-        Self {
-            url,
-            client: Client::new(),
-            echo,
-            task,
-        }
+        Self { url, client: Client::new(), echo, task }
     }
 
     fn request(&self, method: &str, path: &str) -> RequestBuilder {
-        self.client.request(
-            Method::from_bytes(method.as_bytes()).unwrap(),
-            format!("{}{path}", self.url),
-        )
+        self.client.request(Method::from_bytes(method.as_bytes()).unwrap(), format!("{}{path}", self.url))
     }
 
     async fn token(&self, user: &str) -> String {
-        let response = self
-            .request("POST", "/dev/token")
-            .json(&json!({ "user": user }))
-            .send()
-            .await
-            .unwrap();
+        let response = self.request("POST", "/dev/token").json(&json!({ "user": user })).send().await.unwrap();
         assert_eq!(response.status(), 200);
-        response.json::<Value>().await.unwrap()["token"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        response.json::<Value>().await.unwrap()["token"].as_str().unwrap().to_owned()
     }
 
     /// The event that the function got, as JSON and as the functions of this system decode it.
@@ -179,13 +157,7 @@ async fn message(response: Response) -> (u16, String) {
     let status = response.status().as_u16();
     assert_eq!(header(&response, "content-type"), Some("application/json"));
     assert!(header(&response, "apigw-requestid").is_some_and(|id| !id.is_empty()));
-    (
-        status,
-        response.json::<Value>().await.unwrap()["message"]
-            .as_str()
-            .unwrap()
-            .to_owned(),
-    )
+    (status, response.json::<Value>().await.unwrap()["message"].as_str().unwrap().to_owned())
 }
 
 fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {

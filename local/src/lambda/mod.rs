@@ -76,9 +76,7 @@ impl Lambda {
                 function.program.display()
             );
         }
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .context("Lambda Runtime API")?;
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.context("Lambda Runtime API")?;
         let runtime_api = listener.local_addr().context("Lambda Runtime API")?;
         let spawner = process::Spawner::start().context("thread that starts function processes")?;
         let pools: HashMap<_, _> = functions
@@ -87,9 +85,7 @@ impl Lambda {
             .collect();
         let mut background = vec![tokio::spawn(runtime_api::serve(listener, pools.clone()))];
         background.extend(pools.values().map(|pool| tokio::spawn(Arc::clone(pool).reap_idle())));
-        Ok(Self {
-            inner: Arc::new(Inner { pools, background }),
-        })
+        Ok(Self { inner: Arc::new(Inner { pools, background }) })
     }
 
     /// Function and process id of every process that runs now.

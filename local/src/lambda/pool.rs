@@ -78,12 +78,7 @@ impl Pool {
             last_failure: None,
             closed: false,
         };
-        Arc::new(Self {
-            function,
-            runtime_api,
-            spawner,
-            state: Mutex::new(state),
-        })
+        Arc::new(Self { function, runtime_api, spawner, state: Mutex::new(state) })
     }
 
     pub(super) fn function(&self) -> &FunctionSpec {
@@ -91,11 +86,7 @@ impl Pool {
     }
 
     pub(super) fn pids(&self) -> Vec<u32> {
-        self.lock()
-            .instances
-            .values()
-            .filter_map(|instance| instance.pid())
-            .collect()
+        self.lock().instances.values().filter_map(|instance| instance.pid()).collect()
     }
 
     pub(super) fn instance(&self, id: &str) -> Option<Arc<Instance>> {
@@ -110,8 +101,7 @@ impl Pool {
     pub(super) async fn invoke(self: &Arc<Self>, payload: Bytes) -> Answer {
         let pool = Arc::clone(self);
         let run = tokio::spawn(async move { pool.run(payload).await });
-        run.await
-            .unwrap_or_else(|error| Err(InvokeError::Unavailable(error.to_string())))
+        run.await.unwrap_or_else(|error| Err(InvokeError::Unavailable(error.to_string())))
     }
 
     async fn run(self: Arc<Self>, payload: Bytes) -> Answer {
@@ -182,14 +172,8 @@ impl Pool {
     fn start_if_needed(self: &Arc<Self>, patient: bool) {
         let mut state = self.lock();
         state.waiting.retain(|waiter| !waiter.is_closed());
-        let coming = state
-            .instances
-            .values()
-            .filter(|i| i.is_starting() || (patient && i.has_answered()))
-            .count();
-        let limit = usize::try_from(self.function.max_concurrency)
-            .unwrap_or(usize::MAX)
-            .max(1);
+        let coming = state.instances.values().filter(|i| i.is_starting() || (patient && i.has_answered())).count();
+        let limit = usize::try_from(self.function.max_concurrency).unwrap_or(usize::MAX).max(1);
         if state.closed
             || coming >= state.waiting.len()
             || state.instances.len() >= limit
@@ -216,17 +200,12 @@ impl Pool {
                         child.wait().await
                     }
                 };
-                let failed = instance
-                    .is_starting()
-                    .then(|| init_failure(&instance, status, &tail.text()));
+                let failed = instance.is_starting().then(|| init_failure(&instance, status, &tail.text()));
                 self.remove(&instance, failed);
             }
             Err(error) => {
                 let program = self.function.program.display();
-                self.remove(
-                    &instance,
-                    Some(InvokeError::Unavailable(format!("cannot start {program}: {error}"))),
-                );
+                self.remove(&instance, Some(InvokeError::Unavailable(format!("cannot start {program}: {error}"))));
             }
         }
     }
@@ -278,12 +257,7 @@ impl Pool {
             ticks.tick().await;
             let mut state = self.lock();
             let surplus = state.idle.len().saturating_sub(1);
-            let old = state
-                .idle
-                .iter()
-                .take(surplus)
-                .take_while(|instance| instance.age() > IDLE_MAX)
-                .count();
+            let old = state.idle.iter().take(surplus).take_while(|instance| instance.age() > IDLE_MAX).count();
             for instance in state.idle.drain(..old) {
                 instance.kill();
             }

@@ -41,15 +41,13 @@ impl Spawner {
     pub(super) fn start() -> std::io::Result<Self> {
         let (requests, received) = mpsc::channel::<Request>();
         let runtime = tokio::runtime::Handle::current();
-        std::thread::Builder::new()
-            .name("lambda-spawner".into())
-            .spawn(move || {
-                let _guard = runtime.enter();
-                for Request { mut command, answer } in received {
-                    // When nobody waits for the child any more, dropping it kills it.
-                    drop(answer.send(command.spawn()));
-                }
-            })?;
+        std::thread::Builder::new().name("lambda-spawner".into()).spawn(move || {
+            let _guard = runtime.enter();
+            for Request { mut command, answer } in received {
+                // When nobody waits for the child any more, dropping it kills it.
+                drop(answer.send(command.spawn()));
+            }
+        })?;
         Ok(Self { requests })
     }
 
@@ -83,10 +81,7 @@ pub(super) async fn start(
     command
         .envs(&function.environment)
         // On Lambda it is a bare host and port; the Rust runtime takes a URL with a path as well.
-        .env(
-            "AWS_LAMBDA_RUNTIME_API",
-            format!("http://{runtime_api}/{}/{instance}", function.name),
-        )
+        .env("AWS_LAMBDA_RUNTIME_API", format!("http://{runtime_api}/{}/{instance}", function.name))
         .env("AWS_LAMBDA_FUNCTION_NAME", &function.name)
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", function.memory_mib.to_string())
         .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
@@ -100,9 +95,7 @@ pub(super) async fn start(
         .kill_on_drop(true);
     die_with_parent(&mut command);
     let mut child = spawner.spawn(command).await?;
-    let pid = child
-        .id()
-        .ok_or_else(|| std::io::Error::other("the process ended as it started"))?;
+    let pid = child.id().ok_or_else(|| std::io::Error::other("the process ended as it started"))?;
     let tail = Tail::default();
     if let Some(output) = child.stdout.take() {
         tokio::spawn(pass_on(output, function.name.clone(), tail.clone()));
@@ -120,16 +113,9 @@ fn die_with_parent(command: &mut Command) {
     let prepare = move || {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
         // The parent may have died before the line above: then the signal never comes.
-        if rustix::process::getppid() == Some(parent) {
-            Ok(())
-        } else {
-            Err(rustix::io::Errno::SRCH.into())
-        }
+        if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(rustix::io::Errno::SRCH.into()) }
     };
-    #[expect(
-        unsafe_code,
-        reason = "the only way to have children end with a parent that is killed with -9"
-    )]
+    #[expect(unsafe_code, reason = "the only way to have children end with a parent that is killed with -9")]
     // SAFETY: between fork and exec only async-signal-safe calls are allowed; these are two system calls (prctl and
     // getppid) which allocate nothing and take no lock.
     unsafe {
@@ -175,11 +161,7 @@ async fn pass_on(output: impl AsyncRead + Unpin, function: String, tail: Tail) {
     let mut line = Vec::new();
     loop {
         line.clear();
-        match (&mut output)
-            .take(LOG_LINE_BYTES_MAX)
-            .read_until(b'\n', &mut line)
-            .await
-        {
+        match (&mut output).take(LOG_LINE_BYTES_MAX).read_until(b'\n', &mut line).await {
             Ok(0) | Err(_) => return,
             Ok(_) => {
                 let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();

@@ -33,14 +33,8 @@ type Pools = Arc<HashMap<String, Arc<Pool>>>;
 pub(super) async fn serve(listener: tokio::net::TcpListener, pools: HashMap<String, Arc<Pool>>) {
     let api = Router::new()
         .route("/{function}/{instance}/2018-06-01/runtime/invocation/next", get(next))
-        .route(
-            "/{function}/{instance}/2018-06-01/runtime/invocation/{request}/response",
-            post(response),
-        )
-        .route(
-            "/{function}/{instance}/2018-06-01/runtime/invocation/{request}/error",
-            post(error),
-        )
+        .route("/{function}/{instance}/2018-06-01/runtime/invocation/{request}/response", post(response))
+        .route("/{function}/{instance}/2018-06-01/runtime/invocation/{request}/error", post(error))
         .route("/{function}/{instance}/2018-06-01/runtime/init/error", post(init_error))
         .with_state(Arc::new(pools));
     let listener = listener.tap_io(|connection| {
@@ -59,19 +53,11 @@ fn find(pools: &Pools, function: &str, instance: &str) -> Option<(Arc<Pool>, Arc
 }
 
 fn refuse_stranger() -> Response {
-    refuse(
-        StatusCode::FORBIDDEN,
-        "InvalidInstance",
-        "this is not a running process",
-    )
+    refuse(StatusCode::FORBIDDEN, "InvalidInstance", "this is not a running process")
 }
 
 fn refuse(status: StatusCode, error_type: &str, message: &str) -> Response {
-    (
-        status,
-        axum::Json(json!({ "errorType": error_type, "errorMessage": message })),
-    )
-        .into_response()
+    (status, axum::Json(json!({ "errorType": error_type, "errorMessage": message }))).into_response()
 }
 
 fn accepted() -> Response {
@@ -84,11 +70,7 @@ async fn next(State(pools): State<Pools>, Path((function, instance)): Path<(Stri
         return refuse_stranger();
     };
     let Some(invocation) = pool.next(&instance).await else {
-        return refuse(
-            StatusCode::FORBIDDEN,
-            "InvalidStateTransition",
-            "the previous invocation is not answered",
-        );
+        return refuse(StatusCode::FORBIDDEN, "InvalidStateTransition", "the previous invocation is not answered");
     };
     invocation_response(&invocation)
         .unwrap_or_else(|error| refuse(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", &error.to_string()))
@@ -124,16 +106,8 @@ async fn response(
         )
     });
     match (pool.answer(&instance, &request_id, answer), too_large) {
-        (false, _) => refuse(
-            StatusCode::BAD_REQUEST,
-            "InvalidRequestID",
-            "there is no such invocation",
-        ),
-        (true, true) => refuse(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "RequestEntityTooLarge",
-            "the answer is too large",
-        ),
+        (false, _) => refuse(StatusCode::BAD_REQUEST, "InvalidRequestID", "there is no such invocation"),
+        (true, true) => refuse(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", "the answer is too large"),
         (true, false) => accepted(),
     }
 }
@@ -146,18 +120,10 @@ async fn error(
     let Some((pool, instance)) = find(&pools, &function, &instance) else {
         return refuse_stranger();
     };
-    if pool.answer(
-        &instance,
-        &request_id,
-        Err(InvokeError::Function(read_error(request).await)),
-    ) {
+    if pool.answer(&instance, &request_id, Err(InvokeError::Function(read_error(request).await))) {
         accepted()
     } else {
-        refuse(
-            StatusCode::BAD_REQUEST,
-            "InvalidRequestID",
-            "there is no such invocation",
-        )
+        refuse(StatusCode::BAD_REQUEST, "InvalidRequestID", "there is no such invocation")
     }
 }
 
@@ -176,9 +142,7 @@ async fn init_error(
 
 /// The body, or none if it is too large or breaks off.
 async fn read(request: Request<Body>) -> Option<Bytes> {
-    let body = axum::body::to_bytes(request.into_body(), BODY_BYTES_READ_MAX)
-        .await
-        .ok()?;
+    let body = axum::body::to_bytes(request.into_body(), BODY_BYTES_READ_MAX).await.ok()?;
     (body.len() <= PAYLOAD_BYTES_MAX).then_some(body)
 }
 

@@ -88,9 +88,7 @@ async fn chores(database: Database, streams: Option<StreamRecords>) {
         tokio::time::sleep(CHORES_INTERVAL).await;
         let (database, streams) = (database.clone(), streams.clone());
         let done = tokio::task::spawn_blocking(move || {
-            let expired = database
-                .sweep_ttl()
-                .map_err(|error| anyhow::anyhow!("cannot expire items: {error}"))?;
+            let expired = database.sweep_ttl().map_err(|error| anyhow::anyhow!("cannot expire items: {error}"))?;
             let trimmed = streams.map(|streams| streams.trim()).transpose()?.unwrap_or_default();
             tracing::debug!(expired, trimmed, "DynamoDB chores");
             anyhow::Ok(())
@@ -159,10 +157,7 @@ mod tests {
         for query in [newest, range] {
             let explain = format!("EXPLAIN QUERY PLAN {query}");
             let plan: String = connection.query_row(&explain, [], |row| row.get(3)).unwrap();
-            assert!(
-                plan.contains("COVERING INDEX tidings_stream_records (table_name=?)"),
-                "{plan}"
-            );
+            assert!(plan.contains("COVERING INDEX tidings_stream_records (table_name=?)"), "{plan}");
         }
         drop(database);
     }

@@ -47,11 +47,7 @@ impl Ports {
     /// If no port can be bound.
     pub fn open() -> anyhow::Result<(Self, Endpoints)> {
         let ((dynamodb, at_dynamodb), (kinesis, at_kinesis), (sqs, at_sqs)) = (bind()?, bind()?, bind()?);
-        let endpoints = Endpoints {
-            dynamodb: at_dynamodb,
-            kinesis: at_kinesis,
-            sqs: at_sqs,
-        };
+        let endpoints = Endpoints { dynamodb: at_dynamodb, kinesis: at_kinesis, sqs: at_sqs };
         Ok((Self { dynamodb, kinesis, sqs }, endpoints))
     }
 }

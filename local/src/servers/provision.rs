@@ -23,15 +23,11 @@ use crate::{
 pub async fn provision(system: &System, endpoints: &Endpoints) -> anyhow::Result<()> {
     let dynamodb = aws::dynamodb(&endpoints.dynamodb);
     for table in &system.tables {
-        provision_table(&dynamodb, table)
-            .await
-            .with_context(|| format!("cannot create table {}", table.name))?;
+        provision_table(&dynamodb, table).await.with_context(|| format!("cannot create table {}", table.name))?;
     }
     let kinesis = aws::kinesis(&endpoints.kinesis);
     for stream in &system.streams {
-        provision_stream(&kinesis, stream)
-            .await
-            .with_context(|| format!("cannot create stream {}", stream.name))?;
+        provision_stream(&kinesis, stream).await.with_context(|| format!("cannot create stream {}", stream.name))?;
     }
     let sqs = aws::sqs(&endpoints.sqs);
     // First all queues, then their settings: a redrive policy names a queue that has to exist.
@@ -43,9 +39,7 @@ pub async fn provision(system: &System, endpoints: &Endpoints) -> anyhow::Result
             .with_context(|| format!("cannot create queue {}", queue.name))?;
     }
     for queue in &system.queues {
-        configure_queue(&sqs, endpoints, queue)
-            .await
-            .with_context(|| format!("cannot set up queue {}", queue.name))?;
+        configure_queue(&sqs, endpoints, queue).await.with_context(|| format!("cannot set up queue {}", queue.name))?;
     }
     Ok(())
 }
@@ -53,13 +47,7 @@ pub async fn provision(system: &System, endpoints: &Endpoints) -> anyhow::Result
 async fn provision_table(client: &aws_sdk_dynamodb::Client, table: &Table) -> anyhow::Result<()> {
     let existing = match client.describe_table().table_name(&table.name).send().await {
         Ok(answer) => answer.table,
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|error| error.is_resource_not_found_exception()) =>
-        {
-            None
-        }
+        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => None,
         Err(error) => return Err(error.into()),
     };
     match existing {
@@ -67,16 +55,8 @@ async fn provision_table(client: &aws_sdk_dynamodb::Client, table: &Table) -> an
         None => create_table(client, table).await?,
     }
     if let Some(attribute) = &table.ttl_attribute {
-        let ttl = TimeToLiveSpecification::builder()
-            .attribute_name(attribute)
-            .enabled(true)
-            .build()?;
-        client
-            .update_time_to_live()
-            .table_name(&table.name)
-            .time_to_live_specification(ttl)
-            .send()
-            .await?;
+        let ttl = TimeToLiveSpecification::builder().attribute_name(attribute).enabled(true).build()?;
+        client.update_time_to_live().table_name(&table.name).time_to_live_specification(ttl).send().await?;
     }
     Ok(())
 }
@@ -89,12 +69,8 @@ async fn create_table(client: &aws_sdk_dynamodb::Client, table: &Table) -> anyho
         .set_key_schema(Some(key_schema(&table.key)?));
     for (name, kind) in &table.attributes {
         let kind = ScalarAttributeType::from(kind.as_str());
-        request = request.attribute_definitions(
-            AttributeDefinition::builder()
-                .attribute_name(name)
-                .attribute_type(kind)
-                .build()?,
-        );
+        request = request
+            .attribute_definitions(AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build()?);
     }
     for index in &table.indexes {
         let non_key = (!index.non_key_attributes.is_empty()).then(|| index.non_key_attributes.clone());
@@ -112,12 +88,8 @@ async fn create_table(client: &aws_sdk_dynamodb::Client, table: &Table) -> anyho
     }
     if let Some(view) = &table.stream_view {
         let view = StreamViewType::from(view.as_str());
-        request = request.stream_specification(
-            StreamSpecification::builder()
-                .stream_enabled(true)
-                .stream_view_type(view)
-                .build()?,
-        );
+        request = request
+            .stream_specification(StreamSpecification::builder().stream_enabled(true).stream_view_type(view).build()?);
     }
     request.send().await?;
     Ok(())
@@ -125,14 +97,9 @@ async fn create_table(client: &aws_sdk_dynamodb::Client, table: &Table) -> anyho
 
 /// A changed key or stream could be refused by the table's later users in ways that are hard to understand.
 fn check_unchanged(table: &Table, existing: &TableDescription) -> anyhow::Result<()> {
-    let stream = existing
-        .stream_specification()
-        .and_then(|stream| stream.stream_view_type());
-    let indexes: BTreeSet<_> = existing
-        .global_secondary_indexes()
-        .iter()
-        .filter_map(|index| index.index_name())
-        .collect();
+    let stream = existing.stream_specification().and_then(|stream| stream.stream_view_type());
+    let indexes: BTreeSet<_> =
+        existing.global_secondary_indexes().iter().filter_map(|index| index.index_name()).collect();
     ensure!(
         existing.key_schema() == key_schema(&table.key)?
             && stream.map(StreamViewType::as_str) == table.stream_view.as_deref()
@@ -146,43 +113,25 @@ fn check_unchanged(table: &Table, existing: &TableDescription) -> anyhow::Result
 fn key_schema(key: &KeySchema) -> anyhow::Result<Vec<KeySchemaElement>> {
     let element = |name: &String, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
     let partition = element(&key.partition, KeyType::Hash)?;
-    let sort = key
-        .sort
-        .as_ref()
-        .map(|name| element(name, KeyType::Range))
-        .transpose()?;
+    let sort = key.sort.as_ref().map(|name| element(name, KeyType::Range)).transpose()?;
     Ok(std::iter::once(partition).chain(sort).collect())
 }
 
 async fn provision_stream(client: &aws_sdk_kinesis::Client, stream: &KinesisStream) -> anyhow::Result<()> {
     match client.describe_stream_summary().stream_name(&stream.name).send().await {
         Ok(_) => return Ok(()),
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|error| error.is_resource_not_found_exception()) => {}
+        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {}
         Err(error) => return Err(error.into()),
     }
     let shards = i32::try_from(stream.shards)?;
-    client
-        .create_stream()
-        .stream_name(&stream.name)
-        .shard_count(shards)
-        .send()
-        .await?;
+    client.create_stream().stream_name(&stream.name).shard_count(shards).send().await?;
     Ok(())
 }
 
 async fn configure_queue(client: &aws_sdk_sqs::Client, endpoints: &Endpoints, queue: &Queue) -> anyhow::Result<()> {
     let mut attributes = HashMap::from([
-        (
-            QueueAttributeName::VisibilityTimeout,
-            queue.visibility_timeout.as_secs().to_string(),
-        ),
-        (
-            QueueAttributeName::MessageRetentionPeriod,
-            queue.retention.as_secs().to_string(),
-        ),
+        (QueueAttributeName::VisibilityTimeout, queue.visibility_timeout.as_secs().to_string()),
+        (QueueAttributeName::MessageRetentionPeriod, queue.retention.as_secs().to_string()),
     ]);
     if let Some(redrive) = &queue.redrive {
         let policy = serde_json::json!({

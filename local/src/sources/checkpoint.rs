@@ -39,9 +39,7 @@ impl Checkpoints {
             )?;
             Ok(connection)
         };
-        Ok(Self(Arc::new(Mutex::new(open().context(
-            "cannot open the checkpoints of the event source mappings",
-        )?))))
+        Ok(Self(Arc::new(Mutex::new(open().context("cannot open the checkpoints of the event source mappings")?))))
     }
 
     /// The checkpoint of mapping `source` in a shard. `stream` is the stream's ARN or another name that changes when
@@ -83,24 +81,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("checkpoints.sqlite");
         let first = Checkpoints::open(Some(&file)).unwrap();
-        first
-            .put("source", "stream", "shard", &Checkpoint::After("1".into()))
-            .unwrap();
-        first
-            .put("source", "stream", "shard", &Checkpoint::After("2".into()))
-            .unwrap();
+        first.put("source", "stream", "shard", &Checkpoint::After("1".into())).unwrap();
+        first.put("source", "stream", "shard", &Checkpoint::After("2".into())).unwrap();
         first.put("source", "stream", "ended", &Checkpoint::ShardEnd).unwrap();
 
         // Not closed: as after a kill.
         let second = Checkpoints::open(Some(&file)).unwrap();
-        assert_eq!(
-            second.get("source", "stream", "shard").unwrap(),
-            Some(Checkpoint::After("2".into()))
-        );
-        assert_eq!(
-            second.get("source", "stream", "ended").unwrap(),
-            Some(Checkpoint::ShardEnd)
-        );
+        assert_eq!(second.get("source", "stream", "shard").unwrap(), Some(Checkpoint::After("2".into())));
+        assert_eq!(second.get("source", "stream", "ended").unwrap(), Some(Checkpoint::ShardEnd));
         assert_eq!(second.get("other", "stream", "shard").unwrap(), None);
         assert_eq!(second.get("source", "anew", "shard").unwrap(), None);
         drop(first);

@@ -35,10 +35,7 @@ pub(super) struct Control {
 
 impl Control {
     pub(super) fn new() -> Self {
-        Self {
-            mode: watch::Sender::new(Mode::Running),
-            look: watch::Sender::new(0),
-        }
+        Self { mode: watch::Sender::new(Mode::Running), look: watch::Sender::new(0) }
     }
 
     pub(super) fn mode(&self) -> Mode {
@@ -71,10 +68,7 @@ impl Control {
     pub(super) async fn running(&self) -> Result<(), Stopped> {
         let mut mode = self.mode.subscribe();
         // The sender lives in `self`, so waiting cannot fail.
-        let mode = mode
-            .wait_for(|mode| *mode != Mode::Paused)
-            .await
-            .map_or(Mode::Stopped, |mode| *mode);
+        let mode = mode.wait_for(|mode| *mode != Mode::Paused).await.map_or(Mode::Stopped, |mode| *mode);
         if mode == Mode::Running { Ok(()) } else { Err(Stopped) }
     }
 
@@ -165,12 +159,7 @@ impl SourceState {
 
     /// Reader `name` has found nothing in a fetch that began after look number `look` was asked for.
     pub(super) fn set_empty(&self, name: &str, look: u64) {
-        self.reader(name, |reader| {
-            *reader = Reader {
-                empty_look: Some(look),
-                long_poll: None,
-            }
-        });
+        self.reader(name, |reader| *reader = Reader { empty_look: Some(look), long_poll: None });
     }
 
     /// Reader `name` begins a long poll.
@@ -197,9 +186,7 @@ impl SourceState {
         self.discovered.load(Ordering::SeqCst)
             && readers.values().all(|reader| {
                 reader.empty_look.is_some_and(|empty| empty >= look)
-                    || reader
-                        .long_poll
-                        .is_some_and(|since| since.elapsed() >= LONG_POLL_EMPTY_AFTER)
+                    || reader.long_poll.is_some_and(|since| since.elapsed() >= LONG_POLL_EMPTY_AFTER)
             })
     }
 }

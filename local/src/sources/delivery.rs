@@ -76,17 +76,13 @@ impl<I: Invoke> Delivery<I> {
         done: impl Fn(&[Arc<Item>]),
     ) -> Result<Vec<Arc<Item>>, Stopped> {
         let mut processed = Vec::with_capacity(items.len());
-        let mut waiting = vec![Batch {
-            items,
-            ..Batch::default()
-        }];
+        let mut waiting = vec![Batch { items, ..Batch::default() }];
         while let Some(mut batch) = waiting.pop() {
             self.pause(batch.failures_in_row).await?;
             self.control.running().await?;
             let expired = self.split_expired(&mut batch);
             if !expired.items.is_empty() {
-                self.discard(&expired, Condition::MaximumRecordAgeInSecondsExceeded)
-                    .await?;
+                self.discard(&expired, Condition::MaximumRecordAgeInSecondsExceeded).await?;
                 done(&expired.items);
             }
             if batch.items.is_empty() {
@@ -102,10 +98,7 @@ impl<I: Invoke> Delivery<I> {
                     waiting.push(batch);
                 }
                 Outcome::FailedFrom(position) => {
-                    let mut failed = Batch {
-                        items: batch.items.split_off(position),
-                        ..batch
-                    };
+                    let mut failed = Batch { items: batch.items.split_off(position), ..batch };
                     let progress = !batch.items.is_empty();
                     if progress {
                         done(&batch.items);
@@ -115,17 +108,10 @@ impl<I: Invoke> Delivery<I> {
                         failed.failures_in_row = 0;
                         if !progress {
                             let second = failed.items.split_off(failed.items.len() / 2);
-                            waiting.push(Batch {
-                                items: second,
-                                ..failed.clone_without_items()
-                            });
+                            waiting.push(Batch { items: second, ..failed.clone_without_items() });
                         }
                         waiting.push(failed);
-                    } else if self
-                        .source
-                        .max_retries
-                        .is_some_and(|retries_max| failed.retries >= retries_max)
-                    {
+                    } else if self.source.max_retries.is_some_and(|retries_max| failed.retries >= retries_max) {
                         self.discard(&failed, Condition::RetryAttemptsExhausted).await?;
                         done(&failed.items);
                     } else {
@@ -168,12 +154,7 @@ impl<I: Invoke> Delivery<I> {
         match lowest {
             Some(None) => Outcome::Success,
             Some(Some(position)) => {
-                tracing::debug!(
-                    source = self.source.id,
-                    position,
-                    records = batch.items.len(),
-                    "batch failed in part"
-                );
+                tracing::debug!(source = self.source.id, position, records = batch.items.len(), "batch failed in part");
                 Outcome::FailedFrom(position)
             }
             None => {
@@ -200,12 +181,7 @@ impl<I: Invoke> Delivery<I> {
         let (Some(first), Some(last)) = (batch.items.first(), batch.items.last()) else {
             return Ok(());
         };
-        tracing::warn!(
-            source = self.source.id,
-            records = batch.items.len(),
-            ?condition,
-            "records given up"
-        );
+        tracing::warn!(source = self.source.id, records = batch.items.len(), ?condition, "records given up");
         let Some(destination) = &self.destination else {
             return Ok(());
         };
@@ -244,10 +220,7 @@ impl<I: Invoke> Delivery<I> {
 
 impl Batch {
     fn clone_without_items(&self) -> Self {
-        Self {
-            items: Vec::new(),
-            ..*self
-        }
+        Self { items: Vec::new(), ..*self }
     }
 }
 

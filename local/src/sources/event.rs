@@ -65,21 +65,14 @@ pub(super) fn dynamodb(record: &DynamoDbRecord, stream_arn: &str) -> Value {
         if let Some(time) = data.approximate_creation_date_time {
             change.insert("ApproximateCreationDateTime".into(), json!(time.secs()));
         }
-        for (name, item) in [
-            ("Keys", &data.keys),
-            ("NewImage", &data.new_image),
-            ("OldImage", &data.old_image),
-        ] {
+        for (name, item) in [("Keys", &data.keys), ("NewImage", &data.new_image), ("OldImage", &data.old_image)] {
             if let Some(item) = item {
                 change.insert(name.into(), attributes(item));
             }
         }
         change.insert("SequenceNumber".into(), json!(data.sequence_number));
         change.insert("SizeBytes".into(), json!(data.size_bytes));
-        change.insert(
-            "StreamViewType".into(),
-            json!(data.stream_view_type.as_ref().map(|view| view.as_str())),
-        );
+        change.insert("StreamViewType".into(), json!(data.stream_view_type.as_ref().map(|view| view.as_str())));
     }
     let mut event = json!({
         "eventID": record.event_id,
@@ -100,19 +93,12 @@ pub(super) fn dynamodb(record: &DynamoDbRecord, stream_arn: &str) -> Value {
 /// The item's key as one string: records with the same one are delivered in order.
 pub(super) fn dynamodb_key(record: &DynamoDbRecord) -> String {
     let keys = record.dynamodb.as_ref().and_then(|data| data.keys.as_ref());
-    let sorted: BTreeMap<_, _> = keys
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| (name, attribute(value)))
-        .collect();
+    let sorted: BTreeMap<_, _> = keys.into_iter().flatten().map(|(name, value)| (name, attribute(value))).collect();
     json!(sorted).to_string()
 }
 
 fn attributes(item: &HashMap<String, AttributeValue>) -> Value {
-    item.iter()
-        .map(|(name, value)| (name.clone(), attribute(value)))
-        .collect::<Map<_, _>>()
-        .into()
+    item.iter().map(|(name, value)| (name.clone(), attribute(value))).collect::<Map<_, _>>().into()
 }
 
 fn attribute(value: &AttributeValue) -> Value {
@@ -136,12 +122,8 @@ fn attribute(value: &AttributeValue) -> Value {
 
 /// A message of a queue.
 pub(super) fn sqs(message: &Message, queue_arn: &str) -> Value {
-    let attributes: Map<_, _> = message
-        .attributes
-        .iter()
-        .flatten()
-        .map(|(name, value)| (name.as_str().to_owned(), json!(value)))
-        .collect();
+    let attributes: Map<_, _> =
+        message.attributes.iter().flatten().map(|(name, value)| (name.as_str().to_owned(), json!(value))).collect();
     let message_attributes: Map<_, _> = message
         .message_attributes
         .iter()

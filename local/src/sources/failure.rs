@@ -26,13 +26,7 @@ pub(super) fn reported_failures(answer: &[u8]) -> Option<Vec<String>> {
         None | Some(Value::Null) => Some(Vec::new()),
         Some(Value::Array(failures)) => failures
             .iter()
-            .map(|failure| {
-                failure
-                    .get("itemIdentifier")?
-                    .as_str()
-                    .filter(|id| !id.is_empty())
-                    .map(str::to_owned)
-            })
+            .map(|failure| failure.get("itemIdentifier")?.as_str().filter(|id| !id.is_empty()).map(str::to_owned))
             .collect(),
         Some(_) => None,
     }
@@ -104,11 +98,7 @@ impl Discarded<'_> {
                 let response = json!({ "statusCode": 200, "executedVersion": "$LATEST", "functionError": error });
                 fields.insert("responseContext".into(), response);
             }
-            let name = if self.is_kinesis {
-                "KinesisBatchInfo"
-            } else {
-                "DDBStreamBatchInfo"
-            };
+            let name = if self.is_kinesis { "KinesisBatchInfo" } else { "DDBStreamBatchInfo" };
             fields.insert(name.into(), batch);
         }
         record
@@ -128,18 +118,11 @@ impl Destination {
             .with_context(|| format!("cannot find the on-failure queue {queue}"))?
             .queue_url
             .with_context(|| format!("queue {queue} has no URL"))?;
-        Ok(Self {
-            sqs: clients.sqs.clone(),
-            queue_url,
-        })
+        Ok(Self { sqs: clients.sqs.clone(), queue_url })
     }
 
     pub(super) async fn send(&self, record: &Value) -> anyhow::Result<()> {
-        let message = self
-            .sqs
-            .send_message()
-            .queue_url(&self.queue_url)
-            .message_body(record.to_string());
+        let message = self.sqs.send_message().queue_url(&self.queue_url).message_body(record.to_string());
         message.send().await.context("cannot tell the on-failure destination")?;
         Ok(())
     }
@@ -154,13 +137,7 @@ mod tests {
 
     #[test]
     fn empty_answers_are_success() {
-        for answer in [
-            "",
-            "null",
-            "{}",
-            r#"{"batchItemFailures":null}"#,
-            r#"{"batchItemFailures":[]}"#,
-        ] {
+        for answer in ["", "null", "{}", r#"{"batchItemFailures":null}"#, r#"{"batchItemFailures":[]}"#] {
             assert_eq!(reported_failures(answer.as_bytes()), Some(vec![]), "{answer}");
         }
     }
@@ -196,10 +173,8 @@ mod tests {
             passes: true,
             event: Bytes::new(),
         };
-        let (first, last) = (
-            record("1", datetime!(2026-01-02 03:04:05.678 UTC)),
-            record("3", datetime!(2026-01-02 03:04:06 UTC)),
-        );
+        let (first, last) =
+            (record("1", datetime!(2026-01-02 03:04:05.678 UTC)), record("3", datetime!(2026-01-02 03:04:06 UTC)));
         let mut discarded = Discarded {
             function: "Fanout",
             stream_arn: "arn:aws:kinesis:us-east-1:000000000000:stream/events",
@@ -240,10 +215,7 @@ mod tests {
         );
         discarded.is_kinesis = false;
         let dynamodb = discarded.invocation_record();
-        assert_eq!(
-            dynamodb["DDBStreamBatchInfo"]["approximateArrivalOfFirstRecord"],
-            "2026-01-02T03:04:05Z"
-        );
+        assert_eq!(dynamodb["DDBStreamBatchInfo"]["approximateArrivalOfFirstRecord"], "2026-01-02T03:04:05Z");
         assert!(dynamodb.get("KinesisBatchInfo").is_none());
     }
 }

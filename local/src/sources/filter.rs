@@ -63,9 +63,7 @@ impl Filters {
             let body_is_json = body.is_some_and(|body| pattern.get(body).is_some_and(Value::is_object));
             Ok(Pattern { root, body_is_json })
         };
-        Ok(Self {
-            patterns: patterns.iter().map(parse).collect::<anyhow::Result<_>>()?,
-        })
+        Ok(Self { patterns: patterns.iter().map(parse).collect::<anyhow::Result<_>>()? })
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -74,11 +72,7 @@ impl Filters {
 
     /// Whether a record passes.
     pub(super) fn matches(&self, record: &Value) -> bool {
-        self.is_empty()
-            || self
-                .patterns
-                .iter()
-                .any(|pattern| pattern.root.matches(record.as_object()))
+        self.is_empty() || self.patterns.iter().any(|pattern| pattern.root.matches(record.as_object()))
     }
 
     /// Whether a record passes whose property `name` is a payload of bytes: patterns see it decoded.
@@ -86,9 +80,7 @@ impl Filters {
         if self.is_empty() {
             return true;
         }
-        let json = serde_json::from_slice::<Value>(body)
-            .ok()
-            .filter(|json| json.is_object() || json.is_array());
+        let json = serde_json::from_slice::<Value>(body).ok().filter(|json| json.is_object() || json.is_array());
         self.patterns.iter().any(|pattern| {
             // A text pattern never matches a JSON payload, nor a JSON pattern any other text.
             let decoded = match (&json, pattern.body_is_json) {
@@ -106,26 +98,19 @@ impl Filters {
 
 impl Node {
     fn parse(pattern: &Value) -> anyhow::Result<Self> {
-        let Value::Object(pattern) = pattern else {
-            bail!("{pattern} is not an object")
-        };
+        let Value::Object(pattern) = pattern else { bail!("{pattern} is not an object") };
         ensure!(!pattern.is_empty(), "an object must have at least one field");
-        let mut node = Self {
-            fields: Vec::new(),
-            alternatives: Vec::new(),
-        };
+        let mut node = Self { fields: Vec::new(), alternatives: Vec::new() };
         for (name, value) in pattern {
             match value {
                 Value::Array(alternatives) if name == "$or" => {
                     ensure!(alternatives.len() > 1, "$or needs at least two patterns");
-                    node.alternatives
-                        .push(alternatives.iter().map(Self::parse).collect::<anyhow::Result<_>>()?);
+                    node.alternatives.push(alternatives.iter().map(Self::parse).collect::<anyhow::Result<_>>()?);
                 }
                 Value::Array(rules) => {
                     ensure!(!rules.is_empty(), "the list of {name} is empty");
                     let rules = rules.iter().map(Rule::parse).collect::<anyhow::Result<_>>();
-                    node.fields
-                        .push((name.clone(), Field::AnyOf(rules.with_context(|| format!("in {name}"))?)));
+                    node.fields.push((name.clone(), Field::AnyOf(rules.with_context(|| format!("in {name}"))?)));
                 }
                 Value::Object(_) => node.fields.push((name.clone(), Field::Inner(Self::parse(value)?))),
                 _ => bail!("the value of {name} must be a list or an object"),
@@ -141,10 +126,7 @@ impl Node {
                 Field::Inner(node) => node.matches(value.and_then(Value::as_object)),
                 Field::AnyOf(rules) => rules.iter().any(|rule| rule.matches(value)),
             }
-        }) && self
-            .alternatives
-            .iter()
-            .all(|patterns| patterns.iter().any(|pattern| pattern.matches(value)))
+        }) && self.alternatives.iter().all(|patterns| patterns.iter().any(|pattern| pattern.matches(value)))
     }
 }
 
@@ -159,12 +141,7 @@ impl Rule {
         let (Some((name, operand)), None) = (entries.next(), entries.next()) else {
             bail!("{rule} must have exactly one operator");
         };
-        let text = || {
-            operand
-                .as_str()
-                .map(str::to_owned)
-                .with_context(|| format!("{name} needs a string"))
-        };
+        let text = || operand.as_str().map(str::to_owned).with_context(|| format!("{name} needs a string"));
         Ok(match name.as_str() {
             "prefix" => Self::Prefix(text()?),
             "suffix" => Self::Suffix(text()?),
@@ -176,10 +153,7 @@ impl Rule {
                     one => vec![one.clone()],
                 };
                 let plain = |value: &Value| value.is_string() || value.is_number();
-                ensure!(
-                    !excluded.is_empty() && excluded.iter().all(plain),
-                    "anything-but needs strings or numbers"
-                );
+                ensure!(!excluded.is_empty() && excluded.iter().all(plain), "anything-but needs strings or numbers");
                 Self::AnythingBut(excluded)
             }
             "numeric" => Self::Numeric(parse_comparisons(operand)?),
@@ -230,16 +204,11 @@ fn same(left: &Value, right: &Value) -> bool {
 
 /// Reads `["=", 5]` or `[">", 0, "<=", 100]`.
 fn parse_comparisons(operand: &Value) -> anyhow::Result<Vec<(Comparison, f64)>> {
-    let list = operand
-        .as_array()
-        .filter(|list| matches!(list.len(), 2 | 4))
-        .context("numeric needs one or two bounds")?;
+    let list =
+        operand.as_array().filter(|list| matches!(list.len(), 2 | 4)).context("numeric needs one or two bounds")?;
     list.chunks(2)
         .map(|pair| {
-            let bound = pair
-                .last()
-                .and_then(Value::as_f64)
-                .context("a bound of numeric must be a number")?;
+            let bound = pair.last().and_then(Value::as_f64).context("a bound of numeric must be a number")?;
             let comparison = match pair.first().and_then(Value::as_str) {
                 Some("=") => Comparison::Equal,
                 Some("<") => Comparison::Less,
@@ -286,10 +255,7 @@ mod tests {
         assert!(passes(pattern.clone(), record("MODIFY", "EVENT#1")));
         assert!(!passes(pattern.clone(), record("REMOVE", "EVENT#1")));
         assert!(!passes(pattern.clone(), record("INSERT", "PROFILE")));
-        assert!(!passes(
-            pattern,
-            json!({"eventName": "INSERT", "dynamodb": {"Keys": {"PK": {"S": "EVENT#1"}}}})
-        ));
+        assert!(!passes(pattern, json!({"eventName": "INSERT", "dynamodb": {"Keys": {"PK": {"S": "EVENT#1"}}}})));
     }
 
     #[test]
@@ -310,14 +276,8 @@ mod tests {
             (json!({"exists": true}), json!(0), json!({"inner": 1})),
         ] {
             let pattern = json!({"f": [rule]});
-            assert!(
-                passes(pattern.clone(), json!({"f": matching})),
-                "{pattern} should match {matching}"
-            );
-            assert!(
-                !passes(pattern.clone(), json!({"f": other})),
-                "{pattern} should not match {other}"
-            );
+            assert!(passes(pattern.clone(), json!({"f": matching})), "{pattern} should match {matching}");
+            assert!(!passes(pattern.clone(), json!({"f": other})), "{pattern} should not match {other}");
         }
     }
 
@@ -374,10 +334,7 @@ mod tests {
             json!({"a": [{"exists": "yes"}]}),
             json!({"$or": [{"a": [1]}]}),
         ] {
-            assert!(
-                Filters::parse(std::slice::from_ref(&pattern), None).is_err(),
-                "{pattern} should be refused"
-            );
+            assert!(Filters::parse(std::slice::from_ref(&pattern), None).is_err(), "{pattern} should be refused");
         }
     }
 }

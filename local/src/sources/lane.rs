@@ -132,12 +132,7 @@ impl Lane {
             room -= again;
             batch.extend(self.history.iter().rev().take(again).cloned());
         }
-        let doubled: Vec<_> = batch
-            .iter()
-            .filter(|_| rand::random_bool(0.05))
-            .take(room)
-            .cloned()
-            .collect();
+        let doubled: Vec<_> = batch.iter().filter(|_| rand::random_bool(0.05)).take(room).cloned().collect();
         batch.extend(doubled);
         batch.sort_by_key(|item| item.index);
     }

@@ -128,11 +128,7 @@ impl Sources {
                 }
             }
         }
-        Ok(Self {
-            control,
-            states,
-            tasks: Mutex::new(tasks),
-        })
+        Ok(Self { control, states, tasks: Mutex::new(tasks) })
     }
 
     /// Stops reading. What was read already and is being delivered goes on to its next retry, and stops there.
@@ -152,10 +148,7 @@ impl Sources {
         let look = self.control.look_now();
         let deadline = Instant::now() + STATUS_MAX;
         while Instant::now() < deadline
-            && self
-                .states
-                .iter()
-                .any(|state| !state.is_busy() && !state.found_nothing(look))
+            && self.states.iter().any(|state| !state.is_busy() && !state.found_nothing(look))
         {
             tokio::time::sleep(STATUS_INTERVAL).await;
         }
@@ -173,10 +166,7 @@ impl Sources {
     pub async fn shutdown(&self) {
         self.control.set(Mode::Stopped);
         let mut tasks = self.tasks.lock().await;
-        if timeout(SHUTDOWN_MAX, async { while tasks.join_next().await.is_some() {} })
-            .await
-            .is_err()
-        {
+        if timeout(SHUTDOWN_MAX, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
             tracing::info!("batches in flight will be delivered again");
             tasks.shutdown().await;
         }

@@ -61,28 +61,15 @@ impl<I: Invoke> Mapping<I> {
             .queue_url
             .with_context(|| format!("queue {} has no URL", source.queue))?;
         let arn = QueueAttributeName::QueueArn;
-        let described = sqs
-            .get_queue_attributes()
-            .queue_url(&queue_url)
-            .attribute_names(arn.clone())
-            .send()
-            .await;
-        let attributes = described
-            .with_context(|| format!("cannot describe queue {}", source.queue))?
-            .attributes;
+        let described = sqs.get_queue_attributes().queue_url(&queue_url).attribute_names(arn.clone()).send().await;
+        let attributes = described.with_context(|| format!("cannot describe queue {}", source.queue))?.attributes;
         let queue_arn = attributes
             .and_then(|mut attributes| attributes.remove(&arn))
             .with_context(|| format!("queue {} has no ARN", source.queue))?;
         let filters = Filters::parse(&source.filters, Some("body"))?;
         parts.state.add_reader(READER);
         parts.state.set_discovered(true);
-        Ok(Arc::new(Self {
-            parts,
-            source,
-            filters,
-            queue_url,
-            queue_arn,
-        }))
+        Ok(Arc::new(Self { parts, source, filters, queue_url, queue_arn }))
     }
 
     /// Runs until told to stop, and then until the batches in flight have ended.
@@ -95,11 +82,7 @@ impl<I: Invoke> Mapping<I> {
 
     async fn poll(self: &Arc<Self>, batches: &mut JoinSet<()>) -> Result<std::convert::Infallible, Stopped> {
         let control = &self.parts.control;
-        let concurrency = self
-            .source
-            .max_concurrency
-            .unwrap_or(CONCURRENCY_MAX)
-            .clamp(1, CONCURRENCY_MAX);
+        let concurrency = self.source.max_concurrency.unwrap_or(CONCURRENCY_MAX).clamp(1, CONCURRENCY_MAX);
         let places = Arc::new(Semaphore::new(usize::try_from(concurrency).unwrap_or(1)));
         loop {
             while batches.try_join_next().is_some() {}
@@ -196,11 +179,7 @@ impl<I: Invoke> Mapping<I> {
         }
         let passes = |received: &Received| {
             let event = event::sqs(&received.message, &self.queue_arn);
-            self.filters.matches_body(
-                event,
-                "body",
-                received.message.body.as_deref().unwrap_or_default().as_bytes(),
-            )
+            self.filters.matches_body(event, "body", received.message.body.as_deref().unwrap_or_default().as_bytes())
         };
         let (passing, filtered): (Vec<_>, Vec<_>) = received.into_iter().partition(passes);
         if !filtered.is_empty() {
@@ -224,8 +203,7 @@ impl<I: Invoke> Mapping<I> {
                 failed.extend(self.invoke(again.iter().copied()).await.unwrap_or_else(all));
             }
         }
-        self.delete(received.iter().filter(|received| !failed.contains(id(received))))
-            .await;
+        self.delete(received.iter().filter(|received| !failed.contains(id(received)))).await;
     }
 
     /// Ids of the messages that failed; none if all did.
@@ -258,17 +236,12 @@ impl<I: Invoke> Mapping<I> {
 
     /// Deletes messages; those that cannot be deleted come again.
     async fn delete<'a>(&self, messages: impl Iterator<Item = &'a Received>) {
-        let handles: Vec<_> = messages
-            .filter_map(|received| received.message.receipt_handle.clone())
-            .collect();
+        let handles: Vec<_> = messages.filter_map(|received| received.message.receipt_handle.clone()).collect();
         for chunk in handles.chunks(MESSAGES_PER_CALL) {
             let mut left: Vec<&String> = chunk.iter().collect();
             for _ in 0..DELETE_ATTEMPTS {
                 let entries = left.iter().enumerate().map(|(position, handle)| {
-                    DeleteMessageBatchRequestEntry::builder()
-                        .id(position.to_string())
-                        .receipt_handle(*handle)
-                        .build()
+                    DeleteMessageBatchRequestEntry::builder().id(position.to_string()).receipt_handle(*handle).build()
                 });
                 let Ok(entries) = entries.collect::<Result<Vec<_>, _>>() else {
                     break;
@@ -278,11 +251,7 @@ impl<I: Invoke> Mapping<I> {
                     Ok(answer) => {
                         let failed: HashSet<_> = answer.failed.iter().map(|failure| failure.id.clone()).collect();
                         let mut position = 0..left.len();
-                        left.retain(|_| {
-                            position
-                                .next()
-                                .is_some_and(|position| failed.contains(&position.to_string()))
-                        });
+                        left.retain(|_| position.next().is_some_and(|position| failed.contains(&position.to_string())));
                     }
                     Err(error) => {
                         let error = aws_sdk_sqs::error::DisplayErrorContext(error);
@@ -307,12 +276,7 @@ impl<I: Invoke> Mapping<I> {
                     .build()
                     .ok()
             });
-            let request = self
-                .parts
-                .clients
-                .sqs
-                .change_message_visibility_batch()
-                .queue_url(&self.queue_url);
+            let request = self.parts.clients.sqs.change_message_visibility_batch().queue_url(&self.queue_url);
             if let Err(error) = request.set_entries(Some(entries.collect())).send().await {
                 let error = aws_sdk_sqs::error::DisplayErrorContext(error);
                 tracing::warn!(source = self.source.id, %error, "messages come again only after their visibility timeout");

@@ -91,11 +91,7 @@ impl Stream {
                     .and_then(|table| table.latest_stream_arn)
                     .with_context(|| format!("table {table} has no stream"))?;
                 let client = Client::DynamoDb(clients.streams.clone());
-                Ok(Self {
-                    arn,
-                    client,
-                    filters: Filters::parse(filters, None)?,
-                })
+                Ok(Self { arn, client, filters: Filters::parse(filters, None)? })
             }
             StreamKind::Kinesis(name) => {
                 let described = clients.kinesis.describe_stream_summary().stream_name(name).send().await;
@@ -105,11 +101,7 @@ impl Stream {
                     .with_context(|| format!("stream {name} has no description"))?
                     .stream_arn;
                 let client = Client::Kinesis(clients.kinesis.clone());
-                Ok(Self {
-                    arn,
-                    client,
-                    filters: Filters::parse(filters, Some("data"))?,
-                })
+                Ok(Self { arn, client, filters: Filters::parse(filters, Some("data"))? })
             }
         }
     }
@@ -129,10 +121,7 @@ impl Stream {
             Client::DynamoDb(client) => {
                 let mut start = None;
                 loop {
-                    let request = client
-                        .describe_stream()
-                        .stream_arn(&self.arn)
-                        .set_exclusive_start_shard_id(start);
+                    let request = client.describe_stream().stream_arn(&self.arn).set_exclusive_start_shard_id(start);
                     let description = request.send().await.map_err(|error| other(&error))?.stream_description;
                     let Some(description) = description else {
                         return Ok(shards);
@@ -155,15 +144,9 @@ impl Stream {
                         None => client.list_shards().stream_arn(&self.arn),
                     };
                     let page = request.send().await.map_err(|error| other(&error))?;
-                    shards.extend(page.shards.unwrap_or_default().into_iter().map(|shard| {
-                        Shard {
-                            parents: shard
-                                .parent_shard_id
-                                .into_iter()
-                                .chain(shard.adjacent_parent_shard_id)
-                                .collect(),
-                            id: shard.shard_id,
-                        }
+                    shards.extend(page.shards.unwrap_or_default().into_iter().map(|shard| Shard {
+                        parents: shard.parent_shard_id.into_iter().chain(shard.adjacent_parent_shard_id).collect(),
+                        id: shard.shard_id,
                     }));
                     token = page.next_token;
                     if token.is_none() {
@@ -189,11 +172,8 @@ impl Stream {
                     Position::Latest => DynamoDbIterator::Latest,
                     Position::After(_) => DynamoDbIterator::AfterSequenceNumber,
                 };
-                let request = client
-                    .get_shard_iterator()
-                    .stream_arn(&self.arn)
-                    .shard_id(shard)
-                    .shard_iterator_type(kind);
+                let request =
+                    client.get_shard_iterator().stream_arn(&self.arn).shard_id(shard).shard_iterator_type(kind);
                 match request.set_sequence_number(sequence.clone()).send().await {
                     Ok(answer) => answer.shard_iterator,
                     Err(error) if refused(error.code()) => return Err(ReadError::Trimmed),
@@ -206,11 +186,8 @@ impl Stream {
                     Position::Latest => KinesisIterator::Latest,
                     Position::After(_) => KinesisIterator::AfterSequenceNumber,
                 };
-                let request = client
-                    .get_shard_iterator()
-                    .stream_arn(&self.arn)
-                    .shard_id(shard)
-                    .shard_iterator_type(kind);
+                let request =
+                    client.get_shard_iterator().stream_arn(&self.arn).shard_id(shard).shard_iterator_type(kind);
                 match request.set_starting_sequence_number(sequence.clone()).send().await {
                     Ok(answer) => answer.shard_iterator,
                     Err(error) if refused(error.code()) => return Err(ReadError::Trimmed),
@@ -228,31 +205,15 @@ impl Stream {
                 let request = client.get_records().shard_iterator(iterator).limit(PAGE_RECORDS_MAX);
                 let page = request.send().await.map_err(|error| read_error(error.code(), &error))?;
                 let records = page.records.unwrap_or_default();
-                let records = records
-                    .iter()
-                    .filter_map(|record| self.dynamodb_record(record))
-                    .collect();
-                Ok(Page {
-                    records,
-                    next: page.next_shard_iterator,
-                })
+                let records = records.iter().filter_map(|record| self.dynamodb_record(record)).collect();
+                Ok(Page { records, next: page.next_shard_iterator })
             }
             Client::Kinesis(client) => {
-                let request = client
-                    .get_records()
-                    .stream_arn(&self.arn)
-                    .shard_iterator(iterator)
-                    .limit(PAGE_RECORDS_MAX);
+                let request =
+                    client.get_records().stream_arn(&self.arn).shard_iterator(iterator).limit(PAGE_RECORDS_MAX);
                 let page = request.send().await.map_err(|error| read_error(error.code(), &error))?;
-                let records = page
-                    .records
-                    .iter()
-                    .map(|record| self.kinesis_record(shard, record))
-                    .collect();
-                Ok(Page {
-                    records,
-                    next: page.next_shard_iterator,
-                })
+                let records = page.records.iter().map(|record| self.kinesis_record(shard, record)).collect();
+                Ok(Page { records, next: page.next_shard_iterator })
             }
         }
     }
@@ -263,10 +224,7 @@ impl Stream {
         Some(Record {
             sequence: data.sequence_number.clone()?,
             key: event::dynamodb_key(record),
-            arrival: point_in_time(
-                data.approximate_creation_date_time
-                    .map_or(0.0, |time| time.as_secs_f64()),
-            ),
+            arrival: point_in_time(data.approximate_creation_date_time.map_or(0.0, |time| time.as_secs_f64())),
             passes: self.filters.matches(&event),
             event: event.to_string().into(),
         })
@@ -278,25 +236,15 @@ impl Stream {
         Record {
             sequence: record.sequence_number.clone(),
             key: record.partition_key.clone().unwrap_or_default(),
-            arrival: point_in_time(
-                record
-                    .approximate_arrival_timestamp
-                    .map_or(0.0, |time| time.as_secs_f64()),
-            ),
+            arrival: point_in_time(record.approximate_arrival_timestamp.map_or(0.0, |time| time.as_secs_f64())),
             passes,
-            event: event::kinesis(inner, &record.sequence_number, shard, &self.arn)
-                .to_string()
-                .into(),
+            event: event::kinesis(inner, &record.sequence_number, shard, &self.arn).to_string().into(),
         }
     }
 }
 
 /// Error codes by which a stream refuses a sequence number.
-const REFUSALS: [&str; 3] = [
-    "TrimmedDataAccessException",
-    "InvalidArgumentException",
-    "ValidationException",
-];
+const REFUSALS: [&str; 3] = ["TrimmedDataAccessException", "InvalidArgumentException", "ValidationException"];
 
 fn read_error(code: Option<&str>, error: &(dyn std::error::Error + 'static)) -> ReadError {
     match code {

@@ -57,13 +57,7 @@ impl<I: Invoke> Mapping<I> {
             Some(queue) => Some(Arc::new(Destination::open(&parts.clients, queue).await?)),
             None => None,
         };
-        Ok(Arc::new(Self {
-            parts,
-            source: Arc::new(source),
-            stream,
-            checkpoints,
-            destination,
-        }))
+        Ok(Arc::new(Self { parts, source: Arc::new(source), stream, checkpoints, destination }))
     }
 
     /// Runs until told to stop.
@@ -85,11 +79,7 @@ impl<I: Invoke> Mapping<I> {
                         present_at_start.get_or_insert_with(|| all.into_iter().map(|shard| shard.id).collect());
                     for (shard, position) in readable {
                         let latest = !self.source.from_oldest && present.contains(&shard);
-                        let start = position.unwrap_or(if latest {
-                            Position::Latest
-                        } else {
-                            Position::TrimHorizon
-                        });
+                        let start = position.unwrap_or(if latest { Position::Latest } else { Position::TrimHorizon });
                         self.parts.state.add_reader(&shard);
                         reading.insert(shard.clone());
                         let mapping = Arc::clone(self);
@@ -140,11 +130,7 @@ impl<I: Invoke> Mapping<I> {
             checkpoints.insert(shard.id.as_str(), checkpoint);
         }
         // A parent that is not listed any more has nothing left to read.
-        let ended = |id: &String| {
-            checkpoints
-                .get(id.as_str())
-                .is_none_or(|found| *found == Some(Checkpoint::ShardEnd))
-        };
+        let ended = |id: &String| checkpoints.get(id.as_str()).is_none_or(|found| *found == Some(Checkpoint::ShardEnd));
         let readable = shards
             .iter()
             .filter(|shard| !reading.contains(&shard.id) && !ended(&shard.id) && shard.parents.iter().all(ended))
@@ -229,11 +215,7 @@ impl<I: Invoke> Mapping<I> {
                 }
                 Err(ReadError::Expired) => iterator = None,
                 Err(error @ ReadError::Trimmed) => {
-                    tracing::warn!(
-                        source = self.source.id,
-                        shard,
-                        "{error}; going on with the oldest that is left"
-                    );
+                    tracing::warn!(source = self.source.id, shard, "{error}; going on with the oldest that is left");
                     (position, iterator) = (Position::TrimHorizon, None);
                     control.sleep(ERROR_PAUSE_MIN).await?;
                 }

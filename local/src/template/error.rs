@@ -29,10 +29,7 @@ pub struct TemplateError {
 
 impl TemplateError {
     pub(super) fn new(at: Position, message: impl Into<String>) -> Self {
-        Self {
-            at,
-            message: message.into(),
-        }
+        Self { at, message: message.into() }
     }
 }
 

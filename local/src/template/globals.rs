@@ -7,10 +7,8 @@ use super::{
 };
 
 /// The resource types that `Globals` may speak of, by their name there.
-const SECTIONS: [(&str, &str); 2] = [
-    ("Function", "AWS::Serverless::Function"),
-    ("HttpApi", "AWS::Serverless::HttpApi"),
-];
+const SECTIONS: [(&str, &str); 2] =
+    [("Function", "AWS::Serverless::Function"), ("HttpApi", "AWS::Serverless::HttpApi")];
 
 /// The sections of `Globals` by resource type.
 pub(super) struct Globals<'node> {
@@ -20,10 +18,7 @@ pub(super) struct Globals<'node> {
 impl<'node> Globals<'node> {
     /// Reads the section, if the template has one.
     pub(super) fn read(section: Option<&'node Node>) -> Result<Self> {
-        let entries = section
-            .map(|section| section.entries("Globals"))
-            .transpose()?
-            .unwrap_or_default();
+        let entries = section.map(|section| section.entries("Globals")).transpose()?.unwrap_or_default();
         let section = |entry: &'node Entry| match SECTIONS.iter().find(|(name, _)| *name == entry.key) {
             Some((_, kind)) => Ok((*kind, &entry.value)),
             None => {
@@ -31,9 +26,7 @@ impl<'node> Globals<'node> {
                 Err(super::TemplateError::new(entry.at, message))
             }
         };
-        Ok(Self {
-            sections: entries.iter().map(section).collect::<Result<_>>()?,
-        })
+        Ok(Self { sections: entries.iter().map(section).collect::<Result<_>>()? })
     }
 
     /// The properties of a resource of this type, with the global ones.
@@ -51,12 +44,7 @@ fn merge(global: &Node, own: Node) -> Node {
             let mut merged = global.clone();
             for entry in own {
                 match merged.iter_mut().find(|merged| merged.key == entry.key) {
-                    Some(same) => {
-                        *same = Entry {
-                            value: merge(&same.value, entry.value),
-                            ..entry
-                        }
-                    }
+                    Some(same) => *same = Entry { value: merge(&same.value, entry.value), ..entry },
                     None => merged.push(entry),
                 }
             }
@@ -77,10 +65,7 @@ mod tests {
         let global = Node::parse("{a: 1, b: {x: 1, y: 1}, c: [1], d: 1}").unwrap();
         let own = Node::parse("{a: 2, b: {y: 2, z: 2}, c: [2]}").unwrap();
         let merged = format!("{:?}", values(&merge(&global, own)));
-        assert_eq!(
-            merged,
-            r#"["a", "2", "b", "x", "1", "y", "2", "z", "2", "c", "1", "2", "d", "1"]"#
-        );
+        assert_eq!(merged, r#"["a", "2", "b", "x", "1", "y", "2", "z", "2", "c", "1", "2", "d", "1"]"#);
     }
 
     fn values(node: &Node) -> Vec<String> {

@@ -71,20 +71,9 @@ pub struct Inputs {
 /// If it cannot be read, is wrong, or names what the local stack does not know.
 pub fn load(path: &Path, values: Values, addresses: Addresses) -> Result<System, LoadError> {
     let file = path.display().to_string();
-    let source = std::fs::read_to_string(path).map_err(|error| LoadError::Read {
-        file: file.clone(),
-        error,
-    })?;
+    let source = std::fs::read_to_string(path).map_err(|error| LoadError::Read { file: file.clone(), error })?;
     let directory = path.parent().map(Path::to_owned);
-    parse(
-        &file,
-        &source,
-        &Inputs {
-            values,
-            addresses,
-            directory,
-        },
-    )
+    parse(&file, &source, &Inputs { values, addresses, directory })
 }
 
 /// Reads the template in `source`; `file` is what errors and warnings call it.
@@ -92,10 +81,7 @@ pub fn load(path: &Path, values: Values, addresses: Addresses) -> Result<System,
 /// # Errors
 /// If it is wrong, or names what the local stack does not know.
 pub fn parse(file: &str, source: &str, inputs: &Inputs) -> Result<System, LoadError> {
-    let wrong = |error| LoadError::Template {
-        file: file.into(),
-        error,
-    };
+    let wrong = |error| LoadError::Template { file: file.into(), error };
     let mut warnings = Warnings::default();
     let root = Node::parse(source).map_err(wrong)?;
     let mut sections = Sections::read(&root, &mut warnings).map_err(wrong)?;
@@ -103,10 +89,7 @@ pub fn parse(file: &str, source: &str, inputs: &Inputs) -> Result<System, LoadEr
     let mut scope = Scope::new(inputs.addresses.clone());
     scope.parameters =
         parameters::read(&sections.parameters, &inputs.values, &mut warnings).map_err(|error| error.in_file(file))?;
-    scope.mappings = std::mem::take(&mut sections.mappings)
-        .into_iter()
-        .map(|map| (map.key, map.value))
-        .collect();
+    scope.mappings = std::mem::take(&mut sections.mappings).into_iter().map(|map| (map.key, map.value)).collect();
     let mut system = read_resources(scope, &sections, inputs, &mut warnings).map_err(wrong)?;
     system.warnings = warnings.into_lines(file);
     Ok(system)
@@ -163,11 +146,7 @@ fn read_resources(
         {
             continue;
         }
-        let resource = Resource {
-            kind: kind.text("Type")?.to_owned(),
-            at: entry.at,
-            node: entry.value.clone(),
-        };
+        let resource = Resource { kind: kind.text("Type")?.to_owned(), at: entry.at, node: entry.value.clone() };
         scope.resources.insert(entry.key.clone(), resource);
     }
     check_outputs(&scope, &sections.outputs)?;
@@ -195,10 +174,7 @@ fn check_outputs(scope: &Scope, outputs: &[Entry]) -> TemplateResult<()> {
     for output in outputs {
         let mut properties = Properties::open("an output", &output.key, output.at, Some(&output.value))?;
         properties.take("Description");
-        let holds = properties
-            .take("Condition")
-            .map(|condition| scope.condition(condition))
-            .transpose()?;
+        let holds = properties.take("Condition").map(|condition| scope.condition(condition)).transpose()?;
         if holds.unwrap_or(true) {
             scope.resolve(properties.require("Value")?)?;
         }

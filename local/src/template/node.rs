@@ -38,9 +38,7 @@ pub(super) struct Entry {
 impl Node {
     /// Reads the one document in `source`.
     pub(super) fn parse(source: &str) -> Result<Self> {
-        let mut events = Events {
-            parser: Parser::new_from_str(source),
-        };
+        let mut events = Events { parser: Parser::new_from_str(source) };
         while let (Event::StreamStart | Event::DocumentStart(_), _) = events.peek()? {
             events.next()?;
         }
@@ -116,14 +114,7 @@ impl<'input> Events<'input> {
         let (value, tag) = match event {
             Event::Scalar(text, style, _, tag) => {
                 let null = style == ScalarStyle::Plain && tag.is_none() && matches!(&*text, "" | "~" | "null");
-                (
-                    if null {
-                        Value::Null
-                    } else {
-                        Value::Scalar(text.into_owned())
-                    },
-                    tag,
-                )
+                (if null { Value::Null } else { Value::Scalar(text.into_owned()) }, tag)
             }
             Event::SequenceStart(_, tag) => {
                 let mut items = Vec::new();
@@ -146,10 +137,7 @@ impl<'input> Events<'input> {
         };
         let node = Node { at, value };
         match tag.as_deref().and_then(short_form) {
-            Some(function) => Ok(Node {
-                at,
-                value: Value::Call(function, Box::new(node)),
-            }),
+            Some(function) => Ok(Node { at, value: Value::Call(function, Box::new(node)) }),
             None => Ok(node),
         }
     }
@@ -160,11 +148,7 @@ impl<'input> Events<'input> {
         if before.iter().any(|entry| entry.key == text) {
             return Err(key.error(format!("`{text}` is there twice")));
         }
-        Ok(Entry {
-            key: text,
-            at: key.at,
-            value: self.node(depth + 1)?,
-        })
+        Ok(Entry { key: text, at: key.at, value: self.node(depth + 1)? })
     }
 }
 
@@ -190,17 +174,11 @@ fn short_form(tag: &Tag) -> Option<String> {
 }
 
 fn position(span: Span) -> Position {
-    Position {
-        line: span.start.line(),
-        column: span.start.col() + 1,
-    }
+    Position { line: span.start.line(), column: span.start.col() + 1 }
 }
 
 fn scan_error(error: &ScanError) -> TemplateError {
-    let at = Position {
-        line: error.marker().line(),
-        column: error.marker().col() + 1,
-    };
+    let at = Position { line: error.marker().line(), column: error.marker().col() + 1 };
     TemplateError::new(at, format!("not YAML: {}", error.info()))
 }
 
@@ -221,10 +199,7 @@ mod tests {
         let entries = root.entries("root").unwrap();
         let item = &entries[0].value.items()[0];
         let d = &item.entries("item").unwrap()[1];
-        assert_eq!(
-            (d.at, d.value.at),
-            (Position { line: 3, column: 5 }, Position { line: 3, column: 8 })
-        );
+        assert_eq!((d.at, d.value.at), (Position { line: 3, column: 5 }, Position { line: 3, column: 8 }));
     }
 
     #[test]
@@ -246,19 +221,12 @@ mod tests {
             Value::Map(entries) => Value::Map(
                 entries
                     .into_iter()
-                    .map(|entry| Entry {
-                        at: Position::default(),
-                        value: strip(entry.value),
-                        ..entry
-                    })
+                    .map(|entry| Entry { at: Position::default(), value: strip(entry.value), ..entry })
                     .collect(),
             ),
             Value::Call(function, argument) => Value::Call(function, Box::new(strip(*argument))),
             other => other,
         };
-        Node {
-            at: Position::default(),
-            value,
-        }
+        Node { at: Position::default(), value }
     }
 }

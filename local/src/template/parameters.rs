@@ -24,22 +24,12 @@ pub(super) fn read(
     values: &Values,
     warnings: &mut Warnings,
 ) -> Result<BTreeMap<String, Node>, ParameterError> {
-    if let Some(name) = values
-        .given
-        .keys()
-        .find(|name| section.iter().all(|entry| &entry.key != *name))
-    {
+    if let Some(name) = values.given.keys().find(|name| section.iter().all(|entry| &entry.key != *name)) {
         let known: Vec<_> = section.iter().map(|entry| entry.key.as_str()).collect();
         let reason = format!("the template has no such parameter; it has {}", known.join(", "));
-        return Err(ParameterError::Given {
-            name: name.clone(),
-            reason,
-        });
+        return Err(ParameterError::Given { name: name.clone(), reason });
     }
-    section
-        .iter()
-        .map(|entry| Ok((entry.key.clone(), value(entry, values, warnings)?)))
-        .collect()
+    section.iter().map(|entry| Ok((entry.key.clone(), value(entry, values, warnings)?))).collect()
 }
 
 fn value(entry: &Entry, values: &Values, warnings: &mut Warnings) -> Result<Node, ParameterError> {
@@ -59,10 +49,7 @@ fn value(entry: &Entry, values: &Values, warnings: &mut Warnings) -> Result<Node
         }
     };
     let refuse = |reason: String| match given {
-        Some(_) => ParameterError::Given {
-            name: name.clone(),
-            reason,
-        },
+        Some(_) => ParameterError::Given { name: name.clone(), reason },
         None => TemplateError::new(at, format!("parameter `{name}`: {reason}")).into(),
     };
     check(&mut declaration, kind.text("Type")?, &text).map_err(|failure| match failure {
@@ -89,16 +76,10 @@ fn check(declaration: &mut Properties<'_>, kind: &str, text: &str) -> Result<(),
         return Err(Failure::Value(format!("must be one of {}", allowed.join(", "))));
     }
     let length = text.chars().count();
-    if let Some(least) = declaration
-        .count("MinLength", 0..=u32::MAX)?
-        .filter(|least| length < *least as usize)
-    {
+    if let Some(least) = declaration.count("MinLength", 0..=u32::MAX)?.filter(|least| length < *least as usize) {
         return Err(Failure::Value(format!("must have at least {least} characters")));
     }
-    if let Some(most) = declaration
-        .count("MaxLength", 0..=u32::MAX)?
-        .filter(|most| length > *most as usize)
-    {
+    if let Some(most) = declaration.count("MaxLength", 0..=u32::MAX)?.filter(|most| length > *most as usize) {
         return Err(Failure::Value(format!("must have at most {most} characters")));
     }
     let number: Option<f64> = text.parse().ok();
@@ -107,16 +88,10 @@ fn check(declaration: &mut Properties<'_>, kind: &str, text: &str) -> Result<(),
     }
     let value = number.unwrap_or_default();
     let limits = i64::from(i32::MIN)..=i64::from(i32::MAX);
-    if let Some(least) = declaration
-        .number("MinValue", limits.clone())?
-        .filter(|least| value < *least as f64)
-    {
+    if let Some(least) = declaration.number("MinValue", limits.clone())?.filter(|least| value < *least as f64) {
         return Err(Failure::Value(format!("must be at least {least}")));
     }
-    if let Some(most) = declaration
-        .number("MaxValue", limits)?
-        .filter(|most| value > *most as f64)
-    {
+    if let Some(most) = declaration.number("MaxValue", limits)?.filter(|most| value > *most as f64) {
         return Err(Failure::Value(format!("must be at most {most}")));
     }
     Ok(())
@@ -125,14 +100,9 @@ fn check(declaration: &mut Properties<'_>, kind: &str, text: &str) -> Result<(),
 fn typed(kind: &Node, text: String, at: Position) -> Result<Node, ParameterError> {
     let value = match kind.text("Type")? {
         "String" | "Number" => Value::Scalar(text),
-        "CommaDelimitedList" | "List<Number>" => Value::List(
-            text.split(',')
-                .map(|item| Node {
-                    at,
-                    value: Value::Scalar(item.trim().to_owned()),
-                })
-                .collect(),
-        ),
+        "CommaDelimitedList" | "List<Number>" => {
+            Value::List(text.split(',').map(|item| Node { at, value: Value::Scalar(item.trim().to_owned()) }).collect())
+        }
         other => {
             let message = format!("the local stack does not know the parameter type `{other}`");
             return Err(kind.error(message).into());
@@ -171,10 +141,7 @@ impl ParameterError {
     pub(super) fn in_file(self, file: &str) -> LoadError {
         match self {
             Self::Given { name, reason } => LoadError::Parameter { name, reason },
-            Self::Template(error) => LoadError::Template {
-                file: file.into(),
-                error,
-            },
+            Self::Template(error) => LoadError::Template { file: file.into(), error },
         }
     }
 }

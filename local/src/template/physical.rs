@@ -41,9 +41,7 @@ pub(super) fn attribute(kind: &str, attribute: &str, name: &str, addresses: &Add
 
 /// The table whose stream has this ARN.
 pub(super) fn table_of_stream(text: &str) -> Option<&str> {
-    text.strip_prefix(&arn("dynamodb", "table/"))?
-        .split_once("/stream/")
-        .map(|(name, _)| name)
+    text.strip_prefix(&arn("dynamodb", "table/"))?.split_once("/stream/").map(|(name, _)| name)
 }
 
 /// The Kinesis stream that has this ARN.

@@ -17,10 +17,7 @@ pub(super) struct Warnings {
 impl Warnings {
     /// Notes that `what` of `owner`, at `at`, is not acted on, under the `kind` of thing that the owner is.
     pub(super) fn note(&mut self, kind: &str, owner: &str, what: &str, at: Position) {
-        let (_, owners) = self
-            .found
-            .entry((kind.into(), what.into()))
-            .or_insert_with(|| (at, Vec::new()));
+        let (_, owners) = self.found.entry((kind.into(), what.into())).or_insert_with(|| (at, Vec::new()));
         owners.push(owner.into());
     }
 
@@ -29,10 +26,7 @@ impl Warnings {
         let mut lines: Vec<_> = self.found.into_iter().collect();
         lines.sort_by_key(|(_, (at, _))| *at);
         let line = |((kind, what), (at, owners)): ((String, String), (Position, Vec<String>))| {
-            format!(
-                "{file}:{at}: {what} of {kind} has no meaning on one machine ({})",
-                owners.join(", ")
-            )
+            format!("{file}:{at}: {what} of {kind} has no meaning on one machine ({})", owners.join(", "))
         };
         lines.into_iter().map(line).collect()
     }
@@ -52,16 +46,8 @@ impl<'node> Properties<'node> {
     /// Opens a map; an absent or empty one has no properties.
     pub(super) fn open(kind: &str, owner: &str, at: Position, node: Option<&'node Node>) -> Result<Self> {
         let entries = node.map(|node| node.entries(kind)).transpose()?.unwrap_or_default();
-        let unread = entries
-            .iter()
-            .map(|entry| (entry.key.as_str(), entry.at, &entry.value))
-            .collect();
-        Ok(Self {
-            kind: kind.into(),
-            owner: owner.into(),
-            at,
-            unread,
-        })
+        let unread = entries.iter().map(|entry| (entry.key.as_str(), entry.at, &entry.value)).collect();
+        Ok(Self { kind: kind.into(), owner: owner.into(), at, unread })
     }
 
     /// Opens the map that the property `key` is, if it is there.
@@ -89,8 +75,7 @@ impl<'node> Properties<'node> {
 
     /// Takes a property without which there is nothing to do.
     pub(super) fn require(&mut self, key: &str) -> Result<&'node Node> {
-        self.take(key)
-            .ok_or_else(|| TemplateError::new(self.at, format!("{} needs `{key}`", self.kind)))
+        self.take(key).ok_or_else(|| TemplateError::new(self.at, format!("{} needs `{key}`", self.kind)))
     }
 
     /// Takes a string.
@@ -103,11 +88,7 @@ impl<'node> Properties<'node> {
         let Some(node) = self.take(key) else { return Ok(None) };
         match node.text(key)?.parse() {
             Ok(number) if range.contains(&number) => Ok(Some(number)),
-            _ => Err(node.error(format!(
-                "`{key}` must be a whole number from {} to {}",
-                range.start(),
-                range.end()
-            ))),
+            _ => Err(node.error(format!("`{key}` must be a whole number from {} to {}", range.start(), range.end()))),
         }
     }
 
@@ -119,9 +100,7 @@ impl<'node> Properties<'node> {
 
     /// Takes a number of seconds within `range`.
     pub(super) fn seconds(&mut self, key: &str, range: RangeInclusive<u32>) -> Result<Option<Duration>> {
-        Ok(self
-            .count(key, range)?
-            .map(|seconds| Duration::from_secs(seconds.into())))
+        Ok(self.count(key, range)?.map(|seconds| Duration::from_secs(seconds.into())))
     }
 
     /// Takes `true` or `false`.
@@ -140,10 +119,7 @@ impl<'node> Properties<'node> {
         let text = node.text(key)?;
         match allowed.contains(&text) {
             true => Ok(Some(text)),
-            false => Err(node.error(format!(
-                "`{key}` is `{text}`; the local stack knows {}",
-                allowed.join(", ")
-            ))),
+            false => Err(node.error(format!("`{key}` is `{text}`; the local stack knows {}", allowed.join(", ")))),
         }
     }
 

@@ -56,11 +56,7 @@ impl Scope {
         let value = match &node.value {
             Value::Call(function, argument) => return self.call(node.at, function, argument),
             Value::List(items) => Value::List(
-                items
-                    .iter()
-                    .map(|item| self.resolve(item))
-                    .filter(|item| !is_no_value(item))
-                    .collect::<Result<_>>()?,
+                items.iter().map(|item| self.resolve(item)).filter(|item| !is_no_value(item)).collect::<Result<_>>()?,
             ),
             Value::Map(entries) => {
                 let mut resolved = Vec::new();
@@ -68,11 +64,7 @@ impl Scope {
                     let value = self.resolve(&entry.value)?;
                     let removed = value.value == Value::Null && entry.value.value != Value::Null;
                     if !removed {
-                        resolved.push(Entry {
-                            key: entry.key.clone(),
-                            at: entry.at,
-                            value,
-                        });
+                        resolved.push(Entry { key: entry.key.clone(), at: entry.at, value });
                     }
                 }
                 Value::Map(resolved)
@@ -85,10 +77,7 @@ impl Scope {
     /// Whether the condition of this name holds.
     pub(super) fn condition(&self, name: &Node) -> Result<bool> {
         let text = name.text("a condition's name")?;
-        self.conditions
-            .get(text)
-            .copied()
-            .ok_or_else(|| name.error(format!("there is no condition `{text}`")))
+        self.conditions.get(text).copied().ok_or_else(|| name.error(format!("there is no condition `{text}`")))
     }
 
     /// The value of a condition: of `Fn::Equals`, `Fn::And`, `Fn::Or`, `Fn::Not` or `Condition`.
@@ -126,10 +115,7 @@ impl Scope {
         match given {
             // A name that refers to other resources could go in circles, so here only parameters are known.
             Some(name) => {
-                let scope = Self {
-                    parameters: self.parameters.clone(),
-                    ..Self::new(self.addresses.clone())
-                };
+                let scope = Self { parameters: self.parameters.clone(), ..Self::new(self.addresses.clone()) };
                 Ok(scope.resolve(name)?.text("a name")?.to_owned())
             }
             None => Ok(format!("tidings-{logical_id}")),
@@ -137,10 +123,7 @@ impl Scope {
     }
 
     fn call(&self, at: Position, function: &str, argument: &Node) -> Result<Node> {
-        let scalar = |text: String| Node {
-            at,
-            value: Value::Scalar(text),
-        };
+        let scalar = |text: String| Node { at, value: Value::Scalar(text) };
         match function {
             "Ref" => self.reference(at, argument.text("the name in Ref")?),
             "GetAtt" => {
@@ -155,8 +138,7 @@ impl Scope {
             "Join" => match argument.items() {
                 [separator, items] => {
                     let items = self.resolve(items)?;
-                    self.join(items.items(), separator.text("the separator of Fn::Join")?)
-                        .map(scalar)
+                    self.join(items.items(), separator.text("the separator of Fn::Join")?).map(scalar)
                 }
                 _ => Err(argument.error("Fn::Join takes a separator and a list")),
             },
@@ -164,10 +146,7 @@ impl Scope {
                 [separator, source] => {
                     let (source, separator) = (self.resolve(source)?, separator.text("the separator of Fn::Split")?);
                     let parts = source.text("the source of Fn::Split")?.split(separator);
-                    Ok(Node {
-                        at,
-                        value: Value::List(parts.map(|part| scalar(part.to_owned())).collect()),
-                    })
+                    Ok(Node { at, value: Value::List(parts.map(|part| scalar(part.to_owned())).collect()) })
                 }
                 _ => Err(argument.error("Fn::Split takes a separator and a string")),
             },
@@ -176,8 +155,7 @@ impl Scope {
                     let (index, list) = (self.resolve(index)?, self.resolve(list)?);
                     let position: Option<usize> = index.text("the index of Fn::Select")?.parse().ok();
                     let item = position.and_then(|position| list.items().get(position));
-                    item.cloned()
-                        .ok_or_else(|| index.error("Fn::Select: there is no such item"))
+                    item.cloned().ok_or_else(|| index.error("Fn::Select: there is no such item"))
                 }
                 _ => Err(argument.error("Fn::Select takes an index and a list")),
             },
@@ -192,10 +170,7 @@ impl Scope {
 
     fn reference(&self, at: Position, name: &str) -> Result<Node> {
         if let Some(parameter) = self.parameters.get(name) {
-            return Ok(Node {
-                at,
-                value: parameter.value.clone(),
-            });
+            return Ok(Node { at, value: parameter.value.clone() });
         }
         let text = match name {
             "AWS::NoValue" => return Ok(Node { at, value: Value::Null }),
@@ -215,10 +190,7 @@ impl Scope {
                 }
             },
         };
-        Ok(Node {
-            at,
-            value: Value::Scalar(text),
-        })
+        Ok(Node { at, value: Value::Scalar(text) })
     }
 
     fn attribute(&self, at: Position, name: &str, attribute: &str) -> Result<String> {
@@ -227,10 +199,8 @@ impl Scope {
         };
         let physical = self.physical_name(name, resource)?;
         physical::attribute(&resource.kind, attribute, &physical, &self.addresses).ok_or_else(|| {
-            let message = format!(
-                "{} `{name}` has no attribute `{attribute}` that the local stack knows",
-                resource.kind
-            );
+            let message =
+                format!("{} `{name}` has no attribute `{attribute}` that the local stack knows", resource.kind);
             super::TemplateError::new(at, message)
         })
     }
@@ -247,15 +217,10 @@ impl Scope {
         let mut rest = template.text("the string of Fn::Sub")?;
         let mut text = String::new();
         while let Some((before, after)) = rest.split_once("${") {
-            let (name, behind) = after
-                .split_once('}')
-                .ok_or_else(|| template.error("Fn::Sub: `${` without its `}`"))?;
+            let (name, behind) =
+                after.split_once('}').ok_or_else(|| template.error("Fn::Sub: `${` without its `}`"))?;
             text.push_str(before);
-            match (
-                name.strip_prefix('!'),
-                variables.iter().find(|entry| entry.key == name),
-                name.split_once('.'),
-            ) {
+            match (name.strip_prefix('!'), variables.iter().find(|entry| entry.key == name), name.split_once('.')) {
                 (Some(literal), ..) => text.extend(["${", literal, "}"]),
                 (_, Some(entry), _) => text.push_str(self.resolve(&entry.value)?.text("a variable of Fn::Sub")?),
                 (_, _, Some((resource, attribute))) => {
@@ -270,9 +235,7 @@ impl Scope {
     }
 
     fn join(&self, items: &[Node], separator: &str) -> Result<String> {
-        let texts = items
-            .iter()
-            .map(|item| Ok(self.resolve(item)?.text("an item")?.to_owned()));
+        let texts = items.iter().map(|item| Ok(self.resolve(item)?.text("an item")?.to_owned()));
         Ok(texts.collect::<Result<Vec<_>>>()?.join(separator))
     }
 
@@ -285,9 +248,7 @@ impl Scope {
             let inner = find(node, first.text("a key").ok()?)?;
             find(inner, second.text("a key").ok()?)
         });
-        found
-            .cloned()
-            .ok_or_else(|| argument.error("Fn::FindInMap finds nothing there"))
+        found.cloned().ok_or_else(|| argument.error("Fn::FindInMap finds nothing there"))
     }
 }
 

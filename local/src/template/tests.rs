@@ -13,14 +13,8 @@ fn inputs(given: &[(&str, &str)]) -> Inputs {
     let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let supplied: BTreeMap<_, _> = map(&[("JwtIssuer", "http://127.0.0.1:1"), ("CursorKey", &"k".repeat(32))]);
     Inputs {
-        values: Values {
-            given: map(given),
-            supplied,
-        },
-        addresses: Addresses {
-            sqs: "http://127.0.0.1:2".into(),
-            api: "http://127.0.0.1:1".into(),
-        },
+        values: Values { given: map(given), supplied },
+        addresses: Addresses { sqs: "http://127.0.0.1:2".into(), api: "http://127.0.0.1:1".into() },
         directory: None,
     }
 }
@@ -28,14 +22,7 @@ fn inputs(given: &[(&str, &str)]) -> Inputs {
 fn project(given: &[(&str, &str)]) -> Result<System, LoadError> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let source = std::fs::read_to_string(directory.join("template.yaml")).unwrap();
-    parse(
-        "template.yaml",
-        &source,
-        &Inputs {
-            directory: Some(directory),
-            ..inputs(given)
-        },
-    )
+    parse("template.yaml", &source, &Inputs { directory: Some(directory), ..inputs(given) })
 }
 
 fn read(source: &str) -> Result<System, String> {
@@ -52,32 +39,15 @@ fn the_projects_template_is_read_whole() {
     let system = project(&[]).unwrap();
     let names = |function: &str| system.functions.iter().find(|f| f.name == function).unwrap();
 
-    let commands = system
-        .tables
-        .iter()
-        .find(|table| table.name == "tidings-Commands")
-        .unwrap();
-    assert_eq!(
-        commands.key,
-        KeySchema {
-            partition: "PK".into(),
-            sort: Some("SK".into())
-        }
-    );
+    let commands = system.tables.iter().find(|table| table.name == "tidings-Commands").unwrap();
+    assert_eq!(commands.key, KeySchema { partition: "PK".into(), sort: Some("SK".into()) });
     assert_eq!(commands.stream_view.as_deref(), Some("NEW_AND_OLD_IMAGES"));
     assert_eq!(commands.ttl_attribute.as_deref(), Some("expires_at"));
     assert_eq!(system.streams[0].shards, 4);
-    let deliveries = system
-        .queues
-        .iter()
-        .find(|queue| queue.name == "tidings-Deliveries")
-        .unwrap();
+    let deliveries = system.queues.iter().find(|queue| queue.name == "tidings-Deliveries").unwrap();
     assert_eq!(
         deliveries.redrive,
-        Some(Redrive {
-            dead_letter_queue: "tidings-Quarantine".into(),
-            max_receive_count: 10
-        })
+        Some(Redrive { dead_letter_queue: "tidings-Quarantine".into(), max_receive_count: 10 })
     );
 
     // From Globals, from the function, and the two kinds of reference.
@@ -85,17 +55,12 @@ fn the_projects_template_is_read_whole() {
     assert_eq!(fanout.binary, "fanout");
     assert_eq!(fanout.environment["RUST_LOG"], "info");
     assert_eq!(fanout.environment["COMMANDS_TABLE"], "tidings-Commands");
-    assert_eq!(
-        fanout.environment["DELIVERIES_QUEUE"],
-        "http://127.0.0.1:2/000000000000/tidings-Deliveries"
-    );
+    assert_eq!(fanout.environment["DELIVERIES_QUEUE"], "http://127.0.0.1:2/000000000000/tidings-Deliveries");
     assert_eq!((fanout.timeout, fanout.memory_mib), (Duration::from_secs(60), 256));
     assert_eq!(names("GetFeed").environment["CURSOR_KEY"], "k".repeat(32));
     assert_eq!(names("FollowUser").routes[0].path, "/v1/users/{user}/follow");
 
-    let EventSource::Stream(source) = &names("PublishEvents").sources[0] else {
-        panic!("not a stream")
-    };
+    let EventSource::Stream(source) = &names("PublishEvents").sources[0] else { panic!("not a stream") };
     assert_eq!(source.id, "PublishEvents-Log");
     assert_eq!(source.stream, StreamKind::DynamoDb("tidings-Commands".into()));
     assert_eq!(source.on_failure_queue.as_deref(), Some("tidings-FailedBatches"));
@@ -106,13 +71,7 @@ fn the_projects_template_is_read_whole() {
     let api = system.api.unwrap();
     assert_eq!(api.authorizer.unwrap().issuer, "http://127.0.0.1:1");
     assert_eq!(api.cors.unwrap().allow_origins, ["*"]);
-    assert!(
-        system
-            .warnings
-            .iter()
-            .any(|line| line.contains("PointInTimeRecoverySpecification")),
-        "nothing is silent"
-    );
+    assert!(system.warnings.iter().any(|line| line.contains("PointInTimeRecoverySpecification")), "nothing is silent");
 }
 
 #[test]
@@ -125,26 +84,10 @@ fn a_given_parameter_replaces_the_default() {
 #[test]
 fn a_given_parameter_is_checked_as_the_template_says() {
     for (name, value, reason) in [
-        (
-            "LogLevel",
-            "loud",
-            "--parameter LogLevel: must be one of error, warn, info, debug, trace",
-        ),
-        (
-            "CursorKey",
-            "short",
-            "--parameter CursorKey: must have at least 32 characters",
-        ),
-        (
-            "LogRetentionDays",
-            "2",
-            "--parameter LogRetentionDays: must be one of 1, 3, 5",
-        ),
-        (
-            "Typo",
-            "1",
-            "--parameter Typo: the template has no such parameter; it has JwtIssuer",
-        ),
+        ("LogLevel", "loud", "--parameter LogLevel: must be one of error, warn, info, debug, trace"),
+        ("CursorKey", "short", "--parameter CursorKey: must have at least 32 characters"),
+        ("LogRetentionDays", "2", "--parameter LogRetentionDays: must be one of 1, 3, 5"),
+        ("Typo", "1", "--parameter Typo: the template has no such parameter; it has JwtIssuer"),
     ] {
         let error = project(&[(name, value)]).unwrap_err().to_string();
         assert!(error.starts_with(reason), "{error}");
@@ -189,10 +132,7 @@ fn what_is_unknown_is_an_error_with_its_place() {
             resource("    Type: AWS::SQS::Queue\n    Property: 1"),
             "5:5: the local stack does not know the property `Property` of a resource",
         ),
-        (
-            resource("    Type: AWS::SQS::Queue\n    DependsOn: Q"),
-            "5:16: there is no resource `Q`",
-        ),
+        (resource("    Type: AWS::SQS::Queue\n    DependsOn: Q"), "5:16: there is no resource `Q`"),
         (resource("    Properties: {}"), "3:3: resource `R` needs a `Type`"),
         (
             "Globals:\n  Table: {}\nResources: {}".to_owned(),
@@ -208,24 +148,15 @@ fn a_dangling_reference_is_an_error_wherever_it_stands() {
     let queue = |text: &str| format!("{SHELL}  Q:\n    Type: AWS::SQS::Queue\n    Properties:\n      Tags: {text}\n");
     for (text, expected) in [
         ("!Ref Typo", "6:13: there is no parameter or resource `Typo`"),
-        (
-            "!GetAtt Q.Size",
-            "6:13: AWS::SQS::Queue `Q` has no attribute `Size` that the local stack knows",
-        ),
+        ("!GetAtt Q.Size", "6:13: AWS::SQS::Queue `Q` has no attribute `Size` that the local stack knows"),
         ("!Sub 'a ${Typo} b'", "6:13: there is no parameter or resource `Typo`"),
         ("!If [Typo, a, b]", "6:18: there is no condition `Typo`"),
-        (
-            "!ImportValue x",
-            "6:13: the local stack does not know the function `ImportValue`",
-        ),
+        ("!ImportValue x", "6:13: the local stack does not know the function `ImportValue`"),
     ] {
         let source = queue(text);
         let error = read(&source).unwrap_err();
         // The place is that of the function or of its argument.
-        assert!(
-            error.ends_with(expected.split_once(": ").unwrap().1) && error.starts_with("t.yaml:6:"),
-            "{error}"
-        );
+        assert!(error.ends_with(expected.split_once(": ").unwrap().1) && error.starts_with("t.yaml:6:"), "{error}");
     }
 }
 
@@ -259,19 +190,9 @@ Resources:
           GONE: !If [Production, x, !Ref 'AWS::NoValue']
 ";
     let system = read(source).unwrap();
-    assert_eq!(
-        (system.queues.len(), system.queues[0].retention),
-        (1, Duration::from_secs(60))
-    );
-    let environment: Vec<_> = system.functions[0]
-        .environment
-        .iter()
-        .map(|(k, v)| format!("{k}={v}"))
-        .collect();
-    assert_eq!(
-        environment,
-        ["IF=no", "JOIN=x-test-b", "SPLIT=x", "SUB=test/tidings-Q/us-east-1/${b}"]
-    );
+    assert_eq!((system.queues.len(), system.queues[0].retention), (1, Duration::from_secs(60)));
+    let environment: Vec<_> = system.functions[0].environment.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    assert_eq!(environment, ["IF=no", "JOIN=x-test-b", "SPLIT=x", "SUB=test/tidings-Q/us-east-1/${b}"]);
 }
 
 #[test]
@@ -292,10 +213,7 @@ fn events_are_checked_against_what_they_name() {
         )
     };
     for (event, expected) in [
-        (
-            "{Type: S3}",
-            "12:19: `Type` is `S3`; the local stack knows HttpApi, DynamoDB, Kinesis, SQS",
-        ),
+        ("{Type: S3}", "12:19: `Type` is `S3`; the local stack knows HttpApi, DynamoDB, Kinesis, SQS"),
         (
             "{Type: SQS, Properties: {Queue: !GetAtt Q.Arn}}",
             "12:44: the queue's visibility timeout of 30 s is less than the function's timeout of 60 s",
@@ -312,10 +230,7 @@ fn events_are_checked_against_what_they_name() {
             "{Type: HttpApi, Properties: {ApiId: x, Method: GET, Path: /}}",
             "12:48: there is no AWS::Serverless::HttpApi",
         ),
-        (
-            "{Type: HttpApi, Properties: {ApiId: x, Method: GET, Path: a}}",
-            "12:70: a path starts with `/`",
-        ),
+        ("{Type: HttpApi, Properties: {ApiId: x, Method: GET, Path: a}}", "12:70: a path starts with `/`"),
     ] {
         assert_error(&function(event), &format!("t.yaml:{expected}"));
     }
@@ -341,8 +256,5 @@ fn a_filter_that_is_not_json_is_an_error() {
 "
     );
     let error = read(&source).unwrap_err();
-    assert!(
-        error.starts_with("t.yaml:16:50: a filter's pattern must be JSON: "),
-        "{error}"
-    );
+    assert!(error.starts_with("t.yaml:16:50: a filter's pattern must be JSON: "), "{error}");
 }

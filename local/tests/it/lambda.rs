@@ -18,10 +18,7 @@ fn spec() -> FunctionSpec {
     FunctionSpec {
         name: "Scripted".into(),
         program: scripted_function(),
-        environment: BTreeMap::from([
-            ("RUST_LOG".into(), "warn".into()),
-            ("OWN_VARIABLE".into(), "own".into()),
-        ]),
+        environment: BTreeMap::from([("RUST_LOG".into(), "warn".into()), ("OWN_VARIABLE".into(), "own".into())]),
         timeout: Duration::from_secs(20),
         memory_mib: 256,
         max_concurrency: 4,
@@ -39,11 +36,8 @@ async fn invoke(lambda: &Lambda, event: Value) -> Result<Value, InvokeError> {
 
 fn is_alive(pid: u32) -> bool {
     // A zombie has ended: it only waits for its parent to take note.
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
-        stat.rsplit(')')
-            .next()
-            .is_some_and(|rest| !rest.trim_start().starts_with('Z'))
-    })
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().starts_with('Z')))
 }
 
 fn kill(pid: u32) {
@@ -66,22 +60,13 @@ async fn a_function_sees_the_context_and_environment_that_lambda_documents() {
     assert!(uuid::Uuid::parse_str(context["request_id"].as_str().unwrap()).is_ok());
     let left = context["deadline_ms"].as_i64().unwrap() - before.unix_timestamp() * 1000;
     assert!((20_000..40_000).contains(&left), "{left} ms left");
-    assert_eq!(
-        context["arn"],
-        "arn:aws:lambda:us-east-1:000000000000:function:Scripted"
-    );
+    assert_eq!(context["arn"], "arn:aws:lambda:us-east-1:000000000000:function:Scripted");
     assert!(context["trace_id"].as_str().unwrap().starts_with("Root=1-"));
-    assert_eq!(
-        (&context["function"], &context["memory"]),
-        (&json!("Scripted"), &json!(256))
-    );
+    assert_eq!((&context["function"], &context["memory"]), (&json!("Scripted"), &json!(256)));
     let environment = context["environment"].as_object().unwrap();
     assert_eq!(environment["OWN_VARIABLE"], "own");
     assert_eq!(environment["AWS_LAMBDA_FUNCTION_VERSION"], "$LATEST");
-    assert!(
-        !environment.contains_key("CARGO"),
-        "nothing of this process's environment is inherited but PATH"
-    );
+    assert!(!environment.contains_key("CARGO"), "nothing of this process's environment is inherited but PATH");
 }
 
 #[tokio::test]
@@ -100,10 +85,7 @@ async fn an_error_is_the_functions_own_document_and_the_process_lives_on() {
 async fn a_crash_is_reported_at_once_and_the_next_invocation_gets_a_new_process() {
     let lambda = start(spec()).await;
     let start = Instant::now();
-    assert_eq!(
-        invoke(&lambda, json!({ "do": "crash" })).await,
-        Err(InvokeError::Crashed)
-    );
+    assert_eq!(invoke(&lambda, json!({ "do": "crash" })).await, Err(InvokeError::Crashed));
     assert!(start.elapsed() < spec().timeout / 2);
     assert!(invoke(&lambda, json!({ "do": "echo" })).await.is_ok());
 }
@@ -141,14 +123,8 @@ async fn an_idle_process_that_was_killed_costs_no_invocation() {
 
 #[tokio::test]
 async fn a_timeout_kills_the_process() {
-    let lambda = start(FunctionSpec {
-        timeout: Duration::from_millis(500),
-        ..spec()
-    })
-    .await;
-    let pid = invoke(&lambda, json!({ "do": "context" })).await.unwrap()["pid"]
-        .as_u64()
-        .unwrap();
+    let lambda = start(FunctionSpec { timeout: Duration::from_millis(500), ..spec() }).await;
+    let pid = invoke(&lambda, json!({ "do": "context" })).await.unwrap()["pid"].as_u64().unwrap();
     let answer = invoke(&lambda, json!({ "do": "sleep", "ms": 60_000 })).await;
     assert_eq!(answer, Err(InvokeError::TimedOut(Duration::from_millis(500))));
     let pid = u32::try_from(pid).unwrap();
@@ -167,27 +143,16 @@ async fn one_after_the_other_needs_one_process() {
 
 #[tokio::test]
 async fn concurrent_invocations_get_processes_up_to_the_limit_and_the_rest_wait() {
-    let lambda = start(FunctionSpec {
-        max_concurrency: 3,
-        ..spec()
-    })
-    .await;
+    let lambda = start(FunctionSpec { max_concurrency: 3, ..spec() }).await;
     let all = futures::future::join_all((0..12).map(|_| invoke(&lambda, json!({ "do": "sleep", "ms": 200 })))).await;
-    let pids: BTreeSet<u64> = all
-        .into_iter()
-        .map(|answer| answer.unwrap()["pid"].as_u64().unwrap())
-        .collect();
+    let pids: BTreeSet<u64> = all.into_iter().map(|answer| answer.unwrap()["pid"].as_u64().unwrap()).collect();
     assert_eq!(pids.len(), 3);
     assert_eq!(lambda.processes().len(), 3);
 }
 
 #[tokio::test]
 async fn who_waits_too_long_is_throttled() {
-    let lambda = start(FunctionSpec {
-        max_concurrency: 1,
-        ..spec()
-    })
-    .await;
+    let lambda = start(FunctionSpec { max_concurrency: 1, ..spec() }).await;
     let busy = invoke(&lambda, json!({ "do": "sleep", "ms": 8_000 }));
     let late = async {
         eventually("the process to be busy", async || !lambda.processes().is_empty()).await;
@@ -214,10 +179,7 @@ async fn a_function_that_cannot_start_says_why() {
 async fn a_function_that_fails_to_start_once_is_started_again() {
     let directory = tempfile::tempdir().unwrap();
     let mark = directory.path().join("mark").to_str().unwrap().to_owned();
-    let environment = BTreeMap::from([
-        ("FAIL_INIT".into(), "once".into()),
-        ("FAIL_INIT_MARK".into(), mark.clone()),
-    ]);
+    let environment = BTreeMap::from([("FAIL_INIT".into(), "once".into()), ("FAIL_INIT_MARK".into(), mark.clone())]);
     let lambda = start(FunctionSpec { environment, ..spec() }).await;
     assert!(invoke(&lambda, json!({ "do": "echo" })).await.is_ok());
     assert!(std::fs::exists(mark).unwrap());
@@ -227,27 +189,17 @@ async fn a_function_that_fails_to_start_once_is_started_again() {
 async fn a_binary_that_is_no_program_is_unavailable_and_a_missing_one_an_error_at_start() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("function");
-    let missing = Lambda::start(vec![FunctionSpec {
-        program: program.clone(),
-        ..spec()
-    }])
-    .await;
+    let missing = Lambda::start(vec![FunctionSpec { program: program.clone(), ..spec() }]).await;
     assert!(missing.err().unwrap().to_string().contains("Scripted is missing"));
     std::fs::write(&program, "not a program").unwrap();
     let lambda = start(FunctionSpec { program, ..spec() }).await;
-    assert!(matches!(
-        invoke(&lambda, json!({})).await,
-        Err(InvokeError::Unavailable(_))
-    ));
+    assert!(matches!(invoke(&lambda, json!({})).await, Err(InvokeError::Unavailable(_))));
 }
 
 #[tokio::test]
 async fn an_unknown_function_is_unavailable() {
     let lambda = start(spec()).await;
-    assert!(matches!(
-        lambda.invoke("Nobody", Bytes::from_static(b"{}")).await,
-        Err(InvokeError::Unavailable(_))
-    ));
+    assert!(matches!(lambda.invoke("Nobody", Bytes::from_static(b"{}")).await, Err(InvokeError::Unavailable(_))));
 }
 
 #[tokio::test]
@@ -256,10 +208,7 @@ async fn payloads_are_limited_to_6_mb_each_way() {
     let text = "x".repeat(PAYLOAD_BYTES_MAX - 100);
     assert!(invoke(&lambda, json!({ "do": "echo", "text": text })).await.is_ok());
     let text = "x".repeat(PAYLOAD_BYTES_MAX);
-    assert!(matches!(
-        invoke(&lambda, json!({ "do": "echo", "text": text })).await,
-        Err(InvokeError::Unavailable(_))
-    ));
+    assert!(matches!(invoke(&lambda, json!({ "do": "echo", "text": text })).await, Err(InvokeError::Unavailable(_))));
     let Err(InvokeError::Function(document)) =
         invoke(&lambda, json!({ "do": "large", "bytes": PAYLOAD_BYTES_MAX })).await
     else {
@@ -271,11 +220,7 @@ async fn payloads_are_limited_to_6_mb_each_way() {
 
 #[tokio::test]
 async fn an_invocation_goes_on_when_its_caller_has_gone() {
-    let lambda = start(FunctionSpec {
-        max_concurrency: 1,
-        ..spec()
-    })
-    .await;
+    let lambda = start(FunctionSpec { max_concurrency: 1, ..spec() }).await;
     let caller = tokio::spawn({
         let lambda = lambda.clone();
         async move { invoke(&lambda, json!({ "do": "sleep", "ms": 500 })).await }
@@ -300,10 +245,7 @@ async fn shutdown_ends_all_processes_and_running_invocations() {
     lambda.shutdown().await;
     assert!(pids.iter().all(|pid| !is_alive(*pid)));
     assert!(running.await.unwrap().is_err());
-    assert!(matches!(
-        invoke(&lambda, json!({ "do": "echo" })).await,
-        Err(InvokeError::Unavailable(_))
-    ));
+    assert!(matches!(invoke(&lambda, json!({ "do": "echo" })).await, Err(InvokeError::Unavailable(_))));
 }
 
 #[tokio::test]
@@ -322,9 +264,7 @@ async fn killing_this_process_ends_its_functions() {
         .stdout(std::process::Stdio::piped());
     let mut host = host.spawn().unwrap();
     let lines = std::io::BufReader::new(host.stdout.take().unwrap()).lines();
-    let pid = lines
-        .map_while(Result::ok)
-        .find_map(|line| line.strip_prefix("pid ")?.parse().ok());
+    let pid = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("pid ")?.parse().ok());
     let pid = pid.expect("the host says which process it started");
     assert!(is_alive(pid));
     kill(host.id());
@@ -356,14 +296,7 @@ async fn the_runtime_api_refuses_strangers_and_late_answers() {
     assert_eq!(post(own, &format!("invocation/{request_id}/response")).await, 400);
     assert_eq!(post(own, "invocation/unknown/error").await, 400);
     let (server, _) = own.split_once("/Scripted").unwrap();
-    assert_eq!(
-        post(
-            &format!("{server}/Scripted/0"),
-            &format!("invocation/{request_id}/response")
-        )
-        .await,
-        403
-    );
+    assert_eq!(post(&format!("{server}/Scripted/0"), &format!("invocation/{request_id}/response")).await, 403);
     let next = format!("{server}/Scripted/0/2018-06-01/runtime/invocation/next");
     assert_eq!(http.get(next).send().await.unwrap().status().as_u16(), 403);
 }

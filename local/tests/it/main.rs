@@ -1,10 +1,6 @@
 //! Functions and what invokes them, tested against the embedded servers and against real processes.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "helpers of tests fail the test, as tests themselves do"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail the test, as tests themselves do")]
 
 mod cli;
 mod lambda;

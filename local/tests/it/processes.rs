@@ -34,17 +34,13 @@ async fn lambda(timeout: Duration) -> Lambda {
 /// Names of the records that the function has processed, in order.
 fn processed(log: &Path) -> Vec<String> {
     let log = std::fs::read_to_string(log).unwrap_or_default();
-    log.lines()
-        .filter_map(|line| line.strip_prefix("end ").map(str::to_owned))
-        .collect()
+    log.lines().filter_map(|line| line.strip_prefix("end ").map(str::to_owned)).collect()
 }
 
 /// How often the function has begun with a record.
 fn attempts(log: &Path, name: &str) -> usize {
     let log = std::fs::read_to_string(log).unwrap_or_default();
-    log.lines()
-        .filter(|line| line.strip_prefix("begin ") == Some(name))
-        .count()
+    log.lines().filter(|line| line.strip_prefix("begin ") == Some(name)).count()
 }
 
 async fn a_bad_record_is_isolated(action: &str, timeout: Duration) {
@@ -99,14 +95,8 @@ async fn processes_that_are_killed_all_the_time_lose_nothing_and_keep_the_order(
     world.stream("stream", 2).await;
     let log = world.file("log");
     let lambda = lambda(Duration::from_secs(20)).await;
-    let source = StreamSource {
-        batch_size: 5,
-        bisect: true,
-        ..from_kinesis("stream")
-    };
-    let sources = world
-        .sources(vec![EventSource::Stream(source)], Chaos::default(), lambda.clone())
-        .await;
+    let source = StreamSource { batch_size: 5, bisect: true, ..from_kinesis("stream") };
+    let sources = world.sources(vec![EventSource::Stream(source)], Chaos::default(), lambda.clone()).await;
     for n in 0..200 {
         let record = json!({ "log": log, "name": format!("{} {n}", n % 5), "do": "process" });
         world.put("stream", &format!("key-{}", n % 5), record).await;
@@ -118,17 +108,11 @@ async fn processes_that_are_killed_all_the_time_lose_nothing_and_keep_the_order(
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
         }
     }
-    eventually("all records", async || {
-        processed(&log).into_iter().collect::<BTreeSet<_>>().len() == 200
-    })
-    .await;
+    eventually("all records", async || processed(&log).into_iter().collect::<BTreeSet<_>>().len() == 200).await;
     idle(&sources).await;
     let mut newest: BTreeMap<u64, u64> = BTreeMap::new();
     for name in processed(&log) {
-        let (key, n) = name
-            .split_once(' ')
-            .map(|(key, n)| (key.parse().unwrap(), n.parse::<u64>().unwrap()))
-            .unwrap();
+        let (key, n) = name.split_once(' ').map(|(key, n)| (key.parse().unwrap(), n.parse::<u64>().unwrap())).unwrap();
         let expected = newest.get(&key).map_or(key, |newest| newest + 5);
         assert!(n <= expected, "record {n} came before {expected} of the same key");
         newest.insert(key, n.max(*newest.get(&key).unwrap_or(&0)));

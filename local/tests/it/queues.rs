@@ -52,10 +52,7 @@ async fn processed_messages_are_deleted() {
 
     let event: aws_lambda_events::sqs::SqsEvent = serde_json::from_value(script.events()[0].clone()).unwrap();
     let message = &event.records[0];
-    assert_eq!(
-        message.event_source_arn.as_deref(),
-        Some("arn:aws:sqs:us-east-1:000000000000:queue")
-    );
+    assert_eq!(message.event_source_arn.as_deref(), Some("arn:aws:sqs:us-east-1:000000000000:queue"));
     assert_eq!(message.attributes["ApproximateReceiveCount"], "1");
     assert!(message.attributes.contains_key("SentTimestamp"));
 }
@@ -70,10 +67,7 @@ async fn only_reported_messages_come_again_and_at_last_go_to_the_dead_letter_que
     let _sources = world.queue_source(from_queue("queue"), script.clone()).await;
     let body: Value = world.take_json(&dead).await;
     assert_eq!(body["n"], 3);
-    assert!(
-        start.elapsed() >= Duration::from_secs(2),
-        "it is retried by its visibility timeout"
-    );
+    assert!(start.elapsed() >= Duration::from_secs(2), "it is retried by its visibility timeout");
     assert_eq!(world.messages(&queue).await, (0, 0));
     let mut times = BTreeMap::new();
     for n in script.numbers() {
@@ -96,10 +90,7 @@ async fn a_failed_batch_comes_again_as_a_whole() {
         send_numbers(&world, &queue, 0..3).await;
         let script = Script::new(move |_, call| if call == 1 { failure.clone() } else { Ok(Value::Null) });
         // One at a time, so that the first invocation is the one that fails.
-        let source = QueueSource {
-            max_concurrency: Some(1),
-            ..from_queue("queue")
-        };
+        let source = QueueSource { max_concurrency: Some(1), ..from_queue("queue") };
         let _sources = world.queue_source(source, script.clone()).await;
         eventually("an empty queue", async || world.messages(&queue).await == (0, 0)).await;
         assert_eq!(sorted(script.batches()[0].clone()), [0, 1, 2]);
@@ -113,10 +104,7 @@ async fn without_reports_in_the_mapping_an_answer_is_success() {
     let (queue, _) = queue_with_dead_letters(&world, 10).await;
     send_numbers(&world, &queue, 0..3).await;
     let script = Script::reports(|_| true);
-    let source = QueueSource {
-        report_failures: false,
-        ..from_queue("queue")
-    };
+    let source = QueueSource { report_failures: false, ..from_queue("queue") };
     let _sources = world.queue_source(source, script.clone()).await;
     eventually("an empty queue", async || world.messages(&queue).await == (0, 0)).await;
     assert_eq!(sorted(script.numbers()), [0, 1, 2]);
@@ -129,10 +117,8 @@ async fn what_no_filter_lets_pass_is_deleted() {
     send_numbers(&world, &queue, 0..4).await;
     world.send(&queue, "not JSON").await;
     let script = Script::ok();
-    let source = QueueSource {
-        filters: vec![json!({ "body": { "n": [{ "numeric": [">=", 2] }] } })],
-        ..from_queue("queue")
-    };
+    let source =
+        QueueSource { filters: vec![json!({ "body": { "n": [{ "numeric": [">=", 2] }] } })], ..from_queue("queue") };
     let sources = world.queue_source(source, script.clone()).await;
     eventually("an empty queue", async || world.messages(&queue).await == (0, 0)).await;
     idle(&sources).await;
@@ -146,11 +132,7 @@ async fn a_batching_window_gathers_messages() {
     // More than one receive can give.
     send_numbers(&world, &queue, 0..15).await;
     let script = Script::ok();
-    let source = QueueSource {
-        batching_window: Duration::from_secs(3),
-        batch_size: 25,
-        ..from_queue("queue")
-    };
+    let source = QueueSource { batching_window: Duration::from_secs(3), batch_size: 25, ..from_queue("queue") };
     let _sources = world.queue_source(source, script.clone()).await;
     eventually("an empty queue", async || world.messages(&queue).await == (0, 0)).await;
     assert_eq!(script.batches().len(), 1);
@@ -164,18 +146,11 @@ async fn batches_run_concurrently_up_to_the_limit() {
         let queue = world.queue("queue", &[]).await;
         send_numbers(&world, &queue, 0..16).await;
         let gauge = Gauge::default();
-        let source = QueueSource {
-            max_concurrency: limit,
-            batch_size: 1,
-            ..from_queue("queue")
-        };
+        let source = QueueSource { max_concurrency: limit, batch_size: 1, ..from_queue("queue") };
         let _sources = world.queue_source(source, gauge.clone()).await;
         eventually("an empty queue", async || world.messages(&queue).await == (0, 0)).await;
         let most = gauge.most.load(std::sync::atomic::Ordering::SeqCst);
-        assert!(
-            (expected_at_least..=expected_at_most).contains(&most),
-            "{most} at a time"
-        );
+        assert!((expected_at_least..=expected_at_most).contains(&most), "{most} at a time");
     }
 }
 
@@ -221,10 +196,7 @@ async fn shutdown_lets_batches_end_and_hides_no_message() {
     let queue = world.queue("queue", &[]).await;
     send_numbers(&world, &queue, 0..30).await;
     let script = Script::ok().taking(Duration::from_millis(300));
-    let source = QueueSource {
-        max_concurrency: Some(1),
-        ..from_queue("queue")
-    };
+    let source = QueueSource { max_concurrency: Some(1), ..from_queue("queue") };
     let sources = world.queue_source(source, script.clone()).await;
     eventually("a batch", async || !script.events().is_empty()).await;
     sources.shutdown().await;
@@ -236,30 +208,20 @@ async fn shutdown_lets_batches_end_and_hides_no_message() {
 #[tokio::test]
 async fn chaos_repeats_messages_and_loses_none() {
     let world = World::start();
-    let queue = world
-        .queue("queue", &[(QueueAttributeName::VisibilityTimeout, "1".into())])
-        .await;
+    let queue = world.queue("queue", &[(QueueAttributeName::VisibilityTimeout, "1".into())]).await;
     send_numbers(&world, &queue, 0..150).await;
     let script = Script::new(|event, call| {
         let failed = records(event).find(|record| call % 4 == 0 && number(record).is_multiple_of(3));
         let failed = failed.map(|record| json!({ "itemIdentifier": crate::world::id(record) }));
         Ok(json!({ "batchItemFailures": failed.into_iter().collect::<Vec<_>>() }))
     });
-    let chaos = Chaos {
-        duplicate_records: true,
-        reorder_records: true,
-    };
-    let _sources = world
-        .sources(vec![EventSource::Queue(from_queue("queue"))], chaos, script.clone())
-        .await;
+    let chaos = Chaos { duplicate_records: true, reorder_records: true };
+    let _sources = world.sources(vec![EventSource::Queue(from_queue("queue"))], chaos, script.clone()).await;
     eventually("an empty queue", async || world.messages(&queue).await == (0, 0)).await;
     let numbers = sorted(script.numbers());
     assert!(numbers.len() > 150, "some arrive twice");
     let mut distinct = numbers;
     distinct.dedup();
     assert_eq!(distinct, (0..150).collect::<Vec<_>>());
-    assert!(
-        script.batches().iter().any(|batch| !batch.is_sorted()),
-        "some arrive out of order"
-    );
+    assert!(script.batches().iter().any(|batch| !batch.is_sorted()), "some arrive out of order");
 }

@@ -45,21 +45,12 @@ async fn a_poison_record_ends_at_the_destination_and_all_around_it_is_processed(
     assert_eq!(told["KinesisBatchInfo"]["endSequenceNumber"], sequences[7]);
     assert_eq!(told["KinesisBatchInfo"]["batchSize"], 1);
     assert_eq!(told["KinesisBatchInfo"]["shardId"], "shardId-000000000000");
-    assert_eq!(
-        told["KinesisBatchInfo"]["streamArn"],
-        "arn:aws:kinesis:us-east-1:000000000000:stream/stream"
-    );
+    assert_eq!(told["KinesisBatchInfo"]["streamArn"], "arn:aws:kinesis:us-east-1:000000000000:stream/stream");
     assert_eq!(world.messages(&queue).await, (0, 0), "nothing else is told");
 
     // Processed is what stands before the failure in a batch, and each record is so exactly once.
-    let processed = script
-        .batches()
-        .into_iter()
-        .flat_map(|batch| batch.into_iter().take_while(|n| *n != 7));
-    assert_eq!(
-        processed.collect::<Vec<_>>(),
-        (0..20).filter(|n| *n != 7).collect::<Vec<_>>()
-    );
+    let processed = script.batches().into_iter().flat_map(|batch| batch.into_iter().take_while(|n| *n != 7));
+    assert_eq!(processed.collect::<Vec<_>>(), (0..20).filter(|n| *n != 7).collect::<Vec<_>>());
     let alone = script.batches().iter().filter(|batch| **batch == [7]).count();
     assert_eq!(alone, 3, "one attempt and two retries");
 }
@@ -83,13 +74,7 @@ async fn a_dynamodb_stream_is_treated_the_same() {
     let told = world.take_json(&queue).await;
     idle(&sources).await;
 
-    let poison = script
-        .events()
-        .iter()
-        .flat_map(records)
-        .find(|record| number(record) == 4)
-        .cloned()
-        .unwrap();
+    let poison = script.events().iter().flat_map(records).find(|record| number(record) == 4).cloned().unwrap();
     assert_eq!(poison["eventName"], "INSERT");
     assert_eq!(poison["dynamodb"]["Keys"], json!({ "PK": { "S": "item-4" } }));
     assert_eq!(told["DDBStreamBatchInfo"]["startSequenceNumber"], id(&poison));
@@ -104,32 +89,16 @@ async fn changes_and_deletions_of_an_item_arrive_in_order_with_both_images() {
     world.put_item("table", "item", 1).await;
     world.put_item("table", "item", 2).await;
     let key = aws_sdk_dynamodb::types::AttributeValue::S("item".into());
-    world
-        .clients
-        .dynamodb
-        .delete_item()
-        .table_name("table")
-        .key("PK", key)
-        .send()
-        .await
-        .unwrap();
+    world.clients.dynamodb.delete_item().table_name("table").key("PK", key).send().await.unwrap();
     let script = Script::ok();
-    let sources = world
-        .stream_source(from_stream(StreamKind::DynamoDb("table".into())), script.clone())
-        .await;
+    let sources = world.stream_source(from_stream(StreamKind::DynamoDb("table".into())), script.clone()).await;
     idle(&sources).await;
     let all: Vec<Value> = script.events().iter().flat_map(records).cloned().collect();
     let image = |n: &str| json!({ "PK": { "S": "item" }, "n": { "N": n } });
     let names: Vec<_> = all.iter().map(|record| record["eventName"].as_str().unwrap()).collect();
     assert_eq!(names, ["INSERT", "MODIFY", "REMOVE"]);
-    assert_eq!(
-        (&all[1]["dynamodb"]["OldImage"], &all[1]["dynamodb"]["NewImage"]),
-        (&image("1"), &image("2"))
-    );
-    assert_eq!(
-        (&all[2]["dynamodb"]["OldImage"], all[2]["dynamodb"].get("NewImage")),
-        (&image("2"), None)
-    );
+    assert_eq!((&all[1]["dynamodb"]["OldImage"], &all[1]["dynamodb"]["NewImage"]), (&image("1"), &image("2")));
+    assert_eq!((&all[2]["dynamodb"]["OldImage"], all[2]["dynamodb"].get("NewImage")), (&image("2"), None));
     for event in script.events() {
         let delivered = records(&event).count();
         let decoded: aws_lambda_events::dynamodb::Event = serde_json::from_value(event).unwrap();
@@ -147,11 +116,8 @@ async fn a_failing_batch_is_given_up_as_a_whole_without_bisecting() {
         true => Err(InvokeError::Function("{}".into())),
         false => Ok(Value::Null),
     });
-    let source = StreamSource {
-        max_retries: Some(1),
-        on_failure_queue: Some(ON_FAILURE.into()),
-        ..from_kinesis("stream")
-    };
+    let source =
+        StreamSource { max_retries: Some(1), on_failure_queue: Some(ON_FAILURE.into()), ..from_kinesis("stream") };
     let sources = world.stream_source(source, script.clone()).await;
     let told = world.take_json(&queue).await;
     world.put_numbers("stream", "key", 5..6).await;
@@ -191,15 +157,7 @@ async fn batches_have_at_most_the_batch_size() {
     world.stream("stream", 1).await;
     world.put_numbers("stream", "key", 0..25).await;
     let script = Script::ok();
-    let sources = world
-        .stream_source(
-            StreamSource {
-                batch_size: 10,
-                ..from_kinesis("stream")
-            },
-            script.clone(),
-        )
-        .await;
+    let sources = world.stream_source(StreamSource { batch_size: 10, ..from_kinesis("stream") }, script.clone()).await;
     idle(&sources).await;
     assert_eq!(script.batches().iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 5]);
     assert_eq!(script.numbers(), (0..25).collect::<Vec<_>>());
@@ -211,16 +169,9 @@ async fn a_batching_window_gathers_records() {
     world.stream("stream", 1).await;
     world.put_numbers("stream", "key", 0..4).await;
     let script = Script::ok();
-    let source = StreamSource {
-        batching_window: Duration::from_secs(5),
-        batch_size: 3,
-        ..from_kinesis("stream")
-    };
+    let source = StreamSource { batching_window: Duration::from_secs(5), batch_size: 3, ..from_kinesis("stream") };
     let _sources = world.stream_source(source, script.clone()).await;
-    eventually("the full batch, which does not wait", async || {
-        !script.events().is_empty()
-    })
-    .await;
+    eventually("the full batch, which does not wait", async || !script.events().is_empty()).await;
     world.put_numbers("stream", "key", 4..5).await;
     eventually("the rest", async || script.numbers().len() == 5).await;
     assert_eq!(script.batches(), [vec![0, 1, 2], vec![3, 4]]);
@@ -231,20 +182,13 @@ async fn a_payload_stays_below_6_mb() {
     let world = World::start();
     world.stream("stream", 1).await;
     for n in 0..8 {
-        world
-            .put("stream", "key", json!({ "n": n, "text": "x".repeat(900_000) }))
-            .await;
+        world.put("stream", "key", json!({ "n": n, "text": "x".repeat(900_000) })).await;
     }
     let script = Script::ok();
     let sources = world.stream_source(from_kinesis("stream"), script.clone()).await;
     idle(&sources).await;
     assert_eq!(script.numbers(), (0..8).collect::<Vec<_>>());
-    assert!(
-        script
-            .events()
-            .iter()
-            .all(|event| event.to_string().len() <= 6 * 1024 * 1024)
-    );
+    assert!(script.events().iter().all(|event| event.to_string().len() <= 6 * 1024 * 1024));
 }
 
 /// Checks, while it runs, that no two invocations have the same key at a time.
@@ -261,10 +205,7 @@ impl Invoke for Concurrency {
         let keys: BTreeSet<String> = records(&event).map(|record| partition_key(record).to_owned()).collect();
         {
             let mut running = self.running.lock().unwrap();
-            assert!(
-                keys.iter().all(|key| !running.contains(key)),
-                "a key is in two batches at a time"
-            );
+            assert!(keys.iter().all(|key| !running.contains(key)), "a key is in two batches at a time");
             running.extend(keys.iter().cloned());
             let mut most = self.most.lock().unwrap();
             *most = (*most).max(running.len());
@@ -272,10 +213,7 @@ impl Invoke for Concurrency {
         tokio::time::sleep(Duration::from_millis(30)).await;
         let mut delivered = self.delivered.lock().unwrap();
         for record in records(&event) {
-            delivered
-                .entry(partition_key(record).into())
-                .or_default()
-                .push(number(record));
+            delivered.entry(partition_key(record).into()).or_default().push(number(record));
         }
         self.running.lock().unwrap().retain(|key| !keys.contains(key));
         Ok(Bytes::from_static(b"null"))
@@ -291,11 +229,7 @@ async fn parallel_batches_of_a_shard_keep_the_order_of_each_key() {
     }
     let function = Concurrency::default();
     // Batches of one record, so that any concurrency within a key would show.
-    let source = StreamSource {
-        parallelization_factor: 4,
-        batch_size: 1,
-        ..from_kinesis("stream")
-    };
+    let source = StreamSource { parallelization_factor: 4, batch_size: 1, ..from_kinesis("stream") };
     let sources = world.stream_source(source, function.clone()).await;
     idle(&sources).await;
     let delivered = function.delivered.lock().unwrap().clone();
@@ -313,11 +247,7 @@ async fn a_key_that_fails_does_not_hold_up_other_lanes() {
         world.put("stream", &format!("key-{n}"), json!({ "n": n })).await;
     }
     let script = Script::reports(|record| number(record) == 0);
-    let source = StreamSource {
-        parallelization_factor: 10,
-        batch_size: 1,
-        ..from_kinesis("stream")
-    };
+    let source = StreamSource { parallelization_factor: 10, batch_size: 1, ..from_kinesis("stream") };
     let _sources = world.stream_source(source, script.clone()).await;
     let in_other_lanes = || script.numbers().into_iter().collect::<BTreeSet<_>>().len();
     eventually("most other records", async || in_other_lanes() >= 20).await;
@@ -376,10 +306,7 @@ async fn after_a_restart_it_goes_on_where_it_was() {
     world.table("table").await;
     let mappings = || {
         vec![
-            EventSource::Stream(StreamSource {
-                id: "kinesis".into(),
-                ..from_kinesis("stream")
-            }),
+            EventSource::Stream(StreamSource { id: "kinesis".into(), ..from_kinesis("stream") }),
             EventSource::Stream(StreamSource {
                 id: "dynamodb".into(),
                 ..from_stream(StreamKind::DynamoDb("table".into()))
@@ -431,11 +358,7 @@ async fn shutdown_lets_batches_end_and_keeps_their_checkpoints() {
         world.put("stream", &format!("key-{n}"), json!({ "n": n })).await;
     }
     let slow = Script::ok().taking(Duration::from_millis(500));
-    let source = StreamSource {
-        parallelization_factor: 4,
-        batch_size: 100,
-        ..from_kinesis("stream")
-    };
+    let source = StreamSource { parallelization_factor: 4, batch_size: 100, ..from_kinesis("stream") };
     let sources = world.stream_source(source.clone(), slow.clone()).await;
     eventually("a batch in every lane", async || slow.events().len() >= 4).await;
     sources.shutdown().await;
@@ -458,23 +381,9 @@ async fn a_checkpoint_of_a_stream_that_was_there_before_goes_on_with_the_oldest_
     idle(&sources).await;
     sources.shutdown().await;
 
-    world
-        .clients
-        .kinesis
-        .delete_stream()
-        .stream_name("stream")
-        .send()
-        .await
-        .unwrap();
+    world.clients.kinesis.delete_stream().stream_name("stream").send().await.unwrap();
     eventually("the stream to be gone", async || {
-        world
-            .clients
-            .kinesis
-            .describe_stream_summary()
-            .stream_name("stream")
-            .send()
-            .await
-            .is_err()
+        world.clients.kinesis.describe_stream_summary().stream_name("stream").send().await.is_err()
     })
     .await;
     // Sequence numbers carry the second in which the shard was made.
@@ -493,15 +402,8 @@ async fn latest_leaves_out_what_was_there_before() {
     world.stream("stream", 1).await;
     world.put_numbers("stream", "key", 0..3).await;
     let script = Script::ok();
-    let sources = world
-        .stream_source(
-            StreamSource {
-                from_oldest: false,
-                ..from_kinesis("stream")
-            },
-            script.clone(),
-        )
-        .await;
+    let sources =
+        world.stream_source(StreamSource { from_oldest: false, ..from_kinesis("stream") }, script.clone()).await;
     idle(&sources).await;
     world.put_numbers("stream", "key", 3..5).await;
     idle(&sources).await;
@@ -513,12 +415,7 @@ async fn parents_are_read_to_their_end_before_children() {
     let world = World::start();
     world.stream("stream", 1).await;
     let split = async |shard: &str, at: u128| {
-        let request = world
-            .clients
-            .kinesis
-            .split_shard()
-            .stream_name("stream")
-            .shard_to_split(shard);
+        let request = world.clients.kinesis.split_shard().stream_name("stream").shard_to_split(shard);
         request.new_starting_hash_key(at.to_string()).send().await.unwrap();
     };
     let put = async |numbers: std::ops::Range<u64>| {
@@ -530,17 +427,12 @@ async fn parents_are_read_to_their_end_before_children() {
     split("shardId-000000000000", 1 << 127).await;
     put(50..100).await;
     let merge = world.clients.kinesis.merge_shards().stream_name("stream");
-    let merge = merge
-        .shard_to_merge("shardId-000000000001")
-        .adjacent_shard_to_merge("shardId-000000000002");
+    let merge = merge.shard_to_merge("shardId-000000000001").adjacent_shard_to_merge("shardId-000000000002");
     merge.send().await.unwrap();
     put(100..150).await;
 
     let script = Script::ok();
-    let source = StreamSource {
-        batch_size: 7,
-        ..from_kinesis("stream")
-    };
+    let source = StreamSource { batch_size: 7, ..from_kinesis("stream") };
     let sources = world.stream_source(source.clone(), script.clone()).await;
     idle(&sources).await;
     // While it runs, too.
@@ -550,17 +442,9 @@ async fn parents_are_read_to_their_end_before_children() {
 
     let mut by_key: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for record in script.events().iter().flat_map(records) {
-        by_key
-            .entry(partition_key(record).into())
-            .or_default()
-            .push(number(record));
+        by_key.entry(partition_key(record).into()).or_default().push(number(record));
     }
-    assert!(
-        by_key
-            .values()
-            .all(|numbers| numbers.len() == 40 && numbers.is_sorted()),
-        "{by_key:?}"
-    );
+    assert!(by_key.values().all(|numbers| numbers.len() == 40 && numbers.is_sorted()), "{by_key:?}");
     sources.shutdown().await;
 
     let again = Script::ok();
@@ -574,18 +458,8 @@ async fn while_nothing_can_run_records_wait() {
     let world = World::start();
     world.stream("stream", 1).await;
     world.put_numbers("stream", "key", 0..3).await;
-    let script = Script::new(|_, call| {
-        if call < 4 {
-            Err(InvokeError::Throttled)
-        } else {
-            Ok(Value::Null)
-        }
-    });
-    let source = StreamSource {
-        max_retries: Some(0),
-        bisect: true,
-        ..from_kinesis("stream")
-    };
+    let script = Script::new(|_, call| if call < 4 { Err(InvokeError::Throttled) } else { Ok(Value::Null) });
+    let source = StreamSource { max_retries: Some(0), bisect: true, ..from_kinesis("stream") };
     let sources = world.stream_source(source, script.clone()).await;
     idle(&sources).await;
     assert_eq!(script.batches(), vec![vec![0, 1, 2]; 4]);
@@ -618,10 +492,7 @@ async fn idle_means_that_everything_written_before_was_processed() {
     let sources = world.stream_source(from_kinesis("stream"), script.clone()).await;
     for n in 0..30 {
         world.put("stream", &n.to_string(), json!({ "n": n })).await;
-        eventually("it to be idle", async || {
-            sources.status().await.iter().all(|source| source.idle)
-        })
-        .await;
+        eventually("it to be idle", async || sources.status().await.iter().all(|source| source.idle)).await;
         assert!(script.numbers().contains(&n), "record {n} was overlooked");
     }
 }
@@ -635,38 +506,19 @@ async fn chaos_repeats_and_reorders_but_keeps_what_aws_guarantees() {
     }
     // Now and then it fails, so that retries are in the mix.
     let script = Script::new(|event, call| {
-        let failed = (call % 5 == 0).then(|| {
-            records(event)
-                .last()
-                .map(|record| json!({ "itemIdentifier": id(record) }))
-        });
+        let failed =
+            (call % 5 == 0).then(|| records(event).last().map(|record| json!({ "itemIdentifier": id(record) })));
         Ok(json!({ "batchItemFailures": failed.into_iter().collect::<Vec<_>>() }))
     });
-    let chaos = Chaos {
-        duplicate_records: true,
-        reorder_records: true,
-    };
-    let source = StreamSource {
-        batch_size: 20,
-        bisect: true,
-        parallelization_factor: 2,
-        ..from_kinesis("stream")
-    };
-    let sources = world
-        .sources(vec![EventSource::Stream(source)], chaos, script.clone())
-        .await;
+    let chaos = Chaos { duplicate_records: true, reorder_records: true };
+    let source = StreamSource { batch_size: 20, bisect: true, parallelization_factor: 2, ..from_kinesis("stream") };
+    let sources = world.sources(vec![EventSource::Stream(source)], chaos, script.clone()).await;
     idle(&sources).await;
 
     let numbers = script.numbers();
     assert_eq!(numbers.iter().collect::<BTreeSet<_>>().len(), 600, "everything arrives");
-    assert!(
-        script.batches().iter().all(|batch| batch.is_sorted()),
-        "a batch is in order"
-    );
-    assert!(
-        script.batches().iter().all(|batch| batch.len() <= 20),
-        "the batch size holds"
-    );
+    assert!(script.batches().iter().all(|batch| batch.is_sorted()), "a batch is in order");
+    assert!(script.batches().iter().all(|batch| batch.len() <= 20), "the batch size holds");
     let mut newest: BTreeMap<u64, u64> = BTreeMap::new();
     let (mut overtaken, mut highest) = (0, 0);
     for n in &numbers {
@@ -680,13 +532,7 @@ async fn chaos_repeats_and_reorders_but_keeps_what_aws_guarantees() {
         }
     }
     assert!(numbers.len() > 600, "some arrive twice");
-    assert!(
-        script
-            .batches()
-            .iter()
-            .any(|batch| batch.windows(2).any(|pair| pair[0] == pair[1])),
-        "also in one batch"
-    );
+    assert!(script.batches().iter().any(|batch| batch.windows(2).any(|pair| pair[0] == pair[1])), "also in one batch");
     assert!(overtaken > 0, "some are overtaken by other keys");
 }
 
@@ -698,15 +544,7 @@ async fn without_chaos_nothing_is_repeated_or_reordered() {
         world.put("stream", &format!("key-{}", n % 7), json!({ "n": n })).await;
     }
     let script = Script::ok();
-    let sources = world
-        .stream_source(
-            StreamSource {
-                batch_size: 20,
-                ..from_kinesis("stream")
-            },
-            script.clone(),
-        )
-        .await;
+    let sources = world.stream_source(StreamSource { batch_size: 20, ..from_kinesis("stream") }, script.clone()).await;
     idle(&sources).await;
     assert_eq!(script.numbers(), (0..300).collect::<Vec<_>>());
 }

@@ -13,27 +13,14 @@ pub(crate) fn scripted_function() -> PathBuf {
     PROGRAM
         .get_or_init(|| {
             let mut cargo = Command::new(env!("CARGO"));
-            cargo.args([
-                "build",
-                "--quiet",
-                "--package",
-                "tidings-local",
-                "--example",
-                "scripted",
-            ]);
+            cargo.args(["build", "--quiet", "--package", "tidings-local", "--example", "scripted"]);
             if !cfg!(debug_assertions) {
                 cargo.arg("--release");
             }
-            assert!(
-                cargo.status().expect("cargo runs").success(),
-                "examples/scripted.rs must build"
-            );
+            assert!(cargo.status().expect("cargo runs").success(), "examples/scripted.rs must build");
             // target/<profile>/deps/<test> → target/<profile>/examples/scripted
             let test = std::env::current_exe().expect("a test has a path");
-            let profile = test
-                .parent()
-                .and_then(|deps| deps.parent())
-                .expect("a test lies in target/<profile>/deps");
+            let profile = test.parent().and_then(|deps| deps.parent()).expect("a test lies in target/<profile>/deps");
             profile.join("examples").join("scripted")
         })
         .clone()

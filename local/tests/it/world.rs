@@ -43,11 +43,7 @@ impl World {
             kinesis: aws::kinesis(&endpoints.kinesis),
             sqs: aws::sqs(&endpoints.sqs),
         };
-        Self {
-            clients,
-            directory,
-            _servers: servers,
-        }
+        Self { clients, directory, _servers: servers }
     }
 
     /// A path for a file that does not exist yet.
@@ -56,23 +52,9 @@ impl World {
     }
 
     pub(crate) async fn stream(&self, name: &str, shards: i32) {
-        self.clients
-            .kinesis
-            .create_stream()
-            .stream_name(name)
-            .shard_count(shards)
-            .send()
-            .await
-            .unwrap();
+        self.clients.kinesis.create_stream().stream_name(name).shard_count(shards).send().await.unwrap();
         eventually("the stream to be active", async || {
-            let described = self
-                .clients
-                .kinesis
-                .describe_stream_summary()
-                .stream_name(name)
-                .send()
-                .await
-                .unwrap();
+            let described = self.clients.kinesis.describe_stream_summary().stream_name(name).send().await.unwrap();
             described.stream_description_summary.unwrap().stream_status.as_str() == "ACTIVE"
         })
         .await;
@@ -81,13 +63,7 @@ impl World {
     /// Puts a record; gives its sequence number.
     pub(crate) async fn put(&self, stream: &str, key: &str, data: Value) -> String {
         let data = aws_sdk_kinesis::primitives::Blob::new(data.to_string());
-        let request = self
-            .clients
-            .kinesis
-            .put_record()
-            .stream_name(stream)
-            .partition_key(key)
-            .data(data);
+        let request = self.clients.kinesis.put_record().stream_name(stream).partition_key(key).data(data);
         request.send().await.unwrap().sequence_number
     }
 
@@ -102,21 +78,14 @@ impl World {
 
     pub(crate) async fn table(&self, name: &str) {
         let attribute = dynamodb::AttributeDefinition::builder().attribute_name("PK");
-        let key = dynamodb::KeySchemaElement::builder()
-            .attribute_name("PK")
-            .key_type(dynamodb::KeyType::Hash);
+        let key = dynamodb::KeySchemaElement::builder().attribute_name("PK").key_type(dynamodb::KeyType::Hash);
         let stream = dynamodb::StreamSpecification::builder()
             .stream_enabled(true)
             .stream_view_type(dynamodb::StreamViewType::NewAndOldImages);
         let request = self.clients.dynamodb.create_table().table_name(name);
         request
             .billing_mode(dynamodb::BillingMode::PayPerRequest)
-            .attribute_definitions(
-                attribute
-                    .attribute_type(dynamodb::ScalarAttributeType::S)
-                    .build()
-                    .unwrap(),
-            )
+            .attribute_definitions(attribute.attribute_type(dynamodb::ScalarAttributeType::S).build().unwrap())
             .key_schema(key.build().unwrap())
             .stream_specification(stream.build().unwrap())
             .send()
@@ -127,46 +96,23 @@ impl World {
     pub(crate) async fn put_item(&self, table: &str, key: &str, n: u64) {
         let request = self.clients.dynamodb.put_item().table_name(table);
         let n = dynamodb::AttributeValue::N(n.to_string());
-        request
-            .item("PK", dynamodb::AttributeValue::S(key.into()))
-            .item("n", n)
-            .send()
-            .await
-            .unwrap();
+        request.item("PK", dynamodb::AttributeValue::S(key.into())).item("n", n).send().await.unwrap();
     }
 
     pub(crate) async fn queue(&self, name: &str, attributes: &[(QueueAttributeName, String)]) -> String {
         let attributes: HashMap<_, _> = attributes.iter().cloned().collect();
-        let request = self
-            .clients
-            .sqs
-            .create_queue()
-            .queue_name(name)
-            .set_attributes(Some(attributes));
+        let request = self.clients.sqs.create_queue().queue_name(name).set_attributes(Some(attributes));
         request.send().await.unwrap().queue_url.unwrap()
     }
 
     pub(crate) async fn send(&self, queue_url: &str, body: &str) {
-        self.clients
-            .sqs
-            .send_message()
-            .queue_url(queue_url)
-            .message_body(body)
-            .send()
-            .await
-            .unwrap();
+        self.clients.sqs.send_message().queue_url(queue_url).message_body(body).send().await.unwrap();
     }
 
     /// Visible and invisible messages of a queue.
     pub(crate) async fn messages(&self, queue_url: &str) -> (u64, u64) {
         let request = self.clients.sqs.get_queue_attributes().queue_url(queue_url);
-        let attributes = request
-            .attribute_names(QueueAttributeName::All)
-            .send()
-            .await
-            .unwrap()
-            .attributes
-            .unwrap();
+        let attributes = request.attribute_names(QueueAttributeName::All).send().await.unwrap().attributes.unwrap();
         let number = |name| attributes[&name].parse().unwrap();
         (
             number(QueueAttributeName::ApproximateNumberOfMessages),
@@ -176,26 +122,10 @@ impl World {
 
     /// Takes one message from a queue that will get one.
     pub(crate) async fn take(&self, queue_url: &str) -> Message {
-        let request = self
-            .clients
-            .sqs
-            .receive_message()
-            .queue_url(queue_url)
-            .wait_time_seconds(20);
-        let message = request
-            .send()
-            .await
-            .unwrap()
-            .messages
-            .unwrap_or_default()
-            .pop()
-            .expect("a message within 20 s");
+        let request = self.clients.sqs.receive_message().queue_url(queue_url).wait_time_seconds(20);
+        let message = request.send().await.unwrap().messages.unwrap_or_default().pop().expect("a message within 20 s");
         let delete = self.clients.sqs.delete_message().queue_url(queue_url);
-        delete
-            .receipt_handle(message.receipt_handle.as_deref().unwrap())
-            .send()
-            .await
-            .unwrap();
+        delete.receipt_handle(message.receipt_handle.as_deref().unwrap()).send().await.unwrap();
         message
     }
 
@@ -216,21 +146,17 @@ impl World {
             sources,
         };
         let checkpoints = self.file("checkpoints.sqlite");
-        Sources::start(&[function], &self.clients, Some(&checkpoints), chaos, invoker)
-            .await
-            .unwrap()
+        Sources::start(&[function], &self.clients, Some(&checkpoints), chaos, invoker).await.unwrap()
     }
 
     /// Starts one mapping from a stream.
     pub(crate) async fn stream_source<I: Invoke>(&self, source: StreamSource, invoker: I) -> Sources {
-        self.sources(vec![EventSource::Stream(source)], Chaos::default(), invoker)
-            .await
+        self.sources(vec![EventSource::Stream(source)], Chaos::default(), invoker).await
     }
 
     /// Starts one mapping from a queue.
     pub(crate) async fn queue_source<I: Invoke>(&self, source: QueueSource, invoker: I) -> Sources {
-        self.sources(vec![EventSource::Queue(source)], Chaos::default(), invoker)
-            .await
+        self.sources(vec![EventSource::Queue(source)], Chaos::default(), invoker).await
     }
 }
 
@@ -282,11 +208,7 @@ pub(crate) struct Script {
 
 impl Script {
     pub(crate) fn new(answer: impl Fn(&Value, usize) -> Answer + Send + Sync + 'static) -> Self {
-        Self {
-            events: Arc::default(),
-            answer: Arc::new(answer),
-            duration: Duration::ZERO,
-        }
+        Self { events: Arc::default(), answer: Arc::new(answer), duration: Duration::ZERO }
     }
 
     /// Succeeds always.
@@ -297,9 +219,8 @@ impl Script {
     /// Stops at the first record that is `bad` and reports it.
     pub(crate) fn reports(bad: impl Fn(&Value) -> bool + Send + Sync + 'static) -> Self {
         Self::new(move |event, _| {
-            let failure = records(event)
-                .find(|record| bad(record))
-                .map(|record| json!({ "itemIdentifier": id(record) }));
+            let failure =
+                records(event).find(|record| bad(record)).map(|record| json!({ "itemIdentifier": id(record) }));
             Ok(json!({ "batchItemFailures": failure.into_iter().collect::<Vec<_>>() }))
         })
     }
@@ -315,10 +236,7 @@ impl Script {
 
     /// The numbers (see [`number`]) of all records, invocation by invocation.
     pub(crate) fn batches(&self) -> Vec<Vec<u64>> {
-        self.events()
-            .iter()
-            .map(|event| records(event).map(number).collect())
-            .collect()
+        self.events().iter().map(|event| records(event).map(number).collect()).collect()
     }
 
     /// The numbers of all records in the order of delivery.
@@ -347,9 +265,7 @@ pub(crate) fn records(event: &Value) -> impl Iterator<Item = &Value> {
 
 /// What a record is reported by: sequence number or message id.
 pub(crate) fn id(record: &Value) -> &str {
-    let id = record["kinesis"]["sequenceNumber"]
-        .as_str()
-        .or(record["dynamodb"]["SequenceNumber"].as_str());
+    let id = record["kinesis"]["sequenceNumber"].as_str().or(record["dynamodb"]["SequenceNumber"].as_str());
     id.or(record["messageId"].as_str()).expect("a record has an id")
 }
 
@@ -363,11 +279,7 @@ pub(crate) fn number(record: &Value) -> u64 {
     if let Some(body) = record["body"].as_str() {
         return serde_json::from_str::<Value>(body).unwrap()["n"].as_u64().unwrap();
     }
-    record["dynamodb"]["NewImage"]["n"]["N"]
-        .as_str()
-        .unwrap()
-        .parse()
-        .unwrap()
+    record["dynamodb"]["NewImage"]["n"]["N"].as_str().unwrap().parse().unwrap()
 }
 
 pub(crate) fn partition_key(record: &Value) -> &str {

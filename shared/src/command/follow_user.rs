@@ -34,16 +34,9 @@ pub struct State {
 
 impl State {
     async fn read(caller: &UserId, followee: &UserId, commands: &Commands) -> Result<Self, Error> {
-        let (caller_profile, followee_profile, edge) = tokio::try_join!(
-            commands.profile(caller),
-            commands.profile(followee),
-            commands.edge(caller, followee)
-        )?;
-        Ok(Self {
-            caller_has_profile: caller_profile.is_some(),
-            followee_exists: followee_profile.is_some(),
-            edge,
-        })
+        let (caller_profile, followee_profile, edge) =
+            tokio::try_join!(commands.profile(caller), commands.profile(followee), commands.edge(caller, followee))?;
+        Ok(Self { caller_has_profile: caller_profile.is_some(), followee_exists: followee_profile.is_some(), edge })
     }
 
     fn follows(&self) -> bool {
@@ -159,10 +152,13 @@ mod tests {
         let Ok(Decision::Append { changes, totals, .. }) = follow("bob", state(None), 0) else { panic!() };
         assert_eq!(totals.following, 1);
         let edge = Edge { following: true, version: Version::new(9).unwrap() };
-        assert_eq!(changes, [
-            Change::PutEdge { follower: user("ada"), followee: user("bob"), edge, replaces: None },
-            Change::CountFollowers { counted: user("bob"), shard: TallyShard::default(), more: 1 },
-        ]);
+        assert_eq!(
+            changes,
+            [
+                Change::PutEdge { follower: user("ada"), followee: user("bob"), edge, replaces: None },
+                Change::CountFollowers { counted: user("bob"), shard: TallyShard::default(), more: 1 },
+            ]
+        );
     }
 
     #[test]

@@ -41,11 +41,7 @@ pub trait Command: Sync {
     type Output: Clone + Send;
 
     /// Reads the state, consistently.
-    fn read(
-        &self,
-        caller: &UserId,
-        commands: &Commands,
-    ) -> impl Future<Output = Result<Self::State, Error>> + Send;
+    fn read(&self, caller: &UserId, commands: &Commands) -> impl Future<Output = Result<Self::State, Error>> + Send;
 
     /// Decides. Pure: the same state and turn give the same decision.
     fn decide(&self, caller: &UserId, state: &Self::State, turn: Turn) -> Result<Decision<Self::Output>, Rejection>;

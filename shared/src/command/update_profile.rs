@@ -105,10 +105,13 @@ mod tests {
         let Decision::Append { changes, output, totals, .. } = decision else { panic!("{decision:?}") };
         assert_eq!(output.created_at, turn().at);
         assert_eq!(totals, turn().totals);
-        assert_eq!(changes, [
-            Change::PutProfile { profile: output, replaces: None },
-            Change::ClaimHandle { handle: "ada".parse().unwrap(), user: ada() },
-        ]);
+        assert_eq!(
+            changes,
+            [
+                Change::PutProfile { profile: output, replaces: None },
+                Change::ClaimHandle { handle: "ada".parse().unwrap(), user: ada() },
+            ]
+        );
     }
 
     #[test]
@@ -117,10 +120,13 @@ mod tests {
         let decision = UpdateProfile { profile: shown("lovelace") }.decide(&ada(), &state, turn()).unwrap();
         let Decision::Append { changes, output, .. } = decision else { panic!("{decision:?}") };
         assert_eq!(output.created_at, Timestamp::from_ms(5), "when it was made does not change");
-        assert_eq!(changes[1..], [
-            Change::ClaimHandle { handle: "lovelace".parse().unwrap(), user: ada() },
-            Change::ReleaseHandle { handle: "ada".parse().unwrap(), user: ada() },
-        ]);
+        assert_eq!(
+            changes[1..],
+            [
+                Change::ClaimHandle { handle: "lovelace".parse().unwrap(), user: ada() },
+                Change::ReleaseHandle { handle: "ada".parse().unwrap(), user: ada() },
+            ]
+        );
     }
 
     #[test]

@@ -106,10 +106,7 @@ impl<'a> From<&'a ProfileView> for OtherProfile<'a> {
             profile: OwnProfile { person: card.into(), created_at: card.created_at.to_string() },
             following: card.following,
             followers: card.followers,
-            relation: RelationView {
-                following: view.relation.following,
-                followed_by: view.relation.followed_by,
-            },
+            relation: RelationView { following: view.relation.following, followed_by: view.relation.followed_by },
         }
     }
 }

@@ -4,8 +4,8 @@
 mod clock;
 mod event;
 mod handle;
-mod idempotency;
 mod id;
+mod idempotency;
 pub mod limits;
 mod post;
 mod profile;

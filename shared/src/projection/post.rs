@@ -15,11 +15,7 @@ impl Projector {
     pub(super) async fn show_post(&self, author: &Author<'_>, post: PostId) -> Result<(), Error> {
         let truth = self.commands.post(post).await?;
         let truth = truth.ok_or_else(|| Error::poison(format!("post {post}"), "is in a log but does not exist"))?;
-        if truth.is_deleted() {
-            self.hide(author, truth).await
-        } else {
-            self.show(author, truth).await
-        }
+        if truth.is_deleted() { self.hide(author, truth).await } else { self.show(author, truth).await }
     }
 
     async fn show(&self, author: &Author<'_>, post: Post) -> Result<(), Error> {

@@ -161,11 +161,9 @@ mod tests {
     fn a_cursor_is_bound_to_caller_route_and_order() {
         let (keys, caller, other) = (keys(), ada(), "bob".parse().unwrap());
         let cursor = keys.seal(scope(&caller), "position", NOW).unwrap();
-        for foreign in [
-            scope(&other),
-            Scope { route: "author", ..scope(&caller) },
-            Scope { order: "ranked", ..scope(&caller) },
-        ] {
+        for foreign in
+            [scope(&other), Scope { route: "author", ..scope(&caller) }, Scope { order: "ranked", ..scope(&caller) }]
+        {
             assert!(is(keys.open(foreign, &cursor, NOW), &Rejection::InvalidCursor), "{foreign:?}");
         }
     }

@@ -48,6 +48,12 @@ impl PeopleReader {
     /// The card of a user who has made a profile so recently that it is not projected yet.
     async fn new_card(&self, user: &UserId) -> Result<UserCard, Error> {
         let profile = self.commands.profile(user).await?.ok_or(Rejection::UserNotFound)?;
-        Ok(UserCard { user: profile.user, profile: profile.public, created_at: profile.created_at, following: 0, followers: 0 })
+        Ok(UserCard {
+            user: profile.user,
+            profile: profile.public,
+            created_at: profile.created_at,
+            following: 0,
+            followers: 0,
+        })
     }
 }

@@ -180,7 +180,8 @@ impl Cards {
     /// # Errors
     /// [`Error::Conflict`] if somebody else replaced it meanwhile.
     pub async fn put_tally(&self, user: &UserId, before: &StoredTally, tally: &Tally) -> Result<(), Error> {
-        let shards = tally.0.iter().map(|(shard, image)| Ok((shard.get().to_string(), AttributeValue::M(item(image)?))));
+        let shards =
+            tally.0.iter().map(|(shard, image)| Ok((shard.get().to_string(), AttributeValue::M(item(image)?))));
         let shards = shards.collect::<Result<_, Error>>()?;
         let update = self
             .dynamo

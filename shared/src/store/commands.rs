@@ -110,14 +110,16 @@ impl Commands {
     /// # Errors
     /// [`Error::Poison`] if a version is missing: the log has no gaps.
     pub async fn log_after(&self, user: &UserId, after: Version, limit: i32) -> Result<Vec<LogEntry>, Error> {
-        let answer =
-            self.log_query(user, after).limit(limit).send().await.map_err(failed("reading a log"))?;
+        let answer = self.log_query(user, after).limit(limit).send().await.map_err(failed("reading a log"))?;
         let mut entries = Vec::new();
         let mut expected = after.next();
         for item in answer.items.unwrap_or_default() {
             let version = key::parse_event(text(&item, SK)?);
             if version != Some(expected) {
-                return Err(Error::poison("a log", format!("expected version {expected} of {user}, found {version:?}")));
+                return Err(Error::poison(
+                    "a log",
+                    format!("expected version {expected} of {user}, found {version:?}"),
+                ));
             }
             let event = value("an event", item).map_err(|error| error.to_string());
             entries.push(LogEntry { version: expected, event });

@@ -177,10 +177,9 @@ mod tests {
     fn messages_read_as_they_were_written() {
         let user: UserId = "auth0|ada".parse().unwrap();
         let version = Version::new(3).unwrap();
-        for message in [
-            Message::CatchUp { user: user.clone() },
-            Message::Redo { user, version, error: "no".to_owned() },
-        ] {
+        for message in
+            [Message::CatchUp { user: user.clone() }, Message::Redo { user, version, error: "no".to_owned() }]
+        {
             let entry = entry(&message).unwrap();
             assert_eq!(serde_json::from_str::<Message>(&entry.body).unwrap(), message);
             assert!(entry.group.bytes().all(|c| c.is_ascii_alphanumeric()));

@@ -164,8 +164,7 @@ mod tests {
 
     #[test]
     fn a_shard_of_a_counter_is_published_as_it_stands() {
-        let event =
-            event(json!({"PK": "TALLY#USER#a%7Cb#7", "SK": "TALLY", "version": 3, "followers": -1})).unwrap();
+        let event = event(json!({"PK": "TALLY#USER#a%7Cb#7", "SK": "TALLY", "version": 3, "followers": -1})).unwrap();
         assert_eq!(event.kind, TALLY_CHANGED);
         let change: TallyChange = parse(&serde_json::to_vec(&event).unwrap()).unwrap();
         assert_eq!((change.counted.as_str(), change.shard.get()), ("a|b", 7));

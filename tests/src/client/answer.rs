@@ -72,21 +72,13 @@ impl Answer {
     /// Sends `request` and reads the whole answer.
     pub async fn to(request: RequestBuilder) -> Result<Self, ApiError> {
         let (client, request) = request.build_split();
-        let transport = |request: &str, source| ApiError::Transport {
-            request: request.to_owned(),
-            source,
-        };
+        let transport = |request: &str, source| ApiError::Transport { request: request.to_owned(), source };
         let request = request.map_err(|error| transport("building a request", error))?;
         let name = format!("{} {}", request.method(), request.url().path());
         let response = client.execute(request).await.map_err(|error| transport(&name, error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = response.text().await.map_err(|error| transport(&name, error))?;
-        Ok(Self {
-            request: name,
-            status,
-            headers,
-            body,
-        })
+        Ok(Self { request: name, status, headers, body })
     }
 
     /// The answer itself if it has `status`, else an error that tells the whole story.
@@ -95,12 +87,7 @@ impl Answer {
             return Ok(self);
         }
         let code = self.problem_code();
-        Err(ApiError::Status {
-            request: self.request,
-            status: self.status,
-            code,
-            body: self.body,
-        })
+        Err(ApiError::Status { request: self.request, status: self.status, code, body: self.body })
     }
 
     /// The body as JSON of type `T`.
@@ -115,12 +102,8 @@ impl Answer {
 
     /// The caller's event log version, which every command answers with.
     pub fn version(&self) -> Result<u64, ApiError> {
-        let value = self
-            .header("tidings-version")
-            .ok_or_else(|| self.malformed(&"no Tidings-Version"))?;
-        value
-            .parse()
-            .map_err(|error| self.malformed(&format!("Tidings-Version {value:?}: {error}")))
+        let value = self.header("tidings-version").ok_or_else(|| self.malformed(&"no Tidings-Version"))?;
+        value.parse().map_err(|error| self.malformed(&format!("Tidings-Version {value:?}: {error}")))
     }
 
     /// `code` of an `application/problem+json` body.
@@ -130,11 +113,7 @@ impl Answer {
     }
 
     fn malformed(&self, reason: &dyn Display) -> ApiError {
-        ApiError::Malformed {
-            request: self.request.clone(),
-            reason: reason.to_string(),
-            body: self.body.clone(),
-        }
+        ApiError::Malformed { request: self.request.clone(), reason: reason.to_string(), body: self.body.clone() }
     }
 }
 

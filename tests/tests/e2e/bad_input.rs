@@ -38,10 +38,7 @@ async fn malformed_bodies_are_refused() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
     for (method, path) in [(Method::POST, "/v1/posts"), (Method::PUT, "/v1/me")] {
         for body in MALFORMED {
-            let request = ada
-                .request(method.clone(), path)
-                .header("Content-Type", "application/json")
-                .body(body);
+            let request = ada.request(method.clone(), path).header("Content-Type", "application/json").body(body);
             refused(request, 400, "malformed_body").await?;
         }
         refused(ada.request(method, path), 400, "malformed_body").await?;
@@ -72,26 +69,11 @@ async fn profiles_out_of_bounds_are_refused() -> Result<()> {
     for handle in ["", "ab", "Ada", "a-b", "a b", "@ada", "adä", "a/b", &"a".repeat(31)] {
         refused(with("handle", handle), 422, "handle_invalid").await?;
     }
-    for name in [
-        "",
-        "  ",
-        "a\nb",
-        "a\u{7}b",
-        &"x".repeat(51),
-        &format!("e{}", "\u{301}".repeat(250)),
-    ] {
+    for name in ["", "  ", "a\nb", "a\u{7}b", &"x".repeat(51), &format!("e{}", "\u{301}".repeat(250))] {
         refused(with("display_name", name), 422, "display_name_invalid").await?;
     }
     let too_long = format!("https://example.org/{}", "x".repeat(2048));
-    for url in [
-        "",
-        "x",
-        "http://example.org",
-        "https://",
-        "javascript:alert(1)",
-        "https://a b",
-        &too_long,
-    ] {
+    for url in ["", "x", "http://example.org", "https://", "javascript:alert(1)", "https://a b", &too_long] {
         refused(with("avatar_url", url), 422, "avatar_url_invalid").await?;
     }
     refused(ada.request(Method::GET, "/v1/me"), 404, "profile_not_found").await
@@ -104,10 +86,7 @@ async fn profiles_just_within_bounds_are_taken() -> Result<()> {
     let shortest = unique_handle().split_off(9);
     let longest = format!("{:_<30}", unique_handle());
     assert_eq!((longest_url.len(), shortest.len(), longest.len()), (2048, 5, 30));
-    for (handle, name, url) in [
-        (shortest, "x", "https://e"),
-        (longest, &"é".repeat(50), longest_url.as_str()),
-    ] {
+    for (handle, name, url) in [(shortest, "x", "https://e"), (longest, &"é".repeat(50), longest_url.as_str())] {
         let profile = json!({ "handle": handle, "display_name": name, "avatar_url": url });
         let status = crate::status(ada.request(Method::PUT, "/v1/me").json(&profile)).await?;
         assert_eq!(status, 200, "{profile}");
@@ -119,9 +98,7 @@ async fn profiles_just_within_bounds_are_taken() -> Result<()> {
 async fn idempotency_keys_out_of_bounds_are_refused() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
     for key in ["", "a b", "a\tb", "é", &"k".repeat(129)] {
-        let request = ada
-            .request(Method::POST, "/v1/posts")
-            .header("Idempotency-Key", key.as_bytes());
+        let request = ada.request(Method::POST, "/v1/posts").header("Idempotency-Key", key.as_bytes());
         refused(request.json(&json!({ "text": "x" })), 400, "invalid_idempotency_key").await?;
     }
     a_post_still_gets_version(&ada, 2).await
@@ -131,12 +108,7 @@ async fn idempotency_keys_out_of_bounds_are_refused() -> Result<()> {
 async fn limits_out_of_range_are_refused() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
     let list = |list: &str| user_path(&ada.id, list);
-    for path in [
-        "/v1/feeds/home".to_owned(),
-        list("/posts"),
-        list("/followers"),
-        list("/following"),
-    ] {
+    for path in ["/v1/feeds/home".to_owned(), list("/posts"), list("/followers"), list("/following")] {
         for limit in ["0", "101", "-1", "", "x", "1.5", "1e1", " 1", "99999999999999999999"] {
             let request = ada.request(Method::GET, &path).query(&[("limit", limit)]);
             refused(request, 400, "invalid_limit").await?;
@@ -199,20 +171,9 @@ async fn a_token_whose_subject_is_no_user_id_is_refused() -> Result<()> {
         }
     }
     // The longest possible one is a user like any other.
-    let longest = deployment
-        .user(&format!("{:é<69}", harness::deployment::unique()))
-        .await?;
-    assert!(
-        longest.id.len() > 120 && longest.id.len() <= 128,
-        "{}",
-        longest.id.len()
-    );
-    longest
-        .request(Method::PUT, "/v1/me")
-        .json(&profile)
-        .send()
-        .await?
-        .error_for_status()?;
+    let longest = deployment.user(&format!("{:é<69}", harness::deployment::unique())).await?;
+    assert!(longest.id.len() > 120 && longest.id.len() <= 128, "{}", longest.id.len());
+    longest.request(Method::PUT, "/v1/me").json(&profile).send().await?.error_for_status()?;
     assert_eq!(longest.profile().await?.id, longest.id);
     Ok(())
 }
@@ -222,10 +183,7 @@ async fn bodies_above_16_kib_are_refused() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
     for (method, path) in [(Method::POST, "/v1/posts"), (Method::PUT, "/v1/me")] {
         let body = format!("{{\"text\": \"{}\"}}", "x".repeat(16 * 1024));
-        let request = ada
-            .request(method, path)
-            .header("Content-Type", "application/json")
-            .body(body);
+        let request = ada.request(method, path).header("Content-Type", "application/json").body(body);
         refused(request, 413, "body_too_large").await?;
     }
     a_post_still_gets_version(&ada, 2).await

@@ -21,11 +21,7 @@ async fn fifty_posts_at_once_are_fifty_posts_with_versions_in_a_row() -> Result<
     };
     let posts = try_join_all((0..50).map(post)).await?;
     let versions: BTreeSet<_> = posts.iter().map(|post| post.version).collect();
-    assert_eq!(
-        versions,
-        (2..=51).collect(),
-        "gap-free, none twice, after the profile's"
-    );
+    assert_eq!(versions, (2..=51).collect(), "gap-free, none twice, after the profile's");
     let mut ids: Vec<_> = posts.into_iter().map(|post| post.value.id).collect();
     ids.sort_by(|a, b| b.cmp(a));
     eventually("all are in the feed and in the author's list", async || {
@@ -45,9 +41,7 @@ async fn different_commands_at_once_all_take_effect() -> Result<()> {
     let others = try_join_all((0..8).map(|_| deployment.member("other"))).await?;
     let doomed = ada.post("doomed", None).await?.value.id;
 
-    let follows = others
-        .iter()
-        .map(async |other| persist(DEADLINE, |_| {}, || ada.follow(&other.id)).await);
+    let follows = others.iter().map(async |other| persist(DEADLINE, |_| {}, || ada.follow(&other.id)).await);
     let post = async |number: usize| {
         let key = format!("key-{number}");
         let Accepted { version, .. } = persist(DEADLINE, |_| {}, || ada.post("x", Some(&key))).await?;
@@ -55,12 +49,7 @@ async fn different_commands_at_once_all_take_effect() -> Result<()> {
     };
     let delete = async || persist(DEADLINE, |_| {}, || ada.delete_post(&doomed)).await;
     let (follows, posts, deleted) = tokio::try_join!(try_join_all(follows), try_join_all((0..8).map(post)), delete())?;
-    let versions: BTreeSet<_> = follows
-        .iter()
-        .chain(&posts)
-        .chain([&deleted])
-        .map(|done| done.version)
-        .collect();
+    let versions: BTreeSet<_> = follows.iter().chain(&posts).chain([&deleted]).map(|done| done.version).collect();
     assert_eq!(versions, (3..=19).collect());
 
     applied(&ada, 19).await?;

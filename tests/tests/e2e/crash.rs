@@ -24,10 +24,7 @@ const SETTLE: Duration = Duration::from_secs(300);
 /// A stack of one's own that survives being killed, in a directory that goes away at the end.
 async fn own_stack() -> Result<(Stack, TempDir, Deployment)> {
     let directory = tempfile::tempdir()?;
-    let options = Options {
-        data: Some(directory.path().join("data")),
-        ..Options::default()
-    };
+    let options = Options { data: Some(directory.path().join("data")), ..Options::default() };
     let stack = spawn_blocking(|| Stack::start(options)).await??;
     let deployment = Deployment::at(stack.url())?;
     Ok((stack, directory, deployment))
@@ -55,11 +52,7 @@ async fn what_was_acknowledged_survives_the_death_of_the_whole_stack() -> Result
         let running = deployment.control().status().await?.processes;
         block_in_place(|| stack.kill())?;
         eventually("functions die with their stack", async || {
-            let orphans: Vec<_> = before
-                .iter()
-                .chain(&running)
-                .filter(|process| is_alive(process.pid))
-                .collect();
+            let orphans: Vec<_> = before.iter().chain(&running).filter(|process| is_alive(process.pid)).collect();
             ensure!(orphans.is_empty(), "{orphans:?}");
             Ok(())
         })
@@ -84,10 +77,7 @@ async fn what_was_not_yet_projected_is_projected_after_a_restart() -> Result<()>
     deployment.control().pause_sources(true).await?;
     ada.follow(&bob.id).await?;
     let post = bob.post("not yet projected", None).await?.value;
-    ensure!(
-        bob.home(10, None).await?.posts.len() == 1,
-        "projected although sources are paused"
-    );
+    ensure!(bob.home(10, None).await?.posts.len() == 1, "projected although sources are paused");
     block_in_place(|| stack.kill())?;
     block_in_place(|| stack.restart())?;
     // The same tokens: the keys are kept with the data.

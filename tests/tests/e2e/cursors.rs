@@ -18,19 +18,9 @@ struct Cursors {
 
 /// Two users with two posts each who follow each other and one more, so that each list has a second page.
 async fn cursors(deployment: &Deployment) -> Result<Cursors> {
-    let (ada, bob, cyd) = (
-        deployment.member("ada").await?,
-        deployment.member("bob").await?,
-        deployment.member("cyd").await?,
-    );
-    for (one, other) in [
-        (&ada, &bob),
-        (&ada, &cyd),
-        (&bob, &ada),
-        (&bob, &cyd),
-        (&cyd, &ada),
-        (&cyd, &bob),
-    ] {
+    let (ada, bob, cyd) =
+        (deployment.member("ada").await?, deployment.member("bob").await?, deployment.member("cyd").await?);
+    for (one, other) in [(&ada, &bob), (&ada, &cyd), (&bob, &ada), (&bob, &cyd), (&cyd, &ada), (&cyd, &bob)] {
         one.follow(&other.id).await?;
     }
     let mut ids = Vec::new();
@@ -52,72 +42,34 @@ async fn cursors(deployment: &Deployment) -> Result<Cursors> {
 }
 
 fn page(caller: &User, path: &str, cursor: &str) -> RequestBuilder {
-    caller
-        .request(Method::GET, path)
-        .query(&[("limit", "1"), ("cursor", cursor)])
+    caller.request(Method::GET, path).query(&[("limit", "1"), ("cursor", cursor)])
 }
 
 #[tokio::test]
 async fn a_cursor_changed_anywhere_is_refused() -> Result<()> {
-    let Cursors {
-        ada, home, followers, ..
-    } = cursors(&Deployment::shared()?).await?;
-    for (path, cursor) in [
-        ("/v1/feeds/home".to_owned(), home),
-        (format!("/v1/users/{}/followers", ada.id), followers),
-    ] {
+    let Cursors { ada, home, followers, .. } = cursors(&Deployment::shared()?).await?;
+    for (path, cursor) in [("/v1/feeds/home".to_owned(), home), (format!("/v1/users/{}/followers", ada.id), followers)]
+    {
         let tampered = (0..cursor.len()).flat_map(|at| {
             let other = |c: char| format!("{}{c}{}", &cursor[..at], &cursor[at + 1..]);
             let original = cursor.as_bytes()[at];
             // The neighbour differs in the lowest bits, which a careless decoder ignores at the end.
-            let neighbour = if original == b'A' {
-                'B'
-            } else {
-                char::from(original - 1)
-            };
-            let neighbour = if neighbour.is_ascii_alphanumeric() {
-                neighbour
-            } else {
-                'x'
-            };
-            [
-                other(neighbour),
-                other('_'),
-                format!("{}{}", &cursor[..at], &cursor[at + 1..]),
-            ]
+            let neighbour = if original == b'A' { 'B' } else { char::from(original - 1) };
+            let neighbour = if neighbour.is_ascii_alphanumeric() { neighbour } else { 'x' };
+            [other(neighbour), other('_'), format!("{}{}", &cursor[..at], &cursor[at + 1..])]
         });
         let tampered = tampered.filter(|tampered| *tampered != cursor);
-        let more = [
-            "",
-            "x",
-            "null",
-            "é",
-            "====",
-            &cursor.repeat(2),
-            &"A".repeat(2000),
-            &format!("{cursor}A"),
-        ];
+        let more = ["", "x", "null", "é", "====", &cursor.repeat(2), &"A".repeat(2000), &format!("{cursor}A")];
         let all: Vec<_> = tampered.chain(more.map(str::to_owned)).collect();
         let refuse = |cursor: String| refused(page(&ada, &path, &cursor), 400, "invalid_cursor");
-        stream::iter(all)
-            .map(refuse)
-            .buffer_unordered(8)
-            .try_collect::<()>()
-            .await?;
+        stream::iter(all).map(refuse).buffer_unordered(8).try_collect::<()>().await?;
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn a_cursor_is_of_use_to_nobody_else_and_nowhere_else() -> Result<()> {
-    let Cursors {
-        ada,
-        bob,
-        home,
-        posts,
-        followers,
-        following,
-    } = cursors(&Deployment::shared()?).await?;
+    let Cursors { ada, bob, home, posts, followers, following } = cursors(&Deployment::shared()?).await?;
     let own = |list: &str| format!("/v1/users/{}/{list}", ada.id);
     let lists = [
         ("/v1/feeds/home".to_owned(), &home),
@@ -129,12 +81,7 @@ async fn a_cursor_is_of_use_to_nobody_else_and_nowhere_else() -> Result<()> {
         let good = harness::client::Answer::to(page(&ada, path, cursor)).await?;
         assert_eq!(good.status, 200, "{path}: {}", good.body);
         refused(page(&bob, path, cursor), 400, "invalid_cursor").await?;
-        for (_, foreign) in lists
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != at)
-            .map(|(_, list)| list)
-        {
+        for (_, foreign) in lists.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, list)| list) {
             refused(page(&ada, path, foreign), 400, "invalid_cursor").await?;
         }
         let of_bob = path.replace(&ada.id, &bob.id);

@@ -10,9 +10,7 @@ use crate::{applied, home_becomes, status};
 #[tokio::test]
 async fn a_newcomer_s_home_is_an_empty_page() -> Result<()> {
     let ada = Deployment::shared()?.newcomer("ada").await?;
-    let answer = Answer::to(ada.request(Method::GET, "/v1/feeds/home"))
-        .await?
-        .expect(StatusCode::OK)?;
+    let answer = Answer::to(ada.request(Method::GET, "/v1/feeds/home")).await?.expect(StatusCode::OK)?;
     assert_eq!(answer.header("content-type"), Some("application/json"));
     let expected = json!({ "posts": [], "next_cursor": null, "freshness": { "version": 0 } });
     assert_eq!(answer.json::<Value>()?, expected);
@@ -28,9 +26,7 @@ async fn lists_without_anything_in_them_are_empty_pages() -> Result<()> {
         ("following", json!({ "users": [], "next_cursor": null })),
     ] {
         let path = format!("/v1/users/{}/{list}", ada.id);
-        let answer = Answer::to(ada.request(Method::GET, &path))
-            .await?
-            .expect(StatusCode::OK)?;
+        let answer = Answer::to(ada.request(Method::GET, &path)).await?.expect(StatusCode::OK)?;
         assert_eq!(answer.json::<Value>()?, expected, "{list}");
     }
     Ok(())
@@ -58,15 +54,8 @@ async fn twenty_posts_are_a_page_unless_asked_otherwise() -> Result<()> {
         ids.insert(0, ada.post(&format!("{number}"), None).await?.value.id);
     }
     home_becomes(&ada, &ids.iter().map(String::as_str).collect::<Vec<_>>()).await?;
-    for path in [
-        "/v1/feeds/home",
-        "/v1/feeds/home?order=chronological",
-        &format!("/v1/users/{}/posts", ada.id),
-    ] {
-        let page: Value = Answer::to(ada.request(Method::GET, path))
-            .await?
-            .expect(StatusCode::OK)?
-            .json()?;
+    for path in ["/v1/feeds/home", "/v1/feeds/home?order=chronological", &format!("/v1/users/{}/posts", ada.id)] {
+        let page: Value = Answer::to(ada.request(Method::GET, path)).await?.expect(StatusCode::OK)?.json()?;
         assert_eq!(page["posts"].as_array().map(Vec::len), Some(20), "{path}");
         assert!(page["next_cursor"].is_string(), "{path}");
     }
@@ -86,11 +75,7 @@ async fn nobody_s_posts_are_no_secret() -> Result<()> {
     let (ada, bob) = (deployment.member("ada").await?, deployment.newcomer("bob").await?);
     let post = ada.post("public", None).await?.value;
     home_becomes(&ada, &[&post.id]).await?;
-    assert_eq!(
-        bob.walk_posts_of(&ada.id, 10).await?,
-        [post],
-        "a follower or not, with a profile or not"
-    );
+    assert_eq!(bob.walk_posts_of(&ada.id, 10).await?, [post], "a follower or not, with a profile or not");
     Ok(())
 }
 
@@ -104,9 +89,6 @@ async fn users_who_do_not_exist_have_no_lists() -> Result<()> {
             crate::refused(request, 404, "user_not_found").await?;
         }
     }
-    assert_eq!(
-        status(ghost.request(Method::GET, "/v1/me")).await?,
-        StatusCode::NOT_FOUND
-    );
+    assert_eq!(status(ghost.request(Method::GET, "/v1/me")).await?, StatusCode::NOT_FOUND);
     Ok(())
 }

@@ -42,9 +42,8 @@ async fn a_post_made_while_somebody_follows_is_never_missed() -> Result<()> {
     let deployment = Deployment::shared()?;
     for _ in 0..10 {
         let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
-        let (followed, first, second) = tokio::join!(ada.follow(&bob.id), bob.post("1", Some("1")), async {
-            bob.post("2", Some("2")).await
-        });
+        let (followed, first, second) =
+            tokio::join!(ada.follow(&bob.id), bob.post("1", Some("1")), async { bob.post("2", Some("2")).await });
         followed?;
         let mut ids = [first?.value.id, second?.value.id];
         ids.sort();
@@ -62,11 +61,7 @@ async fn what_changes_nothing_has_no_version_of_its_own() -> Result<()> {
     assert_eq!(ada.follow(&bob.id).await?.version, 2, "already followed");
     assert_eq!(ada.unfollow(&bob.id).await?.version, 3);
     assert_eq!(ada.unfollow(&bob.id).await?.version, 3, "no longer followed");
-    assert_eq!(
-        bob.post("x", None).await?.version,
-        2,
-        "being followed is no event of the followed"
-    );
+    assert_eq!(bob.post("x", None).await?.version, 2, "being followed is no event of the followed");
     Ok(())
 }
 
@@ -74,22 +69,10 @@ async fn what_changes_nothing_has_no_version_of_its_own() -> Result<()> {
 async fn whom_one_cannot_follow() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, newcomer) = (deployment.member("ada").await?, deployment.newcomer("new").await?);
-    assert_eq!(
-        refusal(ada.follow(&ada.id).await)?,
-        (422, "cannot_follow_self".to_owned())
-    );
-    assert_eq!(
-        refusal(ada.follow(&newcomer.id).await)?,
-        (404, "user_not_found".to_owned())
-    );
-    assert_eq!(
-        refusal(ada.unfollow(&newcomer.id).await)?,
-        (404, "user_not_found".to_owned())
-    );
-    assert_eq!(
-        refusal(newcomer.follow(&ada.id).await)?,
-        (409, "profile_required".to_owned())
-    );
+    assert_eq!(refusal(ada.follow(&ada.id).await)?, (422, "cannot_follow_self".to_owned()));
+    assert_eq!(refusal(ada.follow(&newcomer.id).await)?, (404, "user_not_found".to_owned()));
+    assert_eq!(refusal(ada.unfollow(&newcomer.id).await)?, (404, "user_not_found".to_owned()));
+    assert_eq!(refusal(newcomer.follow(&ada.id).await)?, (409, "profile_required".to_owned()));
     assert_eq!(ada.post("x", None).await?.version, 2, "nothing happened");
     Ok(())
 }
@@ -101,21 +84,9 @@ async fn a_handle_can_be_followed() -> Result<()> {
     let handle = format!("@{}", bob.profile().await?.handle);
     ada.follow(&handle).await?;
     let relation = async || ada.user(&bob.id).await.map(|bob| bob.relation);
-    assert_eq!(
-        relation().await?,
-        Relation {
-            following: true,
-            followed_by: false
-        }
-    );
+    assert_eq!(relation().await?, Relation { following: true, followed_by: false });
     ada.unfollow(&handle).await?;
-    assert_eq!(
-        relation().await?,
-        Relation {
-            following: false,
-            followed_by: false
-        }
-    );
+    assert_eq!(relation().await?, Relation { following: false, followed_by: false });
     Ok(())
 }
 
@@ -131,11 +102,7 @@ async fn lists_and_counts_follow_the_edges() -> Result<()> {
     ada.unfollow(&fans[0].id).await?;
     fans[1].unfollow(&ada.id).await?;
     let ids_without = |index: usize| {
-        let others = fans
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| *at != index)
-            .map(|(_, fan)| fan.id.clone());
+        let others = fans.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, fan)| fan.id.clone());
         let mut ids: Vec<_> = others.collect();
         ids.sort();
         ids
@@ -147,21 +114,11 @@ async fn lists_and_counts_follow_the_edges() -> Result<()> {
             let ids = |people: &[harness::client::Person]| people.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
             ensure!(ids(&followers) == ids_without(1), "{followers:?}");
             ensure!(ids(&following) == ids_without(0), "{following:?}");
-            ensure!(
-                followers.iter().all(|person| person.display_name == "fan"),
-                "{followers:?}"
-            );
+            ensure!(followers.iter().all(|person| person.display_name == "fan"), "{followers:?}");
         }
         let seen = fans[0].user(&ada.id).await?;
         ensure!((seen.following, seen.followers) == (6, 6), "{seen:?}");
-        ensure!(
-            seen.relation
-                == Relation {
-                    following: true,
-                    followed_by: false
-                },
-            "{seen:?}"
-        );
+        ensure!(seen.relation == Relation { following: true, followed_by: false }, "{seen:?}");
         Ok(())
     })
     .await

@@ -61,9 +61,7 @@ async fn a_token_changed_anywhere_is_refused() -> Result<()> {
     ] {
         refused_by_gateway(get(&forged), 401, "Unauthorized").await?;
     }
-    let basic = ada
-        .anonymous(Method::GET, "/v1/me")
-        .header("Authorization", format!("Basic {token}"));
+    let basic = ada.anonymous(Method::GET, "/v1/me").header("Authorization", format!("Basic {token}"));
     refused_by_gateway(basic, 401, "Unauthorized").await
 }
 
@@ -92,12 +90,7 @@ async fn there_is_nothing_on_other_paths_and_methods() -> Result<()> {
 async fn a_body_that_no_function_could_be_given_is_refused() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
     let body = vec![b'x'; 10 * 1024 * 1024 + 1];
-    refused_by_gateway(
-        ada.request(Method::POST, "/v1/posts").body(body),
-        413,
-        "Request Entity Too Large",
-    )
-    .await
+    refused_by_gateway(ada.request(Method::POST, "/v1/posts").body(body), 413, "Request Entity Too Large").await
 }
 
 #[tokio::test]
@@ -107,10 +100,7 @@ async fn browsers_may_call_from_any_origin() -> Result<()> {
         .anonymous(Method::OPTIONS, "/v1/posts")
         .header("Origin", "https://app.example.org")
         .header("Access-Control-Request-Method", "POST")
-        .header(
-            "Access-Control-Request-Headers",
-            "authorization,content-type,idempotency-key",
-        );
+        .header("Access-Control-Request-Headers", "authorization,content-type,idempotency-key");
     let answer = Answer::to(preflight).await?;
     assert_eq!((answer.status.as_u16(), answer.body.as_str()), (204, ""));
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
@@ -120,29 +110,16 @@ async fn browsers_may_call_from_any_origin() -> Result<()> {
         let listed: Vec<_> = value.split(',').map(str::trim).collect();
         assert!(names.iter().all(|name| listed.contains(name)), "{header}: {value}");
     };
-    lists(
-        &answer,
-        "access-control-allow-methods",
-        &["get", "post", "put", "delete"],
-    );
-    lists(
-        &answer,
-        "access-control-allow-headers",
-        &["authorization", "content-type", "idempotency-key"],
-    );
+    lists(&answer, "access-control-allow-methods", &["get", "post", "put", "delete"]);
+    lists(&answer, "access-control-allow-headers", &["authorization", "content-type", "idempotency-key"]);
 
-    for (request, status) in [
-        (ada.request(Method::GET, "/v1/me"), 200),
-        (ada.request(Method::GET, "/v1/feeds/home?limit=0"), 400),
-    ] {
+    for (request, status) in
+        [(ada.request(Method::GET, "/v1/me"), 200), (ada.request(Method::GET, "/v1/feeds/home?limit=0"), 400)]
+    {
         let answer = Answer::to(request.header("Origin", "https://app.example.org")).await?;
         assert_eq!(answer.status.as_u16(), status);
         assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
-        lists(
-            &answer,
-            "access-control-expose-headers",
-            &["tidings-version", "location", "retry-after"],
-        );
+        lists(&answer, "access-control-expose-headers", &["tidings-version", "location", "retry-after"]);
     }
     Ok(())
 }

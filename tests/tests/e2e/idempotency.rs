@@ -14,20 +14,14 @@ use crate::{home_becomes, refusal};
 
 async fn post(user: &User, key: &str) -> Result<Answer> {
     let request = user.request(Method::POST, "/v1/posts").header("Idempotency-Key", key);
-    Ok(Answer::to(request.json(&json!({ "text": "once" })))
-        .await?
-        .expect(StatusCode::CREATED)?)
+    Ok(Answer::to(request.json(&json!({ "text": "once" }))).await?.expect(StatusCode::CREATED)?)
 }
 
 #[tokio::test]
 async fn the_same_request_again_gets_the_same_response() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
     let first = post(&ada, "key").await?;
-    let renamed = ProfileInput {
-        handle: unique_handle(),
-        display_name: "Renamed".to_owned(),
-        avatar_url: None,
-    };
+    let renamed = ProfileInput { handle: unique_handle(), display_name: "Renamed".to_owned(), avatar_url: None };
     ada.put_profile(&renamed).await?;
     ada.post("another", None).await?;
     let second = post(&ada, "key").await?;
@@ -57,10 +51,7 @@ async fn of_many_at_once_with_one_key_one_takes_effect() -> Result<()> {
 async fn another_body_under_a_used_key_is_refused() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
     let first = ada.post("this", Some("key")).await?;
-    assert_eq!(
-        refusal(ada.post("that", Some("key")).await)?,
-        (422, "idempotency_key_reused".to_owned())
-    );
+    assert_eq!(refusal(ada.post("that", Some("key")).await)?, (422, "idempotency_key_reused".to_owned()));
     assert_eq!(ada.post("this", Some("key")).await?, first);
     home_becomes(&ada, &[&first.value.id]).await?;
     Ok(())
@@ -69,10 +60,7 @@ async fn another_body_under_a_used_key_is_refused() -> Result<()> {
 #[tokio::test]
 async fn a_refused_request_does_not_use_up_its_key() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
-    assert_eq!(
-        refusal(ada.post("", Some("key")).await)?,
-        (422, "text_invalid".to_owned())
-    );
+    assert_eq!(refusal(ada.post("", Some("key")).await)?, (422, "text_invalid".to_owned()));
     ada.post("better", Some("key")).await?;
     Ok(())
 }
@@ -84,16 +72,7 @@ async fn keys_belong_to_their_user_and_are_told_apart_exactly() -> Result<()> {
     let long = "k".repeat(128);
     let mut ids = std::collections::BTreeSet::new();
     for user in [&ada, &bob] {
-        for key in [
-            "key",
-            "KEY",
-            "key#1",
-            "key/1",
-            "!~",
-            "%6Bey",
-            "EVENT#000000000001",
-            &long,
-        ] {
+        for key in ["key", "KEY", "key#1", "key/1", "!~", "%6Bey", "EVENT#000000000001", &long] {
             ids.insert(user.post("same text", Some(key)).await?.value.id);
         }
     }

@@ -54,21 +54,11 @@ pub(crate) async fn crowd(deployment: &Deployment, size: u64, seed: u64) -> Resu
     eprintln!("random commands from seed {seed}");
     let actor = async |number| {
         let user = deployment.newcomer("actor").await?;
-        let profile = ProfileInput {
-            handle: unique_handle(),
-            display_name: format!("Actor {number}"),
-            avatar_url: None,
-        };
+        let profile =
+            ProfileInput { handle: unique_handle(), display_name: format!("Actor {number}"), avatar_url: None };
         user.put_profile(&profile).await?;
-        let accepted = Member {
-            profile: Some(profile),
-            ..Member::default()
-        };
-        anyhow::Ok(Actor {
-            user,
-            accepted,
-            random: StdRng::seed_from_u64(seed.wrapping_add(number)),
-        })
+        let accepted = Member { profile: Some(profile), ..Member::default() };
+        anyhow::Ok(Actor { user, accepted, random: StdRng::seed_from_u64(seed.wrapping_add(number)) })
     };
     try_join_all((0..size).map(actor)).await
 }
@@ -101,19 +91,14 @@ pub(crate) async fn finish(mut acting: JoinSet<Result<Actor>>) -> Result<Vec<Act
 
 /// INV-2 and all the lists and counts: compares everything that anybody can see of anybody with the reference model.
 pub(crate) async fn judge(crowd: &[Actor]) -> Result<()> {
-    let members = crowd
-        .iter()
-        .map(|actor| (actor.user.id.clone(), actor.accepted.clone()))
-        .collect();
+    let members = crowd.iter().map(|actor| (actor.user.id.clone(), actor.accepted.clone())).collect();
     let model = Model { members };
     let mut differences = Vec::new();
     for (at, viewer) in crowd.iter().enumerate() {
         let limit = [100, 7, 2, 20][at % 4];
         let home = viewer.user.walk_home(limit).await?;
         differences.extend(model.compare_home(&viewer.user.id, &home));
-        let subjects = crowd
-            .iter()
-            .map(|subject| model.compare_user(&viewer.user, &subject.user.id, limit));
+        let subjects = crowd.iter().map(|subject| model.compare_user(&viewer.user, &subject.user.id, limit));
         differences.extend(try_join_all(subjects).await?.concat());
     }
     let told: Vec<_> = differences.iter().take(10).map(ToString::to_string).collect();
@@ -137,11 +122,7 @@ impl Actor {
                 }
                 (Command::Rename(renamed), Unanswered::ReadTruth) => {
                     let now = persist(PATIENCE, |_| {}, || user.profile()).await?;
-                    Ok(Happened::Is(if now.handle == renamed.handle {
-                        Some(renamed.clone())
-                    } else {
-                        profile
-                    }))
+                    Ok(Happened::Is(if now.handle == renamed.handle { Some(renamed.clone()) } else { profile }))
                 }
                 _ => again().await,
             },
@@ -171,10 +152,7 @@ impl Actor {
         let Self { user, accepted, random } = self;
         let others: Vec<_> = everybody.iter().filter(|id| **id != user.id).cloned().collect();
         Some(match random.random_range(0..100) {
-            0..40 => Command::Post {
-                text: format!("{} says {}", user.id, random.random::<u32>()),
-                key: unique(),
-            },
+            0..40 => Command::Post { text: format!("{} says {}", user.id, random.random::<u32>()), key: unique() },
             40..52 => Command::Delete(accepted.posts.keys().choose(random)?.clone()),
             52..76 => Command::Follow(others.choose(random)?.clone()),
             76..90 => Command::Unfollow(accepted.follows.iter().choose(random).or(others.first())?.clone()),
@@ -202,9 +180,6 @@ async fn send(user: &User, command: &Command) -> Result<Happened, ApiError> {
         Command::Delete(post) => user.delete_post(post).await.map(|_| Happened::Deleted)?,
         Command::Follow(other) => user.follow(other).await.map(|_| Happened::Follows(true))?,
         Command::Unfollow(other) => user.unfollow(other).await.map(|_| Happened::Follows(false))?,
-        Command::Rename(profile) => user
-            .put_profile(profile)
-            .await
-            .map(|_| Happened::Is(Some(profile.clone())))?,
+        Command::Rename(profile) => user.put_profile(profile).await.map(|_| Happened::Is(Some(profile.clone())))?,
     })
 }

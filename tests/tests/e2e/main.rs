@@ -33,20 +33,11 @@ async fn refused(request: RequestBuilder, status: u16, code: &str) -> Result<()>
     let answer = Answer::to(request).await?;
     let told = format!("{}: {} {}", answer.request, answer.status, answer.body);
     ensure!(answer.status.as_u16() == status, "expected {status} {code}, got {told}");
-    ensure!(
-        answer.header("content-type") == Some("application/problem+json"),
-        "not a problem document: {told}"
-    );
+    ensure!(answer.header("content-type") == Some("application/problem+json"), "not a problem document: {told}");
     let problem: serde_json::Map<String, Value> = answer.json()?;
     let members: Vec<_> = problem.keys().map(String::as_str).collect();
-    ensure!(
-        members == ["code", "detail", "status", "title", "type"],
-        "not the members of a problem: {told}"
-    );
-    ensure!(
-        problem["code"] == code && problem["status"] == status,
-        "expected {code}, got {told}"
-    );
+    ensure!(members == ["code", "detail", "status", "title", "type"], "not the members of a problem: {told}");
+    ensure!(problem["code"] == code && problem["status"] == status, "expected {code}, got {told}");
     let texts = ["type", "title", "detail"].map(|member| problem[member].as_str().unwrap_or_default().is_empty());
     ensure!(texts == [false; 3], "empty texts: {told}");
     Ok(())
@@ -55,11 +46,7 @@ async fn refused(request: RequestBuilder, status: u16, code: &str) -> Result<()>
 /// The status and code of a refusal that a typed call met.
 fn refusal<T: std::fmt::Debug>(result: Result<T, ApiError>) -> Result<(u16, String)> {
     match result {
-        Err(ApiError::Status {
-            status,
-            code: Some(code),
-            ..
-        }) => Ok((status.as_u16(), code)),
+        Err(ApiError::Status { status, code: Some(code), .. }) => Ok((status.as_u16(), code)),
         other => anyhow::bail!("expected a refusal, got {other:?}"),
     }
 }

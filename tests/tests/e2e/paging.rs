@@ -37,11 +37,7 @@ async fn every_page_size_walks_the_same_feed() -> Result<()> {
     for limit in [1, 2, 7, 22, 23, 24, 100] {
         assert_eq!(ids_of(&ada.walk_home(limit).await?), ids, "home by {limit}");
         let first = authors[0].walk_posts_of(&authors[0].id, limit).await?;
-        assert_eq!(
-            ids_of(&first),
-            ids.iter().rev().step_by(5).rev().collect::<Vec<_>>(),
-            "posts by {limit}"
-        );
+        assert_eq!(ids_of(&first), ids.iter().rev().step_by(5).rev().collect::<Vec<_>>(), "posts by {limit}");
     }
     Ok(())
 }
@@ -61,11 +57,7 @@ async fn a_walk_is_steady_while_new_posts_arrive() -> Result<()> {
         let newer = authors[number % 5].post("while walking", None).await?.value;
         assert!(walked.iter().all(|post| post.id < newer.id));
     }
-    assert_eq!(
-        ids_of(&walked),
-        ids,
-        "what was there all along, once, in order, and nothing newer than the first page"
-    );
+    assert_eq!(ids_of(&walked), ids, "what was there all along, once, in order, and nothing newer than the first page");
     Ok(())
 }
 
@@ -82,11 +74,7 @@ async fn a_walk_goes_on_past_deleted_posts_and_unfollowed_authors() -> Result<()
     ada.unfollow(&authors[0].id).await?;
     let left = |from: usize| {
         let by_first = |at: usize| (29 - at).is_multiple_of(5);
-        let kept = ids
-            .iter()
-            .enumerate()
-            .skip(from)
-            .filter(|(at, id)| !doomed.contains(id) && !by_first(*at));
+        let kept = ids.iter().enumerate().skip(from).filter(|(at, id)| !doomed.contains(id) && !by_first(*at));
         kept.map(|(_, id)| id.as_str()).collect::<Vec<_>>()
     };
     home_becomes(&ada, &left(0)).await?;
@@ -102,11 +90,7 @@ async fn a_walk_goes_on_past_deleted_posts_and_unfollowed_authors() -> Result<()
     }
     assert_eq!(walked, left(4).into_iter().map(str::to_owned).collect());
     for limit in [1, 4, 100] {
-        assert_eq!(
-            ids_of(&ada.walk_home(limit).await?),
-            left(0),
-            "from the start by {limit}"
-        );
+        assert_eq!(ids_of(&ada.walk_home(limit).await?), left(0), "from the start by {limit}");
     }
     Ok(())
 }
@@ -115,29 +99,20 @@ async fn a_walk_goes_on_past_deleted_posts_and_unfollowed_authors() -> Result<()
 async fn people_with_all_kinds_of_ids_are_paged_in_one_order() -> Result<()> {
     let deployment = Deployment::shared()?;
     let ada = deployment.member("ada").await?;
-    let names = [
-        "fan!", "fan%", "fan A", "fan#", "fan/", "fan~", "fané", "fan日", "fan🦀", "fan",
-    ];
+    let names = ["fan!", "fan%", "fan A", "fan#", "fan/", "fan~", "fané", "fan日", "fan🦀", "fan"];
     let fans = try_join_all(names.map(|name| deployment.member(name))).await?;
     for fan in &fans {
         fan.follow(&ada.id).await?;
         ada.follow(&fan.id).await?;
     }
     let people = async |limit: u32| {
-        let lists = [
-            ada.walk_followers_of(&ada.id, limit).await?,
-            ada.walk_followed_by(&ada.id, limit).await?,
-        ];
+        let lists = [ada.walk_followers_of(&ada.id, limit).await?, ada.walk_followed_by(&ada.id, limit).await?];
         anyhow::Ok(lists.map(|list| list.into_iter().map(|person| person.id).collect::<Vec<_>>()))
     };
     let everybody: BTreeSet<_> = fans.iter().map(|fan| fan.id.clone()).collect();
     let all = eventually("everybody has a card", async || {
         let all = people(100).await?;
-        ensure!(
-            all.iter()
-                .all(|list| list.iter().cloned().collect::<BTreeSet<_>>() == everybody),
-            "{all:?}"
-        );
+        ensure!(all.iter().all(|list| list.iter().cloned().collect::<BTreeSet<_>>() == everybody), "{all:?}");
         Ok(all)
     })
     .await?;

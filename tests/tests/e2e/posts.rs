@@ -15,15 +15,10 @@ use crate::{home_becomes, refusal};
 #[tokio::test]
 async fn a_post_is_answered_with_itself_and_its_place() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
-    let request = ada
-        .request(Method::POST, "/v1/posts")
-        .json(&json!({ "text": "Hello #World, #world and #Rust" }));
+    let request = ada.request(Method::POST, "/v1/posts").json(&json!({ "text": "Hello #World, #world and #Rust" }));
     let answer = Answer::to(request).await?.expect(StatusCode::CREATED)?;
     let post: harness::client::Post = answer.json()?;
-    assert_eq!(
-        answer.header("location"),
-        Some(format!("/v1/posts/{}", post.id).as_str())
-    );
+    assert_eq!(answer.header("location"), Some(format!("/v1/posts/{}", post.id).as_str()));
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!(answer.version()?, 2);
 
@@ -41,11 +36,7 @@ async fn a_post_is_answered_with_itself_and_its_place() -> Result<()> {
     assert_eq!(post.created_at.len(), "2026-01-02T03:04:05.678Z".len());
 
     let shown = home_becomes(&ada, &[&post.id]).await?;
-    assert_eq!(
-        shown,
-        std::slice::from_ref(&post),
-        "the feed shows what the answer showed"
-    );
+    assert_eq!(shown, std::slice::from_ref(&post), "the feed shows what the answer showed");
     assert_eq!(ada.walk_posts_of(&ada.id, 20).await?, [post]);
     Ok(())
 }
@@ -78,10 +69,7 @@ async fn a_text_is_kept_exactly_as_written() -> Result<()> {
 #[tokio::test]
 async fn a_post_needs_a_profile() -> Result<()> {
     let ada = Deployment::shared()?.newcomer("ada").await?;
-    assert_eq!(
-        refusal(ada.post("hello", None).await)?,
-        (409, "profile_required".to_owned())
-    );
+    assert_eq!(refusal(ada.post("hello", None).await)?, (409, "profile_required".to_owned()));
     Ok(())
 }
 
@@ -93,25 +81,14 @@ async fn only_the_author_deletes_and_a_second_time_changes_nothing() -> Result<(
     let (kept, gone) = (ada.post("kept", None).await?.value, ada.post("gone", None).await?.value);
     home_becomes(&bob, &[&gone.id, &kept.id]).await?;
 
-    assert_eq!(
-        refusal(bob.delete_post(&gone.id).await)?,
-        (403, "not_author".to_owned())
-    );
+    assert_eq!(refusal(bob.delete_post(&gone.id).await)?, (403, "not_author".to_owned()));
     assert_eq!(ada.delete_post(&gone.id).await?.version, 4);
     assert_eq!(ada.delete_post(&gone.id).await?.version, 4);
-    assert_eq!(
-        refusal(bob.delete_post(&gone.id).await)?,
-        (403, "not_author".to_owned())
-    );
+    assert_eq!(refusal(bob.delete_post(&gone.id).await)?, (403, "not_author".to_owned()));
     home_becomes(&bob, &[&kept.id]).await?;
     home_becomes(&ada, &[&kept.id]).await?;
     eventually("the author's own list is without it, too", async || {
-        let shown: Vec<_> = bob
-            .walk_posts_of(&ada.id, 10)
-            .await?
-            .into_iter()
-            .map(|post| post.id)
-            .collect();
+        let shown: Vec<_> = bob.walk_posts_of(&ada.id, 10).await?.into_iter().map(|post| post.id).collect();
         ensure!(shown == [kept.id.clone()], "{shown:?}");
         Ok(())
     })
@@ -122,22 +99,8 @@ async fn only_the_author_deletes_and_a_second_time_changes_nothing() -> Result<(
 async fn there_is_no_post_to_delete_under_an_unknown_or_malformed_id() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
     let unknown = "0197f0a0-1111-7222-8333-944455556666";
-    for id in [
-        unknown,
-        "x",
-        "1",
-        "null",
-        "%",
-        "POST",
-        &"9".repeat(500),
-        &format!("{unknown} "),
-        "é",
-    ] {
-        assert_eq!(
-            refusal(ada.delete_post(id).await)?,
-            (404, "post_not_found".to_owned()),
-            "{id}"
-        );
+    for id in [unknown, "x", "1", "null", "%", "POST", &"9".repeat(500), &format!("{unknown} "), "é"] {
+        assert_eq!(refusal(ada.delete_post(id).await)?, (404, "post_not_found".to_owned()), "{id}");
     }
     Ok(())
 }
@@ -163,10 +126,7 @@ async fn a_deleted_text_is_nowhere_any_more() -> Result<()> {
             }
             let mut page = deployment.control().dynamodb("Scan", &scan).await?;
             // The author's id is in the text and in keys, so the whole text is looked for.
-            ensure!(
-                !page["Items"].to_string().contains(&secret),
-                "{table} still holds the text"
-            );
+            ensure!(!page["Items"].to_string().contains(&secret), "{table} still holds the text");
             start = page["LastEvaluatedKey"].take();
             if start.is_null() {
                 break;

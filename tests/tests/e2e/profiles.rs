@@ -13,11 +13,7 @@ use serde_json::{Value, json};
 use crate::refusal;
 
 fn profile(handle: &str, display_name: &str) -> ProfileInput {
-    ProfileInput {
-        handle: handle.to_owned(),
-        display_name: display_name.to_owned(),
-        avatar_url: None,
-    }
+    ProfileInput { handle: handle.to_owned(), display_name: display_name.to_owned(), avatar_url: None }
 }
 
 #[tokio::test]
@@ -38,16 +34,10 @@ async fn a_profile_is_created_read_and_changed() -> Result<()> {
     };
     assert_eq!(first.value, expected);
     assert_eq!(ada.profile().await?, expected);
-    assert!(
-        created_at.len() == 24 && created_at.ends_with('Z') && &created_at[19..20] == ".",
-        "{created_at}"
-    );
+    assert!(created_at.len() == 24 && created_at.ends_with('Z') && &created_at[19..20] == ".", "{created_at}");
 
     let avatar_url = Some("https://example.org/ada.png".to_owned());
-    let changed = ProfileInput {
-        avatar_url,
-        ..profile(&handle, "Ada Lovelace")
-    };
+    let changed = ProfileInput { avatar_url, ..profile(&handle, "Ada Lovelace") };
     let second = ada.put_profile(&changed).await?;
     assert_eq!(second.version, 2);
     assert_eq!(second.value.created_at, created_at);
@@ -64,15 +54,10 @@ async fn a_profile_is_created_read_and_changed() -> Result<()> {
 #[tokio::test]
 async fn the_body_names_a_missing_picture_as_null() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
-    let body: Value = Answer::to(ada.request(Method::GET, "/v1/me"))
-        .await?
-        .expect(StatusCode::OK)?
-        .json()?;
+    let body: Value = Answer::to(ada.request(Method::GET, "/v1/me")).await?.expect(StatusCode::OK)?.json()?;
     assert_eq!(body.get("avatar_url"), Some(&Value::Null));
     let explicit = json!({ "handle": unique_handle(), "display_name": "Ada", "avatar_url": null });
-    Answer::to(ada.request(Method::PUT, "/v1/me").json(&explicit))
-        .await?
-        .expect(StatusCode::OK)?;
+    Answer::to(ada.request(Method::PUT, "/v1/me").json(&explicit)).await?.expect(StatusCode::OK)?;
     Ok(())
 }
 
@@ -84,26 +69,11 @@ async fn everybody_can_be_looked_up_by_id_and_by_handle() -> Result<()> {
     let handle = unique_handle();
     let created = bob.put_profile(&profile(&handle, "Bob")).await?.value;
     let by_id = eventually("the profile is there", async || ada.user(&bob.id).await).await?;
-    assert_eq!(
-        (&by_id.id, &by_id.handle, &by_id.display_name),
-        (&bob.id, &handle, &"Bob".to_owned())
-    );
-    assert_eq!(
-        (by_id.created_at.as_str(), by_id.following, by_id.followers),
-        (created.created_at.as_str(), 0, 0)
-    );
-    assert_eq!(
-        by_id.relation,
-        Relation {
-            following: false,
-            followed_by: false
-        }
-    );
+    assert_eq!((&by_id.id, &by_id.handle, &by_id.display_name), (&bob.id, &handle, &"Bob".to_owned()));
+    assert_eq!((by_id.created_at.as_str(), by_id.following, by_id.followers), (created.created_at.as_str(), 0, 0));
+    assert_eq!(by_id.relation, Relation { following: false, followed_by: false });
     assert_eq!(ada.user(&format!("@{handle}")).await?, by_id);
-    assert_eq!(
-        refusal(ada.user(&format!("@{}", unique_handle())).await)?,
-        (404, "user_not_found".to_owned())
-    );
+    assert_eq!(refusal(ada.user(&format!("@{}", unique_handle())).await)?, (404, "user_not_found".to_owned()));
     Ok(())
 }
 
@@ -113,27 +83,14 @@ async fn a_handle_has_one_owner_and_is_free_after_a_change() -> Result<()> {
     let (ada, bob) = (deployment.newcomer("ada").await?, deployment.newcomer("bob").await?);
     let (old, new) = (unique_handle(), unique_handle());
     ada.put_profile(&profile(&old, "Ada")).await?;
-    assert_eq!(
-        refusal(bob.put_profile(&profile(&old, "Bob")).await)?,
-        (409, "handle_taken".to_owned())
-    );
-    assert_eq!(
-        refusal(bob.profile().await)?,
-        (404, "profile_not_found".to_owned()),
-        "a refusal leaves nothing behind"
-    );
+    assert_eq!(refusal(bob.put_profile(&profile(&old, "Bob")).await)?, (409, "handle_taken".to_owned()));
+    assert_eq!(refusal(bob.profile().await)?, (404, "profile_not_found".to_owned()), "a refusal leaves nothing behind");
 
     ada.put_profile(&profile(&new, "Ada")).await?;
     bob.put_profile(&profile(&old, "Bob")).await?;
-    assert_eq!(
-        refusal(ada.put_profile(&profile(&old, "Ada")).await)?,
-        (409, "handle_taken".to_owned())
-    );
+    assert_eq!(refusal(ada.put_profile(&profile(&old, "Ada")).await)?, (409, "handle_taken".to_owned()));
     eventually("both handles lead to their owners", async || {
-        let owners = (
-            ada.user(&format!("@{old}")).await?.id,
-            ada.user(&format!("@{new}")).await?.id,
-        );
+        let owners = (ada.user(&format!("@{old}")).await?.id, ada.user(&format!("@{new}")).await?.id);
         ensure!(owners == (bob.id.clone(), ada.id.clone()), "{owners:?}");
         Ok(())
     })
@@ -150,9 +107,7 @@ async fn of_two_who_want_one_handle_at_once_one_gets_it() -> Result<()> {
             rivals.push(deployment.newcomer(name).await?);
         }
         let input = profile(&handle, "Me");
-        let claims = rivals
-            .iter()
-            .map(|rival| persist(DEADLINE, |_| {}, || rival.put_profile(&input)));
+        let claims = rivals.iter().map(|rival| persist(DEADLINE, |_| {}, || rival.put_profile(&input)));
         let results = join_all(claims).await;
         let (mut winners, mut losers) = (Vec::new(), Vec::new());
         for (rival, result) in rivals.iter().zip(results) {
@@ -203,48 +158,21 @@ async fn a_new_name_shows_on_old_posts() -> Result<()> {
 async fn ids_with_odd_characters_work_everywhere() -> Result<()> {
     let deployment = Deployment::shared()?;
     let ada = deployment.member("ada").await?;
-    for name in [
-        "auth0|abc",
-        "a/b/../c",
-        "100%25 + ? & = #",
-        "naïve 日本語 🦀",
-        "\"quoted\\",
-        "a@b",
-        "USER#x",
-        " x ",
-    ] {
+    for name in ["auth0|abc", "a/b/../c", "100%25 + ? & = #", "naïve 日本語 🦀", "\"quoted\\", "a@b", "USER#x", " x "]
+    {
         let odd = deployment.member(name).await?;
         ada.follow(&odd.id).await?;
         odd.follow(&ada.id).await?;
         let post = odd.post(name, None).await?.value;
         assert_eq!(post.author.id, odd.id);
         eventually("the odd one is seen by all routes", async || {
-            ensure!(
-                ada.walk_home(10).await?.iter().any(|shown| shown.id == post.id),
-                "not at home"
-            );
+            ensure!(ada.walk_home(10).await?.iter().any(|shown| shown.id == post.id), "not at home");
             ensure!(ada.walk_posts_of(&odd.id, 10).await?.len() == 1, "not among its posts");
             let seen = ada.user(&odd.id).await?;
-            ensure!(
-                seen.id == odd.id && (seen.following, seen.followers) == (1, 1),
-                "{seen:?}"
-            );
-            ensure!(
-                seen.relation
-                    == Relation {
-                        following: true,
-                        followed_by: true
-                    },
-                "{seen:?}"
-            );
-            let lists = [
-                ada.walk_followers_of(&odd.id, 10).await?,
-                ada.walk_followed_by(&odd.id, 10).await?,
-            ];
-            ensure!(
-                lists.iter().all(|list| list.len() == 1 && list[0].id == ada.id),
-                "{lists:?}"
-            );
+            ensure!(seen.id == odd.id && (seen.following, seen.followers) == (1, 1), "{seen:?}");
+            ensure!(seen.relation == Relation { following: true, followed_by: true }, "{seen:?}");
+            let lists = [ada.walk_followers_of(&odd.id, 10).await?, ada.walk_followed_by(&odd.id, 10).await?];
+            ensure!(lists.iter().all(|list| list.len() == 1 && list[0].id == ada.id), "{lists:?}");
             Ok(())
         })
         .await?;

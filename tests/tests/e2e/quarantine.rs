@@ -29,12 +29,8 @@ async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> 
     let (bob, fan) = (deployment.member("bob").await?, deployment.member("fan").await?);
     // Letters and digits only, so that the id is in the key as it is.
     let ada = deployment.user(&unique()).await?;
-    ada.put_profile(&ProfileInput {
-        handle: unique_handle(),
-        display_name: "Ada".to_owned(),
-        avatar_url: None,
-    })
-    .await?;
+    ada.put_profile(&ProfileInput { handle: unique_handle(), display_name: "Ada".to_owned(), avatar_url: None })
+        .await?;
     fan.follow(&ada.id).await?;
     ada.follow(&bob.id).await?;
 
@@ -49,19 +45,14 @@ async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> 
     ensure!(event.is_object(), "no event under {key}");
     let mut spoilt = key.clone();
     spoilt["nonsense"] = json!({ "S": "\u{1f4a5}" });
-    control
-        .dynamodb("PutItem", &json!({ "TableName": COMMANDS, "Item": spoilt }))
-        .await?;
+    control.dynamodb("PutItem", &json!({ "TableName": COMMANDS, "Item": spoilt })).await?;
     control.pause_sources(false).await?;
 
     home_becomes(&ada, &[&of_bob.id, &good.value.id]).await?;
     home_becomes(&fan, &[&good.value.id]).await?;
     let later = ada.post("much later", None).await?.value;
     home_becomes(&fan, &[&later.id, &good.value.id]).await?;
-    ensure!(
-        ada.home(1, None).await?.freshness.version == good.version + 1,
-        "the spoilt event counts as applied"
-    );
+    ensure!(ada.home(1, None).await?.freshness.version == good.version + 1, "the spoilt event counts as applied");
     eventually("the event is in the quarantine", async || {
         let put_aside = control.put_aside().await?;
         ensure!(put_aside == [(QUARANTINE.to_owned(), 1)], "{put_aside:?}");
@@ -70,24 +61,13 @@ async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> 
     .await?;
 
     // A person repairs the event and moves the message back.
-    control
-        .dynamodb("PutItem", &json!({ "TableName": COMMANDS, "Item": event }))
-        .await?;
-    let message = control
-        .sqs("ReceiveMessage", QUARANTINE, json!({ "WaitTimeSeconds": 1 }))
-        .await?;
+    control.dynamodb("PutItem", &json!({ "TableName": COMMANDS, "Item": event })).await?;
+    let message = control.sqs("ReceiveMessage", QUARANTINE, json!({ "WaitTimeSeconds": 1 })).await?;
     let message = &message["Messages"][0];
     let (body, handle) = (&message["Body"], &message["ReceiptHandle"]);
-    ensure!(
-        body.as_str().is_some_and(|body| body.contains(&ada.id)),
-        "the message does not tell whose: {message}"
-    );
-    control
-        .sqs("SendMessage", DELIVERIES, json!({ "MessageBody": body }))
-        .await?;
-    control
-        .sqs("DeleteMessage", QUARANTINE, json!({ "ReceiptHandle": handle }))
-        .await?;
+    ensure!(body.as_str().is_some_and(|body| body.contains(&ada.id)), "the message does not tell whose: {message}");
+    control.sqs("SendMessage", DELIVERIES, json!({ "MessageBody": body })).await?;
+    control.sqs("DeleteMessage", QUARANTINE, json!({ "ReceiptHandle": handle })).await?;
     home_becomes(&fan, &[&later.id, &good.value.id, &bad.value.id]).await?;
     home_becomes(&ada, &[&later.id, &of_bob.id, &good.value.id, &bad.value.id]).await?;
     control.settle(Duration::from_secs(120)).await?;
@@ -102,10 +82,7 @@ async fn a_delivery_that_makes_no_sense_holds_up_nobody() -> Result<()> {
         return Ok(());
     };
     for body in ["", "null", "{\"deliver\": {\"post\": 1}}"].map(|body| Value::from(format!("nonsense {body}"))) {
-        deployment
-            .control()
-            .sqs("SendMessage", DELIVERIES, json!({ "MessageBody": body }))
-            .await?;
+        deployment.control().sqs("SendMessage", DELIVERIES, json!({ "MessageBody": body })).await?;
     }
     let ada = deployment.member("ada").await?;
     let post = ada.post("goes on", None).await?.value;

@@ -24,11 +24,7 @@ async fn records_delivered_twice_and_out_of_order_change_nothing() -> Result<()>
     if !Deployment::starts_stacks("records_delivered_twice_and_out_of_order_change_nothing") {
         return Ok(());
     }
-    let options = Options {
-        duplicate_records: true,
-        reorder_records: true,
-        ..Options::default()
-    };
+    let options = Options { duplicate_records: true, reorder_records: true, ..Options::default() };
     let stack = tokio::task::spawn_blocking(|| Stack::start(options)).await??;
     let deployment = Deployment::at(stack.url())?;
     let mut crowd = load::crowd(&deployment, 10, rand::random()).await?;

@@ -36,36 +36,22 @@ impl Ed25519 {
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
         let x = BASE64_URL_SAFE_NO_PAD.encode(pair.public_key());
         let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "kid": id, "x": x });
-        Self {
-            key: EncodingKey::from_ed_der(pkcs8.as_ref()),
-            jwk,
-            id: id.to_owned(),
-        }
+        Self { key: EncodingKey::from_ed_der(pkcs8.as_ref()), jwk, id: id.to_owned() }
     }
 
     fn sign(&self, claims: &Value) -> String {
-        let header = Header {
-            kid: Some(self.id.clone()),
-            ..Header::new(Algorithm::EdDSA)
-        };
+        let header = Header { kid: Some(self.id.clone()), ..Header::new(Algorithm::EdDSA) };
         jsonwebtoken::encode(&header, claims, &self.key).unwrap()
     }
 }
 
 fn configuration(issuer: &str) -> JwtAuthorizer {
-    JwtAuthorizer {
-        issuer: issuer.to_owned(),
-        audience: vec!["tidings".to_owned(), "other".to_owned()],
-    }
+    JwtAuthorizer { issuer: issuer.to_owned(), audience: vec!["tidings".to_owned(), "other".to_owned()] }
 }
 
 fn authorizer(keys: &[Value]) -> Authorizer {
     let JwtAuthorizer { issuer, audience } = configuration(ISSUER);
-    Authorizer {
-        issuer,
-        audience,
-        keys: Keys::Own(KeySet::parse(&json!({ "keys": keys })).unwrap()),
-    }
+    Authorizer { issuer, audience, keys: Keys::Own(KeySet::parse(&json!({ "keys": keys })).unwrap()) }
 }
 
 fn good_claims() -> Value {
@@ -94,11 +80,7 @@ async fn a_token_passes_with_bearer_before_it_and_without() {
     }
     assert_eq!(authorizer.authorize(None, NOW_S).await, Err(Denied::NoToken));
     for header in ["nonsense", "Basic YTpi", "Bearer a.b.c", "Bearer ..", "\u{fc}"] {
-        assert_eq!(
-            ask(&authorizer, header).await,
-            denied("the token is malformed"),
-            "{header}"
-        );
+        assert_eq!(ask(&authorizer, header).await, denied("the token is malformed"), "{header}");
     }
 }
 
@@ -108,17 +90,9 @@ async fn every_claim_that_aws_checks_is_checked() {
     let authorizer = authorizer(std::slice::from_ref(&key.jwk));
     let good = Ok("ada".to_owned());
     for (name, value, expected) in [
-        (
-            "iss",
-            json!("http://issuer/"),
-            denied("the token does not have a valid issuer"),
-        ),
+        ("iss", json!("http://issuer/"), denied("the token does not have a valid issuer")),
         ("iss", json!(null), denied("the token does not have a valid issuer")),
-        (
-            "aud",
-            json!("tidings2"),
-            denied("the token does not have a valid audience"),
-        ),
+        ("aud", json!("tidings2"), denied("the token does not have a valid audience")),
         ("aud", json!([]), denied("the token does not have a valid audience")),
         ("aud", json!(["x", "other"]), good.clone()),
         ("exp", json!(1000), denied("the token has expired")),
@@ -163,11 +137,7 @@ async fn a_token_with_anything_changed_does_not_pass() {
     let token = own.token("ada", "tidings", NOW_S, NOW_S + 1).unwrap();
     assert_eq!(ask(&authorizer, &token).await, Ok("ada".to_owned()));
     // The last character of each part may carry bits that do not count, so it is left alone.
-    let ends: Vec<usize> = token
-        .match_indices('.')
-        .map(|(at, _)| at)
-        .chain([token.len()])
-        .collect();
+    let ends: Vec<usize> = token.match_indices('.').map(|(at, _)| at).chain([token.len()]).collect();
     for at in (0..token.len()).filter(|at| !ends.contains(at) && !ends.contains(&(at + 1))) {
         let mut changed = token.clone().into_bytes();
         changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
@@ -183,14 +153,8 @@ async fn a_token_with_anything_changed_does_not_pass() {
 async fn rsa_signatures_pass_only_under_the_algorithm_of_their_key() {
     let jwk =
         |alg: Value| json!({ "kty": "RSA", "kid": "rsa", "use": "sig", "alg": alg, "n": RSA_MODULUS, "e": "AQAB" });
-    assert_eq!(
-        ask(&authorizer(&[jwk(json!("RS256"))]), RSA_TOKEN).await,
-        Ok("ada".to_owned())
-    );
-    assert_eq!(
-        ask(&authorizer(&[jwk(json!(null))]), RSA_TOKEN).await,
-        Ok("ada".to_owned())
-    );
+    assert_eq!(ask(&authorizer(&[jwk(json!("RS256"))]), RSA_TOKEN).await, Ok("ada".to_owned()));
+    assert_eq!(ask(&authorizer(&[jwk(json!(null))]), RSA_TOKEN).await, Ok("ada".to_owned()));
     let expected = denied("the token's algorithm is not allowed");
     assert_eq!(ask(&authorizer(&[jwk(json!("RS512"))]), RSA_TOKEN).await, expected);
     // Keys that cannot be used do not keep the others from being used.
@@ -213,20 +177,13 @@ async fn no_token_passes_without_an_asymmetric_signature() {
     for algorithm in ["none", "None", "NONE", ""] {
         let header = encode(&json!({ "alg": algorithm, "kid": "1" }));
         for token in [format!("{header}.{claims}."), format!("{header}.{claims}.AAAA")] {
-            assert_eq!(
-                ask(&authorizer, &token).await,
-                denied("the token's algorithm is not allowed"),
-                "{algorithm}"
-            );
+            assert_eq!(ask(&authorizer, &token).await, denied("the token's algorithm is not allowed"), "{algorithm}");
         }
     }
     // The public key as the secret of an HMAC, and a secret that the issuer published by mistake.
     let public = BASE64_URL_SAFE_NO_PAD.decode(key.jwk["x"].as_str().unwrap()).unwrap();
     for (kid, secret) in [("1", public.as_slice()), ("2", b"secret".as_slice())] {
-        let header = Header {
-            kid: Some(kid.to_owned()),
-            ..Header::new(Algorithm::HS256)
-        };
+        let header = Header { kid: Some(kid.to_owned()), ..Header::new(Algorithm::HS256) };
         let token = jsonwebtoken::encode(&header, &good_claims(), &EncodingKey::from_secret(secret)).unwrap();
         assert!(ask(&authorizer, &token).await.is_err(), "{kid}");
     }
@@ -237,24 +194,12 @@ async fn a_token_must_name_its_key_and_nothing_that_is_not_understood() {
     let key = Ed25519::new("1");
     let authorizer = authorizer(std::slice::from_ref(&key.jwk));
     let sign = |header: Header| jsonwebtoken::encode(&header, &good_claims(), &key.key).unwrap();
-    assert_eq!(
-        ask(&authorizer, &sign(Header::new(Algorithm::EdDSA))).await,
-        denied("the token names no key")
-    );
-    let stranger = Header {
-        kid: Some("2".to_owned()),
-        ..Header::new(Algorithm::EdDSA)
-    };
-    assert_eq!(
-        ask(&authorizer, &sign(stranger)).await,
-        denied("the token is signed by an unknown key")
-    );
+    assert_eq!(ask(&authorizer, &sign(Header::new(Algorithm::EdDSA))).await, denied("the token names no key"));
+    let stranger = Header { kid: Some("2".to_owned()), ..Header::new(Algorithm::EdDSA) };
+    assert_eq!(ask(&authorizer, &sign(stranger)).await, denied("the token is signed by an unknown key"));
     let header = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA","kid":"1","crit":["b64"],"b64":false}"#);
     let token = format!("{header}.e30.AAAA");
-    assert_eq!(
-        ask(&authorizer, &token).await,
-        denied("the token has critical extensions")
-    );
+    assert_eq!(ask(&authorizer, &token).await, denied("the token has critical extensions"));
 }
 
 /// An issuer on a port of its own; `keys` can be changed, and `fetches` counts how often they were read.
@@ -293,10 +238,7 @@ async fn keys_of_another_issuer_are_fetched_kept_and_fetched_again_for_a_new_key
     // Whoever makes keys up does not make the gateway fetch each time.
     for _ in 0..3 {
         let token = Ed25519::new("made up").sign(&claims);
-        assert_eq!(
-            ask(&authorizer, &token).await,
-            denied("the token is signed by an unknown key")
-        );
+        assert_eq!(ask(&authorizer, &token).await, denied("the token is signed by an unknown key"));
     }
     assert!(fetches.load(Ordering::SeqCst) <= 3);
 }
@@ -308,8 +250,5 @@ async fn without_the_issuers_keys_nobody_passes() {
     drop(listener);
     let authorizer = Authorizer::new(&configuration(&url), &LocalIssuer::open(None, ISSUER).unwrap());
     let token = Ed25519::new("1").sign(&good_claims());
-    assert_eq!(
-        ask(&authorizer, &token).await,
-        denied("the keys of the issuer cannot be fetched")
-    );
+    assert_eq!(ask(&authorizer, &token).await, denied("the keys of the issuer cannot be fetched"));
 }

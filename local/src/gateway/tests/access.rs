@@ -11,21 +11,10 @@ async fn without_a_good_token_a_request_goes_no_further() {
     assert_eq!(message(response).await, (401, "Unauthorized".to_owned()));
 
     let expired = json!({ "user": "ada", "expires_in": -1 });
-    let expired = server
-        .request("POST", "/dev/token")
-        .json(&expired)
-        .send()
-        .await
-        .unwrap()
-        .json::<Value>()
-        .await
-        .unwrap();
-    let response = server
-        .request("GET", "/v1/me")
-        .bearer_auth(expired["token"].as_str().unwrap())
-        .send()
-        .await
-        .unwrap();
+    let expired =
+        server.request("POST", "/dev/token").json(&expired).send().await.unwrap().json::<Value>().await.unwrap();
+    let response =
+        server.request("GET", "/v1/me").bearer_auth(expired["token"].as_str().unwrap()).send().await.unwrap();
     let challenge = r#"Bearer scope="" error="invalid_token" error_description="the token has expired""#;
     assert_eq!(header(&response, "www-authenticate"), Some(challenge));
     assert_eq!(message(response).await, (401, "Unauthorized".to_owned()));
@@ -55,37 +44,18 @@ async fn the_own_issuer_can_be_discovered_by_another_gateway() {
     let first = Server::guarded().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let authorizer = JwtAuthorizer {
-        issuer: first.url.clone(),
-        audience: vec!["tidings".to_owned()],
-    };
-    let api = HttpApi {
-        cors: None,
-        authorizer: Some(authorizer),
-    };
+    let authorizer = JwtAuthorizer { issuer: first.url.clone(), audience: vec!["tidings".to_owned()] };
+    let api = HttpApi { cors: None, authorizer: Some(authorizer) };
     let second = Server::serve(listener, url, api, INTEGRATION_TIMEOUT);
 
     let token = first.token("ada").await;
     let response = second.request("GET", "/v1/me").bearer_auth(token).send().await.unwrap();
     assert_eq!(response.status(), 200);
     // It is no issuer itself, and says who is.
-    let response = second
-        .request("POST", "/dev/token")
-        .json(&json!({ "user": "ada" }))
-        .send()
-        .await
-        .unwrap();
+    let response = second.request("POST", "/dev/token").json(&json!({ "user": "ada" })).send().await.unwrap();
     assert_eq!(response.status(), 404);
     assert!(response.text().await.unwrap().contains(&first.url));
-    assert_eq!(
-        second
-            .request("GET", "/.well-known/jwks.json")
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        404
-    );
+    assert_eq!(second.request("GET", "/.well-known/jwks.json").send().await.unwrap().status(), 404);
 }
 
 #[tokio::test]
@@ -98,35 +68,19 @@ async fn the_development_routes_answer_this_machine_only() {
         }
         request.send()
     };
-    for host in [
-        "localhost",
-        "LOCALHOST:3000",
-        "127.0.0.1:3000",
-        "127.9.9.9",
-        "[::1]:3000",
-    ] {
+    for host in ["localhost", "LOCALHOST:3000", "127.0.0.1:3000", "127.9.9.9", "[::1]:3000"] {
         assert_eq!(ask(host, None).await.unwrap().text().await.unwrap(), "more", "{host}");
     }
-    for host in [
-        "evil.example",
-        "localhost.evil.example",
-        "127.0.0.1.evil.example",
-        "10.0.0.1",
-        "localhost@evil.example",
-    ] {
+    for host in
+        ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "localhost@evil.example"]
+    {
         assert_eq!(ask(host, None).await.unwrap().status(), 403, "{host}");
     }
-    assert_eq!(
-        ask("localhost", Some("http://localhost:8080")).await.unwrap().status(),
-        200
-    );
+    assert_eq!(ask("localhost", Some("http://localhost:8080")).await.unwrap().status(), 200);
     for origin in ["https://evil.example", "null"] {
         assert_eq!(ask("localhost", Some(origin)).await.unwrap().status(), 403, "{origin}");
     }
-    let stranger = server
-        .request("POST", "/dev/token")
-        .header("host", "evil.example")
-        .json(&json!({ "user": "ada" }));
+    let stranger = server.request("POST", "/dev/token").header("host", "evil.example").json(&json!({ "user": "ada" }));
     assert_eq!(stranger.send().await.unwrap().status(), 403);
 }
 
@@ -139,20 +93,11 @@ async fn preflight_requests_need_no_token_and_no_route() {
     };
     let response = ask("https://app.example").await.unwrap();
     assert_eq!(response.status(), 204);
-    assert_eq!(
-        header(&response, "access-control-allow-origin"),
-        Some("https://app.example")
-    );
+    assert_eq!(header(&response, "access-control-allow-origin"), Some("https://app.example"));
     assert_eq!(header(&response, "access-control-allow-methods"), Some("GET,PUT"));
     assert_eq!(header(&response, "access-control-max-age"), Some("60"));
     let response = ask("https://evil.example").await.unwrap();
-    assert_eq!(
-        (
-            response.status().as_u16(),
-            header(&response, "access-control-allow-origin")
-        ),
-        (204, None)
-    );
+    assert_eq!((response.status().as_u16(), header(&response, "access-control-allow-origin")), (204, None));
 }
 
 #[tokio::test]
@@ -160,20 +105,14 @@ async fn cors_headers_are_for_allowed_origins_only() {
     let server = Server::guarded().await;
     let token = server.token("ada").await;
     let ask = |origin: Option<&'static str>| {
-        let mut request = server
-            .request("GET", "/v1/me")
-            .bearer_auth(&token)
-            .header("x-do", "answer");
+        let mut request = server.request("GET", "/v1/me").bearer_auth(&token).header("x-do", "answer");
         if let Some(origin) = origin {
             request = request.header("origin", origin);
         }
         request.send()
     };
     let response = ask(Some("https://app.example")).await.unwrap();
-    assert_eq!(
-        header(&response, "access-control-allow-origin"),
-        Some("https://app.example")
-    );
+    assert_eq!(header(&response, "access-control-allow-origin"), Some("https://app.example"));
     assert_eq!(header(&response, "access-control-expose-headers"), Some("Location"));
     for origin in [None, Some("https://evil.example")] {
         let response = ask(origin).await.unwrap();
@@ -187,23 +126,14 @@ async fn cors_headers_are_for_allowed_origins_only() {
         .await
         .unwrap();
     assert_eq!(response.status(), 401);
-    assert_eq!(
-        header(&response, "access-control-allow-origin"),
-        Some("https://app.example")
-    );
+    assert_eq!(header(&response, "access-control-allow-origin"), Some("https://app.example"));
 }
 
 #[tokio::test]
 async fn without_cors_in_the_template_preflight_requests_are_nothing_special() {
     let server = Server::open().await;
-    let request = server
-        .request("OPTIONS", "/v1/me")
-        .header("origin", "https://app.example");
-    let response = request
-        .header("access-control-request-method", "PUT")
-        .send()
-        .await
-        .unwrap();
+    let request = server.request("OPTIONS", "/v1/me").header("origin", "https://app.example");
+    let response = request.header("access-control-request-method", "PUT").send().await.unwrap();
     assert_eq!(header(&response, "access-control-allow-origin"), None);
     assert_eq!(message(response).await, (404, "Not Found".to_owned()));
 }

@@ -7,18 +7,10 @@ async fn a_request_becomes_an_event_of_payload_format_2_0() {
     let server = Server::guarded().await;
     let token = server.token("ada").await;
     let request = server.request("PUT", "/v1/users/auth0%7Cb%2Fc%20%C3%BC/follow?a=1&b=x%20y+z&a=2&c&=d");
-    let request = request
-        .bearer_auth(&token)
-        .header("X-Twice", "1")
-        .header("x-twice", "2")
-        .header("user-agent", "test");
-    let request = request
-        .header("cookie", "c1=1; c2=2")
-        .header("cookie", "c3=3")
-        .header("x-forwarded-for", "10.0.0.1");
-    let request = request
-        .header("content-type", "application/json; charset=utf-8")
-        .body("{\"ü\": 1}");
+    let request =
+        request.bearer_auth(&token).header("X-Twice", "1").header("x-twice", "2").header("user-agent", "test");
+    let request = request.header("cookie", "c1=1; c2=2").header("cookie", "c3=3").header("x-forwarded-for", "10.0.0.1");
+    let request = request.header("content-type", "application/json; charset=utf-8").body("{\"ü\": 1}");
     let (event, decoded) = server.event(request).await;
 
     let host = server.url.strip_prefix("http://").unwrap();
@@ -37,10 +29,7 @@ async fn a_request_becomes_an_event_of_payload_format_2_0() {
         ("/headers/x-forwarded-proto", json!("http")),
         ("/headers/x-forwarded-port", json!(host.split_once(':').unwrap().1)),
         ("/headers/authorization", json!(format!("Bearer {token}"))),
-        (
-            "/queryStringParameters",
-            json!({ "a": "1,2", "b": "x y z", "c": "", "": "d" }),
-        ),
+        ("/queryStringParameters", json!({ "a": "1,2", "b": "x y z", "c": "", "": "d" })),
         ("/pathParameters", json!({ "user": "auth0|b/c ü" })),
         ("/body", json!("{\"ü\": 1}")),
         ("/isBase64Encoded", json!(false)),
@@ -71,20 +60,14 @@ async fn a_request_becomes_an_event_of_payload_format_2_0() {
     let epoch_ms = context["timeEpoch"].as_i64().unwrap();
     assert!((seconds("iat") * 1000..seconds("iat") * 1000 + 60_000).contains(&epoch_ms));
     let time = context["time"].as_str().unwrap();
-    assert!(
-        time.len() == 26 && time.ends_with(" +0000") && time.as_bytes()[2] == b'/',
-        "{time}"
-    );
+    assert!(time.len() == 26 && time.ends_with(" +0000") && time.as_bytes()[2] == b'/', "{time}");
 
     assert_eq!(decoded.path_parameters["user"], "auth0|b/c ü");
     assert_eq!(decoded.query_string_parameters.first("b"), Some("x y z"));
     assert_eq!(decoded.headers["x-twice"], "1,2");
     assert_eq!(decoded.body.as_deref(), Some("{\"ü\": 1}"));
     assert_eq!(decoded.request_context.http.method, "PUT");
-    assert_eq!(
-        decoded.request_context.authorizer.unwrap().jwt.unwrap().claims["sub"],
-        "ada"
-    );
+    assert_eq!(decoded.request_context.authorizer.unwrap().jwt.unwrap().claims["sub"], "ada");
 }
 
 #[tokio::test]
@@ -130,9 +113,7 @@ async fn bodies_are_text_under_a_text_type_and_base64_otherwise() {
 async fn headers_that_are_not_ascii_reach_the_function() {
     let server = Server::open().await;
     let value = reqwest::header::HeaderValue::from_bytes(b"caf\xe9").unwrap();
-    let (event, decoded) = server
-        .event(server.request("GET", "/v1/me").header("x-name", value))
-        .await;
+    let (event, decoded) = server.event(server.request("GET", "/v1/me").header("x-name", value)).await;
     assert_eq!(event["headers"]["x-name"], "café");
     assert_eq!(decoded.headers["x-name"], "café".as_bytes());
 }
@@ -140,19 +121,11 @@ async fn headers_that_are_not_ascii_reach_the_function() {
 #[tokio::test]
 async fn the_functions_answer_goes_to_the_client() {
     let server = Server::open().await;
-    let response = server
-        .request("GET", "/v1/me")
-        .header("x-do", "answer")
-        .send()
-        .await
-        .unwrap();
+    let response = server.request("GET", "/v1/me").header("x-do", "answer").send().await.unwrap();
     assert_eq!(response.status(), 201);
     assert_eq!(header(&response, "location"), Some("/x"));
     // Without CORS in the template, headers about it are the function's own business.
-    assert_eq!(
-        header(&response, "access-control-allow-origin"),
-        Some("https://evil.example")
-    );
+    assert_eq!(header(&response, "access-control-allow-origin"), Some("https://evil.example"));
     let cookies: Vec<_> = response.headers().get_all("set-cookie").iter().collect();
     assert_eq!(cookies, ["a=1", "b=2"]);
     assert_eq!(response.bytes().await.unwrap().as_ref(), [0, 255]);
@@ -161,16 +134,10 @@ async fn the_functions_answer_goes_to_the_client() {
 #[tokio::test]
 async fn each_route_invokes_its_own_function() {
     let server = Server::open().await;
-    for (method, path, expected) in [
-        ("GET", "/v1/me", "Me"),
-        ("PUT", "/v1/users/x/follow", "Follow"),
-        ("PATCH", "/files/a/b", "Files"),
-    ] {
+    for (method, path, expected) in
+        [("GET", "/v1/me", "Me"), ("PUT", "/v1/users/x/follow", "Follow"), ("PATCH", "/files/a/b", "Files")]
+    {
         let response = server.request(method, path).send().await.unwrap();
-        assert_eq!(
-            response.json::<Value>().await.unwrap()["function"],
-            expected,
-            "{method} {path}"
-        );
+        assert_eq!(response.json::<Value>().await.unwrap()["function"], expected, "{method} {path}");
     }
 }

@@ -5,19 +5,11 @@ use super::{BODY_BYTES_MAX, Server, message};
 #[tokio::test]
 async fn what_has_no_route_is_not_found() {
     let server = Server::guarded().await;
-    for (method, path) in [
-        ("GET", "/"),
-        ("GET", "/v1/me/"),
-        ("POST", "/v1/me"),
-        ("GET", "/v1/users//follow"),
-        ("GET", "/dev/x"),
-    ] {
+    for (method, path) in
+        [("GET", "/"), ("GET", "/v1/me/"), ("POST", "/v1/me"), ("GET", "/v1/users//follow"), ("GET", "/dev/x")]
+    {
         let response = server.request(method, path).send().await.unwrap();
-        assert_eq!(
-            message(response).await,
-            (404, "Not Found".to_owned()),
-            "{method} {path}"
-        );
+        assert_eq!(message(response).await, (404, "Not Found".to_owned()), "{method} {path}");
     }
     let response = server.request("PUT", "/v1/users/%FF/follow").send().await.unwrap();
     assert_eq!(message(response).await, (400, "Bad Request".to_owned()));
@@ -34,12 +26,7 @@ async fn failures_of_functions_look_as_on_aws_and_tell_nothing() {
         ("answer nonsense", 500, "Internal Server Error"),
         ("throttle", 503, "Service Unavailable"),
     ] {
-        let response = server
-            .request("GET", "/v1/me")
-            .header("x-do", action)
-            .send()
-            .await
-            .unwrap();
+        let response = server.request("GET", "/v1/me").header("x-do", action).send().await.unwrap();
         assert_eq!(message(response).await, (status, expected.to_owned()), "{action}");
     }
 }
@@ -47,42 +34,22 @@ async fn failures_of_functions_look_as_on_aws_and_tell_nothing() {
 #[tokio::test]
 async fn the_gateway_stops_waiting_for_a_slow_function_which_does_not_stop() {
     let server = Server::impatient().await;
-    let response = server
-        .request("GET", "/v1/me")
-        .header("x-do", "be slow")
-        .send()
-        .await
-        .unwrap();
+    let response = server.request("GET", "/v1/me").header("x-do", "be slow").send().await.unwrap();
     assert_eq!(message(response).await, (503, "Service Unavailable".to_owned()));
     server.echo.release.notify_one();
-    tokio::time::timeout(Duration::from_secs(10), server.echo.finished.notified())
-        .await
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(10), server.echo.finished.notified()).await.unwrap();
 }
 
 #[tokio::test]
 async fn bodies_beyond_the_limits_are_refused() {
     let server = Server::open().await;
     let send = |bytes: usize, content_type: &str| {
-        server
-            .request("PUT", "/v1/me")
-            .header("content-type", content_type)
-            .body(vec![b'x'; bytes])
-            .send()
+        server.request("PUT", "/v1/me").header("content-type", content_type).body(vec![b'x'; bytes]).send()
     };
     let too_large = (413, "Request Entity Too Large".to_owned());
-    assert_eq!(
-        message(send(BODY_BYTES_MAX + 1, "text/plain").await.unwrap()).await,
-        too_large
-    );
+    assert_eq!(message(send(BODY_BYTES_MAX + 1, "text/plain").await.unwrap()).await, too_large);
     // Below the gateway's limit and above Lambda's: 6 MiB with everything around the body.
-    assert_eq!(
-        message(send(6 * 1024 * 1024, "text/plain").await.unwrap()).await,
-        too_large
-    );
-    assert_eq!(
-        message(send(5 * 1024 * 1024, "image/png").await.unwrap()).await,
-        too_large
-    );
+    assert_eq!(message(send(6 * 1024 * 1024, "text/plain").await.unwrap()).await, too_large);
+    assert_eq!(message(send(5 * 1024 * 1024, "image/png").await.unwrap()).await, too_large);
     assert_eq!(send(2 * 1024 * 1024, "text/plain").await.unwrap().status(), 200);
 }

@@ -63,12 +63,7 @@ impl Put {
     }
 
     fn new(record: &Value, result: &Value) -> anyhow::Result<Self> {
-        let text = |value: &Value| {
-            value
-                .as_str()
-                .map(str::to_owned)
-                .context("a field of the exchange is missing")
-        };
+        let text = |value: &Value| value.as_str().map(str::to_owned).context("a field of the exchange is missing");
         let number = text(&result["SequenceNumber"])?;
         let parts = sequence::parse_sequence(&number)?;
         let count = parts.seq_ix.context("the sequence number does not count")?;
@@ -97,9 +92,7 @@ impl Journal {
             None => Connection::open_in_memory()?,
         };
         connection.execute_batch(SCHEMA)?;
-        Ok(Self {
-            connection: Arc::new(Mutex::new(connection)),
-        })
+        Ok(Self { connection: Arc::new(Mutex::new(connection)) })
     }
 
     /// Writes `puts` and the shards' counters in one transaction.
@@ -115,13 +108,7 @@ impl Journal {
                      ON CONFLICT DO UPDATE SET last = max(last, excluded.last)",
                 )?;
                 for put in puts {
-                    record.execute(params![
-                        stream,
-                        put.position,
-                        put.partition_key,
-                        put.data,
-                        put.arrival_s
-                    ])?;
+                    record.execute(params![stream, put.position, put.partition_key, put.data, put.arrival_s])?;
                     counter.execute(params![stream, put.shard, put.count])?;
                 }
             }
@@ -179,10 +166,7 @@ impl Journal {
         self.trim().await?;
         for (name, stream) in self.run(|connection| streams(connection)).await? {
             let shards = stream.shards.clone();
-            store
-                .put_stream(&name, stream)
-                .await
-                .map_err(|error| anyhow::anyhow!("{error:?}"))?;
+            store.put_stream(&name, stream).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
             self.restore_counters(store, &name, &shards).await?;
             self.restore_records(store, &name).await?;
         }
@@ -196,15 +180,10 @@ impl Journal {
                 continue;
             }
             let stream = name.to_owned();
-            let last = self
-                .run(move |connection| last_count(connection, &stream, index))
-                .await?;
+            let last = self.run(move |connection| last_count(connection, &stream, index)).await?;
             let hash_key = shard.hash_key_range.starting_hash_key.parse::<u128>()?;
             while i64::try_from(store.current_shard_seq(name, index).await)? <= last {
-                store
-                    .allocate_sequence(name, &hash_key)
-                    .await
-                    .map_err(|error| anyhow::anyhow!("{error:?}"))?;
+                store.allocate_sequence(name, &hash_key).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
             }
         }
         Ok(())
@@ -214,15 +193,10 @@ impl Journal {
         let mut after = String::new();
         loop {
             let (stream, position) = (name.to_owned(), after);
-            let batch = self
-                .run(move |connection| records(connection, &stream, &position))
-                .await?;
+            let batch = self.run(move |connection| records(connection, &stream, &position)).await?;
             let Some((last, _)) = batch.last() else { return Ok(()) };
             after = last.clone();
-            store
-                .put_records_batch(name, &batch)
-                .await
-                .map_err(|error| anyhow::anyhow!("{error:?}"))?;
+            store.put_records_batch(name, &batch).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
         }
     }
 
@@ -243,11 +217,7 @@ fn streams(connection: &Connection) -> anyhow::Result<Vec<(String, Stream)>> {
     let rows = statement.query_map([], |row| {
         let name: String = row.get(0)?;
         let created = EpochSeconds(row.get(2)?);
-        let mode = if row.get(4)? {
-            StreamMode::OnDemand
-        } else {
-            StreamMode::Provisioned
-        };
+        let mode = if row.get(4)? { StreamMode::OnDemand } else { StreamMode::Provisioned };
         let builder = StreamBuilder::new(name.clone(), row.get(1)?, StreamStatus::Active, created, Vec::new())
             .retention_period_hours(row.get(3)?)
             .stream_mode_details(StreamModeDetails { stream_mode: mode });
@@ -263,10 +233,7 @@ fn streams(connection: &Connection) -> anyhow::Result<Vec<(String, Stream)>> {
 
 fn last_count(connection: &Connection, stream: &str, shard: i64) -> anyhow::Result<i64> {
     let query = "SELECT last FROM counters WHERE stream = ? AND shard = ?";
-    Ok(connection
-        .query_row(query, params![stream, shard], |row| row.get(0))
-        .optional()?
-        .unwrap_or_default())
+    Ok(connection.query_row(query, params![stream, shard], |row| row.get(0)).optional()?.unwrap_or_default())
 }
 
 fn records(connection: &Connection, stream: &str, after: &str) -> anyhow::Result<Vec<(String, StoredRecord)>> {
@@ -275,11 +242,8 @@ fn records(connection: &Connection, stream: &str, after: &str) -> anyhow::Result
          WHERE stream = ? AND position > ? ORDER BY position LIMIT ?",
     )?;
     let rows = statement.query_map(params![stream, after, PLAYBACK_BATCH], |row| {
-        let record = StoredRecord {
-            partition_key: row.get(1)?,
-            data: row.get(2)?,
-            approximate_arrival_timestamp: row.get(3)?,
-        };
+        let record =
+            StoredRecord { partition_key: row.get(1)?, data: row.get(2)?, approximate_arrival_timestamp: row.get(3)? };
         Ok((row.get(0)?, record))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -59,15 +59,8 @@ pub async fn serve(
         ..StoreOptions::default()
     });
     let journal = Journal::open(database).context("cannot open the Kinesis journal")?;
-    journal
-        .restore(&store)
-        .await
-        .context("cannot play back the Kinesis journal")?;
-    let durable = Durable {
-        store,
-        order: Arc::new(RwLock::new(Health::Good)),
-        journal,
-    };
+    journal.restore(&store).await.context("cannot play back the Kinesis journal")?;
+    let durable = Durable { store, order: Arc::new(RwLock::new(Health::Good)), journal };
     let trimmer = tokio::spawn(trim(durable.journal.clone()));
     let app = router.layer(axum::middleware::from_fn_with_state(durable, intercept));
     let served = axum::serve(listener, app).with_graceful_shutdown(shutdown).await;
@@ -190,16 +183,12 @@ impl Durable {
                 }
             }
         };
-        let stream = tokio::time::timeout(RESHARD_DEADLINE, settled)
-            .await
-            .context("the stream does not settle")?;
+        let stream = tokio::time::timeout(RESHARD_DEADLINE, settled).await.context("the stream does not settle")?;
         self.journal.save_stream(name, stream).await
     }
 
     fn stream_name(&self, request: &Value) -> anyhow::Result<String> {
-        self.store
-            .resolve_stream_name(request)
-            .map_err(|_| anyhow::anyhow!("the request names no stream"))
+        self.store.resolve_stream_name(request).map_err(|_| anyhow::anyhow!("the request names no stream"))
     }
 }
 
@@ -238,11 +227,7 @@ fn operation(headers: &HeaderMap) -> Option<String> {
 
 fn internal_failure(error: &dyn std::fmt::Display) -> Response {
     let body = serde_json::json!({ "__type": "InternalFailure", "message": error.to_string() });
-    (
-        StatusCode::INTERNAL_SERVER_ERROR,
-        [("content-type", "application/x-amz-json-1.1")],
-        body.to_string(),
-    )
+    (StatusCode::INTERNAL_SERVER_ERROR, [("content-type", "application/x-amz-json-1.1")], body.to_string())
         .into_response()
 }
 

@@ -37,26 +37,11 @@ impl Server {
     async fn put(&self, keys: impl IntoIterator<Item = String>) -> Vec<String> {
         let records = keys.into_iter().map(|key| {
             let data = Blob::new(format!("data of {key}"));
-            PutRecordsRequestEntry::builder()
-                .partition_key(key)
-                .data(data)
-                .build()
-                .unwrap()
+            PutRecordsRequestEntry::builder().partition_key(key).data(data).build().unwrap()
         });
         let records = Some(records.collect());
-        let answer = self
-            .client
-            .put_records()
-            .stream_name("s")
-            .set_records(records)
-            .send()
-            .await
-            .unwrap();
-        answer
-            .records()
-            .iter()
-            .map(|record| record.sequence_number().unwrap().to_owned())
-            .collect()
+        let answer = self.client.put_records().stream_name("s").set_records(records).send().await.unwrap();
+        answer.records().iter().map(|record| record.sequence_number().unwrap().to_owned()).collect()
     }
 
     /// Partition key and sequence number of everything in the stream, shard by shard; from behind `after` if given.
@@ -64,15 +49,11 @@ impl Server {
         let mut found = Vec::new();
         let shards = self.client.list_shards().stream_name("s").send().await.unwrap();
         for shard in shards.shards() {
-            let request = self
-                .client
-                .get_shard_iterator()
-                .stream_name("s")
-                .shard_id(shard.shard_id());
+            let request = self.client.get_shard_iterator().stream_name("s").shard_id(shard.shard_id());
             let request = match after {
-                Some((id, number)) if id == shard.shard_id() => request
-                    .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
-                    .starting_sequence_number(number),
+                Some((id, number)) if id == shard.shard_id() => {
+                    request.shard_iterator_type(ShardIteratorType::AfterSequenceNumber).starting_sequence_number(number)
+                }
                 _ => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
             };
             let mut iterator = request.send().await.unwrap().shard_iterator;
@@ -98,14 +79,7 @@ async fn records_shards_and_numbering_outlive_the_process() {
     let directory = tempfile::tempdir().unwrap();
     let database = directory.path().join("kinesis.sqlite");
     let server = Server::start(&database).await;
-    server
-        .client
-        .create_stream()
-        .stream_name("s")
-        .shard_count(2)
-        .send()
-        .await
-        .unwrap();
+    server.client.create_stream().stream_name("s").shard_count(2).send().await.unwrap();
     server.put((0..300).map(|n| format!("k{n}"))).await;
     let before = server.read(None).await;
     assert_eq!(before.len(), 300);
@@ -118,12 +92,7 @@ async fn records_shards_and_numbering_outlive_the_process() {
     let id = described.shards().last().unwrap().shard_id().to_owned();
     server.put((300..400).map(|n| format!("k{n}"))).await;
     // A consumer that had read everything before the restart goes on behind it and misses nothing.
-    let newer = server
-        .read(Some((&id, &last)))
-        .await
-        .into_iter()
-        .filter(|read| !before.contains(read))
-        .count();
+    let newer = server.read(Some((&id, &last))).await.into_iter().filter(|read| !before.contains(read)).count();
     assert_eq!(newer, 100);
     server.stop().await;
 }
@@ -132,32 +101,13 @@ async fn records_shards_and_numbering_outlive_the_process() {
 async fn shards_are_listed_and_read_by_the_arn_of_their_stream() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::start(&directory.path().join("kinesis.sqlite")).await;
-    server
-        .client
-        .create_stream()
-        .stream_name("s")
-        .shard_count(2)
-        .send()
-        .await
-        .unwrap();
+    server.client.create_stream().stream_name("s").shard_count(2).send().await.unwrap();
     let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
     let shards = server.client.list_shards().stream_arn(arn).send().await.unwrap();
     assert_eq!(shards.shards().len(), 2);
-    let iterator = server
-        .client
-        .get_shard_iterator()
-        .stream_arn(arn)
-        .shard_id(shards.shards()[0].shard_id());
-    let iterator = iterator
-        .shard_iterator_type(ShardIteratorType::TrimHorizon)
-        .send()
-        .await
-        .unwrap();
-    let page = server
-        .client
-        .get_records()
-        .set_shard_iterator(iterator.shard_iterator)
-        .stream_arn(arn);
+    let iterator = server.client.get_shard_iterator().stream_arn(arn).shard_id(shards.shards()[0].shard_id());
+    let iterator = iterator.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await.unwrap();
+    let page = server.client.get_records().set_shard_iterator(iterator.shard_iterator).stream_arn(arn);
     assert!(page.send().await.unwrap().records().is_empty());
     server.stop().await;
 }
@@ -167,14 +117,7 @@ async fn resharding_outlives_the_process() {
     let directory = tempfile::tempdir().unwrap();
     let database = directory.path().join("kinesis.sqlite");
     let server = Server::start(&database).await;
-    server
-        .client
-        .create_stream()
-        .stream_name("s")
-        .shard_count(1)
-        .send()
-        .await
-        .unwrap();
+    server.client.create_stream().stream_name("s").shard_count(1).send().await.unwrap();
     server.put(["old".to_owned()]).await;
     let half = (1_u128 << 127).to_string();
     let shards = server.client.list_shards().stream_name("s").send().await.unwrap();
@@ -189,25 +132,12 @@ async fn resharding_outlives_the_process() {
         .await
         .unwrap();
     server.put((0..10).map(|n| format!("new{n}"))).await;
-    let before = (
-        server.read(None).await,
-        server.client.list_shards().stream_name("s").send().await.unwrap(),
-    );
+    let before = (server.read(None).await, server.client.list_shards().stream_name("s").send().await.unwrap());
     assert_eq!((before.0.len(), before.1.shards().len()), (11, 3));
     server.stop().await;
 
     let server = Server::start(&database).await;
-    assert_eq!(
-        server
-            .client
-            .list_shards()
-            .stream_name("s")
-            .send()
-            .await
-            .unwrap()
-            .shards(),
-        before.1.shards()
-    );
+    assert_eq!(server.client.list_shards().stream_name("s").send().await.unwrap().shards(), before.1.shards());
     assert_eq!(server.read(None).await, before.0);
     server.stop().await;
 }
@@ -216,14 +146,7 @@ async fn resharding_outlives_the_process() {
 async fn a_reader_misses_no_record_of_concurrent_writers() {
     let directory = tempfile::tempdir().unwrap();
     let server = Arc::new(Server::start(&directory.path().join("kinesis.sqlite")).await);
-    server
-        .client
-        .create_stream()
-        .stream_name("s")
-        .shard_count(1)
-        .send()
-        .await
-        .unwrap();
+    server.client.create_stream().stream_name("s").shard_count(1).send().await.unwrap();
     let writers: Vec<_> = (0..4)
         .map(|writer| {
             let server = server.clone();
@@ -235,32 +158,14 @@ async fn a_reader_misses_no_record_of_concurrent_writers() {
         })
         .collect();
     let shards = server.client.list_shards().stream_name("s").send().await.unwrap();
-    let start = server
-        .client
-        .get_shard_iterator()
-        .stream_name("s")
-        .shard_id(shards.shards()[0].shard_id());
-    let start = start
-        .shard_iterator_type(ShardIteratorType::TrimHorizon)
-        .send()
-        .await
-        .unwrap();
+    let start = server.client.get_shard_iterator().stream_name("s").shard_id(shards.shards()[0].shard_id());
+    let start = start.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await.unwrap();
     let mut iterator = start.shard_iterator;
     let mut read = std::collections::BTreeSet::new();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     while read.len() < 1000 && tokio::time::Instant::now() < deadline {
-        let page = server
-            .client
-            .get_records()
-            .set_shard_iterator(iterator)
-            .send()
-            .await
-            .unwrap();
-        read.extend(
-            page.records()
-                .iter()
-                .map(|record| record.partition_key().unwrap().to_owned()),
-        );
+        let page = server.client.get_records().set_shard_iterator(iterator).send().await.unwrap();
+        read.extend(page.records().iter().map(|record| record.partition_key().unwrap().to_owned()));
         iterator = page.next_shard_iterator;
     }
     for writer in writers {

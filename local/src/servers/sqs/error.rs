@@ -61,9 +61,7 @@ pub(super) enum SqsError {
 impl SqsError {
     /// "Value `value` for parameter `name` is invalid. Reason: `reason`", as SQS words it.
     pub(super) fn invalid(name: &str, value: impl std::fmt::Display, reason: &str) -> Self {
-        Self::InvalidParameterValue(format!(
-            "Value {value} for parameter {name} is invalid. Reason: {reason}"
-        ))
+        Self::InvalidParameterValue(format!("Value {value} for parameter {name} is invalid. Reason: {reason}"))
     }
 
     /// Name of the shape, as in `__type` and in the result of a batch entry.
@@ -127,10 +125,7 @@ impl IntoResponse for SqsError {
         let body = json!({ "__type": format!("{namespace}#{}", self.shape()), "message": self.to_string() });
         let mut response = (status, body.to_string()).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/x-amz-json-1.0"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.0"));
         if let Ok(value) = HeaderValue::from_str(&format!("{};{fault}", self.query_code())) {
             headers.insert(HeaderName::from_static("x-amzn-query-error"), value);
         }

@@ -27,11 +27,7 @@ pub(super) fn integer(name: &str, given: Option<i64>, default: i64, min: i64, ma
     if (min..=max).contains(&value) {
         Ok(value)
     } else {
-        Err(SqsError::invalid(
-            name,
-            value,
-            &format!("Must be between {min} and {max}, if provided."),
-        ))
+        Err(SqsError::invalid(name, value, &format!("Must be between {min} and {max}, if provided.")))
     }
 }
 
@@ -87,16 +83,8 @@ pub(super) fn message(message: &NewMessage, bytes_max: usize) -> Result<(), SqsE
         return Err(SqsError::invalid("MessageDeduplicationId", id, reason));
     }
     attributes(&message.message_attributes)?;
-    if let Some(name) = message
-        .message_system_attributes
-        .keys()
-        .find(|name| *name != "AWSTraceHeader")
-    {
-        return Err(SqsError::invalid(
-            "MessageSystemAttributes",
-            name,
-            "Only AWSTraceHeader is a system attribute.",
-        ));
+    if let Some(name) = message.message_system_attributes.keys().find(|name| *name != "AWSTraceHeader") {
+        return Err(SqsError::invalid("MessageSystemAttributes", name, "Only AWSTraceHeader is a system attribute."));
     }
     if size(message) > bytes_max {
         let reason =
@@ -110,10 +98,7 @@ pub(super) fn message(message: &NewMessage, bytes_max: usize) -> Result<(), SqsE
 pub(super) fn size(message: &NewMessage) -> usize {
     let attribute = |(name, value): (&String, &MessageAttributeValue)| {
         let text = value.string_value.as_ref().map_or(0, String::len);
-        let binary = value
-            .binary_value
-            .as_ref()
-            .and_then(|encoded| BASE64_STANDARD.decode(encoded).ok());
+        let binary = value.binary_value.as_ref().and_then(|encoded| BASE64_STANDARD.decode(encoded).ok());
         name.len() + value.data_type.len() + text + binary.map_or(0, |bytes| bytes.len())
     };
     message.message_body.len() + message.message_attributes.iter().map(attribute).sum::<usize>()
@@ -121,40 +106,27 @@ pub(super) fn size(message: &NewMessage) -> usize {
 
 fn attributes(attributes: &MessageAttributes) -> Result<(), SqsError> {
     if attributes.len() > MESSAGE_ATTRIBUTES_MAX {
-        let text = format!(
-            "Number of message attributes [{}] exceeds the allowed maximum [10].",
-            attributes.len()
-        );
+        let text = format!("Number of message attributes [{}] exceeds the allowed maximum [10].", attributes.len());
         return Err(SqsError::InvalidParameterValue(text));
     }
     for (name, value) in attributes {
         let lower = name.to_ascii_lowercase();
         let well_named = (1..=256).contains(&name.len())
-            && name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
             && !name.starts_with('.')
             && !name.ends_with('.')
             && !name.contains("..")
             && !lower.starts_with("aws.")
             && !lower.starts_with("amazon.");
         if !well_named {
-            return Err(SqsError::invalid(
-                "MessageAttributes",
-                name,
-                "The message attribute name is invalid.",
-            ));
+            return Err(SqsError::invalid("MessageAttributes", name, "The message attribute name is invalid."));
         }
         let kind = value.data_type.split('.').next().unwrap_or_default();
         let has_value = match kind {
-            "String" => value
-                .string_value
-                .as_ref()
-                .is_some_and(|text| !text.is_empty() && text.chars().all(is_allowed)),
-            "Number" => value
-                .string_value
-                .as_ref()
-                .is_some_and(|text| text.parse::<f64>().is_ok()),
+            "String" => {
+                value.string_value.as_ref().is_some_and(|text| !text.is_empty() && text.chars().all(is_allowed))
+            }
+            "Number" => value.string_value.as_ref().is_some_and(|text| text.parse::<f64>().is_ok()),
             "Binary" => value
                 .binary_value
                 .as_ref()
@@ -175,8 +147,5 @@ fn is_allowed(c: char) -> bool {
 }
 
 fn is_identifier(text: &str) -> bool {
-    (1..=80).contains(&text.len())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+    (1..=80).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }

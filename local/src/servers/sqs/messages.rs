@@ -34,9 +34,7 @@ impl Handle {
     fn decode(text: &str) -> Result<Self, SqsError> {
         let numbers = BASE64_URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| {
             let text = String::from_utf8(bytes).ok()?;
-            text.split('/')
-                .map(|number| number.parse().ok())
-                .collect::<Option<Vec<i64>>>()
+            text.split('/').map(|number| number.parse().ok()).collect::<Option<Vec<i64>>>()
         });
         match numbers.as_deref() {
             Some(&[queue, row, receives]) => Ok(Self { queue, row, receives }),
@@ -76,11 +74,9 @@ impl Store {
         _now_ms: i64,
         request: Batch<Receipt>,
     ) -> Result<BatchResult<Empty>, SqsError> {
-        self.for_each(
-            request,
-            "DeleteMessageBatchRequestEntry",
-            |connection, queue, receipt| delete(connection, queue, &receipt),
-        )
+        self.for_each(request, "DeleteMessageBatchRequestEntry", |connection, queue, receipt| {
+            delete(connection, queue, &receipt)
+        })
     }
 
     pub(super) fn change_message_visibility(
@@ -99,11 +95,9 @@ impl Store {
         now_ms: i64,
         request: Batch<NewVisibility>,
     ) -> Result<BatchResult<Empty>, SqsError> {
-        self.for_each(
-            request,
-            "ChangeMessageVisibilityBatchRequestEntry",
-            |connection, queue, change| change_visibility(connection, queue, now_ms, &change),
-        )
+        self.for_each(request, "ChangeMessageVisibilityBatchRequestEntry", |connection, queue, change| {
+            change_visibility(connection, queue, now_ms, &change)
+        })
     }
 
     /// Moves the visible messages of a dead-letter queue, before it answers: to the destination, or each to the queue that
@@ -116,27 +110,15 @@ impl Store {
     ) -> Result<MoveTask, SqsError> {
         let named = |parameter, arn: &str| {
             let name = name_in_arn(arn).ok_or_else(|| SqsError::invalid(parameter, arn, "Not the ARN of a queue."))?;
-            self.queues
-                .get_key_value(name)
-                .ok_or(SqsError::ResourceNotFound(parameter))
+            self.queues.get_key_value(name).ok_or(SqsError::ResourceNotFound(parameter))
         };
         let (source_name, source) = named("SourceArn", &request.source_arn)?;
-        let redrives_here = |queue: &Queue| {
-            queue
-                .settings
-                .redrive
-                .as_ref()
-                .is_some_and(|to| to.queue == *source_name)
-        };
+        let redrives_here = |queue: &Queue| queue.settings.redrive.as_ref().is_some_and(|to| to.queue == *source_name);
         if !self.queues.values().any(redrives_here) {
             let reason = "Source queue must be configured as a Dead Letter Queue.";
             return Err(SqsError::InvalidParameterValue(reason.to_owned()));
         }
-        let destination = request
-            .destination_arn
-            .as_deref()
-            .map(|arn| named("DestinationArn", arn))
-            .transpose()?;
+        let destination = request.destination_arn.as_deref().map(|arn| named("DestinationArn", arn)).transpose()?;
         let transaction = self.connection.unchecked_transaction()?;
         let rows: Vec<(i64, Option<String>)> = transaction
             .prepare_cached(
@@ -160,16 +142,12 @@ impl Store {
                      SELECT ?2, ?3, body, attributes, trace_header, message_group, ?4, ?4 FROM messages WHERE id = ?1",
                 )?
                 .execute(params![row, queue.id, id, now_ms])?;
-            transaction
-                .prepare_cached("DELETE FROM messages WHERE id = ?1")?
-                .execute([row])?;
+            transaction.prepare_cached("DELETE FROM messages WHERE id = ?1")?.execute([row])?;
             receivers.push(queue);
         }
         transaction.commit()?;
         receivers.iter().for_each(|queue| queue.arrivals.notify_waiters());
-        Ok(MoveTask {
-            task_handle: Uuid::new_v4().to_string(),
-        })
+        Ok(MoveTask { task_handle: Uuid::new_v4().to_string() })
     }
 
     /// Does `operation` with each entry of a batch in one transaction; an entry that fails leaves the others alone.
@@ -181,10 +159,7 @@ impl Store {
     ) -> Result<BatchResult<S>, SqsError> {
         let queue = self.queue(&request.queue_url)?;
         limits::batch(&request.entries, entry_name)?;
-        let mut result = BatchResult {
-            successful: Vec::new(),
-            failed: Vec::new(),
-        };
+        let mut result = BatchResult { successful: Vec::new(), failed: Vec::new() };
         let transaction = self.connection.unchecked_transaction()?;
         for entry in request.entries {
             match operation(&transaction, queue, entry.content) {
@@ -211,13 +186,9 @@ fn insert(connection: &Connection, queue: &Queue, now_ms: i64, message: &NewMess
         true => None,
         false => Some(as_json(&message.message_attributes)?),
     };
-    let trace_header = message
-        .message_system_attributes
-        .get("AWSTraceHeader")
-        .and_then(|value| value.string_value.as_ref());
-    let delay_ms = message
-        .delay_seconds
-        .map_or(queue.settings.delay_ms, |seconds| seconds * 1000);
+    let trace_header =
+        message.message_system_attributes.get("AWSTraceHeader").and_then(|value| value.string_value.as_ref());
+    let delay_ms = message.delay_seconds.map_or(queue.settings.delay_ms, |seconds| seconds * 1000);
     connection
         .prepare_cached(
             "INSERT INTO messages (queue, message_id, body, attributes, trace_header, message_group, sent_ms, visible_ms)
@@ -248,9 +219,7 @@ fn delete(connection: &Connection, queue: &Queue, receipt: &Receipt) -> Result<E
         return Err(SqsError::ReceiptHandleIsInvalid);
     }
     let delete = "DELETE FROM messages WHERE id = ?1 AND queue = ?2 AND receives = ?3";
-    connection
-        .prepare_cached(delete)?
-        .execute([handle.row, handle.queue, handle.receives])?;
+    connection.prepare_cached(delete)?.execute([handle.row, handle.queue, handle.receives])?;
     Ok(Empty {})
 }
 
@@ -260,9 +229,7 @@ fn change_visibility(
     now_ms: i64,
     change: &NewVisibility,
 ) -> Result<Empty, SqsError> {
-    let timeout_s = change
-        .visibility_timeout
-        .ok_or(SqsError::MissingParameter("VisibilityTimeout"))?;
+    let timeout_s = change.visibility_timeout.ok_or(SqsError::MissingParameter("VisibilityTimeout"))?;
     limits::integer("VisibilityTimeout", Some(timeout_s), 0, 0, VISIBILITY_S_MAX)?;
     let handle = Handle::decode(&change.receipt_handle)?;
     if handle.queue != queue.id {
@@ -272,16 +239,9 @@ fn change_visibility(
                   WHERE id = ?1 AND queue = ?2 AND receives = ?3 AND visible_ms > ?5 RETURNING id";
     connection
         .prepare_cached(update)?
-        .query_row(
-            [
-                handle.row,
-                handle.queue,
-                handle.receives,
-                now_ms + timeout_s * 1000,
-                now_ms,
-            ],
-            |row| row.get::<_, i64>(0),
-        )
+        .query_row([handle.row, handle.queue, handle.receives, now_ms + timeout_s * 1000, now_ms], |row| {
+            row.get::<_, i64>(0)
+        })
         .optional()?
         .map(|_| Empty {})
         .ok_or(SqsError::MessageNotInflight)

@@ -57,15 +57,9 @@ pub async fn serve(
     let base_url = format!("http://{}", listener.local_addr()?);
     let store = Store::open(database, base_url)?;
     let (closing, closed) = watch::channel(false);
-    let server = Server {
-        store: Arc::new(Mutex::new(store)),
-        closed,
-    };
+    let server = Server { store: Arc::new(Mutex::new(store)), closed };
     let sweeper = tokio::spawn(sweep(server.clone()));
-    let router = Router::new()
-        .fallback(handle)
-        .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
-        .with_state(server);
+    let router = Router::new().fallback(handle).layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX)).with_state(server);
     let served = axum::serve(listener, router)
         .with_graceful_shutdown(async move {
             shutdown.await;
@@ -84,10 +78,7 @@ struct Server {
 }
 
 async fn handle(State(server): State<Server>, headers: HeaderMap, body: Bytes) -> Response {
-    let target = headers
-        .get("x-amz-target")
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut response = match server.dispatch(target, &body).await {
         Ok(json) => ([(header::CONTENT_TYPE, "application/x-amz-json-1.0")], json).into_response(),
         Err(error) => error.into_response(),
@@ -110,9 +101,7 @@ impl Server {
             "SetQueueAttributes" => self.answer(body, Store::set_queue_attributes).await,
             "SendMessage" => self.answer(body, Store::send_message).await,
             "SendMessageBatch" => self.answer(body, Store::send_message_batch).await,
-            "ReceiveMessage" => to_json(&Received {
-                messages: self.receive(parse(body)?).await?,
-            }),
+            "ReceiveMessage" => to_json(&Received { messages: self.receive(parse(body)?).await? }),
             "DeleteMessage" => self.answer(body, Store::delete_message).await,
             "DeleteMessageBatch" => self.answer(body, Store::delete_message_batch).await,
             "ChangeMessageVisibility" => self.answer(body, Store::change_message_visibility).await,
@@ -132,11 +121,7 @@ impl Server {
         A: Serialize + Send + 'static,
     {
         let request = parse(body)?;
-        to_json(
-            &self
-                .with_store(move |store| operation(store, now_ms(), request))
-                .await?,
-        )
+        to_json(&self.with_store(move |store| operation(store, now_ms(), request)).await?)
     }
 
     /// Waits for messages as long as the request says; a message wakes it at once, whether it is sent, given back, or its
@@ -145,10 +130,7 @@ impl Server {
         let first = request.clone();
         let (arrivals, wait_s) = self
             .with_store(move |store| {
-                Ok((
-                    store.queue(&first.queue_url)?.arrivals.clone(),
-                    store.receive_wait_s(&first)?,
-                ))
+                Ok((store.queue(&first.queue_url)?.arrivals.clone(), store.receive_wait_s(&first)?))
             })
             .await?;
         let deadline = Instant::now() + Duration::from_secs(wait_s.unsigned_abs());
@@ -163,15 +145,9 @@ impl Server {
                 .with_store(move |store| {
                     let now_ms = now_ms();
                     let messages = store.receive(now_ms, &attempt)?;
-                    let next_ms = if messages.is_empty() {
-                        store.next_visible_ms(now_ms, &attempt.queue_url)?
-                    } else {
-                        None
-                    };
-                    Ok((
-                        messages,
-                        next_ms.map(|then_ms| Duration::from_millis((then_ms - now_ms).unsigned_abs())),
-                    ))
+                    let next_ms =
+                        if messages.is_empty() { store.next_visible_ms(now_ms, &attempt.queue_url)? } else { None };
+                    Ok((messages, next_ms.map(|then_ms| Duration::from_millis((then_ms - now_ms).unsigned_abs()))))
                 })
                 .await?;
             if !messages.is_empty() || Instant::now() >= deadline || *closed.borrow() {

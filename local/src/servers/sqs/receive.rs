@@ -41,13 +41,8 @@ impl Store {
     /// Takes what is visible now, up to the number asked for, and hides it from other receivers.
     pub(super) fn receive(&self, now_ms: i64, request: &ReceiveMessage) -> Result<Vec<Message>, SqsError> {
         let queue = self.queue(&request.queue_url)?;
-        let max = limits::integer(
-            "MaxNumberOfMessages",
-            request.max_number_of_messages,
-            1,
-            1,
-            BATCH_ENTRIES_MAX as i64,
-        )?;
+        let max =
+            limits::integer("MaxNumberOfMessages", request.max_number_of_messages, 1, 1, BATCH_ENTRIES_MAX as i64)?;
         let visibility_s = limits::integer(
             "VisibilityTimeout",
             request.visibility_timeout,
@@ -55,18 +50,12 @@ impl Store {
             0,
             VISIBILITY_S_MAX,
         )?;
-        let mut asked = request
-            .attribute_names
-            .iter()
-            .chain(&request.message_system_attribute_names);
+        let mut asked = request.attribute_names.iter().chain(&request.message_system_attribute_names);
         if let Some(name) = asked.find(|name| !SYSTEM_ATTRIBUTES.contains(&name.as_str())) {
             return Err(SqsError::InvalidAttributeName(name.clone()));
         }
         let transaction = self.connection.unchecked_transaction()?;
-        if let Some(Redrive {
-            queue: name,
-            max_receive_count,
-        }) = &queue.settings.redrive
+        if let Some(Redrive { queue: name, max_receive_count }) = &queue.settings.redrive
             && let Some(dead_letters) = self.queues.get(name)
         {
             let source = arn(name_in_url(&request.queue_url));
@@ -91,10 +80,7 @@ impl Store {
     pub(super) fn next_visible_ms(&self, now_ms: i64, queue_url: &str) -> Result<Option<i64>, SqsError> {
         let queue = self.queue(queue_url)?;
         let earliest = "SELECT min(visible_ms) FROM messages WHERE queue = ?1 AND visible_ms > ?2";
-        Ok(self
-            .connection
-            .prepare_cached(earliest)?
-            .query_row([queue.id, now_ms], |row| row.get(0))?)
+        Ok(self.connection.prepare_cached(earliest)?.query_row([queue.id, now_ms], |row| row.get(0))?)
     }
 }
 
@@ -111,13 +97,7 @@ fn redrive(
         "UPDATE messages INDEXED BY received SET queue = ?4, visible_ms = ?2, source_arn = ?5
          WHERE queue = ?1 AND visible_ms <= ?2 AND receives > 0 AND receives >= ?3",
     )?;
-    Ok(exhausted.execute(params![
-        queue.id,
-        now_ms,
-        max_receive_count,
-        dead_letters.id,
-        source_arn
-    ])?)
+    Ok(exhausted.execute(params![queue.id, now_ms, max_receive_count, dead_letters.id, source_arn])?)
 }
 
 /// The rows of the `limit` visible messages to hand out next.
@@ -138,10 +118,7 @@ fn next(connection: &Connection, queue: &Queue, now_ms: i64, limit: i64) -> Resu
                  AND (message_group IS NULL OR message_group NOT IN (SELECT value FROM json_each(?4)))
              ORDER BY visible_ms, id LIMIT ?5",
         )?
-        .query_map(
-            params![queue.id, now_ms, oldest_ms, super::store::as_json(&busy)?, limit],
-            |row| row.get(0),
-        )?
+        .query_map(params![queue.id, now_ms, oldest_ms, super::store::as_json(&busy)?, limit], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for group in busy {
         let missing = limit - rows.len() as i64;
@@ -167,10 +144,7 @@ fn message(row: &Row<'_>, request: &ReceiveMessage) -> rusqlite::Result<Message>
         ("ApproximateReceiveCount".to_owned(), receives.to_string()),
         ("SenderId".to_owned(), ACCOUNT.to_owned()),
         ("SentTimestamp".to_owned(), row.get::<_, i64>("sent_ms")?.to_string()),
-        (
-            "ApproximateFirstReceiveTimestamp".to_owned(),
-            row.get::<_, i64>("first_received_ms")?.to_string(),
-        ),
+        ("ApproximateFirstReceiveTimestamp".to_owned(), row.get::<_, i64>("first_received_ms")?.to_string()),
     ]);
     let optional = [
         ("MessageGroupId", "message_group"),
@@ -183,10 +157,7 @@ fn message(row: &Row<'_>, request: &ReceiveMessage) -> rusqlite::Result<Message>
         }
     }
     let asked = |name: &String| {
-        let mut names = request
-            .attribute_names
-            .iter()
-            .chain(&request.message_system_attribute_names);
+        let mut names = request.attribute_names.iter().chain(&request.message_system_attribute_names);
         names.any(|asked| asked == "All" || asked == name)
     };
     attributes.retain(|name, _| asked(name));
@@ -199,12 +170,7 @@ fn message(row: &Row<'_>, request: &ReceiveMessage) -> rusqlite::Result<Message>
     let body: String = row.get("body")?;
     Ok(Message {
         message_id: row.get("message_id")?,
-        receipt_handle: Handle {
-            queue: row.get("queue")?,
-            row: row.get("id")?,
-            receives,
-        }
-        .encode(),
+        receipt_handle: Handle { queue: row.get("queue")?, row: row.get("id")?, receives }.encode(),
         body_md5: digest::body(&body),
         body,
         attributes,

@@ -12,12 +12,7 @@ use super::{
 const INTEGERS: [(&str, i64, i64, i64); 6] = [
     ("DelaySeconds", 0, 0, DELAY_S_MAX),
     ("KmsDataKeyReusePeriodSeconds", 300, 60, 86_400),
-    (
-        "MaximumMessageSize",
-        MESSAGE_BYTES_MAX as i64,
-        1024,
-        MESSAGE_BYTES_MAX as i64,
-    ),
+    ("MaximumMessageSize", MESSAGE_BYTES_MAX as i64, 1024, MESSAGE_BYTES_MAX as i64),
     ("MessageRetentionPeriod", 345_600, 60, 1_209_600),
     ("ReceiveMessageWaitTimeSeconds", 0, 0, WAIT_S_MAX),
     ("VisibilityTimeout", 30, 0, VISIBILITY_S_MAX),
@@ -48,12 +43,7 @@ pub(super) struct Redrive {
 impl Settings {
     /// Reads attributes that [`normalise`] let pass; what is missing has its default.
     pub(super) fn of(attributes: &Attributes) -> Self {
-        let integer = |name: &str| {
-            attributes
-                .get(name)
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(default_of(name))
-        };
+        let integer = |name: &str| attributes.get(name).and_then(|text| text.parse().ok()).unwrap_or(default_of(name));
         Self {
             delay_ms: integer("DelaySeconds") * 1000,
             message_bytes_max: usize::try_from(integer("MaximumMessageSize")).unwrap_or(MESSAGE_BYTES_MAX),
@@ -68,9 +58,7 @@ impl Settings {
 /// The attributes with every default filled in, as `GetQueueAttributes` shows them.
 pub(super) fn with_defaults(attributes: &Attributes) -> Attributes {
     let defaults = INTEGERS.iter().filter(|(name, ..)| !name.starts_with("Kms"));
-    let mut all: Attributes = defaults
-        .map(|(name, default, ..)| ((*name).to_owned(), default.to_string()))
-        .collect();
+    let mut all: Attributes = defaults.map(|(name, default, ..)| ((*name).to_owned(), default.to_string())).collect();
     all.insert("SqsManagedSseEnabled".to_owned(), "true".to_owned());
     all.extend(attributes.clone());
     all
@@ -93,12 +81,9 @@ pub(super) fn normalise(attributes: Attributes) -> Result<Attributes, SqsError> 
                     _ => return Err(SqsError::InvalidAttributeValue(name)),
                 },
                 None if name == "RedrivePolicy" && !value.is_empty() => match redrive(&value) {
-                    Some(Redrive {
-                        max_receive_count: 1..=1000,
-                        ..
-                    }) => serde_json::from_str::<Value>(&value)
-                        .map(|policy| policy.to_string())
-                        .unwrap_or(value),
+                    Some(Redrive { max_receive_count: 1..=1000, .. }) => {
+                        serde_json::from_str::<Value>(&value).map(|policy| policy.to_string()).unwrap_or(value)
+                    }
                     _ => {
                         let reason = "Needs deadLetterTargetArn and maxReceiveCount, an integer from 1 to 1000.";
                         return Err(SqsError::invalid("RedrivePolicy", value, reason));
@@ -116,18 +101,11 @@ pub(super) fn normalise(attributes: Attributes) -> Result<Attributes, SqsError> 
 pub(super) fn name_in_arn(arn: &str) -> Option<&str> {
     let mut parts = arn.split(':');
     let is_queue = parts.next() == Some("arn") && parts.nth(1) == Some("sqs");
-    if is_queue {
-        parts.nth(2).filter(|name| !name.is_empty())
-    } else {
-        None
-    }
+    if is_queue { parts.nth(2).filter(|name| !name.is_empty()) } else { None }
 }
 
 fn default_of(name: &str) -> i64 {
-    INTEGERS
-        .iter()
-        .find(|(known, ..)| *known == name)
-        .map_or(0, |(_, default, ..)| *default)
+    INTEGERS.iter().find(|(known, ..)| *known == name).map_or(0, |(_, default, ..)| *default)
 }
 
 fn redrive(policy: &str) -> Option<Redrive> {
@@ -136,8 +114,5 @@ fn redrive(policy: &str) -> Option<Redrive> {
     // AWS takes the count as a number and as a string of one.
     let count = policy.get("maxReceiveCount")?;
     let max_receive_count = count.as_i64().or_else(|| count.as_str()?.parse().ok())?;
-    Some(Redrive {
-        queue,
-        max_receive_count,
-    })
+    Some(Redrive { queue, max_receive_count })
 }

@@ -86,18 +86,12 @@ impl Store {
         connection.set_prepared_statement_cache_capacity(64);
         match connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? {
             0 => connection
-                .execute_batch(&format!(
-                    "BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-                ))
+                .execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
                 .context("cannot create the queue database")?,
             SCHEMA_VERSION => {}
             other => anyhow::bail!("the queue database has version {other}, this program works with {SCHEMA_VERSION}"),
         }
-        let mut store = Self {
-            connection,
-            queues: BTreeMap::new(),
-            base_url,
-        };
+        let mut store = Self { connection, queues: BTreeMap::new(), base_url };
         store.load()?;
         store.return_received()?;
         Ok(store)
@@ -113,9 +107,8 @@ impl Store {
     }
 
     fn load(&mut self) -> anyhow::Result<()> {
-        let mut statement = self
-            .connection
-            .prepare("SELECT id, name, attributes, created_ms, modified_ms FROM queues")?;
+        let mut statement =
+            self.connection.prepare("SELECT id, name, attributes, created_ms, modified_ms FROM queues")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let attributes: Attributes = serde_json::from_str(&row.get::<_, String>("attributes")?)?;
@@ -143,10 +136,7 @@ impl Store {
         let attributes = settings::normalise(request.attributes)?;
         if let Some(queue) = self.queues.get(&request.queue_name) {
             let present = settings::with_defaults(&queue.attributes);
-            if let Some((name, _)) = attributes
-                .iter()
-                .find(|(name, value)| present.get(*name) != Some(value))
-            {
+            if let Some((name, _)) = attributes.iter().find(|(name, value)| present.get(*name) != Some(value)) {
                 return Err(SqsError::QueueNameExists(name.clone()));
             }
             return Ok(self.url(&request.queue_name));
@@ -180,26 +170,19 @@ impl Store {
         let limit = limits::integer("MaxResults", request.max_results, 1000, 1, 1000)?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let after = request.next_token.unwrap_or_default();
-        let names = self
-            .queues
-            .keys()
-            .filter(|name| name.starts_with(&request.queue_name_prefix) && **name > after);
+        let names = self.queues.keys().filter(|name| name.starts_with(&request.queue_name_prefix) && **name > after);
         let mut names: Vec<&String> = names.take(limit + 1).collect();
         let more = names.len() > limit;
         names.truncate(limit);
         Ok(QueueUrls {
             queue_urls: names.iter().map(|name| self.url(name).queue_url).collect(),
-            next_token: names
-                .last()
-                .filter(|_| more && request.max_results.is_some())
-                .map(|name| (*name).clone()),
+            next_token: names.last().filter(|_| more && request.max_results.is_some()).map(|name| (*name).clone()),
         })
     }
 
     pub(super) fn delete_queue(&mut self, _now_ms: i64, request: OnQueue) -> Result<Empty, SqsError> {
         let queue = self.queue(&request.queue_url)?;
-        self.connection
-            .execute("DELETE FROM queues WHERE id = ?1", [queue.id])?;
+        self.connection.execute("DELETE FROM queues WHERE id = ?1", [queue.id])?;
         queue.arrivals.notify_waiters();
         self.queues.remove(name_in_url(&request.queue_url));
         Ok(Empty {})
@@ -211,8 +194,7 @@ impl Store {
         if queue.purged_ms.is_some_and(|then| now_ms < then + PURGE_INTERVAL_MS) {
             return Err(SqsError::PurgeQueueInProgress(name.to_owned()));
         }
-        self.connection
-            .execute("DELETE FROM messages WHERE queue = ?1", [queue.id])?;
+        self.connection.execute("DELETE FROM messages WHERE queue = ?1", [queue.id])?;
         queue.purged_ms = Some(now_ms);
         Ok(Empty {})
     }
@@ -226,10 +208,7 @@ impl Store {
         let mut all = settings::with_defaults(&queue.attributes);
         all.insert("QueueArn".to_owned(), arn(name_in_url(&request.queue_url)));
         all.insert("CreatedTimestamp".to_owned(), (queue.created_ms / 1000).to_string());
-        all.insert(
-            "LastModifiedTimestamp".to_owned(),
-            (queue.modified_ms / 1000).to_string(),
-        );
+        all.insert("LastModifiedTimestamp".to_owned(), (queue.modified_ms / 1000).to_string());
         let mut counts = self.connection.prepare_cached(
             "SELECT count(*) FILTER (WHERE visible_ms <= ?2),
                     count(*) FILTER (WHERE visible_ms > ?2 AND receives > 0),
@@ -237,9 +216,7 @@ impl Store {
              FROM messages WHERE queue = ?1 AND sent_ms > ?3",
         )?;
         let counts = counts.query_row(params![queue.id, now_ms, now_ms - queue.settings.retention_ms], |row| {
-            Ok(["", "NotVisible", "Delayed"]
-                .into_iter()
-                .zip([row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?]))
+            Ok(["", "NotVisible", "Delayed"].into_iter().zip([row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?]))
         })?;
         for (kind, count) in counts {
             all.insert(format!("ApproximateNumberOfMessages{kind}"), count.to_string());
@@ -288,20 +265,14 @@ impl Store {
         match &settings.redrive {
             Some(redrive) if redrive.queue == name || !self.queues.contains_key(&redrive.queue) => {
                 let policy = attributes.get("RedrivePolicy").map_or("", String::as_str);
-                Err(SqsError::invalid(
-                    "RedrivePolicy",
-                    policy,
-                    "Dead letter target does not exist.",
-                ))
+                Err(SqsError::invalid("RedrivePolicy", policy, "Dead letter target does not exist."))
             }
             _ => Ok(settings),
         }
     }
 
     fn url(&self, name: &str) -> QueueUrl {
-        QueueUrl {
-            queue_url: format!("{}/{ACCOUNT}/{name}", self.base_url),
-        }
+        QueueUrl { queue_url: format!("{}/{ACCOUNT}/{name}", self.base_url) }
     }
 }
 

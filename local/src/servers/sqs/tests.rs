@@ -38,10 +38,7 @@ impl Sqs {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let database = database.map(Path::to_owned);
         let task = tokio::spawn(async move { serve(listener, database.as_deref(), pending()).await });
-        Self {
-            client: aws::sqs(&endpoint),
-            task,
-        }
+        Self { client: aws::sqs(&endpoint), task }
     }
 
     /// A new queue with these attributes; gives its URL.
@@ -54,50 +51,25 @@ impl Sqs {
     }
 
     async fn send(&self, queue: &str, body: &str) {
-        self.client
-            .send_message()
-            .queue_url(queue)
-            .message_body(body)
-            .send()
-            .await
-            .unwrap();
+        self.client.send_message().queue_url(queue).message_body(body).send().await.unwrap();
     }
 
     async fn send_in_group(&self, queue: &str, group: &str, bodies: impl Iterator<Item = String>) {
         for body in bodies {
-            let request = self
-                .client
-                .send_message()
-                .queue_url(queue)
-                .message_body(body)
-                .message_group_id(group);
+            let request = self.client.send_message().queue_url(queue).message_body(body).message_group_id(group);
             request.send().await.unwrap();
         }
     }
 
     /// Up to ten messages, with everything that can be asked for.
     async fn receive(&self, queue: &str) -> Vec<Message> {
-        let request = self
-            .client
-            .receive_message()
-            .queue_url(queue)
-            .max_number_of_messages(10);
+        let request = self.client.receive_message().queue_url(queue).max_number_of_messages(10);
         let request = request.message_system_attribute_names(MessageSystemAttributeName::All);
-        request
-            .message_attribute_names("All")
-            .send()
-            .await
-            .unwrap()
-            .messages
-            .unwrap_or_default()
+        request.message_attribute_names("All").send().await.unwrap().messages.unwrap_or_default()
     }
 
     async fn attribute(&self, queue: &str, name: &str) -> String {
-        let request = self
-            .client
-            .get_queue_attributes()
-            .queue_url(queue)
-            .attribute_names(name.into());
+        let request = self.client.get_queue_attributes().queue_url(queue).attribute_names(name.into());
         request.send().await.unwrap().attributes.unwrap()[&name.into()].clone()
     }
 }
@@ -107,11 +79,7 @@ fn bodies(messages: &[Message]) -> Vec<&str> {
 }
 
 fn entry(id: &str, body: &str) -> SendMessageBatchRequestEntry {
-    SendMessageBatchRequestEntry::builder()
-        .id(id)
-        .message_body(body)
-        .build()
-        .unwrap()
+    SendMessageBatchRequestEntry::builder().id(id).message_body(body).build().unwrap()
 }
 
 /// A redrive policy to the queue `name`.
@@ -128,36 +96,14 @@ fn code<E: aws_sdk_sqs::error::ProvideErrorMetadata>(error: &E) -> &str {
 /// A store in memory with one queue, for tests that set the time; everything begins at 0 ms.
 fn store(attributes: &[(&str, &str)]) -> Store {
     let mut store = Store::open(None, "http://sqs".to_owned()).unwrap();
-    let attributes = attributes
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
-    store
-        .create_queue(
-            0,
-            api::CreateQueue {
-                queue_name: "q".to_owned(),
-                attributes,
-            },
-        )
-        .unwrap();
+    let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    store.create_queue(0, api::CreateQueue { queue_name: "q".to_owned(), attributes }).unwrap();
     store
 }
 
 fn send_at(store: &mut Store, now_ms: i64, body: &str) {
-    let content = api::NewMessage {
-        message_body: body.to_owned(),
-        ..Default::default()
-    };
-    store
-        .send_message(
-            now_ms,
-            api::Single {
-                queue_url: "q".to_owned(),
-                content,
-            },
-        )
-        .unwrap();
+    let content = api::NewMessage { message_body: body.to_owned(), ..Default::default() };
+    store.send_message(now_ms, api::Single { queue_url: "q".to_owned(), content }).unwrap();
 }
 
 fn receive_at(store: &Store, now_ms: i64) -> Vec<api::Message> {

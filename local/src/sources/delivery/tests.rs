@@ -28,10 +28,7 @@ struct Script {
 
 impl Script {
     fn new(answer: impl Fn(&[u64], usize) -> Answer + Send + Sync + 'static) -> Self {
-        Self {
-            calls: Arc::default(),
-            answer: Arc::new(answer),
-        }
+        Self { calls: Arc::default(), answer: Arc::new(answer) }
     }
 
     fn calls(&self) -> Vec<Vec<u64>> {
@@ -42,12 +39,7 @@ impl Script {
 impl Invoke for Script {
     async fn invoke(&self, _: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
         let payload: Value = serde_json::from_slice(&payload).unwrap();
-        let records: Vec<u64> = payload["Records"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|n| n.as_u64().unwrap())
-            .collect();
+        let records: Vec<u64> = payload["Records"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
         let mut calls = self.calls.lock().unwrap();
         calls.push(records.clone());
         (self.answer)(&records, calls.len()).map(|answer| answer.to_string().into())
@@ -115,16 +107,9 @@ async fn deliver(source: StreamSource, script: &Script, items: Vec<Arc<Item>>) -
     let processed: Vec<u64> = processed.iter().map(|item| item.index).collect();
     let mut done = done.into_inner().unwrap();
     done.sort_unstable();
-    assert_eq!(
-        done,
-        all.into_iter().collect::<Vec<_>>(),
-        "every record is done with exactly once"
-    );
+    assert_eq!(done, all.into_iter().collect::<Vec<_>>(), "every record is done with exactly once");
     done.retain(|index| !processed.contains(index));
-    Delivered {
-        processed,
-        given_up: done,
-    }
+    Delivered { processed, given_up: done }
 }
 
 fn error() -> Answer {
@@ -133,26 +118,16 @@ fn error() -> Answer {
 
 /// Stops at the first bad record and reports it.
 fn report(records: &[u64], bad: impl Fn(u64) -> bool) -> Answer {
-    let failures: Vec<_> = records
-        .iter()
-        .filter(|n| bad(**n))
-        .map(|n| json!({ "itemIdentifier": n.to_string() }))
-        .collect();
+    let failures: Vec<_> =
+        records.iter().filter(|n| bad(**n)).map(|n| json!({ "itemIdentifier": n.to_string() })).collect();
     Ok(json!({ "batchItemFailures": failures }))
 }
 
 #[tokio::test]
 async fn a_failed_batch_comes_again_as_it_was_until_its_retries_are_used_up() {
     let script = Script::new(|_, _| error());
-    let delivered = deliver(
-        StreamSource {
-            max_retries: Some(3),
-            ..source()
-        },
-        &script,
-        (0..3).map(item).collect(),
-    )
-    .await;
+    let delivered =
+        deliver(StreamSource { max_retries: Some(3), ..source() }, &script, (0..3).map(item).collect()).await;
     assert_eq!(script.calls(), vec![vec![0, 1, 2]; 4]);
     assert_eq!(delivered.given_up, [0, 1, 2]);
     assert!(delivered.processed.is_empty());
@@ -161,25 +136,15 @@ async fn a_failed_batch_comes_again_as_it_was_until_its_retries_are_used_up() {
 #[tokio::test]
 async fn without_retries_the_first_failure_is_the_last() {
     let script = Script::new(|_, _| Err(InvokeError::Crashed));
-    let delivered = deliver(
-        StreamSource {
-            max_retries: Some(0),
-            ..source()
-        },
-        &script,
-        vec![item(0)],
-    )
-    .await;
+    let delivered = deliver(StreamSource { max_retries: Some(0), ..source() }, &script, vec![item(0)]).await;
     assert_eq!((script.calls().len(), delivered.given_up.len()), (1, 1));
 }
 
 #[tokio::test]
 async fn crash_and_timeout_are_retried_like_errors() {
-    for error in [
-        InvokeError::Crashed,
-        InvokeError::TimedOut(Duration::from_secs(1)),
-        InvokeError::Function("{}".into()),
-    ] {
+    for error in
+        [InvokeError::Crashed, InvokeError::TimedOut(Duration::from_secs(1)), InvokeError::Function("{}".into())]
+    {
         let script = Script::new(move |_, call| if call == 1 { Err(error.clone()) } else { Ok(Value::Null) });
         let delivered = deliver(source(), &script, vec![item(0), item(1)]).await;
         assert_eq!(script.calls(), [[0, 1], [0, 1]]);
@@ -190,11 +155,7 @@ async fn crash_and_timeout_are_retried_like_errors() {
 #[tokio::test]
 async fn bisecting_finds_the_poison_record_and_uses_up_no_retry_on_the_way() {
     let script = Script::new(|records, _| if records.contains(&5) { error() } else { Ok(Value::Null) });
-    let source = StreamSource {
-        bisect: true,
-        max_retries: Some(1),
-        ..source()
-    };
+    let source = StreamSource { bisect: true, max_retries: Some(1), ..source() };
     let delivered = deliver(source, &script, (0..8).map(item).collect()).await;
     assert_eq!(
         script.calls(),
@@ -219,15 +180,8 @@ async fn a_partial_failure_goes_on_from_the_lowest_reported_record() {
         1 => Ok(json!({ "batchItemFailures": [{ "itemIdentifier": "4" }, { "itemIdentifier": "2" }] })),
         _ => report(records, |_| false),
     });
-    let delivered = deliver(
-        StreamSource {
-            report_failures: true,
-            ..source()
-        },
-        &script,
-        (0..5).map(item).collect(),
-    )
-    .await;
+    let delivered =
+        deliver(StreamSource { report_failures: true, ..source() }, &script, (0..5).map(item).collect()).await;
     assert_eq!(script.calls(), [vec![0, 1, 2, 3, 4], vec![2, 3, 4]]);
     assert_eq!(delivered.processed, [0, 1, 2, 3, 4]);
 }
@@ -235,11 +189,7 @@ async fn a_partial_failure_goes_on_from_the_lowest_reported_record() {
 #[tokio::test]
 async fn without_bisecting_a_poison_record_takes_those_behind_it_along() {
     let script = Script::new(|records, _| report(records, |record| record == 2));
-    let source = StreamSource {
-        report_failures: true,
-        max_retries: Some(2),
-        ..source()
-    };
+    let source = StreamSource { report_failures: true, max_retries: Some(2), ..source() };
     let delivered = deliver(source, &script, (0..5).map(item).collect()).await;
     assert_eq!(script.calls(), [vec![0, 1, 2, 3, 4], vec![2, 3, 4], vec![2, 3, 4]]);
     assert_eq!(delivered.processed, [0, 1]);
@@ -249,26 +199,13 @@ async fn without_bisecting_a_poison_record_takes_those_behind_it_along() {
 #[tokio::test]
 async fn with_bisecting_and_reports_only_the_poison_record_is_given_up() {
     let script = Script::new(|records, _| report(records, |record| record == 2));
-    let source = StreamSource {
-        report_failures: true,
-        bisect: true,
-        max_retries: Some(1),
-        ..source()
-    };
+    let source = StreamSource { report_failures: true, bisect: true, max_retries: Some(1), ..source() };
     let delivered = deliver(source, &script, (0..6).map(item).collect()).await;
     assert_eq!(delivered.given_up, [2]);
     assert_eq!(delivered.processed, [0, 1, 3, 4, 5]);
     assert_eq!(
         script.calls(),
-        [
-            vec![0, 1, 2, 3, 4, 5],
-            vec![2, 3, 4, 5],
-            vec![2, 3],
-            vec![2],
-            vec![2],
-            vec![3],
-            vec![4, 5]
-        ]
+        [vec![0, 1, 2, 3, 4, 5], vec![2, 3, 4, 5], vec![2, 3], vec![2], vec![2], vec![3], vec![4, 5]]
     );
 }
 
@@ -280,15 +217,8 @@ async fn an_answer_that_is_no_valid_report_fails_the_whole_batch() {
         json!({ "batchItemFailures": [{ "itemIdentifier": "1" }, { "itemIdentifier": "unknown" }] }),
     ] {
         let script = Script::new(move |_, call| Ok(if call == 1 { invalid.clone() } else { Value::Null }));
-        let delivered = deliver(
-            StreamSource {
-                report_failures: true,
-                ..source()
-            },
-            &script,
-            vec![item(0), item(1)],
-        )
-        .await;
+        let delivered =
+            deliver(StreamSource { report_failures: true, ..source() }, &script, vec![item(0), item(1)]).await;
         assert_eq!(script.calls(), [[0, 1], [0, 1]]);
         assert_eq!(delivered.processed, [0, 1]);
     }
@@ -309,11 +239,7 @@ async fn when_nothing_ran_no_retry_is_used_up() {
         6..=10 => Err(InvokeError::Unavailable(String::new())),
         _ => Ok(Value::Null),
     });
-    let source = StreamSource {
-        max_retries: Some(0),
-        bisect: true,
-        ..source()
-    };
+    let source = StreamSource { max_retries: Some(0), bisect: true, ..source() };
     let delivered = deliver(source, &script, vec![item(0), item(1)]).await;
     assert_eq!(script.calls(), vec![vec![0, 1]; 11]);
     assert_eq!(delivered.processed, [0, 1]);
@@ -322,15 +248,8 @@ async fn when_nothing_ran_no_retry_is_used_up() {
 #[tokio::test]
 async fn records_that_are_too_old_are_given_up_without_being_delivered() {
     let script = Script::new(|_, _| Ok(Value::Null));
-    let source = StreamSource {
-        max_record_age: Some(Duration::from_secs(60)),
-        ..source()
-    };
-    let items = vec![
-        item_of_age(0, Duration::from_secs(90)),
-        item_of_age(1, Duration::from_secs(61)),
-        item(2),
-    ];
+    let source = StreamSource { max_record_age: Some(Duration::from_secs(60)), ..source() };
+    let items = vec![item_of_age(0, Duration::from_secs(90)), item_of_age(1, Duration::from_secs(61)), item(2)];
     let delivered = deliver(source, &script, items).await;
     assert_eq!(script.calls(), [[2]]);
     assert_eq!(delivered.given_up, [0, 1]);
@@ -339,11 +258,7 @@ async fn records_that_are_too_old_are_given_up_without_being_delivered() {
 #[tokio::test]
 async fn retries_end_when_the_record_gets_too_old() {
     let script = Script::new(|_, _| error());
-    let source = StreamSource {
-        max_record_age: Some(Duration::from_millis(100)),
-        max_retries: None,
-        ..source()
-    };
+    let source = StreamSource { max_record_age: Some(Duration::from_millis(100)), max_retries: None, ..source() };
     let start = Instant::now();
     let delivered = deliver(source, &script, vec![item(0)]).await;
     assert_eq!(delivered.given_up, [0]);
@@ -355,15 +270,7 @@ async fn retries_end_when_the_record_gets_too_old() {
 async fn pauses_between_retries_double() {
     let script = Script::new(|_, _| error());
     let start = Instant::now();
-    deliver(
-        StreamSource {
-            max_retries: Some(8),
-            ..source()
-        },
-        &script,
-        vec![item(0)],
-    )
-    .await;
+    deliver(StreamSource { max_retries: Some(8), ..source() }, &script, vec![item(0)]).await;
     assert!(start.elapsed() >= PAUSE * (1 + 2 + 4 + 8 + 16 + 32 + 50 + 50));
 }
 
@@ -372,10 +279,7 @@ async fn stopping_ends_a_batch_that_is_retried_and_leaves_it_undone() {
     let script = Script::new(|_, _| error());
     let control = Control::new();
     let delivery = Delivery {
-        source: Arc::new(StreamSource {
-            max_retries: None,
-            ..source()
-        }),
+        source: Arc::new(StreamSource { max_retries: None, ..source() }),
         function: "Function".into(),
         stream_arn: String::new(),
         is_kinesis: true,
@@ -385,12 +289,9 @@ async fn stopping_ends_a_batch_that_is_retried_and_leaves_it_undone() {
         control: control.clone(),
         invoker: script,
     };
-    let (result, ()) = tokio::join!(
-        delivery.deliver(vec![item(0)], |_| panic!("nothing is done with")),
-        async {
-            tokio::time::sleep(PAUSE * 20).await;
-            control.set(crate::sources::control::Mode::Stopped);
-        }
-    );
+    let (result, ()) = tokio::join!(delivery.deliver(vec![item(0)], |_| panic!("nothing is done with")), async {
+        tokio::time::sleep(PAUSE * 20).await;
+        control.set(crate::sources::control::Mode::Stopped);
+    });
     assert_eq!(result.err(), Some(Stopped));
 }

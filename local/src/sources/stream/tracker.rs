@@ -47,20 +47,8 @@ impl Tracker {
     /// `of`: the mapping's id, the stream's ARN and the shard.
     pub(super) fn new(checkpoints: Checkpoints, of: [&str; 3], status: Arc<SourceState>) -> Self {
         let [source, stream, shard] = of.map(str::to_owned);
-        let flight = Mutex::new(Flight {
-            first: 0,
-            records: VecDeque::new(),
-            bytes: 0,
-        });
-        Self {
-            checkpoints,
-            source,
-            stream,
-            shard,
-            status,
-            flight,
-            room: Notify::new(),
-        }
+        let flight = Mutex::new(Flight { first: 0, records: VecDeque::new(), bytes: 0 });
+        Self { checkpoints, source, stream, shard, status, flight, room: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Flight> {
@@ -75,11 +63,7 @@ impl Tracker {
         for record in records {
             let bytes = record.event.len();
             flight.bytes += bytes;
-            flight.records.push_back(Entry {
-                sequence: record.sequence.clone(),
-                bytes,
-                done: false,
-            });
+            flight.records.push_back(Entry { sequence: record.sequence.clone(), bytes, done: false });
         }
         start..start + records.len() as u64
     }
@@ -89,9 +73,7 @@ impl Tracker {
         let mut flight = self.lock();
         let mut newly_done = 0;
         for index in indices {
-            let position = index
-                .checked_sub(flight.first)
-                .and_then(|position| usize::try_from(position).ok());
+            let position = index.checked_sub(flight.first).and_then(|position| usize::try_from(position).ok());
             if let Some(entry) = position.and_then(|position| flight.records.get_mut(position)) {
                 newly_done += usize::from(!std::mem::replace(&mut entry.done, true));
             }
@@ -117,10 +99,7 @@ impl Tracker {
     }
 
     fn store(&self, checkpoint: &Checkpoint) {
-        if let Err(error) = self
-            .checkpoints
-            .put(&self.source, &self.stream, &self.shard, checkpoint)
-        {
+        if let Err(error) = self.checkpoints.put(&self.source, &self.stream, &self.shard, checkpoint) {
             // Records come again after a restart, which they may.
             tracing::error!(source = self.source, shard = self.shard, %error, "cannot store the checkpoint");
         }
@@ -189,10 +168,7 @@ mod tests {
         tracker.add(&records);
         assert!(futures::poll!(std::pin::pin!(tracker.room())).is_pending());
         tracker.done(1..100);
-        assert!(
-            futures::poll!(std::pin::pin!(tracker.room())).is_pending(),
-            "the first record holds the others"
-        );
+        assert!(futures::poll!(std::pin::pin!(tracker.room())).is_pending(), "the first record holds the others");
         tracker.done(0..1);
         tracker.room().await;
     }

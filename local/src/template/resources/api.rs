@@ -55,10 +55,7 @@ fn read_authorizer(mut open: Properties<'_>) -> Result<JwtAuthorizer> {
     let issuer = configuration.require("issuer")?.text("issuer")?.to_owned();
     let audience = configuration.texts("audience")?;
     if audience.is_empty() {
-        return Err(TemplateError::new(
-            configuration.at(),
-            "a JwtConfiguration needs an audience",
-        ));
+        return Err(TemplateError::new(configuration.at(), "a JwtConfiguration needs an audience"));
     }
     configuration.finish()?;
     open.finish()?;
@@ -78,10 +75,7 @@ fn read_cors(mut open: Properties<'_>) -> Result<Cors> {
     open.finish()?;
     // API Gateway refuses it, too: any page could act in the caller's name.
     if cors.allow_credentials && cors.allow_origins.iter().any(|origin| origin == "*") {
-        return Err(TemplateError::new(
-            at,
-            "AllowCredentials does not go with the origin `*`",
-        ));
+        return Err(TemplateError::new(at, "AllowCredentials does not go with the origin `*`"));
     }
     Ok(cors)
 }

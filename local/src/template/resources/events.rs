@@ -44,20 +44,14 @@ impl Check {
     pub(super) fn make(&self, system: &System) -> Result<()> {
         let queue = |name: &String| system.queues.iter().find(|queue| &queue.name == name);
         let complaint = match &self.needs {
-            Needs::Api => system
-                .api
-                .is_none()
-                .then(|| "there is no AWS::Serverless::HttpApi".to_owned()),
+            Needs::Api => system.api.is_none().then(|| "there is no AWS::Serverless::HttpApi".to_owned()),
             Needs::Route(route) => {
                 let routes = system.functions.iter().flat_map(|function| &function.routes);
                 let twice = routes.filter(|other| *other == route).count() > 1;
                 twice.then(|| format!("`{} {}` is the route of more than one event", route.method, route.path))
             }
             Needs::Stream(StreamKind::DynamoDb(name)) => {
-                let found = system
-                    .tables
-                    .iter()
-                    .any(|table| &table.name == name && table.stream_view.is_some());
+                let found = system.tables.iter().any(|table| &table.name == name && table.stream_view.is_some());
                 (!found).then(|| format!("there is no table `{name}` with a stream"))
             }
             Needs::Stream(StreamKind::Kinesis(name)) => {
@@ -115,18 +109,9 @@ fn read_route(read: &mut Events, reading: &mut Reading<'_>, mut open: Properties
     open.one_of("PayloadFormatVersion", &["2.0"])?;
     open.ignore(reading.warnings, &["RouteSettings", "TimeoutInMillis"]);
     open.finish()?;
-    let route = Route {
-        method,
-        path: path.to_owned(),
-    };
-    read.checks.push(Check {
-        at: api.at,
-        needs: Needs::Api,
-    });
-    read.checks.push(Check {
-        at,
-        needs: Needs::Route(route.clone()),
-    });
+    let route = Route { method, path: path.to_owned() };
+    read.checks.push(Check { at: api.at, needs: Needs::Api });
+    read.checks.push(Check { at, needs: Needs::Route(route.clone()) });
     read.routes.push(route);
     Ok(())
 }
@@ -153,9 +138,7 @@ fn read_stream(read: &mut Events, mut open: Properties<'_>, id: String, dynamodb
         stream: stream.clone(),
         from_oldest,
         batch_size: open.count("BatchSize", 1..=10_000)?.unwrap_or(100),
-        batching_window: open
-            .seconds("MaximumBatchingWindowInSeconds", 0..=300)?
-            .unwrap_or_default(),
+        batching_window: open.seconds("MaximumBatchingWindowInSeconds", 0..=300)?.unwrap_or_default(),
         parallelization_factor: open.count("ParallelizationFactor", 1..=10)?.unwrap_or(1),
         bisect: open.boolean("BisectBatchOnFunctionError")?.unwrap_or(false),
         max_retries: endless(open.number("MaximumRetryAttempts", -1..=10_000)?),
@@ -167,15 +150,9 @@ fn read_stream(read: &mut Events, mut open: Properties<'_>, id: String, dynamodb
     };
     open.finish()?;
     if source.max_record_age.is_some_and(|age| age < Duration::from_secs(60)) {
-        return Err(TemplateError::new(
-            at,
-            "MaximumRecordAgeInSeconds must be -1 or at least 60",
-        ));
+        return Err(TemplateError::new(at, "MaximumRecordAgeInSeconds must be -1 or at least 60"));
     }
-    read.checks.push(Check {
-        at: stream_node.at,
-        needs: Needs::Stream(stream),
-    });
+    read.checks.push(Check { at: stream_node.at, needs: Needs::Stream(stream) });
     if enabled {
         read.sources.push(EventSource::Stream(source));
     }
@@ -202,24 +179,16 @@ fn read_queue(read: &mut Events, mut open: Properties<'_>, id: String, timeout: 
         id,
         queue: queue.clone(),
         batch_size: open.count("BatchSize", 1..=10_000)?.unwrap_or(10),
-        batching_window: open
-            .seconds("MaximumBatchingWindowInSeconds", 0..=300)?
-            .unwrap_or_default(),
+        batching_window: open.seconds("MaximumBatchingWindowInSeconds", 0..=300)?.unwrap_or_default(),
         report_failures: read_response_types(&mut open)?,
         max_concurrency,
         filters: read_filters(&mut open)?,
     };
     open.finish()?;
     if source.batch_size > 10 && source.batching_window.is_zero() {
-        return Err(TemplateError::new(
-            at,
-            "a BatchSize over 10 needs a MaximumBatchingWindowInSeconds",
-        ));
+        return Err(TemplateError::new(at, "a BatchSize over 10 needs a MaximumBatchingWindowInSeconds"));
     }
-    read.checks.push(Check {
-        at: queue_node.at,
-        needs: Needs::Queue(queue, timeout),
-    });
+    read.checks.push(Check { at: queue_node.at, needs: Needs::Queue(queue, timeout) });
     if enabled {
         read.sources.push(EventSource::Queue(source));
     }
@@ -245,10 +214,7 @@ fn read_destination(read: &mut Events, open: &mut Properties<'_>) -> Result<Opti
     let queue = physical::queue(arn)
         .ok_or_else(|| target.error(format!("`{arn}` is not the ARN of a queue of this template")))?
         .to_owned();
-    read.checks.push(Check {
-        at: target.at,
-        needs: Needs::Destination(queue.clone()),
-    });
+    read.checks.push(Check { at: target.at, needs: Needs::Destination(queue.clone()) });
     Ok(Some(queue))
 }
 

@@ -31,10 +31,7 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
     let binary = read_binary(reading, at)?;
     let code = open.require("CodeUri")?;
     let path = code.text("CodeUri")?;
-    if reading
-        .directory
-        .is_some_and(|directory| !directory.join(path).join("Cargo.toml").is_file())
-    {
+    if reading.directory.is_some_and(|directory| !directory.join(path).join("Cargo.toml").is_file()) {
         return Err(code.error(format!("there is no Cargo package in `{path}`")));
     }
     let environment = match open.nested("Environment")? {
@@ -85,10 +82,7 @@ fn read_binary(reading: &Reading<'_>, at: super::super::Position) -> Result<Stri
     let kind = "AWS::Serverless::Function.Metadata";
     let mut metadata = Properties::open(kind, reading.id, at, reading.metadata.as_ref())?;
     if metadata.one_of("BuildMethod", &["rust-cargolambda"])?.is_none() {
-        return Err(TemplateError::new(
-            at,
-            "a function needs the Metadata `BuildMethod: rust-cargolambda`",
-        ));
+        return Err(TemplateError::new(at, "a function needs the Metadata `BuildMethod: rust-cargolambda`"));
     }
     let build = metadata.require("BuildProperties")?;
     let mut build = metadata.part("BuildProperties", build)?;
@@ -104,10 +98,7 @@ fn read_environment(mut open: Properties<'_>) -> Result<BTreeMap<String, String>
     if let Some(variables) = open.nested("Variables")? {
         for (name, at, value) in variables.rest() {
             if RESERVED.contains(&name) || name.starts_with(RESERVED_PREFIX) {
-                return Err(TemplateError::new(
-                    at,
-                    format!("Lambda does not let a function set `{name}`"),
-                ));
+                return Err(TemplateError::new(at, format!("Lambda does not let a function set `{name}`")));
             }
             environment.insert(name.to_owned(), value.text("a variable")?.to_owned());
         }

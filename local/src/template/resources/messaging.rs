@@ -17,9 +17,7 @@ pub(super) fn read_stream(reading: &mut Reading<'_>, mut open: Properties<'_>) -
     let at = open.at();
     let mode = match open.nested("StreamModeDetails")? {
         Some(mut details) => {
-            let mode = details
-                .one_of("StreamMode", &["ON_DEMAND", "PROVISIONED"])?
-                .unwrap_or("PROVISIONED");
+            let mode = details.one_of("StreamMode", &["ON_DEMAND", "PROVISIONED"])?.unwrap_or("PROVISIONED");
             details.finish()?;
             mode
         }
@@ -31,29 +29,16 @@ pub(super) fn read_stream(reading: &mut Reading<'_>, mut open: Properties<'_>) -
         (_, Some(shards)) => shards,
         (_, None) => return Err(TemplateError::new(at, "a PROVISIONED stream needs a ShardCount")),
     };
-    if open
-        .count("RetentionPeriodHours", 24..=8760)?
-        .is_some_and(|hours| hours > 24)
-    {
-        reading
-            .warnings
-            .note("AWS::Kinesis::Stream", reading.id, "RetentionPeriodHours over 24", at);
+    if open.count("RetentionPeriodHours", 24..=8760)?.is_some_and(|hours| hours > 24) {
+        reading.warnings.note("AWS::Kinesis::Stream", reading.id, "RetentionPeriodHours over 24", at);
     }
-    open.ignore(
-        reading.warnings,
-        &["StreamEncryption", "Tags", "DesiredShardLevelMetrics"],
-    );
+    open.ignore(reading.warnings, &["StreamEncryption", "Tags", "DesiredShardLevelMetrics"]);
     open.finish()?;
-    Ok(KinesisStream {
-        name: reading.name.clone(),
-        shards,
-    })
+    Ok(KinesisStream { name: reading.name.clone(), shards })
 }
 
 pub(super) fn read_queue(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Result<Queue> {
-    let visibility_timeout = open
-        .seconds("VisibilityTimeout", 0..=43_200)?
-        .unwrap_or(Duration::from_secs(30));
+    let visibility_timeout = open.seconds("VisibilityTimeout", 0..=43_200)?.unwrap_or(Duration::from_secs(30));
     let retention = open.seconds("MessageRetentionPeriod", 60..=1_209_600)?;
     let retention = retention.unwrap_or(Duration::from_secs(345_600));
     let redrive = match open.nested("RedrivePolicy")? {
@@ -67,10 +52,7 @@ pub(super) fn read_queue(reading: &mut Reading<'_>, mut open: Properties<'_>) ->
                 .count("maxReceiveCount", 1..=1000)?
                 .ok_or_else(|| TemplateError::new(at, "a RedrivePolicy needs a maxReceiveCount"))?;
             policy.finish()?;
-            Some(Redrive {
-                dead_letter_queue: queue.to_owned(),
-                max_receive_count,
-            })
+            Some(Redrive { dead_letter_queue: queue.to_owned(), max_receive_count })
         }
         None => None,
     };
@@ -87,10 +69,5 @@ pub(super) fn read_queue(reading: &mut Reading<'_>, mut open: Properties<'_>) ->
         ],
     );
     open.finish()?;
-    Ok(Queue {
-        name: reading.name.clone(),
-        visibility_timeout,
-        retention,
-        redrive,
-    })
+    Ok(Queue { name: reading.name.clone(), visibility_timeout, retention, redrive })
 }

@@ -75,13 +75,7 @@ pub(super) fn read<'a>(
         };
         let (metadata, properties) = open(scope, globals, id, resource, warnings)?;
         let name = scope.physical_name(id, resource)?;
-        let reading = Reading {
-            directory,
-            warnings,
-            name,
-            id,
-            metadata,
-        };
+        let reading = Reading { directory, warnings, name, id, metadata };
         checks.extend(read_one(&mut system, reading, resource, &properties)?);
     }
     for check in checks {
@@ -101,11 +95,7 @@ fn read_one(
     if let Some(name) = super::physical::name_property(kind) {
         open.take(name);
     }
-    if let Some(metadata) = reading
-        .metadata
-        .as_ref()
-        .filter(|_| kind != "AWS::Serverless::Function")
-    {
+    if let Some(metadata) = reading.metadata.as_ref().filter(|_| kind != "AWS::Serverless::Function") {
         reading.warnings.note(kind, reading.id, "Metadata", metadata.at);
     }
     match kind {
@@ -126,9 +116,7 @@ fn read_one(
             }
             system.api = Some(api::read(&mut reading, open)?);
         }
-        _ => reading
-            .warnings
-            .note(kind, reading.id, "the whole resource", resource.at),
+        _ => reading.warnings.note(kind, reading.id, "the whole resource", resource.at),
     }
     Ok(Vec::new())
 }
@@ -151,23 +139,9 @@ fn open(
             return Err(dependency.error(format!("there is no resource `{name}`")));
         }
     }
-    attributes.ignore(
-        warnings,
-        &[
-            "DeletionPolicy",
-            "UpdateReplacePolicy",
-            "CreationPolicy",
-            "UpdatePolicy",
-        ],
-    );
-    let metadata = attributes
-        .take("Metadata")
-        .map(|metadata| scope.resolve(metadata))
-        .transpose()?;
-    let empty = Node {
-        at: resource.at,
-        value: Value::Map(Vec::new()),
-    };
+    attributes.ignore(warnings, &["DeletionPolicy", "UpdateReplacePolicy", "CreationPolicy", "UpdatePolicy"]);
+    let metadata = attributes.take("Metadata").map(|metadata| scope.resolve(metadata)).transpose()?;
+    let empty = Node { at: resource.at, value: Value::Map(Vec::new()) };
     let own = attributes.take("Properties").cloned().unwrap_or(empty);
     attributes.finish()?;
     Ok((metadata, scope.resolve(&globals.apply(&resource.kind, own))?))

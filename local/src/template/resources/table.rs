@@ -13,20 +13,13 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
     for definition in open.require("AttributeDefinitions")?.items() {
         let mut definition = open.part("AttributeDefinitions", definition)?;
         let name = definition.require("AttributeName")?.text("AttributeName")?.to_owned();
-        let kind = definition
-            .one_of("AttributeType", &["S", "N", "B"])?
-            .unwrap_or("S")
-            .to_owned();
+        let kind = definition.one_of("AttributeType", &["S", "N", "B"])?.unwrap_or("S").to_owned();
         definition.finish()?;
         attributes.push((name, kind));
     }
     let key = read_key(&mut open)?;
     let mut indexes = Vec::new();
-    for index in open
-        .take("GlobalSecondaryIndexes")
-        .map(|list| list.items())
-        .unwrap_or_default()
-    {
+    for index in open.take("GlobalSecondaryIndexes").map(|list| list.items()).unwrap_or_default() {
         indexes.push(read_index(reading, open.part("GlobalSecondaryIndexes", index)?)?);
     }
     let stream_view = match open.nested("StreamSpecification")? {
@@ -67,22 +60,13 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
     open.finish()?;
 
     let keys = std::iter::once(&key).chain(indexes.iter().map(|index: &Index| &index.key));
-    let used: BTreeSet<&String> = keys
-        .flat_map(|key| std::iter::once(&key.partition).chain(&key.sort))
-        .collect();
+    let used: BTreeSet<&String> = keys.flat_map(|key| std::iter::once(&key.partition).chain(&key.sort)).collect();
     let defined: BTreeSet<&String> = attributes.iter().map(|(name, _)| name).collect();
     if used != defined {
         let message = "AttributeDefinitions must define exactly the attributes of the table's and its indexes' keys";
         return Err(TemplateError::new(at, message));
     }
-    Ok(Table {
-        name: reading.name.clone(),
-        attributes,
-        key,
-        indexes,
-        stream_view,
-        ttl_attribute,
-    })
+    Ok(Table { name: reading.name.clone(), attributes, key, indexes, stream_view, ttl_attribute })
 }
 
 fn read_key(open: &mut Properties<'_>) -> Result<KeySchema> {
@@ -106,21 +90,10 @@ fn read_index(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Result<Ind
     let key = read_key(&mut open)?;
     let projection_node = open.require("Projection")?;
     let mut projection = open.part("Projection", projection_node)?;
-    let kind = projection
-        .one_of("ProjectionType", &["ALL", "KEYS_ONLY", "INCLUDE"])?
-        .unwrap_or("ALL")
-        .to_owned();
+    let kind = projection.one_of("ProjectionType", &["ALL", "KEYS_ONLY", "INCLUDE"])?.unwrap_or("ALL").to_owned();
     let non_key_attributes = projection.texts("NonKeyAttributes")?;
     projection.finish()?;
-    open.ignore(
-        reading.warnings,
-        &["ProvisionedThroughput", "OnDemandThroughput", "WarmThroughput"],
-    );
+    open.ignore(reading.warnings, &["ProvisionedThroughput", "OnDemandThroughput", "WarmThroughput"]);
     open.finish()?;
-    Ok(Index {
-        name,
-        key,
-        projection: kind,
-        non_key_attributes,
-    })
+    Ok(Index { name, key, projection: kind, non_key_attributes })
 }

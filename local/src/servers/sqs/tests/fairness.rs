@@ -4,41 +4,26 @@ use super::{Sqs, bodies};
 async fn a_noisy_group_does_not_delay_a_quiet_one() {
     let sqs = Sqs::start(None).await;
     let url = sqs.queue("q", &[]).await;
-    sqs.send_in_group(&url, "noisy", (0..40).map(|n| format!("noisy {n}")))
-        .await;
-    sqs.send_in_group(&url, "quiet", (0..2).map(|n| format!("quiet {n}")))
-        .await;
+    sqs.send_in_group(&url, "noisy", (0..40).map(|n| format!("noisy {n}"))).await;
+    sqs.send_in_group(&url, "quiet", (0..2).map(|n| format!("quiet {n}"))).await;
     sqs.send(&url, "no group").await;
     // Nobody has anything in flight: the oldest come first, as in any queue.
-    assert!(
-        bodies(&sqs.receive(&url).await)
-            .iter()
-            .all(|body| body.starts_with("noisy"))
-    );
+    assert!(bodies(&sqs.receive(&url).await).iter().all(|body| body.starts_with("noisy")));
     // Now the noisy group has, and its other thirty messages wait behind those of the others.
     let next = sqs.receive(&url).await;
     assert_eq!(bodies(&next)[..3], ["quiet 0", "quiet 1", "no group"]);
-    assert_eq!(
-        bodies(&next)[3..]
-            .iter()
-            .filter(|body| body.starts_with("noisy"))
-            .count(),
-        7
-    );
+    assert_eq!(bodies(&next)[3..].iter().filter(|body| body.starts_with("noisy")).count(), 7);
 }
 
 #[tokio::test]
 async fn of_groups_in_flight_the_one_with_the_fewest_comes_first() {
     let sqs = Sqs::start(None).await;
     let url = sqs.queue("q", &[]).await;
-    sqs.send_in_group(&url, "much", (0..9).map(|n| format!("much {n}")))
-        .await;
-    sqs.send_in_group(&url, "little", (0..1).map(|n| format!("little {n}")))
-        .await;
+    sqs.send_in_group(&url, "much", (0..9).map(|n| format!("much {n}"))).await;
+    sqs.send_in_group(&url, "little", (0..1).map(|n| format!("little {n}"))).await;
     assert_eq!(sqs.receive(&url).await.len(), 10);
     sqs.send_in_group(&url, "much", ["much 9".to_owned()].into_iter()).await;
-    sqs.send_in_group(&url, "little", ["little 1".to_owned()].into_iter())
-        .await;
+    sqs.send_in_group(&url, "little", ["little 1".to_owned()].into_iter()).await;
     assert_eq!(bodies(&sqs.receive(&url).await), ["little 1", "much 9"]);
 }
 
@@ -48,13 +33,7 @@ async fn a_group_whose_messages_were_deleted_is_as_good_as_any_other() {
     let url = sqs.queue("q", &[]).await;
     sqs.send_in_group(&url, "a", (0..11).map(|n| format!("a {n}"))).await;
     for message in sqs.receive(&url).await {
-        sqs.client
-            .delete_message()
-            .queue_url(&url)
-            .set_receipt_handle(message.receipt_handle)
-            .send()
-            .await
-            .unwrap();
+        sqs.client.delete_message().queue_url(&url).set_receipt_handle(message.receipt_handle).send().await.unwrap();
     }
     sqs.send_in_group(&url, "b", ["b".to_owned()].into_iter()).await;
     assert_eq!(bodies(&sqs.receive(&url).await), ["a 10", "b"]);

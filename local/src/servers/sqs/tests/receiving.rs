@@ -27,17 +27,8 @@ fn the_visibility_timeout_can_be_changed_while_a_message_is_in_flight() {
     send_at(&mut store, 0, "x");
     let receipt_handle = receive_at(&store, 0).remove(0).receipt_handle;
     let mut change = |now_ms, seconds| {
-        let content = api::NewVisibility {
-            receipt_handle: receipt_handle.clone(),
-            visibility_timeout: Some(seconds),
-        };
-        store.change_message_visibility(
-            now_ms,
-            api::Single {
-                queue_url: "q".to_owned(),
-                content,
-            },
-        )
+        let content = api::NewVisibility { receipt_handle: receipt_handle.clone(), visibility_timeout: Some(seconds) };
+        store.change_message_visibility(now_ms, api::Single { queue_url: "q".to_owned(), content })
     };
     change(1000, 60).unwrap();
     assert!(matches!(change(1000, 43_201), Err(SqsError::InvalidParameterValue(_))));
@@ -50,20 +41,9 @@ fn the_visibility_timeout_can_be_changed_while_a_message_is_in_flight() {
 fn delayed_messages_appear_when_their_time_has_come() {
     let mut store = store(&[("DelaySeconds", "5")]);
     send_at(&mut store, 0, "by the queue");
-    let content = api::NewMessage {
-        message_body: "by itself".to_owned(),
-        delay_seconds: Some(2),
-        ..Default::default()
-    };
-    store
-        .send_message(
-            0,
-            api::Single {
-                queue_url: "q".to_owned(),
-                content,
-            },
-        )
-        .unwrap();
+    let content =
+        api::NewMessage { message_body: "by itself".to_owned(), delay_seconds: Some(2), ..Default::default() };
+    store.send_message(0, api::Single { queue_url: "q".to_owned(), content }).unwrap();
     assert!(receive_at(&store, 1999).is_empty());
     assert_eq!(store.next_visible_ms(1999, "q").unwrap(), Some(2000));
     assert_eq!(texts(&receive_at(&store, 2000)), ["by itself"]);
@@ -79,18 +59,12 @@ fn messages_are_kept_as_long_as_the_queue_says_and_no_longer() {
     assert_eq!(texts(&receive_at(&store, 60_000)), ["new"]);
     let visible = |store: &mut super::Store, now_ms| {
         let names = vec!["ApproximateNumberOfMessages".to_owned()];
-        let request = api::GetQueueAttributes {
-            queue_url: "q".to_owned(),
-            attribute_names: names,
-        };
+        let request = api::GetQueueAttributes { queue_url: "q".to_owned(), attribute_names: names };
         store.get_queue_attributes(now_ms, request).unwrap().attributes["ApproximateNumberOfMessages"].clone()
     };
     assert_eq!(visible(&mut store, 60_000), "1");
     store.sweep(60_000).unwrap();
-    let left: i64 = store
-        .connection
-        .query_row("SELECT count(*) FROM messages", [], |row| row.get(0))
-        .unwrap();
+    let left: i64 = store.connection.query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).unwrap();
     assert_eq!(left, 1);
 }
 
@@ -113,10 +87,7 @@ async fn what_is_asked_for_must_be_within_the_limits() {
         receive().wait_time_seconds(21),
         receive().visibility_timeout(43_201),
     ] {
-        assert_eq!(
-            code(&request.send().await.unwrap_err().into_service_error()),
-            "InvalidParameterValue"
-        );
+        assert_eq!(code(&request.send().await.unwrap_err().into_service_error()), "InvalidParameterValue");
     }
     for n in 0..12 {
         sqs.send(&url, &n.to_string()).await;
@@ -130,13 +101,7 @@ async fn what_is_asked_for_must_be_within_the_limits() {
 async fn a_waiting_receive_is_woken_by_a_message() {
     let sqs = Sqs::start(None).await;
     let url = sqs.queue("q", &[]).await;
-    let waiting = tokio::spawn(
-        sqs.client
-            .receive_message()
-            .queue_url(&url)
-            .wait_time_seconds(20)
-            .send(),
-    );
+    let waiting = tokio::spawn(sqs.client.receive_message().queue_url(&url).wait_time_seconds(20).send());
     // Whether the message comes before or after the receive begins to wait, it must not wait for the full time.
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     let begin = Instant::now();
@@ -152,38 +117,13 @@ async fn a_waiting_receive_is_woken_by_a_message_given_back_and_by_the_end_of_a_
     sqs.send(&url, "x").await;
     let receipt = sqs.receive(&url).await.remove(0).receipt_handle.unwrap();
     let begin = Instant::now();
-    let waiting = tokio::spawn(
-        sqs.client
-            .receive_message()
-            .queue_url(&url)
-            .wait_time_seconds(20)
-            .send(),
-    );
-    let change = sqs
-        .client
-        .change_message_visibility()
-        .queue_url(&url)
-        .receipt_handle(receipt)
-        .visibility_timeout(0);
+    let waiting = tokio::spawn(sqs.client.receive_message().queue_url(&url).wait_time_seconds(20).send());
+    let change = sqs.client.change_message_visibility().queue_url(&url).receipt_handle(receipt).visibility_timeout(0);
     change.send().await.unwrap();
     assert_eq!(bodies(waiting.await.unwrap().unwrap().messages()), ["x"]);
 
-    sqs.client
-        .send_message()
-        .queue_url(&url)
-        .message_body("later")
-        .delay_seconds(1)
-        .send()
-        .await
-        .unwrap();
-    let received = sqs
-        .client
-        .receive_message()
-        .queue_url(&url)
-        .wait_time_seconds(20)
-        .send()
-        .await
-        .unwrap();
+    sqs.client.send_message().queue_url(&url).message_body("later").delay_seconds(1).send().await.unwrap();
+    let received = sqs.client.receive_message().queue_url(&url).wait_time_seconds(20).send().await.unwrap();
     assert_eq!(bodies(received.messages()), ["later"]);
     assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
 }

@@ -3,12 +3,7 @@ use crate::servers::sqs::store::arn;
 
 /// Receives at once visible again, as a consumer that fails does.
 async fn fail_once(sqs: &Sqs, queue: &str) -> Vec<String> {
-    let request = sqs
-        .client
-        .receive_message()
-        .queue_url(queue)
-        .max_number_of_messages(10)
-        .visibility_timeout(0);
+    let request = sqs.client.receive_message().queue_url(queue).max_number_of_messages(10).visibility_timeout(0);
     let messages = request.send().await.unwrap().messages.unwrap_or_default();
     bodies(&messages).into_iter().map(str::to_owned).collect()
 }
@@ -41,13 +36,7 @@ async fn a_receive_that_waits_on_the_dead_letter_queue_is_woken() {
     let url = sqs.queue("q", &[("RedrivePolicy", &redrive_policy("dead", 1))]).await;
     sqs.send(&url, "poison").await;
     let begin = std::time::Instant::now();
-    let waiting = tokio::spawn(
-        sqs.client
-            .receive_message()
-            .queue_url(&dead)
-            .wait_time_seconds(20)
-            .send(),
-    );
+    let waiting = tokio::spawn(sqs.client.receive_message().queue_url(&dead).wait_time_seconds(20).send());
     fail_once(&sqs, &url).await;
     fail_once(&sqs, &url).await;
     assert_eq!(bodies(waiting.await.unwrap().unwrap().messages()), ["poison"]);
@@ -64,12 +53,7 @@ async fn a_move_task_takes_messages_back_to_where_they_came_from_as_new_ones() {
     fail_once(&sqs, &url).await;
     sqs.send(&dead, "sent here directly").await;
 
-    sqs.client
-        .start_message_move_task()
-        .source_arn(arn("dead"))
-        .send()
-        .await
-        .unwrap();
+    sqs.client.start_message_move_task().source_arn(arn("dead")).send().await.unwrap();
     let back = sqs.receive(&url).await.remove(0);
     assert_eq!(back.body(), Some("poison"));
     let attributes = back.attributes.unwrap();
@@ -78,11 +62,7 @@ async fn a_move_task_takes_messages_back_to_where_they_came_from_as_new_ones() {
     assert_eq!(sqs.attribute(&dead, "ApproximateNumberOfMessages").await, "1");
 
     let other = sqs.queue("other", &[]).await;
-    let task = sqs
-        .client
-        .start_message_move_task()
-        .source_arn(arn("dead"))
-        .destination_arn(arn("other"));
+    let task = sqs.client.start_message_move_task().source_arn(arn("dead")).destination_arn(arn("other"));
     task.send().await.unwrap();
     assert_eq!(bodies(&sqs.receive(&other).await), ["sent here directly"]);
 }
@@ -92,15 +72,6 @@ async fn only_a_dead_letter_queue_can_be_moved_from() {
     let sqs = Sqs::start(None).await;
     sqs.queue("q", &[]).await;
     let start = |name: &str| sqs.client.start_message_move_task().source_arn(arn(name)).send();
-    assert_eq!(
-        code(&start("q").await.unwrap_err().into_service_error()),
-        "InvalidParameterValue"
-    );
-    assert!(
-        start("missing")
-            .await
-            .unwrap_err()
-            .into_service_error()
-            .is_resource_not_found_exception()
-    );
+    assert_eq!(code(&start("q").await.unwrap_err().into_service_error()), "InvalidParameterValue");
+    assert!(start("missing").await.unwrap_err().into_service_error().is_resource_not_found_exception());
 }

@@ -9,9 +9,7 @@ async fn queues_and_messages_are_there_again_also_what_was_in_flight() {
     let file = directory.path().join("sqs.sqlite");
     let before = Sqs::start(Some(&file)).await;
     before.queue("dead", &[]).await;
-    let url = before
-        .queue("q", &[("RedrivePolicy", &redrive_policy("dead", 5))])
-        .await;
+    let url = before.queue("q", &[("RedrivePolicy", &redrive_policy("dead", 5))]).await;
     for body in ["a", "b"] {
         before.send(&url, body).await;
     }
@@ -20,11 +18,7 @@ async fn queues_and_messages_are_there_again_also_what_was_in_flight() {
     // The file as a process that was killed leaves it: never closed, the write-ahead log not folded in.
     let killed = directory.path().join("killed.sqlite");
     std::fs::copy(&file, &killed).unwrap();
-    std::fs::copy(
-        directory.path().join("sqs.sqlite-wal"),
-        directory.path().join("killed.sqlite-wal"),
-    )
-    .unwrap();
+    std::fs::copy(directory.path().join("sqs.sqlite-wal"), directory.path().join("killed.sqlite-wal")).unwrap();
     drop(before);
 
     let after = Sqs::start(Some(&killed)).await;
@@ -39,10 +33,7 @@ async fn queues_and_messages_are_there_again_also_what_was_in_flight() {
 async fn a_database_of_another_version_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("sqs.sqlite");
-    rusqlite::Connection::open(&file)
-        .unwrap()
-        .pragma_update(None, "user_version", 99)
-        .unwrap();
+    rusqlite::Connection::open(&file).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let error = serve(listener, Some(&file), std::future::pending()).await.unwrap_err();
     assert!(error.to_string().contains("version 99"), "{error}");
@@ -54,14 +45,7 @@ async fn shutdown_answers_waiting_receives_and_ends() {
     let client = aws::sqs(&format!("http://{}", listener.local_addr().unwrap()));
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(serve(listener, None, async { stopped.await.unwrap_or_default() }));
-    let url = client
-        .create_queue()
-        .queue_name("q")
-        .send()
-        .await
-        .unwrap()
-        .queue_url
-        .unwrap();
+    let url = client.create_queue().queue_name("q").send().await.unwrap().queue_url.unwrap();
     let waiting = tokio::spawn(client.receive_message().queue_url(&url).wait_time_seconds(20).send());
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     stop.send(()).unwrap();
@@ -76,24 +60,11 @@ async fn shutdown_answers_waiting_receives_and_ends() {
 async fn malformed_requests_are_told_what_is_wrong() {
     let sqs = Sqs::start(None).await;
     let url = sqs.queue("q", &[]).await;
-    let error = sqs
-        .client
-        .delete_message()
-        .queue_url(&url)
-        .receipt_handle("%%%")
-        .send()
-        .await
-        .unwrap_err();
+    let error = sqs.client.delete_message().queue_url(&url).receipt_handle("%%%").send().await.unwrap_err();
     assert_eq!(code(&error.into_service_error()), "ReceiptHandleIsInvalid");
     let endpoint = url.rsplit_once("/0").unwrap().0.to_owned();
-    let request = reqwest::Client::new()
-        .post(endpoint)
-        .header("x-amz-target", "AmazonSQS.SendMessage")
-        .body("{");
+    let request = reqwest::Client::new().post(endpoint).header("x-amz-target", "AmazonSQS.SendMessage").body("{");
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), 400);
-    assert_eq!(
-        response.headers()["x-amzn-query-error"],
-        "SerializationException;Sender"
-    );
+    assert_eq!(response.headers()["x-amzn-query-error"], "SerializationException;Sender");
 }

@@ -24,10 +24,7 @@ async fn sends_receives_and_deletes_in_batches_of_ten() {
                     entry.message_group_id = Some(format!("group-{worker}"));
                     entry
                 });
-                let send = client
-                    .send_message_batch()
-                    .queue_url(&url)
-                    .set_entries(Some(entries.collect()));
+                let send = client.send_message_batch().queue_url(&url).set_entries(Some(entries.collect()));
                 assert!(send.send().await.unwrap().failed().is_empty());
                 let receive = client.receive_message().queue_url(&url).max_number_of_messages(10);
                 let messages = receive.wait_time_seconds(20).send().await.unwrap().messages.unwrap();
@@ -35,10 +32,7 @@ async fn sends_receives_and_deletes_in_batches_of_ten() {
                     let entry = DeleteMessageBatchRequestEntry::builder().id(n.to_string());
                     entry.set_receipt_handle(message.receipt_handle).build().unwrap()
                 });
-                let delete = client
-                    .delete_message_batch()
-                    .queue_url(&url)
-                    .set_entries(Some(entries.collect()));
+                let delete = client.delete_message_batch().queue_url(&url).set_entries(Some(entries.collect()));
                 assert!(delete.send().await.unwrap().failed().is_empty());
             }
         })
@@ -46,8 +40,5 @@ async fn sends_receives_and_deletes_in_batches_of_ten() {
     for worker in workers.collect::<Vec<_>>() {
         worker.await.unwrap();
     }
-    println!(
-        "{:.0} messages/s",
-        (BATCHES * 10) as f64 / begin.elapsed().as_secs_f64()
-    );
+    println!("{:.0} messages/s", (BATCHES * 10) as f64 / begin.elapsed().as_secs_f64());
 }
