@@ -13,6 +13,7 @@ pub mod http;
 pub mod model;
 pub mod projection;
 pub mod query;
+mod retry;
 pub mod runtime;
 pub mod store;
 pub mod stream;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use aws_lambda_events::dynamodb::{Event, EventRecord};
+use serde_dynamo::AttributeValue;
 use tidings::stream::{batch::BatchResponse, bus::Bus, event::CloudEvent};
 
 /// Publishes what a batch brings; what could not be published comes again.
@@ -29,8 +30,11 @@ fn newest(records: &[EventRecord]) -> impl Iterator<Item = &EventRecord> {
     records.iter().enumerate().filter(move |(at, record)| last.get(&key(record)) == Some(at)).map(|(_, record)| record)
 }
 
-fn key(record: &EventRecord) -> String {
-    format!("{:?}", ["PK", "SK"].map(|name| record.change.keys.get(name)))
+fn key(record: &EventRecord) -> [Option<&str>; 2] {
+    ["PK", "SK"].map(|name| match record.change.keys.get(name) {
+        Some(AttributeValue::S(text)) => Some(text.as_str()),
+        _ => None,
+    })
 }
 
 fn cloud_event(record: &EventRecord) -> Option<CloudEvent> {

@@ -13,12 +13,12 @@ pub use create_post::CreatePost;
 pub use delete_post::DeletePost;
 pub use follow_user::{FollowUser, UnfollowUser};
 use rand::Rng;
-use tokio::time::sleep;
 pub use update_profile::UpdateProfile;
 
 use crate::{
     error::{Error, Rejection},
     model::{Clock, CommandId, LogEvent, TallyShard, Timestamp, Totals, UserEvent, UserId, Version},
+    retry::Backoff,
     store::{
         commands::{Commands, Head},
         transaction::Change,
@@ -27,11 +27,8 @@ use crate::{
 
 /// Times that a command is decided anew after it lost a race. Two commands of one user are rare, dozens at once rarer.
 const ATTEMPTS_MAX: u32 = 24;
-/// Longest wait before a further attempt: it doubles from [`BACKOFF_MIN`] and is drawn at random below that ("full
-/// jitter", AWS Architecture Blog, "Exponential Backoff And Jitter").
-const BACKOFF_MAX: Duration = Duration::from_millis(250);
-/// Upper bound of the first wait.
-const BACKOFF_MIN: Duration = Duration::from_millis(10);
+/// Waits between attempts.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(10), longest: Duration::from_millis(250) };
 
 /// Something that a user wants done.
 pub trait Command: Sync {
@@ -107,7 +104,7 @@ pub async fn run<C: Command>(
 ) -> Result<Committed<C::Output>, Error> {
     let id = CommandId::new(clock.now());
     for attempt in 0..ATTEMPTS_MAX {
-        sleep(backoff(attempt)).await;
+        BACKOFF.before(attempt).await;
         let (head, state) = tokio::try_join!(commands.head(caller), command.read(caller, commands))?;
         let Head { version, totals } = head;
         let shard = TallyShard::for_attempt(attempt, rand::rng().random());
@@ -134,26 +131,4 @@ pub async fn run<C: Command>(
         }
     }
     Err(Error::Conflict)
-}
-
-fn backoff(attempt: u32) -> Duration {
-    if attempt == 0 {
-        return Duration::ZERO;
-    }
-    let bound = BACKOFF_MIN.saturating_mul(2u32.saturating_pow(attempt - 1)).min(BACKOFF_MAX);
-    bound.mul_f64(rand::rng().random())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_grow_up_to_their_bound() {
-        assert_eq!(backoff(0), Duration::ZERO);
-        for attempt in 1..ATTEMPTS_MAX {
-            assert!(backoff(attempt) <= BACKOFF_MAX);
-        }
-        assert!((0..100).all(|_| backoff(1) <= BACKOFF_MIN));
-    }
 }

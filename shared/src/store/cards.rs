@@ -5,7 +5,6 @@ use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use serde::{Deserialize, Serialize};
-use tokio::time::sleep;
 
 use super::{
     Dynamo,
@@ -15,12 +14,13 @@ use super::{
 use crate::{
     error::Error,
     model::{Post, PostId, Profile, PublicProfile, Tag, Tally, TallyShard, Text, Timestamp, Totals, UserId, Version},
+    retry::Backoff,
 };
 
 /// Times that keys which DynamoDB left unprocessed are asked for again.
 const UNPROCESSED_RETRIES_MAX: u32 = 5;
-/// First wait before that; doubles each time.
-const UNPROCESSED_WAIT: Duration = Duration::from_millis(10);
+/// Waits before that.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(10), longest: Duration::from_secs(1) };
 
 /// The `cards` table.
 #[derive(Debug, Clone)]
@@ -252,9 +252,7 @@ impl Cards {
         let mut left = (!keys.is_empty()).then(|| KeysAndAttributes::builder().set_keys(Some(keys)).build());
         for retry in 0..=UNPROCESSED_RETRIES_MAX {
             let Some(keys) = left.take() else { return Ok(found) };
-            if retry > 0 {
-                sleep(UNPROCESSED_WAIT * 2u32.pow(retry - 1)).await;
-            }
+            BACKOFF.before(retry).await;
             let keys = keys.map_err(|error| Error::poison("keys of cards", error))?;
             let answer = self
                 .dynamo

@@ -4,7 +4,6 @@ use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
 use futures::{StreamExt, TryStreamExt, stream};
-use tokio::time::sleep;
 
 use super::{
     Dynamo,
@@ -14,6 +13,7 @@ use super::{
 use crate::{
     error::Error,
     model::{PostId, Tag, Timestamp, UserId},
+    retry::Backoff,
 };
 
 /// Items that BatchWriteItem takes in one call.
@@ -22,8 +22,8 @@ const BATCH_WRITE_MAX: usize = 25;
 const BATCH_WRITES_AT_ONCE: usize = 4;
 /// Times that what DynamoDB left unprocessed is sent again.
 const UNPROCESSED_RETRIES_MAX: u32 = 8;
-/// First wait before that; doubles each time.
-const UNPROCESSED_WAIT: Duration = Duration::from_millis(20);
+/// Waits before that.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 
 /// The `timelines` table.
 #[derive(Debug, Clone)]
@@ -182,9 +182,7 @@ impl Timelines {
 
     async fn write_batch(&self, mut batch: Vec<WriteRequest>) -> Result<(), Error> {
         for retry in 0..=UNPROCESSED_RETRIES_MAX {
-            if retry > 0 {
-                sleep(UNPROCESSED_WAIT * 2u32.pow(retry - 1)).await;
-            }
+            BACKOFF.before(retry).await;
             let answer = self
                 .dynamo
                 .0

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use aws_sdk_kinesis::{Client, primitives::Blob, types::PutRecordsRequestEntry};
-use tokio::time::sleep;
 
 use super::event::CloudEvent;
+use crate::retry::Backoff;
 
 /// Records that PutRecords takes in one call.
 const PUT_RECORDS_MAX: usize = 500;
 /// Times that what Kinesis did not take is sent again before the batch is handed back.
 const RETRIES_MAX: u32 = 5;
-/// First wait before that; doubles each time.
-const RETRY_WAIT: Duration = Duration::from_millis(50);
+/// Waits before that.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), longest: Duration::from_secs(1) };
 
 /// The bus.
 #[derive(Debug, Clone)]
@@ -36,9 +36,7 @@ impl Bus {
             if left.is_empty() {
                 break;
             }
-            if retry > 0 {
-                sleep(RETRY_WAIT * 2u32.pow(retry - 1)).await;
-            }
+            BACKOFF.before(retry).await;
             for chunk in left.chunks(PUT_RECORDS_MAX) {
                 self.put(events, chunk, &mut published).await;
             }

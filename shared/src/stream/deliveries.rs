@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use aws_sdk_sqs::{Client, error::DisplayErrorContext, types::SendMessageBatchRequestEntry};
 use serde::{Deserialize, Serialize};
-use tokio::time::sleep;
 
 use crate::{
     error::Error,
     model::{PostId, UserId, Version},
+    retry::Backoff,
 };
 
 /// Messages that SendMessageBatch takes in one call.
@@ -17,8 +17,8 @@ const BATCH_MAX: usize = 10;
 const BATCH_BYTES_MAX: usize = 256 * 1024;
 /// Times that what the queue did not take is sent again.
 const RETRIES_MAX: u32 = 3;
-/// First wait before that; doubles each time.
-const RETRY_WAIT: Duration = Duration::from_millis(50);
+/// Waits before that.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), longest: Duration::from_secs(1) };
 
 /// A piece of work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,9 +90,7 @@ impl Deliveries {
         let mut left: Vec<_> = batch.into_iter().enumerate().collect();
         let mut cause = String::new();
         for retry in 0..=RETRIES_MAX {
-            if retry > 0 {
-                sleep(RETRY_WAIT * 2u32.pow(retry - 1)).await;
-            }
+            BACKOFF.before(retry).await;
             let entries = left.iter().map(|(id, entry)| entry.request(*id)).collect::<Result<_, _>>()?;
             let answer =
                 self.client.send_message_batch().queue_url(&self.queue_url).set_entries(Some(entries)).send().await;

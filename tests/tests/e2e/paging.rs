@@ -96,6 +96,29 @@ async fn a_walk_goes_on_past_deleted_posts_and_unfollowed_authors() -> Result<()
 }
 
 #[tokio::test]
+async fn a_walk_of_an_authors_posts_goes_on_where_a_deleted_one_was() -> Result<()> {
+    let ada = Deployment::shared()?.member("ada").await?;
+    let mut ids = Vec::new();
+    for number in 0..6 {
+        ids.insert(0, ada.post(&format!("post {number}"), None).await?.value.id);
+    }
+    home_becomes(&ada, &ids.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    let first = ada.posts_of(&ada.id, 2, None).await?;
+    assert_eq!(ids_of(&first.posts), ids[..2]);
+
+    ada.delete_post(&ids[1]).await?;
+    eventually("the post is gone", async || {
+        let posts = ada.walk_posts_of(&ada.id, 100).await?;
+        ensure!(!ids_of(&posts).contains(&ids[1].as_str()), "it is still there");
+        anyhow::Ok(())
+    })
+    .await?;
+    let next = ada.posts_of(&ada.id, 2, first.next_cursor.as_deref()).await?;
+    assert_eq!(ids_of(&next.posts), ids[2..4]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn people_with_all_kinds_of_ids_are_paged_in_one_order() -> Result<()> {
     let deployment = Deployment::shared()?;
     let ada = deployment.member("ada").await?;
