@@ -4,7 +4,9 @@
 //! transaction fails as a whole with [`Error::Conflict`], and the command decides again.
 
 use aws_sdk_dynamodb::{
-    operation::transact_write_items::builders::TransactWriteItemsFluentBuilder,
+    config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeSerializationInterceptorContextMut},
+    error::BoxError,
+    operation::transact_write_items::{TransactWriteItemsInput, builders::TransactWriteItemsFluentBuilder},
     types::{Delete, Put, TransactWriteItem, Update, builders::PutBuilder},
 };
 use serde::Serialize;
@@ -87,6 +89,30 @@ pub enum Change {
     },
 }
 
+/// Takes out the client request token that the SDK puts into every transaction. A try whose answer was lost is known by
+/// the command id in its event, for ever instead of ten minutes; and the embedded server of the local stack looks through
+/// all tokens of the last ten minutes with each transaction.
+#[derive(Debug)]
+struct NoClientToken;
+
+impl Intercept for NoClientToken {
+    fn name(&self) -> &'static str {
+        "NoClientToken"
+    }
+
+    fn modify_before_serialization(
+        &self,
+        context: &mut BeforeSerializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(input) = context.input_mut().downcast_mut::<TransactWriteItemsInput>() {
+            input.client_request_token = None;
+        }
+        Ok(())
+    }
+}
+
 impl Commands {
     /// Commits an event with its changes. The event's version must be free: two commands of one user at once collide
     /// here, which makes the user's log strictly ordered and free of gaps.
@@ -99,7 +125,7 @@ impl Commands {
         for change in changes {
             transaction = self.add(transaction, change)?;
         }
-        transaction.send().await.map(|_| ()).map_err(transaction_failed)
+        transaction.customize().interceptor(NoClientToken).send().await.map(|_| ()).map_err(transaction_failed)
     }
 
     fn put_new(
