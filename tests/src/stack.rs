@@ -170,11 +170,23 @@ fn build() -> Result<PathBuf> {
     // The whole workspace takes part in resolving features, as it does in `cargo test --workspace`: nothing that both need
     // is built twice.
     command
-        .args(["build", "--quiet", "--workspace", "--bin", "tidings-local", "--profile", profile])
+        .args([
+            "build",
+            "--quiet",
+            "--workspace",
+            "--bin",
+            "tidings-local",
+            "--profile",
+            profile,
+        ])
         .current_dir(workspace());
     // Build scripts of dependencies look at what cargo sets for this process, and would build anew for each value.
     for (name, _) in env::vars_os() {
-        if name.to_str().is_some_and(|name| ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|set| name.starts_with(set))) {
+        if name.to_str().is_some_and(|name| {
+            ["CARGO_MANIFEST_", "CARGO_PKG_"]
+                .iter()
+                .any(|set| name.starts_with(set))
+        }) {
             command.env_remove(name);
         }
     }
