@@ -1,8 +1,8 @@
 //! Cursors are opaque and signed: one that was not given to this user, for this list, is refused.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
-use harness::{client::User, deployment::Deployment};
+use harness::{client::User, deployment::Deployment, wait::eventually};
 use reqwest::{Method, RequestBuilder};
 
 use crate::{home_becomes, refused};
@@ -30,6 +30,12 @@ async fn cursors(deployment: &Deployment) -> Result<Cursors> {
     let ids: Vec<_> = ids.iter().map(String::as_str).collect();
     home_becomes(&ada, &ids).await?;
     home_becomes(&bob, &ids).await?;
+    eventually("all are in both lists", async || {
+        let lists = [ada.walk_followers_of(&ada.id, 100).await?, ada.walk_followed_by(&ada.id, 100).await?];
+        ensure!(lists.iter().all(|list| list.len() == 2), "{lists:?}");
+        Ok(())
+    })
+    .await?;
     let none = "a list of two has no second page";
     Ok(Cursors {
         home: ada.home(1, None).await?.next_cursor.context(none)?,

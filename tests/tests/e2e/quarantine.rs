@@ -12,7 +12,7 @@ use harness::{
 };
 use serde_json::{Value, json};
 
-use crate::home_becomes;
+use crate::{applied, home_becomes};
 
 const COMMANDS: &str = "tidings-Commands";
 const DELIVERIES: &str = "tidings-Deliveries";
@@ -50,9 +50,10 @@ async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> 
 
     home_becomes(&ada, &[&of_bob.id, &good.value.id]).await?;
     home_becomes(&fan, &[&good.value.id]).await?;
-    let later = ada.post("much later", None).await?.value;
-    home_becomes(&fan, &[&later.id, &good.value.id]).await?;
-    ensure!(ada.home(1, None).await?.freshness.version == good.version + 1, "the spoilt event counts as applied");
+    let later = ada.post("much later", None).await?;
+    home_becomes(&fan, &[&later.value.id, &good.value.id]).await?;
+    // The spoilt event counts as applied, or none after it could.
+    applied(&ada, later.version).await?;
     eventually("the event is in the quarantine", async || {
         let put_aside = control.put_aside().await?;
         ensure!(put_aside == [(QUARANTINE.to_owned(), 1)], "{put_aside:?}");
@@ -68,8 +69,8 @@ async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> 
     ensure!(body.as_str().is_some_and(|body| body.contains(&ada.id)), "the message does not tell whose: {message}");
     control.sqs("SendMessage", DELIVERIES, json!({ "MessageBody": body })).await?;
     control.sqs("DeleteMessage", QUARANTINE, json!({ "ReceiptHandle": handle })).await?;
-    home_becomes(&fan, &[&later.id, &good.value.id, &bad.value.id]).await?;
-    home_becomes(&ada, &[&later.id, &of_bob.id, &good.value.id, &bad.value.id]).await?;
+    home_becomes(&fan, &[&later.value.id, &good.value.id, &bad.value.id]).await?;
+    home_becomes(&ada, &[&later.value.id, &of_bob.id, &good.value.id, &bad.value.id]).await?;
     control.settle(Duration::from_secs(120)).await?;
     ensure!(control.put_aside().await?.is_empty(), "put aside again");
     Ok(())
