@@ -1,4 +1,4 @@
-//! Who follows whom, in the order of user ids: the one order in which the edges can be read page by page without keeping
+//! Who follows whom, in the order of the edges' keys (user ids, percent-encoded): the one order in which the edges can be read page by page without keeping
 //! another copy of them.
 
 use super::{PeopleReader, page::Page, require_user};
