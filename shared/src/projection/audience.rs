@@ -10,7 +10,7 @@ use crate::{
 
 /// Followers that are written to directly; more go through the queue, so that one post never holds up a batch for long.
 const DIRECT_MAX: usize = 100;
-/// Viewers named in one message: 20 calls of BatchWriteItem, and at most 192 KiB of user ids as JSON.
+/// Viewers named in one message: 20 calls of BatchWriteItem, and at most 130 kB of user ids as JSON.
 const VIEWERS_PER_MESSAGE: usize = 500;
 /// Edges looked at in one read.
 const PAGE: i32 = 1000;
