@@ -29,11 +29,6 @@ impl Version {
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
-
-    /// The version before this one; of [`Version::ZERO`] itself.
-    pub const fn previous(self) -> Self {
-        Self(self.0.saturating_sub(1))
-    }
 }
 
 impl fmt::Display for Version {
