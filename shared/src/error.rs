@@ -7,7 +7,10 @@
 //!
 //! An error is logged once, where it is handled, not where it passes.
 
-use crate::model::{InvalidIdempotencyKey, InvalidProfile, InvalidText, InvalidUserId, limits::FOLLOWING_MAX};
+use crate::model::{
+    InvalidIdempotencyKey, InvalidProfile, InvalidTag, InvalidText, InvalidUserId,
+    limits::{FOLLOWING_MAX, POST_EDITS_MAX},
+};
 
 /// Why something could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -75,9 +78,18 @@ pub enum Rejection {
     /// `limit` is not a number within bounds.
     #[error("limit must be a number from 1 to {}", crate::model::limits::PAGE_MAX)]
     InvalidLimit,
-    /// The feed has no such order.
-    #[error("order must be one of: chronological")]
-    UnknownOrder,
+    /// The feed or list has no such order.
+    #[error("order must be one of: {}", known.join(", "))]
+    UnknownOrder {
+        /// Those that it has.
+        known: Vec<&'static str>,
+    },
+    /// `explain` is neither `true` nor `false`.
+    #[error("explain must be true or false")]
+    InvalidExplain,
+    /// The path names no possible tag.
+    #[error(transparent)]
+    InvalidTag(#[from] InvalidTag),
     /// The cursor was not made by this system for this caller, route and order.
     #[error("the cursor is not one that this feed gave to you")]
     InvalidCursor,
@@ -99,6 +111,15 @@ pub enum Rejection {
     /// There is no such post.
     #[error("there is no such post")]
     PostNotFound,
+    /// There is no such comment.
+    #[error("there is no such comment")]
+    CommentNotFound,
+    /// No post has the tag.
+    #[error("no post of the last 30 days has this tag")]
+    TagNotFound,
+    /// The post was edited as often as one may.
+    #[error("a post may be edited {POST_EDITS_MAX} times")]
+    EditLimitReached,
     /// Only the author may do this.
     #[error("only its author may do this")]
     NotAuthor,

@@ -14,7 +14,7 @@ use crate::{
     model::Clock,
     projection::Projector,
     query::cursor::CursorKeys,
-    store::{Dynamo, cards::Cards, commands::Commands, timelines::Timelines, viewers::Viewers},
+    store::{Dynamo, Meter, cards::Cards, commands::Commands, timelines::Timelines, viewers::Viewers},
     stream::{bus::Bus, deliveries::Deliveries},
 };
 
@@ -23,6 +23,8 @@ use crate::{
 pub struct Runtime {
     config: SdkConfig,
     dynamo: Dynamo,
+    /// Measures calls of DynamoDB, if what requests cost is to be shown.
+    pub meter: Option<Meter>,
     /// The time.
     pub clock: Clock,
 }
@@ -52,7 +54,12 @@ impl Runtime {
             )
             .load()
             .await;
-        Self { dynamo: Dynamo::new(&config), config, clock: Clock::system() }
+        let meter = (std::env::var("SHOW_COSTS").as_deref() == Ok("true")).then(Meter::default);
+        let dynamo = match &meter {
+            Some(meter) => Dynamo::metered(&config, meter.clone()),
+            None => Dynamo::new(&config),
+        };
+        Self { dynamo, config, meter, clock: Clock::system() }
     }
 
     /// The truth.

@@ -6,6 +6,7 @@ use tidings::{
     error::Error,
     http::{Call, Response, view::PostView},
     model::{Clock, PostId, Text},
+    query::FeedPost,
     store::{cards::PostCard, commands::Commands},
 };
 
@@ -24,8 +25,8 @@ pub async fn handle(commands: &Commands, clock: &Clock, call: Call) -> Result<Re
     let text = Text::try_from(text).map_err(tidings::error::Rejection::from)?;
     let command = CreatePost { post: PostId::new(clock.now()), text, key: call.idempotency_key()? };
     let committed = command::run(&command, &call.caller, commands, clock).await?;
-    let card = PostCard::new(committed.output.post, committed.output.author);
-    Ok(Response::json(201, &PostView::from(&card))
-        .header("location", format!("/v1/posts/{}", card.post))
+    let post = FeedPost::new(PostCard::new(committed.output.post, committed.output.author), false);
+    Ok(Response::json(201, &PostView::from(&post))
+        .header("location", format!("/v1/posts/{}", post.card.post))
         .version(committed.version))
 }

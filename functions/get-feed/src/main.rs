@@ -11,7 +11,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         timelines: runtime.timelines()?,
         viewers: runtime.viewers()?,
         cards: runtime.cards()?,
+        trending: Default::default(),
         clock: runtime.clock,
     };
-    http::serve(async |call| get_feed::handle(feeds, keys, call).await).await
+    http::serve(runtime.meter.as_ref(), async |call| get_feed::handle(feeds, keys, call).await).await
 }

@@ -15,8 +15,10 @@ pub async fn handle(bus: &Bus, batch: Event) -> BatchResponse {
                 events.push(event);
                 sequence_numbers.push(record.change.sequence_number.as_deref().unwrap_or_default());
             }
-            // The mapping's filter lets through only keys of the log and of counters.
-            None => tracing::error!(keys = ?record.change.keys, "a record is neither of the log nor of a counter"),
+            // The mapping's filter lets through only keys of the log, of likes and of counters.
+            None => {
+                tracing::error!(keys = ?record.change.keys, "a record is neither of the log, nor a like, nor of a counter")
+            }
         }
     }
     let published = bus.publish(&events).await;

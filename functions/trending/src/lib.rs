@@ -1,11 +1,11 @@
-//! The bus → the numbers on cards. So far these are followers; what trending sorts by is one more such number.
+//! The bus → the numbers on cards, and what trends.
 
 use std::collections::HashSet;
 
 use aws_lambda_events::kinesis::KinesisEvent;
 use futures::{StreamExt, stream};
 use tidings::{
-    model::{TallyChange, UserId},
+    model::{TallyChange, TallySubject},
     projection::tally,
     store::cards::Cards,
     stream::{batch::BatchResponse, event},
@@ -19,11 +19,11 @@ pub async fn handle(cards: &Cards, batch: KinesisEvent) -> BatchResponse {
     let changes: Vec<serde_json::Result<TallyChange>> =
         batch.records.iter().map(|record| event::parse(&record.kinesis.data)).collect();
     let counters = tally::by_counter(changes.iter().flatten().cloned().collect());
-    let failed: HashSet<UserId> = stream::iter(counters)
-        .map(|(user, changes)| async move {
-            let error = tally::show(cards, &user, &changes).await.err()?;
-            tracing::warn!(%user, %error, "a counter could not be shown");
-            Some(user)
+    let failed: HashSet<TallySubject> = stream::iter(counters)
+        .map(|(subject, changes)| async move {
+            let error = tally::show(cards, &subject, &changes).await.err()?;
+            tracing::warn!(?subject, %error, "a counter could not be shown");
+            Some(subject)
         })
         .buffer_unordered(CARDS_AT_ONCE)
         .filter_map(async |failed| failed)
@@ -31,7 +31,7 @@ pub async fn handle(cards: &Cards, batch: KinesisEvent) -> BatchResponse {
         .await;
     let outcomes = batch.records.iter().zip(&changes).map(|(record, change)| {
         let done = match change {
-            Ok(change) => !failed.contains(&change.counted),
+            Ok(change) => !failed.contains(&change.subject),
             Err(error) => {
                 tracing::error!(%error, sequence_number = record.kinesis.sequence_number, "a record is no image");
                 false

@@ -1,12 +1,11 @@
 //! `CreatePost`: the caller writes a post, once for each idempotency key (INV-6).
 
-use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use super::{Command, Decision, Turn};
+use super::{Command, Decision, Turn, once::Once};
 use crate::{
     error::{Error, Rejection},
-    model::{IdempotencyKey, Post, PostId, Profile, Text, UserEvent, UserId, Version, limits},
+    model::{IdempotencyKey, Post, PostId, Profile, Text, UserEvent, UserId, Version},
     store::{
         commands::{Commands, Remembered},
         transaction::Change,
@@ -40,8 +39,7 @@ pub struct State {
     remembered: Option<Remembered>,
 }
 
-/// What of a response has to be remembered. The text is not: the request that asks again brings it along, and a deletion
-/// must not leave it behind here.
+/// What of a response has to be remembered.
 #[derive(Serialize, Deserialize)]
 struct Response {
     post: PostId,
@@ -49,9 +47,9 @@ struct Response {
 }
 
 impl CreatePost {
-    fn request_hash(&self) -> String {
+    fn once<'a>(&'a self, caller: &'a UserId) -> Once<'a> {
         let request = format!("POST /v1/posts\n{}", self.text.as_str());
-        digest(&SHA256, request.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        Once { user: caller, key: self.key.as_ref(), request }
     }
 
     fn written(&self, post: PostId, author: Profile, version: Version) -> Written {
@@ -64,33 +62,10 @@ impl CreatePost {
             tags_ever: tags,
             version: 1,
             event_version: version,
+            edited_at: None,
             deleted_at: None,
         };
         Written { post, author }
-    }
-
-    fn replay(&self, remembered: &Remembered) -> Result<Decision<Written>, Rejection> {
-        if remembered.request != self.request_hash() {
-            return Err(Rejection::IdempotencyKeyReused);
-        }
-        let Response { post, author } =
-            serde_json::from_str(&remembered.response).map_err(|_| Rejection::IdempotencyKeyReused)?;
-        let version = remembered.version;
-        Ok(Decision::Replay { version, output: self.written(post, author, version) })
-    }
-
-    fn remember(&self, key: &IdempotencyKey, author: &Profile, turn: Turn) -> Change {
-        Change::Remember {
-            user: author.user.clone(),
-            key: key.clone(),
-            remembered: Remembered {
-                request: self.request_hash(),
-                response: serde_json::json!(Response { post: self.post, author: author.clone() }).to_string(),
-                version: turn.version,
-                expires_at: turn.at.after(limits::IDEMPOTENCY_KEY_LIFETIME).as_secs(),
-            },
-            at: turn.at,
-        }
     }
 }
 
@@ -99,22 +74,19 @@ impl Command for CreatePost {
     type Output = Written;
 
     async fn read(&self, caller: &UserId, commands: &Commands) -> Result<State, Error> {
-        let remembered = async {
-            match &self.key {
-                Some(key) => commands.remembered(caller, key).await,
-                None => Ok(None),
-            }
-        };
+        let remembered = Once::read(commands, caller, self.key.as_ref());
         let (author, remembered) = tokio::try_join!(commands.profile(caller), remembered)?;
         Ok(State { author, remembered })
     }
 
-    fn decide(&self, _caller: &UserId, state: &State, turn: Turn) -> Result<Decision<Written>, Rejection> {
-        if let Some(remembered) = state.remembered.as_ref().filter(|remembered| remembered.is_valid(turn.at)) {
-            return self.replay(remembered);
+    fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<Written>, Rejection> {
+        let once = self.once(caller);
+        let again = |Response { post, author }, remembered: &Remembered| self.written(post, author, remembered.version);
+        if let Some(replay) = once.replay(state.remembered.as_ref(), turn.at, again)? {
+            return Ok(replay);
         }
         let author = state.author.clone().ok_or(Rejection::ProfileRequired)?;
-        let remember = self.key.as_ref().map(|key| self.remember(key, &author, turn));
+        let remember = once.remember(&Response { post: self.post, author: author.clone() }, turn);
         let output = self.written(self.post, author, turn.version);
         let mut changes = vec![Change::CreatePost(output.post.clone())];
         changes.extend(remember);
@@ -136,7 +108,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{PublicProfile, TallyShard, Timestamp, Totals};
+    use crate::model::{PublicProfile, TallyShard, Timestamp, Totals, limits::IDEMPOTENCY_KEY_LIFETIME};
 
     fn author() -> Profile {
         Profile {
@@ -201,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_key_is_free_after_a_day() {
-        let decision = again(&command("hello"), &command("goodbye"), limits::IDEMPOTENCY_KEY_LIFETIME);
+        let decision = again(&command("hello"), &command("goodbye"), IDEMPOTENCY_KEY_LIFETIME);
         assert!(matches!(decision, Ok(Decision::Append { .. })));
     }
 

@@ -57,6 +57,7 @@ mod tests {
             tags_ever: vec!["you".parse().unwrap()],
             version: 1,
             event_version: Version::new(4).unwrap(),
+            edited_at: None,
             deleted_at: None,
         }
     }

@@ -3,7 +3,7 @@
 use super::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
-    model::{Totals, UserEvent, UserId, limits::FOLLOWING_MAX},
+    model::{Counts, TallySubject, Totals, UserEvent, UserId, limits::FOLLOWING_MAX},
     store::{
         commands::{Commands, Edge},
         transaction::Change,
@@ -51,8 +51,9 @@ impl State {
             edge: Edge { following, version: turn.version },
             replaces: self.edge.as_ref().map(|edge| edge.version),
         };
-        let more = if following { 1 } else { -1 };
-        vec![put_edge, Change::CountFollowers { counted: followee.clone(), shard: turn.shard, more }]
+        let followers = if following { 1 } else { -1 };
+        let more = Counts { followers, ..Counts::default() };
+        vec![put_edge, Change::Count { subject: TallySubject::User(followee.clone()), shard: turn.shard, more }]
     }
 }
 
@@ -156,7 +157,11 @@ mod tests {
             changes,
             [
                 Change::PutEdge { follower: user("ada"), followee: user("bob"), edge, replaces: None },
-                Change::CountFollowers { counted: user("bob"), shard: TallyShard::default(), more: 1 },
+                Change::Count {
+                    subject: TallySubject::User(user("bob")),
+                    shard: TallyShard::default(),
+                    more: Counts { followers: 1, ..Counts::default() },
+                },
             ]
         );
     }
@@ -179,7 +184,7 @@ mod tests {
         let Ok(Decision::Append { changes, totals, .. }) = unfollow(state(Some(true))) else { panic!() };
         assert_eq!(totals.following, 0);
         assert!(matches!(&changes[0], Change::PutEdge { edge: Edge { following: false, .. }, .. }));
-        assert!(matches!(&changes[1], Change::CountFollowers { more: -1, .. }));
+        assert!(matches!(&changes[1], Change::Count { more: Counts { followers: -1, .. }, .. }));
     }
 
     #[test]

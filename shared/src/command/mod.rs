@@ -1,18 +1,30 @@
 //! Commands: one file each. A command reads what its decision rests on, decides in a pure, synchronous function, and
 //! commits its event with what it changes in exactly one transaction. It never writes anywhere else: the event reaches
 //! the bus from the table's stream (INV-1).
+//!
+//! Likes are the exception: there are too many of them for the log. Their edge is the fact, and [`react_to_post`] commits
+//! it with its count.
 
+mod comment_on_post;
 mod create_post;
+mod delete_comment;
 mod delete_post;
+mod edit_post;
 mod follow_user;
+mod once;
+mod react_to_post;
 mod update_profile;
 
 use std::{future::Future, time::Duration};
 
+pub use comment_on_post::CommentOnPost;
 pub use create_post::CreatePost;
+pub use delete_comment::DeleteComment;
 pub use delete_post::DeletePost;
+pub use edit_post::EditPost;
 pub use follow_user::{FollowUser, UnfollowUser};
 use rand::Rng;
+pub use react_to_post::react_to_post;
 pub use update_profile::UpdateProfile;
 
 use crate::{

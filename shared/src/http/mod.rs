@@ -12,28 +12,47 @@ use lambda_runtime::{LambdaEvent, service_fn};
 pub use request::Call;
 pub use response::Response;
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    store::{Cost, Meter},
+};
 
 /// Name of the header that tells which version of the caller's log holds a command's effect.
 pub const VERSION_HEADER: &str = "tidings-version";
 
-/// Answers requests with `handler` until Lambda ends the process.
+/// Name of the header that tells what a request cost, where that is shown: round trips to DynamoDB one after the other,
+/// calls, and capacity units, as a dictionary (RFC 9651).
+const COST_HEADER: &str = "tidings-cost";
+
+/// Answers requests with `handler` until Lambda ends the process; with a `meter`, tells what each cost.
 ///
 /// # Errors
 /// If the Runtime API cannot be reached.
-pub async fn serve<H, F>(handler: H) -> Result<(), lambda_runtime::Error>
+pub async fn serve<H, F>(meter: Option<&Meter>, handler: H) -> Result<(), lambda_runtime::Error>
 where
     H: Fn(Call) -> F,
     F: Future<Output = Result<Response, Error>>,
 {
     lambda_runtime::run(service_fn(|event: LambdaEvent<ApiGatewayV2httpRequest>| async {
+        if let Some(meter) = meter {
+            meter.reset();
+        }
         let answer = match Call::new(event.payload) {
             // Boxed, or the type of all the futures within is too deep for the compiler.
             Ok(call) => Box::pin(handler(call)).await,
             Err(rejection) => Err(rejection.into()),
         };
         // The runtime takes errors as failed invocations, which callers see as a bare 500. Ours are all answers.
-        Ok::<_, lambda_runtime::Error>(answer.unwrap_or_else(problem::response))
+        let response = answer.unwrap_or_else(problem::response);
+        Ok::<_, lambda_runtime::Error>(match meter {
+            Some(meter) => response.header(COST_HEADER, dictionary(meter.cost())),
+            None => response,
+        })
     }))
     .await
+}
+
+fn dictionary(cost: Cost) -> String {
+    let Cost { round_trips, calls, read_units, write_units } = cost;
+    format!("round_trips={round_trips}, calls={calls}, read_units={read_units:.1}, write_units={write_units:.1}")
 }

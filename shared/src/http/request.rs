@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     error::Rejection,
     model::{
-        IdempotencyKey, PostId, UserId, UserRef,
+        CommentId, IdempotencyKey, PostId, Tag, UserId, UserRef,
         limits::{BODY_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX},
     },
 };
@@ -57,6 +57,22 @@ impl Call {
         self.path("post").parse().map_err(|_| Rejection::PostNotFound)
     }
 
+    /// The comment that the path names.
+    ///
+    /// # Errors
+    /// [`Rejection::CommentNotFound`] if it is no comment id: no such comment can exist.
+    pub fn comment(&self) -> Result<CommentId, Rejection> {
+        self.path("comment").parse().map_err(|_| Rejection::CommentNotFound)
+    }
+
+    /// The tag that the path names.
+    ///
+    /// # Errors
+    /// [`Rejection::InvalidTag`] if it cannot be one.
+    pub fn tag(&self) -> Result<Tag, Rejection> {
+        Ok(self.path("tag").parse()?)
+    }
+
     fn path(&self, name: &str) -> &str {
         self.request.path_parameters.get(name).map_or("", String::as_str)
     }
@@ -95,6 +111,28 @@ impl Call {
         let Some(limit) = self.query("limit") else { return Ok(PAGE_DEFAULT) };
         let limit = limit.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit));
         limit.ok_or(Rejection::InvalidLimit)
+    }
+
+    /// The order that the caller asks for by its name; the first of those that are `known` if by none.
+    ///
+    /// # Errors
+    /// [`Rejection::UnknownOrder`] if it is none of them.
+    pub fn order<Order: Copy>(&self, known: &[(&'static str, Order)]) -> Result<(&'static str, Order), Rejection> {
+        let asked = self.query("order");
+        let found = known.iter().find(|(name, _)| asked.is_none_or(|asked| asked == *name)).copied();
+        found.ok_or_else(|| Rejection::UnknownOrder { known: known.iter().map(|(name, _)| *name).collect() })
+    }
+
+    /// Whether posts are to be explained.
+    ///
+    /// # Errors
+    /// [`Rejection::InvalidExplain`] if it is neither `true` nor `false`.
+    pub fn explain(&self) -> Result<bool, Rejection> {
+        match self.query("explain") {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Rejection::InvalidExplain),
+        }
     }
 
     /// A parameter of the query string; of a repeated one, the first.

@@ -3,9 +3,12 @@
 use serde::Serialize;
 
 use crate::{
-    model::{AvatarUrl, DisplayName, Handle, PostId, Profile, PublicProfile, Tag, Text, UserId, Version},
-    query::ProfileView,
-    store::cards::{PostCard, UserCard},
+    model::{
+        AvatarUrl, Comment, CommentId, CommentText, DisplayName, Handle, PostId, Profile, PublicProfile, Tag, Text,
+        UserId, Version, ranking::Explanation,
+    },
+    query::{FeedPost, ProfileView},
+    store::cards::UserCard,
 };
 
 /// A person beside something.
@@ -49,7 +52,32 @@ pub struct PostView<'a> {
     text: Option<&'a Text>,
     tags: &'a [Tag],
     created_at: String,
+    edited_at: Option<String>,
     version: u64,
+    likes: u64,
+    comments: u64,
+    liked: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Explanation>,
+}
+
+/// A comment.
+#[derive(Debug, Serialize)]
+pub struct CommentView<'a> {
+    id: CommentId,
+    post: PostId,
+    author: Person<'a>,
+    text: Option<&'a CommentText>,
+    created_at: String,
+}
+
+/// A page of comments.
+#[derive(Debug, Serialize)]
+pub struct CommentsView<'a> {
+    /// The comments.
+    pub comments: Vec<CommentView<'a>>,
+    /// Where to go on; null if there is nothing more.
+    pub next_cursor: Option<String>,
 }
 
 /// A page of posts.
@@ -111,15 +139,33 @@ impl<'a> From<&'a ProfileView> for OtherProfile<'a> {
     }
 }
 
-impl<'a> From<&'a PostCard> for PostView<'a> {
-    fn from(card: &'a PostCard) -> Self {
+impl<'a> From<&'a FeedPost> for PostView<'a> {
+    fn from(FeedPost { card, liked, explanation }: &'a FeedPost) -> Self {
         Self {
             id: card.post,
             author: Person::new(&card.author, &card.author_profile),
             text: card.text.as_ref(),
             tags: &card.tags,
             created_at: card.post.created_at().to_string(),
+            edited_at: card.edited_at.map(|at| at.to_string()),
             version: card.version,
+            likes: card.likes,
+            comments: card.comments,
+            liked: *liked,
+            explain: *explanation,
+        }
+    }
+}
+
+impl<'a> CommentView<'a> {
+    /// A comment by an author who shows this.
+    pub fn new(comment: &'a Comment, author: &'a PublicProfile) -> Self {
+        Self {
+            id: comment.comment,
+            post: comment.post,
+            author: Person::new(&comment.author, author),
+            text: comment.text.as_ref(),
+            created_at: comment.comment.created_at().to_string(),
         }
     }
 }

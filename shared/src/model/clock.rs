@@ -37,6 +37,11 @@ impl Timestamp {
         Self(self.0.saturating_add(millis(duration)))
     }
 
+    /// How long ago `earlier` was at this moment; nothing if it was not earlier.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
     /// This moment less `duration`, not before the epoch.
     pub fn before(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(millis(duration)))

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CommandId, PostId, PublicProfile, Tag, Text, Timestamp, UserId, Version};
+use super::{CommandId, CommentId, CommentText, PostId, PublicProfile, Tag, Text, Timestamp, UserId, Version};
 
 /// What a user did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,10 +20,31 @@ pub enum UserEvent {
         #[serde(default)]
         tags: Vec<Tag>,
     },
+    /// Changed what a post says. What it says now stands in the post.
+    PostEdited {
+        /// The post.
+        post: PostId,
+    },
     /// Took a post back.
     PostDeleted {
         /// The post.
         post: PostId,
+    },
+    /// Wrote a comment.
+    PostCommented {
+        /// On which post.
+        post: PostId,
+        /// The comment.
+        comment: CommentId,
+        /// What it said; nothing once the comment is deleted.
+        text: Option<CommentText>,
+    },
+    /// Took a comment back, or off a post of their own.
+    CommentDeleted {
+        /// On which post it was.
+        post: PostId,
+        /// The comment.
+        comment: CommentId,
     },
     /// Began to follow somebody.
     UserFollowed {

@@ -1,6 +1,6 @@
-//! Who and what: ids of users, posts and commands.
+//! Who and what: ids of users, posts, comments and commands.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, marker::PhantomData, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -104,65 +104,86 @@ impl FromStr for UserRef {
     }
 }
 
-/// A post: a UUIDv7, so that ids sort by creation time and carry it.
+/// A UUIDv7: ids sort by creation time and carry it. The kind keeps ids of different things apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PostId(Uuid);
+#[serde(try_from = "String", into = "String", bound = "Kind: Clone")]
+pub struct Id<Kind>(Uuid, PhantomData<Kind>);
 
-/// The text is no post id.
+/// A post.
+pub type PostId = Id<PostKind>;
+/// A comment on a post.
+pub type CommentId = Id<CommentKind>;
+
+/// Marks ids of posts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PostKind {}
+/// Marks ids of comments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CommentKind {}
+
+/// The text is no id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a post id is a version 7 UUID in lower case with hyphens")]
-pub struct InvalidPostId;
+#[error("an id is a version 7 UUID in lower case with hyphens")]
+pub struct InvalidId;
 
-impl PostId {
-    /// A new id of a post created at this moment.
+impl<Kind> Id<Kind> {
+    /// A new id of something created at this moment.
     pub fn new(at: Timestamp) -> Self {
-        Self(uuid_v7(at))
+        Self(uuid_v7(at), PhantomData)
     }
 
-    /// The lowest id that a post created at this moment can have.
+    /// The lowest id that something created at this moment can have.
     pub fn lowest(at: Timestamp) -> Self {
-        Self(uuid::Builder::from_unix_timestamp_millis(at.as_ms(), &[0; 10]).into_uuid())
+        Self(uuid::Builder::from_unix_timestamp_millis(at.as_ms(), &[0; 10]).into_uuid(), PhantomData)
     }
 
-    /// When the post was created.
-    pub fn created_at(self) -> Timestamp {
+    /// When it was created.
+    pub fn created_at(&self) -> Timestamp {
         let (secs, nanos) = self.0.get_timestamp().map_or((0, 0), |timestamp| timestamp.to_unix());
         Timestamp::from_ms(secs * 1000 + u64::from(nanos / 1_000_000))
     }
 
+    /// The id's short stand-in where many are carried along, and where something is to be spread by chance: 48 of its 74
+    /// random bits.
+    pub fn short(&self) -> [u8; 6] {
+        let [.., a, b, c, d, e, f] = *self.0.as_bytes();
+        [a, b, c, d, e, f]
+    }
+}
+
+impl PostId {
     /// When the post leaves home and tag feeds.
     pub fn leaves_feeds_at(self) -> Timestamp {
         self.created_at().after(FEED_AGE_MAX)
     }
 }
 
-impl FromStr for PostId {
-    type Err = InvalidPostId;
+impl<Kind> FromStr for Id<Kind> {
+    type Err = InvalidId;
 
-    fn from_str(text: &str) -> Result<Self, InvalidPostId> {
-        let uuid = Uuid::try_parse(text).map_err(|_| InvalidPostId)?;
-        let id = Self(uuid);
-        // One post, one spelling: the id is a key.
-        if uuid.get_version_num() == 7 && id.to_string() == text { Ok(id) } else { Err(InvalidPostId) }
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let uuid = Uuid::try_parse(text).map_err(|_| InvalidId)?;
+        let id = Self(uuid, PhantomData);
+        // One thing, one spelling: the id is a key.
+        if uuid.get_version_num() == 7 && id.to_string() == text { Ok(id) } else { Err(InvalidId) }
     }
 }
 
-impl TryFrom<String> for PostId {
-    type Error = InvalidPostId;
+impl<Kind> TryFrom<String> for Id<Kind> {
+    type Error = InvalidId;
 
-    fn try_from(text: String) -> Result<Self, InvalidPostId> {
+    fn try_from(text: String) -> Result<Self, InvalidId> {
         text.parse()
     }
 }
 
-impl From<PostId> for String {
-    fn from(id: PostId) -> Self {
+impl<Kind> From<Id<Kind>> for String {
+    fn from(id: Id<Kind>) -> Self {
         id.to_string()
     }
 }
 
-impl fmt::Display for PostId {
+impl<Kind> fmt::Display for Id<Kind> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.hyphenated().fmt(f)
     }
@@ -217,7 +238,7 @@ mod tests {
     fn a_post_id_has_one_spelling() {
         let id = PostId::new(Timestamp::from_ms(1)).to_string();
         for other in [id.to_uppercase().replace('0', "A"), id.replace('-', ""), format!("{{{id}}}"), String::new()] {
-            assert_eq!(other.parse::<PostId>(), Err(InvalidPostId), "{other}");
+            assert_eq!(other.parse::<PostId>(), Err(InvalidId), "{other}");
         }
         assert!("936da01f-9abd-4d9d-80c7-02af85c822a8".parse::<PostId>().is_err(), "a version 4 UUID");
     }

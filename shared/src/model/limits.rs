@@ -6,6 +6,12 @@ use std::time::Duration;
 pub const POST_GRAPHEMES_MAX: usize = 300;
 /// Longest post, in bytes of UTF-8: a grapheme cluster alone has no upper bound.
 pub const POST_BYTES_MAX: usize = 3000;
+/// Times that a post may be edited. Each edit may add tags, and the post remembers all that it ever had.
+pub const POST_EDITS_MAX: u64 = 50;
+/// Longest comment, in grapheme clusters.
+pub const COMMENT_GRAPHEMES_MAX: usize = 1000;
+/// Longest comment, in bytes of UTF-8.
+pub const COMMENT_BYTES_MAX: usize = 10_000;
 /// Tags of a post that count; further ones are plain text.
 pub const TAGS_PER_POST_MAX: usize = 5;
 /// Longest tag, in characters; a longer run of letters is plain text.
@@ -41,5 +47,10 @@ pub const IDEMPOTENCY_KEY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60)
 pub const FEED_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How long a cursor is valid.
 pub const CURSOR_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
-/// Longest cursor that is looked at, in bytes.
-pub const CURSOR_BYTES_MAX: usize = 1024;
+/// Longest cursor that is looked at, in bytes. One of a ranked feed carries which posts were served.
+pub const CURSOR_BYTES_MAX: usize = 4096;
+
+/// Posts that trend at a time: the feed's length.
+pub const TRENDING_MAX: usize = 200;
+/// How far back the trending feed reaches.
+pub const TRENDING_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);

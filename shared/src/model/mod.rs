@@ -2,24 +2,31 @@
 //! function that checks it, and nothing here panics on input.
 
 mod clock;
+mod comment;
 mod event;
 mod handle;
 mod id;
 mod idempotency;
+mod like;
 pub mod limits;
 mod post;
 mod profile;
+pub mod ranking;
+mod tag;
 mod tally;
 mod text;
 mod version;
 
 pub use clock::{Clock, Timestamp};
+pub use comment::Comment;
 pub use event::{LogEvent, Totals, UserEvent};
 pub use handle::{Handle, InvalidHandle};
-pub use id::{CommandId, InvalidUserId, PostId, UserHash, UserId, UserRef};
+pub use id::{CommandId, CommentId, InvalidUserId, PostId, UserHash, UserId, UserRef};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
+pub use like::Like;
 pub use post::Post;
 pub use profile::{AvatarUrl, DisplayName, InvalidProfile, Profile, PublicProfile};
-pub use tally::{Tally, TallyChange, TallyImage, TallyShard};
-pub use text::{InvalidText, Tag, Text};
+pub use tag::{InvalidTag, Tag};
+pub use tally::{Counts, Tally, TallyChange, TallyImage, TallyShard, TallySubject};
+pub use text::{CommentText, InvalidText, Text};
 pub use version::Version;

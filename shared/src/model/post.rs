@@ -21,6 +21,9 @@ pub struct Post {
     pub version: u64,
     /// Where in the author's log the event stands that created it, and that a deletion scrubs.
     pub event_version: Version,
+    /// When it was last edited, if it was.
+    #[serde(default)]
+    pub edited_at: Option<Timestamp>,
     /// When it was deleted, if it was.
     pub deleted_at: Option<Timestamp>,
 }
@@ -29,6 +32,14 @@ impl Post {
     /// Whether its author took it back.
     pub fn is_deleted(&self) -> bool {
         self.deleted_at.is_some()
+    }
+
+    /// The post saying something else since this moment.
+    pub fn edited(&self, text: Text, at: Timestamp) -> Self {
+        let tags = text.tags();
+        let mut tags_ever = self.tags_ever.clone();
+        tags_ever.extend(tags.iter().filter(|tag| !self.tags_ever.contains(tag)).cloned());
+        Self { text: Some(text), tags, tags_ever, version: self.version + 1, edited_at: Some(at), ..self.clone() }
     }
 
     /// The post without what it said, deleted at this moment.

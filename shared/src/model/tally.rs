@@ -2,11 +2,14 @@
 //! It starts as shard 0, and a write that meets another one there goes to a random shard: a quiet counter is one item, a
 //! busy one spreads by itself.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    ops::{Add, Neg},
+};
 
 use serde::{Deserialize, Serialize};
 
-use super::UserId;
+use super::{PostId, UserId};
 
 /// Shards that a counter can have.
 const SHARDS: u8 = 32;
@@ -37,20 +40,77 @@ impl TallyShard {
     }
 }
 
-/// What a shard counted by some time. A shard alone may be negative: a follow may be counted here, its unfollow there.
+/// What is counted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TallySubject {
+    /// A user's followers.
+    User(UserId),
+    /// A post's likes, comments and heat.
+    Post(PostId),
+}
+
+/// Counted things, or how many more of them. A shard alone may be negative: a follow may be counted here, its unfollow
+/// there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Followers of a user.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub followers: i64,
+    /// Likes of a post.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub likes: i64,
+    /// Comments on a post that are not deleted.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub comments: i64,
+    /// Heat of a post, see [`super::ranking`].
+    #[serde(skip_serializing_if = "is_zero")]
+    pub heat: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+fn is_zero(count: &i64) -> bool {
+    *count == 0
+}
+
+impl Add for Counts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            followers: self.followers + other.followers,
+            likes: self.likes + other.likes,
+            comments: self.comments + other.comments,
+            heat: self.heat + other.heat,
+        }
+    }
+}
+
+impl Neg for Counts {
+    type Output = Self;
+
+    fn neg(self) -> Self {
+        Self { followers: -self.followers, likes: -self.likes, comments: -self.comments, heat: -self.heat }
+    }
+}
+
+/// What a shard counted by some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TallyImage {
     /// Counts the writes to the shard: of two images, the one with the higher version is the newer.
     pub version: u64,
-    /// Followers counted here.
-    pub followers: i64,
+    /// What is counted here.
+    #[serde(flatten)]
+    pub counts: Counts,
 }
 
 /// A shard's image, as it travels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TallyChange {
     /// Whose counter.
-    pub counted: UserId,
+    #[serde(flatten)]
+    pub subject: TallySubject,
     /// Which shard.
     pub shard: TallyShard,
     /// What it had counted.
@@ -73,9 +133,16 @@ impl Tally {
         news
     }
 
-    /// Followers, of all shards. While images are on their way, an unfollow may be known before its follow.
-    pub fn followers(&self) -> u64 {
-        u64::try_from(self.0.values().map(|image| image.followers).sum::<i64>()).unwrap_or_default()
+    /// The counts of all shards. While images are on their way, an unfollow may be known before its follow: what would
+    /// be negative is shown as 0.
+    pub fn counts(&self) -> Counts {
+        let sum = self.0.values().fold(Counts::default(), |sum, image| sum + image.counts);
+        Counts {
+            followers: sum.followers.max(0),
+            likes: sum.likes.max(0),
+            comments: sum.comments.max(0),
+            heat: sum.heat.max(0),
+        }
     }
 }
 
@@ -85,13 +152,17 @@ mod tests {
 
     use super::*;
 
+    fn likes(more: i64) -> Counts {
+        Counts { likes: more, heat: 1500 * more, ..Counts::default() }
+    }
+
     /// Images as the shards produce them: each write adds to one shard.
     fn images(writes: &[(u8, bool)]) -> Vec<(TallyShard, TallyImage)> {
         let mut shards = BTreeMap::<u8, TallyImage>::new();
         let write = |(shard, follow): &(u8, bool)| {
             let image = shards.entry(*shard).or_default();
             image.version += 1;
-            image.followers += if *follow { 1 } else { -1 };
+            image.counts = image.counts + likes(if *follow { 1 } else { -1 });
             (TallyShard::new(*shard).unwrap(), *image)
         };
         writes.iter().map(write).collect()
@@ -119,7 +190,7 @@ mod tests {
                 shuffled.take(*shard, *image);
             }
             let expected: i64 = writes.iter().map(|(_, follow)| if *follow { 1 } else { -1 }).sum();
-            prop_assert_eq!(once.followers(), u64::try_from(expected).unwrap_or_default());
+            prop_assert_eq!(once.counts(), likes(expected.max(0)));
             prop_assert_eq!(once, shuffled);
         }
 
@@ -133,5 +204,18 @@ mod tests {
     fn a_first_attempt_goes_to_shard_0_and_a_further_one_anywhere() {
         assert_eq!(TallyShard::for_attempt(0, 0.99).get(), 0);
         assert_eq!(TallyShard::for_attempt(1, 0.99).get(), 31);
+    }
+
+    #[test]
+    fn an_image_reads_as_it_was_written() {
+        let subject = TallySubject::Post(PostId::new(crate::model::Timestamp::from_ms(5)));
+        let image = TallyImage { version: 7, counts: likes(-2) };
+        let change = TallyChange { subject, shard: TallyShard(3), image };
+        let json = serde_json::to_value(&change).unwrap();
+        assert_eq!((&json["likes"], &json["heat"], json.get("followers")), (&(-2).into(), &(-3000).into(), None));
+        assert_eq!(serde_json::from_value::<TallyChange>(json).unwrap(), change);
+        let item: std::collections::HashMap<String, serde_dynamo::AttributeValue> =
+            serde_dynamo::to_item(image).unwrap();
+        assert_eq!(serde_dynamo::from_item::<_, TallyImage>(item).unwrap(), image);
     }
 }

@@ -103,12 +103,13 @@ impl Projector {
     pub(super) async fn apply_effect(&self, author: &Author<'_>, event: &UserEvent) -> Result<(), Error> {
         match event {
             UserEvent::ProfileChanged(_) => self.show_profile(author).await,
-            UserEvent::PostCreated { post, .. } | UserEvent::PostDeleted { post } => {
-                self.show_post(author, *post).await
-            }
+            UserEvent::PostCreated { post, .. } => self.show_new_post(author, *post).await,
+            UserEvent::PostEdited { post } | UserEvent::PostDeleted { post } => self.show_post(author, *post).await,
             UserEvent::UserFollowed { followee } => self.backfill(author.user, followee).await,
             // Whom a viewer follows is filtered by the reader; there is nothing to clean up.
             UserEvent::UserUnfollowed { .. } => Ok(()),
+            // Comments are read from the truth; that they are counted follows from their tally.
+            UserEvent::PostCommented { .. } | UserEvent::CommentDeleted { .. } => Ok(()),
         }
     }
 }

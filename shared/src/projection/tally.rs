@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     error::Error,
-    model::{TallyChange, UserId},
+    model::{TallyChange, TallySubject},
     store::cards::Cards,
 };
 
@@ -13,27 +13,27 @@ use crate::{
 const RACES_MAX: u32 = 20;
 
 /// Images of one batch, by whose counter they are of: each counter costs one read and at most one write.
-pub fn by_counter(changes: Vec<TallyChange>) -> BTreeMap<UserId, Vec<TallyChange>> {
+pub fn by_counter(changes: Vec<TallyChange>) -> BTreeMap<TallySubject, Vec<TallyChange>> {
     let mut counters = BTreeMap::<_, Vec<_>>::new();
     for change in changes {
-        counters.entry(change.counted.clone()).or_default().push(change);
+        counters.entry(change.subject.clone()).or_default().push(change);
     }
     counters
 }
 
-/// Makes the user's card show what these images of the user's counter add to what it knows.
+/// Makes the subject's card show what these images of its counter add to what it knows.
 ///
 /// # Errors
 /// As the store's.
-pub async fn show(cards: &Cards, user: &UserId, changes: &[TallyChange]) -> Result<(), Error> {
+pub async fn show(cards: &Cards, subject: &TallySubject, changes: &[TallyChange]) -> Result<(), Error> {
     for _ in 0..RACES_MAX {
-        let before = cards.tally(user).await?;
+        let before = cards.tally(subject).await?;
         let mut tally = before.tally.clone();
         let news = changes.iter().filter(|change| tally.take(change.shard, change.image)).count();
         if news == 0 {
             return Ok(());
         }
-        match cards.put_tally(user, &before, &tally).await {
+        match cards.put_tally(subject, &before, &tally).await {
             Err(Error::Conflict) => {}
             written => return written,
         }

@@ -34,7 +34,12 @@ impl Viewer {
             match event {
                 UserEvent::UserFollowed { followee } => self.set_following(followee, true),
                 UserEvent::UserUnfollowed { followee } => self.set_following(followee, false),
-                UserEvent::ProfileChanged(_) | UserEvent::PostCreated { .. } | UserEvent::PostDeleted { .. } => {}
+                UserEvent::ProfileChanged(_)
+                | UserEvent::PostCreated { .. }
+                | UserEvent::PostEdited { .. }
+                | UserEvent::PostDeleted { .. }
+                | UserEvent::PostCommented { .. }
+                | UserEvent::CommentDeleted { .. } => {}
             }
         }
         Ok(())
@@ -62,6 +67,11 @@ impl Viewer {
         } else {
             self.followed.remove(&followee.hash());
         }
+    }
+
+    /// Whether posts of this author belong in the viewer's home.
+    pub fn sees(&self, viewer: &UserId, author: &UserId) -> bool {
+        viewer == author || self.follows(author)
     }
 
     /// Whether the viewer follows somebody.

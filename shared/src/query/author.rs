@@ -2,7 +2,7 @@
 
 use super::{
     FeedReader,
-    page::{PostPage, rows_for},
+    page::{Admit, PostPage, rows_for},
     require_user,
 };
 use crate::{
@@ -16,13 +16,20 @@ impl FeedReader {
     ///
     /// # Errors
     /// [`crate::error::Rejection::UserNotFound`] if there is no such user.
-    pub async fn author(&self, author: &UserId, before: Option<PostId>, limit: usize) -> Result<PostPage, Error> {
+    pub async fn author(
+        &self,
+        viewer: &UserId,
+        author: &UserId,
+        before: Option<PostId>,
+        limit: usize,
+    ) -> Result<PostPage, Error> {
         let timeline = Timeline::Author(author.clone());
         let range = Range { before, since: Timestamp::from_ms(0) };
         let rows = self.timelines.newest(&timeline, range, rows_for(limit), false).await?;
         if rows.rows.is_empty() {
             require_user(&self.commands, author).await?;
         }
-        self.cut_page(&timeline, range, rows, limit, |_| true).await
+        let admit = Admit { row: |_: &_| true, card: |_: &_| true };
+        self.cut_page(viewer, &timeline, range, rows, limit, admit).await
     }
 }

@@ -1,30 +1,30 @@
 //! The home feed: what the viewer and those whom the viewer follows posted in the last 30 days, newest first (INV-2).
 //!
-//! Two round trips: the viewer and the rows at once, then the cards. Whom the viewer follows is asked of the viewer's
+//! Two round trips: the viewer and the rows at once, then the cards and the viewer's likes. Whom the viewer follows is asked of the viewer's
 //! own item, not of the rows: an unfollow takes effect at once and leaves rows behind that nobody sees.
 
 use super::{
-    FeedReader,
-    page::{Page, PostPage, rows_for},
+    FeedPost, FeedReader, Page,
+    page::{Admit, rows_for},
 };
 use crate::{
     error::Error,
     model::{PostId, UserId, Version, limits::FEED_AGE_MAX},
-    store::timelines::{Range, Timeline},
+    store::timelines::{Range, Row, Timeline},
 };
 
 /// A page of a home feed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HomePage {
+#[derive(Debug, Clone, PartialEq)]
+pub struct HomePage<Position> {
     /// The posts.
-    pub page: PostPage,
+    pub page: Page<FeedPost, Position>,
     /// How far the viewer's own commands are in it.
     pub version: Version,
 }
 
 impl FeedReader {
     /// At most `limit` posts of the viewer's home, older than `before`.
-    pub async fn home(&self, viewer: &UserId, before: Option<PostId>, limit: usize) -> Result<HomePage, Error> {
+    pub async fn home(&self, viewer: &UserId, before: Option<PostId>, limit: usize) -> Result<HomePage<PostId>, Error> {
         let timeline = Timeline::Home(viewer.clone());
         let range = Range { before, since: self.clock.now().before(FEED_AGE_MAX) };
         let (stored, rows) = tokio::try_join!(
@@ -32,9 +32,8 @@ impl FeedReader {
             self.timelines.newest(&timeline, range, rows_for(limit), false)
         )?;
         let sees = stored.viewer;
-        let page: Page<_, _> = self
-            .cut_page(&timeline, range, rows, limit, |row| row.author == *viewer || sees.follows(&row.author))
-            .await?;
+        let admit = Admit { row: |row: &Row| sees.sees(viewer, &row.author), card: |_: &_| true };
+        let page = self.cut_page(viewer, &timeline, range, rows, limit, admit).await?;
         Ok(HomePage { page, version: sees.applied })
     }
 }

@@ -1,15 +1,26 @@
 //! Queries: one file a feed or list. A query reads the denormalised tables, filters at the reader, and cuts a page.
 
 mod author;
+mod conversation;
 pub mod cursor;
 mod home;
 mod page;
 pub mod people;
+mod posts;
 mod profile;
+mod ranked;
+mod served;
+mod tag;
+mod trending;
 
+pub use conversation::CommentWithAuthor;
 pub use home::HomePage;
 pub use page::Page;
+pub use posts::FeedPost;
 pub use profile::{ProfileView, Relation};
+pub use ranked::{RankedPosition, Ranking};
+pub use served::Served;
+pub use trending::TrendingCache;
 
 use crate::{
     error::{Error, Rejection},
@@ -20,7 +31,7 @@ use crate::{
 /// What feeds are read from.
 #[derive(Debug, Clone)]
 pub struct FeedReader {
-    /// The truth: who has a handle, and who exists.
+    /// The truth: who has a handle, who exists, and what the viewer likes.
     pub commands: Commands,
     /// Which posts.
     pub timelines: Timelines,
@@ -28,8 +39,19 @@ pub struct FeedReader {
     pub viewers: Viewers,
     /// What is shown of them.
     pub cards: Cards,
+    /// What trends.
+    pub trending: TrendingCache,
     /// The time.
     pub clock: Clock,
+}
+
+/// What single posts and their comments are read from.
+#[derive(Debug, Clone)]
+pub struct ConversationReader {
+    /// The truth: comments, and what the viewer likes.
+    pub commands: Commands,
+    /// What is shown of posts and authors.
+    pub cards: Cards,
 }
 
 /// What profiles and lists of people are read from.

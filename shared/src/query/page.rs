@@ -1,9 +1,9 @@
 //! Cutting a page out of a timeline: rows become posts where the reader may see them, until the page is full.
 
-use super::FeedReader;
+use super::{FeedPost, FeedReader, posts};
 use crate::{
     error::Error,
-    model::{PostId, limits::PAGE_MAX},
+    model::{PostId, UserId, limits::PAGE_MAX},
     store::{
         cards::PostCard,
         timelines::{Range, Row, RowPage, Timeline},
@@ -14,7 +14,7 @@ use crate::{
 const ROUNDS_MAX: usize = 10;
 
 /// A page of a feed or list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Page<Entry, Position> {
     /// What is on it.
     pub entries: Vec<Entry>,
@@ -23,7 +23,15 @@ pub struct Page<Entry, Position> {
 }
 
 /// A page of posts.
-pub(super) type PostPage = Page<PostCard, PostId>;
+pub(super) type PostPage = Page<FeedPost, PostId>;
+
+/// Which rows count, and of these, which cards.
+pub(super) struct Admit<R: Fn(&Row) -> bool, C: Fn(&PostCard) -> bool> {
+    /// By what never changes.
+    pub(super) row: R,
+    /// By what is shown.
+    pub(super) card: C,
+}
 
 /// Rows to ask for so that, with nothing filtered, the page is full and it is known whether there is more. Never more
 /// than the cards that one call can get.
@@ -33,21 +41,22 @@ pub(super) fn rows_for(entries: usize) -> usize {
 
 impl FeedReader {
     /// A page of at most `limit` posts of the timeline, starting with the rows that were `first` read from the range.
-    /// Only rows that `admit` lets through count, and of these only posts with a card that are not deleted (INV-7).
-    pub(super) async fn cut_page(
+    /// Only what `admit` lets through counts, and of that only posts with a card that are not deleted (INV-7).
+    pub(super) async fn cut_page<R: Fn(&Row) -> bool, C: Fn(&PostCard) -> bool>(
         &self,
+        viewer: &UserId,
         timeline: &Timeline,
         mut range: Range,
         first: RowPage,
         limit: usize,
-        admit: impl Fn(&Row) -> bool,
+        admit: Admit<R, C>,
     ) -> Result<PostPage, Error> {
         let mut posts = Vec::with_capacity(limit + 1);
         let mut page = first;
         for _ in 0..ROUNDS_MAX {
-            let admitted: Vec<_> = page.rows.iter().filter(|row| admit(row)).map(|row| row.post).collect();
-            let mut cards = self.cards.posts(&admitted).await?;
-            posts.extend(admitted.iter().filter_map(|post| cards.remove(post)).filter(|card| !card.deleted));
+            let admitted: Vec<_> = page.rows.iter().filter(|row| (admit.row)(row)).map(|row| row.post).collect();
+            let mut read = posts::read(&self.commands, &self.cards, viewer, &admitted).await?;
+            posts.extend(admitted.iter().filter_map(|post| read.remove(post)).filter(|post| (admit.card)(&post.card)));
             range.before = page.rows.last().map(|row| row.post).or(range.before);
             if posts.len() > limit || !page.more {
                 return Ok(cut(posts, limit, None));
@@ -59,10 +68,10 @@ impl FeedReader {
 }
 
 /// The first `limit` posts. If there is a further one, the walk goes on after the last of them; if not, at `unread`.
-fn cut(mut posts: Vec<PostCard>, limit: usize, unread: Option<PostId>) -> PostPage {
+fn cut(mut posts: Vec<FeedPost>, limit: usize, unread: Option<PostId>) -> PostPage {
     let more = posts.len() > limit;
     posts.truncate(limit);
-    let next = if more { posts.last().map(|card| card.post) } else { unread };
+    let next = if more { posts.last().map(|post| post.card.post) } else { unread };
     Page { entries: posts, next }
 }
 
@@ -73,8 +82,8 @@ mod tests {
     use super::*;
     use crate::model::{PublicProfile, Timestamp, Version};
 
-    fn card(ms: u64) -> PostCard {
-        PostCard {
+    fn post(ms: u64) -> FeedPost {
+        let card = PostCard {
             post: PostId::new(Timestamp::from_ms(ms)),
             author: "ada".parse().unwrap(),
             author_profile: PublicProfile {
@@ -86,17 +95,22 @@ mod tests {
             text: None,
             tags: Vec::new(),
             version: 1,
+            edited_at: None,
             deleted: false,
-        }
+            likes: 0,
+            comments: 0,
+            heat: 0,
+        };
+        FeedPost::new(card, false)
     }
 
     proptest! {
         #[test]
         fn walking_cut_pages_gives_every_post_once(count in 0usize..60, limit in 1usize..10) {
-            let posts: Vec<_> = (0..count).map(|ms| card(1000 - ms as u64)).collect();
+            let posts: Vec<_> = (0..count).map(|ms| post(1000 - ms as u64)).collect();
             let (mut walked, mut before, mut pages) = (Vec::new(), None, 0);
             loop {
-                let rest = posts.iter().filter(|card| before.is_none_or(|before| card.post < before));
+                let rest = posts.iter().filter(|post| before.is_none_or(|before| post.card.post < before));
                 let page = cut(rest.take(limit + 1).cloned().collect(), limit, None);
                 walked.extend(page.entries);
                 pages += 1;
@@ -113,7 +127,7 @@ mod tests {
     #[test]
     fn a_short_page_goes_on_where_reading_ended() {
         let unread = Some(PostId::new(Timestamp::from_ms(1)));
-        assert_eq!(cut(vec![card(5)], 2, unread).next, unread);
-        assert_eq!(cut(vec![card(5)], 2, None).next, None);
+        assert_eq!(cut(vec![post(5)], 2, unread).next, unread);
+        assert_eq!(cut(vec![post(5)], 2, None).next, None);
     }
 }

@@ -4,7 +4,10 @@ use super::PeopleReader;
 use crate::{
     error::{Error, Rejection},
     model::UserId,
-    store::{cards::UserCard, commands::Edge},
+    store::{
+        cards::UserCard,
+        commands::{Commands, Edge},
+    },
 };
 
 /// A profile as the caller sees it.
@@ -39,21 +42,24 @@ impl PeopleReader {
         )?;
         let card = match cards.remove(user) {
             Some(card) => card,
-            None => self.new_card(user).await?,
+            None => card_from_truth(&self.commands, user).await?,
         };
         let follows = |edge: Option<Edge>| edge.is_some_and(|edge| edge.following);
         Ok(ProfileView { card, relation: Relation { following: follows(to), followed_by: follows(from) } })
     }
+}
 
-    /// The card of a user who has made a profile so recently that it is not projected yet.
-    async fn new_card(&self, user: &UserId) -> Result<UserCard, Error> {
-        let profile = self.commands.profile(user).await?.ok_or(Rejection::UserNotFound)?;
-        Ok(UserCard {
-            user: profile.user,
-            profile: profile.public,
-            created_at: profile.created_at,
-            following: 0,
-            followers: 0,
-        })
-    }
+/// The card of a user who has made a profile so recently that it is not projected yet.
+///
+/// # Errors
+/// [`Rejection::UserNotFound`] if there is no such user.
+pub(super) async fn card_from_truth(commands: &Commands, user: &UserId) -> Result<UserCard, Error> {
+    let profile = commands.profile(user).await?.ok_or(Rejection::UserNotFound)?;
+    Ok(UserCard {
+        user: profile.user,
+        profile: profile.public,
+        created_at: profile.created_at,
+        following: 0,
+        followers: 0,
+    })
 }

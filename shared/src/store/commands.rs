@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Dynamo,
-    dynamo::{Item, failed, n, s, text, value},
+    dynamo::{Item, failed, s, text, value},
     key::{self, PK, SK},
 };
 use crate::{
@@ -224,7 +224,7 @@ impl Commands {
         })
     }
 
-    async fn get<T: serde::de::DeserializeOwned>(
+    pub(super) async fn get<T: serde::de::DeserializeOwned>(
         &self,
         what: &'static str,
         pk: String,
@@ -255,8 +255,3 @@ impl Remembered {
 pub(super) const PROFILE: &str = "PROFILE";
 pub(super) const CLAIM: &str = "CLAIM";
 pub(super) const POST: &str = "POST";
-
-/// The version attribute as a condition's value.
-pub(super) fn version_value(version: Version) -> AttributeValue {
-    n(version)
-}

@@ -1,17 +1,26 @@
 //! What the four tables share: the client, and which DynamoDB error is which of ours.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::{
-    Client,
+    Client, Config,
     error::{ProvideErrorMetadata, SdkError},
     operation::transact_write_items::TransactWriteItemsError,
-    types::AttributeValue,
+    types::{AttributeValue, KeysAndAttributes},
 };
+use futures::future::try_join_all;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 
-use crate::error::Error;
+use super::Meter;
+use crate::{error::Error, retry::Backoff};
+
+/// Keys that BatchGetItem takes in one call.
+const BATCH_GET_MAX: usize = 100;
+/// Times that keys which DynamoDB left unprocessed are asked for again.
+const UNPROCESSED_RETRIES_MAX: u32 = 5;
+/// Waits before that.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(10), longest: Duration::from_secs(1) };
 
 /// An item as the SDK has it.
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -24,6 +33,38 @@ impl Dynamo {
     /// Connects as the configuration says; nothing is sent yet.
     pub fn new(config: &aws_config::SdkConfig) -> Self {
         Self(Client::new(config))
+    }
+
+    /// The same, with every call measured.
+    pub fn metered(config: &aws_config::SdkConfig, meter: Meter) -> Self {
+        let config: Config = aws_sdk_dynamodb::config::Builder::from(config).interceptor(meter).build();
+        Self(Client::from_conf(config))
+    }
+
+    /// Items of one table by their keys, in no order. More keys than one call takes are asked for at once.
+    pub(super) async fn batch_get(&self, table: &str, keys: Vec<Item>, consistent: bool) -> Result<Vec<Item>, Error> {
+        let calls = keys.chunks(BATCH_GET_MAX).map(|keys| self.batch_get_once(table, keys.to_vec(), consistent));
+        Ok(try_join_all(calls).await?.concat())
+    }
+
+    async fn batch_get_once(&self, table: &str, keys: Vec<Item>, consistent: bool) -> Result<Vec<Item>, Error> {
+        const DURING: &str = "reading items";
+        let mut found = Vec::with_capacity(keys.len());
+        let mut left = KeysAndAttributes::builder()
+            .set_keys(Some(keys))
+            .consistent_read(consistent)
+            .build()
+            .map_err(|error| Error::poison("keys", error))?;
+        for retry in 0..=UNPROCESSED_RETRIES_MAX {
+            BACKOFF.before(retry).await;
+            let answer = self.0.batch_get_item().request_items(table, left).send().await.map_err(failed(DURING))?;
+            found.extend(answer.responses.and_then(|mut tables| tables.remove(table)).unwrap_or_default());
+            match answer.unprocessed_keys.and_then(|mut tables| tables.remove(table)) {
+                Some(keys) => left = keys,
+                None => return Ok(found),
+            }
+        }
+        Err(Error::transient(DURING, "keys left unprocessed"))
     }
 }
 
@@ -53,6 +94,16 @@ where
             "ValidationException" => Error::poison(during, message),
             _ => Error::transient(during, format!("{code}: {message}")),
         }
+    }
+}
+
+/// That a condition on a version failed is success: something as new is there already.
+pub(super) fn newer_wins<E: ProvideErrorMetadata, R>(
+    during: &'static str,
+) -> impl FnOnce(SdkError<E, R>) -> Result<(), Error> {
+    move |error| match failed(during)(error) {
+        Error::Conflict => Ok(()),
+        error => Err(error),
     }
 }
 

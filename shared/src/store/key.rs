@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::model::{Handle, IdempotencyKey, PostId, Tag, TallyShard, UserId, Version};
+use crate::model::{CommentId, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject, UserId, Version};
 
 /// RFC 3986's unreserved characters stand for themselves.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -19,8 +19,14 @@ pub(super) const SK: &str = "SK";
 pub(super) const EVENT_PREFIX: &str = "EVENT#";
 /// Sort keys of edges, seen from the follower's side, begin so.
 pub(super) const FOLLOWS_PREFIX: &str = "FOLLOWS#";
+/// Sort keys of likes begin so.
+const LIKES_PREFIX: &str = "LIKES#";
+/// Sort keys of comments begin so.
+pub(super) const COMMENT_PREFIX: &str = "COMMENT#";
 /// Keys of users begin so.
 pub(super) const USER_PREFIX: &str = "USER#";
+/// Keys of posts begin so.
+const POST_PREFIX: &str = "POST#";
 
 /// Digits of a version in a key: padded, so that text order is number order.
 const VERSION_DIGITS: usize = 12;
@@ -66,7 +72,34 @@ pub(super) fn handle(handle: &Handle) -> String {
 }
 
 pub(super) fn post(post: PostId) -> String {
-    format!("POST#{post}")
+    format!("{POST_PREFIX}{post}")
+}
+
+/// The post of a key made by [`post`].
+pub(super) fn parse_post(key: &str) -> Option<PostId> {
+    key.strip_prefix(POST_PREFIX)?.parse().ok()
+}
+
+pub(super) fn comment(comment: CommentId) -> String {
+    format!("{COMMENT_PREFIX}{comment}")
+}
+
+pub(super) fn likes(post: PostId) -> String {
+    format!("{LIKES_PREFIX}{post}")
+}
+
+/// Below every key of a like, and above: `~` follows every character of an id.
+pub(super) fn all_likes() -> [String; 2] {
+    [LIKES_PREFIX.to_owned(), format!("{LIKES_PREFIX}~")]
+}
+
+pub(super) fn parse_likes(key: &str) -> Option<PostId> {
+    key.strip_prefix(LIKES_PREFIX)?.parse().ok()
+}
+
+/// Whose like of which post has this key, if it is one of a like.
+pub fn parse_like_key(pk: &str, sk: &str) -> Option<(UserId, PostId)> {
+    Some((parse_user(pk, USER_PREFIX)?, parse_likes(sk)?))
 }
 
 pub(super) fn idempotency(key: &IdempotencyKey) -> String {
@@ -85,19 +118,30 @@ pub(super) fn tag(tag: &Tag) -> String {
     format!("TAG#{}", encode(tag.as_str()))
 }
 
-/// Sort key of a counter's shard.
-pub(super) const TALLY: &str = "TALLY";
-/// Partition keys of the shards of users' counters begin so.
-const TALLY_PREFIX: &str = "TALLY#USER#";
-
-pub(super) fn tally(counted: &UserId, shard: TallyShard) -> String {
-    format!("{TALLY_PREFIX}{}#{}", encode(counted.as_str()), shard.get())
+/// Partition key of the index of what trends: posts created within the same so many hours, half of them each.
+pub(super) fn bucket(number: u64, half: u8) -> String {
+    format!("{number}#{half}")
 }
 
-/// Which shard of whose counter has this key, if it is one of a counter.
-pub fn parse_tally_key(pk: &str, sk: &str) -> Option<(UserId, TallyShard)> {
-    let (user, shard) = pk.rsplit_once('#').filter(|_| sk == TALLY)?;
-    Some((parse_user(user, TALLY_PREFIX)?, TallyShard::new(shard.parse().ok()?)?))
+/// Sort key of a counter's shard.
+pub(super) const TALLY: &str = "TALLY";
+/// Partition keys of shards begin so.
+const TALLY_PREFIX: &str = "TALLY#";
+
+pub(super) fn tally(subject: &TallySubject, shard: TallyShard) -> String {
+    let subject = match subject {
+        TallySubject::User(counted) => user(counted),
+        TallySubject::Post(counted) => post(*counted),
+    };
+    format!("{TALLY_PREFIX}{subject}#{}", shard.get())
+}
+
+/// Which shard of which counter has this key, if it is one of a counter.
+pub fn parse_tally_key(pk: &str, sk: &str) -> Option<(TallySubject, TallyShard)> {
+    let (subject, shard) = pk.strip_prefix(TALLY_PREFIX)?.rsplit_once('#').filter(|_| sk == TALLY)?;
+    let counted_user = || parse_user(subject, USER_PREFIX).map(TallySubject::User);
+    let subject = parse_post(subject).map(TallySubject::Post).or_else(counted_user)?;
+    Some((subject, TallyShard::new(shard.parse().ok()?)?))
 }
 
 #[cfg(test)]
@@ -105,6 +149,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::Timestamp;
 
     fn any_user() -> impl Strategy<Value = UserId> {
         "\\PC{1,40}".prop_filter_map("a user id", |id| UserId::try_from(id).ok())
@@ -120,7 +165,15 @@ mod tests {
         #[test]
         fn parsing_a_rendered_tally_key_is_the_identity(id in any_user(), shard in 0u8..32) {
             let shard = TallyShard::new(shard).unwrap();
-            prop_assert_eq!(parse_tally_key(&tally(&id, shard), TALLY), Some((id, shard)));
+            for subject in [TallySubject::User(id), TallySubject::Post(PostId::new(Timestamp::from_ms(7)))] {
+                prop_assert_eq!(parse_tally_key(&tally(&subject, shard), TALLY), Some((subject, shard)));
+            }
+        }
+
+        #[test]
+        fn parsing_a_rendered_like_key_is_the_identity(id in any_user(), ms in 0u64..(1 << 48)) {
+            let post = PostId::new(Timestamp::from_ms(ms));
+            prop_assert_eq!(parse_like_key(&user(&id), &likes(post)), Some((id, post)));
         }
 
         #[test]

@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
     Dynamo,
-    dynamo::{Item, failed, n, s, text},
+    dynamo::{Item, failed, n, newer_wins, s, text},
     key::{self, PK, SK},
 };
 use crate::{
@@ -156,6 +156,47 @@ impl Timelines {
             .await
             .map(|_| ())
             .map_err(failed("deleting a timeline row"))
+    }
+
+    /// Puts a post under a tag that it has as of this version of the post.
+    ///
+    /// A post's tags change, so these rows carry its version: of several workers that each project what they read, the
+    /// one that read the newest wins, whoever writes last.
+    pub async fn tag(&self, tag: &Tag, row: &Row, version: u64) -> Result<(), Error> {
+        self.dynamo
+            .0
+            .update_item()
+            .table_name(&self.table)
+            .key(PK, s(key::tag(tag)))
+            .key(SK, s(row.post))
+            .update_expression("SET author = :author, expires_at = :expires_at, #version = :version")
+            .expression_attribute_names("#version", "version")
+            .condition_expression("attribute_not_exists(PK) OR #version < :version")
+            .expression_attribute_values(":author", s(row.author.as_str()))
+            .expression_attribute_values(":expires_at", n(row.post.leaves_feeds_at().as_secs()))
+            .expression_attribute_values(":version", n(version))
+            .send()
+            .await
+            .map(|_| ())
+            .or_else(newer_wins("writing a tag's row"))
+    }
+
+    /// Takes a post from under a tag that it no longer has as of this version of the post. If a worker that read an older
+    /// version puts it there again, it stays, and readers see in the card that it does not belong there.
+    pub async fn untag(&self, tag: &Tag, post: PostId, version: u64) -> Result<(), Error> {
+        self.dynamo
+            .0
+            .delete_item()
+            .table_name(&self.table)
+            .key(PK, s(key::tag(tag)))
+            .key(SK, s(post))
+            .condition_expression("attribute_not_exists(PK) OR #version < :version")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":version", n(version))
+            .send()
+            .await
+            .map(|_| ())
+            .or_else(newer_wins("deleting a tag's row"))
     }
 
     fn write(&self, timeline: &Timeline, row: &Row) -> Result<WriteRequest, Error> {

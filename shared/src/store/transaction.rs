@@ -7,18 +7,21 @@ use aws_sdk_dynamodb::{
     config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeSerializationInterceptorContextMut},
     error::BoxError,
     operation::transact_write_items::{TransactWriteItemsInput, builders::TransactWriteItemsFluentBuilder},
-    types::{Delete, Put, TransactWriteItem, Update, builders::PutBuilder},
+    types::{AttributeValue, Delete, Put, TransactWriteItem, Update, builders::PutBuilder},
 };
 use serde::Serialize;
 
 use super::{
-    commands::{CLAIM, Commands, Edge, POST, PROFILE, Remembered, version_value},
+    commands::{CLAIM, Commands, Edge, POST, PROFILE, Remembered},
     dynamo::{item, n, s, transaction_failed},
     key::{self, PK, SK},
 };
 use crate::{
     error::Error,
-    model::{Handle, IdempotencyKey, LogEvent, Post, Profile, TallyShard, Timestamp, UserId, Version},
+    model::{
+        Comment, Counts, Handle, IdempotencyKey, Like, LogEvent, Post, PostId, Profile, TallyShard, TallySubject,
+        Timestamp, UserId, Version,
+    },
 };
 
 /// A change of the truth, with the condition under which it was decided.
@@ -67,14 +70,27 @@ pub enum Change {
         /// Version of the one that it replaces.
         replaces: Option<Version>,
     },
-    /// Count followers up or down.
-    CountFollowers {
-        /// Whose followers.
-        counted: UserId,
+    /// Write a new comment.
+    CreateComment(Comment),
+    /// Replace a comment, which is not deleted, by what its deletion leaves.
+    DeleteComment(Comment),
+    /// Write a like, or that it is none any more, if it is still of the version before.
+    PutLike {
+        /// Who likes.
+        user: UserId,
+        /// What.
+        post: PostId,
+        /// The like.
+        like: Like,
+    },
+    /// Count up or down.
+    Count {
+        /// What.
+        subject: TallySubject,
         /// Where to count.
         shard: TallyShard,
         /// How many more.
-        more: i64,
+        more: Counts,
     },
     /// Remember a response under an idempotency key, if the key is free at this moment.
     Remember {
@@ -121,21 +137,28 @@ impl Commands {
     /// [`Error::Conflict`] if any condition failed; after it, and after [`Error::Transient`], ask
     /// [`Commands::appended_by`] whether the event was committed after all.
     pub async fn commit(&self, event: &LogEvent, changes: &[Change]) -> Result<(), Error> {
-        let mut transaction = self.put_new(key::user(&event.user), key::event(event.version), event)?;
+        let put = self.put(key::user(&event.user), key::event(event.version), event)?;
+        let append = built(put.condition_expression("attribute_not_exists(PK)"))?;
+        self.transact(self.dynamo.0.transact_write_items().transact_items(append), changes).await
+    }
+
+    /// Commits changes that are in nobody's log.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if any condition failed.
+    pub async fn commit_unlogged(&self, changes: &[Change]) -> Result<(), Error> {
+        self.transact(self.dynamo.0.transact_write_items(), changes).await
+    }
+
+    async fn transact(
+        &self,
+        mut transaction: TransactWriteItemsFluentBuilder,
+        changes: &[Change],
+    ) -> Result<(), Error> {
         for change in changes {
             transaction = self.add(transaction, change)?;
         }
         transaction.customize().interceptor(NoClientToken).send().await.map(|_| ()).map_err(transaction_failed)
-    }
-
-    fn put_new(
-        &self,
-        pk: String,
-        sk: String,
-        value: &impl Serialize,
-    ) -> Result<TransactWriteItemsFluentBuilder, Error> {
-        let put = self.put(pk, sk, value)?.condition_expression("attribute_not_exists(PK)");
-        Ok(self.dynamo.0.transact_write_items().transact_items(built(put)?))
     }
 
     fn add(
@@ -146,7 +169,7 @@ impl Commands {
         Ok(match change {
             Change::PutProfile { profile, replaces } => {
                 let put = self.put(key::user(&profile.user), PROFILE.to_owned(), profile)?;
-                transaction.transact_items(built(replacing(put, *replaces))?)
+                transaction.transact_items(built(replacing(put, replaces.map(n)))?)
             }
             Change::ClaimHandle { handle, user } => {
                 #[derive(Serialize)]
@@ -190,7 +213,7 @@ impl Commands {
                     .expression_attribute_names("#data", "data")
                     .expression_attribute_names("#text", "text")
                     .expression_attribute_names("#tags", "tags")
-                    .expression_attribute_values(":true", aws_sdk_dynamodb::types::AttributeValue::Bool(true))
+                    .expression_attribute_values(":true", AttributeValue::Bool(true))
                     .build()
                     .map_err(|error| Error::poison("a transaction", error))?;
                 transaction.transact_items(TransactWriteItem::builder().update(update).build())
@@ -199,18 +222,41 @@ impl Commands {
                 let near = self.put(key::user(follower), key::follows(followee), edge)?;
                 let far = self.put(key::followers(followee), key::user(follower), edge)?;
                 transaction
-                    .transact_items(built(replacing(near, *replaces))?)
-                    .transact_items(built(replacing(far, *replaces))?)
+                    .transact_items(built(replacing(near, replaces.map(n)))?)
+                    .transact_items(built(replacing(far, replaces.map(n)))?)
             }
-            Change::CountFollowers { counted, shard, more } => {
-                let update = Update::builder()
+            Change::CreateComment(comment) => {
+                let put = self.put(key::post(comment.post), key::comment(comment.comment), comment)?;
+                transaction.transact_items(built(put.condition_expression("attribute_not_exists(PK)"))?)
+            }
+            Change::DeleteComment(comment) => {
+                let put = self
+                    .put(key::post(comment.post), key::comment(comment.comment), comment)?
+                    .condition_expression("attribute_type(deleted_at, :null)")
+                    .expression_attribute_values(":null", s("NULL"));
+                transaction.transact_items(built(put)?)
+            }
+            Change::PutLike { user, post, like } => {
+                let put = self.put(key::user(user), key::likes(*post), like)?;
+                let replaces = (like.version > 1).then(|| n(like.version - 1));
+                transaction.transact_items(built(replacing(put, replaces))?)
+            }
+            Change::Count { subject, shard, more } => {
+                let mut update = Update::builder()
                     .table_name(&self.table)
-                    .key(PK, s(key::tally(counted, *shard)))
+                    .key(PK, s(key::tally(subject, *shard)))
                     .key(SK, s(key::TALLY))
-                    .update_expression("ADD followers :more, #version :one")
                     .expression_attribute_names("#version", "version")
-                    .expression_attribute_values(":more", n(more))
-                    .expression_attribute_values(":one", n(1))
+                    .expression_attribute_values(":one", n(1));
+                let mut additions = vec!["#version :one".to_owned()];
+                for (name, value) in item(more)? {
+                    additions.push(format!("#{name} :{name}"));
+                    update = update
+                        .expression_attribute_names(format!("#{name}"), &name)
+                        .expression_attribute_values(format!(":{name}"), value);
+                }
+                let update = update
+                    .update_expression(format!("ADD {}", additions.join(", ")))
                     .build()
                     .map_err(|error| Error::poison("a transaction", error))?;
                 transaction.transact_items(TransactWriteItem::builder().update(update).build())
@@ -233,13 +279,14 @@ impl Commands {
     }
 }
 
-fn replacing(put: PutBuilder, replaces: Option<Version>) -> PutBuilder {
+/// Puts an item only if there is none yet, or only over the one of this version.
+fn replacing(put: PutBuilder, replaces: Option<AttributeValue>) -> PutBuilder {
     match replaces {
         None => put.condition_expression("attribute_not_exists(PK)"),
         Some(version) => put
             .condition_expression("#version = :replaced")
             .expression_attribute_names("#version", "version")
-            .expression_attribute_values(":replaced", version_value(version)),
+            .expression_attribute_values(":replaced", version),
     }
 }
 

@@ -5,10 +5,10 @@
 //! the shards of counters are published, each as it stands.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{
-    model::{TallyChange, Timestamp, UserId, Version},
+    model::{Like, PostId, TallyChange, TallyShard, TallySubject, Timestamp, UserId, Version},
     store,
 };
 
@@ -17,6 +17,10 @@ const TYPE_VERSION: &str = "v1";
 
 /// Type of the events that tell how a shard of a counter stands.
 const TALLY_CHANGED: &str = "tidings.tally.changed.v1";
+/// Type of the events that tell of a like.
+const POST_LIKED: &str = "tidings.post.liked.v1";
+/// Type of the events that tell of the end of a like.
+const POST_UNLIKED: &str = "tidings.post.unliked.v1";
 
 /// A CloudEvent (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,7 +32,7 @@ pub struct CloudEvent {
     /// `tidings.<subject>.<past participle>.v1`.
     #[serde(rename = "type")]
     kind: String,
-    subject: UserId,
+    subject: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<String>,
     datacontenttype: &'static str,
@@ -45,53 +49,60 @@ pub struct Hint {
 }
 
 impl CloudEvent {
-    /// The event of an item of the command table, given as JSON. None if it is neither of the log nor of a counter.
-    pub fn from_item(item: &Map<String, Value>) -> Option<Self> {
-        let (pk, sk) = (item.get("PK")?.as_str()?, item.get("SK")?.as_str()?);
-        match store::parse_event_key(pk, sk) {
-            Some((user, version)) => Some(Self::of_log(user, version, item)),
-            None => Self::of_counter(pk, sk, item),
-        }
+    fn new(kind: String, id: String, subject: String, data: Map<String, Value>) -> Self {
+        let (specversion, source, datacontenttype) = ("1.0", "tidings", "application/json");
+        Self { specversion, id, source, kind, subject, time: None, datacontenttype, data }
     }
 
-    fn of_log(user: UserId, version: Version, item: &Map<String, Value>) -> Self {
+    /// The event of an item of the command table, given as JSON. None if it is neither of the log, nor a like, nor of
+    /// a counter.
+    pub fn from_item(item: &Map<String, Value>) -> Option<Self> {
+        let (pk, sk) = (item.get("PK")?.as_str()?, item.get("SK")?.as_str()?);
+        if let Some((user, version)) = store::parse_event_key(pk, sk) {
+            return Some(Self::of_log(&user, version, item));
+        }
+        if let Some((user, post)) = store::parse_like_key(pk, sk) {
+            return Self::of_like(&user, post, item);
+        }
+        let (subject, shard) = store::parse_tally_key(pk, sk)?;
+        Self::of_counter(subject, shard, item)
+    }
+
+    fn of_log(user: &UserId, version: Version, item: &Map<String, Value>) -> Self {
         let mut data = item.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
         data.insert("user".to_owned(), Value::from(user.as_str()));
         data.insert("version".to_owned(), Value::from(version.get()));
         let name = item.get("type").and_then(Value::as_str).unwrap_or("Unknown");
         let at = item.get("at").and_then(Value::as_u64).map(Timestamp::from_ms);
-        Self {
-            specversion: "1.0",
-            id: format!("{user}/{version}"),
-            source: "tidings",
-            kind: format!("tidings{}.{TYPE_VERSION}", dotted(name)),
-            subject: user,
-            time: at.map(|at| at.to_string()),
-            datacontenttype: "application/json",
-            data,
-        }
+        let (kind, id) = (format!("tidings{}.{TYPE_VERSION}", dotted(name)), format!("{user}/{version}"));
+        Self { time: at.map(|at| at.to_string()), ..Self::new(kind, id, user.to_string(), data) }
     }
 
-    fn of_counter(pk: &str, sk: &str, item: &Map<String, Value>) -> Option<Self> {
-        let (counted, shard) = store::parse_tally_key(pk, sk)?;
+    /// A like as it stands. Its versions count what became of it, not the user's log.
+    fn of_like(user: &UserId, post: PostId, item: &Map<String, Value>) -> Option<Self> {
+        let like: Like = serde_json::from_value(Value::Object(item.clone())).ok()?;
+        let data = json!({"user": user, "post": post, "author": like.author, "like_version": like.version});
+        let Value::Object(data) = data else { return None };
+        let kind = if like.liked { POST_LIKED } else { POST_UNLIKED };
+        let id = format!("{user}/likes/{post}/{}", like.version);
+        Some(Self::new(kind.to_owned(), id, user.to_string(), data))
+    }
+
+    fn of_counter(subject: TallySubject, shard: TallyShard, item: &Map<String, Value>) -> Option<Self> {
         let image = serde_json::from_value(Value::Object(item.clone())).ok()?;
-        let change = TallyChange { counted, shard, image };
+        let change = TallyChange { subject, shard, image };
         let Ok(Value::Object(data)) = serde_json::to_value(&change) else { return None };
-        Some(Self {
-            specversion: "1.0",
-            id: format!("{}/tally/{}/{}", change.counted, shard.get(), change.image.version),
-            source: "tidings",
-            kind: TALLY_CHANGED.to_owned(),
-            subject: change.counted,
-            time: None,
-            datacontenttype: "application/json",
-            data,
-        })
+        let subject = match change.subject {
+            TallySubject::User(user) => user.to_string(),
+            TallySubject::Post(post) => post.to_string(),
+        };
+        let id = format!("{subject}/tally/{}/{}", shard.get(), change.image.version);
+        Some(Self::new(TALLY_CHANGED.to_owned(), id, subject, data))
     }
 
-    /// What orders events: all of a user's go one way.
+    /// What orders events: all of a user's go one way, and all of a counter's.
     pub fn partition_key(&self) -> &str {
-        self.subject.as_str()
+        &self.subject
     }
 }
 
@@ -121,8 +132,6 @@ fn dotted(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn event(item: Value) -> Option<CloudEvent> {
@@ -167,9 +176,21 @@ mod tests {
         let event = event(json!({"PK": "TALLY#USER#a%7Cb#7", "SK": "TALLY", "version": 3, "followers": -1})).unwrap();
         assert_eq!(event.kind, TALLY_CHANGED);
         let change: TallyChange = parse(&serde_json::to_vec(&event).unwrap()).unwrap();
-        assert_eq!((change.counted.as_str(), change.shard.get()), ("a|b", 7));
-        assert_eq!((change.image.version, change.image.followers), (3, -1));
+        assert_eq!((change.subject, change.shard.get()), (TallySubject::User("a|b".parse().unwrap()), 7));
+        assert_eq!((change.image.version, change.image.counts.followers), (3, -1));
         assert!(parse::<Hint>(&serde_json::to_vec(&event).unwrap()).is_err(), "it says nothing of a log");
+    }
+
+    #[test]
+    fn a_like_and_its_end_are_published() {
+        let like = |liked: bool, version: u64| {
+            event(json!({
+                "PK": "USER#bob", "SK": "LIKES#014bc853-e807-7000-8000-000000000000",
+                "liked": liked, "author": "ada", "heat": 1000, "version": version,
+            }))
+        };
+        insta::assert_json_snapshot!(like(true, 1).unwrap(), @"");
+        assert_eq!(like(false, 2).unwrap().kind, POST_UNLIKED);
     }
 
     #[test]

@@ -1,0 +1,45 @@
+//! `POST /v1/posts/{post}/comments` and `DELETE …/{comment}`: comments, and takes comments back.
+
+use serde::Deserialize;
+use tidings::{
+    command::{self, CommentOnPost, DeleteComment},
+    error::{Error, Rejection},
+    http::{Call, Response, view::CommentView},
+    model::{Clock, CommentId, CommentText},
+    store::commands::Commands,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    text: String,
+}
+
+/// Answers a request.
+///
+/// # Errors
+/// Those of the request and of [`command::run`].
+pub async fn handle(commands: &Commands, clock: &Clock, call: Call) -> Result<Response, Error> {
+    match call.method() {
+        "POST" => comment(commands, clock, call).await,
+        _ => delete(commands, clock, call).await,
+    }
+}
+
+async fn comment(commands: &Commands, clock: &Clock, call: Call) -> Result<Response, Error> {
+    let post = call.post()?;
+    let Body { text } = call.json()?;
+    let text = CommentText::try_from(text).map_err(Rejection::from)?;
+    let command = CommentOnPost { post, comment: CommentId::new(clock.now()), text, key: call.idempotency_key()? };
+    let committed = command::run(&command, &call.caller, commands, clock).await?;
+    let (comment, author) = (&committed.output.comment, &committed.output.author);
+    Ok(Response::json(201, &CommentView::new(comment, &author.public))
+        .header("location", format!("/v1/posts/{post}/comments/{}", comment.comment))
+        .version(committed.version))
+}
+
+async fn delete(commands: &Commands, clock: &Clock, call: Call) -> Result<Response, Error> {
+    let command = DeleteComment { post: call.post()?, comment: call.comment()? };
+    let committed = command::run(&command, &call.caller, commands, clock).await?;
+    Ok(Response::no_content().version(committed.version))
+}

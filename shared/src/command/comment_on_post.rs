@@ -1,0 +1,113 @@
+//! `CommentOnPost`: the caller says something about a post, once for each idempotency key (INV-6).
+
+use serde::{Deserialize, Serialize};
+
+use super::{Command, Decision, Turn, once::Once};
+use crate::{
+    error::{Error, Rejection},
+    model::{
+        Comment, CommentId, CommentText, Counts, IdempotencyKey, Post, PostId, Profile, TallySubject, UserEvent,
+        UserId, Version, ranking,
+    },
+    store::{
+        commands::{Commands, Remembered},
+        transaction::Change,
+    },
+};
+
+/// The caller wants to say this about a post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommentOnPost {
+    /// The post.
+    pub post: PostId,
+    /// Id of the comment, the same in every attempt.
+    pub comment: CommentId,
+    /// What it says.
+    pub text: CommentText,
+    /// Key under which the response is remembered, if the client wants that.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// A comment with its author as the author was then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commented {
+    /// The comment.
+    pub comment: Comment,
+    /// Its author.
+    pub author: Profile,
+}
+
+/// What the decision rests on. That the post is not deleted is no condition of the transaction, in which all comments on
+/// one post would meet: one that a deletion overtakes is seen by nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    author: Option<Profile>,
+    post: Option<Post>,
+    remembered: Option<Remembered>,
+}
+
+/// What of a response has to be remembered.
+#[derive(Serialize, Deserialize)]
+struct Response {
+    comment: CommentId,
+    author: Profile,
+    heat: i64,
+}
+
+impl CommentOnPost {
+    fn once<'a>(&'a self, caller: &'a UserId) -> Once<'a> {
+        let request = format!("POST /v1/posts/{}/comments\n{}", self.post, self.text.as_str());
+        Once { user: caller, key: self.key.as_ref(), request }
+    }
+
+    fn commented(&self, Response { comment, author, heat }: Response, version: Version) -> Commented {
+        let comment = Comment {
+            comment,
+            post: self.post,
+            author: author.user.clone(),
+            text: Some(self.text.clone()),
+            heat,
+            event_version: version,
+            deleted_at: None,
+        };
+        Commented { comment, author }
+    }
+}
+
+impl Command for CommentOnPost {
+    type State = State;
+    type Output = Commented;
+
+    async fn read(&self, caller: &UserId, commands: &Commands) -> Result<State, Error> {
+        let remembered = Once::read(commands, caller, self.key.as_ref());
+        let (author, post, remembered) =
+            tokio::try_join!(commands.profile(caller), commands.post(self.post), remembered)?;
+        Ok(State { author, post, remembered })
+    }
+
+    fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<Commented>, Rejection> {
+        let once = self.once(caller);
+        let again = |response, remembered: &Remembered| self.commented(response, remembered.version);
+        if let Some(replay) = once.replay(state.remembered.as_ref(), turn.at, again)? {
+            return Ok(replay);
+        }
+        let author = state.author.clone().ok_or(Rejection::ProfileRequired)?;
+        let post = state.post.as_ref().filter(|post| !post.is_deleted()).ok_or(Rejection::PostNotFound)?;
+        let heat = ranking::comment_heat(post.post.created_at(), turn.at);
+        let response = Response { comment: self.comment, author, heat };
+        let remember = once.remember(&response, turn);
+        let output = self.commented(response, turn.version);
+        let more = Counts { comments: 1, heat, ..Counts::default() };
+        let mut changes = vec![
+            Change::CreateComment(output.comment.clone()),
+            Change::Count { subject: TallySubject::Post(self.post), shard: turn.shard, more },
+        ];
+        changes.extend(remember);
+        Ok(Decision::Append {
+            event: UserEvent::PostCommented { post: self.post, comment: self.comment, text: Some(self.text.clone()) },
+            totals: turn.totals,
+            changes,
+            output,
+        })
+    }
+}

@@ -1,0 +1,126 @@
+//! `EditPost`: an author says something else in the same place. The post stays where it is in every feed; its card and
+//! its tags follow.
+
+use super::{Command, Decision, Turn};
+use crate::{
+    error::{Error, Rejection},
+    model::{Post, PostId, Profile, Text, UserEvent, UserId, limits::POST_EDITS_MAX},
+    store::{commands::Commands, transaction::Change},
+};
+
+/// The caller wants this post to say this.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EditPost {
+    /// The post.
+    pub post: PostId,
+    /// What it is to say.
+    pub text: Text,
+}
+
+/// What the decision rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    post: Option<Post>,
+    caller: Option<Profile>,
+}
+
+impl Command for EditPost {
+    type State = State;
+    type Output = (Post, Profile);
+
+    async fn read(&self, caller: &UserId, commands: &Commands) -> Result<State, Error> {
+        let (post, caller) = tokio::try_join!(commands.post(self.post), commands.profile(caller))?;
+        Ok(State { post, caller })
+    }
+
+    fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<Self::Output>, Rejection> {
+        let post = state.post.as_ref().filter(|post| !post.is_deleted()).ok_or(Rejection::PostNotFound)?;
+        if post.author != *caller {
+            return Err(Rejection::NotAuthor);
+        }
+        let author = state.caller.clone().ok_or(Rejection::ProfileRequired)?;
+        if post.text.as_ref() == Some(&self.text) {
+            return Ok(Decision::Unchanged((post.clone(), author)));
+        }
+        if post.version > POST_EDITS_MAX {
+            return Err(Rejection::EditLimitReached);
+        }
+        let edited = post.edited(self.text.clone(), turn.at);
+        Ok(Decision::Append {
+            event: UserEvent::PostEdited { post: self.post },
+            totals: turn.totals,
+            changes: vec![Change::ReplacePost(edited.clone())],
+            output: (edited, author),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{PublicProfile, TallyShard, Timestamp, Totals, Version};
+
+    fn ada() -> UserId {
+        "ada".parse().unwrap()
+    }
+
+    fn state() -> State {
+        let post = Post {
+            post: PostId::new(Timestamp::from_ms(1000)),
+            author: ada(),
+            text: Some("hello #you".to_owned().try_into().unwrap()),
+            tags: vec!["you".parse().unwrap()],
+            tags_ever: vec!["you".parse().unwrap()],
+            version: 1,
+            event_version: Version::new(4).unwrap(),
+            edited_at: None,
+            deleted_at: None,
+        };
+        let public = PublicProfile {
+            handle: "ada".parse().unwrap(),
+            display_name: "Ada".to_owned().try_into().unwrap(),
+            avatar_url: None,
+        };
+        let profile =
+            Profile { user: ada(), public, created_at: Timestamp::from_ms(5), version: Version::new(1).unwrap() };
+        State { post: Some(post), caller: Some(profile) }
+    }
+
+    fn decide(caller: &str, text: &str, state: &State) -> Result<Decision<(Post, Profile)>, Rejection> {
+        let turn = Turn {
+            version: Version::new(9).unwrap(),
+            totals: Totals::default(),
+            shard: TallyShard::default(),
+            at: Timestamp::from_ms(2000),
+        };
+        let post = state.post.as_ref().unwrap().post;
+        EditPost { post, text: text.to_owned().try_into().unwrap() }.decide(&caller.parse().unwrap(), state, turn)
+    }
+
+    #[test]
+    fn an_edit_replaces_text_and_tags_and_remembers_every_tag() {
+        let Ok(Decision::Append { output: (post, _), changes, .. }) = decide("ada", "bye #me", &state()) else {
+            panic!("not appended")
+        };
+        assert_eq!(post.tags, ["me".parse().unwrap()]);
+        assert_eq!(post.tags_ever, ["you".parse().unwrap(), "me".parse().unwrap()]);
+        assert_eq!((post.version, post.edited_at), (2, Some(Timestamp::from_ms(2000))));
+        assert_eq!(changes, [Change::ReplacePost(post)]);
+    }
+
+    #[test]
+    fn the_same_text_changes_nothing() {
+        assert!(matches!(decide("ada", "hello #you", &state()), Ok(Decision::Unchanged(_))));
+    }
+
+    #[test]
+    fn what_cannot_be_is_rejected() {
+        assert_eq!(decide("bob", "bye", &state()), Err(Rejection::NotAuthor));
+        let mut deleted = state();
+        deleted.post = deleted.post.map(|post| post.scrubbed(Timestamp::from_ms(1500)));
+        assert_eq!(decide("ada", "bye", &deleted), Err(Rejection::PostNotFound));
+        let mut often = state();
+        often.post = often.post.map(|post| Post { version: POST_EDITS_MAX + 1, ..post });
+        assert_eq!(decide("ada", "bye", &often), Err(Rejection::EditLimitReached));
+    }
+}

@@ -1,0 +1,121 @@
+//! A post by itself, and what was said about it. Comments are read from the truth, where they stand in order; what is
+//! shown of their authors, from cards.
+
+use std::collections::HashMap;
+
+use super::{ConversationReader, FeedPost, page::Page, profile::card_from_truth};
+use crate::{
+    error::{Error, Rejection},
+    model::{Comment, CommentId, Post, PostId, Profile, UserId, limits::PAGE_MAX},
+    store::{
+        cards::{PostCard, UserCard},
+        reactions::CommentOrder,
+    },
+};
+
+/// Reads of one page at most; deleted comments are kept, so a read may find nothing.
+const ROUNDS_MAX: usize = 10;
+
+/// A comment with its author as the author is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommentWithAuthor {
+    /// The comment.
+    pub comment: Comment,
+    /// Its author.
+    pub author: UserCard,
+}
+
+impl ConversationReader {
+    /// A post.
+    ///
+    /// # Errors
+    /// [`Rejection::PostNotFound`] if there is no such post.
+    pub async fn post(&self, viewer: &UserId, post: PostId) -> Result<FeedPost, Error> {
+        let ids = [post];
+        let (mut cards, liked) = tokio::try_join!(self.cards.posts(&ids), self.commands.liked(viewer, post, post))?;
+        let card = match cards.remove(&post) {
+            Some(card) if card.deleted => return Err(Rejection::PostNotFound.into()),
+            Some(card) => card,
+            None => self.new_card(post).await?,
+        };
+        Ok(FeedPost::new(card, liked.contains(&post)))
+    }
+
+    /// A post that the viewer has just written so, with what others made of it.
+    ///
+    /// # Errors
+    /// [`Rejection::PostNotFound`] if it was deleted meanwhile.
+    pub async fn written(&self, viewer: &UserId, post: Post, author: Profile) -> Result<FeedPost, Error> {
+        let shown = self.post(viewer, post.post).await?;
+        let PostCard { likes, comments, heat, .. } = shown.card;
+        Ok(FeedPost { card: PostCard { likes, comments, heat, ..PostCard::new(post, author) }, ..shown })
+    }
+
+    /// The card of a post so new that it is not projected yet.
+    async fn new_card(&self, post: PostId) -> Result<PostCard, Error> {
+        let post = self.commands.post(post).await?.filter(|post| !post.is_deleted()).ok_or(Rejection::PostNotFound)?;
+        let author = self.commands.profile(&post.author).await?.ok_or(Rejection::PostNotFound)?;
+        Ok(PostCard::new(post, author))
+    }
+
+    /// At most `limit` comments on a post, those after `after` in the order.
+    ///
+    /// # Errors
+    /// [`Rejection::PostNotFound`] if there is no such post.
+    pub async fn comments(
+        &self,
+        post: PostId,
+        order: CommentOrder,
+        after: Option<CommentId>,
+        limit: usize,
+    ) -> Result<Page<CommentWithAuthor, CommentId>, Error> {
+        let mut found = Vec::new();
+        let mut after = after;
+        let mut more = true;
+        for round in 0..ROUNDS_MAX {
+            let wanted = i32::try_from((limit + 1 - found.len()).min(PAGE_MAX)).unwrap_or(i32::MAX);
+            let comments = self.commands.comments(post, order, after, wanted);
+            let (page, ()) =
+                tokio::try_join!(comments, async { if round == 0 { self.require_post(post).await } else { Ok(()) } })?;
+            after = page.comments.last().map(|comment| comment.comment).or(after);
+            more = page.more;
+            found.extend(page.comments.into_iter().filter(|comment| !comment.is_deleted()));
+            if found.len() > limit || !more {
+                break;
+            }
+        }
+        if found.len() > limit {
+            found.truncate(limit);
+            after = found.last().map(|comment| comment.comment);
+            more = true;
+        }
+        Ok(Page { entries: self.with_authors(found).await?, next: after.filter(|_| more) })
+    }
+
+    /// Tells a post that nobody commented on from none.
+    async fn require_post(&self, post: PostId) -> Result<(), Error> {
+        match self.cards.posts(&[post]).await?.remove(&post) {
+            Some(card) if card.deleted => Err(Rejection::PostNotFound.into()),
+            Some(_) => Ok(()),
+            None => self.new_card(post).await.map(|_| ()),
+        }
+    }
+
+    async fn with_authors(&self, comments: Vec<Comment>) -> Result<Vec<CommentWithAuthor>, Error> {
+        let mut authors: Vec<_> = comments.iter().map(|comment| comment.author.clone()).collect();
+        authors.sort_unstable();
+        authors.dedup();
+        let mut cards: HashMap<_, _> = self.cards.users(&authors).await?;
+        for author in authors {
+            if !cards.contains_key(&author) {
+                let card = card_from_truth(&self.commands, &author).await?;
+                cards.insert(author, card);
+            }
+        }
+        let with_author = |comment: Comment| {
+            let author = cards.get(&comment.author)?.clone();
+            Some(CommentWithAuthor { comment, author })
+        };
+        Ok(comments.into_iter().filter_map(with_author).collect())
+    }
+}

@@ -1,0 +1,226 @@
+//! The home feed by rank: what the chronological order holds, the best first. The formulas stand in
+//! [`crate::model::ranking`].
+//!
+//! A walk goes through windows of 200 rows, newest first. In a window it ranks in two stages: a first score, of what the
+//! rows alone tell, picks 60; their cards' scores decide. What was served does not come again; when a window has nothing
+//! left, the next begins. So a walk shows every post of the home exactly once (INV-5), whatever happens to the scores
+//! meanwhile, and one page takes two round trips: the viewer and the rows at once, then the cards and likes.
+
+use std::{collections::HashMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{FeedPost, FeedReader, HomePage, Page, Served, posts};
+use crate::{
+    error::Error,
+    model::{
+        PostId, Timestamp, UserId,
+        limits::FEED_AGE_MAX,
+        ranking::{Explanation, affinity, diversity, engagement, recency},
+    },
+    store::timelines::{Range, Row, Timeline},
+};
+
+/// Rows of a window.
+const WINDOW: usize = 200;
+/// Posts whose cards are read to rank them; more if more are asked for.
+const CANDIDATES: usize = 60;
+/// The viewer's likes that affinity is measured by: those of the newest posts.
+const RECENT_LIKES: i32 = 100;
+/// Rounds of one page at most. A further one is needed only where many posts are deleted.
+const ROUNDS_MAX: usize = 8;
+
+/// By what posts are ranked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ranking {
+    /// By what is the same for everybody.
+    Ranked,
+    /// Also by how much the viewer likes the author.
+    Personalized,
+}
+
+/// Where a walk is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RankedPosition {
+    /// The moment for which posts are scored: when the walk began. Later posts are not part of it.
+    at: Timestamp,
+    /// The window begins below this post.
+    before: PostId,
+    /// Posts of the window that are left, as far as is known.
+    left: usize,
+    /// Posts of the window that were served.
+    served: Served,
+}
+
+impl RankedPosition {
+    fn start(now: Timestamp) -> Self {
+        let before = PostId::lowest(now.after(Duration::from_millis(1)));
+        Self { at: now, before, left: WINDOW, served: Served::default() }
+    }
+
+    fn serve(&mut self, posts: impl Iterator<Item = PostId>) {
+        posts.for_each(|post| self.served.insert(post));
+    }
+
+    fn enter_window_below(&mut self, end: PostId) {
+        (self.before, self.left, self.served) = (end, WINDOW, Served::default());
+    }
+}
+
+/// Rows that are ranked against each other.
+struct Window<'a> {
+    /// The last of its rows, where the next window begins.
+    end: PostId,
+    /// Rows that were not served.
+    left: Vec<&'a Row>,
+    /// Those of them whose cards decide.
+    picked: Vec<PostId>,
+}
+
+impl FeedReader {
+    /// At most `limit` posts of the viewer's home by rank, from this position on.
+    pub async fn ranked_home(
+        &self,
+        viewer: &UserId,
+        ranking: Ranking,
+        position: Option<RankedPosition>,
+        limit: usize,
+    ) -> Result<HomePage<RankedPosition>, Error> {
+        let mut walk = position.unwrap_or_else(|| RankedPosition::start(self.clock.now()));
+        let (stored, likes, mut rows) = tokio::try_join!(
+            self.viewers.get(viewer, false),
+            self.recent_likes(viewer, ranking),
+            self.rows_of(viewer, &walk, limit)
+        )?;
+        let sees = stored.viewer;
+        let mut ranker = Ranker { at: walk.at, likes, shown: HashMap::new() };
+        let mut entries = Vec::new();
+        for round in 0..ROUNDS_MAX {
+            if round > 0 {
+                rows = self.rows_of(viewer, &walk, limit - entries.len()).await?;
+            }
+            let windows = ranker.windows(&rows, &walk, limit - entries.len(), |author| sees.sees(viewer, author));
+            let picked: Vec<_> = windows.iter().flat_map(|window| &window.picked).copied().collect();
+            let mut read = posts::read(&self.commands, &self.cards, viewer, &picked).await?;
+            for window in windows {
+                let (shown, gone): (Vec<_>, Vec<_>) =
+                    window.picked.iter().copied().partition(|post| read.contains_key(post));
+                let shown = shown.iter().filter_map(|post| read.remove(post)).collect();
+                let ranked = ranker.rank(shown, limit - entries.len());
+                // What has nothing to show need not be looked at again.
+                walk.serve(ranked.iter().map(|post| post.card.post).chain(gone));
+                entries.extend(ranked);
+                walk.left = window.left.iter().filter(|row| !walk.served.contains(row.post)).count();
+                if walk.left > 0 {
+                    break;
+                }
+                walk.enter_window_below(window.end);
+            }
+            // Nothing is left where the walk is if the rows end there.
+            if rows.last().is_none_or(|last| last.post == walk.before) {
+                return Ok(HomePage { page: Page { entries, next: None }, version: sees.applied });
+            }
+            if entries.len() == limit {
+                break;
+            }
+        }
+        Ok(HomePage { page: Page { entries, next: Some(walk) }, version: sees.applied })
+    }
+
+    /// The rows of the walk's window, and one more; those of the next window, too, where this one will not fill the page.
+    async fn rows_of(&self, viewer: &UserId, walk: &RankedPosition, room: usize) -> Result<Vec<Row>, Error> {
+        let windows = if walk.left > room { 1 } else { 2 };
+        let range = Range { before: Some(walk.before), since: walk.at.before(FEED_AGE_MAX) };
+        let home = Timeline::Home(viewer.clone());
+        Ok(self.timelines.newest(&home, range, windows * WINDOW + 1, false).await?.rows)
+    }
+
+    async fn recent_likes(&self, viewer: &UserId, ranking: Ranking) -> Result<HashMap<UserId, u32>, Error> {
+        let mut likes = HashMap::new();
+        if ranking == Ranking::Personalized {
+            for author in self.commands.recently_liked_authors(viewer, RECENT_LIKES).await? {
+                *likes.entry(author).or_default() += 1;
+            }
+        }
+        Ok(likes)
+    }
+}
+
+/// What the ranks on a page depend on.
+struct Ranker {
+    at: Timestamp,
+    /// How many of the viewer's recent likes went to an author.
+    likes: HashMap<UserId, u32>,
+    /// How many posts of an author are on the page.
+    shown: HashMap<UserId, u32>,
+}
+
+impl Ranker {
+    /// The walk's window and, if that will not fill the page, the one after it.
+    fn windows<'a>(
+        &self,
+        rows: &'a [Row],
+        walk: &RankedPosition,
+        room: usize,
+        sees: impl Fn(&UserId) -> bool,
+    ) -> Vec<Window<'a>> {
+        let mut windows = Vec::new();
+        for (number, rows) in rows.chunks(WINDOW).take(2).enumerate() {
+            let served = |row: &Row| number == 0 && walk.served.contains(row.post);
+            let left: Vec<_> = rows.iter().filter(|row| sees(&row.author) && !served(row)).collect();
+            let picked = self.pick(&left, CANDIDATES.max(room));
+            let fills = left.len() > room;
+            windows.extend(rows.last().map(|last| Window { end: last.post, left, picked }));
+            if fills {
+                break;
+            }
+        }
+        windows
+    }
+
+    /// The first stage: the best by what rows tell, which are from newest to oldest.
+    fn pick(&self, rows: &[&Row], count: usize) -> Vec<PostId> {
+        let mut of_author = self.shown.clone();
+        let score = |row: &&Row| {
+            let before = of_author.entry(row.author.clone()).or_default();
+            let score = recency(row.post.created_at(), self.at) * self.affinity(&row.author) * diversity(*before);
+            *before += 1;
+            (score, row.post)
+        };
+        let mut scored: Vec<_> = rows.iter().map(score).collect();
+        scored.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
+        scored.into_iter().take(count).map(|(_, post)| post).collect()
+    }
+
+    /// The second stage: the best by what cards tell, best first. An author's posts count less the more of them stand
+    /// before.
+    fn rank(&mut self, mut posts: Vec<FeedPost>, count: usize) -> Vec<FeedPost> {
+        let explain = |post: &FeedPost, before: u32| {
+            let card = &post.card;
+            let recency = recency(card.post.created_at(), self.at);
+            Explanation::new(recency, engagement(card.heat), self.affinity(&card.author), diversity(before))
+        };
+        let best_first = |posts: &mut Vec<FeedPost>| {
+            let score = |post: &FeedPost| post.explanation.map_or(0.0, |explanation| explanation.score);
+            posts.sort_by(|a, b| score(b).total_cmp(&score(a)).then(b.card.post.cmp(&a.card.post)));
+        };
+        posts.iter_mut().for_each(|post| post.explanation = Some(explain(post, 0)));
+        best_first(&mut posts);
+        let mut of_author = self.shown.clone();
+        for post in &mut posts {
+            let before = of_author.entry(post.card.author.clone()).or_default();
+            post.explanation = Some(explain(post, *before));
+            *before += 1;
+        }
+        best_first(&mut posts);
+        posts.truncate(count);
+        for post in &posts {
+            *self.shown.entry(post.card.author.clone()).or_default() += 1;
+        }
+        posts
+    }
+
+    fn affinity(&self, author: &UserId) -> f64 {
+        affinity(self.likes.get(author).copied().unwrap_or_default())
+    }
+}

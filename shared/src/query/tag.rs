@@ -1,0 +1,38 @@
+//! The posts of the last 30 days with a tag, newest first.
+
+use super::{
+    FeedReader,
+    page::{Admit, PostPage, rows_for},
+};
+use crate::{
+    error::{Error, Rejection},
+    model::{PostId, Tag, UserId, limits::FEED_AGE_MAX},
+    store::{
+        cards::PostCard,
+        timelines::{Range, Timeline},
+    },
+};
+
+impl FeedReader {
+    /// At most `limit` posts with the tag, older than `before`.
+    ///
+    /// # Errors
+    /// [`Rejection::TagNotFound`] if there are none at all.
+    pub async fn tag(
+        &self,
+        viewer: &UserId,
+        tag: &Tag,
+        before: Option<PostId>,
+        limit: usize,
+    ) -> Result<PostPage, Error> {
+        let timeline = Timeline::Tag(tag.clone());
+        let range = Range { before, since: self.clock.now().before(FEED_AGE_MAX) };
+        let rows = self.timelines.newest(&timeline, range, rows_for(limit), false).await?;
+        if rows.rows.is_empty() && before.is_none() {
+            return Err(Rejection::TagNotFound.into());
+        }
+        // A row may outlast the tag: what the post says now is in its card.
+        let admit = Admit { row: |_: &_| true, card: |card: &PostCard| card.tags.contains(tag) };
+        self.cut_page(viewer, &timeline, range, rows, limit, admit).await
+    }
+}

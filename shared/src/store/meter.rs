@@ -1,0 +1,144 @@
+//! What DynamoDB was asked for and what it cost, as DynamoDB itself says. It exists so that the cost of a request is a
+//! number that a test can hold, wherever the system runs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_dynamodb::{
+    config::{
+        ConfigBag, Intercept, RuntimeComponents,
+        interceptors::{
+            BeforeSerializationInterceptorContextMut, BeforeSerializationInterceptorContextRef,
+            FinalizerInterceptorContextRef,
+        },
+    },
+    error::BoxError,
+    operation::{
+        batch_get_item::{BatchGetItemInput, BatchGetItemOutput},
+        batch_write_item::{BatchWriteItemInput, BatchWriteItemOutput},
+        delete_item::{DeleteItemInput, DeleteItemOutput},
+        get_item::{GetItemInput, GetItemOutput},
+        query::{QueryInput, QueryOutput},
+        transact_write_items::{TransactWriteItemsInput, TransactWriteItemsOutput},
+        update_item::{UpdateItemInput, UpdateItemOutput},
+    },
+    types::{ConsumedCapacity, ReturnConsumedCapacity},
+};
+
+/// What was asked for since a meter was reset.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Cost {
+    /// Calls one after the other: those under way at once count as one.
+    pub round_trips: u32,
+    /// Calls.
+    pub calls: u32,
+    /// Read request units.
+    pub read_units: f64,
+    /// Write request units, those of a table's indexes included.
+    pub write_units: f64,
+}
+
+/// Counts the calls of a client. A Lambda function answers one request at a time, so one meter a process is enough.
+#[derive(Debug, Clone, Default)]
+pub struct Meter(Arc<Mutex<Count>>);
+
+#[derive(Debug, Default)]
+struct Count {
+    under_way: u32,
+    cost: Cost,
+}
+
+impl Meter {
+    /// Starts from nothing.
+    pub fn reset(&self) {
+        self.with(|count| *count = Count::default());
+    }
+
+    /// What was asked for since then.
+    pub fn cost(&self) -> Cost {
+        self.with(|count| count.cost)
+    }
+
+    fn with<T>(&self, count: impl FnOnce(&mut Count) -> T) -> T {
+        count(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Intercept for Meter {
+    fn name(&self) -> &'static str {
+        "Meter"
+    }
+
+    fn read_before_execution(
+        &self,
+        _context: &BeforeSerializationInterceptorContextRef<'_>,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.with(|count| {
+            count.cost.calls += 1;
+            count.cost.round_trips += u32::from(count.under_way == 0);
+            count.under_way += 1;
+        });
+        Ok(())
+    }
+
+    fn modify_before_serialization(
+        &self,
+        context: &mut BeforeSerializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        macro_rules! ask_for_capacity {
+            ($($input:ty),*) => {
+                $(if let Some(input) = context.input_mut().downcast_mut::<$input>() {
+                    input.return_consumed_capacity = Some(ReturnConsumedCapacity::Total);
+                })*
+            };
+        }
+        ask_for_capacity!(GetItemInput, QueryInput, BatchGetItemInput);
+        ask_for_capacity!(UpdateItemInput, DeleteItemInput, BatchWriteItemInput, TransactWriteItemsInput);
+        Ok(())
+    }
+
+    fn read_after_execution(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let (mut read, mut written) = (0.0, 0.0);
+        if let Some(Ok(output)) = context.output_or_error() {
+            macro_rules! add_capacity {
+                ($units:ident, $($output:ty),*) => {
+                    $(if let Some(output) = output.downcast_ref::<$output>() {
+                        $units += output.consumed_capacity.as_ref().map_or(0.0, Capacity::units);
+                    })*
+                };
+            }
+            add_capacity!(read, GetItemOutput, QueryOutput, BatchGetItemOutput);
+            add_capacity!(written, UpdateItemOutput, DeleteItemOutput, BatchWriteItemOutput, TransactWriteItemsOutput);
+        }
+        self.with(|count| {
+            count.under_way = count.under_way.saturating_sub(1);
+            count.cost.read_units += read;
+            count.cost.write_units += written;
+        });
+        Ok(())
+    }
+}
+
+/// Some answers hold one sum, those of several tables one for each.
+trait Capacity {
+    fn units(&self) -> f64;
+}
+
+impl Capacity for ConsumedCapacity {
+    fn units(&self) -> f64 {
+        self.capacity_units.unwrap_or_default()
+    }
+}
+
+impl Capacity for Vec<ConsumedCapacity> {
+    fn units(&self) -> f64 {
+        self.iter().map(Capacity::units).sum()
+    }
+}
