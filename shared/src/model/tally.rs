@@ -108,8 +108,7 @@ pub struct TallyImage {
 /// A shard's image, as it travels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TallyChange {
-    /// Whose counter.
-    #[serde(flatten)]
+    /// What is counted.
     pub subject: TallySubject,
     /// Which shard.
     pub shard: TallyShard,
