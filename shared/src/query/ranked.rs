@@ -62,6 +62,11 @@ impl RankedPosition {
         posts.for_each(|post| self.served.insert(post));
     }
 
+    /// Whether nothing is left: the rows that were read end where the walk is.
+    fn ends_with(&self, rows: &[Row]) -> bool {
+        rows.last().is_none_or(|last| last.post == self.before)
+    }
+
     fn enter_window_below(&mut self, end: PostId) {
         (self.before, self.left, self.served) = (end, WINDOW, Served::default());
     }
@@ -101,23 +106,9 @@ impl FeedReader {
             }
             let windows = ranker.windows(&rows, &walk, limit - entries.len(), |author| sees.sees(viewer, author));
             let picked: Vec<_> = windows.iter().flat_map(|window| &window.picked).copied().collect();
-            let mut read = posts::read(&self.commands, &self.cards, viewer, &picked).await?;
-            for window in windows {
-                let (shown, gone): (Vec<_>, Vec<_>) =
-                    window.picked.iter().copied().partition(|post| read.contains_key(post));
-                let shown = shown.iter().filter_map(|post| read.remove(post)).collect();
-                let ranked = ranker.rank(shown, limit - entries.len());
-                // What has nothing to show need not be looked at again.
-                walk.serve(ranked.iter().map(|post| post.card.post).chain(gone));
-                entries.extend(ranked);
-                walk.left = window.left.iter().filter(|row| !walk.served.contains(row.post)).count();
-                if walk.left > 0 {
-                    break;
-                }
-                walk.enter_window_below(window.end);
-            }
-            // Nothing is left where the walk is if the rows end there.
-            if rows.last().is_none_or(|last| last.post == walk.before) {
+            let read = posts::read(&self.commands, &self.cards, viewer, &picked).await?;
+            ranker.fill(&mut entries, limit, &mut walk, windows, read);
+            if walk.ends_with(&rows) {
                 return Ok(HomePage { page: Page { entries, next: None }, version: sees.applied });
             }
             if entries.len() == limit {
@@ -178,6 +169,30 @@ impl Ranker {
         windows
     }
 
+    /// Takes posts from the windows until the page has `limit`; `read` are those of the picked that can be shown.
+    fn fill(
+        &mut self,
+        page: &mut Vec<FeedPost>,
+        limit: usize,
+        walk: &mut RankedPosition,
+        windows: Vec<Window<'_>>,
+        mut read: HashMap<PostId, FeedPost>,
+    ) {
+        for window in windows {
+            let (shown, gone): (Vec<_>, Vec<_>) = window.picked.iter().partition(|post| read.contains_key(post));
+            let shown = shown.into_iter().filter_map(|post| read.remove(post)).collect();
+            let ranked = self.rank(shown, limit - page.len());
+            // What has nothing to show need not be looked at again.
+            walk.serve(ranked.iter().map(|post| post.card.post).chain(gone.into_iter().copied()));
+            page.extend(ranked);
+            walk.left = window.left.iter().filter(|row| !walk.served.contains(row.post)).count();
+            if walk.left > 0 {
+                return;
+            }
+            walk.enter_window_below(window.end);
+        }
+    }
+
     /// The first stage: the best by what rows tell, which are from newest to oldest.
     fn pick(&self, rows: &[&Row], count: usize) -> Vec<PostId> {
         let mut of_author = self.shown.clone();
@@ -222,5 +237,138 @@ impl Ranker {
 
     fn affinity(&self, author: &UserId) -> f64 {
         affinity(self.likes.get(author).copied().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        model::{PublicProfile, Version},
+        store::cards::PostCard,
+    };
+
+    const NOW: Timestamp = Timestamp::from_ms(1_425_000_000_000);
+
+    fn row(minutes: u64, author: u8) -> Row {
+        let at = NOW.before(Duration::from_secs(60 * minutes));
+        Row { post: PostId::new(at), author: format!("author-{author}").parse().unwrap() }
+    }
+
+    fn post(row: &Row, heat: i64) -> FeedPost {
+        let author_profile = PublicProfile {
+            handle: "ada".parse().unwrap(),
+            display_name: "Ada".to_owned().try_into().unwrap(),
+            avatar_url: None,
+        };
+        let card = PostCard {
+            post: row.post,
+            author: row.author.clone(),
+            author_profile,
+            author_version: Version::ZERO,
+            text: None,
+            tags: Vec::new(),
+            version: 1,
+            edited_at: None,
+            deleted: false,
+            likes: 0,
+            comments: 0,
+            heat,
+        };
+        FeedPost::new(card, false)
+    }
+
+    fn ranker(likes: &[(&Row, u32)]) -> Ranker {
+        let likes = likes.iter().map(|(row, count)| (row.author.clone(), *count)).collect();
+        Ranker { at: NOW, likes, shown: HashMap::new() }
+    }
+
+    /// Walks a home of these rows to its end as [`FeedReader::ranked_home`] does; `heats` are those of the posts that can
+    /// be shown, anew for each page.
+    fn walk(rows: &[Row], limit: usize, mut heats: impl FnMut(&Row) -> Option<i64>) -> Vec<Vec<FeedPost>> {
+        let mut position = RankedPosition::start(NOW);
+        let mut pages = Vec::new();
+        loop {
+            let (mut page, mut ranker) = (Vec::new(), ranker(&[]));
+            for _ in 0..ROUNDS_MAX {
+                let room = limit - page.len();
+                let count = if position.left > room { WINDOW + 1 } else { 2 * WINDOW + 1 };
+                let below = rows.iter().filter(|row| row.post < position.before);
+                let read_rows: Vec<_> = below.take(count).cloned().collect();
+                let windows = ranker.windows(&read_rows, &position, room, |_| true);
+                let picked: HashSet<_> = windows.iter().flat_map(|window| window.picked.clone()).collect();
+                let picked = read_rows.iter().filter(|row| picked.contains(&row.post));
+                let read = picked.filter_map(|row| Some((row.post, post(row, heats(row)?)))).collect();
+                ranker.fill(&mut page, limit, &mut position, windows, read);
+                if position.ends_with(&read_rows) {
+                    pages.push(page);
+                    return pages;
+                }
+                if page.len() == limit {
+                    break;
+                }
+            }
+            pages.push(page);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_walk_shows_every_post_once_however_scores_change(
+            rows in proptest::collection::vec((0u8..6, any::<bool>()), 0..700),
+            limit in prop_oneof![1usize..8, Just(20), Just(100)],
+            mut heat in any::<u32>(),
+        ) {
+            let deleted: HashMap<_, _> = rows.iter().enumerate()
+                .map(|(minutes, (author, gone))| (row(minutes as u64, *author), *gone && *author == 0)).collect();
+            let mut rows: Vec<_> = deleted.keys().cloned().collect();
+            rows.sort_by(|a, b| b.post.cmp(&a.post));
+            let pages = walk(&rows, limit, |row| {
+                heat = heat.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (!deleted[row]).then_some(i64::from(heat >> 12))
+            });
+            let (last, full) = pages.split_last().unwrap();
+            prop_assert!(full.iter().all(|page| page.len() == limit) && last.len() <= limit);
+            let mut walked: Vec<_> = pages.iter().flatten().map(|post| post.card.post).collect();
+            let mut expected: Vec<_> = rows.iter().filter(|row| !deleted[*row]).map(|row| row.post).collect();
+            walked.sort();
+            expected.sort();
+            prop_assert_eq!(walked, expected);
+        }
+
+        #[test]
+        fn an_order_is_that_of_the_scores_it_explains(heats in proptest::collection::vec((0i64..50_000, 0u8..4), 1..60)) {
+            let posts = heats.iter().enumerate().map(|(n, (heat, author))| post(&row(n as u64 * 10, *author), *heat));
+            let ranked = ranker(&[]).rank(posts.collect(), 100);
+            let scores: Vec<_> = ranked.iter().map(|post| post.explanation.unwrap().score).collect();
+            prop_assert!(scores.is_sorted_by(|a, b| a >= b), "{:?}", scores);
+        }
+    }
+
+    #[test]
+    fn what_is_liked_comes_first_and_authors_take_turns() {
+        let rows = [row(1, 1), row(2, 1), row(3, 1), row(4, 2), row(90, 3)];
+        let order = |ranker: &mut Ranker, heat_of_last: i64| -> Vec<usize> {
+            let posts = rows.iter().enumerate().map(|(n, row)| post(row, if n == 4 { heat_of_last } else { 0 }));
+            let ranked = ranker.rank(posts.collect(), 4);
+            ranked.iter().map(|post| rows.iter().position(|row| row.post == post.card.post).unwrap()).collect()
+        };
+        assert_eq!(order(&mut ranker(&[]), 0), [0, 3, 4, 1]);
+        assert_eq!(order(&mut ranker(&[]), 3000), [4, 0, 3, 1], "three likes make up for an hour and a half");
+        assert_eq!(order(&mut ranker(&[(&rows[3], 3)]), 3000), [4, 3, 0, 1], "the viewer likes author 2");
+    }
+
+    #[test]
+    fn the_first_stage_picks_by_what_rows_tell() {
+        let rows: Vec<_> = (0..100).map(|minutes| row(minutes, u8::from(minutes >= 90))).collect();
+        let picked = ranker(&[]).pick(&rows.iter().collect::<Vec<_>>(), CANDIDATES);
+        let late = rows[90..].iter().filter(|row| picked.contains(&row.post)).count();
+        assert_eq!((picked.len(), late), (60, 6), "an author of ninety newer posts does not drown one of ten");
     }
 }

@@ -59,7 +59,7 @@ impl Timeline {
 }
 
 /// A post in a timeline.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Row {
     /// The post.
     pub post: PostId,

@@ -189,7 +189,22 @@ mod tests {
                 "liked": liked, "author": "ada", "heat": 1000, "version": version,
             }))
         };
-        insta::assert_json_snapshot!(like(true, 1).unwrap(), @"");
+        insta::assert_json_snapshot!(like(true, 1).unwrap(), @r#"
+        {
+          "specversion": "1.0",
+          "id": "bob/likes/014bc853-e807-7000-8000-000000000000/1",
+          "source": "tidings",
+          "type": "tidings.post.liked.v1",
+          "subject": "bob",
+          "datacontenttype": "application/json",
+          "data": {
+            "author": "ada",
+            "like_version": 1,
+            "post": "014bc853-e807-7000-8000-000000000000",
+            "user": "bob"
+          }
+        }
+        "#);
         assert_eq!(like(false, 2).unwrap().kind, POST_UNLIKED);
     }
 
