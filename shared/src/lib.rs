@@ -15,5 +15,7 @@ pub mod projection;
 pub mod query;
 mod retry;
 pub mod runtime;
+#[cfg(test)]
+mod samples;
 pub mod store;
 pub mod stream;

@@ -111,3 +111,59 @@ impl Command for CommentOnPost {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{NOW, post, profile, turn, version};
+
+    fn decide(command: &CommentOnPost, state: &State) -> Result<Decision<Commented>, Rejection> {
+        command.decide(&profile("bob").user, state, turn())
+    }
+
+    fn command(post: &Post, text: &str) -> CommentOnPost {
+        let text = text.to_owned().try_into().unwrap();
+        CommentOnPost { post: post.post, comment: CommentId::new(NOW), text, key: Some("k".parse().unwrap()) }
+    }
+
+    #[test]
+    fn a_comment_is_counted_with_the_heat_of_three_likes() {
+        let post = post();
+        let state = State { author: Some(profile("bob")), post: Some(post.clone()), remembered: None };
+        let Ok(Decision::Append { changes, output, .. }) = decide(&command(&post, "nice"), &state) else {
+            panic!("not appended")
+        };
+        assert_eq!(changes[0], Change::CreateComment(output.comment.clone()));
+        let more = Counts { comments: 1, heat: 3000, ..Counts::default() };
+        let subject = TallySubject::Post(post.post);
+        assert_eq!(changes[1], Change::Count { subject, shard: turn().shard, more });
+        assert_eq!(output.comment.heat, 3000, "what its deletion takes away");
+    }
+
+    #[test]
+    fn the_same_request_gets_the_same_response_and_another_one_none() {
+        let post = post();
+        let mut state = State { author: Some(profile("bob")), post: Some(post.clone()), remembered: None };
+        let first = command(&post, "nice");
+        let Ok(Decision::Append { mut changes, output, .. }) = decide(&first, &state) else { panic!("not appended") };
+        let Some(Change::Remember { remembered, .. }) = changes.pop() else { panic!("nothing remembered") };
+        assert!(!remembered.response.contains("nice"), "a deletion must leave no text behind");
+        state.remembered = Some(remembered);
+        let replay = Decision::Replay { version: version(9), output };
+        assert_eq!(decide(&command(&post, "nice"), &state), Ok(replay));
+        assert_eq!(decide(&command(&post, "other"), &state), Err(Rejection::IdempotencyKeyReused));
+    }
+
+    #[test]
+    fn what_cannot_be_is_rejected() {
+        let post = post();
+        let command = command(&post, "nice");
+        let state = |author, post| State { author, post, remembered: None };
+        assert_eq!(decide(&command, &state(Some(profile("bob")), None)), Err(Rejection::PostNotFound));
+        assert_eq!(
+            decide(&command, &state(Some(profile("bob")), Some(post.scrubbed(NOW)))),
+            Err(Rejection::PostNotFound)
+        );
+        assert_eq!(decide(&command, &state(None, Some(post))), Err(Rejection::ProfileRequired));
+    }
+}

@@ -108,49 +108,42 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{PublicProfile, TallyShard, Timestamp, Totals, limits::IDEMPOTENCY_KEY_LIFETIME};
+    use crate::{
+        model::{Timestamp, limits::IDEMPOTENCY_KEY_LIFETIME},
+        samples::{self, NOW},
+    };
 
     fn author() -> Profile {
-        Profile {
-            user: "ada".parse().unwrap(),
-            public: PublicProfile {
-                handle: "ada".parse().unwrap(),
-                display_name: "Ada".to_owned().try_into().unwrap(),
-                avatar_url: None,
-            },
-            created_at: Timestamp::from_ms(5),
-            version: Version::new(1).unwrap(),
-        }
+        samples::profile("ada")
     }
 
     fn command(text: &str) -> CreatePost {
         CreatePost {
-            post: PostId::new(Timestamp::from_ms(1000)),
+            post: PostId::new(NOW),
             text: text.to_owned().try_into().unwrap(),
             key: Some("k".parse().unwrap()),
         }
     }
 
     fn turn(at: Timestamp) -> Turn {
-        Turn { version: Version::new(2).unwrap(), totals: Totals::default(), shard: TallyShard::default(), at }
+        Turn { at, ..samples::turn() }
     }
 
     /// Decides the command, then again with what the first decision made remembered, `later`.
     fn again(first: &CreatePost, second: &CreatePost, later: Duration) -> Result<Decision<Written>, Rejection> {
-        let at = Timestamp::from_ms(1000);
         let state = State { author: Some(author()), remembered: None };
-        let Decision::Append { mut changes, .. } = first.decide(&author().user, &state, turn(at)).unwrap() else {
+        let Decision::Append { mut changes, .. } = first.decide(&author().user, &state, turn(NOW)).unwrap() else {
             panic!("a first post is appended")
         };
         let Some(Change::Remember { remembered, .. }) = changes.pop() else { panic!("nothing remembered") };
         let state = State { author: Some(author()), remembered: Some(remembered) };
-        second.decide(&author().user, &state, turn(at.after(later)))
+        second.decide(&author().user, &state, turn(NOW.after(later)))
     }
 
     #[test]
     fn a_post_needs_a_profile() {
         let state = State { author: None, remembered: None };
-        let decision = command("hello").decide(&author().user, &state, turn(Timestamp::from_ms(1000)));
+        let decision = command("hello").decide(&author().user, &state, turn(NOW));
         assert_eq!(decision, Err(Rejection::ProfileRequired));
     }
 
@@ -160,7 +153,7 @@ mod tests {
         let Ok(Decision::Replay { version, output }) = again(&first, &second, Duration::from_secs(1)) else {
             panic!("not replayed")
         };
-        assert_eq!(version, Version::new(2).unwrap());
+        assert_eq!(version, samples::version(9));
         assert_eq!(output, first.written(first.post, author(), version));
         assert_ne!(output.post.post, second.post);
     }
@@ -180,7 +173,7 @@ mod tests {
     #[test]
     fn what_is_remembered_does_not_hold_the_text() {
         let state = State { author: Some(author()), remembered: None };
-        let decision = command("a secret").decide(&author().user, &state, turn(Timestamp::from_ms(1000))).unwrap();
+        let decision = command("a secret").decide(&author().user, &state, turn(NOW)).unwrap();
         let Decision::Append { changes, .. } = decision else { panic!("not appended") };
         assert!(!format!("{:?}", changes[1]).contains("secret"));
     }

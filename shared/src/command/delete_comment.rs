@@ -54,3 +54,55 @@ impl Command for DeleteComment {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{NOW, post, turn, user, version};
+
+    /// A post of ada's, and a comment of bob's on it.
+    fn state() -> State {
+        let post = post();
+        let comment = Comment {
+            comment: CommentId::new(NOW),
+            post: post.post,
+            author: user("bob"),
+            text: Some("nice".to_owned().try_into().unwrap()),
+            heat: 3210,
+            event_version: version(7),
+            deleted_at: None,
+        };
+        State { post: Some(post), comment: Some(comment) }
+    }
+
+    fn decide(caller: &str, state: &State) -> Result<Decision<()>, Rejection> {
+        let command = DeleteComment { post: PostId::new(NOW), comment: CommentId::new(NOW) };
+        command.decide(&user(caller), state, turn())
+    }
+
+    #[test]
+    fn its_author_and_the_posts_take_a_comment_back_with_what_it_counted() {
+        for caller in ["bob", "ada"] {
+            let Ok(Decision::Append { changes, .. }) = decide(caller, &state()) else { panic!("not appended") };
+            let Change::DeleteComment(deleted) = &changes[0] else { panic!("{changes:?}") };
+            assert!(deleted.text.is_none() && deleted.is_deleted());
+            let scrub = Change::ScrubEvent { user: user("bob"), version: version(7) };
+            assert_eq!(changes[1], scrub, "in the log of who wrote it");
+            let counted = Counts { comments: -1, heat: -3210, ..Counts::default() };
+            assert!(matches!(&changes[2], Change::Count { more, .. } if *more == counted));
+        }
+    }
+
+    #[test]
+    fn nobody_else_does() {
+        assert_eq!(decide("eve", &state()), Err(Rejection::NotAuthor));
+        assert_eq!(decide("bob", &State { comment: None, ..state() }), Err(Rejection::CommentNotFound));
+    }
+
+    #[test]
+    fn a_second_time_changes_nothing() {
+        let before = state();
+        let comment = before.comment.map(|comment| comment.scrubbed(NOW));
+        assert_eq!(decide("bob", &State { comment, ..state() }), Ok(Decision::Unchanged(())));
+    }
+}

@@ -46,30 +46,10 @@ impl Command for DeletePost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{TallyShard, Timestamp, Totals, Version};
-
-    fn post() -> Post {
-        Post {
-            post: PostId::new(Timestamp::from_ms(1000)),
-            author: "ada".parse().unwrap(),
-            text: Some("hello #you".to_owned().try_into().unwrap()),
-            tags: vec!["you".parse().unwrap()],
-            tags_ever: vec!["you".parse().unwrap()],
-            version: 1,
-            event_version: Version::new(4).unwrap(),
-            edited_at: None,
-            deleted_at: None,
-        }
-    }
+    use crate::samples::{NOW, post, turn, user};
 
     fn decide(caller: &str, state: Option<Post>) -> Result<Decision<()>, Rejection> {
-        let turn = Turn {
-            version: Version::new(9).unwrap(),
-            totals: Totals::default(),
-            shard: TallyShard::default(),
-            at: Timestamp::from_ms(2000),
-        };
-        DeletePost { post: post().post }.decide(&caller.parse().unwrap(), &state, turn)
+        DeletePost { post: post().post }.decide(&user(caller), &state, turn())
     }
 
     #[test]
@@ -89,6 +69,6 @@ mod tests {
 
     #[test]
     fn a_second_delete_changes_nothing() {
-        assert_eq!(decide("ada", Some(post().scrubbed(Timestamp::from_ms(1)))), Ok(Decision::Unchanged(())));
+        assert_eq!(decide("ada", Some(post().scrubbed(NOW))), Ok(Decision::Unchanged(())));
     }
 }

@@ -58,43 +58,15 @@ impl Command for EditPost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{PublicProfile, TallyShard, Timestamp, Totals, Version};
-
-    fn ada() -> UserId {
-        "ada".parse().unwrap()
-    }
+    use crate::samples::{NOW, post, profile, turn, user};
 
     fn state() -> State {
-        let post = Post {
-            post: PostId::new(Timestamp::from_ms(1000)),
-            author: ada(),
-            text: Some("hello #you".to_owned().try_into().unwrap()),
-            tags: vec!["you".parse().unwrap()],
-            tags_ever: vec!["you".parse().unwrap()],
-            version: 1,
-            event_version: Version::new(4).unwrap(),
-            edited_at: None,
-            deleted_at: None,
-        };
-        let public = PublicProfile {
-            handle: "ada".parse().unwrap(),
-            display_name: "Ada".to_owned().try_into().unwrap(),
-            avatar_url: None,
-        };
-        let profile =
-            Profile { user: ada(), public, created_at: Timestamp::from_ms(5), version: Version::new(1).unwrap() };
-        State { post: Some(post), caller: Some(profile) }
+        State { post: Some(post()), caller: Some(profile("ada")) }
     }
 
     fn decide(caller: &str, text: &str, state: &State) -> Result<Decision<(Post, Profile)>, Rejection> {
-        let turn = Turn {
-            version: Version::new(9).unwrap(),
-            totals: Totals::default(),
-            shard: TallyShard::default(),
-            at: Timestamp::from_ms(2000),
-        };
-        let post = state.post.as_ref().unwrap().post;
-        EditPost { post, text: text.to_owned().try_into().unwrap() }.decide(&caller.parse().unwrap(), state, turn)
+        let text = text.to_owned().try_into().unwrap();
+        EditPost { post: post().post, text }.decide(&user(caller), state, turn())
     }
 
     #[test]
@@ -104,7 +76,7 @@ mod tests {
         };
         assert_eq!(post.tags, ["me".parse().unwrap()]);
         assert_eq!(post.tags_ever, ["you".parse().unwrap(), "me".parse().unwrap()]);
-        assert_eq!((post.version, post.edited_at), (2, Some(Timestamp::from_ms(2000))));
+        assert_eq!((post.version, post.edited_at), (2, Some(NOW)));
         assert_eq!(changes, [Change::ReplacePost(post)]);
     }
 
@@ -117,7 +89,7 @@ mod tests {
     fn what_cannot_be_is_rejected() {
         assert_eq!(decide("bob", "bye", &state()), Err(Rejection::NotAuthor));
         let mut deleted = state();
-        deleted.post = deleted.post.map(|post| post.scrubbed(Timestamp::from_ms(1500)));
+        deleted.post = deleted.post.map(|post| post.scrubbed(NOW));
         assert_eq!(decide("ada", "bye", &deleted), Err(Rejection::PostNotFound));
         let mut often = state();
         often.post = often.post.map(|post| Post { version: POST_EDITS_MAX + 1, ..post });

@@ -117,27 +117,21 @@ impl Command for UnfollowUser {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{TallyShard, Timestamp, Version};
-
-    fn user(id: &str) -> UserId {
-        id.parse().unwrap()
-    }
+    use crate::{
+        model::TallyShard,
+        samples::{self, user, version},
+    };
 
     fn state(following: Option<bool>) -> State {
         State {
             caller_has_profile: true,
             followee_exists: true,
-            edge: following.map(|following| Edge { following, version: Version::new(3).unwrap() }),
+            edge: following.map(|following| Edge { following, version: version(3) }),
         }
     }
 
     fn turn(following: u64) -> Turn {
-        Turn {
-            version: Version::new(9).unwrap(),
-            totals: Totals { following },
-            shard: TallyShard::default(),
-            at: Timestamp::from_ms(1000),
-        }
+        Turn { totals: Totals { following }, ..samples::turn() }
     }
 
     fn follow(followee: &str, state: State, following: u64) -> Result<Decision<()>, Rejection> {
@@ -152,7 +146,7 @@ mod tests {
     fn a_first_follow_makes_the_edge() {
         let Ok(Decision::Append { changes, totals, .. }) = follow("bob", state(None), 0) else { panic!() };
         assert_eq!(totals.following, 1);
-        let edge = Edge { following: true, version: Version::new(9).unwrap() };
+        let edge = Edge { following: true, version: version(9) };
         assert_eq!(
             changes,
             [

@@ -69,23 +69,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{Post, Version};
-
-    const CREATED: Timestamp = Timestamp::from_ms(1_425_000_000_000);
-
-    fn post() -> Post {
-        Post {
-            post: PostId::new(CREATED),
-            author: "ada".parse().unwrap(),
-            text: Some("hello".to_owned().try_into().unwrap()),
-            tags: Vec::new(),
-            tags_ever: Vec::new(),
-            version: 1,
-            event_version: Version::new(4).unwrap(),
-            edited_at: None,
-            deleted_at: None,
-        }
-    }
+    use crate::samples::{NOW, post};
 
     proptest! {
         #[test]
@@ -93,7 +77,7 @@ mod tests {
             let mut reaction = Reaction { post: Some(post()), like: None };
             let mut counted = Counts::default();
             for (hour, liked) in clicks.iter().enumerate() {
-                let at = CREATED.after(Duration::from_secs(60 * 60 * hour as u64));
+                let at = NOW.after(Duration::from_secs(60 * 60 * hour as u64));
                 if let Some((like, more)) = decide(&reaction, *liked, at).unwrap() {
                     prop_assert_eq!(like.version, reaction.like.map_or(1, |like| like.version + 1));
                     counted = counted + more;
@@ -108,10 +92,10 @@ mod tests {
 
     #[test]
     fn a_post_that_is_not_there_is_not_liked() {
-        let deleted = Reaction { post: Some(post().scrubbed(CREATED)), like: None };
+        let deleted = Reaction { post: Some(post().scrubbed(NOW)), like: None };
         for reaction in [Reaction::default(), deleted] {
-            assert_eq!(decide(&reaction, true, CREATED), Err(Rejection::PostNotFound));
-            assert_eq!(decide(&reaction, false, CREATED), Err(Rejection::PostNotFound));
+            assert_eq!(decide(&reaction, true, NOW), Err(Rejection::PostNotFound));
+            assert_eq!(decide(&reaction, false, NOW), Err(Rejection::PostNotFound));
         }
     }
 }

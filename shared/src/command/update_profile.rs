@@ -66,36 +66,10 @@ impl Command for UpdateProfile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{TallyShard, Timestamp, Totals, Version};
+    use crate::samples::{profile, shown, turn, user};
 
     fn ada() -> UserId {
-        "ada".parse().unwrap()
-    }
-
-    fn shown(handle: &str) -> PublicProfile {
-        PublicProfile {
-            handle: handle.parse().unwrap(),
-            display_name: "Ada".to_owned().try_into().unwrap(),
-            avatar_url: None,
-        }
-    }
-
-    fn turn() -> Turn {
-        Turn {
-            version: Version::new(7).unwrap(),
-            totals: Totals { following: 3 },
-            shard: TallyShard::default(),
-            at: Timestamp::from_ms(1000),
-        }
-    }
-
-    fn profile(handle: &str) -> Profile {
-        Profile {
-            user: ada(),
-            public: shown(handle),
-            created_at: Timestamp::from_ms(5),
-            version: Version::new(2).unwrap(),
-        }
+        user("ada")
     }
 
     #[test]
@@ -119,7 +93,7 @@ mod tests {
         let state = State { profile: Some(profile("ada")), handle_owner: None };
         let decision = UpdateProfile { profile: shown("lovelace") }.decide(&ada(), &state, turn()).unwrap();
         let Decision::Append { changes, output, .. } = decision else { panic!("{decision:?}") };
-        assert_eq!(output.created_at, Timestamp::from_ms(5), "when it was made does not change");
+        assert_eq!(output.created_at, profile("ada").created_at, "when it was made does not change");
         assert_eq!(
             changes[1..],
             [
@@ -138,7 +112,7 @@ mod tests {
 
     #[test]
     fn somebody_elses_handle_is_taken() {
-        let state = State { profile: None, handle_owner: Some("bob".parse().unwrap()) };
+        let state = State { profile: None, handle_owner: Some(user("bob")) };
         let decision = UpdateProfile { profile: shown("ada") }.decide(&ada(), &state, turn());
         assert_eq!(decision, Err(Rejection::HandleTaken));
     }

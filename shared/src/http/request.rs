@@ -180,6 +180,20 @@ mod tests {
     }
 
     #[test]
+    fn an_order_is_one_of_the_known_and_the_first_by_default() {
+        let order = |query: Value| call(json!({"queryStringParameters": query})).unwrap().order(&[("a", 1), ("b", 2)]);
+        assert_eq!((order(json!({})), order(json!({"order": "b"}))), (Ok(("a", 1)), Ok(("b", 2))));
+        assert_eq!(order(json!({"order": "c"})), Err(Rejection::UnknownOrder { known: vec!["a", "b"] }));
+    }
+
+    #[test]
+    fn explain_is_true_or_false() {
+        let explain = |query: Value| call(json!({"queryStringParameters": query})).unwrap().explain();
+        assert_eq!((explain(json!({})), explain(json!({"explain": "true"}))), (Ok(false), Ok(true)));
+        assert_eq!(explain(json!({"explain": "yes"})), Err(Rejection::InvalidExplain));
+    }
+
+    #[test]
     fn a_body_is_json_within_its_limit() {
         let body = |body: &str| call(json!({"body": body})).unwrap().json::<Value>();
         assert_eq!(body(r#"{"a":1}"#), Ok(json!({"a": 1})));

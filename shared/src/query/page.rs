@@ -80,28 +80,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{PublicProfile, Timestamp, Version};
+    use crate::{
+        model::Timestamp,
+        samples::{feed_post, user},
+    };
 
     fn post(ms: u64) -> FeedPost {
-        let card = PostCard {
-            post: PostId::new(Timestamp::from_ms(ms)),
-            author: "ada".parse().unwrap(),
-            author_profile: PublicProfile {
-                handle: "ada".parse().unwrap(),
-                display_name: "Ada".to_owned().try_into().unwrap(),
-                avatar_url: None,
-            },
-            author_version: Version::ZERO,
-            text: None,
-            tags: Vec::new(),
-            version: 1,
-            edited_at: None,
-            deleted: false,
-            likes: 0,
-            comments: 0,
-            heat: 0,
-        };
-        FeedPost::new(card, false)
+        feed_post(PostId::new(Timestamp::from_ms(ms)), user("ada"), 0)
     }
 
     proptest! {

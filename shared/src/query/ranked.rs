@@ -247,12 +247,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{
-        model::{PublicProfile, Version},
-        store::cards::PostCard,
-    };
-
-    const NOW: Timestamp = Timestamp::from_ms(1_425_000_000_000);
+    use crate::samples::{NOW, feed_post};
 
     fn row(minutes: u64, author: u8) -> Row {
         let at = NOW.before(Duration::from_secs(60 * minutes));
@@ -260,26 +255,7 @@ mod tests {
     }
 
     fn post(row: &Row, heat: i64) -> FeedPost {
-        let author_profile = PublicProfile {
-            handle: "ada".parse().unwrap(),
-            display_name: "Ada".to_owned().try_into().unwrap(),
-            avatar_url: None,
-        };
-        let card = PostCard {
-            post: row.post,
-            author: row.author.clone(),
-            author_profile,
-            author_version: Version::ZERO,
-            text: None,
-            tags: Vec::new(),
-            version: 1,
-            edited_at: None,
-            deleted: false,
-            likes: 0,
-            comments: 0,
-            heat,
-        };
-        FeedPost::new(card, false)
+        feed_post(row.post, row.author.clone(), heat)
     }
 
     fn ranker(likes: &[(&Row, u32)]) -> Ranker {
