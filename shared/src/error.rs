@@ -9,7 +9,7 @@
 
 use crate::model::{
     InvalidIdempotencyKey, InvalidProfile, InvalidTag, InvalidText, InvalidUserId,
-    limits::{FOLLOWING_MAX, POST_EDITS_MAX},
+    limits::{BLOCKS_MAX, FOLLOWING_MAX, MUTES_MAX, POST_EDITS_MAX},
 };
 
 /// Why something could not be done.
@@ -126,6 +126,21 @@ pub enum Rejection {
     /// Nobody follows themselves.
     #[error("you cannot follow yourself")]
     CannotFollowSelf,
+    /// Nobody mutes themselves.
+    #[error("you cannot mute yourself")]
+    CannotMuteSelf,
+    /// Nobody blocks themselves.
+    #[error("you cannot block yourself")]
+    CannotBlockSelf,
+    /// The caller mutes as many as one may.
+    #[error("you mute {MUTES_MAX} accounts, which is as many as one may")]
+    MuteLimitReached,
+    /// The caller blocks as many as one may.
+    #[error("you block {BLOCKS_MAX} accounts, which is as many as one may")]
+    BlockLimitReached,
+    /// One of the two blocks the other.
+    #[error("you block this user, or are blocked")]
+    Blocked,
     /// The caller follows as many as one may.
     #[error("you follow {FOLLOWING_MAX} accounts, which is as many as one may")]
     FollowingLimitReached,

@@ -18,7 +18,8 @@ impl Backoff {
     /// Waits before the try of this number; before the first, 0, not at all.
     pub(crate) async fn before(self, attempt: u32) {
         if attempt > 0 {
-            tokio::time::sleep(self.wait(attempt, rand::rng().random())).await;
+            let wait = self.wait(attempt, rand::rng().random());
+            tokio::time::sleep(wait).await;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     command::Turn,
-    model::{Post, PostId, Profile, PublicProfile, TallyShard, Text, Timestamp, Totals, UserId, Version},
+    model::{CommandId, Post, PostId, Profile, PublicProfile, TallyShard, Text, Timestamp, Totals, UserId, Version},
     query::FeedPost,
     store::cards::PostCard,
 };
@@ -56,5 +56,6 @@ pub(crate) fn feed_post(post: PostId, author: UserId, heat: i64) -> FeedPost {
 
 /// A turn in which the user's ninth event is decided.
 pub(crate) fn turn() -> Turn {
-    Turn { version: version(9), totals: Totals::default(), shard: TallyShard::default(), at: NOW }
+    let (command, shard) = (CommandId::new(NOW), TallyShard::default());
+    Turn { version: version(9), totals: Totals::default(), command, shard, at: NOW }
 }

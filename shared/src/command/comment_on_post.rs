@@ -6,11 +6,12 @@ use super::{Command, Decision, Turn, once::Once};
 use crate::{
     error::{Error, Rejection},
     model::{
-        Comment, CommentId, CommentText, Counts, IdempotencyKey, Post, PostId, Profile, TallySubject, UserEvent,
-        UserId, Version, ranking,
+        Comment, CommentId, CommentText, Counts, EdgeKey, IdempotencyKey, Post, PostId, Profile, TallySubject,
+        UserEvent, UserId, Version, ranking,
     },
     store::{
         commands::{Commands, Remembered},
+        edges::Edges,
         transaction::Change,
     },
 };
@@ -43,6 +44,8 @@ pub struct Commented {
 pub struct State {
     author: Option<Profile>,
     post: Option<Post>,
+    /// Those between the two authors.
+    edges: Edges,
     remembered: Option<Remembered>,
 }
 
@@ -80,9 +83,16 @@ impl Command for CommentOnPost {
 
     async fn read(&self, caller: &UserId, commands: &Commands) -> Result<State, Error> {
         let remembered = Once::read(commands, caller, self.key.as_ref());
-        let (author, post, remembered) =
-            tokio::try_join!(commands.profile(caller), commands.post(self.post), remembered)?;
-        Ok(State { author, post, remembered })
+        let post = async {
+            let post = commands.post(self.post).await?;
+            let edges = match &post {
+                Some(post) => commands.edges(&EdgeKey::blocks(caller, &post.author)).await?,
+                None => Edges::default(),
+            };
+            Ok((post, edges))
+        };
+        let (author, (post, edges), remembered) = tokio::try_join!(commands.profile(caller), post, remembered)?;
+        Ok(State { author, post, edges, remembered })
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<Commented>, Rejection> {
@@ -93,6 +103,9 @@ impl Command for CommentOnPost {
         }
         let author = state.author.clone().ok_or(Rejection::ProfileRequired)?;
         let post = state.post.as_ref().filter(|post| !post.is_deleted()).ok_or(Rejection::PostNotFound)?;
+        if state.edges.block_between(caller, &post.author) {
+            return Err(Rejection::Blocked);
+        }
         let heat = ranking::comment_heat(post.post.created_at(), turn.at);
         let response = Response { comment: self.comment, author, heat };
         let remember = once.remember(&response, turn);
@@ -101,6 +114,7 @@ impl Command for CommentOnPost {
         let mut changes = vec![
             Change::CreateComment(output.comment.clone()),
             Change::Count { subject: TallySubject::Post(self.post), shard: turn.shard, more },
+            Change::RequireNoBlock { between: [caller.clone(), post.author.clone()] },
         ];
         changes.extend(remember);
         Ok(Decision::Append {
@@ -129,7 +143,8 @@ mod tests {
     #[test]
     fn a_comment_is_counted_with_the_heat_of_three_likes() {
         let post = post();
-        let state = State { author: Some(profile("bob")), post: Some(post.clone()), remembered: None };
+        let state =
+            State { author: Some(profile("bob")), post: Some(post.clone()), edges: Edges::default(), remembered: None };
         let Ok(Decision::Append { changes, output, .. }) = decide(&command(&post, "nice"), &state) else {
             panic!("not appended")
         };
@@ -143,7 +158,8 @@ mod tests {
     #[test]
     fn the_same_request_gets_the_same_response_and_another_one_none() {
         let post = post();
-        let mut state = State { author: Some(profile("bob")), post: Some(post.clone()), remembered: None };
+        let mut state =
+            State { author: Some(profile("bob")), post: Some(post.clone()), edges: Edges::default(), remembered: None };
         let first = command(&post, "nice");
         let Ok(Decision::Append { mut changes, output, .. }) = decide(&first, &state) else { panic!("not appended") };
         let Some(Change::Remember { remembered, .. }) = changes.pop() else { panic!("nothing remembered") };
@@ -158,7 +174,7 @@ mod tests {
     fn what_cannot_be_is_rejected() {
         let post = post();
         let command = command(&post, "nice");
-        let state = |author, post| State { author, post, remembered: None };
+        let state = |author, post| State { author, post, edges: Edges::default(), remembered: None };
         assert_eq!(decide(&command, &state(Some(profile("bob")), None)), Err(Rejection::PostNotFound));
         assert_eq!(
             decide(&command, &state(Some(profile("bob")), Some(post.scrubbed(NOW)))),

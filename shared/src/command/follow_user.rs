@@ -3,11 +3,11 @@
 use super::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
-    model::{Counts, TallySubject, Totals, UserEvent, UserId, limits::FOLLOWING_MAX},
-    store::{
-        commands::{Commands, Edge},
-        transaction::Change,
+    model::{
+        Counts, Edge, EdgeKey, EdgeKind, TallyShard, TallySubject, Totals, UserEvent, UserId, Version,
+        limits::FOLLOWING_MAX,
     },
+    store::{commands::Commands, edges::Edges, transaction::Change},
 };
 
 /// The caller wants to see this user's posts.
@@ -29,31 +29,16 @@ pub struct UnfollowUser {
 pub struct State {
     caller_has_profile: bool,
     followee_exists: bool,
-    edge: Option<Edge>,
+    edges: Edges,
 }
 
 impl State {
     async fn read(caller: &UserId, followee: &UserId, commands: &Commands) -> Result<Self, Error> {
-        let (caller_profile, followee_profile, edge) =
-            tokio::try_join!(commands.profile(caller), commands.profile(followee), commands.edge(caller, followee))?;
-        Ok(Self { caller_has_profile: caller_profile.is_some(), followee_exists: followee_profile.is_some(), edge })
-    }
-
-    fn follows(&self) -> bool {
-        self.edge.as_ref().is_some_and(|edge| edge.following)
-    }
-
-    /// Both sides of the edge, and the count of followers: it moves only if the edge does (INV-3).
-    fn changes(&self, follower: &UserId, followee: &UserId, following: bool, turn: Turn) -> Vec<Change> {
-        let put_edge = Change::PutEdge {
-            follower: follower.clone(),
-            followee: followee.clone(),
-            edge: Edge { following, version: turn.version },
-            replaces: self.edge.as_ref().map(|edge| edge.version),
-        };
-        let followers = if following { 1 } else { -1 };
-        let more = Counts { followers, ..Counts::default() };
-        vec![put_edge, Change::Count { subject: TallySubject::User(followee.clone()), shard: turn.shard, more }]
+        let [to, from] = EdgeKey::blocks(caller, followee);
+        let keys = [EdgeKey::new(caller, EdgeKind::Follows, followee), to, from];
+        let (caller_profile, followee_profile, edges) =
+            tokio::try_join!(commands.profile(caller), commands.profile(followee), commands.edges(&keys))?;
+        Ok(Self { caller_has_profile: caller_profile.is_some(), followee_exists: followee_profile.is_some(), edges })
     }
 }
 
@@ -75,16 +60,21 @@ impl Command for FollowUser {
         if !state.followee_exists {
             return Err(Rejection::UserNotFound);
         }
-        if state.follows() {
+        if state.edges.active(caller, EdgeKind::Follows, &self.followee) {
             return Ok(Decision::Unchanged(()));
+        }
+        if state.edges.block_between(caller, &self.followee) {
+            return Err(Rejection::Blocked);
         }
         if turn.totals.following >= FOLLOWING_MAX {
             return Err(Rejection::FollowingLimitReached);
         }
+        let mut changes = follow(&state.edges, caller, &self.followee, true, turn.version, turn.shard);
+        changes.push(Change::RequireNoBlock { between: [caller.clone(), self.followee.clone()] });
         Ok(Decision::Append {
             event: UserEvent::UserFollowed { followee: self.followee.clone() },
-            totals: Totals { following: turn.totals.following + 1 },
-            changes: state.changes(caller, &self.followee, true, turn),
+            totals: Totals { following: turn.totals.following + 1, ..turn.totals },
+            changes,
             output: (),
         })
     }
@@ -102,36 +92,62 @@ impl Command for UnfollowUser {
         if !state.followee_exists {
             return Err(Rejection::UserNotFound);
         }
-        if !state.follows() {
-            return Ok(Decision::Unchanged(()));
+        match unfollow(&state.edges, caller, &self.followee, turn.totals, turn.version, turn.shard) {
+            None => Ok(Decision::Unchanged(())),
+            Some((totals, changes)) => {
+                let event = UserEvent::UserUnfollowed { followee: self.followee.clone() };
+                Ok(Decision::Append { event, totals, changes, output: () })
+            }
         }
-        Ok(Decision::Append {
-            event: UserEvent::UserUnfollowed { followee: self.followee.clone() },
-            totals: Totals { following: turn.totals.following.saturating_sub(1) },
-            changes: state.changes(caller, &self.followee, false, turn),
-            output: (),
-        })
     }
+}
+
+/// What ends a follow, if there is one: the follower's totals after it, and the changes. `version` is that of the event
+/// in the follower's log.
+pub(super) fn unfollow(
+    edges: &Edges,
+    follower: &UserId,
+    followee: &UserId,
+    totals: Totals,
+    version: Version,
+    shard: TallyShard,
+) -> Option<(Totals, Vec<Change>)> {
+    let totals = Totals { following: totals.following.saturating_sub(1), ..totals };
+    let follows = edges.active(follower, EdgeKind::Follows, followee);
+    follows.then(|| (totals, follow(edges, follower, followee, false, version, shard)))
+}
+
+/// The edge, and the count of followers: it moves only if the edge does (INV-3).
+fn follow(
+    edges: &Edges,
+    follower: &UserId,
+    followee: &UserId,
+    active: bool,
+    version: Version,
+    shard: TallyShard,
+) -> Vec<Change> {
+    let key = EdgeKey::new(follower, EdgeKind::Follows, followee);
+    let replaces = edges.get(&key).map(|edge| edge.version);
+    let more = Counts { followers: if active { 1 } else { -1 }, ..Counts::default() };
+    vec![
+        Change::PutEdge { key, edge: Edge { active, version }, replaces },
+        Change::Count { subject: TallySubject::User(followee.clone()), shard, more },
+    ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        model::TallyShard,
-        samples::{self, user, version},
-    };
+    use crate::samples::{self, user, version};
 
     fn state(following: Option<bool>) -> State {
-        State {
-            caller_has_profile: true,
-            followee_exists: true,
-            edge: following.map(|following| Edge { following, version: version(3) }),
-        }
+        let key = EdgeKey::new(&user("ada"), EdgeKind::Follows, &user("bob"));
+        let edges = following.map(|active| (key, Edge { active, version: version(3) })).into_iter().collect();
+        State { caller_has_profile: true, followee_exists: true, edges }
     }
 
     fn turn(following: u64) -> Turn {
-        Turn { totals: Totals { following }, ..samples::turn() }
+        Turn { totals: Totals { following, ..Totals::default() }, ..samples::turn() }
     }
 
     fn follow(followee: &str, state: State, following: u64) -> Result<Decision<()>, Rejection> {
@@ -143,19 +159,18 @@ mod tests {
     }
 
     #[test]
-    fn a_first_follow_makes_the_edge() {
+    fn a_first_follow_makes_the_edge_unless_there_is_a_block() {
         let Ok(Decision::Append { changes, totals, .. }) = follow("bob", state(None), 0) else { panic!() };
         assert_eq!(totals.following, 1);
-        let edge = Edge { following: true, version: version(9) };
+        let (key, edge) =
+            (EdgeKey::new(&user("ada"), EdgeKind::Follows, &user("bob")), Edge { active: true, version: version(9) });
+        let more = Counts { followers: 1, ..Counts::default() };
         assert_eq!(
             changes,
             [
-                Change::PutEdge { follower: user("ada"), followee: user("bob"), edge, replaces: None },
-                Change::Count {
-                    subject: TallySubject::User(user("bob")),
-                    shard: TallyShard::default(),
-                    more: Counts { followers: 1, ..Counts::default() },
-                },
+                Change::PutEdge { key, edge, replaces: None },
+                Change::Count { subject: TallySubject::User(user("bob")), shard: turn(0).shard, more },
+                Change::RequireNoBlock { between: [user("ada"), user("bob")] },
             ]
         );
     }
@@ -177,7 +192,7 @@ mod tests {
     fn an_unfollow_keeps_the_edge_and_counts_down() {
         let Ok(Decision::Append { changes, totals, .. }) = unfollow(state(Some(true))) else { panic!() };
         assert_eq!(totals.following, 0);
-        assert!(matches!(&changes[0], Change::PutEdge { edge: Edge { following: false, .. }, .. }));
+        assert!(matches!(&changes[0], Change::PutEdge { edge: Edge { active: false, .. }, .. }));
         assert!(matches!(&changes[1], Change::Count { more: Counts { followers: -1, .. }, .. }));
     }
 
@@ -190,5 +205,10 @@ mod tests {
         let nobody = State { caller_has_profile: false, ..state(None) };
         assert_eq!(follow("bob", nobody, 0), Err(Rejection::ProfileRequired));
         assert_eq!(follow("bob", state(None), FOLLOWING_MAX), Err(Rejection::FollowingLimitReached));
+        for (from, to) in [("ada", "bob"), ("bob", "ada")] {
+            let block = EdgeKey::new(&user(from), EdgeKind::Blocks, &user(to));
+            let edges = [(block, Edge { active: true, version: version(3) })].into_iter().collect();
+            assert_eq!(follow("bob", State { edges, ..state(None) }, 0), Err(Rejection::Blocked));
+        }
     }
 }

@@ -5,24 +5,28 @@
 //! Likes are the exception: there are too many of them for the log. Their edge is the fact, and [`react_to_post`] commits
 //! it with its count.
 
+mod block_user;
 mod comment_on_post;
 mod create_post;
 mod delete_comment;
 mod delete_post;
 mod edit_post;
 mod follow_user;
+mod mute_user;
 mod once;
 mod react_to_post;
 mod update_profile;
 
 use std::{future::Future, time::Duration};
 
+pub use block_user::BlockUser;
 pub use comment_on_post::CommentOnPost;
 pub use create_post::CreatePost;
 pub use delete_comment::DeleteComment;
 pub use delete_post::DeletePost;
 pub use edit_post::EditPost;
 pub use follow_user::{FollowUser, UnfollowUser};
+pub use mute_user::MuteUser;
 use rand::Rng;
 pub use react_to_post::react_to_post;
 pub use update_profile::UpdateProfile;
@@ -63,6 +67,8 @@ pub struct Turn {
     pub version: Version,
     /// The caller's totals before it.
     pub totals: Totals,
+    /// The run of the command.
+    pub command: CommandId,
     /// Where to count, if the command counts something.
     pub shard: TallyShard,
     /// The present moment.
@@ -120,7 +126,7 @@ pub async fn run<C: Command>(
         let (head, state) = tokio::try_join!(commands.head(caller), command.read(caller, commands))?;
         let Head { version, totals } = head;
         let shard = TallyShard::for_attempt(attempt, rand::rng().random());
-        let turn = Turn { version: version.next(), totals, shard, at: clock.now() };
+        let turn = Turn { version: version.next(), totals, command: id, shard, at: clock.now() };
         let (event, totals, changes, output) = match command.decide(caller, &state, turn)? {
             Decision::Append { event, totals, changes, output } => (event, totals, changes, output),
             Decision::Unchanged(output) => return Ok(Committed { version, output }),

@@ -78,6 +78,11 @@ fn status_and_code(rejection: &Rejection) -> (u16, &'static str) {
         Rejection::EditLimitReached => (409, "edit_limit_reached"),
         Rejection::NotAuthor => (403, "not_author"),
         Rejection::CannotFollowSelf => (422, "cannot_follow_self"),
+        Rejection::CannotMuteSelf => (422, "cannot_mute_self"),
+        Rejection::CannotBlockSelf => (422, "cannot_block_self"),
+        Rejection::MuteLimitReached => (409, "mute_limit_reached"),
+        Rejection::BlockLimitReached => (409, "block_limit_reached"),
+        Rejection::Blocked => (403, "blocked"),
         Rejection::FollowingLimitReached => (409, "following_limit_reached"),
         Rejection::IdempotencyKeyReused => (422, "idempotency_key_reused"),
     }

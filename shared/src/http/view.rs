@@ -7,7 +7,7 @@ use crate::{
         AvatarUrl, Comment, CommentId, CommentText, DisplayName, Handle, PostId, Profile, PublicProfile, Tag, Text,
         UserId, Version, ranking::Explanation,
     },
-    query::{FeedPost, ProfileView},
+    query::{FeedPost, ProfileView, Relation},
     store::cards::UserCard,
 };
 
@@ -42,6 +42,8 @@ pub struct OtherProfile<'a> {
 struct RelationView {
     following: bool,
     followed_by: bool,
+    muted: bool,
+    blocked: bool,
 }
 
 /// A post.
@@ -130,11 +132,12 @@ impl<'a> From<&'a Profile> for OwnProfile<'a> {
 impl<'a> From<&'a ProfileView> for OtherProfile<'a> {
     fn from(view: &'a ProfileView) -> Self {
         let card = &view.card;
+        let Relation { following, followed_by, muted, blocked } = view.relation;
         Self {
             profile: OwnProfile { person: card.into(), created_at: card.created_at.to_string() },
             following: card.following,
             followers: card.followers,
-            relation: RelationView { following: view.relation.following, followed_by: view.relation.followed_by },
+            relation: RelationView { following, followed_by, muted, blocked },
         }
     }
 }

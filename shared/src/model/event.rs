@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CommandId, CommentId, CommentText, PostId, PublicProfile, Tag, Text, Timestamp, UserId, Version};
+use super::{
+    CommandId, CommentId, CommentText, EdgeKind, PostId, PublicProfile, Tag, Text, Timestamp, UserId, Version,
+};
 
 /// What a user did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,11 +53,49 @@ pub enum UserEvent {
         /// Whom.
         followee: UserId,
     },
-    /// Stopped following somebody.
+    /// Stopped following somebody, or was blocked by them.
     UserUnfollowed {
         /// Whom.
         followee: UserId,
     },
+    /// Muted somebody.
+    UserMuted {
+        /// Whom.
+        muted: UserId,
+    },
+    /// Stopped muting somebody.
+    UserUnmuted {
+        /// Whom.
+        muted: UserId,
+    },
+    /// Blocked somebody, and thereby stopped following them.
+    UserBlocked {
+        /// Whom.
+        blocked: UserId,
+    },
+    /// Stopped blocking somebody.
+    UserUnblocked {
+        /// Whom.
+        blocked: UserId,
+    },
+}
+
+impl UserEvent {
+    /// The edges that it may have changed, of those that go from the user whose event it is.
+    pub fn edges(&self) -> Vec<(EdgeKind, &UserId)> {
+        match self {
+            Self::UserFollowed { followee } | Self::UserUnfollowed { followee } => vec![(EdgeKind::Follows, followee)],
+            Self::UserMuted { muted } | Self::UserUnmuted { muted } => vec![(EdgeKind::Mutes, muted)],
+            Self::UserBlocked { blocked } => vec![(EdgeKind::Blocks, blocked), (EdgeKind::Follows, blocked)],
+            Self::UserUnblocked { blocked } => vec![(EdgeKind::Blocks, blocked)],
+            Self::ProfileChanged(_)
+            | Self::PostCreated { .. }
+            | Self::PostEdited { .. }
+            | Self::PostDeleted { .. }
+            | Self::PostCommented { .. }
+            | Self::CommentDeleted { .. } => Vec::new(),
+        }
+    }
 }
 
 /// Running totals of a user, carried by every event, so that the newest event alone tells them.
@@ -63,6 +103,12 @@ pub enum UserEvent {
 pub struct Totals {
     /// How many accounts the user follows.
     pub following: u64,
+    /// How many the user mutes.
+    #[serde(default)]
+    pub muted: u64,
+    /// How many the user blocks.
+    #[serde(default)]
+    pub blocked: u64,
 }
 
 /// An entry of a user's log.

@@ -31,6 +31,11 @@ pub const AVATAR_URL_BYTES_MAX: usize = 2048;
 /// Accounts that one user may follow. Their hashes are one item of the viewer's: 5000 × 8 bytes = 40 kB.
 pub const FOLLOWING_MAX: u64 = 5000;
 
+/// Accounts that one user may mute, which go into the same item.
+pub const MUTES_MAX: u64 = 1000;
+/// Accounts that one user may block, likewise.
+pub const BLOCKS_MAX: u64 = 1000;
+
 /// Posts or users on a page when the caller does not say.
 pub const PAGE_DEFAULT: usize = 20;
 /// Posts or users on a page at most; also what DynamoDB's BatchGetItem takes in one call.

@@ -3,6 +3,7 @@
 
 mod clock;
 mod comment;
+mod edge;
 mod event;
 mod handle;
 mod id;
@@ -19,6 +20,7 @@ mod version;
 
 pub use clock::{Clock, Timestamp};
 pub use comment::Comment;
+pub use edge::{Edge, EdgeKey, EdgeKind};
 pub use event::{LogEvent, Totals, UserEvent};
 pub use handle::{Handle, InvalidHandle};
 pub use id::{CommandId, CommentId, InvalidUserId, PostId, UserHash, UserId, UserRef};

@@ -106,8 +106,12 @@ impl Projector {
             UserEvent::PostCreated { post, .. } => self.show_new_post(author, *post).await,
             UserEvent::PostEdited { post } | UserEvent::PostDeleted { post } => self.show_post(author, *post).await,
             UserEvent::UserFollowed { followee } => self.backfill(author.user, followee).await,
-            // Whom a viewer follows is filtered by the reader; there is nothing to clean up.
-            UserEvent::UserUnfollowed { .. } => Ok(()),
+            // Whom a viewer follows, mutes and blocks is filtered by the reader; there is nothing to clean up.
+            UserEvent::UserUnfollowed { .. }
+            | UserEvent::UserMuted { .. }
+            | UserEvent::UserUnmuted { .. }
+            | UserEvent::UserBlocked { .. }
+            | UserEvent::UserUnblocked { .. } => Ok(()),
             // Comments are read from the truth; that they are counted follows from their tally.
             UserEvent::PostCommented { .. } | UserEvent::CommentDeleted { .. } => Ok(()),
         }

@@ -4,7 +4,7 @@
 use super::{Progress, Projector, catch_up::Author, catch_up::fold};
 use crate::{
     error::Error,
-    model::{UserEvent, UserId, Version},
+    model::{EdgeKey, UserId, Version},
     stream::deliveries::{Deliveries, Message},
 };
 
@@ -65,20 +65,25 @@ impl Projector {
         let event = self.commands.event(user, version).await?;
         let event = event.ok_or_else(|| Error::poison(format!("event {version} of {user}"), "does not exist"))?.event;
         self.apply_effect(&Author::new(user), &event).await?;
-        let (UserEvent::UserFollowed { followee } | UserEvent::UserUnfollowed { followee }) = &event else {
-            return Ok(());
-        };
+        for (kind, other) in event.edges() {
+            self.settle(EdgeKey::new(user, kind, other)).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the viewer item say of an edge what the truth says.
+    async fn settle(&self, key: EdgeKey) -> Result<(), Error> {
         for _ in 0..RACES_MAX {
-            let before = self.viewers.get(user, true).await?;
-            let edge = self.commands.edge(user, followee).await?;
-            let edge = edge.ok_or_else(|| Error::poison(format!("event {version} of {user}"), "changed no edge"))?;
+            let before = self.viewers.get(&key.from, true).await?;
+            // A block changes the edge of a follow only if there is one.
+            let Some(edge) = self.commands.edges(std::slice::from_ref(&key)).await?.get(&key) else { return Ok(()) };
             if before.viewer.applied < edge.version {
                 // The event that changed the edge last is still to come, and will settle it.
                 return Ok(());
             }
             let mut viewer = before.viewer.clone();
-            viewer.set_following(followee, edge.following);
-            match self.viewers.put(user, &before, &viewer).await {
+            viewer.set(key.kind, &key.to, edge.active);
+            match self.viewers.put(&key.from, &before, &viewer).await {
                 Err(Error::Conflict) => {}
                 written => return written,
             }

@@ -1,9 +1,9 @@
 //! The fold of a user's log into what a reader needs of the viewer: how far the log is applied, and whom the viewer
-//! follows. Pure, so that a query can fold what the projection has not reached yet with the same function.
+//! follows, mutes and blocks. Pure, so that a query can fold what the projection has not reached yet with the same function.
 
 use std::collections::BTreeSet;
 
-use crate::model::{UserEvent, UserHash, UserId, Version};
+use crate::model::{EdgeKind, UserEvent, UserHash, UserId, Version};
 
 /// What is projected of a viewer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -12,6 +12,10 @@ pub struct Viewer {
     pub applied: Version,
     /// Whom the viewer follows.
     pub followed: BTreeSet<UserHash>,
+    /// Whom the viewer mutes.
+    pub muted: BTreeSet<UserHash>,
+    /// Whom the viewer blocks.
+    pub blocked: BTreeSet<UserHash>,
 }
 
 /// An event cannot be folded before the ones between.
@@ -32,8 +36,15 @@ impl Viewer {
     pub fn apply(&mut self, version: Version, event: &UserEvent) -> Result<(), Gap> {
         if self.pass(version)? {
             match event {
-                UserEvent::UserFollowed { followee } => self.set_following(followee, true),
-                UserEvent::UserUnfollowed { followee } => self.set_following(followee, false),
+                UserEvent::UserFollowed { followee } => self.set(EdgeKind::Follows, followee, true),
+                UserEvent::UserUnfollowed { followee } => self.set(EdgeKind::Follows, followee, false),
+                UserEvent::UserMuted { muted } => self.set(EdgeKind::Mutes, muted, true),
+                UserEvent::UserUnmuted { muted } => self.set(EdgeKind::Mutes, muted, false),
+                UserEvent::UserBlocked { blocked } => {
+                    self.set(EdgeKind::Blocks, blocked, true);
+                    self.set(EdgeKind::Follows, blocked, false);
+                }
+                UserEvent::UserUnblocked { blocked } => self.set(EdgeKind::Blocks, blocked, false),
                 UserEvent::ProfileChanged(_)
                 | UserEvent::PostCreated { .. }
                 | UserEvent::PostEdited { .. }
@@ -60,18 +71,29 @@ impl Viewer {
         Ok(true)
     }
 
-    /// Settles whether the viewer follows somebody.
-    pub fn set_following(&mut self, followee: &UserId, following: bool) {
-        if following {
-            self.followed.insert(followee.hash());
+    /// Settles whether there is an edge from the viewer to somebody.
+    pub fn set(&mut self, kind: EdgeKind, user: &UserId, active: bool) {
+        let users = match kind {
+            EdgeKind::Follows => &mut self.followed,
+            EdgeKind::Mutes => &mut self.muted,
+            EdgeKind::Blocks => &mut self.blocked,
+        };
+        if active {
+            users.insert(user.hash());
         } else {
-            self.followed.remove(&followee.hash());
+            users.remove(&user.hash());
         }
     }
 
     /// Whether posts of this author belong in the viewer's home.
     pub fn sees(&self, viewer: &UserId, author: &UserId) -> bool {
-        viewer == author || self.follows(author)
+        viewer == author || (self.follows(author) && !self.hides(author))
+    }
+
+    /// Whether nothing by this user is to be shown to the viewer (INV-7).
+    pub fn hides(&self, user: &UserId) -> bool {
+        let hash = user.hash();
+        self.muted.contains(&hash) || self.blocked.contains(&hash)
     }
 
     /// Whether the viewer follows somebody.
@@ -93,9 +115,13 @@ mod tests {
     }
 
     fn log() -> impl Strategy<Value = Vec<UserEvent>> {
-        let event = (any::<bool>(), 0u8..5).prop_map(|(follow, n)| match follow {
-            true => UserEvent::UserFollowed { followee: user(n) },
-            false => UserEvent::UserUnfollowed { followee: user(n) },
+        let event = (0u8..6, 0u8..5).prop_map(|(kind, n)| match (kind, user(n)) {
+            (0, followee) => UserEvent::UserFollowed { followee },
+            (1, followee) => UserEvent::UserUnfollowed { followee },
+            (2, muted) => UserEvent::UserMuted { muted },
+            (3, muted) => UserEvent::UserUnmuted { muted },
+            (4, blocked) => UserEvent::UserBlocked { blocked },
+            (_, blocked) => UserEvent::UserUnblocked { blocked },
         });
         proptest::collection::vec(event, 0..40)
     }
@@ -110,19 +136,29 @@ mod tests {
     proptest! {
         #[test]
         fn the_fold_is_whom_the_last_events_say(events in log()) {
-            let mut expected = HashSet::new();
+            let (mut followed, mut muted, mut blocked) = (HashSet::new(), HashSet::new(), HashSet::new());
             for event in &events {
-                match event {
-                    UserEvent::UserFollowed { followee } => expected.insert(followee.clone()),
-                    UserEvent::UserUnfollowed { followee } => expected.remove(followee),
+                match event.clone() {
+                    UserEvent::UserFollowed { followee } => followed.insert(followee),
+                    UserEvent::UserUnfollowed { followee } => followed.remove(&followee),
+                    UserEvent::UserMuted { muted: user } => muted.insert(user),
+                    UserEvent::UserUnmuted { muted: user } => muted.remove(&user),
+                    UserEvent::UserBlocked { blocked: user } => {
+                        followed.remove(&user);
+                        blocked.insert(user)
+                    }
+                    UserEvent::UserUnblocked { blocked: user } => blocked.remove(&user),
                     _ => unreachable!("not drawn"),
                 };
             }
             let mut viewer = Viewer::default();
             fold(&mut viewer, events.iter().enumerate()).unwrap();
             prop_assert_eq!(viewer.applied.get(), events.len() as u64);
-            for n in 0..5 {
-                prop_assert_eq!(viewer.follows(&user(n)), expected.contains(&user(n)));
+            for user in (0..5).map(user) {
+                let hidden = muted.contains(&user) || blocked.contains(&user);
+                prop_assert_eq!(viewer.hides(&user), hidden);
+                prop_assert_eq!(viewer.follows(&user), followed.contains(&user));
+                prop_assert_eq!(viewer.sees(&super::tests::user(9), &user), followed.contains(&user) && !hidden);
             }
         }
 

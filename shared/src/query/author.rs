@@ -8,7 +8,7 @@ use super::{
 use crate::{
     error::Error,
     model::{PostId, Timestamp, UserId},
-    store::timelines::{Range, Timeline},
+    store::timelines::{Range, Row, Timeline},
 };
 
 impl FeedReader {
@@ -25,11 +25,14 @@ impl FeedReader {
     ) -> Result<PostPage, Error> {
         let timeline = Timeline::Author(author.clone());
         let range = Range { before, since: Timestamp::from_ms(0) };
-        let rows = self.timelines.newest(&timeline, range, rows_for(limit), false).await?;
+        let (stored, rows) = tokio::try_join!(
+            self.viewers.get(viewer, false),
+            self.timelines.newest(&timeline, range, rows_for(limit), false)
+        )?;
         if rows.rows.is_empty() {
             require_user(&self.commands, author).await?;
         }
-        let admit = Admit { row: |_: &_| true, card: |_: &_| true };
+        let admit = Admit { row: |row: &Row| !stored.viewer.hides(&row.author), card: |_: &_| true };
         self.cut_page(viewer, &timeline, range, rows, limit, admit).await
     }
 }

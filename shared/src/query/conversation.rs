@@ -7,6 +7,7 @@ use super::{ConversationReader, FeedPost, page::Page, profile::card_from_truth};
 use crate::{
     error::{Error, Rejection},
     model::{Comment, CommentId, Post, PostId, Profile, UserId, limits::PAGE_MAX},
+    projection::Viewer,
     store::{
         cards::{PostCard, UserCard},
         reactions::CommentOrder,
@@ -64,6 +65,7 @@ impl ConversationReader {
     /// [`Rejection::PostNotFound`] if there is no such post.
     pub async fn comments(
         &self,
+        viewer: &UserId,
         post: PostId,
         order: CommentOrder,
         after: Option<CommentId>,
@@ -72,14 +74,22 @@ impl ConversationReader {
         let mut found = Vec::new();
         let mut after = after;
         let mut more = true;
+        let mut sees = Viewer::default();
         for round in 0..ROUNDS_MAX {
             let wanted = i32::try_from((limit + 1 - found.len()).min(PAGE_MAX)).unwrap_or(i32::MAX);
             let comments = self.commands.comments(post, order, after, wanted);
-            let (page, ()) =
-                tokio::try_join!(comments, async { if round == 0 { self.require_post(post).await } else { Ok(()) } })?;
+            let page = if round > 0 {
+                comments.await?
+            } else {
+                let (page, (), stored) =
+                    tokio::try_join!(comments, self.require_post(post), self.viewers.get(viewer, false))?;
+                sees = stored.viewer;
+                page
+            };
             after = page.comments.last().map(|comment| comment.comment).or(after);
             more = page.more;
-            found.extend(page.comments.into_iter().filter(|comment| !comment.is_deleted()));
+            let shown = |comment: &Comment| !comment.is_deleted() && !sees.hides(&comment.author);
+            found.extend(page.comments.into_iter().filter(shown));
             if found.len() > limit || !more {
                 break;
             }

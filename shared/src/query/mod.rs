@@ -50,6 +50,8 @@ pub struct FeedReader {
 pub struct ConversationReader {
     /// The truth: comments, and what the viewer likes.
     pub commands: Commands,
+    /// Whom the viewer mutes and blocks.
+    pub viewers: Viewers,
     /// What is shown of posts and authors.
     pub cards: Cards,
 }

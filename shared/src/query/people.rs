@@ -4,8 +4,8 @@
 use super::{PeopleReader, page::Page, require_user};
 use crate::{
     error::Error,
-    model::{UserId, limits::PAGE_MAX},
-    store::{cards::UserCard, commands::UserPage},
+    model::{EdgeKind, UserId, limits::PAGE_MAX},
+    store::{cards::UserCard, edges::UserPage},
 };
 
 /// Reads of one page at most; edges that are no more are kept, so a read may find nothing.
@@ -18,6 +18,10 @@ pub enum Side {
     Followers,
     /// Whom the user follows.
     Following,
+    /// Whom the user mutes.
+    Muted,
+    /// Whom the user blocks.
+    Blocked,
 }
 
 impl PeopleReader {
@@ -56,9 +60,12 @@ impl PeopleReader {
     async fn edges(&self, side: Side, user: &UserId, after: Option<&UserId>, limit: usize) -> Result<UserPage, Error> {
         // Cards are got in one call, which takes PAGE_MAX keys.
         let limit = i32::try_from(limit.min(PAGE_MAX)).unwrap_or(i32::MAX);
-        match side {
-            Side::Followers => self.commands.followers(user, after, limit).await,
-            Side::Following => self.commands.following(user, after, limit).await,
-        }
+        let kind = match side {
+            Side::Followers => return self.commands.followers(user, after, limit).await,
+            Side::Following => EdgeKind::Follows,
+            Side::Muted => EdgeKind::Mutes,
+            Side::Blocked => EdgeKind::Blocks,
+        };
+        self.commands.edges_from(user, kind, after, limit).await
     }
 }

@@ -3,11 +3,8 @@
 use super::PeopleReader;
 use crate::{
     error::{Error, Rejection},
-    model::UserId,
-    store::{
-        cards::UserCard,
-        commands::{Commands, Edge},
-    },
+    model::{EdgeKey, EdgeKind, UserId},
+    store::{cards::UserCard, commands::Commands},
 };
 
 /// A profile as the caller sees it.
@@ -26,6 +23,10 @@ pub struct Relation {
     pub following: bool,
     /// Whether the user follows the caller.
     pub followed_by: bool,
+    /// Whether the caller mutes the user.
+    pub muted: bool,
+    /// Whether the caller blocks the user. Whether the user blocks the caller is not told.
+    pub blocked: bool,
 }
 
 impl PeopleReader {
@@ -35,17 +36,24 @@ impl PeopleReader {
     /// [`Rejection::UserNotFound`] if there is no such user.
     pub async fn profile(&self, caller: &UserId, user: &UserId) -> Result<ProfileView, Error> {
         let ids = [user.clone()];
-        let (mut cards, to, from) = tokio::try_join!(
-            self.cards.users(&ids),
-            self.commands.edge(caller, user),
-            self.commands.edge(user, caller)
-        )?;
+        let keys = [
+            EdgeKey::new(caller, EdgeKind::Follows, user),
+            EdgeKey::new(user, EdgeKind::Follows, caller),
+            EdgeKey::new(caller, EdgeKind::Mutes, user),
+            EdgeKey::new(caller, EdgeKind::Blocks, user),
+        ];
+        let (mut cards, edges) = tokio::try_join!(self.cards.users(&ids), self.commands.edges(&keys))?;
         let card = match cards.remove(user) {
             Some(card) => card,
             None => card_from_truth(&self.commands, user).await?,
         };
-        let follows = |edge: Option<Edge>| edge.is_some_and(|edge| edge.following);
-        Ok(ProfileView { card, relation: Relation { following: follows(to), followed_by: follows(from) } })
+        let relation = Relation {
+            following: edges.active(caller, EdgeKind::Follows, user),
+            followed_by: edges.active(user, EdgeKind::Follows, caller),
+            muted: edges.active(caller, EdgeKind::Mutes, user),
+            blocked: edges.active(caller, EdgeKind::Blocks, user),
+        };
+        Ok(ProfileView { card, relation })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     model::{PostId, Tag, UserId, limits::FEED_AGE_MAX},
     store::{
         cards::PostCard,
-        timelines::{Range, Timeline},
+        timelines::{Range, Row, Timeline},
     },
 };
 
@@ -27,12 +27,16 @@ impl FeedReader {
     ) -> Result<PostPage, Error> {
         let timeline = Timeline::Tag(tag.clone());
         let range = Range { before, since: self.clock.now().before(FEED_AGE_MAX) };
-        let rows = self.timelines.newest(&timeline, range, rows_for(limit), false).await?;
+        let (stored, rows) = tokio::try_join!(
+            self.viewers.get(viewer, false),
+            self.timelines.newest(&timeline, range, rows_for(limit), false)
+        )?;
         if rows.rows.is_empty() && before.is_none() {
             return Err(Rejection::TagNotFound.into());
         }
         // A row may outlast the tag: what the post says now is in its card.
-        let admit = Admit { row: |_: &_| true, card: |card: &PostCard| card.tags.contains(tag) };
+        let row = |row: &Row| !stored.viewer.hides(&row.author);
+        let admit = Admit { row, card: |card: &PostCard| card.tags.contains(tag) };
         self.cut_page(viewer, &timeline, range, rows, limit, admit).await
     }
 }

@@ -45,7 +45,7 @@ impl FeedReader {
         mut served: Served,
         limit: usize,
     ) -> Result<Page<FeedPost, Served>, Error> {
-        let trending = self.what_trends().await?;
+        let (trending, stored) = tokio::try_join!(self.what_trends(), self.viewers.get(viewer, false))?;
         let unserved: Vec<_> = trending.posts.iter().copied().filter(|post| !served.contains(*post)).collect();
         let mut left = unserved.as_slice();
         let mut entries = Vec::new();
@@ -53,7 +53,8 @@ impl FeedReader {
             // One more than needed tells whether there is more.
             let (next, rest) = left.split_at((limit + 1 - entries.len()).min(PAGE_MAX).min(left.len()));
             let mut read = posts::read(&self.commands, &self.cards, viewer, next).await?;
-            entries.extend(next.iter().filter_map(|post| read.remove(post)));
+            let shown = next.iter().filter_map(|post| read.remove(post));
+            entries.extend(shown.filter(|post| !stored.viewer.hides(&post.card.author)));
             left = rest;
             if entries.len() > limit || left.is_empty() {
                 break;

@@ -1,14 +1,11 @@
 //! The command table: the truth. Reads are consistent, since decisions rest on them. It is written by
 //! [`super::transaction`] only.
 
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Dynamo,
-    dynamo::{Item, failed, s, text, value},
+    dynamo::{failed, s, text, value},
     key::{self, PK, SK},
 };
 use crate::{
@@ -41,15 +38,6 @@ pub struct LogEntry {
     pub event: Result<LogEvent, String>,
 }
 
-/// Whether somebody follows somebody. Kept after an unfollow, so that its version never restarts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Edge {
-    /// Whether the follower follows at present.
-    pub following: bool,
-    /// Version of the follower's event that last changed it.
-    pub version: Version,
-}
-
 /// What is remembered under an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remembered {
@@ -61,15 +49,6 @@ pub struct Remembered {
     pub version: Version,
     /// When the key is free again, in epoch seconds. Checked on reading: DynamoDB's TTL may take days.
     pub expires_at: u64,
-}
-
-/// Users in the order of their keys, and where to go on.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct UserPage {
-    /// The users.
-    pub users: Vec<UserId>,
-    /// The last user looked at, if there may be more.
-    pub next: Option<UserId>,
 }
 
 impl Commands {
@@ -164,64 +143,9 @@ impl Commands {
         self.get("a post", key::post(post), POST.to_owned()).await
     }
 
-    /// The edge from `follower` to `followee`.
-    pub async fn edge(&self, follower: &UserId, followee: &UserId) -> Result<Option<Edge>, Error> {
-        self.get("an edge", key::user(follower), key::follows(followee)).await
-    }
-
     /// What is remembered under the user's idempotency key, expired or not.
     pub async fn remembered(&self, user: &UserId, key: &IdempotencyKey) -> Result<Option<Remembered>, Error> {
         self.get("an idempotency key", key::user(user), key::idempotency(key)).await
-    }
-
-    /// Who follows `followee`, after the user `after`. Looks at no more than `limit` edges, so the page may be empty
-    /// though there are more.
-    pub async fn followers(&self, followee: &UserId, after: Option<&UserId>, limit: i32) -> Result<UserPage, Error> {
-        let start = after.map(|user| (key::followers(followee), key::user(user)));
-        self.edges(key::followers(followee), key::USER_PREFIX, start, limit).await
-    }
-
-    /// Whom `follower` follows, as [`Commands::followers`].
-    pub async fn following(&self, follower: &UserId, after: Option<&UserId>, limit: i32) -> Result<UserPage, Error> {
-        let start = after.map(|user| (key::user(follower), key::follows(user)));
-        self.edges(key::user(follower), key::FOLLOWS_PREFIX, start, limit).await
-    }
-
-    async fn edges(
-        &self,
-        partition: String,
-        prefix: &'static str,
-        start: Option<(String, String)>,
-        limit: i32,
-    ) -> Result<UserPage, Error> {
-        let start = start.map(|(pk, sk)| HashMap::from([(PK.to_owned(), s(pk)), (SK.to_owned(), s(sk))]));
-        let answer = self
-            .dynamo
-            .0
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("PK = :partition AND begins_with(SK, :prefix)")
-            .filter_expression("#following = :true")
-            .expression_attribute_names("#following", "following")
-            .expression_attribute_values(":partition", s(partition))
-            .expression_attribute_values(":prefix", s(prefix))
-            .expression_attribute_values(":true", AttributeValue::Bool(true))
-            .select(Select::SpecificAttributes)
-            .projection_expression("SK")
-            .set_exclusive_start_key(start)
-            .limit(limit)
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(failed("reading edges"))?;
-        let user = |item: &Item| {
-            let key = text(item, SK)?;
-            key::parse_user(key, prefix).ok_or_else(|| Error::poison("an edge", key))
-        };
-        Ok(UserPage {
-            users: answer.items().iter().map(user).collect::<Result<_, _>>()?,
-            next: answer.last_evaluated_key().map(user).transpose()?,
-        })
     }
 
     pub(super) async fn get<T: serde::de::DeserializeOwned>(

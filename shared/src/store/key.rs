@@ -5,7 +5,9 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::model::{CommentId, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject, UserId, Version};
+use crate::model::{
+    CommentId, EdgeKind, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject, UserId, Version,
+};
 
 /// RFC 3986's unreserved characters stand for themselves.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -17,8 +19,6 @@ pub(super) const SK: &str = "SK";
 
 /// Sort keys of the log begin so.
 pub(super) const EVENT_PREFIX: &str = "EVENT#";
-/// Sort keys of edges, seen from the follower's side, begin so.
-pub(super) const FOLLOWS_PREFIX: &str = "FOLLOWS#";
 /// Sort keys of likes begin so.
 const LIKES_PREFIX: &str = "LIKES#";
 /// Sort keys of comments begin so.
@@ -39,7 +39,7 @@ pub(super) fn user(user: &UserId) -> String {
     format!("{USER_PREFIX}{}", encode(user.as_str()))
 }
 
-/// The user of a key made by [`user`] or [`follows`], after its prefix.
+/// The user of a key made by [`user`] or [`edge`], after its prefix.
 pub(super) fn parse_user(key: &str, prefix: &str) -> Option<UserId> {
     percent_decode_str(key.strip_prefix(prefix)?).decode_utf8().ok()?.parse().ok()
 }
@@ -59,8 +59,17 @@ pub fn parse_event_key(pk: &str, sk: &str) -> Option<(UserId, Version)> {
     Some((parse_user(pk, USER_PREFIX)?, parse_event(sk)?))
 }
 
-pub(super) fn follows(followee: &UserId) -> String {
-    format!("{FOLLOWS_PREFIX}{}", encode(followee.as_str()))
+/// Sort keys of edges of this kind begin so, seen from the side of the user that they go from.
+pub(super) fn edge_prefix(kind: EdgeKind) -> &'static str {
+    match kind {
+        EdgeKind::Follows => "FOLLOWS#",
+        EdgeKind::Mutes => "MUTES#",
+        EdgeKind::Blocks => "BLOCKS#",
+    }
+}
+
+pub(super) fn edge(kind: EdgeKind, to: &UserId) -> String {
+    format!("{}{}", edge_prefix(kind), encode(to.as_str()))
 }
 
 pub(super) fn followers(followee: &UserId) -> String {
@@ -159,7 +168,9 @@ mod tests {
         #[test]
         fn parsing_a_rendered_user_is_the_identity(id in any_user()) {
             prop_assert_eq!(parse_user(&user(&id), USER_PREFIX), Some(id.clone()));
-            prop_assert_eq!(parse_user(&follows(&id), FOLLOWS_PREFIX), Some(id));
+            for kind in [EdgeKind::Follows, EdgeKind::Mutes, EdgeKind::Blocks] {
+                prop_assert_eq!(parse_user(&edge(kind, &id), edge_prefix(kind)), Some(id.clone()));
+            }
         }
 
         #[test]
@@ -209,6 +220,6 @@ mod tests {
     #[test]
     fn the_longest_keys_fit_dynamodb() {
         let longest: UserId = "日".repeat(42).parse().unwrap();
-        assert!(follows(&longest).len() <= 1024 && user(&longest).len() <= 2048);
+        assert!(edge(EdgeKind::Follows, &longest).len() <= 1024 && user(&longest).len() <= 2048);
     }
 }

@@ -7,6 +7,7 @@ mod card_tallies;
 pub mod cards;
 pub mod commands;
 mod dynamo;
+pub mod edges;
 mod key;
 mod meter;
 pub mod reactions;

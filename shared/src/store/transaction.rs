@@ -7,20 +7,21 @@ use aws_sdk_dynamodb::{
     config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeSerializationInterceptorContextMut},
     error::BoxError,
     operation::transact_write_items::{TransactWriteItemsInput, builders::TransactWriteItemsFluentBuilder},
-    types::{AttributeValue, Delete, Put, TransactWriteItem, Update, builders::PutBuilder},
+    types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update, builders::PutBuilder},
 };
 use serde::Serialize;
 
 use super::{
-    commands::{CLAIM, Commands, Edge, POST, PROFILE, Remembered},
+    commands::{CLAIM, Commands, POST, PROFILE, Remembered},
     dynamo::{item, n, s, transaction_failed},
+    edges::near_side,
     key::{self, PK, SK},
 };
 use crate::{
     error::Error,
     model::{
-        Comment, Counts, Handle, IdempotencyKey, Like, LogEvent, Post, PostId, Profile, TallyShard, TallySubject,
-        Timestamp, UserId, Version,
+        Comment, Counts, Edge, EdgeKey, EdgeKind, Handle, IdempotencyKey, Like, LogEvent, Post, PostId, Profile,
+        TallyShard, TallySubject, Timestamp, UserId, Version,
     },
 };
 
@@ -59,12 +60,17 @@ pub enum Change {
         /// The event.
         version: Version,
     },
-    /// Write both sides of an edge, if there is none yet or it is still of this version.
+    /// Append an event to somebody else's log, if nobody else did.
+    Append(LogEvent),
+    /// Change nothing, but only if neither of the two blocks the other.
+    RequireNoBlock {
+        /// The two.
+        between: [UserId; 2],
+    },
+    /// Write an edge, if there is none yet or it is still of this version; of a follow, both sides.
     PutEdge {
-        /// Who follows.
-        follower: UserId,
-        /// Whom.
-        followee: UserId,
+        /// Which edge.
+        key: EdgeKey,
         /// The edge.
         edge: Edge,
         /// Version of the one that it replaces.
@@ -137,8 +143,7 @@ impl Commands {
     /// [`Error::Conflict`] if any condition failed; after it, and after [`Error::Transient`], ask
     /// [`Commands::appended_by`] whether the event was committed after all.
     pub async fn commit(&self, event: &LogEvent, changes: &[Change]) -> Result<(), Error> {
-        let put = self.put(key::user(&event.user), key::event(event.version), event)?;
-        let append = built(put.condition_expression("attribute_not_exists(PK)"))?;
+        let append = self.append(event)?;
         self.transact(self.dynamo.0.transact_write_items().transact_items(append), changes).await
     }
 
@@ -218,12 +223,20 @@ impl Commands {
                     .map_err(|error| Error::poison("a transaction", error))?;
                 transaction.transact_items(TransactWriteItem::builder().update(update).build())
             }
-            Change::PutEdge { follower, followee, edge, replaces } => {
-                let near = self.put(key::user(follower), key::follows(followee), edge)?;
-                let far = self.put(key::followers(followee), key::user(follower), edge)?;
-                transaction
-                    .transact_items(built(replacing(near, replaces.map(n)))?)
-                    .transact_items(built(replacing(far, replaces.map(n)))?)
+            Change::Append(event) => transaction.transact_items(self.append(event)?),
+            Change::RequireNoBlock { between: [a, b] } => {
+                let [to, from] = EdgeKey::blocks(a, b);
+                transaction.transact_items(self.require_inactive(&to)?).transact_items(self.require_inactive(&from)?)
+            }
+            Change::PutEdge { key, edge, replaces } => {
+                let (pk, sk) = near_side(key);
+                let near = built(replacing(self.put(pk, sk, edge)?, replaces.map(n)))?;
+                let transaction = transaction.transact_items(near);
+                if key.kind != EdgeKind::Follows {
+                    return Ok(transaction);
+                }
+                let far = self.put(key::followers(&key.to), key::user(&key.from), edge)?;
+                transaction.transact_items(built(replacing(far, replaces.map(n)))?)
             }
             Change::CreateComment(comment) => {
                 let put = self.put(key::post(comment.post), key::comment(comment.comment), comment)?;
@@ -269,6 +282,25 @@ impl Commands {
                 transaction.transact_items(built(put)?)
             }
         })
+    }
+
+    fn append(&self, event: &LogEvent) -> Result<TransactWriteItem, Error> {
+        let put = self.put(key::user(&event.user), key::event(event.version), event)?;
+        built(put.condition_expression("attribute_not_exists(PK)"))
+    }
+
+    fn require_inactive(&self, edge: &EdgeKey) -> Result<TransactWriteItem, Error> {
+        let (pk, sk) = near_side(edge);
+        let check = ConditionCheck::builder()
+            .table_name(&self.table)
+            .key(PK, s(pk))
+            .key(SK, s(sk))
+            .condition_expression("attribute_not_exists(PK) OR #active = :false")
+            .expression_attribute_names("#active", "active")
+            .expression_attribute_values(":false", AttributeValue::Bool(false))
+            .build()
+            .map_err(|error| Error::poison("a transaction", error))?;
+        Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
     fn put(&self, pk: String, sk: String, value: &impl Serialize) -> Result<PutBuilder, Error> {

@@ -1,5 +1,7 @@
-//! The `viewers` table: what of a viewer's log has been projected, and whom the viewer follows. One item a viewer, read
+//! The `viewers` table: what of a viewer's log has been projected, and whom the viewer follows, mutes and blocks. One item a viewer, read
 //! with every page.
+
+use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 
@@ -62,9 +64,13 @@ impl Viewers {
             .update_item()
             .table_name(&self.table)
             .key(PK, s(key::user(user)))
-            .update_expression("SET applied = :applied, followed = :followed, revision = :next")
+            .update_expression(
+                "SET applied = :applied, followed = :followed, muted = :muted, blocked = :blocked, revision = :next",
+            )
             .expression_attribute_values(":applied", n(viewer.applied))
             .expression_attribute_values(":followed", set(&viewer.followed))
+            .expression_attribute_values(":muted", set(&viewer.muted))
+            .expression_attribute_values(":blocked", set(&viewer.blocked))
             .expression_attribute_values(":next", n(before.revision + 1));
         let update = if before.revision == 0 {
             update.condition_expression("attribute_not_exists(PK)")
@@ -79,27 +85,35 @@ impl Viewers {
 
 /// A set of users as one binary attribute: the hashes one after the other, in order. A binary set would cost the same
 /// units and more bytes.
-fn set(users: &std::collections::BTreeSet<UserHash>) -> AttributeValue {
+fn set(users: &BTreeSet<UserHash>) -> AttributeValue {
     AttributeValue::B(Blob::new(users.iter().flat_map(|hash| hash.0).collect::<Vec<u8>>()))
 }
 
 fn stored_viewer(item: &Item) -> Result<StoredViewer, Error> {
     let applied = Version::new(number(item, "applied")?).ok_or_else(|| Error::poison("a viewer", "applied"))?;
-    let bytes = match item.get("followed") {
-        Some(AttributeValue::B(bytes)) => bytes.as_ref(),
-        _ => return Err(Error::poison("a viewer", "no binary attribute followed")),
+    let viewer = Viewer {
+        applied,
+        followed: stored_set(item, "followed")?,
+        muted: stored_set(item, "muted")?,
+        blocked: stored_set(item, "blocked")?,
     };
-    let (hashes, rest) = bytes.as_chunks::<{ UserHash::BYTES }>();
-    if !rest.is_empty() {
-        return Err(Error::poison("a viewer", "followed is cut off"));
-    }
-    let viewer = Viewer { applied, followed: hashes.iter().copied().map(UserHash).collect() };
     Ok(StoredViewer { viewer, revision: number(item, "revision")? })
+}
+
+fn stored_set(item: &Item, name: &str) -> Result<BTreeSet<UserHash>, Error> {
+    let bytes = match item.get(name) {
+        Some(AttributeValue::B(bytes)) => bytes.as_ref(),
+        _ => return Err(Error::poison("a viewer", format!("no binary attribute {name}"))),
+    };
+    match bytes.as_chunks::<{ UserHash::BYTES }>() {
+        (hashes, []) => Ok(hashes.iter().copied().map(UserHash).collect()),
+        _ => Err(Error::poison("a viewer", format!("{name} is cut off"))),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeSet, HashMap};
+    use std::collections::HashMap;
 
     use proptest::prelude::*;
 
@@ -109,15 +123,17 @@ mod tests {
         #[test]
         fn reading_a_written_viewer_is_the_identity(
             applied in 0..=Version::MAX.get(),
-            followed in proptest::collection::btree_set(any::<[u8; 8]>(), 0..50),
+            sets in proptest::array::uniform3(proptest::collection::btree_set(any::<[u8; 8]>(), 0..50)),
         ) {
-            let followed: BTreeSet<_> = followed.into_iter().map(UserHash).collect();
+            let [followed, muted, blocked] = sets.map(|set| set.into_iter().map(UserHash).collect::<BTreeSet<_>>());
             let item: Item = HashMap::from([
                 ("applied".to_owned(), n(applied)),
                 ("followed".to_owned(), set(&followed)),
+                ("muted".to_owned(), set(&muted)),
+                ("blocked".to_owned(), set(&blocked)),
                 ("revision".to_owned(), n(3)),
             ]);
-            let viewer = Viewer { applied: Version::new(applied).unwrap(), followed };
+            let viewer = Viewer { applied: Version::new(applied).unwrap(), followed, muted, blocked };
             prop_assert_eq!(stored_viewer(&item).unwrap(), StoredViewer { viewer, revision: 3 });
         }
     }

@@ -1,0 +1,127 @@
+//! The command table's edges between users: who follows, mutes and blocks whom.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, Select};
+
+use super::{
+    commands::Commands,
+    dynamo::{Item, failed, s, text, value},
+    key::{self, PK, SK},
+};
+use crate::{
+    error::Error,
+    model::{Edge, EdgeKey, EdgeKind, UserId},
+};
+
+/// Edges that were asked for and ever were.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Edges(HashMap<EdgeKey, Edge>);
+
+/// Users in the order of their keys, and where to go on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UserPage {
+    /// The users.
+    pub users: Vec<UserId>,
+    /// The last user looked at, if there may be more.
+    pub next: Option<UserId>,
+}
+
+impl Edges {
+    /// The edge, if it ever was.
+    pub fn get(&self, key: &EdgeKey) -> Option<Edge> {
+        self.0.get(key).copied()
+    }
+
+    /// Whether the edge is at present.
+    pub fn active(&self, from: &UserId, kind: EdgeKind, to: &UserId) -> bool {
+        self.get(&EdgeKey::new(from, kind, to)).is_some_and(|edge| edge.active)
+    }
+
+    /// Whether one of the two blocks the other.
+    pub fn block_between(&self, a: &UserId, b: &UserId) -> bool {
+        self.active(a, EdgeKind::Blocks, b) || self.active(b, EdgeKind::Blocks, a)
+    }
+}
+
+impl FromIterator<(EdgeKey, Edge)> for Edges {
+    fn from_iter<T: IntoIterator<Item = (EdgeKey, Edge)>>(edges: T) -> Self {
+        Self(edges.into_iter().collect())
+    }
+}
+
+impl Commands {
+    /// Edges by their keys, in one consistent read.
+    pub async fn edges(&self, keys: &[EdgeKey]) -> Result<Edges, Error> {
+        let by_key: HashMap<_, _> = keys.iter().map(|key| (near_side(key), key)).collect();
+        let items = by_key.keys().map(|(pk, sk)| HashMap::from([(PK.to_owned(), s(pk)), (SK.to_owned(), s(sk))]));
+        let found = self.dynamo.batch_get(&self.table, items.collect(), true).await?;
+        let edge = |item: Item| {
+            let key = (text(&item, PK)?.to_owned(), text(&item, SK)?.to_owned());
+            let key = by_key.get(&key).ok_or_else(|| Error::poison("an edge", "was not asked for"))?;
+            Ok(((*key).clone(), value("an edge", item)?))
+        };
+        found.into_iter().map(edge).collect()
+    }
+
+    /// Who follows `followee`, after the user `after`. Looks at no more than `limit` edges, so the page may be empty
+    /// though there are more.
+    pub async fn followers(&self, followee: &UserId, after: Option<&UserId>, limit: i32) -> Result<UserPage, Error> {
+        let start = after.map(|user| (key::followers(followee), key::user(user)));
+        self.list(key::followers(followee), key::USER_PREFIX, start, limit).await
+    }
+
+    /// Whom edges of this kind go to from `from`, as [`Commands::followers`].
+    pub async fn edges_from(
+        &self,
+        from: &UserId,
+        kind: EdgeKind,
+        after: Option<&UserId>,
+        limit: i32,
+    ) -> Result<UserPage, Error> {
+        let start = after.map(|user| near_side(&EdgeKey::new(from, kind, user)));
+        self.list(key::user(from), key::edge_prefix(kind), start, limit).await
+    }
+
+    async fn list(
+        &self,
+        partition: String,
+        prefix: &'static str,
+        start: Option<(String, String)>,
+        limit: i32,
+    ) -> Result<UserPage, Error> {
+        let start = start.map(|(pk, sk)| HashMap::from([(PK.to_owned(), s(pk)), (SK.to_owned(), s(sk))]));
+        let answer = self
+            .dynamo
+            .0
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("PK = :partition AND begins_with(SK, :prefix)")
+            .filter_expression("#active = :true")
+            .expression_attribute_names("#active", "active")
+            .expression_attribute_values(":partition", s(partition))
+            .expression_attribute_values(":prefix", s(prefix))
+            .expression_attribute_values(":true", AttributeValue::Bool(true))
+            .select(Select::SpecificAttributes)
+            .projection_expression("SK")
+            .set_exclusive_start_key(start)
+            .limit(limit)
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(failed("reading edges"))?;
+        let user = |item: &Item| {
+            let key = text(item, SK)?;
+            key::parse_user(key, prefix).ok_or_else(|| Error::poison("an edge", key))
+        };
+        Ok(UserPage {
+            users: answer.items().iter().map(user).collect::<Result<_, _>>()?,
+            next: answer.last_evaluated_key().map(user).transpose()?,
+        })
+    }
+}
+
+/// Key of an edge as it stands with the user that it goes from.
+pub(super) fn near_side(key: &EdgeKey) -> (String, String) {
+    (key::user(&key.from), key::edge(key.kind, &key.to))
+}
