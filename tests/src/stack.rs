@@ -38,6 +38,13 @@ pub struct Options {
     pub reorder_records: bool,
 }
 
+impl Options {
+    /// Of the stack that tests share: it also tells what requests cost.
+    pub fn shared() -> Self {
+        Self { parameters: vec![("ShowCosts".to_owned(), "true".to_owned())], ..Self::default() }
+    }
+}
+
 /// A running local stack. Dropping it ends it.
 #[derive(Debug)]
 pub struct Stack {
