@@ -149,7 +149,7 @@ async fn limits_out_of_range_are_refused() -> Result<()> {
 async fn unknown_orders_are_refused() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
     let comments = post_path(&ada.post("a post", None).await?.value.id, "/comments");
-    for order in ["", "best", "Chronological", "chronological ", "newest,chronological"] {
+    for order in ["", "best", "Chronological", "chronological ", "best,chronological"] {
         for path in ["/v1/feeds/home", &comments] {
             let request = ada.request(Method::GET, path).query(&[("order", order)]);
             refused(request, 400, "unknown_order").await?;
