@@ -5,7 +5,10 @@
 use std::{collections::BTreeMap, process::ExitCode, sync::Mutex, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use bench::target::{self, Target, progress_bar};
+use bench::{
+    lag::rate,
+    target::{self, Target, progress_bar},
+};
 use clap::Parser;
 use futures::{StreamExt, TryStreamExt, stream};
 use harness::client::{ApiError, User};
@@ -125,11 +128,6 @@ async fn raw_transactions(target: &Target, post: &str, count: usize) -> Result<D
         .await?;
     ensure!(done.len() == count, "not every transaction was made");
     Ok(started.elapsed())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a rate to print")]
-fn rate(count: usize, took: Duration) -> f64 {
-    count as f64 / took.as_secs_f64()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use anyhow::Result;
 use bench::{
     chaos::FunctionKiller,
     graph,
-    lag::Spread,
+    lag::{Spread, rate},
     plan::{plan, strew},
     reactions::{self, Amounts},
     replay::Replay,
@@ -152,11 +152,6 @@ async fn main() -> Result<ExitCode> {
         println!("lost       {} sampled posts never reached the follower", lags.lost);
     }
     Ok(if differences.is_empty() && lags.lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a rate to print")]
-fn rate(count: usize, took: Duration) -> f64 {
-    count as f64 / took.as_secs_f64()
 }
 
 #[cfg(test)]
