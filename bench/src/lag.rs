@@ -53,6 +53,12 @@ async fn shows(reader: &User, post: &str) -> Result<bool, ApiError> {
     }
 }
 
+/// How many a second.
+#[expect(clippy::cast_precision_loss, reason = "a rate to print")]
+pub fn rate(count: usize, took: Duration) -> f64 {
+    count as f64 / took.as_secs_f64()
+}
+
 /// Percentiles of measured times, by nearest rank.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spread {

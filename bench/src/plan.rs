@@ -1,8 +1,10 @@
 //! The order in which everything is sent: random, but by a seed, so that a run can be repeated.
 
-use rand::{rngs::StdRng, seq::SliceRandom};
+use std::collections::BTreeMap;
 
-use crate::{graph::Graph, texts::Draft};
+use rand::{Rng, rngs::StdRng, seq::SliceRandom};
+
+use crate::{graph::Graph, reactions::Reaction, texts::Draft};
 
 /// One command of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +17,14 @@ pub enum Command {
         followee: usize,
     },
     /// A post.
-    Post(Draft),
+    Post {
+        /// Number of the post.
+        number: usize,
+        /// What it is.
+        draft: Draft,
+    },
+    /// What somebody makes of a post.
+    React(Reaction),
 }
 
 impl Command {
@@ -23,7 +32,8 @@ impl Command {
     pub fn sender(&self) -> usize {
         match self {
             Self::Follow { follower, .. } => *follower,
-            Self::Post(draft) => draft.author,
+            Self::Post { draft, .. } => draft.author,
+            Self::React(reaction) => reaction.sender,
         }
     }
 }
@@ -39,9 +49,34 @@ pub fn plan(graph: Graph, drafts: Vec<Draft>, random: &mut StdRng) -> Vec<Comman
     let mut is_post: Vec<bool> = vec![false; later.len()];
     is_post.resize(later.len() + drafts.len(), true);
     is_post.shuffle(random);
-    let (mut later, mut drafts) = (later.into_iter().map(follow), drafts.into_iter().map(Command::Post));
-    let mixed = is_post.into_iter().filter_map(|is_post| if is_post { drafts.next() } else { later.next() });
+    let (mut later, mut drafts) = (later.into_iter().map(follow), drafts.into_iter().enumerate());
+    let mixed = is_post.into_iter().filter_map(|is_post| match is_post {
+        true => drafts.next().map(|(number, draft)| Command::Post { number, draft }),
+        false => later.next(),
+    });
     follows.into_iter().map(follow).chain(mixed).collect()
+}
+
+/// Strews reactions in among the commands, each anywhere after its post, those of a list in their order.
+pub fn strew(commands: Vec<Command>, reactions: Vec<Vec<Reaction>>, random: &mut StdRng) -> Vec<Command> {
+    let mut places = BTreeMap::new();
+    for (place, command) in commands.iter().enumerate() {
+        if let Command::Post { number, .. } = command {
+            places.insert(*number, place);
+        }
+    }
+    let end = commands.len();
+    let mut placed: Vec<_> = commands.into_iter().enumerate().collect();
+    for chain in reactions {
+        let mut place = chain.first().and_then(|reaction| places.get(&reaction.post)).copied().unwrap_or(end);
+        for reaction in chain {
+            place = random.random_range(place..=end);
+            placed.push((place, Command::React(reaction)));
+        }
+    }
+    // Stable: what has the same place stays behind what was there before.
+    placed.sort_by_key(|(place, _)| *place);
+    placed.into_iter().map(|(_, command)| command).collect()
 }
 
 #[cfg(test)]
@@ -49,6 +84,7 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
+    use crate::reactions::What;
 
     #[test]
     fn everything_is_planned_once_and_posts_come_in_order_after_half_of_the_follows() {
@@ -65,12 +101,41 @@ mod tests {
         for command in &commands {
             match command.clone() {
                 Command::Follow { follower, followee } => follows.push((follower, followee)),
-                Command::Post(draft) => posts.push(draft),
+                Command::Post { number, draft } => {
+                    assert_eq!(number, posts.len());
+                    posts.push(draft);
+                }
+                Command::React(reaction) => panic!("{reaction:?}"),
             }
         }
         follows.sort_unstable();
         assert_eq!((follows, posts), (edges.clone(), drafts.clone()));
         assert_eq!(commands, planned(3));
         assert_ne!(commands, planned(4));
+    }
+
+    #[test]
+    fn reactions_come_after_their_posts_and_in_their_order() {
+        let drafts: Vec<_> = (0..30).map(|n| Draft { author: n % 7, text: n.to_string() }).collect();
+        let chain = |post| -> Vec<_> {
+            let react = |what| Reaction { sender: 3, post, what };
+            [What::Like, What::Unlike].map(react).into()
+        };
+        let mut random = StdRng::seed_from_u64(5);
+        let commands = plan(Graph { users: 10, edges: vec![(0, 1)] }, drafts, &mut random);
+        let commands = strew(commands, (0..30).map(chain).collect(), &mut random);
+        assert_eq!(commands.len(), 1 + 30 + 60);
+        for post in 0..30 {
+            let of_post: Vec<_> = commands
+                .iter()
+                .filter_map(|command| match command {
+                    Command::Post { number, .. } if *number == post => Some("post"),
+                    Command::React(Reaction { post: about, what: What::Like, .. }) if *about == post => Some("like"),
+                    Command::React(Reaction { post: about, .. }) if *about == post => Some("end"),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(of_post, ["post", "like", "end"]);
+        }
     }
 }

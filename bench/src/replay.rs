@@ -1,4 +1,4 @@
-//! Sends a plan through the API, remembers what was accepted, and judges every home feed by it.
+//! Sends a plan through the API, remembers what was accepted, and judges every feed by it.
 //!
 //! Commands of one user are sent one after the other, those of different users at the same time. A command without an
 //! answer is sent again until it has one (posts under their idempotency key), so the reference model is exact even when
@@ -17,7 +17,7 @@ use anyhow::Result;
 use futures::{StreamExt, TryStreamExt, stream};
 use harness::{
     client::{ApiError, ProfileInput, User},
-    model::{Difference, Member, Model},
+    model::{Difference, Judge, Member, Model, Remark, Said, Window},
     wait::persist,
 };
 use rand::seq::IndexedRandom;
@@ -30,6 +30,7 @@ use tokio::{
 use crate::{
     lag::time_to_home,
     plan::Command,
+    reactions::{Reaction, What},
     target::{PATIENCE, progress_bar},
 };
 
@@ -54,7 +55,10 @@ struct Accepted {
     model: Model,
     /// By number of the followee: numbers of those who are known to follow.
     followers: Vec<Vec<usize>>,
-    posts: usize,
+    /// Ids of the posts, by their numbers.
+    posts: BTreeMap<usize, String>,
+    /// Ids of the comments, by their numbers.
+    comments: BTreeMap<usize, String>,
     /// What was answered instead, and how often.
     retries: BTreeMap<String, u64>,
 }
@@ -82,7 +86,7 @@ impl Replay {
         Self { shared, concurrency, samples: JoinSet::new() }
     }
 
-    /// Sends everything; `at_half` is called once, with other commands under way. Returns how long it took.
+    /// Sends a part of the plan; `at_half` is called once, with other commands under way. Returns how long it took.
     pub async fn send(&mut self, commands: Vec<Command>, at_half: impl FnOnce() -> Result<()>) -> Result<Duration> {
         let started = Instant::now();
         let bar = progress_bar("commands", commands.len())?;
@@ -91,17 +95,17 @@ impl Replay {
         let half = commands.len() / 2;
         let mut at_half = Some(at_half);
         let mut sending = JoinSet::new();
-        for (number, command) in commands.into_iter().enumerate() {
+        for (place, command) in commands.into_iter().enumerate() {
             // Taken here and not in the task, so that a user's commands keep their order.
             let turn = Arc::clone(&turns[command.sender()]).lock_owned().await;
             let permit = Arc::clone(&permits).acquire_owned().await?;
             let shared = Arc::clone(&self.shared);
             sending.spawn(async move {
-                let sample = shared.send(number, command).await;
+                let sample = shared.send(command).await;
                 drop((turn, permit));
                 sample
             });
-            if number == half
+            if place == half
                 && let Some(at_half) = at_half.take()
             {
                 tokio::task::block_in_place(at_half)?;
@@ -143,17 +147,58 @@ impl Replay {
     /// INV-2: walks every home to its end and compares it. Returns how many posts were seen, and what was wrong.
     pub async fn compare_homes(&self) -> Result<(usize, Vec<Difference>)> {
         let model = self.shared.accepted().model.clone();
+        let judge = Judge::new(&model);
         let bar = progress_bar("homes", self.shared.users.len())?;
         let compare = async |user: &User| {
             let shown = persist(PATIENCE, |_| {}, || user.walk_home(100)).await?;
             bar.inc(1);
-            Ok::<_, ApiError>((shown.len(), model.compare_home(&user.id, &shown)))
+            Ok::<_, ApiError>((shown.len(), judge.compare_home(&user.id, &shown)))
         };
         let results: Vec<_> =
             stream::iter(&self.shared.users).map(compare).buffered(self.concurrency).try_collect().await?;
         bar.finish();
         let seen = results.iter().map(|(seen, _)| seen).sum();
         Ok((seen, results.into_iter().flat_map(|(_, differences)| differences).collect()))
+    }
+
+    /// Compares the feeds of all tags and the comments on all posts, each seen by the user whose turn it is. Returns how
+    /// many tags and comments were seen, and what was wrong.
+    pub async fn compare_tags_and_comments(&self) -> Result<(usize, usize, Vec<Difference>)> {
+        let model = self.shared.accepted().model.clone();
+        let posts: Vec<_> = self.shared.accepted().posts.values().cloned().collect();
+        let judge = Judge::new(&model);
+        let readers = || self.shared.users.iter().cycle();
+        let tags = judge.tags();
+        let compare = async |(tag, user): (&String, &User)| {
+            let shown = persist(PATIENCE, |_| {}, || user.walk_posts_with(tag, 100)).await?;
+            // Others may use the tag, too.
+            let ours: Vec<_> = shown.into_iter().filter(|post| model.members.contains_key(&post.author.id)).collect();
+            Ok::<_, ApiError>(judge.compare_tag(&user.id, tag, &ours))
+        };
+        let pairs = stream::iter(tags.iter().zip(readers()));
+        let mut found: Vec<_> = pairs.map(compare).buffered(self.concurrency).try_collect().await?;
+        let compare = async |(post, user): (&String, &User)| {
+            let shown = persist(PATIENCE, |_| {}, || user.walk_comments(post, "oldest", 100)).await?;
+            Ok::<_, ApiError>((shown.len(), judge.compare_comments(&user.id, post, &shown)))
+        };
+        let pairs = stream::iter(posts.iter().zip(readers()));
+        let comments: Vec<_> = pairs.map(compare).buffered(self.concurrency).try_collect().await?;
+        let seen = comments.iter().map(|(seen, _)| seen).sum();
+        found.extend(comments.into_iter().map(|(_, differences)| differences));
+        Ok((tags.len(), seen, found.concat()))
+    }
+
+    /// Compares what trends with brute force over all likes and comments. Call it at rest. Returns how many posts were
+    /// seen, and what was wrong.
+    pub async fn compare_trending(&self) -> Result<(usize, Vec<Difference>)> {
+        // What a process has read trends for two seconds.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let model = self.shared.accepted().model.clone();
+        let Some(user) = self.shared.users.first() else { return Ok((0, Vec::new())) };
+        let asked = Window::open();
+        let shown = persist(PATIENCE, |_| {}, || user.walk_trending(100)).await?;
+        let differences = Judge::new(&model).compare_trending(&user.id, &shown, asked.closed());
+        Ok((shown.len(), differences))
     }
 
     /// Timeline rows that the accepted commands come to.
@@ -181,7 +226,7 @@ impl Shared {
     }
 
     /// Sends one command until it is accepted, and enters it into the model.
-    async fn send(&self, number: usize, command: Command) -> Result<Option<Sample>, ApiError> {
+    async fn send(&self, command: Command) -> Result<Option<Sample>, ApiError> {
         let retried = |error: &ApiError| *self.accepted().retries.entry(kind(error)).or_default() += 1;
         let sender = &self.users[command.sender()];
         match command {
@@ -193,21 +238,75 @@ impl Shared {
                 accepted.followers[followee].push(follower);
                 Ok(None)
             }
-            Command::Post(draft) => {
+            Command::React(reaction) => self.react(sender, reaction).await.map(|()| None),
+            Command::Post { number, draft } => {
                 let key = format!("replay-{number}");
                 let post = persist(PATIENCE, retried, || sender.post(&draft.text, Some(&key))).await?.value;
                 let arrived = Instant::now();
                 let mut accepted = self.accepted();
                 let member = accepted.model.members.entry(sender.id.clone()).or_default();
-                member.posts.insert(post.id.clone(), draft.text);
-                accepted.posts += 1;
-                if !accepted.posts.is_multiple_of(self.sample_every) {
+                member.posts.insert(post.id.clone(), Said::new(&draft.text));
+                accepted.posts.insert(number, post.id.clone());
+                if !number.is_multiple_of(self.sample_every) {
                     return Ok(None);
                 }
                 // An author without followers reads the post at home, too.
                 let reader = accepted.followers[draft.author].choose(&mut rand::rng()).copied().unwrap_or(draft.author);
                 Ok(Some(Sample { reader, post: post.id, accepted: arrived }))
             }
+        }
+    }
+}
+
+impl Shared {
+    /// Sends a reaction until it is accepted, and enters it into the model.
+    async fn react(&self, sender: &User, reaction: Reaction) -> Result<(), ApiError> {
+        let retried = |error: &ApiError| *self.accepted().retries.entry(kind(error)).or_default() += 1;
+        let post = self.id_of(reaction.post).await;
+        let at = Window::open();
+        match reaction.what {
+            What::Like => {
+                persist(PATIENCE, retried, || sender.like(&post)).await?;
+                let at = at.closed();
+                self.enter(sender, |member| _ = member.likes.entry(post).or_insert(at));
+            }
+            What::Unlike => {
+                persist(PATIENCE, retried, || sender.unlike(&post)).await?;
+                self.enter(sender, |member| _ = member.likes.remove(&post));
+            }
+            What::Comment { number, text } => {
+                let key = format!("replay-comment-{number}");
+                let comment = persist(PATIENCE, retried, || sender.comment(&post, &text, Some(&key))).await?.value.id;
+                let remark = Remark { post, text, at: at.closed() };
+                self.accepted().comments.insert(number, comment.clone());
+                self.enter(sender, |member| _ = member.comments.insert(comment, remark));
+            }
+            What::DeleteComment { number } => {
+                // The same user sent it before, one after the other.
+                let comment = self.accepted().comments.get(&number).cloned().unwrap_or_default();
+                persist(PATIENCE, retried, || sender.delete_comment(&post, &comment)).await?;
+                self.enter(sender, |member| _ = member.comments.remove(&comment));
+            }
+            What::Edit { text } => {
+                let edited = persist(PATIENCE, retried, || sender.edit_post(&post, &text)).await?.value;
+                let said = Said { text, version: edited.version };
+                self.enter(sender, |member| _ = member.posts.insert(post, said));
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&self, user: &User, change: impl FnOnce(&mut Member)) {
+        change(self.accepted().model.members.entry(user.id.clone()).or_default());
+    }
+
+    /// The id of the post with this number, once it was accepted; it was sent before.
+    async fn id_of(&self, post: usize) -> String {
+        loop {
+            if let Some(id) = self.accepted().posts.get(&post) {
+                return id.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 }

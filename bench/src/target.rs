@@ -35,9 +35,22 @@ pub struct Arguments {
     /// Event sources deliver records of different keys out of order.
     #[arg(long)]
     reorder_records: bool,
+    /// Transactions take so many milliseconds, and conflict with each other as on AWS; 0 for neither.
+    #[arg(long, default_value_t = 0)]
+    transaction_ms: u32,
     /// Requests at once.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     concurrency: u16,
+}
+
+impl Arguments {
+    /// The same with this template parameter, unless the command line sets it.
+    pub fn with_parameter(mut self, name: &str, value: &str) -> Self {
+        if !self.parameters.iter().any(|(given, _)| given == name) {
+            self.parameters.push((name.to_owned(), value.to_owned()));
+        }
+        self
+    }
 }
 
 fn name_and_value(text: &str) -> Result<(String, String), String> {
@@ -74,6 +87,7 @@ impl Target {
             parameters: arguments.parameters,
             duplicate_records: arguments.duplicate_records,
             reorder_records: arguments.reorder_records,
+            transaction_ms: arguments.transaction_ms,
         })?;
         Ok(Self { deployment: Deployment::at(stack.url())?, concurrency, stack: Some(stack), _data: temporary })
     }

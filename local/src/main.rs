@@ -37,6 +37,9 @@ struct Arguments {
     /// Deliver records in another order, as far as AWS does not promise one.
     #[arg(long)]
     reorder_records: bool,
+    /// Let transactions take this long, and conflict with each other as on AWS; 0 for neither.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    transaction_ms: u64,
     /// End when the process that started this one ends.
     #[arg(long)]
     exit_with_parent: bool,
@@ -103,6 +106,7 @@ fn options(arguments: Arguments) -> anyhow::Result<Options> {
             1 => "info",
             _ => "debug",
         },
+        transaction_time: Duration::from_millis(arguments.transaction_ms),
         chaos: Chaos { duplicate_records: arguments.duplicate_records, reorder_records: arguments.reorder_records },
     })
 }

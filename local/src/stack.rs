@@ -19,7 +19,7 @@ use crate::{
     data_dir::DataDir,
     gateway::{Gateway, LocalIssuer},
     lambda::{FunctionSpec, Lambda},
-    servers::{Endpoints, Ports, Servers, provision},
+    servers::{Endpoints, Ports, Servers, conflicts::Conflicts, provision},
     sources::{Chaos, Clients, Sources},
     template::{
         self, Addresses, Values,
@@ -48,6 +48,8 @@ pub struct Options {
     pub function_log_level: &'static str,
     /// Misfortunes for tests.
     pub chaos: Chaos,
+    /// How long functions' transactions take, and conflict; not at all if this is nothing.
+    pub transaction_time: Duration,
 }
 
 /// A running stack. It ends in order with [`Stack::shutdown`]; when it is dropped, or the process dies, its functions'
@@ -60,6 +62,7 @@ pub struct Stack {
     sources: Arc<Sources>,
     lambda: Lambda,
     servers: Servers,
+    _conflicts: Option<Conflicts>,
     /// Last: the directory may be a temporary one.
     _data: DataDir,
 }
@@ -85,7 +88,16 @@ impl Stack {
             error = servers.failure() => return Err(error),
         };
 
-        let lambda = Lambda::start(function_specs(&system, &programs, &endpoints)?).await?;
+        let conflicts = match options.transaction_time {
+            Duration::ZERO => None,
+            time => {
+                let keys = system.tables.iter().map(|table| (table.name.clone(), table.key.clone())).collect();
+                Some(Conflicts::start(&endpoints.dynamodb, keys, time).await?)
+            }
+        };
+        let dynamodb = conflicts.as_ref().map_or(&endpoints.dynamodb, |conflicts| &conflicts.url).clone();
+        let of_functions = Endpoints { dynamodb, ..endpoints.clone() };
+        let lambda = Lambda::start(function_specs(&system, &programs, &of_functions)?).await?;
         let clients = Clients {
             dynamodb: aws::dynamodb(&endpoints.dynamodb),
             streams: aws::dynamodbstreams(&endpoints.dynamodb),
@@ -110,7 +122,17 @@ impl Stack {
             // An error means that the stack is gone.
             stopped.wait_for(|stop| *stop).await.ok();
         }));
-        Ok(Self { url, warnings: system.warnings, stop_gateway, gateway, sources, lambda, servers, _data: data })
+        Ok(Self {
+            url,
+            warnings: system.warnings,
+            stop_gateway,
+            gateway,
+            sources,
+            lambda,
+            servers,
+            _conflicts: conflicts,
+            _data: data,
+        })
     }
 
     /// Where the HTTP API is served, without a slash at the end.

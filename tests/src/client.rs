@@ -2,18 +2,18 @@
 //! body, and it never tries again by itself ([`crate::wait::persist`] does, when told to).
 
 mod answer;
+mod posts;
 mod types;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::json;
 
 pub use self::{
     answer::{Answer, ApiError},
     types::{
-        Accepted, Freshness, HomePage, PeoplePage, Person, Post, PostsPage, Profile, ProfileInput, PublicProfile,
-        Relation,
+        Accepted, Comment, CommentsPage, Explanation, Freshness, HomePage, PeoplePage, Person, Post, PostsPage,
+        Profile, ProfileInput, PublicProfile, Relation,
     },
 };
 
@@ -76,62 +76,19 @@ impl User {
         self.bare(Method::DELETE, &user_path(user, "/follow")).await
     }
 
-    /// `POST /v1/posts`, with an `Idempotency-Key` if there is one.
-    pub async fn post(&self, text: &str, key: Option<&str>) -> Result<Accepted<Post>, ApiError> {
-        let mut request = self.request(Method::POST, "/v1/posts").json(&json!({ "text": text }));
-        if let Some(key) = key {
-            request = request.header("Idempotency-Key", key);
-        }
-        let answer = Answer::to(request).await?.expect(StatusCode::CREATED)?;
-        Ok(Accepted { value: answer.json()?, version: answer.version()? })
-    }
-
-    /// `DELETE /v1/posts/{post}`.
-    pub async fn delete_post(&self, post: &str) -> Result<Accepted<()>, ApiError> {
-        self.bare(Method::DELETE, &format!("/v1/posts/{}", utf8_percent_encode(post, SEGMENT))).await
-    }
-
     async fn bare(&self, method: Method, path: &str) -> Result<Accepted<()>, ApiError> {
         let answer = Answer::to(self.request(method, path)).await?.expect(StatusCode::NO_CONTENT)?;
         Ok(Accepted { value: (), version: answer.version()? })
     }
 
-    /// `GET /v1/feeds/home`, one page.
-    pub async fn home(&self, limit: u32, cursor: Option<&str>) -> Result<HomePage, ApiError> {
-        self.get("/v1/feeds/home", &Paging { limit: Some(limit), cursor }).await
-    }
-
-    /// `GET /v1/users/{user}/posts`, one page.
-    pub async fn posts_of(&self, user: &str, limit: u32, cursor: Option<&str>) -> Result<PostsPage, ApiError> {
-        self.get(&user_path(user, "/posts"), &Paging { limit: Some(limit), cursor }).await
-    }
-
     /// `GET /v1/users/{user}/followers`, one page.
     pub async fn followers_of(&self, user: &str, limit: u32, cursor: Option<&str>) -> Result<PeoplePage, ApiError> {
-        self.get(&user_path(user, "/followers"), &Paging { limit: Some(limit), cursor }).await
+        self.get(&user_path(user, "/followers"), &Paging::page(limit, cursor)).await
     }
 
     /// `GET /v1/users/{user}/following`, one page.
     pub async fn followed_by(&self, user: &str, limit: u32, cursor: Option<&str>) -> Result<PeoplePage, ApiError> {
-        self.get(&user_path(user, "/following"), &Paging { limit: Some(limit), cursor }).await
-    }
-
-    /// Every page of the home feed, `limit` posts at a time.
-    pub async fn walk_home(&self, limit: u32) -> Result<Vec<Post>, ApiError> {
-        walk(async |cursor| {
-            let page = self.home(limit, cursor.as_deref()).await?;
-            Ok((page.posts, page.next_cursor))
-        })
-        .await
-    }
-
-    /// Every page of an author's posts.
-    pub async fn walk_posts_of(&self, user: &str, limit: u32) -> Result<Vec<Post>, ApiError> {
-        walk(async |cursor| {
-            let page = self.posts_of(user, limit, cursor.as_deref()).await?;
-            Ok((page.posts, page.next_cursor))
-        })
-        .await
+        self.get(&user_path(user, "/following"), &Paging::page(limit, cursor)).await
     }
 
     /// Everybody who follows `user`.
@@ -153,17 +110,33 @@ impl User {
     }
 }
 
+/// What a list is asked for with.
 #[derive(Default, Serialize)]
 struct Paging<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<bool>,
+}
+
+impl<'a> Paging<'a> {
+    fn page(limit: u32, cursor: Option<&'a str>) -> Self {
+        Self { limit: Some(limit), cursor, ..Self::default() }
+    }
 }
 
 /// The path of a user's resource, `/v1/users/{user}` with `rest` after it.
 pub fn user_path(user: &str, rest: &str) -> String {
     format!("/v1/users/{}{rest}", utf8_percent_encode(user, SEGMENT))
+}
+
+/// The path of a post's resource, `/v1/posts/{post}` with `rest` after it.
+pub fn post_path(post: &str, rest: &str) -> String {
+    format!("/v1/posts/{}{rest}", utf8_percent_encode(post, SEGMENT))
 }
 
 /// Follows `next_cursor` until there is none.

@@ -127,7 +127,12 @@ impl Control {
     /// Calls the embedded DynamoDB, past every rule of the system: for tests that corrupt data, and to count.
     pub async fn dynamodb(&self, action: &str, body: &Value) -> Result<Value> {
         let endpoint = self.status().await?.endpoints.dynamodb;
-        self.call(&endpoint, &format!("DynamoDB_20120810.{action}"), body).await
+        self.dynamodb_at(&endpoint, action, body).await
+    }
+
+    /// The same where the endpoint is known already.
+    pub async fn dynamodb_at(&self, endpoint: &str, action: &str, body: &Value) -> Result<Value> {
+        self.call(endpoint, &format!("DynamoDB_20120810.{action}"), body).await
     }
 
     /// Calls the embedded SQS about one of the stack's queues; `body` needs no `QueueUrl`.

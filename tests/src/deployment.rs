@@ -29,7 +29,7 @@ impl Deployment {
     /// The deployment that `TIDINGS_URL` names, else the stack that all tests of this process share.
     pub fn shared() -> Result<Self> {
         static STACK: LazyLock<Result<Stack, String>> =
-            LazyLock::new(|| Stack::start(Options::default()).map_err(|error| format!("{error:#}")));
+            LazyLock::new(|| Stack::start(Options::shared()).map_err(|error| format!("{error:#}")));
         match env::var("TIDINGS_URL") {
             Ok(url) => Ok(Self { local: false, ..Self::at(&url)? }),
             Err(_) => Self::at(STACK.as_ref().map_err(|error| anyhow!("{error}"))?.url()),

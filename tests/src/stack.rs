@@ -36,6 +36,15 @@ pub struct Options {
     pub duplicate_records: bool,
     /// Event sources deliver records of different keys in another order.
     pub reorder_records: bool,
+    /// Transactions take so many milliseconds, and conflict with each other as on AWS; 0 for neither.
+    pub transaction_ms: u32,
+}
+
+impl Options {
+    /// Of the stack that tests share: it also tells what requests cost.
+    pub fn shared() -> Self {
+        Self { parameters: vec![("ShowCosts".to_owned(), "true".to_owned())], ..Self::default() }
+    }
 }
 
 /// A running local stack. Dropping it ends it.
@@ -114,6 +123,7 @@ fn spawn(options: &Options, port: u16) -> Result<(Child, String)> {
         command.arg("--parameter").arg(format!("{name}={value}"));
     }
     command.args(options.duplicate_records.then_some("--duplicate-records"));
+    command.arg("--transaction-ms").arg(options.transaction_ms.to_string());
     command.args(options.reorder_records.then_some("--reorder-records"));
     command.current_dir(workspace()).stdin(Stdio::null()).stdout(Stdio::piped());
 

@@ -1,4 +1,5 @@
-//! Replays a social graph and its posts through the HTTP API, and compares every home feed with a reference model.
+//! Replays a social graph, its posts, likes and comments through the HTTP API, and compares every home feed, every tag,
+//! all comments and, at several times, what trends with a reference model.
 //! Exits with 1 if there is any difference.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -7,8 +8,9 @@ use anyhow::Result;
 use bench::{
     chaos::FunctionKiller,
     graph,
-    lag::Spread,
-    plan::plan,
+    lag::{Spread, rate},
+    plan::{plan, strew},
+    reactions::{self, Amounts},
     replay::Replay,
     target::{self, Target},
     texts,
@@ -19,6 +21,8 @@ use tokio::time::Instant;
 
 /// How long to wait for rest. A delivery whose function was killed is seen again after the queue's visibility timeout.
 const SETTLE: Duration = Duration::from_secs(3600);
+/// Parts of the plan, between which all comes to rest and what trends is compared.
+const PARTS: usize = 3;
 /// How many differences are printed.
 const SHOWN: usize = 20;
 const TIMELINES: &str = "tidings-Timelines";
@@ -38,6 +42,15 @@ struct Arguments {
     /// How many posts.
     #[arg(long, default_value_t = 2000)]
     post_count: u32,
+    /// How many likes; by default ten times as many as posts.
+    #[arg(long)]
+    likes: Option<u32>,
+    /// How many comments; by default twice as many as posts.
+    #[arg(long)]
+    comments: Option<u32>,
+    /// How many edits; by default one for ten posts.
+    #[arg(long)]
+    edits: Option<u32>,
     /// Everything random comes from this, except what the machine's timing decides.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -67,8 +80,14 @@ async fn main() -> Result<ExitCode> {
         Some(path) => texts::load(path, post_count, users, &mut random)?,
         None => texts::generate(post_count, users, &mut random)?,
     };
-    println!("{users} users, {} follows, {post_count} posts, seed {}", graph.edges.len(), arguments.seed);
-    let commands = plan(graph, drafts, &mut random);
+    let amounts = Amounts {
+        likes: usize::try_from(arguments.likes.unwrap_or(10 * arguments.post_count))?,
+        comments: usize::try_from(arguments.comments.unwrap_or(2 * arguments.post_count))?,
+        edits: usize::try_from(arguments.edits.unwrap_or(arguments.post_count / 10))?,
+    };
+    println!("{users} users, {} follows, {post_count} posts, {amounts:?}, seed {}", graph.edges.len(), arguments.seed);
+    let reactions = reactions::generate(&drafts, users, amounts, &mut random)?;
+    let commands = strew(plan(graph, drafts, &mut random), reactions, &mut random);
     let count = commands.len();
 
     let mut target = Target::start(arguments.target)?;
@@ -79,8 +98,21 @@ async fn main() -> Result<ExitCode> {
     let killer =
         arguments.kill_functions.map(|seconds| FunctionKiller::start(control.clone(), Duration::from_secs(seconds)));
     let kill_stack = arguments.kill_stack;
-    let at_half = || if kill_stack { target.kill_and_restart() } else { Ok(()) };
-    let took = replay.send(commands, at_half).await?;
+    let mut took = Duration::ZERO;
+    let mut differences = Vec::new();
+    let part = count.div_ceil(PARTS).max(1);
+    let mut rest = commands;
+    for number in 1..=PARTS {
+        let commands: Vec<_> = rest.drain(..part.min(rest.len())).collect();
+        let kill = kill_stack && number == PARTS.div_ceil(2);
+        took += replay.send(commands, || if kill { target.kill_and_restart() } else { Ok(()) }).await?;
+        if number < PARTS {
+            control.settle(SETTLE).await?;
+            let (seen, found) = replay.compare_trending().await?;
+            println!("trending   {seen} posts after part {number} of {PARTS}, {} differences", found.len());
+            differences.extend(found);
+        }
+    }
     println!("commands   {count} in {:.1} s, {:.0}/s", took.as_secs_f64(), rate(count, took));
     println!("retries    {:?}", replay.retries());
     if let Some(killer) = killer {
@@ -103,8 +135,15 @@ async fn main() -> Result<ExitCode> {
     }
     let rows = control.count_items(TIMELINES).await? - rows_before;
     println!("rows       {rows} in timelines, {} of them for homes and authors by the model", replay.timeline_rows());
-    let (seen, differences) = replay.compare_homes().await?;
+    let (seen, found) = replay.compare_homes().await?;
     println!("compared   {users} homes with {seen} posts");
+    differences.extend(found);
+    let (tags, comments, found) = replay.compare_tags_and_comments().await?;
+    println!("compared   {tags} tags, {comments} comments");
+    differences.extend(found);
+    let (seen, found) = replay.compare_trending().await?;
+    println!("compared   {seen} posts that trend");
+    differences.extend(found);
     for difference in differences.iter().take(SHOWN) {
         println!("  {difference}");
     }
@@ -113,11 +152,6 @@ async fn main() -> Result<ExitCode> {
         println!("lost       {} sampled posts never reached the follower", lags.lost);
     }
     Ok(if differences.is_empty() && lags.lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a rate to print")]
-fn rate(count: usize, took: Duration) -> f64 {
-    count as f64 / took.as_secs_f64()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! file of its own. Clients reach them as they reach AWS, over HTTP; nothing here is called in any other way, so any of
 //! them can be swapped for another endpoint.
 
+pub mod conflicts;
 pub mod dynamodb;
 pub mod kinesis;
 pub mod provision;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail the test, as tests themselves do")]
 
 mod cli;
+mod conflicts;
 mod lambda;
 mod processes;
 mod queues;

@@ -28,6 +28,8 @@ pub(crate) const FUNCTION: &str = "Function";
 
 pub(crate) struct World {
     pub(crate) clients: Clients,
+    /// Where DynamoDB listens.
+    pub(crate) dynamodb: String,
     directory: TempDir,
     _servers: Servers,
 }
@@ -43,7 +45,7 @@ impl World {
             kinesis: aws::kinesis(&endpoints.kinesis),
             sqs: aws::sqs(&endpoints.sqs),
         };
-        Self { clients, directory, _servers: servers }
+        Self { clients, dynamodb: endpoints.dynamodb, directory, _servers: servers }
     }
 
     /// A path for a file that does not exist yet.

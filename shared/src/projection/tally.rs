@@ -40,3 +40,23 @@ pub async fn show(cards: &Cards, subject: &TallySubject, changes: &[TallyChange]
     }
     Err(Error::Conflict)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{TallyImage, TallyShard, TallySubject},
+        samples::user,
+    };
+
+    #[test]
+    fn all_images_of_a_counter_are_one_write() {
+        let change = |subject: &str, shard, version| {
+            let image = TallyImage { version, ..TallyImage::default() };
+            TallyChange { subject: TallySubject::User(user(subject)), shard: TallyShard::new(shard).unwrap(), image }
+        };
+        let changes = vec![change("ada", 0, 1), change("bob", 0, 1), change("ada", 7, 1), change("ada", 0, 2)];
+        let sizes: Vec<_> = by_counter(changes).into_values().map(|changes| changes.len()).collect();
+        assert_eq!(sizes, [3, 1]);
+    }
+}

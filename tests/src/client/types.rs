@@ -73,7 +73,7 @@ pub struct Person {
 }
 
 /// A post.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the fields are those of the HTTP contract")]
 pub struct Post {
@@ -82,14 +82,53 @@ pub struct Post {
     pub text: String,
     pub tags: Vec<String>,
     pub created_at: String,
+    pub edited_at: Option<String>,
     pub version: u64,
+    pub likes: u64,
+    pub comments: u64,
+    pub liked: bool,
+    pub explain: Option<Explanation>,
+}
+
+/// Why a ranked post stands where it stands: the factors of its score.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are those of the HTTP contract")]
+pub struct Explanation {
+    pub score: f64,
+    pub recency: f64,
+    pub engagement: f64,
+    pub affinity: f64,
+    pub diversity: f64,
+}
+
+/// A comment.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are those of the HTTP contract")]
+pub struct Comment {
+    pub id: String,
+    pub post: String,
+    pub author: Person,
+    pub text: String,
+    pub created_at: String,
+}
+
+/// One page of comments.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommentsPage {
+    /// In the order asked for.
+    pub comments: Vec<Comment>,
+    /// Where the next page starts; none at the end.
+    pub next_cursor: Option<String>,
 }
 
 /// One page of a home feed.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HomePage {
-    /// Newest first.
+    /// In the order asked for.
     pub posts: Vec<Post>,
     /// Where the next page starts; none at the end.
     pub next_cursor: Option<String>,
@@ -105,11 +144,11 @@ pub struct Freshness {
     pub version: u64,
 }
 
-/// One page of an author's posts.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// One page of any other feed of posts.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PostsPage {
-    /// Newest first.
+    /// In the feed's order.
     pub posts: Vec<Post>,
     /// Where the next page starts; none at the end.
     pub next_cursor: Option<String>,

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use harness::{
-    client::{User, user_path},
+    client::{User, post_path, user_path},
     deployment::{Deployment, unique_handle},
 };
 use reqwest::Method;
@@ -43,7 +43,15 @@ async fn malformed_bodies_are_refused() -> Result<()> {
         }
         refused(ada.request(method, path), 400, "malformed_body").await?;
     }
-    a_post_still_gets_version(&ada, 2).await
+    let post = ada.post("a post", None).await?.value.id;
+    for (method, rest) in [(Method::PATCH, ""), (Method::POST, "/comments")] {
+        for body in MALFORMED {
+            let request = ada.request(method.clone(), &post_path(&post, rest));
+            refused(request.header("Content-Type", "application/json").body(body), 400, "malformed_body").await?;
+        }
+    }
+    ada.delete_post(&post).await?;
+    a_post_still_gets_version(&ada, 4).await
 }
 
 #[tokio::test]
@@ -54,7 +62,17 @@ async fn texts_out_of_bounds_are_refused() -> Result<()> {
         let request = ada.request(Method::POST, "/v1/posts").json(&json!({ "text": text }));
         refused(request, 422, "text_invalid").await?;
     }
-    a_post_still_gets_version(&ada, 2).await
+    let post = ada.post("a post", None).await?.value.id;
+    let edit = ada.request(Method::PATCH, &post_path(&post, "")).json(&json!({ "text": "x".repeat(301) }));
+    refused(edit, 422, "text_invalid").await?;
+    let too_large = format!("e{}", "\u{301}".repeat(5000));
+    for text in ["", " ", &"x".repeat(1001), &"é".repeat(1001), &too_large] {
+        let request = ada.request(Method::POST, &post_path(&post, "/comments")).json(&json!({ "text": text }));
+        refused(request, 422, "text_invalid").await?;
+    }
+    assert_eq!(ada.comment(&post, &"é".repeat(1000), None).await?.version, 3);
+    ada.delete_post(&post).await?;
+    a_post_still_gets_version(&ada, 5).await
 }
 
 #[tokio::test]
@@ -108,7 +126,11 @@ async fn idempotency_keys_out_of_bounds_are_refused() -> Result<()> {
 async fn limits_out_of_range_are_refused() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
     let list = |list: &str| user_path(&ada.id, list);
-    for path in ["/v1/feeds/home".to_owned(), list("/posts"), list("/followers"), list("/following")] {
+    let post = ada.post("a post #limits", None).await?.value.id;
+    crate::applied(&ada, 2).await?;
+    let feeds = ["/v1/feeds/home", "/v1/feeds/home?order=ranked", "/v1/feeds/trending", "/v1/tags/limits/posts"];
+    let lists = [list("/posts"), list("/followers"), list("/following"), post_path(&post, "/comments")];
+    for path in feeds.map(str::to_owned).into_iter().chain(lists) {
         for limit in ["0", "101", "-1", "", "x", "1.5", "1e1", " 1", "99999999999999999999"] {
             let request = ada.request(Method::GET, &path).query(&[("limit", limit)]);
             refused(request, 400, "invalid_limit").await?;
@@ -126,9 +148,12 @@ async fn limits_out_of_range_are_refused() -> Result<()> {
 #[tokio::test]
 async fn unknown_orders_are_refused() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
-    for order in ["", "newest", "Chronological", "chronological ", "newest,chronological"] {
-        let request = ada.request(Method::GET, "/v1/feeds/home").query(&[("order", order)]);
-        refused(request, 400, "unknown_order").await?;
+    let comments = post_path(&ada.post("a post", None).await?.value.id, "/comments");
+    for order in ["", "best", "Chronological", "chronological ", "best,chronological"] {
+        for path in ["/v1/feeds/home", &comments] {
+            let request = ada.request(Method::GET, path).query(&[("order", order)]);
+            refused(request, 400, "unknown_order").await?;
+        }
     }
     Ok(())
 }

@@ -2,14 +2,17 @@
 //! reference model. Each user keeps the part of the model that only their own commands can change, so the model is
 //! exact without any agreement between users.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::{Result, ensure};
 use futures::future::try_join_all;
 use harness::{
-    client::{ApiError, ProfileInput, User},
+    client::{ApiError, Post, ProfileInput, User},
     deployment::{Deployment, unique, unique_handle},
-    model::{Member, Model},
+    model::{Judge, Member, Model, Remark, Said, Window},
     wait::persist,
 };
 use rand::{
@@ -21,6 +24,9 @@ use tokio::task::JoinSet;
 
 /// Longer than a killed stack takes to come back.
 const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The tags of random posts.
+const TAGS: [&str; 4] = ["rust", "café", "日本語", "loud"];
 
 /// What to do about a command that got no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +44,19 @@ pub(crate) struct Actor {
     user: User,
     accepted: Member,
     random: StdRng,
+    /// Ids of everybody's posts, deleted ones among them.
+    posts: Arc<Mutex<Vec<String>>>,
 }
 
 #[derive(Debug)]
 enum Command {
     Post { text: String, key: String },
+    Edit { post: String, text: String },
     Delete(String),
+    Like(String),
+    Unlike(String),
+    Comment { post: String, text: String, key: String },
+    DeleteComment { post: String, comment: String },
     Follow(String),
     Unfollow(String),
     Rename(ProfileInput),
@@ -52,13 +65,15 @@ enum Command {
 /// New users with profiles, whose commands come from `seed`.
 pub(crate) async fn crowd(deployment: &Deployment, size: u64, seed: u64) -> Result<Vec<Actor>> {
     eprintln!("random commands from seed {seed}");
+    let posts = Arc::default();
     let actor = async |number| {
         let user = deployment.newcomer("actor").await?;
         let profile =
             ProfileInput { handle: unique_handle(), display_name: format!("Actor {number}"), avatar_url: None };
         user.put_profile(&profile).await?;
         let accepted = Member { profile: Some(profile), ..Member::default() };
-        anyhow::Ok(Actor { user, accepted, random: StdRng::seed_from_u64(seed.wrapping_add(number)) })
+        let random = StdRng::seed_from_u64(seed.wrapping_add(number));
+        anyhow::Ok(Actor { user, accepted, random, posts: Arc::clone(&posts) })
     };
     try_join_all((0..size).map(actor)).await
 }
@@ -91,19 +106,45 @@ pub(crate) async fn finish(mut acting: JoinSet<Result<Actor>>) -> Result<Vec<Act
 
 /// INV-2 and all the lists and counts: compares everything that anybody can see of anybody with the reference model.
 pub(crate) async fn judge(crowd: &[Actor]) -> Result<()> {
-    let members = crowd.iter().map(|actor| (actor.user.id.clone(), actor.accepted.clone())).collect();
-    let model = Model { members };
+    let model = model(crowd);
+    let judge = Judge::new(&model);
     let mut differences = Vec::new();
     for (at, viewer) in crowd.iter().enumerate() {
         let limit = [100, 7, 2, 20][at % 4];
         let home = viewer.user.walk_home(limit).await?;
-        differences.extend(model.compare_home(&viewer.user.id, &home));
-        let subjects = crowd.iter().map(|subject| model.compare_user(&viewer.user, &subject.user.id, limit));
+        differences.extend(judge.compare_home(&viewer.user.id, &home));
+        let order = ["ranked", "personalized"][at % 2];
+        let home = viewer.user.walk_home_by(order, limit).await?;
+        differences.extend(judge.compare_ranked_home(&viewer.user.id, order, &home));
+        let subjects = crowd.iter().map(|subject| judge.compare_user(&viewer.user, &subject.user.id, limit));
         differences.extend(try_join_all(subjects).await?.concat());
+        for post in viewer.accepted.posts.keys() {
+            let comments = viewer.user.walk_comments(post, "oldest", limit).await?;
+            differences.extend(judge.compare_comments(&viewer.user.id, post, &comments));
+        }
+    }
+    for tag in TAGS {
+        // Other crowds use the same tags.
+        let ours = |post: &Post| model.members.contains_key(&post.author.id);
+        let shown: Vec<_> = crowd[0].user.walk_posts_with(tag, 100).await?.into_iter().filter(ours).collect();
+        differences.extend(judge.compare_tag(&crowd[0].user.id, tag, &shown));
     }
     let told: Vec<_> = differences.iter().take(10).map(ToString::to_string).collect();
     ensure!(differences.is_empty(), "{} differences: {told:#?}", differences.len());
     Ok(())
+}
+
+/// Compares all of what trends with the reference model.
+pub(crate) fn judge_trending(crowd: &[Actor], viewer: &str, shown: &[Post], asked: Window) -> Result<()> {
+    let model = model(crowd);
+    let differences = Judge::new(&model).compare_trending(viewer, shown, asked);
+    let told: Vec<_> = differences.iter().take(10).map(ToString::to_string).collect();
+    ensure!(differences.is_empty(), "{} differences: {told:#?}", differences.len());
+    Ok(())
+}
+
+fn model(crowd: &[Actor]) -> Model {
+    Model { members: crowd.iter().map(|actor| (actor.user.id.clone(), actor.accepted.clone())).collect() }
 }
 
 impl Actor {
@@ -113,6 +154,7 @@ impl Actor {
         };
         let user = &self.user;
         let profile = self.accepted.profile.clone();
+        let sent = Window::open();
         let again = async || persist(PATIENCE, |_| {}, || send(user, &command)).await;
         let outcome = match send(user, &command).await {
             Err(error) if error.is_transient() => match (&command, unanswered) {
@@ -126,11 +168,32 @@ impl Actor {
                 }
                 _ => again().await,
             },
+            // A post of somebody else's may have been deleted meanwhile.
+            Err(ApiError::Status { code: Some(code), .. }) if code == "post_not_found" && command.is_reaction() => {
+                return Ok(());
+            }
             outcome => outcome,
         }?;
+        let at = sent.closed();
         match (command, outcome) {
             (Command::Post { text, .. }, Happened::Posted(id)) => {
-                self.accepted.posts.insert(id, text);
+                self.posts.lock().unwrap_or_else(PoisonError::into_inner).push(id.clone());
+                self.accepted.posts.insert(id, Said::new(&text));
+            }
+            (Command::Edit { post, text }, Happened::Edited(version)) => {
+                self.accepted.posts.insert(post, Said { text, version });
+            }
+            (Command::Like(post), _) => {
+                self.accepted.likes.entry(post).or_insert(at);
+            }
+            (Command::Unlike(post), _) => {
+                self.accepted.likes.remove(&post);
+            }
+            (Command::Comment { post, text, .. }, Happened::Commented(id)) => {
+                self.accepted.comments.insert(id, Remark { post, text, at });
+            }
+            (Command::DeleteComment { comment, .. }, _) => {
+                self.accepted.comments.remove(&comment);
             }
             (Command::Delete(id), _) => {
                 self.accepted.posts.remove(&id);
@@ -142,20 +205,30 @@ impl Actor {
                 self.accepted.follows.remove(&other);
             }
             (_, Happened::Is(profile)) => self.accepted.profile = profile,
-            (_, Happened::Posted(_) | Happened::Deleted | Happened::Follows(_)) => {}
+            (_, _) => {}
         }
         Ok(())
     }
 
     /// A command that makes sense; now and then one that changes nothing.
     fn choose(&mut self, everybody: &[String]) -> Option<Command> {
-        let Self { user, accepted, random } = self;
+        let Self { user, accepted, random, posts } = self;
         let others: Vec<_> = everybody.iter().filter(|id| **id != user.id).cloned().collect();
+        let text = format!("{} says {} #{}", user.id, random.random::<u32>(), TAGS.choose(random)?);
+        let posts = posts.lock().unwrap_or_else(PoisonError::into_inner);
         Some(match random.random_range(0..100) {
-            0..40 => Command::Post { text: format!("{} says {}", user.id, random.random::<u32>()), key: unique() },
-            40..52 => Command::Delete(accepted.posts.keys().choose(random)?.clone()),
-            52..76 => Command::Follow(others.choose(random)?.clone()),
-            76..90 => Command::Unfollow(accepted.follows.iter().choose(random).or(others.first())?.clone()),
+            0..25 => Command::Post { text, key: unique() },
+            25..31 => Command::Edit { post: accepted.posts.keys().choose(random)?.clone(), text },
+            31..38 => Command::Delete(accepted.posts.keys().choose(random)?.clone()),
+            38..52 => Command::Like(posts.choose(random)?.clone()),
+            52..58 => Command::Unlike(accepted.likes.keys().choose(random).or(posts.first())?.clone()),
+            58..66 => Command::Comment { post: posts.choose(random)?.clone(), text, key: unique() },
+            66..69 => {
+                let (comment, remark) = accepted.comments.iter().choose(random)?;
+                Command::DeleteComment { post: remark.post.clone(), comment: comment.clone() }
+            }
+            69..84 => Command::Follow(others.choose(random)?.clone()),
+            84..93 => Command::Unfollow(accepted.follows.iter().choose(random).or(others.first())?.clone()),
             _ => Command::Rename(ProfileInput {
                 handle: unique_handle(),
                 display_name: format!("Renamed {}", random.random::<u16>()),
@@ -165,11 +238,20 @@ impl Actor {
     }
 }
 
+impl Command {
+    /// Whether it is about a post that may be somebody else's.
+    fn is_reaction(&self) -> bool {
+        matches!(self, Self::Like(_) | Self::Unlike(_) | Self::Comment { .. } | Self::DeleteComment { .. })
+    }
+}
+
 /// What a command came to.
 #[derive(Debug)]
 enum Happened {
     Posted(String),
-    Deleted,
+    Edited(u64),
+    Commented(String),
+    Done,
     Follows(bool),
     Is(Option<ProfileInput>),
 }
@@ -177,7 +259,14 @@ enum Happened {
 async fn send(user: &User, command: &Command) -> Result<Happened, ApiError> {
     Ok(match command {
         Command::Post { text, key } => Happened::Posted(user.post(text, Some(key)).await?.value.id),
-        Command::Delete(post) => user.delete_post(post).await.map(|_| Happened::Deleted)?,
+        Command::Edit { post, text } => Happened::Edited(user.edit_post(post, text).await?.value.version),
+        Command::Delete(post) => user.delete_post(post).await.map(|_| Happened::Done)?,
+        Command::Like(post) => user.like(post).await.map(|_| Happened::Done)?,
+        Command::Unlike(post) => user.unlike(post).await.map(|_| Happened::Done)?,
+        Command::Comment { post, text, key } => {
+            Happened::Commented(user.comment(post, text, Some(key)).await?.value.id)
+        }
+        Command::DeleteComment { post, comment } => user.delete_comment(post, comment).await.map(|_| Happened::Done)?,
         Command::Follow(other) => user.follow(other).await.map(|_| Happened::Follows(true))?,
         Command::Unfollow(other) => user.unfollow(other).await.map(|_| Happened::Follows(false))?,
         Command::Rename(profile) => user.put_profile(profile).await.map(|_| Happened::Is(Some(profile.clone())))?,

@@ -6,19 +6,26 @@
 
 mod bad_input;
 mod commands;
+mod comments;
+mod costs;
 mod crash;
 mod cursors;
 mod delivery;
+mod edits;
 mod feeds;
 mod follows;
 mod gateway;
 mod idempotency;
+mod likes;
 mod load;
 mod paging;
 mod posts;
 mod profiles;
 mod quarantine;
 mod random;
+mod ranked;
+mod tags;
+mod trending;
 
 use anyhow::{Result, ensure};
 use harness::{

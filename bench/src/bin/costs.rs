@@ -1,0 +1,146 @@
+//! Prints what every route costs in DynamoDB calls and units, as a table in Markdown: `docs/costs.md` holds one. Of several
+//! requests of a kind, the worst. Needs a stack with `ShowCosts`, which the one that it starts has.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bench::target::{self, Target};
+use clap::Parser;
+use futures::future::try_join_all;
+use harness::{
+    client::{Answer, ProfileInput, User, post_path, user_path},
+    costs::Cost,
+    deployment::{unique, unique_handle},
+};
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+
+/// How long to wait for rest.
+const SETTLE: Duration = Duration::from_secs(900);
+/// Authors that the reader follows.
+const AUTHORS: usize = 60;
+/// Posts of each.
+const POSTS: usize = 6;
+/// Requests of a kind.
+const TIMES: usize = 3;
+
+#[derive(Debug, Parser)]
+#[command(about, long_about = None)]
+struct Arguments {
+    #[command(flatten)]
+    target: target::Arguments,
+}
+
+/// What was measured, in the order of the table.
+#[derive(Debug, Default)]
+struct Table(Vec<(String, Cost)>);
+
+impl Table {
+    /// Sends a request, which must succeed, and enters its cost.
+    async fn measure(&mut self, name: &str, request: RequestBuilder) -> Result<Answer> {
+        let answer = Answer::to(request).await?;
+        ensure!(answer.status.is_success(), "{}: {} {}", answer.request, answer.status, answer.body);
+        let cost = Cost::of(&answer)?.context("no Tidings-Cost: deploy with ShowCosts=true")?;
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            Some((_, worst)) => *worst = worst.max(cost),
+            None => self.0.push((name.to_owned(), cost)),
+        }
+        Ok(answer)
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let Arguments { target } = Arguments::parse();
+    let target = Target::start(target.with_parameter("ShowCosts", "true"))?;
+    let people: Vec<User> = target.register(AUTHORS + 1).await?.into_iter().map(|(user, _)| user).collect();
+    let (reader, authors) = people.split_first().context("nobody")?;
+    let tag = unique();
+    let write = async |author: &User| {
+        reader.follow(&author.id).await?;
+        let mut posts = Vec::new();
+        for number in 0..POSTS {
+            let text = format!("post {number}, as long as posts are: {} #{tag}", "word ".repeat(16));
+            posts.push(author.post(&text, None).await?.value.id);
+        }
+        reader.like(&posts[0]).await?;
+        reader.comment(&posts[1], "a comment", None).await?;
+        anyhow::Ok(posts)
+    };
+    let posts = try_join_all(authors.iter().map(write)).await?.concat();
+    target.deployment.control().settle(SETTLE).await?;
+
+    let mut table = Table::default();
+    for number in 0..TIMES {
+        commands(&mut table, reader, &authors[number], &posts[number]).await?;
+    }
+    target.deployment.control().settle(SETTLE).await?;
+    for number in 0..TIMES {
+        // What trends is cached for two seconds; the worst is without.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        pages(&mut table, reader, &authors[AUTHORS - 1 - number], &posts[POSTS * 20 + number], &tag).await?;
+    }
+    println!("| route | round trips | calls | read units | write units |\n|---|--:|--:|--:|--:|");
+    for (name, Cost { round_trips, calls, read_units, write_units }) in table.0 {
+        println!("| {name} | {round_trips} | {calls} | {read_units} | {write_units} |");
+    }
+    Ok(())
+}
+
+async fn commands(table: &mut Table, user: &User, author: &User, post: &str) -> Result<()> {
+    let text = json!({ "text": format!("a text, as long as posts are: {} #one #two", "word ".repeat(16)) });
+    let profile = ProfileInput { handle: unique_handle(), display_name: "Ada".to_owned(), avatar_url: None };
+    table.measure("`PUT /v1/me`", user.request(Method::PUT, "/v1/me").json(&profile)).await?;
+    let request = user.request(Method::POST, "/v1/posts").json(&text).header("idempotency-key", unique());
+    let answer = table.measure("`POST /v1/posts` with a key", request).await?;
+    let own = answer.json::<harness::client::Post>()?.id;
+    let edited = json!({ "text": "something else #three" });
+    table.measure("`PATCH /v1/posts/{post}`", user.request(Method::PATCH, &post_path(&own, "")).json(&edited)).await?;
+    table.measure("`DELETE /v1/posts/{post}`", user.request(Method::DELETE, &post_path(&own, ""))).await?;
+    for method in [Method::DELETE, Method::PUT] {
+        let path = user_path(&author.id, "/follow");
+        table.measure("`PUT`, `DELETE /v1/users/{user}/follow`", user.request(method, &path)).await?;
+    }
+    for method in [Method::PUT, Method::DELETE] {
+        table.measure("`PUT`, `DELETE …/like`", author.request(method, &post_path(post, "/like"))).await?;
+    }
+    let path = post_path(post, "/comments");
+    let request = user.request(Method::POST, &path).json(&text).header("idempotency-key", unique());
+    let comment = table.measure("`POST …/comments` with a key", request).await?.json::<harness::client::Comment>()?.id;
+    table.measure("`DELETE …/comments/{comment}`", user.request(Method::DELETE, &format!("{path}/{comment}"))).await?;
+    Ok(())
+}
+
+async fn pages(table: &mut Table, user: &User, author: &User, post: &str, tag: &str) -> Result<()> {
+    for (name, path) in [
+        ("`GET /v1/me`", "/v1/me".to_owned()),
+        ("`GET /v1/users/{user}`", user_path(&author.id, "")),
+        ("`GET …/followers`, 20", user_path(&author.id, "/followers")),
+        ("`GET …/following`, 20", user_path(&user.id, "/following")),
+        ("`GET …/posts`, an author's", user_path(&author.id, "/posts")),
+        ("`GET /v1/posts/{post}`", post_path(post, "")),
+        ("`GET …/comments`", post_path(post, "/comments")),
+        ("`GET /v1/feeds/home`, 20 posts", "/v1/feeds/home".to_owned()),
+        ("`GET /v1/feeds/home`, 100 posts", "/v1/feeds/home?limit=100".to_owned()),
+        ("`…?order=ranked`, 20 posts", "/v1/feeds/home?order=ranked".to_owned()),
+        ("`…?order=personalized`, 20 posts", "/v1/feeds/home?order=personalized".to_owned()),
+        ("`GET /v1/feeds/trending`, 20 posts", "/v1/feeds/trending".to_owned()),
+        ("the same, what trends cached", "/v1/feeds/trending".to_owned()),
+        ("`GET /v1/tags/{tag}/posts`, 20 posts", format!("/v1/tags/{tag}/posts")),
+    ] {
+        table.measure(name, user.request(Method::GET, &path)).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

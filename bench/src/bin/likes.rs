@@ -1,0 +1,143 @@
+//! Lets one post go viral: everybody likes it at once, and nothing is sent twice. States how many likes a second the stack
+//! takes, and how many two-item transactions its database alone takes from as many clients. Exits with 1 if any caller saw
+//! an error or the count is not exact (INV-3).
+
+use std::{collections::BTreeMap, process::ExitCode, sync::Mutex, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use bench::{
+    lag::rate,
+    target::{self, Target, progress_bar},
+};
+use clap::Parser;
+use futures::{StreamExt, TryStreamExt, stream};
+use harness::client::{ApiError, User};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+/// How long to wait for rest.
+const SETTLE: Duration = Duration::from_secs(900);
+/// Shards that a counter can have.
+const SHARDS: u32 = 32;
+const TABLE: &str = "tidings-Commands";
+
+#[derive(Debug, Parser)]
+#[command(about, long_about = None)]
+struct Arguments {
+    /// How many users like the post, each once.
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
+    likers: u32,
+    #[command(flatten)]
+    target: target::Arguments,
+}
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let likers = usize::try_from(arguments.likers)?;
+    let target = Target::start(arguments.target)?;
+    let control = target.deployment.control();
+    let (author, _) = target.register(1).await?.pop().context("no author")?;
+    let post = author.post("this one goes viral", None).await?.value.id;
+    let users: Vec<User> = stream::iter(0..likers)
+        .map(|number| {
+            let id = format!("{}-fan-{number}", author.id);
+            let deployment = &target.deployment;
+            async move { deployment.user(&id).await }
+        })
+        .buffered(target.concurrency)
+        .try_collect()
+        .await?;
+    control.settle(SETTLE).await?;
+
+    let bar = progress_bar("likes", likers)?;
+    let errors: Mutex<BTreeMap<String, u32>> = Mutex::default();
+    let started = Instant::now();
+    stream::iter(&users)
+        .for_each_concurrent(target.concurrency, async |user| {
+            if let Err(error) = user.like(&post).await {
+                let name = match error {
+                    ApiError::Status { status, code, .. } => format!("{status} {}", code.unwrap_or_default()),
+                    other => other.to_string(),
+                };
+                if let Ok(mut errors) = errors.lock() {
+                    *errors.entry(name).or_default() += 1;
+                }
+            }
+            bar.inc(1);
+        })
+        .await;
+    let took = started.elapsed();
+    bar.finish();
+    let errors = errors.into_inner().unwrap_or_default();
+    println!("likes      {likers} in {:.1} s, {:.0}/s", took.as_secs_f64(), rate(likers, took));
+    println!("errors     {errors:?}");
+
+    control.settle(SETTLE).await?;
+    let counted = author.get_post(&post).await?.likes;
+    println!("counted    {counted}");
+    println!("shards     {} of {SHARDS}", shards(&target, &post).await?);
+
+    let raw = raw_transactions(&target, &post, likers).await?;
+    println!("database   {likers} such transactions in {:.1} s, {:.0}/s", raw.as_secs_f64(), rate(likers, raw));
+    println!("ratio      {:.2}", rate(likers, took) / rate(likers, raw));
+    let exact = usize::try_from(counted)? == likers;
+    Ok(if exact && errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// How many shards of the post's counter were written to.
+async fn shards(target: &Target, post: &str) -> Result<usize> {
+    let keys: Vec<_> = (0..SHARDS)
+        .map(|shard| json!({"PK": {"S": format!("TALLY#POST#{post}#{shard}")}, "SK": {"S": "TALLY"}}))
+        .collect();
+    let request = json!({"RequestItems": {TABLE: {"Keys": keys}}});
+    let found = target.deployment.control().dynamodb("BatchGetItem", &request).await?;
+    Ok(found["Responses"][TABLE].as_array().map(Vec::len).unwrap_or_default())
+}
+
+/// What of a like is left without Tidings: an item put that is not there, and a counter added to, in one transaction.
+async fn raw_transactions(target: &Target, post: &str, count: usize) -> Result<Duration> {
+    let control = target.deployment.control();
+    let endpoint = control.status().await?.endpoints.dynamodb;
+    let transaction = |number: usize| -> Value {
+        let key = |name: &str| json!({"PK": {"S": format!("RAW#{post}#{name}")}, "SK": {"S": "RAW"}});
+        let mut item = key(&number.to_string());
+        item["liked"] = json!({"BOOL": true});
+        item["author"] = json!({"S": post});
+        item["heat"] = json!({"N": "1000"});
+        item["version"] = json!({"N": "1"});
+        let put = json!({"TableName": TABLE, "Item": item, "ConditionExpression": "attribute_not_exists(PK)"});
+        let update = json!({
+            "TableName": TABLE,
+            "Key": key(&format!("shard-{}", number % 32)),
+            "UpdateExpression": "ADD #version :one, likes :one, heat :heat",
+            "ExpressionAttributeNames": {"#version": "version"},
+            "ExpressionAttributeValues": {":one": {"N": "1"}, ":heat": {"N": "1000"}},
+        });
+        json!({"TransactItems": [{"Put": put}, {"Update": update}]})
+    };
+    let started = Instant::now();
+    let (control, endpoint) = (&control, &endpoint);
+    let done: Vec<Value> = stream::iter(0..count)
+        .map(|number| {
+            let body = transaction(number);
+            async move { control.dynamodb_at(endpoint, "TransactWriteItems", &body).await }
+        })
+        .buffer_unordered(target.concurrency)
+        .try_collect()
+        .await?;
+    ensure!(done.len() == count, "not every transaction was made");
+    Ok(started.elapsed())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,123 @@
+//! What people make of posts: likes and comments with a heavy tail, some taken back, and edits.
+
+use anyhow::Result;
+use rand::{
+    Rng,
+    distr::weighted::WeightedIndex,
+    rngs::StdRng,
+    seq::{IndexedRandom, SliceRandom},
+};
+
+use crate::{graph::power_law, texts::Draft};
+
+/// One in so many likes and comments is taken back later.
+const TAKEN_BACK: u32 = 12;
+
+/// A reaction to a post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reaction {
+    /// Number of the user who sends it.
+    pub sender: usize,
+    /// Number of the post.
+    pub post: usize,
+    /// What it is.
+    pub what: What,
+}
+
+/// What can be done about a post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// A like.
+    Like,
+    /// The end of a like.
+    Unlike,
+    /// A comment.
+    Comment {
+        /// Number of the comment.
+        number: usize,
+        /// The text.
+        text: String,
+    },
+    /// The comment's end.
+    DeleteComment {
+        /// Number of the comment.
+        number: usize,
+    },
+    /// Other words in the same place; sent by the author.
+    Edit {
+        /// The new text.
+        text: String,
+    },
+}
+
+/// How many reactions of each kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Amounts {
+    /// Likes.
+    pub likes: usize,
+    /// Comments.
+    pub comments: usize,
+    /// Edits.
+    pub edits: usize,
+}
+
+/// Reactions to these posts by `users` users, each a list that has to keep its order: a like and its end. A few posts and
+/// users get and give most of them, by the same power law as followers.
+pub fn generate(drafts: &[Draft], users: usize, amounts: Amounts, random: &mut StdRng) -> Result<Vec<Vec<Reaction>>> {
+    if drafts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut shuffled = |count| {
+        let mut weights = power_law(count);
+        weights.shuffle(random);
+        WeightedIndex::new(weights)
+    };
+    let (hot, active) = (shuffled(drafts.len())?, shuffled(users)?);
+    let mut reactions = Vec::new();
+    for number in 0..amounts.likes + amounts.comments {
+        let (sender, post) = (random.sample(&active), random.sample(&hot));
+        let reaction = |what| Reaction { sender, post, what };
+        let (what, end) = if number < amounts.likes {
+            (What::Like, What::Unlike)
+        } else {
+            let text = drafts.choose(random).map(|draft| draft.text.clone()).unwrap_or_default();
+            (What::Comment { number, text }, What::DeleteComment { number })
+        };
+        let end = random.random_ratio(1, TAKEN_BACK).then_some(end);
+        reactions.push(std::iter::once(what).chain(end).map(reaction).collect());
+    }
+    for _ in 0..amounts.edits {
+        let (post, other) = (random.random_range(..drafts.len()), random.random_range(..drafts.len()));
+        let what = What::Edit { text: format!("{} …", drafts[other].text.chars().take(200).collect::<String>()) };
+        reactions.push(vec![Reaction { sender: drafts[post].author, post, what }]);
+    }
+    Ok(reactions)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rand::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn reactions_have_a_heavy_tail_and_come_from_their_seed() {
+        let drafts: Vec<_> = (0..400).map(|n| Draft { author: n % 7, text: n.to_string() }).collect();
+        let amounts = Amounts { likes: 4000, comments: 1000, edits: 50 };
+        let made = |seed| generate(&drafts, 100, amounts, &mut StdRng::seed_from_u64(seed)).unwrap();
+        let reactions = made(1);
+        assert_eq!(reactions.len(), 5050);
+        assert_eq!(reactions, made(1));
+        assert_ne!(reactions, made(2));
+        let mut of_post: BTreeMap<usize, usize> = BTreeMap::new();
+        reactions.iter().for_each(|chain| *of_post.entry(chain[0].post).or_default() += 1);
+        let most = of_post.values().max().copied().unwrap_or_default();
+        assert!(most > 60, "{most}: the first of 400 by the square root gets about 130 of 5000");
+        let ends = reactions.iter().filter(|chain| chain.len() == 2).count();
+        assert!((300..550).contains(&ends), "{ends}");
+        let edits = reactions.iter().filter(|chain| matches!(chain[0].what, What::Edit { .. }));
+        assert!(edits.map(|chain| &chain[0]).all(|edit| edit.sender == drafts[edit.post].author));
+    }
+}

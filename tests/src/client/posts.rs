@@ -1,0 +1,165 @@
+//! Posts, what others make of them, and the feeds that they are in.
+
+use percent_encoding::utf8_percent_encode;
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::{
+    Accepted, Answer, ApiError, Comment, CommentsPage, HomePage, Paging, Post, PostsPage, SEGMENT, User, post_path,
+    user_path, walk,
+};
+
+impl User {
+    /// `POST /v1/posts`, with an `Idempotency-Key` if there is one.
+    pub async fn post(&self, text: &str, key: Option<&str>) -> Result<Accepted<Post>, ApiError> {
+        self.write(Method::POST, "/v1/posts", text, key, StatusCode::CREATED).await
+    }
+
+    /// `GET /v1/posts/{post}`.
+    pub async fn get_post(&self, post: &str) -> Result<Post, ApiError> {
+        self.get(&post_path(post, ""), &Paging::default()).await
+    }
+
+    /// `PATCH /v1/posts/{post}`.
+    pub async fn edit_post(&self, post: &str, text: &str) -> Result<Accepted<Post>, ApiError> {
+        self.write(Method::PATCH, &post_path(post, ""), text, None, StatusCode::OK).await
+    }
+
+    /// `DELETE /v1/posts/{post}`.
+    pub async fn delete_post(&self, post: &str) -> Result<Accepted<()>, ApiError> {
+        self.bare(Method::DELETE, &post_path(post, "")).await
+    }
+
+    /// `PUT /v1/posts/{post}/like`.
+    pub async fn like(&self, post: &str) -> Result<Accepted<()>, ApiError> {
+        self.bare(Method::PUT, &post_path(post, "/like")).await
+    }
+
+    /// `DELETE /v1/posts/{post}/like`.
+    pub async fn unlike(&self, post: &str) -> Result<Accepted<()>, ApiError> {
+        self.bare(Method::DELETE, &post_path(post, "/like")).await
+    }
+
+    /// `POST /v1/posts/{post}/comments`, with an `Idempotency-Key` if there is one.
+    pub async fn comment(&self, post: &str, text: &str, key: Option<&str>) -> Result<Accepted<Comment>, ApiError> {
+        self.write(Method::POST, &post_path(post, "/comments"), text, key, StatusCode::CREATED).await
+    }
+
+    /// `DELETE /v1/posts/{post}/comments/{comment}`.
+    pub async fn delete_comment(&self, post: &str, comment: &str) -> Result<Accepted<()>, ApiError> {
+        let comment = utf8_percent_encode(comment, SEGMENT);
+        self.bare(Method::DELETE, &post_path(post, &format!("/comments/{comment}"))).await
+    }
+
+    async fn write<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        text: &str,
+        key: Option<&str>,
+        status: StatusCode,
+    ) -> Result<Accepted<T>, ApiError> {
+        let request = self.request(method, path).json(&json!({ "text": text }));
+        let with_key = |request: RequestBuilder, key| request.header("Idempotency-Key", key);
+        let request = key.into_iter().fold(request, with_key);
+        let answer = Answer::to(request).await?.expect(status)?;
+        Ok(Accepted { value: answer.json()?, version: answer.version()? })
+    }
+
+    /// `GET /v1/posts/{post}/comments`, one page, `oldest` or `newest` first.
+    pub async fn comments(
+        &self,
+        post: &str,
+        order: &str,
+        limit: u32,
+        cursor: Option<&str>,
+    ) -> Result<CommentsPage, ApiError> {
+        let paging = Paging { order: Some(order), ..Paging::page(limit, cursor) };
+        self.get(&post_path(post, "/comments"), &paging).await
+    }
+
+    /// `GET /v1/feeds/home`, one page.
+    pub async fn home(&self, limit: u32, cursor: Option<&str>) -> Result<HomePage, ApiError> {
+        self.get("/v1/feeds/home", &Paging::page(limit, cursor)).await
+    }
+
+    /// `GET /v1/feeds/home` in this order, explained, one page.
+    pub async fn home_by(&self, order: &str, limit: u32, cursor: Option<&str>) -> Result<HomePage, ApiError> {
+        let paging = Paging { order: Some(order), explain: Some(true), ..Paging::page(limit, cursor) };
+        self.get("/v1/feeds/home", &paging).await
+    }
+
+    /// `GET /v1/feeds/trending`, explained, one page.
+    pub async fn trending(&self, limit: u32, cursor: Option<&str>) -> Result<PostsPage, ApiError> {
+        let paging = Paging { explain: Some(true), ..Paging::page(limit, cursor) };
+        self.get("/v1/feeds/trending", &paging).await
+    }
+
+    /// `GET /v1/tags/{tag}/posts`, one page.
+    pub async fn posts_with(&self, tag: &str, limit: u32, cursor: Option<&str>) -> Result<PostsPage, ApiError> {
+        self.get(&format!("/v1/tags/{}/posts", utf8_percent_encode(tag, SEGMENT)), &Paging::page(limit, cursor)).await
+    }
+
+    /// `GET /v1/users/{user}/posts`, one page.
+    pub async fn posts_of(&self, user: &str, limit: u32, cursor: Option<&str>) -> Result<PostsPage, ApiError> {
+        self.get(&user_path(user, "/posts"), &Paging::page(limit, cursor)).await
+    }
+
+    /// Every page of a post's comments.
+    pub async fn walk_comments(&self, post: &str, order: &str, limit: u32) -> Result<Vec<Comment>, ApiError> {
+        walk(async |cursor| {
+            let page = self.comments(post, order, limit, cursor.as_deref()).await?;
+            Ok((page.comments, page.next_cursor))
+        })
+        .await
+    }
+
+    /// Every page of the home feed, `limit` posts at a time.
+    pub async fn walk_home(&self, limit: u32) -> Result<Vec<Post>, ApiError> {
+        walk(async |cursor| {
+            let page = self.home(limit, cursor.as_deref()).await?;
+            Ok((page.posts, page.next_cursor))
+        })
+        .await
+    }
+
+    /// Every page of the home feed in this order.
+    pub async fn walk_home_by(&self, order: &str, limit: u32) -> Result<Vec<Post>, ApiError> {
+        walk(async |cursor| {
+            let page = self.home_by(order, limit, cursor.as_deref()).await?;
+            Ok((page.posts, page.next_cursor))
+        })
+        .await
+    }
+
+    /// Every page of what trends.
+    pub async fn walk_trending(&self, limit: u32) -> Result<Vec<Post>, ApiError> {
+        walk(async |cursor| {
+            let page = self.trending(limit, cursor.as_deref()).await?;
+            Ok((page.posts, page.next_cursor))
+        })
+        .await
+    }
+
+    /// Every page of the posts with a tag; none if no post has it.
+    pub async fn walk_posts_with(&self, tag: &str, limit: u32) -> Result<Vec<Post>, ApiError> {
+        let walked = walk(async |cursor| {
+            let page = self.posts_with(tag, limit, cursor.as_deref()).await?;
+            Ok((page.posts, page.next_cursor))
+        });
+        match walked.await {
+            Err(ApiError::Status { code: Some(code), .. }) if code == "tag_not_found" => Ok(Vec::new()),
+            walked => walked,
+        }
+    }
+
+    /// Every page of an author's posts.
+    pub async fn walk_posts_of(&self, user: &str, limit: u32) -> Result<Vec<Post>, ApiError> {
+        walk(async |cursor| {
+            let page = self.posts_of(user, limit, cursor.as_deref()).await?;
+            Ok((page.posts, page.next_cursor))
+        })
+        .await
+    }
+}

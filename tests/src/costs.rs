@@ -1,0 +1,62 @@
+//! What an answer cost, where the deployment tells (`ShowCosts`).
+
+use anyhow::{Context, Result, bail};
+
+use crate::client::Answer;
+
+/// `Tidings-Cost`.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Cost {
+    /// Calls of DynamoDB one after the other.
+    pub round_trips: u32,
+    /// Calls of DynamoDB.
+    pub calls: u32,
+    /// Read request units.
+    pub read_units: f64,
+    /// Write request units.
+    pub write_units: f64,
+}
+
+impl Cost {
+    /// The cost that the answer tells, if it tells one.
+    pub fn of(answer: &Answer) -> Result<Option<Self>> {
+        answer.header("tidings-cost").map(parse).transpose()
+    }
+
+    /// The higher of each number.
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            round_trips: self.round_trips.max(other.round_trips),
+            calls: self.calls.max(other.calls),
+            read_units: self.read_units.max(other.read_units),
+            write_units: self.write_units.max(other.write_units),
+        }
+    }
+}
+
+fn parse(header: &str) -> Result<Cost> {
+    let mut cost = Cost::default();
+    for member in header.split(", ") {
+        let (name, value) = member.split_once('=').with_context(|| format!("not a dictionary: {header}"))?;
+        match name {
+            "round_trips" => cost.round_trips = value.parse()?,
+            "calls" => cost.calls = value.parse()?,
+            "read_units" => cost.read_units = value.parse()?,
+            "write_units" => cost.write_units = value.parse()?,
+            _ => bail!("unknown member {name}"),
+        }
+    }
+    Ok(cost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cost_is_read_from_its_header() {
+        let cost = parse("round_trips=2, calls=4, read_units=3.5, write_units=0.0").unwrap();
+        assert_eq!(cost, Cost { round_trips: 2, calls: 4, read_units: 3.5, write_units: 0.0 });
+        assert!(parse("nonsense").is_err());
+    }
+}

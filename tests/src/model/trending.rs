@@ -1,0 +1,163 @@
+//! What must trend, by brute force over all likes and comments. A client knows when a reaction was accepted only to
+//! within a window, so a post's score is between two bounds: only what is impossible is a difference.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::{Difference, Judge, Window};
+use crate::client::Post;
+
+const HALF_LIFE_MS: f64 = 6.0 * 3_600_000.0;
+const DAY_MS: u64 = 24 * 3_600_000;
+/// As many posts trend at a time.
+const LENGTH: usize = 200;
+/// Heat below which no post trends.
+const HEAT_MIN: f64 = 1000.0;
+
+/// Lowest and highest score that a post can have.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    low: f64,
+    high: f64,
+}
+
+impl Judge<'_> {
+    /// Compares all of the trending feed, as it was asked for within this window. Posts that the model does not know are
+    /// left out of account.
+    pub fn compare_trending(&self, viewer: &str, shown: &[Post], asked: Window) -> Vec<Difference> {
+        let scores = self.scores();
+        let mut problems = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut last: Option<(&str, Bounds)> = None;
+        for post in shown.iter().filter(|post| self.posts.contains_key(post.id.as_str())) {
+            let id = post.id.as_str();
+            if !seen.insert(id) {
+                problems.push(format!("post {id} is there twice"));
+            }
+            let Some(&bounds) = scores.get(id) else {
+                problems.push(format!("post {id} has no heat"));
+                continue;
+            };
+            if created_ms(id) + DAY_MS < asked.from_ms {
+                problems.push(format!("post {id} is too old"));
+            }
+            if let Some((before, above)) = last.filter(|(_, above)| above.high < bounds.low) {
+                problems.push(format!("post {before} of {above:?} stands before {id} of {bounds:?}"));
+            }
+            last = Some((id, bounds));
+        }
+        let lowest = if shown.len() < LENGTH { f64::NEG_INFINITY } else { last.map_or(0.0, |(_, last)| last.high) };
+        for (id, bounds) in scores.iter().filter(|(id, _)| !seen.contains(*id)) {
+            if bounds.low > lowest && created_ms(id) + DAY_MS > asked.to_ms {
+                problems.push(format!("post {id} of {bounds:?} is missing"));
+            }
+        }
+        let difference = |problem| Difference { viewer: viewer.to_owned(), place: "what trends".to_owned(), problem };
+        problems.into_iter().map(difference).collect()
+    }
+
+    /// Bounds of the scores of the posts that have enough heat.
+    fn scores(&self) -> BTreeMap<&str, Bounds> {
+        let mut heats: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+        let mut add = |post: &str, heat: f64, at: Window| {
+            let Some((&id, _)) = self.posts.get_key_value(post) else { return };
+            let grown = |ms: u64| (heat * half_lives(ms.saturating_sub(created_ms(id)).min(DAY_MS)).exp2()).round();
+            let sum = heats.entry(id).or_default();
+            *sum = (sum.0 + grown(at.from_ms), sum.1 + grown(at.to_ms));
+        };
+        for member in self.model.members.values() {
+            member.likes.iter().for_each(|(post, at)| add(post, 1000.0, *at));
+            member.comments.values().for_each(|remark| add(&remark.post, 3000.0, remark.at));
+        }
+        let score = |id: &str, heat: f64| half_lives(created_ms(id)) + (1.0 + heat / 1000.0).log2();
+        let hot = heats.into_iter().filter(|(_, (_, high))| *high >= HEAT_MIN);
+        // What is rounded in the tenth digit is not to matter.
+        hot.map(|(id, (low, high))| (id, Bounds { low: score(id, low) - 1e-8, high: score(id, high) + 1e-8 })).collect()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2⁵³")]
+fn half_lives(ms: u64) -> f64 {
+    ms as f64 / HALF_LIFE_MS
+}
+
+/// A post's id is a UUIDv7: its first 48 bits are when it was made.
+fn created_ms(id: &str) -> u64 {
+    Uuid::parse_str(id).map_or(0, |id| u64::try_from(id.as_u128() >> 80).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        client::Person,
+        model::{Member, Model, Remark, Said},
+    };
+
+    const HOUR_MS: u64 = 3_600_000;
+    const NOW_MS: u64 = 1_795_000_000_000;
+
+    fn id(hours_ago: u64) -> String {
+        let ms = u128::from(NOW_MS - hours_ago * HOUR_MS);
+        Uuid::from_u128(ms << 80 | 7 << 76 | 2 << 62 | u128::from(hours_ago)).to_string()
+    }
+
+    fn ago(hours: u64) -> Window {
+        let from_ms = NOW_MS - hours * HOUR_MS;
+        Window { from_ms, to_ms: from_ms + 20 }
+    }
+
+    /// Posts of 1, 7 and 30 hours ago. The first has a like of its time, the second two likes of an hour ago, the third
+    /// more of everything; one without anything.
+    fn model() -> Model {
+        let post = |hours| (id(hours), Said::new("text"));
+        let mut ada = Member { posts: [post(1), post(2), post(7), post(30)].into(), ..Member::default() };
+        ada.likes.extend([(id(1), ago(1)), (id(7), ago(1)), (id(30), ago(1))]);
+        let bob = Member { likes: [(id(7), ago(1))].into(), ..Member::default() };
+        let remark = Remark { post: id(30), text: "so true".to_owned(), at: ago(2) };
+        ada.comments.insert("c".to_owned(), remark);
+        Model { members: [("ada".to_owned(), ada), ("bob".to_owned(), bob)].into() }
+    }
+
+    fn problems(shown: &[String]) -> Vec<String> {
+        let author =
+            Person { id: "ada".to_owned(), handle: "ada".to_owned(), display_name: "Ada".to_owned(), avatar_url: None };
+        let post = |id: &String| Post {
+            id: id.clone(),
+            author: author.clone(),
+            text: "text".to_owned(),
+            tags: Vec::new(),
+            created_at: String::new(),
+            edited_at: None,
+            version: 1,
+            likes: 0,
+            comments: 0,
+            liked: false,
+            explain: None,
+        };
+        let shown: Vec<_> = shown.iter().map(post).collect();
+        let model = model();
+        let asked = Window { from_ms: NOW_MS, to_ms: NOW_MS + 50 };
+        Judge::new(&model).compare_trending("ada", &shown, asked).into_iter().map(|found| found.problem).collect()
+    }
+
+    #[test]
+    fn two_likes_an_hour_ago_trend_above_one_on_a_newer_post() {
+        assert_eq!(problems(&[id(7), id(1)]), [""; 0]);
+    }
+
+    #[test]
+    fn every_kind_of_difference_is_found() {
+        let found = |shown: &[String], what: &str| {
+            let problems = problems(shown);
+            assert!(problems.len() == 1 && problems[0].contains(what), "{problems:?}");
+        };
+        found(&[id(1), id(7)], "stands before");
+        found(&[id(7)], "is missing");
+        found(&[id(7), id(1), id(1)], "twice");
+        found(&[id(7), id(1), id(2)], "no heat");
+        let problems = problems(&[id(30), id(7), id(1)]);
+        assert!(problems.iter().any(|problem| problem.contains("too old")), "{problems:?}");
+    }
+}

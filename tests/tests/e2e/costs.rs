@@ -1,0 +1,99 @@
+//! What routes cost in round trips and capacity units, as DynamoDB reports it. The whole table is in `docs/costs.md`; these
+//! are the bounds.
+
+use anyhow::{Context, Result, ensure};
+use futures::future::try_join_all;
+use harness::{
+    client::{Answer, User, post_path, user_path},
+    costs::Cost,
+    deployment::{Deployment, unique},
+};
+use reqwest::{Method, RequestBuilder};
+
+use crate::home_becomes;
+
+/// The cost of a request that succeeds; none where the deployment does not tell.
+async fn cost(request: RequestBuilder) -> Result<Option<Cost>> {
+    let answer = Answer::to(request).await?;
+    ensure!(answer.status.is_success(), "{}: {} {}", answer.request, answer.status, answer.body);
+    let cost = Cost::of(&answer)?;
+    if cost.is_none() {
+        eprintln!("skipped: the deployment does not show costs; deploy it with ShowCosts=true");
+    }
+    Ok(cost)
+}
+
+fn get(user: &User, path: &str) -> RequestBuilder {
+    user.request(Method::GET, path)
+}
+
+#[tokio::test]
+async fn a_like_costs_two_reads_and_one_transaction_of_two_items() -> Result<()> {
+    let ada = Deployment::shared()?.member("ada").await?;
+    let post = ada.post("like me", None).await?.value.id;
+    for method in [Method::PUT, Method::DELETE] {
+        let Some(cost) = cost(ada.request(method, &post_path(&post, "/like"))).await? else { return Ok(()) };
+        assert_eq!((cost.calls, cost.round_trips), (3, 2), "{cost:?}");
+        // Two items of a transaction are two units each; nothing here is larger than a unit.
+        assert!(cost.write_units == 4.0 && cost.read_units <= 3.0, "{cost:?}");
+    }
+    Ok(())
+}
+
+/// A reader with a home of more than a window's length.
+#[tokio::test]
+async fn pages_stay_within_their_bounds() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let reader = deployment.member("reader").await?;
+    let tag = unique();
+    let authors = try_join_all((0..12).map(|_| deployment.member("author"))).await?;
+    let write = async |author: &User| {
+        reader.follow(&author.id).await?;
+        let mut ids = Vec::new();
+        for number in 0..18 {
+            let text = format!("post number {number}, as long as posts are: {} #{tag}", "word ".repeat(16));
+            ids.push(author.post(&text, None).await?.value.id);
+        }
+        anyhow::Ok(ids)
+    };
+    let posts = try_join_all(authors.iter().map(write)).await?;
+    let mut all: Vec<_> = posts.iter().flatten().map(String::as_str).collect();
+    all.sort_by(|a, b| b.cmp(a));
+    home_becomes(&reader, &all).await?;
+    for post in posts.iter().flatten().step_by(5) {
+        reader.like(post).await?;
+    }
+    authors[0].comment(&posts[0][0], "let us talk", None).await?;
+
+    let home = "/v1/feeds/home".to_owned();
+    // Route, round trips, read units.
+    let bounds = [
+        (home.clone(), 2, 13.0),
+        (format!("{home}?order=ranked"), 2, 45.0),
+        (format!("{home}?order=personalized"), 2, 45.0),
+        ("/v1/feeds/trending".to_owned(), 2, 45.0),
+        (format!("/v1/tags/{tag}/posts"), 2, 13.0),
+        (user_path(&authors[0].id, "/posts"), 2, 13.0),
+        (post_path(&posts[0][0], ""), 1, 1.5),
+        (post_path(&posts[0][0], "/comments"), 2, 3.0),
+        (user_path(&authors[0].id, ""), 1, 5.0),
+    ];
+    for (path, round_trips, read_units) in bounds {
+        let Some(cost) = cost(get(&reader, &path)).await? else { return Ok(()) };
+        let within = cost.round_trips <= round_trips && cost.read_units <= read_units && cost.write_units == 0.0;
+        assert!(within, "{path}: {cost:?}");
+    }
+    // Every page of a walk, also those where one window ends and the next begins.
+    let mut cursor = None;
+    loop {
+        let request = get(&reader, &home).query(&[("order", "ranked")]).query(&cursor.map(|at| [("cursor", at)]));
+        let answer = Answer::to(request).await?;
+        let cost = Cost::of(&answer)?.context("no cost")?;
+        assert!(cost.round_trips <= 2 && cost.read_units <= 45.0, "{cost:?}");
+        let page: serde_json::Value = answer.json()?;
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = Some(next.to_owned()),
+            None => return Ok(()),
+        }
+    }
+}

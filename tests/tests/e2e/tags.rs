@@ -1,0 +1,89 @@
+//! Feeds of tags follow what posts say now.
+
+use anyhow::{Result, ensure};
+use harness::{
+    client::User,
+    deployment::{Deployment, unique},
+    wait::eventually,
+};
+use reqwest::Method;
+
+use crate::{applied, refused};
+
+/// Waits until exactly the posts with these ids have the tag, in this order.
+async fn tag_becomes(user: &User, tag: &str, ids: &[&str]) -> Result<()> {
+    eventually("the tag's feed holds what it should", async || {
+        let posts = user.walk_posts_with(tag, 2).await?;
+        let shown: Vec<_> = posts.iter().map(|post| post.id.as_str()).collect();
+        ensure!(shown == ids, "#{tag}: {shown:?}, not {ids:?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_tag_s_feed_holds_its_posts_newest_first_in_any_script_and_case() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
+    let tag = format!("é日_{}", unique());
+    let first = ada.post(&format!("#{tag}!"), None).await?.value;
+    let second = bob.post(&format!("me, too: #{}", tag.to_uppercase()), None).await?.value;
+    let third = ada.post(&format!("(#{tag})#{tag}"), None).await?.value;
+    assert_eq!(third.tags, [tag.as_str()]);
+    ada.post(&format!("not#{tag}"), None).await?;
+    tag_becomes(&bob, &tag, &[&third.id, &second.id, &first.id]).await?;
+    tag_becomes(&bob, &tag.to_uppercase(), &[&third.id, &second.id, &first.id]).await?;
+    ada.delete_post(&third.id).await?;
+    tag_becomes(&bob, &tag, &[&second.id, &first.id]).await
+}
+
+#[tokio::test]
+async fn tags_follow_the_text() -> Result<()> {
+    let ada = Deployment::shared()?.member("ada").await?;
+    let [old, new, both] = [unique(), unique(), unique()];
+    let post = ada.post(&format!("#{old} #{both}"), None).await?.value.id;
+    tag_becomes(&ada, &old, &[&post]).await?;
+    ada.edit_post(&post, &format!("#{new} #{both}")).await?;
+    tag_becomes(&ada, &new, &[&post]).await?;
+    tag_becomes(&ada, &old, &[]).await?;
+    tag_becomes(&ada, &both, &[&post]).await?;
+    ada.edit_post(&post, &format!("#{old}")).await?;
+    tag_becomes(&ada, &old, &[&post]).await?;
+    tag_becomes(&ada, &new, &[]).await?;
+    tag_becomes(&ada, &both, &[]).await
+}
+
+#[tokio::test]
+async fn edits_that_arrive_as_one_end_in_the_last() -> Result<()> {
+    if !Deployment::starts_stacks("edits_that_arrive_as_one_end_in_the_last") {
+        return Ok(());
+    }
+    let stack = tokio::task::spawn_blocking(|| harness::stack::Stack::start(Default::default())).await??;
+    let deployment = Deployment::at(stack.url())?;
+    let ada = deployment.member("ada").await?;
+    let tags = [unique(), unique(), unique(), unique()];
+    applied(&ada, 1).await?;
+    deployment.control().pause_sources(true).await?;
+    let created = ada.post(&format!("#{}", tags[0]), None).await?.value.id;
+    let edited = ada.post(&format!("#{} here, too", tags[0]), None).await?.value.id;
+    for tag in &tags[1..] {
+        ada.edit_post(&edited, &format!("now #{tag}")).await?;
+    }
+    ada.edit_post(&edited, &format!("again #{}", tags[1])).await?;
+    deployment.control().pause_sources(false).await?;
+    applied(&ada, 7).await?;
+    for (tag, expected) in tags.iter().zip([vec![created.as_str()], vec![edited.as_str()], vec![], vec![]]) {
+        tag_becomes(&ada, tag, &expected).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_no_tag_or_nobody_s_has_no_feed() -> Result<()> {
+    let ada = Deployment::shared()?.member("ada").await?;
+    for tag in ["a-b", "%23rust", "a%20b", "%F0%9F%A6%80", &"x".repeat(65)] {
+        refused(ada.request(Method::GET, &format!("/v1/tags/{tag}/posts")), 400, "invalid_tag").await?;
+    }
+    let path = format!("/v1/tags/{}/posts", unique());
+    refused(ada.request(Method::GET, &path), 404, "tag_not_found").await
+}

@@ -1,0 +1,108 @@
+//! What trends is everybody's, so these tests have a stack of their own.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use anyhow::{Result, ensure};
+use futures::future::try_join_all;
+use harness::{
+    client::{Post, User},
+    deployment::Deployment,
+    model::Window,
+    stack::{Options, Stack},
+    wait::eventually,
+};
+
+use crate::{load, load::Unanswered, refusal};
+
+async fn own_stack(test: &str, options: Options) -> Result<Option<(Stack, Deployment)>> {
+    if !Deployment::starts_stacks(test) {
+        return Ok(None);
+    }
+    let stack = tokio::task::spawn_blocking(|| Stack::start(options)).await??;
+    let deployment = Deployment::at(stack.url())?;
+    Ok(Some((stack, deployment)))
+}
+
+fn ids(posts: &[Post]) -> Vec<&str> {
+    posts.iter().map(|post| post.id.as_str()).collect()
+}
+
+async fn trending_becomes(user: &User, expected: &[&str]) -> Result<Vec<Post>> {
+    eventually("the right posts trend", async || {
+        let posts = user.walk_trending(2).await?;
+        ensure!(ids(&posts) == expected, "{:?}, not {expected:?}", ids(&posts));
+        Ok(posts)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_most_heat_comes_first_and_nothing_twice() -> Result<()> {
+    let Some((_stack, deployment)) =
+        own_stack("the_most_heat_comes_first_and_nothing_twice", Options::default()).await?
+    else {
+        return Ok(());
+    };
+    let people = try_join_all((0..6).map(|_| deployment.member("fan"))).await?;
+    let ada = &people[0];
+    let mut posts = Vec::new();
+    for number in 0..6 {
+        posts.push(ada.post(&format!("{number}"), None).await?.value.id);
+    }
+    let [none, one, two, talk, most, gone] = [0, 1, 2, 3, 4, 5].map(|number| posts[number].as_str());
+    let likes = [(one, 1), (two, 2), (most, 5), (gone, 6)];
+    for (post, count) in likes {
+        try_join_all(people[..count].iter().map(|fan| fan.like(post))).await?;
+    }
+    let comment = ada.comment(talk, "let us talk", None).await?.value.id;
+    ada.delete_post(gone).await?;
+    let shown = trending_becomes(&people[1], &[most, talk, two, one]).await?;
+    assert!(!ids(&shown).contains(&none), "a post without heat does not trend");
+    for post in &shown {
+        let explain = post.explain.as_ref().map(|why| (why.score, why.recency * why.engagement));
+        assert!(explain.is_some_and(|(score, product)| (score - product).abs() < 1e-9), "{post:?}");
+    }
+    // What a comment and a like brought, their end takes away; a score falls while somebody walks.
+    let first = people[2].trending(1, None).await?;
+    assert_eq!(ids(&first.posts), [most]);
+    try_join_all(people[..5].iter().map(|fan| fan.unlike(most))).await?;
+    people[3].like(two).await?;
+    ada.delete_comment(talk, &comment).await?;
+    trending_becomes(&people[1], &[two, one]).await?;
+    let mut walked: Vec<_> = first.posts;
+    let mut cursor = first.next_cursor;
+    while let Some(at) = cursor {
+        let page = people[2].trending(1, Some(&at)).await?;
+        walked.extend(page.posts);
+        cursor = page.next_cursor;
+    }
+    assert_eq!(ids(&walked), [most, two, one], "each once, though the first is now none of the best");
+    assert_eq!(refusal(people[2].trending(1, Some("nonsense")).await)?, (400, "invalid_cursor".to_owned()));
+    Ok(())
+}
+
+/// The order against brute force over all likes and comments, at several times, with records delivered twice and out of
+/// order (INV-3).
+#[tokio::test]
+async fn the_order_is_that_of_all_likes_and_comments() -> Result<()> {
+    let options = Options { duplicate_records: true, reorder_records: true, ..Options::default() };
+    let Some((_stack, deployment)) = own_stack("the_order_is_that_of_all_likes_and_comments", options).await? else {
+        return Ok(());
+    };
+    let watcher = deployment.newcomer("watcher").await?;
+    let mut crowd = load::crowd(&deployment, 12, rand::random()).await?;
+    for _ in 0..3 {
+        crowd = load::finish(load::start(crowd, 40, Unanswered::SendAgain)).await?;
+        deployment.control().settle(Duration::from_secs(300)).await?;
+        eventually("the order is that of brute force", async || {
+            let asked = Window::open();
+            let shown = watcher.walk_trending(7).await?;
+            load::judge_trending(&crowd, &watcher.id, &shown, asked.closed())?;
+            let distinct: BTreeSet<_> = shown.iter().map(|post| &post.id).collect();
+            ensure!(distinct.len() == shown.len(), "posts come twice");
+            Ok(())
+        })
+        .await?;
+    }
+    load::judge(&crowd).await
+}
