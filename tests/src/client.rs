@@ -76,6 +76,26 @@ impl User {
         self.bare(Method::DELETE, &user_path(user, "/follow")).await
     }
 
+    /// `PUT /v1/users/{user}/mute`.
+    pub async fn mute(&self, user: &str) -> Result<Accepted<()>, ApiError> {
+        self.bare(Method::PUT, &user_path(user, "/mute")).await
+    }
+
+    /// `DELETE /v1/users/{user}/mute`.
+    pub async fn unmute(&self, user: &str) -> Result<Accepted<()>, ApiError> {
+        self.bare(Method::DELETE, &user_path(user, "/mute")).await
+    }
+
+    /// `PUT /v1/users/{user}/block`.
+    pub async fn block(&self, user: &str) -> Result<Accepted<()>, ApiError> {
+        self.bare(Method::PUT, &user_path(user, "/block")).await
+    }
+
+    /// `DELETE /v1/users/{user}/block`.
+    pub async fn unblock(&self, user: &str) -> Result<Accepted<()>, ApiError> {
+        self.bare(Method::DELETE, &user_path(user, "/block")).await
+    }
+
     async fn bare(&self, method: Method, path: &str) -> Result<Accepted<()>, ApiError> {
         let answer = Answer::to(self.request(method, path)).await?.expect(StatusCode::NO_CONTENT)?;
         Ok(Accepted { value: (), version: answer.version()? })
@@ -89,6 +109,24 @@ impl User {
     /// `GET /v1/users/{user}/following`, one page.
     pub async fn followed_by(&self, user: &str, limit: u32, cursor: Option<&str>) -> Result<PeoplePage, ApiError> {
         self.get(&user_path(user, "/following"), &Paging::page(limit, cursor)).await
+    }
+
+    /// Everybody whom this user mutes.
+    pub async fn walk_mutes(&self, limit: u32) -> Result<Vec<Person>, ApiError> {
+        self.walk_own("/v1/me/mutes", limit).await
+    }
+
+    /// Everybody whom this user blocks.
+    pub async fn walk_blocks(&self, limit: u32) -> Result<Vec<Person>, ApiError> {
+        self.walk_own("/v1/me/blocks", limit).await
+    }
+
+    async fn walk_own(&self, path: &str, limit: u32) -> Result<Vec<Person>, ApiError> {
+        walk(async |cursor| {
+            let page: PeoplePage = self.get(path, &Paging::page(limit, cursor.as_deref())).await?;
+            Ok((page.users, page.next_cursor))
+        })
+        .await
     }
 
     /// Everybody who follows `user`.

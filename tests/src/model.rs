@@ -20,6 +20,10 @@ pub struct Member {
     pub profile: Option<ProfileInput>,
     /// Whom the user follows now.
     pub follows: BTreeSet<String>,
+    /// Whom the user mutes now.
+    pub mutes: BTreeSet<String>,
+    /// Whom the user blocks now.
+    pub blocks: BTreeSet<String>,
     /// Each post that is not deleted, by id.
     pub posts: BTreeMap<String, Said>,
     /// The posts that the user likes now, and when that began.

@@ -49,7 +49,7 @@ async fn comments(
     let route = format!("comments on {post}");
     let scope = Scope { caller: &call.caller, route: &route, order: name };
     let after = call.query("cursor").map(|cursor| keys.open(scope, cursor, clock.now())).transpose()?;
-    let page = reader.comments(post, order, after, limit).await?;
+    let page = reader.comments(&call.caller, post, order, after, limit).await?;
     let body = CommentsView {
         comments: page.entries.iter().map(|entry| CommentView::new(&entry.comment, &entry.author.profile)).collect(),
         next_cursor: page.next.map(|comment| keys.seal(scope, comment, clock.now())).transpose()?,

@@ -1,4 +1,5 @@
-//! `GET /v1/users/{user}`, `/followers` and `/following`: profiles, and who follows whom.
+//! `GET /v1/users/{user}`, `/followers` and `/following`, `GET /v1/me/mutes` and `/blocks`: profiles, and who follows, mutes
+//! and blocks whom.
 
 use tidings::{
     error::Error,
@@ -19,6 +20,15 @@ use tidings::{
 /// # Errors
 /// Those of the request and of [`PeopleReader`].
 pub async fn handle(people: &PeopleReader, keys: &CursorKeys, clock: &Clock, call: Call) -> Result<Response, Error> {
+    let side = match call.route() {
+        "GET /v1/me/mutes" => Some(Side::Muted),
+        "GET /v1/me/blocks" => Some(Side::Blocked),
+        _ => None,
+    };
+    if let Some(side) = side {
+        let caller = call.caller.clone();
+        return list(people, keys, clock, call, side, caller).await;
+    }
     let user = query::resolve(&people.commands, &call.user()?).await?;
     match call.route() {
         "GET /v1/users/{user}/followers" => list(people, keys, clock, call, Side::Followers, user).await,

@@ -6,7 +6,7 @@ use rand::Rng;
 use super::{ATTEMPTS_MAX, BACKOFF, Committed};
 use crate::{
     error::{Error, Rejection},
-    model::{Clock, Counts, Like, PostId, TallyShard, TallySubject, Timestamp, UserId, ranking},
+    model::{Clock, Counts, EdgeKey, Like, PostId, TallyShard, TallySubject, Timestamp, UserId, ranking},
     store::{commands::Commands, reactions::Reaction, transaction::Change},
 };
 
@@ -30,6 +30,10 @@ pub async fn react_to_post(
         let (head, reaction) = tokio::try_join!(commands.head(caller), commands.reaction(caller, post))?;
         let committed = Committed { version: head.version, output: () };
         let Some((like, more)) = decide(&reaction, liked, clock.now())? else { return Ok(committed) };
+        // Before, not within: a block that comes between is too late for this like, which says nothing to anybody.
+        if liked && commands.edges(&EdgeKey::blocks(caller, &like.author)).await?.block_between(caller, &like.author) {
+            return Err(Rejection::Blocked.into());
+        }
         let shard = TallyShard::for_attempt(attempt, rand::rng().random());
         let changes = [
             Change::PutLike { user: caller.clone(), post, like },

@@ -59,6 +59,10 @@ pub struct Relation {
     pub following: bool,
     /// The user follows the caller.
     pub followed_by: bool,
+    /// The caller mutes the user.
+    pub muted: bool,
+    /// The caller blocks the user.
+    pub blocked: bool,
 }
 
 /// A user inside a post or a list.

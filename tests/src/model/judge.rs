@@ -59,7 +59,8 @@ impl<'a> Judge<'a> {
 
     /// The posts of `authors`, newest first. Ids are UUIDv7, so their order is that of time.
     fn posts_of<'b>(&self, viewer: &str, authors: impl Iterator<Item = &'b str>) -> Vec<Post> {
-        let members = authors.filter_map(|author| self.model.members.get(author));
+        let shown = authors.filter(|author| !self.hides(viewer, author));
+        let members = shown.filter_map(|author| self.model.members.get(author));
         let ids: BTreeSet<_> = members.flat_map(|member| member.posts.keys()).collect();
         ids.iter().rev().filter_map(|id| self.post(viewer, id)).collect()
     }
@@ -79,6 +80,12 @@ impl<'a> Judge<'a> {
         self.posts_of(viewer, follows.map(String::as_str).chain([viewer]))
     }
 
+    /// Whether nothing by this author is shown to the viewer (INV-7).
+    pub(super) fn hides(&self, viewer: &str, author: &str) -> bool {
+        let hidden = |member: &Member| member.mutes.contains(author) || member.blocks.contains(author);
+        self.model.members.get(viewer).is_some_and(hidden)
+    }
+
     /// Compares the whole list of an author's posts.
     pub fn compare_posts_of(&self, viewer: &str, author: &str, shown: &[Post]) -> Vec<Difference> {
         let expected = self.posts_of(viewer, [author].into_iter());
@@ -92,7 +99,10 @@ impl<'a> Judge<'a> {
 
     /// Compares the whole feed of a tag, of the posts that the model knows.
     pub fn compare_tag(&self, viewer: &str, tag: &str, shown: &[Post]) -> Vec<Difference> {
-        let tagged = self.posts.iter().rev().filter(|(_, (_, said))| tags(&said.text).contains(&tag.to_owned()));
+        let tagged =
+            self.posts.iter().rev().filter(|(_, (author, said))| {
+                !self.hides(viewer, author) && tags(&said.text).contains(&tag.to_owned())
+            });
         let expected: Vec<_> = tagged.filter_map(|(id, _)| self.post(viewer, id)).collect();
         differences(viewer, &format!("tag {tag}"), &expected, shown, true)
     }
@@ -102,7 +112,7 @@ impl<'a> Judge<'a> {
         let members = self.model.members.iter();
         let mut expected: Vec<_> = members
             .flat_map(|(id, member)| member.comments.iter().map(move |(comment, remark)| (comment, id, remark)))
-            .filter(|(.., remark)| remark.post == post)
+            .filter(|(_, author, remark)| remark.post == post && !self.hides(viewer, author))
             .map(|(comment, id, remark)| (comment.clone(), self.person(id), remark.text.clone()))
             .collect();
         expected.sort_by(|a, b| a.0.cmp(&b.0));
@@ -140,7 +150,13 @@ impl<'a> Judge<'a> {
         expect("profile", format!("{:?}", self.person(subject)), format!("{:?}", Some(shown)));
         expect("counts", format!("{:?}", (following.len(), followers.len())), format!("{:?}", (out, into)));
         let follows = |a: &str, b: &str| members.get(a).is_some_and(|member: &Member| member.follows.contains(b));
-        let expected = Relation { following: follows(&viewer.id, subject), followed_by: follows(subject, &viewer.id) };
+        let own = members.get(&viewer.id);
+        let expected = Relation {
+            following: follows(&viewer.id, subject),
+            followed_by: follows(subject, &viewer.id),
+            muted: own.is_some_and(|own| own.mutes.contains(subject)),
+            blocked: own.is_some_and(|own| own.blocks.contains(subject)),
+        };
         expect("relation", format!("{expected:?}"), format!("{relation:?}"));
         Ok(found)
     }

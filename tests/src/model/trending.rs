@@ -27,6 +27,7 @@ impl Judge<'_> {
     /// left out of account.
     pub fn compare_trending(&self, viewer: &str, shown: &[Post], asked: Window) -> Vec<Difference> {
         let scores = self.scores();
+        let visible = |id: &str| self.posts.get(id).is_some_and(|(author, _)| !self.hides(viewer, author));
         let mut problems = Vec::new();
         let mut seen = BTreeSet::new();
         let mut last: Option<(&str, Bounds)> = None;
@@ -34,6 +35,9 @@ impl Judge<'_> {
             let id = post.id.as_str();
             if !seen.insert(id) {
                 problems.push(format!("post {id} is there twice"));
+            }
+            if !visible(id) {
+                problems.push(format!("post {id} is of somebody hidden"));
             }
             let Some(&bounds) = scores.get(id) else {
                 problems.push(format!("post {id} has no heat"));
@@ -48,7 +52,7 @@ impl Judge<'_> {
             last = Some((id, bounds));
         }
         let lowest = if shown.len() < LENGTH { f64::NEG_INFINITY } else { last.map_or(0.0, |(_, last)| last.high) };
-        for (id, bounds) in scores.iter().filter(|(id, _)| !seen.contains(*id)) {
+        for (id, bounds) in scores.iter().filter(|(id, _)| !seen.contains(*id) && visible(id)) {
             if bounds.low > lowest && created_ms(id) + DAY_MS > asked.to_ms {
                 problems.push(format!("post {id} of {bounds:?} is missing"));
             }

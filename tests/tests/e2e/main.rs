@@ -18,6 +18,7 @@ mod gateway;
 mod idempotency;
 mod likes;
 mod load;
+mod mutes;
 mod paging;
 mod posts;
 mod profiles;

@@ -1,0 +1,169 @@
+//! Mute and block: nothing of the muted or blocked is shown anywhere (INV-7), and a block ends what there was between two.
+
+use anyhow::{Result, ensure};
+use harness::{
+    client::{Post, Relation, User},
+    deployment::{Deployment, unique},
+    wait::eventually,
+};
+
+use crate::{applied, home_becomes, refusal};
+
+fn ids(posts: &[Post]) -> Vec<&str> {
+    posts.iter().map(|post| post.id.as_str()).collect()
+}
+
+async fn members(deployment: &Deployment) -> Result<[User; 3]> {
+    Ok([deployment.member("ada").await?, deployment.member("bob").await?, deployment.member("eve").await?])
+}
+
+#[tokio::test]
+async fn nothing_of_the_muted_or_blocked_is_in_any_feed() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let [ada, bob, eve] = members(&deployment).await?;
+    let tag = unique();
+    for author in [&bob, &eve] {
+        ada.follow(&author.id).await?;
+    }
+    let hidden = bob.post(&format!("of bob #{tag}"), None).await?.value.id;
+    let shown = eve.post(&format!("of eve #{tag}"), None).await?.value.id;
+    bob.comment(&shown, "of bob", None).await?;
+    let comment = eve.comment(&shown, "of eve", None).await?.value.id;
+    eve.like(&hidden).await?;
+    home_becomes(&ada, &[&shown, &hidden]).await?;
+
+    for block in [false, true] {
+        let hide = if block { ada.block(&bob.id).await? } else { ada.mute(&bob.id).await? };
+        applied(&ada, hide.version).await?;
+        assert_eq!(ids(&ada.walk_home(1).await?), [&shown], "block: {block}");
+        for order in ["ranked", "personalized"] {
+            assert_eq!(ids(&ada.walk_home_by(order, 1).await?), [&shown], "block: {block}");
+        }
+        assert_eq!(ids(&ada.walk_posts_with(&tag, 1).await?), [&shown]);
+        assert_eq!(ids(&ada.walk_posts_of(&bob.id, 10).await?), [""; 0]);
+        assert!(!ids(&ada.walk_trending(100).await?).contains(&hidden.as_str()));
+        let comments: Vec<_> = ada.walk_comments(&shown, "oldest", 1).await?.into_iter().map(|one| one.id).collect();
+        assert_eq!(comments, [comment.clone()]);
+        // The others see what they saw.
+        assert_eq!(ids(&eve.walk_posts_with(&tag, 10).await?), [&shown, &hidden]);
+        assert_eq!(eve.walk_comments(&shown, "oldest", 10).await?.len(), 2);
+        if !block {
+            let unmuted = ada.unmute(&bob.id).await?;
+            applied(&ada, unmuted.version).await?;
+            home_becomes(&ada, &[&shown, &hidden]).await?;
+        }
+    }
+    let unblocked = ada.unblock(&bob.id).await?;
+    applied(&ada, unblocked.version).await?;
+    assert_eq!(ids(&ada.walk_home(10).await?), [&shown], "the follow ended with the block");
+    assert_eq!(ids(&ada.walk_posts_of(&bob.id, 10).await?), [&hidden]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_block_ends_follows_and_stops_new_ones_and_comments_in_both_directions() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let [ada, bob, eve] = members(&deployment).await?;
+    ada.follow(&bob.id).await?;
+    bob.follow(&ada.id).await?;
+    let of_ada = ada.post("of ada", None).await?.value.id;
+    let of_bob = bob.post("of bob", None).await?.value.id;
+    home_becomes(&bob, &[&of_bob, &of_ada]).await?;
+
+    let blocked = ada.block(&bob.id).await?;
+    assert_eq!(ada.block(&bob.id).await?.version, blocked.version, "a second time changes nothing");
+    let relation = |following, followed_by, blocked| Relation { following, followed_by, muted: false, blocked };
+    assert_eq!(ada.user(&bob.id).await?.relation, relation(false, false, true));
+    assert_eq!(bob.user(&ada.id).await?.relation, relation(false, false, false), "who is blocked is not told");
+    // The end of bob's follow is in bob's own log.
+    applied(&bob, 4).await?;
+    home_becomes(&bob, &[&of_bob]).await?;
+    home_becomes(&ada, &[&of_ada]).await?;
+
+    let refused = (403, "blocked".to_owned());
+    assert_eq!(refusal(bob.follow(&ada.id).await)?, refused);
+    assert_eq!(refusal(ada.follow(&bob.id).await)?, refused);
+    assert_eq!(refusal(bob.comment(&of_ada, "hello?", None).await)?, refused);
+    assert_eq!(refusal(ada.comment(&of_bob, "bye", None).await)?, refused);
+    assert_eq!(refusal(bob.like(&of_ada).await)?, refused);
+    assert_eq!(refusal(ada.like(&of_bob).await)?, refused);
+    eve.comment(&of_ada, "hello!", None).await?;
+    eventually("both count nobody any more", async || {
+        for (user, other) in [(&ada, &bob), (&bob, &ada)] {
+            let shown = eve.user(&user.id).await?;
+            ensure!((shown.following, shown.followers) == (0, 0), "{shown:?} of {}", other.id);
+        }
+        Ok(())
+    })
+    .await?;
+
+    ada.unblock(&bob.id).await?;
+    bob.follow(&ada.id).await?;
+    bob.comment(&of_ada, "hello again", None).await?;
+    bob.like(&of_ada).await?;
+    home_becomes(&bob, &[&of_bob, &of_ada]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn mutes_and_blocks_are_listed_to_their_owner() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let [ada, bob, eve] = members(&deployment).await?;
+    for user in [&bob, &eve] {
+        ada.mute(&user.id).await?;
+        assert!(ada.user(&user.id).await?.relation.muted);
+    }
+    ada.block(&eve.id).await?;
+    let names = |people: Vec<harness::client::Person>| people.into_iter().map(|person| person.id).collect::<Vec<_>>();
+    eventually("the muted are listed", async || {
+        let mutes = names(ada.walk_mutes(1).await?);
+        ensure!(mutes == [bob.id.clone(), eve.id.clone()], "{mutes:?}");
+        Ok(())
+    })
+    .await?;
+    assert_eq!(names(ada.walk_blocks(10).await?), [eve.id.clone()]);
+    ada.unmute(&bob.id).await?;
+    ada.unblock(&eve.id).await?;
+    assert_eq!(names(ada.walk_mutes(10).await?), [eve.id.clone()]);
+    assert_eq!(names(ada.walk_blocks(10).await?), [""; 0]);
+    assert_eq!(names(bob.walk_mutes(10).await?), [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_mutes_or_blocks_themselves_or_nobody() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let (ada, ghost) = (deployment.member("ada").await?, deployment.newcomer("ghost").await?);
+    assert_eq!(refusal(ada.mute(&ada.id).await)?, (422, "cannot_mute_self".to_owned()));
+    assert_eq!(refusal(ada.block(&ada.id).await)?, (422, "cannot_block_self".to_owned()));
+    for id in [ghost.id.as_str(), "@nobody_has_this_one"] {
+        let nobody = (404, "user_not_found".to_owned());
+        assert_eq!(refusal(ada.mute(id).await)?, nobody);
+        assert_eq!(refusal(ada.unmute(id).await)?, nobody);
+        assert_eq!(refusal(ada.block(id).await)?, nobody);
+        assert_eq!(refusal(ada.unblock(id).await)?, nobody);
+    }
+    Ok(())
+}
+
+/// A follow and a block at once: whichever comes first, in the end there is no follow.
+#[tokio::test]
+async fn no_follow_survives_a_block_at_the_same_time() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    for _ in 0..5 {
+        let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
+        let (blocked, followed) = futures::join!(ada.block(&bob.id), bob.follow(&ada.id));
+        blocked?;
+        if followed.is_err() {
+            assert_eq!(refusal(followed)?, (403, "blocked".to_owned()));
+        }
+        assert!(!bob.user(&ada.id).await?.relation.following);
+        eventually("nobody follows ada", async || {
+            let followers = ada.user(&ada.id).await?.followers;
+            ensure!(followers == 0, "{followers}");
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
+}
