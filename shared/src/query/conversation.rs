@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::{ConversationReader, FeedPost, page::Page, profile::card_from_truth};
 use crate::{
     error::{Error, Rejection},
-    model::{Comment, CommentId, Post, PostId, Profile, UserId, limits::PAGE_MAX},
+    model::{Comment, CommentId, Post, PostId, Profile, UserId},
     store::{
         cards::{PostCard, UserCard},
         reactions::CommentOrder,
@@ -73,7 +73,7 @@ impl ConversationReader {
         let mut after = after;
         let mut more = true;
         for round in 0..ROUNDS_MAX {
-            let wanted = i32::try_from((limit + 1 - found.len()).min(PAGE_MAX)).unwrap_or(i32::MAX);
+            let wanted = i32::try_from(limit + 1 - found.len()).unwrap_or(i32::MAX);
             let comments = self.commands.comments(post, order, after, wanted);
             let (page, ()) =
                 tokio::try_join!(comments, async { if round == 0 { self.require_post(post).await } else { Ok(()) } })?;

@@ -4,7 +4,7 @@
 use super::{PeopleReader, page::Page, require_user};
 use crate::{
     error::Error,
-    model::{UserId, limits::PAGE_MAX},
+    model::UserId,
     store::{cards::UserCard, commands::UserPage},
 };
 
@@ -54,8 +54,7 @@ impl PeopleReader {
     }
 
     async fn edges(&self, side: Side, user: &UserId, after: Option<&UserId>, limit: usize) -> Result<UserPage, Error> {
-        // Cards are got in one call, which takes PAGE_MAX keys.
-        let limit = i32::try_from(limit.min(PAGE_MAX)).unwrap_or(i32::MAX);
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         match side {
             Side::Followers => self.commands.followers(user, after, limit).await,
             Side::Following => self.commands.following(user, after, limit).await,
