@@ -38,7 +38,7 @@ pub const BLOCKS_MAX: u64 = 1000;
 
 /// Posts or users on a page when the caller does not say.
 pub const PAGE_DEFAULT: usize = 20;
-/// Posts or users on a page at most; also what DynamoDB's BatchGetItem takes in one call.
+/// Posts, comments or users on a page at most.
 pub const PAGE_MAX: usize = 100;
 
 /// Largest request body in bytes.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::{ConversationReader, FeedPost, page::Page, profile::card_from_truth};
 use crate::{
     error::{Error, Rejection},
-    model::{Comment, CommentId, Post, PostId, Profile, UserId, limits::PAGE_MAX},
+    model::{Comment, CommentId, Post, PostId, Profile, UserId},
     projection::Viewer,
     store::{
         cards::{PostCard, UserCard},
@@ -76,7 +76,7 @@ impl ConversationReader {
         let mut more = true;
         let mut sees = Viewer::default();
         for round in 0..ROUNDS_MAX {
-            let wanted = i32::try_from((limit + 1 - found.len()).min(PAGE_MAX)).unwrap_or(i32::MAX);
+            let wanted = i32::try_from(limit + 1 - found.len()).unwrap_or(i32::MAX);
             let comments = self.commands.comments(post, order, after, wanted);
             let page = if round > 0 {
                 comments.await?

@@ -3,7 +3,7 @@
 use super::{FeedPost, FeedReader, posts};
 use crate::{
     error::Error,
-    model::{PostId, UserId, limits::PAGE_MAX},
+    model::{PostId, UserId},
     store::{
         cards::PostCard,
         timelines::{Range, Row, RowPage, Timeline},
@@ -33,10 +33,9 @@ pub(super) struct Admit<R: Fn(&Row) -> bool, C: Fn(&PostCard) -> bool> {
     pub(super) card: C,
 }
 
-/// Rows to ask for so that, with nothing filtered, the page is full and it is known whether there is more. Never more
-/// than the cards that one call can get.
+/// Rows to ask for so that, with nothing filtered, the page is full and it is known whether there is more.
 pub(super) fn rows_for(entries: usize) -> usize {
-    (entries + 1).min(PAGE_MAX)
+    entries + 1
 }
 
 impl FeedReader {

@@ -4,7 +4,7 @@
 use super::{PeopleReader, page::Page, require_user};
 use crate::{
     error::Error,
-    model::{EdgeKind, UserId, limits::PAGE_MAX},
+    model::{EdgeKind, UserId},
     store::{cards::UserCard, edges::UserPage},
 };
 
@@ -58,8 +58,7 @@ impl PeopleReader {
     }
 
     async fn edges(&self, side: Side, user: &UserId, after: Option<&UserId>, limit: usize) -> Result<UserPage, Error> {
-        // Cards are got in one call, which takes PAGE_MAX keys.
-        let limit = i32::try_from(limit.min(PAGE_MAX)).unwrap_or(i32::MAX);
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let kind = match side {
             Side::Followers => return self.commands.followers(user, after, limit).await,
             Side::Following => EdgeKind::Follows,

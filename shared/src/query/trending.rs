@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     model::{
         PostId, Timestamp, UserId,
-        limits::{PAGE_MAX, TRENDING_AGE_MAX, TRENDING_MAX},
+        limits::{TRENDING_AGE_MAX, TRENDING_MAX},
         ranking::{Explanation, engagement, recency},
     },
 };
@@ -51,7 +51,7 @@ impl FeedReader {
         let mut entries = Vec::new();
         for _ in 0..ROUNDS_MAX {
             // One more than needed tells whether there is more.
-            let (next, rest) = left.split_at((limit + 1 - entries.len()).min(PAGE_MAX).min(left.len()));
+            let (next, rest) = left.split_at((limit + 1 - entries.len()).min(left.len()));
             let mut read = posts::read(&self.commands, &self.cards, viewer, next).await?;
             let shown = next.iter().filter_map(|post| read.remove(post));
             entries.extend(shown.filter(|post| !stored.viewer.hides(&post.card.author)));

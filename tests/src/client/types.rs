@@ -52,7 +52,7 @@ pub struct PublicProfile {
 }
 
 /// How the caller and another user stand to each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Relation {
     /// The caller follows the user.

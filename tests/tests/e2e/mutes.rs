@@ -72,9 +72,8 @@ async fn a_block_ends_follows_and_stops_new_ones_and_comments_in_both_directions
 
     let blocked = ada.block(&bob.id).await?;
     assert_eq!(ada.block(&bob.id).await?.version, blocked.version, "a second time changes nothing");
-    let relation = |following, followed_by, blocked| Relation { following, followed_by, muted: false, blocked };
-    assert_eq!(ada.user(&bob.id).await?.relation, relation(false, false, true));
-    assert_eq!(bob.user(&ada.id).await?.relation, relation(false, false, false), "who is blocked is not told");
+    assert_eq!(ada.user(&bob.id).await?.relation, Relation { blocked: true, ..Relation::default() });
+    assert_eq!(bob.user(&ada.id).await?.relation, Relation::default(), "who is blocked is not told");
     // The end of bob's follow is in bob's own log.
     applied(&bob, 4).await?;
     home_becomes(&bob, &[&of_bob]).await?;

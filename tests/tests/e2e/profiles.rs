@@ -71,7 +71,7 @@ async fn everybody_can_be_looked_up_by_id_and_by_handle() -> Result<()> {
     let by_id = eventually("the profile is there", async || ada.user(&bob.id).await).await?;
     assert_eq!((&by_id.id, &by_id.handle, &by_id.display_name), (&bob.id, &handle, &"Bob".to_owned()));
     assert_eq!((by_id.created_at.as_str(), by_id.following, by_id.followers), (created.created_at.as_str(), 0, 0));
-    assert_eq!(by_id.relation, Relation { following: false, followed_by: false });
+    assert_eq!(by_id.relation, Relation::default());
     assert_eq!(ada.user(&format!("@{handle}")).await?, by_id);
     assert_eq!(refusal(ada.user(&format!("@{}", unique_handle())).await)?, (404, "user_not_found".to_owned()));
     Ok(())
@@ -170,7 +170,10 @@ async fn ids_with_odd_characters_work_everywhere() -> Result<()> {
             ensure!(ada.walk_posts_of(&odd.id, 10).await?.len() == 1, "not among its posts");
             let seen = ada.user(&odd.id).await?;
             ensure!(seen.id == odd.id && (seen.following, seen.followers) == (1, 1), "{seen:?}");
-            ensure!(seen.relation == Relation { following: true, followed_by: true }, "{seen:?}");
+            ensure!(
+                seen.relation == Relation { following: true, followed_by: true, ..Relation::default() },
+                "{seen:?}"
+            );
             let lists = [ada.walk_followers_of(&odd.id, 10).await?, ada.walk_followed_by(&odd.id, 10).await?];
             ensure!(lists.iter().all(|list| list.len() == 1 && list[0].id == ada.id), "{lists:?}");
             Ok(())
