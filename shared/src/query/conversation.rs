@@ -1,7 +1,7 @@
 //! A post by itself, and what was said about it. Comments are read from the truth, where they stand in order; what is
 //! shown of their authors, from cards.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use super::{ConversationReader, FeedPost, page::Page, profile::card_from_truth};
 use crate::{
@@ -117,9 +117,9 @@ impl ConversationReader {
         authors.dedup();
         let mut cards: HashMap<_, _> = self.cards.users(&authors).await?;
         for author in authors {
-            if !cards.contains_key(&author) {
-                let card = card_from_truth(&self.commands, &author).await?;
-                cards.insert(author, card);
+            if let Entry::Vacant(unknown) = cards.entry(author) {
+                let card = card_from_truth(&self.commands, unknown.key()).await?;
+                unknown.insert(card);
             }
         }
         let with_author = |comment: Comment| {

@@ -304,7 +304,7 @@ mod tests {
             let deleted: HashMap<_, _> = rows.iter().enumerate()
                 .map(|(minutes, (author, gone))| (row(minutes as u64, *author), *gone && *author == 0)).collect();
             let mut rows: Vec<_> = deleted.keys().cloned().collect();
-            rows.sort_by(|a, b| b.post.cmp(&a.post));
+            rows.sort_by_key(|row| std::cmp::Reverse(row.post));
             let pages = walk(&rows, limit, |row| {
                 heat = heat.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 (!deleted[row]).then_some(i64::from(heat >> 12))
