@@ -8,11 +8,11 @@ use super::{
 use crate::{
     error::Error,
     model::{PostId, Timestamp, UserId},
-    store::timelines::{Range, Row, Timeline},
+    store::timelines::{Range, Timeline},
 };
 
 impl FeedReader {
-    /// At most `limit` posts of the author, older than `before`.
+    /// At most `limit` posts of the author, older than `before`; none if the viewer mutes or blocks the author.
     ///
     /// # Errors
     /// [`crate::error::Rejection::UserNotFound`] if there is no such user.
@@ -29,10 +29,13 @@ impl FeedReader {
             self.viewers.get(viewer, false),
             self.timelines.newest(&timeline, range, rows_for(limit), false)
         )?;
+        if stored.viewer.hides(author) {
+            return Ok(PostPage { entries: Vec::new(), next: None });
+        }
         if rows.rows.is_empty() {
             require_user(&self.commands, author).await?;
         }
-        let admit = Admit { row: |row: &Row| !stored.viewer.hides(&row.author), card: |_: &_| true };
+        let admit = Admit { row: |_: &_| true, card: |_: &_| true };
         self.cut_page(viewer, &timeline, range, rows, limit, admit).await
     }
 }

@@ -25,6 +25,9 @@ use tokio::task::JoinSet;
 /// Longer than a killed stack takes to come back.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// So many of a crowd only write.
+const QUIET: u64 = 2;
+
 /// The tags of random posts.
 const TAGS: [&str; 4] = ["rust", "café", "日本語", "loud"];
 
@@ -46,6 +49,16 @@ pub(crate) struct Actor {
     random: StdRng,
     /// Ids of everybody's posts, deleted ones among them.
     posts: Arc<Mutex<Vec<String>>>,
+    /// Whether this one only writes. Only such are blocked: a block ends what the other does, too, and then one's part of
+    /// the model would change by another's commands.
+    quiet: bool,
+}
+
+/// Whom commands can be about.
+#[derive(Debug, Clone, Default)]
+struct Others {
+    all: Vec<String>,
+    quiet: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -59,6 +72,8 @@ enum Command {
     DeleteComment { post: String, comment: String },
     Follow(String),
     Unfollow(String),
+    Mute(String, bool),
+    Block(String, bool),
     Rename(ProfileInput),
 }
 
@@ -73,7 +88,7 @@ pub(crate) async fn crowd(deployment: &Deployment, size: u64, seed: u64) -> Resu
         user.put_profile(&profile).await?;
         let accepted = Member { profile: Some(profile), ..Member::default() };
         let random = StdRng::seed_from_u64(seed.wrapping_add(number));
-        anyhow::Ok(Actor { user, accepted, random, posts: Arc::clone(&posts) })
+        anyhow::Ok(Actor { user, accepted, random, posts: Arc::clone(&posts), quiet: number < QUIET })
     };
     try_join_all((0..size).map(actor)).await
 }
@@ -81,13 +96,19 @@ pub(crate) async fn crowd(deployment: &Deployment, size: u64, seed: u64) -> Resu
 /// Everybody sends `count` commands, each one after the other, all at the same time. The commands are on their way as
 /// soon as this returns.
 pub(crate) fn start(crowd: Vec<Actor>, count: usize, unanswered: Unanswered) -> JoinSet<Result<Actor>> {
-    let ids: Vec<_> = crowd.iter().map(|actor| actor.user.id.clone()).collect();
+    let ids = |quiet_only: bool, but: &str| -> Vec<String> {
+        let others = crowd.iter().filter(|other| other.user.id != but && (other.quiet || !quiet_only));
+        others.map(|other| other.user.id.clone()).collect()
+    };
+    let others: Vec<_> = crowd
+        .iter()
+        .map(|actor| Others { all: ids(false, &actor.user.id), quiet: ids(true, &actor.user.id) })
+        .collect();
     let mut acting = JoinSet::new();
-    for mut actor in crowd {
-        let ids = ids.clone();
+    for (mut actor, others) in crowd.into_iter().zip(others) {
         acting.spawn(async move {
             for _ in 0..count {
-                actor.act(&ids, unanswered).await?;
+                actor.act(&others, unanswered).await?;
             }
             Ok(actor)
         });
@@ -148,8 +169,8 @@ fn model(crowd: &[Actor]) -> Model {
 }
 
 impl Actor {
-    async fn act(&mut self, everybody: &[String], unanswered: Unanswered) -> Result<(), ApiError> {
-        let Some(command) = self.choose(everybody) else {
+    async fn act(&mut self, others: &Others, unanswered: Unanswered) -> Result<(), ApiError> {
+        let Some(command) = self.choose(others) else {
             return Ok(());
         };
         let user = &self.user;
@@ -168,8 +189,10 @@ impl Actor {
                 }
                 _ => again().await,
             },
-            // A post of somebody else's may have been deleted meanwhile.
-            Err(ApiError::Status { code: Some(code), .. }) if code == "post_not_found" && command.is_reaction() => {
+            // A post of somebody else's may have been deleted meanwhile, or be by somebody whom this one blocks.
+            Err(ApiError::Status { code: Some(code), .. })
+                if command.is_reaction() && ["post_not_found", "blocked"].contains(&code.as_str()) =>
+            {
                 return Ok(());
             }
             outcome => outcome,
@@ -195,6 +218,21 @@ impl Actor {
             (Command::DeleteComment { comment, .. }, _) => {
                 self.accepted.comments.remove(&comment);
             }
+            (Command::Mute(other, mute), _) => {
+                if mute {
+                    self.accepted.mutes.insert(other)
+                } else {
+                    self.accepted.mutes.remove(&other)
+                };
+            }
+            (Command::Block(other, block), _) => {
+                self.accepted.follows.retain(|followed| !block || *followed != other);
+                if block {
+                    self.accepted.blocks.insert(other)
+                } else {
+                    self.accepted.blocks.remove(&other)
+                };
+            }
             (Command::Delete(id), _) => {
                 self.accepted.posts.remove(&id);
             }
@@ -211,12 +249,12 @@ impl Actor {
     }
 
     /// A command that makes sense; now and then one that changes nothing.
-    fn choose(&mut self, everybody: &[String]) -> Option<Command> {
-        let Self { user, accepted, random, posts } = self;
-        let others: Vec<_> = everybody.iter().filter(|id| **id != user.id).cloned().collect();
+    fn choose(&mut self, others: &Others) -> Option<Command> {
+        let Self { user, accepted, random, posts, quiet } = self;
+        let Others { all, quiet: blockable } = others;
         let text = format!("{} says {} #{}", user.id, random.random::<u32>(), TAGS.choose(random)?);
         let posts = posts.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(match random.random_range(0..100) {
+        Some(match random.random_range(0..if *quiet { 38 } else { 106 }) {
             0..25 => Command::Post { text, key: unique() },
             25..31 => Command::Edit { post: accepted.posts.keys().choose(random)?.clone(), text },
             31..38 => Command::Delete(accepted.posts.keys().choose(random)?.clone()),
@@ -227,8 +265,10 @@ impl Actor {
                 let (comment, remark) = accepted.comments.iter().choose(random)?;
                 Command::DeleteComment { post: remark.post.clone(), comment: comment.clone() }
             }
-            69..84 => Command::Follow(others.choose(random)?.clone()),
-            84..93 => Command::Unfollow(accepted.follows.iter().choose(random).or(others.first())?.clone()),
+            69..84 => Command::Follow(all.iter().filter(|id| !accepted.blocks.contains(*id)).choose(random)?.clone()),
+            84..93 => Command::Unfollow(accepted.follows.iter().choose(random).or(all.first())?.clone()),
+            93..97 => Command::Mute(all.choose(random)?.clone(), random.random()),
+            97..101 => Command::Block(blockable.choose(random)?.clone(), random.random()),
             _ => Command::Rename(ProfileInput {
                 handle: unique_handle(),
                 display_name: format!("Renamed {}", random.random::<u16>()),
@@ -269,6 +309,10 @@ async fn send(user: &User, command: &Command) -> Result<Happened, ApiError> {
         Command::DeleteComment { post, comment } => user.delete_comment(post, comment).await.map(|_| Happened::Done)?,
         Command::Follow(other) => user.follow(other).await.map(|_| Happened::Follows(true))?,
         Command::Unfollow(other) => user.unfollow(other).await.map(|_| Happened::Follows(false))?,
+        Command::Mute(other, true) => user.mute(other).await.map(|_| Happened::Done)?,
+        Command::Mute(other, false) => user.unmute(other).await.map(|_| Happened::Done)?,
+        Command::Block(other, true) => user.block(other).await.map(|_| Happened::Done)?,
+        Command::Block(other, false) => user.unblock(other).await.map(|_| Happened::Done)?,
         Command::Rename(profile) => user.put_profile(profile).await.map(|_| Happened::Is(Some(profile.clone())))?,
     })
 }
