@@ -90,6 +90,12 @@ pub enum Rejection {
     /// The path names no possible tag.
     #[error(transparent)]
     InvalidTag(#[from] InvalidTag),
+    /// `Tidings-Min-Version` is no version.
+    #[error("Tidings-Min-Version must be a number as Tidings-Version tells it")]
+    InvalidVersion,
+    /// The caller's log has no such version yet.
+    #[error("none of your commands has made this version")]
+    VersionUnknown,
     /// The cursor was not made by this system for this caller, route and order.
     #[error("the cursor is not one that this feed gave to you")]
     InvalidCursor,

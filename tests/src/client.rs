@@ -28,17 +28,27 @@ pub struct User {
     /// The token's `sub`.
     pub id: String,
     token: String,
+    min_version: Option<u64>,
 }
 
 impl User {
     /// The user whom `token` names, at the API whose root is `base` (no slash at the end).
     pub fn new(http: reqwest::Client, base: &str, id: &str, token: &str) -> Self {
-        Self { http, base: base.to_owned(), id: id.to_owned(), token: token.to_owned() }
+        Self { http, base: base.to_owned(), id: id.to_owned(), token: token.to_owned(), min_version: None }
     }
 
     /// A request with this user's token; `path` starts with a slash and is already percent-encoded.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.anonymous(method, path).bearer_auth(&self.token)
+        let request = self.anonymous(method, path).bearer_auth(&self.token);
+        match self.min_version {
+            Some(version) => request.header("Tidings-Min-Version", version),
+            None => request,
+        }
+    }
+
+    /// The same user, asking with each request for what the user's commands up to this version did.
+    pub fn at_least(&self, version: u64) -> Self {
+        Self { min_version: Some(version), ..self.clone() }
     }
 
     /// The same without a token.

@@ -8,8 +8,8 @@ use tidings::{
         view::{Freshness, PostView, PostsView},
     },
     query::{
-        self, FeedPost, FeedReader, HomePage, Page, Ranking, Served,
-        cursor::{CursorKeys, Scope},
+        self, FeedPost, FeedReader, HomePage, Page, Ranking, Reader, Served,
+        cursor::{CursorKeys, Place, Scope},
     },
 };
 
@@ -47,29 +47,30 @@ async fn home(feeds: &FeedReader, keys: &CursorKeys, call: Call) -> Result<Respo
     let walk = Walk::new(feeds, keys, &call, "home", order)?;
     match by {
         HomeOrder::Chronological => {
-            let HomePage { page, version } = feeds.home(&call.caller, walk.position()?, walk.limit).await?;
-            walk.answer(page, Some(Freshness { version }))
+            let (reader, position) = walk.place()?;
+            walk.answer_home(reader, feeds.home(reader, position, walk.limit).await?)
         }
         HomeOrder::By(ranking) => {
-            let home = feeds.ranked_home(&call.caller, ranking, walk.position()?, walk.limit).await?;
-            walk.answer(home.page, Some(Freshness { version: home.version }))
+            let (reader, position) = walk.place()?;
+            walk.answer_home(reader, feeds.ranked_home(reader, ranking, position, walk.limit).await?)
         }
     }
 }
 
 async fn trending(feeds: &FeedReader, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
     let walk = Walk::new(feeds, keys, &call, "trending", "trending")?;
-    let served: Option<Served> = walk.position()?;
-    let page = feeds.trending(&call.caller, served.unwrap_or_default(), walk.limit).await?;
-    walk.answer(page, None)
+    let (reader, served) = walk.place::<Served>()?;
+    let page = feeds.trending(reader, served.unwrap_or_default(), walk.limit).await?;
+    walk.answer(reader, page, None)
 }
 
 async fn tag(feeds: &FeedReader, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
     let tag = call.tag()?;
     let route = format!("posts with {tag}");
     let walk = Walk::new(feeds, keys, &call, &route, CHRONOLOGICAL)?;
-    let page = feeds.tag(&call.caller, &tag, walk.position()?, walk.limit).await?;
-    walk.answer(page, None)
+    let (reader, before) = walk.place()?;
+    let page = feeds.tag(reader, &tag, before, walk.limit).await?;
+    walk.answer(reader, page, None)
 }
 
 async fn author(feeds: &FeedReader, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
@@ -79,8 +80,9 @@ async fn author(feeds: &FeedReader, keys: &CursorKeys, call: Call) -> Result<Res
     let author = query::resolve(&feeds.commands, &user).await?;
     let route = format!("posts of {author}");
     let walk = Walk::new(feeds, keys, &call, &route, CHRONOLOGICAL)?;
-    let page = feeds.author(&call.caller, &author, walk.position()?, walk.limit).await?;
-    walk.answer(page, None)
+    let (reader, before) = walk.place()?;
+    let page = feeds.author(reader, &author, before, walk.limit).await?;
+    walk.answer(reader, page, None)
 }
 
 /// A walk through a feed, from cursor to cursor.
@@ -88,6 +90,7 @@ struct Walk<'a> {
     feeds: &'a FeedReader,
     keys: &'a CursorKeys,
     scope: Scope<'a>,
+    reader: Reader<'a>,
     cursor: Option<&'a str>,
     limit: usize,
     explain: bool,
@@ -103,22 +106,41 @@ impl<'a> Walk<'a> {
     ) -> Result<Self, Error> {
         let (limit, explain) = (call.limit()?, call.explain()?);
         let scope = Scope { caller: &call.caller, route, order };
-        Ok(Self { feeds, keys, scope, cursor: call.query("cursor"), limit, explain })
+        Ok(Self { feeds, keys, scope, reader: call.reader()?, cursor: call.query("cursor"), limit, explain })
     }
 
-    fn position<Position: DeserializeOwned>(&self) -> Result<Option<Position>, Error> {
-        self.cursor.map(|cursor| self.keys.open(self.scope, cursor, self.feeds.clock.now())).transpose()
+    /// Who reads what is asked for or was at the walk's beginning, and from where on.
+    fn place<Position: DeserializeOwned>(&self) -> Result<(Reader<'a>, Option<Position>), Error> {
+        let open = |cursor| self.keys.open(self.scope, cursor, self.feeds.clock.now());
+        let place: Option<Place<Position>> = self.cursor.map(open).transpose()?;
+        Ok(match place {
+            None => (self.reader, None),
+            Some(Place { position, min_version }) => (self.reader.at_least(min_version), Some(position)),
+        })
+    }
+
+    fn answer_home<Position: Serialize>(
+        &self,
+        reader: Reader<'_>,
+        home: HomePage<Position>,
+    ) -> Result<Response, Error> {
+        let HomePage { page, version, overlaid } = home;
+        self.answer(reader, page, Some(Freshness { version, overlaid }))
     }
 
     fn answer<Position: Serialize>(
         &self,
+        reader: Reader<'_>,
         mut page: Page<FeedPost, Position>,
         freshness: Option<Freshness>,
     ) -> Result<Response, Error> {
         if !self.explain {
             page.entries.iter_mut().for_each(|post| post.explanation = None);
         }
-        let seal = |position| self.keys.seal(self.scope, position, self.feeds.clock.now());
+        let seal = |position| {
+            let place = Place { position, min_version: reader.min_version };
+            self.keys.seal(self.scope, place, self.feeds.clock.now())
+        };
         let body = PostsView {
             posts: page.entries.iter().map(PostView::from).collect(),
             next_cursor: page.next.map(seal).transpose()?,

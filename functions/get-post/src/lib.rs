@@ -9,7 +9,7 @@ use tidings::{
     model::Clock,
     query::{
         ConversationReader,
-        cursor::{CursorKeys, Scope},
+        cursor::{CursorKeys, Place, Scope},
     },
     store::reactions::CommentOrder,
 };
@@ -31,7 +31,7 @@ pub async fn handle(
     match call.route() {
         "GET /v1/posts/{post}/comments" => comments(reader, keys, clock, call).await,
         _ => {
-            let post = reader.post(&call.caller, call.post()?).await?;
+            let post = reader.post(call.reader()?, call.post()?).await?;
             Ok(Response::json(200, &PostView::from(&post)))
         }
     }
@@ -48,11 +48,14 @@ async fn comments(
     let limit = call.limit()?;
     let route = format!("comments on {post}");
     let scope = Scope { caller: &call.caller, route: &route, order: name };
-    let after = call.query("cursor").map(|cursor| keys.open(scope, cursor, clock.now())).transpose()?;
-    let page = reader.comments(&call.caller, post, order, after, limit).await?;
+    let place: Option<Place<_>> =
+        call.query("cursor").map(|cursor| keys.open(scope, cursor, clock.now())).transpose()?;
+    let asked = call.reader()?.at_least(place.as_ref().and_then(|place| place.min_version));
+    let page = reader.comments(asked, post, order, place.map(|place| place.position), limit).await?;
+    let seal = |position| keys.seal(scope, Place { position, min_version: asked.min_version }, clock.now());
     let body = CommentsView {
         comments: page.entries.iter().map(|entry| CommentView::new(&entry.comment, &entry.author.profile)).collect(),
-        next_cursor: page.next.map(|comment| keys.seal(scope, comment, clock.now())).transpose()?,
+        next_cursor: page.next.map(seal).transpose()?,
     };
     Ok(Response::json(200, &body))
 }

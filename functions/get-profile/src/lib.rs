@@ -10,7 +10,7 @@ use tidings::{
     model::{Clock, UserId},
     query::{
         self, PeopleReader,
-        cursor::{CursorKeys, Scope},
+        cursor::{CursorKeys, Place, Scope},
         people::Side,
     },
 };
@@ -34,7 +34,7 @@ pub async fn handle(people: &PeopleReader, keys: &CursorKeys, clock: &Clock, cal
         "GET /v1/users/{user}/followers" => list(people, keys, clock, call, Side::Followers, user).await,
         "GET /v1/users/{user}/following" => list(people, keys, clock, call, Side::Following, user).await,
         _ => {
-            let view = people.profile(&call.caller, &user).await?;
+            let view = people.profile(call.reader()?, &user).await?;
             Ok(Response::json(200, &OtherProfile::from(&view)))
         }
     }
@@ -51,11 +51,15 @@ async fn list(
     let limit = call.limit()?;
     let route = format!("{side:?} of {user}");
     let scope = Scope { caller: &call.caller, route: &route, order: "id" };
-    let after = call.query("cursor").map(|cursor| keys.open(scope, cursor, clock.now())).transpose()?;
-    let page = people.people(side, &user, after, limit).await?;
+    let place: Option<Place<_>> =
+        call.query("cursor").map(|cursor| keys.open(scope, cursor, clock.now())).transpose()?;
+    // Edges are read from the truth, as it is.
+    let asked = call.reader()?.at_least(place.as_ref().and_then(|place| place.min_version));
+    let page = people.people(asked, side, &user, place.map(|place| place.position), limit).await?;
+    let seal = |position| keys.seal(scope, Place { position, min_version: asked.min_version }, clock.now());
     let body = PeopleView {
         users: page.entries.iter().map(Person::from).collect(),
-        next_cursor: page.next.map(|user| keys.seal(scope, user, clock.now())).transpose()?,
+        next_cursor: page.next.map(seal).transpose()?,
     };
     Ok(Response::json(200, &body))
 }

@@ -6,6 +6,6 @@ use tidings::{http, query::PeopleReader, runtime::Runtime};
 async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let (keys, clock) = (&runtime.cursor_keys()?, &runtime.clock);
-    let people = &PeopleReader { commands: runtime.commands()?, cards: runtime.cards()? };
+    let people = &PeopleReader { commands: runtime.commands()?, viewers: runtime.viewers()?, cards: runtime.cards()? };
     http::serve(runtime.meter.as_ref(), async |call| get_profile::handle(people, keys, clock, call).await).await
 }

@@ -20,6 +20,9 @@ use crate::{
 /// Name of the header that tells which version of the caller's log holds a command's effect.
 pub const VERSION_HEADER: &str = "tidings-version";
 
+/// Name of the header by which a query asks for the effects of the caller's commands up to a version.
+pub const MIN_VERSION_HEADER: &str = "tidings-min-version";
+
 /// Name of the header that tells what a request cost, where that is shown: round trips to DynamoDB one after the other,
 /// calls, and capacity units, as a dictionary (RFC 9651).
 const COST_HEADER: &str = "tidings-cost";

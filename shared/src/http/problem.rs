@@ -66,6 +66,8 @@ fn status_and_code(rejection: &Rejection) -> (u16, &'static str) {
         Rejection::UnknownOrder { .. } => (400, "unknown_order"),
         Rejection::InvalidExplain => (400, "invalid_explain"),
         Rejection::InvalidTag(_) => (400, "invalid_tag"),
+        Rejection::InvalidVersion => (400, "invalid_version"),
+        Rejection::VersionUnknown => (400, "version_unknown"),
         Rejection::InvalidCursor => (400, "invalid_cursor"),
         Rejection::CursorExpired => (400, "cursor_expired"),
         Rejection::ProfileRequired => (409, "profile_required"),

@@ -4,12 +4,14 @@ use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use serde::de::DeserializeOwned;
 
+use super::MIN_VERSION_HEADER;
 use crate::{
     error::Rejection,
     model::{
-        CommentId, IdempotencyKey, PostId, Tag, UserId, UserRef,
+        CommentId, IdempotencyKey, PostId, Tag, UserId, UserRef, Version,
         limits::{BODY_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX},
     },
+    query::Reader,
 };
 
 /// A request of a caller who is known.
@@ -101,6 +103,24 @@ impl Call {
     pub fn idempotency_key(&self) -> Result<Option<IdempotencyKey>, Rejection> {
         let Some(value) = self.request.headers.get("idempotency-key") else { return Ok(None) };
         Ok(Some(String::from_utf8_lossy(value.as_bytes()).parse()?))
+    }
+
+    /// The version of the caller's log whose effects the answer is to show: the `Tidings-Min-Version` header.
+    ///
+    /// # Errors
+    /// [`Rejection::InvalidVersion`] if it is no version.
+    pub fn min_version(&self) -> Result<Option<Version>, Rejection> {
+        let Some(value) = self.request.headers.get(MIN_VERSION_HEADER) else { return Ok(None) };
+        let number = value.to_str().ok().and_then(|digits| digits.parse().ok());
+        number.and_then(Version::new).map(Some).ok_or(Rejection::InvalidVersion)
+    }
+
+    /// Who reads, and how new it has to be.
+    ///
+    /// # Errors
+    /// As [`Call::min_version`].
+    pub fn reader(&self) -> Result<Reader<'_>, Rejection> {
+        Ok(Reader { user: &self.caller, min_version: self.min_version()? })
     }
 
     /// How many entries a page may have: `limit`, or 20.

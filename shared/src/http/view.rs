@@ -99,6 +99,8 @@ pub struct PostsView<'a> {
 pub struct Freshness {
     /// How far the viewer's own commands are in it.
     pub version: Version,
+    /// Whether some of them are in it though projections have not reached them.
+    pub overlaid: bool,
 }
 
 /// A page of people.

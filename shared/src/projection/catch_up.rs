@@ -119,7 +119,10 @@ impl Projector {
 }
 
 /// Folds an entry; one that cannot be understood only counts.
-pub(super) fn fold(viewer: &mut Viewer, entry: &LogEntry) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::Poison`] if entries before it are missing.
+pub fn fold(viewer: &mut Viewer, entry: &LogEntry) -> Result<(), Error> {
     let folded = match &entry.event {
         Ok(event) => viewer.apply(entry.version, &event.event),
         Err(_) => viewer.pass(entry.version).map(|_| ()),

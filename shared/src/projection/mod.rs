@@ -12,7 +12,7 @@ mod quarantine;
 pub mod tally;
 mod viewer;
 
-pub use catch_up::Progress;
+pub use catch_up::{Progress, fold};
 pub use viewer::{Gap, Viewer};
 
 use crate::{

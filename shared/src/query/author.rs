@@ -1,7 +1,7 @@
 //! What one author wrote, newest first, without end of age.
 
 use super::{
-    FeedReader,
+    FeedReader, Reader,
     page::{Admit, PostPage, rows_for},
     require_user,
 };
@@ -18,24 +18,21 @@ impl FeedReader {
     /// [`crate::error::Rejection::UserNotFound`] if there is no such user.
     pub async fn author(
         &self,
-        viewer: &UserId,
+        reader: Reader<'_>,
         author: &UserId,
         before: Option<PostId>,
         limit: usize,
     ) -> Result<PostPage, Error> {
         let timeline = Timeline::Author(author.clone());
         let range = Range { before, since: Timestamp::from_ms(0) };
-        let (stored, rows) = tokio::try_join!(
-            self.viewers.get(viewer, false),
-            self.timelines.newest(&timeline, range, rows_for(limit), false)
-        )?;
-        if stored.viewer.hides(author) {
+        let (sight, rows) = self.first_rows(reader, &timeline, range, rows_for(limit)).await?;
+        if sight.viewer.hides(author) {
             return Ok(PostPage { entries: Vec::new(), next: None });
         }
         if rows.rows.is_empty() {
             require_user(&self.commands, author).await?;
         }
         let admit = Admit { row: |_: &_| true, card: |_: &_| true };
-        self.cut_page(viewer, &timeline, range, rows, limit, admit).await
+        self.cut_page(reader, &sight, &timeline, range, rows, limit, admit).await
     }
 }

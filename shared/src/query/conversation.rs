@@ -3,11 +3,10 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use super::{ConversationReader, FeedPost, page::Page, profile::card_from_truth};
+use super::{ConversationReader, FeedPost, Reader, Sight, page::Page, posts, profile::card_from_truth};
 use crate::{
     error::{Error, Rejection},
     model::{Comment, CommentId, Post, PostId, Profile, UserId},
-    projection::Viewer,
     store::{
         cards::{PostCard, UserCard},
         reactions::CommentOrder,
@@ -31,15 +30,17 @@ impl ConversationReader {
     ///
     /// # Errors
     /// [`Rejection::PostNotFound`] if there is no such post.
-    pub async fn post(&self, viewer: &UserId, post: PostId) -> Result<FeedPost, Error> {
-        let ids = [post];
-        let (mut cards, liked) = tokio::try_join!(self.cards.posts(&ids), self.commands.liked(viewer, post, post))?;
-        let card = match cards.remove(&post) {
-            Some(card) if card.deleted => return Err(Rejection::PostNotFound.into()),
-            Some(card) => card,
-            None => self.new_card(post).await?,
+    pub async fn post(&self, reader: Reader<'_>, post: PostId) -> Result<FeedPost, Error> {
+        // What the reader did to it shows only if it is asked for.
+        let sight = match reader.consistent() {
+            true => Sight::of(reader, &self.viewers, &self.commands).await?,
+            false => Sight::default(),
         };
-        Ok(FeedPost::new(card, liked.contains(&post)))
+        let read = posts::read(&self.commands, &self.cards, reader, &sight, &[post]).await?.remove(&post);
+        match read {
+            Some(shown) => Ok(shown),
+            None => Ok(FeedPost::new(self.new_card(post).await?, false)),
+        }
     }
 
     /// A post that the viewer has just written so, with what others made of it.
@@ -47,7 +48,7 @@ impl ConversationReader {
     /// # Errors
     /// [`Rejection::PostNotFound`] if it was deleted meanwhile.
     pub async fn written(&self, viewer: &UserId, post: Post, author: Profile) -> Result<FeedPost, Error> {
-        let shown = self.post(viewer, post.post).await?;
+        let shown = self.post(Reader { user: viewer, min_version: None }, post.post).await?;
         let PostCard { likes, comments, heat, .. } = shown.card;
         Ok(FeedPost { card: PostCard { likes, comments, heat, ..PostCard::new(post, author) }, ..shown })
     }
@@ -65,7 +66,7 @@ impl ConversationReader {
     /// [`Rejection::PostNotFound`] if there is no such post.
     pub async fn comments(
         &self,
-        viewer: &UserId,
+        reader: Reader<'_>,
         post: PostId,
         order: CommentOrder,
         after: Option<CommentId>,
@@ -74,21 +75,21 @@ impl ConversationReader {
         let mut found = Vec::new();
         let mut after = after;
         let mut more = true;
-        let mut sees = Viewer::default();
+        let mut sight = Sight::default();
         for round in 0..ROUNDS_MAX {
             let wanted = i32::try_from(limit + 1 - found.len()).unwrap_or(i32::MAX);
-            let comments = self.commands.comments(post, order, after, wanted);
+            let comments = self.commands.comments(post, order, after, wanted, reader.consistent());
             let page = if round > 0 {
                 comments.await?
             } else {
-                let (page, (), stored) =
-                    tokio::try_join!(comments, self.require_post(post), self.viewers.get(viewer, false))?;
-                sees = stored.viewer;
+                let first = Sight::of(reader, &self.viewers, &self.commands);
+                let (page, (), first) = tokio::try_join!(comments, self.require_post(reader, post), first)?;
+                sight = first;
                 page
             };
             after = page.comments.last().map(|comment| comment.comment).or(after);
             more = page.more;
-            let shown = |comment: &Comment| !comment.is_deleted() && !sees.hides(&comment.author);
+            let shown = |comment: &Comment| !comment.is_deleted() && !sight.viewer.hides(&comment.author);
             found.extend(page.comments.into_iter().filter(shown));
             if found.len() > limit || !more {
                 break;
@@ -99,23 +100,35 @@ impl ConversationReader {
             after = found.last().map(|comment| comment.comment);
             more = true;
         }
-        Ok(Page { entries: self.with_authors(found).await?, next: after.filter(|_| more) })
+        Ok(Page { entries: self.with_authors(reader, &sight, found).await?, next: after.filter(|_| more) })
     }
 
     /// Tells a post that nobody commented on from none.
-    async fn require_post(&self, post: PostId) -> Result<(), Error> {
-        match self.cards.posts(&[post]).await?.remove(&post) {
+    async fn require_post(&self, reader: Reader<'_>, post: PostId) -> Result<(), Error> {
+        if reader.consistent() {
+            return self.new_card(post).await.map(|_| ());
+        }
+        match self.cards.posts(&[post], false).await?.remove(&post) {
             Some(card) if card.deleted => Err(Rejection::PostNotFound.into()),
             Some(_) => Ok(()),
             None => self.new_card(post).await.map(|_| ()),
         }
     }
 
-    async fn with_authors(&self, comments: Vec<Comment>) -> Result<Vec<CommentWithAuthor>, Error> {
+    async fn with_authors(
+        &self,
+        reader: Reader<'_>,
+        sight: &Sight,
+        comments: Vec<Comment>,
+    ) -> Result<Vec<CommentWithAuthor>, Error> {
         let mut authors: Vec<_> = comments.iter().map(|comment| comment.author.clone()).collect();
         authors.sort_unstable();
         authors.dedup();
-        let mut cards: HashMap<_, _> = self.cards.users(&authors).await?;
+        let mut cards: HashMap<_, _> = self.cards.users(&authors, reader.consistent()).await?;
+        if sight.overlay.profile {
+            // The truth is newer.
+            cards.remove(reader.user);
+        }
         for author in authors {
             if let Entry::Vacant(unknown) = cards.entry(author) {
                 let card = card_from_truth(&self.commands, unknown.key()).await?;

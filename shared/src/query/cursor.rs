@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     error::{Error, Rejection},
     model::{
-        Timestamp, UserId,
+        Timestamp, UserId, Version,
         limits::{CURSOR_BYTES_MAX, CURSOR_LIFETIME},
     },
 };
@@ -39,9 +39,20 @@ pub struct Scope<'a> {
     pub order: &'a str,
 }
 
+/// Where a walk goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place<Position> {
+    /// After what was shown.
+    pub position: Position,
+    /// Version of the walker's log that the walk has asked for: each of its pages shows its effects (INV-4).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_version: Option<Version>,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Payload<Position> {
-    position: Position,
+    #[serde(flatten)]
+    place: Place<Position>,
     expires_at: u64,
 }
 
@@ -52,23 +63,23 @@ impl CursorKeys {
         Self { current: key(current), previous: previous.map(key) }
     }
 
-    /// A cursor at this position, valid for 24 h.
+    /// A cursor at this place, valid for 24 h.
     ///
     /// # Errors
-    /// [`Error::Poison`] if the position cannot be written as JSON.
+    /// [`Error::Poison`] if the place cannot be written as JSON.
     pub fn seal<Position: Serialize>(
         &self,
         scope: Scope<'_>,
-        position: Position,
+        place: Place<Position>,
         now: Timestamp,
     ) -> Result<String, Error> {
-        let payload = Payload { position, expires_at: now.after(CURSOR_LIFETIME).as_secs() };
+        let payload = Payload { place, expires_at: now.after(CURSOR_LIFETIME).as_secs() };
         let payload = serde_json::to_vec(&payload).map_err(|error| Error::poison("a cursor", error))?;
         let mac = hmac::sign(&self.current, &signed(scope, &payload)?);
         Ok(BASE64.encode([&[FORMAT], mac.as_ref(), &payload].concat()))
     }
 
-    /// The position of a cursor that was sealed for this scope.
+    /// The place of a cursor that was sealed for this scope.
     ///
     /// # Errors
     /// [`Rejection::InvalidCursor`] if it was not, [`Rejection::CursorExpired`] if that was too long ago.
@@ -77,7 +88,7 @@ impl CursorKeys {
         scope: Scope<'_>,
         cursor: &str,
         now: Timestamp,
-    ) -> Result<Position, Error> {
+    ) -> Result<Place<Position>, Error> {
         if cursor.len() > CURSOR_BYTES_MAX {
             return Err(Rejection::InvalidCursor.into());
         }
@@ -96,7 +107,7 @@ impl CursorKeys {
         if now.as_secs() >= payload.expires_at {
             return Err(Rejection::CursorExpired.into());
         }
-        Ok(payload.position)
+        Ok(payload.place)
     }
 }
 
@@ -120,6 +131,10 @@ mod tests {
         CursorKeys::new("0123456789abcdef0123456789abcdef", None)
     }
 
+    fn place<Position>(position: Position) -> Place<Position> {
+        Place { position, min_version: Version::new(7) }
+    }
+
     fn ada() -> UserId {
         "ada".parse().unwrap()
     }
@@ -128,7 +143,7 @@ mod tests {
         Scope { caller, route: "home", order: "chronological" }
     }
 
-    fn is(result: Result<String, Error>, rejection: &Rejection) -> bool {
+    fn is(result: Result<Place<String>, Error>, rejection: &Rejection) -> bool {
         matches!(result, Err(Error::Rejected(found)) if found == *rejection)
     }
 
@@ -136,14 +151,14 @@ mod tests {
         #[test]
         fn opening_a_sealed_cursor_is_the_identity(position in ".{0,100}") {
             let (keys, caller) = (keys(), ada());
-            let cursor = keys.seal(scope(&caller), &position, NOW).unwrap();
-            prop_assert_eq!(keys.open::<String>(scope(&caller), &cursor, NOW).unwrap(), position);
+            let cursor = keys.seal(scope(&caller), place(&position), NOW).unwrap();
+            prop_assert_eq!(keys.open::<String>(scope(&caller), &cursor, NOW).unwrap(), place(position));
         }
 
         #[test]
         fn no_changed_bit_goes_unnoticed(byte in any::<prop::sample::Index>(), bit in 0u32..8) {
             let (keys, caller) = (keys(), ada());
-            let mut bytes = BASE64.decode(keys.seal(scope(&caller), "position", NOW).unwrap()).unwrap();
+            let mut bytes = BASE64.decode(keys.seal(scope(&caller), place("position"), NOW).unwrap()).unwrap();
             let index = byte.index(bytes.len());
             bytes[index] ^= 1u8 << bit;
             let opened = keys.open(scope(&caller), &BASE64.encode(bytes), NOW);
@@ -160,7 +175,7 @@ mod tests {
     #[test]
     fn a_cursor_is_bound_to_caller_route_and_order() {
         let (keys, caller, other) = (keys(), ada(), "bob".parse().unwrap());
-        let cursor = keys.seal(scope(&caller), "position", NOW).unwrap();
+        let cursor = keys.seal(scope(&caller), place("position"), NOW).unwrap();
         for foreign in
             [scope(&other), Scope { route: "author", ..scope(&caller) }, Scope { order: "ranked", ..scope(&caller) }]
         {
@@ -171,9 +186,9 @@ mod tests {
     #[test]
     fn a_cursor_expires_after_a_day() {
         let (keys, caller) = (keys(), ada());
-        let cursor = keys.seal(scope(&caller), "position", NOW).unwrap();
+        let cursor = keys.seal(scope(&caller), place("position"), NOW).unwrap();
         let last = NOW.after(CURSOR_LIFETIME).before(Duration::from_secs(1));
-        assert_eq!(keys.open::<String>(scope(&caller), &cursor, last).unwrap(), "position");
+        assert_eq!(keys.open::<String>(scope(&caller), &cursor, last).unwrap(), place("position".to_owned()));
         let expired = keys.open(scope(&caller), &cursor, NOW.after(CURSOR_LIFETIME));
         assert!(is(expired, &Rejection::CursorExpired));
     }
@@ -182,9 +197,9 @@ mod tests {
     fn a_cursor_survives_one_rotation_of_the_key() {
         let caller = ada();
         let (old, new) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");
-        let cursor = CursorKeys::new(old, None).seal(scope(&caller), "position", NOW).unwrap();
+        let cursor = CursorKeys::new(old, None).seal(scope(&caller), place("position"), NOW).unwrap();
         let open = |keys: CursorKeys| keys.open::<String>(scope(&caller), &cursor, NOW);
-        assert_eq!(open(CursorKeys::new(new, Some(old))).unwrap(), "position");
+        assert_eq!(open(CursorKeys::new(new, Some(old))).unwrap(), place("position".to_owned()));
         assert!(is(open(CursorKeys::new(new, None)), &Rejection::InvalidCursor));
     }
 }

@@ -4,12 +4,12 @@
 //! own item, not of the rows: an unfollow takes effect at once and leaves rows behind that nobody sees.
 
 use super::{
-    FeedPost, FeedReader, Page,
+    FeedPost, FeedReader, Page, Reader, Sight,
     page::{Admit, rows_for},
 };
 use crate::{
     error::Error,
-    model::{PostId, UserId, Version, limits::FEED_AGE_MAX},
+    model::{PostId, Version, limits::FEED_AGE_MAX},
     store::timelines::{Range, Row, Timeline},
 };
 
@@ -20,20 +20,29 @@ pub struct HomePage<Position> {
     pub page: Page<FeedPost, Position>,
     /// How far the viewer's own commands are in it.
     pub version: Version,
+    /// Whether some of them were laid over what projections have written.
+    pub overlaid: bool,
+}
+
+impl<Position> HomePage<Position> {
+    pub(super) fn new(page: Page<FeedPost, Position>, sight: &Sight) -> Self {
+        Self { page, version: sight.viewer.applied, overlaid: sight.overlaid() }
+    }
 }
 
 impl FeedReader {
     /// At most `limit` posts of the viewer's home, older than `before`.
-    pub async fn home(&self, viewer: &UserId, before: Option<PostId>, limit: usize) -> Result<HomePage<PostId>, Error> {
-        let timeline = Timeline::Home(viewer.clone());
+    pub async fn home(
+        &self,
+        reader: Reader<'_>,
+        before: Option<PostId>,
+        limit: usize,
+    ) -> Result<HomePage<PostId>, Error> {
+        let timeline = Timeline::Home(reader.user.clone());
         let range = Range { before, since: self.clock.now().before(FEED_AGE_MAX) };
-        let (stored, rows) = tokio::try_join!(
-            self.viewers.get(viewer, false),
-            self.timelines.newest(&timeline, range, rows_for(limit), false)
-        )?;
-        let sees = stored.viewer;
-        let admit = Admit { row: |row: &Row| sees.sees(viewer, &row.author), card: |_: &_| true };
-        let page = self.cut_page(viewer, &timeline, range, rows, limit, admit).await?;
-        Ok(HomePage { page, version: sees.applied })
+        let (sight, rows) = self.first_rows(reader, &timeline, range, rows_for(limit)).await?;
+        let admit = Admit { row: |row: &Row| sight.viewer.sees(reader.user, &row.author), card: |_: &_| true };
+        let page = self.cut_page(reader, &sight, &timeline, range, rows, limit, admit).await?;
+        Ok(HomePage::new(page, &sight))
     }
 }

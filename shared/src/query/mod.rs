@@ -9,7 +9,9 @@ pub mod people;
 mod posts;
 mod profile;
 mod ranked;
+mod rows;
 mod served;
+mod sight;
 mod tag;
 mod trending;
 
@@ -20,6 +22,7 @@ pub use posts::FeedPost;
 pub use profile::{ProfileView, Relation};
 pub use ranked::{RankedPosition, Ranking};
 pub use served::Served;
+pub use sight::{Reader, Sight};
 pub use trending::TrendingCache;
 
 use crate::{
@@ -61,6 +64,8 @@ pub struct ConversationReader {
 pub struct PeopleReader {
     /// The truth: edges, handles, and who exists.
     pub commands: Commands,
+    /// What has been projected of the reader.
+    pub viewers: Viewers,
     /// What is shown of people.
     pub cards: Cards,
 }

@@ -1,9 +1,9 @@
 //! Cutting a page out of a timeline: rows become posts where the reader may see them, until the page is full.
 
-use super::{FeedPost, FeedReader, posts};
+use super::{FeedPost, FeedReader, Reader, Sight, posts};
 use crate::{
     error::Error,
-    model::{PostId, UserId},
+    model::PostId,
     store::{
         cards::PostCard,
         timelines::{Range, Row, RowPage, Timeline},
@@ -43,7 +43,8 @@ impl FeedReader {
     /// Only what `admit` lets through counts, and of that only posts with a card that are not deleted (INV-7).
     pub(super) async fn cut_page<R: Fn(&Row) -> bool, C: Fn(&PostCard) -> bool>(
         &self,
-        viewer: &UserId,
+        reader: Reader<'_>,
+        sight: &Sight,
         timeline: &Timeline,
         mut range: Range,
         first: RowPage,
@@ -54,13 +55,13 @@ impl FeedReader {
         let mut page = first;
         for _ in 0..ROUNDS_MAX {
             let admitted: Vec<_> = page.rows.iter().filter(|row| (admit.row)(row)).map(|row| row.post).collect();
-            let mut read = posts::read(&self.commands, &self.cards, viewer, &admitted).await?;
+            let mut read = posts::read(&self.commands, &self.cards, reader, sight, &admitted).await?;
             posts.extend(admitted.iter().filter_map(|post| read.remove(post)).filter(|post| (admit.card)(&post.card)));
             range.before = page.rows.last().map(|row| row.post).or(range.before);
             if posts.len() > limit || !page.more {
                 return Ok(cut(posts, limit, None));
             }
-            page = self.timelines.newest(timeline, range, rows_for(limit - posts.len()), false).await?;
+            page = self.rows(reader, sight, timeline, range, rows_for(limit - posts.len())).await?;
         }
         Ok(cut(posts, limit, range.before))
     }

@@ -1,7 +1,7 @@
 //! Who follows whom, in the order of the edges' keys (user ids, percent-encoded): the one order in which the edges can be read page by page without keeping
 //! another copy of them.
 
-use super::{PeopleReader, page::Page, require_user};
+use super::{PeopleReader, Reader, Sight, page::Page, profile::card_from_truth, require_user};
 use crate::{
     error::Error,
     model::{EdgeKind, UserId},
@@ -31,16 +31,24 @@ impl PeopleReader {
     /// [`crate::error::Rejection::UserNotFound`] if there is no such user.
     pub async fn people(
         &self,
+        reader: Reader<'_>,
         side: Side,
         user: &UserId,
         after: Option<UserId>,
         limit: usize,
     ) -> Result<Page<UserCard, UserId>, Error> {
+        let sight = match reader.consistent() {
+            true => Sight::of(reader, &self.viewers, &self.commands).await?,
+            false => Sight::default(),
+        };
         let mut found = Vec::new();
         let mut next = after;
         for _ in 0..ROUNDS_MAX {
             let edges = self.edges(side, user, next.as_ref(), limit + 1 - found.len()).await?;
-            let mut cards = self.cards.users(&edges.users).await?;
+            let mut cards = self.cards.users(&edges.users, reader.consistent()).await?;
+            if sight.overlay.profile && edges.users.contains(reader.user) {
+                cards.insert(reader.user.clone(), card_from_truth(&self.commands, reader.user).await?);
+            }
             found.extend(edges.users.iter().filter_map(|user| cards.remove(user)));
             next = edges.next;
             if found.len() > limit || next.is_none() {

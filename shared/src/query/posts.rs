@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::{Reader, Sight};
 use crate::{
     error::Error,
-    model::{PostId, UserId, ranking::Explanation},
+    model::{PostId, ranking::Explanation},
     store::{
         cards::{Cards, PostCard},
         commands::Commands,
@@ -29,16 +30,40 @@ impl FeedPost {
     }
 }
 
-/// Those of the posts that have a card and are not deleted (INV-7). One round trip: the cards, and the viewer's likes
-/// between the oldest and the newest of the posts, in one query for all.
+/// Those of the posts that have something to show and are not deleted (INV-7). One round trip: the cards, the viewer's likes
+/// between the oldest and the newest of the posts, in one query for all, and of the reader's posts that projections have not
+/// reached the truth.
 pub(super) async fn read(
     commands: &Commands,
     cards: &Cards,
-    viewer: &UserId,
+    reader: Reader<'_>,
+    sight: &Sight,
     posts: &[PostId],
 ) -> Result<HashMap<PostId, FeedPost>, Error> {
     let (Some(&oldest), Some(&newest)) = (posts.iter().min(), posts.iter().max()) else { return Ok(HashMap::new()) };
-    let (cards, liked) = tokio::try_join!(cards.posts(posts), commands.liked(viewer, oldest, newest))?;
+    let unreached: Vec<_> = posts.iter().copied().filter(|post| sight.overlay.posts.contains(post)).collect();
+    let profile = async {
+        match sight.overlay.profile || !unreached.is_empty() {
+            true => commands.profile(reader.user).await,
+            false => Ok(None),
+        }
+    };
+    let (mut cards, liked, truth, profile) = tokio::try_join!(
+        cards.posts(posts, reader.consistent()),
+        commands.liked(reader.user, oldest, newest, reader.consistent()),
+        commands.posts(&unreached),
+        profile
+    )?;
+    if let Some(profile) = profile {
+        for card in cards.values_mut().filter(|card| card.author == *reader.user) {
+            card.author_profile = profile.public.clone();
+        }
+        for post in truth {
+            let counted = cards.get(&post.post).map(|card| (card.likes, card.comments, card.heat));
+            let (likes, comments, heat) = counted.unwrap_or_default();
+            cards.insert(post.post, PostCard { likes, comments, heat, ..PostCard::new(post, profile.clone()) });
+        }
+    }
     let shown = cards.into_iter().filter(|(_, card)| !card.deleted);
     Ok(shown.map(|(post, card)| (post, FeedPost::new(card, liked.contains(&post)))).collect())
 }

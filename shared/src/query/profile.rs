@@ -1,6 +1,6 @@
 //! A user's public profile, and how caller and user stand to each other.
 
-use super::PeopleReader;
+use super::{PeopleReader, Reader, Sight};
 use crate::{
     error::{Error, Rejection},
     model::{EdgeKey, EdgeKind, UserId},
@@ -34,7 +34,8 @@ impl PeopleReader {
     ///
     /// # Errors
     /// [`Rejection::UserNotFound`] if there is no such user.
-    pub async fn profile(&self, caller: &UserId, user: &UserId) -> Result<ProfileView, Error> {
+    pub async fn profile(&self, reader: Reader<'_>, user: &UserId) -> Result<ProfileView, Error> {
+        let caller = reader.user;
         let ids = [user.clone()];
         let keys = [
             EdgeKey::new(caller, EdgeKind::Follows, user),
@@ -42,10 +43,24 @@ impl PeopleReader {
             EdgeKey::new(caller, EdgeKind::Mutes, user),
             EdgeKey::new(caller, EdgeKind::Blocks, user),
         ];
-        let (mut cards, edges) = tokio::try_join!(self.cards.users(&ids), self.commands.edges(&keys))?;
+        let sight = match reader.consistent() {
+            true => Sight::of(reader, &self.viewers, &self.commands).await?,
+            false => Sight::default(),
+        };
+        let (mut cards, edges) =
+            tokio::try_join!(self.cards.users(&ids, reader.consistent()), self.commands.edges(&keys))?;
         let card = match cards.remove(user) {
             Some(card) => card,
             None => card_from_truth(&self.commands, user).await?,
+        };
+        // Only of themselves have readers anything to lay over.
+        let card = match sight.overlay.totals.filter(|_| user == caller) {
+            Some(totals) => UserCard {
+                following: totals.following,
+                followers: card.followers,
+                ..card_from_truth(&self.commands, user).await?
+            },
+            None => card,
         };
         let relation = Relation {
             following: edges.active(caller, EdgeKind::Follows, user),

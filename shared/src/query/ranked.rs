@@ -10,7 +10,7 @@ use std::{collections::HashMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{FeedPost, FeedReader, HomePage, Page, Served, posts};
+use super::{FeedPost, FeedReader, HomePage, Page, Reader, Served, posts};
 use crate::{
     error::Error,
     model::{
@@ -58,6 +58,13 @@ impl RankedPosition {
         Self { at: now, before, left: WINDOW, served: Served::default() }
     }
 
+    /// Which rows to read, and how many: those of the walk's window, and one more; those of the next window, too, where this
+    /// one will not fill the page.
+    fn rows(&self, room: usize) -> (Range, usize) {
+        let windows = if self.left > room { 1 } else { 2 };
+        (Range { before: Some(self.before), since: self.at.before(FEED_AGE_MAX) }, windows * WINDOW + 1)
+    }
+
     fn serve(&mut self, posts: impl Iterator<Item = PostId>) {
         posts.for_each(|post| self.served.insert(post));
     }
@@ -86,44 +93,37 @@ impl FeedReader {
     /// At most `limit` posts of the viewer's home by rank, from this position on.
     pub async fn ranked_home(
         &self,
-        viewer: &UserId,
+        reader: Reader<'_>,
         ranking: Ranking,
         position: Option<RankedPosition>,
         limit: usize,
     ) -> Result<HomePage<RankedPosition>, Error> {
         let mut walk = position.unwrap_or_else(|| RankedPosition::start(self.clock.now()));
-        let (stored, likes, mut rows) = tokio::try_join!(
-            self.viewers.get(viewer, false),
-            self.recent_likes(viewer, ranking),
-            self.rows_of(viewer, &walk, limit)
-        )?;
-        let sees = stored.viewer;
+        let home = Timeline::Home(reader.user.clone());
+        let (range, count) = walk.rows(limit);
+        let ((sight, first), likes) =
+            tokio::try_join!(self.first_rows(reader, &home, range, count), self.recent_likes(reader.user, ranking))?;
+        let mut rows = first.rows;
         let mut ranker = Ranker { at: walk.at, likes, shown: HashMap::new() };
         let mut entries = Vec::new();
         for round in 0..ROUNDS_MAX {
             if round > 0 {
-                rows = self.rows_of(viewer, &walk, limit - entries.len()).await?;
+                let (range, count) = walk.rows(limit - entries.len());
+                rows = self.rows(reader, &sight, &home, range, count).await?.rows;
             }
-            let windows = ranker.windows(&rows, &walk, limit - entries.len(), |author| sees.sees(viewer, author));
+            let windows =
+                ranker.windows(&rows, &walk, limit - entries.len(), |author| sight.viewer.sees(reader.user, author));
             let picked: Vec<_> = windows.iter().flat_map(|window| &window.picked).copied().collect();
-            let read = posts::read(&self.commands, &self.cards, viewer, &picked).await?;
+            let read = posts::read(&self.commands, &self.cards, reader, &sight, &picked).await?;
             ranker.fill(&mut entries, limit, &mut walk, windows, read);
             if walk.ends_with(&rows) {
-                return Ok(HomePage { page: Page { entries, next: None }, version: sees.applied });
+                return Ok(HomePage::new(Page { entries, next: None }, &sight));
             }
             if entries.len() == limit {
                 break;
             }
         }
-        Ok(HomePage { page: Page { entries, next: Some(walk) }, version: sees.applied })
-    }
-
-    /// The rows of the walk's window, and one more; those of the next window, too, where this one will not fill the page.
-    async fn rows_of(&self, viewer: &UserId, walk: &RankedPosition, room: usize) -> Result<Vec<Row>, Error> {
-        let windows = if walk.left > room { 1 } else { 2 };
-        let range = Range { before: Some(walk.before), since: walk.at.before(FEED_AGE_MAX) };
-        let home = Timeline::Home(viewer.clone());
-        Ok(self.timelines.newest(&home, range, windows * WINDOW + 1, false).await?.rows)
+        Ok(HomePage::new(Page { entries, next: Some(walk) }, &sight))
     }
 
     async fn recent_likes(&self, viewer: &UserId, ranking: Ranking) -> Result<HashMap<UserId, u32>, Error> {
@@ -272,8 +272,8 @@ mod tests {
             let (mut page, mut ranker) = (Vec::new(), ranker(&[]));
             for _ in 0..ROUNDS_MAX {
                 let room = limit - page.len();
-                let count = if position.left > room { WINDOW + 1 } else { 2 * WINDOW + 1 };
-                let below = rows.iter().filter(|row| row.post < position.before);
+                let (range, count) = position.rows(room);
+                let below = rows.iter().filter(|row| range.contains(row.post));
                 let read_rows: Vec<_> = below.take(count).cloned().collect();
                 let windows = ranker.windows(&read_rows, &position, room, |_| true);
                 let picked: HashSet<_> = windows.iter().flat_map(|window| window.picked.clone()).collect();

@@ -1,12 +1,12 @@
 //! The posts of the last 30 days with a tag, newest first.
 
 use super::{
-    FeedReader,
+    FeedReader, Reader,
     page::{Admit, PostPage, rows_for},
 };
 use crate::{
     error::{Error, Rejection},
-    model::{PostId, Tag, UserId, limits::FEED_AGE_MAX},
+    model::{PostId, Tag, limits::FEED_AGE_MAX},
     store::{
         cards::PostCard,
         timelines::{Range, Row, Timeline},
@@ -20,23 +20,20 @@ impl FeedReader {
     /// [`Rejection::TagNotFound`] if there are none at all.
     pub async fn tag(
         &self,
-        viewer: &UserId,
+        reader: Reader<'_>,
         tag: &Tag,
         before: Option<PostId>,
         limit: usize,
     ) -> Result<PostPage, Error> {
         let timeline = Timeline::Tag(tag.clone());
         let range = Range { before, since: self.clock.now().before(FEED_AGE_MAX) };
-        let (stored, rows) = tokio::try_join!(
-            self.viewers.get(viewer, false),
-            self.timelines.newest(&timeline, range, rows_for(limit), false)
-        )?;
+        let (sight, rows) = self.first_rows(reader, &timeline, range, rows_for(limit)).await?;
         if rows.rows.is_empty() && before.is_none() {
             return Err(Rejection::TagNotFound.into());
         }
         // A row may outlast the tag: what the post says now is in its card.
-        let row = |row: &Row| !stored.viewer.hides(&row.author);
+        let row = |row: &Row| !sight.viewer.hides(&row.author);
         let admit = Admit { row, card: |card: &PostCard| card.tags.contains(tag) };
-        self.cut_page(viewer, &timeline, range, rows, limit, admit).await
+        self.cut_page(reader, &sight, &timeline, range, rows, limit, admit).await
     }
 }

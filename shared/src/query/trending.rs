@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use super::{FeedPost, FeedReader, Page, Served, posts};
+use super::{FeedPost, FeedReader, Page, Reader, Served, Sight, posts};
 use crate::{
     error::Error,
     model::{
-        PostId, Timestamp, UserId,
+        PostId, Timestamp,
         limits::{TRENDING_AGE_MAX, TRENDING_MAX},
         ranking::{Explanation, engagement, recency},
     },
@@ -41,20 +41,21 @@ impl FeedReader {
     /// At most `limit` of the best posts that were not served before.
     pub async fn trending(
         &self,
-        viewer: &UserId,
+        reader: Reader<'_>,
         mut served: Served,
         limit: usize,
     ) -> Result<Page<FeedPost, Served>, Error> {
-        let (trending, stored) = tokio::try_join!(self.what_trends(), self.viewers.get(viewer, false))?;
+        let sight = Sight::of(reader, &self.viewers, &self.commands);
+        let (trending, sight) = tokio::try_join!(self.what_trends(), sight)?;
         let unserved: Vec<_> = trending.posts.iter().copied().filter(|post| !served.contains(*post)).collect();
         let mut left = unserved.as_slice();
         let mut entries = Vec::new();
         for _ in 0..ROUNDS_MAX {
             // One more than needed tells whether there is more.
             let (next, rest) = left.split_at((limit + 1 - entries.len()).min(left.len()));
-            let mut read = posts::read(&self.commands, &self.cards, viewer, next).await?;
+            let mut read = posts::read(&self.commands, &self.cards, reader, &sight, next).await?;
             let shown = next.iter().filter_map(|post| read.remove(post));
-            entries.extend(shown.filter(|post| !stored.viewer.hides(&post.card.author)));
+            entries.extend(shown.filter(|post| !sight.viewer.hides(&post.card.author)));
             left = rest;
             if entries.len() > limit || left.is_empty() {
                 break;

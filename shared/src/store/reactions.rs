@@ -57,13 +57,29 @@ impl Commands {
         Ok(reaction)
     }
 
+    /// Those of the posts that exist, deleted or not, in one consistent read.
+    pub async fn posts(&self, posts: &[PostId]) -> Result<Vec<Post>, Error> {
+        if posts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let key = |post: &PostId| HashMap::from([(PK.to_owned(), s(key::post(*post))), (SK.to_owned(), s(POST))]);
+        let items = self.dynamo.batch_get(&self.table, posts.iter().map(key).collect(), true).await?;
+        items.into_iter().map(|item| value("a post", item)).collect()
+    }
+
     /// Which of the posts from `oldest` to `newest` the user likes. One query, unless these are many thousands.
-    pub async fn liked(&self, user: &UserId, oldest: PostId, newest: PostId) -> Result<HashSet<PostId>, Error> {
+    pub async fn liked(
+        &self,
+        user: &UserId,
+        oldest: PostId,
+        newest: PostId,
+        consistent: bool,
+    ) -> Result<HashSet<PostId>, Error> {
         let mut liked = HashSet::new();
         let mut start = None;
         loop {
-            let query = self.likes_query(user, &key::likes(oldest), &key::likes(newest)).set_exclusive_start_key(start);
-            let answer = query.send().await.map_err(failed("reading likes"))?;
+            let query = self.likes_query(user, &key::likes(oldest), &key::likes(newest)).consistent_read(consistent);
+            let answer = query.set_exclusive_start_key(start).send().await.map_err(failed("reading likes"))?;
             for item in answer.items() {
                 let key = text(item, SK)?;
                 liked.insert(key::parse_likes(key).ok_or_else(|| Error::poison("a like", key))?);
@@ -118,6 +134,7 @@ impl Commands {
         order: CommentOrder,
         after: Option<CommentId>,
         limit: i32,
+        consistent: bool,
     ) -> Result<CommentPage, Error> {
         let start = |comment| -> Item {
             HashMap::from([(PK.to_owned(), s(key::post(post))), (SK.to_owned(), s(key::comment(comment)))])
@@ -133,6 +150,7 @@ impl Commands {
             .scan_index_forward(order == CommentOrder::OldestFirst)
             .set_exclusive_start_key(after.map(start))
             .limit(limit)
+            .consistent_read(consistent)
             .send()
             .await
             .map_err(failed("reading comments"))?;

@@ -85,6 +85,13 @@ pub struct Range {
     pub since: Timestamp,
 }
 
+impl Range {
+    /// Whether the post is in it.
+    pub fn contains(&self, post: PostId) -> bool {
+        post >= PostId::lowest(self.since) && self.before.is_none_or(|before| post < before)
+    }
+}
+
 impl Timelines {
     /// The table of this name.
     pub fn new(dynamo: Dynamo, table: String) -> Self {

@@ -146,6 +146,8 @@ pub struct HomePage {
 pub struct Freshness {
     /// The viewer's applied event log version.
     pub version: u64,
+    /// Whether some of it was laid over what projections have written.
+    pub overlaid: bool,
 }
 
 /// One page of any other feed of posts.

@@ -146,6 +146,25 @@ async fn limits_out_of_range_are_refused() -> Result<()> {
 }
 
 #[tokio::test]
+async fn versions_that_no_command_made_are_refused() -> Result<()> {
+    let ada = Deployment::shared()?.member("ada").await?;
+    let post = ada.post("a post #versions", None).await?.value.id;
+    let lists = ["", "/posts", "/followers"].map(|list| user_path(&ada.id, list));
+    let posts = [post_path(&post, ""), post_path(&post, "/comments")];
+    let feeds = ["/v1/feeds/home", "/v1/feeds/home?order=ranked", "/v1/feeds/trending", "/v1/tags/versions/posts"];
+    for path in feeds.map(str::to_owned).iter().chain(&lists).chain(&posts) {
+        let request = |version: &str| ada.request(Method::GET, path).header("Tidings-Min-Version", version);
+        refused(request("3"), 400, "version_unknown").await?;
+        refused(request("999999999999"), 400, "version_unknown").await?;
+        for malformed in ["", "x", "-1", "1.5", "1000000000000", "99999999999999999999"] {
+            refused(request(malformed), 400, "invalid_version").await?;
+        }
+        assert_eq!(crate::status(request("2")).await?, 200, "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn unknown_orders_are_refused() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
     let comments = post_path(&ada.post("a post", None).await?.value.id, "/comments");

@@ -83,6 +83,10 @@ async fn pages_stay_within_their_bounds() -> Result<()> {
         let within = cost.round_trips <= round_trips && cost.read_units <= read_units && cost.write_units == 0.0;
         assert!(within, "{path}: {cost:?}");
     }
+    // What a reader has written is asked for, and is projected already: one round trip more.
+    let version = reader.home(1, None).await?.freshness.version;
+    let Some(exact) = cost(get(&reader.at_least(version), &home)).await? else { return Ok(()) };
+    assert!(exact.round_trips <= 3, "{exact:?}");
     // Every page of a walk, also those where one window ends and the next begins.
     let mut cursor = None;
     loop {

@@ -12,7 +12,7 @@ async fn a_newcomer_s_home_is_an_empty_page() -> Result<()> {
     let ada = Deployment::shared()?.newcomer("ada").await?;
     let answer = Answer::to(ada.request(Method::GET, "/v1/feeds/home")).await?.expect(StatusCode::OK)?;
     assert_eq!(answer.header("content-type"), Some("application/json"));
-    let expected = json!({ "posts": [], "next_cursor": null, "freshness": { "version": 0 } });
+    let expected = json!({ "posts": [], "next_cursor": null, "freshness": { "version": 0, "overlaid": false } });
     assert_eq!(answer.json::<Value>()?, expected);
     Ok(())
 }

@@ -19,6 +19,7 @@ mod idempotency;
 mod likes;
 mod load;
 mod mutes;
+mod own_writes;
 mod paging;
 mod posts;
 mod profiles;
