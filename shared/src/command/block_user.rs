@@ -81,6 +81,11 @@ impl Command for BlockUser {
             let user = self.blocked.clone();
             changes.push(Change::Append(LogEvent { user, version, command: turn.command, at: turn.at, totals, event }));
             changes.extend(ends);
+        } else {
+            // A follow that the other commits meanwhile would outlive the block. One's own log keeps out one's own.
+            let key = EdgeKey::new(&self.blocked, EdgeKind::Follows, caller);
+            let version = state.edges.get(&key).map(|edge| edge.version);
+            changes.push(Change::RequireEdge { key, version });
         }
         Ok(Decision::Append { event: UserEvent::UserBlocked { blocked }, totals, changes, output: () })
     }
@@ -135,7 +140,7 @@ mod tests {
         let Ok(Decision::Append { changes, .. }) = decide("bob", true, Edges::default(), Totals::default()) else {
             panic!("not appended")
         };
-        assert!(matches!(&changes[..], [Change::PutEdge { .. }]));
+        assert!(matches!(&changes[..], [Change::PutEdge { .. }, Change::RequireEdge { version: None, .. }]));
     }
 
     #[test]

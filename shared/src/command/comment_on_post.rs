@@ -86,8 +86,8 @@ impl Command for CommentOnPost {
         let post = async {
             let post = commands.post(self.post).await?;
             let edges = match &post {
-                Some(post) => commands.edges(&EdgeKey::blocks(caller, &post.author)).await?,
-                None => Edges::default(),
+                Some(post) if post.author != *caller => commands.edges(&EdgeKey::blocks(caller, &post.author)).await?,
+                _ => Edges::default(),
             };
             Ok((post, edges))
         };
@@ -114,8 +114,10 @@ impl Command for CommentOnPost {
         let mut changes = vec![
             Change::CreateComment(output.comment.clone()),
             Change::Count { subject: TallySubject::Post(self.post), shard: turn.shard, more },
-            Change::RequireNoBlock { between: [caller.clone(), post.author.clone()] },
         ];
+        if *caller != post.author {
+            changes.push(Change::RequireNoBlock { between: [caller.clone(), post.author.clone()] });
+        }
         changes.extend(remember);
         Ok(Decision::Append {
             event: UserEvent::PostCommented { post: self.post, comment: self.comment, text: Some(self.text.clone()) },

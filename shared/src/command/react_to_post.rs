@@ -12,7 +12,8 @@ use crate::{
 
 /// Makes the caller like a post, or no longer. Twice is once.
 ///
-/// It costs two reads at once and one transaction of two items. The version of the answer is that of the caller's log,
+/// It costs a round trip of reads, one more for blocks where it is the post of somebody else, and one transaction of two
+/// items. The version of the answer is that of the caller's log,
 /// which does not change.
 ///
 /// # Errors
@@ -31,8 +32,12 @@ pub async fn react_to_post(
         let committed = Committed { version: head.version, output: () };
         let Some((like, more)) = decide(&reaction, liked, clock.now())? else { return Ok(committed) };
         // Before, not within: a block that comes between is too late for this like, which says nothing to anybody.
-        if liked && commands.edges(&EdgeKey::blocks(caller, &like.author)).await?.block_between(caller, &like.author) {
-            return Err(Rejection::Blocked.into());
+        let author = &like.author;
+        if liked && author != caller {
+            let edges = commands.edges(&EdgeKey::blocks(caller, author)).await?;
+            if edges.block_between(caller, author) {
+                return Err(Rejection::Blocked.into());
+            }
         }
         let shard = TallyShard::for_attempt(attempt, rand::rng().random());
         let changes = [

@@ -7,7 +7,10 @@ use aws_sdk_dynamodb::{
     config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeSerializationInterceptorContextMut},
     error::BoxError,
     operation::transact_write_items::{TransactWriteItemsInput, builders::TransactWriteItemsFluentBuilder},
-    types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update, builders::PutBuilder},
+    types::{
+        AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update,
+        builders::{ConditionCheckBuilder, PutBuilder},
+    },
 };
 use serde::Serialize;
 
@@ -66,6 +69,13 @@ pub enum Change {
     RequireNoBlock {
         /// The two.
         between: [UserId; 2],
+    },
+    /// Change nothing, but only if the edge is still of this version, or there still is none.
+    RequireEdge {
+        /// Which edge.
+        key: EdgeKey,
+        /// Its version when it was read.
+        version: Option<Version>,
     },
     /// Write an edge, if there is none yet or it is still of this version; of a follow, both sides.
     PutEdge {
@@ -228,6 +238,17 @@ impl Commands {
                 let [to, from] = EdgeKey::blocks(a, b);
                 transaction.transact_items(self.require_inactive(&to)?).transact_items(self.require_inactive(&from)?)
             }
+            Change::RequireEdge { key, version: None } => {
+                transaction.transact_items(check(self.check(key).condition_expression("attribute_not_exists(PK)"))?)
+            }
+            Change::RequireEdge { key, version: Some(version) } => {
+                let unchanged = self
+                    .check(key)
+                    .condition_expression("#version = :version")
+                    .expression_attribute_names("#version", "version")
+                    .expression_attribute_values(":version", n(version));
+                transaction.transact_items(check(unchanged)?)
+            }
             Change::PutEdge { key, edge, replaces } => {
                 let (pk, sk) = near_side(key);
                 let near = built(replacing(self.put(pk, sk, edge)?, replaces.map(n)))?;
@@ -290,17 +311,17 @@ impl Commands {
     }
 
     fn require_inactive(&self, edge: &EdgeKey) -> Result<TransactWriteItem, Error> {
-        let (pk, sk) = near_side(edge);
-        let check = ConditionCheck::builder()
-            .table_name(&self.table)
-            .key(PK, s(pk))
-            .key(SK, s(sk))
+        let inactive = self
+            .check(edge)
             .condition_expression("attribute_not_exists(PK) OR #active = :false")
             .expression_attribute_names("#active", "active")
-            .expression_attribute_values(":false", AttributeValue::Bool(false))
-            .build()
-            .map_err(|error| Error::poison("a transaction", error))?;
-        Ok(TransactWriteItem::builder().condition_check(check).build())
+            .expression_attribute_values(":false", AttributeValue::Bool(false));
+        check(inactive)
+    }
+
+    fn check(&self, edge: &EdgeKey) -> ConditionCheckBuilder {
+        let (pk, sk) = near_side(edge);
+        ConditionCheck::builder().table_name(&self.table).key(PK, s(pk)).key(SK, s(sk))
     }
 
     fn put(&self, pk: String, sk: String, value: &impl Serialize) -> Result<PutBuilder, Error> {
@@ -320,6 +341,11 @@ fn replacing(put: PutBuilder, replaces: Option<AttributeValue>) -> PutBuilder {
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":replaced", version),
     }
+}
+
+fn check(check: ConditionCheckBuilder) -> Result<TransactWriteItem, Error> {
+    let check = check.build().map_err(|error| Error::poison("a transaction", error))?;
+    Ok(TransactWriteItem::builder().condition_check(check).build())
 }
 
 fn built(put: PutBuilder) -> Result<TransactWriteItem, Error> {
