@@ -168,12 +168,15 @@ impl Actor {
                 }
                 _ => again().await,
             },
+            outcome => outcome,
+        };
+        let outcome = match outcome {
             // A post of somebody else's may have been deleted meanwhile.
             Err(ApiError::Status { code: Some(code), .. }) if code == "post_not_found" && command.is_reaction() => {
                 return Ok(());
             }
-            outcome => outcome,
-        }?;
+            outcome => outcome?,
+        };
         let at = sent.closed();
         match (command, outcome) {
             (Command::Post { text, .. }, Happened::Posted(id)) => {
