@@ -189,14 +189,17 @@ impl Actor {
                 }
                 _ => again().await,
             },
+            outcome => outcome,
+        };
+        let outcome = match outcome {
             // A post of somebody else's may have been deleted meanwhile, or be by somebody whom this one blocks.
             Err(ApiError::Status { code: Some(code), .. })
                 if command.is_reaction() && ["post_not_found", "blocked"].contains(&code.as_str()) =>
             {
                 return Ok(());
             }
-            outcome => outcome,
-        }?;
+            outcome => outcome?,
+        };
         let at = sent.closed();
         match (command, outcome) {
             (Command::Post { text, .. }, Happened::Posted(id)) => {
