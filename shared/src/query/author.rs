@@ -25,14 +25,14 @@ impl FeedReader {
     ) -> Result<PostPage, Error> {
         let timeline = Timeline::Author(author.clone());
         let range = Range { before, since: Timestamp::from_ms(0) };
-        let (sight, rows) = self.first_rows(reader, &timeline, range, rows_for(limit)).await?;
-        if sight.viewer.hides(author) {
+        let (view, rows) = self.view(reader, timeline, range, rows_for(limit)).await?;
+        if view.sight.viewer.hides(author) {
             return Ok(PostPage { entries: Vec::new(), next: None });
         }
         if rows.rows.is_empty() {
             require_user(&self.commands, author).await?;
         }
         let admit = Admit { row: |_: &_| true, card: |_: &_| true };
-        self.cut_page(reader, &sight, &timeline, range, rows, limit, admit).await
+        self.cut_page(&view, range, rows, limit, admit).await
     }
 }

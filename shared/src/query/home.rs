@@ -40,9 +40,9 @@ impl FeedReader {
     ) -> Result<HomePage<PostId>, Error> {
         let timeline = Timeline::Home(reader.user.clone());
         let range = Range { before, since: self.clock.now().before(FEED_AGE_MAX) };
-        let (sight, rows) = self.first_rows(reader, &timeline, range, rows_for(limit)).await?;
-        let admit = Admit { row: |row: &Row| sight.viewer.sees(reader.user, &row.author), card: |_: &_| true };
-        let page = self.cut_page(reader, &sight, &timeline, range, rows, limit, admit).await?;
-        Ok(HomePage::new(page, &sight))
+        let (view, rows) = self.view(reader, timeline, range, rows_for(limit)).await?;
+        let admit = Admit { row: |row: &Row| view.sight.viewer.sees(reader.user, &row.author), card: |_: &_| true };
+        let page = self.cut_page(&view, range, rows, limit, admit).await?;
+        Ok(HomePage::new(page, &view.sight))
     }
 }

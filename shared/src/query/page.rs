@@ -1,12 +1,12 @@
 //! Cutting a page out of a timeline: rows become posts where the reader may see them, until the page is full.
 
-use super::{FeedPost, FeedReader, Reader, Sight, posts};
+use super::{FeedPost, FeedReader, posts, rows::View};
 use crate::{
     error::Error,
     model::PostId,
     store::{
         cards::PostCard,
-        timelines::{Range, Row, RowPage, Timeline},
+        timelines::{Range, Row, RowPage},
     },
 };
 
@@ -39,13 +39,11 @@ pub(super) fn rows_for(entries: usize) -> usize {
 }
 
 impl FeedReader {
-    /// A page of at most `limit` posts of the timeline, starting with the rows that were `first` read from the range.
+    /// A page of at most `limit` posts of the view, starting with the rows that were `first` read from the range.
     /// Only what `admit` lets through counts, and of that only posts with a card that are not deleted (INV-7).
     pub(super) async fn cut_page<R: Fn(&Row) -> bool, C: Fn(&PostCard) -> bool>(
         &self,
-        reader: Reader<'_>,
-        sight: &Sight,
-        timeline: &Timeline,
+        view: &View<'_>,
         mut range: Range,
         first: RowPage,
         limit: usize,
@@ -55,13 +53,13 @@ impl FeedReader {
         let mut page = first;
         for _ in 0..ROUNDS_MAX {
             let admitted: Vec<_> = page.rows.iter().filter(|row| (admit.row)(row)).map(|row| row.post).collect();
-            let mut read = posts::read(&self.commands, &self.cards, reader, sight, &admitted).await?;
+            let mut read = posts::read(&self.commands, &self.cards, view.reader, &view.sight, &admitted).await?;
             posts.extend(admitted.iter().filter_map(|post| read.remove(post)).filter(|post| (admit.card)(&post.card)));
             range.before = page.rows.last().map(|row| row.post).or(range.before);
             if posts.len() > limit || !page.more {
                 return Ok(cut(posts, limit, None));
             }
-            page = self.rows(reader, sight, timeline, range, rows_for(limit - posts.len())).await?;
+            page = self.rows(view, range, rows_for(limit - posts.len())).await?;
         }
         Ok(cut(posts, limit, range.before))
     }

@@ -101,29 +101,29 @@ impl FeedReader {
         let mut walk = position.unwrap_or_else(|| RankedPosition::start(self.clock.now()));
         let home = Timeline::Home(reader.user.clone());
         let (range, count) = walk.rows(limit);
-        let ((sight, first), likes) =
-            tokio::try_join!(self.first_rows(reader, &home, range, count), self.recent_likes(reader.user, ranking))?;
-        let mut rows = first.rows;
+        let ((view, first), likes) =
+            tokio::try_join!(self.view(reader, home, range, count), self.recent_likes(reader.user, ranking))?;
+        let (sight, mut rows) = (&view.sight, first.rows);
         let mut ranker = Ranker { at: walk.at, likes, shown: HashMap::new() };
         let mut entries = Vec::new();
         for round in 0..ROUNDS_MAX {
             if round > 0 {
                 let (range, count) = walk.rows(limit - entries.len());
-                rows = self.rows(reader, &sight, &home, range, count).await?.rows;
+                rows = self.rows(&view, range, count).await?.rows;
             }
             let windows =
                 ranker.windows(&rows, &walk, limit - entries.len(), |author| sight.viewer.sees(reader.user, author));
             let picked: Vec<_> = windows.iter().flat_map(|window| &window.picked).copied().collect();
-            let read = posts::read(&self.commands, &self.cards, reader, &sight, &picked).await?;
+            let read = posts::read(&self.commands, &self.cards, reader, sight, &picked).await?;
             ranker.fill(&mut entries, limit, &mut walk, windows, read);
             if walk.ends_with(&rows) {
-                return Ok(HomePage::new(Page { entries, next: None }, &sight));
+                return Ok(HomePage::new(Page { entries, next: None }, sight));
             }
             if entries.len() == limit {
                 break;
             }
         }
-        Ok(HomePage::new(Page { entries, next: Some(walk) }, &sight))
+        Ok(HomePage::new(Page { entries, next: Some(walk) }, sight))
     }
 
     async fn recent_likes(&self, viewer: &UserId, ranking: Ranking) -> Result<HashMap<UserId, u32>, Error> {

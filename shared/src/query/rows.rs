@@ -11,34 +11,38 @@ use crate::{
     store::timelines::{Range, Row, RowPage, Timeline},
 };
 
+/// A timeline before a reader.
+#[derive(Debug)]
+pub(super) struct View<'a> {
+    pub(super) reader: Reader<'a>,
+    /// What the reader sees by.
+    pub(super) sight: Sight,
+    timeline: Timeline,
+}
+
 impl FeedReader {
-    /// What the reader sees by, and at most `limit` rows of the timeline. Both at once, unless a version is asked for: then
+    /// The view of a timeline, and at most `limit` of its rows. Both are read at once, unless a version is asked for: then
     /// the rows must be read after the viewer item.
-    pub(super) async fn first_rows(
+    pub(super) async fn view<'a>(
         &self,
-        reader: Reader<'_>,
-        timeline: &Timeline,
+        reader: Reader<'a>,
+        timeline: Timeline,
         range: Range,
         limit: usize,
-    ) -> Result<(Sight, RowPage), Error> {
+    ) -> Result<(View<'a>, RowPage), Error> {
         let sight = Sight::of(reader, &self.viewers, &self.commands);
-        if !reader.consistent() {
-            return Ok(tokio::try_join!(sight, self.timelines.newest(timeline, range, limit, false))?);
+        if reader.consistent() {
+            let view = View { reader, sight: sight.await?, timeline };
+            let rows = self.rows(&view, range, limit).await?;
+            return Ok((view, rows));
         }
-        let sight = sight.await?;
-        let rows = self.rows(reader, &sight, timeline, range, limit).await?;
-        Ok((sight, rows))
+        let (sight, rows) = tokio::try_join!(sight, self.timelines.newest(&timeline, range, limit, false))?;
+        Ok((View { reader, sight, timeline }, rows))
     }
 
     /// At most `limit` rows of the timeline.
-    pub(super) async fn rows(
-        &self,
-        reader: Reader<'_>,
-        sight: &Sight,
-        timeline: &Timeline,
-        range: Range,
-        limit: usize,
-    ) -> Result<RowPage, Error> {
+    pub(super) async fn rows(&self, view: &View<'_>, range: Range, limit: usize) -> Result<RowPage, Error> {
+        let View { reader, sight, timeline } = view;
         let newest =
             |timeline| async move { self.timelines.newest(&timeline, range, limit, reader.consistent()).await };
         let followed = match timeline {

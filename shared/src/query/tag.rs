@@ -27,13 +27,13 @@ impl FeedReader {
     ) -> Result<PostPage, Error> {
         let timeline = Timeline::Tag(tag.clone());
         let range = Range { before, since: self.clock.now().before(FEED_AGE_MAX) };
-        let (sight, rows) = self.first_rows(reader, &timeline, range, rows_for(limit)).await?;
+        let (view, rows) = self.view(reader, timeline, range, rows_for(limit)).await?;
         if rows.rows.is_empty() && before.is_none() {
             return Err(Rejection::TagNotFound.into());
         }
         // A row may outlast the tag: what the post says now is in its card.
-        let row = |row: &Row| !sight.viewer.hides(&row.author);
+        let row = |row: &Row| !view.sight.viewer.hides(&row.author);
         let admit = Admit { row, card: |card: &PostCard| card.tags.contains(tag) };
-        self.cut_page(reader, &sight, &timeline, range, rows, limit, admit).await
+        self.cut_page(&view, range, rows, limit, admit).await
     }
 }

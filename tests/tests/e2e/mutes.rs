@@ -43,7 +43,7 @@ async fn nothing_of_the_muted_or_blocked_is_in_any_feed() -> Result<()> {
         assert_eq!(ids(&ada.walk_posts_of(&bob.id, 10).await?), [""; 0]);
         assert!(!ids(&ada.walk_trending(100).await?).contains(&hidden.as_str()));
         let comments: Vec<_> = ada.walk_comments(&shown, "oldest", 1).await?.into_iter().map(|one| one.id).collect();
-        assert_eq!(comments, [comment.clone()]);
+        assert_eq!(comments, std::slice::from_ref(&comment));
         // The others see what they saw.
         assert_eq!(ids(&eve.walk_posts_with(&tag, 10).await?), [&shown, &hidden]);
         assert_eq!(eve.walk_comments(&shown, "oldest", 10).await?.len(), 2);
@@ -120,10 +120,10 @@ async fn mutes_and_blocks_are_listed_to_their_owner() -> Result<()> {
         Ok(())
     })
     .await?;
-    assert_eq!(names(ada.walk_blocks(10).await?), [eve.id.clone()]);
+    assert_eq!(names(ada.walk_blocks(10).await?).concat(), eve.id);
     ada.unmute(&bob.id).await?;
     ada.unblock(&eve.id).await?;
-    assert_eq!(names(ada.walk_mutes(10).await?), [eve.id.clone()]);
+    assert_eq!(names(ada.walk_mutes(10).await?).concat(), eve.id);
     assert_eq!(names(ada.walk_blocks(10).await?), [""; 0]);
     assert_eq!(names(bob.walk_mutes(10).await?), [""; 0]);
     Ok(())
