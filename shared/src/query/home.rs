@@ -1,7 +1,7 @@
 //! The home feed: what the viewer and those whom the viewer follows posted in the last 30 days, newest first (INV-2).
 //!
-//! Two round trips: the viewer and the rows at once, then the cards and the viewer's likes. Whom the viewer follows is asked of the viewer's
-//! own item, not of the rows: an unfollow takes effect at once and leaves rows behind that nobody sees.
+//! Two round trips: the viewer and the rows at once, then the cards and the viewer's likes. Whom the viewer follows is asked
+//! of the viewer's own item, not of the rows: an unfollow takes effect at once and leaves rows behind that nobody sees.
 
 use super::{
     FeedPost, FeedReader, Page, Reader, Sight,

@@ -18,7 +18,7 @@ use crate::{
         limits::FEED_AGE_MAX,
         ranking::{Explanation, affinity, diversity, engagement, recency},
     },
-    store::timelines::{Range, Row, Timeline},
+    store::timelines::{Range, Row, RowPage, Timeline},
 };
 
 /// Rows of a window.
@@ -58,20 +58,20 @@ impl RankedPosition {
         Self { at: now, before, left: WINDOW, served: Served::default() }
     }
 
-    /// Which rows to read, and how many: those of the walk's window, and one more; those of the next window, too, where this
-    /// one will not fill the page.
-    fn rows(&self, room: usize) -> (Range, usize) {
-        let windows = if self.left > room { 1 } else { 2 };
-        (Range { before: Some(self.before), since: self.at.before(FEED_AGE_MAX) }, windows * WINDOW + 1)
-    }
-
     fn serve(&mut self, posts: impl Iterator<Item = PostId>) {
         posts.for_each(|post| self.served.insert(post));
     }
 
-    /// Whether nothing is left: the rows that were read end where the walk is.
-    fn ends_with(&self, rows: &[Row]) -> bool {
-        rows.last().is_none_or(|last| last.post == self.before)
+    /// Which rows to read, and how many: those of the walk's window, and those of the next, too, where this one will not
+    /// fill the page.
+    fn rows(&self, room: usize) -> (Range, usize) {
+        let windows = if self.left > room { 1 } else { 2 };
+        (Range { before: Some(self.before), since: self.at.before(FEED_AGE_MAX) }, windows * WINDOW)
+    }
+
+    /// Whether nothing is left: what was read ends where the walk is.
+    fn ends_with(&self, read: &RowPage) -> bool {
+        !read.more && read.rows.last().is_none_or(|last| last.post == self.before)
     }
 
     fn enter_window_below(&mut self, end: PostId) {
@@ -102,17 +102,17 @@ impl FeedReader {
         let home = Timeline::Home(reader.user.clone());
         let (range, count) = walk.rows(limit);
         let ((view, first), likes) =
-            tokio::try_join!(self.view(reader, home, range, count), self.recent_likes(reader.user, ranking))?;
-        let (sight, mut rows) = (&view.sight, first.rows);
+            tokio::try_join!(self.view(reader, home, range, count + 1), self.recent_likes(reader.user, ranking))?;
+        let (sight, mut rows) = (&view.sight, of_windows(first, count));
         let mut ranker = Ranker { at: walk.at, likes, shown: HashMap::new() };
         let mut entries = Vec::new();
         for round in 0..ROUNDS_MAX {
             if round > 0 {
                 let (range, count) = walk.rows(limit - entries.len());
-                rows = self.rows(&view, range, count).await?.rows;
+                rows = of_windows(self.rows(&view, range, count + 1).await?, count);
             }
-            let windows =
-                ranker.windows(&rows, &walk, limit - entries.len(), |author| sight.viewer.sees(reader.user, author));
+            let windows = ranker
+                .windows(&rows.rows, &walk, limit - entries.len(), |author| sight.viewer.sees(reader.user, author));
             let picked: Vec<_> = windows.iter().flat_map(|window| &window.picked).copied().collect();
             let read = posts::read(&self.commands, &self.cards, reader, sight, &picked).await?;
             ranker.fill(&mut entries, limit, &mut walk, windows, read);
@@ -135,6 +135,14 @@ impl FeedReader {
         }
         Ok(likes)
     }
+}
+
+/// The first `count` rows, which whole windows are made of. One more was read, only to know whether there is more.
+fn of_windows(read: RowPage, count: usize) -> RowPage {
+    let mut rows = read.rows;
+    let more = rows.len() > count;
+    rows.truncate(count);
+    RowPage { rows, more }
 }
 
 /// What the ranks on a page depend on.
@@ -263,9 +271,14 @@ mod tests {
         Ranker { at: NOW, likes, shown: HashMap::new() }
     }
 
-    /// Walks a home of these rows to its end as [`FeedReader::ranked_home`] does; `heats` are those of the posts that can
-    /// be shown, anew for each page.
-    fn walk(rows: &[Row], limit: usize, mut heats: impl FnMut(&Row) -> Option<i64>) -> Vec<Vec<FeedPost>> {
+    /// Walks a home of these rows to its end as [`FeedReader::ranked_home`] does, for a viewer who follows all authors but
+    /// one; `heats` are those of the posts that can be shown, anew for each page.
+    fn walk(
+        rows: &[Row],
+        limit: usize,
+        hidden: &UserId,
+        mut heats: impl FnMut(&Row) -> Option<i64>,
+    ) -> Vec<Vec<FeedPost>> {
         let mut position = RankedPosition::start(NOW);
         let mut pages = Vec::new();
         loop {
@@ -274,10 +287,11 @@ mod tests {
                 let room = limit - page.len();
                 let (range, count) = position.rows(room);
                 let below = rows.iter().filter(|row| range.contains(row.post));
-                let read_rows: Vec<_> = below.take(count).cloned().collect();
-                let windows = ranker.windows(&read_rows, &position, room, |_| true);
+                let read_rows = RowPage { rows: below.take(count + 1).cloned().collect(), more: false };
+                let read_rows = of_windows(read_rows, count);
+                let windows = ranker.windows(&read_rows.rows, &position, room, |author| author != hidden);
                 let picked: HashSet<_> = windows.iter().flat_map(|window| window.picked.clone()).collect();
-                let picked = read_rows.iter().filter(|row| picked.contains(&row.post));
+                let picked = read_rows.rows.iter().filter(|row| picked.contains(&row.post));
                 let read = picked.filter_map(|row| Some((row.post, post(row, heats(row)?)))).collect();
                 ranker.fill(&mut page, limit, &mut position, windows, read);
                 if position.ends_with(&read_rows) {
@@ -298,21 +312,26 @@ mod tests {
         #[test]
         fn a_walk_shows_every_post_once_however_scores_change(
             rows in proptest::collection::vec((0u8..6, any::<bool>()), 0..700),
+            // Which author's posts, in a row at the top, the viewer does not see.
+            hidden in 0usize..300,
             limit in prop_oneof![1usize..8, Just(20), Just(100)],
             mut heat in any::<u32>(),
         ) {
-            let deleted: HashMap<_, _> = rows.iter().enumerate()
-                .map(|(minutes, (author, gone))| (row(minutes as u64, *author), *gone && *author == 0)).collect();
+            let author = |minutes: usize, author: u8| if minutes < hidden { 9 } else { author };
+            let deleted: HashMap<_, _> = rows.iter().enumerate().map(|(minutes, (by, gone))| {
+                (row(minutes as u64, author(minutes, *by)), *gone && *by == 0)
+            }).collect();
             let mut rows: Vec<_> = deleted.keys().cloned().collect();
             rows.sort_by_key(|row| std::cmp::Reverse(row.post));
-            let pages = walk(&rows, limit, |row| {
+            let hidden = row(0, 9).author;
+            let pages = walk(&rows, limit, &hidden, |row| {
                 heat = heat.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 (!deleted[row]).then_some(i64::from(heat >> 12))
             });
             let (last, full) = pages.split_last().unwrap();
             prop_assert!(full.iter().all(|page| page.len() == limit) && last.len() <= limit);
             let mut walked: Vec<_> = pages.iter().flatten().map(|post| post.card.post).collect();
-            let mut expected: Vec<_> = rows.iter().filter(|row| !deleted[*row]).map(|row| row.post).collect();
+            let mut expected: Vec<_> = rows.iter().filter(|row| !deleted[*row] && row.author != hidden).map(|row| row.post).collect();
             walked.sort();
             expected.sort();
             prop_assert_eq!(walked, expected);
