@@ -4,6 +4,7 @@ use anyhow::Result;
 use harness::{client::Answer, deployment::Deployment};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{applied, home_becomes, status};
 
@@ -90,5 +91,40 @@ async fn users_who_do_not_exist_have_no_lists() -> Result<()> {
         }
     }
     assert_eq!(status(ghost.request(Method::GET, "/v1/me")).await?, StatusCode::NOT_FOUND);
+    Ok(())
+}
+
+/// INV-2: thirty days, whatever rows are still there. Nothing can be posted in the past, so the read model is given it.
+#[tokio::test]
+async fn home_and_tags_reach_back_thirty_days_and_an_author_s_posts_for_ever() -> Result<()> {
+    let Some(deployment) = Deployment::shared_local("home_and_tags_reach_back_thirty_days")? else { return Ok(()) };
+    let (ada, control) = (deployment.member("ada").await?, deployment.control());
+    let tag = harness::deployment::unique();
+    let post = ada.post(&format!("now #{tag}"), None).await?.value.id;
+    home_becomes(&ada, &[&post]).await?;
+    let key = |id: &str| json!({ "PK": { "S": format!("POST#{id}") } });
+    let card = control.dynamodb("GetItem", &json!({ "TableName": "tidings-Cards", "Key": key(&post) })).await?;
+    let now_ms = Uuid::parse_str(&post)?.as_u128() >> 80;
+    let mut older = Vec::new();
+    for days in [29, 31] {
+        let ms = now_ms - days * 24 * 60 * 60 * 1000;
+        let id = Uuid::from_u128(ms << 80 | 7 << 76 | 2 << 62 | u128::from(rand::random::<u32>())).to_string();
+        let mut item = card["Item"].clone();
+        (item["PK"], item["post"]) = (key(&id)["PK"].clone(), json!({ "S": id }));
+        control.dynamodb("PutItem", &json!({ "TableName": "tidings-Cards", "Item": item })).await?;
+        for timeline in [format!("HOME#{}", ada.id), format!("AUTHOR#{}", ada.id), format!("TAG#{tag}")] {
+            let row = json!({ "PK": { "S": timeline }, "SK": { "S": id }, "author": { "S": ada.id } });
+            control.dynamodb("PutItem", &json!({ "TableName": "tidings-Timelines", "Item": row })).await?;
+        }
+        older.push(id);
+    }
+    let ids = |posts: Vec<harness::client::Post>| posts.into_iter().map(|post| post.id).collect::<Vec<_>>();
+    let recent = [post.clone(), older[0].clone()];
+    for limit in [1, 100] {
+        assert_eq!(ids(ada.walk_home(limit).await?), recent);
+        assert_eq!(ids(ada.walk_home_by("ranked", limit).await?), recent);
+        assert_eq!(ids(ada.walk_posts_with(&tag, limit).await?), recent);
+        assert_eq!(ids(ada.walk_posts_of(&ada.id, limit).await?), [&recent[..], &older[1..]].concat());
+    }
     Ok(())
 }
