@@ -190,7 +190,7 @@ impl Pool {
     /// The life of one process, from start to end.
     async fn run_process(self: Arc<Self>, instance: Arc<Instance>) {
         match process::start(&self.spawner, &self.function, self.runtime_api, instance.id()).await {
-            Ok(Process { mut child, pid, tail }) => {
+            Ok(Process { mut child, pid, output }) => {
                 instance.set_pid(pid);
                 let status = tokio::select! {
                     status = child.wait() => status,
@@ -200,7 +200,10 @@ impl Pool {
                         child.wait().await
                     }
                 };
-                let failed = instance.is_starting().then(|| init_failure(&instance, status, &tail.text()));
+                let failed = match instance.is_starting() {
+                    true => Some(init_failure(&instance, status, &output.last_lines().await)),
+                    false => None,
+                };
                 self.remove(&instance, failed);
             }
             Err(error) => {

@@ -8,6 +8,7 @@ use std::{
     net::SocketAddr,
     process::Stdio,
     sync::{Arc, Mutex, PoisonError, mpsc},
+    time::Duration,
 };
 
 use rustix::process::{WaitId, WaitIdOptions};
@@ -15,6 +16,8 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader},
     process::{Child, Command},
     sync::oneshot,
+    task::JoinHandle,
+    time::timeout,
 };
 
 use super::FunctionSpec;
@@ -24,6 +27,9 @@ const LOG_LINE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Log lines kept to explain why a process failed to initialise.
 const TAIL_LINES: usize = 12;
+
+/// How long the last output of a process that has ended may be on its way.
+const OUTPUT_GRACE: Duration = Duration::from_secs(2);
 
 /// The thread that starts all function processes. It lives as long as a clone of this does.
 #[derive(Clone)]
@@ -63,7 +69,23 @@ impl Spawner {
 pub(super) struct Process {
     pub(super) child: Child,
     pub(super) pid: u32,
-    pub(super) tail: Tail,
+    pub(super) output: Output,
+}
+
+/// What a process writes, as it is passed on.
+pub(super) struct Output {
+    tail: Tail,
+    streams: Vec<JoinHandle<()>>,
+}
+
+impl Output {
+    /// The last lines of a process that has ended. They may still be on their way; a child of its own that keeps its output
+    /// open is not waited for.
+    pub(super) async fn last_lines(self) -> String {
+        // After the time, what has come by then is all there is.
+        let _ended = timeout(OUTPUT_GRACE, futures::future::join_all(self.streams)).await;
+        self.tail.text()
+    }
 }
 
 /// Starts a process of `function` that will fetch its invocations as `instance`.
@@ -97,13 +119,9 @@ pub(super) async fn start(
     let mut child = spawner.spawn(command).await?;
     let pid = child.id().ok_or_else(|| std::io::Error::other("the process ended as it started"))?;
     let tail = Tail::default();
-    if let Some(output) = child.stdout.take() {
-        tokio::spawn(pass_on(output, function.name.clone(), tail.clone()));
-    }
-    if let Some(output) = child.stderr.take() {
-        tokio::spawn(pass_on(output, function.name.clone(), tail.clone()));
-    }
-    Ok(Process { child, pid, tail })
+    let stdout = child.stdout.take().map(|out| tokio::spawn(pass_on(out, function.name.clone(), tail.clone())));
+    let stderr = child.stderr.take().map(|err| tokio::spawn(pass_on(err, function.name.clone(), tail.clone())));
+    Ok(Process { child, pid, output: Output { tail, streams: stdout.into_iter().chain(stderr).collect() } })
 }
 
 /// Has the kernel kill the child when the thread that starts it ends.
@@ -137,7 +155,7 @@ pub(super) fn has_ended(pid: u32) -> bool {
 
 /// The last lines that a process wrote.
 #[derive(Clone, Default)]
-pub(super) struct Tail(Arc<Mutex<VecDeque<String>>>);
+struct Tail(Arc<Mutex<VecDeque<String>>>);
 
 impl Tail {
     fn push(&self, line: String) {
@@ -148,7 +166,7 @@ impl Tail {
         lines.push_back(line);
     }
 
-    pub(super) fn text(&self) -> String {
+    fn text(&self) -> String {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
     }
