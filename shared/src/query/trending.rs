@@ -54,8 +54,13 @@ impl FeedReader {
             // One more than needed tells whether there is more.
             let (next, rest) = left.split_at((limit + 1 - entries.len()).min(left.len()));
             let mut read = posts::read(&self.commands, &self.cards, reader, &sight, next).await?;
-            let shown = next.iter().filter_map(|post| read.remove(post));
-            entries.extend(shown.filter(|post| !sight.viewer.hides(&post.card.author)));
+            for post in next {
+                match read.remove(post).filter(|post| !sight.viewer.hides(&post.card.author)) {
+                    Some(shown) => entries.push(shown),
+                    // What has nothing to show need not be looked at again: or a walk among hidden posts would never end.
+                    None => served.insert(*post),
+                }
+            }
             left = rest;
             if entries.len() > limit || left.is_empty() {
                 break;

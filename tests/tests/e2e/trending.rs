@@ -12,7 +12,7 @@ use harness::{
     wait::eventually,
 };
 
-use crate::{load, load::Unanswered, refusal};
+use crate::{applied, load, load::Unanswered, refusal};
 
 async fn own_stack(test: &str, options: Options) -> Result<Option<(Stack, Deployment)>> {
     if !Deployment::starts_stacks(test) {
@@ -78,6 +78,45 @@ async fn the_most_heat_comes_first_and_nothing_twice() -> Result<()> {
     }
     assert_eq!(ids(&walked), [most, two, one], "each once, though the first is now none of the best");
     assert_eq!(refusal(people[2].trending(1, Some("nonsense")).await)?, (400, "invalid_cursor".to_owned()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_walk_ends_also_where_much_of_what_trends_is_hidden() -> Result<()> {
+    const HIDDEN: usize = 25;
+    let Some((_stack, deployment)) =
+        own_stack("a_walk_ends_also_where_much_of_what_trends_is_hidden", Options::default()).await?
+    else {
+        return Ok(());
+    };
+    let (ada, bob, eve) =
+        (deployment.member("ada").await?, deployment.member("bob").await?, deployment.member("eve").await?);
+    let shown = ada.post("shown", None).await?.value.id;
+    ada.like(&shown).await?;
+    for number in 0..HIDDEN {
+        let post = bob.post(&format!("{number}"), None).await?.value.id;
+        try_join_all([&ada, &eve].map(|fan| fan.like(&post))).await?;
+    }
+    eventually("what is hidden later stands first", async || {
+        let posts = eve.walk_trending(100).await?;
+        ensure!(posts.len() == HIDDEN + 1 && posts.last().is_some_and(|last| last.id == shown), "{posts:?}");
+        Ok(())
+    })
+    .await?;
+    let mute = eve.mute(&bob.id).await?;
+    applied(&eve, mute.version).await?;
+    for limit in [1, 3, 20, 100] {
+        let (mut walked, mut cursor) = (Vec::new(), None);
+        for _ in 0..HIDDEN + 2 {
+            let page = eve.trending(limit, cursor.as_deref()).await?;
+            walked.extend(page.posts);
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!((ids(&walked), cursor), (vec![shown.as_str()], None), "by {limit}");
+    }
     Ok(())
 }
 
