@@ -5,6 +5,7 @@
 
 mod card_tallies;
 pub mod cards;
+mod celebrities;
 pub mod commands;
 mod dynamo;
 pub mod edges;
