@@ -92,6 +92,7 @@ pub struct Post {
     pub comments: u64,
     pub liked: bool,
     pub explain: Option<Explanation>,
+    pub source: Option<String>,
 }
 
 /// Why a ranked post stands where it stands: the factors of its score.

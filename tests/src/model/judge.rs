@@ -54,6 +54,7 @@ impl<'a> Judge<'a> {
             comments: count(&self.comments),
             liked: self.model.members.get(viewer).is_some_and(|member| member.likes.contains_key(id)),
             explain: None,
+            source: None,
         })
     }
 

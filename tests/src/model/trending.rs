@@ -139,6 +139,7 @@ mod tests {
             comments: 0,
             liked: false,
             explain: None,
+            source: None,
         };
         let shown: Vec<_> = shown.iter().map(post).collect();
         let model = model();
