@@ -77,9 +77,9 @@ impl CelebrityList {
 
     /// Whether posts of this author go into followers' homes at this moment: unless every reader pulls them.
     pub fn pushes(&self, author: &UserId, now: Timestamp, policy: &CelebrityPolicy) -> bool {
-        self.0.get(&author.hash()).is_none_or(|celebrity| {
-            celebrity.demoted_at.is_some() || now < policy.known_after(celebrity.promoted_at)
-        })
+        self.0
+            .get(&author.hash())
+            .is_none_or(|celebrity| celebrity.demoted_at.is_some() || now < policy.known_after(celebrity.promoted_at))
     }
 }
 

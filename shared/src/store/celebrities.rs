@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::ReturnValue;
 
 use super::{
     commands::Commands,
-    dynamo::{failed, newer_wins, n, s, value},
+    dynamo::{failed, n, newer_wins, s, value},
     key::{self, PK, SK},
 };
 use crate::{

@@ -18,19 +18,23 @@ use futures::{
     stream::{self, FuturesUnordered},
 };
 use harness::{
-    client::{Post, User},
+    client::{Answer, Post, User},
     control::Control,
-    deployment::Deployment,
+    costs::Cost,
+    deployment::{Deployment, unique},
     stack::{Options, Stack},
     wait::{DEADLINE, eventually, persist},
 };
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::{home_becomes, refusal};
 
-/// Followers that make a celebrity in these tests.
+/// Followers that make a celebrity in these tests, as the stack is told.
 const THRESHOLD: usize = 10;
+/// A promotion takes three list lifetimes, and one more until a writer has read a new list.
+const PROMOTION: Duration = Duration::from_secs(5);
 /// After so long a post is in every reading of a home: kept rows of celebrities are forgotten after five seconds, and a
 /// busy machine takes its time.
 const SEEN_AFTER: Duration = Duration::from_secs(12);
@@ -39,8 +43,8 @@ async fn own_stack(test: &str) -> Result<Option<(Stack, Deployment)>> {
     if !Deployment::starts_stacks(test) {
         return Ok(None);
     }
-    let parameters = [("CelebrityFollowers", THRESHOLD.to_string()), ("CelebrityListSeconds", "1".to_owned())];
-    let parameters = parameters.map(|(name, value)| (name.to_owned(), value)).to_vec();
+    let parameters = [("CelebrityFollowers", "10"), ("CelebrityListSeconds", "1"), ("ShowCosts", "true")];
+    let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let options = Options { parameters, ..Options::default() };
     let stack = tokio::task::spawn_blocking(|| Stack::start(options)).await??;
     let deployment = Deployment::at(stack.url())?;
@@ -69,8 +73,9 @@ async fn copied(control: &Control, user: &User) -> Result<BTreeSet<String>> {
 struct Accepted(Mutex<Vec<(String, Instant)>>);
 
 impl Accepted {
-    async fn post(&self, author: &User, key: &str) -> Result<()> {
-        let post = persist(DEADLINE, |_| {}, || author.post(key, Some(key))).await?;
+    async fn post(&self, author: &User, text: &str) -> Result<()> {
+        let key = unique();
+        let post = persist(DEADLINE, |_| {}, || author.post(text, Some(&key))).await?;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((post.value.id, Instant::now()));
         Ok(())
     }
@@ -99,6 +104,14 @@ impl Accepted {
         }
         Ok(walks)
     }
+}
+
+async fn becomes_celebrity(control: &Control, author: &User) -> Result<()> {
+    eventually("the author is a celebrity", async || {
+        ensure!(is_celebrity(control, author).await?, "not yet");
+        anyhow::Ok(())
+    })
+    .await
 }
 
 async fn join(deployment: &Deployment, author: &User) -> Result<User> {
@@ -165,11 +178,7 @@ async fn nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrit
             joined.push(join(&deployment, &author).await?);
             sleep(Duration::from_millis(150)).await;
         }
-        eventually("the author is a celebrity", async || {
-            ensure!(is_celebrity(&control, &author).await?, "not yet");
-            anyhow::Ok(())
-        })
-        .await?;
+        becomes_celebrity(&control, &author).await?;
         // Past the end of pushing, and until what was kept of it before is forgotten.
         sleep(SEEN_AFTER).await;
         Ok(joined)
@@ -241,13 +250,8 @@ async fn a_celebritys_posts_come_and_go_as_others_do() -> Result<()> {
     let reader = &fans[0];
     reader.follow(&other.id).await?;
     let pushed = star.post("pushed", None).await?.value.id;
-    eventually("the author is a celebrity", async || {
-        ensure!(is_celebrity(&control, &star).await?, "not yet");
-        anyhow::Ok(())
-    })
-    .await?;
-    // Three list lifetimes, and one for the list that a writer has.
-    sleep(Duration::from_secs(5)).await;
+    becomes_celebrity(&control, &star).await?;
+    sleep(PROMOTION).await;
     let first = star.post("pulled", None).await?.value.id;
     let between = other.post("between", None).await?.value.id;
     let second = star.post("pulled, too", None).await?.value.id;
@@ -275,4 +279,46 @@ async fn a_celebritys_posts_come_and_go_as_others_do() -> Result<()> {
     let blocked = (403, "blocked".to_owned());
     assert_eq!(refusal(reader.follow(&star.id).await)?, blocked);
     Ok(())
+}
+
+/// A home page of 20 posts: the bounds that the product promises.
+#[tokio::test]
+async fn a_page_with_a_celebritys_posts_costs_one_round_trip_more_at_most() -> Result<()> {
+    let test = "a_page_with_a_celebritys_posts_costs_one_round_trip_more_at_most";
+    let Some((_stack, deployment)) = own_stack(test).await? else { return Ok(()) };
+    let control = deployment.control();
+    let star = deployment.member("star").await?;
+    let fans = try_join_all((0..THRESHOLD).map(|_| join(&deployment, &star))).await?;
+    star.post("pushed", None).await?;
+    becomes_celebrity(&control, &star).await?;
+    let others = try_join_all((0..4).map(|_| deployment.member("other"))).await?;
+    let reader = &fans[0];
+    try_join_all(others.iter().map(|other| reader.follow(&other.id))).await?;
+    sleep(PROMOTION).await;
+    let text = "a post of a usual length ".repeat(4);
+    for _ in 0..8 {
+        for author in others.iter().chain([&star]) {
+            author.post(&text, None).await?;
+        }
+    }
+    control.settle(DEADLINE).await?;
+
+    let page = async |reader: &User| -> Result<Cost> {
+        let answer = Answer::to(reader.request(Method::GET, "/v1/feeds/home")).await?;
+        let page: Value = answer.json()?;
+        let posts = page["posts"].as_array().context("no posts")?;
+        let pulled = posts.iter().filter(|post| post["author"]["id"] == star.id.as_str()).count();
+        ensure!((posts.len(), pulled) == (20, 4), "{page}");
+        Cost::of(&answer)?.context("no costs")
+    };
+    let (nothing, all) = (page(reader).await?, page(reader).await?);
+    ensure!(nothing.round_trips <= 3 && nothing.read_units <= 13.0, "nothing cached: {nothing:?}");
+    ensure!(all.round_trips <= 2 && all.read_units <= 3.0, "all cached: {all:?}");
+
+    control.pause_sources(true).await?;
+    let version = reader.mute(&fans[1].id).await?.version;
+    sleep(PROMOTION).await;
+    let overlay = page(&reader.at_least(version)).await?;
+    ensure!(overlay.round_trips <= 4, "with an overlay: {overlay:?}");
+    control.pause_sources(false).await
 }
