@@ -138,6 +138,7 @@ mod tests {
             likes: 0,
             comments: 0,
             liked: false,
+            source: None,
             explain: None,
         };
         let shown: Vec<_> = shown.iter().map(post).collect();
