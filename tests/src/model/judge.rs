@@ -15,6 +15,19 @@ pub struct Judge<'a> {
     comments: BTreeMap<&'a str, u64>,
 }
 
+/// A list of posts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Feed {
+    /// The viewer's home.
+    Home,
+    /// What this user wrote.
+    Author(String),
+    /// What has this tag.
+    Tag(String),
+    /// Everything that the viewer may be shown anywhere.
+    All,
+}
+
 impl<'a> Judge<'a> {
     /// One that judges by this model.
     pub fn new(model: &'a Model) -> Self {
@@ -100,12 +113,26 @@ impl<'a> Judge<'a> {
 
     /// Compares the whole feed of a tag, of the posts that the model knows.
     pub fn compare_tag(&self, viewer: &str, tag: &str, shown: &[Post]) -> Vec<Difference> {
+        differences(viewer, &format!("tag {tag}"), &self.tagged(viewer, tag), shown, true)
+    }
+
+    fn tagged(&self, viewer: &str, tag: &str) -> Vec<Post> {
         let tagged =
             self.posts.iter().rev().filter(|(_, (author, said))| {
                 !self.hides(viewer, author) && tags(&said.text).contains(&tag.to_owned())
             });
-        let expected: Vec<_> = tagged.filter_map(|(id, _)| self.post(viewer, id)).collect();
-        differences(viewer, &format!("tag {tag}"), &expected, shown, true)
+        tagged.filter_map(|(id, _)| self.post(viewer, id)).collect()
+    }
+
+    /// Ids of the posts that a feed shows to the viewer.
+    pub fn ids(&self, viewer: &str, feed: &Feed) -> BTreeSet<String> {
+        let posts = match feed {
+            Feed::Home => self.home(viewer),
+            Feed::Author(author) => self.posts_of(viewer, [author.as_str()].into_iter()),
+            Feed::Tag(tag) => self.tagged(viewer, tag),
+            Feed::All => self.posts_of(viewer, self.model.members.keys().map(String::as_str)),
+        };
+        posts.into_iter().map(|post| post.id).collect()
     }
 
     /// Compares all comments on a post, oldest first.
