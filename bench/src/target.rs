@@ -17,7 +17,7 @@ use tempfile::TempDir;
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Where to send everything.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[group(id = "target")]
 pub struct Arguments {
     /// A local stack that runs already; by default one is started, and killed at the end.

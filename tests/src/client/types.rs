@@ -91,8 +91,9 @@ pub struct Post {
     pub likes: u64,
     pub comments: u64,
     pub liked: bool,
-    pub explain: Option<Explanation>,
+    /// How it came into a home that it would not be in by itself: `trending`.
     pub source: Option<String>,
+    pub explain: Option<Explanation>,
 }
 
 /// Why a ranked post stands where it stands: the factors of its score.

@@ -29,6 +29,7 @@ mod random;
 mod ranked;
 mod tags;
 mod trending;
+mod walking;
 
 use anyhow::{Result, ensure};
 use harness::{
