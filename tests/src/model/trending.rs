@@ -129,11 +129,11 @@ mod tests {
         Model { members: [("ada".to_owned(), ada), ("bob".to_owned(), bob)].into() }
     }
 
-    fn shown(id: &String) -> Post {
+    fn shown(id: &str) -> Post {
         let author =
             Person { id: "ada".to_owned(), handle: "ada".to_owned(), display_name: "Ada".to_owned(), avatar_url: None };
         Post {
-            id: id.clone(),
+            id: id.to_owned(),
             author,
             text: "text".to_owned(),
             tags: Vec::new(),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     fn problems(ids: &[String]) -> Vec<String> {
-        let shown: Vec<_> = ids.iter().map(shown).collect();
+        let shown: Vec<_> = ids.iter().map(|id| shown(id)).collect();
         let model = model();
         let asked = Window { from_ms: NOW_MS, to_ms: NOW_MS + 50 };
         Judge::new(&model).compare_trending("ada", &shown, asked).into_iter().map(|found| found.problem).collect()
@@ -174,7 +174,7 @@ mod tests {
             model.members.insert(name, Member { likes: liked.collect(), ..Member::default() });
         }
         let problems = |count: usize| {
-            let shown: Vec<_> = posts.iter().rev().take(count).map(shown).collect();
+            let shown: Vec<_> = posts.iter().rev().take(count).map(|id| shown(id)).collect();
             let asked = Window { from_ms: NOW_MS, to_ms: NOW_MS + 50 };
             Judge::new(&model).compare_trending("bob", &shown, asked).len()
         };
