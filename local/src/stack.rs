@@ -17,7 +17,7 @@ use crate::{
     aws, cargo,
     control::Control,
     data_dir::DataDir,
-    gateway::{Gateway, LocalIssuer},
+    gateway::{self, Gateway, LocalIssuer},
     lambda::{FunctionSpec, Lambda},
     servers::{Endpoints, Ports, Servers, conflicts::Conflicts, provision},
     sources::{Chaos, Clients, Sources},
@@ -115,7 +115,8 @@ impl Stack {
             .api
             .as_ref()
             .context("the template has no AWS::Serverless::HttpApi, so there is nothing to serve")?;
-        let gateway = Gateway::new(api, &system.functions, issuer, lambda.clone(), control.router())?;
+        let beside = control.router().merge(gateway::docs::router(&directory)?);
+        let gateway = Gateway::new(api, &system.functions, issuer, lambda.clone(), beside)?;
         let stop_gateway = watch::Sender::new(false);
         let mut stopped = stop_gateway.subscribe();
         let gateway = tokio::spawn(gateway.serve(listener, async move {
