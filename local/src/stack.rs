@@ -18,7 +18,7 @@ use crate::{
     control::Control,
     data_dir::DataDir,
     gateway::{self, Gateway, LocalIssuer},
-    lambda::{FunctionSpec, Lambda},
+    lambda::{FunctionSpec, Lambda, invoke_api},
     servers::{Endpoints, Ports, Servers, conflicts::Conflicts, provision},
     sources::{Chaos, Clients, Sources},
     template::{
@@ -115,8 +115,9 @@ impl Stack {
             .api
             .as_ref()
             .context("the template has no AWS::Serverless::HttpApi, so there is nothing to serve")?;
-        let beside = control.router().merge(gateway::docs::router(&directory)?);
-        let gateway = Gateway::new(api, &system.functions, issuer, lambda.clone(), beside)?;
+        let invoke_api = invoke_api::router(&system.functions, lambda.clone());
+        let own_routes = control.router().merge(invoke_api).merge(gateway::docs::router(&directory)?);
+        let gateway = Gateway::new(api, &system.functions, issuer, lambda.clone(), own_routes)?;
         let stop_gateway = watch::Sender::new(false);
         let mut stopped = stop_gateway.subscribe();
         let gateway = tokio::spawn(gateway.serve(listener, async move {

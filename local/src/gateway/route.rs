@@ -185,6 +185,7 @@ mod tests {
         };
         Function {
             name: name.to_owned(),
+            physical_name: name.to_owned(),
             binary: name.to_owned(),
             environment: BTreeMap::new(),
             timeout: Duration::from_secs(3),

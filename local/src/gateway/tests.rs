@@ -74,6 +74,7 @@ fn function(name: &str, routes: &[(&str, &str)]) -> Function {
     let route = |(method, path): &(&str, &str)| Route { method: (*method).to_owned(), path: (*path).to_owned() };
     Function {
         name: name.to_owned(),
+        physical_name: format!("tidings-{name}"),
         binary: name.to_owned(),
         environment: BTreeMap::new(),
         timeout: Duration::from_secs(10),

@@ -1,10 +1,11 @@
 //! Lambda on one machine: runs each function's own binary as processes behind the Lambda Runtime API.
 //!
-//! [`runtime_api`] is what the processes talk to, [`process`] starts and ends them, [`pool`] decides how many there are
-//! and which one gets an invocation. A process handles one invocation at a time, as on Lambda; concurrent invocations
+//! [`invoke_api`] is how they are called from outside, [`runtime_api`] what the processes talk to, [`process`] starts and
+//! ends them, [`pool`] decides how many there are and which one gets an invocation. A process handles one invocation at a time, as on Lambda; concurrent invocations
 //! get further processes up to the function's limit. No process outlives this one, however it ends, and no invocation
 //! is silently run twice: one whose process died while it had the event is reported as crashed and not repeated here.
 
+pub mod invoke_api;
 mod pool;
 mod process;
 mod runtime_api;

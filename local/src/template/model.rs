@@ -96,6 +96,8 @@ pub struct Redrive {
 pub struct Function {
     /// Logical id in the template; what the other parts of this crate call the function by.
     pub name: String,
+    /// Physical name, as `!Ref` gives it.
+    pub physical_name: String,
     /// Binary that `cargo` builds for it (`Metadata.BuildProperties.Binary`).
     pub binary: String,
     /// Environment, resolved.

@@ -4,6 +4,7 @@
 
 mod cli;
 mod conflicts;
+mod invoke_api;
 mod lambda;
 mod processes;
 mod queues;

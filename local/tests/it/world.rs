@@ -139,6 +139,7 @@ impl World {
     pub(crate) async fn sources<I: Invoke>(&self, sources: Vec<EventSource>, chaos: Chaos, invoker: I) -> Sources {
         let function = Function {
             name: FUNCTION.into(),
+            physical_name: FUNCTION.into(),
             binary: "function".into(),
             environment: Default::default(),
             timeout: Duration::from_secs(10),

@@ -278,7 +278,7 @@ pub(super) mod tests {
         let trending = Post { source: Some("trending".to_owned()), ..shown("bob", "3") };
         assert_eq!(problems("bob", &[shown("bob", "2"), trending.clone()]), [""; 0]);
         let otherwise = Post { source: Some("other".to_owned()), ..trending };
-        assert_eq!(problems("bob", &[shown("bob", "2"), otherwise]), ["post 3 of ada should not be there"]);
+        assert_eq!(problems("bob", &[otherwise, shown("bob", "2")]), ["post 3 of ada should not be there"]);
     }
 
     #[test]

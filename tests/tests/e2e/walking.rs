@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
 use harness::{
-    client::{ApiError, Post, User},
+    client::{ApiError, Post, Profile, ProfileInput, User},
     deployment::{Deployment, unique},
     model::{Feed, Judge, Member, Model, Said},
     wait::eventually,
@@ -72,9 +72,13 @@ async fn no_walk_repeats_or_skips_while_everything_changes() -> Result<()> {
 async fn world(deployment: &Deployment, seed: u64) -> Result<World> {
     let reader = deployment.member("reader").await?;
     let authors = try_join_all((0..AUTHORS).map(|_| deployment.member("author"))).await?;
-    let members = authors.iter().chain([&reader]).map(|user| (user.id.clone(), Member::default())).collect();
+    let mut model = Model::default();
+    for user in authors.iter().chain([&reader]) {
+        let Profile { handle, display_name, avatar_url, .. } = user.profile().await?;
+        let profile = Some(ProfileInput { handle, display_name, avatar_url });
+        model.members.insert(user.id.clone(), Member { profile, ..Member::default() });
+    }
     let random = StdRng::seed_from_u64(seed);
-    let model = Model { members };
     let mut world = World { reader, authors, tag: unique(), model, version: 0, states: Vec::new(), random };
     for number in 0..AUTHORS * POSTS {
         world.post(number % AUTHORS).await?;

@@ -66,6 +66,7 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
     open.finish()?;
     let function = Function {
         name: reading.id.to_owned(),
+        physical_name: reading.name.clone(),
         binary,
         environment,
         timeout,

@@ -174,6 +174,7 @@ async fn a_filter_that_lambda_refuses_is_an_error_at_start() {
     world.stream("stream", 1).await;
     let function = tidings_local::template::model::Function {
         name: FUNCTION.into(),
+        physical_name: FUNCTION.into(),
         binary: String::new(),
         environment: BTreeMap::new(),
         timeout: Duration::from_secs(1),
