@@ -89,6 +89,7 @@ impl Target {
             parameters: arguments.parameters,
             duplicate_records: arguments.duplicate_records,
             reorder_records: arguments.reorder_records,
+            check_access: false,
             transaction_ms: arguments.transaction_ms,
         })?;
         Ok(Self { deployment: Deployment::at(stack.url())?, concurrency, stack: Some(stack), _data: temporary })

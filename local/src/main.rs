@@ -40,6 +40,9 @@ struct Arguments {
     /// Let transactions take this long, and conflict with each other as on AWS; 0 for neither.
     #[arg(long, value_name = "MS", default_value_t = 0)]
     transaction_ms: u64,
+    /// Let functions do only what their policies in the template allow; GET /dev/access tells what they made no use of.
+    #[arg(long)]
+    check_access: bool,
     /// End when the process that started this one ends.
     #[arg(long)]
     exit_with_parent: bool,
@@ -107,6 +110,7 @@ fn options(arguments: Arguments) -> anyhow::Result<Options> {
             _ => "debug",
         },
         transaction_time: Duration::from_millis(arguments.transaction_ms),
+        check_access: arguments.check_access,
         chaos: Chaos { duplicate_records: arguments.duplicate_records, reorder_records: arguments.reorder_records },
     })
 }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use axum::Router;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     data_dir::DataDir,
     gateway::{self, Gateway, LocalIssuer},
     lambda::{FunctionSpec, Lambda, invoke_api},
-    servers::{Endpoints, Ports, Servers, conflicts::Conflicts, provision},
+    servers::{Endpoints, Ports, Servers, conflicts::Conflicts, guard::Guard, provision},
     sources::{Chaos, Clients, Sources},
     template::{
         self, Addresses, Values,
@@ -46,6 +47,8 @@ pub struct Options {
     pub parameters: BTreeMap<String, String>,
     /// What `LogLevel` is if the parameters do not say.
     pub function_log_level: &'static str,
+    /// Whether functions may only do what their policies allow.
+    pub check_access: bool,
     /// Misfortunes for tests.
     pub chaos: Chaos,
     /// How long functions' transactions take, and conflict; not at all if this is nothing.
@@ -63,6 +66,7 @@ pub struct Stack {
     lambda: Lambda,
     servers: Servers,
     _conflicts: Option<Conflicts>,
+    _guard: Option<Guard>,
     /// Last: the directory may be a temporary one.
     _data: DataDir,
 }
@@ -97,6 +101,11 @@ impl Stack {
         };
         let dynamodb = conflicts.as_ref().map_or(&endpoints.dynamodb, |conflicts| &conflicts.url).clone();
         let of_functions = Endpoints { dynamodb, ..endpoints.clone() };
+        let guard = match options.check_access {
+            true => Some(Guard::start(&of_functions, &system).await?),
+            false => None,
+        };
+        let of_functions = guard.as_ref().map_or(of_functions, |guard| guard.endpoints.clone());
         let lambda = Lambda::start(function_specs(&system, &programs, &of_functions)?).await?;
         let clients = Clients {
             dynamodb: aws::dynamodb(&endpoints.dynamodb),
@@ -117,6 +126,7 @@ impl Stack {
             .context("the template has no AWS::Serverless::HttpApi, so there is nothing to serve")?;
         let invoke_api = invoke_api::router(&system.functions, lambda.clone());
         let own_routes = control.router().merge(invoke_api).merge(gateway::docs::router(&directory)?);
+        let own_routes = own_routes.merge(guard.as_ref().map_or_else(Router::new, Guard::router));
         let gateway = Gateway::new(api, &system.functions, issuer, lambda.clone(), own_routes)?;
         let stop_gateway = watch::Sender::new(false);
         let mut stopped = stop_gateway.subscribe();
@@ -133,6 +143,7 @@ impl Stack {
             lambda,
             servers,
             _conflicts: conflicts,
+            _guard: guard,
             _data: data,
         })
     }
@@ -211,7 +222,8 @@ fn function_specs(
         };
         let mut environment = function.environment.clone();
         let own = [
-            ("AWS_ACCESS_KEY_ID", aws::TEST_CREDENTIAL),
+            // The servers take any; the guard knows functions by it.
+            ("AWS_ACCESS_KEY_ID", function.name.as_str()),
             ("AWS_SECRET_ACCESS_KEY", aws::TEST_CREDENTIAL),
             ("AWS_REGION", aws::REGION),
             ("AWS_DEFAULT_REGION", aws::REGION),

@@ -32,6 +32,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Template parameters.
     pub parameters: Vec<(String, String)>,
+    /// Functions may only do what their policies in the template allow.
+    pub check_access: bool,
     /// Event sources deliver records twice now and then.
     pub duplicate_records: bool,
     /// Event sources deliver records of different keys in another order.
@@ -41,9 +43,10 @@ pub struct Options {
 }
 
 impl Options {
-    /// Of the stack that tests share: it also tells what requests cost.
+    /// Of the stack that tests share: it also tells what requests cost, and holds functions to their policies.
     pub fn shared() -> Self {
-        Self { parameters: vec![("ShowCosts".to_owned(), "true".to_owned())], ..Self::default() }
+        let parameters = vec![("ShowCosts".to_owned(), "true".to_owned())];
+        Self { parameters, check_access: true, ..Self::default() }
     }
 }
 
@@ -122,6 +125,7 @@ fn spawn(options: &Options, port: u16) -> Result<(Child, String)> {
     for (name, value) in &options.parameters {
         command.arg("--parameter").arg(format!("{name}={value}"));
     }
+    command.args(options.check_access.then_some("--check-access"));
     command.args(options.duplicate_records.then_some("--duplicate-records"));
     command.arg("--transaction-ms").arg(options.transaction_ms.to_string());
     command.args(options.reorder_records.then_some("--reorder-records"));

@@ -14,7 +14,7 @@ use std::{
 
 use axum::{
     Router,
-    body::{Body, Bytes},
+    body::Bytes,
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
@@ -22,6 +22,7 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+use super::forward::Upstream;
 use crate::template::model::KeySchema;
 
 const TARGET: &str = "x-amz-target";
@@ -44,13 +45,7 @@ impl Conflicts {
         keys: HashMap<String, KeySchema>,
         transaction_time: Duration,
     ) -> anyhow::Result<Self> {
-        let gate = Arc::new(Gate {
-            upstream: upstream.to_owned(),
-            client: reqwest::Client::new(),
-            keys,
-            transaction_time,
-            busy: Mutex::default(),
-        });
+        let gate = Arc::new(Gate { upstream: Upstream::new(upstream), keys, transaction_time, busy: Mutex::default() });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let router = Router::new().fallback(pass).with_state(gate);
@@ -70,8 +65,7 @@ impl Drop for Conflicts {
 }
 
 struct Gate {
-    upstream: String,
-    client: reqwest::Client,
+    upstream: Upstream,
     /// By table.
     keys: HashMap<String, KeySchema>,
     transaction_time: Duration,
@@ -91,7 +85,7 @@ async fn pass(State(gate): State<Arc<Gate>>, headers: HeaderMap, body: Bytes) ->
                 Err(conflicts) => return cancelled(&conflicts),
             };
             tokio::time::sleep(gate.transaction_time).await;
-            gate.forward(headers, body).await
+            gate.upstream.forward(headers, body).await
         }
         "PutItem" | "UpdateItem" | "DeleteItem" => {
             let request = request();
@@ -102,9 +96,9 @@ async fn pass(State(gate): State<Arc<Gate>>, headers: HeaderMap, body: Bytes) ->
                     json!({"message": "Transaction is ongoing for the item"}),
                 );
             }
-            gate.forward(headers, body).await
+            gate.upstream.forward(headers, body).await
         }
-        _ => gate.forward(headers, body).await,
+        _ => gate.upstream.forward(headers, body).await,
     }
 }
 
@@ -142,21 +136,6 @@ impl Gate {
         let items: Vec<_> = items.into_iter().flatten().collect();
         busy.extend(items.iter().cloned());
         Ok(Held { gate: self, items })
-    }
-
-    async fn forward(&self, mut headers: HeaderMap, body: Bytes) -> Response {
-        headers.remove("host");
-        let sent = self.client.post(&self.upstream).headers(headers).body(body).send().await;
-        match sent {
-            Ok(answer) => {
-                let (status, headers) = (answer.status(), answer.headers().clone());
-                let mut response = Response::new(Body::from(answer.bytes().await.unwrap_or_default()));
-                *response.status_mut() = status;
-                *response.headers_mut() = headers;
-                response
-            }
-            Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
-        }
     }
 }
 

@@ -4,6 +4,8 @@
 
 pub mod conflicts;
 pub mod dynamodb;
+mod forward;
+pub mod guard;
 pub mod kinesis;
 pub mod provision;
 pub mod sqs;

@@ -8,9 +8,12 @@ use std::{
 };
 
 use tidings::store::access::{self, Access, Resource};
-use tidings_local::template::{
-    Addresses, Values, load,
-    model::{EventSource, Function, System},
+use tidings_local::{
+    aws::{ACCOUNT, REGION},
+    template::{
+        Addresses, Values, load,
+        model::{EventSource, Function, System},
+    },
 };
 
 /// Times a function's timeout that a message must stay hidden for (AWS Lambda Developer Guide, "Using Lambda with SQS").
@@ -53,7 +56,7 @@ fn granted(function: &Function) -> Granted {
 /// What a function's code asks for, and its mappings where they report failures.
 fn needed(system: &System, function: &Function, accesses: &[Access]) -> Granted {
     let arn = |resource: Resource| {
-        let arn = |service: &str, rest: &str| format!("arn:aws:{service}:dynoxide:000000000000:{rest}");
+        let arn = |service: &str, rest: &str| format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{rest}");
         match resource {
             Resource::Commands | Resource::Timelines | Resource::Viewers | Resource::Cards => {
                 arn("dynamodb", &format!("table/tidings-{resource:?}"))
@@ -72,7 +75,7 @@ fn needed(system: &System, function: &Function, accesses: &[Access]) -> Granted 
     });
     let queue = |name: &String| {
         assert!(system.queues.iter().any(|queue| queue.name == *name), "{}: no queue {name}", function.name);
-        ("sqs:SendMessage".to_owned(), format!("arn:aws:sqs:dynoxide:000000000000:{name}"), None)
+        ("sqs:SendMessage".to_owned(), format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"), None)
     };
     of_code.chain(on_failure.map(queue)).collect()
 }

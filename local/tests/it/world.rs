@@ -147,6 +147,7 @@ impl World {
             max_concurrency: None,
             routes: vec![],
             sources,
+            statements: Vec::new(),
         };
         let checkpoints = self.file("checkpoints.sqlite");
         Sources::start(&[function], &self.clients, Some(&checkpoints), chaos, invoker).await.unwrap()

@@ -45,7 +45,7 @@ async fn own_stack(test: &str) -> Result<Option<(Stack, Deployment)>> {
     }
     let parameters = [("CelebrityFollowers", "10"), ("CelebrityListSeconds", "1"), ("ShowCosts", "true")];
     let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    let options = Options { parameters, ..Options::default() };
+    let options = Options { parameters, check_access: true, ..Options::default() };
     let stack = tokio::task::spawn_blocking(|| Stack::start(options)).await??;
     let deployment = Deployment::at(stack.url())?;
     Ok(Some((stack, deployment)))

@@ -124,7 +124,7 @@ async fn a_walk_ends_also_where_much_of_what_trends_is_hidden() -> Result<()> {
 /// order (INV-3).
 #[tokio::test]
 async fn the_order_is_that_of_all_likes_and_comments() -> Result<()> {
-    let options = Options { duplicate_records: true, reorder_records: true, ..Options::default() };
+    let options = Options { duplicate_records: true, reorder_records: true, check_access: true, ..Options::default() };
     let Some((_stack, deployment)) = own_stack("the_order_is_that_of_all_likes_and_comments", options).await? else {
         return Ok(());
     };

@@ -1,0 +1,290 @@
+//! The functions' policies, in force: stands before the embedded servers, which let everybody do everything, and refuses
+//! what a function's policies in the template do not allow, as AWS would. A function is known by the access key that it
+//! signs with, which is its name. It also keeps which of its allowances each function made use of.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use super::{Endpoints, forward::Upstream};
+use crate::{
+    aws::{ACCOUNT, REGION},
+    template::model::{Function, Statement, System},
+};
+
+/// Servers that stand before the embedded ones. Dropping it ends them.
+#[derive(Debug)]
+pub struct Guard {
+    /// Where they listen.
+    pub endpoints: Endpoints,
+    policies: Arc<Policies>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Policies {
+    /// By function.
+    statements: HashMap<String, Vec<Statement>>,
+    /// Names of partition keys by table.
+    partition_keys: HashMap<String, String>,
+    /// Function, action and resource of each call that was allowed.
+    used: Mutex<BTreeSet<[String; 3]>>,
+}
+
+#[derive(Clone)]
+struct Before {
+    service: &'static str,
+    upstream: Upstream,
+    policies: Arc<Policies>,
+}
+
+/// One thing that a request wants to do.
+#[derive(Debug, PartialEq, Eq)]
+struct Wish {
+    action: String,
+    resource: String,
+    /// Of the one item that it is about, if it is about one.
+    partition: Option<String>,
+}
+
+impl Guard {
+    /// Starts them before the servers at `upstream`.
+    ///
+    /// # Errors
+    /// If no port can be bound.
+    pub async fn start(upstream: &Endpoints, system: &System) -> anyhow::Result<Self> {
+        let statements = |function: &Function| (function.name.clone(), function.statements.clone());
+        let policies = Arc::new(Policies {
+            statements: system.functions.iter().map(statements).collect(),
+            partition_keys: system
+                .tables
+                .iter()
+                .map(|table| (table.name.clone(), table.key.partition.clone()))
+                .collect(),
+            used: Mutex::default(),
+        });
+        let mut tasks = Vec::new();
+        let mut before = async |service, url: &str| {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+            let own = format!("http://{}", listener.local_addr()?);
+            let state = Before { service, upstream: Upstream::new(url), policies: policies.clone() };
+            let router = Router::new().fallback(pass).with_state(state);
+            tasks.push(tokio::spawn(async move {
+                if let Err(error) = axum::serve(listener, router).await {
+                    tracing::warn!("nothing stands before {service} any more: {error}");
+                }
+            }));
+            anyhow::Ok(own)
+        };
+        let endpoints = Endpoints {
+            dynamodb: before("dynamodb", &upstream.dynamodb).await?,
+            kinesis: before("kinesis", &upstream.kinesis).await?,
+            sqs: before("sqs", &upstream.sqs).await?,
+        };
+        Ok(Self { endpoints, policies, tasks })
+    }
+
+    /// `GET /dev/access`: what functions may do and have not done so far.
+    pub fn router(&self) -> Router {
+        let policies = self.policies.clone();
+        Router::new().route("/dev/access", get(async move || Json(json!({ "unused": policies.unused() }))))
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+async fn pass(State(before): State<Before>, headers: HeaderMap, body: Bytes) -> Response {
+    let function = access_key(&headers).unwrap_or_default().to_owned();
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let operation = target.rsplit('.').next().unwrap_or_default();
+    let request = serde_json::from_slice(&body).unwrap_or_default();
+    for wish in before.policies.wishes(before.service, operation, &request) {
+        if !before.policies.allow(&function, &wish) {
+            let Wish { action, resource, .. } = wish;
+            tracing::error!("{function} may not {action} on {resource}; its policies in the template do not say so");
+            let message = format!("User: {function} is not authorized to perform: {action} on resource: {resource}");
+            let error = json!({ "__type": "com.amazon.coral.service#AccessDeniedException", "message": message });
+            let kind = [(header::CONTENT_TYPE, "application/x-amz-json-1.0")];
+            return (StatusCode::BAD_REQUEST, kind, error.to_string()).into_response();
+        }
+    }
+    before.upstream.forward(headers, body).await
+}
+
+/// Whose signature it is (AWS Signature Version 4: `Credential=<access key>/<date>/…`).
+fn access_key(headers: &HeaderMap) -> Option<&str> {
+    let credential = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once("Credential=")?.1;
+    credential.split('/').next()
+}
+
+fn arn(service: &str, rest: &str) -> String {
+    format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{rest}")
+}
+
+impl Policies {
+    /// What a request wants to do. One that is not understood wants what nobody may.
+    fn wishes(&self, service: &str, operation: &str, request: &Value) -> Vec<Wish> {
+        let wish = |resource: String| Wish { action: format!("{service}:{operation}"), resource, partition: None };
+        match (service, operation) {
+            ("dynamodb", "TransactWriteItems") => {
+                let parts = request["TransactItems"].as_array().into_iter().flatten();
+                let part = |part: &Value| {
+                    let (kind, part) = part.as_object().and_then(|part| part.iter().next())?;
+                    let name =
+                        if kind == "ConditionCheck" { "ConditionCheckItem".into() } else { format!("{kind}Item") };
+                    Some(self.on_item(&name, part))
+                };
+                parts.filter_map(part).collect()
+            }
+            ("dynamodb", "BatchGetItem" | "BatchWriteItem") => {
+                let tables = request["RequestItems"].as_object().into_iter().flatten();
+                tables.map(|(table, _)| wish(arn(service, &format!("table/{table}")))).collect()
+            }
+            ("dynamodb", _) => vec![self.on_item(operation, request)],
+            ("kinesis", _) => vec![wish(arn(service, &format!("stream/{}", text(request, "StreamName"))))],
+            _ => {
+                let queue = text(request, "QueueUrl").rsplit('/').next().unwrap_or_default();
+                // IAM knows a batch by the name of its parts.
+                let action = format!("{service}:{}", operation.trim_end_matches("Batch"));
+                vec![Wish { action, ..wish(arn(service, queue)) }]
+            }
+        }
+    }
+
+    fn on_item(&self, operation: &str, request: &Value) -> Wish {
+        let table = text(request, "TableName");
+        let index = request["IndexName"].as_str().map(|index| format!("/index/{index}")).unwrap_or_default();
+        let attribute = |name: &String| {
+            let key = ["Key", "Item"].iter().find_map(|attributes| request[attributes].get(name))?;
+            key["S"].as_str().map(str::to_owned)
+        };
+        Wish {
+            action: format!("dynamodb:{operation}"),
+            resource: arn("dynamodb", &format!("table/{table}{index}")),
+            partition: self.partition_keys.get(table).and_then(attribute),
+        }
+    }
+
+    /// Whether a statement allows it; if so, keeps that it was made use of.
+    fn allow(&self, function: &str, wish: &Wish) -> bool {
+        let Wish { action, resource, partition } = wish;
+        let allows = |statement: &Statement| {
+            statement.actions.contains(action)
+                && statement.resources.contains(resource)
+                && statement
+                    .leading_keys
+                    .as_ref()
+                    .is_none_or(|keys| partition.as_ref().is_some_and(|key| keys.contains(key)))
+        };
+        let allowed = self.statements.get(function).is_some_and(|statements| statements.iter().any(allows));
+        if allowed {
+            self.used().insert([function.to_owned(), action.clone(), resource.clone()]);
+        }
+        allowed
+    }
+
+    fn used(&self) -> std::sync::MutexGuard<'_, BTreeSet<[String; 3]>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unused(&self) -> Vec<[String; 3]> {
+        let used = self.used();
+        let mut unused = BTreeSet::new();
+        for (function, statements) in &self.statements {
+            for statement in statements {
+                for action in &statement.actions {
+                    let grants = statement.resources.iter().map(|on| [function.clone(), action.clone(), on.clone()]);
+                    unused.extend(grants.filter(|grant| !used.contains(grant)));
+                }
+            }
+        }
+        unused.into_iter().collect()
+    }
+}
+
+fn text<'a>(request: &'a Value, name: &str) -> &'a str {
+    request[name].as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policies() -> Policies {
+        let statement = |action: &str, table: &str, leading_keys: Option<&str>| Statement {
+            actions: vec![format!("dynamodb:{action}")],
+            resources: vec![arn("dynamodb", &format!("table/{table}"))],
+            leading_keys: leading_keys.map(|key| vec![key.to_owned()]),
+        };
+        let statements = vec![
+            statement("GetItem", "T", None),
+            statement("PutItem", "T", None),
+            statement("UpdateItem", "T", Some("A")),
+            statement("Query", "T/index/i", None),
+        ];
+        Policies {
+            statements: HashMap::from([("F".to_owned(), statements)]),
+            partition_keys: HashMap::from([("T".to_owned(), "PK".to_owned())]),
+            used: Mutex::default(),
+        }
+    }
+
+    fn may(operation: &str, request: Value) -> bool {
+        let policies = policies();
+        policies.wishes("dynamodb", operation, &request).iter().all(|wish| policies.allow("F", wish))
+    }
+
+    #[test]
+    fn only_what_a_statement_allows_is_done() {
+        assert!(may("GetItem", json!({"TableName": "T"})));
+        assert!(!may("GetItem", json!({"TableName": "U"})));
+        assert!(!may("DeleteItem", json!({"TableName": "T"})));
+        assert!(!may("Query", json!({"TableName": "T"})));
+        assert!(may("Query", json!({"TableName": "T", "IndexName": "i"})));
+        assert!(!may("BatchGetItem", json!({"RequestItems": {"T": {}}})));
+        let update = |key: &str| may("UpdateItem", json!({"TableName": "T", "Key": {"PK": {"S": key}}}));
+        assert!(update("A") && !update("B"));
+        assert!(!policies().allow("G", &policies().wishes("dynamodb", "GetItem", &json!({"TableName": "T"}))[0]));
+    }
+
+    #[test]
+    fn each_part_of_a_transaction_needs_its_own_allowance() {
+        let transaction = |kinds: &[&str]| {
+            let part = |kind: &&str| json!({*kind: {"TableName": "T", "Key": {"PK": {"S": "A"}}}});
+            json!({"TransactItems": kinds.iter().map(part).collect::<Vec<_>>()})
+        };
+        assert!(may("TransactWriteItems", transaction(&["Put", "Update"])));
+        assert!(!may("TransactWriteItems", transaction(&["Put", "ConditionCheck"])));
+    }
+
+    #[test]
+    fn a_batch_of_messages_is_known_by_its_parts() {
+        let wishes =
+            policies().wishes("sqs", "SendMessageBatch", &json!({"QueueUrl": "http://127.0.0.1:1/000000000000/q"}));
+        assert_eq!(wishes, [Wish { action: "sqs:SendMessage".into(), resource: arn("sqs", "q"), partition: None }]);
+    }
+
+    #[test]
+    fn what_was_not_made_use_of_is_told() {
+        let policies = policies();
+        assert_eq!(policies.unused().len(), 4);
+        policies.allow("F", &policies.wishes("dynamodb", "GetItem", &json!({"TableName": "T"}))[0]);
+        assert!(policies.unused().iter().all(|[_, action, _]| action != "dynamodb:GetItem"));
+    }
+}
