@@ -76,6 +76,7 @@ impl Stack {
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let data = DataDir::open(options.data.as_deref())?;
         let (listener, url) = bind(options.port)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
         let (ports, endpoints) = Ports::open()?;
         let (system, directory) = load(&options, &data, &url, &endpoints)?;
 
@@ -175,12 +176,16 @@ impl Stack {
     }
 }
 
-fn bind(port: u16) -> anyhow::Result<(tokio::net::TcpListener, String)> {
+/// Opens `port` on loopback, or any free one if it is 0; gives it and its URL.
+///
+/// # Errors
+/// If the port cannot be had.
+pub fn bind(port: u16) -> anyhow::Result<(TcpListener, String)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .with_context(|| format!("cannot listen on 127.0.0.1:{port}; another --port may be free"))?;
     listener.set_nonblocking(true)?;
     let url = format!("http://{}", listener.local_addr()?);
-    Ok((tokio::net::TcpListener::from_std(listener)?, url))
+    Ok((listener, url))
 }
 
 /// Reads the template; gives the system and the directory of the template.
