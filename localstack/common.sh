@@ -12,21 +12,20 @@ fail() {
     exit 1
 }
 
-# venv DIRECTORY PYTHON PIP-ARGUMENT…: a virtual environment with these packages, made anew when what it is made of changes.
+# venv DIRECTORY PYTHON REQUIREMENTS: a virtual environment with these packages, made anew when they change.
 venv() {
-    local directory=$1 python=$2 made_of
-    shift 2
-    made_of=$("$python" --version; echo "$@"; cat "$HERE"/*.txt "$HERE"/plugin/*.toml "$HERE"/plugin/*/*.py)
-    if [ "$made_of" != "$(cat "$directory/made-of" 2>/dev/null)" ]; then
-        rm -rf "$directory"
-        "$python" -m venv "$directory"
-        "$directory/bin/pip" install --quiet --disable-pip-version-check "$@"
-        echo "$made_of" >"$directory/made-of"
-    fi
+    local directory=$1 python=$2 requirements=$3 made_of
+    made_of=$("$python" --version && cat "$requirements")
+    [ "$made_of" != "$(cat "$directory/made-of" 2>/dev/null)" ] || return 0
+    echo "setting up $directory, once" >&2
+    rm -rf "$directory"
+    "$python" -m venv "$directory"
+    "$directory/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
+    echo "$made_of" >"$directory/made-of"
 }
 
 # The command line of tidings_deploy.
 tidings_deploy() {
-    venv "$ROOT/target/tools" python3 --requirement "$HERE/tools.txt"
+    venv "$ROOT/target/tools" python3 "$HERE/tools.txt"
     PYTHONPATH=$HERE exec "$ROOT/target/tools/bin/python" -m tidings_deploy "$@"
 }

@@ -15,13 +15,13 @@ struct Arguments {
     #[command(subcommand)]
     part: Option<Part>,
     #[command(flatten)]
-    stack: stack::Arguments,
+    stack: stack::StackArguments,
 }
 
 #[derive(Debug, Subcommand)]
 enum Part {
-    Gateway(gateway::Arguments),
-    Dynamodb(dynamodb::Arguments),
+    Gateway(gateway::GatewayArguments),
+    Dynamodb(dynamodb::DynamodbArguments),
 }
 
 fn main() -> ExitCode {

@@ -9,7 +9,7 @@ use super::Common;
 
 /// Serves DynamoDB and DynamoDB Streams on this machine, and nothing else.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct DynamodbArguments {
     /// Port on 127.0.0.1; 0 picks a free one.
     #[arg(long, default_value_t = 8000)]
     port: u16,
@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 }
 
 /// Serves until it is asked to end.
-pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: DynamodbArguments) -> anyhow::Result<()> {
     arguments.common.log_to_stderr();
     let ending = arguments.common.ending()?;
     // A file rather than memory: only there the records of streams can be indexed and trimmed.

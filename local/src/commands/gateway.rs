@@ -9,7 +9,7 @@ use super::{Common, Template};
 
 /// Serves the template's HTTP API on this machine, for an endpoint that runs the functions but has no HTTP API itself.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct GatewayArguments {
     /// Where Lambda and CloudFormation are, as http://127.0.0.1:4566.
     #[arg(long, value_name = "URL")]
     endpoint: String,
@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 }
 
 /// Serves until it is asked to end.
-pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: GatewayArguments) -> anyhow::Result<()> {
     arguments.common.log_to_stderr();
     let ending = arguments.common.ending()?;
     let options = Options {

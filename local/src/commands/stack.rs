@@ -12,7 +12,7 @@ use super::{Common, Template, interrupted};
 
 /// How the stack is started.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct StackArguments {
     /// Port of the HTTP API on 127.0.0.1; 0 picks a free one.
     #[arg(long, default_value_t = 3000)]
     port: u16,
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
 }
 
 /// Runs the stack until it is asked to end.
-pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: StackArguments) -> anyhow::Result<()> {
     arguments.common.log_to_stderr();
     let verbose = arguments.common.verbose > 0;
     let ending = arguments.common.ending()?;
@@ -58,7 +58,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     failed.map_or(Ok(()), Err)
 }
 
-fn options(arguments: Arguments) -> anyhow::Result<Options> {
+fn options(arguments: StackArguments) -> anyhow::Result<Options> {
     Ok(Options {
         template: arguments.template.find()?,
         port: arguments.port,

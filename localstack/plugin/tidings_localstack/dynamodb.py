@@ -28,7 +28,8 @@ def use_embedded_server() -> None:
         thread = ShellCommandThread(
             command,
             log_listener=lambda line, **_: LOG.info("[dynamodb] %s", line.rstrip()),
-            auto_restart=True,
+            # What makes it end would end it again.
+            auto_restart=False,
             name="dynamodb-embedded",
         )
         TMP_THREADS.append(thread)
