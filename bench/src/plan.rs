@@ -1,6 +1,6 @@
 //! The order in which everything is sent: random, but by a seed, so that a run can be repeated.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use rand::{Rng, rngs::StdRng, seq::SliceRandom};
 
@@ -9,12 +9,32 @@ use crate::{graph::Graph, reactions::Reaction, texts::Draft};
 /// One command of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// `follower` follows `followee`.
+    /// `follower` follows `followee`, or no longer.
     Follow {
         /// Number of the user who sends it.
         follower: usize,
         /// Number of the user followed.
         followee: usize,
+        /// Whether from now on or no longer.
+        on: bool,
+    },
+    /// `viewer` mutes `author`, or no longer.
+    Mute {
+        /// Number of the user who sends it.
+        viewer: usize,
+        /// Number of the user muted.
+        author: usize,
+        /// Whether from now on or no longer.
+        on: bool,
+    },
+    /// `blocker` blocks `blocked`, or no longer.
+    Block {
+        /// Number of the user who sends it.
+        blocker: usize,
+        /// Number of the user blocked.
+        blocked: usize,
+        /// Whether from now on or no longer.
+        on: bool,
     },
     /// A post.
     Post {
@@ -22,6 +42,13 @@ pub enum Command {
         number: usize,
         /// What it is.
         draft: Draft,
+    },
+    /// A post's end.
+    Delete {
+        /// Number of the post.
+        number: usize,
+        /// Number of its author, who sends it.
+        author: usize,
     },
     /// What somebody makes of a post.
     React(Reaction),
@@ -32,8 +59,78 @@ impl Command {
     pub fn sender(&self) -> usize {
         match self {
             Self::Follow { follower, .. } => *follower,
+            Self::Mute { viewer, .. } => *viewer,
+            Self::Block { blocker, .. } => *blocker,
             Self::Post { draft, .. } => draft.author,
+            Self::Delete { author, .. } => *author,
             Self::React(reaction) => reaction.sender,
+        }
+    }
+}
+
+/// How many commands of each kind a plan has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kinds(BTreeMap<&'static str, usize>);
+
+impl Kinds {
+    /// Those of this plan.
+    pub fn of(commands: &[Command]) -> Self {
+        let mut kinds = BTreeMap::new();
+        for command in commands {
+            let kind = match command {
+                Command::Follow { on: true, .. } => "follows",
+                Command::Follow { on: false, .. } => "unfollows",
+                Command::Mute { on: true, .. } => "mutes",
+                Command::Mute { on: false, .. } => "unmutes",
+                Command::Block { on: true, .. } => "blocks",
+                Command::Block { on: false, .. } => "unblocks",
+                Command::Post { .. } => "posts",
+                Command::Delete { .. } => "deletions",
+                Command::React(_) => "reactions",
+            };
+            *kinds.entry(kind).or_default() += 1;
+        }
+        Self(kinds)
+    }
+}
+
+impl fmt::Display for Kinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted: Vec<_> = self.0.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        f.write_str(&counted.join(", "))
+    }
+}
+
+/// Commands that have to keep their order, each possible only after the one before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// What all of them come after.
+    pub after: Anchor,
+    /// The commands.
+    pub commands: Vec<Command>,
+}
+
+/// What makes a chain possible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Anchor {
+    /// The post with this number.
+    Post(usize),
+    /// That one user followed another.
+    Follow {
+        /// Number of the one.
+        follower: usize,
+        /// Number of the other.
+        followee: usize,
+    },
+}
+
+impl Anchor {
+    /// What `command` makes possible.
+    fn of(command: &Command) -> Option<Self> {
+        match *command {
+            Command::Post { number, .. } => Some(Self::Post(number)),
+            Command::Follow { follower, followee, on: true } => Some(Self::Follow { follower, followee }),
+            _ => None,
         }
     }
 }
@@ -44,7 +141,7 @@ pub fn plan(graph: Graph, drafts: Vec<Draft>, random: &mut StdRng) -> Vec<Comman
     let mut follows: Vec<_> = graph.edges;
     follows.shuffle(random);
     let later = follows.split_off(follows.len() / 2);
-    let follow = |(follower, followee)| Command::Follow { follower, followee };
+    let follow = |(follower, followee)| Command::Follow { follower, followee, on: true };
 
     let mut is_post: Vec<bool> = vec![false; later.len()];
     is_post.resize(later.len() + drafts.len(), true);
@@ -57,21 +154,17 @@ pub fn plan(graph: Graph, drafts: Vec<Draft>, random: &mut StdRng) -> Vec<Comman
     follows.into_iter().map(follow).chain(mixed).collect()
 }
 
-/// Strews reactions in among the commands, each anywhere after its post, those of a list in their order.
-pub fn strew(commands: Vec<Command>, reactions: Vec<Vec<Reaction>>, random: &mut StdRng) -> Vec<Command> {
-    let mut places = BTreeMap::new();
-    for (place, command) in commands.iter().enumerate() {
-        if let Command::Post { number, .. } = command {
-            places.insert(*number, place);
-        }
-    }
+/// Strews chains in among the commands, each anywhere after what it comes after.
+pub fn strew(commands: Vec<Command>, chains: Vec<Chain>, random: &mut StdRng) -> Vec<Command> {
+    let places: BTreeMap<Anchor, usize> =
+        commands.iter().enumerate().filter_map(|(place, command)| Some((Anchor::of(command)?, place))).collect();
     let end = commands.len();
     let mut placed: Vec<_> = commands.into_iter().enumerate().collect();
-    for chain in reactions {
-        let mut place = chain.first().and_then(|reaction| places.get(&reaction.post)).copied().unwrap_or(end);
-        for reaction in chain {
+    for chain in chains {
+        let mut place = places.get(&chain.after).copied().unwrap_or(end);
+        for command in chain.commands {
             place = random.random_range(place..=end);
-            placed.push((place, Command::React(reaction)));
+            placed.push((place, command));
         }
     }
     // Stable: what has the same place stays behind what was there before.
@@ -100,12 +193,12 @@ mod tests {
         let (mut follows, mut posts) = (Vec::new(), Vec::new());
         for command in &commands {
             match command.clone() {
-                Command::Follow { follower, followee } => follows.push((follower, followee)),
+                Command::Follow { follower, followee, .. } => follows.push((follower, followee)),
                 Command::Post { number, draft } => {
                     assert_eq!(number, posts.len());
                     posts.push(draft);
                 }
-                Command::React(reaction) => panic!("{reaction:?}"),
+                other => panic!("{other:?}"),
             }
         }
         follows.sort_unstable();
@@ -115,11 +208,11 @@ mod tests {
     }
 
     #[test]
-    fn reactions_come_after_their_posts_and_in_their_order() {
+    fn chains_come_after_what_makes_them_possible_and_keep_their_order() {
         let drafts: Vec<_> = (0..30).map(|n| Draft { author: n % 7, text: n.to_string() }).collect();
-        let chain = |post| -> Vec<_> {
-            let react = |what| Reaction { sender: 3, post, what };
-            [What::Like, What::Unlike].map(react).into()
+        let chain = |post| {
+            let react = |what| Command::React(Reaction { sender: 3, post, what });
+            Chain { after: Anchor::Post(post), commands: [What::Like, What::Unlike].map(react).into() }
         };
         let mut random = StdRng::seed_from_u64(5);
         let commands = plan(Graph { users: 10, edges: vec![(0, 1)] }, drafts, &mut random);

@@ -8,7 +8,11 @@ use rand::{
     seq::{IndexedRandom, SliceRandom},
 };
 
-use crate::{graph::power_law, texts::Draft};
+use crate::{
+    graph::power_law,
+    plan::{Anchor, Chain, Command},
+    texts::Draft,
+};
 
 /// One in so many likes and comments is taken back later.
 const TAKEN_BACK: u32 = 12;
@@ -61,9 +65,9 @@ pub struct Amounts {
     pub edits: usize,
 }
 
-/// Reactions to these posts by `users` users, each a list that has to keep its order: a like and its end. A few posts and
-/// users get and give most of them, by the same power law as followers.
-pub fn generate(drafts: &[Draft], users: usize, amounts: Amounts, random: &mut StdRng) -> Result<Vec<Vec<Reaction>>> {
+/// Reactions to these posts by `users` users, each with its end if it has one. A few posts and users get and give most of
+/// them, by the same power law as followers.
+pub fn generate(drafts: &[Draft], users: usize, amounts: Amounts, random: &mut StdRng) -> Result<Vec<Chain>> {
     if drafts.is_empty() {
         return Ok(Vec::new());
     }
@@ -76,7 +80,7 @@ pub fn generate(drafts: &[Draft], users: usize, amounts: Amounts, random: &mut S
     let mut reactions = Vec::new();
     for number in 0..amounts.likes + amounts.comments {
         let (sender, post) = (random.sample(&active), random.sample(&hot));
-        let reaction = |what| Reaction { sender, post, what };
+        let command = |what| Command::React(Reaction { sender, post, what });
         let (what, end) = if number < amounts.likes {
             (What::Like, What::Unlike)
         } else {
@@ -84,12 +88,14 @@ pub fn generate(drafts: &[Draft], users: usize, amounts: Amounts, random: &mut S
             (What::Comment { number, text }, What::DeleteComment { number })
         };
         let end = random.random_ratio(1, TAKEN_BACK).then_some(end);
-        reactions.push(std::iter::once(what).chain(end).map(reaction).collect());
+        let commands = std::iter::once(what).chain(end).map(command).collect();
+        reactions.push(Chain { after: Anchor::Post(post), commands });
     }
     for _ in 0..amounts.edits {
         let (post, other) = (random.random_range(..drafts.len()), random.random_range(..drafts.len()));
         let what = What::Edit { text: format!("{} …", drafts[other].text.chars().take(200).collect::<String>()) };
-        reactions.push(vec![Reaction { sender: drafts[post].author, post, what }]);
+        let edit = Command::React(Reaction { sender: drafts[post].author, post, what });
+        reactions.push(Chain { after: Anchor::Post(post), commands: vec![edit] });
     }
     Ok(reactions)
 }
@@ -111,13 +117,18 @@ mod tests {
         assert_eq!(reactions.len(), 5050);
         assert_eq!(reactions, made(1));
         assert_ne!(reactions, made(2));
+        let first = |chain: &Chain| match chain.commands.first() {
+            Some(Command::React(reaction)) => reaction.clone(),
+            other => panic!("{other:?}"),
+        };
         let mut of_post: BTreeMap<usize, usize> = BTreeMap::new();
-        reactions.iter().for_each(|chain| *of_post.entry(chain[0].post).or_default() += 1);
+        reactions.iter().for_each(|chain| *of_post.entry(first(chain).post).or_default() += 1);
         let most = of_post.values().max().copied().unwrap_or_default();
         assert!(most > 60, "{most}: the first of 400 by the square root gets about 130 of 5000");
-        let ends = reactions.iter().filter(|chain| chain.len() == 2).count();
+        assert!(reactions.iter().all(|chain| chain.after == Anchor::Post(first(chain).post)));
+        let ends = reactions.iter().filter(|chain| chain.commands.len() == 2).count();
         assert!((300..550).contains(&ends), "{ends}");
-        let edits = reactions.iter().filter(|chain| matches!(chain[0].what, What::Edit { .. }));
-        assert!(edits.map(|chain| &chain[0]).all(|edit| edit.sender == drafts[edit.post].author));
+        let mut edits = reactions.iter().map(first).filter(|reaction| matches!(reaction.what, What::Edit { .. }));
+        assert!(edits.all(|edit| edit.sender == drafts[edit.post].author));
     }
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use harness::{
     client::{ProfileInput, User},
+    contract,
     deployment::{Deployment, unique},
     stack::{Options, Stack},
     wait::persist,
@@ -17,7 +18,7 @@ use tempfile::TempDir;
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Where to send everything.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[group(id = "target")]
 pub struct Arguments {
     /// A local stack that runs already; by default one is started, and killed at the end.
@@ -74,6 +75,7 @@ impl Target {
     /// Starts the stack, if none is named.
     pub fn start(arguments: Arguments) -> Result<Self> {
         let concurrency = usize::from(arguments.concurrency);
+        contract::disregard();
         if let Some(url) = arguments.url {
             return Ok(Self { deployment: Deployment::at(&url)?, concurrency, stack: None, _data: None });
         }

@@ -17,7 +17,7 @@ use crate::{
     aws, cargo,
     control::Control,
     data_dir::DataDir,
-    gateway::{Gateway, LocalIssuer},
+    gateway::{self, Gateway, LocalIssuer},
     lambda::{FunctionSpec, Lambda, invoke_api},
     servers::{Endpoints, Ports, Servers, conflicts::Conflicts, provision},
     sources::{Chaos, Clients, Sources},
@@ -117,7 +117,7 @@ impl Stack {
             .as_ref()
             .context("the template has no AWS::Serverless::HttpApi, so there is nothing to serve")?;
         let invoke_api = invoke_api::router(&system.functions, lambda.clone());
-        let own_routes = control.router().merge(invoke_api);
+        let own_routes = control.router().merge(invoke_api).merge(gateway::docs::router(&directory)?);
         let gateway = Gateway::new(api, &system.functions, issuer, lambda.clone(), own_routes)?;
         let stop_gateway = watch::Sender::new(false);
         let mut stopped = stop_gateway.subscribe();
@@ -198,11 +198,15 @@ fn load(options: &Options, data: &DataDir, url: &str, endpoints: &Endpoints) -> 
     let values = Values { given: options.parameters.clone(), supplied };
     let addresses = Addresses { sqs: endpoints.sqs.clone(), api: url.to_owned() };
     let system = template::load(&options.template, values, addresses)?;
-    let directory = match options.template.parent() {
+    Ok((system, directory_of(&options.template)))
+}
+
+/// The directory that a template lies in.
+pub(crate) fn directory_of(template: &Path) -> PathBuf {
+    match template.parent() {
         Some(directory) if directory != Path::new("") => directory.to_owned(),
         _ => PathBuf::from("."),
-    };
-    Ok((system, directory))
+    }
 }
 
 fn function_specs(

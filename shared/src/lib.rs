@@ -7,6 +7,8 @@
 //!
 //! One idea decides most questions: a message is a hint, the command table is the truth.
 
+mod cache;
+pub mod celebrities;
 pub mod command;
 pub mod error;
 pub mod http;

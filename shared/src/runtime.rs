@@ -11,9 +11,10 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    model::Clock,
+    celebrities::Celebrities,
+    model::{CelebrityPolicy, Clock},
     projection::Projector,
-    query::cursor::CursorKeys,
+    query::{FeedReader, PulledRows, RecentCards, TrendingCache, cursor::CursorKeys},
     store::{Dynamo, Meter, cards::Cards, commands::Commands, timelines::Timelines, viewers::Viewers},
     stream::{bus::Bus, deliveries::Deliveries},
 };
@@ -97,6 +98,15 @@ impl Runtime {
         Ok(Deliveries::new(&self.config, variable("QUARANTINE_QUEUE")?))
     }
 
+    /// Whose posts are pulled.
+    pub fn celebrities(&self) -> anyhow::Result<Celebrities> {
+        let policy = CelebrityPolicy {
+            followers_min: number("CELEBRITY_FOLLOWERS")?,
+            list_lifetime: Duration::from_secs(number("CELEBRITY_LIST_SECONDS")?),
+        };
+        Ok(Celebrities::new(self.commands()?, self.clock.clone(), policy))
+    }
+
     /// Everything that projections work with.
     pub fn projector(&self) -> anyhow::Result<Projector> {
         Ok(Projector {
@@ -104,8 +114,25 @@ impl Runtime {
             timelines: self.timelines()?,
             viewers: self.viewers()?,
             cards: self.cards()?,
+            celebrities: self.celebrities()?,
             deliveries: self.deliveries()?,
             clock: self.clock.clone(),
+        })
+    }
+
+    /// Everything that feeds are read from.
+    pub fn feed_reader(&self) -> anyhow::Result<FeedReader> {
+        let (timelines, cards, clock) = (self.timelines()?, self.cards()?, &self.clock);
+        Ok(FeedReader {
+            commands: self.commands()?,
+            viewers: self.viewers()?,
+            celebrities: self.celebrities()?,
+            pulled: PulledRows::new(timelines.clone(), clock.clone()),
+            timelines,
+            recent_cards: RecentCards::new(cards.clone(), clock.clone()),
+            cards,
+            trending: TrendingCache::default(),
+            clock: clock.clone(),
         })
     }
 
@@ -114,6 +141,10 @@ impl Runtime {
         let previous = std::env::var("PREVIOUS_CURSOR_KEY").ok().filter(|key| !key.is_empty());
         Ok(CursorKeys::new(&variable("CURSOR_KEY")?, previous.as_deref()))
     }
+}
+
+fn number(name: &str) -> anyhow::Result<u64> {
+    variable(name)?.parse().with_context(|| format!("the environment variable {name} is not a whole number"))
 }
 
 fn variable(name: &str) -> anyhow::Result<String> {

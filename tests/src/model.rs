@@ -10,7 +10,7 @@ use std::{
     fmt,
 };
 
-pub use self::judge::Judge;
+pub use self::judge::{Feed, Judge};
 use crate::client::ProfileInput;
 
 /// One user, by the commands that were accepted from them.

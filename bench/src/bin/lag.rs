@@ -12,17 +12,11 @@ use std::{
 
 use anyhow::Result;
 use bench::{
-    lag::{Spread, time_to_home},
-    target::{self, PATIENCE, Target, progress_bar},
+    circle::{Times, circles, post_steadily},
+    lag::Spread,
+    target::{self, Target},
 };
 use clap::Parser;
-use futures::{StreamExt, TryStreamExt, stream};
-use harness::{client::User, wait::persist};
-use rand::Rng;
-use tokio::{
-    task::JoinSet,
-    time::{Instant, sleep_until},
-};
 
 /// How long to wait for rest, before and after.
 const SETTLE: Duration = Duration::from_secs(900);
@@ -46,13 +40,6 @@ struct Arguments {
     target: target::Arguments,
 }
 
-/// An author and those who follow.
-#[derive(Debug, Clone)]
-struct Circle {
-    author: User,
-    followers: Vec<User>,
-}
-
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
@@ -62,24 +49,15 @@ async fn main() -> Result<ExitCode> {
     let circles = circles(&target, authors, usize::try_from(arguments.followers)?).await?;
     control.settle(SETTLE).await?;
 
-    let count = arguments.rate * arguments.seconds;
-    let bar = progress_bar("posts", usize::try_from(count)?)?;
     let over = Arc::new(AtomicBool::new(false));
-    let mut measuring = JoinSet::new();
-    let start = Instant::now();
-    for (number, circle) in (0..count).zip(circles.iter().cycle()) {
-        sleep_until(start + Duration::from_secs(1) * number / arguments.rate).await;
-        let (circle, over) = (circle.clone(), Arc::clone(&over));
-        measuring.spawn(async move { measure(&circle, number, &over).await });
-        bar.inc(1);
-    }
-    bar.finish();
+    let count = arguments.rate * arguments.seconds;
+    let mut measuring = post_steadily(&circles, "lag", arguments.rate, count, &over).await?;
     control.settle(SETTLE).await?;
     over.store(true, Ordering::Relaxed);
 
     let (mut answers, mut lags) = (Vec::new(), Vec::new());
     while let Some(measured) = measuring.join_next().await {
-        let (answer, lag) = measured??;
+        let Times { answer, lag } = measured??;
         answers.push(answer);
         lags.extend(lag);
     }
@@ -92,37 +70,6 @@ async fn main() -> Result<ExitCode> {
     }
     println!("lost   {lost}");
     Ok(if lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Makes the authors with their followers.
-async fn circles(target: &Target, authors: usize, followers: usize) -> Result<Vec<Circle>> {
-    let people: Vec<User> =
-        target.register(authors * (followers + 1)).await?.into_iter().map(|(user, _)| user).collect();
-    let bar = progress_bar("follows", authors * followers)?;
-    let circles: Vec<Circle> = people
-        .chunks_exact(followers + 1)
-        .filter_map(|people| people.split_first())
-        .map(|(author, followers)| Circle { author: author.clone(), followers: followers.to_vec() })
-        .collect();
-    let edges = circles.iter().flat_map(|circle| circle.followers.iter().map(|follower| (follower, &circle.author)));
-    let follow = async |(follower, author): (&User, &User)| {
-        persist(PATIENCE, |_| {}, || follower.follow(&author.id)).await?;
-        bar.inc(1);
-        anyhow::Ok(())
-    };
-    stream::iter(edges).map(follow).buffer_unordered(target.concurrency).try_collect::<()>().await?;
-    bar.finish();
-    Ok(circles)
-}
-
-/// Sends one post; how long its answer took, and how long after that a random follower saw it.
-async fn measure(circle: &Circle, number: u32, over: &AtomicBool) -> Result<(Duration, Option<Duration>)> {
-    let reader = &circle.followers[rand::rng().random_range(..circle.followers.len())];
-    let (text, key) = (format!("post {number} of a measurement"), format!("lag-{number}"));
-    let sent = Instant::now();
-    let post = persist(PATIENCE, |_| {}, || circle.author.post(&text, Some(&key))).await?.value;
-    let accepted = Instant::now();
-    Ok((accepted - sent, time_to_home(reader, &post.id, accepted, over).await?))
 }
 
 #[cfg(test)]

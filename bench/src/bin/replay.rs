@@ -1,15 +1,17 @@
-//! Replays a social graph, its posts, likes and comments through the HTTP API, and compares every home feed, every tag,
-//! all comments and, at several times, what trends with a reference model.
+//! Replays a social graph, its posts, likes and comments through the HTTP API, with follows that end, mutes, blocks and
+//! deletions, and compares every home feed, every tag, all comments and, at several times, what trends with a reference
+//! model, which also knows what must be refused.
 //! Exits with 1 if there is any difference.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use bench::{
+    changes::{self, Shares},
     chaos::FunctionKiller,
     graph,
     lag::{Spread, rate},
-    plan::{plan, strew},
+    plan::{Kinds, plan, strew},
     reactions::{self, Amounts},
     replay::Replay,
     target::{self, Target},
@@ -51,6 +53,18 @@ struct Arguments {
     /// How many edits; by default one for ten posts.
     #[arg(long)]
     edits: Option<u32>,
+    /// Follows of 1000 that end; half of them come back.
+    #[arg(long, default_value_t = 50, value_name = "PER_MILLE", value_parser = per_mille())]
+    unfollows: u32,
+    /// Follows of 1000 whose followee is muted; half of these mutes end.
+    #[arg(long, default_value_t = 20, value_name = "PER_MILLE", value_parser = per_mille())]
+    mutes: u32,
+    /// Follows of 1000 between whose two there is a block; half of these end, and the follow comes back.
+    #[arg(long, default_value_t = 10, value_name = "PER_MILLE", value_parser = per_mille())]
+    blocks: u32,
+    /// Posts of 1000 that are deleted.
+    #[arg(long, default_value_t = 50, value_name = "PER_MILLE", value_parser = per_mille())]
+    deletes: u32,
     /// Everything random comes from this, except what the machine's timing decides.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -65,6 +79,10 @@ struct Arguments {
     kill_stack: bool,
     #[command(flatten)]
     target: target::Arguments,
+}
+
+fn per_mille() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(0..=1000)
 }
 
 #[tokio::main]
@@ -85,16 +103,20 @@ async fn main() -> Result<ExitCode> {
         comments: usize::try_from(arguments.comments.unwrap_or(2 * arguments.post_count))?,
         edits: usize::try_from(arguments.edits.unwrap_or(arguments.post_count / 10))?,
     };
+    let Arguments { unfollows, mutes, blocks, deletes, .. } = arguments;
+    let shares = Shares { unfollows, mutes, blocks, deletes };
     println!("{users} users, {} follows, {post_count} posts, {amounts:?}, seed {}", graph.edges.len(), arguments.seed);
-    let reactions = reactions::generate(&drafts, users, amounts, &mut random)?;
-    let commands = strew(plan(graph, drafts, &mut random), reactions, &mut random);
+    let mut chains = reactions::generate(&drafts, users, amounts, &mut random)?;
+    chains.extend(changes::generate(&graph, &drafts, shares, &mut random));
+    let commands = strew(plan(graph, drafts, &mut random), chains, &mut random);
     let count = commands.len();
+    println!("{count} commands: {}", Kinds::of(&commands));
 
     let mut target = Target::start(arguments.target)?;
     let control = target.deployment.control();
     let rows_before = control.count_items(TIMELINES).await?;
     let people = target.register(users).await?;
-    let mut replay = Replay::new(people, target.concurrency, usize::try_from(arguments.sample_every)?);
+    let mut replay = Replay::new(people, &commands, target.concurrency, usize::try_from(arguments.sample_every)?);
     let killer =
         arguments.kill_functions.map(|seconds| FunctionKiller::start(control.clone(), Duration::from_secs(seconds)));
     let kill_stack = arguments.kill_stack;
@@ -115,6 +137,9 @@ async fn main() -> Result<ExitCode> {
     }
     println!("commands   {count} in {:.1} s, {:.0}/s", took.as_secs_f64(), rate(count, took));
     println!("retries    {:?}", replay.retries());
+    let (refused, found) = replay.refusals();
+    println!("refused    {refused} commands as they must be, {} differences", found.len());
+    differences.extend(found);
     if let Some(killer) = killer {
         println!("killed     {} function processes", killer.killed());
     }
@@ -134,12 +159,18 @@ async fn main() -> Result<ExitCode> {
         None => println!("lag        nothing measured"),
     }
     let rows = control.count_items(TIMELINES).await? - rows_before;
-    println!("rows       {rows} in timelines, {} of them for homes and authors by the model", replay.timeline_rows());
+    println!(
+        "rows       {rows} in timelines; the model shows {} in homes and lists of authors",
+        replay.timeline_rows()
+    );
     let (seen, found) = replay.compare_homes().await?;
     println!("compared   {users} homes with {seen} posts");
     differences.extend(found);
-    let (tags, comments, found) = replay.compare_tags_and_comments().await?;
-    println!("compared   {tags} tags, {comments} comments");
+    let (tags, found) = replay.compare_tags().await?;
+    println!("compared   {tags} tags");
+    differences.extend(found);
+    let (comments, deleted, found) = replay.compare_comments().await?;
+    println!("compared   {comments} comments, {deleted} deleted posts");
     differences.extend(found);
     let (seen, found) = replay.compare_trending().await?;
     println!("compared   {seen} posts that trend");

@@ -39,6 +39,8 @@ async fn work(projector: &Projector, quarantine: &Deliveries, message: &SqsMessa
     let body = message.body.as_deref().unwrap_or_default();
     match serde_json::from_str(body).map_err(|error| Error::poison("a message", error))? {
         Message::Deliver { post, author, viewers } => projector.deliver(&Row { post, author }, viewers).await,
+        Message::Spread { post, author, after, found } => projector.spread(&Row { post, author }, after, found).await,
+        Message::Demote { author, after } => projector.demote(&author, after).await,
         Message::CatchUp { user } => {
             let last_try = receives(message) >= RECEIVES_MAX;
             projector.catch_up_or_quarantine(&user, last_try, quarantine).await

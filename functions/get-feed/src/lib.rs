@@ -8,7 +8,7 @@ use tidings::{
         view::{Freshness, PostView, PostsView},
     },
     query::{
-        self, FeedPost, FeedReader, HomePage, Page, Ranking, Reader, Served,
+        self, FeedPost, FeedReader, HomePage, Page, Ranking, Reader, TrendingPosition,
         cursor::{CursorKeys, Place, Scope},
     },
 };
@@ -59,8 +59,8 @@ async fn home(feeds: &FeedReader, keys: &CursorKeys, call: Call) -> Result<Respo
 
 async fn trending(feeds: &FeedReader, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
     let walk = Walk::new(feeds, keys, &call, "trending", "trending")?;
-    let (reader, served) = walk.place::<Served>()?;
-    let page = feeds.trending(reader, served.unwrap_or_default(), walk.limit).await?;
+    let (reader, position) = walk.place::<TrendingPosition>()?;
+    let page = feeds.trending(reader, position.unwrap_or_default(), walk.limit).await?;
     walk.answer(reader, page, None)
 }
 

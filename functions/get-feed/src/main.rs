@@ -1,18 +1,11 @@
 //! The Lambda function `get-feed`.
 
-use tidings::{http, query::FeedReader, runtime::Runtime};
+use tidings::{http, runtime::Runtime};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let keys = &runtime.cursor_keys()?;
-    let feeds = &FeedReader {
-        commands: runtime.commands()?,
-        timelines: runtime.timelines()?,
-        viewers: runtime.viewers()?,
-        cards: runtime.cards()?,
-        trending: Default::default(),
-        clock: runtime.clock,
-    };
+    let feeds = &runtime.feed_reader()?;
     http::serve(runtime.meter.as_ref(), async |call| get_feed::handle(feeds, keys, call).await).await
 }

@@ -9,6 +9,7 @@
 mod cors;
 mod dev;
 mod discovery;
+pub mod docs;
 mod event;
 mod issuer;
 mod jwt;

@@ -193,6 +193,7 @@ mod tests {
             max_concurrency: None,
             routes: routes.iter().map(route).collect(),
             sources: Vec::new(),
+            statements: Vec::new(),
         }
     }
 

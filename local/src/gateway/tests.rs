@@ -82,6 +82,7 @@ fn function(name: &str, routes: &[(&str, &str)]) -> Function {
         max_concurrency: None,
         routes: routes.iter().map(route).collect(),
         sources: Vec::new(),
+        statements: Vec::new(),
     }
 }
 

@@ -14,16 +14,15 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use axum::Router;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 pub use endpoint::Endpoint;
 
 use crate::{
-    gateway::{Gateway, LocalIssuer},
+    gateway::{self, Gateway, LocalIssuer},
     invoke::{Invoke, InvokeError},
-    stack::bind,
+    stack::{bind, directory_of},
     template::{self, Addresses, Values},
 };
 
@@ -75,7 +74,8 @@ impl RemoteGateway {
         }
         let issuer = LocalIssuer::open(None, &url)?;
         let invoker = RemoteLambda { inner: Arc::new(Inner { endpoint: options.endpoint, names }) };
-        let gateway = Gateway::new(api, &system.functions, issuer, invoker, Router::new())?;
+        let docs = gateway::docs::router(&directory_of(&options.template))?;
+        let gateway = Gateway::new(api, &system.functions, issuer, invoker, docs)?;
         Ok(Self { url, listener, gateway })
     }
 

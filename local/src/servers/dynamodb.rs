@@ -48,6 +48,7 @@ pub async fn serve(
         None => Database::memory(),
     }
     .map_err(|error| anyhow::anyhow!("cannot open the DynamoDB database: {error}"))?;
+    sync_at_checkpoints(&opened);
     let streams = database.and_then(|path| match StreamRecords::open(path) {
         Ok(streams) => Some(streams),
         Err(error) => {
@@ -60,6 +61,15 @@ pub async fn serve(
         sender.send(run(listener, opened, streams, shutdown)).ok();
     })?;
     ended.await.context("the DynamoDB thread ended")?
+}
+
+/// dynoxide waits for the disk with every row written, 25 times in a BatchWriteItem. To survive `kill -9`, a row need only
+/// have reached the operating system; a power cut may cost the last rows, but not the file. What dynoxide restores after
+/// an import is just that: `synchronous = NORMAL`, and defaults.
+fn sync_at_checkpoints(database: &Database) {
+    if let Err(error) = database.disable_bulk_loading() {
+        tracing::warn!("every row is written through to the disk, which is slow: {error}");
+    }
 }
 
 fn run(

@@ -112,6 +112,19 @@ pub struct Function {
     pub routes: Vec<Route>,
     /// Streams and queues that invoke it.
     pub sources: Vec<EventSource>,
+    /// What it may do, by its own inline policies.
+    pub statements: Vec<Statement>,
+}
+
+/// A statement of a policy, which allows all of its actions on all of its resources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// As `dynamodb:GetItem`.
+    pub actions: Vec<String>,
+    /// ARNs.
+    pub resources: Vec<String>,
+    /// If there are any: only in these partitions of the tables (`dynamodb:LeadingKeys`).
+    pub leading_keys: Option<Vec<String>>,
 }
 
 /// One route of the HTTP API, as `GET` and `/v1/users/{user}`.

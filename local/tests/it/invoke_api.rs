@@ -44,6 +44,7 @@ impl Api {
             max_concurrency: None,
             routes: Vec::new(),
             sources: Vec::new(),
+            statements: Vec::new(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -10,4 +10,5 @@ mod processes;
 mod queues;
 mod streams;
 mod support;
+mod template;
 mod world;

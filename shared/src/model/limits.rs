@@ -36,6 +36,9 @@ pub const MUTES_MAX: u64 = 1000;
 /// Accounts that one user may block, likewise.
 pub const BLOCKS_MAX: u64 = 1000;
 
+/// Authors who are pulled at a time. The list is read whole: some 100 bytes each, 125 read units at the most.
+pub const CELEBRITIES_MAX: usize = 10_000;
+
 /// Posts or users on a page when the caller does not say.
 pub const PAGE_DEFAULT: usize = 20;
 /// Posts, comments or users on a page at most.

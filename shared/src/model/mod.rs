@@ -1,6 +1,7 @@
 //! Ids, posts, users, events and limits: plain values without I/O. A value that exists is valid: each is made by a
 //! function that checks it, and nothing here panics on input.
 
+mod celebrity;
 mod clock;
 mod comment;
 mod edge;
@@ -18,6 +19,7 @@ mod tally;
 mod text;
 mod version;
 
+pub use celebrity::{Celebrity, CelebrityList, CelebrityPolicy};
 pub use clock::{Clock, Timestamp};
 pub use comment::Comment;
 pub use edge::{Edge, EdgeKey, EdgeKind};

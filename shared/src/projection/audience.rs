@@ -1,4 +1,6 @@
-//! Who gets a row of a post: a small audience at once, a large one through the queue.
+//! Who gets a row of a post. A small audience gets it at once. A larger one is one message to the queue, whatever its size,
+//! so that its post holds up nobody behind it; there the followers are walked through, and handed out in messages of some
+//! hundreds. Followers of a celebrity get nothing: they pull.
 
 use super::Projector;
 use crate::{
@@ -8,49 +10,57 @@ use crate::{
     stream::deliveries::Message,
 };
 
-/// Followers that are written to directly; more go through the queue, so that one post never holds up a batch for long.
-const DIRECT_MAX: usize = 100;
-/// Viewers named in one message: 20 calls of BatchWriteItem, and at most 130 kB of user ids as JSON.
-const VIEWERS_PER_MESSAGE: usize = 500;
-/// Edges looked at in one read.
-const PAGE: i32 = 1000;
+/// Edges looked at before an audience counts as large; so many rows are 4 calls of BatchWriteItem.
+const DIRECT_MAX: i32 = 100;
+/// Edges looked at for one message: its viewers are 20 calls of BatchWriteItem, and at most 130 kB of user ids as JSON.
+const EDGES_PER_MESSAGE: i32 = 500;
+/// Messages made in one step of a walk; then a message says where it goes on.
+const MESSAGES_PER_STEP: usize = 20;
 
 impl Projector {
-    /// Puts the row into the home of each of the author's followers. Runs after the row is in the author's timeline: see
-    /// the handshake in [`Projector::show_post`].
+    /// Sees to it that the row gets into the home of each of the author's followers. Runs after the row is in the author's
+    /// timeline: see the handshake in [`Projector::show_post`].
     pub(super) async fn deliver_to_followers(&self, row: &Row) -> Result<(), Error> {
-        let mut viewers = Vec::new();
-        let mut after = None;
-        let mut large = false;
-        loop {
-            let page = self.commands.followers(&row.author, after.as_ref(), PAGE).await?;
-            viewers.extend(page.users);
+        if !self.celebrities.are_pushed(&row.author).await? {
+            return Ok(());
+        }
+        let page = self.commands.followers(&row.author, None, DIRECT_MAX).await?;
+        if page.next.is_some() {
+            let walk = Message::Spread { post: row.post, author: row.author.clone(), after: None, found: 0 };
+            return self.deliveries.send(vec![walk]).await;
+        }
+        self.celebrities.count(&row.author, page.users.len() as u64).await?;
+        self.deliver(row, page.users).await
+    }
+
+    /// A step of the walk through a large audience, from the follower after `after`; `found` were found before.
+    pub async fn spread(&self, row: &Row, mut after: Option<UserId>, mut found: u64) -> Result<(), Error> {
+        let mut messages = Vec::with_capacity(MESSAGES_PER_STEP);
+        let is_first = after.is_none();
+        for _ in 0..MESSAGES_PER_STEP {
+            let page = self.commands.followers(&row.author, after.as_ref(), EDGES_PER_MESSAGE).await?;
+            found += page.users.len() as u64;
             after = page.next;
-            large |= viewers.len() > DIRECT_MAX;
-            if large {
-                // What does not fill a message waits for the next page, if there is one.
-                let whole = viewers.len() - viewers.len() % VIEWERS_PER_MESSAGE;
-                let ready = if after.is_some() { whole } else { viewers.len() };
-                self.enqueue(row, viewers.drain(..ready).collect()).await?;
+            if is_first && messages.is_empty() && after.is_none() {
+                // It is one message's worth, and this is one message.
+                self.celebrities.count(&row.author, found).await?;
+                return self.deliver(row, page.users).await;
             }
+            messages.push(Message::Deliver { post: row.post, author: row.author.clone(), viewers: page.users });
             if after.is_none() {
-                return self.deliver(row, viewers).await;
+                break;
             }
         }
+        match after {
+            None => self.celebrities.count(&row.author, found).await?,
+            after => messages.push(Message::Spread { post: row.post, author: row.author.clone(), after, found }),
+        }
+        self.deliveries.send(messages).await
     }
 
     /// Puts the row into the homes of these viewers.
     pub async fn deliver(&self, row: &Row, viewers: Vec<UserId>) -> Result<(), Error> {
         let homes: Vec<_> = viewers.into_iter().map(Timeline::Home).collect();
         self.timelines.put(&homes, row).await
-    }
-
-    async fn enqueue(&self, row: &Row, viewers: Vec<UserId>) -> Result<(), Error> {
-        let messages = viewers.chunks(VIEWERS_PER_MESSAGE).map(|viewers| Message::Deliver {
-            post: row.post,
-            author: row.author.clone(),
-            viewers: viewers.to_vec(),
-        });
-        self.deliveries.send(messages.collect()).await
     }
 }

@@ -5,6 +5,7 @@
 
 mod audience;
 mod catch_up;
+mod demotion;
 mod follow;
 mod post;
 mod profile;
@@ -16,6 +17,7 @@ pub use catch_up::{Progress, fold};
 pub use viewer::{Gap, Viewer};
 
 use crate::{
+    celebrities::Celebrities,
     model::Clock,
     store::{cards::Cards, commands::Commands, timelines::Timelines, viewers::Viewers},
     stream::deliveries::Deliveries,
@@ -32,6 +34,8 @@ pub struct Projector {
     pub viewers: Viewers,
     /// What is shown.
     pub cards: Cards,
+    /// Whose posts are pulled.
+    pub celebrities: Celebrities,
     /// Large audiences.
     pub deliveries: Deliveries,
     /// The time.

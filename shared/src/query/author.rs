@@ -25,14 +25,14 @@ impl FeedReader {
     ) -> Result<PostPage, Error> {
         let timeline = Timeline::Author(author.clone());
         let range = Range { before, since: Timestamp::from_ms(0) };
-        let (view, rows) = self.view(reader, timeline, range, rows_for(limit)).await?;
+        let (mut view, rows) = self.view(reader, timeline, range, rows_for(limit), None).await?;
         if view.sight.viewer.hides(author) {
             return Ok(PostPage { entries: Vec::new(), next: None });
         }
         if rows.rows.is_empty() {
             require_user(&self.commands, author).await?;
         }
-        let admit = Admit { row: |_: &_| true, card: |_: &_| true };
-        self.cut_page(&view, range, rows, limit, admit).await
+        let admit = Admit { row: |_: &_, _: &_| true, card: |_: &_| true };
+        self.cut_page(&mut view, range, rows, limit, admit).await
     }
 }

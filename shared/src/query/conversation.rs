@@ -36,7 +36,7 @@ impl ConversationReader {
             true => Sight::of(reader, &self.viewers, &self.commands).await?,
             false => Sight::default(),
         };
-        let read = posts::read(&self.commands, &self.cards, reader, &sight, &[post]).await?.remove(&post);
+        let read = posts::read(&self.commands, &self.cards, None, reader, &sight, &[post]).await?.remove(&post);
         match read {
             Some(shown) => Ok(shown),
             None => Ok(FeedPost::new(self.new_card(post).await?, false)),

@@ -1,6 +1,7 @@
 //! Queries: one file a feed or list. A query reads the denormalised tables, filters at the reader, and cuts a page.
 
 mod author;
+mod cards;
 mod conversation;
 pub mod cursor;
 mod home;
@@ -8,6 +9,7 @@ mod page;
 pub mod people;
 mod posts;
 mod profile;
+mod pulled;
 mod ranked;
 mod rows;
 mod served;
@@ -15,17 +17,19 @@ mod sight;
 mod tag;
 mod trending;
 
+pub use cards::RecentCards;
 pub use conversation::CommentWithAuthor;
-pub use home::HomePage;
+pub use home::{HomePage, HomePosition, HomeWalk};
 pub use page::Page;
-pub use posts::FeedPost;
+pub use posts::{FeedPost, Source};
 pub use profile::{ProfileView, Relation};
+pub use pulled::PulledRows;
 pub use ranked::{RankedPosition, Ranking};
-pub use served::Served;
 pub use sight::{Reader, Sight};
-pub use trending::TrendingCache;
+pub use trending::{TrendingCache, TrendingPosition};
 
 use crate::{
+    celebrities::Celebrities,
     error::{Error, Rejection},
     model::{Clock, UserId, UserRef},
     store::{cards::Cards, commands::Commands, timelines::Timelines, viewers::Viewers},
@@ -40,8 +44,14 @@ pub struct FeedReader {
     pub timelines: Timelines,
     /// Whom the viewer follows.
     pub viewers: Viewers,
+    /// Whose posts the viewer pulls.
+    pub celebrities: Celebrities,
+    /// And these.
+    pub pulled: PulledRows,
     /// What is shown of them.
     pub cards: Cards,
+    /// What was shown of them a moment ago.
+    pub recent_cards: RecentCards,
     /// What trends.
     pub trending: TrendingCache,
     /// The time.

@@ -1,9 +1,10 @@
 //! Cutting a page out of a timeline: rows become posts where the reader may see them, until the page is full.
 
-use super::{FeedPost, FeedReader, posts, rows::View};
+use super::{FeedPost, FeedReader, rows::View};
 use crate::{
     error::Error,
     model::PostId,
+    projection::Viewer,
     store::{
         cards::PostCard,
         timelines::{Range, Row, RowPage},
@@ -22,12 +23,19 @@ pub struct Page<Entry, Position> {
     pub next: Option<Position>,
 }
 
+impl<Entry, Position> Page<Entry, Position> {
+    /// The same page of a walk whose places are written in another way.
+    pub(super) fn map_next<Other>(self, place: impl FnOnce(Position) -> Other) -> Page<Entry, Other> {
+        Page { entries: self.entries, next: self.next.map(place) }
+    }
+}
+
 /// A page of posts.
 pub(super) type PostPage = Page<FeedPost, PostId>;
 
 /// Which rows count, and of these, which cards.
-pub(super) struct Admit<R: Fn(&Row) -> bool, C: Fn(&PostCard) -> bool> {
-    /// By what never changes.
+pub(super) struct Admit<R: Fn(&Viewer, &Row) -> bool, C: Fn(&PostCard) -> bool> {
+    /// By what never changes, and who looks.
     pub(super) row: R,
     /// By what is shown.
     pub(super) card: C,
@@ -41,9 +49,9 @@ pub(super) fn rows_for(entries: usize) -> usize {
 impl FeedReader {
     /// A page of at most `limit` posts of the view, starting with the rows that were `first` read from the range.
     /// Only what `admit` lets through counts, and of that only posts with a card that are not deleted (INV-7).
-    pub(super) async fn cut_page<R: Fn(&Row) -> bool, C: Fn(&PostCard) -> bool>(
+    pub(super) async fn cut_page<R: Fn(&Viewer, &Row) -> bool, C: Fn(&PostCard) -> bool>(
         &self,
-        view: &View<'_>,
+        view: &mut View<'_>,
         mut range: Range,
         first: RowPage,
         limit: usize,
@@ -52,8 +60,9 @@ impl FeedReader {
         let mut posts = Vec::with_capacity(limit + 1);
         let mut page = first;
         for _ in 0..ROUNDS_MAX {
-            let admitted: Vec<_> = page.rows.iter().filter(|row| (admit.row)(row)).map(|row| row.post).collect();
-            let mut read = posts::read(&self.commands, &self.cards, view.reader, &view.sight, &admitted).await?;
+            let rows = page.rows.iter().filter(|row| (admit.row)(&view.sight.viewer, row));
+            let admitted: Vec<_> = rows.map(|row| row.post).collect();
+            let mut read = self.posts(view.reader, &view.sight, &admitted).await?;
             posts.extend(admitted.iter().filter_map(|post| read.remove(post)).filter(|post| (admit.card)(&post.card)));
             range.before = page.rows.last().map(|row| row.post).or(range.before);
             if posts.len() > limit || !page.more {

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Reader, Sight};
+use serde::Serialize;
+
+use super::{FeedReader, Reader, RecentCards, Sight};
 use crate::{
     error::Error,
     model::{PostId, ranking::Explanation},
@@ -21,21 +23,44 @@ pub struct FeedPost {
     pub liked: bool,
     /// Why it stands where it stands, where posts are ranked.
     pub explanation: Option<Explanation>,
+    /// Where it comes from, if not from whom the viewer follows.
+    pub source: Option<Source>,
+}
+
+/// What brings a post into a home feed beside the authors that the viewer follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// It trends, and the viewer follows nobody.
+    Trending,
 }
 
 impl FeedPost {
     /// A post by itself.
     pub fn new(card: PostCard, liked: bool) -> Self {
-        Self { card, liked, explanation: None }
+        Self { card, liked, explanation: None, source: None }
     }
 }
 
-/// Those of the posts that have something to show and are not deleted (INV-7). One round trip: the cards, the viewer's likes
-/// between the oldest and the newest of the posts, in one query for all, and of the reader's posts that projections have not
+impl FeedReader {
+    /// Those of the posts that have something to show: see [`read`].
+    pub(super) async fn posts(
+        &self,
+        reader: Reader<'_>,
+        sight: &Sight,
+        posts: &[PostId],
+    ) -> Result<HashMap<PostId, FeedPost>, Error> {
+        read(&self.commands, &self.cards, Some(&self.recent_cards), reader, sight, posts).await
+    }
+}
+
+/// Those of the posts that have something to show and are not deleted (INV-7). One round trip: the cards, be they `recent` or
+/// read now, the viewer's likes between the oldest and the newest of the posts, in one query for all, and of the reader's posts that projections have not
 /// reached the truth.
 pub(super) async fn read(
     commands: &Commands,
     cards: &Cards,
+    recent: Option<&RecentCards>,
     reader: Reader<'_>,
     sight: &Sight,
     posts: &[PostId],
@@ -48,8 +73,14 @@ pub(super) async fn read(
             false => Ok(None),
         }
     };
+    let cards = async {
+        match recent.filter(|_| !reader.consistent()) {
+            Some(recent) => recent.posts(posts).await,
+            None => cards.posts(posts, reader.consistent()).await,
+        }
+    };
     let (mut cards, liked, truth, profile) = tokio::try_join!(
-        cards.posts(posts, reader.consistent()),
+        cards,
         commands.liked(reader.user, oldest, newest, reader.consistent()),
         commands.posts(&unreached),
         profile

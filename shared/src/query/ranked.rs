@@ -10,7 +10,7 @@ use std::{collections::HashMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{FeedPost, FeedReader, HomePage, Page, Reader, Served, posts};
+use super::{FeedPost, FeedReader, HomePage, HomeWalk, Page, Reader, served::Served};
 use crate::{
     error::Error,
     model::{
@@ -44,6 +44,8 @@ pub enum Ranking {
 pub struct RankedPosition {
     /// The moment for which posts are scored: when the walk began. Later posts are not part of it.
     at: Timestamp,
+    /// The walk goes on with what was there at this moment, or later.
+    as_of: Option<Timestamp>,
     /// The window begins below this post.
     before: PostId,
     /// Posts of the window that are left, as far as is known.
@@ -55,7 +57,7 @@ pub struct RankedPosition {
 impl RankedPosition {
     fn start(now: Timestamp) -> Self {
         let before = PostId::lowest(now.after(Duration::from_millis(1)));
-        Self { at: now, before, left: WINDOW, served: Served::default() }
+        Self { at: now, as_of: None, before, left: WINDOW, served: Served::default() }
     }
 
     fn serve(&mut self, posts: impl Iterator<Item = PostId>) {
@@ -95,35 +97,40 @@ impl FeedReader {
         &self,
         reader: Reader<'_>,
         ranking: Ranking,
-        position: Option<RankedPosition>,
+        walk: Option<HomeWalk<RankedPosition>>,
         limit: usize,
     ) -> Result<HomePage<RankedPosition>, Error> {
-        let mut walk = position.unwrap_or_else(|| RankedPosition::start(self.clock.now()));
+        let mut walk = match walk {
+            Some(HomeWalk::Trending(position)) => return self.home_beyond(reader, position, limit).await,
+            Some(HomeWalk::Home(position)) => position,
+            None => RankedPosition::start(self.clock.now()),
+        };
         let home = Timeline::Home(reader.user.clone());
         let (range, count) = walk.rows(limit);
-        let ((view, first), likes) =
-            tokio::try_join!(self.view(reader, home, range, count + 1), self.recent_likes(reader.user, ranking))?;
-        let (sight, mut rows) = (&view.sight, of_windows(first, count));
+        let view = self.view(reader, home, range, count + 1, walk.as_of);
+        let ((mut view, first), likes) = tokio::try_join!(view, self.recent_likes(reader.user, ranking))?;
+        let mut rows = of_windows(first, count);
         let mut ranker = Ranker { at: walk.at, likes, shown: HashMap::new() };
         let mut entries = Vec::new();
         for round in 0..ROUNDS_MAX {
             if round > 0 {
                 let (range, count) = walk.rows(limit - entries.len());
-                rows = of_windows(self.rows(&view, range, count + 1).await?, count);
+                rows = of_windows(self.rows(&mut view, range, count + 1).await?, count);
             }
-            let windows = ranker
-                .windows(&rows.rows, &walk, limit - entries.len(), |author| sight.viewer.sees(reader.user, author));
+            let sees = |author: &UserId| view.sight.viewer.sees(reader.user, author);
+            let windows = ranker.windows(&rows.rows, &walk, limit - entries.len(), sees);
             let picked: Vec<_> = windows.iter().flat_map(|window| &window.picked).copied().collect();
-            let read = posts::read(&self.commands, &self.cards, reader, sight, &picked).await?;
+            let read = self.posts(reader, &view.sight, &picked).await?;
             ranker.fill(&mut entries, limit, &mut walk, windows, read);
             if walk.ends_with(&rows) {
-                return Ok(HomePage::new(Page { entries, next: None }, sight));
+                return self.home_page(reader, &view.sight, Page { entries, next: None }, limit).await;
             }
             if entries.len() == limit {
                 break;
             }
         }
-        Ok(HomePage::new(Page { entries, next: Some(walk) }, sight))
+        walk.as_of = Some(view.as_of);
+        self.home_page(reader, &view.sight, Page { entries, next: Some(walk) }, limit).await
     }
 
     async fn recent_likes(&self, viewer: &UserId, ranking: Ranking) -> Result<HashMap<UserId, u32>, Error> {

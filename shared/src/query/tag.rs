@@ -7,6 +7,7 @@ use super::{
 use crate::{
     error::{Error, Rejection},
     model::{PostId, Tag, limits::FEED_AGE_MAX},
+    projection::Viewer,
     store::{
         cards::PostCard,
         timelines::{Range, Row, Timeline},
@@ -27,13 +28,13 @@ impl FeedReader {
     ) -> Result<PostPage, Error> {
         let timeline = Timeline::Tag(tag.clone());
         let range = Range { before, since: self.clock.now().before(FEED_AGE_MAX) };
-        let (view, rows) = self.view(reader, timeline, range, rows_for(limit)).await?;
+        let (mut view, rows) = self.view(reader, timeline, range, rows_for(limit), None).await?;
         if rows.rows.is_empty() && before.is_none() {
             return Err(Rejection::TagNotFound.into());
         }
         // A row may outlast the tag: what the post says now is in its card.
-        let row = |row: &Row| !view.sight.viewer.hides(&row.author);
+        let row = |viewer: &Viewer, row: &Row| !viewer.hides(&row.author);
         let admit = Admit { row, card: |card: &PostCard| card.tags.contains(tag) };
-        self.cut_page(&view, range, rows, limit, admit).await
+        self.cut_page(&mut view, range, rows, limit, admit).await
     }
 }

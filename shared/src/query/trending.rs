@@ -3,13 +3,13 @@
 //! What trends is the same for everybody, so a process reads the index at most every two seconds, whoever asks. Scores
 //! change while somebody walks: a page is the best of what the walk has not served.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use super::{FeedPost, FeedReader, Page, Reader, Served, Sight, posts};
+use serde::{Deserialize, Serialize};
+
+use super::{FeedPost, FeedReader, Page, Reader, Sight, served::Served};
 use crate::{
+    cache::{Cache, Read},
     error::Error,
     model::{
         PostId, Timestamp,
@@ -26,15 +26,28 @@ const SERVED_MAX: usize = TRENDING_MAX + TRENDING_MAX / 2;
 /// Reads of one page at most; deleted posts leave the index, so there is hardly ever a second one.
 const ROUNDS_MAX: usize = 5;
 
-/// What trended when it was last read, for all requests of a process.
-#[derive(Debug, Clone, Default)]
-pub struct TrendingCache(Arc<Mutex<Option<Trending>>>);
-
-/// What trends, best first.
+/// What trended when it was last read, best first, for all requests of a process.
 #[derive(Debug, Clone)]
-struct Trending {
-    at: Timestamp,
-    posts: Arc<[PostId]>,
+pub struct TrendingCache(Cache<(), Arc<[PostId]>>);
+
+impl Default for TrendingCache {
+    fn default() -> Self {
+        Self(Cache::new(1, CACHED_FOR))
+    }
+}
+
+/// Where a walk is: its beginning, or after what it has served.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TrendingPosition {
+    served: Served,
+    /// It goes on with what trended at this moment, or later.
+    as_of: Option<Timestamp>,
+}
+
+impl TrendingPosition {
+    pub(super) fn as_of(&self) -> Option<Timestamp> {
+        self.as_of
+    }
 }
 
 impl FeedReader {
@@ -42,20 +55,35 @@ impl FeedReader {
     pub async fn trending(
         &self,
         reader: Reader<'_>,
-        mut served: Served,
+        position: TrendingPosition,
         limit: usize,
-    ) -> Result<Page<FeedPost, Served>, Error> {
+    ) -> Result<Page<FeedPost, TrendingPosition>, Error> {
         let sight = Sight::of(reader, &self.viewers, &self.commands);
-        let (trending, sight) = tokio::try_join!(self.what_trends(), sight)?;
-        let unserved: Vec<_> = trending.posts.iter().copied().filter(|post| !served.contains(*post)).collect();
+        let (trending, sight) = tokio::try_join!(self.what_trends(position.as_of), sight)?;
+        self.cut_trending(reader, &sight, trending, position, limit, |_| true).await
+    }
+
+    /// A page of what trends, of posts that the reader may see and `admit` lets through.
+    pub(super) async fn cut_trending(
+        &self,
+        reader: Reader<'_>,
+        sight: &Sight,
+        trending: Read<Arc<[PostId]>>,
+        position: TrendingPosition,
+        limit: usize,
+        admit: impl Fn(&FeedPost) -> bool,
+    ) -> Result<Page<FeedPost, TrendingPosition>, Error> {
+        let Read { value: trending, at } = trending;
+        let mut served = position.served;
+        let unserved: Vec<_> = trending.iter().copied().filter(|post| !served.contains(*post)).collect();
         let mut left = unserved.as_slice();
         let mut entries = Vec::new();
         for _ in 0..ROUNDS_MAX {
             // One more than needed tells whether there is more.
             let (next, rest) = left.split_at((limit + 1 - entries.len()).min(left.len()));
-            let mut read = posts::read(&self.commands, &self.cards, reader, &sight, next).await?;
+            let mut read = self.posts(reader, sight, next).await?;
             for post in next {
-                match read.remove(post).filter(|post| !sight.viewer.hides(&post.card.author)) {
+                match read.remove(post).filter(|post| !sight.viewer.hides(&post.card.author) && admit(post)) {
                     Some(shown) => entries.push(shown),
                     // What has nothing to show need not be looked at again: or a walk among hidden posts would never end.
                     None => served.insert(*post),
@@ -70,22 +98,23 @@ impl FeedReader {
         entries.truncate(limit);
         for post in &mut entries {
             let created = post.card.post.created_at();
-            let factors = (recency(created, trending.at), engagement(post.card.heat));
+            let factors = (recency(created, at), engagement(post.card.heat));
             post.explanation = Some(Explanation::new(factors.0, factors.1, 1.0, 1.0));
             served.insert(post.card.post);
         }
-        Ok(Page { entries, next: (more && served.len() < SERVED_MAX).then_some(served) })
+        let more = more && served.len() < SERVED_MAX;
+        Ok(Page { entries, next: more.then_some(TrendingPosition { served, as_of: Some(at) }) })
     }
 
-    async fn what_trends(&self) -> Result<Trending, Error> {
+    /// What trends, best first, read no earlier than `not_before`.
+    pub(super) async fn what_trends(&self, not_before: Option<Timestamp>) -> Result<Read<Arc<[PostId]>>, Error> {
         let now = self.clock.now();
-        let cached = self.trending.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(trending) = cached.filter(|trending| now.since(trending.at) < CACHED_FOR) {
+        if let Some(trending) = self.trending.0.get(&(), now, not_before) {
             return Ok(trending);
         }
         let posts = self.cards.trending(now.before(TRENDING_AGE_MAX), now, TRENDING_MAX).await?;
-        let trending = Trending { at: now, posts: posts.into() };
-        *self.trending.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(trending.clone());
-        Ok(trending)
+        let value: Arc<[PostId]> = posts.into();
+        self.trending.0.put((), Arc::clone(&value), now);
+        Ok(Read { value, at: now })
     }
 }

@@ -28,6 +28,9 @@ pub(super) const USER_PREFIX: &str = "USER#";
 /// Keys of posts begin so.
 const POST_PREFIX: &str = "POST#";
 
+/// Partition key of the celebrities.
+pub(super) const CELEBRITIES: &str = "CELEBRITIES";
+
 /// Digits of a version in a key: padded, so that text order is number order.
 const VERSION_DIGITS: usize = 12;
 

@@ -3,8 +3,10 @@
 //! [`commands`] is the truth; [`timelines`], [`viewers`] and [`cards`] are read models, disposable. Nothing here decides
 //! anything: a store reads and writes what it is told, under the conditions it is told.
 
+pub mod access;
 mod card_tallies;
 pub mod cards;
+mod celebrities;
 pub mod commands;
 mod dynamo;
 pub mod edges;

@@ -1,9 +1,10 @@
 //! The `timelines` table: who gets to see which post where. A row holds only what cannot change: post and author.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::future::try_join_all;
+use tokio::sync::Semaphore;
 
 use super::{
     Dynamo,
@@ -18,7 +19,8 @@ use crate::{
 
 /// Items that BatchWriteItem takes in one call.
 const BATCH_WRITE_MAX: usize = 25;
-/// Calls of one batch write under way at once.
+/// Calls of batch writes that a process has under way at once, whatever it has to write: a large audience must not stand
+/// before everybody else's single writes.
 const BATCH_WRITES_AT_ONCE: usize = 4;
 /// Times that what DynamoDB left unprocessed is sent again.
 const UNPROCESSED_RETRIES_MAX: u32 = 8;
@@ -30,6 +32,7 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_millis(20), longest: Du
 pub struct Timelines {
     dynamo: Dynamo,
     table: String,
+    batch_writes: Arc<Semaphore>,
 }
 
 /// A timeline: one partition of the table.
@@ -95,7 +98,7 @@ impl Range {
 impl Timelines {
     /// The table of this name.
     pub fn new(dynamo: Dynamo, table: String) -> Self {
-        Self { dynamo, table }
+        Self { dynamo, table, batch_writes: Arc::new(Semaphore::new(BATCH_WRITES_AT_ONCE)) }
     }
 
     /// At most `limit` rows of the timeline within the range, newest first.
@@ -220,17 +223,15 @@ impl Timelines {
 
     async fn write_all(&self, writes: Vec<Result<WriteRequest, Error>>) -> Result<(), Error> {
         let writes = writes.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let batches: Vec<_> = writes.chunks(BATCH_WRITE_MAX).map(<[_]>::to_vec).collect();
-        stream::iter(batches)
-            .map(|batch| self.write_batch(batch))
-            .buffer_unordered(BATCH_WRITES_AT_ONCE)
-            .try_collect()
-            .await
+        try_join_all(writes.chunks(BATCH_WRITE_MAX).map(|batch| self.write_batch(batch.to_vec()))).await?;
+        Ok(())
     }
 
     async fn write_batch(&self, mut batch: Vec<WriteRequest>) -> Result<(), Error> {
         for retry in 0..=UNPROCESSED_RETRIES_MAX {
             BACKOFF.before(retry).await;
+            // Is never closed; and without a place it would only be one call more.
+            let _place = self.batch_writes.acquire().await;
             let answer = self
                 .dynamo
                 .0

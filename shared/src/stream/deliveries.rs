@@ -15,6 +15,8 @@ use crate::{
 const BATCH_MAX: usize = 10;
 /// Bytes of all bodies in one call. SQS takes 1 MiB since August 2025; this much it took always.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
+/// Longest delay of a message.
+const DELAY_S_MAX: i32 = 900;
 /// Times that what the queue did not take is sent again.
 const RETRIES_MAX: u32 = 3;
 /// Waits before that.
@@ -32,6 +34,24 @@ pub enum Message {
         author: UserId,
         /// Some of the author's followers.
         viewers: Vec<UserId>,
+    },
+    /// Walk through a large audience, and make a `Deliver` of every few hundred followers.
+    Spread {
+        /// The post.
+        post: PostId,
+        /// Its author.
+        author: UserId,
+        /// The last follower looked at, if the walk is under way.
+        after: Option<UserId>,
+        /// How many followers it has found.
+        found: u64,
+    },
+    /// Fill the homes of a few followers of an author who is to be no celebrity any more, then those of the next.
+    Demote {
+        /// The author.
+        author: UserId,
+        /// The last follower looked at, if that is under way.
+        after: Option<UserId>,
     },
     /// Bring everything that follows from this user's log up to date.
     CatchUp {
@@ -54,7 +74,7 @@ impl Message {
     /// Whose work it is. SQS serves groups fairly ("fair queues"), so that a large audience does not hold up small ones.
     fn group(&self) -> &UserId {
         match self {
-            Self::Deliver { author, .. } => author,
+            Self::Deliver { author, .. } | Self::Spread { author, .. } | Self::Demote { author, .. } => author,
             Self::CatchUp { user } | Self::Redo { user, .. } => user,
         }
     }
@@ -78,7 +98,17 @@ impl Deliveries {
     /// # Errors
     /// [`Error::Transient`] if some could not be sent; others then were.
     pub async fn send(&self, messages: Vec<Message>) -> Result<(), Error> {
-        let entries = messages.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+        self.send_after(Duration::ZERO, messages).await
+    }
+
+    /// Sends the messages, to be received no sooner than after this time, which counts in whole seconds up to 15 minutes
+    /// (SQS, "Message timers").
+    ///
+    /// # Errors
+    /// As [`Deliveries::send`].
+    pub async fn send_after(&self, delay: Duration, messages: Vec<Message>) -> Result<(), Error> {
+        let delay_s = i32::try_from(delay.as_millis().div_ceil(1000)).unwrap_or(DELAY_S_MAX).min(DELAY_S_MAX);
+        let entries = messages.iter().map(|message| entry(message, delay_s)).collect::<Result<Vec<_>, _>>()?;
         for batch in batches(entries) {
             self.send_batch(batch).await?;
         }
@@ -112,6 +142,7 @@ impl Deliveries {
 struct Entry {
     body: String,
     group: String,
+    delay_s: i32,
 }
 
 impl Entry {
@@ -120,16 +151,17 @@ impl Entry {
             .id(id.to_string())
             .message_body(&self.body)
             .message_group_id(&self.group)
+            .delay_seconds(self.delay_s)
             .build()
             .map_err(|error| Error::poison("a message", error))
     }
 }
 
-fn entry(message: &Message) -> Result<Entry, Error> {
+fn entry(message: &Message, delay_s: i32) -> Result<Entry, Error> {
     let body = serde_json::to_string(message).map_err(|error| Error::poison("a message", error))?;
     // A group id takes ASCII letters, digits and punctuation, at most 128 of them; a user id may be anything.
     let group = message.group().hash().to_string();
-    Ok(Entry { body, group })
+    Ok(Entry { body, group, delay_s })
 }
 
 /// Batches that the queue takes in one call each.
@@ -160,7 +192,7 @@ mod tests {
         fn batches_keep_every_message_within_the_limits(
             sizes in proptest::collection::vec(1usize..150_000, 0..40),
         ) {
-            let entries = sizes.iter().map(|size| Entry { body: "x".repeat(*size), group: String::new() }).collect();
+            let entries = sizes.iter().map(|size| Entry { body: "x".repeat(*size), group: String::new(), delay_s: 0 }).collect();
             let batches = batches(entries);
             let kept: Vec<_> = batches.iter().flatten().map(|entry| entry.body.len()).collect();
             prop_assert_eq!(&kept, &sizes);
@@ -178,7 +210,7 @@ mod tests {
         for message in
             [Message::CatchUp { user: user.clone() }, Message::Redo { user, version, error: "no".to_owned() }]
         {
-            let entry = entry(&message).unwrap();
+            let entry = entry(&message, 0).unwrap();
             assert_eq!(serde_json::from_str::<Message>(&entry.body).unwrap(), message);
             assert!(entry.group.bytes().all(|c| c.is_ascii_alphanumeric()));
         }

@@ -5,6 +5,8 @@ use std::fmt::Display;
 use reqwest::{RequestBuilder, StatusCode, header::HeaderMap};
 use serde::de::DeserializeOwned;
 
+use crate::contract;
+
 /// A request that did not end as the caller needed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -69,16 +71,23 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Sends `request` and reads the whole answer.
+    /// Sends `request`, reads the whole answer, and holds it against the contract.
     pub async fn to(request: RequestBuilder) -> Result<Self, ApiError> {
         let (client, request) = request.build_split();
         let transport = |request: &str, source| ApiError::Transport { request: request.to_owned(), source };
         let request = request.map_err(|error| transport("building a request", error))?;
         let name = format!("{} {}", request.method(), request.url().path());
+        // What was sent is compared, too; a body that is a stream has no copy, and no test sends one.
+        let sent = request.try_clone();
         let response = client.execute(request).await.map_err(|error| transport(&name, error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = response.text().await.map_err(|error| transport(&name, error))?;
-        Ok(Self { request: name, status, headers, body })
+        let answer = Self { request: name, status, headers, body };
+        if let Some(sent) = sent {
+            let held = contract::hold(&sent, answer.status, &answer.headers, &answer.body);
+            held.map_err(|reason| answer.malformed(&format_args!("{} {reason}", answer.status)))?;
+        }
+        Ok(answer)
     }
 
     /// The answer itself if it has `status`, else an error that tells the whole story.

@@ -115,22 +115,15 @@ impl User {
         .await
     }
 
-    /// Every page of the home feed, `limit` posts at a time.
+    /// Every page of the home feed, `limit` posts at a time, as far as posts belong there: what trends beyond them, for who
+    /// follows nobody, is everybody's.
     pub async fn walk_home(&self, limit: u32) -> Result<Vec<Post>, ApiError> {
-        walk(async |cursor| {
-            let page = self.home(limit, cursor.as_deref()).await?;
-            Ok((page.posts, page.next_cursor))
-        })
-        .await
+        walk(async |cursor| Ok(of_home(self.home(limit, cursor.as_deref()).await?))).await
     }
 
-    /// Every page of the home feed in this order.
+    /// The same in this order.
     pub async fn walk_home_by(&self, order: &str, limit: u32) -> Result<Vec<Post>, ApiError> {
-        walk(async |cursor| {
-            let page = self.home_by(order, limit, cursor.as_deref()).await?;
-            Ok((page.posts, page.next_cursor))
-        })
-        .await
+        walk(async |cursor| Ok(of_home(self.home_by(order, limit, cursor.as_deref()).await?))).await
     }
 
     /// Every page of what trends.
@@ -162,4 +155,12 @@ impl User {
         })
         .await
     }
+}
+
+/// What of a page belongs to the home, and where that goes on.
+fn of_home(page: HomePage) -> (Vec<Post>, Option<String>) {
+    let whole = page.posts.len();
+    let posts: Vec<_> = page.posts.into_iter().take_while(|post| post.source.is_none()).collect();
+    let next_cursor = page.next_cursor.filter(|_| posts.len() == whole);
+    (posts, next_cursor)
 }

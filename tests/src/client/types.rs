@@ -91,6 +91,8 @@ pub struct Post {
     pub likes: u64,
     pub comments: u64,
     pub liked: bool,
+    /// How it came into a home that it would not be in by itself: `trending`.
+    pub source: Option<String>,
     pub explain: Option<Explanation>,
 }
 

@@ -15,6 +15,19 @@ pub struct Judge<'a> {
     comments: BTreeMap<&'a str, u64>,
 }
 
+/// A list of posts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Feed {
+    /// The viewer's home.
+    Home,
+    /// What this user wrote.
+    Author(String),
+    /// What has this tag.
+    Tag(String),
+    /// Everything that the viewer may be shown anywhere.
+    All,
+}
+
 impl<'a> Judge<'a> {
     /// One that judges by this model.
     pub fn new(model: &'a Model) -> Self {
@@ -53,6 +66,7 @@ impl<'a> Judge<'a> {
             likes: count(&self.likes),
             comments: count(&self.comments),
             liked: self.model.members.get(viewer).is_some_and(|member| member.likes.contains_key(id)),
+            source: None,
             explain: None,
         })
     }
@@ -67,12 +81,12 @@ impl<'a> Judge<'a> {
 
     /// INV-2: compares a whole home feed.
     pub fn compare_home(&self, viewer: &str, shown: &[Post]) -> Vec<Difference> {
-        differences(viewer, "home", &self.home(viewer), shown, true)
+        differences(viewer, "home", &self.home(viewer), &at_home(shown), true)
     }
 
     /// Compares a whole home feed by rank: the same posts, each once, in whatever order.
     pub fn compare_ranked_home(&self, viewer: &str, order: &str, shown: &[Post]) -> Vec<Difference> {
-        differences(viewer, &format!("{order} home"), &self.home(viewer), shown, false)
+        differences(viewer, &format!("{order} home"), &self.home(viewer), &at_home(shown), false)
     }
 
     fn home(&self, viewer: &str) -> Vec<Post> {
@@ -99,12 +113,26 @@ impl<'a> Judge<'a> {
 
     /// Compares the whole feed of a tag, of the posts that the model knows.
     pub fn compare_tag(&self, viewer: &str, tag: &str, shown: &[Post]) -> Vec<Difference> {
+        differences(viewer, &format!("tag {tag}"), &self.tagged(viewer, tag), shown, true)
+    }
+
+    fn tagged(&self, viewer: &str, tag: &str) -> Vec<Post> {
         let tagged =
             self.posts.iter().rev().filter(|(_, (author, said))| {
                 !self.hides(viewer, author) && tags(&said.text).contains(&tag.to_owned())
             });
-        let expected: Vec<_> = tagged.filter_map(|(id, _)| self.post(viewer, id)).collect();
-        differences(viewer, &format!("tag {tag}"), &expected, shown, true)
+        tagged.filter_map(|(id, _)| self.post(viewer, id)).collect()
+    }
+
+    /// Ids of the posts that a feed shows to the viewer.
+    pub fn ids(&self, viewer: &str, feed: &Feed) -> BTreeSet<String> {
+        let posts = match feed {
+            Feed::Home => self.home(viewer),
+            Feed::Author(author) => self.posts_of(viewer, [author.as_str()].into_iter()),
+            Feed::Tag(tag) => self.tagged(viewer, tag),
+            Feed::All => self.posts_of(viewer, self.model.members.keys().map(String::as_str)),
+        };
+        posts.into_iter().map(|post| post.id).collect()
     }
 
     /// Compares all comments on a post, oldest first.
@@ -160,6 +188,11 @@ impl<'a> Judge<'a> {
         expect("relation", format!("{expected:?}"), format!("{relation:?}"));
         Ok(found)
     }
+}
+
+/// What is in a home by itself, and not because it trends and nobody is followed: of that, INV-2 says nothing.
+fn at_home(shown: &[Post]) -> Vec<Post> {
+    shown.iter().filter(|post| post.source.as_deref() != Some("trending")).cloned().collect()
 }
 
 /// Everything that keeps `shown` from being exactly `expected`.
@@ -238,6 +271,14 @@ pub(super) mod tests {
         assert_eq!(problems("bob", &[shown("bob", "2")]), [""; 0]);
         assert!(shown("ada", "2").liked && !shown("bob", "2").liked);
         assert_eq!((shown("bob", "2").likes, shown("bob", "2").comments), (1, 1));
+    }
+
+    #[test]
+    fn what_trends_may_fill_a_home() {
+        let trending = Post { source: Some("trending".to_owned()), ..shown("bob", "3") };
+        assert_eq!(problems("bob", &[shown("bob", "2"), trending.clone()]), [""; 0]);
+        let otherwise = Post { source: Some("other".to_owned()), ..trending };
+        assert_eq!(problems("bob", &[otherwise, shown("bob", "2")]), ["post 3 of ada should not be there"]);
     }
 
     #[test]

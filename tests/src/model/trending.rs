@@ -51,9 +51,11 @@ impl Judge<'_> {
             }
             last = Some((id, bounds));
         }
-        let lowest = if shown.len() < LENGTH { f64::NEG_INFINITY } else { last.map_or(0.0, |(_, last)| last.high) };
+        // What is hidden from the viewer, or unknown to the model, may be among the first all the same.
+        let unknown = shown.iter().filter(|post| !self.posts.contains_key(post.id.as_str())).count();
         for (id, bounds) in scores.iter().filter(|(id, _)| !seen.contains(*id) && visible(id)) {
-            if bounds.low > lowest && created_ms(id) + DAY_MS > asked.to_ms {
+            let before = || scores.values().filter(|other| other.high >= bounds.low).count() - 1 + unknown;
+            if created_ms(id) + DAY_MS > asked.to_ms && before() < LENGTH {
                 problems.push(format!("post {id} of {bounds:?} is missing"));
             }
         }
@@ -103,8 +105,11 @@ mod tests {
     const NOW_MS: u64 = 1_795_000_000_000;
 
     fn id(hours_ago: u64) -> String {
-        let ms = u128::from(NOW_MS - hours_ago * HOUR_MS);
-        Uuid::from_u128(ms << 80 | 7 << 76 | 2 << 62 | u128::from(hours_ago)).to_string()
+        id_at(NOW_MS - hours_ago * HOUR_MS, u128::from(hours_ago))
+    }
+
+    fn id_at(ms: u64, number: u128) -> String {
+        Uuid::from_u128(u128::from(ms) << 80 | 7 << 76 | 2 << 62 | number).to_string()
     }
 
     fn ago(hours: u64) -> Window {
@@ -124,12 +129,12 @@ mod tests {
         Model { members: [("ada".to_owned(), ada), ("bob".to_owned(), bob)].into() }
     }
 
-    fn problems(shown: &[String]) -> Vec<String> {
+    fn shown(id: &str) -> Post {
         let author =
             Person { id: "ada".to_owned(), handle: "ada".to_owned(), display_name: "Ada".to_owned(), avatar_url: None };
-        let post = |id: &String| Post {
-            id: id.clone(),
-            author: author.clone(),
+        Post {
+            id: id.to_owned(),
+            author,
             text: "text".to_owned(),
             tags: Vec::new(),
             created_at: String::new(),
@@ -138,9 +143,13 @@ mod tests {
             likes: 0,
             comments: 0,
             liked: false,
+            source: None,
             explain: None,
-        };
-        let shown: Vec<_> = shown.iter().map(post).collect();
+        }
+    }
+
+    fn problems(ids: &[String]) -> Vec<String> {
+        let shown: Vec<_> = ids.iter().map(|id| shown(id)).collect();
         let model = model();
         let asked = Window { from_ms: NOW_MS, to_ms: NOW_MS + 50 };
         Judge::new(&model).compare_trending("ada", &shown, asked).into_iter().map(|found| found.problem).collect()
@@ -149,6 +158,27 @@ mod tests {
     #[test]
     fn two_likes_an_hour_ago_trend_above_one_on_a_newer_post() {
         assert_eq!(problems(&[id(7), id(1)]), [""; 0]);
+    }
+
+    #[test]
+    fn only_as_many_trend_as_there_is_room_for() {
+        let likes = |count: u32| (0..count).map(|n| (format!("liker-{n}"), n));
+        let mut model = Model::default();
+        let posts: Vec<_> = (0..210_u128).map(|n| id_at(NOW_MS - HOUR_MS, n)).collect();
+        let author =
+            Member { posts: posts.iter().map(|id| (id.clone(), Said::new("text"))).collect(), ..Member::default() };
+        model.members.insert("ada".to_owned(), author);
+        // The first post has one like, each further one as many more.
+        for (name, number) in likes(210) {
+            let liked = posts.iter().skip(usize::try_from(number).unwrap()).map(|id| (id.clone(), ago(1)));
+            model.members.insert(name, Member { likes: liked.collect(), ..Member::default() });
+        }
+        let problems = |count: usize| {
+            let shown: Vec<_> = posts.iter().rev().take(count).map(|id| shown(id)).collect();
+            let asked = Window { from_ms: NOW_MS, to_ms: NOW_MS + 50 };
+            Judge::new(&model).compare_trending("bob", &shown, asked).len()
+        };
+        assert_eq!((problems(200), problems(199)), (0, 1));
     }
 
     #[test]

@@ -14,7 +14,7 @@ const FOLLOWERS: usize = 250;
 async fn all_see(readers: &[User], ids: &[&str]) -> Result<()> {
     let sees = async |reader: &User| {
         eventually("everybody sees it", async || {
-            let posts = reader.home(100, None).await?.posts;
+            let posts = reader.walk_home(100).await?;
             let shown: Vec<_> = posts.iter().map(|post| post.id.as_str()).collect();
             ensure!(shown == ids, "{} sees {shown:?}, not {ids:?}", reader.id);
             Ok(())

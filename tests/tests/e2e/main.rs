@@ -5,6 +5,7 @@
 //! what a projection must bring is asked for until it is there, and INV-… in a comment names the invariant judged.
 
 mod bad_input;
+mod celebrities;
 mod commands;
 mod comments;
 mod costs;
@@ -28,6 +29,7 @@ mod random;
 mod ranked;
 mod tags;
 mod trending;
+mod walking;
 
 use anyhow::{Result, ensure};
 use harness::{

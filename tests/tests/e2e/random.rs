@@ -24,7 +24,10 @@ async fn records_delivered_twice_and_out_of_order_change_nothing() -> Result<()>
     if !Deployment::starts_stacks("records_delivered_twice_and_out_of_order_change_nothing") {
         return Ok(());
     }
-    let options = Options { duplicate_records: true, reorder_records: true, ..Options::default() };
+    // Some of the crowd become celebrities on the way.
+    let parameters = [("CelebrityFollowers", "5"), ("CelebrityListSeconds", "1")];
+    let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let options = Options { duplicate_records: true, reorder_records: true, parameters, ..Options::default() };
     let stack = tokio::task::spawn_blocking(|| Stack::start(options)).await??;
     let deployment = Deployment::at(stack.url())?;
     let mut crowd = load::crowd(&deployment, 10, rand::random()).await?;

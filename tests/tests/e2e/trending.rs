@@ -145,3 +145,70 @@ async fn the_order_is_that_of_all_likes_and_comments() -> Result<()> {
     }
     load::judge(&crowd).await
 }
+
+#[tokio::test]
+async fn who_follows_nobody_gets_what_trends_after_their_own() -> Result<()> {
+    let Some((_stack, deployment)) =
+        own_stack("who_follows_nobody_gets_what_trends_after_their_own", Options::default()).await?
+    else {
+        return Ok(());
+    };
+    let (ada, bob, eve) =
+        (deployment.member("ada").await?, deployment.member("bob").await?, deployment.member("eve").await?);
+    let newcomer = deployment.newcomer("newcomer").await?;
+    let empty = newcomer.home(20, None).await?;
+    assert_eq!((empty.posts, empty.next_cursor), (Vec::new(), None), "nothing trends yet");
+
+    let mut liked = Vec::new();
+    for number in 0..5 {
+        let post = bob.post(&format!("{number}"), None).await?.value.id;
+        try_join_all([&ada, &bob, &eve][..1 + number % 3].iter().map(|fan| fan.like(&post))).await?;
+        liked.push(post);
+    }
+    let of_eve = eve.post("of eve", None).await?.value.id;
+    eve.like(&of_eve).await?;
+    let own = [ada.post("first", None).await?.value.id, ada.post("second", None).await?.value.id];
+    ada.like(&own[0]).await?;
+    deployment.control().settle(Duration::from_secs(300)).await?;
+    let trending = newcomer.walk_trending(100).await?;
+    assert_eq!(trending.len(), 7);
+
+    let all = |posts: &[Post]| -> Vec<(String, Option<String>)> {
+        posts.iter().map(|post| (post.id.clone(), post.source.clone())).collect()
+    };
+    let marked = |post: &Post| (post.id.clone(), Some("trending".to_owned()));
+    for order in ["chronological", "ranked", "personalized"] {
+        for limit in [1, 2, 3, 100] {
+            let walked = async |user: &User| -> Result<Vec<Post>> {
+                let (mut walked, mut cursor) = (Vec::new(), None);
+                loop {
+                    let page = user.home_by(order, limit, cursor.as_deref()).await?;
+                    let full = page.posts.len() == limit as usize;
+                    ensure!(full || page.next_cursor.is_none(), "a short page that is not the last: {page:?}");
+                    walked.extend(page.posts);
+                    cursor = page.next_cursor;
+                    if cursor.is_none() {
+                        return Ok(walked);
+                    }
+                }
+            };
+            let expected: Vec<_> = trending.iter().map(marked).collect();
+            assert_eq!(all(&walked(&newcomer).await?), expected, "{order} by {limit}");
+            let walked = walked(&ada).await?;
+            let (first, rest) = walked.split_at(2);
+            assert_eq!(first.iter().map(|post| &post.id).collect::<BTreeSet<_>>(), own.iter().collect());
+            assert!(first.iter().all(|post| post.source.is_none()));
+            let others = trending.iter().filter(|post| !own.contains(&post.id));
+            assert_eq!(all(rest), others.map(marked).collect::<Vec<_>>(), "{order} by {limit}");
+        }
+    }
+    let mute = ada.mute(&bob.id).await?.version;
+    let home = ada.at_least(mute).home(100, None).await?;
+    assert_eq!(ids(&home.posts), [&own[1], &own[0], &of_eve].map(String::as_str));
+    // Whoever follows somebody gets a home of their own.
+    let follow = ada.follow(&eve.id).await?.version;
+    let home = ada.at_least(follow).home(100, None).await?;
+    assert_eq!((ids(&home.posts), home.next_cursor), (vec![own[1].as_str(), &own[0], &of_eve], None));
+    assert!(home.posts.iter().all(|post| post.source.is_none()));
+    Ok(())
+}

@@ -6,6 +6,7 @@ use super::{
     super::model::Function,
     Properties, Reading, Result, TemplateError,
     events::{self, Check},
+    policies,
 };
 
 /// Lambda's limit on the names and values of a function's environment together.
@@ -45,6 +46,7 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
         Some(events) => events::read(reading, events, timeout)?,
         None => events::Events::default(),
     };
+    let statements = policies::read(reading, &mut open)?;
     open.take("Description");
     open.ignore(
         reading.warnings,
@@ -55,7 +57,6 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
             "Handler",
             "KmsKeyArn",
             "LoggingConfig",
-            "Policies",
             "PropagateTags",
             "ProvisionedConcurrencyConfig",
             "Role",
@@ -74,6 +75,7 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
         max_concurrency,
         routes: events.routes,
         sources: events.sources,
+        statements,
     };
     Ok((function, events.checks))
 }

@@ -4,6 +4,7 @@ mod api;
 mod events;
 mod function;
 mod messaging;
+mod policies;
 mod table;
 
 use std::path::Path;

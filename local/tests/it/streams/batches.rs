@@ -181,6 +181,7 @@ async fn a_filter_that_lambda_refuses_is_an_error_at_start() {
         memory_mib: 128,
         max_concurrency: None,
         routes: vec![],
+        statements: Vec::new(),
         sources: vec![EventSource::Stream(StreamSource {
             filters: vec![json!({ "data": { "a": [{ "regex": ".*" }] } })],
             ..from_kinesis("stream")

@@ -1,0 +1,161 @@
+//! Measures delivery to a large audience: rows a second against raw writes of the same rows, memory of the processes
+//! that deliver, lag of the follower who gets a post last, and how much later small authors' posts arrive meanwhile.
+
+use std::{process::ExitCode, sync::atomic::AtomicBool, time::Duration};
+
+use anyhow::{Context, Result};
+use bench::{
+    audience::Audience,
+    circle::circles,
+    fairness::{Fairness, Phase, Steady, phase},
+    lag::{Spread, rate, time_to_home},
+    memory::Watch,
+    target::{self, PATIENCE, Target, progress_bar},
+};
+use clap::Parser;
+use harness::wait::persist;
+use tokio::time::Instant;
+
+/// How long to wait for rest.
+const SETTLE: Duration = Duration::from_secs(900);
+/// Calls of raw BatchWriteItem at once; the fastest counts.
+const CONCURRENCIES: [usize; 5] = [1, 2, 4, 8, 16];
+/// The function whose processes are looked at.
+const DELIVER: &str = "Deliver";
+
+#[derive(Debug, Parser)]
+#[command(about, long_about = None)]
+struct Arguments {
+    /// Followers of the large author.
+    #[arg(long, default_value_t = 9_999, value_parser = clap::value_parser!(u32).range(1..))]
+    followers: u32,
+    /// Posts to all of them; 0 to measure fairness only.
+    #[arg(long, default_value_t = 20)]
+    posts: u32,
+    /// Raw writes are measured after every so many posts: the table grows, and the machine may have other work.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    raw_every: u32,
+    /// Phases without and with large deliveries, in turn; 0 to leave fairness out.
+    #[arg(long, default_value_t = 8)]
+    phases: u32,
+    /// Length of a phase.
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
+    phase_seconds: u32,
+    /// Authors who post in all phases.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    small_authors: u32,
+    /// Followers of each of them.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    small_followers: u32,
+    /// Posts a second by all of them.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rate: u32,
+    #[command(flatten)]
+    target: target::Arguments,
+}
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let target = Target::start(arguments.target.clone())?;
+    let large = Audience::gather(&target, usize::try_from(arguments.followers)?).await?;
+    target.deployment.control().settle(SETTLE).await?;
+    println!("{} followers of one author", large.size());
+    if arguments.posts > 0 {
+        measure_deliveries(&target, &large, &arguments).await?;
+    }
+    if arguments.phases > 0 {
+        measure_fairness(&target, &large, &arguments).await?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Rows a second, memory, and the last follower's lag, over all posts.
+async fn measure_deliveries(target: &Target, large: &Audience, arguments: &Arguments) -> Result<()> {
+    let control = target.deployment.control();
+    let watch = Watch::start(control.clone(), DELIVER);
+    let (mut firsts, mut alls, mut lags) = (Vec::new(), Vec::new(), Vec::new());
+    let mut raw = CONCURRENCIES.map(|concurrency| (concurrency, Vec::new()));
+    let bar = progress_bar("posts", usize::try_from(arguments.posts)?)?;
+    let never = AtomicBool::new(false);
+    for number in 0..arguments.posts {
+        let (text, key) = (format!("post {number} to all"), format!("deliver-{number}"));
+        let post = persist(PATIENCE, |_| {}, || large.author.post(&text, Some(&key))).await?.value.id;
+        let accepted = Instant::now();
+        let lag = async { anyhow::Ok(time_to_home(large.last()?, &post, accepted, &never).await?) };
+        let (delivery, lag) = tokio::try_join!(large.delivered(&post, accepted), lag)?;
+        firsts.push(delivery.first);
+        alls.push(delivery.all);
+        lags.push(lag.context("the last follower never saw a post")?);
+        control.settle(SETTLE).await?;
+        if number % arguments.raw_every == arguments.raw_every - 1 {
+            for (concurrency, times) in &mut raw {
+                times.push(large.write_raw(&post, *concurrency).await?);
+                control.settle(SETTLE).await?;
+            }
+        }
+        bar.inc(1);
+    }
+    bar.finish();
+
+    let peak = watch.peak();
+    let (all, first) = (Spread::of(alls).context("no posts")?, Spread::of(firsts).context("no posts")?);
+    let delivered = rate(large.size(), all.p50);
+    println!("delivery   {all}");
+    println!("first row  {first}");
+    let travelling = all.p50.saturating_sub(first.p50);
+    println!("rows       {delivered:.0}/s from acceptance, {:.0}/s from the first row", rate(large.size(), travelling));
+    let mut best = 0.0_f64;
+    for (concurrency, times) in raw {
+        let Some(times) = Spread::of(times) else { continue };
+        let reached = rate(large.size(), times.p50);
+        println!("raw        {reached:.0}/s by {concurrency} at once ({} rounds)", times.count);
+        best = best.max(reached);
+    }
+    if best > 0.0 {
+        println!("ratio      {:.0} % of raw", 100.0 * delivered / best);
+    }
+    println!("memory     {:.1} MiB at most in one process of {DELIVER}", mebibytes(peak));
+    println!("lag        of the last follower: {}", Spread::of(lags).context("no posts")?);
+    Ok(())
+}
+
+/// Quiet and loud phases in turn.
+async fn measure_fairness(target: &Target, large: &Audience, arguments: &Arguments) -> Result<()> {
+    let (authors, followers) = (usize::try_from(arguments.small_authors)?, usize::try_from(arguments.small_followers)?);
+    let small = circles(target, authors, followers).await?;
+    let steady = Steady { rate: arguments.rate, seconds: arguments.phase_seconds };
+    let control = target.deployment.control();
+    let (mut quiet, mut loud): (Vec<Phase>, Vec<Phase>) = (Vec::new(), Vec::new());
+    for number in 0..usize::try_from(arguments.phases)? {
+        let is_loud = number % 2 == 1;
+        let phase = phase(number, &small, steady, is_loud.then_some(large), &control).await?;
+        if let Some(spread) = Spread::of(phase.lags.clone()) {
+            let name = if is_loud { "loud" } else { "quiet" };
+            println!("{name:<10} {spread}, {} large deliveries", phase.deliveries);
+        }
+        if is_loud { &mut loud } else { &mut quiet }.push(phase);
+    }
+    match Fairness::of(&quiet, &loud) {
+        Some(fairness) => println!("together\n{fairness}"),
+        None => println!("fairness   not measured: it takes at least two phases"),
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a size to print")]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

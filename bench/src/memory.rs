@@ -1,0 +1,52 @@
+//! How much memory a function's processes take while something else is measured.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use harness::control::Control;
+use tokio::{task::JoinHandle, time::sleep};
+
+/// Pause between two looks.
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// Looks at the processes of one function until it is dropped.
+#[derive(Debug)]
+pub struct Watch {
+    task: JoinHandle<()>,
+    peak: Arc<AtomicU64>,
+}
+
+impl Watch {
+    /// Starts looking.
+    pub fn start(control: Control, function: &'static str) -> Self {
+        let peak = Arc::new(AtomicU64::new(0));
+        let highest = Arc::clone(&peak);
+        let task = tokio::spawn(async move {
+            loop {
+                // Nobody answers while the stack restarts.
+                let processes = control.status().await.map(|status| status.processes).unwrap_or_default();
+                let ours = processes.iter().filter(|process| process.function == function);
+                highest
+                    .fetch_max(ours.map(|process| process.memory_bytes).max().unwrap_or_default(), Ordering::Relaxed);
+                sleep(PERIOD).await;
+            }
+        });
+        Self { task, peak }
+    }
+
+    /// The most resident memory that any one process had when it was looked at, in bytes.
+    pub fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

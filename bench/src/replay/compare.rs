@@ -1,0 +1,103 @@
+//! Everything at rest against the reference model.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use futures::{StreamExt, TryStreamExt, stream};
+use harness::{
+    client::{ApiError, User},
+    model::{Difference, Judge, Member, Window},
+    wait::persist,
+};
+
+use super::{Posted, Replay};
+use crate::target::{PATIENCE, progress_bar};
+
+/// What a process has read may be shown for two seconds, and is not read anew by being asked for.
+const CACHED_FOR: Duration = Duration::from_secs(3);
+
+impl Replay {
+    /// INV-2: walks every home to its end and compares it. Returns how many posts were seen, and what was wrong.
+    pub async fn compare_homes(&self) -> Result<(usize, Vec<Difference>)> {
+        let model = self.shared.accepted().model.clone();
+        let judge = Judge::new(&model);
+        let bar = progress_bar("homes", self.shared.users.len())?;
+        let compare = async |user: &User| {
+            let shown = persist(PATIENCE, |_| {}, || user.walk_home(100)).await?;
+            bar.inc(1);
+            Ok::<_, ApiError>((shown.len(), judge.compare_home(&user.id, &shown)))
+        };
+        let results: Vec<_> =
+            stream::iter(&self.shared.users).map(compare).buffered(self.concurrency).try_collect().await?;
+        bar.finish();
+        let seen = results.iter().map(|(seen, _)| seen).sum();
+        Ok((seen, results.into_iter().flat_map(|(_, differences)| differences).collect()))
+    }
+
+    /// Compares the feeds of all tags, each seen by the user whose turn it is. Returns how many tags there are, and what
+    /// was wrong.
+    pub async fn compare_tags(&self) -> Result<(usize, Vec<Difference>)> {
+        let model = self.shared.accepted().model.clone();
+        let judge = Judge::new(&model);
+        let tags = judge.tags();
+        let compare = async |(tag, user): (&String, &User)| {
+            let shown = persist(PATIENCE, |_| {}, || user.walk_posts_with(tag, 100)).await?;
+            // Others may use the tag, too.
+            let ours: Vec<_> = shown.into_iter().filter(|post| model.members.contains_key(&post.author.id)).collect();
+            Ok::<_, ApiError>(judge.compare_tag(&user.id, tag, &ours))
+        };
+        let pairs = stream::iter(tags.iter().zip(self.shared.users.iter().cycle()));
+        let found: Vec<_> = pairs.map(compare).buffered(self.concurrency).try_collect().await?;
+        Ok((tags.len(), found.concat()))
+    }
+
+    /// Compares the comments on all posts, each seen by the user whose turn it is, and asks for those that were deleted.
+    /// Returns how many comments and deleted posts there are, and what was wrong.
+    pub async fn compare_comments(&self) -> Result<(usize, usize, Vec<Difference>)> {
+        let model = self.shared.accepted().model.clone();
+        let judge = Judge::new(&model);
+        let (live, deleted): (Vec<_>, Vec<_>) =
+            self.shared.accepted().posts.values().cloned().partition(|Posted { id, author }| {
+                model.members.get(author).is_some_and(|member: &Member| member.posts.contains_key(id))
+            });
+        let readers = || self.shared.users.iter().cycle();
+        let compare = async |(post, user): (&Posted, &User)| {
+            let shown = persist(PATIENCE, |_| {}, || user.walk_comments(&post.id, "oldest", 100)).await?;
+            Ok::<_, ApiError>((shown.len(), judge.compare_comments(&user.id, &post.id, &shown)))
+        };
+        let pairs = stream::iter(live.iter().zip(readers()));
+        let comments: Vec<_> = pairs.map(compare).buffered(self.concurrency).try_collect().await?;
+        let seen = comments.iter().map(|(seen, _)| seen).sum();
+        let mut found: Vec<_> = comments.into_iter().flat_map(|(_, differences)| differences).collect();
+        let ask = async |(post, user): (&Posted, &User)| {
+            let problem = match persist(PATIENCE, |_| {}, || user.get_post(&post.id)).await {
+                Err(ApiError::Status { code: Some(code), .. }) if code == "post_not_found" => return None,
+                Err(error) => error.to_string(),
+                Ok(shown) => format!("expected post_not_found, got {shown:?}"),
+            };
+            Some(Difference { viewer: user.id.clone(), place: format!("deleted post {}", post.id), problem })
+        };
+        let pairs = stream::iter(deleted.iter().zip(readers()));
+        let shown: Vec<_> = pairs.map(ask).buffered(self.concurrency).collect().await;
+        found.extend(shown.into_iter().flatten());
+        Ok((seen, deleted.len(), found))
+    }
+
+    /// Compares what trends with brute force over all likes and comments, for whom most are hidden from and for somebody
+    /// else. Call it at rest. Returns how many posts were seen, and what was wrong.
+    pub async fn compare_trending(&self) -> Result<(usize, Vec<Difference>)> {
+        tokio::time::sleep(CACHED_FOR).await;
+        let model = self.shared.accepted().model.clone();
+        let judge = Judge::new(&model);
+        let hides = |user: &&User| model.members.get(&user.id).map_or(0, |own| own.mutes.len() + own.blocks.len());
+        let viewers = [self.shared.users.iter().max_by_key(hides), self.shared.users.iter().min_by_key(hides)];
+        let (mut seen, mut found) = (0, Vec::new());
+        for viewer in viewers.into_iter().flatten() {
+            let asked = Window::open();
+            let shown = persist(PATIENCE, |_| {}, || viewer.walk_trending(100)).await?;
+            seen += shown.len();
+            found.extend(judge.compare_trending(&viewer.id, &shown, asked.closed()));
+        }
+        Ok((seen, found))
+    }
+}

@@ -1,0 +1,234 @@
+//! One command: what the model says that it must be answered with, and what of it enters the model.
+
+use anyhow::{Context, Result};
+use harness::{
+    client::{Accepted as Answered, ApiError, User},
+    model::{Difference, Member, Model, Remark, Said, Window},
+    wait::persist,
+};
+use rand::seq::IndexedRandom;
+use tokio::time::Instant;
+
+use super::{Accepted, Posted, Shared};
+use crate::{
+    plan::Command,
+    reactions::{Reaction, What},
+    target::PATIENCE,
+    texts::Draft,
+};
+
+/// A post to wait for.
+pub(super) struct Sample {
+    pub(super) reader: usize,
+    pub(super) post: String,
+    pub(super) accepted: Instant,
+}
+
+/// Codes of what the model knows to be refused.
+const BLOCKED: &str = "blocked";
+const POST_NOT_FOUND: &str = "post_not_found";
+
+impl Shared {
+    /// Sends one command until it is answered, and enters it into the model if it was accepted.
+    pub(super) async fn send(&self, command: Command) -> Result<Option<Sample>> {
+        let sender = &self.users[command.sender()];
+        match command {
+            Command::Follow { follower, followee, on } => {
+                let id = &self.users[followee].id;
+                let refusal = self.accepted().model.blocks_between(&sender.id, id).then_some(BLOCKED).filter(|_| on);
+                let send = async || if on { sender.follow(id).await } else { sender.unfollow(id).await };
+                if self.answer(sender, &format!("follow of {id}: {on}"), refusal, send).await?.is_none() {
+                    return Ok(None);
+                }
+                let mut accepted = self.accepted();
+                change(&mut accepted.model.member(sender).follows, id, on);
+                if on && !self.fickle.follows.contains(&(follower, followee)) {
+                    accepted.followers[followee].push(follower);
+                }
+                Ok(None)
+            }
+            Command::Mute { author, on, .. } => {
+                let id = &self.users[author].id;
+                let send = async || if on { sender.mute(id).await } else { sender.unmute(id).await };
+                self.answer(sender, &format!("mute of {id}: {on}"), None, send).await?;
+                change(&mut self.accepted().model.member(sender).mutes, id, on);
+                Ok(None)
+            }
+            Command::Block { blocked, on, .. } => {
+                let other = &self.users[blocked];
+                let send = async || if on { sender.block(&other.id).await } else { sender.unblock(&other.id).await };
+                self.answer(sender, &format!("block of {}: {on}", other.id), None, send).await?;
+                let mut accepted = self.accepted();
+                change(&mut accepted.model.member(sender).blocks, &other.id, on);
+                if on {
+                    accepted.model.member(sender).follows.remove(&other.id);
+                    accepted.model.member(other).follows.remove(&sender.id);
+                }
+                Ok(None)
+            }
+            Command::Post { number, draft } => self.post(sender, number, draft).await,
+            Command::Delete { number, .. } => {
+                let Posted { id, .. } = self.posted(number)?;
+                self.answer(sender, &format!("deletion of {id}"), None, || sender.delete_post(&id)).await?;
+                self.accepted().model.member(sender).posts.remove(&id);
+                Ok(None)
+            }
+            Command::React(reaction) => self.react(sender, reaction).await.map(|()| None),
+        }
+    }
+
+    async fn post(&self, sender: &User, number: usize, draft: Draft) -> Result<Option<Sample>> {
+        let key = format!("replay-{number}");
+        let post = self.answer(sender, "a post", None, || sender.post(&draft.text, Some(&key))).await?;
+        let id = post.context("a post was refused")?.id;
+        let arrived = Instant::now();
+        let mut accepted = self.accepted();
+        accepted.model.member(sender).posts.insert(id.clone(), Said::new(&draft.text));
+        accepted.posts.insert(number, Posted { id: id.clone(), author: sender.id.clone() });
+        if !number.is_multiple_of(self.sample_every) || self.fickle.posts.contains(&number) {
+            return Ok(None);
+        }
+        // An author without followers reads the post at home, too.
+        let reader = accepted.followers[draft.author].choose(&mut rand::rng()).copied().unwrap_or(draft.author);
+        Ok(Some(Sample { reader, post: id, accepted: arrived }))
+    }
+
+    async fn react(&self, sender: &User, reaction: Reaction) -> Result<()> {
+        let posted = self.posted(reaction.post)?;
+        let refusal = self.accepted().model.refusal(sender, &posted, &reaction.what);
+        let (post, what) = (posted.id, format!("{:?} on {}", reaction.what, posted.author));
+        let at = Window::open();
+        match reaction.what {
+            What::Like => {
+                if self.answer(sender, &what, refusal, || sender.like(&post)).await?.is_some() {
+                    let at = at.closed();
+                    self.accepted().model.member(sender).likes.entry(post).or_insert(at);
+                }
+            }
+            What::Unlike => {
+                if self.answer(sender, &what, refusal, || sender.unlike(&post)).await?.is_some() {
+                    self.accepted().model.member(sender).likes.remove(&post);
+                }
+            }
+            What::Comment { number, text } => {
+                let key = format!("replay-comment-{number}");
+                let send = || sender.comment(&post, &text, Some(&key));
+                if let Some(comment) = self.answer(sender, &what, refusal, send).await? {
+                    let mut accepted = self.accepted();
+                    accepted.comments.insert(number, comment.id.clone());
+                    let remark = Remark { post: post.clone(), text, at: at.closed() };
+                    accepted.model.member(sender).comments.insert(comment.id, remark);
+                }
+            }
+            What::DeleteComment { number } => {
+                // The same user sent it before, one after the other; there is none if it was refused.
+                let comment = self.accepted().comments.get(&number).cloned();
+                if let Some(comment) = comment {
+                    self.answer(sender, &what, None, || sender.delete_comment(&post, &comment)).await?;
+                    self.accepted().model.member(sender).comments.remove(&comment);
+                }
+            }
+            What::Edit { text } => {
+                if let Some(edited) = self.answer(sender, &what, refusal, || sender.edit_post(&post, &text)).await? {
+                    let said = Said { text, version: edited.version };
+                    self.accepted().model.member(sender).posts.insert(post, said);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends until there is an answer; what was accepted, if it was to be. Any other answer than the model's is a
+    /// difference, and where nothing speaks against the command, an error: the model could not go on.
+    async fn answer<T, F>(
+        &self,
+        sender: &User,
+        what: &str,
+        refusal: Option<&'static str>,
+        send: impl FnMut() -> F,
+    ) -> Result<Option<T>>
+    where
+        F: Future<Output = Result<Answered<T>, ApiError>>,
+    {
+        let retried = |error: &ApiError| *self.accepted().retries.entry(kind(error)).or_default() += 1;
+        let answer = persist(PATIENCE, retried, send).await;
+        let Some(refusal) = refusal else {
+            return Ok(Some(answer.with_context(|| format!("{what} by {}", sender.id))?.value));
+        };
+        self.accepted().judge(sender, what, refusal, answer.map(|_| ()));
+        Ok(None)
+    }
+
+    /// The post with this number: it was accepted before.
+    fn posted(&self, number: usize) -> Result<Posted> {
+        self.accepted().posts.get(&number).cloned().with_context(|| format!("post {number} is not there yet"))
+    }
+}
+
+impl Accepted {
+    fn judge(&mut self, sender: &User, what: &str, refusal: &str, answer: Result<(), ApiError>) {
+        let problem = match answer {
+            Err(ApiError::Status { code: Some(code), .. }) if code == refusal => {
+                self.refused += 1;
+                return;
+            }
+            Err(error) => format!("expected {refusal}, got {error}"),
+            Ok(()) => format!("expected {refusal}, and it was accepted"),
+        };
+        self.differences.push(Difference { viewer: sender.id.clone(), place: what.to_owned(), problem });
+    }
+}
+
+/// What a replay asks a model.
+trait Ask {
+    fn member(&mut self, user: &User) -> &mut Member;
+    fn blocks_between(&self, one: &str, other: &str) -> bool;
+    fn refusal(&self, sender: &User, posted: &Posted, what: &What) -> Option<&'static str>;
+}
+
+impl Ask for Model {
+    fn member(&mut self, user: &User) -> &mut Member {
+        self.members.entry(user.id.clone()).or_default()
+    }
+
+    fn blocks_between(&self, one: &str, other: &str) -> bool {
+        let blocks = |one: &str, other: &str| self.members.get(one).is_some_and(|one| one.blocks.contains(other));
+        blocks(one, other) || blocks(other, one)
+    }
+
+    /// What a reaction must be refused with, if so.
+    fn refusal(&self, sender: &User, posted: &Posted, what: &What) -> Option<&'static str> {
+        let is_there = self.members.get(&posted.author).is_some_and(|author| author.posts.contains_key(&posted.id));
+        let likes = self.members.get(&sender.id).is_some_and(|member| member.likes.contains_key(&posted.id));
+        let says_something = match what {
+            // A second like changes nothing, and so is never refused.
+            What::Like => !likes,
+            What::Comment { .. } => true,
+            What::Unlike | What::DeleteComment { .. } | What::Edit { .. } => false,
+        };
+        match is_there {
+            false => Some(POST_NOT_FOUND),
+            true => (says_something && self.blocks_between(&sender.id, &posted.author)).then_some(BLOCKED),
+        }
+    }
+}
+
+fn change(set: &mut std::collections::BTreeSet<String>, id: &str, on: bool) {
+    if on {
+        set.insert(id.to_owned())
+    } else {
+        set.remove(id)
+    };
+}
+
+/// A name for an answer that made a command be sent again.
+fn kind(error: &ApiError) -> String {
+    match error {
+        ApiError::Transport { .. } => "no answer".to_owned(),
+        ApiError::Status { status, code, .. } => match code {
+            Some(code) => format!("{} {code}", status.as_u16()),
+            None => status.as_u16().to_string(),
+        },
+        ApiError::Malformed { .. } => "malformed answer".to_owned(),
+    }
+}

@@ -1,0 +1,57 @@
+//! What a function may do: the inline policies of `AWS::Serverless::Function`. Every statement is read whole, so that
+//! whoever reads the model can rely on there being no other.
+
+use super::{
+    super::{model::Statement, node::Node},
+    Properties, Reading, Result, TemplateError,
+};
+
+/// The one kind of condition that is known: which partitions of a table.
+const LEADING_KEYS: [&str; 2] = ["ForAllValues:StringEquals", "dynamodb:LeadingKeys"];
+
+/// Reads `Policies`. Those that only have a name, or are SAM's templates, are a warning.
+pub(super) fn read(reading: &mut Reading<'_>, open: &mut Properties<'_>) -> Result<Vec<Statement>> {
+    let mut statements = Vec::new();
+    for policy in open.take("Policies").map(Node::items).unwrap_or_default() {
+        let inline =
+            |node: &Node| node.entries("a policy").is_ok_and(|all| all.iter().any(|entry| entry.key == "Statement"));
+        if !inline(policy) {
+            reading.warnings.note("AWS::Serverless::Function", reading.id, "a named policy", policy.at);
+            continue;
+        }
+        let mut document = open.part("Policies", policy)?;
+        document.one_of("Version", &["2012-10-17"])?;
+        for statement in document.require("Statement")?.items() {
+            statements.push(read_statement(document.part("Statement", statement)?)?);
+        }
+        document.finish()?;
+    }
+    Ok(statements)
+}
+
+fn read_statement(mut open: Properties<'_>) -> Result<Statement> {
+    open.take("Sid");
+    if open.one_of("Effect", &["Allow"])?.is_none() {
+        return Err(TemplateError::new(open.at(), "a statement needs an `Effect`"));
+    }
+    let texts = |node: &Node, what: &str| -> Result<Vec<String>> {
+        node.items().iter().map(|item| Ok(item.text(what)?.to_owned())).collect()
+    };
+    let actions = texts(open.require("Action")?, "an action")?;
+    let resources = texts(open.require("Resource")?, "a resource")?;
+    let leading_keys = match open.take("Condition") {
+        None => None,
+        Some(condition) => {
+            let [kind, key] = LEADING_KEYS;
+            let mut condition = open.part("Condition", condition)?;
+            let operator = condition.require(kind)?;
+            let mut operator = condition.part(kind, operator)?;
+            let keys = texts(operator.require(key)?, key)?;
+            operator.finish()?;
+            condition.finish()?;
+            Some(keys)
+        }
+    };
+    open.finish()?;
+    Ok(Statement { actions, resources, leading_keys })
+}

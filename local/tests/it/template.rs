@@ -1,0 +1,157 @@
+//! What the project's template must hold beside being readable: functions may do what their code does and no more, nothing
+//! is tried without end or given up silently, and its routes are those of the HTTP contract.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
+
+use tidings::store::access::{self, Access, Resource};
+use tidings_local::template::{
+    Addresses, Values, load,
+    model::{EventSource, Function, System},
+};
+
+/// Times a function's timeout that a message must stay hidden for (AWS Lambda Developer Guide, "Using Lambda with SQS").
+const VISIBILITY_TIMEOUTS_MIN: u32 = 6;
+
+fn directory() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+fn system() -> System {
+    let supplied = [("JwtIssuer", "http://127.0.0.1:1".to_owned()), ("CursorKey", "k".repeat(32))];
+    let supplied = supplied.map(|(name, value)| (name.to_owned(), value)).into();
+    let addresses = Addresses { sqs: "http://127.0.0.1:2".into(), api: "http://127.0.0.1:1".into() };
+    load(&directory().join("template.yaml"), Values { given: BTreeMap::new(), supplied }, addresses).unwrap()
+}
+
+/// What may be done on what, and in which partition only.
+type Granted = BTreeSet<(String, String, Option<String>)>;
+
+/// Everything that a function's policies allow, each action on each resource for itself.
+fn granted(function: &Function) -> Granted {
+    let mut granted = Granted::new();
+    for statement in &function.statements {
+        let partitions = match &statement.leading_keys {
+            Some(keys) => keys.iter().cloned().map(Some).collect(),
+            None => vec![None],
+        };
+        for action in &statement.actions {
+            for resource in &statement.resources {
+                for partition in &partitions {
+                    let new = granted.insert((action.clone(), resource.clone(), partition.clone()));
+                    assert!(new, "{}: {action} on {resource} is granted twice", function.name);
+                }
+            }
+        }
+    }
+    granted
+}
+
+/// What a function's code asks for, and its mappings where they report failures.
+fn needed(system: &System, function: &Function, accesses: &[Access]) -> Granted {
+    let arn = |resource: Resource| {
+        let arn = |service: &str, rest: &str| format!("arn:aws:{service}:dynoxide:000000000000:{rest}");
+        match resource {
+            Resource::Commands | Resource::Timelines | Resource::Viewers | Resource::Cards => {
+                arn("dynamodb", &format!("table/tidings-{resource:?}"))
+            }
+            Resource::CardsTrending => arn("dynamodb", "table/tidings-Cards/index/trending"),
+            Resource::Events => arn("kinesis", &format!("stream/tidings-{resource:?}")),
+            Resource::Deliveries | Resource::Quarantine => arn("sqs", &format!("tidings-{resource:?}")),
+        }
+    };
+    let of_code = accesses
+        .iter()
+        .map(|access| (access.action.to_owned(), arn(access.resource), access.partition.map(str::to_owned)));
+    let on_failure = function.sources.iter().filter_map(|source| match source {
+        EventSource::Stream(stream) => stream.on_failure_queue.as_ref(),
+        EventSource::Queue(_) => None,
+    });
+    let queue = |name: &String| {
+        assert!(system.queues.iter().any(|queue| queue.name == *name), "{}: no queue {name}", function.name);
+        ("sqs:SendMessage".to_owned(), format!("arn:aws:sqs:dynoxide:000000000000:{name}"), None)
+    };
+    of_code.chain(on_failure.map(queue)).collect()
+}
+
+#[test]
+fn functions_may_do_what_their_code_does_and_no_more() {
+    let system = system();
+    let listed: BTreeMap<_, _> = access::FUNCTIONS.into_iter().collect();
+    let names: BTreeSet<_> = system.functions.iter().map(|function| function.binary.as_str()).collect();
+    assert_eq!(names, listed.keys().copied().collect(), "the functions of the template and those of the list");
+    for function in &system.functions {
+        let (granted, needed) = (granted(function), needed(&system, function, listed[function.binary.as_str()]));
+        let missing: Vec<_> = needed.difference(&granted).collect();
+        let needless: Vec<_> = granted.difference(&needed).collect();
+        assert!(
+            missing.is_empty() && needless.is_empty(),
+            "{}: missing {missing:?}, needless {needless:?}",
+            function.name
+        );
+    }
+}
+
+#[test]
+fn no_statement_has_a_star() {
+    for function in &system().functions {
+        assert!(!function.statements.is_empty(), "{} may do nothing", function.name);
+        for statement in &function.statements {
+            // Every action and resource of this system has a name.
+            let mut words = statement.actions.iter().chain(&statement.resources);
+            assert!(!words.any(|word| word.contains('*')), "{}: {statement:?}", function.name);
+        }
+    }
+}
+
+#[test]
+fn streams_are_not_tried_without_end_and_nothing_is_given_up_silently() {
+    let system = system();
+    let sources = system.functions.iter().flat_map(|function| &function.sources);
+    let mut streams = 0;
+    for source in sources {
+        let EventSource::Stream(stream) = source else { continue };
+        streams += 1;
+        assert!(stream.max_retries.is_some(), "{} tries without end", stream.id);
+        assert!(stream.max_record_age.is_some(), "{} keeps records without end", stream.id);
+        assert!(stream.on_failure_queue.is_some(), "{} gives batches up silently", stream.id);
+        assert!(stream.bisect && stream.report_failures, "{}: one bad record holds up its batch", stream.id);
+    }
+    assert!(streams >= 3, "only {streams} streams");
+}
+
+#[test]
+fn messages_stay_hidden_for_as_long_as_a_function_may_work_on_them() {
+    let system = system();
+    let mut queues = 0;
+    for function in &system.functions {
+        for source in &function.sources {
+            let EventSource::Queue(source) = source else { continue };
+            queues += 1;
+            let queue = system.queues.iter().find(|queue| queue.name == source.queue).unwrap();
+            let least: Duration = function.timeout * VISIBILITY_TIMEOUTS_MIN;
+            assert!(queue.visibility_timeout >= least, "{}: less than {least:?}", source.id);
+            assert!(queue.redrive.is_some(), "{}: what fails comes again without end", source.id);
+            assert!(source.report_failures, "{}: one bad message brings all of its batch again", source.id);
+        }
+    }
+    assert!(queues >= 1, "no queue is read");
+}
+
+#[test]
+fn routes_are_those_of_the_contract() {
+    let document = std::fs::read_to_string(directory().join("openapi.yaml")).unwrap();
+    let document: serde_json::Value = serde_saphyr::from_str(&document).unwrap();
+    let operations = |(path, item): (&String, &serde_json::Value)| {
+        let methods: Vec<_> = item.as_object().unwrap().keys().map(|method| method.to_ascii_uppercase()).collect();
+        methods.into_iter().map(|method| format!("{method} {path}")).collect::<Vec<_>>()
+    };
+    let documented: BTreeSet<_> = document["paths"].as_object().unwrap().iter().flat_map(operations).collect();
+    let system = system();
+    let routes = system.functions.iter().flat_map(|function| &function.routes);
+    let served: BTreeSet<_> = routes.map(|route| format!("{} {}", route.method, route.path)).collect();
+    assert_eq!(served, documented);
+}

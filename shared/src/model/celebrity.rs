@@ -1,0 +1,152 @@
+//! Authors whose posts are pulled. A post is copied to each follower's home, which costs as much as there are followers;
+//! from some number on it is cheaper that readers fetch the author's posts themselves.
+//!
+//! Which way a post goes changes while people post, follow and read, and each process knows the list of celebrities only
+//! as it was some time ago. So the ways overlap. After a promotion posts are still pushed until every reader pulls; a
+//! demotion first has them pushed again, waits until every writer does, fills the homes with what was not pushed, and only
+//! then lets readers stop. A post that comes both ways is one row: it shows once.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Timestamp, UserHash, UserId};
+
+/// An author who is pulled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Celebrity {
+    /// Who.
+    pub author: UserId,
+    /// When that began.
+    pub promoted_at: Timestamp,
+    /// When its end began, if it did.
+    #[serde(default)]
+    pub demoted_at: Option<Timestamp>,
+}
+
+/// Who becomes a celebrity, and how long it takes until that has got around.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CelebrityPolicy {
+    /// From so many followers on.
+    pub followers_min: u64,
+    /// How long a process takes a list of celebrities for true.
+    pub list_lifetime: Duration,
+}
+
+impl CelebrityPolicy {
+    /// When a change of the list has surely got around: three times as long as a list is taken for true, which leaves the
+    /// rest for clocks that differ and reads that are behind.
+    pub fn known_after(&self, change: Timestamp) -> Timestamp {
+        change.after(3 * self.list_lifetime)
+    }
+}
+
+/// All celebrities, as of some moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CelebrityList(HashMap<UserHash, Celebrity>);
+
+impl FromIterator<Celebrity> for CelebrityList {
+    fn from_iter<T: IntoIterator<Item = Celebrity>>(celebrities: T) -> Self {
+        Self(celebrities.into_iter().map(|celebrity| (celebrity.author.hash(), celebrity)).collect())
+    }
+}
+
+impl CelebrityList {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whom of these users a reader has to pull.
+    pub fn among(&self, users: &BTreeSet<UserHash>) -> Vec<UserId> {
+        let author = |celebrity: &Celebrity| celebrity.author.clone();
+        if users.len() <= self.len() {
+            users.iter().filter_map(|user| self.0.get(user)).map(author).collect()
+        } else {
+            self.0.iter().filter(|(hash, _)| users.contains(hash)).map(|(_, celebrity)| author(celebrity)).collect()
+        }
+    }
+
+    /// Whether posts of this author go into followers' homes at this moment: unless every reader pulls them.
+    pub fn pushes(&self, author: &UserId, now: Timestamp, policy: &CelebrityPolicy) -> bool {
+        self.0
+            .get(&author.hash())
+            .is_none_or(|celebrity| celebrity.demoted_at.is_some() || now < policy.known_after(celebrity.promoted_at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::samples::user;
+
+    const POLICY: CelebrityPolicy = CelebrityPolicy { followers_min: 10, list_lifetime: Duration::from_secs(60) };
+
+    fn celebrity(name: &str, promoted_s: u64, demoted_s: Option<u64>) -> Celebrity {
+        let at = |secs: u64| Timestamp::from_ms(secs * 1000);
+        Celebrity { author: user(name), promoted_at: at(promoted_s), demoted_at: demoted_s.map(at) }
+    }
+
+    /// What is known at a moment of a celebrity promoted at 1000 s whose demotion begins and ends at these times, by a
+    /// process whose list is so old.
+    fn list_at(moment_s: u64, age_s: u64, demotion_s: Option<(u64, u64)>) -> CelebrityList {
+        let seen_s = moment_s - age_s;
+        let (begins, ends) = demotion_s.unzip();
+        let is_one = seen_s >= 1000 && ends.is_none_or(|end| seen_s < end);
+        is_one.then(|| celebrity("ada", 1000, begins.filter(|begin| seen_s >= *begin))).into_iter().collect()
+    }
+
+    proptest! {
+        /// The law that makes crossings safe, in both directions: whatever lists writer and reader have, a post reaches
+        /// the reader. One is pushed if its writer pushes, or if the filling of homes, which begins once a demotion has
+        /// got around, comes after it.
+        #[test]
+        fn every_post_is_pushed_or_pulled(
+            posted_s in 900u64..3000, read_after_s in 0u64..2000,
+            writer_age_s in 0u64..60, reader_age_s in 0u64..60,
+            demotion in proptest::option::of((1001u64..2500, 0u64..100)),
+        ) {
+            let demotion = demotion.map(|(begins, takes)| (begins, begins + 180 + takes));
+            let moment = Timestamp::from_ms(posted_s * 1000);
+            let pushed = list_at(posted_s, writer_age_s, demotion).pushes(&user("ada"), moment, &POLICY);
+            let read_s = posted_s + read_after_s;
+            let follows = BTreeSet::from([user("ada").hash()]);
+            let pulled = !list_at(read_s, reader_age_s, demotion).among(&follows).is_empty();
+            let filled = demotion.is_some_and(|(begins, ends)| posted_s <= begins + 180 && read_s >= ends);
+            prop_assert!(pushed || pulled || filled);
+        }
+
+        #[test]
+        fn whom_to_pull_is_who_is_in_both(
+            listed in proptest::collection::btree_set(0u8..40, 0..30),
+            followed in proptest::collection::btree_set(0u8..40, 0..30),
+        ) {
+            let name = |n: &u8| format!("user-{n}");
+            let list: CelebrityList = listed.iter().map(|n| celebrity(&name(n), 1, None)).collect();
+            let users = followed.iter().map(|n| user(&name(n)).hash()).collect();
+            let pulled: BTreeSet<_> = list.among(&users).into_iter().collect();
+            let expected = listed.intersection(&followed).map(|n| user(&name(n))).collect();
+            prop_assert_eq!(pulled, expected);
+        }
+    }
+
+    #[test]
+    fn posts_are_pushed_for_three_lifetimes_after_a_promotion_and_again_from_a_demotion_on() {
+        let pushes = |celebrity: Celebrity, secs: u64| {
+            let list: CelebrityList = [celebrity].into_iter().collect();
+            list.pushes(&user("ada"), Timestamp::from_ms(secs * 1000), &POLICY)
+        };
+        assert!(pushes(celebrity("ada", 1000, None), 1179) && !pushes(celebrity("ada", 1000, None), 1180));
+        assert!(pushes(celebrity("ada", 1000, Some(2000)), 2000) && pushes(celebrity("bob", 1000, None), 5000));
+    }
+}

@@ -1,0 +1,105 @@
+//! The command table's celebrities: facts of the system, not of a user, so they are in no log. All stand in one partition,
+//! which is the list that every process reads now and then.
+
+use aws_sdk_dynamodb::types::ReturnValue;
+
+use super::{
+    commands::Commands,
+    dynamo::{failed, n, newer_wins, s, value},
+    key::{self, PK, SK},
+};
+use crate::{
+    error::Error,
+    model::{Celebrity, CelebrityList, Timestamp, UserId},
+};
+
+/// Pages of the list that are read at most, of 1 MB each (DynamoDB, Query): far more than celebrities there can be.
+const PAGES_MAX: usize = 10;
+
+impl Commands {
+    /// All celebrities. The read may be behind for a moment.
+    pub async fn celebrities(&self) -> Result<CelebrityList, Error> {
+        let mut found = Vec::new();
+        let mut start = None;
+        for _ in 0..PAGES_MAX {
+            let answer = self
+                .dynamo
+                .0
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("PK = :celebrities")
+                .expression_attribute_values(":celebrities", s(key::CELEBRITIES))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(failed("reading the celebrities"))?;
+            found.extend(answer.items.unwrap_or_default());
+            start = answer.last_evaluated_key;
+            if start.is_none() {
+                break;
+            }
+        }
+        found.into_iter().map(|item| value("a celebrity", item)).collect()
+    }
+
+    /// The author as a celebrity, if the author is one.
+    pub async fn celebrity(&self, author: &UserId) -> Result<Option<Celebrity>, Error> {
+        self.get("a celebrity", key::CELEBRITIES.to_owned(), key::user(author)).await
+    }
+
+    /// Makes the author a celebrity from this moment on; one who is stays so.
+    pub async fn promote(&self, author: &UserId, at: Timestamp) -> Result<(), Error> {
+        self.dynamo
+            .0
+            .update_item()
+            .table_name(&self.table)
+            .key(PK, s(key::CELEBRITIES))
+            .key(SK, s(key::user(author)))
+            .update_expression("SET author = :author, promoted_at = if_not_exists(promoted_at, :at)")
+            .expression_attribute_values(":author", s(author.as_str()))
+            .expression_attribute_values(":at", n(at.as_ms()))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(failed("promoting an author"))
+    }
+
+    /// Begins the end of an author's being a celebrity; one that has begun goes on.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if the author is none.
+    pub async fn begin_demotion(&self, author: &UserId, at: Timestamp) -> Result<Celebrity, Error> {
+        const DURING: &str = "demoting an author";
+        let answer = self
+            .dynamo
+            .0
+            .update_item()
+            .table_name(&self.table)
+            .key(PK, s(key::CELEBRITIES))
+            .key(SK, s(key::user(author)))
+            .update_expression("SET demoted_at = if_not_exists(demoted_at, :at)")
+            .condition_expression("attribute_exists(PK)")
+            .expression_attribute_values(":at", n(at.as_ms()))
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await
+            .map_err(failed(DURING))?;
+        value("a celebrity", answer.attributes.unwrap_or_default())
+    }
+
+    /// Ends an author's being a celebrity, if that end began at this moment.
+    pub async fn end_demotion(&self, author: &UserId, begun_at: Timestamp) -> Result<(), Error> {
+        self.dynamo
+            .0
+            .delete_item()
+            .table_name(&self.table)
+            .key(PK, s(key::CELEBRITIES))
+            .key(SK, s(key::user(author)))
+            .condition_expression("demoted_at = :at")
+            .expression_attribute_values(":at", n(begun_at.as_ms()))
+            .send()
+            .await
+            .map(|_| ())
+            .or_else(newer_wins("demoting an author"))
+    }
+}

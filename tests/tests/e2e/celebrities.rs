@@ -1,0 +1,324 @@
+//! Authors whose posts are pulled: what readers see must not tell, neither while an author becomes a celebrity nor while
+//! one ceases to be. The threshold is low here, and a process forgets its list of celebrities after a second, so that a
+//! promotion takes three.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use futures::{
+    StreamExt, TryStreamExt,
+    future::try_join_all,
+    stream::{self, FuturesUnordered},
+};
+use harness::{
+    client::{Answer, Post, User},
+    control::Control,
+    costs::Cost,
+    deployment::{Deployment, unique},
+    stack::{Options, Stack},
+    wait::{DEADLINE, eventually, persist},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::{home_becomes, refusal};
+
+/// Followers that make a celebrity in these tests, as the stack is told.
+const THRESHOLD: usize = 10;
+/// A promotion takes three list lifetimes, and one more until a writer has read a new list.
+const PROMOTION: Duration = Duration::from_secs(5);
+/// After so long a post is in every reading of a home: kept rows of celebrities are forgotten after five seconds, and a
+/// busy machine takes its time.
+const SEEN_AFTER: Duration = Duration::from_secs(12);
+
+async fn own_stack(test: &str) -> Result<Option<(Stack, Deployment)>> {
+    if !Deployment::starts_stacks(test) {
+        return Ok(None);
+    }
+    let parameters = [("CelebrityFollowers", "10"), ("CelebrityListSeconds", "1"), ("ShowCosts", "true")];
+    let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let options = Options { parameters, ..Options::default() };
+    let stack = tokio::task::spawn_blocking(|| Stack::start(options)).await??;
+    let deployment = Deployment::at(stack.url())?;
+    Ok(Some((stack, deployment)))
+}
+
+async fn is_celebrity(control: &Control, author: &User) -> Result<bool> {
+    let key = json!({ "PK": { "S": "CELEBRITIES" }, "SK": { "S": format!("USER#{}", author.id) } });
+    let found = control.dynamodb("GetItem", &json!({ "TableName": "tidings-Commands", "Key": key })).await?;
+    Ok(found.get("Item").is_some())
+}
+
+/// The posts that were copied to the user's home.
+async fn copied(control: &Control, user: &User) -> Result<BTreeSet<String>> {
+    let query = json!({
+        "TableName": "tidings-Timelines", "KeyConditionExpression": "PK = :home",
+        "ExpressionAttributeValues": { ":home": { "S": format!("HOME#{}", user.id) } },
+    });
+    let answer = control.dynamodb("Query", &query).await?;
+    let items = answer["Items"].as_array().context("no items")?;
+    Ok(items.iter().filter_map(|item| item["SK"]["S"].as_str()).map(str::to_owned).collect())
+}
+
+/// An author's accepted posts, oldest first, and when each was accepted.
+#[derive(Default)]
+struct Accepted(Mutex<Vec<(String, Instant)>>);
+
+impl Accepted {
+    async fn post(&self, author: &User, text: &str) -> Result<()> {
+        let key = unique();
+        let post = persist(DEADLINE, |_| {}, || author.post(text, Some(&key))).await?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((post.value.id, Instant::now()));
+        Ok(())
+    }
+
+    fn before(&self, moment: Option<Instant>) -> Vec<String> {
+        let posts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        posts.iter().filter(|(_, at)| moment.is_none_or(|moment| *at < moment)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// All of them, newest first.
+    fn newest_first(&self) -> Vec<String> {
+        self.before(None).into_iter().rev().collect()
+    }
+
+    /// Walks the reader's home over and over until it is `over`: no post twice, and none missing that must be there.
+    async fn watch(&self, reader: &User, limit: u32, over: &AtomicBool) -> Result<usize> {
+        let mut walks = 0;
+        while !over.load(Ordering::Relaxed) {
+            let expected = Instant::now().checked_sub(SEEN_AFTER).map(|moment| self.before(Some(moment)));
+            let shown: Vec<_> = persist(DEADLINE, |_| {}, || reader.walk_home(limit)).await?;
+            let ids: Vec<_> = shown.iter().map(|post: &Post| post.id.as_str()).collect();
+            ensure!(ids.is_sorted_by(|a, b| a > b), "not newest first, or twice: {ids:?}");
+            let missing: Vec<_> = expected.iter().flatten().filter(|id| !ids.contains(&id.as_str())).collect();
+            ensure!(missing.is_empty(), "{} misses {missing:?} in walk {walks} by {limit}", reader.id);
+            walks += 1;
+        }
+        Ok(walks)
+    }
+}
+
+async fn becomes_celebrity(control: &Control, author: &User) -> Result<()> {
+    eventually("the author is a celebrity", async || {
+        ensure!(is_celebrity(control, author).await?, "not yet");
+        anyhow::Ok(())
+    })
+    .await
+}
+
+async fn join(deployment: &Deployment, author: &User) -> Result<User> {
+    let follower = deployment.member("follower").await?;
+    persist(DEADLINE, |_| {}, || follower.follow(&author.id)).await?;
+    Ok(follower)
+}
+
+/// Runs `work` while the author posts and some readers watch.
+async fn under_load<T>(
+    author: &User,
+    accepted: &Accepted,
+    readers: &[User],
+    label: &str,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let over = AtomicBool::new(false);
+    let posting = async {
+        let mut number = 0;
+        while !over.load(Ordering::Relaxed) {
+            accepted.post(author, &format!("{label} {number}")).await?;
+            number += 1;
+            sleep(Duration::from_millis(100)).await;
+        }
+        anyhow::Ok(())
+    };
+    let watching: FuturesUnordered<_> =
+        readers.iter().zip([3, 100, 20, 7]).map(|(reader, limit)| accepted.watch(reader, limit, &over)).collect();
+    let watching = async {
+        let walks: Vec<_> = watching.try_collect().await?;
+        ensure!(walks.iter().all(|walks| *walks > 0), "somebody did not look: {walks:?}");
+        Ok(())
+    };
+    let work = async {
+        let done = work.await;
+        over.store(true, Ordering::Relaxed);
+        done
+    };
+    let (done, (), ()) = tokio::try_join!(work, posting, watching)?;
+    Ok(done)
+}
+
+async fn all_see(readers: &[User], accepted: &Accepted) -> Result<()> {
+    let ids = accepted.newest_first();
+    let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+    stream::iter(readers).map(|reader| home_becomes(reader, &ids)).buffer_unordered(4).try_collect::<Vec<_>>().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrity_and_ceases_to_be() -> Result<()> {
+    let test = "nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrity_and_ceases_to_be";
+    let Some((_stack, deployment)) = own_stack(test).await? else { return Ok(()) };
+    let control = deployment.control();
+    let author = deployment.member("author").await?;
+    let accepted = Accepted::default();
+    accepted.post(&author, "before anybody followed").await?;
+    let mut followers = try_join_all((0..4).map(|_| join(&deployment, &author))).await?;
+
+    // Up: followers come while the author posts and the first of them read.
+    let crossing = async {
+        let mut joined = Vec::new();
+        for _ in 0..2 * THRESHOLD {
+            joined.push(join(&deployment, &author).await?);
+            sleep(Duration::from_millis(150)).await;
+        }
+        becomes_celebrity(&control, &author).await?;
+        // Past the end of pushing, and until what was kept of it before is forgotten.
+        sleep(SEEN_AFTER).await;
+        Ok(joined)
+    };
+    let joined = under_load(&author, &accepted, &followers.clone(), "up", crossing).await?;
+    followers.extend(joined);
+    all_see(&followers, &accepted).await?;
+    accepted.post(&author, "pulled only").await?;
+    let late = join(&deployment, &author).await?;
+    followers.push(late.clone());
+    all_see(&followers, &accepted).await?;
+    control.settle(DEADLINE).await?;
+    let newest = accepted.newest_first().remove(0);
+    for follower in &followers {
+        ensure!(!copied(&control, follower).await?.contains(&newest), "{} has a copy", follower.id);
+    }
+    assert_eq!(copied(&control, &late).await?, BTreeSet::new(), "who follows a celebrity gets no copies");
+    ensure!(copied(&control, &author).await?.contains(&newest), "the author's own home has every post");
+
+    // Down: only when there are few followers left, and only with an administrator's word.
+    let demote = async || control.invoke("DemoteAuthor", &json!({ "user": author.id })).await;
+    match demote().await {
+        Err(refused) => ensure!(refused.to_string().contains("would become a celebrity again"), "{refused}"),
+        Ok(begun) => bail!("demoted with too many followers: {begun}"),
+    }
+    let (gone, left) = followers.split_at(followers.len() + 1 - THRESHOLD);
+    try_join_all(gone.iter().map(|follower| follower.unfollow(&author.id))).await?;
+    eventually("few followers are left", async || {
+        let count = author.user(&author.id).await?.followers;
+        ensure!(count < THRESHOLD as u64, "{count}");
+        anyhow::Ok(())
+    })
+    .await?;
+    let demotion = async {
+        let begun: Value = demote().await?;
+        assert_eq!(begun["author"], author.id.as_str());
+        eventually("the author is a celebrity no longer", async || {
+            ensure!(!is_celebrity(&control, &author).await?, "still one");
+            anyhow::Ok(())
+        })
+        .await?;
+        sleep(SEEN_AFTER).await;
+        Ok(())
+    };
+    under_load(&author, &accepted, left, "down", demotion).await?;
+    all_see(left, &accepted).await?;
+    control.settle(DEADLINE).await?;
+    let all: BTreeSet<_> = accepted.newest_first().into_iter().collect();
+    for follower in left {
+        assert_eq!(copied(&control, follower).await?, all, "{}", follower.id);
+    }
+    for follower in gone {
+        ensure!(follower.walk_home(100).await?.is_empty(), "{} does not follow any more", follower.id);
+    }
+    let again = demote().await;
+    ensure!(again.is_err_and(|refused| refused.to_string().contains("is no celebrity")), "demoted twice");
+    assert!(control.put_aside().await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_celebritys_posts_come_and_go_as_others_do() -> Result<()> {
+    let Some((_stack, deployment)) = own_stack("a_celebritys_posts_come_and_go_as_others_do").await? else {
+        return Ok(());
+    };
+    let control = deployment.control();
+    let (star, other) = (deployment.member("star").await?, deployment.member("other").await?);
+    let fans = try_join_all((0..THRESHOLD).map(|_| join(&deployment, &star))).await?;
+    let reader = &fans[0];
+    reader.follow(&other.id).await?;
+    let pushed = star.post("pushed", None).await?.value.id;
+    becomes_celebrity(&control, &star).await?;
+    sleep(PROMOTION).await;
+    let first = star.post("pulled", None).await?.value.id;
+    let between = other.post("between", None).await?.value.id;
+    let second = star.post("pulled, too", None).await?.value.id;
+    home_becomes(reader, &[&second, &between, &first, &pushed]).await?;
+    ensure!(!copied(&control, reader).await?.contains(&second), "it was pushed");
+    for order in ["ranked", "personalized"] {
+        let mut ranked: Vec<_> = reader.walk_home_by(order, 1).await?.into_iter().map(|post| post.id).collect();
+        ranked.sort_by(|a, b| b.cmp(a));
+        assert_eq!(ranked, [&second, &between, &first, &pushed].map(String::as_str), "{order}");
+    }
+
+    star.delete_post(&first).await?;
+    home_becomes(reader, &[&second, &between, &pushed]).await?;
+    let unfollow = reader.unfollow(&star.id).await?.version;
+    let ids = |posts: Vec<Post>| -> Vec<String> { posts.into_iter().map(|post| post.id).collect() };
+    assert_eq!(ids(reader.at_least(unfollow).walk_home(1).await?), [between.as_str()]);
+    let follow = reader.follow(&star.id).await?.version;
+    assert_eq!(ids(reader.at_least(follow).walk_home(1).await?), [&second, &between, &pushed].map(String::as_str));
+    let mute = reader.mute(&star.id).await?.version;
+    assert_eq!(ids(reader.at_least(mute).walk_home(1).await?), [between.as_str()]);
+    let unmute = reader.unmute(&star.id).await?.version;
+    assert_eq!(ids(reader.at_least(unmute).walk_home(2).await?), [&second, &between, &pushed].map(String::as_str));
+    let block = reader.block(&star.id).await?.version;
+    assert_eq!(ids(reader.at_least(block).walk_home(1).await?), [between.as_str()]);
+    let blocked = (403, "blocked".to_owned());
+    assert_eq!(refusal(reader.follow(&star.id).await)?, blocked);
+    Ok(())
+}
+
+/// A home page of 20 posts: the bounds that the product promises.
+#[tokio::test]
+async fn a_page_with_a_celebritys_posts_costs_one_round_trip_more_at_most() -> Result<()> {
+    let test = "a_page_with_a_celebritys_posts_costs_one_round_trip_more_at_most";
+    let Some((_stack, deployment)) = own_stack(test).await? else { return Ok(()) };
+    let control = deployment.control();
+    let star = deployment.member("star").await?;
+    let fans = try_join_all((0..THRESHOLD).map(|_| join(&deployment, &star))).await?;
+    star.post("pushed", None).await?;
+    becomes_celebrity(&control, &star).await?;
+    let others = try_join_all((0..4).map(|_| deployment.member("other"))).await?;
+    let reader = &fans[0];
+    try_join_all(others.iter().map(|other| reader.follow(&other.id))).await?;
+    sleep(PROMOTION).await;
+    let text = "a post of a usual length ".repeat(4);
+    for _ in 0..8 {
+        for author in others.iter().chain([&star]) {
+            author.post(&text, None).await?;
+        }
+    }
+    control.settle(DEADLINE).await?;
+
+    let page = async |reader: &User| -> Result<Cost> {
+        let answer = Answer::to(reader.request(Method::GET, "/v1/feeds/home")).await?;
+        let page: Value = answer.json()?;
+        let posts = page["posts"].as_array().context("no posts")?;
+        let pulled = posts.iter().filter(|post| post["author"]["id"] == star.id.as_str()).count();
+        ensure!((posts.len(), pulled) == (20, 4), "{page}");
+        Cost::of(&answer)?.context("no costs")
+    };
+    let (nothing, all) = (page(reader).await?, page(reader).await?);
+    ensure!(nothing.round_trips <= 3 && nothing.read_units <= 13.0, "nothing cached: {nothing:?}");
+    ensure!(all.round_trips <= 2 && all.read_units <= 3.0, "all cached: {all:?}");
+
+    control.pause_sources(true).await?;
+    let version = reader.mute(&fans[1].id).await?.version;
+    sleep(PROMOTION).await;
+    let overlay = page(&reader.at_least(version)).await?;
+    ensure!(overlay.round_trips <= 4, "with an overlay: {overlay:?}");
+    control.pause_sources(false).await
+}
