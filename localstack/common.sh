@@ -5,7 +5,7 @@ HERE=$ROOT/localstack
 STATE=$ROOT/target/localstack
 export XDG_CACHE_HOME=$ROOT/target/cache
 export CARGO_ZIGBUILD_CACHE_DIR=$XDG_CACHE_HOME/zigbuild ZIG_GLOBAL_CACHE_DIR=$XDG_CACHE_HOME/zig
-export PYTHONDONTWRITEBYTECODE=1
+export PYTHONPYCACHEPREFIX=$XDG_CACHE_HOME/python
 
 fail() {
     echo "$(basename "$0"): $*" >&2
@@ -20,7 +20,8 @@ venv() {
     echo "setting up $directory, once" >&2
     rm -rf "$directory"
     "$python" -m venv "$directory"
-    "$directory/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
+    # Most of what comes is never used, so only that is compiled which is.
+    "$directory/bin/pip" install --quiet --no-compile --disable-pip-version-check --requirement "$requirements"
     echo "$made_of" >"$directory/made-of"
 }
 
