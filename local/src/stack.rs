@@ -80,6 +80,7 @@ impl Stack {
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let data = DataDir::open(options.data.as_deref())?;
         let (listener, url) = bind(options.port)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
         let (ports, endpoints) = Ports::open()?;
         let (system, directory) = load(&options, &data, &url, &endpoints)?;
 
@@ -186,12 +187,16 @@ impl Stack {
     }
 }
 
-fn bind(port: u16) -> anyhow::Result<(tokio::net::TcpListener, String)> {
+/// Opens `port` on loopback, or any free one if it is 0; gives it and its URL.
+///
+/// # Errors
+/// If the port cannot be had.
+pub fn bind(port: u16) -> anyhow::Result<(TcpListener, String)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .with_context(|| format!("cannot listen on 127.0.0.1:{port}; another --port may be free"))?;
     listener.set_nonblocking(true)?;
     let url = format!("http://{}", listener.local_addr()?);
-    Ok((tokio::net::TcpListener::from_std(listener)?, url))
+    Ok((listener, url))
 }
 
 /// Reads the template; gives the system and the directory of the template.
@@ -204,11 +209,15 @@ fn load(options: &Options, data: &DataDir, url: &str, endpoints: &Endpoints) -> 
     let values = Values { given: options.parameters.clone(), supplied };
     let addresses = Addresses { sqs: endpoints.sqs.clone(), api: url.to_owned() };
     let system = template::load(&options.template, values, addresses)?;
-    let directory = match options.template.parent() {
+    Ok((system, directory_of(&options.template)))
+}
+
+/// The directory that a template lies in.
+pub(crate) fn directory_of(template: &Path) -> PathBuf {
+    match template.parent() {
         Some(directory) if directory != Path::new("") => directory.to_owned(),
         _ => PathBuf::from("."),
-    };
-    Ok((system, directory))
+    }
 }
 
 fn function_specs(

@@ -66,3 +66,15 @@ fn a_broken_template_is_named_with_the_place() {
 fn a_parameter_that_the_template_does_not_have_is_named() {
     assert_refused(&["--port", "0", "--parameter", "Typo=1"], "--parameter Typo: the template has no such parameter");
 }
+
+#[test]
+fn an_endpoint_that_cannot_be_reached_is_named() {
+    assert_refused(&["gateway", "--endpoint", "http://127.0.0.1:1", "--port", "0"], "cannot reach http://127.0.0.1:1");
+}
+
+#[test]
+fn the_dynamodb_server_names_a_port_in_use() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    assert_refused(&["dynamodb", "--port", &port], &format!("cannot listen on 127.0.0.1:{port}"));
+}

@@ -8,6 +8,7 @@ mod invoke_api;
 mod lambda;
 mod processes;
 mod queues;
+mod remote;
 mod streams;
 mod support;
 mod template;

@@ -1,0 +1,117 @@
+//! What the functions of a CloudFormation stack are called: `ListStackResources`, page by page.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, ensure};
+use aws_smithy_xml::decode::{Document, try_data};
+use bytes::Bytes;
+use http::StatusCode;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::Endpoint;
+
+/// Most pages that are read: CloudFormation's quota of 500 resources a stack, at the 100 that a page has, and some more.
+const PAGES_MAX: usize = 20;
+
+/// One page of a stack's resources.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Page {
+    /// Physical names of functions by their logical ids.
+    functions: HashMap<String, String>,
+    next_token: Option<String>,
+}
+
+/// Physical names of the functions of `stack` by their logical ids.
+///
+/// # Errors
+/// If there is no such stack, or the endpoint cannot be reached.
+pub(super) async fn of_stack(endpoint: &Endpoint, stack: &str) -> anyhow::Result<HashMap<String, String>> {
+    let mut functions = HashMap::new();
+    let mut token = None;
+    for _ in 0..PAGES_MAX {
+        let page = list(endpoint, stack, token.as_deref()).await?;
+        functions.extend(page.functions);
+        token = page.next_token;
+        if token.is_none() {
+            return Ok(functions);
+        }
+    }
+    anyhow::bail!("the stack {stack} has more than {PAGES_MAX} pages of resources")
+}
+
+async fn list(endpoint: &Endpoint, stack: &str, token: Option<&str>) -> anyhow::Result<Page> {
+    let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    let mut form = format!("Action=ListStackResources&Version=2010-05-15&StackName={}", encode(stack));
+    if let Some(token) = token {
+        form.push_str(&format!("&NextToken={}", encode(token)));
+    }
+    let content_type = "application/x-www-form-urlencoded";
+    let (status, _, body) = endpoint.post("cloudformation", "/", content_type, Bytes::from(form)).await?;
+    let text = String::from_utf8_lossy(&body);
+    ensure!(status == StatusCode::OK, "cannot list the resources of the stack {stack}: {status}: {}", text.trim());
+    parse(&text).context("cannot read the list of the stack's resources")
+}
+
+fn parse(xml: &str) -> anyhow::Result<Page> {
+    let mut page = Page::default();
+    let mut document = Document::new(xml);
+    let mut response = document.root_element()?;
+    while let Some(mut result) = response.next_tag() {
+        while let Some(mut part) = result.next_tag() {
+            match part.start_el().local() {
+                "NextToken" => page.next_token = Some(try_data(&mut part)?.into_owned()),
+                "StackResourceSummaries" => {
+                    while let Some(mut member) = part.next_tag() {
+                        let mut resource = HashMap::new();
+                        while let Some(mut field) = member.next_tag() {
+                            let name = field.start_el().local().to_owned();
+                            if ["LogicalResourceId", "PhysicalResourceId", "ResourceType"].contains(&name.as_str()) {
+                                resource.insert(name, try_data(&mut field)?.into_owned());
+                            }
+                        }
+                        let mut take = |name| resource.remove(name).unwrap_or_default();
+                        if take("ResourceType") == "AWS::Lambda::Function" {
+                            page.functions.insert(take("LogicalResourceId"), take("PhysicalResourceId"));
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_are_found_among_the_resources_of_a_page() {
+        let resource = |id: &str, name: &str, kind: &str| {
+            format!(
+                "<member><LastUpdatedTimestamp>2026-01-01T00:00:00Z</LastUpdatedTimestamp>
+                 <LogicalResourceId>{id}</LogicalResourceId><PhysicalResourceId>{name}</PhysicalResourceId>
+                 <DriftInformation><StackResourceDriftStatus>NOT_CHECKED</StackResourceDriftStatus></DriftInformation>
+                 <ResourceType>{kind}</ResourceType></member>"
+            )
+        };
+        let members = [
+            resource("Fanout", "tidings-Fanout-1", "AWS::Lambda::Function"),
+            resource("Cards", "tidings-Cards-1", "AWS::DynamoDB::Table"),
+            resource("Deliver", "tidings-Deliver-1", "AWS::Lambda::Function"),
+        ];
+        let xml = format!(
+            r#"<?xml version='1.0' encoding='utf-8'?>
+            <ListStackResourcesResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">
+            <ListStackResourcesResult><StackResourceSummaries>{}</StackResourceSummaries>
+            <NextToken>a&amp;b</NextToken></ListStackResourcesResult>
+            <ResponseMetadata><RequestId>x</RequestId></ResponseMetadata></ListStackResourcesResponse>"#,
+            members.concat()
+        );
+        let named = |id: &str| (id.to_owned(), format!("tidings-{id}-1"));
+        let expected = Page { functions: ["Fanout", "Deliver"].map(named).into(), next_token: Some("a&b".into()) };
+        assert_eq!(parse(&xml).unwrap(), expected);
+        assert!(parse("").is_err());
+    }
+}

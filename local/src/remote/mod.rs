@@ -1,0 +1,152 @@
+//! The HTTP API alone, for endpoints that run the functions but have no HTTP API themselves, as the free LocalStack: the
+//! gateway of the local stack, in front of functions that were deployed by CloudFormation. Requests reach them through
+//! Lambda's Invoke API. As on the local stack anybody on this machine can have a token for any name, so what is behind
+//! it must be as dispensable.
+
+mod endpoint;
+mod functions;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::TcpListener,
+    path::PathBuf,
+    sync::Arc,
+};
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+pub use endpoint::Endpoint;
+
+use crate::{
+    gateway::{self, Gateway, LocalIssuer},
+    invoke::{Invoke, InvokeError},
+    stack::{bind, directory_of},
+    template::{self, Addresses, Values},
+};
+
+/// What the cursors of functions elsewhere are signed with is not the gateway's business; the template only asks that
+/// there is something.
+const NO_CURSOR_KEY: &str = "the functions have a key of their own";
+
+/// How a gateway is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The template's file.
+    pub template: PathBuf,
+    /// Port of the HTTP API on 127.0.0.1; 0 for any free one.
+    pub port: u16,
+    /// Template parameters.
+    pub parameters: BTreeMap<String, String>,
+    /// Who runs the functions.
+    pub endpoint: Endpoint,
+    /// The CloudFormation stack whose functions they are.
+    pub stack: String,
+}
+
+/// A gateway that is ready to be served.
+pub struct RemoteGateway {
+    url: String,
+    listener: TcpListener,
+    gateway: Gateway,
+}
+
+impl RemoteGateway {
+    /// Reads the template, and asks the endpoint what its functions are called there.
+    ///
+    /// # Errors
+    /// If the port or the endpoint cannot be reached, or the stack there lacks a function of the template.
+    pub async fn open(options: Options) -> anyhow::Result<Self> {
+        let (listener, url) = bind(options.port)?;
+        let supplied =
+            BTreeMap::from([("JwtIssuer".to_owned(), url.clone()), ("CursorKey".to_owned(), NO_CURSOR_KEY.to_owned())]);
+        let values = Values { given: options.parameters, supplied };
+        let addresses = Addresses { sqs: options.endpoint.url().to_owned(), api: url.clone() };
+        let system = template::load(&options.template, values, addresses)?;
+        let api = system
+            .api
+            .as_ref()
+            .context("the template has no AWS::Serverless::HttpApi, so there is nothing to serve")?;
+        let names = functions::of_stack(&options.endpoint, &options.stack).await?;
+        if let Some(missing) = system.functions.iter().find(|function| !names.contains_key(&function.name)) {
+            bail!("the stack {} has no function {}; deploy it again", options.stack, missing.name);
+        }
+        let issuer = LocalIssuer::open(None, &url)?;
+        let invoker = RemoteLambda { inner: Arc::new(Inner { endpoint: options.endpoint, names }) };
+        let docs = gateway::docs::router(&directory_of(&options.template))?;
+        let gateway = Gateway::new(api, &system.functions, issuer, invoker, docs)?;
+        Ok(Self { url, listener, gateway })
+    }
+
+    /// Where the HTTP API is served, without a slash at the end.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Serves until `shutdown` completes.
+    ///
+    /// # Errors
+    /// If the listener fails.
+    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+        Ok(self.gateway.serve(tokio::net::TcpListener::from_std(self.listener)?, shutdown).await?)
+    }
+}
+
+/// Functions that an endpoint runs, by their logical ids.
+#[derive(Clone)]
+pub struct RemoteLambda {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    endpoint: Endpoint,
+    /// Physical names by logical ids.
+    names: HashMap<String, String>,
+}
+
+impl Invoke for RemoteLambda {
+    async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
+        let Inner { endpoint, names } = &*self.inner;
+        let name =
+            names.get(function).ok_or_else(|| InvokeError::Unavailable(format!("there is no function {function}")))?;
+        let path = format!("/2015-03-31/functions/{name}/invocations");
+        let (status, headers, body) = endpoint
+            .post("lambda", &path, "application/json", payload)
+            .await
+            .map_err(|error| InvokeError::Unavailable(format!("{error:#}")))?;
+        outcome(status, &headers, body)
+    }
+}
+
+fn outcome(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Result<Bytes, InvokeError> {
+    let text = |body: Bytes| String::from_utf8_lossy(&body).into_owned();
+    match status {
+        StatusCode::OK if headers.contains_key("x-amz-function-error") => Err(InvokeError::Function(text(body))),
+        StatusCode::OK => Ok(body),
+        StatusCode::TOO_MANY_REQUESTS => Err(InvokeError::Throttled),
+        _ => Err(InvokeError::Unavailable(format!("{status}: {}", text(body)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn each_answer_of_lambda_is_told_apart() {
+        let failed = HeaderMap::from_iter([(
+            http::header::HeaderName::from_static("x-amz-function-error"),
+            HeaderValue::from_static("Unhandled"),
+        )]);
+        let none = HeaderMap::new();
+        let body = Bytes::from_static(b"{}");
+        assert_eq!(outcome(StatusCode::OK, &none, body.clone()), Ok(body.clone()));
+        assert_eq!(outcome(StatusCode::OK, &failed, body.clone()), Err(InvokeError::Function("{}".into())));
+        assert_eq!(outcome(StatusCode::TOO_MANY_REQUESTS, &none, body.clone()), Err(InvokeError::Throttled));
+        let unavailable = InvokeError::Unavailable("404 Not Found: {}".into());
+        assert_eq!(outcome(StatusCode::NOT_FOUND, &none, body), Err(unavailable));
+    }
+}
