@@ -9,7 +9,7 @@ KNOWN = json.loads(os.environ["KNOWN"])
 
 
 @schemathesis.hook
-def map_path_parameters(context, path_parameters, **_):
+def map_path_parameters(context, path_parameters):
     for name, values in KNOWN.items():
         value = (path_parameters or {}).get(name)
         # Which half: by what was made up, so that a run can be repeated.
