@@ -21,7 +21,7 @@ use crate::{
 const BATCH_WRITE_MAX: usize = 25;
 /// Calls of batch writes that a process has under way at once, whatever it has to write: a large audience must not stand
 /// before everybody else's single writes.
-const BATCH_WRITES_AT_ONCE: usize = 4;
+const BATCH_WRITES_AT_ONCE: usize = 2;
 /// Times that what DynamoDB left unprocessed is sent again.
 const UNPROCESSED_RETRIES_MAX: u32 = 8;
 /// Waits before that.
