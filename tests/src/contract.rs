@@ -157,8 +157,7 @@ fn match_path<'a>(template: &'a str, path: &str) -> Option<Vec<(&'a str, String)
         match (names.next(), segments.next()) {
             (None, None) => return Some(values),
             (Some(name), Some(segment)) => match name.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
-                // The gateway routes no percent-encoded slash.
-                Some(_) if segment.is_empty() || segment.to_ascii_lowercase().contains("%2f") => return None,
+                Some(_) if segment.is_empty() => return None,
                 Some(name) => values.push((name, percent_decode_str(segment).decode_utf8_lossy().into_owned())),
                 None if name != segment => return None,
                 None => {}
