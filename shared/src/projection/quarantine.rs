@@ -29,6 +29,10 @@ impl Projector {
             match self.catch_up(user, None).await? {
                 Progress::UpToDate => return Ok(()),
                 Progress::Stuck { version, error } if last_try || matches!(error, Error::Poison { .. }) => {
+                    if self.viewers.get(user, true).await?.viewer.applied >= version {
+                        // Another worker has put it aside meanwhile. Of two at once each still does, which repeats an effect.
+                        continue;
+                    }
                     tracing::error!(%user, %version, %error, "event quarantined");
                     let redo = Message::Redo { user: user.clone(), version, error: error.to_string() };
                     quarantine.send(vec![redo]).await?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use harness::{
     client::ProfileInput,
     control::QUARANTINE,
@@ -55,20 +55,24 @@ async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> 
     // The spoilt event counts as applied, or none after it could.
     applied(&ada, later.version).await?;
     eventually("the event is in the quarantine", async || {
+        // At least once: two workers that meet it at the same time put it aside twice.
         let put_aside = control.put_aside().await?;
-        ensure!(put_aside == [(QUARANTINE.to_owned(), 1)], "{put_aside:?}");
+        ensure!(matches!(&put_aside[..], [(queue, 1..=2)] if queue == QUARANTINE), "{put_aside:?}");
         Ok(())
     })
     .await?;
 
-    // A person repairs the event and moves the message back.
+    // A person repairs the event and moves the messages back.
     control.dynamodb("PutItem", &json!({ "TableName": COMMANDS, "Item": event })).await?;
-    let message = control.sqs("ReceiveMessage", QUARANTINE, json!({ "WaitTimeSeconds": 1 })).await?;
-    let message = &message["Messages"][0];
-    let (body, handle) = (&message["Body"], &message["ReceiptHandle"]);
-    ensure!(body.as_str().is_some_and(|body| body.contains(&ada.id)), "the message does not tell whose: {message}");
-    control.sqs("SendMessage", DELIVERIES, json!({ "MessageBody": body })).await?;
-    control.sqs("DeleteMessage", QUARANTINE, json!({ "ReceiptHandle": handle })).await?;
+    let ask = json!({ "WaitTimeSeconds": 1, "MaxNumberOfMessages": 10 });
+    let received = control.sqs("ReceiveMessage", QUARANTINE, ask).await?;
+    let messages = received["Messages"].as_array().context("no messages")?;
+    for message in messages {
+        let (body, handle) = (&message["Body"], &message["ReceiptHandle"]);
+        ensure!(body.as_str().is_some_and(|body| body.contains(&ada.id)), "the message does not tell whose: {message}");
+        control.sqs("SendMessage", DELIVERIES, json!({ "MessageBody": body })).await?;
+        control.sqs("DeleteMessage", QUARANTINE, json!({ "ReceiptHandle": handle })).await?;
+    }
     home_becomes(&fan, &[&later.value.id, &good.value.id, &bad.value.id]).await?;
     home_becomes(&ada, &[&later.value.id, &of_bob.id, &good.value.id, &bad.value.id]).await?;
     control.settle(Duration::from_secs(120)).await?;
