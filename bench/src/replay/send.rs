@@ -232,3 +232,35 @@ fn kind(error: &ApiError) -> String {
         ApiError::Malformed { .. } => "malformed answer".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_model_knows_what_must_be_refused_and_any_other_answer_is_a_difference() {
+        let user = |id: &str| User::new(reqwest::Client::new(), "http://localhost", id, "token");
+        let (ada, bob, eve) = (user("ada"), user("bob"), user("eve"));
+        let mut accepted = Accepted::default();
+        accepted.model.member(&ada).posts.insert("1".to_owned(), Said::new("one"));
+        accepted.model.member(&ada).blocks.insert("bob".to_owned());
+        let posted = |id: &str| Posted { id: id.to_owned(), author: "ada".to_owned() };
+        assert_eq!(accepted.model.refusal(&bob, &posted("1"), &What::Like), Some(BLOCKED));
+        assert_eq!(accepted.model.refusal(&bob, &posted("1"), &What::Unlike), None);
+        assert_eq!(accepted.model.refusal(&eve, &posted("1"), &What::Like), None);
+        assert_eq!(accepted.model.refusal(&eve, &posted("2"), &What::Like), Some(POST_NOT_FOUND));
+        assert!(accepted.model.blocks_between("bob", "ada") && !accepted.model.blocks_between("eve", "ada"));
+
+        let refused = |code: &str| ApiError::Status {
+            request: String::new(),
+            status: reqwest::StatusCode::FORBIDDEN,
+            code: Some(code.to_owned()),
+            body: String::new(),
+        };
+        accepted.judge(&bob, "a like", BLOCKED, Err(refused(BLOCKED)));
+        assert_eq!((accepted.refused, accepted.differences.len()), (1, 0));
+        accepted.judge(&bob, "a like", BLOCKED, Ok(()));
+        accepted.judge(&bob, "a like", BLOCKED, Err(refused(POST_NOT_FOUND)));
+        assert_eq!((accepted.refused, accepted.differences.len()), (1, 2));
+    }
+}
