@@ -1,5 +1,5 @@
-//! The command table: the truth. Reads are consistent, since decisions rest on them. It is written by
-//! [`super::transaction`] only.
+//! The command table: the truth. Reads are consistent, since decisions rest on them. Commands write it
+//! by [`super::transaction`] only; who is a celebrity, which is no command's, stands in `celebrities.rs`.
 
 use serde::{Deserialize, Serialize};
 
