@@ -3,6 +3,7 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 HERE=$ROOT/localstack
 STATE=$ROOT/target/localstack
+TOOLS=$ROOT/target/tools
 export XDG_CACHE_HOME=$ROOT/target/cache
 export CARGO_ZIGBUILD_CACHE_DIR=$XDG_CACHE_HOME/zigbuild ZIG_GLOBAL_CACHE_DIR=$XDG_CACHE_HOME/zig
 export PYTHONPYCACHEPREFIX=$XDG_CACHE_HOME/python
@@ -25,8 +26,11 @@ venv() {
     echo "$made_of" >"$directory/made-of"
 }
 
+# cargo-lambda, its linker, and the AWS SDK for Python.
+tools() { venv "$TOOLS" python3 "$HERE/tools.txt"; }
+
 # The command line of tidings_deploy.
 tidings_deploy() {
-    venv "$ROOT/target/tools" python3 "$HERE/tools.txt"
-    PYTHONPATH=$HERE exec "$ROOT/target/tools/bin/python" -m tidings_deploy "$@"
+    tools
+    PYTHONPATH=$HERE exec "$TOOLS/bin/python" -m tidings_deploy "$@"
 }

@@ -88,7 +88,7 @@ def _deploy(arguments: argparse.Namespace) -> None:
     changed = stack.deploy(described, zips, parameters)
     if wrong := stack.check():
         raise Failure("the stack is complete, and yet this did not come up:\n  " + "\n  ".join(wrong))
-    print("deployed" if changed else "nothing to change")
+    print(f"deployed: {changed or 'no'} resource{'' if changed == 1 else 's'} changed")
     for name, value in stack.outputs().items():
         print(f"{name}: {value}")
 

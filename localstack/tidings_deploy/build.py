@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -12,14 +13,14 @@ from .template import ROOT, Function
 
 # A function is on its way to a cold start the longer the larger it is.
 ZIP_BYTES_MAX = 4_000_000
-PROFILE = "deploy"
-# The C library of provided.al2023.
-GLIBC = "2.34"
-TARGETS = {"arm64": "aarch64-unknown-linux-gnu", "x86_64": "x86_64-unknown-linux-gnu"}
+# The C library of provided.al2023 is 2.34.
+GLIBC_MINOR_MAX = 34
+# What the target is called by cargo-lambda, and by rustup.
+TARGETS = {"arm64": ("--arm64", "aarch64-unknown-linux-gnu"), "x86_64": ("--x86-64", "x86_64-unknown-linux-gnu")}
 
 
 def build(functions: list[Function], architecture: str) -> dict[str, Path]:
-    """The zip of each function, by its logical id.
+    """The zip of each function, by its logical id; Failure if one is too large, or needs what its runtime lacks.
 
     Everything is built in one run of cargo, so that what functions share is compiled once.
     """
@@ -48,13 +49,13 @@ def _cargo_lambda(functions: list[Function], architecture: str, directory: Path)
             raise Failure(f"{function.logical_id}: {function.directory.relative_to(ROOT)} is no package of the workspace")
         selected += ["--package", package]
     tools = Path(sys.executable).parent
-    command = [tools / "cargo-lambda", "lambda", "build", "--locked", "--profile", PROFILE]
-    command += ["--target", f"{TARGETS[architecture]}.{GLIBC}", "--lambda-dir", directory, *selected]
+    flag, target = TARGETS[architecture]
+    command = [tools / "cargo-lambda", "lambda", "build", "--locked", "--release", flag, "--lambda-dir", directory]
     # The linker, zig, is beside cargo-lambda.
     environment = os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
-    if subprocess.run(command, cwd=ROOT, env=environment).returncode != 0:
+    if subprocess.run([*command, *selected], cwd=ROOT, env=environment).returncode != 0:
         message = "the functions cannot be built; what is wrong stands above"
-        raise Failure(f"{message} (`rustup target add {TARGETS[architecture]}` if it is the target that is missing)")
+        raise Failure(f"{message} (`rustup target add {target}` if it is the target that is missing)")
 
 
 def _packages() -> dict[Path, str]:
@@ -66,9 +67,14 @@ def _packages() -> dict[Path, str]:
 
 def _pack(directory: Path) -> Path:
     """`bootstrap` in a zip, without anything that changes when it does not."""
+    binary = (directory / "bootstrap").read_bytes()
+    # Versions of symbols stand in the binary as text.
+    newest = max((int(minor) for minor in re.findall(rb"GLIBC_2\.(\d+)", binary)), default=0)
+    if newest > GLIBC_MINOR_MAX:
+        raise Failure(f"{directory.name} needs glibc 2.{newest}; provided.al2023 has 2.{GLIBC_MINOR_MAX}")
     path = directory / "bootstrap.zip"
     entry = zipfile.ZipInfo("bootstrap", date_time=(1980, 1, 1, 0, 0, 0))
     entry.external_attr = 0o755 << 16
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(entry, (directory / "bootstrap").read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=9)
+        archive.writestr(entry, binary, zipfile.ZIP_DEFLATED)
     return path

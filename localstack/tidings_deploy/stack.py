@@ -63,8 +63,8 @@ class Stack:
         """Names of the parameters that the stack has values for."""
         return {parameter["ParameterKey"] for parameter in self._describe().get("Parameters", [])}
 
-    def deploy(self, template: dict, zips: dict[str, Path], parameters: dict[str, str]) -> bool:
-        """Makes the stack be as the template says; false if it was so already."""
+    def deploy(self, template: dict, zips: dict[str, Path], parameters: dict[str, str]) -> int:
+        """Makes the stack be as the template says, and tells how many resources that changes."""
         status = self.status()
         if status in ("ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS"):
             # What is left of a stack that never was: it can only be made anew.
@@ -90,7 +90,10 @@ class Stack:
         )["Id"]
         if not self._is_change(change_set):
             self._cloudformation.delete_change_set(ChangeSetName=change_set, StackName=self.name)
-            return False
+            return 0
+        # None, and yet to be executed: outputs may change alone, and LocalStack never says that nothing does.
+        pages = self._cloudformation.get_paginator("describe_change_set").paginate(ChangeSetName=change_set, StackName=self.name)
+        changes = sum(len(page["Changes"]) for page in pages)
         started = time.time()
         self._cloudformation.execute_change_set(ChangeSetName=change_set, StackName=self.name)
         waiter = self._cloudformation.get_waiter("stack_update_complete" if status else "stack_create_complete")
@@ -98,7 +101,7 @@ class Stack:
             waiter.wait(StackName=self.name, WaiterConfig=WAIT)
         except WaiterError as error:
             raise Failure(self._what_failed(started, error)) from None
-        return True
+        return changes
 
     def check(self) -> list[str]:
         """Waits until functions and event sources are active; gives what did not come up, one line each."""

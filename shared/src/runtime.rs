@@ -138,8 +138,7 @@ impl Runtime {
 
     /// The keys that sign cursors.
     pub fn cursor_keys(&self) -> anyhow::Result<CursorKeys> {
-        let previous = std::env::var("PREVIOUS_CURSOR_KEY").ok().filter(|key| !key.is_empty());
-        Ok(CursorKeys::new(&variable("CURSOR_KEY")?, previous.as_deref()))
+        CursorKeys::parse(&variable("CURSOR_KEY")?)
     }
 }
 

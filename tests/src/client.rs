@@ -37,6 +37,11 @@ impl User {
         Self { http, base: base.to_owned(), id: id.to_owned(), token: token.to_owned(), min_version: None }
     }
 
+    /// The token that this user's requests carry.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// A request with this user's token; `path` starts with a slash and is already percent-encoded.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.anonymous(method, path).bearer_auth(&self.token);

@@ -27,6 +27,10 @@ LOG = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 10.0
 POLL_S = 0.05
+# LocalStack warns of each invocation that logs nothing, which is what functions do that have nothing to tell.
+logging.getLogger("localstack.services.lambda_.invocation.version_manager").addFilter(
+    lambda record: not str(record.msg).startswith("Received no logs from invocation")
+)
 # Lines of output that are kept until the invocation that wrote them is answered.
 LOG_LINES_MAX = 1000
 

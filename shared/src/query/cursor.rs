@@ -21,6 +21,9 @@ const FORMAT: u8 = 1;
 /// Length of an HMAC-SHA256 in bytes.
 const MAC_BYTES: usize = 32;
 
+/// The length of the hash in bytes, below which RFC 2104 (section 3) discourages keys.
+const SECRET_CHARACTERS_MIN: usize = 32;
+
 /// The keys that sign cursors.
 #[derive(Debug, Clone)]
 pub struct CursorKeys {
@@ -57,10 +60,22 @@ struct Payload<Position> {
 }
 
 impl CursorKeys {
-    /// The key that signs, and the one that did before it.
-    pub fn new(current: &str, previous: Option<&str>) -> Self {
-        let key = |secret: &str| hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-        Self { current: key(current), previous: previous.map(key) }
+    /// From the secret that signs; after a comma there may be the one that did before it.
+    ///
+    /// # Errors
+    /// If a secret has less than 32 characters, or there are more than two.
+    pub fn parse(secrets: &str) -> anyhow::Result<Self> {
+        let key = |secret: &str| {
+            anyhow::ensure!(
+                secret.chars().count() >= SECRET_CHARACTERS_MIN && !secret.contains(','),
+                "a cursor key is one secret of at least {SECRET_CHARACTERS_MIN} characters, or two with a comma between"
+            );
+            Ok(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()))
+        };
+        match secrets.split_once(',') {
+            None => Ok(Self { current: key(secrets)?, previous: None }),
+            Some((current, previous)) => Ok(Self { current: key(current)?, previous: Some(key(previous)?) }),
+        }
     }
 
     /// A cursor at this place, valid for 24 h.
@@ -128,7 +143,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_ms(1_000_000);
 
     fn keys() -> CursorKeys {
-        CursorKeys::new("0123456789abcdef0123456789abcdef", None)
+        CursorKeys::parse("0123456789abcdef0123456789abcdef").unwrap()
     }
 
     fn place<Position>(position: Position) -> Place<Position> {
@@ -197,9 +212,18 @@ mod tests {
     fn a_cursor_survives_one_rotation_of_the_key() {
         let caller = ada();
         let (old, new) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");
-        let cursor = CursorKeys::new(old, None).seal(scope(&caller), place("position"), NOW).unwrap();
-        let open = |keys: CursorKeys| keys.open::<String>(scope(&caller), &cursor, NOW);
-        assert_eq!(open(CursorKeys::new(new, Some(old))).unwrap(), place("position".to_owned()));
-        assert!(is(open(CursorKeys::new(new, None)), &Rejection::InvalidCursor));
+        let cursor = CursorKeys::parse(old).unwrap().seal(scope(&caller), place("position"), NOW).unwrap();
+        let open = |secrets: &str| CursorKeys::parse(secrets).unwrap().open::<String>(scope(&caller), &cursor, NOW);
+        assert_eq!(open(&format!("{new},{old}")).unwrap(), place("position".to_owned()));
+        assert!(is(open(new), &Rejection::InvalidCursor));
+    }
+
+    #[test]
+    fn weak_secrets_are_refused() {
+        let secret = "0123456789abcdef0123456789abcdef";
+        for weak in ["", "short", ",", &secret[1..], &format!("{secret},"), &format!("{secret},{}", &secret[1..])] {
+            assert!(CursorKeys::parse(weak).is_err(), "{weak}");
+        }
+        assert!(CursorKeys::parse(&[secret; 3].join(",")).is_err());
     }
 }
