@@ -4,7 +4,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 HERE=$ROOT/localstack
 STATE=$ROOT/target/localstack
 TOOLS=$ROOT/target/tools
-export XDG_CACHE_HOME=$ROOT/target/cache
+export XDG_CACHE_HOME=$ROOT/target/cache npm_config_cache=$ROOT/target/cache/npm
 export CARGO_ZIGBUILD_CACHE_DIR=$XDG_CACHE_HOME/zigbuild ZIG_GLOBAL_CACHE_DIR=$XDG_CACHE_HOME/zig
 export PYTHONPYCACHEPREFIX=$XDG_CACHE_HOME/python
 

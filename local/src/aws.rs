@@ -31,7 +31,8 @@ pub fn sqs(endpoint: &str) -> aws_sdk_sqs::Client {
     aws_sdk_sqs::Client::new(&config(endpoint))
 }
 
-fn config(endpoint: &str) -> SdkConfig {
+/// What clients of servers at `endpoint`, an `http://` URL, are made from.
+pub fn config(endpoint: &str) -> SdkConfig {
     let credentials = Credentials::new(TEST_CREDENTIAL, TEST_CREDENTIAL, None, None, "tidings-local");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())

@@ -6,6 +6,7 @@ mod cli;
 mod conflicts;
 mod invoke_api;
 mod lambda;
+mod partial;
 mod processes;
 mod queues;
 mod remote;
