@@ -26,16 +26,29 @@ pub async fn handle(bus: &Bus, batch: Event) -> BatchResponse {
     BatchResponse::stream(sequence_numbers.into_iter().zip(published))
 }
 
-/// The records less those that a later one of the same counter makes needless: a busy counter is published once a batch.
-/// What happened, to the log or to a like, is published each time.
+/// The records less those that a newer one of the same counter makes needless: a busy counter is published once a batch.
+/// Which is newer, its version tells; the order of the batch is not relied on. What happened, to the log or to a like, is
+/// published each time.
 fn newest(records: &[EventRecord]) -> impl Iterator<Item = &EventRecord> {
-    let last: HashMap<_, _> = records.iter().enumerate().map(|(at, record)| (key(record), at)).collect();
+    let mut newest = HashMap::new();
+    for (at, record) in records.iter().enumerate() {
+        let candidate = (version(record), at);
+        newest.entry(key(record)).and_modify(|known| *known = candidate.max(*known)).or_insert(candidate);
+    }
     let kept = move |(at, record): &(usize, &EventRecord)| {
         let key @ [pk, sk] = key(record);
         let of_counter = store::parse_tally_key(pk.unwrap_or_default(), sk.unwrap_or_default()).is_some();
-        !of_counter || last.get(&key) == Some(at)
+        !of_counter || newest.get(&key).is_some_and(|(_, newest)| newest == at)
     };
     records.iter().enumerate().filter(kept).map(|(_, record)| record)
+}
+
+/// Zero for what has none.
+fn version(record: &EventRecord) -> u64 {
+    match record.change.new_image.get("version") {
+        Some(AttributeValue::N(number)) => number.parse().unwrap_or_default(),
+        _ => 0,
+    }
 }
 
 fn key(record: &EventRecord) -> [Option<&str>; 2] {
@@ -54,28 +67,42 @@ fn cloud_event(record: &EventRecord) -> Option<CloudEvent> {
 mod tests {
     use super::*;
 
-    fn record(pk: &str, sk: &str) -> EventRecord {
+    fn record(pk: &str, sk: &str, version: u64) -> EventRecord {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let mut record = EventRecord::default();
         record.change.keys = HashMap::from([("PK".to_owned(), text(pk)), ("SK".to_owned(), text(sk))]).into();
+        record.change.new_image =
+            HashMap::from([("version".to_owned(), AttributeValue::N(version.to_string()))]).into();
         record
     }
 
+    fn kept(records: &[EventRecord]) -> Vec<usize> {
+        newest(records).map(|kept| records.iter().position(|record| std::ptr::eq(record, kept)).unwrap()).collect()
+    }
+
+    const POST: &str = "0197f0a0-1111-7222-8333-944455556666";
+
     #[test]
     fn of_a_counter_only_the_newest_record_is_published_and_of_a_like_each() {
-        let (like, post) = ("LIKES#0197f0a0-1111-7222-8333-944455556666", "0197f0a0-1111-7222-8333-944455556666");
-        let (first, second) = (format!("TALLY#POST#{post}#0"), format!("TALLY#POST#{post}#9"));
+        let like = format!("LIKES#{POST}");
+        let (first, second) = (format!("TALLY#POST#{POST}#0"), format!("TALLY#POST#{POST}#9"));
         let records = [
-            record(&first, "TALLY"),
-            record("USER#ada", like),
-            record(&second, "TALLY"),
-            record("USER#ada", like),
-            record(&first, "TALLY"),
-            record("USER#ada", "EVENT#000000000001"),
+            record(&first, "TALLY", 1),
+            record("USER#ada", &like, 1),
+            record(&second, "TALLY", 1),
+            record("USER#ada", &like, 2),
+            record(&first, "TALLY", 2),
+            record("USER#ada", "EVENT#000000000001", 1),
         ];
-        let kept: Vec<_> = newest(&records)
-            .map(|kept| records.iter().position(|record| std::ptr::eq(record, kept)).unwrap())
-            .collect();
-        assert_eq!(kept, [1, 2, 3, 4, 5]);
+        assert_eq!(kept(&records), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn the_newest_is_that_with_the_highest_version_wherever_it_stands() {
+        let counter = format!("TALLY#POST#{POST}#0");
+        let published = |versions: [u64; 3]| kept(&versions.map(|version| record(&counter, "TALLY", version)));
+        assert_eq!(published([5, 7, 6]), [1]);
+        assert_eq!(published([10, 9, 2]), [0]);
+        assert_eq!(published([5, 6, 6]), [2]);
     }
 }
