@@ -2,7 +2,8 @@
 //! a post twice, nothing skipped that was there all along, nothing shown that was gone before the walk began.
 //!
 //! What was there, the reference model says: it is kept as it was after every command. Between two of them, anything from
-//! before to after is right.
+//! before to after is right. Users' logs are applied each for itself, so a reader's newest follows may meet posts whose deletion
+//! is still on its way.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -155,9 +156,10 @@ impl Walk {
 
     /// `states` are those of the model while the walk went on.
     fn judge(&self, states: &[Model], viewer: &str, shown: &[Post]) -> Result<()> {
-        let in_states: Vec<_> = states.iter().map(|model| Judge::new(model).ids(viewer, &self.feed)).collect();
+        let ids = |model: &Model| Judge::new(model).ids(viewer, &self.feed);
+        let in_states: Vec<_> = states.iter().map(ids).collect();
         let (first, later) = in_states.split_first().context("no state")?;
-        let ever: BTreeSet<_> = in_states.iter().flatten().collect();
+        let ever: BTreeSet<_> = states.iter().flat_map(|model| ids(&with_all_posts(model, states))).collect();
         let known = |post: &&Post| states.iter().any(|model| model.members.contains_key(&post.author.id));
         let mut seen = BTreeSet::new();
         // Posts of other tests trend, too.
@@ -176,6 +178,16 @@ impl Walk {
         ensure!(sorted || self.order != "chronological", "not newest first");
         Ok(())
     }
+}
+
+/// The model with every post that was there in any of the states.
+fn with_all_posts(model: &Model, states: &[Model]) -> Model {
+    let mut all = model.clone();
+    for (user, member) in states.iter().flat_map(|state| &state.members) {
+        let posts = member.posts.iter().map(|(post, said)| (post.clone(), said.clone()));
+        all.members.entry(user.clone()).or_default().posts.extend(posts);
+    }
+    all
 }
 
 impl World {
