@@ -66,7 +66,7 @@ def _packages() -> dict[Path, str]:
 
 
 def _pack(directory: Path) -> Path:
-    """`bootstrap` in a zip, without anything that changes when it does not."""
+    """`bootstrap` in a zip, without anything that changes when it does not; Failure if it could not run."""
     binary = (directory / "bootstrap").read_bytes()
     # Versions of symbols stand in the binary as text.
     newest = max((int(minor) for minor in re.findall(rb"GLIBC_2\.(\d+)", binary)), default=0)

@@ -92,7 +92,8 @@ class Stack:
             self._cloudformation.delete_change_set(ChangeSetName=change_set, StackName=self.name)
             return 0
         # None, and yet to be executed: outputs may change alone, and LocalStack never says that nothing does.
-        pages = self._cloudformation.get_paginator("describe_change_set").paginate(ChangeSetName=change_set, StackName=self.name)
+        paginator = self._cloudformation.get_paginator("describe_change_set")
+        pages = paginator.paginate(ChangeSetName=change_set, StackName=self.name)
         changes = sum(len(page["Changes"]) for page in pages)
         started = time.time()
         self._cloudformation.execute_change_set(ChangeSetName=change_set, StackName=self.name)

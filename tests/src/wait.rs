@@ -15,9 +15,9 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 
 const POLL: Duration = Duration::from_millis(25);
 
-/// After this, what one process of a function has answered, all do: another one may have kept a card, or what trends, for
-/// 2 s (docs/decisions/0017).
-const ALL_AGREE_AFTER: Duration = Duration::from_millis(2100);
+/// Longer than a process of a function keeps cards and what trends, which is 2 s (docs/decisions/0017): after this, what one
+/// has answered, all do.
+pub const ALL_AGREE_AFTER: Duration = Duration::from_millis(2100);
 
 /// Asks until the answer is `Ok`, for at most [`DEADLINE`]; the last `Err` says what is still wrong. From then on, all
 /// processes give such answers.

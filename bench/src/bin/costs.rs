@@ -11,12 +11,11 @@ use harness::{
     client::{Answer, ProfileInput, User, post_path, user_path},
     costs::Cost,
     deployment::{unique, unique_handle},
+    wait::ALL_AGREE_AFTER,
 };
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
-/// Longer than a process keeps cards and what trends.
-const FORGOTTEN: Duration = Duration::from_millis(2100);
 /// What begins with this is measured right after the request before it, with what that one cached.
 const CACHED: &str = "the same";
 /// How long to wait for rest.
@@ -132,7 +131,8 @@ async fn pages(table: &mut Table, user: &User, author: &User, post: &str, tag: &
         ("`GET /v1/tags/{tag}/posts`, 20 posts", format!("/v1/tags/{tag}/posts")),
     ] {
         if !name.starts_with(CACHED) {
-            tokio::time::sleep(FORGOTTEN).await;
+            // Nothing is cached any more.
+            tokio::time::sleep(ALL_AGREE_AFTER).await;
         }
         table.measure(name, user.request(Method::GET, &path)).await?;
     }

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use axum::{Json, Router, extract::State};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tidings::{
     error::Error,
     model::{PostId, Timestamp, UserId},
@@ -82,7 +82,7 @@ fn users(count: usize) -> Vec<String> {
 fn events(count: usize) -> Vec<CloudEvent> {
     let item =
         |user: String| json!({ "PK": format!("USER#{user}"), "SK": "EVENT#000000000001", "type": "UserFollowed" });
-    let event = |item: Value| CloudEvent::from_item(&Map::from_iter(item.as_object().unwrap().clone())).unwrap();
+    let event = |item: Value| CloudEvent::from_item(item.as_object().unwrap()).unwrap();
     users(count).into_iter().map(item).map(event).collect()
 }
 
