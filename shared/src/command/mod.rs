@@ -5,6 +5,7 @@
 //! Likes are the exception: there are too many of them for the log. Their edge is the fact, and [`react_to_post`] commits
 //! it with its count.
 
+mod attempts;
 mod block_user;
 mod comment_on_post;
 mod create_post;
@@ -17,8 +18,9 @@ mod once;
 mod react_to_post;
 mod update_profile;
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
 
+use attempts::Attempts;
 pub use block_user::BlockUser;
 pub use comment_on_post::CommentOnPost;
 pub use create_post::CreatePost;
@@ -34,17 +36,11 @@ pub use update_profile::UpdateProfile;
 use crate::{
     error::{Error, Rejection},
     model::{Clock, CommandId, LogEvent, TallyShard, Timestamp, Totals, UserEvent, UserId, Version},
-    retry::Backoff,
     store::{
         commands::{Commands, Head},
         transaction::Change,
     },
 };
-
-/// Times that a command is decided anew after it lost a race. Two commands of one user are rare, dozens at once rarer.
-const ATTEMPTS_MAX: u32 = 24;
-/// Waits between attempts.
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(10), longest: Duration::from_millis(250) };
 
 /// Something that a user wants done.
 pub trait Command: Sync {
@@ -112,8 +108,8 @@ pub struct Committed<Output> {
 /// Runs a command until it is committed, found needless, or rejected.
 ///
 /// # Errors
-/// [`Error::Rejected`] if the request is at fault; [`Error::Conflict`] after too many lost races; otherwise as the
-/// store's. After an error other than a rejection the command may have been committed.
+/// [`Error::Rejected`] if the request is at fault; [`Error::Conflict`] if races were lost too often or for too long;
+/// otherwise as the store's. After an error other than a rejection the command may have been committed.
 pub async fn run<C: Command>(
     command: &C,
     caller: &UserId,
@@ -121,8 +117,9 @@ pub async fn run<C: Command>(
     clock: &Clock,
 ) -> Result<Committed<C::Output>, Error> {
     let id = CommandId::new(clock.now());
-    for attempt in 0..ATTEMPTS_MAX {
-        BACKOFF.before(attempt).await;
+    let mut attempts = Attempts::start();
+    loop {
+        let attempt = attempts.next().await?;
         let (head, state) = tokio::try_join!(commands.head(caller), command.read(caller, commands))?;
         let Head { version, totals } = head;
         let shard = TallyShard::for_attempt(attempt, rand::rng().random());
@@ -148,5 +145,4 @@ pub async fn run<C: Command>(
             Err(error) => return Err(error),
         }
     }
-    Err(Error::Conflict)
 }

@@ -3,7 +3,7 @@
 
 use rand::Rng;
 
-use super::{ATTEMPTS_MAX, BACKOFF, Committed};
+use super::{Committed, attempts::Attempts};
 use crate::{
     error::{Error, Rejection},
     model::{Clock, Counts, EdgeKey, Like, PostId, TallyShard, TallySubject, Timestamp, UserId, ranking},
@@ -17,8 +17,8 @@ use crate::{
 /// which does not change.
 ///
 /// # Errors
-/// [`Rejection::PostNotFound`] if there is no such post; [`Error::Conflict`] after too many lost races; otherwise as the
-/// store's. After an error other than a rejection the like may have been committed.
+/// [`Rejection::PostNotFound`] if there is no such post; [`Error::Conflict`] if races were lost too often or for too long;
+/// otherwise as the store's. After an error other than a rejection the like may have been committed.
 pub async fn react_to_post(
     caller: &UserId,
     post: PostId,
@@ -26,8 +26,9 @@ pub async fn react_to_post(
     commands: &Commands,
     clock: &Clock,
 ) -> Result<Committed<()>, Error> {
-    for attempt in 0..ATTEMPTS_MAX {
-        BACKOFF.before(attempt).await;
+    let mut attempts = Attempts::start();
+    loop {
+        let attempt = attempts.next().await?;
         let (head, reaction) = tokio::try_join!(commands.head(caller), commands.reaction(caller, post))?;
         let committed = Committed { version: head.version, output: () };
         let Some((like, more)) = decide(&reaction, liked, clock.now())? else { return Ok(committed) };
@@ -51,7 +52,6 @@ pub async fn react_to_post(
             Err(error) => return Err(error),
         }
     }
-    Err(Error::Conflict)
 }
 
 /// The edge as it is to be, and what that counts; nothing if it is so already.

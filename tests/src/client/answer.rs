@@ -43,6 +43,12 @@ pub enum ApiError {
 }
 
 impl ApiError {
+    /// Whether the request may have taken effect all the same: nobody says that it did not.
+    pub fn is_unknown(&self) -> bool {
+        let Self::Status { status, code, .. } = self else { return true };
+        status.is_server_error() && code.as_deref() != Some("busy")
+    }
+
     /// Whether the same request may succeed later: no answer, throttled, or a server's error. `internal` is not: it
     /// is a function's own word for a bug, and trying again would hide it.
     pub fn is_transient(&self) -> bool {
@@ -131,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_s_own_internal_error_is_never_retried() {
+    fn what_a_failure_means_follows_from_its_status_and_code() {
         let error = |status, code: Option<&str>| ApiError::Status {
             request: String::new(),
             status,
@@ -142,5 +148,9 @@ mod tests {
         assert!(error(StatusCode::SERVICE_UNAVAILABLE, Some("busy")).is_transient());
         assert!(!error(StatusCode::INTERNAL_SERVER_ERROR, Some("internal")).is_transient());
         assert!(!error(StatusCode::CONFLICT, Some("handle_taken")).is_transient());
+        assert!(error(StatusCode::SERVICE_UNAVAILABLE, None).is_unknown());
+        assert!(error(StatusCode::SERVICE_UNAVAILABLE, Some("unavailable")).is_unknown());
+        assert!(!error(StatusCode::SERVICE_UNAVAILABLE, Some("busy")).is_unknown());
+        assert!(!error(StatusCode::CONFLICT, Some("handle_taken")).is_unknown());
     }
 }

@@ -1,11 +1,11 @@
 //! A user's commands form one gap-free log, however many are sent at once.
 
-use std::collections::BTreeSet;
+use std::{cell::Cell, collections::BTreeSet};
 
 use anyhow::{Result, ensure};
 use futures::future::try_join_all;
 use harness::{
-    client::Accepted,
+    client::{Accepted, ApiError},
     deployment::Deployment,
     wait::{DEADLINE, eventually, persist},
 };
@@ -41,16 +41,22 @@ async fn different_commands_at_once_all_take_effect() -> Result<()> {
     let others = try_join_all((0..8).map(|_| deployment.member("other"))).await?;
     let doomed = ada.post("doomed", None).await?.value.id;
 
-    let follows = others.iter().map(async |other| persist(DEADLINE, |_| {}, || ada.follow(&other.id)).await);
+    // A command without a key that is sent again after an unknown outcome may find everything done, and is then told the
+    // version of the log, not that of its event.
+    let unknown = Cell::new(0);
+    let retried = |error: &ApiError| unknown.set(unknown.get() + usize::from(error.is_unknown()));
+
+    let follows = others.iter().map(async |other| persist(DEADLINE, retried, || ada.follow(&other.id)).await);
     let post = async |number: usize| {
         let key = format!("key-{number}");
         let Accepted { version, .. } = persist(DEADLINE, |_| {}, || ada.post("x", Some(&key))).await?;
         Ok(Accepted { value: (), version })
     };
-    let delete = async || persist(DEADLINE, |_| {}, || ada.delete_post(&doomed)).await;
+    let delete = async || persist(DEADLINE, retried, || ada.delete_post(&doomed)).await;
     let (follows, posts, deleted) = tokio::try_join!(try_join_all(follows), try_join_all((0..8).map(post)), delete())?;
     let versions: BTreeSet<_> = follows.iter().chain(&posts).chain([&deleted]).map(|done| done.version).collect();
-    assert_eq!(versions, (3..=19).collect());
+    assert!(versions.iter().all(|version| (3..=19).contains(version)), "{versions:?}");
+    assert!(versions.len() + unknown.get() >= 17, "{versions:?}, {} outcomes unknown", unknown.get());
 
     applied(&ada, 19).await?;
     let page = ada.home(100, None).await?;
