@@ -7,6 +7,7 @@ use harness::{
     client::{Answer, User, post_path, user_path},
     costs::Cost,
     deployment::{Deployment, unique},
+    wait::{DEADLINE, persist},
 };
 use reqwest::{Method, RequestBuilder};
 
@@ -55,7 +56,7 @@ async fn pages_stay_within_their_bounds() -> Result<()> {
     let tag = unique();
     let authors = try_join_all((0..12).map(|_| deployment.member("author"))).await?;
     let write = async |author: &User| {
-        reader.follow(&author.id).await?;
+        persist(DEADLINE, |_| {}, || reader.follow(&author.id)).await?;
         let mut ids = Vec::new();
         for number in 0..18 {
             let text = format!("post number {number}, as long as posts are: {} #{tag}", "word ".repeat(16));
