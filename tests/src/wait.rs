@@ -1,5 +1,6 @@
 //! Waiting for what happens soon, always with a deadline. A projection is behind by design, so a test never sleeps and
-//! hopes: it asks again until the answer is there, and fails with what it last saw.
+//! hopes: it asks again until the answer is there, and once more when no process can remember another one; it fails with what it
+//! last saw.
 
 use std::{fmt::Display, time::Duration};
 
@@ -20,7 +21,7 @@ const POLL: Duration = Duration::from_millis(25);
 pub const ALL_AGREE_AFTER: Duration = Duration::from_millis(2100);
 
 /// Asks until the answer is `Ok`, for at most [`DEADLINE`]; the last `Err` says what is still wrong. From then on, all
-/// processes give such answers, whichever is asked.
+/// processes give such answers.
 pub async fn eventually<T, E, F>(what: &str, mut ask: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T, E>>,

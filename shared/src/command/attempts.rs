@@ -6,7 +6,7 @@ use crate::{error::Error, retry::Backoff};
 
 /// Two commands of one user at once are rare, dozens rarer.
 const ATTEMPTS_MAX: u32 = 24;
-/// No attempt begins after this. Half the functions' timeout (template.yaml), so that the last can end and be answered: a
+/// After this, no further attempt is waited for. Half the functions' timeout (template.yaml), so that the last can end and be answered: a
 /// function that is killed at its timeout leaves the caller with the gateway's answer, which knows nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Waits between attempts.

@@ -1,7 +1,7 @@
 //! The whole system judged over HTTP. By default all tests share one local stack, which the first of them starts; with
 //! `TIDINGS_URL` they run against that deployment, and those that need control over the stack say that they skip.
 //!
-//! Each test makes its own users and never meets another's, so all run at the same time. Nothing waits for a fixed time:
+//! Each test makes its own users and never meets another's, so all run at the same time. Nobody sleeps and hopes:
 //! what a projection must bring is asked for until it is there, and INV-… in a comment names the invariant judged.
 
 mod bad_input;

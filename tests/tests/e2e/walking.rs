@@ -5,7 +5,7 @@
 //! before to after is right. Users' logs are applied each for itself, so a reader's newest follows may meet posts whose deletion
 //! is still on its way.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
@@ -20,7 +20,7 @@ use rand::{
     rngs::StdRng,
     seq::{IndexedRandom, IteratorRandom},
 };
-use tokio::{sync::Mutex, time::sleep};
+use tokio::sync::Mutex;
 
 /// Those who post.
 const AUTHORS: usize = 6;
@@ -29,8 +29,6 @@ const POSTS: usize = 7;
 const ROUNDS: usize = 3;
 /// No walk is longer: there are fewer posts.
 const PAGES_MAX: usize = 500;
-/// A process may show a post two seconds longer than it is there.
-const SHOWN_AFTER: Duration = Duration::from_millis(2500);
 
 /// Everybody, and what is so by the accepted commands.
 struct World {
@@ -109,7 +107,6 @@ async fn at_rest(world: &mut World) -> Result<()> {
         Ok(())
     })
     .await?;
-    sleep(SHOWN_AFTER).await;
     world.states = vec![world.model.clone()];
     Ok(())
 }
