@@ -7,13 +7,13 @@ use crate::{
     cache::Cache,
     error::Error,
     model::{CelebrityList, CelebrityPolicy, Clock, UserId, limits::CELEBRITIES_MAX},
-    store::commands::Commands,
+    store::command_table::CommandTable,
 };
 
 /// The celebrities of a deployment. Clones share what they have read.
 #[derive(Debug, Clone)]
 pub struct Celebrities {
-    commands: Commands,
+    commands: CommandTable,
     clock: Clock,
     policy: CelebrityPolicy,
     listed: Cache<(), Arc<CelebrityList>>,
@@ -21,7 +21,7 @@ pub struct Celebrities {
 
 impl Celebrities {
     /// Those of this command table.
-    pub fn new(commands: Commands, clock: Clock, policy: CelebrityPolicy) -> Self {
+    pub fn new(commands: CommandTable, clock: Clock, policy: CelebrityPolicy) -> Self {
         let listed = Cache::new(1, policy.list_lifetime);
         Self { commands, clock, policy, listed }
     }

@@ -14,9 +14,9 @@ use crate::{
     celebrities::Celebrities,
     model::{CelebrityPolicy, Clock},
     projection::Projector,
-    query::{FeedReader, PulledRows, RecentCards, TrendingCache, cursor::CursorKeys},
-    store::{Dynamo, Meter, cards::Cards, commands::Commands, timelines::Timelines, viewers::Viewers},
-    stream::{bus::Bus, deliveries::Deliveries},
+    query::{Feeds, PulledRows, RecentCards, TrendingCache, cursor::CursorKeys},
+    store::{Dynamo, Meter, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
+    stream::{bus::Bus, work_queue::WorkQueue},
 };
 
 /// What a function is made of: each part is named by an environment variable, which the template sets.
@@ -64,8 +64,8 @@ impl Runtime {
     }
 
     /// The truth.
-    pub fn commands(&self) -> anyhow::Result<Commands> {
-        Ok(Commands::new(self.dynamo.clone(), variable("COMMANDS_TABLE")?))
+    pub fn commands(&self) -> anyhow::Result<CommandTable> {
+        Ok(CommandTable::new(self.dynamo.clone(), variable("COMMANDS_TABLE")?))
     }
 
     /// Who gets to see which post where.
@@ -89,13 +89,13 @@ impl Runtime {
     }
 
     /// The queue of large audiences.
-    pub fn deliveries(&self) -> anyhow::Result<Deliveries> {
-        Ok(Deliveries::new(&self.config, variable("DELIVERIES_QUEUE")?))
+    pub fn work_queue(&self) -> anyhow::Result<WorkQueue> {
+        Ok(WorkQueue::new(&self.config, variable("DELIVERIES_QUEUE")?))
     }
 
     /// The queue of what was put aside.
-    pub fn quarantine(&self) -> anyhow::Result<Deliveries> {
-        Ok(Deliveries::new(&self.config, variable("QUARANTINE_QUEUE")?))
+    pub fn quarantine(&self) -> anyhow::Result<WorkQueue> {
+        Ok(WorkQueue::new(&self.config, variable("QUARANTINE_QUEUE")?))
     }
 
     /// Whose posts are pulled.
@@ -115,15 +115,15 @@ impl Runtime {
             viewers: self.viewers()?,
             cards: self.cards()?,
             celebrities: self.celebrities()?,
-            deliveries: self.deliveries()?,
+            work_queue: self.work_queue()?,
             clock: self.clock.clone(),
         })
     }
 
     /// Everything that feeds are read from.
-    pub fn feed_reader(&self) -> anyhow::Result<FeedReader> {
+    pub fn feed_reader(&self) -> anyhow::Result<Feeds> {
         let (timelines, cards, clock) = (self.timelines()?, self.cards()?, &self.clock);
-        Ok(FeedReader {
+        Ok(Feeds {
             commands: self.commands()?,
             viewers: self.viewers()?,
             celebrities: self.celebrities()?,

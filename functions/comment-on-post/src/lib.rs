@@ -6,7 +6,7 @@ use tidings::{
     error::{Error, Rejection},
     http::{Call, Response, view::CommentView},
     model::{Clock, CommentId, CommentText},
-    store::commands::Commands,
+    store::command_table::CommandTable,
 };
 
 #[derive(Deserialize)]
@@ -19,14 +19,14 @@ struct Body {
 ///
 /// # Errors
 /// Those of the request and of [`command::run`].
-pub async fn handle(commands: &Commands, clock: &Clock, call: Call) -> Result<Response, Error> {
+pub async fn handle(commands: &CommandTable, clock: &Clock, call: Call) -> Result<Response, Error> {
     match call.method() {
         "POST" => comment(commands, clock, call).await,
         _ => delete(commands, clock, call).await,
     }
 }
 
-async fn comment(commands: &Commands, clock: &Clock, call: Call) -> Result<Response, Error> {
+async fn comment(commands: &CommandTable, clock: &Clock, call: Call) -> Result<Response, Error> {
     let post = call.post()?;
     let Body { text } = call.json()?;
     let text = CommentText::try_from(text).map_err(Rejection::from)?;
@@ -38,7 +38,7 @@ async fn comment(commands: &Commands, clock: &Clock, call: Call) -> Result<Respo
         .version(committed.version))
 }
 
-async fn delete(commands: &Commands, clock: &Clock, call: Call) -> Result<Response, Error> {
+async fn delete(commands: &CommandTable, clock: &Clock, call: Call) -> Result<Response, Error> {
     let command = DeleteComment { post: call.post()?, comment: call.comment()? };
     let committed = command::run(&command, &call.caller, commands, clock).await?;
     Ok(Response::no_content().version(committed.version))

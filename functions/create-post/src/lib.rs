@@ -7,7 +7,7 @@ use tidings::{
     http::{Call, Response, view::PostView},
     model::{Clock, PostId, Text},
     query::FeedPost,
-    store::{cards::PostCard, commands::Commands},
+    store::{cards::PostCard, command_table::CommandTable},
 };
 
 #[derive(Deserialize)]
@@ -20,7 +20,7 @@ struct Body {
 ///
 /// # Errors
 /// Those of the request and of [`command::run`].
-pub async fn handle(commands: &Commands, clock: &Clock, call: Call) -> Result<Response, Error> {
+pub async fn handle(commands: &CommandTable, clock: &Clock, call: Call) -> Result<Response, Error> {
     let Body { text } = call.json()?;
     let text = Text::try_from(text).map_err(tidings::error::Rejection::from)?;
     let command = CreatePost { post: PostId::new(clock.now()), text, key: call.idempotency_key()? };

@@ -8,7 +8,7 @@ use tidings::{
     store::timelines::Row,
     stream::{
         batch::BatchResponse,
-        deliveries::{Deliveries, Message},
+        work_queue::{Task, WorkQueue},
     },
 };
 
@@ -19,7 +19,7 @@ const MESSAGES_AT_ONCE: usize = 4;
 const RECEIVES_MAX: u32 = 5;
 
 /// Works on a batch; messages that fail come again.
-pub async fn handle(projector: &Projector, quarantine: &Deliveries, batch: SqsEvent) -> BatchResponse {
+pub async fn handle(projector: &Projector, quarantine: &WorkQueue, batch: SqsEvent) -> BatchResponse {
     let outcomes: Vec<_> = stream::iter(&batch.records)
         .map(|message| async move {
             let done = work(projector, quarantine, message).await;
@@ -35,17 +35,19 @@ pub async fn handle(projector: &Projector, quarantine: &Deliveries, batch: SqsEv
     BatchResponse::queue(outcomes)
 }
 
-async fn work(projector: &Projector, quarantine: &Deliveries, message: &SqsMessage) -> Result<(), Error> {
+async fn work(projector: &Projector, quarantine: &WorkQueue, message: &SqsMessage) -> Result<(), Error> {
     let body = message.body.as_deref().unwrap_or_default();
     match serde_json::from_str(body).map_err(|error| Error::poison("a message", error))? {
-        Message::Deliver { post, author, viewers } => projector.deliver(&Row { post, author }, viewers).await,
-        Message::Spread { post, author, after, found } => projector.spread(&Row { post, author }, after, found).await,
-        Message::Demote { author, after } => projector.demote(&author, after).await,
-        Message::CatchUp { user } => {
+        Task::PushToHomes { post, author, viewers } => projector.deliver(&Row { post, author }, viewers).await,
+        Task::EnumerateAudience { post, author, after, found } => {
+            projector.spread(&Row { post, author }, after, found).await
+        }
+        Task::BackfillHomes { author, after } => projector.demote(&author, after).await,
+        Task::CatchUp { user } => {
             let last_try = receives(message) >= RECEIVES_MAX;
             projector.catch_up_or_quarantine(&user, last_try, quarantine).await
         }
-        Message::Redo { user, version, .. } => projector.redo(&user, version).await,
+        Task::Redo { user, version, .. } => projector.redo(&user, version).await,
     }
 }
 

@@ -8,21 +8,21 @@ use tidings::{
     error::Error,
     model::{Clock, UserId, UserRef},
     query,
-    store::{cards::Cards, commands::Commands},
-    stream::deliveries::{Deliveries, Message},
+    store::{cards::Cards, command_table::CommandTable},
+    stream::work_queue::{Task, WorkQueue},
 };
 
 /// What the function works with.
 #[derive(Debug)]
 pub struct Demoter {
     /// The truth.
-    pub commands: Commands,
+    pub commands: CommandTable,
     /// Numbers of followers.
     pub cards: Cards,
     /// Who becomes a celebrity.
     pub celebrities: Celebrities,
     /// Where the work is done.
-    pub deliveries: Deliveries,
+    pub work_queue: WorkQueue,
     /// The time.
     pub clock: Clock,
 }
@@ -50,7 +50,7 @@ pub struct Begun {
 /// For the administrator to read: there is no such user, the user is no celebrity, or would become one again at once; or
 /// as the stores'.
 pub async fn handle(demoter: &Demoter, request: Request) -> anyhow::Result<Begun> {
-    let Demoter { commands, cards, celebrities, deliveries, clock } = demoter;
+    let Demoter { commands, cards, celebrities, work_queue, clock } = demoter;
     let user: UserRef = request.user.parse()?;
     let author = query::resolve(commands, &user).await?;
     let policy = celebrities.policy();
@@ -68,7 +68,7 @@ pub async fn handle(demoter: &Demoter, request: Request) -> anyhow::Result<Begun
     };
     let begun_at = celebrity.demoted_at.context("the demotion was not written")?;
     let known_at = policy.known_after(begun_at);
-    let first = Message::Demote { author: author.clone(), after: None };
-    deliveries.send_after(known_at.since(clock.now()), vec![first]).await?;
+    let first = Task::BackfillHomes { author: author.clone(), after: None };
+    work_queue.send_after(known_at.since(clock.now()), vec![first]).await?;
     Ok(Begun { author, fills_homes_from: known_at.to_string() })
 }

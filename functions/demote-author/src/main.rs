@@ -11,7 +11,7 @@ async fn main() -> Result<(), Error> {
         commands: runtime.commands()?,
         cards: runtime.cards()?,
         celebrities: runtime.celebrities()?,
-        deliveries: runtime.deliveries()?,
+        work_queue: runtime.work_queue()?,
         clock: runtime.clock,
     };
     run(service_fn(async |event: LambdaEvent<Request>| {

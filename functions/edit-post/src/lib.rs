@@ -6,7 +6,7 @@ use tidings::{
     error::{Error, Rejection},
     http::{Call, Response, view::PostView},
     model::{Clock, Text},
-    query::ConversationReader,
+    query::Conversations,
 };
 
 #[derive(Deserialize)]
@@ -18,8 +18,8 @@ struct Body {
 /// Answers a request.
 ///
 /// # Errors
-/// Those of the request, of [`command::run`] and of [`ConversationReader::written`].
-pub async fn handle(reader: &ConversationReader, clock: &Clock, call: Call) -> Result<Response, Error> {
+/// Those of the request, of [`command::run`] and of [`Conversations::written`].
+pub async fn handle(reader: &Conversations, clock: &Clock, call: Call) -> Result<Response, Error> {
     let post = call.post()?;
     let Body { text } = call.json()?;
     let text = Text::try_from(text).map_err(Rejection::from)?;

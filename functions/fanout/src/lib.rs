@@ -11,8 +11,8 @@ use tidings::{
     projection::{Progress, Projector},
     stream::{
         batch::BatchResponse,
-        deliveries::Message,
-        event::{self, Hint},
+        cloud_event::{self, Hint},
+        work_queue::Task,
     },
 };
 
@@ -23,7 +23,7 @@ const USERS_AT_ONCE: usize = 16;
 /// no event, or whose user can neither be caught up nor handed over, comes again.
 pub async fn handle(projector: &Projector, batch: KinesisEvent) -> BatchResponse {
     let hints: Vec<serde_json::Result<Hint>> =
-        batch.records.iter().map(|record| event::parse(&record.kinesis.data)).collect();
+        batch.records.iter().map(|record| cloud_event::parse(&record.kinesis.data)).collect();
     let mut newest: HashMap<&UserId, Version> = HashMap::new();
     for hint in hints.iter().flatten() {
         let version = newest.entry(&hint.user).or_default();
@@ -57,7 +57,7 @@ async fn catch_up(projector: &Projector, user: &UserId, version: Version) -> boo
         Error::Conflict => {}
         _ => tracing::warn!(%user, %version, %error, "catch-up handed over"),
     }
-    let handed_over = projector.deliveries.send(vec![Message::CatchUp { user: user.clone() }]).await;
+    let handed_over = projector.work_queue.send(vec![Task::CatchUp { user: user.clone() }]).await;
     if let Err(error) = &handed_over {
         tracing::warn!(%user, %error, "could not be handed over");
     }

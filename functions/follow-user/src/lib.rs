@@ -6,14 +6,14 @@ use tidings::{
     http::{Call, Response},
     model::Clock,
     query,
-    store::commands::Commands,
+    store::command_table::CommandTable,
 };
 
 /// Answers a request.
 ///
 /// # Errors
 /// Those of the request and of [`command::run`].
-pub async fn handle(commands: &Commands, clock: &Clock, call: Call) -> Result<Response, Error> {
+pub async fn handle(commands: &CommandTable, clock: &Clock, call: Call) -> Result<Response, Error> {
     let followee = query::resolve(commands, &call.user()?).await?;
     let caller = &call.caller;
     let version = match call.method() {

@@ -8,7 +8,7 @@ use tidings::{
         view::{Freshness, PostView, PostsView},
     },
     query::{
-        self, FeedPost, FeedReader, HomePage, Page, Ranking, Reader, TrendingPosition,
+        self, FeedPost, Feeds, HomePage, Page, Ranking, ReadRequest, TrendingPosition,
         cursor::{CursorKeys, Place, Scope},
     },
 };
@@ -33,7 +33,7 @@ const HOME_ORDERS: [(&str, HomeOrder); 3] = [
 ///
 /// # Errors
 /// Those of the request and of the feeds.
-pub async fn handle(feeds: &FeedReader, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
+pub async fn handle(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
     match call.route() {
         "GET /v1/feeds/home" => home(feeds, keys, call).await,
         "GET /v1/feeds/trending" => trending(feeds, keys, call).await,
@@ -42,7 +42,7 @@ pub async fn handle(feeds: &FeedReader, keys: &CursorKeys, call: Call) -> Result
     }
 }
 
-async fn home(feeds: &FeedReader, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
+async fn home(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
     let (order, by) = call.order(&HOME_ORDERS)?;
     let walk = Walk::new(feeds, keys, &call, "home", order)?;
     match by {
@@ -57,14 +57,14 @@ async fn home(feeds: &FeedReader, keys: &CursorKeys, call: Call) -> Result<Respo
     }
 }
 
-async fn trending(feeds: &FeedReader, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
+async fn trending(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
     let walk = Walk::new(feeds, keys, &call, "trending", "trending")?;
     let (reader, position) = walk.place::<TrendingPosition>()?;
     let page = feeds.trending(reader, position.unwrap_or_default(), walk.limit).await?;
     walk.answer(reader, page, None)
 }
 
-async fn tag(feeds: &FeedReader, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
+async fn tag(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
     let tag = call.tag()?;
     let route = format!("posts with {tag}");
     let walk = Walk::new(feeds, keys, &call, &route, CHRONOLOGICAL)?;
@@ -73,7 +73,7 @@ async fn tag(feeds: &FeedReader, keys: &CursorKeys, call: Call) -> Result<Respon
     walk.answer(reader, page, None)
 }
 
-async fn author(feeds: &FeedReader, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
+async fn author(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
     let user = call.user()?;
     // What the request itself has wrong is found before anything is read.
     call.limit()?;
@@ -87,10 +87,10 @@ async fn author(feeds: &FeedReader, keys: &CursorKeys, call: Call) -> Result<Res
 
 /// A walk through a feed, from cursor to cursor.
 struct Walk<'a> {
-    feeds: &'a FeedReader,
+    feeds: &'a Feeds,
     keys: &'a CursorKeys,
     scope: Scope<'a>,
-    reader: Reader<'a>,
+    reader: ReadRequest<'a>,
     cursor: Option<&'a str>,
     limit: usize,
     explain: bool,
@@ -98,7 +98,7 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(
-        feeds: &'a FeedReader,
+        feeds: &'a Feeds,
         keys: &'a CursorKeys,
         call: &'a Call,
         route: &'a str,
@@ -110,7 +110,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Who reads what is asked for or was at the walk's beginning, and from where on.
-    fn place<Position: DeserializeOwned>(&self) -> Result<(Reader<'a>, Option<Position>), Error> {
+    fn place<Position: DeserializeOwned>(&self) -> Result<(ReadRequest<'a>, Option<Position>), Error> {
         let open = |cursor| self.keys.open(self.scope, cursor, self.feeds.clock.now());
         let place: Option<Place<Position>> = self.cursor.map(open).transpose()?;
         Ok(match place {
@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
 
     fn answer_home<Position: Serialize>(
         &self,
-        reader: Reader<'_>,
+        reader: ReadRequest<'_>,
         home: HomePage<Position>,
     ) -> Result<Response, Error> {
         let HomePage { page, version, overlaid } = home;
@@ -130,7 +130,7 @@ impl<'a> Walk<'a> {
 
     fn answer<Position: Serialize>(
         &self,
-        reader: Reader<'_>,
+        reader: ReadRequest<'_>,
         mut page: Page<FeedPost, Position>,
         freshness: Option<Freshness>,
     ) -> Result<Response, Error> {

@@ -8,7 +8,7 @@ use tidings::{
     },
     model::Clock,
     query::{
-        ConversationReader,
+        Conversations,
         cursor::{CursorKeys, Place, Scope},
     },
     store::reactions::CommentOrder,
@@ -21,13 +21,8 @@ const ORDERS: [(&str, CommentOrder); 2] =
 /// Answers a request.
 ///
 /// # Errors
-/// Those of the request and of [`ConversationReader`].
-pub async fn handle(
-    reader: &ConversationReader,
-    keys: &CursorKeys,
-    clock: &Clock,
-    call: Call,
-) -> Result<Response, Error> {
+/// Those of the request and of [`Conversations`].
+pub async fn handle(reader: &Conversations, keys: &CursorKeys, clock: &Clock, call: Call) -> Result<Response, Error> {
     match call.route() {
         "GET /v1/posts/{post}/comments" => comments(reader, keys, clock, call).await,
         _ => {
@@ -37,12 +32,7 @@ pub async fn handle(
     }
 }
 
-async fn comments(
-    reader: &ConversationReader,
-    keys: &CursorKeys,
-    clock: &Clock,
-    call: Call,
-) -> Result<Response, Error> {
+async fn comments(reader: &Conversations, keys: &CursorKeys, clock: &Clock, call: Call) -> Result<Response, Error> {
     let post = call.post()?;
     let (name, order) = call.order(&ORDERS)?;
     let limit = call.limit()?;

@@ -9,7 +9,7 @@ use tidings::{
     },
     model::{Clock, UserId},
     query::{
-        self, PeopleReader,
+        self, People,
         cursor::{CursorKeys, Place, Scope},
         people::Side,
     },
@@ -18,8 +18,8 @@ use tidings::{
 /// Answers a request.
 ///
 /// # Errors
-/// Those of the request and of [`PeopleReader`].
-pub async fn handle(people: &PeopleReader, keys: &CursorKeys, clock: &Clock, call: Call) -> Result<Response, Error> {
+/// Those of the request and of [`People`].
+pub async fn handle(people: &People, keys: &CursorKeys, clock: &Clock, call: Call) -> Result<Response, Error> {
     let side = match call.route() {
         "GET /v1/me/mutes" => Some(Side::Muted),
         "GET /v1/me/blocks" => Some(Side::Blocked),
@@ -41,7 +41,7 @@ pub async fn handle(people: &PeopleReader, keys: &CursorKeys, clock: &Clock, cal
 }
 
 async fn list(
-    people: &PeopleReader,
+    people: &People,
     keys: &CursorKeys,
     clock: &Clock,
     call: Call,

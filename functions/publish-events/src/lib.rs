@@ -6,7 +6,7 @@ use aws_lambda_events::dynamodb::{Event, EventRecord};
 use serde_dynamo::AttributeValue;
 use tidings::{
     store,
-    stream::{batch::BatchResponse, bus::Bus, event::CloudEvent},
+    stream::{batch::BatchResponse, bus::Bus, cloud_event::CloudEvent},
 };
 
 /// Publishes what a batch brings; what could not be published comes again.

@@ -5,14 +5,14 @@ use tidings::{
     error::Error,
     http::{Call, Response},
     model::Clock,
-    store::commands::Commands,
+    store::command_table::CommandTable,
 };
 
 /// Answers a request.
 ///
 /// # Errors
 /// Those of the request and of [`command::react_to_post`].
-pub async fn handle(commands: &Commands, clock: &Clock, call: Call) -> Result<Response, Error> {
+pub async fn handle(commands: &CommandTable, clock: &Clock, call: Call) -> Result<Response, Error> {
     let liked = call.method() == "PUT";
     let committed = command::react_to_post(&call.caller, call.post()?, liked, commands, clock).await?;
     Ok(Response::no_content().version(committed.version))

@@ -8,7 +8,7 @@ use tidings::{
     model::{TallyChange, TallySubject},
     projection::tally,
     store::cards::Cards,
-    stream::{batch::BatchResponse, event},
+    stream::{batch::BatchResponse, cloud_event},
 };
 
 /// Cards written at once.
@@ -17,7 +17,7 @@ const CARDS_AT_ONCE: usize = 16;
 /// Takes in the images of a batch; records whose card could not be written, or that are no images, come again.
 pub async fn handle(cards: &Cards, batch: KinesisEvent) -> BatchResponse {
     let changes: Vec<serde_json::Result<TallyChange>> =
-        batch.records.iter().map(|record| event::parse(&record.kinesis.data)).collect();
+        batch.records.iter().map(|record| cloud_event::parse(&record.kinesis.data)).collect();
     let counters = tally::by_counter(changes.iter().flatten().cloned().collect());
     let failed: HashSet<TallySubject> = stream::iter(counters)
         .map(|(subject, changes)| async move {

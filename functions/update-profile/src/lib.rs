@@ -6,7 +6,7 @@ use tidings::{
     error::{Error, Rejection},
     http::{Call, Response, view::OwnProfile},
     model::{AvatarUrl, Clock, DisplayName, Handle, PublicProfile},
-    store::commands::Commands,
+    store::command_table::CommandTable,
 };
 
 #[derive(Deserialize)]
@@ -21,14 +21,14 @@ struct Body {
 ///
 /// # Errors
 /// Those of the request and of [`command::run`].
-pub async fn handle(commands: &Commands, clock: &Clock, call: Call) -> Result<Response, Error> {
+pub async fn handle(commands: &CommandTable, clock: &Clock, call: Call) -> Result<Response, Error> {
     match call.method() {
         "PUT" => put(commands, clock, call).await,
         _ => get(commands, call).await,
     }
 }
 
-async fn put(commands: &Commands, clock: &Clock, call: Call) -> Result<Response, Error> {
+async fn put(commands: &CommandTable, clock: &Clock, call: Call) -> Result<Response, Error> {
     let command = UpdateProfile { profile: shown(call.json()?)? };
     let committed = command::run(&command, &call.caller, commands, clock).await?;
     Ok(Response::json(200, &OwnProfile::from(&committed.output)).version(committed.version))
@@ -42,7 +42,7 @@ fn shown(body: Body) -> Result<PublicProfile, Rejection> {
     })
 }
 
-async fn get(commands: &Commands, call: Call) -> Result<Response, Error> {
+async fn get(commands: &CommandTable, call: Call) -> Result<Response, Error> {
     let profile = commands.profile(&call.caller).await?.ok_or(Rejection::ProfileNotFound)?;
     Ok(Response::json(200, &OwnProfile::from(&profile)))
 }

@@ -13,7 +13,7 @@ use tidings::{
         cards::Cards,
         timelines::{Row, Timeline, Timelines},
     },
-    stream::{bus::Bus, event::CloudEvent},
+    stream::{bus::Bus, cloud_event::CloudEvent},
 };
 use tidings_local::aws;
 

@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Rejection},
     model::{Edge, EdgeKey, EdgeKind, LogEvent, Totals, UserEvent, UserId, limits::BLOCKS_MAX},
     store::{
-        commands::{Commands, Head},
+        command_table::{CommandTable, Head},
         edges::Edges,
         transaction::Change,
     },
@@ -35,7 +35,7 @@ impl Command for BlockUser {
     type State = State;
     type Output = ();
 
-    async fn read(&self, caller: &UserId, commands: &Commands) -> Result<State, Error> {
+    async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
         let keys = [
             EdgeKey::new(caller, EdgeKind::Blocks, &self.blocked),
             EdgeKey::new(caller, EdgeKind::Follows, &self.blocked),

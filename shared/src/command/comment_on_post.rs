@@ -10,7 +10,7 @@ use crate::{
         UserEvent, UserId, Version, ranking,
     },
     store::{
-        commands::{Commands, Remembered},
+        command_table::{CommandTable, Remembered},
         edges::Edges,
         transaction::Change,
     },
@@ -81,7 +81,7 @@ impl Command for CommentOnPost {
     type State = State;
     type Output = Commented;
 
-    async fn read(&self, caller: &UserId, commands: &Commands) -> Result<State, Error> {
+    async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
         let remembered = Once::read(commands, caller, self.key.as_ref());
         let post = async {
             let post = commands.post(self.post).await?;

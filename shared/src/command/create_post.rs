@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Rejection},
     model::{IdempotencyKey, Post, PostId, Profile, Text, UserEvent, UserId, Version},
     store::{
-        commands::{Commands, Remembered},
+        command_table::{CommandTable, Remembered},
         transaction::Change,
     },
 };
@@ -73,7 +73,7 @@ impl Command for CreatePost {
     type State = State;
     type Output = Written;
 
-    async fn read(&self, caller: &UserId, commands: &Commands) -> Result<State, Error> {
+    async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
         let remembered = Once::read(commands, caller, self.key.as_ref());
         let (author, remembered) = tokio::try_join!(commands.profile(caller), remembered)?;
         Ok(State { author, remembered })

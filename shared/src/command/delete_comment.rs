@@ -5,7 +5,7 @@ use super::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
     model::{Comment, CommentId, Counts, Post, PostId, TallySubject, UserEvent, UserId},
-    store::{commands::Commands, transaction::Change},
+    store::{command_table::CommandTable, transaction::Change},
 };
 
 /// The caller wants this comment gone.
@@ -28,7 +28,7 @@ impl Command for DeleteComment {
     type State = State;
     type Output = ();
 
-    async fn read(&self, _caller: &UserId, commands: &Commands) -> Result<State, Error> {
+    async fn read(&self, _caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
         let (post, comment) = tokio::try_join!(commands.post(self.post), commands.comment(self.post, self.comment))?;
         Ok(State { post, comment })
     }

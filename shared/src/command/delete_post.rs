@@ -5,7 +5,7 @@ use super::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
     model::{Post, PostId, UserEvent, UserId},
-    store::{commands::Commands, transaction::Change},
+    store::{command_table::CommandTable, transaction::Change},
 };
 
 /// The caller wants this post gone.
@@ -19,7 +19,7 @@ impl Command for DeletePost {
     type State = Option<Post>;
     type Output = ();
 
-    async fn read(&self, _caller: &UserId, commands: &Commands) -> Result<Option<Post>, Error> {
+    async fn read(&self, _caller: &UserId, commands: &CommandTable) -> Result<Option<Post>, Error> {
         commands.post(self.post).await
     }
 

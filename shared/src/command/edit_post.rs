@@ -5,7 +5,7 @@ use super::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
     model::{Post, PostId, Profile, Text, UserEvent, UserId, limits::POST_EDITS_MAX},
-    store::{commands::Commands, transaction::Change},
+    store::{command_table::CommandTable, transaction::Change},
 };
 
 /// The caller wants this post to say this.
@@ -28,7 +28,7 @@ impl Command for EditPost {
     type State = State;
     type Output = (Post, Profile);
 
-    async fn read(&self, caller: &UserId, commands: &Commands) -> Result<State, Error> {
+    async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
         let (post, caller) = tokio::try_join!(commands.post(self.post), commands.profile(caller))?;
         Ok(State { post, caller })
     }

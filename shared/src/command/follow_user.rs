@@ -7,7 +7,7 @@ use crate::{
         Counts, Edge, EdgeKey, EdgeKind, TallyShard, TallySubject, Totals, UserEvent, UserId, Version,
         limits::FOLLOWING_MAX,
     },
-    store::{commands::Commands, edges::Edges, transaction::Change},
+    store::{command_table::CommandTable, edges::Edges, transaction::Change},
 };
 
 /// The caller wants to see this user's posts.
@@ -33,7 +33,7 @@ pub struct State {
 }
 
 impl State {
-    async fn read(caller: &UserId, followee: &UserId, commands: &Commands) -> Result<Self, Error> {
+    async fn read(caller: &UserId, followee: &UserId, commands: &CommandTable) -> Result<Self, Error> {
         let [to, from] = EdgeKey::blocks(caller, followee);
         let keys = [EdgeKey::new(caller, EdgeKind::Follows, followee), to, from];
         let (caller_profile, followee_profile, edges) =
@@ -46,7 +46,7 @@ impl Command for FollowUser {
     type State = State;
     type Output = ();
 
-    async fn read(&self, caller: &UserId, commands: &Commands) -> Result<State, Error> {
+    async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
         State::read(caller, &self.followee, commands).await
     }
 
@@ -84,7 +84,7 @@ impl Command for UnfollowUser {
     type State = State;
     type Output = ();
 
-    async fn read(&self, caller: &UserId, commands: &Commands) -> Result<State, Error> {
+    async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
         State::read(caller, &self.followee, commands).await
     }
 

@@ -37,7 +37,7 @@ use crate::{
     error::{Error, Rejection},
     model::{Clock, CommandId, LogEvent, TallyShard, Timestamp, Totals, UserEvent, UserId, Version},
     store::{
-        commands::{Commands, Head},
+        command_table::{CommandTable, Head},
         transaction::Change,
     },
 };
@@ -50,7 +50,8 @@ pub trait Command: Sync {
     type Output: Clone + Send;
 
     /// Reads the state, consistently.
-    fn read(&self, caller: &UserId, commands: &Commands) -> impl Future<Output = Result<Self::State, Error>> + Send;
+    fn read(&self, caller: &UserId, commands: &CommandTable)
+    -> impl Future<Output = Result<Self::State, Error>> + Send;
 
     /// Decides. Pure: the same state and turn give the same decision.
     fn decide(&self, caller: &UserId, state: &Self::State, turn: Turn) -> Result<Decision<Self::Output>, Rejection>;
@@ -113,7 +114,7 @@ pub struct Committed<Output> {
 pub async fn run<C: Command>(
     command: &C,
     caller: &UserId,
-    commands: &Commands,
+    commands: &CommandTable,
     clock: &Clock,
 ) -> Result<Committed<C::Output>, Error> {
     let id = CommandId::new(clock.now());

@@ -4,7 +4,7 @@ use super::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
     model::{Edge, EdgeKey, EdgeKind, Totals, UserEvent, UserId, limits::MUTES_MAX},
-    store::{commands::Commands, edges::Edges, transaction::Change},
+    store::{command_table::CommandTable, edges::Edges, transaction::Change},
 };
 
 /// The caller wants to see nothing of this user, or no longer so.
@@ -27,7 +27,7 @@ impl Command for MuteUser {
     type State = State;
     type Output = ();
 
-    async fn read(&self, caller: &UserId, commands: &Commands) -> Result<State, Error> {
+    async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
         let keys = [EdgeKey::new(caller, EdgeKind::Mutes, &self.muted)];
         let (profile, edges) = tokio::try_join!(commands.profile(&self.muted), commands.edges(&keys))?;
         Ok(State { exists: profile.is_some(), edges })

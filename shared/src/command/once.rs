@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Rejection},
     model::{IdempotencyKey, Timestamp, UserId, limits::IDEMPOTENCY_KEY_LIFETIME},
     store::{
-        commands::{Commands, Remembered},
+        command_table::{CommandTable, Remembered},
         transaction::Change,
     },
 };
@@ -30,7 +30,7 @@ pub(super) struct Once<'a> {
 impl Once<'_> {
     /// What is remembered under the key, if anything.
     pub(super) async fn read(
-        commands: &Commands,
+        commands: &CommandTable,
         user: &UserId,
         key: Option<&IdempotencyKey>,
     ) -> Result<Option<Remembered>, Error> {

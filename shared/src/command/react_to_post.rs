@@ -7,7 +7,7 @@ use super::{Committed, attempts::Attempts};
 use crate::{
     error::{Error, Rejection},
     model::{Clock, Counts, EdgeKey, Like, PostId, TallyShard, TallySubject, Timestamp, UserId, ranking},
-    store::{commands::Commands, reactions::Reaction, transaction::Change},
+    store::{command_table::CommandTable, reactions::Reaction, transaction::Change},
 };
 
 /// Makes the caller like a post, or no longer. Twice is once.
@@ -23,7 +23,7 @@ pub async fn react_to_post(
     caller: &UserId,
     post: PostId,
     liked: bool,
-    commands: &Commands,
+    commands: &CommandTable,
     clock: &Clock,
 ) -> Result<Committed<()>, Error> {
     let mut attempts = Attempts::start();

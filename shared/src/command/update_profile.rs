@@ -5,7 +5,7 @@ use super::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
     model::{Profile, PublicProfile, UserEvent, UserId},
-    store::{commands::Commands, transaction::Change},
+    store::{command_table::CommandTable, transaction::Change},
 };
 
 /// The caller wants to be seen like this.
@@ -26,7 +26,7 @@ impl Command for UpdateProfile {
     type State = State;
     type Output = Profile;
 
-    async fn read(&self, caller: &UserId, commands: &Commands) -> Result<State, Error> {
+    async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
         let (profile, handle_owner) =
             tokio::try_join!(commands.profile(caller), commands.handle_owner(&self.profile.handle))?;
         Ok(State { profile, handle_owner })

@@ -11,7 +11,7 @@ use crate::{
         CommentId, IdempotencyKey, PostId, Tag, UserId, UserRef, Version,
         limits::{BODY_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX},
     },
-    query::Reader,
+    query::ReadRequest,
 };
 
 /// A request of a caller who is known.
@@ -119,8 +119,8 @@ impl Call {
     ///
     /// # Errors
     /// As [`Call::min_version`].
-    pub fn reader(&self) -> Result<Reader<'_>, Rejection> {
-        Ok(Reader { user: &self.caller, min_version: self.min_version()? })
+    pub fn reader(&self) -> Result<ReadRequest<'_>, Rejection> {
+        Ok(ReadRequest { user: &self.caller, min_version: self.min_version()? })
     }
 
     /// How many entries a page may have: `limit`, or 20.

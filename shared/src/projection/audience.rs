@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     model::UserId,
     store::timelines::{Row, Timeline},
-    stream::deliveries::Message,
+    stream::work_queue::Task,
 };
 
 /// Edges looked at before an audience counts as large; so many rows are 4 calls of BatchWriteItem.
@@ -26,8 +26,8 @@ impl Projector {
         }
         let page = self.commands.followers(&row.author, None, DIRECT_MAX).await?;
         if page.next.is_some() {
-            let walk = Message::Spread { post: row.post, author: row.author.clone(), after: None, found: 0 };
-            return self.deliveries.send(vec![walk]).await;
+            let walk = Task::EnumerateAudience { post: row.post, author: row.author.clone(), after: None, found: 0 };
+            return self.work_queue.send(vec![walk]).await;
         }
         self.celebrities.count(&row.author, page.users.len() as u64).await?;
         self.deliver(row, page.users).await
@@ -46,16 +46,18 @@ impl Projector {
                 self.celebrities.count(&row.author, found).await?;
                 return self.deliver(row, page.users).await;
             }
-            messages.push(Message::Deliver { post: row.post, author: row.author.clone(), viewers: page.users });
+            messages.push(Task::PushToHomes { post: row.post, author: row.author.clone(), viewers: page.users });
             if after.is_none() {
                 break;
             }
         }
         match after {
             None => self.celebrities.count(&row.author, found).await?,
-            after => messages.push(Message::Spread { post: row.post, author: row.author.clone(), after, found }),
+            after => {
+                messages.push(Task::EnumerateAudience { post: row.post, author: row.author.clone(), after, found });
+            }
         }
-        self.deliveries.send(messages).await
+        self.work_queue.send(messages).await
     }
 
     /// Puts the row into the homes of these viewers.

@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, stream};
 use tokio::sync::OnceCell;
 
-use super::{Projector, Viewer};
+use super::Projector;
 use crate::{
     error::Error,
-    model::{Profile, UserEvent, UserId, Version},
-    store::commands::LogEntry,
+    model::{Profile, UserEvent, UserId, Version, Viewer},
+    store::command_table::LogEntry,
 };
 
 /// Events read and applied at a time.

@@ -7,7 +7,7 @@
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::Projector;
-use crate::{error::Error, model::UserId, stream::deliveries::Message};
+use crate::{error::Error, model::UserId, stream::work_queue::Task};
 
 /// Edges looked at in one step; each of the homes may need thousands of rows.
 const EDGES_PER_STEP: i32 = 20;
@@ -41,7 +41,7 @@ impl Projector {
                 tracing::info!(%author, "is no celebrity any more");
                 Ok(())
             }
-            after => self.deliveries.send(vec![Message::Demote { author: author.clone(), after }]).await,
+            after => self.work_queue.send(vec![Task::BackfillHomes { author: author.clone(), after }]).await,
         }
     }
 }

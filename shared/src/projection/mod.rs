@@ -11,23 +11,21 @@ mod post;
 mod profile;
 mod quarantine;
 pub mod tally;
-mod viewer;
 
 pub use catch_up::{Progress, fold};
-pub use viewer::{Gap, Viewer};
 
 use crate::{
     celebrities::Celebrities,
     model::Clock,
-    store::{cards::Cards, commands::Commands, timelines::Timelines, viewers::Viewers},
-    stream::deliveries::Deliveries,
+    store::{cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
+    stream::work_queue::WorkQueue,
 };
 
 /// What projections work with: the truth, the read models, and the queue for what is too large or fails at present.
 #[derive(Debug, Clone)]
 pub struct Projector {
     /// The truth.
-    pub commands: Commands,
+    pub commands: CommandTable,
     /// Who gets to see which post where.
     pub timelines: Timelines,
     /// What has been projected of whom.
@@ -37,7 +35,7 @@ pub struct Projector {
     /// Whose posts are pulled.
     pub celebrities: Celebrities,
     /// Large audiences.
-    pub deliveries: Deliveries,
+    pub work_queue: WorkQueue,
     /// The time.
     pub clock: Clock,
 }

@@ -5,7 +5,7 @@ use super::{Progress, Projector, catch_up::Author, catch_up::fold};
 use crate::{
     error::Error,
     model::{EdgeKey, UserId, Version},
-    stream::deliveries::{Deliveries, Message},
+    stream::work_queue::{Task, WorkQueue},
 };
 
 /// Events of one user that are put aside in one go; more of them mean that the fault is elsewhere.
@@ -23,7 +23,7 @@ impl Projector {
         &self,
         user: &UserId,
         last_try: bool,
-        quarantine: &Deliveries,
+        quarantine: &WorkQueue,
     ) -> Result<(), Error> {
         for _ in 0..SKIPS_MAX {
             match self.catch_up(user, None).await? {
@@ -34,7 +34,7 @@ impl Projector {
                         continue;
                     }
                     tracing::error!(%user, %version, %error, "event quarantined");
-                    let redo = Message::Redo { user: user.clone(), version, error: error.to_string() };
+                    let redo = Task::Redo { user: user.clone(), version, error: error.to_string() };
                     quarantine.send(vec![redo]).await?;
                     self.skip(user, version).await?;
                 }

@@ -1,7 +1,7 @@
 //! What one author wrote, newest first, without end of age.
 
 use super::{
-    FeedReader, Reader,
+    Feeds, ReadRequest,
     page::{Admit, PostPage, rows_for},
     require_user,
 };
@@ -11,14 +11,14 @@ use crate::{
     store::timelines::{Range, Timeline},
 };
 
-impl FeedReader {
+impl Feeds {
     /// At most `limit` posts of the author, older than `before`; none if the viewer mutes or blocks the author.
     ///
     /// # Errors
     /// [`crate::error::Rejection::UserNotFound`] if there is no such user.
     pub async fn author(
         &self,
-        reader: Reader<'_>,
+        reader: ReadRequest<'_>,
         author: &UserId,
         before: Option<PostId>,
         limit: usize,

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use super::{ConversationReader, FeedPost, Reader, Sight, page::Page, posts, profile::card_from_truth};
+use super::{Conversations, FeedPost, ReadRequest, Sight, page::Page, posts, profile::card_from_truth};
 use crate::{
     error::{Error, Rejection},
     model::{Comment, CommentId, Post, PostId, Profile, UserId},
@@ -25,12 +25,12 @@ pub struct CommentWithAuthor {
     pub author: UserCard,
 }
 
-impl ConversationReader {
+impl Conversations {
     /// A post.
     ///
     /// # Errors
     /// [`Rejection::PostNotFound`] if there is no such post.
-    pub async fn post(&self, reader: Reader<'_>, post: PostId) -> Result<FeedPost, Error> {
+    pub async fn post(&self, reader: ReadRequest<'_>, post: PostId) -> Result<FeedPost, Error> {
         // What the reader did to it shows only if it is asked for.
         let sight = match reader.consistent() {
             true => Sight::of(reader, &self.viewers, &self.commands).await?,
@@ -48,7 +48,7 @@ impl ConversationReader {
     /// # Errors
     /// [`Rejection::PostNotFound`] if it was deleted meanwhile.
     pub async fn written(&self, viewer: &UserId, post: Post, author: Profile) -> Result<FeedPost, Error> {
-        let shown = self.post(Reader { user: viewer, min_version: None }, post.post).await?;
+        let shown = self.post(ReadRequest { user: viewer, min_version: None }, post.post).await?;
         let PostCard { likes, comments, heat, .. } = shown.card;
         Ok(FeedPost { card: PostCard { likes, comments, heat, ..PostCard::new(post, author) }, ..shown })
     }
@@ -66,7 +66,7 @@ impl ConversationReader {
     /// [`Rejection::PostNotFound`] if there is no such post.
     pub async fn comments(
         &self,
-        reader: Reader<'_>,
+        reader: ReadRequest<'_>,
         post: PostId,
         order: CommentOrder,
         after: Option<CommentId>,
@@ -104,7 +104,7 @@ impl ConversationReader {
     }
 
     /// Tells a post that nobody commented on from none.
-    async fn require_post(&self, reader: Reader<'_>, post: PostId) -> Result<(), Error> {
+    async fn require_post(&self, reader: ReadRequest<'_>, post: PostId) -> Result<(), Error> {
         if reader.consistent() {
             return self.new_card(post).await.map(|_| ());
         }
@@ -117,7 +117,7 @@ impl ConversationReader {
 
     async fn with_authors(
         &self,
-        reader: Reader<'_>,
+        reader: ReadRequest<'_>,
         sight: &Sight,
         comments: Vec<Comment>,
     ) -> Result<Vec<CommentWithAuthor>, Error> {

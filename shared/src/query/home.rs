@@ -9,13 +9,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FeedPost, FeedReader, Page, Reader, Sight, Source, TrendingPosition,
+    FeedPost, Feeds, Page, ReadRequest, Sight, Source, TrendingPosition,
     page::{Admit, rows_for},
 };
 use crate::{
     error::Error,
-    model::{PostId, Timestamp, Version, limits::FEED_AGE_MAX},
-    projection::Viewer,
+    model::{PostId, Timestamp, Version, Viewer, limits::FEED_AGE_MAX},
     store::timelines::{Range, Row, Timeline},
 };
 
@@ -55,11 +54,11 @@ impl<Position> HomePage<Position> {
     }
 }
 
-impl FeedReader {
+impl Feeds {
     /// At most `limit` posts of the viewer's home, from this place on.
     pub async fn home(
         &self,
-        reader: Reader<'_>,
+        reader: ReadRequest<'_>,
         walk: Option<HomeWalk<HomePosition>>,
         limit: usize,
     ) -> Result<HomePage<HomePosition>, Error> {
@@ -82,7 +81,7 @@ impl FeedReader {
     /// A page of a home, filled up with what trends if it is the last one of a viewer who follows nobody.
     pub(super) async fn home_page<Position>(
         &self,
-        reader: Reader<'_>,
+        reader: ReadRequest<'_>,
         sight: &Sight,
         page: Page<FeedPost, Position>,
         limit: usize,
@@ -101,7 +100,7 @@ impl FeedReader {
     /// A page of a home whose walk is among what trends.
     pub(super) async fn home_beyond<Position>(
         &self,
-        reader: Reader<'_>,
+        reader: ReadRequest<'_>,
         position: TrendingPosition,
         limit: usize,
     ) -> Result<HomePage<Position>, Error> {
@@ -113,7 +112,7 @@ impl FeedReader {
     /// What trends and is not the viewer's own, which has been before.
     async fn beyond_home(
         &self,
-        reader: Reader<'_>,
+        reader: ReadRequest<'_>,
         sight: &Sight,
         position: TrendingPosition,
         limit: usize,

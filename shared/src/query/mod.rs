@@ -25,21 +25,21 @@ pub use posts::{FeedPost, Source};
 pub use profile::{ProfileView, Relation};
 pub use pulled::PulledRows;
 pub use ranked::{RankedPosition, Ranking};
-pub use sight::{Reader, Sight};
+pub use sight::{ReadRequest, Sight};
 pub use trending::{TrendingCache, TrendingPosition};
 
 use crate::{
     celebrities::Celebrities,
     error::{Error, Rejection},
     model::{Clock, UserId, UserRef},
-    store::{cards::Cards, commands::Commands, timelines::Timelines, viewers::Viewers},
+    store::{cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
 };
 
 /// What feeds are read from.
 #[derive(Debug, Clone)]
-pub struct FeedReader {
+pub struct Feeds {
     /// The truth: who has a handle, who exists, and what the viewer likes.
-    pub commands: Commands,
+    pub commands: CommandTable,
     /// Which posts.
     pub timelines: Timelines,
     /// Whom the viewer follows.
@@ -60,9 +60,9 @@ pub struct FeedReader {
 
 /// What single posts and their comments are read from.
 #[derive(Debug, Clone)]
-pub struct ConversationReader {
+pub struct Conversations {
     /// The truth: comments, and what the viewer likes.
-    pub commands: Commands,
+    pub commands: CommandTable,
     /// Whom the viewer mutes and blocks.
     pub viewers: Viewers,
     /// What is shown of posts and authors.
@@ -71,9 +71,9 @@ pub struct ConversationReader {
 
 /// What profiles and lists of people are read from.
 #[derive(Debug, Clone)]
-pub struct PeopleReader {
+pub struct People {
     /// The truth: edges, handles, and who exists.
-    pub commands: Commands,
+    pub commands: CommandTable,
     /// What has been projected of the reader.
     pub viewers: Viewers,
     /// What is shown of people.
@@ -84,7 +84,7 @@ pub struct PeopleReader {
 ///
 /// # Errors
 /// [`Rejection::UserNotFound`] if nobody has the handle.
-pub async fn resolve(commands: &Commands, user: &UserRef) -> Result<UserId, Error> {
+pub async fn resolve(commands: &CommandTable, user: &UserRef) -> Result<UserId, Error> {
     match user {
         UserRef::Id(id) => Ok(id.clone()),
         UserRef::Handle(handle) => Ok(commands.handle_owner(handle).await?.ok_or(Rejection::UserNotFound)?),
@@ -92,7 +92,7 @@ pub async fn resolve(commands: &Commands, user: &UserRef) -> Result<UserId, Erro
 }
 
 /// Tells a user who has nothing from nobody.
-async fn require_user(commands: &Commands, user: &UserId) -> Result<(), Error> {
+async fn require_user(commands: &CommandTable, user: &UserId) -> Result<(), Error> {
     match commands.profile(user).await? {
         Some(_) => Ok(()),
         None => Err(Rejection::UserNotFound.into()),

@@ -1,10 +1,9 @@
 //! Cutting a page out of a timeline: rows become posts where the reader may see them, until the page is full.
 
-use super::{FeedPost, FeedReader, rows::View};
+use super::{FeedPost, Feeds, rows::View};
 use crate::{
     error::Error,
-    model::PostId,
-    projection::Viewer,
+    model::{PostId, Viewer},
     store::{
         cards::PostCard,
         timelines::{Range, Row, RowPage},
@@ -46,7 +45,7 @@ pub(super) fn rows_for(entries: usize) -> usize {
     entries + 1
 }
 
-impl FeedReader {
+impl Feeds {
     /// A page of at most `limit` posts of the view, starting with the rows that were `first` read from the range.
     /// Only what `admit` lets through counts, and of that only posts with a card that are not deleted (INV-7).
     pub(super) async fn cut_page<R: Fn(&Viewer, &Row) -> bool, C: Fn(&PostCard) -> bool>(

@@ -1,7 +1,7 @@
 //! Who follows whom, in the order of the edges' keys (user ids, percent-encoded): the one order in which the edges can be read page by page without keeping
 //! another copy of them.
 
-use super::{PeopleReader, Reader, Sight, page::Page, profile::card_from_truth, require_user};
+use super::{People, ReadRequest, Sight, page::Page, profile::card_from_truth, require_user};
 use crate::{
     error::Error,
     model::{EdgeKind, UserId},
@@ -24,14 +24,14 @@ pub enum Side {
     Blocked,
 }
 
-impl PeopleReader {
+impl People {
     /// At most `limit` people on this side of the user's edges, after `after`.
     ///
     /// # Errors
     /// [`crate::error::Rejection::UserNotFound`] if there is no such user.
     pub async fn people(
         &self,
-        reader: Reader<'_>,
+        reader: ReadRequest<'_>,
         side: Side,
         user: &UserId,
         after: Option<UserId>,

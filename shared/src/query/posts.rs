@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::{FeedReader, Reader, RecentCards, Sight};
+use super::{Feeds, ReadRequest, RecentCards, Sight};
 use crate::{
     error::Error,
     model::{PostId, ranking::Explanation},
     store::{
         cards::{Cards, PostCard},
-        commands::Commands,
+        command_table::CommandTable,
     },
 };
 
@@ -42,11 +42,11 @@ impl FeedPost {
     }
 }
 
-impl FeedReader {
+impl Feeds {
     /// Those of the posts that have something to show: see [`read`].
     pub(super) async fn posts(
         &self,
-        reader: Reader<'_>,
+        reader: ReadRequest<'_>,
         sight: &Sight,
         posts: &[PostId],
     ) -> Result<HashMap<PostId, FeedPost>, Error> {
@@ -58,10 +58,10 @@ impl FeedReader {
 /// read now, the viewer's likes between the oldest and the newest of the posts, in one query for all, and of the reader's posts that projections have not
 /// reached the truth.
 pub(super) async fn read(
-    commands: &Commands,
+    commands: &CommandTable,
     cards: &Cards,
     recent: Option<&RecentCards>,
-    reader: Reader<'_>,
+    reader: ReadRequest<'_>,
     sight: &Sight,
     posts: &[PostId],
 ) -> Result<HashMap<PostId, FeedPost>, Error> {

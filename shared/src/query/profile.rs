@@ -1,10 +1,10 @@
 //! A user's public profile, and how caller and user stand to each other.
 
-use super::{PeopleReader, Reader, Sight};
+use super::{People, ReadRequest, Sight};
 use crate::{
     error::{Error, Rejection},
     model::{EdgeKey, EdgeKind, UserId},
-    store::{cards::UserCard, commands::Commands},
+    store::{cards::UserCard, command_table::CommandTable},
 };
 
 /// A profile as the caller sees it.
@@ -29,12 +29,12 @@ pub struct Relation {
     pub blocked: bool,
 }
 
-impl PeopleReader {
+impl People {
     /// The profile of a user.
     ///
     /// # Errors
     /// [`Rejection::UserNotFound`] if there is no such user.
-    pub async fn profile(&self, reader: Reader<'_>, user: &UserId) -> Result<ProfileView, Error> {
+    pub async fn profile(&self, reader: ReadRequest<'_>, user: &UserId) -> Result<ProfileView, Error> {
         let caller = reader.user;
         let ids = [user.clone()];
         let keys = [
@@ -76,7 +76,7 @@ impl PeopleReader {
 ///
 /// # Errors
 /// [`Rejection::UserNotFound`] if there is no such user.
-pub(super) async fn card_from_truth(commands: &Commands, user: &UserId) -> Result<UserCard, Error> {
+pub(super) async fn card_from_truth(commands: &CommandTable, user: &UserId) -> Result<UserCard, Error> {
     let profile = commands.profile(user).await?.ok_or(Rejection::UserNotFound)?;
     Ok(UserCard {
         user: profile.user,

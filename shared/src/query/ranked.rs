@@ -10,7 +10,7 @@ use std::{collections::HashMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{FeedPost, FeedReader, HomePage, HomeWalk, Page, Reader, served::Served};
+use super::{FeedPost, Feeds, HomePage, HomeWalk, Page, ReadRequest, served::Served};
 use crate::{
     error::Error,
     model::{
@@ -91,11 +91,11 @@ struct Window<'a> {
     picked: Vec<PostId>,
 }
 
-impl FeedReader {
+impl Feeds {
     /// At most `limit` posts of the viewer's home by rank, from this position on.
     pub async fn ranked_home(
         &self,
-        reader: Reader<'_>,
+        reader: ReadRequest<'_>,
         ranking: Ranking,
         walk: Option<HomeWalk<RankedPosition>>,
         limit: usize,
@@ -278,7 +278,7 @@ mod tests {
         Ranker { at: NOW, likes, shown: HashMap::new() }
     }
 
-    /// Walks a home of these rows to its end as [`FeedReader::ranked_home`] does, for a viewer who follows all authors but
+    /// Walks a home of these rows to its end as [`Feeds::ranked_home`] does, for a viewer who follows all authors but
     /// one; `heats` are those of the posts that can be shown, anew for each page.
     fn walk(
         rows: &[Row],

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 
-use super::{FeedReader, Reader, Sight};
+use super::{Feeds, ReadRequest, Sight};
 use crate::{
     cache::Read,
     error::Error,
@@ -19,7 +19,7 @@ const PULLS_AT_ONCE: usize = 64;
 /// A timeline before a reader.
 #[derive(Debug)]
 pub(super) struct View<'a> {
-    pub(super) reader: Reader<'a>,
+    pub(super) reader: ReadRequest<'a>,
     /// What the reader sees by.
     pub(super) sight: Sight,
     /// All rows written before this moment were there to be read. The next page of a walk must not look further back, or
@@ -32,12 +32,12 @@ pub(super) struct View<'a> {
     not_before: Option<Timestamp>,
 }
 
-impl FeedReader {
+impl Feeds {
     /// The view of a timeline, and at most `limit` of its rows, read no earlier than `not_before`. View and rows are read at
     /// once, unless a version is asked for: then the rows must be read after the viewer item.
     pub(super) async fn view<'a>(
         &self,
-        reader: Reader<'a>,
+        reader: ReadRequest<'a>,
         timeline: Timeline,
         range: Range,
         limit: usize,

@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 
 use crate::{
     error::{Error, Rejection},
-    model::{PostId, Totals, UserEvent, UserId, Version},
-    projection::{Viewer, fold},
-    store::{commands::Commands, viewers::Viewers},
+    model::{PostId, Totals, UserEvent, UserId, Version, Viewer},
+    projection::fold,
+    store::{command_table::CommandTable, viewers::Viewers},
 };
 
 /// Events read at a time.
@@ -21,14 +21,14 @@ const BEHIND_MAX: usize = 1000;
 
 /// Who reads, and how new it has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reader<'a> {
+pub struct ReadRequest<'a> {
     /// Who.
     pub user: &'a UserId,
     /// Version of the reader's log whose effects are to be seen, if any is asked for.
     pub min_version: Option<Version>,
 }
 
-impl Reader<'_> {
+impl ReadRequest<'_> {
     /// The same, for whom it has to be at least as new as this, too.
     pub fn at_least(self, version: Option<Version>) -> Self {
         Self { min_version: self.min_version.max(version), ..self }
@@ -68,7 +68,7 @@ impl Sight {
     ///
     /// # Errors
     /// [`Rejection::VersionUnknown`] if the reader's log has no such version yet.
-    pub async fn of(reader: Reader<'_>, viewers: &Viewers, commands: &Commands) -> Result<Self, Error> {
+    pub async fn of(reader: ReadRequest<'_>, viewers: &Viewers, commands: &CommandTable) -> Result<Self, Error> {
         let viewer = viewers.get(reader.user, reader.consistent()).await?.viewer;
         let mut sight = Self { viewer, overlay: Overlay::default() };
         let Some(asked) = reader.min_version else { return Ok(sight) };

@@ -1,27 +1,26 @@
 //! The posts of the last 30 days with a tag, newest first.
 
 use super::{
-    FeedReader, Reader,
+    Feeds, ReadRequest,
     page::{Admit, PostPage, rows_for},
 };
 use crate::{
     error::{Error, Rejection},
-    model::{PostId, Tag, limits::FEED_AGE_MAX},
-    projection::Viewer,
+    model::{PostId, Tag, Viewer, limits::FEED_AGE_MAX},
     store::{
         cards::PostCard,
         timelines::{Range, Row, Timeline},
     },
 };
 
-impl FeedReader {
+impl Feeds {
     /// At most `limit` posts with the tag, older than `before`.
     ///
     /// # Errors
     /// [`Rejection::TagNotFound`] if there are none at all.
     pub async fn tag(
         &self,
-        reader: Reader<'_>,
+        reader: ReadRequest<'_>,
         tag: &Tag,
         before: Option<PostId>,
         limit: usize,

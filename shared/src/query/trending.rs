@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{FeedPost, FeedReader, Page, Reader, Sight, served::Served};
+use super::{FeedPost, Feeds, Page, ReadRequest, Sight, served::Served};
 use crate::{
     cache::{Cache, Read},
     error::Error,
@@ -50,11 +50,11 @@ impl TrendingPosition {
     }
 }
 
-impl FeedReader {
+impl Feeds {
     /// At most `limit` of the best posts that were not served before.
     pub async fn trending(
         &self,
-        reader: Reader<'_>,
+        reader: ReadRequest<'_>,
         position: TrendingPosition,
         limit: usize,
     ) -> Result<Page<FeedPost, TrendingPosition>, Error> {
@@ -66,7 +66,7 @@ impl FeedReader {
     /// A page of what trends, of posts that the reader may see and `admit` lets through.
     pub(super) async fn cut_trending(
         &self,
-        reader: Reader<'_>,
+        reader: ReadRequest<'_>,
         sight: &Sight,
         trending: Read<Arc<[PostId]>>,
         position: TrendingPosition,

@@ -39,7 +39,7 @@ const ITEM: Access = to(Resource::Commands, "dynamodb:GetItem");
 const PARTITION: Access = to(Resource::Commands, "dynamodb:Query");
 /// `Commands`: edges, reactions, posts by their keys.
 const ITEMS: Access = to(Resource::Commands, "dynamodb:BatchGetItem");
-/// `Commands::commit`: an event and what else is written as a whole. In a transaction, each part needs its own action.
+/// `CommandTable::commit`: an event and what else is written as a whole. In a transaction, each part needs its own action.
 const APPEND: Access = to(Resource::Commands, "dynamodb:PutItem");
 /// `Change::Count`, `Change::ScrubEvent`.
 const CHANGE: Access = to(Resource::Commands, "dynamodb:UpdateItem");
@@ -47,9 +47,9 @@ const CHANGE: Access = to(Resource::Commands, "dynamodb:UpdateItem");
 const RELEASE: Access = to(Resource::Commands, "dynamodb:DeleteItem");
 /// `Change::RequireNoBlock`, `Change::RequireEdge`.
 const REQUIRE: Access = to(Resource::Commands, "dynamodb:ConditionCheckItem");
-/// `Commands::promote`, `begin_demotion`: of the truth, only who is a celebrity is written outside of commands.
+/// `CommandTable::promote`, `begin_demotion`: of the truth, only who is a celebrity is written outside of commands.
 const MARK_CELEBRITY: Access = Access { partition: Some("CELEBRITIES"), ..CHANGE };
-/// `Commands::end_demotion`.
+/// `CommandTable::end_demotion`.
 const END_DEMOTION: Access = Access { partition: Some("CELEBRITIES"), ..RELEASE };
 
 /// `Timelines`: rows.
@@ -77,7 +77,7 @@ const TRENDING: Access = to(Resource::CardsTrending, "dynamodb:Query");
 
 /// `Bus::publish`.
 const PUBLISH: Access = to(Resource::Events, "kinesis:PutRecords");
-/// `Deliveries::send`, on the one queue and the other. IAM knows a batch by the name of its parts.
+/// `WorkQueue::send`, on the one queue and the other. IAM knows a batch by the name of its parts.
 const DELIVER: Access = to(Resource::Deliveries, "sqs:SendMessage");
 const QUARANTINE: Access = to(Resource::Quarantine, "sqs:SendMessage");
 
@@ -154,7 +154,7 @@ mod tests {
     fn the_list_has_the_calls_that_the_stores_make() {
         use Resource::{Cards, CardsTrending, Commands, Deliveries, Events, Quarantine, Timelines, Viewers};
         let commands = [
-            include_str!("commands.rs"),
+            include_str!("command_table.rs"),
             include_str!("edges.rs"),
             include_str!("reactions.rs"),
             include_str!("celebrities.rs"),
@@ -166,7 +166,7 @@ mod tests {
             (&[Viewers], &[include_str!("viewers.rs")]),
             (&[Cards, CardsTrending], &[include_str!("cards.rs"), include_str!("card_tallies.rs")]),
             (&[Events], &[include_str!("../stream/bus.rs")]),
-            (&[Deliveries, Quarantine], &[include_str!("../stream/deliveries.rs")]),
+            (&[Deliveries, Quarantine], &[include_str!("../stream/work_queue.rs")]),
         ];
         for (resources, sources) in stores {
             let listed = FUNCTIONS.iter().flat_map(|(_, accesses)| *accesses);

@@ -4,7 +4,7 @@
 use aws_sdk_dynamodb::types::ReturnValue;
 
 use super::{
-    commands::Commands,
+    command_table::CommandTable,
     dynamo::{failed, n, newer_wins, s, value},
     key::{self, PK, SK},
 };
@@ -16,7 +16,7 @@ use crate::{
 /// Pages of the list that are read at most, of 1 MB each (DynamoDB, Query): far more than celebrities there can be.
 const PAGES_MAX: usize = 10;
 
-impl Commands {
+impl CommandTable {
     /// All celebrities. The read may be behind for a moment.
     pub async fn celebrities(&self) -> Result<CelebrityList, Error> {
         let mut found = Vec::new();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
 use super::{
-    commands::Commands,
+    command_table::CommandTable,
     dynamo::{Item, failed, s, text, value},
     key::{self, PK, SK},
 };
@@ -50,7 +50,7 @@ impl FromIterator<(EdgeKey, Edge)> for Edges {
     }
 }
 
-impl Commands {
+impl CommandTable {
     /// Edges by their keys, in one consistent read.
     pub async fn edges(&self, keys: &[EdgeKey]) -> Result<Edges, Error> {
         let by_key: HashMap<_, _> = keys.iter().map(|key| (near_side(key), key)).collect();
@@ -71,7 +71,7 @@ impl Commands {
         self.list(key::followers(followee), key::USER_PREFIX, start, limit).await
     }
 
-    /// Whom edges of this kind go to from `from`, as [`Commands::followers`].
+    /// Whom edges of this kind go to from `from`, as [`CommandTable::followers`].
     pub async fn edges_from(
         &self,
         from: &UserId,

@@ -7,7 +7,7 @@ pub mod access;
 mod card_tallies;
 pub mod cards;
 mod celebrities;
-pub mod commands;
+pub mod command_table;
 mod dynamo;
 pub mod edges;
 mod key;

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::At
 use serde::Deserialize;
 
 use super::{
-    commands::{Commands, POST},
+    command_table::{CommandTable, POST},
     dynamo::{Item, failed, s, text, value},
     key::{self, PK, SK},
 };
@@ -42,7 +42,7 @@ pub struct CommentPage {
     pub more: bool,
 }
 
-impl Commands {
+impl CommandTable {
     /// What there is of a post and of the user's like of it, in one consistent read.
     pub async fn reaction(&self, user: &UserId, post: PostId) -> Result<Reaction, Error> {
         let keys = [(key::post(post), POST.to_owned()), (key::user(user), key::likes(post))];

@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::{
 use serde::Serialize;
 
 use super::{
-    commands::{CLAIM, Commands, POST, PROFILE, Remembered},
+    command_table::{CLAIM, CommandTable, POST, PROFILE, Remembered},
     dynamo::{item, n, s, transaction_failed},
     edges::near_side,
     key::{self, PK, SK},
@@ -145,13 +145,13 @@ impl Intercept for NoClientToken {
     }
 }
 
-impl Commands {
+impl CommandTable {
     /// Commits an event with its changes. The event's version must be free: two commands of one user at once collide
     /// here, which makes the user's log strictly ordered and free of gaps.
     ///
     /// # Errors
     /// [`Error::Conflict`] if any condition failed; after it, and after [`Error::Transient`], ask
-    /// [`Commands::appended_by`] whether the event was committed after all.
+    /// [`CommandTable::appended_by`] whether the event was committed after all.
     pub async fn commit(&self, event: &LogEvent, changes: &[Change]) -> Result<(), Error> {
         let append = self.append(event)?;
         self.transact(self.dynamo.0.transact_write_items().transact_items(append), changes).await

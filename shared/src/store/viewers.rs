@@ -12,8 +12,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{UserHash, UserId, Version},
-    projection::Viewer,
+    model::{UserHash, UserId, Version, Viewer},
 };
 
 /// The `viewers` table.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_kinesis::{Client, primitives::Blob, types::PutRecordsRequestEntry};
 
-use super::event::CloudEvent;
+use super::cloud_event::CloudEvent;
 use crate::retry::Backoff;
 
 /// Records that PutRecords takes in one call.

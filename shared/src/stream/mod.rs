@@ -2,5 +2,5 @@
 
 pub mod batch;
 pub mod bus;
-pub mod deliveries;
-pub mod event;
+pub mod cloud_event;
+pub mod work_queue;

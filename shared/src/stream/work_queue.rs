@@ -25,9 +25,10 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), longest: Du
 /// A piece of work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Message {
+pub enum Task {
     /// Put a post into the homes of these viewers.
-    Deliver {
+    #[serde(rename = "deliver")]
+    PushToHomes {
         /// The post.
         post: PostId,
         /// Its author.
@@ -36,7 +37,8 @@ pub enum Message {
         viewers: Vec<UserId>,
     },
     /// Walk through a large audience, and make a `Deliver` of every few hundred followers.
-    Spread {
+    #[serde(rename = "spread")]
+    EnumerateAudience {
         /// The post.
         post: PostId,
         /// Its author.
@@ -47,7 +49,8 @@ pub enum Message {
         found: u64,
     },
     /// Fill the homes of a few followers of an author who is to be no celebrity any more, then those of the next.
-    Demote {
+    #[serde(rename = "demote")]
+    BackfillHomes {
         /// The author.
         author: UserId,
         /// The last follower looked at, if that is under way.
@@ -70,24 +73,26 @@ pub enum Message {
     },
 }
 
-impl Message {
+impl Task {
     /// Whose work it is. SQS serves groups fairly ("fair queues"), so that a large audience does not hold up small ones.
     fn group(&self) -> &UserId {
         match self {
-            Self::Deliver { author, .. } | Self::Spread { author, .. } | Self::Demote { author, .. } => author,
+            Self::PushToHomes { author, .. }
+            | Self::EnumerateAudience { author, .. }
+            | Self::BackfillHomes { author, .. } => author,
             Self::CatchUp { user } | Self::Redo { user, .. } => user,
         }
     }
 }
 
-/// A queue of [`Message`]s.
+/// A queue of [`Task`]s.
 #[derive(Debug, Clone)]
-pub struct Deliveries {
+pub struct WorkQueue {
     client: Client,
     queue_url: String,
 }
 
-impl Deliveries {
+impl WorkQueue {
     /// The queue at this URL.
     pub fn new(config: &aws_config::SdkConfig, queue_url: String) -> Self {
         Self { client: Client::new(config), queue_url }
@@ -97,16 +102,16 @@ impl Deliveries {
     ///
     /// # Errors
     /// [`Error::Transient`] if some could not be sent; others then were.
-    pub async fn send(&self, messages: Vec<Message>) -> Result<(), Error> {
+    pub async fn send(&self, messages: Vec<Task>) -> Result<(), Error> {
         self.send_after(Duration::ZERO, messages).await
     }
 
     /// Sends the messages, to be received no sooner than after this time, which counts in whole seconds up to 15 minutes
-    /// (SQS, "Message timers").
+    /// (SQS, "Task timers").
     ///
     /// # Errors
-    /// As [`Deliveries::send`].
-    pub async fn send_after(&self, delay: Duration, messages: Vec<Message>) -> Result<(), Error> {
+    /// As [`WorkQueue::send`].
+    pub async fn send_after(&self, delay: Duration, messages: Vec<Task>) -> Result<(), Error> {
         let delay_s = i32::try_from(delay.as_millis().div_ceil(1000)).unwrap_or(DELAY_S_MAX).min(DELAY_S_MAX);
         let entries = messages.iter().map(|message| entry(message, delay_s)).collect::<Result<Vec<_>, _>>()?;
         for batch in batches(entries) {
@@ -157,7 +162,7 @@ impl Entry {
     }
 }
 
-fn entry(message: &Message, delay_s: i32) -> Result<Entry, Error> {
+fn entry(message: &Task, delay_s: i32) -> Result<Entry, Error> {
     let body = serde_json::to_string(message).map_err(|error| Error::poison("a message", error))?;
     // A group id takes ASCII letters, digits and punctuation, at most 128 of them; a user id may be anything.
     let group = message.group().hash().to_string();
@@ -207,11 +212,9 @@ mod tests {
     fn messages_read_as_they_were_written() {
         let user: UserId = "auth0|ada".parse().unwrap();
         let version = Version::new(3).unwrap();
-        for message in
-            [Message::CatchUp { user: user.clone() }, Message::Redo { user, version, error: "no".to_owned() }]
-        {
+        for message in [Task::CatchUp { user: user.clone() }, Task::Redo { user, version, error: "no".to_owned() }] {
             let entry = entry(&message, 0).unwrap();
-            assert_eq!(serde_json::from_str::<Message>(&entry.body).unwrap(), message);
+            assert_eq!(serde_json::from_str::<Task>(&entry.body).unwrap(), message);
             assert!(entry.group.bytes().all(|c| c.is_ascii_alphanumeric()));
         }
     }

@@ -15,7 +15,7 @@ use crate::{
 
 /// The `commands` table.
 #[derive(Debug, Clone)]
-pub struct Commands {
+pub struct CommandTable {
     pub(super) dynamo: Dynamo,
     pub(super) table: String,
 }
@@ -51,7 +51,7 @@ pub struct Remembered {
     pub expires_at: u64,
 }
 
-impl Commands {
+impl CommandTable {
     /// The table of this name.
     pub fn new(dynamo: Dynamo, table: String) -> Self {
         Self { dynamo, table }

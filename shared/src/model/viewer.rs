@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{EdgeKind, UserEvent, UserHash, UserId, Version};
+use super::{EdgeKind, UserEvent, UserHash, UserId, Version};
 
 /// What is projected of a viewer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
