@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
-use harness::{client::User, control::Control};
+use harness::{client::User, dev_client::DevClient};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -39,13 +39,13 @@ pub struct Audience {
     pub author: User,
     /// Who follows the author, in the order of their keys, which is the order of delivery.
     followers: Vec<User>,
-    control: Control,
+    dev: DevClient,
     dynamodb: String,
 }
 
 /// How a post came to its audience.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delivery {
+pub struct Arrival {
     /// From being accepted until a first row was seen.
     pub first: Duration,
     /// From being accepted until every follower had it.
@@ -57,9 +57,9 @@ impl Audience {
     pub async fn gather(target: &Target, size: usize) -> Result<Self> {
         let Circle { author, mut followers } = circles(target, 1, size).await?.pop().context("nobody")?;
         followers.sort_by(|a, b| a.id.cmp(&b.id));
-        let control = target.deployment.control();
-        let dynamodb = control.status().await?.endpoints.dynamodb;
-        Ok(Self { author, followers, control, dynamodb })
+        let dev = target.deployment.dev();
+        let dynamodb = dev.status().await?.endpoints.dynamodb;
+        Ok(Self { author, followers, dev, dynamodb })
     }
 
     /// How many followers.
@@ -73,7 +73,7 @@ impl Audience {
     }
 
     /// Waits until every follower has the post's row.
-    pub async fn delivered(&self, post: &str, accepted: Instant) -> Result<Delivery> {
+    pub async fn wait_for_rows(&self, post: &str, accepted: Instant) -> Result<Arrival> {
         let all: Vec<&User> = self.followers.iter().collect();
         let step = all.len().div_ceil(SAMPLED).max(1);
         let sample: Vec<&User> = self.followers.iter().rev().step_by(step).collect();
@@ -85,7 +85,7 @@ impl Audience {
                 first = first.or(Some(asked));
             }
             if found == sample.len() && self.rows(&all, post).await? == all.len() {
-                return Ok(Delivery { first: first.unwrap_or(asked), all: asked });
+                return Ok(Arrival { first: first.unwrap_or(asked), all: asked });
             }
             ensure!(asked < PATIENCE, "post {post} did not reach everybody within {PATIENCE:?}");
             sleep(POLL).await;
@@ -101,7 +101,7 @@ impl Audience {
             let mut count = 0;
             loop {
                 let request = json!({ "RequestItems": left });
-                let answer = self.control.dynamodb_at(&self.dynamodb, "BatchGetItem", &request).await?;
+                let answer = self.dev.dynamodb_at(&self.dynamodb, "BatchGetItem", &request).await?;
                 count += answer["Responses"][TIMELINES].as_array().map_or(0, Vec::len);
                 left = answer["UnprocessedKeys"].clone();
                 if left.as_object().is_none_or(serde_json::Map::is_empty) {
@@ -132,7 +132,7 @@ impl Audience {
         let started = Instant::now();
         let write = async |mut request: Value| {
             loop {
-                let answer = self.control.dynamodb_at(&self.dynamodb, "BatchWriteItem", &request).await?;
+                let answer = self.dev.dynamodb_at(&self.dynamodb, "BatchWriteItem", &request).await?;
                 if answer["UnprocessedItems"].as_object().is_none_or(serde_json::Map::is_empty) {
                     return anyhow::Ok(());
                 }

@@ -3,8 +3,8 @@
 use rand::{Rng, rngs::StdRng};
 
 use crate::{
+    command::{Anchor, Chain, Command},
     graph::Graph,
-    plan::{Anchor, Chain, Command},
     texts::Draft,
 };
 

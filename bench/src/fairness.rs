@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use harness::{control::Control, wait::persist};
+use harness::{dev_client::DevClient, wait::persist};
 use tokio::time::{Instant, timeout};
 
 use crate::{
@@ -52,9 +52,9 @@ pub async fn phase(
     small: &[Circle],
     steady: Steady,
     large: Option<&Audience>,
-    control: &Control,
+    dev: &DevClient,
 ) -> Result<Phase> {
-    control.settle(SETTLE).await?;
+    dev.settle(SETTLE).await?;
     let quiet = AtomicBool::new(false);
     let measure = async {
         let (name, never) = (format!("phase-{number}"), Arc::default());
@@ -77,7 +77,7 @@ pub async fn phase(
         while !quiet.load(Ordering::Relaxed) {
             let (text, key) = (format!("to all, number {deliveries}"), format!("loud-{number}-{deliveries}"));
             let post = persist(PATIENCE, |_| {}, || large.author.post(&text, Some(&key))).await?.value;
-            large.delivered(&post.id, Instant::now()).await?;
+            large.wait_for_rows(&post.id, Instant::now()).await?;
             deliveries += 1;
         }
         Ok(deliveries)

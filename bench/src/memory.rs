@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use harness::control::Control;
+use harness::dev_client::DevClient;
 use tokio::{task::JoinHandle, time::sleep};
 
 /// Pause between two looks.
@@ -23,13 +23,13 @@ pub struct Watch {
 
 impl Watch {
     /// Starts looking.
-    pub fn start(control: Control, function: &'static str) -> Self {
+    pub fn start(dev: DevClient, function: &'static str) -> Self {
         let peak = Arc::new(AtomicU64::new(0));
         let highest = Arc::clone(&peak);
         let task = tokio::spawn(async move {
             loop {
                 // Nobody answers while the stack restarts.
-                let processes = control.status().await.map(|status| status.processes).unwrap_or_default();
+                let processes = dev.status().await.map(|status| status.processes).unwrap_or_default();
                 let ours = processes.iter().filter(|process| process.function == function);
                 highest
                     .fetch_max(ours.map(|process| process.memory_bytes).max().unwrap_or_default(), Ordering::Relaxed);

@@ -9,50 +9,13 @@ use rand::{
 };
 
 use crate::{
+    command::{Anchor, Chain, Command, Reaction, ReactionKind},
     graph::power_law,
-    plan::{Anchor, Chain, Command},
     texts::Draft,
 };
 
 /// One in so many likes and comments is taken back later.
 const TAKEN_BACK: u32 = 12;
-
-/// A reaction to a post.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reaction {
-    /// Number of the user who sends it.
-    pub sender: usize,
-    /// Number of the post.
-    pub post: usize,
-    /// What it is.
-    pub what: What,
-}
-
-/// What can be done about a post.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
-    /// A like.
-    Like,
-    /// The end of a like.
-    Unlike,
-    /// A comment.
-    Comment {
-        /// Number of the comment.
-        number: usize,
-        /// The text.
-        text: String,
-    },
-    /// The comment's end.
-    DeleteComment {
-        /// Number of the comment.
-        number: usize,
-    },
-    /// Other words in the same place; sent by the author.
-    Edit {
-        /// The new text.
-        text: String,
-    },
-}
 
 /// How many reactions of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,10 +45,10 @@ pub fn generate(drafts: &[Draft], users: usize, amounts: Amounts, random: &mut S
         let (sender, post) = (random.sample(&active), random.sample(&hot));
         let command = |what| Command::React(Reaction { sender, post, what });
         let (what, end) = if number < amounts.likes {
-            (What::Like, What::Unlike)
+            (ReactionKind::Like, ReactionKind::Unlike)
         } else {
             let text = drafts.choose(random).map(|draft| draft.text.clone()).unwrap_or_default();
-            (What::Comment { number, text }, What::DeleteComment { number })
+            (ReactionKind::Comment { number, text }, ReactionKind::DeleteComment { number })
         };
         let end = random.random_ratio(1, TAKEN_BACK).then_some(end);
         let commands = std::iter::once(what).chain(end).map(command).collect();
@@ -93,7 +56,8 @@ pub fn generate(drafts: &[Draft], users: usize, amounts: Amounts, random: &mut S
     }
     for _ in 0..amounts.edits {
         let (post, other) = (random.random_range(..drafts.len()), random.random_range(..drafts.len()));
-        let what = What::Edit { text: format!("{} …", drafts[other].text.chars().take(200).collect::<String>()) };
+        let what =
+            ReactionKind::Edit { text: format!("{} …", drafts[other].text.chars().take(200).collect::<String>()) };
         let edit = Command::React(Reaction { sender: drafts[post].author, post, what });
         reactions.push(Chain { after: Anchor::Post(post), commands: vec![edit] });
     }
@@ -128,7 +92,8 @@ mod tests {
         assert!(reactions.iter().all(|chain| chain.after == Anchor::Post(first(chain).post)));
         let ends = reactions.iter().filter(|chain| chain.commands.len() == 2).count();
         assert!((300..550).contains(&ends), "{ends}");
-        let mut edits = reactions.iter().map(first).filter(|reaction| matches!(reaction.what, What::Edit { .. }));
+        let mut edits =
+            reactions.iter().map(first).filter(|reaction| matches!(reaction.what, ReactionKind::Edit { .. }));
         assert!(edits.all(|edit| edit.sender == drafts[edit.post].author));
     }
 }

@@ -1,6 +1,6 @@
 //! Sends a plan through the API, remembers what was accepted, and judges every feed by it.
 //!
-//! What depends on each other is sent in order ([`crate::order`]), everything else at the same time. A command without an
+//! What depends on each other is sent in order ([`crate::locks`]), everything else at the same time. A command without an
 //! answer is sent again until it has one (posts under their idempotency key), so the reference model is exact even when
 //! processes are killed meanwhile.
 
@@ -24,7 +24,7 @@ use harness::{
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
 use self::send::Sample;
-use crate::{lag::time_to_home, order::Order, plan::Command, target::progress_bar};
+use crate::{command::Command, lag::time_to_home, locks::Locks, target::progress_bar};
 
 /// A replay under way.
 #[derive(Debug)]
@@ -106,18 +106,18 @@ impl Replay {
         let started = Instant::now();
         let bar = progress_bar("commands", commands.len())?;
         let permits = Arc::new(Semaphore::new(self.concurrency));
-        let mut order = Order::new(self.shared.users.len());
+        let mut locks = Locks::new(self.shared.users.len());
         let half = commands.len() / 2;
         let mut at_half = Some(at_half);
         let mut sending = JoinSet::new();
         for (place, command) in commands.into_iter().enumerate() {
             // Taken here and not in the task, so that the order is that of the plan.
-            let turn = order.turn(&command).await;
+            let held = locks.acquire(&command).await;
             let permit = Arc::clone(&permits).acquire_owned().await?;
             let shared = Arc::clone(&self.shared);
             sending.spawn(async move {
                 let sample = shared.send(command).await;
-                drop((turn, permit));
+                drop((held, permit));
                 sample
             });
             if place == half

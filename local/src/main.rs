@@ -1,12 +1,12 @@
 //! The command line of the local stack. Without a subcommand it runs everything; the subcommands run single parts of it
 //! beside systems that lack them. Whatever goes wrong at start is one line on standard error.
 
-mod commands;
+mod cli;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use commands::{dynamodb, gateway, stack};
+use cli::{dynamodb, gateway, stack};
 
 /// Runs Tidings on this machine, from the template that deploys it to AWS.
 #[derive(Debug, Parser)]

@@ -16,8 +16,8 @@ use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use crate::{
     aws, cargo,
-    control::Control,
     data_dir::DataDir,
+    dev_routes::DevRoutes,
     gateway::{self, Gateway, LocalIssuer},
     lambda::{FunctionSpec, Lambda, invoke_api},
     servers::{Endpoints, Ports, Servers, conflicts::Conflicts, guard::Guard, provision},
@@ -119,14 +119,14 @@ impl Stack {
             Sources::start(&system.functions, &clients, Some(&checkpoints), options.chaos, lambda.clone()).await?;
         let sources = Arc::new(sources);
 
-        let control = Control::new(&system, lambda.clone(), sources.clone(), endpoints, clients.sqs);
+        let dev_routes = DevRoutes::new(&system, lambda.clone(), sources.clone(), endpoints, clients.sqs);
         let issuer = LocalIssuer::open(Some(&data.path().join("issuer-key.pk8")), &url)?;
         let api = system
             .api
             .as_ref()
             .context("the template has no AWS::Serverless::HttpApi, so there is nothing to serve")?;
         let invoke_api = invoke_api::router(&system.functions, lambda.clone());
-        let own_routes = control.router().merge(invoke_api).merge(gateway::docs::router(&directory)?);
+        let own_routes = dev_routes.router().merge(invoke_api).merge(gateway::docs::router(&directory)?);
         let own_routes = own_routes.merge(guard.as_ref().map_or_else(Router::new, Guard::router));
         let gateway = Gateway::new(api, &system.functions, issuer, lambda.clone(), own_routes)?;
         let stop_gateway = watch::Sender::new(false);

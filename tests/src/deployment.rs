@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use crate::{
     client::{ProfileInput, User},
-    control::Control,
+    dev_client::DevClient,
     stack::{Options, Stack},
     wait::{DEADLINE, persist},
 };
@@ -62,8 +62,8 @@ impl Deployment {
     }
 
     /// Its control routes.
-    pub fn control(&self) -> Control {
-        Control::new(self.http.clone(), &self.url)
+    pub fn dev(&self) -> DevClient {
+        DevClient::new(self.http.clone(), &self.url)
     }
 
     /// The user with this id. The token comes from the command in `TIDINGS_TOKEN_COMMAND`, which gets the id as its
@@ -71,7 +71,7 @@ impl Deployment {
     pub async fn user(&self, id: &str) -> Result<User> {
         let token = match env::var("TIDINGS_TOKEN_COMMAND") {
             Ok(command) if !self.local => run_token_command(&command, id).await?,
-            _ => self.control().token(id).await?,
+            _ => self.dev().token(id).await?,
         };
         Ok(User::new(self.http.clone(), &self.url, id, &token))
     }

@@ -8,9 +8,10 @@
 
 pub mod client;
 pub mod contract;
-pub mod control;
 pub mod costs;
 pub mod deployment;
+pub mod dev_client;
 pub mod model;
+pub mod process;
 pub mod stack;
 pub mod wait;

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use crate::control::ask_to_end;
+use crate::process::ask_to_end;
 
 /// What the stack prints when it serves.
 const READY: &str = "Tidings listens on ";

@@ -71,13 +71,13 @@ async fn main() -> Result<()> {
         anyhow::Ok(posts)
     };
     let posts = try_join_all(authors.iter().map(write)).await?.concat();
-    target.deployment.control().settle(SETTLE).await?;
+    target.deployment.dev().settle(SETTLE).await?;
 
     let mut table = Table::default();
     for number in 0..TIMES {
         commands(&mut table, reader, &authors[number], &posts[number]).await?;
     }
-    target.deployment.control().settle(SETTLE).await?;
+    target.deployment.dev().settle(SETTLE).await?;
     for number in 0..TIMES {
         pages(&mut table, reader, &authors[AUTHORS - 1 - number], &posts[POSTS * 20 + number], &tag).await?;
     }

@@ -59,7 +59,7 @@ async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let target = Target::start(arguments.target.clone())?;
     let large = Audience::gather(&target, usize::try_from(arguments.followers)?).await?;
-    target.deployment.control().settle(SETTLE).await?;
+    target.deployment.dev().settle(SETTLE).await?;
     println!("{} followers of one author", large.size());
     if arguments.posts > 0 {
         measure_deliveries(&target, &large, &arguments).await?;
@@ -72,8 +72,8 @@ async fn main() -> Result<ExitCode> {
 
 /// Rows a second, memory, and the last follower's lag, over all posts.
 async fn measure_deliveries(target: &Target, large: &Audience, arguments: &Arguments) -> Result<()> {
-    let control = target.deployment.control();
-    let watch = Watch::start(control.clone(), DELIVER);
+    let dev = target.deployment.dev();
+    let watch = Watch::start(dev.clone(), DELIVER);
     let (mut firsts, mut alls, mut lags) = (Vec::new(), Vec::new(), Vec::new());
     let mut raw = CONCURRENCIES.map(|concurrency| (concurrency, Vec::new()));
     let bar = progress_bar("posts", usize::try_from(arguments.posts)?)?;
@@ -83,15 +83,15 @@ async fn measure_deliveries(target: &Target, large: &Audience, arguments: &Argum
         let post = persist(PATIENCE, |_| {}, || large.author.post(&text, Some(&key))).await?.value.id;
         let accepted = Instant::now();
         let lag = async { anyhow::Ok(time_to_home(large.last()?, &post, accepted, &never).await?) };
-        let (delivery, lag) = tokio::try_join!(large.delivered(&post, accepted), lag)?;
-        firsts.push(delivery.first);
-        alls.push(delivery.all);
+        let (arrival, lag) = tokio::try_join!(large.wait_for_rows(&post, accepted), lag)?;
+        firsts.push(arrival.first);
+        alls.push(arrival.all);
         lags.push(lag.context("the last follower never saw a post")?);
-        control.settle(SETTLE).await?;
+        dev.settle(SETTLE).await?;
         if number % arguments.raw_every == arguments.raw_every - 1 {
             for (concurrency, times) in &mut raw {
                 times.push(large.write_raw(&post, *concurrency).await?);
-                control.settle(SETTLE).await?;
+                dev.settle(SETTLE).await?;
             }
         }
         bar.inc(1);
@@ -125,11 +125,11 @@ async fn measure_fairness(target: &Target, large: &Audience, arguments: &Argumen
     let (authors, followers) = (usize::try_from(arguments.small_authors)?, usize::try_from(arguments.small_followers)?);
     let small = circles(target, authors, followers).await?;
     let steady = Steady { rate: arguments.rate, seconds: arguments.phase_seconds };
-    let control = target.deployment.control();
+    let dev = target.deployment.dev();
     let (mut quiet, mut loud): (Vec<Phase>, Vec<Phase>) = (Vec::new(), Vec::new());
     for number in 0..usize::try_from(arguments.phases)? {
         let is_loud = number % 2 == 1;
-        let phase = phase(number, &small, steady, is_loud.then_some(large), &control).await?;
+        let phase = phase(number, &small, steady, is_loud.then_some(large), &dev).await?;
         if let Some(spread) = Spread::of(phase.lags.clone()) {
             let name = if is_loud { "loud" } else { "quiet" };
             println!("{name:<10} {spread}, {} large deliveries", phase.deliveries);

@@ -44,15 +44,15 @@ struct Arguments {
 async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let target = Target::start(arguments.target)?;
-    let control = target.deployment.control();
+    let dev = target.deployment.dev();
     let authors = usize::try_from(arguments.authors.unwrap_or(arguments.rate))?;
     let circles = circles(&target, authors, usize::try_from(arguments.followers)?).await?;
-    control.settle(SETTLE).await?;
+    dev.settle(SETTLE).await?;
 
     let over = Arc::new(AtomicBool::new(false));
     let count = arguments.rate * arguments.seconds;
     let mut measuring = post_steadily(&circles, "lag", arguments.rate, count, &over).await?;
-    control.settle(SETTLE).await?;
+    dev.settle(SETTLE).await?;
     over.store(true, Ordering::Relaxed);
 
     let (mut answers, mut lags) = (Vec::new(), Vec::new());

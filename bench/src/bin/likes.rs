@@ -36,7 +36,7 @@ async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let likers = usize::try_from(arguments.likers)?;
     let target = Target::start(arguments.target)?;
-    let control = target.deployment.control();
+    let dev = target.deployment.dev();
     let (author, _) = target.register(1).await?.pop().context("no author")?;
     let post = author.post("this one goes viral", None).await?.value.id;
     let users: Vec<User> = stream::iter(0..likers)
@@ -48,7 +48,7 @@ async fn main() -> Result<ExitCode> {
         .buffered(target.concurrency)
         .try_collect()
         .await?;
-    control.settle(SETTLE).await?;
+    dev.settle(SETTLE).await?;
 
     let bar = progress_bar("likes", likers)?;
     let errors: Mutex<BTreeMap<String, u32>> = Mutex::default();
@@ -73,7 +73,7 @@ async fn main() -> Result<ExitCode> {
     println!("likes      {likers} in {:.1} s, {:.0}/s", took.as_secs_f64(), rate(likers, took));
     println!("errors     {errors:?}");
 
-    control.settle(SETTLE).await?;
+    dev.settle(SETTLE).await?;
     let counted = author.get_post(&post).await?.likes;
     println!("counted    {counted}");
     println!("shards     {} of {SHARDS}", shards(&target, &post).await?);
@@ -91,14 +91,14 @@ async fn shards(target: &Target, post: &str) -> Result<usize> {
         .map(|shard| json!({"PK": {"S": format!("TALLY#POST#{post}#{shard}")}, "SK": {"S": "TALLY"}}))
         .collect();
     let request = json!({"RequestItems": {TABLE: {"Keys": keys}}});
-    let found = target.deployment.control().dynamodb("BatchGetItem", &request).await?;
+    let found = target.deployment.dev().dynamodb("BatchGetItem", &request).await?;
     Ok(found["Responses"][TABLE].as_array().map(Vec::len).unwrap_or_default())
 }
 
 /// What of a like is left without Tidings: an item put that is not there, and a counter added to, in one transaction.
 async fn raw_transactions(target: &Target, post: &str, count: usize) -> Result<Duration> {
-    let control = target.deployment.control();
-    let endpoint = control.status().await?.endpoints.dynamodb;
+    let dev = target.deployment.dev();
+    let endpoint = dev.status().await?.endpoints.dynamodb;
     let transaction = |number: usize| -> Value {
         let key = |name: &str| json!({"PK": {"S": format!("RAW#{post}#{name}")}, "SK": {"S": "RAW"}});
         let mut item = key(&number.to_string());
@@ -117,11 +117,11 @@ async fn raw_transactions(target: &Target, post: &str, count: usize) -> Result<D
         json!({"TransactItems": [{"Put": put}, {"Update": update}]})
     };
     let started = Instant::now();
-    let (control, endpoint) = (&control, &endpoint);
+    let (dev, endpoint) = (&dev, &endpoint);
     let done: Vec<Value> = stream::iter(0..count)
         .map(|number| {
             let body = transaction(number);
-            async move { control.dynamodb_at(endpoint, "TransactWriteItems", &body).await }
+            async move { dev.dynamodb_at(endpoint, "TransactWriteItems", &body).await }
         })
         .buffer_unordered(target.concurrency)
         .try_collect()

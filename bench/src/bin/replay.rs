@@ -9,9 +9,10 @@ use anyhow::Result;
 use bench::{
     changes::{self, Shares},
     chaos::FunctionKiller,
+    command::Kinds,
     graph,
     lag::{Spread, rate},
-    plan::{Kinds, plan, strew},
+    plan::{plan, strew},
     reactions::{self, Amounts},
     replay::Replay,
     target::{self, Target},
@@ -113,12 +114,12 @@ async fn main() -> Result<ExitCode> {
     println!("{count} commands: {}", Kinds::of(&commands));
 
     let mut target = Target::start(arguments.target)?;
-    let control = target.deployment.control();
-    let rows_before = control.count_items(TIMELINES).await?;
+    let dev = target.deployment.dev();
+    let rows_before = dev.count_items(TIMELINES).await?;
     let people = target.register(users).await?;
     let mut replay = Replay::new(people, &commands, target.concurrency, usize::try_from(arguments.sample_every)?);
     let killer =
-        arguments.kill_functions.map(|seconds| FunctionKiller::start(control.clone(), Duration::from_secs(seconds)));
+        arguments.kill_functions.map(|seconds| FunctionKiller::start(dev.clone(), Duration::from_secs(seconds)));
     let kill_stack = arguments.kill_stack;
     let mut took = Duration::ZERO;
     let mut differences = Vec::new();
@@ -129,7 +130,7 @@ async fn main() -> Result<ExitCode> {
         let kill = kill_stack && number == PARTS.div_ceil(2);
         took += replay.send(commands, || if kill { target.kill_and_restart() } else { Ok(()) }).await?;
         if number < PARTS {
-            control.settle(SETTLE).await?;
+            dev.settle(SETTLE).await?;
             let (seen, found) = replay.compare_trending().await?;
             println!("trending   {seen} posts after part {number} of {PARTS}, {} differences", found.len());
             differences.extend(found);
@@ -148,9 +149,9 @@ async fn main() -> Result<ExitCode> {
     }
 
     let sent = Instant::now();
-    control.settle(SETTLE).await?;
+    dev.settle(SETTLE).await?;
     println!("at rest    {:.1} s after the last command", sent.elapsed().as_secs_f64());
-    for (queue, count) in control.put_aside().await? {
+    for (queue, count) in dev.put_aside().await? {
         println!("put aside  {count} messages in {queue}");
     }
     let lags = replay.lags().await?;
@@ -158,7 +159,7 @@ async fn main() -> Result<ExitCode> {
         Some(spread) => println!("lag        {spread}"),
         None => println!("lag        nothing measured"),
     }
-    let rows = control.count_items(TIMELINES).await? - rows_before;
+    let rows = dev.count_items(TIMELINES).await? - rows_before;
     println!(
         "rows       {rows} in timelines; the model shows {} in homes and lists of authors",
         replay.timeline_rows()

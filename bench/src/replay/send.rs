@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::{Accepted, Posted, Shared};
 use crate::{
-    plan::Command,
-    reactions::{Reaction, What},
+    command::Command,
+    command::{Reaction, ReactionKind},
     target::PATIENCE,
     texts::Draft,
 };
@@ -99,18 +99,18 @@ impl Shared {
         let (post, what) = (posted.id, format!("{:?} on {}", reaction.what, posted.author));
         let at = Window::open();
         match reaction.what {
-            What::Like => {
+            ReactionKind::Like => {
                 if self.answer(sender, &what, refusal, || sender.like(&post)).await?.is_some() {
                     let at = at.closed();
                     self.accepted().model.member(sender).likes.entry(post).or_insert(at);
                 }
             }
-            What::Unlike => {
+            ReactionKind::Unlike => {
                 if self.answer(sender, &what, refusal, || sender.unlike(&post)).await?.is_some() {
                     self.accepted().model.member(sender).likes.remove(&post);
                 }
             }
-            What::Comment { number, text } => {
+            ReactionKind::Comment { number, text } => {
                 let key = format!("replay-comment-{number}");
                 let send = || sender.comment(&post, &text, Some(&key));
                 if let Some(comment) = self.answer(sender, &what, refusal, send).await? {
@@ -120,7 +120,7 @@ impl Shared {
                     accepted.model.member(sender).comments.insert(comment.id, remark);
                 }
             }
-            What::DeleteComment { number } => {
+            ReactionKind::DeleteComment { number } => {
                 // The same user sent it before, one after the other; there is none if it was refused.
                 let comment = self.accepted().comments.get(&number).cloned();
                 if let Some(comment) = comment {
@@ -128,7 +128,7 @@ impl Shared {
                     self.accepted().model.member(sender).comments.remove(&comment);
                 }
             }
-            What::Edit { text } => {
+            ReactionKind::Edit { text } => {
                 if let Some(edited) = self.answer(sender, &what, refusal, || sender.edit_post(&post, &text)).await? {
                     let said = Said { text, version: edited.version };
                     self.accepted().model.member(sender).posts.insert(post, said);
@@ -183,7 +183,7 @@ impl Accepted {
 trait Ask {
     fn member(&mut self, user: &User) -> &mut Member;
     fn blocks_between(&self, one: &str, other: &str) -> bool;
-    fn refusal(&self, sender: &User, posted: &Posted, what: &What) -> Option<&'static str>;
+    fn refusal(&self, sender: &User, posted: &Posted, what: &ReactionKind) -> Option<&'static str>;
 }
 
 impl Ask for Model {
@@ -197,14 +197,14 @@ impl Ask for Model {
     }
 
     /// What a reaction must be refused with, if so.
-    fn refusal(&self, sender: &User, posted: &Posted, what: &What) -> Option<&'static str> {
+    fn refusal(&self, sender: &User, posted: &Posted, what: &ReactionKind) -> Option<&'static str> {
         let is_there = self.members.get(&posted.author).is_some_and(|author| author.posts.contains_key(&posted.id));
         let likes = self.members.get(&sender.id).is_some_and(|member| member.likes.contains_key(&posted.id));
         let says_something = match what {
             // A second like changes nothing, and so is never refused.
-            What::Like => !likes,
-            What::Comment { .. } => true,
-            What::Unlike | What::DeleteComment { .. } | What::Edit { .. } => false,
+            ReactionKind::Like => !likes,
+            ReactionKind::Comment { .. } => true,
+            ReactionKind::Unlike | ReactionKind::DeleteComment { .. } | ReactionKind::Edit { .. } => false,
         };
         match is_there {
             false => Some(POST_NOT_FOUND),
@@ -245,10 +245,10 @@ mod tests {
         accepted.model.member(&ada).posts.insert("1".to_owned(), Said::new("one"));
         accepted.model.member(&ada).blocks.insert("bob".to_owned());
         let posted = |id: &str| Posted { id: id.to_owned(), author: "ada".to_owned() };
-        assert_eq!(accepted.model.refusal(&bob, &posted("1"), &What::Like), Some(BLOCKED));
-        assert_eq!(accepted.model.refusal(&bob, &posted("1"), &What::Unlike), None);
-        assert_eq!(accepted.model.refusal(&eve, &posted("1"), &What::Like), None);
-        assert_eq!(accepted.model.refusal(&eve, &posted("2"), &What::Like), Some(POST_NOT_FOUND));
+        assert_eq!(accepted.model.refusal(&bob, &posted("1"), &ReactionKind::Like), Some(BLOCKED));
+        assert_eq!(accepted.model.refusal(&bob, &posted("1"), &ReactionKind::Unlike), None);
+        assert_eq!(accepted.model.refusal(&eve, &posted("1"), &ReactionKind::Like), None);
+        assert_eq!(accepted.model.refusal(&eve, &posted("2"), &ReactionKind::Like), Some(POST_NOT_FOUND));
         assert!(accepted.model.blocks_between("bob", "ada") && !accepted.model.blocks_between("eve", "ada"));
 
         let refused = |code: &str| ApiError::Status {

@@ -1,19 +1,19 @@
 //! The HTTP API of the template, on one machine: routing, JWT authorizer, CORS, payload format 2.0 and error messages as
 //! API Gateway's HTTP APIs do them, so that what a client or a function sees here is what it will see on AWS. It knows
 //! functions by name through [`Invoke`] and never what is behind it, and takes nothing from a function on trust. Must be
-//! bound to loopback only: beside the API it serves the development routes of `dev`.
+//! bound to loopback only: beside the API it serves the development routes of `loopback`.
 //!
-//! A request goes through `route`, `jwt` (with `keys`, of the own `issuer` or by `discovery`), `event`, the
+//! A request goes through `route`, `jwt` (with `keys`, of the own `issuer` or by `discovery`), `request_event`, the
 //! function, `response` and `cors`.
 
 mod cors;
-mod dev;
 mod discovery;
 pub mod docs;
-mod event;
 mod issuer;
 mod jwt;
 mod keys;
+mod loopback;
+mod request_event;
 mod response;
 mod route;
 #[cfg(test)]
@@ -69,7 +69,7 @@ struct Api<I> {
 
 impl Gateway {
     /// The API with the routes of `functions`. `issuer` makes the tokens of `POST /dev/token` if the API's authorizer names
-    /// it by its URL; otherwise the keys of the issuer that it does name are fetched. `dev` has more routes for this machine
+    /// it by its URL; otherwise the keys of the issuer that it does name are fetched. `loopback` has more routes for this machine
     /// only, without a token.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ impl Gateway {
             invoker,
             integration_timeout,
         };
-        let dev = dev::router(issuer, api.authorizer.clone(), dev);
+        let dev = loopback::router(issuer, api.authorizer.clone(), dev);
         Ok(Self { router: Router::new().fallback(handle).with_state(Arc::new(served)).merge(dev) })
     }
 
@@ -175,12 +175,18 @@ impl<I: Invoke> Api<I> {
                 return message(StatusCode::BAD_REQUEST, "Bad Request");
             }
         };
-        let context = event::Context { request_id, now, peer, route: &route, claims: claims.as_ref() };
+        let context = request_event::Context { request_id, now, peer, route: &route, claims: claims.as_ref() };
         self.invoke(route.function, &parts, &body, &context).await
     }
 
-    async fn invoke(&self, function: &str, parts: &Parts, body: &Bytes, context: &event::Context<'_>) -> Response {
-        let payload = Bytes::from(event::event(parts, body, context).to_string());
+    async fn invoke(
+        &self,
+        function: &str,
+        parts: &Parts,
+        body: &Bytes,
+        context: &request_event::Context<'_>,
+    ) -> Response {
+        let payload = Bytes::from(request_event::request_event(parts, body, context).to_string());
         if payload.len() > EVENT_BYTES_MAX {
             return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         }

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
-use super::{Clients, shards::Record};
+use super::{parts::Clients, shards::Record};
 use crate::lambda::function_arn;
 
 /// The ids in a function's `batchItemFailures`; none if the whole batch failed because the answer is not valid.

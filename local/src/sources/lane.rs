@@ -13,9 +13,9 @@ use tokio::{
 };
 
 use super::{
-    Chaos,
-    control::Stopped,
-    delivery::{Delivery, Item},
+    batch_processor::{BatchProcessor, Item},
+    lifecycle::Stopped,
+    parts::Chaos,
 };
 use crate::{invoke::Invoke, lambda::PAYLOAD_BYTES_MAX};
 
@@ -42,11 +42,11 @@ impl Lane {
     /// Delivers all records until no more can arrive.
     pub(super) async fn run<I: Invoke>(
         mut self,
-        delivery: Delivery<I>,
+        processor: BatchProcessor<I>,
         done: impl Fn(&[Arc<Item>]),
     ) -> Result<(), Stopped> {
         loop {
-            let stopped = delivery.control.clone();
+            let stopped = processor.lifecycle.clone();
             let batch = tokio::select! {
                 batch = self.next_batch() => batch,
                 () = stopped.stopped() => return Err(Stopped),
@@ -55,7 +55,7 @@ impl Lane {
                 return Ok(());
             }
             let batch = self.stir(batch);
-            let processed = delivery.deliver(batch, &done).await?;
+            let processed = processor.process(batch, &done).await?;
             self.remember(processed);
         }
     }

@@ -14,11 +14,11 @@ use rand::seq::SliceRandom as _;
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
 use super::{
-    Parts,
-    control::{Mode, Stopped},
-    event,
     failure::reported_failures,
     filter::Filters,
+    lifecycle::{Mode, Stopped},
+    parts::Parts,
+    record_json,
 };
 use crate::{
     invoke::{Invoke, InvokeError},
@@ -67,8 +67,8 @@ impl<I: Invoke> Mapping<I> {
             .and_then(|mut attributes| attributes.remove(&arn))
             .with_context(|| format!("queue {} has no ARN", source.queue))?;
         let filters = Filters::parse(&source.filters, Some("body"))?;
-        parts.state.add_reader(READER);
-        parts.state.set_discovered(true);
+        parts.activity.add_reader(READER);
+        parts.activity.set_discovered(true);
         Ok(Arc::new(Self { parts, source, filters, queue_url, queue_arn }))
     }
 
@@ -81,20 +81,20 @@ impl<I: Invoke> Mapping<I> {
     }
 
     async fn poll(self: &Arc<Self>, batches: &mut JoinSet<()>) -> Result<std::convert::Infallible, Stopped> {
-        let control = &self.parts.control;
+        let lifecycle = &self.parts.lifecycle;
         let concurrency = self.source.max_concurrency.unwrap_or(CONCURRENCY_MAX).clamp(1, CONCURRENCY_MAX);
         let places = Arc::new(Semaphore::new(usize::try_from(concurrency).unwrap_or(1)));
         loop {
             while batches.try_join_next().is_some() {}
-            control.running().await?;
+            lifecycle.running().await?;
             let place = tokio::select! {
                 place = Arc::clone(&places).acquire_owned() => place.map_err(|_| Stopped)?,
-                () = control.stopped() => return Err(Stopped),
+                () = lifecycle.stopped() => return Err(Stopped),
             };
             let received = self.receive_batch().await?;
-            if control.mode() != Mode::Running {
+            if lifecycle.mode() != Mode::Running {
                 self.put_back(&received).await;
-                self.parts.state.end(received.len());
+                self.parts.activity.end(received.len());
                 continue;
             }
             let received = self.drop_filtered(received).await;
@@ -103,7 +103,7 @@ impl<I: Invoke> Mapping<I> {
                 batches.spawn(async move {
                     let messages = received.len();
                     mapping.process(received).await;
-                    mapping.parts.state.end(messages);
+                    mapping.parts.activity.end(messages);
                     drop(place);
                 });
             }
@@ -123,7 +123,7 @@ impl<I: Invoke> Mapping<I> {
         // Another receive must fit in any case, so the batch is closed early rather than late.
         while batch.len() < batch_size && bytes(&batch) < PAYLOAD_BYTES_MAX / 2 {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.parts.control.mode() != Mode::Running {
+            if left.is_zero() || self.parts.lifecycle.mode() != Mode::Running {
                 break;
             }
             batch.extend(self.receive(batch_size - batch.len(), left.min(LONG_POLL)).await?);
@@ -133,9 +133,9 @@ impl<I: Invoke> Mapping<I> {
 
     /// One receive. Is never given up half-way: see [`LONG_POLL`].
     async fn receive(&self, messages_max: usize, wait: Duration) -> Result<Vec<Received>, Stopped> {
-        let state = &self.parts.state;
-        let look = self.parts.control.look();
-        state.set_long_poll(READER);
+        let activity = &self.parts.activity;
+        let poll = self.parts.lifecycle.last_requested_poll();
+        activity.set_long_poll(READER);
         let request = self
             .parts
             .clients
@@ -151,22 +151,22 @@ impl<I: Invoke> Mapping<I> {
             Ok(answer) => {
                 let messages = answer.messages.unwrap_or_default();
                 if messages.is_empty() {
-                    state.set_empty(READER, look);
+                    activity.set_empty(READER, poll);
                 } else {
-                    state.begin(messages.len());
-                    state.set_found(READER);
+                    activity.begin(messages.len());
+                    activity.set_found(READER);
                 }
                 let with_event = |message: Message| {
-                    let event = event::sqs(&message, &self.queue_arn).to_string().into();
+                    let event = record_json::sqs(&message, &self.queue_arn).to_string().into();
                     Received { message, event }
                 };
                 Ok(messages.into_iter().map(with_event).collect())
             }
             Err(error) => {
-                state.set_found(READER);
+                activity.set_found(READER);
                 let error = aws_sdk_sqs::error::DisplayErrorContext(error);
                 tracing::warn!(source = self.source.id, %error, "cannot receive; will try again");
-                self.parts.control.sleep(ERROR_PAUSE).await?;
+                self.parts.lifecycle.sleep(ERROR_PAUSE).await?;
                 Ok(Vec::new())
             }
         }
@@ -178,13 +178,13 @@ impl<I: Invoke> Mapping<I> {
             return received;
         }
         let passes = |received: &Received| {
-            let event = event::sqs(&received.message, &self.queue_arn);
+            let event = record_json::sqs(&received.message, &self.queue_arn);
             self.filters.matches_body(event, "body", received.message.body.as_deref().unwrap_or_default().as_bytes())
         };
         let (passing, filtered): (Vec<_>, Vec<_>) = received.into_iter().partition(passes);
         if !filtered.is_empty() {
             self.delete(filtered.iter()).await;
-            self.parts.state.end(filtered.len());
+            self.parts.activity.end(filtered.len());
         }
         passing
     }
@@ -211,7 +211,7 @@ impl<I: Invoke> Mapping<I> {
         &self,
         batch: impl IntoIterator<Item = &'a Received> + Clone + Send,
     ) -> Option<HashSet<String>> {
-        let payload = event::records(batch.clone().into_iter().map(|received| &received.event));
+        let payload = record_json::records(batch.clone().into_iter().map(|received| &received.event));
         let answer = match self.parts.invoker.invoke(&self.parts.function, payload).await {
             Ok(answer) => answer,
             Err(error @ (InvokeError::Throttled | InvokeError::Unavailable(_))) => {
@@ -258,7 +258,7 @@ impl<I: Invoke> Mapping<I> {
                         tracing::warn!(source = self.source.id, %error, "cannot delete messages");
                     }
                 }
-                if left.is_empty() || self.parts.control.sleep(ERROR_PAUSE).await.is_err() {
+                if left.is_empty() || self.parts.lifecycle.sleep(ERROR_PAUSE).await.is_err() {
                     break;
                 }
             }

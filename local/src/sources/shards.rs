@@ -7,7 +7,7 @@ use aws_sdk_kinesis::types::ShardIteratorType as KinesisIterator;
 use bytes::Bytes;
 use time::OffsetDateTime;
 
-use super::{Clients, event, filter::Filters};
+use super::{filter::Filters, parts::Clients, record_json};
 use crate::template::model::StreamKind;
 
 /// Records asked for at once; both services allow this many.
@@ -220,10 +220,10 @@ impl Stream {
 
     fn dynamodb_record(&self, record: &aws_sdk_dynamodbstreams::types::Record) -> Option<Record> {
         let data = record.dynamodb.as_ref()?;
-        let event = event::dynamodb(record, &self.arn);
+        let event = record_json::dynamodb(record, &self.arn);
         Some(Record {
             sequence: data.sequence_number.clone()?,
-            key: event::dynamodb_key(record),
+            key: record_json::dynamodb_key(record),
             arrival: point_in_time(data.approximate_creation_date_time.map_or(0.0, |time| time.as_secs_f64())),
             passes: self.filters.matches(&event),
             event: event.to_string().into(),
@@ -231,14 +231,14 @@ impl Stream {
     }
 
     fn kinesis_record(&self, shard: &str, record: &aws_sdk_kinesis::types::Record) -> Record {
-        let inner = event::kinesis_inner(record);
+        let inner = record_json::kinesis_inner(record);
         let passes = self.filters.matches_body(inner.clone(), "data", record.data.as_ref());
         Record {
             sequence: record.sequence_number.clone(),
             key: record.partition_key.clone().unwrap_or_default(),
             arrival: point_in_time(record.approximate_arrival_timestamp.map_or(0.0, |time| time.as_secs_f64())),
             passes,
-            event: event::kinesis(inner, &record.sequence_number, shard, &self.arn).to_string().into(),
+            event: record_json::kinesis(inner, &record.sequence_number, shard, &self.arn).to_string().into(),
         }
     }
 }

@@ -17,12 +17,12 @@ use tokio::{
 };
 
 use super::{
-    Parts,
+    batch_processor::{BatchProcessor, Item, RETRY_PAUSE},
     checkpoint::{Checkpoint, Checkpoints},
-    control::Stopped,
-    delivery::{Delivery, Item, RETRY_PAUSE},
     failure::Destination,
     lane::Lane,
+    lifecycle::Stopped,
+    parts::Parts,
     shards::{Position, ReadError, Record, Shard, Stream},
 };
 use crate::{invoke::Invoke, template::model::StreamSource};
@@ -80,12 +80,12 @@ impl<I: Invoke> Mapping<I> {
                     for (shard, position) in readable {
                         let latest = !self.source.from_oldest && present.contains(&shard);
                         let start = position.unwrap_or(if latest { Position::Latest } else { Position::TrimHorizon });
-                        self.parts.state.add_reader(&shard);
+                        self.parts.activity.add_reader(&shard);
                         reading.insert(shard.clone());
                         let mapping = Arc::clone(self);
                         readers.spawn(async move { (mapping.read_shard(&shard, start).await, shard) });
                     }
-                    self.parts.state.set_discovered(true);
+                    self.parts.activity.set_discovered(true);
                 }
                 Err(error) => {
                     tracing::warn!(
@@ -93,7 +93,7 @@ impl<I: Invoke> Mapping<I> {
                         error = format!("{error:#}"),
                         "cannot find shards; will try again"
                     );
-                    self.parts.control.sleep(pause).await?;
+                    self.parts.lifecycle.sleep(pause).await?;
                     pause = (pause * 2).min(ERROR_PAUSE_MAX);
                     continue;
                 }
@@ -103,13 +103,13 @@ impl<I: Invoke> Mapping<I> {
                     Ok((result, shard)) => {
                         result?;
                         // Its children, if any, can be read now.
-                        self.parts.state.set_discovered(false);
-                        self.parts.state.remove_reader(&shard);
+                        self.parts.activity.set_discovered(false);
+                        self.parts.activity.remove_reader(&shard);
                     }
                     Err(error) => tracing::error!(source = self.source.id, %error, "a shard's reader has failed"),
                 },
                 () = tokio::time::sleep(DISCOVERY_INTERVAL) => (),
-                () = self.parts.control.stopped() => {
+                () = self.parts.lifecycle.stopped() => {
                     // Readers let go of what is in flight when it is done with.
                     while readers.join_next().await.is_some() {}
                     return Err(Stopped);
@@ -150,7 +150,7 @@ impl<I: Invoke> Mapping<I> {
         let tracker = Arc::new(Tracker::new(
             self.checkpoints.clone(),
             [self.source.id.as_str(), self.stream.arn(), shard],
-            Arc::clone(&self.parts.state),
+            Arc::clone(&self.parts.activity),
         ));
         let mut lanes = Lanes::start(self, shard, &tracker);
         let read = self.read_into(shard, start, &tracker, &lanes.senders).await;
@@ -177,16 +177,16 @@ impl<I: Invoke> Mapping<I> {
         tracker: &Tracker,
         lanes: &[UnboundedSender<Arc<Item>>],
     ) -> Result<(), Stopped> {
-        let control = &self.parts.control;
+        let lifecycle = &self.parts.lifecycle;
         let (mut position, mut iterator): (_, Option<String>) = (start, None);
         let (mut poll_pause, mut error_pause) = (POLL_PAUSE_MIN, ERROR_PAUSE_MIN);
         loop {
-            control.running().await?;
+            lifecycle.running().await?;
             tokio::select! {
                 () = tracker.room() => (),
-                () = control.stopped() => return Err(Stopped),
+                () = lifecycle.stopped() => return Err(Stopped),
             }
-            let look = control.look();
+            let poll = lifecycle.last_requested_poll();
             let page = match &iterator {
                 Some(iterator) => self.stream.read(shard, iterator).await,
                 None => match self.stream.iterator(shard, &position).await {
@@ -200,14 +200,14 @@ impl<I: Invoke> Mapping<I> {
                     let empty = page.records.is_empty();
                     if let Some(last) = page.records.last() {
                         position = Position::After(last.sequence.clone());
-                        self.parts.state.set_found(shard);
+                        self.parts.activity.set_found(shard);
                         hand_over(page.records, tracker, lanes);
                     }
                     let Some(next) = page.next else { return Ok(()) };
                     iterator = Some(next);
                     if empty {
-                        self.parts.state.set_empty(shard, look);
-                        control.sleep_until_look(poll_pause, look).await?;
+                        self.parts.activity.set_empty(shard, poll);
+                        lifecycle.sleep_until_poll(poll_pause, poll).await?;
                         poll_pause = (poll_pause * 5 / 4).min(POLL_PAUSE_MAX);
                     } else {
                         poll_pause = POLL_PAUSE_MIN;
@@ -217,11 +217,11 @@ impl<I: Invoke> Mapping<I> {
                 Err(error @ ReadError::Trimmed) => {
                     tracing::warn!(source = self.source.id, shard, "{error}; going on with the oldest that is left");
                     (position, iterator) = (Position::TrimHorizon, None);
-                    control.sleep(ERROR_PAUSE_MIN).await?;
+                    lifecycle.sleep(ERROR_PAUSE_MIN).await?;
                 }
                 Err(error @ ReadError::Other(_)) => {
                     tracing::warn!(source = self.source.id, shard, %error, "cannot read; will try again");
-                    control.sleep(error_pause).await?;
+                    lifecycle.sleep(error_pause).await?;
                     error_pause = (error_pause * 2).min(ERROR_PAUSE_MAX);
                     iterator = None;
                 }
@@ -268,7 +268,7 @@ impl Lanes {
                 kept: VecDeque::new(),
                 history: VecDeque::new(),
             };
-            let delivery = Delivery {
+            let processor = BatchProcessor {
                 source: Arc::clone(&mapping.source),
                 function: mapping.parts.function.clone(),
                 stream_arn: mapping.stream.arn().to_owned(),
@@ -276,12 +276,12 @@ impl Lanes {
                 shard: shard.to_owned(),
                 destination: mapping.destination.clone(),
                 retry_pause: RETRY_PAUSE,
-                control: mapping.parts.control.clone(),
+                lifecycle: mapping.parts.lifecycle.clone(),
                 invoker: mapping.parts.invoker.clone(),
             };
             let tracker = Arc::clone(tracker);
             tasks.spawn(async move {
-                lane.run(delivery, |items: &[Arc<Item>]| {
+                lane.run(processor, |items: &[Arc<Item>]| {
                     tracker.done(items.iter().map(|item| item.index));
                 })
                 .await

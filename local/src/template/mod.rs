@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::{Position, TemplateError};
 pub use parameters::Values;
-pub use scope::Addresses;
+pub use physical::Addresses;
 
 use error::Result as TemplateResult;
 use globals::Globals;

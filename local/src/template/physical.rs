@@ -1,8 +1,16 @@
 //! What resources are called outside the template: what `Ref` and `GetAtt` give for each type that the local stack
 //! knows, and the way back from an ARN to a name.
 
-use super::scope::Addresses;
 use crate::aws;
+
+/// Addresses that references to queues and to the API resolve to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// Base URL of the SQS server.
+    pub sqs: String,
+    /// Base URL of the HTTP API.
+    pub api: String,
+}
 
 /// The property that sets a resource's name, where its type has one.
 pub(super) fn name_property(kind: &str) -> Option<&'static str> {

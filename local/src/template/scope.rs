@@ -6,18 +6,9 @@ use std::collections::BTreeMap;
 use super::{
     error::{Position, Result},
     node::{Entry, Node, Value},
-    physical,
+    physical::{self, Addresses},
 };
 use crate::aws;
-
-/// Addresses that references to queues and to the API resolve to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Addresses {
-    /// Base URL of the SQS server.
-    pub sqs: String,
-    /// Base URL of the HTTP API.
-    pub api: String,
-}
 
 /// A resource as the template has it.
 #[derive(Debug, Clone)]

@@ -19,9 +19,9 @@ use futures::{
 };
 use harness::{
     client::{Answer, Post, User},
-    control::Control,
     costs::Cost,
     deployment::{Deployment, unique},
+    dev_client::DevClient,
     stack::{Options, Stack},
     wait::{DEADLINE, eventually, persist},
 };
@@ -51,19 +51,19 @@ async fn own_stack(test: &str) -> Result<Option<(Stack, Deployment)>> {
     Ok(Some((stack, deployment)))
 }
 
-async fn is_celebrity(control: &Control, author: &User) -> Result<bool> {
+async fn is_celebrity(dev: &DevClient, author: &User) -> Result<bool> {
     let key = json!({ "PK": { "S": "CELEBRITIES" }, "SK": { "S": format!("USER#{}", author.id) } });
-    let found = control.dynamodb("GetItem", &json!({ "TableName": "tidings-Commands", "Key": key })).await?;
+    let found = dev.dynamodb("GetItem", &json!({ "TableName": "tidings-Commands", "Key": key })).await?;
     Ok(found.get("Item").is_some())
 }
 
 /// The posts that were copied to the user's home.
-async fn copied(control: &Control, user: &User) -> Result<BTreeSet<String>> {
+async fn copied(dev: &DevClient, user: &User) -> Result<BTreeSet<String>> {
     let query = json!({
         "TableName": "tidings-Timelines", "KeyConditionExpression": "PK = :home",
         "ExpressionAttributeValues": { ":home": { "S": format!("HOME#{}", user.id) } },
     });
-    let answer = control.dynamodb("Query", &query).await?;
+    let answer = dev.dynamodb("Query", &query).await?;
     let items = answer["Items"].as_array().context("no items")?;
     Ok(items.iter().filter_map(|item| item["SK"]["S"].as_str()).map(str::to_owned).collect())
 }
@@ -106,9 +106,9 @@ impl Accepted {
     }
 }
 
-async fn becomes_celebrity(control: &Control, author: &User) -> Result<()> {
+async fn becomes_celebrity(dev: &DevClient, author: &User) -> Result<()> {
     eventually("the author is a celebrity", async || {
-        ensure!(is_celebrity(control, author).await?, "not yet");
+        ensure!(is_celebrity(dev, author).await?, "not yet");
         anyhow::Ok(())
     })
     .await
@@ -165,7 +165,7 @@ async fn all_see(readers: &[User], accepted: &Accepted) -> Result<()> {
 async fn nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrity_and_ceases_to_be() -> Result<()> {
     let test = "nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrity_and_ceases_to_be";
     let Some((_stack, deployment)) = own_stack(test).await? else { return Ok(()) };
-    let control = deployment.control();
+    let dev = deployment.dev();
     let author = deployment.member("author").await?;
     let accepted = Accepted::default();
     accepted.post(&author, "before anybody followed").await?;
@@ -178,7 +178,7 @@ async fn nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrit
             joined.push(join(&deployment, &author).await?);
             sleep(Duration::from_millis(150)).await;
         }
-        becomes_celebrity(&control, &author).await?;
+        becomes_celebrity(&dev, &author).await?;
         // Past the end of pushing, and until what was kept of it before is forgotten.
         sleep(SEEN_AFTER).await;
         Ok(joined)
@@ -190,16 +190,16 @@ async fn nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrit
     let late = join(&deployment, &author).await?;
     followers.push(late.clone());
     all_see(&followers, &accepted).await?;
-    control.settle(DEADLINE).await?;
+    dev.settle(DEADLINE).await?;
     let newest = accepted.newest_first().remove(0);
     for follower in &followers {
-        ensure!(!copied(&control, follower).await?.contains(&newest), "{} has a copy", follower.id);
+        ensure!(!copied(&dev, follower).await?.contains(&newest), "{} has a copy", follower.id);
     }
-    assert_eq!(copied(&control, &late).await?, BTreeSet::new(), "who follows a celebrity gets no copies");
-    ensure!(copied(&control, &author).await?.contains(&newest), "the author's own home has every post");
+    assert_eq!(copied(&dev, &late).await?, BTreeSet::new(), "who follows a celebrity gets no copies");
+    ensure!(copied(&dev, &author).await?.contains(&newest), "the author's own home has every post");
 
     // Down: only when there are few followers left, and only with an administrator's word.
-    let demote = async || control.invoke("DemoteAuthor", &json!({ "user": author.id })).await;
+    let demote = async || dev.invoke("DemoteAuthor", &json!({ "user": author.id })).await;
     match demote().await {
         Err(refused) => ensure!(refused.to_string().contains("would become a celebrity again"), "{refused}"),
         Ok(begun) => bail!("demoted with too many followers: {begun}"),
@@ -216,7 +216,7 @@ async fn nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrit
         let begun: Value = demote().await?;
         assert_eq!(begun["author"], author.id.as_str());
         eventually("the author is a celebrity no longer", async || {
-            ensure!(!is_celebrity(&control, &author).await?, "still one");
+            ensure!(!is_celebrity(&dev, &author).await?, "still one");
             anyhow::Ok(())
         })
         .await?;
@@ -225,17 +225,17 @@ async fn nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrit
     };
     under_load(&author, &accepted, left, "down", demotion).await?;
     all_see(left, &accepted).await?;
-    control.settle(DEADLINE).await?;
+    dev.settle(DEADLINE).await?;
     let all: BTreeSet<_> = accepted.newest_first().into_iter().collect();
     for follower in left {
-        assert_eq!(copied(&control, follower).await?, all, "{}", follower.id);
+        assert_eq!(copied(&dev, follower).await?, all, "{}", follower.id);
     }
     for follower in gone {
         ensure!(follower.walk_home(100).await?.is_empty(), "{} does not follow any more", follower.id);
     }
     let again = demote().await;
     ensure!(again.is_err_and(|refused| refused.to_string().contains("is no celebrity")), "demoted twice");
-    assert!(control.put_aside().await?.is_empty());
+    assert!(dev.put_aside().await?.is_empty());
     Ok(())
 }
 
@@ -244,19 +244,19 @@ async fn a_celebritys_posts_come_and_go_as_others_do() -> Result<()> {
     let Some((_stack, deployment)) = own_stack("a_celebritys_posts_come_and_go_as_others_do").await? else {
         return Ok(());
     };
-    let control = deployment.control();
+    let dev = deployment.dev();
     let (star, other) = (deployment.member("star").await?, deployment.member("other").await?);
     let fans = try_join_all((0..THRESHOLD).map(|_| join(&deployment, &star))).await?;
     let reader = &fans[0];
     reader.follow(&other.id).await?;
     let pushed = star.post("pushed", None).await?.value.id;
-    becomes_celebrity(&control, &star).await?;
+    becomes_celebrity(&dev, &star).await?;
     sleep(PROMOTION).await;
     let first = star.post("pulled", None).await?.value.id;
     let between = other.post("between", None).await?.value.id;
     let second = star.post("pulled, too", None).await?.value.id;
     home_becomes(reader, &[&second, &between, &first, &pushed]).await?;
-    ensure!(!copied(&control, reader).await?.contains(&second), "it was pushed");
+    ensure!(!copied(&dev, reader).await?.contains(&second), "it was pushed");
     for order in ["ranked", "personalized"] {
         let mut ranked: Vec<_> = reader.walk_home_by(order, 1).await?.into_iter().map(|post| post.id).collect();
         ranked.sort_by(|a, b| b.cmp(a));
@@ -286,11 +286,11 @@ async fn a_celebritys_posts_come_and_go_as_others_do() -> Result<()> {
 async fn a_page_with_a_celebritys_posts_costs_one_round_trip_more_at_most() -> Result<()> {
     let test = "a_page_with_a_celebritys_posts_costs_one_round_trip_more_at_most";
     let Some((_stack, deployment)) = own_stack(test).await? else { return Ok(()) };
-    let control = deployment.control();
+    let dev = deployment.dev();
     let star = deployment.member("star").await?;
     let fans = try_join_all((0..THRESHOLD).map(|_| join(&deployment, &star))).await?;
     star.post("pushed", None).await?;
-    becomes_celebrity(&control, &star).await?;
+    becomes_celebrity(&dev, &star).await?;
     let others = try_join_all((0..4).map(|_| deployment.member("other"))).await?;
     let reader = &fans[0];
     for other in &others {
@@ -303,7 +303,7 @@ async fn a_page_with_a_celebritys_posts_costs_one_round_trip_more_at_most() -> R
             author.post(&text, None).await?;
         }
     }
-    control.settle(DEADLINE).await?;
+    dev.settle(DEADLINE).await?;
 
     let page = async |reader: &User| -> Result<Cost> {
         let answer = Answer::to(reader.request(Method::GET, "/v1/feeds/home")).await?;
@@ -317,10 +317,10 @@ async fn a_page_with_a_celebritys_posts_costs_one_round_trip_more_at_most() -> R
     ensure!(nothing.round_trips <= 3 && nothing.read_units <= 13.0, "nothing cached: {nothing:?}");
     ensure!(all.round_trips <= 2 && all.read_units <= 3.0, "all cached: {all:?}");
 
-    control.pause_sources(true).await?;
+    dev.pause_sources(true).await?;
     let version = reader.mute(&fans[1].id).await?.version;
     sleep(PROMOTION).await;
     let overlay = page(&reader.at_least(version)).await?;
     ensure!(overlay.round_trips <= 4, "with an overlay: {overlay:?}");
-    control.pause_sources(false).await
+    dev.pause_sources(false).await
 }

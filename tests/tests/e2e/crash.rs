@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use harness::{
-    control::{is_alive, kill_now},
     deployment::Deployment,
+    process::{is_alive, kill_now},
     stack::{Options, Stack},
     wait::eventually,
 };
@@ -38,7 +38,7 @@ async fn what_was_acknowledged_survives_the_death_of_the_whole_stack() -> Result
     let (mut stack, _directory, deployment) = own_stack().await?;
     let mut crowd = load::crowd(&deployment, 8, rand::random()).await?;
     for _ in 0..2 {
-        let before = deployment.control().status().await?.processes;
+        let before = deployment.dev().status().await?.processes;
         ensure!(!before.is_empty(), "no function runs");
         let acting = load::start(crowd, 60, Unanswered::ReadTruth);
         // Some way into the load: when the first of the new posts is projected.
@@ -49,7 +49,7 @@ async fn what_was_acknowledged_survives_the_death_of_the_whole_stack() -> Result
             Ok(())
         })
         .await?;
-        let running = deployment.control().status().await?.processes;
+        let running = deployment.dev().status().await?.processes;
         block_in_place(|| stack.kill())?;
         eventually("functions die with their stack", async || {
             let orphans: Vec<_> = before.iter().chain(&running).filter(|process| is_alive(process.pid)).collect();
@@ -59,7 +59,7 @@ async fn what_was_acknowledged_survives_the_death_of_the_whole_stack() -> Result
         .await?;
         block_in_place(|| stack.restart())?;
         crowd = load::finish(acting).await?;
-        deployment.control().settle(SETTLE).await?;
+        deployment.dev().settle(SETTLE).await?;
         load::judge(&crowd).await?;
     }
     Ok(())
@@ -74,7 +74,7 @@ async fn what_was_not_yet_projected_is_projected_after_a_restart() -> Result<()>
     let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
     let known = bob.post("projected", None).await?.value;
     home_becomes(&bob, &[&known.id]).await?;
-    deployment.control().pause_sources(true).await?;
+    deployment.dev().pause_sources(true).await?;
     ada.follow(&bob.id).await?;
     let post = bob.post("not yet projected", None).await?.value;
     ensure!(bob.home(10, None).await?.posts.len() == 1, "projected although sources are paused");
@@ -106,13 +106,13 @@ async fn functions_may_die_at_any_time() -> Result<()> {
                 None => break,
             },
             _ = deaths.tick() => {
-                let processes = deployment.control().status().await?.processes;
+                let processes = deployment.dev().status().await?.processes;
                 kill_now(processes.choose(&mut rand::rng()).context("no function runs")?.pid)?;
                 killed += 1;
             }
         }
     }
     ensure!(killed > 2, "only {killed} were killed");
-    deployment.control().settle(Duration::from_secs(900)).await?;
+    deployment.dev().settle(Duration::from_secs(900)).await?;
     load::judge(&crowd).await
 }

@@ -100,12 +100,12 @@ async fn users_who_do_not_exist_have_no_lists() -> Result<()> {
 #[tokio::test]
 async fn home_and_tags_reach_back_thirty_days_and_an_author_s_posts_for_ever() -> Result<()> {
     let Some(deployment) = Deployment::shared_local("home_and_tags_reach_back_thirty_days")? else { return Ok(()) };
-    let (ada, control) = (deployment.member("ada").await?, deployment.control());
+    let (ada, dev) = (deployment.member("ada").await?, deployment.dev());
     let tag = harness::deployment::unique();
     let post = ada.post(&format!("now #{tag}"), None).await?.value.id;
     home_becomes(&ada, &[&post]).await?;
     let key = |id: &str| json!({ "PK": { "S": format!("POST#{id}") } });
-    let card = control.dynamodb("GetItem", &json!({ "TableName": "tidings-Cards", "Key": key(&post) })).await?;
+    let card = dev.dynamodb("GetItem", &json!({ "TableName": "tidings-Cards", "Key": key(&post) })).await?;
     let now_ms = Uuid::parse_str(&post)?.as_u128() >> 80;
     let mut older = Vec::new();
     for days in [29, 31] {
@@ -113,10 +113,10 @@ async fn home_and_tags_reach_back_thirty_days_and_an_author_s_posts_for_ever() -
         let id = Uuid::from_u128(ms << 80 | 7 << 76 | 2 << 62 | u128::from(rand::random::<u32>())).to_string();
         let mut item = card["Item"].clone();
         (item["PK"], item["post"]) = (key(&id)["PK"].clone(), json!({ "S": id }));
-        control.dynamodb("PutItem", &json!({ "TableName": "tidings-Cards", "Item": item })).await?;
+        dev.dynamodb("PutItem", &json!({ "TableName": "tidings-Cards", "Item": item })).await?;
         for timeline in [format!("HOME#{}", ada.id), format!("AUTHOR#{}", ada.id), format!("TAG#{tag}")] {
             let row = json!({ "PK": { "S": timeline }, "SK": { "S": id }, "author": { "S": ada.id } });
-            control.dynamodb("PutItem", &json!({ "TableName": "tidings-Timelines", "Item": row })).await?;
+            dev.dynamodb("PutItem", &json!({ "TableName": "tidings-Timelines", "Item": row })).await?;
         }
         older.push(id);
     }

@@ -59,7 +59,7 @@ async fn every_command_shows_to_its_author_before_and_after_it_is_projected() ->
     }
     let stack = tokio::task::spawn_blocking(|| Stack::start(Default::default())).await??;
     let deployment = Deployment::at(stack.url())?;
-    let control = deployment.control();
+    let dev = deployment.dev();
     let (ada, bob, eve, mel) = (
         deployment.member("ada").await?,
         deployment.member("bob").await?,
@@ -73,8 +73,8 @@ async fn every_command_shows_to_its_author_before_and_after_it_is_projected() ->
     ada.follow(&mel.id).await?;
     let old = ada.post("an old one #before", None).await?.value.id;
     home_becomes(&ada, &[&old, &of_mel, &of_eve]).await?;
-    control.settle(SETTLE).await?;
-    control.pause_sources(true).await?;
+    dev.settle(SETTLE).await?;
+    dev.pause_sources(true).await?;
 
     let exactly = async |version: u64, home: &[&str]| -> Result<()> {
         let walked = ada.at_least(version).walk_home(2).await?;
@@ -116,8 +116,8 @@ async fn every_command_shows_to_its_author_before_and_after_it_is_projected() ->
     let second = ada.home(10, first.next_cursor.as_deref()).await?;
     assert_eq!(ids(&second.posts), [&old, &of_bob]);
 
-    control.pause_sources(false).await?;
-    control.settle(SETTLE).await?;
+    dev.pause_sources(false).await?;
+    dev.settle(SETTLE).await?;
     assert_eq!(views(&ada, &old).await?, asked, "the same without asking");
     assert_eq!(views(&ada.at_least(last), &old).await?, asked, "and with asking");
     assert!(!ada.at_least(last).home(1, None).await?.freshness.overlaid);

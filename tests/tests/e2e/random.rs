@@ -40,10 +40,10 @@ async fn records_delivered_twice_and_out_of_order_change_nothing() -> Result<()>
     for _ in 0..3 {
         crowd = load::finish(load::start(crowd, 25, Unanswered::SendAgain)).await?;
         // At rest, not only in the end: a late record must not undo what was right.
-        deployment.control().settle(Duration::from_secs(300)).await?;
+        deployment.dev().settle(Duration::from_secs(300)).await?;
         load::judge(&crowd).await?;
     }
-    let put_aside = deployment.control().put_aside().await?;
+    let put_aside = deployment.dev().put_aside().await?;
     ensure!(put_aside.is_empty(), "{put_aside:?}");
     Ok(())
 }

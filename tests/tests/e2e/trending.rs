@@ -132,7 +132,7 @@ async fn the_order_is_that_of_all_likes_and_comments() -> Result<()> {
     let mut crowd = load::crowd(&deployment, 12, rand::random()).await?;
     for _ in 0..3 {
         crowd = load::finish(load::start(crowd, 40, Unanswered::SendAgain)).await?;
-        deployment.control().settle(Duration::from_secs(300)).await?;
+        deployment.dev().settle(Duration::from_secs(300)).await?;
         eventually("the order is that of brute force", async || {
             let asked = Window::open();
             let shown = watcher.walk_trending(7).await?;
@@ -169,7 +169,7 @@ async fn who_follows_nobody_gets_what_trends_after_their_own() -> Result<()> {
     eve.like(&of_eve).await?;
     let own = [ada.post("first", None).await?.value.id, ada.post("second", None).await?.value.id];
     ada.like(&own[0]).await?;
-    deployment.control().settle(Duration::from_secs(300)).await?;
+    deployment.dev().settle(Duration::from_secs(300)).await?;
     let trending = newcomer.walk_trending(100).await?;
     assert_eq!(trending.len(), 7);
 

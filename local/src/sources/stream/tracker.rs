@@ -9,8 +9,8 @@ use std::{
 use tokio::sync::Notify;
 
 use super::super::{
+    activity::Activity,
     checkpoint::{Checkpoint, Checkpoints},
-    control::SourceState,
     shards::Record,
 };
 
@@ -24,7 +24,7 @@ pub(super) struct Tracker {
     source: String,
     stream: String,
     shard: String,
-    status: Arc<SourceState>,
+    activity: Arc<Activity>,
     flight: Mutex<Flight>,
     room: Notify,
 }
@@ -45,10 +45,10 @@ struct Entry {
 
 impl Tracker {
     /// `of`: the mapping's id, the stream's ARN and the shard.
-    pub(super) fn new(checkpoints: Checkpoints, of: [&str; 3], status: Arc<SourceState>) -> Self {
+    pub(super) fn new(checkpoints: Checkpoints, of: [&str; 3], activity: Arc<Activity>) -> Self {
         let [source, stream, shard] = of.map(str::to_owned);
         let flight = Mutex::new(Flight { first: 0, records: VecDeque::new(), bytes: 0 });
-        Self { checkpoints, source, stream, shard, status, flight, room: Notify::new() }
+        Self { checkpoints, source, stream, shard, activity, flight, room: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Flight> {
@@ -57,7 +57,7 @@ impl Tracker {
 
     /// Takes note of records in the order of the shard; gives each an index.
     pub(super) fn add(&self, records: &[Record]) -> std::ops::Range<u64> {
-        self.status.begin(records.len());
+        self.activity.begin(records.len());
         let mut flight = self.lock();
         let start = flight.first + flight.records.len() as u64;
         for record in records {
@@ -90,7 +90,7 @@ impl Tracker {
             self.room.notify_one();
         }
         drop(flight);
-        self.status.end(newly_done);
+        self.activity.end(newly_done);
     }
 
     /// Stores that all of the shard is done with.
@@ -141,8 +141,8 @@ mod tests {
         #[test]
         fn the_checkpoint_never_passes_a_record_that_is_not_done(order in Just((0..40u64).collect::<Vec<_>>()).prop_shuffle()) {
             let checkpoints = Checkpoints::open(None).unwrap();
-            let status = SourceState::new("source", "function");
-            let tracker = Tracker::new(checkpoints.clone(), ["source", "stream", "shard"], Arc::clone(&status));
+            let activity = Activity::new("source", "function");
+            let tracker = Tracker::new(checkpoints.clone(), ["source", "stream", "shard"], Arc::clone(&activity));
             let records: Vec<_> = (0..40).map(record).collect();
             prop_assert_eq!(tracker.add(&records), 0..40);
             let mut done = [false; 40];
@@ -153,7 +153,7 @@ mod tests {
                 let stored = checkpoints.get("source", "stream", "shard").unwrap();
                 prop_assert_eq!(stored, expected.map(|last| Checkpoint::After(last.to_string())));
             }
-            prop_assert!(!status.is_busy());
+            prop_assert!(!activity.is_busy());
         }
     }
 
@@ -162,7 +162,7 @@ mod tests {
         let tracker = Tracker::new(
             Checkpoints::open(None).unwrap(),
             ["source", "stream", "shard"],
-            SourceState::new("source", "function"),
+            Activity::new("source", "function"),
         );
         let records: Vec<_> = (0..RECORDS_MAX).map(record).collect();
         tracker.add(&records);

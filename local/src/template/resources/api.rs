@@ -2,7 +2,11 @@
 
 use super::{
     super::model::{Cors, HttpApi, JwtAuthorizer},
-    Properties, Reading, Result, TemplateError,
+    super::{
+        error::{Result, TemplateError},
+        properties::Properties,
+    },
+    reading::Reading,
 };
 
 pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Result<HttpApi> {

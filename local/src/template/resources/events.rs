@@ -9,7 +9,11 @@ use super::{
         node::Node,
         physical,
     },
-    Properties, Reading, Result, TemplateError,
+    super::{
+        error::{Result, TemplateError},
+        properties::Properties,
+    },
+    reading::Reading,
 };
 
 /// Filters that an event source mapping may have.

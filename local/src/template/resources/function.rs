@@ -4,9 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     super::model::Function,
-    Properties, Reading, Result, TemplateError,
+    super::{
+        error::{Result, TemplateError},
+        properties::Properties,
+    },
     events::{self, Check},
     policies,
+    reading::Reading,
 };
 
 /// Lambda's limit on the names and values of a function's environment together.

@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use super::{
     super::{
+        error::{Result, TemplateError},
+        properties::Properties,
+    },
+    super::{
         model::{KinesisStream, Queue, Redrive},
         physical,
     },
-    Properties, Reading, Result, TemplateError,
+    reading::Reading,
 };
 
 /// Shards that an on-demand stream starts with on AWS.

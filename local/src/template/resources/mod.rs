@@ -5,6 +5,7 @@ mod events;
 mod function;
 mod messaging;
 mod policies;
+mod reading;
 mod table;
 
 use std::path::Path;
@@ -17,6 +18,7 @@ use super::{
     properties::{Properties, Warnings},
     scope::{Resource, Scope},
 };
+use reading::Reading;
 
 /// Every type that the local stack knows. Those that [`read_one`] does not name have no meaning on one machine.
 const KINDS: [&str; 8] = [
@@ -37,19 +39,6 @@ pub(super) fn check_kind(kind: &Node) -> Result<()> {
         return Ok(());
     }
     Err(kind.error(format!("the local stack does not know the resource type `{name}`")))
-}
-
-/// What a resource's properties are read with.
-struct Reading<'a> {
-    /// The template's directory, if it is one of the file system.
-    directory: Option<&'a Path>,
-    warnings: &'a mut Warnings,
-    /// The physical name of the resource.
-    name: String,
-    /// Its logical id.
-    id: &'a str,
-    /// Its `Metadata`, resolved.
-    metadata: Option<Node>,
 }
 
 /// Reads the resources of `scope` in the given order.

@@ -2,8 +2,12 @@
 //! whoever reads the model can rely on there being no other.
 
 use super::{
+    super::{
+        error::{Result, TemplateError},
+        properties::Properties,
+    },
     super::{model::Statement, node::Node},
-    Properties, Reading, Result, TemplateError,
+    reading::Reading,
 };
 
 /// The one kind of condition that is known: which partitions of a table.

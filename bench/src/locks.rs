@@ -5,31 +5,31 @@ use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
-use crate::plan::Command;
+use crate::command::Command;
 
 /// The turns of all users, and of the posts that commands were about so far.
 #[derive(Debug)]
-pub struct Order {
+pub struct Locks {
     users: Vec<Arc<Mutex<()>>>,
     posts: HashMap<usize, Arc<RwLock<()>>>,
 }
 
 /// A command's turn, until it is dropped.
 #[derive(Debug)]
-pub struct Turn {
+pub struct HeldLocks {
     _users: Vec<OwnedMutexGuard<()>>,
-    _post: Option<PostTurn>,
+    _post: Option<PostLock>,
 }
 
 #[derive(Debug)]
-enum PostTurn {
+enum PostLock {
     /// What can be done about a post by several at once.
     Shared { _guard: OwnedRwLockReadGuard<()> },
     /// Its beginning or end.
     Alone { _guard: OwnedRwLockWriteGuard<()> },
 }
 
-impl Order {
+impl Locks {
     /// Nobody has a turn yet.
     pub fn new(users: usize) -> Self {
         Self { users: (0..users).map(|_| Arc::default()).collect(), posts: HashMap::new() }
@@ -37,7 +37,7 @@ impl Order {
 
     /// Waits for the command's turn. To be called for one command after the other, in the order of the plan: then nobody
     /// who has a turn waits for another, and so nobody waits forever.
-    pub async fn turn(&mut self, command: &Command) -> Turn {
+    pub async fn acquire(&mut self, command: &Command) -> HeldLocks {
         let other = match command {
             Command::Block { blocked, .. } => Some(*blocked),
             _ => None,
@@ -48,12 +48,12 @@ impl Order {
         }
         let post = match command {
             Command::Post { number, .. } | Command::Delete { number, .. } => {
-                Some(PostTurn::Alone { _guard: self.post(*number).write_owned().await })
+                Some(PostLock::Alone { _guard: self.post(*number).write_owned().await })
             }
-            Command::React(reaction) => Some(PostTurn::Shared { _guard: self.post(reaction.post).read_owned().await }),
+            Command::React(reaction) => Some(PostLock::Shared { _guard: self.post(reaction.post).read_owned().await }),
             _ => None,
         };
-        Turn { _users: users, _post: post }
+        HeldLocks { _users: users, _post: post }
     }
 
     fn post(&mut self, number: usize) -> Arc<RwLock<()>> {
@@ -67,34 +67,36 @@ mod tests {
 
     use super::*;
     use crate::{
-        reactions::{Reaction, What},
+        command::{Reaction, ReactionKind},
         texts::Draft,
     };
 
     fn like(sender: usize) -> Command {
-        Command::React(Reaction { sender, post: 7, what: What::Like })
+        Command::React(Reaction { sender, post: 7, what: ReactionKind::Like })
     }
 
     #[tokio::test]
     async fn what_depends_on_each_other_waits_and_nothing_else_does() {
-        let mut order = Order::new(5);
+        let mut locks = Locks::new(5);
         let follow = |follower| Command::Follow { follower, followee: 4, on: true };
         let block = Command::Block { blocker: 0, blocked: 1, on: true };
         let post = Command::Post { number: 7, draft: Draft { author: 3, text: String::new() } };
         let delete = Command::Delete { number: 7, author: 3 };
 
-        let blocking = order.turn(&block).now_or_never().unwrap();
-        assert!(order.turn(&follow(0)).now_or_never().is_none() && order.turn(&follow(1)).now_or_never().is_none());
-        drop(order.turn(&follow(2)).now_or_never().unwrap());
-        let posting = order.turn(&post).now_or_never().unwrap();
-        assert!(order.turn(&like(2)).now_or_never().is_none(), "not before the post is there");
+        let blocking = locks.acquire(&block).now_or_never().unwrap();
+        assert!(
+            locks.acquire(&follow(0)).now_or_never().is_none() && locks.acquire(&follow(1)).now_or_never().is_none()
+        );
+        drop(locks.acquire(&follow(2)).now_or_never().unwrap());
+        let posting = locks.acquire(&post).now_or_never().unwrap();
+        assert!(locks.acquire(&like(2)).now_or_never().is_none(), "not before the post is there");
         drop((blocking, posting));
-        let likes = [0, 1, 2].map(|sender| order.turn(&like(sender)).now_or_never().unwrap());
-        assert!(order.turn(&delete).now_or_never().is_none(), "not while others like it");
+        let likes = [0, 1, 2].map(|sender| locks.acquire(&like(sender)).now_or_never().unwrap());
+        assert!(locks.acquire(&delete).now_or_never().is_none(), "not while others like it");
         drop(likes);
-        let deleting = order.turn(&delete).now_or_never().unwrap();
-        assert!(order.turn(&like(2)).now_or_never().is_none());
+        let deleting = locks.acquire(&delete).now_or_never().unwrap();
+        assert!(locks.acquire(&like(2)).now_or_never().is_none());
         drop(deleting);
-        drop(order.turn(&like(2)).now_or_never().unwrap());
+        drop(locks.acquire(&like(2)).now_or_never().unwrap());
     }
 }

@@ -14,9 +14,9 @@ use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 
 use super::{
-    control::{Control, Stopped},
-    event,
     failure::{Condition, Destination, Discarded, reported_failures},
+    lifecycle::{Lifecycle, Stopped},
+    record_json,
     shards::Record,
 };
 use crate::{
@@ -37,7 +37,7 @@ pub(super) struct Item {
 }
 
 /// Delivers the batches of one shard to one function.
-pub(super) struct Delivery<I> {
+pub(super) struct BatchProcessor<I> {
     pub(super) source: Arc<StreamSource>,
     pub(super) function: String,
     pub(super) stream_arn: String,
@@ -46,7 +46,7 @@ pub(super) struct Delivery<I> {
     pub(super) destination: Option<Arc<Destination>>,
     /// Pause before the first retry.
     pub(super) retry_pause: Duration,
-    pub(super) control: Control,
+    pub(super) lifecycle: Lifecycle,
     pub(super) invoker: I,
 }
 
@@ -67,10 +67,10 @@ enum Outcome {
     NothingRan,
 }
 
-impl<I: Invoke> Delivery<I> {
+impl<I: Invoke> BatchProcessor<I> {
     /// Delivers records until all are done with. Tells `done` of them piece by piece; gives those that were processed,
     /// in order, without those given up.
-    pub(super) async fn deliver(
+    pub(super) async fn process(
         &self,
         items: Vec<Arc<Item>>,
         done: impl Fn(&[Arc<Item>]),
@@ -79,7 +79,7 @@ impl<I: Invoke> Delivery<I> {
         let mut waiting = vec![Batch { items, ..Batch::default() }];
         while let Some(mut batch) = waiting.pop() {
             self.pause(batch.failures_in_row).await?;
-            self.control.running().await?;
+            self.lifecycle.running().await?;
             let expired = self.split_expired(&mut batch);
             if !expired.items.is_empty() {
                 self.discard(&expired, Condition::MaximumRecordAgeInSecondsExceeded).await?;
@@ -126,7 +126,7 @@ impl<I: Invoke> Delivery<I> {
     }
 
     async fn invoke(&self, batch: &mut Batch) -> Outcome {
-        let payload = event::records(batch.items.iter().map(|item| &item.record.event));
+        let payload = record_json::records(batch.items.iter().map(|item| &item.record.event));
         let answer = match self.invoker.invoke(&self.function, payload).await {
             Ok(answer) => answer,
             Err(error @ (InvokeError::Throttled | InvokeError::Unavailable(_))) => {
@@ -211,7 +211,7 @@ impl<I: Invoke> Delivery<I> {
         match failures_in_row.checked_sub(1) {
             Some(doubled) => {
                 let growth = 2u32.saturating_pow(doubled).min(RETRY_PAUSE_GROWTH_MAX);
-                self.control.sleep(self.retry_pause * growth).await
+                self.lifecycle.sleep(self.retry_pause * growth).await
             }
             None => Ok(()),
         }

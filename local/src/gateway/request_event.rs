@@ -39,7 +39,7 @@ pub(super) struct Context<'a> {
 }
 
 /// The event for a request.
-pub(super) fn event(parts: &Parts, body: &Bytes, context: &Context<'_>) -> Value {
+pub(super) fn request_event(parts: &Parts, body: &Bytes, context: &Context<'_>) -> Value {
     let Context { request_id, now, peer, route, claims } = context;
     let path = route::decode(parts.uri.path()).unwrap_or_else(|_| parts.uri.path().into());
     let query = parts.uri.query().unwrap_or_default();

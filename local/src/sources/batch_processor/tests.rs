@@ -85,7 +85,7 @@ struct Delivered {
 }
 
 async fn deliver(source: StreamSource, script: &Script, items: Vec<Arc<Item>>) -> Delivered {
-    let delivery = Delivery {
+    let processor = BatchProcessor {
         source: Arc::new(source),
         function: "Function".into(),
         stream_arn: "arn:aws:kinesis:us-east-1:000000000000:stream/stream".into(),
@@ -93,13 +93,13 @@ async fn deliver(source: StreamSource, script: &Script, items: Vec<Arc<Item>>) -
         shard: "shardId-000000000000".into(),
         destination: None,
         retry_pause: PAUSE,
-        control: Control::new(),
+        lifecycle: Lifecycle::new(),
         invoker: script.clone(),
     };
     let all: BTreeSet<u64> = items.iter().map(|item| item.index).collect();
     let done = Mutex::new(Vec::new());
-    let processed = delivery
-        .deliver(items, |items| {
+    let processed = processor
+        .process(items, |items| {
             done.lock().unwrap().extend(items.iter().map(|item| item.index));
         })
         .await
@@ -277,8 +277,8 @@ async fn pauses_between_retries_double() {
 #[tokio::test]
 async fn stopping_ends_a_batch_that_is_retried_and_leaves_it_undone() {
     let script = Script::new(|_, _| error());
-    let control = Control::new();
-    let delivery = Delivery {
+    let lifecycle = Lifecycle::new();
+    let processor = BatchProcessor {
         source: Arc::new(StreamSource { max_retries: None, ..source() }),
         function: "Function".into(),
         stream_arn: String::new(),
@@ -286,12 +286,12 @@ async fn stopping_ends_a_batch_that_is_retried_and_leaves_it_undone() {
         shard: String::new(),
         destination: None,
         retry_pause: PAUSE,
-        control: control.clone(),
+        lifecycle: lifecycle.clone(),
         invoker: script,
     };
-    let (result, ()) = tokio::join!(delivery.deliver(vec![item(0)], |_| panic!("nothing is done with")), async {
+    let (result, ()) = tokio::join!(processor.process(vec![item(0)], |_| panic!("nothing is done with")), async {
         tokio::time::sleep(PAUSE * 20).await;
-        control.set(crate::sources::control::Mode::Stopped);
+        lifecycle.set(crate::sources::lifecycle::Mode::Stopped);
     });
     assert_eq!(result.err(), Some(Stopped));
 }

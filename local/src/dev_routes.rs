@@ -1,4 +1,4 @@
-//! Routes for tests and for the curious: what the stack is doing, and a brake for its event sources. They exist only on
+//! Routes for tests and for the curious: what the stack is doing, and a request for its event sources. They exist only on
 //! this machine; the gateway sees to it that only this machine can reach them.
 
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::{
 
 /// What the routes look at.
 #[derive(Clone)]
-pub struct Control {
+pub struct DevRoutes {
     inner: Arc<Inner>,
 }
 
@@ -37,8 +37,8 @@ struct Inner {
     queues: Vec<(String, bool)>,
 }
 
-impl Control {
-    /// Control over the parts of the running `system`.
+impl DevRoutes {
+    /// DevRoutes over the parts of the running `system`.
     pub fn new(
         system: &System,
         lambda: Lambda,
@@ -91,8 +91,8 @@ impl Control {
     }
 }
 
-async fn status(State(control): State<Control>) -> Response {
-    match control.status().await {
+async fn status(State(routes): State<DevRoutes>) -> Response {
+    match routes.status().await {
         Ok(status) => Json(status).into_response(),
         Err(error) => {
             (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "message": format!("{error:#}") }))).into_response()
@@ -102,15 +102,15 @@ async fn status(State(control): State<Control>) -> Response {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Brake {
+struct SourcesRequest {
     paused: bool,
 }
 
-async fn sources(State(control): State<Control>, Json(brake): Json<Brake>) -> StatusCode {
-    if brake.paused {
-        control.inner.sources.pause();
+async fn sources(State(routes): State<DevRoutes>, Json(request): Json<SourcesRequest>) -> StatusCode {
+    if request.paused {
+        routes.inner.sources.pause();
     } else {
-        control.inner.sources.resume();
+        routes.inner.sources.resume();
     }
     StatusCode::NO_CONTENT
 }
