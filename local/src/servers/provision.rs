@@ -1,5 +1,6 @@
-//! Creates the template's tables, streams and queues through the AWS SDK, as a deployment would. Everything that is
-//! there already is kept, so that a restart finds its data; what is there and differs is an error, not a migration.
+//! Creates the template's tables, streams and queues through the AWS SDK, as a deployment would. What exists already is
+//! kept, so that a restart finds its data. If something exists and differs from the template, that is an error: nothing
+//! is migrated.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,10 +17,10 @@ use crate::{
     template::model::{KeySchema, KinesisStream, Queue, System, Table},
 };
 
-/// Makes sure that everything `system` names exists at `endpoints`.
+/// Makes sure that everything in `system` exists at `endpoints`.
 ///
 /// # Errors
-/// If a server refuses, or if something of the same name exists that was made from another template.
+/// If a server refuses, or if something with the same name was created from another template.
 pub async fn provision(system: &System, endpoints: &Endpoints) -> anyhow::Result<()> {
     let dynamodb = aws::dynamodb(&endpoints.dynamodb);
     for table in &system.tables {
@@ -30,7 +31,7 @@ pub async fn provision(system: &System, endpoints: &Endpoints) -> anyhow::Result
         provision_stream(&kinesis, stream).await.with_context(|| format!("cannot create stream {}", stream.name))?;
     }
     let sqs = aws::sqs(&endpoints.sqs);
-    // First all queues, then their settings: a redrive policy names a queue that has to exist.
+    // First all queues, then their settings, because a redrive policy names another queue that must exist.
     for queue in &system.queues {
         sqs.create_queue()
             .queue_name(&queue.name)
@@ -95,7 +96,7 @@ async fn create_table(client: &aws_sdk_dynamodb::Client, table: &Table) -> anyho
     Ok(())
 }
 
-/// A changed key or stream could be refused by the table's later users in ways that are hard to understand.
+/// Without this check, later requests could fail in ways that are hard to understand.
 fn check_unchanged(table: &Table, existing: &TableDescription) -> anyhow::Result<()> {
     let stream = existing.stream_specification().and_then(|stream| stream.stream_view_type());
     let indexes: BTreeSet<_> =
