@@ -1,13 +1,14 @@
-//! One batch of stream records until it is done with: invoked, retried, bisected, or given up, by Lambda's rules.
+//! Processes one batch of stream records until all of them are done, by Lambda's rules: invokes the function, retries,
+//! bisects, and gives up.
 //!
-//! - A function error retries the batch, up to `MaximumRetryAttempts`; with bisecting, a batch of several records is
-//!   halved instead, which uses up no retry.
-//! - A partial batch response is done with everything before the lowest failed sequence number and goes on from there:
-//!   with bisecting as a smaller batch, without as a retry.
-//! - When nothing ran (throttled, no process to be had), the batch waits and uses up no retry.
+//! - After a function error, the batch is retried up to `MaximumRetryAttempts` times. With bisecting, a batch of
+//!   several records is split in half instead, which does not count as a retry.
+//! - After a partial batch response, the records before the lowest failed sequence number are done. The rest is
+//!   delivered again: with bisecting as a smaller batch, without it as a retry.
+//! - If no code ran (the function was throttled or had no process), the batch waits. This does not count as a retry.
 //! - Records that are too old, or whose retries are used up, go to the on-failure destination.
 //!
-//! Records are handed back as done only after they are processed, or the destination has been told.
+//! A record is reported as done only after it was processed, or after the destination has the invocation record.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,19 +25,19 @@ use crate::{
     template::model::StreamSource,
 };
 
-/// Pause before the first retry. AWS waits longer; a developer does not want to.
+/// The pause before the first retry. AWS waits longer, but a developer does not want to.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(100);
-/// The pause doubles with each further failure in a row, up to this many times the first one: 5 s.
+/// The pause doubles with each further failure in a row, up to this factor: 5 s.
 const RETRY_PAUSE_GROWTH_MAX: u32 = 50;
 
-/// A record with its place in the order in which its shard was read.
+/// A record, and its place in the order in which its shard was read.
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) index: u64,
     pub(super) record: Record,
 }
 
-/// Delivers the batches of one shard to one function.
+/// Processes the batches of one shard with one function.
 pub(super) struct BatchProcessor<I> {
     pub(super) source: Arc<StreamSource>,
     pub(super) function: String,
@@ -44,13 +45,13 @@ pub(super) struct BatchProcessor<I> {
     pub(super) is_kinesis: bool,
     pub(super) shard: String,
     pub(super) destination: Option<Arc<Destination>>,
-    /// Pause before the first retry.
+    /// The pause before the first retry.
     pub(super) retry_pause: Duration,
     pub(super) lifecycle: Lifecycle,
     pub(super) invoker: I,
 }
 
-/// Records that are delivered together, with what happened to them before.
+/// Records that are delivered together, and what has happened to them.
 #[derive(Default)]
 struct Batch {
     items: Vec<Arc<Item>>,
@@ -62,14 +63,14 @@ struct Batch {
 
 enum Outcome {
     Success,
-    /// Everything from this position on failed.
+    /// All records from this position on failed.
     FailedFrom(usize),
     NothingRan,
 }
 
 impl<I: Invoke> BatchProcessor<I> {
-    /// Delivers records until all are done with. Tells `done` of them piece by piece; gives those that were processed,
-    /// in order, without those given up.
+    /// Delivers records until all are done. Reports them to `done` piece by piece. Returns the processed records in
+    /// order, without those that were given up.
     pub(super) async fn process(
         &self,
         items: Vec<Arc<Item>>,
@@ -130,11 +131,11 @@ impl<I: Invoke> BatchProcessor<I> {
         let answer = match self.invoker.invoke(&self.function, payload).await {
             Ok(answer) => answer,
             Err(error @ (InvokeError::Throttled | InvokeError::Unavailable(_))) => {
-                tracing::warn!(source = self.source.id, %error, "cannot invoke; will try again");
+                tracing::warn!(source = self.source.id, %error, "cannot invoke the function; will try again");
                 return Outcome::NothingRan;
             }
             Err(error) => {
-                tracing::warn!(source = self.source.id, %error, records = batch.items.len(), "batch failed");
+                tracing::warn!(source = self.source.id, %error, records = batch.items.len(), "the batch failed");
                 batch.invocations += 1;
                 batch.function_error = true;
                 return Outcome::FailedFrom(0);
@@ -146,7 +147,8 @@ impl<I: Invoke> BatchProcessor<I> {
             return Outcome::Success;
         }
         let lowest = reported_failures(&answer).and_then(|failed| {
-            // The lowest sequence number is the first in the batch. One that is not in it fails the whole batch.
+            // The lowest sequence number is the first one in the batch. An unknown sequence number fails the whole
+            // batch.
             let position = |id: &String| batch.items.iter().position(|item| item.record.sequence == *id);
             let positions: Option<Vec<_>> = failed.iter().map(position).collect();
             Some(positions?.into_iter().min())
@@ -154,17 +156,22 @@ impl<I: Invoke> BatchProcessor<I> {
         match lowest {
             Some(None) => Outcome::Success,
             Some(Some(position)) => {
-                tracing::debug!(source = self.source.id, position, records = batch.items.len(), "batch failed in part");
+                tracing::debug!(
+                    source = self.source.id,
+                    position,
+                    records = batch.items.len(),
+                    "a part of the batch failed"
+                );
                 Outcome::FailedFrom(position)
             }
             None => {
-                tracing::warn!(source = self.source.id, "the answer is no valid partial batch response");
+                tracing::warn!(source = self.source.id, "the function's answer is not a valid partial batch response");
                 Outcome::FailedFrom(0)
             }
         }
     }
 
-    /// Takes the records off the front that are older than the mapping delivers.
+    /// Removes the records from the front that are older than the mapping's maximum age.
     fn split_expired(&self, batch: &mut Batch) -> Batch {
         let mut expired = batch.clone_without_items();
         if let Some(age_max) = self.source.max_record_age {
@@ -176,12 +183,13 @@ impl<I: Invoke> BatchProcessor<I> {
         expired
     }
 
-    /// Tells the destination, as often as it takes: records are never lost silently where there is one.
+    /// Sends the invocation record to the destination, and tries until it succeeds: with a destination, records are
+    /// never lost silently.
     async fn discard(&self, batch: &Batch, condition: Condition) -> Result<(), Stopped> {
         let (Some(first), Some(last)) = (batch.items.first(), batch.items.last()) else {
             return Ok(());
         };
-        tracing::warn!(source = self.source.id, records = batch.items.len(), ?condition, "records given up");
+        tracing::warn!(source = self.source.id, records = batch.items.len(), ?condition, "gave up records");
         let Some(destination) = &self.destination else {
             return Ok(());
         };
@@ -201,7 +209,11 @@ impl<I: Invoke> BatchProcessor<I> {
         let mut failures = 0;
         while let Err(error) = destination.send(&record).await {
             failures += 1;
-            tracing::warn!(source = self.source.id, error = format!("{error:#}"), "will try again");
+            tracing::warn!(
+                source = self.source.id,
+                error = format!("{error:#}"),
+                "cannot report records that were given up; will try again"
+            );
             self.pause(failures).await?;
         }
         Ok(())

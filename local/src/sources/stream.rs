@@ -1,5 +1,5 @@
-//! A mapping from a stream: finds shards, reads those whose parents are read to their end, spreads the records over
-//! lanes, and moves each shard's checkpoint behind what is done with. Memory is bounded: a shard is not read further
+//! A mapping from a stream. It finds shards, reads each shard after its parents, distributes the records over lanes,
+//! and moves the checkpoint of a shard forward when records are done. Memory is bounded: a shard is not read further
 //! while too many of its records are in flight.
 
 mod tracker;
@@ -28,13 +28,13 @@ use super::{
 use crate::{invoke::Invoke, template::model::StreamSource};
 use tracker::Tracker;
 
-/// Pause between two reads of a shard that has nothing new; grows while that stays so.
+/// The pause between two reads of a shard without new records. It grows while there are none.
 const POLL_PAUSE_MIN: Duration = Duration::from_millis(20);
 const POLL_PAUSE_MAX: Duration = Duration::from_millis(250);
-/// Pause after a read that failed.
+/// The pause after a failed read.
 const ERROR_PAUSE_MIN: Duration = Duration::from_millis(100);
 const ERROR_PAUSE_MAX: Duration = Duration::from_secs(3);
-/// How often to look for new shards; also done when a shard has ended.
+/// How often the mapping looks for new shards. It also does so when a shard has ended.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// One mapping from a stream to a function.
@@ -60,9 +60,9 @@ impl<I: Invoke> Mapping<I> {
         Ok(Arc::new(Self { parts, source: Arc::new(source), stream, checkpoints, destination }))
     }
 
-    /// Runs until told to stop.
+    /// Runs until the mapping has to stop.
     pub(super) async fn run(self: Arc<Self>) {
-        // Ends only by being stopped.
+        // `read_all` returns only when the mapping has to stop.
         let Err(Stopped) = self.read_all().await;
     }
 
@@ -102,15 +102,15 @@ impl<I: Invoke> Mapping<I> {
                 Some(ended) = readers.join_next() => match ended {
                     Ok((result, shard)) => {
                         result?;
-                        // Its children, if any, can be read now.
+                        // The children of this shard can be read now.
                         self.parts.activity.set_discovered(false);
                         self.parts.activity.remove_reader(&shard);
                     }
-                    Err(error) => tracing::error!(source = self.source.id, %error, "a shard's reader has failed"),
+                    Err(error) => tracing::error!(source = self.source.id, %error, "the reader of a shard has panicked"),
                 },
                 () = tokio::time::sleep(DISCOVERY_INTERVAL) => (),
                 () = self.parts.lifecycle.stopped() => {
-                    // Readers let go of what is in flight when it is done with.
+                    // Each reader ends when its records in flight are done.
                     while readers.join_next().await.is_some() {}
                     return Err(Stopped);
                 }
@@ -118,7 +118,7 @@ impl<I: Invoke> Mapping<I> {
         }
     }
 
-    /// All shards, and those that can be read now and are not, with their checkpoints.
+    /// All shards, and, with their checkpoints, those that can be read now but are not read yet.
     async fn readable_shards(
         &self,
         reading: &HashSet<String>,
@@ -158,8 +158,8 @@ impl<I: Invoke> Mapping<I> {
         let mut ended = read;
         while let Some(lane) = lanes.tasks.join_next().await {
             ended = ended.and(lane.unwrap_or_else(|error| {
-                // Its records are not done with: the shard has not ended, and comes again after a restart.
-                tracing::error!(source = self.source.id, %error, "a lane has failed");
+                // The records of this lane are not done, so the shard has not ended. It is read again after a restart.
+                tracing::error!(source = self.source.id, %error, "a lane has panicked");
                 Err(Stopped)
             }));
         }
@@ -169,7 +169,7 @@ impl<I: Invoke> Mapping<I> {
         Ok(())
     }
 
-    /// Reads until the shard ends, handing records to lanes.
+    /// Reads until the shard ends, and hands the records to lanes.
     async fn read_into(
         &self,
         shard: &str,
@@ -215,12 +215,16 @@ impl<I: Invoke> Mapping<I> {
                 }
                 Err(ReadError::Expired) => iterator = None,
                 Err(error @ ReadError::Trimmed) => {
-                    tracing::warn!(source = self.source.id, shard, "{error}; going on with the oldest that is left");
+                    tracing::warn!(
+                        source = self.source.id,
+                        shard,
+                        "{error}; continues with the oldest record that is left"
+                    );
                     (position, iterator) = (Position::TrimHorizon, None);
                     lifecycle.sleep(ERROR_PAUSE_MIN).await?;
                 }
                 Err(error @ ReadError::Other(_)) => {
-                    tracing::warn!(source = self.source.id, shard, %error, "cannot read; will try again");
+                    tracing::warn!(source = self.source.id, shard, %error, "cannot read the shard; will try again");
                     lifecycle.sleep(error_pause).await?;
                     error_pause = (error_pause * 2).min(ERROR_PAUSE_MAX);
                     iterator = None;
@@ -230,7 +234,7 @@ impl<I: Invoke> Mapping<I> {
     }
 }
 
-/// Gives each record to the lane of its key; those that no filter lets pass are done with.
+/// Hands each record to the lane of its key. Records that do not pass the filters are done.
 fn hand_over(records: Vec<Record>, tracker: &Tracker, lanes: &[UnboundedSender<Arc<Item>>]) {
     let indices = tracker.add(&records);
     let mut filtered = Vec::new();
@@ -239,7 +243,7 @@ fn hand_over(records: Vec<Record>, tracker: &Tracker, lanes: &[UnboundedSender<A
             let mut hasher = DefaultHasher::new();
             record.key.hash(&mut hasher);
             let lane = usize::try_from(hasher.finish() % lanes.len() as u64).unwrap_or(0);
-            // A lane ends before its sender only when everything is stopping.
+            // A lane ends before its sender only when everything stops.
             drop(lanes[lane].send(Arc::new(Item { index, record })));
         } else {
             filtered.push(index);
@@ -248,7 +252,7 @@ fn hand_over(records: Vec<Record>, tracker: &Tracker, lanes: &[UnboundedSender<A
     tracker.done(filtered.into_iter());
 }
 
-/// The lanes of a shard; as many as the parallelization factor.
+/// The lanes of a shard. Their number is the parallelization factor.
 struct Lanes {
     senders: Vec<UnboundedSender<Arc<Item>>>,
     tasks: JoinSet<Result<(), Stopped>>,

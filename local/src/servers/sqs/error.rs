@@ -1,5 +1,5 @@
-//! The errors that SQS reports, each with its two names: the shape of the JSON protocol and the code of the older query
-//! protocol. The SDKs choose the error type by the second, which travels in a header.
+//! The errors that SQS reports. Each has two names: the shape of the JSON protocol, and the code of the older query
+//! protocol. The SDKs choose the error type by the code, which is in a header.
 
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -48,9 +48,9 @@ pub(super) enum SqsError {
     PurgeQueueInProgress(String),
     #[error("The resource that you specified for the {0} parameter doesn't exist.")]
     ResourceNotFound(&'static str),
-    #[error("The operation {0} is not served here.")]
+    #[error("The local SQS server does not support the operation {0}.")]
     UnknownOperation(String),
-    #[error("The request body is not what this operation takes: {0}")]
+    #[error("The request body is not valid for this operation: {0}")]
     Serialization(String),
     #[error("The queue database failed: {0}")]
     Storage(#[from] rusqlite::Error),
@@ -59,12 +59,12 @@ pub(super) enum SqsError {
 }
 
 impl SqsError {
-    /// "Value `value` for parameter `name` is invalid. Reason: `reason`", as SQS words it.
+    /// The text "Value `value` for parameter `name` is invalid. Reason: `reason`", as SQS words it.
     pub(super) fn invalid(name: &str, value: impl std::fmt::Display, reason: &str) -> Self {
         Self::InvalidParameterValue(format!("Value {value} for parameter {name} is invalid. Reason: {reason}"))
     }
 
-    /// Name of the shape, as in `__type` and in the result of a batch entry.
+    /// The name of the shape, as in `__type` and in the result of a batch entry.
     pub(super) fn shape(&self) -> &'static str {
         match self {
             Self::QueueDoesNotExist => "QueueDoesNotExist",
@@ -89,7 +89,7 @@ impl SqsError {
         }
     }
 
-    /// Whether the caller is at fault rather than this server.
+    /// Whether the error is the caller's fault, not this server's.
     pub(super) fn is_senders_fault(&self) -> bool {
         !matches!(self, Self::Storage(_) | Self::Internal(_))
     }

@@ -1,5 +1,5 @@
-//! What of a shard is in flight. Lanes finish in any order; the checkpoint moves only over records that are done with
-//! and have none before them that is not.
+//! The records of a shard that are in flight. Lanes finish in any order. The checkpoint moves past a record only when
+//! this record and all records before it are done.
 
 use std::{
     collections::VecDeque,
@@ -14,7 +14,7 @@ use super::super::{
     shards::Record,
 };
 
-/// A shard is not read on while this many of its records are in flight…
+/// A shard is not read further while this many of its records are in flight…
 const RECORDS_MAX: usize = 10_000;
 /// … or this many bytes.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -29,9 +29,9 @@ pub(super) struct Tracker {
     room: Notify,
 }
 
-/// The records from the first that is not done with to the newest.
+/// The records from the first one that is not done to the newest.
 struct Flight {
-    /// Index of the first.
+    /// The index of the first record.
     first: u64,
     records: VecDeque<Entry>,
     bytes: usize,
@@ -44,7 +44,7 @@ struct Entry {
 }
 
 impl Tracker {
-    /// `of`: the mapping's id, the stream's ARN and the shard.
+    /// `of` has the mapping's id, the stream's ARN and the shard.
     pub(super) fn new(checkpoints: Checkpoints, of: [&str; 3], activity: Arc<Activity>) -> Self {
         let [source, stream, shard] = of.map(str::to_owned);
         let flight = Mutex::new(Flight { first: 0, records: VecDeque::new(), bytes: 0 });
@@ -55,7 +55,7 @@ impl Tracker {
         self.flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of records in the order of the shard; gives each an index.
+    /// Adds records in the order of the shard. Returns an index for each.
     pub(super) fn add(&self, records: &[Record]) -> std::ops::Range<u64> {
         self.activity.begin(records.len());
         let mut flight = self.lock();
@@ -68,7 +68,7 @@ impl Tracker {
         start..start + records.len() as u64
     }
 
-    /// Takes note that records are done with, and stores the checkpoint if it moves. Told twice of one, it ignores that.
+    /// Marks records as done, and stores the checkpoint if it moves. Marking a record twice has no effect.
     pub(super) fn done(&self, indices: impl Iterator<Item = u64>) {
         let mut flight = self.lock();
         let mut newly_done = 0;
@@ -93,19 +93,19 @@ impl Tracker {
         self.activity.end(newly_done);
     }
 
-    /// Stores that all of the shard is done with.
+    /// Stores that the whole shard is done.
     pub(super) fn shard_ended(&self) {
         self.store(&Checkpoint::ShardEnd);
     }
 
     fn store(&self, checkpoint: &Checkpoint) {
         if let Err(error) = self.checkpoints.put(&self.source, &self.stream, &self.shard, checkpoint) {
-            // Records come again after a restart, which they may.
+            // The records are delivered again after a restart, which is allowed.
             tracing::error!(source = self.source, shard = self.shard, %error, "cannot store the checkpoint");
         }
     }
 
-    /// Waits until more may be read.
+    /// Waits until more records may be read.
     pub(super) async fn room(&self) {
         loop {
             {
