@@ -1,4 +1,4 @@
-//! What goes wrong at start is one clear line on standard error, and exit code 1; nothing is built before that is known.
+//! An error at start is one clear line on standard error, with exit code 1, and comes before anything is built.
 
 use std::{
     net::TcpListener,

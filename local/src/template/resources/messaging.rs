@@ -14,7 +14,7 @@ use super::{
     reading::Reading,
 };
 
-/// Shards that an on-demand stream starts with on AWS.
+/// The shards of a new on-demand stream on AWS.
 const ON_DEMAND_SHARDS: u32 = 4;
 
 pub(super) fn read_stream(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Result<KinesisStream> {

@@ -1,18 +1,18 @@
-//! What the readers of all types of resources work with.
+//! What all readers of resources need.
 
 use std::path::Path;
 
 use super::super::{node::Node, properties::Warnings};
 
-/// What a resource's properties are read with.
+/// One resource that is being read.
 pub(super) struct Reading<'a> {
-    /// The template's directory, if it is one of the file system.
+    /// The template's directory, if the template is a file.
     pub(super) directory: Option<&'a Path>,
     pub(super) warnings: &'a mut Warnings,
-    /// The physical name of the resource.
+    /// The resource's physical name.
     pub(super) name: String,
-    /// Its logical id.
+    /// The resource's logical id.
     pub(super) id: &'a str,
-    /// Its `Metadata`, resolved.
+    /// The resource's `Metadata`, with all references resolved.
     pub(super) metadata: Option<Node>,
 }
