@@ -1,4 +1,4 @@
-//! Kills function processes while a benchmark runs. Only what the stack itself names as its functions is killed.
+//! Kills function processes while a benchmark runs. It kills only processes that the stack names as its functions.
 
 use std::{
     sync::{
@@ -27,7 +27,7 @@ impl FunctionKiller {
         let task = tokio::spawn(async move {
             loop {
                 sleep(period).await;
-                // Nobody answers while the stack itself restarts.
+                // The stack does not answer while it restarts.
                 let Ok(status) = dev.status().await else { continue };
                 let victim = status.processes.choose(&mut rand::rng());
                 if victim.is_some_and(|victim| kill_now(victim.pid).is_ok()) {
@@ -38,7 +38,7 @@ impl FunctionKiller {
         Self { task, killed }
     }
 
-    /// How many were killed so far.
+    /// How many processes were killed so far.
     pub fn killed(&self) -> u64 {
         self.killed.load(Ordering::Relaxed)
     }

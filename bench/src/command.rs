@@ -8,53 +8,53 @@ use crate::texts::Draft;
 /// One command of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// `follower` follows `followee`, or no longer.
+    /// `follower` follows or unfollows `followee`.
     Follow {
-        /// Number of the user who sends it.
+        /// The number of the user who sends the command.
         follower: usize,
-        /// Number of the user followed.
+        /// The number of the user who is followed.
         followee: usize,
-        /// Whether from now on or no longer.
+        /// `true` for a follow, `false` for an unfollow.
         on: bool,
     },
-    /// `viewer` mutes `author`, or no longer.
+    /// `viewer` mutes or unmutes `author`.
     Mute {
-        /// Number of the user who sends it.
+        /// The number of the user who sends the command.
         viewer: usize,
-        /// Number of the user muted.
+        /// The number of the user who is muted.
         author: usize,
-        /// Whether from now on or no longer.
+        /// `true` for a mute, `false` for an unmute.
         on: bool,
     },
-    /// `blocker` blocks `blocked`, or no longer.
+    /// `blocker` blocks or unblocks `blocked`.
     Block {
-        /// Number of the user who sends it.
+        /// The number of the user who sends the command.
         blocker: usize,
-        /// Number of the user blocked.
+        /// The number of the user who is blocked.
         blocked: usize,
-        /// Whether from now on or no longer.
+        /// `true` for a block, `false` for an unblock.
         on: bool,
     },
     /// A post.
     Post {
-        /// Number of the post.
+        /// The number of the post.
         number: usize,
-        /// What it is.
+        /// The author and the text.
         draft: Draft,
     },
-    /// A post's end.
+    /// The deletion of a post.
     Delete {
-        /// Number of the post.
+        /// The number of the post.
         number: usize,
-        /// Number of its author, who sends it.
+        /// The number of its author, who sends the command.
         author: usize,
     },
-    /// What somebody makes of a post.
+    /// A reaction to a post.
     React(Reaction),
 }
 
 impl Command {
-    /// Number of the user who sends the command.
+    /// The number of the user who sends the command.
     pub fn sender(&self) -> usize {
         match self {
             Self::Follow { follower, .. } => *follower,
@@ -72,7 +72,7 @@ impl Command {
 pub struct Kinds(BTreeMap<&'static str, usize>);
 
 impl Kinds {
-    /// Those of this plan.
+    /// Counts the kinds of these commands.
     pub fn of(commands: &[Command]) -> Self {
         let mut kinds = BTreeMap::new();
         for command in commands {
@@ -100,25 +100,25 @@ impl fmt::Display for Kinds {
     }
 }
 
-/// Commands that have to keep their order, each possible only after the one before.
+/// Commands that must keep their order. Each command is possible only after the one before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
-    /// What all of them come after.
+    /// All commands of the chain come after this.
     pub after: Anchor,
-    /// The commands.
+    /// The commands in their order.
     pub commands: Vec<Command>,
 }
 
-/// What makes a chain possible.
+/// What a chain needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Anchor {
-    /// The post with this number.
+    /// The post with this number exists.
     Post(usize),
-    /// That one user followed another.
+    /// One user follows another.
     Follow {
-        /// Number of the one.
+        /// The number of the follower.
         follower: usize,
-        /// Number of the other.
+        /// The number of the followee.
         followee: usize,
     },
 }
@@ -137,34 +137,34 @@ impl Anchor {
 /// A reaction to a post.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reaction {
-    /// Number of the user who sends it.
+    /// The number of the user who sends it.
     pub sender: usize,
-    /// Number of the post.
+    /// The number of the post.
     pub post: usize,
-    /// What it is.
+    /// The kind of reaction.
     pub what: ReactionKind,
 }
 
-/// What can be done about a post.
+/// The kinds of reactions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReactionKind {
     /// A like.
     Like,
-    /// The end of a like.
+    /// The removal of a like.
     Unlike,
     /// A comment.
     Comment {
-        /// Number of the comment.
+        /// The number of the comment.
         number: usize,
         /// The text.
         text: String,
     },
-    /// The comment's end.
+    /// The deletion of a comment.
     DeleteComment {
-        /// Number of the comment.
+        /// The number of the comment.
         number: usize,
     },
-    /// Other words in the same place; sent by the author.
+    /// A new text for the post, sent by its author.
     Edit {
         /// The new text.
         text: String,

@@ -1,5 +1,6 @@
-//! Who waits for whom, so that what a command comes to is known although many are under way: commands of one user are sent
-//! one after the other, a block is the turn of both users, and a post's beginning and end have it for themselves.
+//! Locks that order commands which depend on each other, so that the result of every command is known although many run
+//! at the same time. The commands of one user run one after the other. A block locks both users. A post's creation and
+//! its deletion lock the post exclusively.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -7,14 +8,14 @@ use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWrite
 
 use crate::command::Command;
 
-/// The turns of all users, and of the posts that commands were about so far.
+/// The locks of all users, and of the posts in the commands so far.
 #[derive(Debug)]
 pub struct Locks {
     users: Vec<Arc<Mutex<()>>>,
     posts: HashMap<usize, Arc<RwLock<()>>>,
 }
 
-/// A command's turn, until it is dropped.
+/// The locks of one command. Dropping this value releases them.
 #[derive(Debug)]
 pub struct HeldLocks {
     _users: Vec<OwnedMutexGuard<()>>,
@@ -23,20 +24,20 @@ pub struct HeldLocks {
 
 #[derive(Debug)]
 enum PostLock {
-    /// What can be done about a post by several at once.
+    /// A reaction. Several reactions to one post may run at the same time.
     Shared { _guard: OwnedRwLockReadGuard<()> },
-    /// Its beginning or end.
+    /// The creation or the deletion of the post.
     Alone { _guard: OwnedRwLockWriteGuard<()> },
 }
 
 impl Locks {
-    /// Nobody has a turn yet.
+    /// No command holds a lock yet.
     pub fn new(users: usize) -> Self {
         Self { users: (0..users).map(|_| Arc::default()).collect(), posts: HashMap::new() }
     }
 
-    /// Waits for the command's turn. To be called for one command after the other, in the order of the plan: then nobody
-    /// who has a turn waits for another, and so nobody waits forever.
+    /// Waits for the locks of a command. Call this for one command after the other, in the order of the plan. Then no
+    /// command that holds locks waits for another one, so a deadlock is impossible.
     pub async fn acquire(&mut self, command: &Command) -> HeldLocks {
         let other = match command {
             Command::Block { blocked, .. } => Some(*blocked),
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_depends_on_each_other_waits_and_nothing_else_does() {
+    async fn commands_that_depend_on_each_other_wait_and_no_others_do() {
         let mut locks = Locks::new(5);
         let follow = |follower| Command::Follow { follower, followee: 4, on: true };
         let block = Command::Block { blocker: 0, blocked: 1, on: true };
@@ -89,10 +90,10 @@ mod tests {
         );
         drop(locks.acquire(&follow(2)).now_or_never().unwrap());
         let posting = locks.acquire(&post).now_or_never().unwrap();
-        assert!(locks.acquire(&like(2)).now_or_never().is_none(), "not before the post is there");
+        assert!(locks.acquire(&like(2)).now_or_never().is_none(), "a reaction waits for the post's creation");
         drop((blocking, posting));
         let likes = [0, 1, 2].map(|sender| locks.acquire(&like(sender)).now_or_never().unwrap());
-        assert!(locks.acquire(&delete).now_or_never().is_none(), "not while others like it");
+        assert!(locks.acquire(&delete).now_or_never().is_none(), "the deletion waits for reactions");
         drop(likes);
         let deleting = locks.acquire(&delete).now_or_never().unwrap();
         assert!(locks.acquire(&like(2)).now_or_never().is_none());

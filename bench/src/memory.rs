@@ -1,4 +1,4 @@
-//! How much memory a function's processes take while something else is measured.
+//! Measures how much memory a function's processes use while something else is measured.
 
 use std::{
     sync::{
@@ -11,10 +11,10 @@ use std::{
 use harness::dev_client::DevClient;
 use tokio::{task::JoinHandle, time::sleep};
 
-/// Pause between two looks.
+/// The pause between two polls.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// Looks at the processes of one function until it is dropped.
+/// Polls the memory of a function's processes until it is dropped.
 #[derive(Debug)]
 pub struct Watch {
     task: JoinHandle<()>,
@@ -22,13 +22,13 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Starts looking.
+    /// Starts polling.
     pub fn start(dev: DevClient, function: &'static str) -> Self {
         let peak = Arc::new(AtomicU64::new(0));
         let highest = Arc::clone(&peak);
         let task = tokio::spawn(async move {
             loop {
-                // Nobody answers while the stack restarts.
+                // The stack does not answer while it restarts.
                 let processes = dev.status().await.map(|status| status.processes).unwrap_or_default();
                 let ours = processes.iter().filter(|process| process.function == function);
                 highest
@@ -39,7 +39,7 @@ impl Watch {
         Self { task, peak }
     }
 
-    /// The most resident memory that any one process had when it was looked at, in bytes.
+    /// The most resident memory of any one process at any poll, in bytes.
     pub fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
     }

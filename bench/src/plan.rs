@@ -1,4 +1,4 @@
-//! The order in which everything is sent: random, but by a seed, so that a run can be repeated.
+//! The order in which commands are sent. It is random, but the same seed gives the same order.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use crate::{
     texts::Draft,
 };
 
-/// Half of the follows in random order, then the other half with the posts strewn in, so that about half of the edges a
-/// post travels exist when it is made and the others bring it by backfill. Posts keep their own order.
+/// First comes half of the follows in random order. Then come the other half and the posts, mixed. So about half of the
+/// followers exist when their post is made, and the others get it by backfill. The posts keep their own order.
 pub fn plan(graph: Graph, drafts: Vec<Draft>, random: &mut StdRng) -> Vec<Command> {
     let mut follows: Vec<_> = graph.edges;
     follows.shuffle(random);
@@ -29,7 +29,7 @@ pub fn plan(graph: Graph, drafts: Vec<Draft>, random: &mut StdRng) -> Vec<Comman
     follows.into_iter().map(follow).chain(mixed).collect()
 }
 
-/// Strews chains in among the commands, each anywhere after what it comes after.
+/// Puts chains among the commands, each at a random place after what it needs.
 pub fn strew(commands: Vec<Command>, chains: Vec<Chain>, random: &mut StdRng) -> Vec<Command> {
     let places: BTreeMap<Anchor, usize> =
         commands.iter().enumerate().filter_map(|(place, command)| Some((Anchor::of(command)?, place))).collect();
@@ -42,7 +42,7 @@ pub fn strew(commands: Vec<Command>, chains: Vec<Chain>, random: &mut StdRng) ->
             placed.push((place, command));
         }
     }
-    // Stable: what has the same place stays behind what was there before.
+    // The sort is stable, so an inserted command stays behind the one that had its place.
     placed.sort_by_key(|(place, _)| *place);
     placed.into_iter().map(|(_, command)| command).collect()
 }

@@ -1,4 +1,4 @@
-//! What people make of posts: likes and comments with a heavy tail, some taken back, and edits.
+//! Generates reactions to posts: likes and comments with a heavy tail, some of them removed later, and edits.
 
 use anyhow::Result;
 use rand::{
@@ -14,10 +14,10 @@ use crate::{
     texts::Draft,
 };
 
-/// One in so many likes and comments is taken back later.
+/// One of so many likes and comments is removed later.
 const TAKEN_BACK: u32 = 12;
 
-/// How many reactions of each kind.
+/// How many reactions of each kind to generate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Amounts {
     /// Likes.
@@ -28,8 +28,8 @@ pub struct Amounts {
     pub edits: usize,
 }
 
-/// Reactions to these posts by `users` users, each with its end if it has one. A few posts and users get and give most of
-/// them, by the same power law as followers.
+/// Reactions to these posts by `users` users, each with its removal if it has one. A few posts get most reactions, and
+/// a few users give most, by the same power law as followers.
 pub fn generate(drafts: &[Draft], users: usize, amounts: Amounts, random: &mut StdRng) -> Result<Vec<Chain>> {
     if drafts.is_empty() {
         return Ok(Vec::new());

@@ -1,5 +1,5 @@
-//! The routes that only the local stack has: tokens for anybody, whether it is idle, pausing event sources; and its
-//! embedded servers, asked directly where a test must put in or count what no HTTP route can.
+//! A client of what only the local stack has: tokens for any user, its status, a switch for its event sources, and
+//! direct calls of its embedded servers, for tests that change or count what no HTTP route can.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-/// How many polls in a row must find the stack idle: a message can be between two places for one of them.
+/// How many polls in a row must find the stack idle. A single poll can miss a message between two places.
 const IDLE_POLLS: u32 = 8;
-/// Where events and deliveries end that failed again and again.
+/// The queue for events and tasks that failed repeatedly.
 pub const QUARANTINE: &str = "tidings-Quarantine";
-/// Where event source mappings report what they gave up.
+/// The queue for reports of event source mappings about records that they gave up.
 pub const FAILED_BATCHES: &str = "tidings-FailedBatches";
 
 const POLL: Duration = Duration::from_millis(40);
-/// How long a process that answers queries may use again what it has read: rows of celebrities longest.
+/// The longest time that a process caches what it has read: the rows of celebrities.
 const CACHES_EXPIRE: Duration = Duration::from_secs(5);
 
 /// Answer of `GET /dev/status`.
 #[derive(Debug, Clone, Deserialize)]
-#[expect(missing_docs, reason = "the fields are those of the control route")]
+#[expect(missing_docs, reason = "the fields are those of the route")]
 pub struct Status {
     pub idle: bool,
     pub processes: Vec<Process>,
@@ -44,9 +44,9 @@ pub struct Process {
 /// An event source mapping.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Source {
-    /// Function and event.
+    /// The logical ids of the function and of the event.
     pub id: String,
-    /// Nothing in flight and nothing to read.
+    /// Whether nothing is in flight and nothing can be read.
     pub idle: bool,
 }
 
@@ -70,7 +70,7 @@ pub struct Endpoints {
     pub sqs: String,
 }
 
-/// The control routes of one local stack.
+/// A client of one local stack.
 #[derive(Debug, Clone)]
 pub struct DevClient {
     http: reqwest::Client,
@@ -78,7 +78,7 @@ pub struct DevClient {
 }
 
 impl DevClient {
-    /// Those of the stack at `base`.
+    /// A client of the stack at `base`.
     pub fn new(http: reqwest::Client, base: &str) -> Self {
         Self { http, base: base.to_owned() }
     }
@@ -100,14 +100,14 @@ impl DevClient {
         response.json().await.context("reading /dev/status")
     }
 
-    /// Makes the event source mappings stop reading, or go on.
+    /// Pauses the event source mappings, or lets them go on.
     pub async fn pause_sources(&self, paused: bool) -> Result<()> {
         let request = self.http.post(format!("{}/dev/sources", self.base)).json(&json!({ "paused": paused }));
         request.send().await?.error_for_status()?;
         Ok(())
     }
 
-    /// Waits until nothing is left to project, and everything that was read before is forgotten.
+    /// Waits until everything is projected and all caches have expired.
     pub async fn settle(&self, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
         let mut idle = 0;
@@ -137,13 +137,13 @@ impl DevClient {
         Ok(serde_json::from_str(&answer)?)
     }
 
-    /// Calls the embedded DynamoDB, past every rule of the system: for tests that corrupt data, and to count.
+    /// Calls the embedded DynamoDB directly, for tests that corrupt or count data.
     pub async fn dynamodb(&self, action: &str, body: &Value) -> Result<Value> {
         let endpoint = self.status().await?.endpoints.dynamodb;
         self.dynamodb_at(&endpoint, action, body).await
     }
 
-    /// The same where the endpoint is known already.
+    /// Like [`DevClient::dynamodb`], for callers that already know the endpoint.
     pub async fn dynamodb_at(&self, endpoint: &str, action: &str, body: &Value) -> Result<Value> {
         self.call(endpoint, &format!("DynamoDB_20120810.{action}"), body).await
     }
@@ -156,7 +156,7 @@ impl DevClient {
     }
 
     async fn call(&self, endpoint: &str, target: &str, body: &Value) -> Result<Value> {
-        // The embedded servers want a signature to be there, and believe any.
+        // The embedded servers require a signature, and accept any.
         const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/service/aws4_request, \
                                      SignedHeaders=host;x-amz-date, Signature=0";
         let request = self
@@ -182,7 +182,7 @@ impl DevClient {
         Ok(queues.map(|queue| (queue.name, queue.visible + queue.in_flight)).filter(|(_, count)| *count > 0).collect())
     }
 
-    /// How many items a table holds, counted one by one.
+    /// The number of items in a table, from a scan.
     pub async fn count_items(&self, table: &str) -> Result<u64> {
         let mut count = 0;
         let mut start = Value::Null;
@@ -199,4 +199,9 @@ impl DevClient {
             }
         }
     }
+}
+
+/// A key of the project's tables, `PK` and `SK`, in DynamoDB's JSON.
+pub fn key(partition: &str, sort: &str) -> Value {
+    json!({ "PK": { "S": partition }, "SK": { "S": sort } })
 }

@@ -3,20 +3,20 @@
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-/// Kills a process as a power cut would: nothing of it runs any more. A process that is gone already is no error.
+/// Kills a process with SIGKILL. A process that is already gone is not an error.
 pub fn kill_now(pid: u32) -> Result<()> {
-    match kill_process(process(pid).context("not the id of a process")?, Signal::KILL) {
+    match kill_process(process(pid).context("this is not the id of a process")?, Signal::KILL) {
         Err(error) if error != rustix::io::Errno::SRCH => Err(error.into()),
         _ => Ok(()),
     }
 }
 
-/// Asks a process to end in order.
+/// Asks a process to stop in order, with SIGTERM.
 pub fn ask_to_end(pid: u32) -> Result<()> {
-    Ok(kill_process(process(pid).context("not the id of a process")?, Signal::TERM)?)
+    Ok(kill_process(process(pid).context("this is not the id of a process")?, Signal::TERM)?)
 }
 
-/// Whether a process with this id still runs. One that has ended and whose parent has not yet asked how does not.
+/// Whether a process with this id still runs. A zombie does not run.
 pub fn is_alive(pid: u32) -> bool {
     let ended = || {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
@@ -25,7 +25,7 @@ pub fn is_alive(pid: u32) -> bool {
     process(pid).is_some_and(|pid| test_kill_process(pid).is_ok()) && !ended()
 }
 
-/// Only ever one process: to the system call, 0 and negative numbers mean groups of them, and 1 is init.
+/// The id of exactly one process. To the system call, 0 and negative numbers mean groups, and 1 is init.
 fn process(pid: u32) -> Option<Pid> {
     i32::try_from(pid).ok().filter(|pid| *pid > 1).and_then(Pid::from_raw)
 }
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_one_process_is_killed() {
+    fn only_the_named_process_is_killed() {
         let spawn = || std::process::Command::new("sleep").arg("60").spawn();
         let (mut victim, mut other) = (spawn().unwrap(), spawn().unwrap());
         kill_now(victim.id()).unwrap();
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn no_number_that_means_a_group_or_init_is_accepted() {
+    fn numbers_that_mean_a_group_or_init_are_refused() {
         assert!([0, 1, u32::MAX].into_iter().all(|pid| kill_now(pid).is_err()));
     }
 }

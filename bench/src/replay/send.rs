@@ -1,4 +1,4 @@
-//! One command: what the model says that it must be answered with, and what of it enters the model.
+//! Sends one command, compares the answer with what the model expects, and updates the model.
 
 use anyhow::{Context, Result};
 use harness::{
@@ -17,19 +17,19 @@ use crate::{
     texts::Draft,
 };
 
-/// A post to wait for.
+/// A post whose lag is measured.
 pub(super) struct Sample {
     pub(super) reader: usize,
     pub(super) post: String,
     pub(super) accepted: Instant,
 }
 
-/// Codes of what the model knows to be refused.
+/// The codes of the refusals that the model knows.
 const BLOCKED: &str = "blocked";
 const POST_NOT_FOUND: &str = "post_not_found";
 
 impl Shared {
-    /// Sends one command until it is answered, and enters it into the model if it was accepted.
+    /// Sends one command until it is answered, and adds it to the model if it was accepted.
     pub(super) async fn send(&self, command: Command) -> Result<Option<Sample>> {
         let sender = &self.users[command.sender()];
         match command {
@@ -88,7 +88,7 @@ impl Shared {
         if !number.is_multiple_of(self.sample_every) || self.fickle.posts.contains(&number) {
             return Ok(None);
         }
-        // An author without followers reads the post at home, too.
+        // An author without followers reads the post in their own home.
         let reader = accepted.followers[draft.author].choose(&mut rand::rng()).copied().unwrap_or(draft.author);
         Ok(Some(Sample { reader, post: id, accepted: arrived }))
     }
@@ -121,7 +121,7 @@ impl Shared {
                 }
             }
             ReactionKind::DeleteComment { number } => {
-                // The same user sent it before, one after the other; there is none if it was refused.
+                // The same user sent the comment before. There is none if it was refused.
                 let comment = self.accepted().comments.get(&number).cloned();
                 if let Some(comment) = comment {
                     self.answer(sender, &what, None, || sender.delete_comment(&post, &comment)).await?;
@@ -138,8 +138,9 @@ impl Shared {
         Ok(())
     }
 
-    /// Sends until there is an answer; what was accepted, if it was to be. Any other answer than the model's is a
-    /// difference, and where nothing speaks against the command, an error: the model could not go on.
+    /// Sends until there is an answer. Returns the accepted value if the command had to be accepted. An answer that
+    /// differs from an expected refusal is a difference. A refusal of a command that had to be accepted is an error,
+    /// because the model could not go on.
     async fn answer<T, F>(
         &self,
         sender: &User,
@@ -159,9 +160,9 @@ impl Shared {
         Ok(None)
     }
 
-    /// The post with this number: it was accepted before.
+    /// The post with this number, which was accepted before.
     fn posted(&self, number: usize) -> Result<Posted> {
-        self.accepted().posts.get(&number).cloned().with_context(|| format!("post {number} is not there yet"))
+        self.accepted().posts.get(&number).cloned().with_context(|| format!("post {number} was not accepted yet"))
     }
 }
 
@@ -173,13 +174,13 @@ impl Accepted {
                 return;
             }
             Err(error) => format!("expected {refusal}, got {error}"),
-            Ok(()) => format!("expected {refusal}, and it was accepted"),
+            Ok(()) => format!("expected {refusal}, but the command was accepted"),
         };
         self.differences.push(Difference { viewer: sender.id.clone(), place: what.to_owned(), problem });
     }
 }
 
-/// What a replay asks a model.
+/// What a replay asks the model.
 trait Ask {
     fn member(&mut self, user: &User) -> &mut Member;
     fn blocks_between(&self, one: &str, other: &str) -> bool;
@@ -196,12 +197,12 @@ impl Ask for Model {
         blocks(one, other) || blocks(other, one)
     }
 
-    /// What a reaction must be refused with, if so.
+    /// The code with which a reaction must be refused, if it must be.
     fn refusal(&self, sender: &User, posted: &Posted, what: &ReactionKind) -> Option<&'static str> {
         let is_there = self.members.get(&posted.author).is_some_and(|author| author.posts.contains_key(&posted.id));
         let likes = self.members.get(&sender.id).is_some_and(|member| member.likes.contains_key(&posted.id));
         let says_something = match what {
-            // A second like changes nothing, and so is never refused.
+            // A second like changes nothing, so it is never refused.
             ReactionKind::Like => !likes,
             ReactionKind::Comment { .. } => true,
             ReactionKind::Unlike | ReactionKind::DeleteComment { .. } | ReactionKind::Edit { .. } => false,
@@ -221,7 +222,7 @@ fn change(set: &mut std::collections::BTreeSet<String>, id: &str, on: bool) {
     };
 }
 
-/// A name for an answer that made a command be sent again.
+/// A short name of the error after which a command was sent again.
 fn kind(error: &ApiError) -> String {
     match error {
         ApiError::Transport { .. } => "no answer".to_owned(),

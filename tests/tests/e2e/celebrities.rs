@@ -21,7 +21,7 @@ use harness::{
     client::{Answer, Post, User},
     costs::Cost,
     deployment::{Deployment, unique},
-    dev_client::DevClient,
+    dev_client::{DevClient, key},
     stack::{Options, Stack},
     wait::{DEADLINE, eventually, persist},
 };
@@ -52,7 +52,7 @@ async fn own_stack(test: &str) -> Result<Option<(Stack, Deployment)>> {
 }
 
 async fn is_celebrity(dev: &DevClient, author: &User) -> Result<bool> {
-    let key = json!({ "PK": { "S": "CELEBRITIES" }, "SK": { "S": format!("USER#{}", author.id) } });
+    let key = key("CELEBRITIES", &format!("USER#{}", author.id));
     let found = dev.dynamodb("GetItem", &json!({ "TableName": "tidings-Commands", "Key": key })).await?;
     Ok(found.get("Item").is_some())
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use harness::{
     client::ProfileInput,
     deployment::{Deployment, unique, unique_handle},
-    dev_client::QUARANTINE,
+    dev_client::{QUARANTINE, key},
     stack::{Options, Stack},
     wait::eventually,
 };
@@ -39,7 +39,7 @@ async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> 
     let bad = ada.post("its event will be spoilt", None).await?;
     let good = ada.post("the next one", None).await?;
     let of_bob = bob.post("somebody else's", None).await?.value;
-    let key = json!({ "PK": { "S": format!("USER#{}", ada.id) }, "SK": { "S": format!("EVENT#{:012}", bad.version) } });
+    let key = key(&format!("USER#{}", ada.id), &format!("EVENT#{:012}", bad.version));
     let get = json!({ "TableName": COMMANDS, "Key": key, "ConsistentRead": true });
     let event = dev.dynamodb("GetItem", &get).await?["Item"].clone();
     ensure!(event.is_object(), "no event under {key}");
