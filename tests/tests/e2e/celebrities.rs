@@ -1,6 +1,6 @@
-//! Authors whose posts are pulled: what readers see must not tell, neither while an author becomes a celebrity nor while
-//! one ceases to be. The threshold is low here, and a process forgets its list of celebrities after a second, so that a
-//! promotion takes three.
+//! Authors whose posts are pulled. Readers must see no difference, not even while an author becomes a celebrity or
+//! stops being one. The threshold is low here. A process caches its list of celebrities for a second, so a promotion
+//! takes three seconds.
 
 use std::{
     collections::BTreeSet,
@@ -31,12 +31,12 @@ use tokio::time::{Instant, sleep};
 
 use crate::{home_becomes, refusal};
 
-/// Followers that make a celebrity in these tests, as the stack is told.
+/// The number of followers of a celebrity in these tests, which the stack gets as a parameter.
 const THRESHOLD: usize = 10;
-/// A promotion takes three list lifetimes, and one more until a writer has read a new list.
+/// A promotion takes three cache lifetimes, and one more until a writer has read the new list.
 const PROMOTION: Duration = Duration::from_secs(5);
-/// After so long a post is in every reading of a home: kept rows of celebrities are forgotten after five seconds, and a
-/// busy machine takes its time.
+/// After this time, every page must show a post. Cached rows of celebrities expire after five seconds, and a busy
+/// machine is slow.
 const SEEN_AFTER: Duration = Duration::from_secs(12);
 
 async fn own_stack(test: &str) -> Result<Option<(Stack, Deployment)>> {
@@ -85,19 +85,19 @@ impl Accepted {
         posts.iter().filter(|(_, at)| moment.is_none_or(|moment| *at < moment)).map(|(id, _)| id.clone()).collect()
     }
 
-    /// All of them, newest first.
+    /// All posts, newest first.
     fn newest_first(&self) -> Vec<String> {
         self.before(None).into_iter().rev().collect()
     }
 
-    /// Walks the reader's home over and over until it is `over`: no post twice, and none missing that must be there.
+    /// Walks the reader's home repeatedly until `over` is set. No post may appear twice, and none may be missing.
     async fn watch(&self, reader: &User, limit: u32, over: &AtomicBool) -> Result<usize> {
         let mut walks = 0;
         while !over.load(Ordering::Relaxed) {
             let expected = Instant::now().checked_sub(SEEN_AFTER).map(|moment| self.before(Some(moment)));
             let shown: Vec<_> = persist(DEADLINE, |_| {}, || reader.walk_home(limit)).await?;
             let ids: Vec<_> = shown.iter().map(|post: &Post| post.id.as_str()).collect();
-            ensure!(ids.is_sorted_by(|a, b| a > b), "not newest first, or twice: {ids:?}");
+            ensure!(ids.is_sorted_by(|a, b| a > b), "not in order, or a post appears twice: {ids:?}");
             let missing: Vec<_> = expected.iter().flatten().filter(|id| !ids.contains(&id.as_str())).collect();
             ensure!(missing.is_empty(), "{} misses {missing:?} in walk {walks} by {limit}", reader.id);
             walks += 1;
@@ -108,7 +108,7 @@ impl Accepted {
 
 async fn becomes_celebrity(dev: &DevClient, author: &User) -> Result<()> {
     eventually("the author is a celebrity", async || {
-        ensure!(is_celebrity(dev, author).await?, "not yet");
+        ensure!(is_celebrity(dev, author).await?, "the author is not a celebrity yet");
         anyhow::Ok(())
     })
     .await
@@ -120,7 +120,7 @@ async fn join(deployment: &Deployment, author: &User) -> Result<User> {
     Ok(follower)
 }
 
-/// Runs `work` while the author posts and some readers watch.
+/// Runs `work` while the author posts and some readers walk their homes.
 async fn under_load<T>(
     author: &User,
     accepted: &Accepted,
@@ -142,7 +142,7 @@ async fn under_load<T>(
         readers.iter().zip([3, 100, 20, 7]).map(|(reader, limit)| accepted.watch(reader, limit, &over)).collect();
     let watching = async {
         let walks: Vec<_> = watching.try_collect().await?;
-        ensure!(walks.iter().all(|walks| *walks > 0), "somebody did not look: {walks:?}");
+        ensure!(walks.iter().all(|walks| *walks > 0), "a reader made no walk: {walks:?}");
         Ok(())
     };
     let work = async {
@@ -162,8 +162,8 @@ async fn all_see(readers: &[User], accepted: &Accepted) -> Result<()> {
 }
 
 #[tokio::test]
-async fn nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrity_and_ceases_to_be() -> Result<()> {
-    let test = "nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrity_and_ceases_to_be";
+async fn readers_miss_nothing_while_an_author_becomes_a_celebrity_and_stops_being_one() -> Result<()> {
+    let test = "readers_miss_nothing_while_an_author_becomes_a_celebrity_and_stops_being_one";
     let Some((_stack, deployment)) = own_stack(test).await? else { return Ok(()) };
     let dev = deployment.dev();
     let author = deployment.member("author").await?;
@@ -171,7 +171,7 @@ async fn nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrit
     accepted.post(&author, "before anybody followed").await?;
     let mut followers = try_join_all((0..4).map(|_| join(&deployment, &author))).await?;
 
-    // Up: followers come while the author posts and the first of them read.
+    // Promotion: users follow the author, who posts at the same time, while the first followers read.
     let crossing = async {
         let mut joined = Vec::new();
         for _ in 0..2 * THRESHOLD {
@@ -179,7 +179,7 @@ async fn nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrit
             sleep(Duration::from_millis(150)).await;
         }
         becomes_celebrity(&dev, &author).await?;
-        // Past the end of pushing, and until what was kept of it before is forgotten.
+        // Waits until posts are not pushed any more, and until caches from before have expired.
         sleep(SEEN_AFTER).await;
         Ok(joined)
     };
@@ -195,10 +195,10 @@ async fn nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrit
     for follower in &followers {
         ensure!(!copied(&dev, follower).await?.contains(&newest), "{} has a copy", follower.id);
     }
-    assert_eq!(copied(&dev, &late).await?, BTreeSet::new(), "who follows a celebrity gets no copies");
+    assert_eq!(copied(&dev, &late).await?, BTreeSet::new(), "a follower of a celebrity gets no copies");
     ensure!(copied(&dev, &author).await?.contains(&newest), "the author's own home has every post");
 
-    // Down: only when there are few followers left, and only with an administrator's word.
+    // Demotion: possible only after the number of followers has fallen, and only when an administrator asks for it.
     let demote = async || dev.invoke("DemoteAuthor", &json!({ "user": author.id })).await;
     match demote().await {
         Err(refused) => ensure!(refused.to_string().contains("would become a celebrity again"), "{refused}"),
@@ -216,7 +216,7 @@ async fn nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrit
         let begun: Value = demote().await?;
         assert_eq!(begun["author"], author.id.as_str());
         eventually("the author is a celebrity no longer", async || {
-            ensure!(!is_celebrity(&dev, &author).await?, "still one");
+            ensure!(!is_celebrity(&dev, &author).await?, "the author is still a celebrity");
             anyhow::Ok(())
         })
         .await?;
@@ -240,8 +240,9 @@ async fn nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrit
 }
 
 #[tokio::test]
-async fn a_celebritys_posts_come_and_go_as_others_do() -> Result<()> {
-    let Some((_stack, deployment)) = own_stack("a_celebritys_posts_come_and_go_as_others_do").await? else {
+async fn posts_of_a_celebrity_appear_and_disappear_like_all_others() -> Result<()> {
+    let Some((_stack, deployment)) = own_stack("posts_of_a_celebrity_appear_and_disappear_like_all_others").await?
+    else {
         return Ok(());
     };
     let dev = deployment.dev();
@@ -281,7 +282,7 @@ async fn a_celebritys_posts_come_and_go_as_others_do() -> Result<()> {
     Ok(())
 }
 
-/// A home page of 20 posts: the bounds that the product promises.
+/// The bounds for a home page of 20 posts.
 #[tokio::test]
 async fn a_page_with_a_celebritys_posts_costs_one_round_trip_more_at_most() -> Result<()> {
     let test = "a_page_with_a_celebritys_posts_costs_one_round_trip_more_at_most";

@@ -1,4 +1,4 @@
-//! INV-9: one bad record never stops those behind it, and is never lost.
+//! INV-9: one bad record never stops the records behind it, and is never lost.
 
 use std::time::Duration;
 
@@ -22,12 +22,12 @@ async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> 
     if !Deployment::starts_stacks("an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does") {
         return Ok(());
     }
-    // A stack of its own: event sources are stopped, and the quarantine counted.
+    // This test needs its own stack, because it stops event sources and counts messages in the quarantine.
     let stack = tokio::task::spawn_blocking(|| Stack::start(Options::default())).await??;
     let deployment = Deployment::at(stack.url())?;
     let dev = deployment.dev();
     let (bob, fan) = (deployment.member("bob").await?, deployment.member("fan").await?);
-    // Letters and digits only, so that the id is in the key as it is.
+    // Letters and digits only, so that the id is in the key unchanged.
     let ada = deployment.user(&unique()).await?;
     ada.put_profile(&ProfileInput { handle: unique_handle(), display_name: "Ada".to_owned(), avatar_url: None })
         .await?;
@@ -52,10 +52,10 @@ async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> 
     home_becomes(&fan, &[&good.value.id]).await?;
     let later = ada.post("much later", None).await?;
     home_becomes(&fan, &[&later.value.id, &good.value.id]).await?;
-    // The spoilt event counts as applied, or none after it could.
+    // The bad event counts as applied. Otherwise no later event could be applied.
     applied(&ada, later.version).await?;
     eventually("the event is in the quarantine", async || {
-        // At least once: two workers that meet it at the same time put it aside twice.
+        // At least once: two workers that meet the event at the same time both put it aside.
         let put_aside = dev.put_aside().await?;
         ensure!(matches!(&put_aside[..], [(queue, 1..=2)] if queue == QUARANTINE), "{put_aside:?}");
         Ok(())
@@ -69,21 +69,24 @@ async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> 
     let messages = received["Messages"].as_array().context("no messages")?;
     for message in messages {
         let (body, handle) = (&message["Body"], &message["ReceiptHandle"]);
-        ensure!(body.as_str().is_some_and(|body| body.contains(&ada.id)), "the message does not tell whose: {message}");
+        ensure!(
+            body.as_str().is_some_and(|body| body.contains(&ada.id)),
+            "the message does not contain the user's id: {message}"
+        );
         dev.sqs("SendMessage", DELIVERIES, json!({ "MessageBody": body })).await?;
         dev.sqs("DeleteMessage", QUARANTINE, json!({ "ReceiptHandle": handle })).await?;
     }
     home_becomes(&fan, &[&later.value.id, &good.value.id, &bad.value.id]).await?;
     home_becomes(&ada, &[&later.value.id, &of_bob.id, &good.value.id, &bad.value.id]).await?;
     dev.settle(Duration::from_secs(120)).await?;
-    ensure!(dev.put_aside().await?.is_empty(), "put aside again");
+    ensure!(dev.put_aside().await?.is_empty(), "an event was put aside again");
     Ok(())
 }
 
-/// A message that no worker understands is kept, and others are worked on.
+/// A message that no worker understands is kept, and other messages are processed.
 #[tokio::test]
-async fn a_delivery_that_makes_no_sense_holds_up_nobody() -> Result<()> {
-    let Some(deployment) = Deployment::shared_local("a_delivery_that_makes_no_sense_holds_up_nobody")? else {
+async fn a_task_that_makes_no_sense_holds_up_nobody() -> Result<()> {
+    let Some(deployment) = Deployment::shared_local("a_task_that_makes_no_sense_holds_up_nobody")? else {
         return Ok(());
     };
     for body in ["", "null", "{\"deliver\": {\"post\": 1}}"].map(|body| Value::from(format!("nonsense {body}"))) {

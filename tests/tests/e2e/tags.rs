@@ -1,4 +1,4 @@
-//! Feeds of tags follow what posts say now.
+//! The feed of a tag has the posts that have the tag now.
 
 use anyhow::{Result, ensure};
 use harness::{
