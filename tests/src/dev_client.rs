@@ -126,8 +126,8 @@ impl DevClient {
         Ok(())
     }
 
-    /// Invokes a function as an administrator does: by Lambda's own API. An answer that tells of a function's error is an
-    /// error here.
+    /// Invokes a function through Lambda's Invoke API, as an administrator does. An error of the function is an error
+    /// here.
     pub async fn invoke(&self, function: &str, payload: &Value) -> Result<Value> {
         let url = format!("{}/2015-03-31/functions/{function}/invocations", self.base);
         let response = self.http.post(url).body(payload.to_string()).send().await?;
@@ -174,8 +174,8 @@ impl DevClient {
         Ok(if answer.is_empty() { Value::Null } else { serde_json::from_str(&answer)? })
     }
 
-    /// Queues that nothing reads and that should be empty when all is well, as (name, messages): what was put aside for a
-    /// person.
+    /// The queues with messages that were put aside for a person, and the number of messages in each. These queues have
+    /// no reader.
     pub async fn put_aside(&self) -> Result<Vec<(String, u64)>> {
         let kept = |queue: &Queue| [QUARANTINE, FAILED_BATCHES].contains(&queue.name.as_str());
         let queues = self.status().await?.queues.into_iter().filter(kept);

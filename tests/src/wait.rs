@@ -55,8 +55,9 @@ where
     answer.map_err(|(_, error)| anyhow!("not within {patience:?}: {what}; the last answer was: {error:#}"))
 }
 
-/// Sends until the answer would stay the same if it was sent again, for at most `patience`. `send` must be safe to
-/// repeat: it is idempotent, or has the same idempotency key each time. `retried` gets each error that leads to a retry.
+/// Sends until the answer is final, for at most `patience`. An answer is final if sending again would not change it.
+/// `send` must be safe to repeat: it is idempotent, or has the same idempotency key each time. `retried` is called with
+/// each error that leads to a retry.
 pub async fn persist<T, F>(
     patience: Duration,
     mut retried: impl FnMut(&ApiError),

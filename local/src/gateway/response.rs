@@ -137,7 +137,9 @@ mod tests {
             ("set-cookie", "b=2; HttpOnly"),
         ]);
         assert_eq!(answer(output).await, (201, expected, "ü".as_bytes().to_vec()));
-        let output = json!({ "statusCode": "200", "isBase64Encoded": true, "body": "AP8=", "headers": { "content-type": "image/png" } });
+        let output = json!({
+            "statusCode": "200", "isBase64Encoded": true, "body": "AP8=", "headers": { "content-type": "image/png" },
+        });
         assert_eq!(answer(output).await, (200, headers(&[("content-type", "image/png")]), vec![0, 255]));
         assert_eq!(answer(json!({ "statusCode": 204 })).await, (204, vec![], vec![]));
         assert_eq!(answer(json!({ "statusCode": 204, "body": null, "headers": null })).await, (204, vec![], vec![]));

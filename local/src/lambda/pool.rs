@@ -121,11 +121,13 @@ impl Pool {
                         // event.
                         continue;
                     }
-                    tracing::warn!(function = self.function.name, pid = instance.pid(), "process ended before it answered");
+                    let (function, pid) = (&self.function.name, instance.pid());
+                    tracing::warn!(function, pid, "the process ended before it answered");
                     return Err(InvokeError::Crashed);
                 }
                 () = tokio::time::sleep_until(deadline) => {
-                    tracing::warn!(function = self.function.name, pid = instance.pid(), ?timeout, "no answer in time; killed");
+                    let (function, pid) = (&self.function.name, instance.pid());
+                    tracing::warn!(function, pid, ?timeout, "killed the process, because it did not answer in time");
                     instance.kill();
                     return Err(InvokeError::TimedOut(timeout));
                 }
@@ -317,8 +319,8 @@ fn stopped() -> InvokeError {
 fn init_failure(instance: &Instance, status: std::io::Result<ExitStatus>, tail: &str) -> InvokeError {
     let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
     InvokeError::Function(instance.init_error().unwrap_or_else(|| {
-        json!({ "errorType": "Runtime.ExitError", "errorMessage": format!("the process failed to initialise ({status}): {tail}") })
-            .to_string()
+        let message = format!("the process failed to initialise ({status}): {tail}");
+        json!({ "errorType": "Runtime.ExitError", "errorMessage": message }).to_string()
     }))
 }
 

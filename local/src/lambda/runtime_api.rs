@@ -96,13 +96,10 @@ async fn response(
     let body = read(request).await;
     let too_large = body.is_none();
     let answer = body.ok_or_else(|| {
-        InvokeError::Function(
-            json!({
-                "errorType": "Function.ResponseSizeTooLarge",
-                "errorMessage": format!("Response payload size exceeded maximum allowed payload size ({PAYLOAD_BYTES_MAX} bytes)."),
-            })
-            .to_string(),
-        )
+        let message =
+            format!("Response payload size exceeded maximum allowed payload size ({PAYLOAD_BYTES_MAX} bytes).");
+        let document = json!({ "errorType": "Function.ResponseSizeTooLarge", "errorMessage": message });
+        InvokeError::Function(document.to_string())
     });
     match (pool.answer(&instance, &request_id, answer), too_large) {
         (false, _) => refuse(StatusCode::BAD_REQUEST, "InvalidRequestID", "there is no such invocation"),

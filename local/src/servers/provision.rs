@@ -105,8 +105,8 @@ fn check_unchanged(table: &Table, existing: &TableDescription) -> anyhow::Result
         existing.key_schema() == key_schema(&table.key)?
             && stream.map(StreamViewType::as_str) == table.stream_view.as_deref()
             && indexes == table.indexes.iter().map(|index| index.name.as_str()).collect(),
-        "the data directory holds it with another key, index or stream; start with another --data, or with the template \
-         that made it"
+        "the data directory has this table with another key, index or stream; use another --data, or the template that \
+         created the table"
     );
     Ok(())
 }
@@ -136,7 +136,8 @@ async fn configure_queue(client: &aws_sdk_sqs::Client, endpoints: &Endpoints, qu
     ]);
     if let Some(redrive) = &queue.redrive {
         let policy = serde_json::json!({
-            "deadLetterTargetArn": format!("arn:aws:sqs:{}:{}:{}", aws::REGION, aws::ACCOUNT, redrive.dead_letter_queue),
+            "deadLetterTargetArn":
+                format!("arn:aws:sqs:{}:{}:{}", aws::REGION, aws::ACCOUNT, redrive.dead_letter_queue),
             "maxReceiveCount": redrive.max_receive_count,
         });
         attributes.insert(QueueAttributeName::RedrivePolicy, policy.to_string());

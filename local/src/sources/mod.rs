@@ -2,14 +2,14 @@
 //!
 //! - [`stream`] is a mapping from a stream. It reads the shards of DynamoDB and Kinesis streams through [`shards`], in
 //!   the order of resharding, and stores [`checkpoint`]s. [`lane`] makes batches. [`batch_processor`] invokes the
-//!   function with a batch, retries, bisects, and gives up. It reports what it gave up to the destination in [`failure`].
+//!   function with a batch, retries, bisects, and gives up. It reports what it gave up to a destination ([`failure`]).
 //! - [`queue`] is a mapping from an SQS queue.
 //! - [`filter`] selects records. [`record_json`] turns records into the JSON that functions receive.
-//! - [`lifecycle`] pauses and stops all mappings. [`activity`] tells what a mapping is doing. [`parts`] is what both kinds
-//!   of mapping have in common.
+//! - [`lifecycle`] pauses and stops all mappings. [`activity`] tells what a mapping is doing. [`parts`] is what both
+//!   kinds of mapping have in common.
 //!
-//! Delivery is at least once. No mapping may promise more than AWS does: a function that relies on more than AWS promises
-//! must fail here, too.
+//! Delivery is at least once. No mapping may promise more than AWS does: a function that relies on more must fail here,
+//! too.
 
 mod activity;
 mod batch_processor;
@@ -126,8 +126,8 @@ impl Sources {
         self.lifecycle.set(Mode::Running);
     }
 
-    /// What the mappings are doing. Each mapping polls its source once more for this, so the answer takes account of all
-    /// records that were written before the call. Takes up to half a second.
+    /// What the mappings are doing. Each mapping polls its source once more for this, so the answer takes account of
+    /// all records that were written before the call. Takes up to half a second.
     pub async fn status(&self) -> Vec<SourceStatus> {
         let read_before: Vec<_> = self.activities.iter().map(|activity| activity.read_count()).collect();
         let poll = self.lifecycle.request_poll();

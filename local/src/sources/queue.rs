@@ -215,7 +215,8 @@ impl<I: Invoke> Mapping<I> {
         let answer = match self.parts.invoker.invoke(&self.parts.function, payload).await {
             Ok(answer) => answer,
             Err(error @ (InvokeError::Throttled | InvokeError::Unavailable(_))) => {
-                tracing::warn!(source = self.source.id, %error, "cannot invoke the function; the messages will be delivered again");
+                let source = &self.source.id;
+                tracing::warn!(source, %error, "cannot invoke the function; the messages will be delivered again");
                 return None;
             }
             Err(error) => {
@@ -279,7 +280,8 @@ impl<I: Invoke> Mapping<I> {
             let request = self.parts.clients.sqs.change_message_visibility_batch().queue_url(&self.queue_url);
             if let Err(error) = request.set_entries(Some(entries.collect())).send().await {
                 let error = aws_sdk_sqs::error::DisplayErrorContext(error);
-                tracing::warn!(source = self.source.id, %error, "cannot release messages; they will be delivered after their visibility timeout");
+                let source = &self.source.id;
+                tracing::warn!(source, %error, "cannot release messages before their visibility timeout");
             }
         }
     }

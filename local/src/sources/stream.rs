@@ -106,7 +106,7 @@ impl<I: Invoke> Mapping<I> {
                         self.parts.activity.set_discovered(false);
                         self.parts.activity.remove_reader(&shard);
                     }
-                    Err(error) => tracing::error!(source = self.source.id, %error, "the reader of a shard has panicked"),
+                    Err(error) => tracing::error!(source = self.source.id, %error, "a shard reader has panicked"),
                 },
                 () = tokio::time::sleep(DISCOVERY_INTERVAL) => (),
                 () = self.parts.lifecycle.stopped() => {

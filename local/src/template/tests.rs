@@ -120,7 +120,8 @@ fn what_is_unknown_is_an_error_with_its_place() {
         ),
         (
             resource(
-                "    Type: AWS::SQS::Queue\n    Properties:\n      RedrivePolicy: {maxReceiveCount: 1, deadLetterTargetArn: x}",
+                "    Type: AWS::SQS::Queue\n    Properties:\n      \
+                 RedrivePolicy: {maxReceiveCount: 1, deadLetterTargetArn: x}",
             ),
             "6:64: `x` is not the ARN of a queue of this template",
         ),
@@ -223,7 +224,8 @@ fn events_are_checked_against_what_they_name() {
             "12:50: `arn:aws:sqs:us-east-1:000000000000:tidings-Q` is not the ARN of a stream of this template",
         ),
         (
-            "{Type: Kinesis, Properties: {Stream: 'arn:aws:kinesis:us-east-1:000000000000:stream/x', StartingPosition: LATEST}}",
+            "{Type: Kinesis, Properties: {Stream: 'arn:aws:kinesis:us-east-1:000000000000:stream/x', \
+             StartingPosition: LATEST}}",
             "12:49: there is no stream `x`",
         ),
         (

@@ -19,9 +19,19 @@ use super::{Authorizer, Denied, JwtAuthorizer, KeySet, Keys, LocalIssuer};
 const NOW_S: i64 = 1000;
 const ISSUER: &str = "http://issuer";
 
-/// Signed with RS256 by a key that was thrown away; this is its public half.
-const RSA_MODULUS: &str = "5Kzp_-4oF70EBG54zIZ5pBM-QRE7yLrw3rE-kHfrtsdK6Adkx0Jfauv0ELlGb9IdUr38zn-k2z2U3NQg7bCMSSuWYRLFD3P_lxdyG_tpqGPuNcRMnsbV5UUpMxnJOppO33j3BA8koR7GZ_5rifV7rJHTjry_TSNOI3Mn0yi68hjeKPNp4lipotLZ7ZE_Xaqlcex7yut2bqF9Gi3fVuxvbnmSg_6s56X21p4iRoUOUdCeLgm0spgJMn_LRw7KJJH8pKTbicTCJTLgBMep05ZJHLjb7ARRdo8uc2HYQWGmjwqFsKE6nqO5Uz4TrKu4dFaDQGlwWgJAIkrk6DuvaNwA6Q";
-const RSA_TOKEN: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSJ9.eyJpc3MiOiJodHRwOi8vaXNzdWVyIiwiYXVkIjoidGlkaW5ncyIsInN1YiI6ImFkYSIsImlhdCI6MTAwMCwiZXhwIjoyMDAwfQ.jX2_pDUTbuCeZuZHT88qQ7gqW46_9L4h0NkBjbF8QByUe3wz3jz-JdPBSRvfihaK9LV8b6_LkpHZCOAYc4YlLANLrwVE70LTIOMm7KwZG2ALWbSxXxBbC1pzofiRv2ywCunmUATPLOdFFB838OAi36WaFV5VIMgeFoKRHh5eVEqyWo075_AxAdgzDMvb0o8H0DTOw_oMU5X2-1bFd5h33f0tEQYfHUUTWK9-5ampImJQ7FEhiIKfDZnKPwdf1i00rA3gqgVrDiwu-Jt5jZ9MCOSYfT5nmQm8YFu_sckoV0uOklv8Z3XMJ1Ax0YF2fwDHxYbpUON4jWuVotIlYq0S7w";
+/// The public half of an RSA key whose private half was thrown away.
+const RSA_MODULUS: &str = "\
+    5Kzp_-4oF70EBG54zIZ5pBM-QRE7yLrw3rE-kHfrtsdK6Adkx0Jfauv0ELlGb9IdUr38zn-k2z2U3NQg7bCMSSuWYRLFD3P_lxdyG_tpqGPuNc\
+    RMnsbV5UUpMxnJOppO33j3BA8koR7GZ_5rifV7rJHTjry_TSNOI3Mn0yi68hjeKPNp4lipotLZ7ZE_Xaqlcex7yut2bqF9Gi3fVuxvbnmSg_6s\
+    56X21p4iRoUOUdCeLgm0spgJMn_LRw7KJJH8pKTbicTCJTLgBMep05ZJHLjb7ARRdo8uc2HYQWGmjwqFsKE6nqO5Uz4TrKu4dFaDQGlwWgJAIk\
+    rk6DuvaNwA6Q";
+/// A token that was signed with RS256 by this key.
+const RSA_TOKEN: &str = "\
+    eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSJ9.eyJpc3MiOiJodHRwOi8vaXNzdWVyIiwiYXVkIjoidGlkaW5ncyIsInN1YiI6ImFkYSIsImlhd\
+    CI6MTAwMCwiZXhwIjoyMDAwfQ.jX2_pDUTbuCeZuZHT88qQ7gqW46_9L4h0NkBjbF8QByUe3wz3jz-JdPBSRvfihaK9LV8b6_LkpHZCOAYc4Yl\
+    LANLrwVE70LTIOMm7KwZG2ALWbSxXxBbC1pzofiRv2ywCunmUATPLOdFFB838OAi36WaFV5VIMgeFoKRHh5eVEqyWo075_AxAdgzDMvb0o8H0D\
+    TOw_oMU5X2-1bFd5h33f0tEQYfHUUTWK9-5ampImJQ7FEhiIKfDZnKPwdf1i00rA3gqgVrDiwu-Jt5jZ9MCOSYfT5nmQm8YFu_sckoV0uOklv8\
+    Z3XMJ1Ax0YF2fwDHxYbpUON4jWuVotIlYq0S7w";
 
 /// An Ed25519 key with its id.
 struct Ed25519 {

@@ -40,8 +40,8 @@ async fn a_request_becomes_an_event_of_payload_format_2_0() {
         (
             "/requestContext/http",
             json!({
-                "method": "PUT", "path": "/v1/users/auth0|b/c ü/follow", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1",
-                "userAgent": "test",
+                "method": "PUT", "path": "/v1/users/auth0|b/c ü/follow", "protocol": "HTTP/1.1",
+                "sourceIp": "127.0.0.1", "userAgent": "test",
             }),
         ),
         ("/requestContext/routeKey", json!("PUT /v1/users/{user}/follow")),

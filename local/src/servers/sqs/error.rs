@@ -21,7 +21,8 @@ pub(super) enum SqsError {
     #[error("Id {0} repeated.")]
     BatchEntryIdsNotDistinct(String),
     #[error(
-        "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 letters long."
+        "A batch entry id can only contain alphanumeric characters, hyphens and underscores. \
+         It can be at most 80 letters long."
     )]
     InvalidBatchEntryId,
     #[error("Batch requests cannot be longer than 1048576 bytes. You have sent {0} bytes.")]
@@ -31,7 +32,8 @@ pub(super) enum SqsError {
     #[error("Invalid value for the parameter {0}.")]
     InvalidAttributeValue(String),
     #[error(
-        "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF"
+        "Invalid characters found. \
+         Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF"
     )]
     InvalidMessageContents,
     #[error("{0}")]
@@ -41,7 +43,8 @@ pub(super) enum SqsError {
     #[error("The input receipt handle is invalid.")]
     ReceiptHandleIsInvalid,
     #[error(
-        "Value for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for visibility timeout change."
+        "Value for parameter ReceiptHandle is invalid. \
+         Reason: Message does not exist or is not available for visibility timeout change."
     )]
     MessageNotInflight,
     #[error("Only one PurgeQueue operation on {0} is allowed every 60 seconds.")]

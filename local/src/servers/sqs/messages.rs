@@ -141,7 +141,8 @@ impl Store {
             let id = Uuid::new_v4().to_string();
             transaction
                 .prepare_cached(
-                    "INSERT INTO messages (queue, message_id, body, attributes, trace_header, message_group, sent_ms, visible_ms)
+                    "INSERT INTO messages
+                         (queue, message_id, body, attributes, trace_header, message_group, sent_ms, visible_ms)
                      SELECT ?2, ?3, body, attributes, trace_header, message_group, ?4, ?4 FROM messages WHERE id = ?1",
                 )?
                 .execute(params![row, queue.id, id, now_ms])?;
@@ -194,7 +195,8 @@ fn insert(connection: &Connection, queue: &Queue, now_ms: i64, message: &NewMess
     let delay_ms = message.delay_seconds.map_or(queue.settings.delay_ms, |seconds| seconds * 1000);
     connection
         .prepare_cached(
-            "INSERT INTO messages (queue, message_id, body, attributes, trace_header, message_group, sent_ms, visible_ms)
+            "INSERT INTO messages
+                         (queue, message_id, body, attributes, trace_header, message_group, sent_ms, visible_ms)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![

@@ -64,7 +64,8 @@ impl Store {
             }
         }
         let mut take = transaction.prepare_cached(
-            "UPDATE messages SET receives = receives + 1, visible_ms = ?2, first_received_ms = coalesce(first_received_ms, ?3)
+            "UPDATE messages
+             SET receives = receives + 1, visible_ms = ?2, first_received_ms = coalesce(first_received_ms, ?3)
              WHERE id = ?1 RETURNING *",
         )?;
         let mut messages = Vec::new();

@@ -139,7 +139,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_checkpoint_never_passes_a_record_that_is_not_done(order in Just((0..40u64).collect::<Vec<_>>()).prop_shuffle()) {
+        fn the_checkpoint_never_passes_a_record_that_is_not_done(
+            order in Just((0..40u64).collect::<Vec<_>>()).prop_shuffle(),
+        ) {
             let checkpoints = Checkpoints::open(None).unwrap();
             let activity = Activity::new("source", "function");
             let tracker = Tracker::new(checkpoints.clone(), ["source", "stream", "shard"], Arc::clone(&activity));
