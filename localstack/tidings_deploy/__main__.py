@@ -42,7 +42,7 @@ def _arguments() -> argparse.Namespace:
         return added
 
     building = command("build", _build, "Builds and packs all functions, and checks their sizes.")
-    deploying = command("deploy", _deploy, "Builds, packs and deploys the template to AWS_ENDPOINT_URL, or to AWS if that is not set.")
+    deploying = command("deploy", _deploy, "Builds, packs and deploys to AWS_ENDPOINT_URL, or to AWS if that is not set.")
     removing = command("remove", _remove, "Removes the deployed stack and the bucket with its code.")
     for parser_ in (building, deploying):
         parser_.add_argument(
@@ -53,7 +53,7 @@ def _arguments() -> argparse.Namespace:
     for parser_ in (deploying, removing):
         parser_.add_argument("--stack", default="tidings", help="name of the stack [default: tidings]")
     deploying.add_argument(
-        "--parameter", action="append", default=[], metavar="NAME=VALUE", help="sets a template parameter; can be repeated"
+        "--parameter", action="append", default=[], metavar="NAME=VALUE", help="template parameter; can be repeated"
     )
     removing.add_argument("--data", action="store_true", help="also delete the tables that the template keeps")
     return parser.parse_args()

@@ -95,7 +95,7 @@ def _handler_of(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
             return self._reply(202, b'{"status":"OK"}')
 
         def _chunks(self) -> bytes:
-            """A body without a length. Reads a body that is too large to its end, so that the process gets the error."""
+            """A body without a length. A body that is too large is read to its end; then the process gets the error."""
             parts, kept = [], 0
             while size := int(self.rfile.readline().split(b";")[0], 16):
                 chunk = self.rfile.read(size)
