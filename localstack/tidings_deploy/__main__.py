@@ -42,7 +42,7 @@ def _arguments() -> argparse.Namespace:
         return added
 
     building = command("build", _build, "Builds and packs all functions, and checks their sizes.")
-    deploying = command("deploy", _deploy, "Builds, packs and deploys to AWS_ENDPOINT_URL, or to AWS if that is not set.")
+    deploying = command("deploy", _deploy, "Builds, packs and deploys to AWS_ENDPOINT_URL, or to AWS if it is not set.")
     removing = command("remove", _remove, "Removes the deployed stack and the bucket with its code.")
     for parser_ in (building, deploying):
         parser_.add_argument(

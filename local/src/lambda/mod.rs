@@ -1,5 +1,7 @@
 //! Lambda on one machine: runs each function's own binary as processes behind the Lambda Runtime API.
 //!
+//! Why this is not `cargo lambda watch`: docs/decisions/0024.
+//!
 //! [`invoke_api`] lets other programs call functions. [`runtime_api`] is what the processes talk to. [`process`] starts
 //! and ends processes. [`pool`] decides how many processes a function has and which one gets an invocation. A process
 //! handles one invocation at a time, as on Lambda. Concurrent invocations get more processes, up to the function's
