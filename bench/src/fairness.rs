@@ -42,7 +42,7 @@ pub struct Phase {
     /// The lags of the small authors' posts.
     pub lags: Vec<Duration>,
     /// How many posts the large audience received in this phase. 0 in a quiet phase.
-    pub deliveries: usize,
+    pub large_posts: usize,
 }
 
 /// Measures one phase. The small authors post steadily. In a loud phase, one post after another also goes to the large
@@ -74,18 +74,18 @@ pub async fn phase(
         Ok(lags)
     };
     let shout = async {
-        let mut deliveries = 0;
-        let Some(large) = large else { return anyhow::Ok(deliveries) };
+        let mut large_posts = 0;
+        let Some(large) = large else { return anyhow::Ok(large_posts) };
         while !quiet.load(Ordering::Relaxed) {
-            let (text, key) = (format!("to all, number {deliveries}"), format!("loud-{number}-{deliveries}"));
+            let (text, key) = (format!("to all, number {large_posts}"), format!("loud-{number}-{large_posts}"));
             let post = persist(PATIENCE, |_| {}, || large.author.post(&text, Some(&key))).await?.value;
             large.wait_for_rows(&post.id, Instant::now()).await?;
-            deliveries += 1;
+            large_posts += 1;
         }
-        Ok(deliveries)
+        Ok(large_posts)
     };
-    let (lags, deliveries) = tokio::try_join!(measure, shout)?;
-    Ok(Phase { lags, deliveries })
+    let (lags, large_posts) = tokio::try_join!(measure, shout)?;
+    Ok(Phase { lags, large_posts })
 }
 
 /// Quiet phases compared with loud ones.
@@ -126,7 +126,7 @@ mod tests {
     fn phases_of_a_kind_are_taken_together() {
         let phase = |lags_ms: &[u64]| Phase {
             lags: lags_ms.iter().copied().map(Duration::from_millis).collect(),
-            deliveries: 0,
+            large_posts: 0,
         };
         let fairness = Fairness::of(&[phase(&[10, 20]), phase(&[40])], &[phase(&[30]), phase(&[60])]).unwrap();
         assert_eq!((fairness.quiet.count, fairness.loud.count), (3, 2));

@@ -36,8 +36,7 @@ pub struct Arguments {
     /// Deliver records of different keys out of order
     #[arg(long)]
     reorder_records: bool,
-    /// Duration of each transaction, in milliseconds. Transactions on the same item then conflict as on AWS. With 0,
-    /// they never conflict
+    /// Milliseconds that each transaction takes; if not 0, transactions on the same item conflict as on AWS
     #[arg(long, default_value_t = 0)]
     transaction_ms: u32,
     /// Number of concurrent requests

@@ -62,7 +62,7 @@ async fn main() -> Result<ExitCode> {
     target.deployment.dev().settle(SETTLE).await?;
     println!("{} followers of one author", large.size());
     if arguments.posts > 0 {
-        measure_deliveries(&target, &large, &arguments).await?;
+        measure_fan_out(&target, &large, &arguments).await?;
     }
     if arguments.phases > 0 {
         measure_fairness(&target, &large, &arguments).await?;
@@ -71,7 +71,7 @@ async fn main() -> Result<ExitCode> {
 }
 
 /// Measures rows in each second, memory, and the last follower's lag, over all posts.
-async fn measure_deliveries(target: &Target, large: &Audience, arguments: &Arguments) -> Result<()> {
+async fn measure_fan_out(target: &Target, large: &Audience, arguments: &Arguments) -> Result<()> {
     let dev = target.deployment.dev();
     let watch = Watch::start(dev.clone(), DELIVER);
     let (mut firsts, mut alls, mut lags) = (Vec::new(), Vec::new(), Vec::new());
@@ -100,11 +100,11 @@ async fn measure_deliveries(target: &Target, large: &Audience, arguments: &Argum
 
     let peak = watch.peak();
     let (all, first) = (Spread::of(alls).context("no posts")?, Spread::of(firsts).context("no posts")?);
-    let delivered = rate(large.size(), all.p50);
-    println!("delivery   {all}");
+    let pushed = rate(large.size(), all.p50);
+    println!("all rows   {all}");
     println!("first row  {first}");
     let travelling = all.p50.saturating_sub(first.p50);
-    println!("rows       {delivered:.0}/s from acceptance, {:.0}/s from the first row", rate(large.size(), travelling));
+    println!("rows       {pushed:.0}/s from acceptance, {:.0}/s from the first row", rate(large.size(), travelling));
     let mut best = 0.0_f64;
     for (concurrency, times) in raw {
         let Some(times) = Spread::of(times) else { continue };
@@ -113,7 +113,7 @@ async fn measure_deliveries(target: &Target, large: &Audience, arguments: &Argum
         best = best.max(reached);
     }
     if best > 0.0 {
-        println!("ratio      {:.0} % of raw", 100.0 * delivered / best);
+        println!("ratio      {:.0} % of raw", 100.0 * pushed / best);
     }
     println!("memory     {:.1} MiB at most in one process of {DELIVER}", mebibytes(peak));
     println!("lag        of the last follower: {}", Spread::of(lags).context("no posts")?);
@@ -132,7 +132,7 @@ async fn measure_fairness(target: &Target, large: &Audience, arguments: &Argumen
         let phase = phase(number, &small, steady, is_loud.then_some(large), &dev).await?;
         if let Some(spread) = Spread::of(phase.lags.clone()) {
             let name = if is_loud { "loud" } else { "quiet" };
-            println!("{name:<10} {spread}, {} large deliveries", phase.deliveries);
+            println!("{name:<10} {spread}, {} posts to the large audience", phase.large_posts);
         }
         if is_loud { &mut loud } else { &mut quiet }.push(phase);
     }

@@ -13,7 +13,7 @@ pub(crate) struct DynamodbArguments {
     /// Port on 127.0.0.1; 0 picks a free port
     #[arg(long, default_value_t = 8000)]
     port: u16,
-    /// Directory for the tables, which keeps them after a restart [default: a temporary directory]
+    /// Directory that keeps the tables after a restart [default: a temporary directory]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     #[command(flatten)]

@@ -16,7 +16,7 @@ pub(crate) struct StackArguments {
     /// Port of the HTTP API on 127.0.0.1; 0 picks a free port
     #[arg(long, default_value_t = 3000)]
     port: u16,
-    /// Directory for all data, which keeps it after a restart [default: a temporary directory]
+    /// Directory that keeps all data after a restart [default: a temporary directory]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     #[command(flatten)]
@@ -27,12 +27,10 @@ pub(crate) struct StackArguments {
     /// Deliver records in every order that AWS allows
     #[arg(long)]
     reorder_records: bool,
-    /// Duration of each transaction, in milliseconds. Transactions on the same item then conflict as on AWS. With 0,
-    /// they never conflict
+    /// Milliseconds that each transaction takes; if not 0, transactions on the same item conflict as on AWS
     #[arg(long, value_name = "MS", default_value_t = 0)]
     transaction_ms: u64,
-    /// Allow functions only what their policies in the template allow. GET /dev/access lists the permissions that no
-    /// function has used
+    /// Enforce the functions' policies in the template; GET /dev/access lists the permissions that were never used
     #[arg(long)]
     check_access: bool,
     #[command(flatten)]

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_full_preflight_request_is_one() {
+    fn only_a_complete_preflight_request_is_answered_as_one() {
         let cors = cors(&["*"], false);
         let request = |method: &str, headers: &[(&str, &str)]| {
             let mut request = Request::builder().method(method);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_function_says_about_cors_is_dropped() {
+    fn cors_headers_of_a_function_are_dropped() {
         let mut headers = HeaderMap::from_iter([
             ("access-control-allow-origin".parse().unwrap(), "https://evil.example".parse().unwrap()),
             ("location".parse().unwrap(), "/x".parse().unwrap()),

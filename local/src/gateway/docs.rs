@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_viewer_has_all_that_its_page_asks_for() {
+    async fn the_docs_page_loads_only_files_that_are_served() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join(DOCUMENT), "openapi: 3.1.1\n").unwrap();
         let router = router(directory.path()).unwrap();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_document_there_is_nothing() {
+    async fn without_a_document_there_are_no_routes() {
         let router = router(tempfile::tempdir().unwrap().path()).unwrap();
         assert_eq!(get(router.clone(), "/docs").await.0, 404);
         assert_eq!(get(router, "/openapi.yaml").await.0, 404);

@@ -112,7 +112,7 @@ impl Authorizer {
         // Numeric dates may have a fraction.
         let seconds = |name: &str| match claims.get(name) {
             None => Ok(None),
-            Some(value) => value.as_f64().map(Some).ok_or("the token has a date that is no number"),
+            Some(value) => value.as_f64().map(Some).ok_or("the token has a date that is not a number"),
         };
         let now = now_s as f64;
         if seconds("exp")?.ok_or("the token has no expiry")? <= now {

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_the_format_is_malformed() {
+    fn an_answer_in_another_format_is_malformed() {
         for output in [
             json!({ "statusCode": 99 }),
             json!({ "statusCode": 100 }),

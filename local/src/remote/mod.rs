@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_answer_of_lambda_is_told_apart() {
+    fn each_answer_of_lambda_becomes_the_right_error() {
         let failed = HeaderMap::from_iter([(
             http::header::HeaderName::from_static("x-amz-function-error"),
             HeaderValue::from_static("Unhandled"),

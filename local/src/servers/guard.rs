@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_made_use_of_is_told() {
+    fn unused_permissions_are_listed() {
         let policies = policies();
         assert_eq!(policies.unused().len(), 4);
         policies.allow("F", &policies.wishes("dynamodb", "GetItem", &json!({"TableName": "T"}))[0]);

@@ -116,7 +116,7 @@ impl TransactionGate {
 }
 
 impl HeldItems {
-    /// Whether the request holds no item: it is no transaction.
+    /// Whether the request holds no item: the request is not a transaction.
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
     }

@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lambda_refuses_is_refused() {
+    fn patterns_that_lambda_refuses_are_refused() {
         for pattern in [
             json!([]),
             json!({}),

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_template_is_an_error_with_its_place() {
+    fn invalid_yaml_is_an_error_with_its_position() {
         for (source, expected) in [
             ("a: 1\na: 2\n", "2:1: the key `a` appears twice"),
             ("a: &x 1\nb: *x\n", "2:4: CloudFormation does not support YAML aliases"),

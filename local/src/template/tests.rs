@@ -103,7 +103,7 @@ fn a_parameter_without_any_value_is_an_error() {
 }
 
 #[test]
-fn what_is_unknown_is_an_error_with_its_place() {
+fn unknown_properties_are_errors_with_their_position() {
     let resource = |text: &str| format!("{SHELL}  R:\n{text}");
     for (source, expected) in [
         (

@@ -88,7 +88,7 @@ async fn a_function_is_called_by_each_of_its_names() {
 }
 
 #[tokio::test]
-async fn a_function_that_fails_is_a_success_that_says_so() {
+async fn a_failed_function_is_a_200_with_an_error_header() {
     let api = Api::start().await;
     for (event, error_type) in [
         (json!({ "do": "error" }), None),
@@ -104,7 +104,7 @@ async fn a_function_that_fails_is_a_success_that_says_so() {
 }
 
 #[tokio::test]
-async fn what_lambda_would_not_take_is_refused() {
+async fn requests_that_lambda_refuses_are_refused() {
     let api = Api::start().await;
     let large = api.request("Scripted").body(vec![b' '; PAYLOAD_BYTES_MAX + 1]).send().await.unwrap();
     assert_eq!(refused(large).await, (413, "RequestTooLargeException".into()));

@@ -151,7 +151,7 @@ async fn concurrent_invocations_get_processes_up_to_the_limit_and_the_rest_wait(
 }
 
 #[tokio::test]
-async fn who_waits_too_long_is_throttled() {
+async fn an_invocation_that_waits_too_long_is_throttled() {
     let lambda = start(FunctionSpec { max_concurrency: 1, ..spec() }).await;
     let busy = invoke(&lambda, json!({ "do": "sleep", "ms": 8_000 }));
     let late = async {
@@ -186,7 +186,7 @@ async fn a_function_that_fails_to_start_once_is_started_again() {
 }
 
 #[tokio::test]
-async fn a_binary_that_is_no_program_is_unavailable_and_a_missing_one_an_error_at_start() {
+async fn a_binary_that_cannot_run_is_unavailable_and_a_missing_one_is_an_error_at_start() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("function");
     let missing = Lambda::start(vec![FunctionSpec { program: program.clone(), ..spec() }]).await;

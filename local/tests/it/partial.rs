@@ -87,7 +87,7 @@ fn events(count: usize) -> Vec<CloudEvent> {
 }
 
 #[tokio::test]
-async fn records_that_the_bus_did_not_take_are_sent_again_and_no_others() {
+async fn records_that_the_bus_did_not_accept_are_sent_again_and_no_others() {
     let (server, url) = start(5).await;
     let bus = Bus::new(&aws::config(&url), "events".to_owned());
     assert_eq!(bus.publish(&events(23)).await, [true; 23]);
@@ -95,7 +95,7 @@ async fn records_that_the_bus_did_not_take_are_sent_again_and_no_others() {
 }
 
 #[tokio::test]
-async fn it_is_told_which_records_the_bus_never_took() {
+async fn records_that_the_bus_never_accepted_are_reported() {
     // One item of each of six calls.
     let (server, url) = start(1).await;
     let bus = Bus::new(&aws::config(&url), "events".to_owned());

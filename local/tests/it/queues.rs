@@ -111,7 +111,7 @@ async fn without_reports_in_the_mapping_an_answer_is_success() {
 }
 
 #[tokio::test]
-async fn what_no_filter_lets_pass_is_deleted() {
+async fn messages_that_pass_no_filter_are_deleted() {
     let world = World::start();
     let queue = world.queue("queue", &[]).await;
     send_numbers(&world, &queue, 0..4).await;

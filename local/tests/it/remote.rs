@@ -100,7 +100,7 @@ async fn requests_reach_the_functions_of_the_stack() {
 }
 
 #[tokio::test]
-async fn what_is_not_deployed_is_named() {
+async fn functions_missing_in_the_stack_are_named() {
     let mut functions = functions();
     let without = functions.pop().unwrap().name;
     let url = endpoint(functions).await;

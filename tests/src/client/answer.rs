@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_failure_means_follows_from_its_status_and_code() {
+    fn status_and_code_decide_whether_a_failure_is_transient() {
         let error = |status, code: Option<&str>| ApiError::Status {
             request: String::new(),
             status,

@@ -44,7 +44,7 @@ const PROBLEM: (&str, &str) = ("content-type", "application/problem+json");
 const VERSION: (&str, &str) = ("tidings-version", "7");
 
 #[test]
-fn what_the_contract_says_passes() {
+fn an_answer_that_follows_the_contract_passes() {
     let path = format!("/v1/posts/{POST}");
     let location = ("location", path.as_str());
     let created = [JSON, VERSION, location];
@@ -56,7 +56,7 @@ fn what_the_contract_says_passes() {
 }
 
 #[test]
-fn what_is_against_it_is_told() {
+fn an_answer_that_violates_the_contract_is_reported() {
     let path = format!("/v1/posts/{POST}");
     let told =
         |status, with: &[(&str, &str)], body: &Value| judge(Method::GET, &path, "", status, with, body).unwrap_err();

@@ -275,7 +275,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_trends_may_fill_a_home() {
+    fn trending_posts_may_fill_a_home() {
         let trending = Post { source: Some("trending".to_owned()), ..shown("bob", "3") };
         assert_eq!(problems("bob", &[shown("bob", "2"), trending.clone()]), [""; 0]);
         let otherwise = Post { source: Some("other".to_owned()), ..trending };
@@ -304,7 +304,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_tag_and_comments_are_compared_likewise() {
+    fn tags_and_comments_are_compared() {
         let model = model();
         let judge = Judge::new(&model);
         assert_eq!(judge.compare_tag("bob", "two", &[shown("bob", "2")]), []);

@@ -98,7 +98,7 @@ async fn profiles_out_of_bounds_are_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn profiles_just_within_bounds_are_taken() -> Result<()> {
+async fn profiles_just_within_bounds_are_accepted() -> Result<()> {
     let ada = Deployment::shared()?.newcomer("ada").await?;
     let longest_url = format!("https://example.org/{}", "x".repeat(2028));
     let shortest = unique_handle().split_off(9);

@@ -106,7 +106,7 @@ async fn a_walk_while_comments_come_and_go_repeats_and_skips_nothing() -> Result
 }
 
 #[tokio::test]
-async fn a_comment_is_taken_back_by_its_author_or_off_a_post_by_the_post_s() -> Result<()> {
+async fn a_comment_is_deleted_by_its_author_or_by_the_posts_author() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, bob, eve) =
         (deployment.member("ada").await?, deployment.member("bob").await?, deployment.member("eve").await?);

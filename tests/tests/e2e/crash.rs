@@ -31,8 +31,8 @@ async fn own_stack() -> Result<(Stack, TempDir, Deployment)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_survives_the_death_of_the_whole_stack() -> Result<()> {
-    if !Deployment::starts_stacks("what_was_acknowledged_survives_the_death_of_the_whole_stack") {
+async fn acknowledged_commands_survive_the_death_of_the_whole_stack() -> Result<()> {
+    if !Deployment::starts_stacks("acknowledged_commands_survive_the_death_of_the_whole_stack") {
         return Ok(());
     }
     let (mut stack, _directory, deployment) = own_stack().await?;
@@ -66,8 +66,8 @@ async fn what_was_acknowledged_survives_the_death_of_the_whole_stack() -> Result
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_not_yet_projected_is_projected_after_a_restart() -> Result<()> {
-    if !Deployment::starts_stacks("what_was_not_yet_projected_is_projected_after_a_restart") {
+async fn projections_go_on_after_a_restart() -> Result<()> {
+    if !Deployment::starts_stacks("projections_go_on_after_a_restart") {
         return Ok(());
     }
     let (mut stack, _directory, deployment) = own_stack().await?;

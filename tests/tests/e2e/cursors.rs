@@ -74,7 +74,7 @@ async fn a_cursor_changed_anywhere_is_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_cursor_is_of_use_to_nobody_else_and_nowhere_else() -> Result<()> {
+async fn a_cursor_works_only_for_its_user_and_its_list() -> Result<()> {
     let Cursors { ada, bob, home, posts, followers, following } = cursors(&Deployment::shared()?).await?;
     let own = |list: &str| format!("/v1/users/{}/{list}", ada.id);
     let lists = [

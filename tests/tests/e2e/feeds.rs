@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{applied, home_becomes, status};
 
 #[tokio::test]
-async fn a_newcomer_s_home_holds_nothing_but_what_trends() -> Result<()> {
+async fn a_newcomers_home_has_only_trending_posts() -> Result<()> {
     let ada = Deployment::shared()?.newcomer("ada").await?;
     let answer = Answer::to(ada.request(Method::GET, "/v1/feeds/home")).await?.expect(StatusCode::OK)?;
     assert_eq!(answer.header("content-type"), Some("application/json"));
@@ -73,7 +73,7 @@ async fn twenty_posts_are_a_page_unless_asked_otherwise() -> Result<()> {
 }
 
 #[tokio::test]
-async fn nobody_s_posts_are_no_secret() -> Result<()> {
+async fn everybody_sees_the_posts_of_an_author() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, bob) = (deployment.member("ada").await?, deployment.newcomer("bob").await?);
     let post = ada.post("public", None).await?.value;

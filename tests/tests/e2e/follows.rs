@@ -8,7 +8,7 @@ use harness::{client::Relation, deployment::Deployment, wait::eventually};
 use crate::{applied, home_becomes, refusal};
 
 #[tokio::test]
-async fn following_brings_posts_from_before_and_after_and_unfollowing_takes_all_away() -> Result<()> {
+async fn a_follow_brings_earlier_and_later_posts_and_an_unfollow_removes_them() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
     let own = ada.post("own", None).await?.value;
@@ -54,7 +54,7 @@ async fn a_post_made_while_somebody_follows_is_never_missed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_changes_nothing_has_no_version_of_its_own() -> Result<()> {
+async fn a_command_that_changes_nothing_answers_with_the_present_version() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
     assert_eq!(ada.unfollow(&bob.id).await?.version, 1, "not followed");
@@ -67,7 +67,7 @@ async fn what_changes_nothing_has_no_version_of_its_own() -> Result<()> {
 }
 
 #[tokio::test]
-async fn whom_one_cannot_follow() -> Result<()> {
+async fn follows_of_oneself_and_of_unknown_users_are_refused() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, newcomer) = (deployment.member("ada").await?, deployment.newcomer("new").await?);
     assert_eq!(refusal(ada.follow(&ada.id).await)?, (422, "cannot_follow_self".to_owned()));

@@ -22,7 +22,7 @@ pub(crate) async fn counts_become(user: &User, post: &str, likes: u64, comments:
 }
 
 #[tokio::test]
-async fn a_like_counts_once_and_its_end_takes_it_back() -> Result<()> {
+async fn a_like_counts_once_and_an_unlike_removes_it() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
     let post = ada.post("like me", None).await?.value.id;
@@ -76,7 +76,7 @@ async fn likes_of_many_at_once_are_counted_exactly() -> Result<()> {
 }
 
 #[tokio::test]
-async fn liked_is_told_on_every_kind_of_page() -> Result<()> {
+async fn every_kind_of_page_has_liked() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
     bob.follow(&ada.id).await?;
@@ -107,7 +107,7 @@ async fn liked_is_told_on_every_kind_of_page() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_liked() -> Result<()> {
+async fn a_post_that_does_not_exist_cannot_be_liked() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
     let gone = ada.post("gone", None).await?.value.id;

@@ -13,12 +13,12 @@ mod comments;
 mod costs;
 mod crash;
 mod cursors;
-mod delivery;
 mod edits;
 mod feeds;
 mod follows;
 mod gateway;
 mod idempotency;
+mod large_audiences;
 mod likes;
 mod load;
 mod mutes;
@@ -44,15 +44,15 @@ use serde_json::Value;
 /// Sends `request`, and checks that the refusal is as the contract says: RFC 9457 with a stable code.
 async fn refused(request: RequestBuilder, status: u16, code: &str) -> Result<()> {
     let answer = Answer::to(request).await?;
-    let told = format!("{}: {} {}", answer.request, answer.status, answer.body);
-    ensure!(answer.status.as_u16() == status, "expected {status} {code}, got {told}");
-    ensure!(answer.header("content-type") == Some("application/problem+json"), "not a problem document: {told}");
+    let shown = format!("{}: {} {}", answer.request, answer.status, answer.body);
+    ensure!(answer.status.as_u16() == status, "expected {status} {code}, got {shown}");
+    ensure!(answer.header("content-type") == Some("application/problem+json"), "not a problem document: {shown}");
     let problem: serde_json::Map<String, Value> = answer.json()?;
     let members: Vec<_> = problem.keys().map(String::as_str).collect();
-    ensure!(members == ["code", "detail", "status", "title", "type"], "not the members of a problem: {told}");
-    ensure!(problem["code"] == code && problem["status"] == status, "expected {code}, got {told}");
+    ensure!(members == ["code", "detail", "status", "title", "type"], "not the members of a problem: {shown}");
+    ensure!(problem["code"] == code && problem["status"] == status, "expected {code}, got {shown}");
     let texts = ["type", "title", "detail"].map(|member| problem[member].as_str().unwrap_or_default().is_empty());
-    ensure!(texts == [false; 3], "empty texts: {told}");
+    ensure!(texts == [false; 3], "empty texts: {shown}");
     Ok(())
 }
 

@@ -130,7 +130,7 @@ async fn mutes_and_blocks_are_listed_to_their_owner() -> Result<()> {
 }
 
 #[tokio::test]
-async fn nobody_mutes_or_blocks_themselves_or_nobody() -> Result<()> {
+async fn mutes_and_blocks_of_oneself_and_of_unknown_users_are_refused() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, ghost) = (deployment.member("ada").await?, deployment.newcomer("ghost").await?);
     assert_eq!(refusal(ada.mute(&ada.id).await)?, (422, "cannot_mute_self".to_owned()));

@@ -98,7 +98,7 @@ async fn a_handle_has_one_owner_and_is_free_after_a_change() -> Result<()> {
 }
 
 #[tokio::test]
-async fn of_two_who_want_one_handle_at_once_one_gets_it() -> Result<()> {
+async fn one_of_two_users_gets_a_handle_that_both_request_at_once() -> Result<()> {
     let deployment = Deployment::shared()?;
     for _ in 0..8 {
         let handle = unique_handle();

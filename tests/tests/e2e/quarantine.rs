@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{applied, home_becomes};
 
 const COMMANDS: &str = "tidings-Commands";
-const DELIVERIES: &str = "tidings-Deliveries";
+const WORK_QUEUE: &str = "tidings-Deliveries";
 
 #[tokio::test]
 async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> Result<()> {
@@ -73,7 +73,7 @@ async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> 
             body.as_str().is_some_and(|body| body.contains(&ada.id)),
             "the message does not contain the user's id: {message}"
         );
-        dev.sqs("SendMessage", DELIVERIES, json!({ "MessageBody": body })).await?;
+        dev.sqs("SendMessage", WORK_QUEUE, json!({ "MessageBody": body })).await?;
         dev.sqs("DeleteMessage", QUARANTINE, json!({ "ReceiptHandle": handle })).await?;
     }
     home_becomes(&fan, &[&later.value.id, &good.value.id, &bad.value.id]).await?;
@@ -90,7 +90,7 @@ async fn a_task_that_makes_no_sense_holds_up_nobody() -> Result<()> {
         return Ok(());
     };
     for body in ["", "null", "{\"deliver\": {\"post\": 1}}"].map(|body| Value::from(format!("nonsense {body}"))) {
-        deployment.dev().sqs("SendMessage", DELIVERIES, json!({ "MessageBody": body })).await?;
+        deployment.dev().sqs("SendMessage", WORK_QUEUE, json!({ "MessageBody": body })).await?;
     }
     let ada = deployment.member("ada").await?;
     let post = ada.post("goes on", None).await?.value;

@@ -142,7 +142,7 @@ async fn a_walk_by_rank_repeats_and_skips_nothing_while_scores_change() -> Resul
 }
 
 #[tokio::test]
-async fn what_is_deleted_or_no_longer_followed_is_in_no_order() -> Result<()> {
+async fn deleted_posts_and_unfollowed_authors_are_in_no_order_of_the_home() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (reader, authors, posts) = reader(&deployment, &[3, 2]).await?;
     authors[0].delete_post(&posts[0][1]).await?;
@@ -157,7 +157,7 @@ async fn what_is_deleted_or_no_longer_followed_is_in_no_order() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_cursor_is_of_one_order() -> Result<()> {
+async fn a_cursor_works_only_for_its_order() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (reader, ..) = reader(&deployment, &[3]).await?;
     let chronological = reader.home(1, None).await?.next_cursor;

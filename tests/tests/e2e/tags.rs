@@ -79,7 +79,7 @@ async fn edits_that_arrive_as_one_end_in_the_last() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_no_tag_or_nobody_s_has_no_feed() -> Result<()> {
+async fn invalid_and_unused_tags_have_no_feed() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
     for tag in ["a-b", "%23rust", "a%20b", "%F0%9F%A6%80", &"x".repeat(65)] {
         refused(ada.request(Method::GET, &format!("/v1/tags/{tag}/posts")), 400, "invalid_tag").await?;

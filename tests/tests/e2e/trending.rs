@@ -37,9 +37,9 @@ async fn trending_becomes(user: &User, expected: &[&str]) -> Result<Vec<Post>> {
 }
 
 #[tokio::test]
-async fn the_most_heat_comes_first_and_nothing_twice() -> Result<()> {
+async fn the_post_with_the_most_heat_comes_first_and_none_appears_twice() -> Result<()> {
     let Some((_stack, deployment)) =
-        own_stack("the_most_heat_comes_first_and_nothing_twice", Options::default()).await?
+        own_stack("the_post_with_the_most_heat_comes_first_and_none_appears_twice", Options::default()).await?
     else {
         return Ok(());
     };
@@ -82,10 +82,10 @@ async fn the_most_heat_comes_first_and_nothing_twice() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_walk_ends_also_where_much_of_what_trends_is_hidden() -> Result<()> {
+async fn a_walk_ends_even_if_many_trending_posts_are_hidden() -> Result<()> {
     const HIDDEN: usize = 25;
     let Some((_stack, deployment)) =
-        own_stack("a_walk_ends_also_where_much_of_what_trends_is_hidden", Options::default()).await?
+        own_stack("a_walk_ends_even_if_many_trending_posts_are_hidden", Options::default()).await?
     else {
         return Ok(());
     };
@@ -147,9 +147,9 @@ async fn the_order_is_that_of_all_likes_and_comments() -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_follows_nobody_gets_what_trends_after_their_own() -> Result<()> {
+async fn users_who_follow_nobody_get_trending_posts_after_their_own() -> Result<()> {
     let Some((_stack, deployment)) =
-        own_stack("who_follows_nobody_gets_what_trends_after_their_own", Options::default()).await?
+        own_stack("users_who_follow_nobody_get_trending_posts_after_their_own", Options::default()).await?
     else {
         return Ok(());
     };

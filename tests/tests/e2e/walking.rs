@@ -55,7 +55,7 @@ struct Walk {
 }
 
 #[tokio::test]
-async fn no_walk_repeats_or_skips_while_everything_changes() -> Result<()> {
+async fn no_walk_repeats_or_skips_a_post_while_everything_changes() -> Result<()> {
     let seed = rand::random();
     eprintln!("random walks from seed {seed}");
     let world = world(&Deployment::shared()?, seed).await?;

@@ -107,7 +107,7 @@ async fn every_claim_that_aws_checks_is_checked() {
         ("aud", json!(["x", "other"]), good.clone()),
         ("exp", json!(1000), denied("the token has expired")),
         ("exp", json!(1000.5), good.clone()),
-        ("exp", json!("2000"), denied("the token has a date that is no number")),
+        ("exp", json!("2000"), denied("the token has a date that is not a number")),
         ("nbf", json!(1001), denied("the token is not valid yet")),
         ("iat", json!(1001), denied("the token was issued in the future")),
     ] {
@@ -254,7 +254,7 @@ async fn keys_of_another_issuer_are_fetched_kept_and_fetched_again_for_a_new_key
 }
 
 #[tokio::test]
-async fn without_the_issuers_keys_nobody_passes() {
+async fn no_token_passes_without_the_issuers_keys() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::{HttpApi, INTEGRATION_TIMEOUT, JwtAuthorizer, Server, TcpListener, header, message};
 
 #[tokio::test]
-async fn without_a_good_token_a_request_goes_no_further() {
+async fn a_request_without_a_valid_token_does_not_reach_the_function() {
     let server = Server::guarded().await;
     let response = server.request("GET", "/v1/me").send().await.unwrap();
     assert_eq!(header(&response, "www-authenticate"), Some("Bearer"));
@@ -26,7 +26,7 @@ async fn without_a_good_token_a_request_goes_no_further() {
 }
 
 #[tokio::test]
-async fn a_token_says_whatever_name_was_asked_for() {
+async fn a_token_is_for_the_requested_user() {
     let server = Server::guarded().await;
     for user in ["ada", "", "@x", "a\u{0}b", "auth0|ü"] {
         let token = server.token(user).await;
@@ -130,7 +130,7 @@ async fn cors_headers_are_for_allowed_origins_only() {
 }
 
 #[tokio::test]
-async fn without_cors_in_the_template_preflight_requests_are_nothing_special() {
+async fn without_cors_in_the_template_preflight_requests_are_ordinary_requests() {
     let server = Server::open().await;
     let request = server.request("OPTIONS", "/v1/me").header("origin", "https://app.example");
     let response = request.header("access-control-request-method", "PUT").send().await.unwrap();

@@ -71,7 +71,7 @@ async fn a_request_becomes_an_event_of_payload_format_2_0() {
 }
 
 #[tokio::test]
-async fn what_a_request_does_not_have_is_not_in_the_event() {
+async fn an_event_has_only_the_parts_that_the_request_has() {
     let server = Server::open().await;
     let (event, decoded) = server.event(server.request("GET", "/v1/me")).await;
     for absent in ["cookies", "queryStringParameters", "pathParameters", "body"] {

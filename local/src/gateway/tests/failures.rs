@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::{BODY_BYTES_MAX, Server, message};
 
 #[tokio::test]
-async fn what_has_no_route_is_not_found() {
+async fn a_request_without_a_route_is_not_found() {
     let server = Server::guarded().await;
     for (method, path) in
         [("GET", "/"), ("GET", "/v1/me/"), ("POST", "/v1/me"), ("GET", "/v1/users//follow"), ("GET", "/dev/x")]
@@ -16,7 +16,7 @@ async fn what_has_no_route_is_not_found() {
 }
 
 #[tokio::test]
-async fn failures_of_functions_look_as_on_aws_and_tell_nothing() {
+async fn failures_of_functions_look_as_on_aws_and_reveal_nothing() {
     let server = Server::open().await;
     for (action, status, expected) in [
         ("fail", 500, "Internal Server Error"),

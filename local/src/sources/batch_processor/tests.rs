@@ -188,7 +188,7 @@ async fn a_partial_failure_goes_on_from_the_lowest_reported_record() {
 }
 
 #[tokio::test]
-async fn without_bisecting_a_poison_record_takes_those_behind_it_along() {
+async fn without_bisecting_a_poison_record_also_fails_the_records_behind_it() {
     let script = Script::new(|records, _| report(records, |record| record == 2));
     let source = StreamSource { report_failures: true, max_retries: Some(2), ..source() };
     let delivered = deliver(source, &script, (0..5).map(item).collect()).await;
@@ -211,7 +211,7 @@ async fn with_bisecting_and_reports_only_the_poison_record_is_given_up() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_valid_report_fails_the_whole_batch() {
+async fn an_answer_that_is_not_a_valid_report_fails_the_whole_batch() {
     for invalid in [
         json!({ "batchItemFailures": [{ "itemIdentifier": null }] }),
         json!({ "batchItemFailures": [{ "itemIdentifier": "" }] }),
@@ -234,7 +234,7 @@ async fn reports_count_only_where_the_mapping_asks_for_them() {
 }
 
 #[tokio::test]
-async fn when_nothing_ran_no_retry_is_used_up() {
+async fn an_invocation_that_did_not_run_is_no_retry() {
     let script = Script::new(|_, call| match call {
         1..=5 => Err(InvokeError::Throttled),
         6..=10 => Err(InvokeError::Unavailable(String::new())),

@@ -145,7 +145,7 @@ async fn a_key_that_fails_does_not_hold_up_other_lanes() {
 }
 
 #[tokio::test]
-async fn what_no_filter_lets_pass_is_skipped_for_good() {
+async fn records_that_pass_no_filter_are_never_delivered() {
     let world = World::start();
     world.stream("stream", 1).await;
     world.put("stream", "key", json!({ "n": 0, "type": "tidings.a" })).await;

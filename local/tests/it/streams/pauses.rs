@@ -16,7 +16,7 @@ use crate::support::eventually;
 use crate::world::{Script, World, from_kinesis, id, idle, records};
 
 #[tokio::test]
-async fn while_nothing_can_run_records_wait() {
+async fn records_wait_while_no_function_can_run() {
     let world = World::start();
     world.stream("stream", 1).await;
     world.put_numbers("stream", "key", 0..3).await;

@@ -12,7 +12,7 @@ use crate::support::eventually;
 use crate::world::{Script, World, from_kinesis, from_stream, idle, number, partition_key, records};
 
 #[tokio::test]
-async fn after_a_restart_it_goes_on_where_it_was() {
+async fn reading_continues_at_the_checkpoint_after_a_restart() {
     let world = World::start();
     world.stream("stream", 2).await;
     world.table("table").await;

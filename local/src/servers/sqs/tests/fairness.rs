@@ -16,7 +16,7 @@ async fn a_noisy_group_does_not_delay_a_quiet_one() {
 }
 
 #[tokio::test]
-async fn of_groups_in_flight_the_one_with_the_fewest_comes_first() {
+async fn the_group_with_the_fewest_messages_in_flight_comes_first() {
     let sqs = Sqs::start(None).await;
     let url = sqs.queue("q", &[]).await;
     sqs.send_in_group(&url, "much", (0..9).map(|n| format!("much {n}"))).await;
@@ -28,7 +28,7 @@ async fn of_groups_in_flight_the_one_with_the_fewest_comes_first() {
 }
 
 #[tokio::test]
-async fn a_group_whose_messages_were_deleted_is_as_good_as_any_other() {
+async fn a_group_without_messages_in_flight_has_no_disadvantage() {
     let sqs = Sqs::start(None).await;
     let url = sqs.queue("q", &[]).await;
     sqs.send_in_group(&url, "a", (0..11).map(|n| format!("a {n}"))).await;

@@ -33,7 +33,7 @@ async fn a_message_arrives_as_it_was_sent_with_its_digests() {
 }
 
 #[tokio::test]
-async fn only_what_is_asked_for_comes_with_a_message() {
+async fn a_message_comes_with_the_requested_attributes_only() {
     let sqs = Sqs::start(None).await;
     let url = sqs.queue("q", &[]).await;
     let value = MessageAttributeValue::builder().data_type("Number").string_value("1").build().unwrap();
@@ -85,7 +85,7 @@ async fn messages_beyond_the_limits_are_refused() {
 }
 
 #[tokio::test]
-async fn a_batch_is_refused_as_a_whole_for_what_is_wrong_with_it_as_a_whole() {
+async fn a_malformed_batch_is_refused_as_a_whole() {
     let sqs = Sqs::start(None).await;
     let url = sqs.queue("q", &[]).await;
     let half = "x".repeat(MESSAGE_BYTES_MAX / 2);

@@ -77,7 +77,7 @@ fn a_message_comes_once_in_an_answer_even_if_it_is_not_hidden() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_must_be_within_the_limits() {
+async fn parameters_beyond_the_limits_are_refused() {
     let sqs = Sqs::start(None).await;
     let url = sqs.queue("q", &[]).await;
     let receive = || sqs.client.receive_message().queue_url(&url);

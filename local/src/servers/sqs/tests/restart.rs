@@ -4,7 +4,7 @@ use super::{SOON, Sqs, bodies, code, redrive_policy, serve};
 use crate::aws;
 
 #[tokio::test]
-async fn queues_and_messages_are_there_again_also_what_was_in_flight() {
+async fn queues_and_messages_survive_a_restart_even_messages_in_flight() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("sqs.sqlite");
     let before = Sqs::start(Some(&file)).await;
@@ -57,7 +57,7 @@ async fn shutdown_answers_waiting_receives_and_ends() {
 }
 
 #[tokio::test]
-async fn malformed_requests_are_told_what_is_wrong() {
+async fn malformed_requests_get_the_reason() {
     let sqs = Sqs::start(None).await;
     let url = sqs.queue("q", &[]).await;
     let error = sqs.client.delete_message().queue_url(&url).receipt_handle("%%%").send().await.unwrap_err();
