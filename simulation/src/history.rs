@@ -116,7 +116,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
             reason = "small"
         )]
         let walking = (options.commands as f64 * WALKING_SHARE) as usize;
-        let acting = act(actors, options.commands - walking, &world, &mut random);
+        let acting = act(actors, options.commands - walking, &world, &mut random, plan.pause_ms_max);
         let mut actors = acting.await?;
         come_to_rest(&world).await?;
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
@@ -132,7 +132,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
             let seed = StdRng::seed_from_u64(random.random());
             walkers.push(tokio::task::spawn_local(walks::walk(user, Rc::clone(&ledger), seed)));
         }
-        actors = act(actors, walking, &world, &mut random).await?;
+        actors = act(actors, walking, &world, &mut random, plan.pause_ms_max).await?;
         for walker in walkers {
             walker.await.context("a walker")??;
         }
@@ -170,6 +170,8 @@ struct Plan {
     users: usize,
     celebrity_followers: u32,
     celebrity_list_seconds: u32,
+    /// Longest pause of a user between two commands.
+    pause_ms_max: u64,
     /// Followers of the first user who never do anything: enough of them make a large audience.
     ghosts: usize,
 }
@@ -181,6 +183,7 @@ impl Plan {
             users: random.random_range(3..8),
             celebrity_followers: if ghosts > 0 { 10_000 } else { *[2, 3, 10_000].choose(random).unwrap_or(&10_000) },
             celebrity_list_seconds: *[1, 5, 20].choose(random).unwrap_or(&5),
+            pause_ms_max: *[20, 100, 500].choose(random).unwrap_or(&100),
             ghosts,
         }
     }
@@ -199,6 +202,7 @@ async fn act(
     commands: usize,
     world: &Arc<World>,
     random: &mut StdRng,
+    pause_ms_max: u64,
 ) -> anyhow::Result<Vec<Actor>> {
     let count = actors.len();
     let mut acting = Vec::new();
@@ -206,7 +210,7 @@ async fn act(
         let share = commands / count + usize::from(at < commands % count);
         acting.push(tokio::task::spawn_local(async move {
             for _ in 0..share {
-                let pause = Duration::from_millis(actor.random.random_range(0..400));
+                let pause = Duration::from_millis(actor.random.random_range(0..pause_ms_max));
                 tokio::time::sleep(pause).await;
                 actor.act().await?;
                 if actor.random.random_bool(0.3) {
