@@ -114,7 +114,7 @@ async fn what_lambda_would_not_take_is_refused() {
     assert_eq!(refused(later).await, (400, "InvalidParameterValueException".into()));
     let dry = api.request("Scripted").header("x-amz-invocation-type", "DryRun").send().await.unwrap();
     assert_eq!((dry.status().as_u16(), dry.text().await.unwrap().as_str()), (204, ""));
-    // No payload is an empty event, which this function does not know what to do with.
+    // A request without a payload is an empty event, which this function does not understand.
     let empty = api.request("Scripted").send().await.unwrap();
     assert_eq!(header(&empty, "x-amz-function-error"), Some("Unhandled"));
 }

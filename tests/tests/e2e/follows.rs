@@ -1,4 +1,5 @@
-//! Following and what it does to the home feed: backfill, hiding at once, and who follows whom.
+//! Follows and their effect on the home feed: backfill, immediate hiding, and the lists of followers and followed
+//! users.
 
 use anyhow::{Result, ensure};
 use futures::future::try_join_all;
@@ -18,7 +19,7 @@ async fn following_brings_posts_from_before_and_after_and_unfollowing_takes_all_
     let after = bob.post("after", None).await?.value;
     home_becomes(&ada, &[&after.id, &before.id, &own.id]).await?;
 
-    // INV-7: from the page on that has applied the unfollow, none of them is served.
+    // INV-7: after the first page that has applied the unfollow, no page shows these posts.
     let unfollowed = ada.unfollow(&bob.id).await?.version;
     let page = eventually("the unfollow is applied", async || {
         let page = ada.home(100, None).await?;
@@ -36,7 +37,7 @@ async fn following_brings_posts_from_before_and_after_and_unfollowing_takes_all_
     Ok(())
 }
 
-/// The handshake: whichever of the two is first, the other one sees it.
+/// The handshake: a follow and a post at the same time. Whichever is first, the follower sees the post.
 #[tokio::test]
 async fn a_post_made_while_somebody_follows_is_never_missed() -> Result<()> {
     let deployment = Deployment::shared()?;
@@ -61,7 +62,7 @@ async fn what_changes_nothing_has_no_version_of_its_own() -> Result<()> {
     assert_eq!(ada.follow(&bob.id).await?.version, 2, "already followed");
     assert_eq!(ada.unfollow(&bob.id).await?.version, 3);
     assert_eq!(ada.unfollow(&bob.id).await?.version, 3, "no longer followed");
-    assert_eq!(bob.post("x", None).await?.version, 2, "being followed is no event of the followed");
+    assert_eq!(bob.post("x", None).await?.version, 2, "a follow is not in the log of the followed user");
     Ok(())
 }
 

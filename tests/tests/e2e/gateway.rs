@@ -1,4 +1,4 @@
-//! What the gateway answers by itself, before any function is asked: tokens, unknown routes, sizes, CORS.
+//! What the gateway answers itself, before any function runs: tokens, unknown routes, sizes and CORS.
 
 use anyhow::{Result, ensure};
 use harness::{client::Answer, deployment::Deployment};

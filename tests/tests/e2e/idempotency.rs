@@ -39,7 +39,7 @@ async fn of_many_at_once_with_one_key_one_takes_effect() -> Result<()> {
     let attempt = async || persist(DEADLINE, |_| {}, || ada.post("once", Some("the-key"))).await;
     let posts = try_join_all((0..20).map(|_| attempt())).await?;
     assert!(posts.iter().all(|post| *post == posts[0]), "{posts:?}");
-    // The next event has the next version, so there was only one.
+    // The next event has the next version, so there was only one event.
     assert_eq!(posts[0].version, 2);
     let next = ada.post("next", None).await?;
     assert_eq!(next.version, 3);

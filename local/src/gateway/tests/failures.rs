@@ -48,7 +48,7 @@ async fn bodies_beyond_the_limits_are_refused() {
     };
     let too_large = (413, "Request Entity Too Large".to_owned());
     assert_eq!(message(send(BODY_BYTES_MAX + 1, "text/plain").await.unwrap()).await, too_large);
-    // Below the gateway's limit and above Lambda's: 6 MiB with everything around the body.
+    // The body is below the gateway's limit, but the event around it is above Lambda's limit of 6 MiB.
     assert_eq!(message(send(6 * 1024 * 1024, "text/plain").await.unwrap()).await, too_large);
     assert_eq!(message(send(5 * 1024 * 1024, "image/png").await.unwrap()).await, too_large);
     assert_eq!(send(2 * 1024 * 1024, "text/plain").await.unwrap().status(), 200);

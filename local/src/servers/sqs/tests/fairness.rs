@@ -7,9 +7,9 @@ async fn a_noisy_group_does_not_delay_a_quiet_one() {
     sqs.send_in_group(&url, "noisy", (0..40).map(|n| format!("noisy {n}"))).await;
     sqs.send_in_group(&url, "quiet", (0..2).map(|n| format!("quiet {n}"))).await;
     sqs.send(&url, "no group").await;
-    // Nobody has anything in flight: the oldest come first, as in any queue.
+    // No group has anything in flight, so the oldest messages come first, as in any queue.
     assert!(bodies(&sqs.receive(&url).await).iter().all(|body| body.starts_with("noisy")));
-    // Now the noisy group has, and its other thirty messages wait behind those of the others.
+    // Now the noisy group has messages in flight, so its other thirty wait behind those of the other groups.
     let next = sqs.receive(&url).await;
     assert_eq!(bodies(&next)[..3], ["quiet 0", "quiet 1", "no group"]);
     assert_eq!(bodies(&next)[3..].iter().filter(|body| body.starts_with("noisy")).count(), 7);

@@ -55,7 +55,7 @@ async fn messages_beyond_the_limits_are_refused() {
     let url = sqs.queue("q", &[]).await;
     let send = || sqs.client.send_message().queue_url(&url);
     send().message_body("x".repeat(MESSAGE_BYTES_MAX)).send().await.unwrap();
-    // Escaped in JSON these are twice as long; what counts is the message.
+    // In JSON these characters are escaped and take twice the bytes. Only the message itself counts.
     send().message_body("\"".repeat(MESSAGE_BYTES_MAX)).send().await.unwrap();
     let attribute = MessageAttributeValue::builder().data_type("String").string_value("x").build().unwrap();
     let empty = MessageAttributeValue::builder().data_type("String").string_value("").build().unwrap();
@@ -157,6 +157,6 @@ async fn a_receipt_is_good_for_its_own_receive_and_queue() {
     assert!(error.is_receipt_handle_is_invalid(), "{error:?}");
     delete(&url, &second).await.unwrap();
     assert_eq!(sqs.attribute(&url, "ApproximateNumberOfMessages").await, "0");
-    // Once more is as good as once.
+    // A second call has the same result.
     delete(&url, &second).await.unwrap();
 }

@@ -102,7 +102,7 @@ async fn a_waiting_receive_is_woken_by_a_message() {
     let sqs = Sqs::start(None).await;
     let url = sqs.queue("q", &[]).await;
     let waiting = tokio::spawn(sqs.client.receive_message().queue_url(&url).wait_time_seconds(20).send());
-    // Whether the message comes before or after the receive begins to wait, it must not wait for the full time.
+    // The message may come before or after the receive begins to wait. Neither may take the full wait time.
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     let begin = Instant::now();
     sqs.send(&url, "x").await;
