@@ -25,9 +25,7 @@ use crate::{
     template::model::StreamSource,
 };
 
-/// The pause before the first retry. AWS waits longer, but a developer does not want to.
-pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(100);
-/// The pause doubles with each further failure in a row, up to this factor: 5 s.
+/// The pause doubles with each further failure in a row, up to this factor.
 const RETRY_PAUSE_GROWTH_MAX: u32 = 50;
 
 /// A record, and its place in the order in which its shard was read.

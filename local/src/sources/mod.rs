@@ -41,7 +41,7 @@ use activity::Activity;
 use checkpoint::Checkpoints;
 use lifecycle::{Lifecycle, Mode};
 use parts::Parts;
-pub use parts::{Chaos, Clients};
+pub use parts::{Chaos, Clients, Pace};
 
 /// How long [`Sources::shutdown`] waits for batches in flight. Batches that take longer are delivered again later.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
@@ -80,6 +80,7 @@ impl Sources {
         clients: &Clients,
         checkpoints: Option<&Path>,
         chaos: Chaos,
+        pace: Pace,
         invoker: I,
     ) -> anyhow::Result<Self> {
         let checkpoints = Checkpoints::open(checkpoints)?;
@@ -99,6 +100,7 @@ impl Sources {
                     activity,
                     lifecycle: lifecycle.clone(),
                     chaos,
+                    pace,
                     invoker: invoker.clone(),
                 };
                 match source {

@@ -1,6 +1,6 @@
 //! What mappings from streams and mappings from queues have in common.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{activity::Activity, lifecycle::Lifecycle};
 
@@ -28,6 +28,33 @@ pub struct Chaos {
     pub reorder_records: bool,
 }
 
+/// How often mappings poll, and how soon they retry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// The shortest and the longest pause between two reads of a DynamoDB stream's shard without new records.
+    pub dynamodb_poll: [Duration; 2],
+    /// The shortest and the longest pause between two reads of a Kinesis stream's shard without new records.
+    pub kinesis_poll: [Duration; 2],
+    /// The pause before the first retry of a batch. It doubles with each further failure in a row, up to 50 times.
+    pub retry_pause: Duration,
+}
+
+impl Pace {
+    /// Faster than AWS, because a developer does not want to wait.
+    pub const LOCAL: Self = {
+        let poll = [Duration::from_millis(20), Duration::from_millis(250)];
+        Self { dynamodb_poll: poll, kinesis_poll: poll, retry_pause: Duration::from_millis(100) }
+    };
+    /// As on AWS. Lambda polls the shards of a DynamoDB stream four times a second and those of a Kinesis stream once a
+    /// second (AWS Lambda Developer Guide, "Using AWS Lambda with Amazon DynamoDB" and "with Amazon Kinesis"). The guide
+    /// does not say how long Lambda waits before a retry.
+    pub const AWS: Self = Self {
+        dynamodb_poll: [Duration::from_millis(250); 2],
+        kinesis_poll: [Duration::from_secs(1); 2],
+        retry_pause: Duration::from_millis(500),
+    };
+}
+
 /// What every mapping consists of.
 pub(super) struct Parts<I> {
     pub(super) clients: Clients,
@@ -36,5 +63,6 @@ pub(super) struct Parts<I> {
     pub(super) activity: Arc<Activity>,
     pub(super) lifecycle: Lifecycle,
     pub(super) chaos: Chaos,
+    pub(super) pace: Pace,
     pub(super) invoker: I,
 }

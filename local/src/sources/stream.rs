@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    batch_processor::{BatchProcessor, Item, RETRY_PAUSE},
+    batch_processor::{BatchProcessor, Item},
     checkpoint::{Checkpoint, Checkpoints},
     failure::Destination,
     lane::Lane,
@@ -28,9 +28,6 @@ use super::{
 use crate::{invoke::Invoke, template::model::StreamSource};
 use tracker::Tracker;
 
-/// The pause between two reads of a shard without new records. It grows while there are none.
-const POLL_PAUSE_MIN: Duration = Duration::from_millis(20);
-const POLL_PAUSE_MAX: Duration = Duration::from_millis(250);
 /// The pause after a failed read.
 const ERROR_PAUSE_MIN: Duration = Duration::from_millis(100);
 const ERROR_PAUSE_MAX: Duration = Duration::from_secs(3);
@@ -179,7 +176,9 @@ impl<I: Invoke> Mapping<I> {
     ) -> Result<(), Stopped> {
         let lifecycle = &self.parts.lifecycle;
         let (mut position, mut iterator): (_, Option<String>) = (start, None);
-        let (mut poll_pause, mut error_pause) = (POLL_PAUSE_MIN, ERROR_PAUSE_MIN);
+        let pace = &self.parts.pace;
+        let [poll_min, poll_max] = if self.stream.is_kinesis() { pace.kinesis_poll } else { pace.dynamodb_poll };
+        let (mut poll_pause, mut error_pause) = (poll_min, ERROR_PAUSE_MIN);
         loop {
             lifecycle.running().await?;
             tokio::select! {
@@ -208,9 +207,9 @@ impl<I: Invoke> Mapping<I> {
                     if empty {
                         self.parts.activity.set_empty(shard, poll);
                         lifecycle.sleep_until_poll(poll_pause, poll).await?;
-                        poll_pause = (poll_pause * 5 / 4).min(POLL_PAUSE_MAX);
+                        poll_pause = (poll_pause * 5 / 4).min(poll_max);
                     } else {
-                        poll_pause = POLL_PAUSE_MIN;
+                        poll_pause = poll_min;
                     }
                 }
                 Err(ReadError::Expired) => iterator = None,
@@ -279,7 +278,7 @@ impl Lanes {
                 is_kinesis: mapping.stream.is_kinesis(),
                 shard: shard.to_owned(),
                 destination: mapping.destination.clone(),
-                retry_pause: RETRY_PAUSE,
+                retry_pause: mapping.parts.pace.retry_pause,
                 lifecycle: mapping.parts.lifecycle.clone(),
                 invoker: mapping.parts.invoker.clone(),
             };

@@ -74,6 +74,12 @@ impl Clock {
         }))
     }
 
+    /// The operating system's clock, wrong by so many milliseconds.
+    pub fn shifted(ms: i64) -> Self {
+        let right = Self::system();
+        Self(Arc::new(move || Timestamp(right.now().0.saturating_add_signed(ms))))
+    }
+
     /// A clock that stands still.
     pub fn fixed(now: Timestamp) -> Self {
         Self(Arc::new(move || now))

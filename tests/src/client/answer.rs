@@ -18,7 +18,7 @@ pub enum ApiError {
         /// The method and the path.
         request: String,
         /// The error of the connection.
-        source: reqwest::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The answer has another status than expected.
     #[error("{request}: unexpected {status}: {body}")]
@@ -45,6 +45,11 @@ pub enum ApiError {
 }
 
 impl ApiError {
+    /// No answer to this request. `request` is its method and path.
+    pub(super) fn transport(request: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Transport { request: request.to_owned(), source: source.into() }
+    }
+
     /// Whether the request may have had its effect, because the answer does not exclude it.
     pub fn is_unknown(&self) -> bool {
         let Self::Status { status, code, .. } = self else { return true };
@@ -82,7 +87,7 @@ impl Answer {
     /// Sends `request`, reads the whole answer, and checks it against the contract.
     pub async fn to(request: RequestBuilder) -> Result<Self, ApiError> {
         let (client, request) = request.build_split();
-        let transport = |request: &str, source| ApiError::Transport { request: request.to_owned(), source };
+        let transport = |request: &str, error: reqwest::Error| ApiError::transport(request, error);
         let request = request.map_err(|error| transport("building a request", error))?;
         let name = format!("{} {}", request.method(), request.url().path());
         // The check needs the request, too. A streamed body cannot be cloned, but no test sends one.
