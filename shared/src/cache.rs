@@ -1,5 +1,5 @@
-//! What a process has read and may use again for a while: bounded, and never older than whoever asks can bear. Only what
-//! was found is kept; that there was nothing is asked anew each time.
+//! What a process has read and may use again for a while: bounded, and never older than whoever asks can bear. Only
+//! what was found is kept; that there was nothing is asked anew each time.
 
 use std::{
     fmt,

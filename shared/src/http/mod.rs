@@ -4,6 +4,7 @@ pub mod problem;
 mod request;
 mod response;
 pub mod view;
+mod walk;
 
 use std::future::Future;
 
@@ -11,6 +12,7 @@ use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_runtime::{LambdaEvent, service_fn};
 pub use request::Call;
 pub use response::Response;
+pub use walk::Walk;
 
 use crate::{
     error::Error,

@@ -115,12 +115,12 @@ impl Call {
         number.and_then(Version::new).map(Some).ok_or(Rejection::InvalidVersion)
     }
 
-    /// Who reads, and how new it has to be.
+    /// Who reads, and how fresh the answer has to be.
     ///
     /// # Errors
     /// As [`Call::min_version`].
-    pub fn reader(&self) -> Result<ReadRequest<'_>, Rejection> {
-        Ok(ReadRequest { user: &self.caller, min_version: self.min_version()? })
+    pub fn read_request(&self) -> Result<ReadRequest<'_>, Rejection> {
+        Ok(ReadRequest { viewer: &self.caller, min_version: self.min_version()? })
     }
 
     /// How many entries a page may have: `limit`, or 20.

@@ -7,7 +7,7 @@ use crate::{
         AvatarUrl, Comment, CommentId, CommentText, DisplayName, Handle, PostId, Profile, PublicProfile, Tag, Text,
         UserId, Version, ranking::Explanation,
     },
-    query::{FeedPost, ProfileView, Relation, Source},
+    query::{FeedPost, Origin, ProfileView, Relation},
     store::cards::UserCard,
 };
 
@@ -62,7 +62,7 @@ pub struct PostView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     explain: Option<Explanation>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<Source>,
+    source: Option<Origin>,
 }
 
 /// A comment.
@@ -147,7 +147,7 @@ impl<'a> From<&'a ProfileView> for OtherProfile<'a> {
 }
 
 impl<'a> From<&'a FeedPost> for PostView<'a> {
-    fn from(FeedPost { card, liked, explanation, source }: &'a FeedPost) -> Self {
+    fn from(FeedPost { card, liked, explanation, origin }: &'a FeedPost) -> Self {
         Self {
             id: card.post,
             author: Person::new(&card.author, &card.author_profile),
@@ -160,7 +160,7 @@ impl<'a> From<&'a FeedPost> for PostView<'a> {
             comments: card.comments,
             liked: *liked,
             explain: *explanation,
-            source: *source,
+            source: *origin,
         }
     }
 }
