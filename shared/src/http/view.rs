@@ -1,4 +1,4 @@
-//! The JSON documents that the API answers with.
+//! The JSON documents of responses.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use crate::{
     store::cards::UserCard,
 };
 
-/// A person beside something.
+/// A person as part of another document.
 #[derive(Debug, Serialize)]
 pub struct Person<'a> {
     id: &'a UserId,
@@ -20,7 +20,7 @@ pub struct Person<'a> {
     avatar_url: Option<&'a AvatarUrl>,
 }
 
-/// A profile, as its owner sees it.
+/// A profile as its owner sees it.
 #[derive(Debug, Serialize)]
 pub struct OwnProfile<'a> {
     #[serde(flatten)]
@@ -28,7 +28,7 @@ pub struct OwnProfile<'a> {
     created_at: String,
 }
 
-/// A profile, as somebody else sees it.
+/// A profile as other users see it.
 #[derive(Debug, Serialize)]
 pub struct OtherProfile<'a> {
     #[serde(flatten)]
@@ -80,7 +80,7 @@ pub struct CommentView<'a> {
 pub struct CommentsView<'a> {
     /// The comments.
     pub comments: Vec<CommentView<'a>>,
-    /// Where to go on; null if there is nothing more.
+    /// The cursor of the next page; null on the last page.
     pub next_cursor: Option<String>,
 }
 
@@ -89,19 +89,19 @@ pub struct CommentsView<'a> {
 pub struct PostsView<'a> {
     /// The posts.
     pub posts: Vec<PostView<'a>>,
-    /// Where to go on; null if there is nothing more.
+    /// The cursor of the next page; null on the last page.
     pub next_cursor: Option<String>,
-    /// How new it is; of a home feed only.
+    /// How fresh the page is, in home feeds only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freshness: Option<Freshness>,
 }
 
-/// How new a home feed is.
+/// How fresh a page of a home feed is.
 #[derive(Debug, Serialize)]
 pub struct Freshness {
-    /// How far the viewer's own commands are in it.
+    /// The page shows the effects of the viewer's own commands up to this version.
     pub version: Version,
-    /// Whether some of them are in it though projections have not reached them.
+    /// Whether some of these effects were laid over the read models, because projections had not reached them.
     pub overlaid: bool,
 }
 
@@ -110,7 +110,7 @@ pub struct Freshness {
 pub struct PeopleView<'a> {
     /// The people.
     pub users: Vec<Person<'a>>,
-    /// Where to go on; null if there is nothing more.
+    /// The cursor of the next page; null on the last page.
     pub next_cursor: Option<String>,
 }
 
@@ -166,7 +166,7 @@ impl<'a> From<&'a FeedPost> for PostView<'a> {
 }
 
 impl<'a> CommentView<'a> {
-    /// A comment by an author who shows this.
+    /// A comment, and the profile of its author.
     pub fn new(comment: &'a Comment, author: &'a PublicProfile) -> Self {
         Self {
             id: comment.comment,

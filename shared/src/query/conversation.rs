@@ -4,8 +4,8 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use super::{
-    Conversations,
     pipeline::{FeedPost, Hydrator, Page, PageDraft, ReadRequest, ViewerState},
+    services::Conversations,
     users::card_from_truth,
 };
 use crate::{

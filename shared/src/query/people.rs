@@ -2,8 +2,8 @@
 //! keys, which are percent-encoded user ids: no other order can be read page by page without another copy of the edges.
 
 use super::{
-    People,
     pipeline::{Page, PageDraft, ReadRequest, ViewerState},
+    services::People,
     users::{card_from_truth, require_user},
 };
 use crate::{

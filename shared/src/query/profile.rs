@@ -1,8 +1,8 @@
 //! The public profile of a user, and the relation between the caller and the user.
 
 use super::{
-    People,
     pipeline::{ReadRequest, ViewerState},
+    services::People,
     users::card_from_truth,
 };
 use crate::{

@@ -4,8 +4,8 @@ use crate::{
     error::Error,
     model::{PostId, Timestamp, UserId},
     query::{
-        Feeds, ReadRequest,
-        pipeline::{Filter, Page, PageDraft, PostPage, Sources, ViewerState, posts_page},
+        pipeline::{Filter, Page, PageDraft, PostPage, ReadRequest, Sources, ViewerState, posts_page},
+        services::Feeds,
         users::require_user,
     },
     store::timelines::{Range, Timeline},

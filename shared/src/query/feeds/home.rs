@@ -14,8 +14,8 @@ use crate::{
     error::Error,
     model::{PostId, Timestamp, Version, limits::FEED_AGE_MAX},
     query::{
-        Feeds, ReadRequest,
-        pipeline::{FeedPost, Filter, Origin, Page, PageDraft, Sources, ViewerState, posts_page},
+        pipeline::{FeedPost, Filter, Origin, Page, PageDraft, ReadRequest, Sources, ViewerState, posts_page},
+        services::Feeds,
     },
     store::timelines::{Range, Timeline},
 };

@@ -18,8 +18,8 @@ use crate::{
     error::Error,
     model::{PostId, Timestamp, UserId, limits::FEED_AGE_MAX},
     query::{
-        Feeds, ReadRequest,
-        pipeline::{FeedPost, Filter, Page, Ranker},
+        pipeline::{FeedPost, Filter, Page, Ranker, ReadRequest},
+        services::Feeds,
     },
     store::{
         command_table::CommandTable,

@@ -4,8 +4,8 @@ use crate::{
     error::{Error, Rejection},
     model::{PostId, Tag, limits::FEED_AGE_MAX},
     query::{
-        Feeds, ReadRequest,
-        pipeline::{Filter, PageDraft, PostPage, Sources, ViewerState, posts_page},
+        pipeline::{Filter, PageDraft, PostPage, ReadRequest, Sources, ViewerState, posts_page},
+        services::Feeds,
     },
     store::timelines::{Range, Timeline},
 };

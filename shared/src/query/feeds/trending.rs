@@ -17,8 +17,8 @@ use crate::{
         ranking::{Explanation, engagement, recency},
     },
     query::{
-        Feeds, ReadRequest,
-        pipeline::{FeedPost, Filter, Hydrator, Page, PageDraft, ViewerState},
+        pipeline::{FeedPost, Filter, Hydrator, Page, PageDraft, ReadRequest, ViewerState},
+        services::Feeds,
     },
 };
 

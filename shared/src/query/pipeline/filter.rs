@@ -41,10 +41,9 @@ impl Filter<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::ReadRequest, *};
     use crate::{
         model::{EdgeKind, PostId},
-        query::ReadRequest,
         samples::{NOW, feed_post, user},
     };
 
