@@ -1,156 +1,157 @@
-//! Which error goes where. An error is one of four things, by what the caller does next:
+//! Errors, divided by what the caller does next:
 //!
-//! - [`Rejection`]: the request is at fault; it is told so (4xx) and nothing changed.
-//! - [`Error::Conflict`]: somebody else was first; read again and go again at once.
-//! - [`Error::Transient`]: a dependency fails at present; go again later. Over HTTP 503, in a stream the record again.
-//! - [`Error::Poison`]: it will fail every time; never again. It is kept where a person finds it.
+//! - [`Rejection`]: the request is at fault. The caller gets a 4xx response, and nothing has changed.
+//! - [`Error::Conflict`]: a concurrent write was faster. The caller reads again and retries at once.
+//! - [`Error::Transient`]: a service fails at present. The caller retries later: HTTP answers 503, and a stream
+//!   delivers the record again.
+//! - [`Error::Poison`]: every attempt will fail. Nobody retries; the event or message is kept for a person.
 //!
-//! An error is logged once, where it is handled, not where it passes.
+//! An error is logged once, where it is handled. Code that passes an error on does not log it.
 
 use crate::model::{
     InvalidIdempotencyKey, InvalidProfile, InvalidTag, InvalidText, InvalidUserId,
     limits::{BLOCKS_MAX, FOLLOWING_MAX, MUTES_MAX, POST_EDITS_MAX},
 };
 
-/// Why something could not be done.
+/// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The request is at fault.
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// Lost a race; to be tried again from fresh reads.
+    /// A concurrent write was faster. Another attempt begins with fresh reads.
     #[error("conflict with a concurrent write")]
     Conflict,
-    /// A dependency fails at present.
+    /// A service that Tidings needs fails at present.
     #[error("{during}: {cause}")]
     Transient {
-        /// What was being done.
+        /// The operation, such as `reading a timeline`.
         during: &'static str,
-        /// What was said about it.
+        /// What the service or the SDK reported.
         cause: String,
     },
-    /// What was read cannot be understood, now or later.
+    /// Data or a request is invalid, now and on every later attempt.
     #[error("{what}: {why}")]
     Poison {
-        /// What was read.
+        /// The data or the operation.
         what: String,
-        /// Why it makes no sense.
+        /// Why it is invalid.
         why: String,
     },
 }
 
 impl Error {
-    /// A dependency failed while `during` was being done.
+    /// A service failed during this operation.
     pub fn transient(during: &'static str, cause: impl ToString) -> Self {
         Self::Transient { during, cause: cause.to_string() }
     }
 
-    /// `what` makes no sense.
+    /// `what` is invalid.
     pub fn poison(what: impl ToString, why: impl ToString) -> Self {
         Self::Poison { what: what.to_string(), why: why.to_string() }
     }
 }
 
-/// Why a request was refused. The stable code and the status of each stand in [`crate::http::problem`].
+/// Why a request was refused. [`crate::http::problem`] has the stable code and the status of each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// The body is not the JSON document that the route takes.
+    /// The body is not the JSON document that the route expects.
     #[error("{0}")]
     MalformedBody(String),
     /// The body is larger than 16 KiB.
     #[error("the body is larger than {} bytes", crate::model::limits::BODY_BYTES_MAX)]
     BodyTooLarge,
-    /// The token's `sub`, or the path, names no possible user.
+    /// The token's `sub` is not a valid user id, or the path has neither a valid id nor a valid handle.
     #[error(transparent)]
     InvalidUserId(#[from] InvalidUserId),
-    /// The text cannot be posted.
+    /// The text is empty or too long.
     #[error(transparent)]
     InvalidText(#[from] InvalidText),
-    /// The handle has a wrong form.
+    /// The handle is not valid.
     #[error(transparent)]
     InvalidHandle(#[from] crate::model::InvalidHandle),
-    /// A part of the profile has a wrong form.
+    /// A part of the profile is not valid.
     #[error(transparent)]
     InvalidProfile(#[from] InvalidProfile),
-    /// The `Idempotency-Key` header has a wrong form.
+    /// The `Idempotency-Key` header is not valid.
     #[error(transparent)]
     InvalidIdempotencyKey(#[from] InvalidIdempotencyKey),
-    /// `limit` is not a number within bounds.
+    /// `limit` is not a number from 1 to 100.
     #[error("limit must be a number from 1 to {}", crate::model::limits::PAGE_MAX)]
     InvalidLimit,
-    /// The feed or list has no such order.
+    /// The feed or list does not have this order.
     #[error("order must be one of: {}", known.join(", "))]
     UnknownOrder {
-        /// Those that it has.
+        /// The orders that it has.
         known: Vec<&'static str>,
     },
     /// `explain` is neither `true` nor `false`.
     #[error("explain must be true or false")]
     InvalidExplain,
-    /// The path names no possible tag.
+    /// The path has no valid tag.
     #[error(transparent)]
     InvalidTag(#[from] InvalidTag),
-    /// `Tidings-Min-Version` is no version.
-    #[error("Tidings-Min-Version must be a number as Tidings-Version tells it")]
+    /// `Tidings-Min-Version` is not a version.
+    #[error("Tidings-Min-Version must be a number that a response had in Tidings-Version")]
     InvalidVersion,
-    /// The caller's log has no such version yet.
-    #[error("none of your commands has made this version")]
+    /// The caller's log does not have this version yet.
+    #[error("Tidings-Min-Version is higher than the version of your newest command")]
     VersionUnknown,
-    /// The cursor was not made by this system for this caller, route and order.
-    #[error("the cursor is not one that this feed gave to you")]
+    /// The cursor was not made by this deployment for this caller, route and order.
+    #[error("the cursor is not valid for this caller, route and order; omit it to start from the first page")]
     InvalidCursor,
     /// The cursor is older than 24 h.
-    #[error("the cursor has expired; start again from the first page")]
+    #[error("the cursor has expired; omit it to start from the first page")]
     CursorExpired,
     /// The caller has no profile yet.
-    #[error("make a profile first: PUT /v1/me")]
+    #[error("create a profile first: PUT /v1/me")]
     ProfileRequired,
     /// The caller asked for their own profile and has none.
-    #[error("you have no profile yet: PUT /v1/me")]
+    #[error("you have no profile yet; create one: PUT /v1/me")]
     ProfileNotFound,
-    /// The handle belongs to somebody else.
-    #[error("the handle is taken")]
+    /// Another user has the handle.
+    #[error("the handle is taken; choose another one")]
     HandleTaken,
-    /// There is no such user.
-    #[error("there is no such user")]
+    /// The user does not exist.
+    #[error("the user does not exist")]
     UserNotFound,
-    /// There is no such post.
-    #[error("there is no such post")]
+    /// The post does not exist, or was deleted.
+    #[error("the post does not exist")]
     PostNotFound,
-    /// There is no such comment.
-    #[error("there is no such comment")]
+    /// The comment does not exist, or was deleted.
+    #[error("the comment does not exist")]
     CommentNotFound,
-    /// No post has the tag.
+    /// No post of the last 30 days has the tag.
     #[error("no post of the last 30 days has this tag")]
     TagNotFound,
-    /// The post was edited as often as one may.
-    #[error("a post may be edited {POST_EDITS_MAX} times")]
+    /// The post was edited as often as the limit allows.
+    #[error("a post can be edited at most {POST_EDITS_MAX} times")]
     EditLimitReached,
     /// Only the author may do this.
-    #[error("only its author may do this")]
+    #[error("only the author may do this")]
     NotAuthor,
-    /// Nobody follows themselves.
+    /// The caller tried to follow themselves.
     #[error("you cannot follow yourself")]
     CannotFollowSelf,
-    /// Nobody mutes themselves.
+    /// The caller tried to mute themselves.
     #[error("you cannot mute yourself")]
     CannotMuteSelf,
-    /// Nobody blocks themselves.
+    /// The caller tried to block themselves.
     #[error("you cannot block yourself")]
     CannotBlockSelf,
-    /// The caller mutes as many as one may.
-    #[error("you mute {MUTES_MAX} accounts, which is as many as one may")]
+    /// The caller mutes as many accounts as the limit allows.
+    #[error("you mute {MUTES_MAX} accounts, which is the limit; unmute one first")]
     MuteLimitReached,
-    /// The caller blocks as many as one may.
-    #[error("you block {BLOCKS_MAX} accounts, which is as many as one may")]
+    /// The caller blocks as many accounts as the limit allows.
+    #[error("you block {BLOCKS_MAX} accounts, which is the limit; unblock one first")]
     BlockLimitReached,
-    /// One of the two blocks the other.
-    #[error("you block this user, or are blocked")]
+    /// The caller blocks the other user, or the other user blocks the caller.
+    #[error("you block this user, or this user blocks you")]
     Blocked,
-    /// The caller follows as many as one may.
-    #[error("you follow {FOLLOWING_MAX} accounts, which is as many as one may")]
+    /// The caller follows as many accounts as the limit allows.
+    #[error("you follow {FOLLOWING_MAX} accounts, which is the limit; unfollow one first")]
     FollowingLimitReached,
     /// The idempotency key was used for another request.
-    #[error("this idempotency key was used for another request")]
+    #[error("this idempotency key was used for another request; use a new key")]
     IdempotencyKeyReused,
 }

@@ -13,7 +13,7 @@ use super::Projector;
 use crate::{
     error::Error,
     model::{Profile, UserEvent, UserId, Version, Viewer},
-    store::command_table::LogEntry,
+    store::{Consistency, command_table::LogEntry},
 };
 
 /// Events read and applied at a time.
@@ -45,7 +45,7 @@ impl Projector {
     pub async fn catch_up(&self, user: &UserId, at_least: Option<Version>) -> Result<Progress, Error> {
         let mut races = 0;
         loop {
-            let before = self.viewers.get(user, true).await?;
+            let before = self.viewers.get(user, Consistency::Strong).await?;
             if at_least.is_some_and(|version| version <= before.viewer.applied) {
                 return Ok(Progress::UpToDate);
             }

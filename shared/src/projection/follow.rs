@@ -4,7 +4,10 @@ use super::Projector;
 use crate::{
     error::Error,
     model::{UserId, limits::FEED_AGE_MAX},
-    store::timelines::{Range, Timeline},
+    store::{
+        Consistency,
+        timelines::{Range, Timeline},
+    },
 };
 
 /// Rows copied at a time.
@@ -25,7 +28,7 @@ impl Projector {
         let (from, to) = (Timeline::Author(author.clone()), Timeline::Home(viewer.clone()));
         let mut range = Range { before: None, since: self.clock.now().before(FEED_AGE_MAX) };
         loop {
-            let page = self.timelines.newest(&from, range, PAGE, true).await?;
+            let page = self.timelines.newest(&from, range, PAGE, Consistency::Strong).await?;
             self.timelines.put_rows(&to, &page.rows).await?;
             match page.rows.last() {
                 Some(last) if page.more => range.before = Some(last.post),

@@ -7,7 +7,10 @@ use super::{Projector, catch_up::Author};
 use crate::{
     error::Error,
     model::limits::FEED_AGE_MAX,
-    store::timelines::{Range, Timeline},
+    store::{
+        Consistency,
+        timelines::{Range, Timeline},
+    },
 };
 
 /// Rows read at a time.
@@ -23,7 +26,7 @@ impl Projector {
         let timeline = Timeline::Author(author.user.clone());
         let mut range = Range { before: None, since: self.clock.now().before(FEED_AGE_MAX) };
         loop {
-            let page = self.timelines.newest(&timeline, range, PAGE, true).await?;
+            let page = self.timelines.newest(&timeline, range, PAGE, Consistency::Strong).await?;
             stream::iter(&page.rows)
                 .map(|row| self.cards.put_author(row.post, profile))
                 .buffer_unordered(CARDS_AT_ONCE)

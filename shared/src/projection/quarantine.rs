@@ -5,6 +5,7 @@ use super::{Progress, Projector, catch_up::Author, catch_up::fold};
 use crate::{
     error::Error,
     model::{EdgeKey, UserId, Version},
+    store::Consistency,
     stream::work_queue::{Task, WorkQueue},
 };
 
@@ -29,7 +30,7 @@ impl Projector {
             match self.catch_up(user, None).await? {
                 Progress::UpToDate => return Ok(()),
                 Progress::Stuck { version, error } if last_try || matches!(error, Error::Poison { .. }) => {
-                    if self.viewers.get(user, true).await?.viewer.applied >= version {
+                    if self.viewers.get(user, Consistency::Strong).await?.viewer.applied >= version {
                         // Another worker has put it aside meanwhile. Of two at once each still does, which repeats an effect.
                         continue;
                     }
@@ -46,7 +47,7 @@ impl Projector {
 
     /// Counts the event as applied though its effects are not, unless somebody else got past it.
     async fn skip(&self, user: &UserId, version: Version) -> Result<(), Error> {
-        let before = self.viewers.get(user, true).await?;
+        let before = self.viewers.get(user, Consistency::Strong).await?;
         if before.viewer.applied.next() != version {
             return Ok(());
         }
@@ -78,7 +79,7 @@ impl Projector {
     /// Makes the viewer item say of an edge what the truth says.
     async fn settle(&self, key: EdgeKey) -> Result<(), Error> {
         for _ in 0..RACES_MAX {
-            let before = self.viewers.get(&key.from, true).await?;
+            let before = self.viewers.get(&key.from, Consistency::Strong).await?;
             // A block changes the edge of a follow only if there is one.
             let Some(edge) = self.commands.edges(std::slice::from_ref(&key)).await?.get(&key) else { return Ok(()) };
             if before.viewer.applied < edge.version {

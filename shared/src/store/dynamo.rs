@@ -12,7 +12,7 @@ use futures::future::try_join_all;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 
-use super::Meter;
+use super::{Consistency, Meter};
 use crate::{error::Error, retry::Backoff};
 
 /// Keys that BatchGetItem takes in one call.
@@ -42,17 +42,22 @@ impl Dynamo {
     }
 
     /// Items of one table by their keys, in no order. More keys than one call takes are asked for at once.
-    pub(super) async fn batch_get(&self, table: &str, keys: Vec<Item>, consistent: bool) -> Result<Vec<Item>, Error> {
-        let calls = keys.chunks(BATCH_GET_MAX).map(|keys| self.batch_get_once(table, keys.to_vec(), consistent));
+    pub(super) async fn batch_get(
+        &self,
+        table: &str,
+        keys: Vec<Item>,
+        consistency: Consistency,
+    ) -> Result<Vec<Item>, Error> {
+        let calls = keys.chunks(BATCH_GET_MAX).map(|keys| self.batch_get_once(table, keys.to_vec(), consistency));
         Ok(try_join_all(calls).await?.concat())
     }
 
-    async fn batch_get_once(&self, table: &str, keys: Vec<Item>, consistent: bool) -> Result<Vec<Item>, Error> {
+    async fn batch_get_once(&self, table: &str, keys: Vec<Item>, consistency: Consistency) -> Result<Vec<Item>, Error> {
         const DURING: &str = "reading items";
         let mut found = Vec::with_capacity(keys.len());
         let mut left = KeysAndAttributes::builder()
             .set_keys(Some(keys))
-            .consistent_read(consistent)
+            .consistent_read(consistency.is_strong())
             .build()
             .map_err(|error| Error::poison("keys", error))?;
         for retry in 0..=UNPROCESSED_RETRIES_MAX {

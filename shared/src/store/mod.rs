@@ -8,6 +8,7 @@ mod card_tallies;
 pub mod cards;
 mod celebrities;
 pub mod command_table;
+mod consistency;
 mod dynamo;
 pub mod edges;
 mod key;
@@ -18,6 +19,7 @@ pub mod transaction;
 pub mod viewers;
 
 pub use card_tallies::StoredTally;
+pub use consistency::Consistency;
 pub use dynamo::Dynamo;
 pub use key::{parse_event_key, parse_like_key, parse_tally_key};
 pub use meter::{Cost, Meter};

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::At
 use serde::Deserialize;
 
 use super::{
+    Consistency,
     command_table::{CommandTable, POST},
     dynamo::{Item, failed, s, text, value},
     key::{self, PK, SK},
@@ -48,7 +49,7 @@ impl CommandTable {
         let keys = [(key::post(post), POST.to_owned()), (key::user(user), key::likes(post))];
         let keys = keys.map(|(pk, sk)| HashMap::from([(PK.to_owned(), s(pk)), (SK.to_owned(), s(sk))]));
         let mut reaction = Reaction::default();
-        for item in self.dynamo.batch_get(&self.table, keys.into(), true).await? {
+        for item in self.dynamo.batch_get(&self.table, keys.into(), Consistency::Strong).await? {
             match text(&item, SK)? {
                 POST => reaction.post = Some(value("a post", item)?),
                 _ => reaction.like = Some(value("a like", item)?),
@@ -63,7 +64,7 @@ impl CommandTable {
             return Ok(Vec::new());
         }
         let key = |post: &PostId| HashMap::from([(PK.to_owned(), s(key::post(*post))), (SK.to_owned(), s(POST))]);
-        let items = self.dynamo.batch_get(&self.table, posts.iter().map(key).collect(), true).await?;
+        let items = self.dynamo.batch_get(&self.table, posts.iter().map(key).collect(), Consistency::Strong).await?;
         items.into_iter().map(|item| value("a post", item)).collect()
     }
 
@@ -73,12 +74,14 @@ impl CommandTable {
         user: &UserId,
         oldest: PostId,
         newest: PostId,
-        consistent: bool,
+        consistency: Consistency,
     ) -> Result<HashSet<PostId>, Error> {
         let mut liked = HashSet::new();
         let mut start = None;
         loop {
-            let query = self.likes_query(user, &key::likes(oldest), &key::likes(newest)).consistent_read(consistent);
+            let query = self
+                .likes_query(user, &key::likes(oldest), &key::likes(newest))
+                .consistent_read(consistency.is_strong());
             let answer = query.set_exclusive_start_key(start).send().await.map_err(failed("reading likes"))?;
             for item in answer.items() {
                 let key = text(item, SK)?;
@@ -134,7 +137,7 @@ impl CommandTable {
         order: CommentOrder,
         after: Option<CommentId>,
         limit: i32,
-        consistent: bool,
+        consistency: Consistency,
     ) -> Result<CommentPage, Error> {
         let start = |comment| -> Item {
             HashMap::from([(PK.to_owned(), s(key::post(post))), (SK.to_owned(), s(key::comment(comment)))])
@@ -150,7 +153,7 @@ impl CommandTable {
             .scan_index_forward(order == CommentOrder::OldestFirst)
             .set_exclusive_start_key(after.map(start))
             .limit(limit)
-            .consistent_read(consistent)
+            .consistent_read(consistency.is_strong())
             .send()
             .await
             .map_err(failed("reading comments"))?;

@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 use tokio::sync::Semaphore;
 
 use super::{
-    Dynamo,
+    Consistency, Dynamo,
     dynamo::{Item, failed, n, newer_wins, s, text},
     key::{self, PK, SK},
 };
@@ -107,7 +107,7 @@ impl Timelines {
         timeline: &Timeline,
         range: Range,
         limit: usize,
-        consistent: bool,
+        consistency: Consistency,
     ) -> Result<RowPage, Error> {
         let first = PostId::lowest(range.since);
         // DynamoDB refuses a start outside of the key condition.
@@ -128,7 +128,7 @@ impl Timelines {
             .set_exclusive_start_key(start)
             .scan_index_forward(false)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .consistent_read(consistent)
+            .consistent_read(consistency.is_strong())
             .send()
             .await
             .map_err(failed("reading a timeline"))?;
