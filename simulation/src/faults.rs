@@ -154,7 +154,7 @@ impl Faults {
             slow: rate(0.005),
             killed: rate(0.1),
             function_throttled: rate(0.05),
-            cold_start: rate(0.3),
+            cold_start: rate(0.15),
             ..Self::none()
         };
         faults.transaction_ms_max = *[1, 20, 60].choose(random).unwrap_or(&1);

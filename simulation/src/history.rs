@@ -226,8 +226,11 @@ async fn act(
         // Whether the user is a celebrity, and has few enough followers by then, is left to chance.
         tokio::task::spawn_local(async move {
             tokio::time::sleep(after).await;
-            let demoted = world.invoke("DemoteAuthor", &json!({ "user": name })).await;
-            world.network.trace.note(Detail::Users, format_args!("operator: demotes {name}: {demoted:?}"));
+            let told = match world.invoke("DemoteAuthor", &json!({ "user": name })).await {
+                Ok(answer) => answer.to_string(),
+                Err(error) => format!("{error:#}"),
+            };
+            world.network.trace.note(Detail::Users, format_args!("operator demotes {name}: {told}"));
         });
     }
     let mut actors = Vec::new();

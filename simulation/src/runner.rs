@@ -62,6 +62,8 @@ impl Runner {
         let mut command = Command::new(&self.program);
         command.arg("history").arg(options.seed.to_string()).arg(options.commands.to_string());
         command.args(options.without.iter().map(ToString::to_string));
+        // Errors are part of a history, and a backtrace of each would take longer than the history.
+        command.env("RUST_BACKTRACE", "0");
         let output = command.stderr(Stdio::piped()).output().context("cannot start a history")?;
         serde_json::from_slice(&output.stdout).with_context(|| {
             let last: Vec<_> =
