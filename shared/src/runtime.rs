@@ -13,10 +13,10 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     celebrities::Celebrities,
     model::{CelebrityPolicy, Clock},
-    projection::Projector,
+    projection::{Dependencies, Projector},
     query::{Feeds, PulledRows, RecentCards, TrendingCache, cursor::CursorKeys},
     store::{Dynamo, Meter, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
-    stream::{bus::Bus, work_queue::WorkQueue},
+    stream::{bus::Bus, quarantine::Quarantine, work_queue::WorkQueue},
 };
 
 /// What a function is made of: each part is named by an environment variable, which the template sets.
@@ -94,8 +94,8 @@ impl Runtime {
     }
 
     /// The queue of what was put aside.
-    pub fn quarantine(&self) -> anyhow::Result<WorkQueue> {
-        Ok(WorkQueue::new(&self.config, variable("QUARANTINE_QUEUE")?))
+    pub fn quarantine(&self) -> anyhow::Result<Quarantine> {
+        Ok(Quarantine::new(&self.config, variable("QUARANTINE_QUEUE")?))
     }
 
     /// Whose posts are pulled.
@@ -109,7 +109,7 @@ impl Runtime {
 
     /// Everything that projections work with.
     pub fn projector(&self) -> anyhow::Result<Projector> {
-        Ok(Projector {
+        Ok(Projector::new(Dependencies {
             commands: self.commands()?,
             timelines: self.timelines()?,
             viewers: self.viewers()?,
@@ -117,7 +117,7 @@ impl Runtime {
             celebrities: self.celebrities()?,
             work_queue: self.work_queue()?,
             clock: self.clock.clone(),
-        })
+        }))
     }
 
     /// Everything that feeds are read from.

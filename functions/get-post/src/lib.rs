@@ -11,7 +11,7 @@ use tidings::{
         Conversations,
         cursor::{CursorKeys, Place, Scope},
     },
-    store::reactions::CommentOrder,
+    store::comments::CommentOrder,
 };
 
 /// Orders of comments by their names.

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use tidings::store::access::{self, Access, Resource};
 use tidings_local::{
     aws::{ACCOUNT, REGION},
     template::{
@@ -15,6 +14,8 @@ use tidings_local::{
         model::{EventSource, Function, System},
     },
 };
+
+use crate::access::{self, Access, Resource};
 
 /// Times a function's timeout that a message must stay hidden for (AWS Lambda Developer Guide, "Using Lambda with SQS").
 const VISIBILITY_TIMEOUTS_MIN: u32 = 6;

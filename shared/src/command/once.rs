@@ -71,6 +71,6 @@ impl Once<'_> {
     }
 
     fn hash(&self) -> String {
-        digest(&SHA256, self.request.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(digest(&SHA256, self.request.as_bytes()))
     }
 }

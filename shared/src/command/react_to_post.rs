@@ -7,7 +7,7 @@ use super::{Committed, attempts::Attempts};
 use crate::{
     error::{Error, Rejection},
     model::{Clock, Counts, EdgeKey, Like, PostId, TallyShard, TallySubject, Timestamp, UserId, ranking},
-    store::{command_table::CommandTable, reactions::Reaction, transaction::Change},
+    store::{command_table::CommandTable, likes::Reaction, transaction::Change},
 };
 
 /// Makes the caller like a post, or no longer. Twice is once.

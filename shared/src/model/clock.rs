@@ -74,11 +74,6 @@ impl Clock {
         }))
     }
 
-    /// A clock that stands still.
-    pub fn fixed(now: Timestamp) -> Self {
-        Self(Arc::new(move || now))
-    }
-
     /// The present moment.
     pub fn now(&self) -> Timestamp {
         (self.0)()

@@ -9,7 +9,7 @@ use crate::{
     model::{Comment, CommentId, Post, PostId, Profile, UserId},
     store::{
         cards::{PostCard, UserCard},
-        reactions::CommentOrder,
+        comments::CommentOrder,
     },
 };
 

@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use crate::{
     error::{Error, Rejection},
     model::{PostId, Totals, UserEvent, UserId, Version, Viewer},
-    projection::fold,
     store::{command_table::CommandTable, viewers::Viewers},
 };
 
@@ -83,7 +82,7 @@ impl Sight {
             }
             behind += entries.len();
             for entry in &entries {
-                fold(&mut sight.viewer, entry)?;
+                sight.viewer.fold(entry)?;
                 if let Ok(event) = &entry.event {
                     sight.overlay.add(&event.event);
                     sight.overlay.totals = Some(event.totals);

@@ -112,7 +112,7 @@ impl Feeds {
         if let Some(trending) = self.trending.0.get(&(), now, not_before) {
             return Ok(trending);
         }
-        let posts = self.cards.trending(now.before(TRENDING_AGE_MAX), now, TRENDING_MAX).await?;
+        let posts = self.cards.trending_index().best(now.before(TRENDING_AGE_MAX), now, TRENDING_MAX).await?;
         let value: Arc<[PostId]> = posts.into();
         self.trending.0.put((), Arc::clone(&value), now);
         Ok(Read { value, at: now })

@@ -4,6 +4,7 @@
 //! which version, and no consumer of ours needs more. So there is no item that could not be published. Beside the log,
 //! the shards of counters are published, each as it stands.
 
+use heck::ToSnakeCase;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
@@ -74,7 +75,7 @@ impl CloudEvent {
         data.insert("version".to_owned(), Value::from(version.get()));
         let name = item.get("type").and_then(Value::as_str).unwrap_or("Unknown");
         let at = item.get("at").and_then(Value::as_u64).map(Timestamp::from_ms);
-        let (kind, id) = (format!("tidings{}.{TYPE_VERSION}", dotted(name)), format!("{user}/{version}"));
+        let (kind, id) = (format!("tidings.{}.{TYPE_VERSION}", dotted(name)), format!("{user}/{version}"));
         Self { time: at.map(|at| at.to_string()), ..Self::new(kind, id, user.to_string(), data) }
     }
 
@@ -118,16 +119,9 @@ pub fn parse<Data: DeserializeOwned>(record: &[u8]) -> serde_json::Result<Data> 
     serde_json::from_slice(record).map(|event: Event<Data>| event.data)
 }
 
-/// `.post.created` of `PostCreated`.
+/// `post.created` for `PostCreated`.
 fn dotted(name: &str) -> String {
-    let mut dotted = String::new();
-    for c in name.chars() {
-        if c.is_uppercase() || dotted.is_empty() {
-            dotted.push('.');
-        }
-        dotted.extend(c.to_lowercase());
-    }
-    dotted
+    name.to_snake_case().replace('_', ".")
 }
 
 #[cfg(test)]

@@ -234,7 +234,7 @@ async fn nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrit
         ensure!(follower.walk_home(100).await?.is_empty(), "{} does not follow any more", follower.id);
     }
     let again = demote().await;
-    ensure!(again.is_err_and(|refused| refused.to_string().contains("is no celebrity")), "demoted twice");
+    ensure!(again.is_err_and(|refused| refused.to_string().contains("is not a celebrity")), "demoted twice");
     assert!(control.put_aside().await?.is_empty());
     Ok(())
 }
