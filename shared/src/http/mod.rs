@@ -1,16 +1,20 @@
 //! HTTP as API Gateway brings it: requests (payload format 2.0), responses, and problems.
 
+mod edge_route;
 pub mod problem;
 mod request;
 mod response;
+mod text_body;
 pub mod view;
 
 use std::future::Future;
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+pub use edge_route::{change_edge, wanted_edge};
 use lambda_runtime::{LambdaEvent, service_fn};
 pub use request::Call;
 pub use response::Response;
+pub use text_body::text_body;
 
 use crate::{
     error::Error,
