@@ -1,5 +1,6 @@
-//! The authors whose posts are pulled. Projections ask whether to push a post, home feeds ask whom to pull. A process reads
-//! the list of celebrities from the truth and uses it for a while; [`CelebrityPolicy`] allows for lists of that age.
+//! The authors whose posts are pulled. Projections ask whether to push a post, home feeds ask whom to pull. A process
+//! reads the list of celebrities from the truth and uses it for a while; [`CelebrityPolicy`] allows for lists of that
+//! age.
 
 use std::sync::Arc;
 
@@ -53,7 +54,8 @@ impl Celebrities {
         Ok(self.list().await?.pushes(author, self.clock.now(), &self.policy))
     }
 
-    /// Makes the author a celebrity if that many followers are enough. This lasts until an administrator runs DemoteAuthor.
+    /// Makes the author a celebrity if that many followers are enough. This lasts until an administrator runs
+    /// DemoteAuthor.
     ///
     /// # Errors
     /// As the store's.

@@ -1,5 +1,5 @@
-//! Works on the tasks of the work queue: pushing posts to large audiences, backfilling homes for demotions, catching up users
-//! that `fanout` handed over, and redoing events that were in the quarantine.
+//! Works on the tasks of the work queue: pushing posts to large audiences, backfilling homes for demotions, catching up
+//! users that `fanout` handed over, and redoing events that were in the quarantine.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
@@ -19,8 +19,8 @@ use tidings::{
 
 /// Messages worked on at once.
 const MESSAGES_AT_ONCE: usize = 4;
-/// Receives of a catch-up after which the event at which it is stuck is put into the quarantine. These are fewer than the
-/// queue's own `maxReceiveCount`, after which the whole catch-up would go to the quarantine.
+/// Receives of a catch-up after which the event at which it is stuck is put into the quarantine. These are fewer than
+/// the queue's own `maxReceiveCount`, after which the whole catch-up would go to the quarantine.
 const RECEIVES_MAX: u32 = 5;
 
 /// Works on a batch. Messages whose task fails come again.

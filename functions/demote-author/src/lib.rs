@@ -48,8 +48,8 @@ pub struct Begun {
 /// Begins the demotion.
 ///
 /// # Errors
-/// There is no such user; the user is not a celebrity, or would become one again at once; otherwise as those of the stores
-/// and the queue. The administrator reads the error.
+/// There is no such user; the user is not a celebrity, or would become one again at once; otherwise as those of the
+/// stores and the queue. The administrator reads the error.
 pub async fn handle(demoter: &Demoter, request: Request) -> anyhow::Result<Begun> {
     let Demoter { commands, cards, celebrities, work_queue, clock } = demoter;
     let user: UserRef = request.user.parse()?;

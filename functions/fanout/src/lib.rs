@@ -1,5 +1,5 @@
-//! Projects users' logs to the read models: cards, timelines and viewer items. It serves the events of logs on the bus. A
-//! record only tells that a user's log has grown. Users of a batch are caught up at once, each user in order.
+//! Projects users' logs to the read models: cards, timelines and viewer items. It serves the events of logs on the bus.
+//! A record only tells that a user's log has grown. Users of a batch are caught up at once, each user in order.
 
 use std::collections::HashMap;
 
@@ -19,9 +19,9 @@ use tidings::{
 /// Users caught up at once.
 const USERS_AT_ONCE: usize = 16;
 
-/// Catches up every user of a batch. A user whose catch-up fails is handed over to the work queue, and so does not hold up
-/// other users (INV-9). A record comes again if it is not an event of a log, or if its user can neither be caught up nor
-/// handed over.
+/// Catches up every user of a batch. A user whose catch-up fails is handed over to the work queue, and so does not hold
+/// up other users (INV-9). A record comes again if it is not an event of a log, or if its user can neither be caught up
+/// nor handed over.
 ///
 /// # Errors
 /// As [`kinesis_response`].

@@ -1,5 +1,5 @@
-//! Publishes the changes of the command table to the bus: events of logs, likes, and counters. It serves the table's stream,
-//! and is the only writer of the bus (INV-1).
+//! Publishes the changes of the command table to the bus: events of logs, likes, and counters. It serves the table's
+//! stream, and is the only writer of the bus (INV-1).
 
 use std::collections::HashMap;
 
@@ -39,8 +39,8 @@ pub async fn handle(bus: &Bus, batch: Event) -> Result<DynamoDbEventResponse, Er
     dynamodb_response(outcomes.map(|(identifier, done)| ItemOutcome { identifier, done }))
 }
 
-/// All records of events and likes, and the newest record of each counter. So a busy counter is published once a batch. The
-/// version tells which record is the newest, not the order of the batch.
+/// All records of events and likes, and the newest record of each counter. So a busy counter is published once a batch.
+/// The version tells which record is the newest, not the order of the batch.
 fn newest(records: &[EventRecord]) -> impl Iterator<Item = &EventRecord> {
     let mut newest = HashMap::new();
     for (at, record) in records.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! Shows counters on cards: likes, comments and heat of posts, which also decide what trends, and followers of users. It
-//! serves the events of counters on the bus.
+//! Shows counters on cards: likes, comments and heat of posts, which also decide what trends, and followers of users.
+//! It serves the events of counters on the bus.
 
 use std::collections::HashSet;
 
@@ -42,7 +42,8 @@ pub async fn handle(cards: &Cards, batch: KinesisEvent) -> Result<KinesisEventRe
         let done = match change {
             Ok(change) => !failed.contains(&change.subject),
             Err(error) => {
-                tracing::error!(%error, sequence_number = record.kinesis.sequence_number, "a record is not the event of a counter");
+                let sequence_number = &record.kinesis.sequence_number;
+                tracing::error!(%error, sequence_number, "a record is not the event of a counter");
                 false
             }
         };

@@ -1,7 +1,7 @@
 //! What each function's code calls at AWS, and so what its policies have to allow. A test in `template.rs` compares
-//! [`FUNCTIONS`] with the policies in `template.yaml`: they allow these calls, no fewer and no more. The tests below compare
-//! the list with the source. Whether each function really makes its calls shows where the system runs with its policies in
-//! force (`--check-access` of the local stack).
+//! [`FUNCTIONS`] with the policies in `template.yaml`: they allow these calls, no fewer and no more. The tests below
+//! compare the list with the source. Whether each function really makes its calls shows where the system runs with its
+//! policies in force (`--check-access` of the local stack).
 
 use std::{
     collections::BTreeSet,
@@ -43,8 +43,8 @@ const ITEM: Access = to(Resource::Commands, "dynamodb:GetItem");
 const PARTITION: Access = to(Resource::Commands, "dynamodb:Query");
 /// `Commands`: several items by their keys, such as edges, likes and posts.
 const ITEMS: Access = to(Resource::Commands, "dynamodb:BatchGetItem");
-/// `CommandTable::commit`: an event, and items that are written as a whole. IAM checks each part of a transaction by its
-/// own action.
+/// `CommandTable::commit`: an event, and items that are written as a whole. IAM checks each part of a transaction by
+/// its own action.
 const APPEND: Access = to(Resource::Commands, "dynamodb:PutItem");
 /// `Change::Count`, `Change::ScrubEvent`.
 const CHANGE: Access = to(Resource::Commands, "dynamodb:UpdateItem");

@@ -1,6 +1,6 @@
-//! `BlockUser`: the caller blocks or unblocks a user. A block hides the user's content from the caller. It also removes the
-//! follows between the two, in both directions, each in the log of its follower. All of this is one transaction. While the
-//! block lasts, no follow and no comment between the two is committed (see [`Change::RequireNoBlock`]).
+//! `BlockUser`: the caller blocks or unblocks a user. A block hides the user's content from the caller. It also removes
+//! the follows between the two, in both directions, each in the log of its follower. All of this is one transaction.
+//! While the block lasts, no follow and no comment between the two is committed (see [`Change::RequireNoBlock`]).
 
 use super::{
     decision::{Command, Decision, Turn},
@@ -85,8 +85,8 @@ impl Command for BlockUser {
             changes.push(Change::Append(LogEvent { user, version, command: turn.command, at: turn.at, totals, event }));
             changes.extend(ends);
         } else {
-            // A follow that the other user commits meanwhile would outlive the block. One of the caller cannot be committed
-            // meanwhile, because it would take the same version in the caller's log.
+            // A follow that the other user commits meanwhile would outlive the block. One of the caller cannot be
+            // committed meanwhile, because it would take the same version in the caller's log.
             let key = EdgeKey::new(&self.blocked, EdgeKind::Follows, caller);
             let version = state.edges.get(&key).map(|edge| edge.version);
             changes.push(Change::RequireEdge { key, version });

@@ -1,5 +1,5 @@
-//! `DeleteComment`: the author of a comment, or that of the post, deletes the comment. The text is removed from the comment
-//! and from its event. Both stay without it.
+//! `DeleteComment`: the author of a comment, or that of the post, deletes the comment. The text is removed from the
+//! comment and from its event. Both stay without it.
 
 use super::decision::{Command, Decision, Turn};
 use crate::{

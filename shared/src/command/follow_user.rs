@@ -1,5 +1,5 @@
-//! `FollowUser`: the caller follows or unfollows a user. The edge is stored with both users, and one transaction changes both
-//! sides.
+//! `FollowUser`: the caller follows or unfollows a user. The edge is stored with both users, and one transaction
+//! changes both sides.
 
 use super::decision::{Command, Decision, Turn};
 use crate::{
@@ -93,8 +93,8 @@ impl FollowUser {
     }
 }
 
-/// The follower's totals after an unfollow, and its changes. None if there is no follow. `version` is that of the event in
-/// the follower's log.
+/// The follower's totals after an unfollow, and its changes. None if there is no follow. `version` is that of the event
+/// in the follower's log.
 pub(super) fn unfollow(
     edges: &Edges,
     follower: &UserId,

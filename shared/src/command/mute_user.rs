@@ -1,4 +1,5 @@
-//! `MuteUser`: the caller mutes or unmutes a user. A muted user's content is hidden from the caller. The user does not notice.
+//! `MuteUser`: the caller mutes or unmutes a user. A muted user's content is hidden from the caller. The user does not
+//! notice.
 
 use super::decision::{Command, Decision, Turn};
 use crate::{

@@ -1,8 +1,8 @@
-//! One idempotency key, one effect, one response (INV-6). A command stores its response under the key, in the transaction of
-//! its effect. A later request with the same key gets the stored response.
+//! One idempotency key, one effect, one response (INV-6). A command stores its response under the key, in the
+//! transaction of its effect. A later request with the same key gets the stored response.
 //!
-//! The stored response leaves out what its request says. A repeated request carries that again, and a deletion must not leave
-//! a text behind here.
+//! The stored response leaves out what its request says. A repeated request carries that again, and a deletion must not
+//! leave a text behind here.
 
 use ring::digest::{SHA256, digest};
 use serde::{Serialize, de::DeserializeOwned};
@@ -40,7 +40,8 @@ impl Once<'_> {
         }
     }
 
-    /// The decision to answer as before, if the request was answered before. `output` builds the output from what was stored.
+    /// The decision to answer as before, if the request was answered before. `output` builds the output from what was
+    /// stored.
     ///
     /// # Errors
     /// [`Rejection::IdempotencyKeyReused`] if the key was used for another request.

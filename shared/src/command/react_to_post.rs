@@ -1,5 +1,6 @@
-//! Likes and unlikes. The like and the count change in one transaction, and the count changes only if the like does (INV-3).
-//! Likes are in no log, so this is not a [`super::Command`]: there are too many likes, and their effects need no order.
+//! Likes and unlikes. The like and the count change in one transaction, and the count changes only if the like does
+//! (INV-3). Likes are in no log, so this is not a [`super::Command`]: there are too many likes, and their effects need
+//! no order.
 
 use rand::Rng;
 
@@ -12,13 +13,13 @@ use crate::{
 
 /// Makes the caller like a post, or no longer like it. Repeating this changes nothing.
 ///
-/// This costs one round trip of reads, a second one to check blocks if the post is another user's, and one transaction of two
-/// items. The returned version is that of the caller's log, which a like does not change.
+/// This costs one round trip of reads, a second one to check blocks if the post is another user's, and one transaction
+/// of two items. The returned version is that of the caller's log, which a like does not change.
 ///
 /// # Errors
-/// [`Rejection::PostNotFound`] if there is no such post; [`Rejection::Blocked`] if one of the two users blocks the other;
-/// [`Error::Conflict`] if races were lost too often or for too long; otherwise as the store's. After an error other than a
-/// rejection, the like may have been committed.
+/// [`Rejection::PostNotFound`] if there is no such post; [`Rejection::Blocked`] if one of the two users blocks the
+/// other; [`Error::Conflict`] if races were lost too often or for too long; otherwise as the store's. After an error
+/// other than a rejection, the like may have been committed.
 pub async fn react_to_post(
     caller: &UserId,
     post: PostId,
@@ -32,8 +33,8 @@ pub async fn react_to_post(
         let (head, reaction) = tokio::try_join!(commands.head(caller), commands.reaction(caller, post))?;
         let committed = Committed { version: head.version, output: () };
         let Some((like, more)) = decide(&reaction, wanted, clock.now())? else { return Ok(committed) };
-        // This is checked before the transaction, not in it. A block that comes in between is too late for this like, which
-        // tells nobody anything.
+        // This is checked before the transaction, not in it. A block that comes in between is too late for this like,
+        // which tells nobody anything.
         let author = &like.author;
         if wanted.is_active() && author != caller {
             let edges = commands.edges(&EdgeKey::blocks(caller, author)).await?;
@@ -48,7 +49,8 @@ pub async fn react_to_post(
         ];
         match commands.commit_unlogged(&changes).await {
             Ok(()) => return Ok(committed),
-            // A try whose answer was lost may have been committed. Then the next attempt finds the like as it is wanted.
+            // A try whose answer was lost may have been committed. Then the next attempt finds the like as it is
+            // wanted.
             Err(Error::Conflict) => {}
             Err(error) => return Err(error),
         }

@@ -15,8 +15,8 @@ use crate::{
 /// Runs a command until it is committed, found needless, or rejected.
 ///
 /// # Errors
-/// [`Error::Rejected`] if the request is at fault; [`Error::Conflict`] if the command lost races too often or for too long;
-/// otherwise as the store's. After an error other than a rejection, the command may have been committed.
+/// [`Error::Rejected`] if the request is at fault; [`Error::Conflict`] if the command lost races too often or for too
+/// long; otherwise as the store's. After an error other than a rejection, the command may have been committed.
 pub async fn run<C: Command>(
     command: &C,
     caller: &UserId,
@@ -40,7 +40,8 @@ pub async fn run<C: Command>(
         let committed = Committed { version: turn.version, output };
         match commands.commit(&event, &changes).await {
             Ok(()) => return Ok(committed),
-            // A try whose answer was lost may have been committed. The SDK's retry then conflicts with the event of that try.
+            // A try whose answer was lost may have been committed. The SDK's retry then conflicts with the event of
+            // that try.
             Err(error @ (Error::Conflict | Error::Transient { .. })) => {
                 if commands.appended_by(caller, turn.version).await? == Some(id) {
                     return Ok(committed);

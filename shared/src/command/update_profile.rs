@@ -1,5 +1,5 @@
-//! `UpdateProfile`: the caller creates or changes the profile. The claim item of a handle makes the handle unique. The same
-//! transaction releases the old handle.
+//! `UpdateProfile`: the caller creates or changes the profile. The claim item of a handle makes the handle unique. The
+//! same transaction releases the old handle.
 
 use super::decision::{Command, Decision, Turn};
 use crate::{

@@ -14,7 +14,8 @@ pub fn wanted_edge(call: &Call) -> EdgeState {
     if call.method() == "PUT" { EdgeState::Active } else { EdgeState::Ended }
 }
 
-/// Answers a request that changes an edge from the caller to the user in the path. `command` builds the command of the route.
+/// Answers a request that changes an edge from the caller to the user in the path. `command` builds the command of the
+/// route.
 ///
 /// # Errors
 /// Those of the request and of [`command::run`].

@@ -1,5 +1,5 @@
-//! Ids, posts, users, events and limits: plain values without I/O. Every value is made by a function that checks it, so a
-//! value that exists is valid. No input makes this module panic.
+//! Ids, posts, users, events and limits: plain values without I/O. Every value is made by a function that checks it, so
+//! a value that exists is valid. No input makes this module panic.
 
 mod celebrity;
 mod clock;

@@ -1,5 +1,5 @@
-//! The viewer: the fold of a user's log into what readers need of it. The fold is pure, so a query can fold events that the
-//! projection has not reached yet with the same function.
+//! The viewer: the fold of a user's log into what readers need of it. The fold is pure, so a query can fold events that
+//! the projection has not reached yet with the same function.
 
 use std::collections::BTreeSet;
 

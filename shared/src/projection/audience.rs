@@ -1,8 +1,8 @@
 //! The audience of a post: the followers into whose homes the post is pushed.
 //!
-//! A small audience is pushed to at once. A large one becomes a single task in the work queue, however large it is, so that
-//! its post does not hold up the posts behind it. The worker of that task enumerates the followers and makes a task for
-//! every few hundred of them. Posts of a celebrity are not pushed: readers pull them.
+//! A small audience is pushed to at once. A large one becomes a single task in the work queue, however large it is, so
+//! that its post does not hold up the posts behind it. The worker of that task enumerates the followers and makes a
+//! task for every few hundred of them. Posts of a celebrity are not pushed: readers pull them.
 
 use crate::{
     celebrities::Celebrities,
@@ -17,8 +17,8 @@ use crate::{
 
 /// Edges of a small audience at most. So many rows are 4 calls of BatchWriteItem.
 const DIRECT_MAX: i32 = 100;
-/// Edges read for one [`Task::PushToHomes`]. Its viewers are 20 calls of BatchWriteItem, and their ids are at most 130 kB
-/// of JSON.
+/// Edges read for one [`Task::PushToHomes`]. Its viewers are 20 calls of BatchWriteItem, and their ids are at most 130
+/// kB of JSON.
 const EDGES_PER_TASK: i32 = 500;
 /// Tasks made in one step of an enumeration. A further task then continues it.
 const TASKS_PER_STEP: usize = 20;
@@ -48,8 +48,9 @@ impl Audience {
         self.push_to_homes(row, page.users).await
     }
 
-    /// One step of enumerating a large audience: makes tasks for the followers behind `after`. Earlier steps found `found`
-    /// followers. The worker that enumerates the followers also counts them, and promotes the author if there are enough.
+    /// One step of enumerating a large audience: makes tasks for the followers behind `after`. Earlier steps found
+    /// `found` followers. The worker that enumerates the followers also counts them, and promotes the author if there
+    /// are enough.
     ///
     /// # Errors
     /// As those of the stores and the queue. Repeating the step repeats tasks, which changes nothing.

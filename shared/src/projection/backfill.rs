@@ -19,8 +19,8 @@ pub(super) struct Backfill {
 impl Backfill {
     /// Copies the author's posts into the viewer's home.
     ///
-    /// The author's rows are read consistently, and after the edge was committed. That is this side of the handshake with a
-    /// new post, whose author row is written before the followers are read.
+    /// The author's rows are read consistently, and after the edge was committed. That is this side of the handshake
+    /// with a new post, whose author row is written before the followers are read.
     pub(super) async fn backfill_home(&self, viewer: &UserId, author: &UserId) -> Result<(), Error> {
         let (from, to) = (Timeline::Author(author.clone()), Timeline::Home(viewer.clone()));
         let mut range = Range { before: None, since: self.clock.now().before(FEED_AGE_MAX) };

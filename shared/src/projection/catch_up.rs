@@ -1,8 +1,8 @@
 //! Catching up: applies a user's log to the read models, from where it was applied last to its end.
 //!
-//! The order of the writes makes this exact. The effects of a page of events come first. Last, one conditional write stores
-//! the viewer with its new `applied`. A crash in between repeats effects, which changes nothing. A worker that finds that
-//! another one moved `applied` starts again from there.
+//! The order of the writes makes this exact. The effects of a page of events come first. Last, one conditional write
+//! stores the viewer with its new `applied`. A crash in between repeats effects, which changes nothing. A worker that
+//! finds that another one moved `applied` starts again from there.
 
 use std::collections::BTreeMap;
 
@@ -47,8 +47,8 @@ impl CatchUp {
     /// Applies the user's log to its end. With `at_least`, stops as soon as the log is applied up to that version.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if other workers kept moving the viewer; otherwise as the stores'. What was applied by then stays
-    /// applied.
+    /// [`Error::Conflict`] if other workers kept moving the viewer; otherwise as the stores'. What was applied by then
+    /// stays applied.
     pub async fn user(&self, user: &UserId, at_least: Option<Version>) -> Result<Progress, Error> {
         let mut races = 0;
         loop {

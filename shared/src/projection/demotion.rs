@@ -1,12 +1,12 @@
-//! Demotion: a celebrity's posts are pushed again instead of pulled. The order of its phases makes sure that each post is
-//! pushed, pulled, or both at every moment:
+//! Demotion: a celebrity's posts are pushed again instead of pulled. The order of its phases makes sure that each post
+//! is pushed, pulled, or both at every moment:
 //!
 //! 1. `demote-author` marks the celebrity as being demoted. Workers that know of the mark push new posts again.
 //! 2. Once all workers know of it, the author's posts of the last 30 days are copied into the home of every follower.
 //! 3. The author is removed from the list of celebrities, and readers stop pulling.
 //!
-//! The second phase goes through the followers in small steps. Each step is a task, which sends the task of the next step.
-//! Repeating a step changes nothing.
+//! The second phase goes through the followers in small steps. Each step is a task, which sends the task of the next
+//! step. Repeating a step changes nothing.
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -35,11 +35,12 @@ pub struct Demotion {
 }
 
 impl Demotion {
-    /// One step of a demotion: backfills the homes of the next followers behind `after`. The last step ends the demotion.
+    /// One step of a demotion: backfills the homes of the next followers behind `after`. The last step ends the
+    /// demotion.
     ///
     /// # Errors
-    /// [`Error::Transient`] if the demotion began so recently that some workers may not know of it; otherwise as those of
-    /// the stores and the queue.
+    /// [`Error::Transient`] if the demotion began so recently that some workers may not know of it; otherwise as those
+    /// of the stores and the queue.
     pub async fn backfill_step(&self, author: &UserId, after: Option<UserId>) -> Result<(), Error> {
         let celebrity = self.commands.celebrity(author).await?;
         let Some(begun_at) = celebrity.and_then(|celebrity| celebrity.demoted_at) else {

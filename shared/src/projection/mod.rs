@@ -1,8 +1,8 @@
 //! Projections: they keep the read models up to date with the command table.
 //!
-//! A message only tells a projection that something is new. The projection reads what happened from the truth. Every effect
-//! writes what the truth says at that time. So an effect that runs twice, late, or at once in two workers ends in the same
-//! read model.
+//! A message only tells a projection that something is new. The projection reads what happened from the truth. Every
+//! effect writes what the truth says at that time. So an effect that runs twice, late, or at once in two workers ends
+//! in the same read model.
 //!
 //! - [`catch_up`] applies a user's log. [`owner`] is the user whose log it is.
 //! - [`effects`] maps each event to what it changes in the read models.

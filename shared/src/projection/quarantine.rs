@@ -1,5 +1,6 @@
-//! Events whose effects fail again and again. Such an event is put into the quarantine, where it waits for a person, and
-//! the user's log is applied past it (INV-9). Once the cause is fixed, the event's effects are applied out of order.
+//! Events whose effects fail again and again. Such an event is put into the quarantine, where it waits for a person,
+//! and the user's log is applied past it (INV-9). Once the cause is fixed, the event's effects are applied out of
+//! order.
 
 use super::{
     catch_up::{CatchUp, Progress},
@@ -45,8 +46,8 @@ pub async fn catch_up_or_quarantine(
             return Err(error);
         }
         if catch_up.viewers.get(user, true).await?.viewer.applied >= version {
-            // Another worker has got past the event meanwhile. Two workers that get here at once both put the event into
-            // the quarantine. Its effects are then applied twice, which changes nothing.
+            // Another worker has got past the event meanwhile. Two workers that get here at once both put the event
+            // into the quarantine. Its effects are then applied twice, which changes nothing.
             continue;
         }
         tracing::error!(%user, %version, %error, "the event is put into the quarantine");
@@ -72,8 +73,8 @@ async fn skip(catch_up: &CatchUp, user: &UserId, version: Version) -> Result<(),
     }
 }
 
-/// Applies the effects of an event that was put into the quarantine. Later events have been folded meanwhile, so the edges
-/// that the event may have changed are set to what the truth says now.
+/// Applies the effects of an event that was put into the quarantine. Later events have been folded meanwhile, so the
+/// edges that the event may have changed are set to what the truth says now.
 ///
 /// # Errors
 /// [`Error::Poison`] if the event still cannot be understood; otherwise as the stores'.

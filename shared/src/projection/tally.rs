@@ -1,6 +1,6 @@
-//! Counters: the numbers on cards. An event of a counter carries the image of one shard, absolute and versioned. The card
-//! keeps the newest image of each shard and shows their sum. So images may arrive in any order and any number of times
-//! (INV-3).
+//! Counters: the numbers on cards. An event of a counter carries the image of one shard, absolute and versioned. The
+//! card keeps the newest image of each shard and shows their sum. So images may arrive in any order and any number of
+//! times (INV-3).
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Counters on cards: what a card knows of a counter's shards, and the numbers that the card shows. A post with some heat is
-//! also in the index of [`super::trending`].
+//! Counters on cards: what a card knows of a counter's shards, and the numbers that the card shows. A post with some
+//! heat is also in the index of [`super::trending`].
 
 use std::collections::HashMap;
 

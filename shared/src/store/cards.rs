@@ -1,5 +1,6 @@
-//! The `cards` table: what can change about a post or a user, and is shown with it. A card exists once, however many readers
-//! it has. Each part of a card has one kind of writer and that writer's version beside it. The highest version wins.
+//! The `cards` table: what can change about a post or a user, and is shown with it. A card exists once, however many
+//! readers it has. Each part of a card has one kind of writer and that writer's version beside it. The highest version
+//! wins.
 
 use std::collections::HashMap;
 
@@ -62,7 +63,7 @@ pub struct UserCard {
     pub user: UserId,
     /// The user's profile.
     pub profile: PublicProfile,
-    /// When the user first made a profile.
+    /// When the user created the profile.
     pub created_at: Timestamp,
     /// Number of accounts that the user follows.
     #[serde(default)]
@@ -103,8 +104,8 @@ impl Cards {
         TrendingIndex::new(self.dynamo.clone(), self.table.clone())
     }
 
-    /// Writes the post part of a card, unless the card has this version or a newer one. If the card already has an author
-    /// part, that part stays: it has a writer and a version of its own, see [`Cards::put_author`].
+    /// Writes the post part of a card, unless the card has this version or a newer one. If the card already has an
+    /// author part, that part stays: it has a writer and a version of its own, see [`Cards::put_author`].
     pub async fn put_post(&self, card: &PostCard) -> Result<(), Error> {
         let (mut set, mut initial) = (item(card)?, Item::new());
         for name in ["author_profile", "author_version"] {

@@ -1,5 +1,5 @@
-//! Celebrities in the command table. Who is a celebrity is a fact of the system and not of a user, so no log holds it. All
-//! celebrities are in one partition: the list that every process reads from time to time.
+//! Celebrities in the command table. Who is a celebrity is a fact of the system and not of a user, so no log holds it.
+//! All celebrities are in one partition: the list that every process reads from time to time.
 
 use aws_sdk_dynamodb::types::ReturnValue;
 
@@ -13,8 +13,8 @@ use crate::{
     model::{Celebrity, CelebrityList, Timestamp, UserId},
 };
 
-/// Pages of the list that are read at most. A page is 1 MB (DynamoDB, Query), so these hold far more celebrities than there
-/// can be.
+/// Pages of the list that are read at most. A page is 1 MB (DynamoDB, Query), so these hold far more celebrities than
+/// there can be.
 const PAGES_MAX: usize = 10;
 
 impl CommandTable {

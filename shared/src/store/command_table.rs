@@ -1,5 +1,5 @@
-//! The command table: the truth. Decisions rest on what is read here, so reads are consistent. Commands write to the table
-//! by [`super::transaction`] only. Celebrities are written outside of commands, in `celebrities.rs`.
+//! The command table: the truth. Decisions rest on what is read here, so reads are consistent. Commands write to the
+//! table by [`super::transaction`] only. Celebrities are written outside of commands, in `celebrities.rs`.
 
 use serde::{Deserialize, Serialize};
 
@@ -40,8 +40,8 @@ pub struct Remembered {
     pub response: String,
     /// Version of the command's event.
     pub version: Version,
-    /// When the key is free again, in seconds since the Unix epoch. Readers check this, because DynamoDB may delete expired
-    /// items days later.
+    /// When the key is free again, in seconds since the Unix epoch. Readers check this, because DynamoDB may delete
+    /// expired items days later.
     pub expires_at: u64,
 }
 

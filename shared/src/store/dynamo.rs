@@ -44,7 +44,8 @@ impl Dynamo {
         Self(Client::from_conf(config))
     }
 
-    /// Items of one table by their keys, in no order. If there are too many keys for one call, several calls run at once.
+    /// Items of one table by their keys, in no order. If there are too many keys for one call, several calls run at
+    /// once.
     pub(super) async fn batch_get(&self, table: &str, keys: Vec<Item>, consistent: bool) -> Result<Vec<Item>, Error> {
         let calls = keys.chunks(BATCH_GET_MAX).map(|keys| self.batch_get_once(table, keys.to_vec(), consistent));
         Ok(try_join_all(calls).await?.concat())
@@ -107,7 +108,8 @@ where
     }
 }
 
-/// Maps a failed call, too. A failed condition on a version is success: the table already has that version or a newer one.
+/// Maps a failed call, too. A failed condition on a version is success: the table already has that version or a newer
+/// one.
 pub(super) fn newer_wins<E: ProvideErrorMetadata, R>(
     during: &'static str,
 ) -> impl FnOnce(SdkError<E, R>) -> Result<(), Error> {

@@ -64,8 +64,8 @@ impl CommandTable {
         found.into_iter().map(edge).collect()
     }
 
-    /// The followers of `followee`, from the one behind `after`. At most `limit` edges are read, ended ones included, so a
-    /// page may be empty although there are more.
+    /// The followers of `followee`, from the one behind `after`. At most `limit` edges are read, ended ones included,
+    /// so a page may be empty although there are more.
     pub async fn followers(&self, followee: &UserId, after: Option<&UserId>, limit: i32) -> Result<UserPage, Error> {
         let start = after.map(|user| (key::followers(followee), key::user(user)));
         self.list(key::followers(followee), key::USER_PREFIX, start, limit).await

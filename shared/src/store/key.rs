@@ -1,5 +1,5 @@
-//! Keys as text. Each kind of key is rendered, and where needed parsed, here and nowhere else. Each prefix is written once.
-//! Ids that users choose are percent-encoded, so that no id can look like a part of another key.
+//! Keys as text. Each kind of key is rendered, and where needed parsed, here and nowhere else. Each prefix is written
+//! once. Ids that users choose are percent-encoded, so that no id can look like a part of another key.
 
 use std::borrow::Cow;
 
@@ -59,8 +59,8 @@ pub(super) fn parse_event(key: &str) -> Option<Version> {
     digits.bytes().all(|c| c.is_ascii_digit()).then(|| digits.parse().ok()).flatten().and_then(Version::new)
 }
 
-/// The user and the version of the event with this key. None if the key is not that of an event. A consumer of the table's
-/// stream knows this much of every event, even if it cannot understand the event itself.
+/// The user and the version of the event with this key. None if the key is not that of an event. A consumer of the
+/// table's stream knows this much of every event, even if it cannot understand the event itself.
 pub fn parse_event_key(pk: &str, sk: &str) -> Option<(UserId, Version)> {
     Some((parse_user(pk, USER_PREFIX)?, parse_event(sk)?))
 }

@@ -38,7 +38,8 @@ impl CommandTable {
         Ok(reaction)
     }
 
-    /// Which of the posts from `oldest` to `newest` the user likes. This is one query, except for many thousands of likes.
+    /// Which of the posts from `oldest` to `newest` the user likes. This is one query, except for many thousands of
+    /// likes.
     pub async fn liked(
         &self,
         user: &UserId,

@@ -1,5 +1,5 @@
-//! Measures the calls of DynamoDB and what they cost, as DynamoDB itself reports it. So a test can check the cost of a request
-//! wherever the system runs.
+//! Measures the calls of DynamoDB and what they cost, as DynamoDB itself reports it. So a test can check the cost of a
+//! request wherever the system runs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,5 +1,5 @@
-//! The `timelines` table: which posts stand in which timeline. A row holds only what cannot change: the post's id and its
-//! author.
+//! The `timelines` table: which posts stand in which timeline. A row holds only what cannot change: the post's id and
+//! its author.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,8 +19,8 @@ use crate::{
 
 /// Rows in one call of BatchWriteItem at most.
 const BATCH_WRITE_MAX: usize = 25;
-/// Calls of BatchWriteItem that a process has under way at once. However much there is to write, a large audience must not
-/// hold up the single writes of everybody else.
+/// Calls of BatchWriteItem that a process has under way at once. However much there is to write, a large audience must
+/// not hold up the single writes of everybody else.
 const BATCH_WRITES_AT_ONCE: usize = 2;
 /// Rows that DynamoDB left unprocessed are sent again so often.
 const RETRY: RetryPolicy =
@@ -169,8 +169,8 @@ impl Timelines {
 
     /// Writes the row of a post to the timeline of a tag that this version of the post has.
     ///
-    /// The tags of a post change, so these rows carry the post's version. Of several workers that each write what they read,
-    /// the one that read the newest version wins, whichever writes last.
+    /// The tags of a post change, so these rows carry the post's version. Of several workers that each write what they
+    /// read, the one that read the newest version wins, whichever writes last.
     pub async fn tag(&self, tag: &Tag, row: &Row, version: u64) -> Result<(), Error> {
         self.dynamo
             .0
@@ -190,9 +190,9 @@ impl Timelines {
             .or_else(newer_wins("writing a tag's row"))
     }
 
-    /// Deletes the row of a post from the timeline of a tag that this version of the post does not have. If a worker that
-    /// read an older version writes the row again, the row stays. Readers then see in the card that the post does not have
-    /// the tag.
+    /// Deletes the row of a post from the timeline of a tag that this version of the post does not have. If a worker
+    /// that read an older version writes the row again, the row stays. Readers then see in the card that the post does
+    /// not have the tag.
     pub async fn untag(&self, tag: &Tag, post: PostId, version: u64) -> Result<(), Error> {
         self.dynamo
             .0

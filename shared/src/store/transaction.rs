@@ -146,8 +146,8 @@ impl Intercept for NoClientToken {
 }
 
 impl CommandTable {
-    /// Commits an event with its changes. The log must not have the event's version yet. So of two concurrent commands of one
-    /// user, one fails, and the user's log is strictly ordered and has no gaps.
+    /// Commits an event with its changes. The log must not have the event's version yet. So of two concurrent commands
+    /// of one user, one fails, and the user's log is strictly ordered and has no gaps.
     ///
     /// # Errors
     /// [`Error::Conflict`] if any condition failed; otherwise as DynamoDB's. The event may have been committed after a

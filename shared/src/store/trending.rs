@@ -1,5 +1,5 @@
-//! The index `trending` of the table `cards`. It is sparse: a post is in it while its card has a `bucket`. The sort key is
-//! the post's score, which does not change as time goes by. So nothing has to be written only because time went by.
+//! The index `trending` of the table `cards`. It is sparse: a post is in it while its card has a `bucket`. The sort key
+//! is the post's score, which does not change as time goes by. So nothing has to be written only because time went by.
 
 use std::time::Duration;
 
@@ -22,13 +22,13 @@ use crate::{
 const INDEX: &str = "trending";
 /// Name of the index's sort key.
 const SCORE: &str = "score";
-/// Posts created within this time share a bucket. The buckets of a day are few enough to query all of them, and enough to
-/// spread the writes.
+/// Posts created within this time share a bucket. The buckets of a day are few enough to query all of them, and enough
+/// to spread the writes.
 const BUCKET_SPAN: Duration = Duration::from_secs(6 * 60 * 60);
 /// Partitions of a bucket. A partition takes 1000 writes a second (DynamoDB, "Partitions and data distribution").
 const BUCKET_HALVES: u8 = 2;
-/// Queries of one partition at most. More than one is needed only for the bucket that the window cuts through, where the
-/// best posts may be too old.
+/// Queries of one partition at most. More than one is needed only for the bucket that the window cuts through, where
+/// the best posts may be too old.
 const PAGES_MAX: usize = 5;
 
 /// The index of the posts that trend.
@@ -44,8 +44,8 @@ impl TrendingIndex {
         Self { dynamo, table }
     }
 
-    /// The posts with the highest scores of those created since `since`, best first, at most `limit`. Of equals, the newest
-    /// comes first. All buckets are queried at once, which is usually one round trip.
+    /// The posts with the highest scores of those created since `since`, best first, at most `limit`. Of equals, the
+    /// newest comes first. All buckets are queried at once, which is usually one round trip.
     pub async fn best(&self, since: Timestamp, now: Timestamp, limit: usize) -> Result<Vec<PostId>, Error> {
         let partitions = partitions(since, now);
         let best = try_join_all(partitions.map(|bucket| self.best_of(bucket, since, limit))).await?;

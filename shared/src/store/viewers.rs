@@ -1,5 +1,5 @@
-//! The `viewers` table: how far each user's log is applied, and whom the user follows, mutes and blocks. Each user has one
-//! item, which is read with every page.
+//! The `viewers` table: how far each user's log is applied, and whom the user follows, mutes and blocks. Each user has
+//! one item, which is read with every page.
 
 use std::collections::BTreeSet;
 
@@ -81,7 +81,8 @@ impl Viewers {
     }
 }
 
-/// A set of users as one binary attribute: their hashes in order, without separators. A binary set would take more bytes.
+/// A set of users as one binary attribute: their hashes in order, without separators. A binary set would take more
+/// bytes.
 fn set(users: &BTreeSet<UserHash>) -> AttributeValue {
     AttributeValue::B(Blob::new(users.iter().flat_map(|hash| hash.0).collect::<Vec<u8>>()))
 }

@@ -1,8 +1,8 @@
 //! Partial batch responses: which items of a batch come again (AWS Lambda, "Partial batch responses"). All of them are
 //! built here, because one missing or empty identifier makes Lambda repeat the whole batch.
 //!
-//! A stream goes on from the lowest sequence number that is reported. So only the first failed record is reported, and it
-//! comes again with all records behind it. A queue repeats exactly the messages that are reported.
+//! A stream goes on from the lowest sequence number that is reported. So only the first failed record is reported, and
+//! it comes again with all records behind it. A queue repeats exactly the messages that are reported.
 
 use aws_lambda_events::{
     sqs::SqsBatchResponse,

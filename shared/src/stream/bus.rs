@@ -26,8 +26,8 @@ impl Bus {
         Self { client: Client::new(config), stream }
     }
 
-    /// Publishes the events. Returns for each event, in the same order, whether the event is on the bus. An event that is
-    /// not may be published again later: consumers do not depend on the order, and repeated events change nothing.
+    /// Publishes the events. Returns for each event, in the same order, whether the event is on the bus. An event that
+    /// is not may be published again later: consumers do not depend on the order, and repeated events change nothing.
     pub async fn publish(&self, events: &[CloudEvent]) -> Vec<bool> {
         let mut published = vec![false; events.len()];
         let mut retries = RETRY.start();

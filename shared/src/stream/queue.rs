@@ -32,9 +32,9 @@ pub(super) struct QueueMessage {
 impl QueueMessage {
     /// A message with this body, to be received after `delay_s` seconds at the earliest.
     ///
-    /// The user is the message's group. SQS serves groups fairly ("fair queues"), so the many messages of one user do not
-    /// hold up those of others. A group id may hold only ASCII letters, digits and punctuation, at most 128 of them; a
-    /// user id may hold anything. So the group id is the hash of the user id.
+    /// The user is the message's group. SQS serves groups fairly ("fair queues"), so the many messages of one user do
+    /// not hold up those of others. A group id may hold only ASCII letters, digits and punctuation, at most 128 of
+    /// them; a user id may hold anything. So the group id is the hash of the user id.
     pub(super) fn new(body: String, user: &UserId, delay_s: i32) -> Self {
         Self { body, group: user.hash().to_string(), delay_s }
     }

@@ -100,8 +100,8 @@ impl WorkQueue {
         self.send_after(Duration::ZERO, tasks).await
     }
 
-    /// Sends the tasks so that they are received after `delay` at the earliest. The delay is rounded up to whole seconds,
-    /// and is 15 minutes at most (SQS, "Message timers").
+    /// Sends the tasks so that they are received after `delay` at the earliest. The delay is rounded up to whole
+    /// seconds, and is 15 minutes at most (SQS, "Message timers").
     ///
     /// # Errors
     /// As [`WorkQueue::send`].

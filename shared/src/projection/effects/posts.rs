@@ -34,8 +34,8 @@ impl PostEffects {
             return self.hide(owner, &post).await;
         }
         let row = Row { post: post.post, author: post.author.clone() };
-        // The handshake: this row is written before the followers are read, and an edge is committed before its backfill
-        // reads this timeline. Whichever comes first, the other sees it.
+        // The handshake: this row is written before the followers are read, and an edge is committed before its
+        // backfill reads this timeline. Whichever comes first, the other sees it.
         self.timelines.put(&[Timeline::Author(row.author.clone())], &row).await?;
         self.put_card_and_tags(owner, &post).await?;
         if row.post.leaves_feeds_at() <= self.clock.now() {
@@ -62,8 +62,8 @@ impl PostEffects {
         self.show_tags(post).await
     }
 
-    /// Hides a deleted post. Its rows in homes stay until they expire: they hold no text, and the card tells readers that
-    /// the post is deleted.
+    /// Hides a deleted post. Its rows in homes stay until they expire: they hold no text, and the card tells readers
+    /// that the post is deleted.
     async fn hide(&self, owner: &LogOwner<'_>, post: &Post) -> Result<(), Error> {
         self.put_card_and_tags(owner, post).await?;
         self.timelines.delete(&Timeline::Author(post.author.clone()), post.post).await

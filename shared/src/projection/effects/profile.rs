@@ -1,5 +1,5 @@
-//! Effects of a profile: the user's card, and the author part of the cards of the user's posts. Only posts of the last 30
-//! days are updated; cards of older posts keep the author part that they have.
+//! Effects of a profile: the user's card, and the author part of the cards of the user's posts. Only posts of the last
+//! 30 days are updated; cards of older posts keep the author part that they have.
 
 use futures::{StreamExt, TryStreamExt, stream};
 
