@@ -13,7 +13,7 @@ use crate::{
 const ATTEMPTS_MAX: usize = 24;
 /// No further attempt begins after this time. It is half of the functions' timeout (template.yaml), so that the last
 /// attempt can end and its result can be sent. A function that is killed at its timeout sends nothing, and the caller
-/// gets an answer of the gateway, which does not know what happened.
+/// gets an error from the gateway, which does not know what happened.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Waits between attempts.
 const RETRY: RetryPolicy = RetryPolicy {
@@ -31,7 +31,7 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    /// None was made yet.
+    /// The attempts of a command that begins now.
     pub(super) fn start() -> Self {
         Self { made: 0, retries: RETRY.start(), until: Instant::now() + PATIENCE }
     }

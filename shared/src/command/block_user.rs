@@ -85,8 +85,8 @@ impl Command for BlockUser {
             changes.push(Change::Append(LogEvent { user, version, command: turn.command, at: turn.at, totals, event }));
             changes.extend(ends);
         } else {
-            // A follow that the other user commits meanwhile would outlive the block. One of the caller cannot be
-            // committed meanwhile, because it would take the same version in the caller's log.
+            // A follow that the other user commits meanwhile would outlive the block. The caller cannot commit a follow
+            // meanwhile, because its event would take the same version in the caller's log.
             let key = EdgeKey::new(&self.blocked, EdgeKind::Follows, caller);
             let version = state.edges.get(&key).map(|edge| edge.version);
             changes.push(Change::RequireEdge { key, version });

@@ -1,5 +1,5 @@
-//! `FollowUser`: the caller follows or unfollows a user. The edge is stored with both users, and one transaction
-//! changes both sides.
+//! `FollowUser`: the caller follows or unfollows a user. The edge is stored in the partitions of both users,
+//! and one transaction changes both.
 
 use super::decision::{Command, Decision, Turn};
 use crate::{

@@ -12,7 +12,7 @@ use crate::{
     store::command_table::{CommandTable, Head},
 };
 
-/// Runs a command until it is committed, found needless, or rejected.
+/// Runs a command until it is committed, found unnecessary, or rejected.
 ///
 /// # Errors
 /// [`Error::Rejected`] if the request is at fault; [`Error::Conflict`] if the command lost races too often or for too

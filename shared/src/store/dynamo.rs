@@ -21,7 +21,7 @@ use crate::{error::Error, retry::RetryPolicy};
 
 /// Keys in one call of BatchGetItem at most.
 const BATCH_GET_MAX: usize = 100;
-/// Keys that DynamoDB left unprocessed are asked for again so often.
+/// How often keys that DynamoDB left unprocessed are read again.
 const RETRY: RetryPolicy =
     RetryPolicy { retries_max: 5, first: Duration::from_millis(10), longest: Duration::from_secs(1) };
 

@@ -22,7 +22,7 @@ const BATCH_WRITE_MAX: usize = 25;
 /// Calls of BatchWriteItem that a process has under way at once. However much there is to write, a large audience must
 /// not hold up the single writes of everybody else.
 const BATCH_WRITES_AT_ONCE: usize = 2;
-/// Rows that DynamoDB left unprocessed are sent again so often.
+/// How often rows that DynamoDB left unprocessed are sent again.
 const RETRY: RetryPolicy =
     RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 

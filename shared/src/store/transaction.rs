@@ -5,7 +5,7 @@
 
 use aws_sdk_dynamodb::{
     config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeSerializationInterceptorContextMut},
-    error::BoxError,
+    error::{BoxError, BuildError},
     operation::transact_write_items::{TransactWriteItemsInput, builders::TransactWriteItemsFluentBuilder},
     types::{
         AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update,
@@ -203,7 +203,7 @@ impl CommandTable {
                     .expression_attribute_names("#user", "user")
                     .expression_attribute_values(":user", s(user.as_str()))
                     .build()
-                    .map_err(|error| Error::poison("a transaction to be written", error))?;
+                    .map_err(invalid)?;
                 transaction.transact_items(TransactWriteItem::builder().delete(delete).build())
             }
             Change::CreatePost(post) => {
@@ -230,7 +230,7 @@ impl CommandTable {
                     .expression_attribute_names("#tags", "tags")
                     .expression_attribute_values(":true", AttributeValue::Bool(true))
                     .build()
-                    .map_err(|error| Error::poison("a transaction to be written", error))?;
+                    .map_err(invalid)?;
                 transaction.transact_items(TransactWriteItem::builder().update(update).build())
             }
             Change::Append(event) => transaction.transact_items(self.append(event)?),
@@ -289,10 +289,8 @@ impl CommandTable {
                         .expression_attribute_names(format!("#{name}"), &name)
                         .expression_attribute_values(format!(":{name}"), value);
                 }
-                let update = update
-                    .update_expression(format!("ADD {}", additions.join(", ")))
-                    .build()
-                    .map_err(|error| Error::poison("a transaction to be written", error))?;
+                let update =
+                    update.update_expression(format!("ADD {}", additions.join(", "))).build().map_err(invalid)?;
                 transaction.transact_items(TransactWriteItem::builder().update(update).build())
             }
             Change::Remember { user, key, remembered, at } => {
@@ -343,12 +341,17 @@ fn replacing(put: PutBuilder, replaces: Option<AttributeValue>) -> PutBuilder {
     }
 }
 
+/// A part of a transaction lacks a required field.
+fn invalid(error: BuildError) -> Error {
+    Error::poison("a transaction to be written", error)
+}
+
 fn check(check: ConditionCheckBuilder) -> Result<TransactWriteItem, Error> {
-    let check = check.build().map_err(|error| Error::poison("a transaction to be written", error))?;
+    let check = check.build().map_err(invalid)?;
     Ok(TransactWriteItem::builder().condition_check(check).build())
 }
 
 fn built(put: PutBuilder) -> Result<TransactWriteItem, Error> {
-    let put = put.build().map_err(|error| Error::poison("a transaction to be written", error))?;
+    let put = put.build().map_err(invalid)?;
     Ok(TransactWriteItem::builder().put(put).build())
 }

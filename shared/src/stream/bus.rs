@@ -9,7 +9,7 @@ use crate::retry::RetryPolicy;
 
 /// Records in one call of PutRecords at most.
 const PUT_RECORDS_MAX: usize = 500;
-/// Records that Kinesis did not take are sent again so often. After that, the event source mapping repeats the batch.
+/// How often records that Kinesis did not take are sent again. After that, the event source mapping repeats the batch.
 const RETRY: RetryPolicy =
     RetryPolicy { retries_max: 5, first: Duration::from_millis(50), longest: Duration::from_secs(1) };
 

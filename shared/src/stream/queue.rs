@@ -10,7 +10,7 @@ use crate::{error::Error, model::UserId, retry::RetryPolicy};
 const BATCH_MAX: usize = 10;
 /// Bytes of all bodies in one call. SQS has always taken this much; since August 2025 it takes 1 MiB.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
-/// Messages that SQS did not take are sent again so often.
+/// How often messages that SQS did not take are sent again.
 const RETRY: RetryPolicy =
     RetryPolicy { retries_max: 3, first: Duration::from_millis(50), longest: Duration::from_secs(1) };
 
