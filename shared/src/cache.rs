@@ -1,5 +1,6 @@
-//! What a process has read and may use again for a while: bounded, and never older than whoever asks can bear. Only what
-//! was found is kept; that there was nothing is asked anew each time.
+//! Values that a process has read and may use again for a while. A cache is bounded in size and time, and a caller can
+//! refuse values that were read before a given moment. A cache keeps only what was found: an absence is read anew every
+//! time.
 
 use std::{
     fmt,
@@ -13,30 +14,30 @@ use lru::LruCache;
 
 use crate::model::Timestamp;
 
-/// What was read not long ago, by what it is of. Clones share it. Of more than fit, those that nobody asked for longest
-/// are dropped.
+/// Values that were read lately, by their keys. Clones share the values. A full cache drops the value that was least
+/// recently used.
 pub(crate) struct Cache<Key, Value> {
     entries: Arc<Mutex<LruCache<Key, Read<Value>>>>,
     lifetime: Duration,
 }
 
-/// Something with the moment at which reading it began: it holds all that was written before.
+/// A value and the moment at which the read of it began. The value holds everything that was written before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Read<Value> {
-    /// What was read.
+    /// The value.
     pub(crate) value: Value,
-    /// When.
+    /// When the read began.
     pub(crate) at: Timestamp,
 }
 
 impl<Key: Hash + Eq, Value: Clone> Cache<Key, Value> {
-    /// An empty one. `entries_max` of 0 counts as 1.
+    /// An empty cache for at most `entries_max` values, or for one if that is 0.
     pub(crate) fn new(entries_max: usize, lifetime: Duration) -> Self {
         let capacity = NonZeroUsize::new(entries_max).unwrap_or(NonZeroUsize::MIN);
         Self { entries: Arc::new(Mutex::new(LruCache::new(capacity))), lifetime }
     }
 
-    /// What was read within the lifetime, and not before `not_before`.
+    /// The value of the key, if it was read within the lifetime and not before `not_before`.
     pub(crate) fn get(&self, key: &Key, now: Timestamp, not_before: Option<Timestamp>) -> Option<Read<Value>> {
         let mut entries = self.lock();
         let read = entries.get(key)?;
@@ -44,7 +45,7 @@ impl<Key: Hash + Eq, Value: Clone> Cache<Key, Value> {
         fresh.then(|| read.clone())
     }
 
-    /// Keeps what was read.
+    /// Keeps a value whose read began at this moment.
     pub(crate) fn put(&self, key: Key, value: Value, at: Timestamp) {
         self.lock().put(key, Read { value, at });
     }
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_ends_with_its_lifetime() {
+    fn a_value_is_kept_for_its_lifetime() {
         let cache = Cache::new(10, LIFETIME);
         cache.put("a", 1, at(0));
         assert_eq!(cache.get(&"a", at(4), None), Some(Read { value: 1, at: at(0) }));
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_than_asked_for_is_not_given() {
+    fn a_value_read_before_the_given_moment_is_not_returned() {
         let cache = Cache::new(10, LIFETIME);
         cache.put("a", 1, at(1));
         assert!(cache.get(&"a", at(3), Some(at(1))).is_some());
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_the_one_asked_for_longest_ago_goes() {
+    fn a_full_cache_drops_the_least_recently_used_value() {
         let cache = Cache::new(2, LIFETIME);
         cache.put("a", 1, at(0));
         cache.put("b", 2, at(0));

@@ -1,52 +1,52 @@
-//! Which error goes where. There are four kinds, by what the caller does next:
+//! Errors, divided by what the caller does next:
 //!
-//! - [`Rejection`]: the request is at fault. Nothing changed, and the client gets a 4xx.
-//! - [`Error::Conflict`]: another writer was first. The caller reads again and decides again at once.
-//! - [`Error::Transient`]: a dependency fails at present. The caller tries again later. Over HTTP this is a 503; from a
-//!   stream or queue, the item comes again.
-//! - [`Error::Poison`]: every try will fail, so nobody tries again. The input is kept where a person finds it.
+//! - [`Rejection`]: the request is at fault. The caller gets a 4xx response, and nothing has changed.
+//! - [`Error::Conflict`]: a concurrent write was faster. The caller reads again and retries at once.
+//! - [`Error::Transient`]: a service fails at present. The caller retries later: HTTP answers 503, and a stream delivers
+//!   the record again.
+//! - [`Error::Poison`]: every attempt will fail. Nobody retries; the event or message is kept for a person.
 //!
-//! An error is logged once, where it is handled.
+//! An error is logged once, where it is handled. Code that passes an error on does not log it.
 
 use crate::model::{
     Gap, InvalidIdempotencyKey, InvalidProfile, InvalidTag, InvalidText, InvalidUserId,
     limits::{BLOCKS_MAX, FOLLOWING_MAX, MUTES_MAX, POST_EDITS_MAX},
 };
 
-/// Why something could not be done.
+/// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The request is at fault.
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// Another writer was first. The caller decides again from fresh reads.
-    #[error("another writer was first")]
+    /// A concurrent write was faster. Another attempt begins with fresh reads.
+    #[error("conflict with a concurrent write")]
     Conflict,
-    /// A dependency fails at present.
+    /// A service that Tidings needs fails at present.
     #[error("{during}: {cause}")]
     Transient {
-        /// What failed.
+        /// The operation, such as `reading a timeline`.
         during: &'static str,
-        /// What the dependency said.
+        /// What the service or the SDK reported.
         cause: String,
     },
-    /// The input makes no sense, now or later.
+    /// Data or a request is invalid, now and on every later attempt.
     #[error("{what}: {why}")]
     Poison {
-        /// The input.
+        /// The data or the operation.
         what: String,
-        /// Why it makes no sense.
+        /// Why it is invalid.
         why: String,
     },
 }
 
 impl Error {
-    /// A dependency failed during `during`.
+    /// A service failed during this operation.
     pub fn transient(during: &'static str, cause: impl ToString) -> Self {
         Self::Transient { during, cause: cause.to_string() }
     }
 
-    /// `what` makes no sense.
+    /// `what` is invalid.
     pub fn poison(what: impl ToString, why: impl ToString) -> Self {
         Self::Poison { what: what.to_string(), why: why.to_string() }
     }
@@ -58,7 +58,7 @@ impl From<Gap> for Error {
     }
 }
 
-/// Why a request was rejected. [`crate::http::problem`] has the stable code and the HTTP status of each.
+/// Why a request was refused. [`crate::http::problem`] has the stable code and the status of each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// The body is not the JSON document that the route expects.
@@ -67,10 +67,10 @@ pub enum Rejection {
     /// The body is larger than 16 KiB.
     #[error("the body is larger than {} bytes", crate::model::limits::BODY_BYTES_MAX)]
     BodyTooLarge,
-    /// The token's `sub` or the path holds no valid user id.
+    /// The token's `sub` is not a valid user id, or the path has neither a valid id nor a valid handle.
     #[error(transparent)]
     InvalidUserId(#[from] InvalidUserId),
-    /// The text is not valid.
+    /// The text is empty or too long.
     #[error(transparent)]
     InvalidText(#[from] InvalidText),
     /// The handle is not valid.
@@ -82,82 +82,82 @@ pub enum Rejection {
     /// The `Idempotency-Key` header is not valid.
     #[error(transparent)]
     InvalidIdempotencyKey(#[from] InvalidIdempotencyKey),
-    /// `limit` is not a number within bounds.
+    /// `limit` is not a number from 1 to 100.
     #[error("limit must be a number from 1 to {}", crate::model::limits::PAGE_MAX)]
     InvalidLimit,
-    /// The feed or list has no such order.
+    /// The feed or list does not have this order.
     #[error("order must be one of: {}", known.join(", "))]
     UnknownOrder {
-        /// The orders that there are.
+        /// The orders that it has.
         known: Vec<&'static str>,
     },
     /// `explain` is neither `true` nor `false`.
     #[error("explain must be true or false")]
     InvalidExplain,
-    /// The path holds no valid tag.
+    /// The path has no valid tag.
     #[error(transparent)]
     InvalidTag(#[from] InvalidTag),
     /// `Tidings-Min-Version` is not a version.
-    #[error("Tidings-Min-Version must be a number as Tidings-Version tells it")]
+    #[error("Tidings-Min-Version must be a number that a response had in Tidings-Version")]
     InvalidVersion,
     /// The caller's log does not have this version yet.
-    #[error("none of your commands has made this version")]
+    #[error("Tidings-Min-Version is higher than the version of your newest command")]
     VersionUnknown,
-    /// This deployment did not make the cursor for this caller, route and order.
-    #[error("the cursor is not one that this feed gave to you")]
+    /// The cursor was not made by this deployment for this caller, route and order.
+    #[error("the cursor is not valid for this caller, route and order; omit it to start from the first page")]
     InvalidCursor,
     /// The cursor is older than 24 h.
-    #[error("the cursor has expired; start again from the first page")]
+    #[error("the cursor has expired; omit it to start from the first page")]
     CursorExpired,
     /// The caller has no profile yet.
-    #[error("make a profile first: PUT /v1/me")]
+    #[error("create a profile first: PUT /v1/me")]
     ProfileRequired,
-    /// The caller reads their own profile, but has none.
-    #[error("you have no profile yet: PUT /v1/me")]
+    /// The caller asked for their own profile and has none.
+    #[error("you have no profile yet; create one: PUT /v1/me")]
     ProfileNotFound,
     /// Another user has the handle.
-    #[error("the handle is taken")]
+    #[error("the handle is taken; choose another one")]
     HandleTaken,
-    /// There is no such user.
-    #[error("there is no such user")]
+    /// The user does not exist.
+    #[error("the user does not exist")]
     UserNotFound,
-    /// There is no such post.
-    #[error("there is no such post")]
+    /// The post does not exist, or was deleted.
+    #[error("the post does not exist")]
     PostNotFound,
-    /// There is no such comment.
-    #[error("there is no such comment")]
+    /// The comment does not exist, or was deleted.
+    #[error("the comment does not exist")]
     CommentNotFound,
-    /// No post has the tag.
+    /// No post of the last 30 days has the tag.
     #[error("no post of the last 30 days has this tag")]
     TagNotFound,
-    /// The post has been edited as often as is allowed.
-    #[error("a post may be edited {POST_EDITS_MAX} times")]
+    /// The post was edited as often as the limit allows.
+    #[error("a post can be edited at most {POST_EDITS_MAX} times")]
     EditLimitReached,
-    /// Only the author of the post or comment may do this.
-    #[error("only its author may do this")]
+    /// Only the author may do this.
+    #[error("only the author may do this")]
     NotAuthor,
-    /// Users cannot follow themselves.
+    /// The caller tried to follow themselves.
     #[error("you cannot follow yourself")]
     CannotFollowSelf,
-    /// Users cannot mute themselves.
+    /// The caller tried to mute themselves.
     #[error("you cannot mute yourself")]
     CannotMuteSelf,
-    /// Users cannot block themselves.
+    /// The caller tried to block themselves.
     #[error("you cannot block yourself")]
     CannotBlockSelf,
-    /// The caller mutes as many accounts as is allowed.
-    #[error("you mute {MUTES_MAX} accounts, which is as many as one may")]
+    /// The caller mutes as many accounts as the limit allows.
+    #[error("you mute {MUTES_MAX} accounts, which is the limit; unmute one first")]
     MuteLimitReached,
-    /// The caller blocks as many accounts as is allowed.
-    #[error("you block {BLOCKS_MAX} accounts, which is as many as one may")]
+    /// The caller blocks as many accounts as the limit allows.
+    #[error("you block {BLOCKS_MAX} accounts, which is the limit; unblock one first")]
     BlockLimitReached,
-    /// One of the two users blocks the other.
-    #[error("you block this user, or are blocked")]
+    /// The caller blocks the other user, or the other user blocks the caller.
+    #[error("you block this user, or this user blocks you")]
     Blocked,
-    /// The caller follows as many accounts as is allowed.
-    #[error("you follow {FOLLOWING_MAX} accounts, which is as many as one may")]
+    /// The caller follows as many accounts as the limit allows.
+    #[error("you follow {FOLLOWING_MAX} accounts, which is the limit; unfollow one first")]
     FollowingLimitReached,
     /// The idempotency key was used for another request.
-    #[error("this idempotency key was used for another request")]
+    #[error("this idempotency key was used for another request; use a new key")]
     IdempotencyKeyReused,
 }

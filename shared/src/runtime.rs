@@ -14,7 +14,7 @@ use crate::{
     celebrities::Celebrities,
     model::{CelebrityPolicy, Clock},
     projection::{Dependencies, Projector},
-    query::{Feeds, PulledRows, RecentCards, TrendingCache, cursor::CursorKeys},
+    query::{Feeds, cursor::CursorKeys},
     store::{Dynamo, Meter, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
     stream::{bus::Bus, quarantine::Quarantine, work_queue::WorkQueue},
 };
@@ -122,18 +122,9 @@ impl Runtime {
 
     /// Everything that feeds are read from.
     pub fn feed_reader(&self) -> anyhow::Result<Feeds> {
-        let (timelines, cards, clock) = (self.timelines()?, self.cards()?, &self.clock);
-        Ok(Feeds {
-            commands: self.commands()?,
-            viewers: self.viewers()?,
-            celebrities: self.celebrities()?,
-            pulled: PulledRows::new(timelines.clone(), clock.clone()),
-            timelines,
-            recent_cards: RecentCards::new(cards.clone(), clock.clone()),
-            cards,
-            trending: TrendingCache::default(),
-            clock: clock.clone(),
-        })
+        let (commands, timelines, viewers, cards) =
+            (self.commands()?, self.timelines()?, self.viewers()?, self.cards()?);
+        Ok(Feeds::new(commands, timelines, viewers, cards, self.celebrities()?, self.clock.clone()))
     }
 
     /// The keys that sign cursors.

@@ -9,7 +9,7 @@ use tidings::{
     error::Error,
     model::{Clock, UserId, UserRef},
     query,
-    store::{cards::Cards, command_table::CommandTable},
+    store::{Consistency, cards::Cards, command_table::CommandTable},
     stream::work_queue::{Task, WorkQueue},
 };
 
@@ -55,7 +55,7 @@ pub async fn handle(demoter: &Demoter, request: Request) -> anyhow::Result<Begun
     let user: UserRef = request.user.parse()?;
     let author = query::resolve(commands, &user).await?;
     let policy = celebrities.policy();
-    let card = cards.users(std::slice::from_ref(&author), true).await?.remove(&author);
+    let card = cards.users(std::slice::from_ref(&author), Consistency::Strong).await?.remove(&author);
     let followers = card.map_or(0, |card| card.followers);
     ensure!(
         followers < policy.followers_min,

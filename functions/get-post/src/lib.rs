@@ -1,20 +1,17 @@
-//! `GET /v1/posts/{post}` and `/comments`: a post, and what was said about it.
+//! Serves `GET /v1/posts/{post}` and `/v1/posts/{post}/comments`: a post, and the comments on it.
 
 use tidings::{
     error::Error,
     http::{
-        Call, Response,
+        Call, Response, Walk,
         view::{CommentView, CommentsView, PostView},
     },
     model::Clock,
-    query::{
-        Conversations,
-        cursor::{CursorKeys, Place, Scope},
-    },
+    query::{Conversations, cursor::CursorKeys},
     store::comments::CommentOrder,
 };
 
-/// Orders of comments by their names.
+/// The orders of comments by their names.
 const ORDERS: [(&str, CommentOrder); 2] =
     [("oldest", CommentOrder::OldestFirst), ("newest", CommentOrder::NewestFirst)];
 
@@ -22,30 +19,35 @@ const ORDERS: [(&str, CommentOrder); 2] =
 ///
 /// # Errors
 /// Those of the request and of [`Conversations`].
-pub async fn handle(reader: &Conversations, keys: &CursorKeys, clock: &Clock, call: Call) -> Result<Response, Error> {
+pub async fn handle(
+    conversations: &Conversations,
+    keys: &CursorKeys,
+    clock: &Clock,
+    call: Call,
+) -> Result<Response, Error> {
     match call.route() {
-        "GET /v1/posts/{post}/comments" => comments(reader, keys, clock, call).await,
+        "GET /v1/posts/{post}/comments" => comments(conversations, keys, clock, call).await,
         _ => {
-            let post = reader.post(call.reader()?, call.post()?).await?;
+            let post = conversations.post(call.read_request()?, call.post()?).await?;
             Ok(Response::json(200, &PostView::from(&post)))
         }
     }
 }
 
-async fn comments(reader: &Conversations, keys: &CursorKeys, clock: &Clock, call: Call) -> Result<Response, Error> {
+async fn comments(
+    conversations: &Conversations,
+    keys: &CursorKeys,
+    clock: &Clock,
+    call: Call,
+) -> Result<Response, Error> {
     let post = call.post()?;
     let (name, order) = call.order(&ORDERS)?;
-    let limit = call.limit()?;
     let route = format!("comments on {post}");
-    let scope = Scope { caller: &call.caller, route: &route, order: name };
-    let place: Option<Place<_>> =
-        call.query("cursor").map(|cursor| keys.open(scope, cursor, clock.now())).transpose()?;
-    let asked = call.reader()?.at_least(place.as_ref().and_then(|place| place.min_version));
-    let page = reader.comments(asked, post, order, place.map(|place| place.position), limit).await?;
-    let seal = |position| keys.seal(scope, Place { position, min_version: asked.min_version }, clock.now());
+    let (walk, after) = Walk::new(keys, clock, &call, &route, name)?;
+    let page = conversations.comments(walk.request, post, order, after, walk.limit).await?;
     let body = CommentsView {
         comments: page.entries.iter().map(|entry| CommentView::new(&entry.comment, &entry.author.profile)).collect(),
-        next_cursor: page.next.map(seal).transpose()?,
+        next_cursor: walk.next_cursor(page.next)?,
     };
     Ok(Response::json(200, &body))
 }

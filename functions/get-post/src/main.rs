@@ -6,6 +6,7 @@ use tidings::{http, query::Conversations, runtime::Runtime};
 async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let (keys, clock) = (&runtime.cursor_keys()?, &runtime.clock);
-    let reader = &Conversations { commands: runtime.commands()?, viewers: runtime.viewers()?, cards: runtime.cards()? };
-    http::serve(runtime.meter.as_ref(), async |call| get_post::handle(reader, keys, clock, call).await).await
+    let conversations =
+        &Conversations { commands: runtime.commands()?, viewers: runtime.viewers()?, cards: runtime.cards()? };
+    http::serve(runtime.meter.as_ref(), async |call| get_post::handle(conversations, keys, clock, call).await).await
 }

@@ -9,7 +9,7 @@ use tidings::{
     error::Error,
     model::{PostId, Timestamp, UserId},
     store::{
-        Dynamo,
+        Consistency, Dynamo,
         cards::Cards,
         timelines::{Row, Timeline, Timelines},
     },
@@ -137,11 +137,11 @@ async fn keys_left_unprocessed_are_asked_for_again_and_no_others() {
     let (server, url) = start(30).await;
     let cards = Cards::new(Dynamo::new(&aws::config(&url)), TABLE.to_owned());
     let posts: Vec<_> = rows(130).into_iter().map(|row| row.post).collect();
-    assert!(cards.posts(&posts, false).await.unwrap().is_empty());
+    assert!(cards.posts(&posts, Consistency::Eventual).await.unwrap().is_empty());
     assert_eq!(server.done(|key| &key["PK"]["S"]).len(), 130);
 
     let (_, url) = start(1).await;
     let cards = Cards::new(Dynamo::new(&aws::config(&url)), TABLE.to_owned());
-    let outcome = cards.posts(&posts[..25], false).await;
+    let outcome = cards.posts(&posts[..25], Consistency::Eventual).await;
     assert!(matches!(outcome, Err(Error::Transient { .. })), "{outcome:?}");
 }

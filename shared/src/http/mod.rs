@@ -1,4 +1,5 @@
-//! HTTP as API Gateway brings it: requests (payload format 2.0), responses, and problems.
+//! HTTP behind API Gateway (payload format 2.0): requests, responses, errors as problems, JSON documents, and walks
+//! from page to page.
 
 mod edge_route;
 pub mod problem;
@@ -6,6 +7,7 @@ mod request;
 mod response;
 mod text_body;
 pub mod view;
+mod walk;
 
 use std::future::Future;
 
@@ -15,23 +17,24 @@ use lambda_runtime::{LambdaEvent, service_fn};
 pub use request::Call;
 pub use response::Response;
 pub use text_body::text_body;
+pub use walk::Walk;
 
 use crate::{
     error::Error,
     store::{Cost, Meter},
 };
 
-/// Name of the header that tells which version of the caller's log holds a command's effect.
+/// The response header of commands: the version of the caller's log that holds the command's effect.
 pub const VERSION_HEADER: &str = "tidings-version";
 
-/// Name of the header by which a query asks for the effects of the caller's commands up to a version.
+/// The request header of queries: the answer has to show the effects of the caller's commands up to this version.
 pub const MIN_VERSION_HEADER: &str = "tidings-min-version";
 
-/// Name of the header that tells what a request cost, where that is shown: round trips to DynamoDB one after the other,
-/// calls, and capacity units, as a dictionary (RFC 9651).
+/// The response header with the cost of a request, where the deployment shows costs: consecutive round trips to
+/// DynamoDB, calls, and capacity units, as a dictionary (RFC 9651).
 const COST_HEADER: &str = "tidings-cost";
 
-/// Answers requests with `handler` until Lambda ends the process; with a `meter`, tells what each cost.
+/// Answers requests with `handler` until Lambda ends the process. With a `meter`, every response tells what it cost.
 ///
 /// # Errors
 /// If the Runtime API cannot be reached.
@@ -45,11 +48,12 @@ where
             meter.reset();
         }
         let answer = match Call::new(event.payload) {
-            // Boxed, or the type of all the futures within is too deep for the compiler.
+            // Boxed, because the nested type of the futures is too deep for the compiler.
             Ok(call) => Box::pin(handler(call)).await,
             Err(rejection) => Err(rejection.into()),
         };
-        // The runtime takes errors as failed invocations, which callers see as a bare 500. Ours are all answers.
+        // The runtime would turn an error into a failed invocation, which callers see as a bare 500. So every error
+        // becomes a response.
         let response = answer.unwrap_or_else(problem::response);
         Ok::<_, lambda_runtime::Error>(match meter {
             Some(meter) => response.header(COST_HEADER, dictionary(meter.cost())),

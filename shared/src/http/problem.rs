@@ -1,4 +1,4 @@
-//! Errors as problems (RFC 9457), each with a stable `code` for programs; its `detail` is for people and may change.
+//! Errors as problems (RFC 9457). Programs use the `code`, which is stable. People read the `detail`, which may change.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::{
 
 #[derive(Serialize)]
 struct Problem {
-    /// `about:blank`: the code says what it is, the title is that of the status.
+    /// Always `about:blank`: the title is that of the status, and `code` tells the kind of problem.
     #[serde(rename = "type")]
     kind: &'static str,
     title: &'static str,
@@ -19,10 +19,10 @@ struct Problem {
     detail: String,
 }
 
-/// Seconds after which a caller should try again.
+/// Seconds after which the caller should repeat the request.
 const RETRY_AFTER_SECS: &str = "1";
 
-/// The answer that tells the caller of an error. Logs what is not the caller's fault.
+/// The response that tells the caller about an error. An error that is not the caller's fault is logged here.
 pub fn response(error: Error) -> Response {
     match error {
         Error::Rejected(rejection) => {
@@ -30,18 +30,18 @@ pub fn response(error: Error) -> Response {
             problem(status, code, rejection.to_string())
         }
         Error::Conflict => {
-            tracing::warn!("gave up after too many conflicts");
-            problem(503, "busy", "too many requests change the same thing; try again".to_owned())
+            tracing::warn!("a request lost too many conflicts with concurrent writes");
+            problem(503, "busy", "too many concurrent requests change the same data; repeat the request".to_owned())
                 .header("retry-after", RETRY_AFTER_SECS)
         }
         Error::Transient { .. } => {
             tracing::warn!(%error, "a dependency failed");
-            problem(503, "unavailable", "a dependency does not answer; try again".to_owned())
+            problem(503, "unavailable", "a service that Tidings needs is not available; repeat the request".to_owned())
                 .header("retry-after", RETRY_AFTER_SECS)
         }
         Error::Poison { .. } => {
             tracing::error!(%error, "a request failed");
-            problem(500, "internal", "this is our fault and has been recorded".to_owned())
+            problem(500, "internal", "the server has failed; the error has been logged".to_owned())
         }
     }
 }
@@ -96,21 +96,25 @@ mod tests {
 
     #[test]
     fn a_rejection_becomes_a_problem_with_its_code() {
-        insta::assert_json_snapshot!(response(Rejection::HandleTaken.into()), @r#"
+        let response = serde_json::to_value(response(Rejection::HandleTaken.into())).unwrap();
+        assert_eq!(response["statusCode"], 409);
+        assert_eq!(response["headers"]["content-type"], "application/problem+json");
+        let body: serde_json::Value = serde_json::from_str(response["body"].as_str().unwrap()).unwrap();
+        insta::assert_json_snapshot!(body, @r#"
         {
-          "statusCode": 409,
-          "headers": {
-            "content-type": "application/problem+json"
-          },
-          "body": "{\"type\":\"about:blank\",\"title\":\"Conflict\",\"status\":409,\"code\":\"handle_taken\",\"detail\":\"the handle is taken\"}"
+          "code": "handle_taken",
+          "detail": "the handle is taken; choose another one",
+          "status": 409,
+          "title": "Conflict",
+          "type": "about:blank"
         }
         "#);
     }
 
     #[test]
-    fn what_passes_is_to_be_tried_again() {
+    fn a_temporary_failure_asks_to_repeat_the_request_and_hides_its_cause() {
         let answer = serde_json::to_value(response(Error::transient("reading", "timed out"))).unwrap();
         assert_eq!((&answer["statusCode"], &answer["headers"]["retry-after"]), (&503.into(), &"1".into()));
-        assert!(!answer["body"].as_str().unwrap().contains("timed out"), "what fails inside is not told outside");
+        assert!(!answer["body"].as_str().unwrap().contains("timed out"), "causes are for the log only");
     }
 }

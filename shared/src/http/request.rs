@@ -1,4 +1,4 @@
-//! What a function takes from a request, and what is wrong with it.
+//! What functions read from a request. Each part is checked when it is read.
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
@@ -14,31 +14,31 @@ use crate::{
     query::ReadRequest,
 };
 
-/// A request of a caller who is known.
+/// A request of an authenticated caller.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// Who calls: the `sub` of the token that API Gateway has checked.
+    /// The caller: the `sub` of the token that API Gateway has checked.
     pub caller: UserId,
     request: ApiGatewayV2httpRequest,
 }
 
 impl Call {
-    /// Takes a request that passed API Gateway's authorizer.
+    /// A request that has passed API Gateway's authorizer.
     ///
     /// # Errors
-    /// [`Rejection::InvalidUserId`] if the token's `sub` is no user id, or there is none.
+    /// [`Rejection::InvalidUserId`] if the token has no `sub`, or if that is not a valid user id.
     pub fn new(request: ApiGatewayV2httpRequest) -> Result<Self, Rejection> {
         let jwt = request.request_context.authorizer.as_ref().and_then(|authorizer| authorizer.jwt.as_ref());
         let subject = jwt.and_then(|jwt| jwt.claims.get("sub")).map_or("", String::as_str);
         Ok(Self { caller: subject.parse()?, request })
     }
 
-    /// The route that matched, as `GET /v1/users/{user}`.
+    /// The key of the request's route, such as `GET /v1/users/{user}`.
     pub fn route(&self) -> &str {
         self.request.route_key.as_deref().unwrap_or_default()
     }
 
-    /// The request's method, in capitals.
+    /// The method of the request, in upper case.
     pub fn method(&self) -> &str {
         self.request.request_context.http.method.as_str()
     }
@@ -46,7 +46,7 @@ impl Call {
     /// The user that the path names.
     ///
     /// # Errors
-    /// [`Rejection::InvalidUserId`] if it is neither an id nor a handle.
+    /// [`Rejection::InvalidUserId`] if the path has neither a valid id nor a valid `@handle`.
     pub fn user(&self) -> Result<UserRef, Rejection> {
         Ok(self.path("user").parse()?)
     }
@@ -54,7 +54,7 @@ impl Call {
     /// The post that the path names.
     ///
     /// # Errors
-    /// [`Rejection::PostNotFound`] if it is no post id: no such post can exist.
+    /// [`Rejection::PostNotFound`] if the path has no valid post id: such a post cannot exist.
     pub fn post(&self) -> Result<PostId, Rejection> {
         self.path("post").parse().map_err(|_| Rejection::PostNotFound)
     }
@@ -62,7 +62,7 @@ impl Call {
     /// The comment that the path names.
     ///
     /// # Errors
-    /// [`Rejection::CommentNotFound`] if it is no comment id: no such comment can exist.
+    /// [`Rejection::CommentNotFound`] if the path has no valid comment id: such a comment cannot exist.
     pub fn comment(&self) -> Result<CommentId, Rejection> {
         self.path("comment").parse().map_err(|_| Rejection::CommentNotFound)
     }
@@ -70,7 +70,7 @@ impl Call {
     /// The tag that the path names.
     ///
     /// # Errors
-    /// [`Rejection::InvalidTag`] if it cannot be one.
+    /// [`Rejection::InvalidTag`] if the path has no valid tag.
     pub fn tag(&self) -> Result<Tag, Rejection> {
         Ok(self.path("tag").parse()?)
     }
@@ -82,7 +82,7 @@ impl Call {
     /// The body as a JSON document.
     ///
     /// # Errors
-    /// [`Rejection::BodyTooLarge`] above 16 KiB, [`Rejection::MalformedBody`] if it is not such a document.
+    /// [`Rejection::BodyTooLarge`] above 16 KiB, [`Rejection::MalformedBody`] if the body is not such a document.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Rejection> {
         let body = self.request.body.as_deref().unwrap_or_default();
         let bytes = if self.request.is_base64_encoded {
@@ -99,54 +99,55 @@ impl Call {
     /// The `Idempotency-Key` header.
     ///
     /// # Errors
-    /// [`Rejection::InvalidIdempotencyKey`] if it has a wrong form.
+    /// [`Rejection::InvalidIdempotencyKey`] if the header is not a valid key.
     pub fn idempotency_key(&self) -> Result<Option<IdempotencyKey>, Rejection> {
         let Some(value) = self.request.headers.get("idempotency-key") else { return Ok(None) };
         Ok(Some(String::from_utf8_lossy(value.as_bytes()).parse()?))
     }
 
-    /// The version of the caller's log whose effects the answer is to show: the `Tidings-Min-Version` header.
+    /// The `Tidings-Min-Version` header: the answer has to show the effects of the caller's commands up to this
+    /// version.
     ///
     /// # Errors
-    /// [`Rejection::InvalidVersion`] if it is no version.
+    /// [`Rejection::InvalidVersion`] if the header is not a version.
     pub fn min_version(&self) -> Result<Option<Version>, Rejection> {
         let Some(value) = self.request.headers.get(MIN_VERSION_HEADER) else { return Ok(None) };
         let number = value.to_str().ok().and_then(|digits| digits.parse().ok());
         number.and_then(Version::new).map(Some).ok_or(Rejection::InvalidVersion)
     }
 
-    /// Who reads, and how new it has to be.
+    /// Who reads, and how fresh the answer has to be.
     ///
     /// # Errors
     /// As [`Call::min_version`].
-    pub fn reader(&self) -> Result<ReadRequest<'_>, Rejection> {
-        Ok(ReadRequest { user: &self.caller, min_version: self.min_version()? })
+    pub fn read_request(&self) -> Result<ReadRequest<'_>, Rejection> {
+        Ok(ReadRequest { viewer: &self.caller, min_version: self.min_version()? })
     }
 
-    /// How many entries a page may have: `limit`, or 20.
+    /// The number of entries that a page may have: the parameter `limit`, or 20.
     ///
     /// # Errors
-    /// [`Rejection::InvalidLimit`] if it is not a number from 1 to 100.
+    /// [`Rejection::InvalidLimit`] if `limit` is not a number from 1 to 100.
     pub fn limit(&self) -> Result<usize, Rejection> {
         let Some(limit) = self.query("limit") else { return Ok(PAGE_DEFAULT) };
         let limit = limit.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit));
         limit.ok_or(Rejection::InvalidLimit)
     }
 
-    /// The order that the caller asks for by its name; the first of those that are `known` if by none.
+    /// The order that the parameter `order` names, with that name. Without the parameter, the first known order.
     ///
     /// # Errors
-    /// [`Rejection::UnknownOrder`] if it is none of them.
+    /// [`Rejection::UnknownOrder`] if `order` names none of the known orders.
     pub fn order<Order: Copy>(&self, known: &[(&'static str, Order)]) -> Result<(&'static str, Order), Rejection> {
         let asked = self.query("order");
         let found = known.iter().find(|(name, _)| asked.is_none_or(|asked| asked == *name)).copied();
         found.ok_or_else(|| Rejection::UnknownOrder { known: known.iter().map(|(name, _)| *name).collect() })
     }
 
-    /// Whether posts are to be explained.
+    /// The parameter `explain`: whether posts of ranked feeds come with the factors of their scores.
     ///
     /// # Errors
-    /// [`Rejection::InvalidExplain`] if it is neither `true` nor `false`.
+    /// [`Rejection::InvalidExplain`] if `explain` is neither `true` nor `false`.
     pub fn explain(&self) -> Result<bool, Rejection> {
         match self.query("explain") {
             None | Some("false") => Ok(false),
@@ -155,7 +156,7 @@ impl Call {
         }
     }
 
-    /// A parameter of the query string; of a repeated one, the first.
+    /// A parameter of the query string. Of a repeated parameter, the first value.
     pub fn query(&self, name: &str) -> Option<&str> {
         self.request.query_string_parameters.first(name)
     }
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_one_of_the_known_and_the_first_by_default() {
+    fn an_order_is_one_of_the_known_orders_and_the_first_by_default() {
         let order = |query: Value| call(json!({"queryStringParameters": query})).unwrap().order(&[("a", 1), ("b", 2)]);
         assert_eq!((order(json!({})), order(json!({"order": "b"}))), (Ok(("a", 1)), Ok(("b", 2))));
         assert_eq!(order(json!({"order": "c"})), Err(Rejection::UnknownOrder { known: vec!["a", "b"] }));

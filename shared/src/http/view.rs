@@ -1,4 +1,4 @@
-//! The JSON documents that the API answers with.
+//! The JSON documents of responses.
 
 use serde::Serialize;
 
@@ -7,11 +7,11 @@ use crate::{
         AvatarUrl, Comment, CommentId, CommentText, DisplayName, Handle, PostId, Profile, PublicProfile, Tag, Text,
         UserId, Version, ranking::Explanation,
     },
-    query::{FeedPost, ProfileView, Relation, Source},
+    query::{FeedPost, Origin, ProfileView, Relation},
     store::cards::UserCard,
 };
 
-/// A person beside something.
+/// A person as part of another document.
 #[derive(Debug, Serialize)]
 pub struct Person<'a> {
     id: &'a UserId,
@@ -20,7 +20,7 @@ pub struct Person<'a> {
     avatar_url: Option<&'a AvatarUrl>,
 }
 
-/// A profile, as its owner sees it.
+/// A profile as its owner sees it.
 #[derive(Debug, Serialize)]
 pub struct OwnProfile<'a> {
     #[serde(flatten)]
@@ -28,7 +28,7 @@ pub struct OwnProfile<'a> {
     created_at: String,
 }
 
-/// A profile, as somebody else sees it.
+/// A profile as other users see it.
 #[derive(Debug, Serialize)]
 pub struct OtherProfile<'a> {
     #[serde(flatten)]
@@ -62,7 +62,7 @@ pub struct PostView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     explain: Option<Explanation>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<Source>,
+    source: Option<Origin>,
 }
 
 /// A comment.
@@ -80,7 +80,7 @@ pub struct CommentView<'a> {
 pub struct CommentsView<'a> {
     /// The comments.
     pub comments: Vec<CommentView<'a>>,
-    /// Where to go on; null if there is nothing more.
+    /// The cursor of the next page; null on the last page.
     pub next_cursor: Option<String>,
 }
 
@@ -89,19 +89,19 @@ pub struct CommentsView<'a> {
 pub struct PostsView<'a> {
     /// The posts.
     pub posts: Vec<PostView<'a>>,
-    /// Where to go on; null if there is nothing more.
+    /// The cursor of the next page; null on the last page.
     pub next_cursor: Option<String>,
-    /// How new it is; of a home feed only.
+    /// How fresh the page is, in home feeds only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freshness: Option<Freshness>,
 }
 
-/// How new a home feed is.
+/// How fresh a page of a home feed is.
 #[derive(Debug, Serialize)]
 pub struct Freshness {
-    /// How far the viewer's own commands are in it.
+    /// The page shows the effects of the viewer's own commands up to this version.
     pub version: Version,
-    /// Whether some of them are in it though projections have not reached them.
+    /// Whether some of these effects were laid over the read models, because projections had not reached them.
     pub overlaid: bool,
 }
 
@@ -110,7 +110,7 @@ pub struct Freshness {
 pub struct PeopleView<'a> {
     /// The people.
     pub users: Vec<Person<'a>>,
-    /// Where to go on; null if there is nothing more.
+    /// The cursor of the next page; null on the last page.
     pub next_cursor: Option<String>,
 }
 
@@ -147,7 +147,7 @@ impl<'a> From<&'a ProfileView> for OtherProfile<'a> {
 }
 
 impl<'a> From<&'a FeedPost> for PostView<'a> {
-    fn from(FeedPost { card, liked, explanation, source }: &'a FeedPost) -> Self {
+    fn from(FeedPost { card, liked, explanation, origin }: &'a FeedPost) -> Self {
         Self {
             id: card.post,
             author: Person::new(&card.author, &card.author_profile),
@@ -160,13 +160,13 @@ impl<'a> From<&'a FeedPost> for PostView<'a> {
             comments: card.comments,
             liked: *liked,
             explain: *explanation,
-            source: *source,
+            source: *origin,
         }
     }
 }
 
 impl<'a> CommentView<'a> {
-    /// A comment by an author who shows this.
+    /// A comment, and the profile of its author.
     pub fn new(comment: &'a Comment, author: &'a PublicProfile) -> Self {
         Self {
             id: comment.comment,

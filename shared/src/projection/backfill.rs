@@ -3,7 +3,10 @@
 use crate::{
     error::Error,
     model::{Clock, UserId, limits::FEED_AGE_MAX},
-    store::timelines::{Range, Timeline, Timelines},
+    store::{
+        Consistency,
+        timelines::{Range, Timeline, Timelines},
+    },
 };
 
 /// Rows copied at a time.
@@ -25,7 +28,7 @@ impl Backfill {
         let (from, to) = (Timeline::Author(author.clone()), Timeline::Home(viewer.clone()));
         let mut range = Range { before: None, since: self.clock.now().before(FEED_AGE_MAX) };
         loop {
-            let page = self.timelines.newest(&from, range, PAGE, true).await?;
+            let page = self.timelines.newest(&from, range, PAGE, Consistency::Strong).await?;
             self.timelines.put_rows(&to, &page.rows).await?;
             match page.rows.last() {
                 Some(last) if page.more => range.before = Some(last.post),

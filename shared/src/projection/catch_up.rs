@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     model::{LogEntry, UserId, Version},
     retry::RACES_MAX,
-    store::{command_table::CommandTable, viewers::Viewers},
+    store::{Consistency, command_table::CommandTable, viewers::Viewers},
 };
 
 /// Events read and applied at a time.
@@ -52,7 +52,7 @@ impl CatchUp {
     pub async fn user(&self, user: &UserId, at_least: Option<Version>) -> Result<Progress, Error> {
         let mut races = 0;
         loop {
-            let before = self.viewers.get(user, true).await?;
+            let before = self.viewers.get(user, Consistency::Strong).await?;
             if at_least.is_some_and(|version| version <= before.viewer.applied) {
                 return Ok(Progress::UpToDate);
             }

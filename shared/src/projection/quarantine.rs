@@ -10,6 +10,7 @@ use crate::{
     error::Error,
     model::{EdgeKey, UserId, Version},
     retry::until_no_conflict,
+    store::Consistency,
     stream::quarantine::Quarantine,
 };
 
@@ -45,7 +46,7 @@ pub async fn catch_up_or_quarantine(
         if on_failure == OnFailure::TryAgain && !matches!(error, Error::Poison { .. }) {
             return Err(error);
         }
-        if catch_up.viewers.get(user, true).await?.viewer.applied >= version {
+        if catch_up.viewers.get(user, Consistency::Strong).await?.viewer.applied >= version {
             // Another worker has got past the event meanwhile. Two workers that get here at once both put the event
             // into the quarantine. Its effects are then applied twice, which changes nothing.
             continue;
@@ -59,7 +60,7 @@ pub async fn catch_up_or_quarantine(
 
 /// Folds the event into the viewer although its effects failed, unless another worker got past it.
 async fn skip(catch_up: &CatchUp, user: &UserId, version: Version) -> Result<(), Error> {
-    let before = catch_up.viewers.get(user, true).await?;
+    let before = catch_up.viewers.get(user, Consistency::Strong).await?;
     if before.viewer.applied.next() != version {
         return Ok(());
     }
@@ -94,7 +95,7 @@ pub async fn redo(catch_up: &CatchUp, user: &UserId, version: Version) -> Result
 /// # Errors
 /// [`Error::Conflict`] if another worker changed the viewer item meanwhile.
 async fn settle_edge(catch_up: &CatchUp, key: &EdgeKey) -> Result<(), Error> {
-    let before = catch_up.viewers.get(&key.from, true).await?;
+    let before = catch_up.viewers.get(&key.from, Consistency::Strong).await?;
     // A block changes a follow only if there is one.
     let Some(edge) = catch_up.commands.edges(std::slice::from_ref(key)).await?.get(key) else { return Ok(()) };
     if before.viewer.applied < edge.version {

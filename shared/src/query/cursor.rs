@@ -1,8 +1,9 @@
-//! Cursors: where a walk goes on. To the client they are opaque; to us they are signed, so that what comes back is what
-//! was given: to this caller, on this route, in this order, less than 24 h ago.
+//! Cursors: the opaque texts that tell where the next page of a walk begins. A cursor is signed. It is valid for 24 h,
+//! and only for the caller, the route and the order for which it was made.
 //!
-//! As text: base64url of a version byte, an HMAC-SHA256 (RFC 2104), and the position as JSON. The HMAC covers the scope,
-//! too, which is not repeated in the text. Two keys are accepted, one signs, so that keys can be rotated.
+//! The text is base64url of a version byte, an HMAC-SHA256 (RFC 2104), and the position as JSON. The HMAC covers the
+//! scope (caller, route and order), which is not part of the text. One key signs; the key before it is still accepted,
+//! so that keys can be rotated.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use ring::hmac;
@@ -16,12 +17,11 @@ use crate::{
     },
 };
 
-/// Version of the format. Cursors of another one are refused.
+/// Version of the format. Cursors of other versions are refused.
 const FORMAT: u8 = 1;
 /// Length of an HMAC-SHA256 in bytes.
 const MAC_BYTES: usize = 32;
-
-/// The length of the hash in bytes, below which RFC 2104 (section 3) discourages keys.
+/// Shortest secret. RFC 2104 (section 3) discourages keys that are shorter than the hash.
 const SECRET_CHARACTERS_MIN: usize = 32;
 
 /// The keys that sign cursors.
@@ -34,20 +34,20 @@ pub struct CursorKeys {
 /// What a cursor is bound to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Scope<'a> {
-    /// Who walks.
+    /// The user who walks.
     pub caller: &'a UserId,
-    /// Through what: the route with what its path names, as `followers of <user>`.
+    /// The route together with what its path names, such as `followers of <user>`.
     pub route: &'a str,
-    /// In which order.
+    /// The name of the order.
     pub order: &'a str,
 }
 
-/// Where a walk goes on.
+/// What a cursor carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place<Position> {
-    /// After what was shown.
+    /// Where the next page begins.
     pub position: Position,
-    /// Version of the walker's log that the walk has asked for: each of its pages shows its effects (INV-4).
+    /// The version that a request of the walk asked for. Every later page shows its effects, too (INV-4).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_version: Option<Version>,
 }
@@ -60,15 +60,15 @@ struct Payload<Position> {
 }
 
 impl CursorKeys {
-    /// From the secret that signs; after a comma there may be the one that did before it.
+    /// The keys of a setting: the secret that signs cursors or, during a rotation, `<new>,<old>`.
     ///
     /// # Errors
-    /// If a secret has less than 32 characters, or there are more than two.
+    /// If a secret has fewer than 32 characters, or if there are more than two secrets.
     pub fn parse(secrets: &str) -> anyhow::Result<Self> {
         let key = |secret: &str| {
             anyhow::ensure!(
                 secret.chars().count() >= SECRET_CHARACTERS_MIN && !secret.contains(','),
-                "a cursor key is one secret of at least {SECRET_CHARACTERS_MIN} characters, or two with a comma between"
+                "a cursor key is one secret of at least {SECRET_CHARACTERS_MIN} characters, or two separated by a comma"
             );
             Ok(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()))
         };
@@ -78,7 +78,7 @@ impl CursorKeys {
         }
     }
 
-    /// A cursor at this place, valid for 24 h.
+    /// A cursor that carries this place, valid for 24 h.
     ///
     /// # Errors
     /// [`Error::Poison`] if the place cannot be written as JSON.
@@ -94,10 +94,10 @@ impl CursorKeys {
         Ok(BASE64.encode([&[FORMAT], mac.as_ref(), &payload].concat()))
     }
 
-    /// The place of a cursor that was sealed for this scope.
+    /// The place that a cursor for this scope carries.
     ///
     /// # Errors
-    /// [`Rejection::InvalidCursor`] if it was not, [`Rejection::CursorExpired`] if that was too long ago.
+    /// [`Rejection::InvalidCursor`] if the cursor was not made for this scope, [`Rejection::CursorExpired`] after 24 h.
     pub fn open<Position: DeserializeOwned>(
         &self,
         scope: Scope<'_>,
@@ -126,7 +126,7 @@ impl CursorKeys {
     }
 }
 
-/// What is signed: format and scope as JSON, which holds no NUL, then the payload.
+/// The bytes that are signed: format and scope as JSON, a NUL, which JSON never contains, and the payload.
 fn signed(scope: Scope<'_>, payload: &[u8]) -> Result<Vec<u8>, Error> {
     let scope = serde_json::to_vec(&(FORMAT, scope)).map_err(|error| Error::poison("a cursor", error))?;
     Ok([scope.as_slice(), b"\0", payload].concat())

@@ -1,100 +1,41 @@
-//! Queries: one file a feed or list. A query reads the denormalised tables, filters at the reader, and cuts a page.
+//! Queries: pages of feeds, posts with their comments, profiles, and lists of people. Queries only read.
+//!
+//! Three services answer all queries: [`Feeds`], [`Conversations`] and [`People`]. A page of a feed passes through five
+//! stages. The file of each feed in `feeds/` names them from top to bottom:
+//!
+//! 1. *Viewer state*: whom the viewer follows, mutes and blocks, and which of the viewer's writes projections have not
+//!    reached.
+//! 2. *Sources*: the rows that could be on the page, newest first.
+//! 3. *Filter*: the rows and cards that this feed may show to this viewer.
+//! 4. *Hydrate*: rows become posts with their cards and the viewer's likes.
+//! 5. *Page*: the first `limit` posts, and the position from which the next page goes on.
+//!
+//! | module | content |
+//! |---|---|
+//! | `feeds/home.rs`, `ranked.rs`, `trending.rs`, `author.rs`, `tag.rs` | one feed each |
+//! | `feeds/served.rs` | the posts that a walk through a ranked or trending feed has shown |
+//! | `pipeline/` | the five stages, one file each, and the two ranking stages of ranked feeds |
+//! | `caches/` | what a process keeps between requests: cards, rows of celebrities, the trending list |
+//! | `conversation.rs` | a post by itself, and its comments |
+//! | `people.rs`, `profile.rs` | followers, follows, mutes and blocks; a profile and its relation to the caller |
+//! | `users.rs` | users read from the command table: by handle, or before their card exists |
+//! | [`cursor`] | the signed text that carries a position from page to page |
+//!
+//! The modules of `pipeline/` and `caches/` know nothing of feeds: they get stores and values as arguments.
 
-mod author;
-mod cards;
+mod caches;
 mod conversation;
 pub mod cursor;
-mod home;
-mod page;
+mod feeds;
 pub mod people;
-mod posts;
+mod pipeline;
 mod profile;
-mod pulled;
-mod ranked;
-mod rows;
-mod served;
-mod sight;
-mod tag;
-mod trending;
+mod services;
+mod users;
 
-pub use cards::RecentCards;
 pub use conversation::CommentWithAuthor;
-pub use home::{HomePage, HomePosition, HomeWalk};
-pub use page::Page;
-pub use posts::{FeedPost, Source};
+pub use feeds::{HomePage, HomePosition, HomeWalk, RankedPosition, Ranking, TrendingPosition};
+pub use pipeline::{FeedPost, Origin, Page, ReadRequest};
 pub use profile::{ProfileView, Relation};
-pub use pulled::PulledRows;
-pub use ranked::{RankedPosition, Ranking};
-pub use sight::{ReadRequest, Sight};
-pub use trending::{TrendingCache, TrendingPosition};
-
-use crate::{
-    celebrities::Celebrities,
-    error::{Error, Rejection},
-    model::{Clock, UserId, UserRef},
-    store::{cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
-};
-
-/// What feeds are read from.
-#[derive(Debug, Clone)]
-pub struct Feeds {
-    /// The truth: who has a handle, who exists, and what the viewer likes.
-    pub commands: CommandTable,
-    /// Which posts.
-    pub timelines: Timelines,
-    /// Whom the viewer follows.
-    pub viewers: Viewers,
-    /// Whose posts the viewer pulls.
-    pub celebrities: Celebrities,
-    /// And these.
-    pub pulled: PulledRows,
-    /// What is shown of them.
-    pub cards: Cards,
-    /// What was shown of them a moment ago.
-    pub recent_cards: RecentCards,
-    /// What trends.
-    pub trending: TrendingCache,
-    /// The time.
-    pub clock: Clock,
-}
-
-/// What single posts and their comments are read from.
-#[derive(Debug, Clone)]
-pub struct Conversations {
-    /// The truth: comments, and what the viewer likes.
-    pub commands: CommandTable,
-    /// Whom the viewer mutes and blocks.
-    pub viewers: Viewers,
-    /// What is shown of posts and authors.
-    pub cards: Cards,
-}
-
-/// What profiles and lists of people are read from.
-#[derive(Debug, Clone)]
-pub struct People {
-    /// The truth: edges, handles, and who exists.
-    pub commands: CommandTable,
-    /// What has been projected of the reader.
-    pub viewers: Viewers,
-    /// What is shown of people.
-    pub cards: Cards,
-}
-
-/// Whom a path means. An id is taken as it is: whether its user exists shows where it is used.
-///
-/// # Errors
-/// [`Rejection::UserNotFound`] if nobody has the handle.
-pub async fn resolve(commands: &CommandTable, user: &UserRef) -> Result<UserId, Error> {
-    match user {
-        UserRef::Id(id) => Ok(id.clone()),
-        UserRef::Handle(handle) => Ok(commands.handle_owner(handle).await?.ok_or(Rejection::UserNotFound)?),
-    }
-}
-
-/// Tells a user who has nothing from nobody.
-async fn require_user(commands: &CommandTable, user: &UserId) -> Result<(), Error> {
-    match commands.profile(user).await? {
-        Some(_) => Ok(()),
-        None => Err(Rejection::UserNotFound.into()),
-    }
-}
+pub use services::{Conversations, Feeds, People};
+pub use users::resolve;

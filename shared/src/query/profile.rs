@@ -1,10 +1,14 @@
-//! A user's public profile, and how caller and user stand to each other.
+//! The public profile of a user, and the relation between the caller and the user.
 
-use super::{People, ReadRequest, Sight};
+use super::{
+    pipeline::{ReadRequest, ViewerState},
+    services::People,
+    users::card_from_truth,
+};
 use crate::{
-    error::{Error, Rejection},
+    error::Error,
     model::{EdgeKey, EdgeKind, UserId},
-    store::{cards::UserCard, command_table::CommandTable},
+    store::cards::UserCard,
 };
 
 /// A profile as the caller sees it.
@@ -12,11 +16,11 @@ use crate::{
 pub struct ProfileView {
     /// The user.
     pub card: UserCard,
-    /// How they stand to each other.
+    /// The relation between the caller and the user.
     pub relation: Relation,
 }
 
-/// How the caller and another user stand to each other; read from the truth.
+/// The relation between the caller and another user, as the command table has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Relation {
     /// Whether the caller follows the user.
@@ -25,7 +29,7 @@ pub struct Relation {
     pub followed_by: bool,
     /// Whether the caller mutes the user.
     pub muted: bool,
-    /// Whether the caller blocks the user. Whether the user blocks the caller is not told.
+    /// Whether the caller blocks the user. The caller does not learn whether the user blocks the caller.
     pub blocked: bool,
 }
 
@@ -33,9 +37,9 @@ impl People {
     /// The profile of a user.
     ///
     /// # Errors
-    /// [`Rejection::UserNotFound`] if there is no such user.
-    pub async fn profile(&self, reader: ReadRequest<'_>, user: &UserId) -> Result<ProfileView, Error> {
-        let caller = reader.user;
+    /// [`crate::error::Rejection::UserNotFound`] if the user does not exist.
+    pub async fn profile(&self, request: ReadRequest<'_>, user: &UserId) -> Result<ProfileView, Error> {
+        let caller = request.viewer;
         let ids = [user.clone()];
         let keys = [
             EdgeKey::new(caller, EdgeKind::Follows, user),
@@ -43,18 +47,15 @@ impl People {
             EdgeKey::new(caller, EdgeKind::Mutes, user),
             EdgeKey::new(caller, EdgeKind::Blocks, user),
         ];
-        let sight = match reader.consistent() {
-            true => Sight::of(reader, &self.viewers, &self.commands).await?,
-            false => Sight::default(),
-        };
+        let state = ViewerState::read_own_writes(request, &self.viewers, &self.commands).await?;
         let (mut cards, edges) =
-            tokio::try_join!(self.cards.users(&ids, reader.consistent()), self.commands.edges(&keys))?;
+            tokio::try_join!(self.cards.users(&ids, request.consistency()), self.commands.edges(&keys))?;
         let card = match cards.remove(user) {
             Some(card) => card,
             None => card_from_truth(&self.commands, user).await?,
         };
-        // Only of themselves have readers anything to lay over.
-        let card = match sight.overlay.totals.filter(|_| user == caller) {
+        // The log of the caller tells nothing about other users.
+        let card = match state.unprojected_totals().filter(|_| user == caller) {
             Some(totals) => UserCard {
                 following: totals.following,
                 followers: card.followers,
@@ -70,19 +71,4 @@ impl People {
         };
         Ok(ProfileView { card, relation })
     }
-}
-
-/// The card of a user who has made a profile so recently that it is not projected yet.
-///
-/// # Errors
-/// [`Rejection::UserNotFound`] if there is no such user.
-pub(super) async fn card_from_truth(commands: &CommandTable, user: &UserId) -> Result<UserCard, Error> {
-    let profile = commands.profile(user).await?.ok_or(Rejection::UserNotFound)?;
-    Ok(UserCard {
-        user: profile.user,
-        profile: profile.public,
-        created_at: profile.created_at,
-        following: 0,
-        followers: 0,
-    })
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    consistency::Consistency,
     dynamo::{Dynamo, Item, item, newer_wins, s, value},
     key::{self, BUCKET, PK},
     trending::TrendingIndex,
@@ -157,16 +158,16 @@ impl Cards {
     }
 
     /// The cards of those of the posts that have one.
-    pub async fn posts(&self, posts: &[PostId], consistent: bool) -> Result<HashMap<PostId, PostCard>, Error> {
-        let items = self.batch_get(posts.iter().map(|post| key::post(*post)), consistent).await?;
+    pub async fn posts(&self, posts: &[PostId], consistency: Consistency) -> Result<HashMap<PostId, PostCard>, Error> {
+        let items = self.batch_get(posts.iter().map(|post| key::post(*post)), consistency).await?;
         // Events of one user are applied at once, so a card may have an author part before it has a post part.
         let whole = items.into_iter().filter(|item| item.contains_key("post"));
         whole.map(|item| value("a post's card", item).map(|card: PostCard| (card.post, card))).collect()
     }
 
     /// The cards of those of the users that have one.
-    pub async fn users(&self, users: &[UserId], consistent: bool) -> Result<HashMap<UserId, UserCard>, Error> {
-        let items = self.batch_get(users.iter().map(key::user), consistent).await?;
+    pub async fn users(&self, users: &[UserId], consistency: Consistency) -> Result<HashMap<UserId, UserCard>, Error> {
+        let items = self.batch_get(users.iter().map(key::user), consistency).await?;
         let whole = items.into_iter().filter(|item| item.contains_key("user"));
         whole.map(|item| value("a user's card", item).map(|card: UserCard| (card.user.clone(), card))).collect()
     }
@@ -200,9 +201,13 @@ impl Cards {
             .or_else(newer_wins("writing a card"))
     }
 
-    async fn batch_get(&self, keys: impl Iterator<Item = String>, consistent: bool) -> Result<Vec<Item>, Error> {
+    async fn batch_get(
+        &self,
+        keys: impl Iterator<Item = String>,
+        consistency: Consistency,
+    ) -> Result<Vec<Item>, Error> {
         let keys = keys.map(|key| HashMap::from([(PK.to_owned(), s(key))])).collect();
-        self.dynamo.batch_get(&self.table, keys, consistent).await
+        self.dynamo.batch_get(&self.table, keys, consistency).await
     }
 }
 

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    consistency::Consistency,
     dynamo::{Dynamo, failed, primary_key, s, text, value},
     key::{self, PK, SK},
 };
@@ -141,7 +142,7 @@ impl CommandTable {
             return Ok(Vec::new());
         }
         let keys = posts.iter().map(|post| primary_key(key::post(*post), POST)).collect();
-        let items = self.dynamo.batch_get(&self.table, keys, true).await?;
+        let items = self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await?;
         items.into_iter().map(|item| value("a post", item)).collect()
     }
 

@@ -2,6 +2,7 @@
 
 use super::{
     command_table::CommandTable,
+    consistency::Consistency,
     dynamo::{failed, primary_key, s, value},
     key,
 };
@@ -41,7 +42,7 @@ impl CommandTable {
         order: CommentOrder,
         after: Option<CommentId>,
         limit: i32,
-        consistent: bool,
+        consistency: Consistency,
     ) -> Result<CommentPage, Error> {
         let start = after.map(|comment| primary_key(key::post(post), key::comment(comment)));
         let answer = self
@@ -55,7 +56,7 @@ impl CommandTable {
             .scan_index_forward(order == CommentOrder::OldestFirst)
             .set_exclusive_start_key(start)
             .limit(limit)
-            .consistent_read(consistent)
+            .consistent_read(consistency.is_strong())
             .send()
             .await
             .map_err(failed("reading comments"))?;

@@ -14,6 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 
 use super::{
+    consistency::Consistency,
     key::{PK, SK},
     meter::Meter,
 };
@@ -46,17 +47,22 @@ impl Dynamo {
 
     /// Items of one table by their keys, in no order. If there are too many keys for one call, several calls run at
     /// once.
-    pub(super) async fn batch_get(&self, table: &str, keys: Vec<Item>, consistent: bool) -> Result<Vec<Item>, Error> {
-        let calls = keys.chunks(BATCH_GET_MAX).map(|keys| self.batch_get_once(table, keys.to_vec(), consistent));
+    pub(super) async fn batch_get(
+        &self,
+        table: &str,
+        keys: Vec<Item>,
+        consistency: Consistency,
+    ) -> Result<Vec<Item>, Error> {
+        let calls = keys.chunks(BATCH_GET_MAX).map(|keys| self.batch_get_once(table, keys.to_vec(), consistency));
         Ok(try_join_all(calls).await?.concat())
     }
 
-    async fn batch_get_once(&self, table: &str, keys: Vec<Item>, consistent: bool) -> Result<Vec<Item>, Error> {
+    async fn batch_get_once(&self, table: &str, keys: Vec<Item>, consistency: Consistency) -> Result<Vec<Item>, Error> {
         const DURING: &str = "reading items";
         let mut found = Vec::with_capacity(keys.len());
         let mut left = KeysAndAttributes::builder()
             .set_keys(Some(keys))
-            .consistent_read(consistent)
+            .consistent_read(consistency.is_strong())
             .build()
             .map_err(|error| Error::poison("keys", error))?;
         let mut retries = RETRY.start();

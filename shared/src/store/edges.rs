@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
 use super::{
     command_table::CommandTable,
+    consistency::Consistency,
     dynamo::{Item, failed, primary_key, s, text, value},
     key::{self, PK, SK},
 };
@@ -55,7 +56,7 @@ impl CommandTable {
     pub async fn edges(&self, keys: &[EdgeKey]) -> Result<Edges, Error> {
         let by_key: HashMap<_, _> = keys.iter().map(|key| (near_side(key), key)).collect();
         let items = by_key.keys().map(|(pk, sk)| primary_key(pk, sk));
-        let found = self.dynamo.batch_get(&self.table, items.collect(), true).await?;
+        let found = self.dynamo.batch_get(&self.table, items.collect(), Consistency::Strong).await?;
         let edge = |item: Item| {
             let key = (text(&item, PK)?.to_owned(), text(&item, SK)?.to_owned());
             let key = by_key.get(&key).ok_or_else(|| Error::poison("an edge", "nobody asked for it"))?;

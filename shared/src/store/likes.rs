@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{
     command_table::{CommandTable, POST},
+    consistency::Consistency,
     dynamo::{failed, primary_key, s, text, value},
     key::{self, SK},
 };
@@ -29,7 +30,7 @@ impl CommandTable {
     pub async fn reaction(&self, user: &UserId, post: PostId) -> Result<Reaction, Error> {
         let keys = [primary_key(key::post(post), POST), primary_key(key::user(user), key::likes(post))];
         let mut reaction = Reaction::default();
-        for item in self.dynamo.batch_get(&self.table, keys.into(), true).await? {
+        for item in self.dynamo.batch_get(&self.table, keys.into(), Consistency::Strong).await? {
             match text(&item, SK)? {
                 POST => reaction.post = Some(value("a post", item)?),
                 _ => reaction.like = Some(value("a like", item)?),
@@ -45,12 +46,14 @@ impl CommandTable {
         user: &UserId,
         oldest: PostId,
         newest: PostId,
-        consistent: bool,
+        consistency: Consistency,
     ) -> Result<HashSet<PostId>, Error> {
         let mut liked = HashSet::new();
         let mut start = None;
         loop {
-            let query = self.likes_query(user, &key::likes(oldest), &key::likes(newest)).consistent_read(consistent);
+            let query = self
+                .likes_query(user, &key::likes(oldest), &key::likes(newest))
+                .consistent_read(consistency.is_strong());
             let answer = query.set_exclusive_start_key(start).send().await.map_err(failed("reading likes"))?;
             for item in answer.items() {
                 let key = text(item, SK)?;

@@ -8,6 +8,7 @@ pub mod cards;
 mod celebrities;
 pub mod command_table;
 pub mod comments;
+mod consistency;
 mod dynamo;
 pub mod edges;
 mod key;
@@ -19,6 +20,7 @@ pub mod trending;
 pub mod viewers;
 
 pub use card_tallies::StoredTally;
+pub use consistency::Consistency;
 pub use dynamo::Dynamo;
 pub use key::{parse_event_key, parse_like_key, parse_tally_key};
 pub use meter::{Cost, Meter};

@@ -8,6 +8,7 @@ use futures::future::try_join_all;
 use tokio::sync::Semaphore;
 
 use super::{
+    consistency::Consistency,
     dynamo::{Dynamo, Item, failed, n, newer_wins, primary_key, s, text},
     key::{self, PK, SK},
 };
@@ -106,7 +107,7 @@ impl Timelines {
         timeline: &Timeline,
         range: Range,
         limit: usize,
-        consistent: bool,
+        consistency: Consistency,
     ) -> Result<RowPage, Error> {
         let first = PostId::lowest(range.since);
         // DynamoDB rejects a start key outside of the key condition.
@@ -127,7 +128,7 @@ impl Timelines {
             .set_exclusive_start_key(start)
             .scan_index_forward(false)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .consistent_read(consistent)
+            .consistent_read(consistency.is_strong())
             .send()
             .await
             .map_err(failed("reading a timeline"))?;

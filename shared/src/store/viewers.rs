@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 
 use super::{
+    consistency::Consistency,
     dynamo::{Dynamo, Item, failed, n, number, s},
     key::{self, PK},
 };
@@ -37,14 +38,14 @@ impl Viewers {
     }
 
     /// The viewer item of the user. Without one, the viewer is that of an empty log.
-    pub async fn get(&self, user: &UserId, consistent: bool) -> Result<StoredViewer, Error> {
+    pub async fn get(&self, user: &UserId, consistency: Consistency) -> Result<StoredViewer, Error> {
         let answer = self
             .dynamo
             .0
             .get_item()
             .table_name(&self.table)
             .key(PK, s(key::user(user)))
-            .consistent_read(consistent)
+            .consistent_read(consistency.is_strong())
             .send()
             .await
             .map_err(failed("reading a viewer"))?;

@@ -8,6 +8,7 @@ use crate::{
     model::{Clock, limits::FEED_AGE_MAX},
     projection::owner::LogOwner,
     store::{
+        Consistency,
         cards::Cards,
         timelines::{Range, Timeline, Timelines},
     },
@@ -34,7 +35,7 @@ impl ProfileEffects {
         let timeline = Timeline::Author(owner.user.clone());
         let mut range = Range { before: None, since: self.clock.now().before(FEED_AGE_MAX) };
         loop {
-            let page = self.timelines.newest(&timeline, range, PAGE, true).await?;
+            let page = self.timelines.newest(&timeline, range, PAGE, Consistency::Strong).await?;
             stream::iter(&page.rows)
                 .map(|row| self.cards.put_author(row.post, profile))
                 .buffer_unordered(CARDS_AT_ONCE)

@@ -1,5 +1,6 @@
-//! The posts of celebrities, which readers fetch from the authors' own timelines. Many readers want the same few, so a
-//! process keeps the newest rows of each for some seconds.
+//! The newest rows of celebrities. Posts of a celebrity are not pushed to followers: readers pull them from the
+//! author's own timeline. Many readers pull the same few authors, so a process keeps the newest rows of each for five
+//! seconds.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,75 +8,79 @@ use crate::{
     cache::{Cache, Read},
     error::Error,
     model::{Clock, PostId, Timestamp, UserId},
-    store::timelines::{Range, Row, RowPage, Timeline, Timelines},
+    store::{
+        Consistency,
+        timelines::{Range, Row, RowPage, Timeline, Timelines},
+    },
 };
 
 /// How long rows are kept.
-const CACHED_FOR: Duration = Duration::from_secs(5);
+const LIFETIME: Duration = Duration::from_secs(5);
 /// Authors whose rows are kept.
 const AUTHORS_MAX: usize = 2000;
-/// Rows read of an author at least: what half a read unit brings.
+/// Rows that are read of an author at least: as many as half a read unit pays for.
 const ROWS_MIN: usize = 30;
 
 /// The newest rows of celebrities, for all requests of a process.
 #[derive(Debug, Clone)]
-pub struct PulledRows {
+pub(crate) struct PulledRows {
     timelines: Timelines,
     clock: Clock,
     newest: Cache<UserId, Arc<Newest>>,
 }
 
-/// An author's newest rows, and whether they are all that readers may ask for.
+/// The newest rows of an author.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Newest {
     rows: Vec<Row>,
+    /// Whether the author's timeline has no further rows in the range that feeds cover.
     all: bool,
 }
 
 impl PulledRows {
-    /// Those in this table.
-    pub fn new(timelines: Timelines, clock: Clock) -> Self {
-        Self { timelines, clock, newest: Cache::new(AUTHORS_MAX, CACHED_FOR) }
+    /// An empty cache of rows in this table.
+    pub(crate) fn new(timelines: Timelines, clock: Clock) -> Self {
+        Self { timelines, clock, newest: Cache::new(AUTHORS_MAX, LIFETIME) }
     }
 
-    /// At most `limit` rows of the author within the range, read no earlier than `not_before`, and when they were read.
-    pub(super) async fn newest(
+    /// At most `count` rows of the author within the range, read no earlier than `not_before`, and when they were read.
+    pub(crate) async fn newest(
         &self,
         author: &UserId,
         range: Range,
-        limit: usize,
+        count: usize,
         not_before: Option<Timestamp>,
     ) -> Result<Read<RowPage>, Error> {
         let now = self.clock.now();
         if let Some(Read { value: kept, at }) = self.newest.get(author, now, not_before)
-            && let Some(page) = kept.page(range, limit)
+            && let Some(page) = kept.page(range, count)
         {
             return Ok(Read { value: page, at });
         }
         let timeline = Timeline::Author(author.clone());
         if range.before.is_some() {
-            let page = self.timelines.newest(&timeline, range, limit, false).await?;
+            let page = self.timelines.newest(&timeline, range, count, Consistency::Eventual).await?;
             return Ok(Read { value: page, at: now });
         }
-        let wanted = limit.max(ROWS_MIN);
-        let RowPage { rows, more } = self.timelines.newest(&timeline, range, wanted, false).await?;
+        let wanted = count.max(ROWS_MIN);
+        let RowPage { rows, more } = self.timelines.newest(&timeline, range, wanted, Consistency::Eventual).await?;
         let newest = Arc::new(Newest { rows, all: !more });
         self.newest.put(author.clone(), Arc::clone(&newest), now);
-        let page = newest.page(range, limit).unwrap_or_else(|| RowPage { rows: newest.rows.clone(), more });
+        let page = newest.page(range, count).unwrap_or_else(|| RowPage { rows: newest.rows.clone(), more });
         Ok(Read { value: page, at: now })
     }
 }
 
 impl Newest {
-    /// What a read of the range would give, if that is known.
-    fn page(&self, range: Range, limit: usize) -> Option<RowPage> {
-        let within: Vec<_> = self.rows.iter().filter(|row| range.contains(row.post)).take(limit + 1).collect();
+    /// The answer of a read of the range, if the kept rows are enough to know it.
+    fn page(&self, range: Range, count: usize) -> Option<RowPage> {
+        let within: Vec<_> = self.rows.iter().filter(|row| range.contains(row.post)).take(count + 1).collect();
         let reaches_end = self.all || self.rows.last().is_some_and(|last| last.post < PostId::lowest(range.since));
-        if within.len() < limit && !reaches_end {
+        if within.len() < count && !reaches_end {
             return None;
         }
-        let more = within.len() > limit || !reaches_end;
-        Some(RowPage { rows: within.into_iter().take(limit).cloned().collect(), more })
+        let more = within.len() > count || !reaches_end;
+        Some(RowPage { rows: within.into_iter().take(count).cloned().collect(), more })
     }
 }
 
@@ -92,7 +97,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_kept_answers_as_the_timeline_would_or_not_at_all(
+        fn kept_rows_answer_as_the_timeline_would_or_not_at_all(
             posts in proptest::collection::btree_set(1u64..300, 0..80),
             kept in 1usize..60, limit in 1usize..30,
             before in proptest::option::of(1u64..300), since in 0u64..150,

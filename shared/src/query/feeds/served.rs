@@ -1,5 +1,5 @@
-//! What a walk through a ranked feed has served. Ranks change while somebody walks, so where the walk is says nothing;
-//! what it served does. The set travels in the cursor, six bytes a post.
+//! The posts that a walk through a ranked or trending feed has shown. Ranks change during a walk, so no place in the
+//! order tells which posts were shown. Instead the cursor carries the set of them, six bytes a post.
 
 use std::collections::BTreeSet;
 
@@ -8,32 +8,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::PostId;
 
-/// Length of a post's stand-in.
+/// Bytes that stand for a post in the set.
 const BYTES: usize = 6;
 
-/// The posts that a walk has served. That a post is taken for another one by chance, and so left out, has a probability of
-/// 10⁻¹⁰ in a walk of 200.
+/// A set of posts. Six bytes can stand for two posts: then the walk leaves out the second one. In a walk of 200 posts
+/// this has a probability of 10⁻¹⁰.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Served(BTreeSet<[u8; BYTES]>);
 
 impl Served {
-    /// Whether the post was served.
+    /// Whether the post is in the set.
     pub fn contains(&self, post: PostId) -> bool {
         self.0.contains(&post.short())
     }
 
-    /// Counts the post as served.
+    /// Adds the post to the set.
     pub fn insert(&mut self, post: PostId) {
         self.0.insert(post.short());
     }
 
-    /// How many were served.
+    /// The number of posts in the set.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether none was.
+    /// Whether the set has no posts.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -45,7 +45,7 @@ impl From<Served> for String {
     }
 }
 
-/// The text is no such set.
+/// The text does not stand for a set of posts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a set of posts")]
 pub struct InvalidServed;

@@ -1,0 +1,47 @@
+//! The cards of posts that a process has read in the last two seconds. Popular posts are read once for many viewers, so
+//! a feed can show the text and counts of a post as they were two seconds ago.
+
+use std::{collections::HashMap, time::Duration};
+
+use crate::{
+    cache::Cache,
+    error::Error,
+    model::{Clock, PostId},
+    store::{
+        Consistency,
+        cards::{Cards, PostCard},
+    },
+};
+
+/// How long a card is kept.
+const LIFETIME: Duration = Duration::from_secs(2);
+/// Cards that are kept. A card has at most 5 kB, most have much less.
+const CARDS_MAX: usize = 2000;
+
+/// The cards read lately, for all requests of a process.
+#[derive(Debug, Clone)]
+pub(crate) struct RecentCards {
+    cards: Cards,
+    clock: Clock,
+    recent: Cache<PostId, PostCard>,
+}
+
+impl RecentCards {
+    /// An empty cache of this table's cards.
+    pub(crate) fn new(cards: Cards, clock: Clock) -> Self {
+        Self { cards, clock, recent: Cache::new(CARDS_MAX, LIFETIME) }
+    }
+
+    /// The cards of the posts that have one. Reads those that are not kept.
+    pub(crate) async fn posts(&self, posts: &[PostId]) -> Result<HashMap<PostId, PostCard>, Error> {
+        let now = self.clock.now();
+        let kept = posts.iter().filter_map(|post| Some((*post, self.recent.get(post, now, None)?.value)));
+        let mut cards: HashMap<_, _> = kept.collect();
+        let missing: Vec<_> = posts.iter().copied().filter(|post| !cards.contains_key(post)).collect();
+        for (post, card) in self.cards.posts(&missing, Consistency::Eventual).await? {
+            self.recent.put(post, card.clone(), now);
+            cards.insert(post, card);
+        }
+        Ok(cards)
+    }
+}

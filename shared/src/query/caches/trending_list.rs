@@ -1,0 +1,44 @@
+//! The trending list: the posts of the last 24 h with the most heat left. The list is the same for every viewer, so a
+//! process reads the index at most every two seconds.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    cache::{Cache, Read},
+    error::Error,
+    model::{
+        Clock, PostId, Timestamp,
+        limits::{TRENDING_AGE_MAX, TRENDING_MAX},
+    },
+    store::cards::Cards,
+};
+
+/// How long a list is kept.
+const LIFETIME: Duration = Duration::from_secs(2);
+
+/// The last list that was read, for all requests of a process.
+#[derive(Debug, Clone)]
+pub(crate) struct TrendingList {
+    cards: Cards,
+    clock: Clock,
+    last: Cache<(), Arc<[PostId]>>,
+}
+
+impl TrendingList {
+    /// An empty cache of the list in this table.
+    pub(crate) fn new(cards: Cards, clock: Clock) -> Self {
+        Self { cards, clock, last: Cache::new(1, LIFETIME) }
+    }
+
+    /// The trending posts, best first, read no earlier than `not_before`.
+    pub(crate) async fn posts(&self, not_before: Option<Timestamp>) -> Result<Read<Arc<[PostId]>>, Error> {
+        let now = self.clock.now();
+        if let Some(posts) = self.last.get(&(), now, not_before) {
+            return Ok(posts);
+        }
+        let posts = self.cards.trending_index().best(now.before(TRENDING_AGE_MAX), now, TRENDING_MAX).await?;
+        let posts: Arc<[PostId]> = posts.into();
+        self.last.put((), Arc::clone(&posts), now);
+        Ok(Read { value: posts, at: now })
+    }
+}

@@ -1,0 +1,47 @@
+//! The feed of an author: all posts of one user, newest first, however old.
+
+use crate::{
+    error::Error,
+    model::{PostId, Timestamp, UserId},
+    query::{
+        pipeline::{Filter, Page, PageDraft, PostPage, ReadRequest, Sources, ViewerState, posts_page},
+        services::Feeds,
+        users::require_user,
+    },
+    store::timelines::{Range, Timeline},
+};
+
+impl Feeds {
+    /// At most `limit` posts of the author, older than `before`. The page is empty if the viewer mutes or blocks the
+    /// author.
+    ///
+    /// # Errors
+    /// [`crate::error::Rejection::UserNotFound`] if the author does not exist.
+    pub async fn author(
+        &self,
+        request: ReadRequest<'_>,
+        author: &UserId,
+        before: Option<PostId>,
+        limit: usize,
+    ) -> Result<PostPage, Error> {
+        let draft = PageDraft::new(limit);
+        let range = Range { before, since: Timestamp::from_ms(0) };
+        let timeline = Timeline::Author(author.clone());
+        let mut sources = Sources::new(&self.timelines, timeline, range, request.consistency(), self.clock.now());
+        let (state, ()) = tokio::try_join!(
+            ViewerState::read(request, &self.viewers, &self.commands),
+            sources.read_ahead(draft.wanted())
+        )?;
+        if !Filter::Visible.admits_author(&state, author) {
+            return Ok(Page::empty());
+        }
+        if author == request.viewer {
+            sources.add_unprojected_posts(&state);
+        }
+        let page = posts_page(draft, &mut sources, &Filter::Visible, self.hydrator(), &state).await?;
+        if !sources.found_any() {
+            require_user(&self.commands, author).await?;
+        }
+        Ok(page)
+    }
+}

@@ -1,0 +1,146 @@
+//! The home feed: posts of the last 30 days by the viewer and by those whom the viewer follows, newest first (INV-2).
+//!
+//! A page takes two round trips: first the viewer state and the rows, then the cards and the viewer's likes. A trip
+//! between the two reads rows of celebrities that are not cached. The viewer state says whom the viewer follows; the
+//! rows do not. So an unfollow takes effect at once, although its rows stay behind.
+//!
+//! The home of a viewer who follows nobody is nearly empty. There, trending posts come after the viewer's own posts, in
+//! whatever order the home is read.
+
+use serde::{Deserialize, Serialize};
+
+use super::trending::{TrendingPosition, trending_page};
+use crate::{
+    error::Error,
+    model::{PostId, Timestamp, Version, limits::FEED_AGE_MAX},
+    query::{
+        pipeline::{FeedPost, Filter, Origin, Page, PageDraft, ReadRequest, Sources, ViewerState, posts_page},
+        services::Feeds,
+    },
+    store::timelines::{Range, Timeline},
+};
+
+/// A page of a home feed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HomePage<Position> {
+    /// The posts.
+    pub page: Page<FeedPost, HomeWalk<Position>>,
+    /// The page shows the effects of the viewer's own commands up to this version.
+    pub version: Version,
+    /// Whether some of these effects were laid over the read models, because projections had not reached them.
+    pub overlaid: bool,
+}
+
+/// Where a walk through a home feed goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HomeWalk<Position> {
+    /// In the home itself.
+    Home(Position),
+    /// In the trending posts that come after the home.
+    Trending(TrendingPosition),
+}
+
+/// Where a walk through a home in the order of creation goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HomePosition {
+    /// Below this post.
+    before: PostId,
+    /// With rows that were read at this moment or later.
+    as_of: Timestamp,
+}
+
+impl Feeds {
+    /// At most `limit` posts of the viewer's home, newest first, from this position on.
+    pub async fn home(
+        &self,
+        request: ReadRequest<'_>,
+        walk: Option<HomeWalk<HomePosition>>,
+        limit: usize,
+    ) -> Result<HomePage<HomePosition>, Error> {
+        let position = match walk {
+            Some(HomeWalk::Trending(position)) => return only_trending(self, request, position, limit).await,
+            Some(HomeWalk::Home(position)) => Some(position),
+            None => None,
+        };
+        let draft = PageDraft::new(limit);
+        let before = position.map(|position| position.before);
+        let range = Range { before, since: self.clock.now().before(FEED_AGE_MAX) };
+        let not_before = position.map(|position| position.as_of);
+        let (state, mut sources) = home_sources(self, request, range, not_before, draft.wanted()).await?;
+        let page = posts_page(draft, &mut sources, &Filter::Home, self.hydrator(), &state).await?;
+        let page = page.map_next(|before| HomePosition { before, as_of: sources.as_of() });
+        with_trending(self, &state, page, limit).await
+    }
+}
+
+/// The viewer state and the sources of a home, from which `count` rows are to be read first.
+pub(super) async fn home_sources<'a>(
+    feeds: &'a Feeds,
+    request: ReadRequest<'a>,
+    range: Range,
+    not_before: Option<Timestamp>,
+    count: usize,
+) -> Result<(ViewerState<'a>, Sources<'a>), Error> {
+    let timeline = Timeline::Home(request.viewer.clone());
+    let mut sources = Sources::new(&feeds.timelines, timeline, range, request.consistency(), feeds.clock.now());
+    let (state, (), celebrities) = tokio::try_join!(
+        ViewerState::read(request, &feeds.viewers, &feeds.commands),
+        sources.read_ahead(count),
+        feeds.celebrities.list()
+    )?;
+    sources.add_unprojected_posts(&state);
+    sources.add_unprojected_follows(&state);
+    let pulled = celebrities.among(&state.viewer.followed).into_iter().filter(|author| state.may_pull(author));
+    sources.add_pulled(pulled, &feeds.pulled_rows, not_before);
+    Ok((state, sources))
+}
+
+/// The page of a home. If it is the last one of a viewer who follows nobody, trending posts fill it up.
+pub(super) async fn with_trending<Position>(
+    feeds: &Feeds,
+    state: &ViewerState<'_>,
+    page: Page<FeedPost, Position>,
+    limit: usize,
+) -> Result<HomePage<Position>, Error> {
+    let is_last = page.next.is_none();
+    let mut page = page.map_next(HomeWalk::Home);
+    if is_last && state.viewer.followed.is_empty() {
+        let room = limit - page.entries.len();
+        let trending = trending_after_home(feeds, state, TrendingPosition::default(), room).await?;
+        page.entries.extend(trending.entries);
+        page.next = trending.next.map(HomeWalk::Trending);
+    }
+    Ok(home_page(page, state))
+}
+
+/// A page of a walk that has left the home itself.
+pub(super) async fn only_trending<Position>(
+    feeds: &Feeds,
+    request: ReadRequest<'_>,
+    position: TrendingPosition,
+    limit: usize,
+) -> Result<HomePage<Position>, Error> {
+    let state = ViewerState::read(request, &feeds.viewers, &feeds.commands).await?;
+    let page = trending_after_home(feeds, &state, position, limit).await?;
+    Ok(home_page(page.map_next(HomeWalk::Trending), &state))
+}
+
+/// At most `limit` trending posts, marked as such. The viewer's own posts are left out: the walk has shown them
+/// already.
+async fn trending_after_home(
+    feeds: &Feeds,
+    state: &ViewerState<'_>,
+    position: TrendingPosition,
+    limit: usize,
+) -> Result<Page<FeedPost, TrendingPosition>, Error> {
+    let list = feeds.trending_list.posts(position.as_of).await?;
+    let draft = PageDraft::new(limit);
+    let mut page = trending_page(draft, list, position, &Filter::VisibleOfOthers, feeds.hydrator(), state).await?;
+    page.entries.iter_mut().for_each(|post| post.origin = Some(Origin::Trending));
+    Ok(page)
+}
+
+fn home_page<Position>(page: Page<FeedPost, HomeWalk<Position>>, state: &ViewerState<'_>) -> HomePage<Position> {
+    HomePage { page, version: state.viewer.applied, overlaid: state.is_overlaid() }
+}

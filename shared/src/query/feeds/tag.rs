@@ -1,0 +1,42 @@
+//! The feed of a tag: the posts of the last 30 days that have the tag, newest first.
+
+use crate::{
+    error::{Error, Rejection},
+    model::{PostId, Tag, limits::FEED_AGE_MAX},
+    query::{
+        pipeline::{Filter, PageDraft, PostPage, ReadRequest, Sources, ViewerState, posts_page},
+        services::Feeds,
+    },
+    store::timelines::{Range, Timeline},
+};
+
+impl Feeds {
+    /// At most `limit` posts with the tag, older than `before`.
+    ///
+    /// # Errors
+    /// [`Rejection::TagNotFound`] if no post of the last 30 days has the tag.
+    pub async fn tag(
+        &self,
+        request: ReadRequest<'_>,
+        tag: &Tag,
+        before: Option<PostId>,
+        limit: usize,
+    ) -> Result<PostPage, Error> {
+        let draft = PageDraft::new(limit);
+        let now = self.clock.now();
+        let range = Range { before, since: now.before(FEED_AGE_MAX) };
+        let timeline = Timeline::Tag(tag.clone());
+        let mut sources = Sources::new(&self.timelines, timeline, range, request.consistency(), now);
+        let (state, ()) = tokio::try_join!(
+            ViewerState::read(request, &self.viewers, &self.commands),
+            sources.read_ahead(draft.wanted())
+        )?;
+        // All of them: the filter leaves those that have the tag.
+        sources.add_unprojected_posts(&state);
+        let page = posts_page(draft, &mut sources, &Filter::Tagged(tag), self.hydrator(), &state).await?;
+        if !sources.found_any() && before.is_none() {
+            return Err(Rejection::TagNotFound.into());
+        }
+        Ok(page)
+    }
+}

@@ -1,0 +1,44 @@
+//! The stages of a feed's page: viewer state → sources → filter → hydrate → page. [`posts_page`] runs the last four for
+//! feeds in the order of creation. Ranked and trending feeds run the same stages around orders of their own.
+
+mod filter;
+mod hydrate;
+mod page;
+mod ranking;
+mod sources;
+mod viewer_state;
+
+pub(crate) use filter::Filter;
+pub(crate) use hydrate::Hydrator;
+pub use hydrate::{FeedPost, Origin};
+pub use page::Page;
+pub(crate) use page::PageDraft;
+pub(crate) use ranking::Ranker;
+pub(crate) use sources::Sources;
+pub use viewer_state::ReadRequest;
+pub(crate) use viewer_state::ViewerState;
+
+use crate::{error::Error, model::PostId};
+
+/// A page of posts, newest first. The position is the last post that the page covers: the next page begins below it.
+pub(crate) type PostPage = Page<FeedPost, PostId>;
+
+/// Fills the page with the posts of the sources that the filter admits. Deleted posts are left out (INV-7).
+pub(crate) async fn posts_page(
+    draft: PageDraft<FeedPost>,
+    sources: &mut Sources<'_>,
+    filter: &Filter<'_>,
+    hydrator: Hydrator<'_>,
+    state: &ViewerState<'_>,
+) -> Result<PostPage, Error> {
+    let position = |post: &FeedPost| post.card.post;
+    let read = async |count| {
+        let rows = sources.next(count).await?;
+        let admitted = rows.rows.iter().filter(|row| filter.admits_author(state, &row.author));
+        let ids: Vec<_> = admitted.map(|row| row.post).collect();
+        let mut posts = hydrator.posts(state, &ids).await?;
+        let entries = ids.iter().filter_map(|id| posts.remove(id)).filter(|post| filter.admits_card(&post.card));
+        Ok(Page { entries: entries.collect(), next: sources.position().filter(|_| rows.more) })
+    };
+    draft.fill(position, read).await
+}

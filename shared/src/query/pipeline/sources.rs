@@ -1,0 +1,208 @@
+//! Sources: the rows that could be on a page, newest first. Most rows come from the timeline that projections write.
+//! Three other sources complete it: the timelines of celebrities, whose posts are not pushed to followers; the
+//! timelines of authors whom the viewer has just followed; and the viewer's own posts that projections have not
+//! reached.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::ViewerState;
+use crate::{
+    cache::Read,
+    error::Error,
+    model::{PostId, Timestamp, UserId},
+    query::caches::PulledRows,
+    store::{
+        Consistency,
+        timelines::{Range, Row, RowPage, Timeline, Timelines},
+    },
+};
+
+/// Sources that are read at once, beside the stored timeline.
+const SOURCES_AT_ONCE: usize = 64;
+
+/// A source beside the stored timeline.
+#[derive(Debug)]
+enum Source<'a> {
+    /// A timeline that is read as consistently as the stored one.
+    Stored(Timeline),
+    /// The timeline of a celebrity, which a process may have read up to five seconds ago, but not before `not_before`.
+    Pulled { author: UserId, rows: &'a PulledRows, not_before: Option<Timestamp> },
+    /// Rows that need no reading.
+    Known(Vec<Row>),
+}
+
+/// The sources of one page, and how far they have been read.
+#[derive(Debug)]
+pub(crate) struct Sources<'a> {
+    timelines: &'a Timelines,
+    timeline: Timeline,
+    consistency: Consistency,
+    /// The first rows of the timeline, if [`Sources::read_ahead`] has read them.
+    ahead: Option<RowPage>,
+    others: Vec<Source<'a>>,
+    /// The rows that have not been read. Each read moves the upper end of this range down.
+    unread: Range,
+    found_any: bool,
+    as_of: Timestamp,
+}
+
+impl<'a> Sources<'a> {
+    /// The rows of this timeline within the range; nothing is read yet.
+    pub(crate) fn new(
+        timelines: &'a Timelines,
+        timeline: Timeline,
+        range: Range,
+        consistency: Consistency,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            timelines,
+            timeline,
+            consistency,
+            ahead: None,
+            others: Vec::new(),
+            unread: range,
+            found_any: false,
+            as_of: now,
+        }
+    }
+
+    /// Reads the first `count` rows of the timeline, to be run at the same time as the read of the viewer state.
+    ///
+    /// A strongly consistent query reads nothing here. It must read rows after the viewer state: only those are sure to
+    /// hold everything that the viewer state counts as projected (INV-4).
+    pub(crate) async fn read_ahead(&mut self, count: usize) -> Result<(), Error> {
+        if self.consistency == Consistency::Eventual {
+            self.ahead = Some(self.timelines.newest(&self.timeline, self.unread, count, self.consistency).await?);
+        }
+        Ok(())
+    }
+
+    /// Adds the viewer's own posts that projections have not reached.
+    pub(crate) fn add_unprojected_posts(&mut self, state: &ViewerState<'_>) {
+        let row = |post: &PostId| Row { post: *post, author: state.request.viewer.clone() };
+        self.others.push(Source::Known(state.overlay.posts.iter().map(row).collect()));
+    }
+
+    /// Adds the timelines of the authors whom the viewer has followed, but whose posts no projection has copied yet.
+    pub(crate) fn add_unprojected_follows(&mut self, state: &ViewerState<'_>) {
+        let author = |author: &UserId| Source::Stored(Timeline::Author(author.clone()));
+        self.others.extend(state.overlay.followed.iter().map(author));
+    }
+
+    /// Adds the timelines of celebrities whom the viewer follows. No row may have been read before `not_before`.
+    pub(crate) fn add_pulled(
+        &mut self,
+        celebrities: impl IntoIterator<Item = UserId>,
+        rows: &'a PulledRows,
+        not_before: Option<Timestamp>,
+    ) {
+        self.others.extend(celebrities.into_iter().map(|author| Source::Pulled { author, rows, not_before }));
+    }
+
+    /// The next rows of all sources, at most `count`. Every read begins below the last row of the read before.
+    pub(crate) async fn next(&mut self, count: usize) -> Result<RowPage, Error> {
+        let ahead = self.ahead.take();
+        let stored = async {
+            match ahead {
+                Some(rows) => Ok(rows),
+                None => self.timelines.newest(&self.timeline, self.unread, count, self.consistency).await,
+            }
+        };
+        let others = stream::iter(&self.others)
+            .map(|source| self.read(source, count))
+            .buffer_unordered(SOURCES_AT_ONCE)
+            .try_collect::<Vec<_>>();
+        let (stored, others) = tokio::try_join!(stored, others)?;
+        let mut pages = vec![stored];
+        for Read { value: page, at } in others {
+            self.as_of = self.as_of.min(at);
+            pages.push(page);
+        }
+        let rows = merge(pages, count);
+        self.found_any |= !rows.rows.is_empty();
+        self.unread.before = rows.rows.last().map(|row| row.post).or(self.unread.before);
+        Ok(rows)
+    }
+
+    async fn read(&self, source: &Source<'_>, count: usize) -> Result<Read<RowPage>, Error> {
+        let page = match source {
+            Source::Stored(timeline) => self.timelines.newest(timeline, self.unread, count, self.consistency).await?,
+            Source::Pulled { author, rows, not_before } => {
+                return rows.newest(author, self.unread, count, *not_before).await;
+            }
+            Source::Known(rows) => {
+                let unread = rows.iter().filter(|row| self.unread.contains(row.post));
+                RowPage { rows: unread.cloned().collect(), more: false }
+            }
+        };
+        Ok(Read { value: page, at: self.as_of })
+    }
+
+    /// The last row that was read: the next read begins below it.
+    pub(crate) fn position(&self) -> Option<PostId> {
+        self.unread.before
+    }
+
+    /// Makes the next read begin below this post.
+    pub(crate) fn move_below(&mut self, post: PostId) {
+        self.unread.before = Some(post);
+    }
+
+    /// Whether any source has had a row.
+    pub(crate) fn found_any(&self) -> bool {
+        self.found_any
+    }
+
+    /// All rows written before this moment were there to be read. The next page of the walk must not read anything
+    /// older, or it would miss rows that this page has seen.
+    pub(crate) fn as_of(&self) -> Timestamp {
+        self.as_of
+    }
+}
+
+/// The newest rows of all pages. A post that comes from two sources is one row. Every page holds the newest rows of its
+/// source, so the newest rows of all sources are among them.
+fn merge(mut pages: Vec<RowPage>, count: usize) -> RowPage {
+    if pages.len() == 1
+        && let Some(page) = pages.pop()
+    {
+        return page;
+    }
+    let more = pages.iter().any(|page| page.more);
+    let rows: BTreeMap<_, _> = pages.into_iter().flat_map(|page| page.rows).map(|row| (row.post, row)).collect();
+    let more = more || rows.len() > count;
+    RowPage { rows: rows.into_values().rev().take(count).collect(), more }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        model::{PostId, Timestamp},
+        samples::user,
+    };
+
+    proptest! {
+        #[test]
+        fn the_newest_of_all_timelines_are_the_newest_of_their_newest(
+            timelines in proptest::collection::vec(proptest::collection::btree_set(0u64..200, 0..40), 1..5),
+            limit in 1usize..20,
+        ) {
+            let row = |ms: u64| Row { post: PostId::lowest(Timestamp::from_ms(ms)), author: user("ada") };
+            let page = |posts: &std::collections::BTreeSet<u64>| RowPage {
+                rows: posts.iter().rev().take(limit).map(|ms| row(*ms)).collect(),
+                more: posts.len() > limit,
+            };
+            let merged = merge(timelines.iter().map(page).collect(), limit);
+            let all: std::collections::BTreeSet<_> = timelines.iter().flatten().copied().collect();
+            let expected: Vec<_> = all.iter().rev().take(limit).map(|ms| row(*ms)).collect();
+            prop_assert_eq!(merged.rows, expected);
+            prop_assert!(merged.more || all.len() <= limit);
+        }
+    }
+}

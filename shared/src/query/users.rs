@@ -1,0 +1,46 @@
+//! Users read from the command table: by handle, or before a projection has made their card.
+
+use crate::{
+    error::{Error, Rejection},
+    model::{UserId, UserRef},
+    store::{cards::UserCard, command_table::CommandTable},
+};
+
+/// The id of the user whom a path names. An id is returned unread: the query that uses the id finds out whether the
+/// user exists.
+///
+/// # Errors
+/// [`Rejection::UserNotFound`] if nobody has the handle.
+pub async fn resolve(commands: &CommandTable, user: &UserRef) -> Result<UserId, Error> {
+    match user {
+        UserRef::Id(id) => Ok(id.clone()),
+        UserRef::Handle(handle) => Ok(commands.handle_owner(handle).await?.ok_or(Rejection::UserNotFound)?),
+    }
+}
+
+/// Checks that the user exists. Queries call this for an empty page, to distinguish a user without entries from an
+/// unknown user.
+///
+/// # Errors
+/// [`Rejection::UserNotFound`] if the user does not exist.
+pub(super) async fn require_user(commands: &CommandTable, user: &UserId) -> Result<(), Error> {
+    match commands.profile(user).await? {
+        Some(_) => Ok(()),
+        None => Err(Rejection::UserNotFound.into()),
+    }
+}
+
+/// The card of a user whose profile is so new that no projection has made the card yet. Nobody follows such a user.
+///
+/// # Errors
+/// [`Rejection::UserNotFound`] if the user does not exist.
+pub(super) async fn card_from_truth(commands: &CommandTable, user: &UserId) -> Result<UserCard, Error> {
+    let profile = commands.profile(user).await?.ok_or(Rejection::UserNotFound)?;
+    Ok(UserCard {
+        user: profile.user,
+        profile: profile.public,
+        created_at: profile.created_at,
+        following: 0,
+        followers: 0,
+    })
+}
