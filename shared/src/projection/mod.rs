@@ -4,11 +4,12 @@
 //! effect writes what the truth says at that time. So an effect that runs twice, late, or at once in two workers ends
 //! in the same read model.
 //!
-//! - [`catch_up`] applies a user's log. [`owner`] is the user whose log it is.
-//! - [`effects`] maps each event to what it changes in the read models.
-//! - [`audience`], [`backfill`] and [`demotion`] put posts into homes.
-//! - [`quarantine`] sets events aside whose effects keep failing.
-//! - [`tally`] shows counters on cards. It needs no log.
+//! - `catch_up` applies a user's log. `owner` is the user whose log is applied.
+//! - `effects` maps each event to what it changes in the read models.
+//! - `audience`, `backfill` and `demotion` put posts into homes.
+//! - `quarantine` sets events aside whose effects keep failing.
+//! - `projector` puts all of these together.
+//! - `tally` shows counters on cards. It needs no log.
 
 pub mod audience;
 mod backfill;
