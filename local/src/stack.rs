@@ -21,7 +21,7 @@ use crate::{
     gateway::{self, Gateway, LocalIssuer},
     lambda::{FunctionSpec, Lambda, invoke_api},
     servers::{Endpoints, Ports, Servers, conflicts::Conflicts, guard::Guard, provision},
-    sources::{Chaos, Clients, Sources},
+    sources::{Chaos, Clients, Pace, Sources},
     template::{
         self, Addresses, Values,
         model::{Function, System},
@@ -86,7 +86,13 @@ impl Stack {
 
         let mut servers = Servers::start(ports, data.path())?;
         let binaries: BTreeSet<_> = system.functions.iter().map(|function| function.binary.clone()).collect();
-        let provisioned = provision::provision(&system, &endpoints);
+        let clients = Clients {
+            dynamodb: aws::dynamodb(&endpoints.dynamodb),
+            streams: aws::dynamodbstreams(&endpoints.dynamodb),
+            kinesis: aws::kinesis(&endpoints.kinesis),
+            sqs: aws::sqs(&endpoints.sqs),
+        };
+        let provisioned = provision::provision(&system, &clients);
         let built = async { tokio::try_join!(cargo::build(&directory, &binaries), provisioned) };
         let (programs, ()) = tokio::select! {
             built = built => built?,
@@ -108,15 +114,10 @@ impl Stack {
         };
         let of_functions = guard.as_ref().map_or(of_functions, |guard| guard.endpoints.clone());
         let lambda = Lambda::start(function_specs(&system, &programs, &of_functions)?).await?;
-        let clients = Clients {
-            dynamodb: aws::dynamodb(&endpoints.dynamodb),
-            streams: aws::dynamodbstreams(&endpoints.dynamodb),
-            kinesis: aws::kinesis(&endpoints.kinesis),
-            sqs: aws::sqs(&endpoints.sqs),
-        };
         let checkpoints = data.path().join("checkpoints.sqlite");
         let sources =
-            Sources::start(&system.functions, &clients, Some(&checkpoints), options.chaos, lambda.clone()).await?;
+            Sources::start(&system.functions, &clients, Some(&checkpoints), options.chaos, Pace::LOCAL, lambda.clone())
+                .await?;
         let sources = Arc::new(sources);
 
         let control = Control::new(&system, lambda.clone(), sources.clone(), endpoints, clients.sqs);

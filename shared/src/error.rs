@@ -2,8 +2,8 @@
 //!
 //! - [`Rejection`]: the request is at fault. The caller gets a 4xx response, and nothing has changed.
 //! - [`Error::Conflict`]: a concurrent write was faster. The caller reads again and retries at once.
-//! - [`Error::Transient`]: a service fails at present. The caller retries later: HTTP answers 503, and a stream delivers
-//!   the record again.
+//! - [`Error::Transient`]: a service fails at present. The caller retries later: HTTP answers 503, and a stream
+//!   delivers the record again.
 //! - [`Error::Poison`]: every attempt will fail. Nobody retries; the event or message is kept for a person.
 //!
 //! An error is logged once, where it is handled. Code that passes an error on does not log it.

@@ -1,5 +1,5 @@
-//! What every `main` shares: logs, configuration from the environment, connections made once, and the parts built on
-//! them.
+//! What every function's `main` shares: logs, configuration from the environment, connections made once, and the parts
+//! built on them. [`Runtime::new`] makes the same parts from given configuration, for the simulated world and for tests.
 
 use anyhow::Context as _;
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
@@ -7,7 +7,7 @@ use aws_smithy_http_client::{
     Builder as HttpClient,
     tls::{Provider, rustls_provider::CryptoMode},
 };
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Runtime {
     config: SdkConfig,
+    environment: Arc<BTreeMap<String, String>>,
     dynamo: Dynamo,
     /// Measures calls of DynamoDB, if what requests cost is to be shown.
     pub meter: Option<Meter>,
@@ -45,64 +46,68 @@ impl Runtime {
         let http_client = HttpClient::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
         let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http_client)
-            .retry_config(RetryConfig::standard().with_max_attempts(3))
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(Duration::from_secs(1))
-                    .operation_attempt_timeout(Duration::from_secs(3))
-                    .operation_timeout(Duration::from_secs(8))
-                    .build(),
-            )
+            .retry_config(retry_config())
+            .timeout_config(timeout_config())
             .load()
             .await;
-        let meter = (std::env::var("SHOW_COSTS").as_deref() == Ok("true")).then(Meter::default);
+        let environment = std::env::vars_os();
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self::new(config, environment.filter_map(text).collect(), Clock::system())
+    }
+
+    /// The same without logs, from this configuration of the SDKs and this environment.
+    pub fn new(config: SdkConfig, environment: BTreeMap<String, String>, clock: Clock) -> Self {
+        let shows_costs = environment.get("SHOW_COSTS").is_some_and(|value| value == "true");
+        let meter = shows_costs.then(Meter::default);
         let dynamo = match &meter {
             Some(meter) => Dynamo::metered(&config, meter.clone()),
             None => Dynamo::new(&config),
         };
-        Self { dynamo, config, meter, clock: Clock::system() }
+        Self { config, environment: Arc::new(environment), dynamo, meter, clock }
     }
 
     /// The truth.
     pub fn commands(&self) -> anyhow::Result<CommandTable> {
-        Ok(CommandTable::new(self.dynamo.clone(), variable("COMMANDS_TABLE")?))
+        Ok(CommandTable::new(self.dynamo.clone(), self.variable("COMMANDS_TABLE")?.to_owned()))
     }
 
     /// Who gets to see which post where.
     pub fn timelines(&self) -> anyhow::Result<Timelines> {
-        Ok(Timelines::new(self.dynamo.clone(), variable("TIMELINES_TABLE")?))
+        Ok(Timelines::new(self.dynamo.clone(), self.variable("TIMELINES_TABLE")?.to_owned()))
     }
 
     /// What is projected of whom.
     pub fn viewers(&self) -> anyhow::Result<Viewers> {
-        Ok(Viewers::new(self.dynamo.clone(), variable("VIEWERS_TABLE")?))
+        Ok(Viewers::new(self.dynamo.clone(), self.variable("VIEWERS_TABLE")?.to_owned()))
     }
 
     /// What is shown.
     pub fn cards(&self) -> anyhow::Result<Cards> {
-        Ok(Cards::new(self.dynamo.clone(), variable("CARDS_TABLE")?))
+        Ok(Cards::new(self.dynamo.clone(), self.variable("CARDS_TABLE")?.to_owned()))
     }
 
     /// The bus.
     pub fn bus(&self) -> anyhow::Result<Bus> {
-        Ok(Bus::new(&self.config, variable("EVENTS_STREAM")?))
+        Ok(Bus::new(&self.config, self.variable("EVENTS_STREAM")?.to_owned()))
     }
 
     /// The queue of large audiences.
     pub fn work_queue(&self) -> anyhow::Result<WorkQueue> {
-        Ok(WorkQueue::new(&self.config, variable("DELIVERIES_QUEUE")?))
+        Ok(WorkQueue::new(&self.config, self.variable("DELIVERIES_QUEUE")?.to_owned()))
     }
 
     /// The queue of what was put aside.
     pub fn quarantine(&self) -> anyhow::Result<Quarantine> {
-        Ok(Quarantine::new(&self.config, variable("QUARANTINE_QUEUE")?))
+        Ok(Quarantine::new(&self.config, self.variable("QUARANTINE_QUEUE")?.to_owned()))
     }
 
     /// Whose posts are pulled.
     pub fn celebrities(&self) -> anyhow::Result<Celebrities> {
         let policy = CelebrityPolicy {
-            followers_min: number("CELEBRITY_FOLLOWERS")?,
-            list_lifetime: Duration::from_secs(number("CELEBRITY_LIST_SECONDS")?),
+            followers_min: self.number("CELEBRITY_FOLLOWERS")?,
+            list_lifetime: Duration::from_secs(self.number("CELEBRITY_LIST_SECONDS")?),
         };
         Ok(Celebrities::new(self.commands()?, self.clock.clone(), policy))
     }
@@ -129,14 +134,30 @@ impl Runtime {
 
     /// The keys that sign cursors.
     pub fn cursor_keys(&self) -> anyhow::Result<CursorKeys> {
-        CursorKeys::parse(&variable("CURSOR_KEY")?)
+        CursorKeys::parse(self.variable("CURSOR_KEY")?)
+    }
+
+    fn number(&self, name: &str) -> anyhow::Result<u64> {
+        let number = self.variable(name)?.parse();
+        number.with_context(|| format!("the environment variable {name} is not a whole number"))
+    }
+
+    fn variable(&self, name: &str) -> anyhow::Result<&str> {
+        let value = self.environment.get(name).map(String::as_str);
+        value.with_context(|| format!("the environment variable {name} is not set"))
     }
 }
 
-fn number(name: &str) -> anyhow::Result<u64> {
-    variable(name)?.parse().with_context(|| format!("the environment variable {name} is not a whole number"))
+/// How often the SDKs try again by themselves.
+pub fn retry_config() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(3)
 }
 
-fn variable(name: &str) -> anyhow::Result<String> {
-    std::env::var(name).with_context(|| format!("the environment variable {name} is not set"))
+/// How long the SDKs wait: for a connection, for the answer to one attempt, and for all attempts together.
+pub fn timeout_config() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(Duration::from_secs(3))
+        .operation_timeout(Duration::from_secs(8))
+        .build()
 }

@@ -1,9 +1,13 @@
 //! A typed client of the HTTP API, one handle a user. It hides nothing: every answer keeps its status, headers and
-//! body, and it never tries again by itself ([`crate::wait::persist`] does, when told to).
+//! body, and it never tries again by itself ([`crate::wait::persist`] does, when told to). Requests go over HTTP, or
+//! through a [`Transport`] of the caller's.
 
 mod answer;
 mod posts;
+mod transport;
 mod types;
+
+use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -11,6 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{
     answer::{Answer, ApiError},
+    transport::{Transport, Transported},
     types::{
         Accepted, Comment, CommentsPage, Explanation, Freshness, HomePage, PeoplePage, Person, Post, PostsPage,
         Profile, ProfileInput, PublicProfile, Relation,
@@ -29,12 +34,34 @@ pub struct User {
     pub id: String,
     token: String,
     min_version: Option<u64>,
+    transport: Option<Arc<dyn Transport>>,
 }
 
 impl User {
     /// The user whom `token` names, at the API whose root is `base` (no slash at the end).
     pub fn new(http: reqwest::Client, base: &str, id: &str, token: &str) -> Self {
-        Self { http, base: base.to_owned(), id: id.to_owned(), token: token.to_owned(), min_version: None }
+        Self {
+            http,
+            base: base.to_owned(),
+            id: id.to_owned(),
+            token: token.to_owned(),
+            min_version: None,
+            transport: None,
+        }
+    }
+
+    /// The user of this id whose requests go through `transport`, without a token.
+    pub fn through(transport: Arc<dyn Transport>, id: &str) -> Self {
+        let user = Self::new(reqwest::Client::new(), "http://transport.test", id, "");
+        Self { transport: Some(transport), ..user }
+    }
+
+    /// Sends a request of this user's; gives the whole answer, held against the contract.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Answer, ApiError> {
+        match &self.transport {
+            None => Answer::to(request).await,
+            Some(transport) => transport::send(transport.as_ref(), &self.id, request).await,
+        }
     }
 
     /// The token that this user's requests carry.
@@ -62,12 +89,12 @@ impl User {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &Paging<'_>) -> Result<T, ApiError> {
-        Answer::to(self.request(Method::GET, path).query(query)).await?.expect(StatusCode::OK)?.json()
+        self.send(self.request(Method::GET, path).query(query)).await?.expect(StatusCode::OK)?.json()
     }
 
     /// `PUT /v1/me`.
     pub async fn put_profile(&self, profile: &ProfileInput) -> Result<Accepted<Profile>, ApiError> {
-        let answer = Answer::to(self.request(Method::PUT, "/v1/me").json(profile)).await?.expect(StatusCode::OK)?;
+        let answer = self.send(self.request(Method::PUT, "/v1/me").json(profile)).await?.expect(StatusCode::OK)?;
         Ok(Accepted { value: answer.json()?, version: answer.version()? })
     }
 
@@ -112,7 +139,7 @@ impl User {
     }
 
     async fn bare(&self, method: Method, path: &str) -> Result<Accepted<()>, ApiError> {
-        let answer = Answer::to(self.request(method, path)).await?.expect(StatusCode::NO_CONTENT)?;
+        let answer = self.send(self.request(method, path)).await?.expect(StatusCode::NO_CONTENT)?;
         Ok(Accepted { value: (), version: answer.version()? })
     }
 

@@ -8,6 +8,7 @@
 
 mod cors;
 mod dev;
+mod direct;
 mod discovery;
 pub mod docs;
 mod event;
@@ -32,6 +33,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use http::{HeaderValue, Request, StatusCode, header, request::Parts};
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use tokio::{net::TcpListener, time::timeout};
 
@@ -40,10 +42,11 @@ use crate::{
     template::model::{Function, HttpApi},
 };
 use cors::Cors;
+pub use direct::DirectApi;
 pub use issuer::LocalIssuer;
 use jwt::Authorizer;
 use response::message;
-use route::Routes;
+use route::{Match, Routes};
 
 /// Most bytes of a request's body: the quota of HTTP APIs.
 const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
@@ -151,10 +154,9 @@ impl<I: Invoke> Api<I> {
         let (parts, body) = request.into_parts();
         // Whatever the answer, the client may only read it after it has sent the body.
         let body = read(body).await;
-        let route = match self.routes.find(parts.method.as_str(), parts.uri.path()) {
-            Ok(Some(route)) => route,
-            Ok(None) => return message(StatusCode::NOT_FOUND, "Not Found"),
-            Err(route::NotUtf8) => return message(StatusCode::BAD_REQUEST, "Bad Request"),
+        let route = match self.route(&parts) {
+            Ok(route) => route,
+            Err((status, text)) => return message(status, text),
         };
         let now = OffsetDateTime::now_utc();
         let claims = match &self.authorizer {
@@ -175,8 +177,30 @@ impl<I: Invoke> Api<I> {
                 return message(StatusCode::BAD_REQUEST, "Bad Request");
             }
         };
-        let context = event::Context { request_id, now, peer, route: &route, claims: claims.as_ref() };
-        self.invoke(route.function, &parts, &body, &context).await
+        self.forward(&parts, &body, &route, claims.as_ref(), peer, request_id).await
+    }
+
+    /// The route of a request, or the answer that there is none.
+    fn route(&self, parts: &Parts) -> Result<Match<'_>, (StatusCode, &'static str)> {
+        match self.routes.find(parts.method.as_str(), parts.uri.path()) {
+            Ok(Some(route)) => Ok(route),
+            Ok(None) => Err((StatusCode::NOT_FOUND, "Not Found")),
+            Err(route::NotUtf8) => Err((StatusCode::BAD_REQUEST, "Bad Request")),
+        }
+    }
+
+    /// Invokes the route's function with a request whose caller is known.
+    async fn forward(
+        &self,
+        parts: &Parts,
+        body: &Bytes,
+        route: &Match<'_>,
+        claims: Option<&Map<String, Value>>,
+        peer: SocketAddr,
+        request_id: &str,
+    ) -> Response {
+        let context = event::Context { request_id, now: OffsetDateTime::now_utc(), peer, route, claims };
+        self.invoke(route.function, parts, body, &context).await
     }
 
     async fn invoke(&self, function: &str, parts: &Parts, body: &Bytes, context: &event::Context<'_>) -> Response {

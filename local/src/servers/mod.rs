@@ -9,6 +9,7 @@ pub mod guard;
 pub mod kinesis;
 pub mod provision;
 pub mod sqs;
+pub mod transaction_gate;
 
 use std::{net::TcpListener, path::Path};
 

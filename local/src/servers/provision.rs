@@ -10,36 +10,38 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_sqs::types::QueueAttributeName;
 
-use super::Endpoints;
 use crate::{
     aws,
+    sources::Clients,
     template::model::{KeySchema, KinesisStream, Queue, System, Table},
 };
 
-/// Makes sure that everything `system` names exists at `endpoints`.
+/// Makes sure that everything `system` names exists where `clients` lead.
 ///
 /// # Errors
 /// If a server refuses, or if something of the same name exists that was made from another template.
-pub async fn provision(system: &System, endpoints: &Endpoints) -> anyhow::Result<()> {
-    let dynamodb = aws::dynamodb(&endpoints.dynamodb);
+pub async fn provision(system: &System, clients: &Clients) -> anyhow::Result<()> {
     for table in &system.tables {
-        provision_table(&dynamodb, table).await.with_context(|| format!("cannot create table {}", table.name))?;
-    }
-    let kinesis = aws::kinesis(&endpoints.kinesis);
-    for stream in &system.streams {
-        provision_stream(&kinesis, stream).await.with_context(|| format!("cannot create stream {}", stream.name))?;
-    }
-    let sqs = aws::sqs(&endpoints.sqs);
-    // First all queues, then their settings: a redrive policy names a queue that has to exist.
-    for queue in &system.queues {
-        sqs.create_queue()
-            .queue_name(&queue.name)
-            .send()
+        provision_table(&clients.dynamodb, table)
             .await
-            .with_context(|| format!("cannot create queue {}", queue.name))?;
+            .with_context(|| format!("cannot create table {}", table.name))?;
     }
+    for stream in &system.streams {
+        provision_stream(&clients.kinesis, stream)
+            .await
+            .with_context(|| format!("cannot create stream {}", stream.name))?;
+    }
+    // First all queues, then their settings: a redrive policy names a queue that has to exist.
+    let mut urls = Vec::new();
     for queue in &system.queues {
-        configure_queue(&sqs, endpoints, queue).await.with_context(|| format!("cannot set up queue {}", queue.name))?;
+        let created = clients.sqs.create_queue().queue_name(&queue.name).send().await;
+        let created = created.with_context(|| format!("cannot create queue {}", queue.name))?;
+        urls.push(created.queue_url.with_context(|| format!("queue {} has no URL", queue.name))?);
+    }
+    for (queue, url) in system.queues.iter().zip(urls) {
+        configure_queue(&clients.sqs, url, queue)
+            .await
+            .with_context(|| format!("cannot set up queue {}", queue.name))?;
     }
     Ok(())
 }
@@ -128,7 +130,7 @@ async fn provision_stream(client: &aws_sdk_kinesis::Client, stream: &KinesisStre
     Ok(())
 }
 
-async fn configure_queue(client: &aws_sdk_sqs::Client, endpoints: &Endpoints, queue: &Queue) -> anyhow::Result<()> {
+async fn configure_queue(client: &aws_sdk_sqs::Client, url: String, queue: &Queue) -> anyhow::Result<()> {
     let mut attributes = HashMap::from([
         (QueueAttributeName::VisibilityTimeout, queue.visibility_timeout.as_secs().to_string()),
         (QueueAttributeName::MessageRetentionPeriod, queue.retention.as_secs().to_string()),
@@ -140,11 +142,6 @@ async fn configure_queue(client: &aws_sdk_sqs::Client, endpoints: &Endpoints, qu
         });
         attributes.insert(QueueAttributeName::RedrivePolicy, policy.to_string());
     }
-    client
-        .set_queue_attributes()
-        .queue_url(endpoints.queue_url(&queue.name))
-        .set_attributes(Some(attributes))
-        .send()
-        .await?;
+    client.set_queue_attributes().queue_url(url).set_attributes(Some(attributes)).send().await?;
     Ok(())
 }

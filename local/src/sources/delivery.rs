@@ -24,9 +24,7 @@ use crate::{
     template::model::StreamSource,
 };
 
-/// Pause before the first retry. AWS waits longer; a developer does not want to.
-pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(100);
-/// The pause doubles with each further failure in a row, up to this many times the first one: 5 s.
+/// The pause doubles with each further failure in a row, up to this many times the first one.
 const RETRY_PAUSE_GROWTH_MAX: u32 = 50;
 
 /// A record with its place in the order in which its shard was read.

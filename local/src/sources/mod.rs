@@ -65,6 +65,33 @@ pub struct Chaos {
     pub reorder_records: bool,
 }
 
+/// How often mappings look for records, and how soon they try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Shortest and longest pause between two reads of a shard of a DynamoDB stream that has nothing new.
+    pub dynamodb_poll: [Duration; 2],
+    /// The same for a shard of a Kinesis stream.
+    pub kinesis_poll: [Duration; 2],
+    /// Pause before the first retry of a batch. Later pauses double, up to fifty times this one.
+    pub retry_pause: Duration,
+}
+
+impl Pace {
+    /// Faster than AWS: a developer does not want to wait.
+    pub const LOCAL: Self = {
+        let poll = [Duration::from_millis(20), Duration::from_millis(250)];
+        Self { dynamodb_poll: poll, kinesis_poll: poll, retry_pause: Duration::from_millis(100) }
+    };
+    /// As on AWS: Lambda polls the shards of a DynamoDB stream four times a second and those of a Kinesis stream once
+    /// (AWS Lambda Developer Guide, "Using AWS Lambda with Amazon DynamoDB" and "with Amazon Kinesis"). The guide names no
+    /// pause before a retry.
+    pub const AWS: Self = Self {
+        dynamodb_poll: [Duration::from_millis(250); 2],
+        kinesis_poll: [Duration::from_secs(1); 2],
+        retry_pause: Duration::from_millis(500),
+    };
+}
+
 /// What one mapping is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceStatus {
@@ -95,6 +122,7 @@ impl Sources {
         clients: &Clients,
         checkpoints: Option<&Path>,
         chaos: Chaos,
+        pace: Pace,
         invoker: I,
     ) -> anyhow::Result<Self> {
         let checkpoints = Checkpoints::open(checkpoints)?;
@@ -114,6 +142,7 @@ impl Sources {
                     state,
                     control: control.clone(),
                     chaos,
+                    pace,
                     invoker: invoker.clone(),
                 };
                 match source {
@@ -180,5 +209,6 @@ struct Parts<I> {
     state: std::sync::Arc<SourceState>,
     control: Control,
     chaos: Chaos,
+    pace: Pace,
     invoker: I,
 }

@@ -20,7 +20,7 @@ use super::{
     Parts,
     checkpoint::{Checkpoint, Checkpoints},
     control::Stopped,
-    delivery::{Delivery, Item, RETRY_PAUSE},
+    delivery::{Delivery, Item},
     failure::Destination,
     lane::Lane,
     shards::{Position, ReadError, Record, Shard, Stream},
@@ -28,9 +28,6 @@ use super::{
 use crate::{invoke::Invoke, template::model::StreamSource};
 use tracker::Tracker;
 
-/// Pause between two reads of a shard that has nothing new; grows while that stays so.
-const POLL_PAUSE_MIN: Duration = Duration::from_millis(20);
-const POLL_PAUSE_MAX: Duration = Duration::from_millis(250);
 /// Pause after a read that failed.
 const ERROR_PAUSE_MIN: Duration = Duration::from_millis(100);
 const ERROR_PAUSE_MAX: Duration = Duration::from_secs(3);
@@ -179,7 +176,9 @@ impl<I: Invoke> Mapping<I> {
     ) -> Result<(), Stopped> {
         let control = &self.parts.control;
         let (mut position, mut iterator): (_, Option<String>) = (start, None);
-        let (mut poll_pause, mut error_pause) = (POLL_PAUSE_MIN, ERROR_PAUSE_MIN);
+        let pace = &self.parts.pace;
+        let [poll_min, poll_max] = if self.stream.is_kinesis() { pace.kinesis_poll } else { pace.dynamodb_poll };
+        let (mut poll_pause, mut error_pause) = (poll_min, ERROR_PAUSE_MIN);
         loop {
             control.running().await?;
             tokio::select! {
@@ -208,9 +207,9 @@ impl<I: Invoke> Mapping<I> {
                     if empty {
                         self.parts.state.set_empty(shard, look);
                         control.sleep_until_look(poll_pause, look).await?;
-                        poll_pause = (poll_pause * 5 / 4).min(POLL_PAUSE_MAX);
+                        poll_pause = (poll_pause * 5 / 4).min(poll_max);
                     } else {
-                        poll_pause = POLL_PAUSE_MIN;
+                        poll_pause = poll_min;
                     }
                 }
                 Err(ReadError::Expired) => iterator = None,
@@ -275,7 +274,7 @@ impl Lanes {
                 is_kinesis: mapping.stream.is_kinesis(),
                 shard: shard.to_owned(),
                 destination: mapping.destination.clone(),
-                retry_pause: RETRY_PAUSE,
+                retry_pause: mapping.parts.pace.retry_pause,
                 control: mapping.parts.control.clone(),
                 invoker: mapping.parts.invoker.clone(),
             };

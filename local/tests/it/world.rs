@@ -17,7 +17,7 @@ use tidings_local::{
     aws,
     invoke::{Invoke, InvokeError},
     servers::{Ports, Servers},
-    sources::{Chaos, Clients, Sources},
+    sources::{Chaos, Clients, Pace, Sources},
     template::model::{EventSource, Function, QueueSource, StreamKind, StreamSource},
 };
 
@@ -150,7 +150,7 @@ impl World {
             statements: Vec::new(),
         };
         let checkpoints = self.file("checkpoints.sqlite");
-        Sources::start(&[function], &self.clients, Some(&checkpoints), chaos, invoker).await.unwrap()
+        Sources::start(&[function], &self.clients, Some(&checkpoints), chaos, Pace::LOCAL, invoker).await.unwrap()
     }
 
     /// Starts one mapping from a stream.

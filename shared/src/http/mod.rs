@@ -43,24 +43,35 @@ where
     H: Fn(Call) -> F,
     F: Future<Output = Result<Response, Error>>,
 {
+    let handler = &handler;
     lambda_runtime::run(service_fn(|event: LambdaEvent<ApiGatewayV2httpRequest>| async {
-        if let Some(meter) = meter {
-            meter.reset();
-        }
-        let answer = match Call::new(event.payload) {
-            // Boxed, because the nested type of the futures is too deep for the compiler.
-            Ok(call) => Box::pin(handler(call)).await,
-            Err(rejection) => Err(rejection.into()),
-        };
-        // The runtime would turn an error into a failed invocation, which callers see as a bare 500. So every error
-        // becomes a response.
-        let response = answer.unwrap_or_else(problem::response);
-        Ok::<_, lambda_runtime::Error>(match meter {
-            Some(meter) => response.header(COST_HEADER, dictionary(meter.cost())),
-            None => response,
-        })
+        Ok::<_, lambda_runtime::Error>(answer(meter, event.payload, handler).await)
     }))
     .await
+}
+
+/// Answers one request with `handler`. With a `meter`, the response tells what the request cost.
+///
+/// Every error becomes a response with a problem document. Lambda's runtime would turn an error into a failed invocation,
+/// which callers see as a bare 500.
+pub async fn answer<H, F>(meter: Option<&Meter>, request: ApiGatewayV2httpRequest, handler: H) -> Response
+where
+    H: FnOnce(Call) -> F,
+    F: Future<Output = Result<Response, Error>>,
+{
+    if let Some(meter) = meter {
+        meter.reset();
+    }
+    let answer = match Call::new(request) {
+        // Boxed, because the nested type of the futures is too deep for the compiler.
+        Ok(call) => Box::pin(handler(call)).await,
+        Err(rejection) => Err(rejection.into()),
+    };
+    let response = answer.unwrap_or_else(problem::response);
+    match meter {
+        Some(meter) => response.header(COST_HEADER, dictionary(meter.cost())),
+        None => response,
+    }
 }
 
 fn dictionary(cost: Cost) -> String {

@@ -16,7 +16,7 @@ pub enum ApiError {
         /// Method and path.
         request: String,
         /// What broke.
-        source: reqwest::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// An answer with a status other than the expected one.
     #[error("{request}: unexpected {status}: {body}")]
@@ -43,6 +43,11 @@ pub enum ApiError {
 }
 
 impl ApiError {
+    /// No answer to this request, whose method and path are given.
+    pub(super) fn transport(request: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Transport { request: request.to_owned(), source: source.into() }
+    }
+
     /// Whether the request may have taken effect all the same: nobody says that it did not.
     pub fn is_unknown(&self) -> bool {
         let Self::Status { status, code, .. } = self else { return true };
@@ -80,7 +85,7 @@ impl Answer {
     /// Sends `request`, reads the whole answer, and holds it against the contract.
     pub async fn to(request: RequestBuilder) -> Result<Self, ApiError> {
         let (client, request) = request.build_split();
-        let transport = |request: &str, source| ApiError::Transport { request: request.to_owned(), source };
+        let transport = |request: &str, error: reqwest::Error| ApiError::transport(request, error);
         let request = request.map_err(|error| transport("building a request", error))?;
         let name = format!("{} {}", request.method(), request.url().path());
         // What was sent is compared, too; a body that is a stream has no copy, and no test sends one.

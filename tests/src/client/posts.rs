@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{
-    Accepted, Answer, ApiError, Comment, CommentsPage, HomePage, Paging, Post, PostsPage, SEGMENT, User, post_path,
-    user_path, walk,
+    Accepted, ApiError, Comment, CommentsPage, HomePage, Paging, Post, PostsPage, SEGMENT, User, post_path, user_path,
+    walk,
 };
 
 impl User {
@@ -63,7 +63,7 @@ impl User {
         let request = self.request(method, path).json(&json!({ "text": text }));
         let with_key = |request: RequestBuilder, key| request.header("Idempotency-Key", key);
         let request = key.into_iter().fold(request, with_key);
-        let answer = Answer::to(request).await?.expect(status)?;
+        let answer = self.send(request).await?.expect(status)?;
         Ok(Accepted { value: answer.json()?, version: answer.version()? })
     }
 

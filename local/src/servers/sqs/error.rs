@@ -108,25 +108,36 @@ impl SqsError {
             _ => self.shape().to_owned(),
         }
     }
-}
 
-impl IntoResponse for SqsError {
-    fn into_response(self) -> Response {
-        let (status, fault) = if self.is_senders_fault() {
-            (StatusCode::BAD_REQUEST, "Sender")
-        } else {
-            tracing::error!(error = %self, "SQS request failed");
-            (StatusCode::INTERNAL_SERVER_ERROR, "Receiver")
-        };
+    /// HTTP status of the answer.
+    pub(super) fn status(&self) -> StatusCode {
+        if self.is_senders_fault() { StatusCode::BAD_REQUEST } else { StatusCode::INTERNAL_SERVER_ERROR }
+    }
+
+    /// The answer's JSON document.
+    pub(super) fn document(&self) -> String {
         let namespace = match self {
             Self::UnknownOperation(_) | Self::Serialization(_) => "com.amazon.coral.service",
             _ => "com.amazonaws.sqs",
         };
-        let body = json!({ "__type": format!("{namespace}#{}", self.shape()), "message": self.to_string() });
-        let mut response = (status, body.to_string()).into_response();
+        json!({ "__type": format!("{namespace}#{}", self.shape()), "message": self.to_string() }).to_string()
+    }
+
+    /// Value of the header `x-amzn-query-error`.
+    pub(super) fn query_error(&self) -> String {
+        format!("{};{}", self.query_code(), if self.is_senders_fault() { "Sender" } else { "Receiver" })
+    }
+}
+
+impl IntoResponse for SqsError {
+    fn into_response(self) -> Response {
+        if !self.is_senders_fault() {
+            tracing::error!(error = %self, "SQS request failed");
+        }
+        let mut response = (self.status(), self.document()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.0"));
-        if let Ok(value) = HeaderValue::from_str(&format!("{};{fault}", self.query_code())) {
+        if let Ok(value) = HeaderValue::from_str(&self.query_error()) {
             headers.insert(HeaderName::from_static("x-amzn-query-error"), value);
         }
         response

@@ -12,6 +12,7 @@ mod digest;
 mod error;
 mod limits;
 mod messages;
+mod queues;
 mod receive;
 mod settings;
 mod store;
@@ -32,11 +33,12 @@ use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
-use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::TcpListener, sync::watch, time::Instant};
 
 use api::{Message, ReceiveMessage, Received};
 use error::SqsError;
+pub use queues::{Answer, Queues};
+use queues::{parse, to_json};
 use store::Store;
 
 /// Most bytes of a request: a batch of 1 MiB in which every character is escaped.
@@ -91,37 +93,12 @@ async fn handle(State(server): State<Server>, headers: HeaderMap, body: Bytes) -
 
 impl Server {
     async fn dispatch(&self, target: &str, body: &Bytes) -> Result<Vec<u8>, SqsError> {
-        match target.strip_prefix("AmazonSQS.").unwrap_or_default() {
-            "CreateQueue" => self.answer(body, Store::create_queue).await,
-            "GetQueueUrl" => self.answer(body, Store::get_queue_url).await,
-            "ListQueues" => self.answer(body, Store::list_queues).await,
-            "DeleteQueue" => self.answer(body, Store::delete_queue).await,
-            "PurgeQueue" => self.answer(body, Store::purge_queue).await,
-            "GetQueueAttributes" => self.answer(body, Store::get_queue_attributes).await,
-            "SetQueueAttributes" => self.answer(body, Store::set_queue_attributes).await,
-            "SendMessage" => self.answer(body, Store::send_message).await,
-            "SendMessageBatch" => self.answer(body, Store::send_message_batch).await,
-            "ReceiveMessage" => to_json(&Received { messages: self.receive(parse(body)?).await? }),
-            "DeleteMessage" => self.answer(body, Store::delete_message).await,
-            "DeleteMessageBatch" => self.answer(body, Store::delete_message_batch).await,
-            "ChangeMessageVisibility" => self.answer(body, Store::change_message_visibility).await,
-            "ChangeMessageVisibilityBatch" => self.answer(body, Store::change_message_visibility_batch).await,
-            "StartMessageMoveTask" => self.answer(body, Store::start_message_move_task).await,
-            _ => Err(SqsError::UnknownOperation(target.to_owned())),
+        let operation = target.strip_prefix("AmazonSQS.").unwrap_or_default().to_owned();
+        if operation == "ReceiveMessage" {
+            return to_json(&Received { messages: self.receive(parse(body)?).await? });
         }
-    }
-
-    async fn answer<Q, A>(
-        &self,
-        body: &Bytes,
-        operation: fn(&mut Store, i64, Q) -> Result<A, SqsError>,
-    ) -> Result<Vec<u8>, SqsError>
-    where
-        Q: DeserializeOwned + Send + 'static,
-        A: Serialize + Send + 'static,
-    {
-        let request = parse(body)?;
-        to_json(&self.with_store(move |store| operation(store, now_ms(), request)).await?)
+        let body = body.clone();
+        self.with_store(move |store| queues::call(store, now_ms(), &operation, &body)).await
     }
 
     /// Waits for messages as long as the request says; a message wakes it at once, whether it is sent, given back, or its
@@ -183,14 +160,6 @@ async fn sweep(server: Server) {
             tracing::warn!(%error, "expired messages stay for now");
         }
     }
-}
-
-fn parse<Q: DeserializeOwned>(body: &Bytes) -> Result<Q, SqsError> {
-    serde_json::from_slice(body).map_err(|error| SqsError::Serialization(error.to_string()))
-}
-
-fn to_json(answer: &impl Serialize) -> Result<Vec<u8>, SqsError> {
-    serde_json::to_vec(answer).map_err(|error| SqsError::Internal(error.to_string()))
 }
 
 /// Milliseconds since 1970; the only clock of this server.

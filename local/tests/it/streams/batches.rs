@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tidings_local::{
     invoke::{Invoke, InvokeError},
-    sources::{Chaos, Sources},
+    sources::{Chaos, Pace, Sources},
     template::model::{EventSource, StreamKind, StreamSource},
 };
 
@@ -187,6 +187,6 @@ async fn a_filter_that_lambda_refuses_is_an_error_at_start() {
             ..from_kinesis("stream")
         })],
     };
-    let started = Sources::start(&[function], &world.clients, None, Chaos::default(), Script::ok()).await;
+    let started = Sources::start(&[function], &world.clients, None, Chaos::default(), Pace::LOCAL, Script::ok()).await;
     assert!(format!("{:#}", started.err().unwrap()).contains("regex"));
 }

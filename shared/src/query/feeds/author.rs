@@ -24,6 +24,7 @@ impl Feeds {
         before: Option<PostId>,
         limit: usize,
     ) -> Result<PostPage, Error> {
+        // Viewer state and sources.
         let draft = PageDraft::new(limit);
         let range = Range { before, since: Timestamp::from_ms(0) };
         let timeline = Timeline::Author(author.clone());
@@ -38,6 +39,7 @@ impl Feeds {
         if author == request.viewer {
             sources.add_unprojected_posts(&state);
         }
+        // Filter, hydrate, page.
         let page = posts_page(draft, &mut sources, &Filter::Visible, self.hydrator(), &state).await?;
         if !sources.found_any() {
             require_user(&self.commands, author).await?;

@@ -1,8 +1,8 @@
 //! The home feed: posts of the last 30 days by the viewer and by those whom the viewer follows, newest first (INV-2).
 //!
-//! A page takes two round trips: first the viewer state and the rows, then the cards and the viewer's likes. A trip
-//! between the two reads rows of celebrities that are not cached. The viewer state says whom the viewer follows; the
-//! rows do not. So an unfollow takes effect at once, although its rows stay behind.
+//! A page takes two round trips: first the viewer state and the rows, then the cards and the viewer's likes. Rows of
+//! celebrities that are not cached take a third one between the two. The viewer state decides whom the viewer follows,
+//! and the rows do not. So an unfollow takes effect at once, although its rows stay in the timeline.
 //!
 //! The home of a viewer who follows nobody is nearly empty. There, trending posts come after the viewer's own posts, in
 //! whatever order the home is read.
@@ -63,11 +63,13 @@ impl Feeds {
             Some(HomeWalk::Home(position)) => Some(position),
             None => None,
         };
+        // Viewer state and sources.
         let draft = PageDraft::new(limit);
         let before = position.map(|position| position.before);
         let range = Range { before, since: self.clock.now().before(FEED_AGE_MAX) };
         let not_before = position.map(|position| position.as_of);
         let (state, mut sources) = home_sources(self, request, range, not_before, draft.wanted()).await?;
+        // Filter, hydrate, page.
         let page = posts_page(draft, &mut sources, &Filter::Home, self.hydrator(), &state).await?;
         let page = page.map_next(|before| HomePosition { before, as_of: sources.as_of() });
         with_trending(self, &state, page, limit).await

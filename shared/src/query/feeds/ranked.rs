@@ -84,6 +84,7 @@ impl Feeds {
             Some(HomeWalk::Home(position)) => position,
             None => RankedPosition::start(self.clock.now()),
         };
+        // Viewer state and sources; for a personal ranking also the viewer's likes.
         let mut count = walk.rows_wanted(limit);
         let opened = home_sources(self, request, walk.range(), walk.as_of, count + 1);
         let likes = recent_likes(&self.commands, request.viewer, ranking);
@@ -92,9 +93,11 @@ impl Feeds {
         let (mut entries, mut home_ends) = (Vec::new(), false);
         for _ in 0..READS_MAX {
             let rows = whole_windows(sources.next(count + 1).await?, count);
+            // Filter and first ranking stage.
             let visible = |author: &UserId| Filter::Home.admits_author(&state, author);
             let windows = walk.windows(&rows.rows, &ranker, limit - entries.len(), visible);
             let picked: Vec<_> = windows.iter().flat_map(|window| &window.picked).copied().collect();
+            // Hydrate, second ranking stage, page.
             let posts = self.hydrator().posts(&state, &picked).await?;
             walk.advance(&mut entries, limit, &mut ranker, windows, posts);
             home_ends = walk.ends_with(&rows);

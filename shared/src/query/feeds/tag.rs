@@ -22,6 +22,7 @@ impl Feeds {
         before: Option<PostId>,
         limit: usize,
     ) -> Result<PostPage, Error> {
+        // Viewer state and sources.
         let draft = PageDraft::new(limit);
         let now = self.clock.now();
         let range = Range { before, since: now.before(FEED_AGE_MAX) };
@@ -31,8 +32,9 @@ impl Feeds {
             ViewerState::read(request, &self.viewers, &self.commands),
             sources.read_ahead(draft.wanted())
         )?;
-        // All of them: the filter leaves those that have the tag.
+        // Whether these posts have the tag is for the filter to decide.
         sources.add_unprojected_posts(&state);
+        // Filter, hydrate, page.
         let page = posts_page(draft, &mut sources, &Filter::Tagged(tag), self.hydrator(), &state).await?;
         if !sources.found_any() && before.is_none() {
             return Err(Rejection::TagNotFound.into());

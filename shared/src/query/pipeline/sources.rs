@@ -44,7 +44,9 @@ pub(crate) struct Sources<'a> {
     others: Vec<Source<'a>>,
     /// The rows that have not been read. Each read moves the upper end of this range down.
     unread: Range,
+    /// Whether any source has had a row.
     found_any: bool,
+    /// All rows written before this moment were there to be read.
     as_of: Timestamp,
 }
 
