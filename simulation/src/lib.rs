@@ -1,1 +1,32 @@
+//! The simulated world: the whole of Tidings in one process, on one thread, in virtual time, from one seed.
+//!
+//! What runs is the real code: every function's handler, the stores, the AWS SDKs and the event source mappings of the
+//! local stack. Only the SDKs' HTTP client is another one, which reaches DynamoDB, Kinesis and SQS in memory.
+//!
+//! - [`determinism`] makes time and randomness follow from the seed.
+//! - [`world`] puts the system together from `template.yaml`: [`network`] is the way from functions to AWS, [`lambda`]
+//!   runs [`functions`] in processes. [`faults`] says what goes wrong, [`partial`] how batches are done in part.
+//! - [`history`] is one history: [`commands`] and [`queries`] of a few users, [`walks`] through feeds. [`ledger`] is what is
+//!   known of it from outside, with the reference model that the end-to-end tests use, too.
+//! - [`checks`] are the invariants by name; [`rest`] compares everything at rest with the model and with [`truth`], the
+//!   command table.
+//! - [`runner`] runs many histories, each in a process of its own, and shortens one that fails. [`trace`] tells what
+//!   happened.
 
+pub mod checks;
+mod commands;
+pub mod determinism;
+pub mod faults;
+mod functions;
+pub mod history;
+mod lambda;
+mod ledger;
+mod network;
+mod partial;
+mod queries;
+mod rest;
+pub mod runner;
+pub mod trace;
+mod truth;
+mod walks;
+mod world;

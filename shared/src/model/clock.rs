@@ -74,6 +74,12 @@ impl Clock {
         }))
     }
 
+    /// The operating system's clock, off by `ms` milliseconds. Simulated processes have clocks that differ.
+    pub fn shifted(ms: i64) -> Self {
+        let right = Self::system();
+        Self(Arc::new(move || Timestamp(right.now().0.saturating_add_signed(ms))))
+    }
+
     /// The present moment.
     pub fn now(&self) -> Timestamp {
         (self.0)()

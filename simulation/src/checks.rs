@@ -1,0 +1,124 @@
+//! What is checked, by name, and how often each check had something to decide: one that never had proves nothing.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+/// A check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// INV-1: each event of a log, and the last state of each counter, reached the bus.
+    EventsReachTheBus,
+    /// INV-2: a home feed at rest is what the reference model says, in each order.
+    HomeAtRest,
+    /// INV-2: other feeds and lists at rest are what the reference model says.
+    FeedsAtRest,
+    /// INV-2: rows, cards and viewer items at rest follow from the command table.
+    ReadModelsAtRest,
+    /// INV-3: counters equal the edges, comments and likes that they count, in the command table and on cards.
+    CountsAtRest,
+    /// INV-4: a query with `Tidings-Min-Version` shows the viewer's own commands.
+    OwnWrites,
+    /// INV-5: a walk shows nothing twice.
+    WalkWithoutRepetition,
+    /// INV-5: a walk skips nothing that was there all along.
+    WalkWithoutGap,
+    /// INV-6: a repeated idempotency key has one effect and one response.
+    OneEffectPerKey,
+    /// INV-6: an idempotency key with another request is refused.
+    KeyOfAnotherRequest,
+    /// INV-7: a page shows no author who is not followed, or is muted or blocked, as of the version that it tells.
+    HiddenAuthors,
+    /// INV-7: nobody sees a post of their own that they deleted.
+    DeletedPosts,
+    /// INV-9: nothing is lost: queues are empty in the end, and an operator's redrive leaves nothing behind.
+    NothingIsLost,
+    /// An accepted command is in the command table, once; nothing else is.
+    CommandsAreKept,
+    /// A log has no gaps, and both sides of an edge agree.
+    LogsAreWhole,
+    /// No follow and block stand between the same two people.
+    BlocksEndFollows,
+    /// A handle belongs to one person.
+    HandlesAreUnique,
+    /// A request is refused only for a reason that there is.
+    RefusalsHaveReasons,
+    /// A post shows a text that its author gave it.
+    TextsAreTheAuthors,
+    /// What trends is what the reference model says.
+    TrendingAtRest,
+    /// Every follower of a large audience has the author's posts.
+    LargeAudience,
+}
+
+/// All checks.
+pub const ALL: [Check; 21] = [
+    Check::EventsReachTheBus,
+    Check::HomeAtRest,
+    Check::FeedsAtRest,
+    Check::ReadModelsAtRest,
+    Check::CountsAtRest,
+    Check::OwnWrites,
+    Check::WalkWithoutRepetition,
+    Check::WalkWithoutGap,
+    Check::OneEffectPerKey,
+    Check::KeyOfAnotherRequest,
+    Check::HiddenAuthors,
+    Check::DeletedPosts,
+    Check::NothingIsLost,
+    Check::CommandsAreKept,
+    Check::LogsAreWhole,
+    Check::BlocksEndFollows,
+    Check::HandlesAreUnique,
+    Check::RefusalsHaveReasons,
+    Check::TextsAreTheAuthors,
+    Check::TrendingAtRest,
+    Check::LargeAudience,
+];
+
+/// Decisions of each check, and what was found to be wrong.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Checks {
+    /// How often each check decided something.
+    pub decided: BTreeMap<Check, u64>,
+    /// What is wrong.
+    pub violations: Vec<String>,
+}
+
+/// More are not kept: the first ones tell enough.
+const VIOLATIONS_MAX: usize = 20;
+
+impl Checks {
+    /// The check decides something: it holds, or `problem` says what is wrong.
+    pub fn decide(&mut self, check: Check, holds: bool, problem: impl FnOnce() -> String) {
+        *self.decided.entry(check).or_default() += 1;
+        if !holds && self.violations.len() < VIOLATIONS_MAX {
+            self.violations.push(format!("{check}: {}", problem()));
+        }
+    }
+
+    /// The check decides that nothing of these is wrong.
+    pub fn expect_none(&mut self, check: Check, problems: impl IntoIterator<Item = impl fmt::Display>) {
+        let problems: Vec<_> = problems.into_iter().map(|problem| problem.to_string()).collect();
+        self.decide(check, problems.is_empty(), || problems.into_iter().take(3).collect::<Vec<_>>().join("; "));
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let invariant = match self {
+            Self::EventsReachTheBus => "INV-1",
+            Self::HomeAtRest | Self::FeedsAtRest | Self::ReadModelsAtRest | Self::LargeAudience => "INV-2",
+            Self::CountsAtRest | Self::TrendingAtRest => "INV-3",
+            Self::OwnWrites => "INV-4",
+            Self::WalkWithoutRepetition | Self::WalkWithoutGap => "INV-5",
+            Self::OneEffectPerKey | Self::KeyOfAnotherRequest => "INV-6",
+            Self::HiddenAuthors | Self::DeletedPosts => "INV-7",
+            Self::NothingIsLost => "INV-9",
+            _ => "truth",
+        };
+        let name = serde_json::to_value(self).map_err(|_| fmt::Error)?;
+        write!(f, "{invariant} {}", name.as_str().ok_or(fmt::Error)?)
+    }
+}

@@ -1,0 +1,388 @@
+//! Random commands of one user: chosen, sent until they are answered, and entered into the ledger.
+
+use std::{cell::RefCell, rc::Rc, time::Duration};
+
+use harness::{
+    client::{ApiError, Post, ProfileInput, User},
+    model::{Remark, Said, Window},
+};
+use rand::{
+    Rng, SeedableRng,
+    rngs::StdRng,
+    seq::{IndexedRandom, IteratorRandom},
+};
+
+use crate::{
+    checks::Check,
+    faults::CLOCK_SKEW_MS_MAX,
+    ledger::Ledger,
+    trace::{Detail, Trace},
+};
+
+/// Longest that a user tries again.
+const PATIENCE: Duration = Duration::from_secs(3600);
+/// Texts have these tags.
+pub(crate) const TAGS: [&str; 4] = ["rust", "café", "日本語", "loud"];
+/// Handles that all users compete for.
+const HANDLES: [&str; 8] = ["ada", "grace", "alan", "edsger", "barbara", "donald", "frances", "tony"];
+
+/// A user who acts.
+pub(crate) struct Actor {
+    /// The user.
+    pub(crate) user: User,
+    /// Everybody's ids.
+    pub(crate) everybody: Rc<Vec<String>>,
+    /// What is known.
+    pub(crate) ledger: Rc<RefCell<Ledger>>,
+    /// What happened.
+    pub(crate) trace: std::sync::Arc<Trace>,
+    /// The source of all that the user does.
+    pub(crate) random: StdRng,
+    /// Numbers idempotency keys and texts.
+    pub(crate) sent: u32,
+}
+
+/// A command.
+#[derive(Debug, Clone)]
+pub(crate) enum Command {
+    /// Write a post, perhaps twice with the same key, perhaps another with that key.
+    Post { text: String, key: String, again: Again },
+    /// Change a post's text.
+    Edit { post: String, text: String },
+    /// Delete a post.
+    Delete(String),
+    /// Like a post, or stop that.
+    Like(String, bool),
+    /// Comment on a post, perhaps twice with the same key.
+    Comment { post: String, text: String, key: String, again: Again },
+    /// Delete a comment.
+    DeleteComment { post: String, comment: String },
+    /// Follow somebody, or stop that.
+    Follow(String, bool),
+    /// Mute somebody, or stop that.
+    Mute(String, bool),
+    /// Block somebody, or stop that.
+    Block(String, bool),
+    /// Change the profile.
+    Rename(ProfileInput),
+}
+
+/// What else is sent with an idempotency key after the command is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// Nothing.
+    No,
+    /// The same request.
+    Same,
+    /// Another request.
+    Other,
+}
+
+/// What a command came to.
+enum Outcome {
+    /// It was accepted, with what it made and the version.
+    Accepted(Made, u64),
+    /// It was refused with this code.
+    Refused(String),
+}
+
+enum Made {
+    Post(Box<Post>),
+    Comment(String),
+    Nothing,
+}
+
+impl Actor {
+    /// A user with this seed.
+    pub(crate) fn new(
+        user: User,
+        everybody: Rc<Vec<String>>,
+        ledger: Rc<RefCell<Ledger>>,
+        trace: std::sync::Arc<Trace>,
+        seed: u64,
+    ) -> Self {
+        Self { user, everybody, ledger, trace, random: StdRng::seed_from_u64(seed), sent: 0 }
+    }
+
+    /// Makes the user's first profile.
+    pub(crate) async fn join(&mut self) -> Result<(), ApiError> {
+        let profile = self.profile();
+        self.execute(Command::Rename(ProfileInput { handle: self.user.id.clone(), ..profile })).await
+    }
+
+    /// Sends a random command.
+    pub(crate) async fn act(&mut self) -> Result<(), ApiError> {
+        match self.choose() {
+            Some(command) => self.execute(command).await,
+            None => Ok(()),
+        }
+    }
+
+    fn profile(&mut self) -> ProfileInput {
+        let handle = HANDLES.choose(&mut self.random).copied().unwrap_or("ada").to_owned();
+        let display_name = format!("{} {}", self.user.id, self.random.random::<u16>());
+        let avatar_url = self.random.random::<bool>().then(|| "https://example.org/a.png".to_owned());
+        ProfileInput { handle, display_name, avatar_url }
+    }
+
+    fn text(&mut self) -> String {
+        self.sent += 1;
+        let tags = TAGS.choose_multiple(&mut self.random, 2).map(|tag| format!(" #{tag}")).collect::<Vec<_>>();
+        let tags = &tags[..self.random.random_range(0..=tags.len())];
+        format!("{} says {}{}", self.user.id, self.sent, tags.concat())
+    }
+
+    fn choose(&mut self) -> Option<Command> {
+        let text = self.text();
+        let key = format!("{}-{}", self.user.id, self.sent);
+        let again = match self.random.random_range(0..12) {
+            0 | 1 => Again::Same,
+            2 => Again::Other,
+            _ => Again::No,
+        };
+        let renamed = self.profile();
+        let Self { user, everybody, random, ledger, .. } = self;
+        let ledger = ledger.borrow();
+        let own = ledger.model.members.get(&user.id)?;
+        let others: Vec<_> = everybody.iter().filter(|id| **id != user.id).collect();
+        let other = (*others.choose(random)?).clone();
+        let any_post = ledger.authors.keys().choose(random).cloned();
+        Some(match random.random_range(0..100) {
+            0..24 => Command::Post { text, key, again },
+            24..30 => Command::Edit { post: own.posts.keys().choose(random)?.clone(), text },
+            30..36 => Command::Delete(own.posts.keys().choose(random)?.clone()),
+            36..49 => Command::Like(any_post?, true),
+            49..54 => Command::Like(own.likes.keys().choose(random).cloned().or(any_post)?, false),
+            54..63 => Command::Comment { post: any_post?, text, key, again },
+            63..67 => {
+                // Of one's own, or somebody else's on a post of one's own.
+                let of = |id: &String| ledger.model.members.get(id).map(|member| (id.clone(), member));
+                let all = everybody.iter().filter_map(of);
+                let caller = user.id.as_str();
+                let own_or_on_own = all.flat_map(|(id, member)| {
+                    let may = move |remark: &Remark| id == caller || own.posts.contains_key(&remark.post);
+                    member.comments.iter().filter(move |(_, remark)| may(remark))
+                });
+                let (comment, remark) = own_or_on_own.choose(random)?;
+                Command::DeleteComment { post: remark.post.clone(), comment: comment.clone() }
+            }
+            67..80 => Command::Follow(other, true),
+            80..86 => Command::Follow(own.follows.iter().choose(random).cloned().unwrap_or(other), false),
+            86..90 => Command::Mute(other, random.random_bool(0.6)),
+            90..95 => match own.blocks.iter().choose(random).filter(|_| random.random()) {
+                Some(blocked) => Command::Block(blocked.clone(), false),
+                None => Command::Block(other, random.random_bool(0.7)),
+            },
+            _ => Command::Rename(renamed),
+        })
+    }
+
+    /// Sends a command until it is answered, and enters it into the ledger.
+    pub(crate) async fn execute(&mut self, command: Command) -> Result<(), ApiError> {
+        self.begin(&command);
+        let sent = Window::open();
+        self.trace.note(Detail::Users, format_args!("{}: {command:?}", self.user.id));
+        let outcome = self.persist(&command).await;
+        let at = sent.closed();
+        let skew = CLOCK_SKEW_MS_MAX.unsigned_abs();
+        let at = Window { from_ms: at.from_ms - skew, to_ms: at.to_ms + skew };
+        match &outcome {
+            Ok(Outcome::Accepted(_, version)) => {
+                self.trace.note(Detail::Users, format_args!("{}: accepted, version {version}", self.user.id));
+            }
+            Ok(Outcome::Refused(code)) => self.trace.note(Detail::Users, format_args!("{}: {code}", self.user.id)),
+            Err(error) => self.trace.note(Detail::Users, format_args!("{}: {error}", self.user.id)),
+        }
+        match outcome? {
+            Outcome::Accepted(made, version) => {
+                self.accept(&command, &made, at);
+                self.ledger.borrow_mut().accepted(&self.user.id, version);
+                self.repeat(&command, &made).await?;
+            }
+            Outcome::Refused(code) => self.refuse(&command, &code),
+        }
+        Ok(())
+    }
+
+    /// Tries again as long as nobody knows whether the command happened, or it did not for a reason that passes.
+    async fn persist(&mut self, command: &Command) -> Result<Outcome, ApiError> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            match send(&self.user, command).await {
+                Ok((made, version)) => return Ok(Outcome::Accepted(made, version)),
+                Err(error) if error.is_transient() && tokio::time::Instant::now() < deadline => {
+                    self.trace.note(Detail::Users, format_args!("{}: {error}", self.user.id));
+                    let wait = Duration::from_millis(self.random.random_range(100..3000));
+                    tokio::time::sleep(wait).await;
+                }
+                Err(ApiError::Status { code: Some(code), status, .. }) if status.is_client_error() => {
+                    return Ok(Outcome::Refused(code));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn begin(&self, command: &Command) {
+        let mut ledger = self.ledger.borrow_mut();
+        let own = &self.user.id;
+        match command {
+            Command::Edit { post, text } => {
+                ledger.texts.entry(post.clone()).or_default().insert(text.clone());
+            }
+            Command::Delete(post) => {
+                ledger.deleted.insert(post.clone());
+            }
+            Command::DeleteComment { comment, .. } => {
+                ledger.deleted_comments.insert(comment.clone());
+            }
+            Command::Follow(other, _) => ledger.follow_begins(own, other),
+            Command::Block(other, _) => ledger.block_begins(own, other),
+            Command::Rename(profile) => {
+                ledger.handles.entry(profile.handle.clone()).or_default().insert(own.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn accept(&self, command: &Command, made: &Made, at: Window) {
+        let mut ledger = self.ledger.borrow_mut();
+        let own = &self.user.id;
+        match (command, made) {
+            (Command::Post { text, .. }, Made::Post(post)) => {
+                ledger.authors.insert(post.id.clone(), own.clone());
+                ledger.texts.entry(post.id.clone()).or_default().insert(text.clone());
+                ledger.member(own).posts.insert(post.id.clone(), Said::new(text));
+            }
+            (Command::Edit { post, text }, Made::Post(shown)) => {
+                ledger.member(own).posts.insert(post.clone(), Said { text: text.clone(), version: shown.version });
+            }
+            (Command::Delete(post), _) => {
+                ledger.member(own).posts.remove(post);
+            }
+            (Command::Like(post, true), _) => {
+                ledger.member(own).likes.entry(post.clone()).or_insert(at);
+            }
+            (Command::Like(post, false), _) => {
+                ledger.member(own).likes.remove(post);
+            }
+            (Command::Comment { post, text, .. }, Made::Comment(id)) => {
+                let remark = Remark { post: post.clone(), text: text.clone(), at };
+                ledger.member(own).comments.insert(id.clone(), remark);
+            }
+            (Command::DeleteComment { comment, .. }, _) => {
+                ledger.model.members.values_mut().for_each(|member| {
+                    member.comments.remove(comment);
+                });
+            }
+            (Command::Follow(other, follow), _) => ledger.follow_ends(own, other, Some(*follow)),
+            (Command::Mute(other, mute), _) => {
+                let mutes = &mut ledger.member(own).mutes;
+                if *mute {
+                    mutes.insert(other.clone())
+                } else {
+                    mutes.remove(other)
+                };
+            }
+            (Command::Block(other, block), _) => ledger.block_ends(own, other, Some(*block)),
+            (Command::Rename(profile), _) => ledger.member(own).profile = Some(profile.clone()),
+            (Command::Post { .. } | Command::Edit { .. } | Command::Comment { .. }, _) => {}
+        }
+    }
+
+    /// A refusal needs a reason.
+    fn refuse(&self, command: &Command, code: &str) {
+        let mut ledger = self.ledger.borrow_mut();
+        let own = &self.user.id;
+        let blocked = |ledger: &Ledger, other: &str| ledger.blocks_begun.contains(&(own.clone(), other.to_owned()));
+        let has_reason = match (command, code) {
+            (Command::Like(post, _) | Command::Comment { post, .. }, "post_not_found") => ledger.deleted.contains(post),
+            (Command::Like(post, true) | Command::Comment { post, .. }, "blocked") => {
+                ledger.authors.get(post).is_some_and(|author| blocked(&ledger, author))
+            }
+            (Command::DeleteComment { comment, post }, "comment_not_found" | "post_not_found" | "not_author") => {
+                ledger.deleted_comments.contains(comment) || ledger.deleted.contains(post)
+            }
+            (Command::Follow(other, true), "blocked") => blocked(&ledger, other),
+            (Command::Rename(profile), "handle_taken") => {
+                ledger.handles.get(&profile.handle).is_some_and(|users| users.len() > 1)
+            }
+            _ => false,
+        };
+        ledger.checks.decide(Check::RefusalsHaveReasons, has_reason, || format!("{own}: {command:?} refused: {code}"));
+        match command {
+            Command::Follow(other, _) => ledger.follow_ends(own, other, None),
+            Command::Block(other, _) => ledger.block_ends(own, other, None),
+            _ => {}
+        }
+    }
+
+    /// INV-6: the same key with the same request, or with another one.
+    async fn repeat(&mut self, command: &Command, made: &Made) -> Result<(), ApiError> {
+        let (again, mut repeated) = match command {
+            Command::Post { again, .. } | Command::Comment { again, .. } => (*again, command.clone()),
+            _ => return Ok(()),
+        };
+        if again == Again::Other
+            && let Command::Post { text, .. } | Command::Comment { text, .. } = &mut repeated
+        {
+            text.push_str(" again");
+        }
+        if again == Again::No {
+            return Ok(());
+        }
+        let outcome = self.persist(&repeated).await?;
+        let mut ledger = self.ledger.borrow_mut();
+        let own = &self.user.id;
+        match (again, outcome) {
+            (Again::Other, outcome) => {
+                let refused = matches!(&outcome, Outcome::Refused(code) if code == "idempotency_key_reused");
+                let problem = || format!("{own}: {repeated:?} was not refused");
+                ledger.checks.decide(Check::KeyOfAnotherRequest, refused, problem);
+            }
+            (_, Outcome::Accepted(Made::Post(post), _)) => {
+                let same = matches!(made, Made::Post(first) if first.id == post.id && first.text == post.text);
+                ledger.checks.decide(Check::OneEffectPerKey, same, || format!("{own}: {repeated:?} made another post"));
+            }
+            (_, Outcome::Accepted(Made::Comment(id), _)) => {
+                let same = matches!(made, Made::Comment(first) if *first == id);
+                ledger.checks.decide(Check::OneEffectPerKey, same, || format!("{own}: {repeated:?} commented again"));
+            }
+            (_, Outcome::Accepted(Made::Nothing, _)) => {}
+            (_, Outcome::Refused(code)) => {
+                let problem = || format!("{own}: {repeated:?} refused: {code}");
+                ledger.checks.decide(Check::OneEffectPerKey, false, problem);
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn send(user: &User, command: &Command) -> Result<(Made, u64), ApiError> {
+    let nothing = |version| (Made::Nothing, version);
+    Ok(match command {
+        Command::Post { text, key, .. } => {
+            let accepted = user.post(text, Some(key)).await?;
+            (Made::Post(Box::new(accepted.value)), accepted.version)
+        }
+        Command::Edit { post, text } => {
+            let accepted = user.edit_post(post, text).await?;
+            (Made::Post(Box::new(accepted.value)), accepted.version)
+        }
+        Command::Delete(post) => nothing(user.delete_post(post).await?.version),
+        Command::Like(post, true) => nothing(user.like(post).await?.version),
+        Command::Like(post, false) => nothing(user.unlike(post).await?.version),
+        Command::Comment { post, text, key, .. } => {
+            let accepted = user.comment(post, text, Some(key)).await?;
+            (Made::Comment(accepted.value.id), accepted.version)
+        }
+        Command::DeleteComment { post, comment } => nothing(user.delete_comment(post, comment).await?.version),
+        Command::Follow(other, true) => nothing(user.follow(other).await?.version),
+        Command::Follow(other, false) => nothing(user.unfollow(other).await?.version),
+        Command::Mute(other, true) => nothing(user.mute(other).await?.version),
+        Command::Mute(other, false) => nothing(user.unmute(other).await?.version),
+        Command::Block(other, true) => nothing(user.block(other).await?.version),
+        Command::Block(other, false) => nothing(user.unblock(other).await?.version),
+        Command::Rename(profile) => nothing(user.put_profile(profile).await?.version),
+    })
+}

@@ -1,0 +1,213 @@
+//! What goes wrong, and how often: drawn for each history from its seed, so that some histories are calm and some are not.
+
+use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
+
+use aws_memory::Service;
+use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
+
+/// A kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// A call of a service is refused because of its rate.
+    Throttled,
+    /// A call fails with HTTP 500. It may have had its effect.
+    ServerError,
+    /// No connection; the call has no effect.
+    Refused,
+    /// A call has its effect, and the answer never arrives.
+    LostAnswer,
+    /// A transaction meets another one on an item.
+    Conflict,
+    /// Only a part of a batch is done.
+    PartialBatch,
+    /// A call takes so long that the caller may give up.
+    Slow,
+    /// A function's process ends in the middle of an invocation.
+    Killed,
+    /// An invocation takes longer than the function may.
+    TimedOut,
+    /// No function runs, because too many do.
+    FunctionThrottled,
+    /// A function starts in a new process with empty caches.
+    ColdStart,
+    /// The clocks of processes differ.
+    ClockSkew,
+    /// Records and messages are delivered twice.
+    Duplicates,
+    /// Records of different keys, and messages, are delivered out of order.
+    Reordering,
+    /// A service does not answer for minutes.
+    Outage,
+    /// All event source mappings begin again with the oldest records.
+    Replay,
+}
+
+/// Every kind of fault.
+pub const ALL: [Fault; 16] = [
+    Fault::Throttled,
+    Fault::ServerError,
+    Fault::Refused,
+    Fault::LostAnswer,
+    Fault::Conflict,
+    Fault::PartialBatch,
+    Fault::Slow,
+    Fault::Killed,
+    Fault::TimedOut,
+    Fault::FunctionThrottled,
+    Fault::ColdStart,
+    Fault::ClockSkew,
+    Fault::Duplicates,
+    Fault::Reordering,
+    Fault::Outage,
+    Fault::Replay,
+];
+
+/// How far clocks of processes differ at most.
+pub const CLOCK_SKEW_MS_MAX: i64 = 500;
+
+/// How often each kind of fault happens.
+#[derive(Debug, Clone)]
+pub struct Faults {
+    /// Of each call: the share that is throttled.
+    pub throttled: f64,
+    /// That fails with 500.
+    pub server_error: f64,
+    /// That is refused.
+    pub refused: f64,
+    /// Whose answer is lost.
+    pub lost_answer: f64,
+    /// Of each batch: the share that is done in part.
+    pub partial_batch: f64,
+    /// Of each call: the share that takes seconds.
+    pub slow: f64,
+    /// How long a transaction holds its items.
+    pub transaction_ms_max: u64,
+    /// How long a call takes before and after its effect.
+    pub latency_ms_max: u64,
+    /// Of each invocation: the share that is killed.
+    pub killed: f64,
+    /// That finds no concurrency left.
+    pub function_throttled: f64,
+    /// That starts a new process though one is idle.
+    pub cold_start: f64,
+    /// How far clocks differ.
+    pub clock_skew_ms_max: i64,
+    /// Whether records and messages are delivered twice.
+    pub duplicates: bool,
+    /// Whether they are delivered out of order.
+    pub reordering: bool,
+    /// Whether mappings begin again with the oldest records, once.
+    pub replay: bool,
+    /// A service that does not answer for some time.
+    pub outage: Option<Outage>,
+}
+
+/// A time in which a service does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outage {
+    /// Which. DynamoDB and its streams go together.
+    pub service: Service,
+    /// When it begins, after the beginning of the phase.
+    pub after: Duration,
+    /// How long it lasts.
+    pub lasts: Duration,
+}
+
+impl Faults {
+    /// Nothing but a few milliseconds for each call.
+    pub fn none() -> Self {
+        Self {
+            throttled: 0.0,
+            server_error: 0.0,
+            refused: 0.0,
+            lost_answer: 0.0,
+            partial_batch: 0.0,
+            slow: 0.0,
+            transaction_ms_max: 1,
+            latency_ms_max: 5,
+            killed: 0.0,
+            function_throttled: 0.0,
+            cold_start: 0.0,
+            clock_skew_ms_max: 0,
+            duplicates: false,
+            reordering: false,
+            replay: false,
+            outage: None,
+        }
+    }
+
+    /// Drawn at random, but without the kinds that are left out.
+    pub fn draw(random: &mut StdRng, without: &BTreeSet<Fault>) -> Self {
+        // A kind is absent in a third of the histories, and its rate differs by an order of magnitude among the others.
+        let mut rate = |most: f64| {
+            let exponent = random.random_range(-1.0..=0.0);
+            let rate = most * 10f64.powf(exponent);
+            if random.random_bool(2.0 / 3.0) { rate } else { 0.0 }
+        };
+        let mut faults = Self {
+            throttled: rate(0.04),
+            server_error: rate(0.02),
+            refused: rate(0.02),
+            lost_answer: rate(0.01),
+            partial_batch: rate(0.3),
+            slow: rate(0.005),
+            killed: rate(0.1),
+            function_throttled: rate(0.05),
+            cold_start: rate(0.3),
+            ..Self::none()
+        };
+        faults.transaction_ms_max = *[1, 20, 60].choose(random).unwrap_or(&1);
+        faults.latency_ms_max = *[2, 10, 50].choose(random).unwrap_or(&2);
+        faults.clock_skew_ms_max = if random.random_bool(0.7) { CLOCK_SKEW_MS_MAX } else { 0 };
+        faults.duplicates = random.random_bool(0.6);
+        faults.reordering = random.random_bool(0.6);
+        faults.replay = random.random_bool(0.1);
+        if random.random_bool(0.08) {
+            let services = [Service::DynamoDb, Service::Kinesis, Service::Sqs];
+            faults.outage = Some(Outage {
+                service: *services.choose(random).unwrap_or(&Service::DynamoDb),
+                after: Duration::from_millis(random.random_range(0..10_000)),
+                lasts: Duration::from_secs(random.random_range(20..300)),
+            });
+        }
+        without.iter().for_each(|fault| faults.leave_out(*fault));
+        faults
+    }
+
+    fn leave_out(&mut self, fault: Fault) {
+        match fault {
+            Fault::Throttled => self.throttled = 0.0,
+            Fault::ServerError => self.server_error = 0.0,
+            Fault::Refused => self.refused = 0.0,
+            Fault::LostAnswer => self.lost_answer = 0.0,
+            Fault::Conflict => self.transaction_ms_max = 0,
+            Fault::PartialBatch => self.partial_batch = 0.0,
+            Fault::Slow | Fault::TimedOut => self.slow = 0.0,
+            Fault::Killed => self.killed = 0.0,
+            Fault::FunctionThrottled => self.function_throttled = 0.0,
+            Fault::ColdStart => self.cold_start = 0.0,
+            Fault::ClockSkew => self.clock_skew_ms_max = 0,
+            Fault::Duplicates => self.duplicates = false,
+            Fault::Reordering => self.reordering = false,
+            Fault::Outage => self.outage = None,
+            Fault::Replay => self.replay = false,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = serde_json::to_value(self).map_err(|_| fmt::Error)?;
+        f.write_str(name.as_str().ok_or(fmt::Error)?)
+    }
+}
+
+impl FromStr for Fault {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = || ALL.map(|fault| fault.to_string()).join(", ");
+        ALL.into_iter().find(|fault| fault.to_string() == name).ok_or_else(|| format!("one of {}", known()))
+    }
+}

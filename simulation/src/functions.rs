@@ -1,0 +1,120 @@
+//! Each function's own handler, put together as its `main` does it.
+
+use std::rc::Rc;
+
+use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use bytes::Bytes;
+use futures::future::LocalBoxFuture;
+use serde::{Serialize, de::DeserializeOwned};
+use tidings::{
+    error::Error,
+    http::{self, Call, Response},
+    query::{Conversations, People},
+    runtime::Runtime,
+};
+
+/// A function that is ready for invocations: an event in JSON to an answer in JSON, or to the function's error.
+pub(crate) type Handler = Rc<dyn Fn(Bytes) -> LocalBoxFuture<'static, Result<Bytes, String>>>;
+
+/// The handler of the binary with this name.
+///
+/// # Errors
+/// If the environment lacks something, or there is no such function.
+pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler> {
+    /// A function behind the HTTP API: what it is made of, and its handler.
+    macro_rules! http {
+        ($parts:expr, |$made:ident, $call:ident| $handled:expr) => {{
+            let parts = Rc::new($parts);
+            Ok(api(runtime, move |$call| {
+                let $made = Rc::clone(&parts);
+                async move { $handled.await }
+            }))
+        }};
+    }
+    /// A function that an event source invokes.
+    macro_rules! events {
+        ($parts:expr, |$made:ident, $event:ident| $handled:expr) => {{
+            let parts = Rc::new($parts);
+            Ok(Rc::new(move |payload: Bytes| {
+                let $made = Rc::clone(&parts);
+                let invocation = async move {
+                    let $event = parse(&payload)?;
+                    to_json(&$handled.map_err(|error| format!("{error:#}"))?)
+                };
+                Box::pin(invocation) as LocalBoxFuture<'static, _>
+            }))
+        }};
+    }
+    let clock = runtime.clock.clone();
+    match binary {
+        "block-user" => http!((runtime.commands()?, clock), |it, call| block_user::handle(&it.0, &it.1, call)),
+        "comment-on-post" => {
+            http!((runtime.commands()?, clock), |it, call| comment_on_post::handle(&it.0, &it.1, call))
+        }
+        "create-post" => http!((runtime.commands()?, clock), |it, call| create_post::handle(&it.0, &it.1, call)),
+        "delete-post" => http!((runtime.commands()?, clock), |it, call| delete_post::handle(&it.0, &it.1, call)),
+        "edit-post" => http!((conversations(&runtime)?, clock), |it, call| edit_post::handle(&it.0, &it.1, call)),
+        "follow-user" => http!((runtime.commands()?, clock), |it, call| follow_user::handle(&it.0, &it.1, call)),
+        "get-feed" => {
+            http!((runtime.feed_reader()?, runtime.cursor_keys()?), |it, call| { get_feed::handle(&it.0, &it.1, call) })
+        }
+        "get-post" => http!((conversations(&runtime)?, runtime.cursor_keys()?, clock), |it, call| {
+            get_post::handle(&it.0, &it.1, &it.2, call)
+        }),
+        "get-profile" => http!((people(&runtime)?, runtime.cursor_keys()?, clock), |it, call| {
+            get_profile::handle(&it.0, &it.1, &it.2, call)
+        }),
+        "mute-user" => http!((runtime.commands()?, clock), |it, call| mute_user::handle(&it.0, &it.1, call)),
+        "react-to-post" => http!((runtime.commands()?, clock), |it, call| react_to_post::handle(&it.0, &it.1, call)),
+        "update-profile" => http!((runtime.commands()?, clock), |it, call| update_profile::handle(&it.0, &it.1, call)),
+        "publish-events" => events!(runtime.bus()?, |it, event| publish_events::handle(&it, event).await),
+        "fanout" => events!(runtime.projector()?, |it, event| fanout::handle(&it, event).await),
+        "trending" => events!(runtime.cards()?, |it, event| trending::handle(&it, event).await),
+        "deliver" => events!((runtime.projector()?, runtime.quarantine()?), |it, event| {
+            deliver::handle(&it.0, &it.1, event).await
+        }),
+        "demote-author" => events!(demoter(&runtime)?, |it, event| { demote_author::handle(&it, event).await }),
+        other => anyhow::bail!("the simulated world has no function {other}"),
+    }
+}
+
+fn conversations(runtime: &Runtime) -> anyhow::Result<Conversations> {
+    Ok(Conversations { commands: runtime.commands()?, viewers: runtime.viewers()?, cards: runtime.cards()? })
+}
+
+fn people(runtime: &Runtime) -> anyhow::Result<People> {
+    Ok(People { commands: runtime.commands()?, viewers: runtime.viewers()?, cards: runtime.cards()? })
+}
+
+fn demoter(runtime: &Runtime) -> anyhow::Result<demote_author::Demoter> {
+    Ok(demote_author::Demoter {
+        commands: runtime.commands()?,
+        cards: runtime.cards()?,
+        celebrities: runtime.celebrities()?,
+        work_queue: runtime.work_queue()?,
+        clock: runtime.clock.clone(),
+    })
+}
+
+fn api<H, F>(runtime: Runtime, handle: H) -> Handler
+where
+    H: Fn(Call) -> F + 'static,
+    F: Future<Output = Result<Response, Error>> + 'static,
+{
+    let handle = Rc::new(handle);
+    Rc::new(move |payload| {
+        let (meter, handle) = (runtime.meter.clone(), Rc::clone(&handle));
+        Box::pin(async move {
+            let request: ApiGatewayV2httpRequest = parse(&payload)?;
+            to_json(&http::answer(meter.as_ref(), request, |call| handle(call)).await)
+        })
+    })
+}
+
+fn parse<T: DeserializeOwned>(payload: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(payload).map_err(|error| error.to_string())
+}
+
+fn to_json(answer: &impl Serialize) -> Result<Bytes, String> {
+    serde_json::to_vec(answer).map(Bytes::from).map_err(|error| error.to_string())
+}

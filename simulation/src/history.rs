@@ -1,0 +1,281 @@
+//! One history: a few users send random commands and queries while things go wrong; then everything comes to rest and is
+//! compared; then users walk through feeds while everything goes on; and at rest, once more.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tidings_local::sources::Chaos;
+use tokio::task::LocalSet;
+
+use crate::{
+    checks::Checks,
+    commands::Actor,
+    determinism,
+    faults::{Fault, Faults},
+    ledger::Ledger,
+    queries, rest,
+    trace::Detail,
+    walks,
+    world::World,
+};
+
+/// What a history is to be like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Everything else follows from it.
+    pub seed: u64,
+    /// Commands of all users together.
+    pub commands: usize,
+    /// Kinds of faults that do not happen.
+    pub without: BTreeSet<Fault>,
+    /// What to print on the way.
+    pub detail: Detail,
+}
+
+/// What a history came to.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// Its seed.
+    pub seed: u64,
+    /// Hash of all that happened.
+    pub hash: u64,
+    /// What was checked, and what is wrong.
+    pub checks: Checks,
+    /// How often each fault happened.
+    pub faults: BTreeMap<Fault, u64>,
+    /// Calls of AWS services.
+    pub calls: u64,
+    /// Virtual time that passed.
+    pub virtual_ms: u64,
+    /// Processor time that it took.
+    pub processor_ms: u64,
+}
+
+/// Messages after which an operator looks whether anything is left.
+const REDRIVES_MAX: usize = 10;
+/// Users who walk through feeds.
+const WALKERS: usize = 3;
+/// Share of the commands that come while users walk through feeds.
+const WALKING_SHARE: f64 = 0.25;
+
+/// Runs a history. The process has to be new: it can do this once.
+///
+/// # Errors
+/// If the world itself fails, which is no violation but a fault of the simulation or of the system beyond its contract.
+pub fn run(options: Options) -> anyhow::Result<Report> {
+    determinism::enter(options.seed);
+    // A thread of its own has no thread-local state from before.
+    let thread = std::thread::Builder::new().stack_size(256 << 20).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+        let local = LocalSet::new();
+        local.block_on(&runtime, async {
+            determinism::start_clock();
+            history(options).await
+        })
+    })?;
+    thread.join().map_err(|_| anyhow::anyhow!("the history panicked"))?
+}
+
+async fn history(options: Options) -> anyhow::Result<Report> {
+    let mut random = StdRng::seed_from_u64(options.seed);
+    let faults = Faults::draw(&mut random, &options.without);
+    let plan = Plan::draw(&mut random);
+    let chaos = Chaos { duplicate_records: faults.duplicates, reorder_records: faults.reordering };
+    let world = World::start(random.random(), &plan.parameters(), chaos, options.detail).await?;
+    let trace = Arc::clone(&world.network.trace);
+    trace.note(Detail::Users, format_args!("{plan:?} {faults:?}"));
+    let ledger = Rc::new(RefCell::new(Ledger::default()));
+    let names: Rc<Vec<String>> = Rc::new((0..plan.users).map(|number| format!("user{number}")).collect());
+    let users: Vec<_> = names.iter().map(|name| world.user(name)).collect();
+    let mut actors: Vec<_> = users
+        .iter()
+        .map(|user| {
+            Actor::new(user.clone(), Rc::clone(&names), Rc::clone(&ledger), Arc::clone(&trace), random.random())
+        })
+        .collect();
+    let ghosts = haunt(&world, &names[0], plan.ghosts);
+
+    let history = async {
+        world.set_faults(faults.clone());
+        for actor in &mut actors {
+            actor.join().await?;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "small"
+        )]
+        let walking = (options.commands as f64 * WALKING_SHARE) as usize;
+        let acting = act(actors, options.commands - walking, &world, &mut random, plan.pause_ms_max);
+        let mut actors = acting.await?;
+        come_to_rest(&world).await?;
+        rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
+        settled(&mut ledger.borrow_mut());
+
+        if faults.replay {
+            world.replay().await?;
+        }
+        world.set_faults(Faults { outage: None, ..faults.clone() });
+        let mut walkers = Vec::new();
+        for _ in 0..WALKERS {
+            let Some(user) = users.choose(&mut random).cloned() else { break };
+            let seed = StdRng::seed_from_u64(random.random());
+            walkers.push(tokio::task::spawn_local(walks::walk(user, Rc::clone(&ledger), seed)));
+        }
+        actors = act(actors, walking, &world, &mut random, plan.pause_ms_max).await?;
+        for walker in walkers {
+            walker.await.context("a walker")??;
+        }
+        drop(actors);
+        come_to_rest(&world).await?;
+        rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
+        // Caches of processes live for some seconds.
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        rest::compare_api(&users, &ledger, &mut random, !ghosts.is_empty()).await?;
+        anyhow::Ok(())
+    };
+    let ended = history.await;
+    let mut checks = std::mem::take(&mut ledger.borrow_mut().checks);
+    if let Err(error) = ended {
+        checks.violations.push(format!("the history broke off: {error:#}"));
+    }
+    for violation in &checks.violations {
+        trace.note(Detail::Users, format_args!("VIOLATION {violation}"));
+    }
+    let (faults, calls) = world.network.counts();
+    Ok(Report {
+        seed: options.seed,
+        hash: trace.hash(),
+        checks,
+        faults,
+        calls,
+        virtual_ms: u64::try_from(determinism::elapsed().as_millis()).unwrap_or(u64::MAX),
+        processor_ms: determinism::processor_ms(),
+    })
+}
+
+/// What differs between histories beside faults.
+#[derive(Debug)]
+struct Plan {
+    users: usize,
+    celebrity_followers: u32,
+    celebrity_list_seconds: u32,
+    /// Longest pause of a user between two commands.
+    pause_ms_max: u64,
+    /// Followers of the first user who never do anything: enough of them make a large audience.
+    ghosts: usize,
+}
+
+impl Plan {
+    fn draw(random: &mut StdRng) -> Self {
+        let ghosts = if random.random_bool(0.1) { random.random_range(101..700) } else { 0 };
+        Self {
+            users: random.random_range(3..8),
+            celebrity_followers: if ghosts > 0 { 10_000 } else { *[2, 3, 10_000].choose(random).unwrap_or(&10_000) },
+            celebrity_list_seconds: *[1, 5, 20].choose(random).unwrap_or(&5),
+            pause_ms_max: *[20, 100, 500].choose(random).unwrap_or(&100),
+            ghosts,
+        }
+    }
+
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("CelebrityFollowers", self.celebrity_followers.to_string()),
+            ("CelebrityListSeconds", self.celebrity_list_seconds.to_string()),
+        ]
+    }
+}
+
+/// Everybody acts at the same time, each one command after the other, with queries in between.
+async fn act(
+    actors: Vec<Actor>,
+    commands: usize,
+    world: &Arc<World>,
+    random: &mut StdRng,
+    pause_ms_max: u64,
+) -> anyhow::Result<Vec<Actor>> {
+    let count = actors.len();
+    let mut acting = Vec::new();
+    for (at, mut actor) in actors.into_iter().enumerate() {
+        let share = commands / count + usize::from(at < commands % count);
+        acting.push(tokio::task::spawn_local(async move {
+            for _ in 0..share {
+                let pause = Duration::from_millis(actor.random.random_range(0..pause_ms_max));
+                tokio::time::sleep(pause).await;
+                actor.act().await?;
+                if actor.random.random_bool(0.3) {
+                    queries::ask(&actor.user, &actor.ledger, &mut actor.random).await?;
+                }
+            }
+            anyhow::Ok(actor)
+        }));
+    }
+    if random.random_bool(0.3) {
+        let (world, name) = (Arc::clone(world), format!("user{}", random.random_range(0..count)));
+        let after = Duration::from_millis(random.random_range(0..20_000));
+        // Whether the user is a celebrity, and has few enough followers by then, is left to chance.
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(after).await;
+            let demoted = world.invoke("DemoteAuthor", &json!({ "user": name })).await;
+            world.network.trace.note(Detail::Users, format_args!("operator: demotes {name}: {demoted:?}"));
+        });
+    }
+    let mut actors = Vec::new();
+    for actor in acting {
+        actors.push(actor.await.context("an actor")??);
+    }
+    Ok(actors)
+}
+
+/// Waits until nothing is on its way, with an operator's help if something was put aside.
+async fn come_to_rest(world: &World) -> anyhow::Result<()> {
+    for _ in 0..REDRIVES_MAX {
+        world.settle().await?;
+        if world.redrive().await? == 0 {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("something is put aside again and again")
+}
+
+/// What everybody has seen by now.
+fn settled(ledger: &mut Ledger) {
+    let posts = ledger.model.members.values().flat_map(|member| member.posts.keys());
+    ledger.settled = posts.cloned().collect();
+}
+
+/// Gives a user followers who never do anything.
+fn haunt(world: &World, user: &str, count: usize) -> BTreeSet<String> {
+    let ghosts: BTreeSet<String> = (0..count).map(|number| format!("ghost{number:04}")).collect();
+    let put = |item: serde_json::Value| {
+        world.network.aws.dynamodb("PutItem", &json!({"TableName": "tidings-Commands", "Item": item}));
+    };
+    let edge = json!({"active": {"BOOL": true}, "version": {"N": "1"}});
+    for ghost in &ghosts {
+        for (pk, sk) in [
+            (format!("USER#{ghost}"), format!("FOLLOWS#{user}")),
+            (format!("FOLLOWERS#{user}"), format!("USER#{ghost}")),
+        ] {
+            let mut item = edge.clone();
+            (item["PK"], item["SK"]) = (json!({"S": pk}), json!({"S": sk}));
+            put(item);
+        }
+    }
+    if count > 0 {
+        put(json!({
+            "PK": {"S": format!("TALLY#USER#{user}#0")}, "SK": {"S": "TALLY"}, "version": {"N": count.to_string()},
+            "followers": {"N": count.to_string()},
+        }));
+    }
+    ghosts
+}

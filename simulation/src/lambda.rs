@@ -1,0 +1,211 @@
+//! Lambda: functions run in processes of their own, each with its caches and its clock, one invocation at a time. A process
+//! may be killed at any await point, an invocation may take too long, and nothing may run because too much does.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use aws_config::SdkConfig;
+use bytes::Bytes;
+use rand::Rng;
+use tidings::{
+    model::Clock,
+    runtime::{Runtime, retry_config, timeout_config},
+};
+use tidings_local::{
+    invoke::{Invoke, InvokeError},
+    template::model::Function,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    faults::Fault,
+    functions::{Handler, handler},
+    network::{Caller, Network},
+    trace::Detail,
+};
+
+/// Concurrent invocations of one function.
+const CONCURRENCY_MAX: usize = 20;
+/// Polls of an invocation after which one that is to be killed has been killed.
+const KILLED_WITHIN_POLLS: u32 = 60;
+/// Longest that a new process takes before its first invocation.
+const START_MS_MAX: u64 = 300;
+
+/// Invokes functions. Clones invoke the same ones.
+#[derive(Clone)]
+pub(crate) struct Lambda {
+    invocations: mpsc::UnboundedSender<Invocation>,
+}
+
+struct Invocation {
+    function: String,
+    payload: Bytes,
+    answer: oneshot::Sender<Result<Bytes, InvokeError>>,
+}
+
+struct Functions {
+    network: std::sync::Arc<Network>,
+    functions: BTreeMap<String, Running>,
+    started: Cell<u32>,
+}
+
+struct Running {
+    function: Function,
+    idle: RefCell<Vec<Handler>>,
+    busy: Cell<usize>,
+}
+
+impl Lambda {
+    /// Functions that reach AWS by this network. Must be called within a `LocalSet`: handlers stay in one thread.
+    pub(crate) fn start(functions: &[Function], network: std::sync::Arc<Network>) -> Self {
+        let (invocations, mut arriving) = mpsc::unbounded_channel::<Invocation>();
+        let running = |function: &Function| {
+            let running = Running { function: function.clone(), idle: RefCell::default(), busy: Cell::new(0) };
+            (function.name.clone(), running)
+        };
+        let functions = functions.iter().map(running).collect();
+        let functions = Rc::new(Functions { network, functions, started: Cell::new(0) });
+        tokio::task::spawn_local(async move {
+            while let Some(Invocation { function, payload, answer }) = arriving.recv().await {
+                let functions = Rc::clone(&functions);
+                tokio::task::spawn_local(async move {
+                    // That nobody waits for the answer any more does not end an invocation.
+                    drop(answer.send(functions.run(&function, payload).await));
+                });
+            }
+        });
+        Self { invocations }
+    }
+}
+
+impl Invoke for Lambda {
+    async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
+        let (answer, answered) = oneshot::channel();
+        let invocation = Invocation { function: function.to_owned(), payload, answer };
+        self.invocations.send(invocation).map_err(|_| InvokeError::Unavailable("the world has ended".to_owned()))?;
+        answered.await.unwrap_or(Err(InvokeError::Crashed))
+    }
+}
+
+impl Functions {
+    async fn run(&self, name: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
+        let Some(running) = self.functions.get(name) else {
+            return Err(InvokeError::Unavailable(format!("there is no function {name}")));
+        };
+        let faults = self.network.faults();
+        let (throttled, cold, killed, polls) = self.network.random(|random| {
+            (
+                random.random_bool(faults.function_throttled),
+                random.random_bool(faults.cold_start),
+                random.random_bool(faults.killed),
+                random.random_range(0..KILLED_WITHIN_POLLS),
+            )
+        });
+        if throttled || running.busy.get() >= CONCURRENCY_MAX {
+            self.network.count(Fault::FunctionThrottled);
+            return Err(InvokeError::Throttled);
+        }
+        running.busy.set(running.busy.get() + 1);
+        let answered = self.run_in_process(running, payload, cold, killed.then_some(polls)).await;
+        running.busy.set(running.busy.get() - 1);
+        if let Err(error) = &answered {
+            self.network.trace.note(Detail::Users, format_args!("{name}: {error}"));
+        }
+        answered
+    }
+
+    async fn run_in_process(
+        &self,
+        running: &Running,
+        payload: Bytes,
+        cold: bool,
+        killed_after: Option<u32>,
+    ) -> Result<Bytes, InvokeError> {
+        let idle = if cold { None } else { running.take_idle(&self.network) };
+        let process = match idle {
+            Some(process) => process,
+            None => self.start(&running.function).await?,
+        };
+        // In a task, so that a panic ends the invocation and not the world.
+        let invocation = tokio::task::spawn_local(Mortal { within: process(payload), polls_left: killed_after });
+        let abort = invocation.abort_handle();
+        match tokio::time::timeout(running.function.timeout, invocation).await {
+            Ok(Ok(Some(answer))) => {
+                running.idle.borrow_mut().push(process);
+                answer.map_err(InvokeError::Function)
+            }
+            Ok(Ok(None)) => {
+                self.network.count(Fault::Killed);
+                Err(InvokeError::Crashed)
+            }
+            Ok(Err(panic)) => Err(InvokeError::Function(format!("panicked: {panic}"))),
+            Err(_) => {
+                abort.abort();
+                self.network.count(Fault::TimedOut);
+                Err(InvokeError::TimedOut(running.function.timeout))
+            }
+        }
+    }
+
+    /// A new process: its own clients, caches and clock.
+    async fn start(&self, function: &Function) -> Result<Handler, InvokeError> {
+        let number = self.started.get();
+        self.started.set(number + 1);
+        let faults = self.network.faults();
+        let (skew_ms, start_ms) = self.network.random(|random| {
+            let skew = faults.clock_skew_ms_max;
+            (random.random_range(-skew..=skew), random.random_range(0..=START_MS_MAX))
+        });
+        self.network.count(Fault::ColdStart);
+        if skew_ms != 0 {
+            self.network.count(Fault::ClockSkew);
+        }
+        tokio::time::sleep(Duration::from_millis(start_ms)).await;
+        let link = self.network.link(Caller::Function(function.name.clone()));
+        let config = sdk_config(link, &format!("process-{number}"));
+        let runtime = Runtime::new(config, function.environment.clone(), Clock::shifted(skew_ms));
+        handler(&function.binary, runtime).map_err(|error| InvokeError::Unavailable(format!("{error:#}")))
+    }
+}
+
+impl Running {
+    /// One of the idle processes: any, as Lambda promises nothing.
+    fn take_idle(&self, network: &Network) -> Option<Handler> {
+        let mut idle = self.idle.borrow_mut();
+        let count = idle.len();
+        (count > 0).then(|| idle.swap_remove(network.random(|random| random.random_range(0..count))))
+    }
+}
+
+/// The SDKs' configuration of every function, over this link. SDK clients of one region share a budget of retries, which
+/// processes do not: each has its own region.
+pub(crate) fn sdk_config(link: std::sync::Arc<crate::network::Link>, region: &str) -> SdkConfig {
+    let config = aws_memory::config(link, region).into_builder();
+    config.retry_config(retry_config()).timeout_config(timeout_config()).build()
+}
+
+/// A future that dies after a number of polls, if it has one.
+struct Mortal<F> {
+    within: F,
+    polls_left: Option<u32>,
+}
+
+impl<F: Future + Unpin> Future for Mortal<F> {
+    /// None if it died.
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.polls_left {
+            Some(0) => return Poll::Ready(None),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        Pin::new(&mut self.within).poll(context).map(Some)
+    }
+}

@@ -1,0 +1,156 @@
+//! What is known of a history from outside: which commands were accepted, which are on their way, and what follows from
+//! that for everybody. The reference model holds the accepted ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use harness::model::{Member, Model};
+
+use crate::checks::Checks;
+
+/// What everybody together knows.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// The reference model of what was accepted.
+    pub(crate) model: Model,
+    /// Author of every post that there ever was, by its id.
+    pub(crate) authors: BTreeMap<String, String>,
+    /// Every text that an author gave a post, whether accepted yet or not.
+    pub(crate) texts: BTreeMap<String, BTreeSet<String>>,
+    /// Posts whose deletion was at least begun.
+    pub(crate) deleted: BTreeSet<String>,
+    /// Comments whose deletion was at least begun.
+    pub(crate) deleted_comments: BTreeSet<String>,
+    /// Pairs between whom a block was at least begun, in both orders.
+    pub(crate) blocks_begun: BTreeSet<(String, String)>,
+    /// Handles that anybody ever asked for, with who did.
+    pub(crate) handles: BTreeMap<String, BTreeSet<String>>,
+    /// Follows, from whom to whom, that a block overlapped: only the command table knows.
+    pub(crate) uncertain: BTreeSet<(String, String)>,
+    /// Follows and unfollows under way, from whom to whom.
+    following: BTreeMap<(String, String), u32>,
+    /// Blocks under way, in both orders.
+    blocking: BTreeMap<(String, String), u32>,
+    /// How each user's own view of others changed, by the version that made it so.
+    pub(crate) views: BTreeMap<String, Vec<View>>,
+    /// Posts that everybody who may see them has seen at rest.
+    pub(crate) settled: BTreeSet<String>,
+    /// What was decided.
+    pub(crate) checks: Checks,
+}
+
+/// Whom a user follows, mutes and blocks as of a version of the user's log.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct View {
+    /// The version.
+    pub(crate) version: u64,
+    /// Whom the user follows.
+    pub(crate) follows: BTreeSet<String>,
+    /// Whom the user mutes.
+    pub(crate) mutes: BTreeSet<String>,
+    /// Whom the user blocks.
+    pub(crate) blocks: BTreeSet<String>,
+}
+
+impl Ledger {
+    /// A member's part of the model.
+    pub(crate) fn member(&mut self, user: &str) -> &mut Member {
+        self.model.members.entry(user.to_owned()).or_default()
+    }
+
+    /// A follow or unfollow begins.
+    pub(crate) fn follow_begins(&mut self, from: &str, to: &str) {
+        *self.following.entry(pair(from, to)).or_default() += 1;
+        if self.blocking.contains_key(&pair(from, to)) {
+            self.uncertain.insert(pair(from, to));
+        }
+    }
+
+    /// It was accepted or refused.
+    pub(crate) fn follow_ends(&mut self, from: &str, to: &str, follows: Option<bool>) {
+        release(&mut self.following, pair(from, to));
+        if let Some(follows) = follows {
+            let member = self.member(from);
+            if follows {
+                member.follows.insert(to.to_owned())
+            } else {
+                member.follows.remove(to)
+            };
+        }
+    }
+
+    /// A block or its end begins.
+    pub(crate) fn block_begins(&mut self, from: &str, to: &str) {
+        for both in [pair(from, to), pair(to, from)] {
+            *self.blocking.entry(both.clone()).or_default() += 1;
+            if self.following.contains_key(&both) {
+                self.uncertain.insert(both.clone());
+            }
+            self.blocks_begun.insert(both);
+        }
+    }
+
+    /// It was accepted.
+    pub(crate) fn block_ends(&mut self, from: &str, to: &str, blocks: Option<bool>) {
+        for both in [pair(from, to), pair(to, from)] {
+            release(&mut self.blocking, both);
+        }
+        let Some(blocks) = blocks else { return };
+        let member = self.member(from);
+        if blocks {
+            member.blocks.insert(to.to_owned())
+        } else {
+            member.blocks.remove(to)
+        };
+        if blocks {
+            self.member(from).follows.remove(to);
+            self.member(to).follows.remove(from);
+        }
+    }
+
+    /// A command of the user's was accepted, and its log has this version.
+    pub(crate) fn accepted(&mut self, user: &str, version: u64) {
+        let member = self.member(user);
+        let view = View {
+            version,
+            follows: member.follows.clone(),
+            mutes: member.mutes.clone(),
+            blocks: member.blocks.clone(),
+        };
+        let views = self.views.entry(user.to_owned()).or_default();
+        views.retain(|known| known.version < version);
+        views.push(view);
+    }
+
+    /// The newest version of the user's log that is known.
+    pub(crate) fn version(&self, user: &str) -> u64 {
+        self.views.get(user).and_then(|views| views.last()).map_or(0, |view| view.version)
+    }
+
+    /// What the user's view of others may be at a version: as the last known one before it, or the next one after it, if
+    /// commands overlapped.
+    pub(crate) fn views_at(&self, user: &str, version: u64) -> Vec<&View> {
+        let views = self.views.get(user).map(Vec::as_slice).unwrap_or_default();
+        let after = views.partition_point(|view| view.version <= version);
+        let exact = after > 0 && views[after - 1].version == version;
+        let next = if exact { None } else { views.get(after) };
+        after.checked_sub(1).map(|at| &views[at]).into_iter().chain(next).collect()
+    }
+
+    /// Whether it is not known if the one follows the other.
+    pub(crate) fn is_uncertain(&self, from: &str, to: &str) -> bool {
+        self.uncertain.contains(&pair(from, to))
+    }
+}
+
+fn pair(from: &str, to: &str) -> (String, String) {
+    (from.to_owned(), to.to_owned())
+}
+
+fn release(counts: &mut BTreeMap<(String, String), u32>, key: (String, String)) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&key);
+        }
+    }
+}

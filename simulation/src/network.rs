@@ -1,0 +1,313 @@
+//! The way from functions to AWS: every call of the SDKs passes here, takes time, and may go wrong. A call that is on its
+//! way has its effect even if its caller is dead by then, as on a network.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use aws_memory::{Answer, Aws, Refused, Request, Server, Service};
+use futures::{FutureExt as _, future::BoxFuture};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde_json::Value;
+use tidings_local::servers::transaction_gate::TransactionGate;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, sleep_until},
+};
+
+use crate::{
+    faults::{Fault, Faults, Outage},
+    partial,
+    trace::{Detail, Trace},
+};
+
+/// Longest that a slow call takes: more than all attempts of an SDK together.
+const SLOW_MS_MAX: u64 = 9_000;
+
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// A process of a function, by the function's name.
+    Function(String),
+    /// The event source mappings. Their calls are AWS's own: they take time, and fail only while a service is out.
+    Sources,
+    /// Whoever deploys or looks after the system. Nothing goes wrong.
+    Operator,
+}
+
+/// AWS and the way to it.
+pub(crate) struct Network {
+    /// The services.
+    pub(crate) aws: Arc<Aws>,
+    /// What happened.
+    pub(crate) trace: Arc<Trace>,
+    gate: TransactionGate,
+    state: Mutex<State>,
+    sent: Notify,
+}
+
+struct State {
+    random: StdRng,
+    faults: Faults,
+    outage: Option<(Outage, Instant)>,
+    calls: u64,
+    counts: BTreeMap<Fault, u64>,
+}
+
+/// One caller's way to AWS.
+pub(crate) struct Link {
+    network: Arc<Network>,
+    caller: Caller,
+}
+
+/// What becomes of a call, decided when it begins.
+#[derive(Debug, Clone, Copy)]
+struct Fate {
+    before: Duration,
+    after: Duration,
+    holds: Duration,
+    fault: Option<Fault>,
+    /// A random number for whatever else there is to decide.
+    dice: u64,
+}
+
+impl Network {
+    /// The way to `aws`, with nothing going wrong yet.
+    pub(crate) fn new(aws: Arc<Aws>, gate: TransactionGate, trace: Arc<Trace>, seed: u64) -> Arc<Self> {
+        let state = State {
+            random: StdRng::seed_from_u64(seed),
+            faults: Faults::none(),
+            outage: None,
+            calls: 0,
+            counts: BTreeMap::new(),
+        };
+        Arc::new(Self { aws, trace, gate, state: Mutex::new(state), sent: Notify::new() })
+    }
+
+    /// A caller's way.
+    pub(crate) fn link(self: &Arc<Self>, caller: Caller) -> Arc<Link> {
+        Arc::new(Link { network: Arc::clone(self), caller })
+    }
+
+    /// From now on, these faults happen.
+    pub(crate) fn set_faults(&self, faults: Faults) {
+        let mut state = self.state();
+        state.outage = faults.outage.map(|outage| (outage, Instant::now() + outage.after));
+        state.faults = faults;
+    }
+
+    /// The faults that happen now.
+    pub(crate) fn faults(&self) -> Faults {
+        self.state().faults.clone()
+    }
+
+    /// Takes note of a fault.
+    pub(crate) fn count(&self, fault: Fault) {
+        *self.state().counts.entry(fault).or_default() += 1;
+    }
+
+    /// How often each fault happened, and how many calls there were.
+    pub(crate) fn counts(&self) -> (BTreeMap<Fault, u64>, u64) {
+        let state = self.state();
+        (state.counts.clone(), state.calls)
+    }
+
+    /// A random number for those who have no generator of their own.
+    pub(crate) fn random<T>(&self, draw: impl FnOnce(&mut StdRng) -> T) -> T {
+        draw(&mut self.state().random)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fate(&self, caller: &Caller, request: &Request) -> Fate {
+        let mut state = self.state();
+        state.calls += 1;
+        let State { random, faults, outage, .. } = &mut *state;
+        let latency = faults.latency_ms_max * 1000;
+        let mut micros = || Duration::from_micros(random.random_range(200..=latency.max(200)));
+        let (mut before, after) = (micros(), micros());
+        let holds = Duration::from_millis(random.random_range(0..=faults.transaction_ms_max));
+        let (dice, chance): (u64, f64) = (random.random(), random.random());
+        let same = |outage: &Outage| {
+            let of = |service| if service == Service::DynamoDbStreams { Service::DynamoDb } else { service };
+            of(outage.service) == of(request.service)
+        };
+        let out = outage.is_some_and(|(outage, begins)| {
+            same(&outage) && Instant::now() >= begins && Instant::now() < begins + outage.lasts
+        });
+        let fault = match caller {
+            Caller::Operator => {
+                return Fate { before: Duration::ZERO, after: Duration::ZERO, holds, fault: None, dice };
+            }
+            _ if out => Some(Fault::Outage),
+            Caller::Sources => None,
+            Caller::Function(_) => {
+                let shares = [
+                    (Fault::Throttled, faults.throttled),
+                    (Fault::ServerError, faults.server_error),
+                    (Fault::Refused, faults.refused),
+                    (Fault::LostAnswer, faults.lost_answer),
+                    (Fault::Slow, faults.slow),
+                    (
+                        Fault::PartialBatch,
+                        if partial::concerns(&request.operation) { faults.partial_batch } else { 0.0 },
+                    ),
+                ];
+                let mut upper = 0.0;
+                shares
+                    .into_iter()
+                    .find(|(_, share)| {
+                        upper += share;
+                        chance < upper
+                    })
+                    .map(|(fault, _)| fault)
+            }
+        };
+        if fault == Some(Fault::Slow) {
+            before += Duration::from_millis(dice % SLOW_MS_MAX);
+        }
+        if let Some(fault) = fault {
+            *state.counts.entry(fault).or_default() += 1;
+        }
+        Fate { before, after, holds, fault, dice }
+    }
+
+    async fn answer(&self, caller: &Caller, request: Request) -> Result<Answer, Refused> {
+        let fate = self.fate(caller, &request);
+        sleep(fate.before).await;
+        let answer = self.effect(&request, fate).await;
+        let told = match &answer {
+            Ok(answer) => format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body)),
+            Err(Refused) => "refused".to_owned(),
+        };
+        let (operation, fault) = (&request.operation, fate.fault);
+        let body = String::from_utf8_lossy(&request.body);
+        self.trace.note(Detail::Calls, format_args!("  {caller:?} {operation} {body} {fault:?} -> {told}"));
+        let hangs = match fate.fault {
+            Some(Fault::LostAnswer) => true,
+            Some(Fault::Outage) => fate.dice.is_multiple_of(4),
+            _ => false,
+        };
+        if hangs {
+            // The caller waits until it gives up; half of the lost ones notice that the connection broke.
+            if fate.dice.is_multiple_of(2) {
+                std::future::pending::<()>().await;
+            }
+            return Err(Refused);
+        }
+        sleep(fate.after).await;
+        answer
+    }
+
+    /// What the services do, and what they say of it.
+    async fn effect(&self, request: &Request, fate: Fate) -> Result<Answer, Refused> {
+        match fate.fault {
+            Some(Fault::Refused) => return Err(Refused),
+            Some(Fault::Outage) if fate.dice % 4 == 1 => return Err(Refused),
+            Some(Fault::Outage) => return Ok(server_error(request)),
+            Some(Fault::Throttled) => return Ok(throttled(request, fate.dice)),
+            Some(Fault::PartialBatch) => {
+                if let Some(answer) = partial::apply(&self.aws, request, fate.dice) {
+                    return Ok(answer);
+                }
+            }
+            // Half of them have had their effect.
+            Some(Fault::ServerError) if fate.dice.is_multiple_of(2) => return Ok(server_error(request)),
+            _ => {}
+        }
+        let answer = match request.service {
+            Service::DynamoDb if TransactionGate::concerns(&request.operation) => self.write(request, fate.holds).await,
+            Service::Sqs if request.operation == "ReceiveMessage" => self.receive(request).await,
+            _ => self.aws.apply(request),
+        };
+        if request.service == Service::Sqs {
+            self.sent.notify_waiters();
+        }
+        Ok(if fate.fault == Some(Fault::ServerError) { server_error(request) } else { answer })
+    }
+
+    /// A write of DynamoDB, which may meet a transaction that is under way.
+    async fn write(&self, request: &Request, holds: Duration) -> Answer {
+        let document: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        match self.gate.begin(&request.operation, &document) {
+            Ok(held) => {
+                if !held.is_empty() {
+                    sleep(holds).await;
+                }
+                self.aws.apply(request)
+            }
+            Err(conflict) => {
+                self.count(Fault::Conflict);
+                Answer::new(conflict.status, &conflict.body)
+            }
+        }
+    }
+
+    /// A long poll of SQS.
+    async fn receive(&self, request: &Request) -> Answer {
+        let document: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let deadline = Instant::now() + Duration::from_secs(document["WaitTimeSeconds"].as_u64().unwrap_or_default());
+        loop {
+            let answer = self.aws.apply(request);
+            if Instant::now() >= deadline || answer.json()["Messages"].as_array().is_some_and(|found| !found.is_empty())
+            {
+                return answer;
+            }
+            let url = document["QueueUrl"].as_str().unwrap_or_default();
+            let now_ms = i64::try_from(time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
+            let visible = self.aws.next_visible_ms(url).map(|then_ms| (then_ms - now_ms).unsigned_abs().max(1));
+            let visible =
+                visible.map_or(deadline, |wait_ms| deadline.min(Instant::now() + Duration::from_millis(wait_ms)));
+            tokio::select! {
+                biased;
+                () = self.sent.notified() => {}
+                () = sleep_until(visible) => {}
+            }
+        }
+    }
+}
+
+impl Server for Link {
+    fn call(self: Arc<Self>, request: Request) -> BoxFuture<'static, Result<Answer, Refused>> {
+        let underway = tokio::spawn(async move { self.network.answer(&self.caller, request).await });
+        async move { underway.await.unwrap_or(Err(Refused)) }.boxed()
+    }
+}
+
+fn server_error(request: &Request) -> Answer {
+    let code = match request.service {
+        Service::DynamoDb | Service::DynamoDbStreams => "com.amazonaws.dynamodb.v20120810#InternalServerError",
+        Service::Kinesis | Service::Sqs => "InternalFailure",
+    };
+    Answer::error(500, code, "an error of the simulated world")
+}
+
+/// DynamoDB names the items of a transaction that were throttled; single requests are refused as a whole.
+fn throttled(request: &Request, dice: u64) -> Answer {
+    const MESSAGE: &str = "The level of configured provisioned throughput was exceeded";
+    if request.operation == "TransactWriteItems" {
+        let document: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let items = document["TransactItems"].as_array().map_or(1, Vec::len).max(1);
+        let hit = usize::try_from(dice).unwrap_or_default() % items;
+        let code = |item: usize| if item == hit { "ThrottlingError" } else { "None" };
+        let reasons: Vec<_> = (0..items).map(|item| serde_json::json!({"Code": code(item)})).collect();
+        return Answer::new(
+            400,
+            &serde_json::json!({
+                "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+                "Message": "Transaction cancelled", "CancellationReasons": reasons,
+            }),
+        );
+    }
+    let code = match request.service {
+        Service::DynamoDb => "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+        Service::DynamoDbStreams => "com.amazonaws.dynamodb.v20120810#LimitExceededException",
+        Service::Kinesis => "ProvisionedThroughputExceededException",
+        Service::Sqs => "RequestThrottled",
+    };
+    Answer::error(400, code, MESSAGE)
+}

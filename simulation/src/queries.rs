@@ -1,0 +1,168 @@
+//! Random queries of one user while everything changes, each judged as far as it can be.
+
+use std::{cell::RefCell, rc::Rc};
+
+use harness::client::{ApiError, HomePage, Post, User};
+use rand::{Rng, rngs::StdRng, seq::IndexedRandom, seq::IteratorRandom};
+
+use crate::{checks::Check, commands::TAGS, ledger::Ledger};
+
+/// Asks for something at random, and judges the answer. An answer that says to come again later is no answer.
+pub(crate) async fn ask(user: &User, ledger: &Rc<RefCell<Ledger>>, random: &mut StdRng) -> Result<(), ApiError> {
+    let limit = *[1, 3, 20, 100].choose(random).unwrap_or(&20);
+    let exact = random.random_bool(0.5);
+    let version = ledger.borrow().version(&user.id);
+    let asker = if exact { user.at_least(version) } else { user.clone() };
+    let other = ledger.borrow().model.members.keys().choose(random).cloned().unwrap_or_default();
+    let post = ledger.borrow().authors.keys().choose(random).cloned();
+    let answered = match random.random_range(0..10) {
+        0..4 => home(&asker, ledger, exact, version).await,
+        4 => shown(user, ledger, async || Ok(asker.posts_of(&other, limit, None).await?.posts)).await,
+        5 => {
+            let tag = TAGS.choose(random).copied().unwrap_or("rust");
+            shown(user, ledger, async || Ok(asker.posts_with(tag, limit, None).await?.posts)).await
+        }
+        6 => shown(user, ledger, async || Ok(asker.trending(limit, None).await?.posts)).await,
+        7 => match post {
+            Some(post) => shown(user, ledger, async || Ok(vec![asker.get_post(&post).await?])).await,
+            None => Ok(()),
+        },
+        8 => relation(&user.at_least(version), ledger, &other).await,
+        _ => lists(&user.at_least(version), ledger).await,
+    };
+    match answered {
+        Err(error) if error.is_transient() => Ok(()),
+        Err(ApiError::Status { code: Some(code), .. })
+            if ["post_not_found", "tag_not_found", "user_not_found"].contains(&code.as_str()) =>
+        {
+            Ok(())
+        }
+        answered => answered,
+    }
+}
+
+/// The first hundred posts of the user's home.
+async fn home(user: &User, ledger: &Rc<RefCell<Ledger>>, exact: bool, version: u64) -> Result<(), ApiError> {
+    let page = user.home(100, None).await?;
+    let mut ledger = ledger.borrow_mut();
+    let own = &user.id;
+    judge_posts(&mut ledger, own, &page.posts);
+    let belongs: Vec<_> = page.posts.iter().filter(|post| post.source.is_none()).collect();
+    let ids: Vec<_> = belongs.iter().map(|post| post.id.as_str()).collect();
+    let sorted = ids.windows(2).all(|pair| pair[0] > pair[1]);
+    ledger.checks.decide(Check::WalkWithoutRepetition, sorted, || format!("{own}: home {ids:?} is not newest first"));
+
+    let at = page.freshness.version;
+    let strangers = strangers(&ledger, own, &page);
+    ledger.checks.decide(Check::HiddenAuthors, strangers.is_empty(), || {
+        format!("{own}: home at version {at} shows {strangers:?}")
+    });
+    if exact {
+        let gone: Vec<_> = page.posts.iter().filter(|post| is_own_and_deleted(&ledger, own, &post.id)).collect();
+        let problem = || format!("{own}: home at version {at} shows {gone:?}");
+        ledger.checks.decide(Check::DeletedPosts, gone.is_empty(), problem);
+        let reached = at >= version;
+        ledger.checks.decide(Check::OwnWrites, reached, || format!("{own}: asked for {version}, got {at}"));
+        if page.next_cursor.is_none() {
+            let missing = missing(&ledger, own, &ids);
+            ledger.checks.decide(Check::OwnWrites, missing.is_empty(), || {
+                format!("{own}: home at version {at} lacks {missing:?}")
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether the post is the user's own, and its deletion was accepted.
+fn is_own_and_deleted(ledger: &Ledger, own: &str, post: &str) -> bool {
+    let is_own = ledger.authors.get(post).is_some_and(|author| author == own);
+    is_own && !ledger.model.members.get(own).is_some_and(|member| member.posts.contains_key(post))
+}
+
+/// Posts of those whom the viewer does not follow, or hides, as of the version that the page tells.
+fn strangers(ledger: &Ledger, own: &str, page: &HomePage) -> Vec<(String, String)> {
+    let views = ledger.views_at(own, page.freshness.version);
+    let may_show = |author: &str| {
+        let sees = |view: &&crate::ledger::View| {
+            view.follows.contains(author) && !view.mutes.contains(author) && !view.blocks.contains(author)
+        };
+        author == own || views.iter().any(sees) || ledger.is_uncertain(own, author)
+    };
+    let belongs = page.posts.iter().filter(|post| post.source.is_none());
+    belongs
+        .filter(|post| !views.is_empty() && !may_show(&post.author.id))
+        .map(|post| (post.id.clone(), post.author.id.clone()))
+        .collect()
+}
+
+/// Posts that a home must hold for whoever has just asked for all that they did: their own, and those of everybody whom
+/// they follow that were shown everywhere before.
+fn missing(ledger: &Ledger, own: &str, shown: &[&str]) -> Vec<String> {
+    let Some(member) = ledger.model.members.get(own) else { return Vec::new() };
+    let follows = member.follows.iter().filter(|other| {
+        !member.mutes.contains(*other) && !member.blocks.contains(*other) && !ledger.is_uncertain(own, other)
+    });
+    let settled = follows.filter_map(|other| Some((ledger.model.members.get(other)?, other)));
+    let settled = settled.flat_map(|(other, id)| {
+        // A block by the other side ends the follow, and may not be known yet.
+        let certain = !ledger.blocks_begun.contains(&(own.to_owned(), id.clone()));
+        other
+            .posts
+            .keys()
+            .filter(move |post| certain && ledger.settled.contains(*post) && !ledger.deleted.contains(*post))
+    });
+    let expected = member.posts.keys().chain(settled);
+    expected.filter(|post| !shown.contains(&post.as_str())).cloned().collect()
+}
+
+/// Posts of any feed.
+async fn shown(
+    user: &User,
+    ledger: &Rc<RefCell<Ledger>>,
+    ask: impl AsyncFnOnce() -> Result<Vec<Post>, ApiError>,
+) -> Result<(), ApiError> {
+    let posts = ask().await?;
+    judge_posts(&mut ledger.borrow_mut(), &user.id, &posts);
+    Ok(())
+}
+
+/// What must hold of posts wherever they are shown.
+fn judge_posts(ledger: &mut Ledger, own: &str, posts: &[Post]) {
+    for post in posts {
+        // A post whose author does not know yet that it was accepted is nobody's for us.
+        let Some(texts) = ledger.texts.get(&post.id) else { continue };
+        let given = texts.contains(&post.text);
+        ledger.checks.decide(Check::TextsAreTheAuthors, given, || format!("{own}: {post:?} was never written so"));
+        let id = &post.id;
+        let times = posts.iter().filter(|other| other.id == *id).count();
+        ledger
+            .checks
+            .decide(Check::WalkWithoutRepetition, times == 1, || format!("{own}: {id} is on one page {times} times"));
+    }
+}
+
+/// How the user and another stand to each other.
+async fn relation(user: &User, ledger: &Rc<RefCell<Ledger>>, other: &str) -> Result<(), ApiError> {
+    let shown = user.user(other).await?.relation;
+    let mut ledger = ledger.borrow_mut();
+    let own = &user.id;
+    let Some(member) = ledger.model.members.get(own) else { return Ok(()) };
+    let certain = !ledger.blocks_begun.contains(&(own.clone(), other.to_owned()));
+    let expected = (member.follows.contains(other), member.mutes.contains(other), member.blocks.contains(other));
+    let found = (shown.following, shown.muted, shown.blocked);
+    let same = (expected.1, expected.2) == (found.1, found.2) && (!certain || expected.0 == found.0);
+    ledger.checks.decide(Check::OwnWrites, same, || format!("{own} and {other}: expected {expected:?}, got {found:?}"));
+    Ok(())
+}
+
+/// Whom the user mutes and blocks.
+async fn lists(user: &User, ledger: &Rc<RefCell<Ledger>>) -> Result<(), ApiError> {
+    let ids = |people: Vec<harness::client::Person>| people.into_iter().map(|person| person.id).collect::<Vec<_>>();
+    let (mutes, blocks) = (ids(user.walk_mutes(2).await?), ids(user.walk_blocks(2).await?));
+    let mut ledger = ledger.borrow_mut();
+    let Some(member) = ledger.model.members.get(&user.id) else { return Ok(()) };
+    let same = mutes.iter().eq(&member.mutes) && blocks.iter().eq(&member.blocks);
+    let problem = format!("{}: mutes {mutes:?} and blocks {blocks:?}, not {member:?}", user.id);
+    ledger.checks.decide(Check::OwnWrites, same, || problem);
+    Ok(())
+}

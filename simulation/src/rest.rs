@@ -1,0 +1,303 @@
+//! What must hold at rest: first in the tables, then of what the API shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use harness::{
+    client::{ApiError, Post, User},
+    model::{Judge, Model, Window},
+};
+use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
+use serde_json::Value;
+
+use crate::{
+    checks::{Check, Checks},
+    commands::TAGS,
+    ledger::Ledger,
+    truth::{COUNTS, Truth, is, number, text},
+    world::World,
+};
+
+/// Compares the tables with what was accepted and with each other.
+pub(crate) fn compare_tables(world: &World, ledger: &mut Ledger, ghosts: &BTreeSet<String>) {
+    let truth = Truth::read(&world.items("Commands"));
+    adopt_uncertain_follows(ledger, &truth);
+    let Ledger { checks, model, .. } = ledger;
+    commands_are_kept(checks, model, &truth);
+    logs_are_whole(checks, &truth, ghosts);
+    counts(checks, &truth);
+    bus(checks, &truth, &world.bus());
+    viewers(checks, &truth, &by_key(world.items("Viewers")));
+    cards(checks, &truth, &by_key(world.items("Cards")));
+    rows(checks, &truth, &world.items("Timelines"), ghosts);
+    let queues = ["Deliveries", "Quarantine", "FailedBatches"];
+    let left: Vec<_> =
+        queues.iter().map(|queue| (queue, world.messages(queue))).filter(|(_, count)| *count > 0).collect();
+    checks.decide(Check::NothingIsLost, left.is_empty(), || format!("messages are left: {left:?}"));
+}
+
+/// Where a follow and a block overlapped, only the table knows which came first.
+fn adopt_uncertain_follows(ledger: &mut Ledger, truth: &Truth) {
+    for (from, to) in std::mem::take(&mut ledger.uncertain) {
+        let follows = truth.has("FOLLOWS", &from, &to);
+        let member = ledger.member(&from);
+        if follows {
+            member.follows.insert(to)
+        } else {
+            member.follows.remove(&to)
+        };
+    }
+}
+
+fn commands_are_kept(checks: &mut Checks, model: &Model, truth: &Truth) {
+    for (id, member) in &model.members {
+        let mut expect = |what: &str, expected: String, found: String| {
+            let problem = || format!("{what} of {id}: accepted {expected}, in the table {found}");
+            checks.decide(Check::CommandsAreKept, expected == found, problem);
+        };
+        let own = |(_, post): &(&String, &Value)| text(post, "author") == id;
+        let said = |(id, post): (&String, &Value)| (id.clone(), text(post, "text").to_owned(), number(post, "version"));
+        let found: Vec<_> = truth.shown_posts().filter(own).map(said).collect();
+        let expected: Vec<_> =
+            member.posts.iter().map(|(id, said)| (id.clone(), said.text.clone(), said.version)).collect();
+        expect("posts", format!("{expected:?}"), format!("{found:?}"));
+        for (kind, expected) in [("FOLLOWS", &member.follows), ("MUTES", &member.mutes), ("BLOCKS", &member.blocks)] {
+            expect(kind, format!("{expected:?}"), format!("{:?}", truth.of(kind, id)));
+        }
+        let is_shown = |post: &String| truth.shown_posts().any(|(shown, _)| shown == post);
+        let likes: Vec<_> =
+            truth.likes.iter().filter(|(user, post)| user == id && is_shown(post)).map(|(_, post)| post).collect();
+        let expected: Vec<_> = member.likes.keys().filter(|post| is_shown(post)).collect();
+        expect("likes", format!("{expected:?}"), format!("{likes:?}"));
+        let found: Vec<_> = truth
+            .comments
+            .iter()
+            .filter(|(_, (_, author, _))| author == id)
+            .map(|(comment, (post, _, said))| (comment, post, said))
+            .collect();
+        let expected: Vec<_> =
+            member.comments.iter().map(|(comment, remark)| (comment, &remark.post, &remark.text)).collect();
+        expect("comments", format!("{expected:?}"), format!("{found:?}"));
+        let handle = member.profile.as_ref().map(|profile| profile.handle.as_str()).unwrap_or_default();
+        let found = truth.profiles.get(id).map(|item| text(item, "handle").to_owned()).unwrap_or_default();
+        expect("handle", handle.to_owned(), found);
+    }
+    for (handle, user) in &truth.handles {
+        let has = truth.profiles.get(user).is_some_and(|profile| text(profile, "handle") == handle);
+        checks.decide(Check::HandlesAreUnique, has, || format!("{handle} is claimed for {user}, who has another"));
+    }
+    for (user, profile) in &truth.profiles {
+        let owner = truth.handles.get(text(profile, "handle"));
+        checks.decide(Check::HandlesAreUnique, owner == Some(user), || format!("the handle of {user} is {owner:?}'s"));
+    }
+}
+
+fn logs_are_whole(checks: &mut Checks, truth: &Truth, ghosts: &BTreeSet<String>) {
+    for (user, versions) in &truth.logs {
+        let whole = versions.iter().copied().eq(1..=versions.len() as u64);
+        checks.decide(Check::LogsAreWhole, whole, || format!("the log of {user} has {versions:?}"));
+    }
+    let near: BTreeSet<_> = truth.edges.get("FOLLOWS").cloned().unwrap_or_default();
+    let far: BTreeSet<_> = truth.followers.iter().filter(|(from, _)| !ghosts.contains(from)).cloned().collect();
+    let near: BTreeSet<_> = near.into_iter().filter(|(from, _)| !ghosts.contains(from)).collect();
+    checks.decide(Check::LogsAreWhole, near == far, || format!("follows {near:?}, followers {far:?}"));
+    for (from, to) in truth.edges.get("BLOCKS").into_iter().flatten() {
+        let ended = !truth.has("FOLLOWS", from, to) && !truth.has("FOLLOWS", to, from);
+        checks.decide(Check::BlocksEndFollows, ended, || format!("{from} blocks {to}, and one follows the other"));
+    }
+}
+
+/// INV-3, in the command table.
+fn counts(checks: &mut Checks, truth: &Truth) {
+    for (id, _) in truth.shown_posts() {
+        let likes = truth.likes.iter().filter(|(_, post)| post == id).count();
+        let comments = truth.comments.values().filter(|(post, _, _)| post == id).count();
+        let [_, counted_likes, counted_comments, _] = truth.count(&format!("POST#{id}"));
+        let same = i64::try_from(likes) == Ok(counted_likes) && i64::try_from(comments) == Ok(counted_comments);
+        checks.decide(Check::CountsAtRest, same, || {
+            format!(
+                "{id} has {likes} likes and {comments} comments, counted are {counted_likes} and {counted_comments}"
+            )
+        });
+    }
+    for user in truth.profiles.keys() {
+        let followers = truth.followers.iter().filter(|(_, to)| to == user).count();
+        let [counted, ..] = truth.count(&format!("USER#{user}"));
+        checks.decide(Check::CountsAtRest, i64::try_from(followers) == Ok(counted), || {
+            format!("{user} has {followers} followers, counted are {counted}")
+        });
+    }
+}
+
+/// INV-1.
+fn bus(checks: &mut Checks, truth: &Truth, records: &[Value]) {
+    let hints: BTreeSet<_> = records
+        .iter()
+        .filter_map(|event| Some((event["data"]["user"].as_str()?, event["data"]["version"].as_u64()?)))
+        .collect();
+    for (user, versions) in &truth.logs {
+        let missing: Vec<_> = versions.iter().filter(|version| !hints.contains(&(user.as_str(), **version))).collect();
+        checks.decide(Check::EventsReachTheBus, missing.is_empty(), || {
+            format!("events {missing:?} of {user} are missing")
+        });
+    }
+    let mut newest = BTreeMap::<(String, u64), u64>::new();
+    for event in records.iter().filter(|event| event["type"] == "tidings.tally.changed.v1") {
+        let data = &event["data"];
+        let (kind, id) = data["subject"].as_object().and_then(|subject| subject.iter().next()).unzip();
+        let subject = format!(
+            "{}#{}",
+            kind.map(|kind| kind.to_uppercase()).unwrap_or_default(),
+            id.and_then(Value::as_str).unwrap_or_default()
+        );
+        let version = newest.entry((subject, data["shard"].as_u64().unwrap_or_default())).or_default();
+        *version = (*version).max(data["version"].as_u64().unwrap_or_default());
+    }
+    for (subject, shards) in &truth.tallies {
+        for (shard, tally) in shards {
+            // What was put into the table before the history began has been in no stream.
+            let found = newest.get(&(subject.clone(), *shard)).copied().unwrap_or_default();
+            checks.decide(Check::EventsReachTheBus, found == tally.version, || {
+                format!("shard {shard} of {subject} has version {}, on the bus is {found}", tally.version)
+            });
+        }
+    }
+}
+
+fn viewers(checks: &mut Checks, truth: &Truth, items: &BTreeMap<String, Value>) {
+    for (user, versions) in &truth.logs {
+        let Some(item) = items.get(&format!("USER#{user}")) else {
+            checks.decide(Check::ReadModelsAtRest, false, || format!("{user} has no viewer item"));
+            continue;
+        };
+        let (applied, head) = (number(item, "applied"), versions.len());
+        checks.decide(Check::ReadModelsAtRest, i64::try_from(head) == Ok(applied), || {
+            format!("{user}: applied {applied} of {head}")
+        });
+        for (kind, name) in [("FOLLOWS", "followed"), ("MUTES", "muted"), ("BLOCKS", "blocked")] {
+            let hash = |id: &String| {
+                let id: tidings::model::UserId = id.parse().ok()?;
+                Some(id.hash().to_string())
+            };
+            let expected: BTreeSet<_> = truth.of(kind, user).iter().filter_map(hash).collect();
+            let bytes = BASE64.decode(item[name]["B"].as_str().unwrap_or_default()).unwrap_or_default();
+            let hex = |hash: &[u8]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            let found: BTreeSet<_> = bytes.chunks(8).map(hex).collect();
+            checks.decide(Check::ReadModelsAtRest, expected == found, || {
+                format!("{user}: {name} is {found:?}, should be {expected:?} ({:?})", truth.of(kind, user))
+            });
+        }
+    }
+}
+
+fn cards(checks: &mut Checks, truth: &Truth, items: &BTreeMap<String, Value>) {
+    for (id, post) in &truth.posts {
+        let item = items.get(&format!("POST#{id}")).cloned().unwrap_or_default();
+        let deleted = truth.shown_posts().all(|(shown, _)| shown != id);
+        // A deleted post is shown to nobody, and so is its author.
+        let author = truth.profiles.get(text(post, "author")).filter(|_| !deleted);
+        let author = author.map(|profile| text(profile, "handle")).unwrap_or_default();
+        let expected = (deleted, text(post, "text"), number(post, "version"), author);
+        let shown = item["author_profile"]["M"]["handle"]["S"].as_str().filter(|_| !deleted).unwrap_or_default();
+        let found = (is(&item, "deleted"), text(&item, "text"), number(&item, "version"), shown);
+        checks.decide(Check::ReadModelsAtRest, expected == found, || {
+            format!("the card of {id} is {found:?}, should be {expected:?}")
+        });
+        if !deleted {
+            let counted = truth.count(&format!("POST#{id}"));
+            let shown = COUNTS.map(|name| number(&item, name));
+            let same = counted[1..] == shown[1..];
+            checks.decide(Check::CountsAtRest, same, || {
+                format!("the card of {id} shows {shown:?}, counted is {counted:?}")
+            });
+        }
+        let in_index = item.get("bucket").is_some();
+        let hot = !deleted && truth.count(&format!("POST#{id}"))[3] >= 1000;
+        checks.decide(Check::ReadModelsAtRest, in_index == hot, || {
+            format!("{id} is {}in the index of what trends", if in_index { "" } else { "not " })
+        });
+    }
+    for (user, profile) in &truth.profiles {
+        let item = items.get(&format!("USER#{user}")).cloned().unwrap_or_default();
+        let following = i64::try_from(truth.of("FOLLOWS", user).len()).unwrap_or(i64::MAX);
+        let expected = (text(profile, "handle"), following, truth.count(&format!("USER#{user}"))[0]);
+        let shown = item["profile"]["M"]["handle"]["S"].as_str().unwrap_or_default();
+        let found = (shown, number(&item, "following"), number(&item, "followers"));
+        checks.decide(Check::ReadModelsAtRest, expected == found, || {
+            format!("the card of {user} is {found:?}, should be {expected:?}")
+        });
+    }
+}
+
+fn rows(checks: &mut Checks, truth: &Truth, items: &[Value], ghosts: &BTreeSet<String>) {
+    let rows: BTreeSet<_> = items.iter().map(|item| (text(item, "PK"), text(item, "SK"))).collect();
+    for (id, post) in &truth.posts {
+        let author = text(post, "author");
+        let deleted = truth.shown_posts().all(|(shown, _)| shown != id);
+        let has = |pk: String| rows.contains(&(pk.as_str(), id.as_str()));
+        let listed = has(format!("AUTHOR#{author}"));
+        checks.decide(Check::ReadModelsAtRest, listed != deleted, || {
+            format!("{id} of {author} is {}in the author's list", if listed { "" } else { "not " })
+        });
+        let pushed = has(format!("HOME#{author}"));
+        checks.decide(Check::ReadModelsAtRest, pushed || deleted, || format!("{id} is not in the home of {author}"));
+        if !ghosts.is_empty()
+            && !deleted
+            && truth.followers.iter().any(|(from, to)| to == author && ghosts.contains(from))
+        {
+            let missing: Vec<_> = ghosts.iter().filter(|ghost| !has(format!("HOME#{ghost}"))).collect();
+            checks.decide(Check::LargeAudience, missing.is_empty(), || {
+                format!("{id} of {author} is missing in {} homes of {}", missing.len(), ghosts.len())
+            });
+        }
+    }
+}
+
+fn by_key(items: Vec<Value>) -> BTreeMap<String, Value> {
+    items.into_iter().map(|item| (text(&item, "PK").to_owned(), item)).collect()
+}
+
+/// Compares what the API shows with the reference model.
+///
+/// # Errors
+/// If the API answers with an error.
+pub(crate) async fn compare_api(
+    users: &[User],
+    ledger: &std::cell::RefCell<Ledger>,
+    random: &mut StdRng,
+    has_ghosts: bool,
+) -> Result<(), ApiError> {
+    let model = ledger.borrow().model.clone();
+    let judge = Judge::new(&model);
+    let decide = |check, problems: Vec<harness::model::Difference>| {
+        ledger.borrow_mut().checks.expect_none(check, problems);
+    };
+    for viewer in users {
+        let limit = *[1, 2, 7, 20, 100].choose(random).unwrap_or(&20);
+        let id = &viewer.id;
+        decide(Check::HomeAtRest, judge.compare_home(id, &viewer.walk_home(limit.max(5)).await?));
+        if random.random_bool(0.5) {
+            let order = *["ranked", "personalized"].choose(random).unwrap_or(&"ranked");
+            let home = viewer.walk_home_by(order, limit.max(5)).await?;
+            decide(Check::HomeAtRest, judge.compare_ranked_home(id, order, &home));
+        }
+        if let Some(subject) = users.choose(random).map(|user| user.id.clone())
+            && !has_ghosts
+        {
+            decide(Check::FeedsAtRest, judge.compare_user(viewer, &subject, limit).await?);
+        }
+        let own = model.members.get(id).into_iter().flat_map(|member| member.posts.keys());
+        if let Some(post) = own.cloned().collect::<Vec<_>>().choose(random) {
+            let comments = viewer.walk_comments(post, "oldest", limit).await?;
+            decide(Check::FeedsAtRest, judge.compare_comments(id, post, &comments));
+        }
+    }
+    if let Some(viewer) = users.choose(random) {
+        let tag = *TAGS.choose(random).unwrap_or(&"rust");
+        decide(Check::FeedsAtRest, judge.compare_tag(&viewer.id, tag, &viewer.walk_posts_with(tag, 7).await?));
+        let asked = Window::open();
+        let trending: Vec<Post> = viewer.walk_trending(100).await?;
+        decide(Check::TrendingAtRest, judge.compare_trending(&viewer.id, &trending, asked.closed()));
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! The command table as it stands, read item by item, without any code of the system: what all else must follow from.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+/// The command table.
+#[derive(Debug, Default)]
+pub(crate) struct Truth {
+    /// Versions in each user's log.
+    pub(crate) logs: BTreeMap<String, BTreeSet<u64>>,
+    /// Profiles by user.
+    pub(crate) profiles: BTreeMap<String, Value>,
+    /// Who has each handle.
+    pub(crate) handles: BTreeMap<String, String>,
+    /// Posts by id, deleted ones among them.
+    pub(crate) posts: BTreeMap<String, Value>,
+    /// Comments that are not deleted, by id: their post, author and text.
+    pub(crate) comments: BTreeMap<String, (String, String, String)>,
+    /// Likes that are: from whom, of which post.
+    pub(crate) likes: BTreeSet<(String, String)>,
+    /// Edges that are, from whom to whom, by kind: `FOLLOWS`, `MUTES`, `BLOCKS`.
+    pub(crate) edges: BTreeMap<String, BTreeSet<(String, String)>>,
+    /// The followers' side of follows, from whom to whom.
+    pub(crate) followers: BTreeSet<(String, String)>,
+    /// Counters: each shard's version and numbers, by subject.
+    pub(crate) tallies: BTreeMap<String, BTreeMap<u64, Tally>>,
+}
+
+/// A shard of a counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tally {
+    /// Number of writes.
+    pub(crate) version: u64,
+    /// Followers, likes, comments and heat.
+    pub(crate) counts: [i64; 4],
+}
+
+/// Names of the numbers of a counter, in the order of [`Tally::counts`].
+pub(crate) const COUNTS: [&str; 4] = ["followers", "likes", "comments", "heat"];
+
+impl Truth {
+    /// Reads all items of the table.
+    pub(crate) fn read(items: &[Value]) -> Self {
+        let mut truth = Self::default();
+        for item in items {
+            let (pk, sk) = (text(item, "PK"), text(item, "SK"));
+            let (kind, id) = pk.split_once('#').unwrap_or((pk, ""));
+            let (part, of) = sk.split_once('#').unwrap_or((sk, ""));
+            match (kind, part) {
+                ("USER", "PROFILE") => drop(truth.profiles.insert(id.to_owned(), item.clone())),
+                ("USER", "EVENT") => drop(truth.logs.entry(id.to_owned()).or_default().insert(of.parse().unwrap_or(0))),
+                ("USER", "LIKES") if is(item, "liked") => drop(truth.likes.insert((id.to_owned(), of.to_owned()))),
+                ("USER", "FOLLOWS" | "MUTES" | "BLOCKS") if is(item, "active") => {
+                    truth.edges.entry(part.to_owned()).or_default().insert((id.to_owned(), of.to_owned()));
+                }
+                ("FOLLOWERS", "USER") if is(item, "active") => {
+                    truth.followers.insert((of.to_owned(), id.to_owned()));
+                }
+                ("HANDLE", _) => drop(truth.handles.insert(id.to_owned(), text(item, "user").to_owned())),
+                ("POST", "POST") => drop(truth.posts.insert(id.to_owned(), item.clone())),
+                ("POST", "COMMENT") if is_null(item, "deleted_at") => {
+                    let comment = (id.to_owned(), text(item, "author").to_owned(), text(item, "text").to_owned());
+                    truth.comments.insert(of.to_owned(), comment);
+                }
+                ("TALLY", _) => {
+                    let (subject, shard) = id.rsplit_once('#').unwrap_or((id, ""));
+                    let tally = Tally {
+                        version: number(item, "version").unsigned_abs(),
+                        counts: COUNTS.map(|of| number(item, of)),
+                    };
+                    let shards = truth.tallies.entry(subject.to_owned()).or_default();
+                    shards.insert(shard.parse().unwrap_or(u64::MAX), tally);
+                }
+                _ => {}
+            }
+        }
+        truth
+    }
+
+    /// Whether an edge of this kind goes from the one to the other.
+    pub(crate) fn has(&self, kind: &str, from: &str, to: &str) -> bool {
+        self.edges.get(kind).is_some_and(|edges| edges.contains(&(from.to_owned(), to.to_owned())))
+    }
+
+    /// To whom edges of this kind go.
+    pub(crate) fn of(&self, kind: &str, from: &str) -> BTreeSet<String> {
+        let edges = self.edges.get(kind).into_iter().flatten();
+        edges.filter(|(one, _)| one == from).map(|(_, other)| other.clone()).collect()
+    }
+
+    /// Posts that are not deleted.
+    pub(crate) fn shown_posts(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.posts.iter().filter(|(_, post)| is_null(post, "deleted_at"))
+    }
+
+    /// Sum of a counter's shards, as `USER#u` or `POST#p`.
+    pub(crate) fn count(&self, subject: &str) -> [i64; 4] {
+        let shards = self.tallies.get(subject).into_iter().flat_map(BTreeMap::values);
+        shards.fold([0; 4], |sum, tally| [0, 1, 2, 3].map(|at| sum[at] + tally.counts[at]))
+    }
+}
+
+/// A string attribute, or nothing.
+pub(crate) fn text<'a>(item: &'a Value, name: &str) -> &'a str {
+    item[name]["S"].as_str().unwrap_or_default()
+}
+
+/// A number attribute, or zero.
+pub(crate) fn number(item: &Value, name: &str) -> i64 {
+    item[name]["N"].as_str().and_then(|digits| digits.parse().ok()).unwrap_or_default()
+}
+
+/// Whether a boolean attribute is true.
+pub(crate) fn is(item: &Value, name: &str) -> bool {
+    item[name]["BOOL"].as_bool().unwrap_or_default()
+}
+
+fn is_null(item: &Value, name: &str) -> bool {
+    item.get(name).is_none_or(|value| value["NULL"].as_bool().unwrap_or_default())
+}

@@ -1,0 +1,129 @@
+//! INV-5: walks through feeds by cursor while everything changes.
+
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc, time::Duration};
+
+use harness::{
+    client::{ApiError, Post, User},
+    model::{Feed, Judge, Model},
+};
+use rand::{Rng, rngs::StdRng, seq::IndexedRandom, seq::IteratorRandom};
+
+use crate::{checks::Check, commands::TAGS, ledger::Ledger};
+
+/// Pages of one walk at most; no history has as many posts.
+const PAGES_MAX: usize = 500;
+/// Times that a page is asked for again.
+const TRIES_MAX: usize = 200;
+
+/// A walk through one feed.
+#[derive(Debug, Clone)]
+struct Walk {
+    feed: Feed,
+    order: &'static str,
+    limit: u32,
+}
+
+/// Walks through a feed from a moment at rest on, and judges what was shown.
+pub(crate) async fn walk(user: User, ledger: Rc<RefCell<Ledger>>, mut random: StdRng) -> Result<(), ApiError> {
+    let (at_rest, version) = (ledger.borrow().model.clone(), ledger.borrow().version(&user.id));
+    let author = at_rest.members.keys().choose(&mut random).cloned().unwrap_or_default();
+    let tag = TAGS.choose(&mut random).copied().unwrap_or("rust").to_owned();
+    let feeds = [
+        (Feed::Home, "chronological"),
+        (Feed::Home, "ranked"),
+        (Feed::Home, "personalized"),
+        (Feed::Author(author), "chronological"),
+        (Feed::Tag(tag), "chronological"),
+        (Feed::All, "trending"),
+    ];
+    let (feed, order) = feeds.choose(&mut random).cloned().unwrap_or((Feed::Home, "chronological"));
+    let limit = *[1, 2, 3, 5, 7, 20].choose(&mut random).unwrap_or(&5);
+    let walk = Walk { feed, order, limit };
+    let (mut shown, mut cursor) = (Vec::new(), None);
+    for _ in 0..PAGES_MAX {
+        let (posts, next) = match walk.page_persistently(&user, cursor.as_deref(), &mut random).await {
+            Err(ApiError::Status { code: Some(code), .. }) if code == "tag_not_found" => return Ok(()),
+            page => page?,
+        };
+        let ends_home = posts.iter().any(|post| post.source.is_some());
+        shown.extend(posts.into_iter().filter(|post| post.source.is_none()));
+        cursor = next;
+        if cursor.is_none() || ends_home {
+            walk.judge(&at_rest, version, &user.id, &shown, &mut ledger.borrow_mut());
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..800))).await;
+    }
+    let problem = || format!("{}: {walk:?} does not end", user.id);
+    ledger.borrow_mut().checks.decide(Check::WalkWithoutRepetition, false, problem);
+    Ok(())
+}
+
+impl Walk {
+    async fn page_persistently(
+        &self,
+        user: &User,
+        cursor: Option<&str>,
+        random: &mut StdRng,
+    ) -> Result<(Vec<Post>, Option<String>), ApiError> {
+        let mut tries = 0;
+        loop {
+            match self.page(user, cursor).await {
+                Err(error) if error.is_transient() && tries < TRIES_MAX => {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(random.random_range(100..3000))).await;
+                }
+                page => return page,
+            }
+        }
+    }
+
+    async fn page(&self, user: &User, cursor: Option<&str>) -> Result<(Vec<Post>, Option<String>), ApiError> {
+        let page = match &self.feed {
+            Feed::Home => {
+                let page = match self.order {
+                    "chronological" => user.home(self.limit, cursor).await?,
+                    order => user.home_by(order, self.limit, cursor).await?,
+                };
+                return Ok((page.posts, page.next_cursor));
+            }
+            Feed::Author(author) => user.posts_of(author, self.limit, cursor).await?,
+            Feed::Tag(tag) => user.posts_with(tag, self.limit, cursor).await?,
+            Feed::All => user.trending(self.limit, cursor).await?,
+        };
+        Ok((page.posts, page.next_cursor))
+    }
+
+    /// What was there at the beginning was there all along, unless its author deleted it, took the tag off, or the viewer
+    /// hid or no longer followed the author in between.
+    fn judge(&self, before: &Model, version_before: u64, viewer: &str, shown: &[Post], ledger: &mut Ledger) {
+        let mut seen = BTreeSet::new();
+        let twice: Vec<_> = shown.iter().map(|post| &post.id).filter(|id| !seen.insert(*id)).collect();
+        let problem = || format!("{viewer}: {self:?} shows {twice:?} twice");
+        ledger.checks.decide(Check::WalkWithoutRepetition, twice.is_empty(), problem);
+        if self.feed == Feed::All {
+            // What trends changes with every like.
+            return;
+        }
+        let views = ledger.views.get(viewer).into_iter().flatten();
+        let later: Vec<_> = views.filter(|view| view.version > version_before).collect();
+        let stayed = |id: &&String| {
+            let Some(author) = ledger.authors.get(*id) else { return false };
+            let hidden = later.iter().any(|view| view.mutes.contains(author) || view.blocks.contains(author));
+            let left = later.iter().any(|view| !view.follows.contains(author));
+            // A block by the author ends the follow.
+            let blocked = ledger.blocks_begun.contains(&(viewer.to_owned(), author.clone()));
+            let edited = ledger.texts.get(*id).map_or(0, BTreeSet::len) > 1;
+            let visible = match self.feed {
+                Feed::Home => author == viewer || !(hidden || left || blocked),
+                Feed::Tag(_) => !hidden && !edited,
+                _ => !hidden,
+            };
+            visible && !ledger.deleted.contains(*id)
+        };
+        let was = Judge::new(before).ids(viewer, &self.feed);
+        let skipped: Vec<_> = was.iter().filter(stayed).filter(|id| !seen.contains(id)).cloned().collect();
+        let problem = || format!("{viewer}: {self:?} skips {skipped:?}");
+        ledger.checks.decide(Check::WalkWithoutGap, skipped.is_empty(), problem);
+    }
+}

@@ -1,0 +1,308 @@
+//! The whole system from `template.yaml`, in one process: tables, streams and queues in memory, the functions' own code,
+//! the event source mappings of the local stack, and the API.
+
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use aws_memory::{Aws, QUEUES_URL, queue_url};
+use bytes::Bytes;
+use harness::client::{Transport, Transported, User};
+use serde_json::{Value, json};
+use tidings_local::{
+    gateway::DirectApi,
+    invoke::Invoke as _,
+    servers::{provision::provision, transaction_gate::TransactionGate},
+    sources::{Chaos, Clients, Pace, Sources},
+    template::{self, Addresses, Inputs, Values, model::System},
+};
+use tokio::sync::Mutex;
+
+use crate::{
+    faults::{Fault, Faults},
+    lambda::Lambda,
+    network::{Caller, Network},
+    trace::{Detail, Trace},
+};
+
+const TEMPLATE: &str = include_str!("../../template.yaml");
+/// What names of tables, streams and queues begin with.
+const PREFIX: &str = "tidings";
+/// How often it is asked whether everything is at rest.
+const REST_INTERVAL: Duration = Duration::from_millis(500);
+/// Longest that everything may take to come to rest: more than a message takes through all its receives.
+const REST_MAX: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// The running system.
+pub(crate) struct World {
+    /// AWS, and the way to it.
+    pub(crate) network: Arc<Network>,
+    lambda: Lambda,
+    api: DirectApi<Lambda>,
+    system: System,
+    clients: Clients,
+    chaos: Chaos,
+    sources: Mutex<Sources>,
+}
+
+impl World {
+    /// Deploys the system with these template parameters; event source mappings cause this chaos. Must be called within a
+    /// `LocalSet`.
+    ///
+    /// # Errors
+    /// If the template cannot be deployed.
+    pub(crate) async fn start(
+        seed: u64,
+        parameters: &[(&str, String)],
+        chaos: Chaos,
+        detail: Detail,
+    ) -> anyhow::Result<Arc<Self>> {
+        let system = system(parameters)?;
+        let aws = Aws::new().map_err(|error| anyhow::anyhow!("no AWS in memory: {error}"))?;
+        let keys = system.tables.iter().map(|table| (table.name.clone(), table.key.clone())).collect();
+        let trace = Arc::new(Trace::new(detail));
+        let network = Network::new(Arc::new(aws), TransactionGate::new(keys), trace, seed);
+        provision(&system, &clients(&network, Caller::Operator)).await?;
+        let lambda = Lambda::start(&system.functions, Arc::clone(&network));
+        let api = DirectApi::new(&system.functions, lambda.clone())?;
+        let clients = clients(&network, Caller::Sources);
+        for (happens, fault) in
+            [(chaos.duplicate_records, Fault::Duplicates), (chaos.reorder_records, Fault::Reordering)]
+        {
+            if happens {
+                network.count(fault);
+            }
+        }
+        let sources = Mutex::new(sources(&system, &clients, chaos, &lambda).await?);
+        Ok(Arc::new(Self { network, lambda, api, system, clients, chaos, sources }))
+    }
+
+    /// The user of this id, whose requests go to the API.
+    pub(crate) fn user(self: &Arc<Self>, id: &str) -> User {
+        User::through(Arc::new(Link(Arc::clone(self))), id)
+    }
+
+    /// From now on, these faults happen.
+    pub(crate) fn set_faults(&self, faults: Faults) {
+        self.network.set_faults(faults);
+    }
+
+    /// Starts the event source mappings again, without their checkpoints: everything is delivered once more.
+    ///
+    /// # Errors
+    /// If they cannot be started.
+    pub(crate) async fn replay(&self) -> anyhow::Result<()> {
+        let mut running = self.sources.lock().await;
+        running.shutdown().await;
+        *running = sources(&self.system, &self.clients, self.chaos, &self.lambda).await?;
+        self.network.count(Fault::Replay);
+        Ok(())
+    }
+
+    /// Ends all faults, and waits until nothing is on its way any more.
+    ///
+    /// # Errors
+    /// If that takes too long.
+    pub(crate) async fn settle(&self) -> anyhow::Result<()> {
+        self.network.set_faults(Faults::none());
+        let deadline = tokio::time::Instant::now() + REST_MAX;
+        let mut quiet = 0;
+        while quiet < 2 {
+            anyhow::ensure!(tokio::time::Instant::now() < deadline, "the system does not come to rest");
+            tokio::time::sleep(REST_INTERVAL).await;
+            let sources = self.sources.lock().await;
+            let idle = sources.status().await.iter().all(|source| source.idle);
+            quiet = if idle && self.messages("Deliveries") == 0 { quiet + 1 } else { 0 };
+        }
+        Ok(())
+    }
+
+    /// Does what an operator does about what was put aside: has records of failed batches delivered again, and moves
+    /// quarantined messages back. Gives how many there were.
+    ///
+    /// # Errors
+    /// If a message cannot be understood.
+    pub(crate) async fn redrive(&self) -> anyhow::Result<usize> {
+        let mut found = 0;
+        for body in self.take_all("FailedBatches") {
+            found += 1;
+            let notice: Value = serde_json::from_str(&body)?;
+            self.network.trace.note(Detail::Users, format_args!("operator: {body}"));
+            let arn = notice["requestContext"]["functionArn"].as_str().unwrap_or_default();
+            let function = arn.rsplit(':').next().unwrap_or_default();
+            self.deliver_again(function, &notice["KinesisBatchInfo"]).await?;
+        }
+        for body in self.take_all("Quarantine") {
+            found += 1;
+            self.network.trace.note(Detail::Users, format_args!("operator: {body}"));
+            let url = queue_url(&name("Deliveries"));
+            self.network.aws.sqs("SendMessage", &json!({"QueueUrl": url, "MessageBody": body}));
+        }
+        Ok(found)
+    }
+
+    /// Invokes a function with the records that a failed batch had.
+    async fn deliver_again(&self, function: &str, batch: &Value) -> anyhow::Result<()> {
+        let text = |name: &str| batch[name].as_str().unwrap_or_default();
+        let (first, last) = (text("startSequenceNumber"), text("endSequenceNumber"));
+        anyhow::ensure!(!first.is_empty(), "a failed batch that is none of the bus: {batch}");
+        let records = self.network.aws.records(&name("Events"));
+        let records = records.iter().filter(|record| {
+            let sequence = record.sequence.as_str();
+            text("shardId").ends_with(&format!("{:012}", record.shard)) && first <= sequence && sequence <= last
+        });
+        let event = |record: &aws_memory::Record| {
+            let data: Value = serde_json::from_slice(&record.data).unwrap_or_default();
+            let is_tally = data["type"] == "tidings.tally.changed.v1";
+            let ours = match function {
+                "Trending" => is_tally,
+                _ => !is_tally && !data["type"].as_str().is_some_and(|kind| kind.ends_with("liked.v1")),
+            };
+            ours.then(|| kinesis_event(record))
+        };
+        let records: Vec<_> = records.filter_map(event).collect();
+        let payload = json!({ "Records": records }).to_string();
+        let answer = self.lambda.invoke(function, payload.into()).await;
+        let answer = answer.map_err(|error| anyhow::anyhow!("{function} cannot take a failed batch: {error}"))?;
+        let answer: Value = serde_json::from_slice(&answer)?;
+        anyhow::ensure!(
+            answer["batchItemFailures"].as_array().is_none_or(Vec::is_empty),
+            "{function} answers {answer}"
+        );
+        Ok(())
+    }
+
+    /// Invokes a function that has no route.
+    ///
+    /// # Errors
+    /// The function's error.
+    pub(crate) async fn invoke(&self, function: &str, event: &Value) -> anyhow::Result<Value> {
+        let answer = self.lambda.invoke(function, event.to_string().into()).await?;
+        Ok(serde_json::from_slice(&answer)?)
+    }
+
+    /// Messages in a queue, whether visible or not.
+    pub(crate) fn messages(&self, queue: &str) -> u64 {
+        let counts = [
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        ];
+        let request = json!({"QueueUrl": queue_url(&name(queue)), "AttributeNames": counts});
+        let answer = self.network.aws.sqs("GetQueueAttributes", &request);
+        let count = |name: &&str| answer["Attributes"][*name].as_str().and_then(|count| count.parse::<u64>().ok());
+        counts.iter().filter_map(count).sum()
+    }
+
+    /// Receives and deletes all messages of a queue that nobody else receives from.
+    fn take_all(&self, queue: &str) -> Vec<String> {
+        let url = queue_url(&name(queue));
+        let mut bodies = Vec::new();
+        loop {
+            let request = json!({"QueueUrl": url, "MaxNumberOfMessages": 10});
+            let received = self.network.aws.sqs("ReceiveMessage", &request);
+            let messages = received["Messages"].as_array().cloned().unwrap_or_default();
+            if messages.is_empty() {
+                return bodies;
+            }
+            for message in messages {
+                let request = json!({"QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"]});
+                self.network.aws.sqs("DeleteMessage", &request);
+                bodies.push(message["Body"].as_str().unwrap_or_default().to_owned());
+            }
+        }
+    }
+
+    /// Every item of a table, by the table's logical id.
+    pub(crate) fn items(&self, table: &str) -> Vec<Value> {
+        self.network.aws.items(&name(table))
+    }
+
+    /// Every record of the bus.
+    pub(crate) fn bus(&self) -> Vec<Value> {
+        let records = self.network.aws.records(&name("Events"));
+        records.iter().map(|record| serde_json::from_slice(&record.data).unwrap_or_default()).collect()
+    }
+}
+
+/// A user's requests to the API.
+struct Link(Arc<World>);
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Link")
+    }
+}
+
+impl Transport for Link {
+    fn send<'a>(
+        &'a self,
+        user: &'a str,
+        request: reqwest::Request,
+    ) -> Pin<Box<dyn Future<Output = Transported> + Send + 'a>> {
+        Box::pin(async move {
+            let mut target = request.url().path().to_owned();
+            if let Some(query) = request.url().query() {
+                target = format!("{target}?{query}");
+            }
+            let mut sent = http::Request::builder().method(request.method()).uri(target);
+            for (header, value) in request.headers() {
+                sent = sent.header(header, value);
+            }
+            let body = request.body().and_then(|body| body.as_bytes()).map(Bytes::copy_from_slice).unwrap_or_default();
+            let sent = sent.body(body).map_err(|error| error.to_string())?;
+            let answer = self.0.api.answer(user, "simulated", sent).await;
+            let (parts, body) = answer.into_parts();
+            Ok((parts.status, parts.headers, String::from_utf8_lossy(&body).into_owned()))
+        })
+    }
+}
+
+fn system(parameters: &[(&str, String)]) -> anyhow::Result<System> {
+    let owned = |(name, value): &(&str, String)| ((*name).to_owned(), value.clone());
+    let supplied = [
+        ("JwtIssuer", "http://issuer.simulation".to_owned()),
+        ("CursorKey", "k".repeat(32)),
+        ("LogLevel", "info".to_owned()),
+    ];
+    let values = Values {
+        given: parameters.iter().map(owned).collect(),
+        supplied: supplied.iter().map(owned).collect::<BTreeMap<_, _>>(),
+    };
+    let addresses = Addresses { sqs: QUEUES_URL.to_owned(), api: "http://api.simulation".to_owned() };
+    template::parse("template.yaml", TEMPLATE, &Inputs { values, addresses, directory: None })
+        .context("the template cannot be read")
+}
+
+fn clients(network: &Arc<Network>, caller: Caller) -> Clients {
+    let config = aws_memory::config(network.link(caller), "mappings");
+    Clients {
+        dynamodb: aws_sdk_dynamodb::Client::new(&config),
+        streams: aws_sdk_dynamodbstreams::Client::new(&config),
+        kinesis: aws_sdk_kinesis::Client::new(&config),
+        sqs: aws_sdk_sqs::Client::new(&config),
+    }
+}
+
+async fn sources(system: &System, clients: &Clients, chaos: Chaos, lambda: &Lambda) -> anyhow::Result<Sources> {
+    Sources::start(&system.functions, clients, None, chaos, Pace::AWS, lambda.clone()).await
+}
+
+fn name(logical: &str) -> String {
+    format!("{PREFIX}-{logical}")
+}
+
+fn kinesis_event(record: &aws_memory::Record) -> Value {
+    use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+    let shard = format!("shardId-{:012}", record.shard);
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are far below 2⁵³")]
+    let arrived = record.arrived_ms as f64 / 1000.0;
+    json!({
+        "kinesis": {
+            "kinesisSchemaVersion": "1.0", "partitionKey": record.partition_key, "sequenceNumber": record.sequence,
+            "data": BASE64.encode(&record.data), "approximateArrivalTimestamp": arrived,
+        },
+        "eventSource": "aws:kinesis", "eventVersion": "1.0", "eventID": format!("{shard}:{}", record.sequence),
+        "eventName": "aws:kinesis:record", "invokeIdentityArn": "arn:aws:iam::000000000000:role/operator",
+        "awsRegion": "us-east-1", "eventSourceARN": "arn:aws:kinesis:us-east-1:000000000000:stream/events",
+    })
+}
