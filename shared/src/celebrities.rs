@@ -1,5 +1,6 @@
-//! Who is pulled, as both sides ask for it: projections, which then need not push, and home feeds. A process reads the
-//! list from the truth now and then and takes it for true in between; [`crate::model::CelebrityPolicy`] is made for that.
+//! The authors whose posts are pulled. Projections ask whether to push a post, home feeds ask whom to pull. A process
+//! reads the list of celebrities from the truth and uses it for a while; [`CelebrityPolicy`] allows for lists of that
+//! age.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::{
     store::command_table::CommandTable,
 };
 
-/// The celebrities of a deployment. Clones share what they have read.
+/// The celebrities of a deployment. Clones share the list that was read.
 #[derive(Debug, Clone)]
 pub struct Celebrities {
     commands: CommandTable,
@@ -20,18 +21,21 @@ pub struct Celebrities {
 }
 
 impl Celebrities {
-    /// Those of this command table.
+    /// The celebrities in this command table.
     pub fn new(commands: CommandTable, clock: Clock, policy: CelebrityPolicy) -> Self {
         let listed = Cache::new(1, policy.list_lifetime);
         Self { commands, clock, policy, listed }
     }
 
-    /// By what authors become celebrities.
+    /// Which authors become celebrities.
     pub fn policy(&self) -> &CelebrityPolicy {
         &self.policy
     }
 
-    /// All of them, as of not long ago.
+    /// All celebrities. The list may be as old as [`CelebrityPolicy::list_lifetime`].
+    ///
+    /// # Errors
+    /// As the store's.
     pub async fn list(&self) -> Result<Arc<CelebrityList>, Error> {
         let now = self.clock.now();
         if let Some(listed) = self.listed.get(&(), now, None) {
@@ -42,18 +46,29 @@ impl Celebrities {
         Ok(list)
     }
 
-    /// Whether posts of this author go into followers' homes.
+    /// Whether posts of this author are pushed to followers' homes.
+    ///
+    /// # Errors
+    /// As the store's.
     pub async fn are_pushed(&self, author: &UserId) -> Result<bool, Error> {
         Ok(self.list().await?.pushes(author, self.clock.now(), &self.policy))
     }
 
-    /// Takes note that an author has so many followers: enough of them make a celebrity.
-    pub async fn count(&self, author: &UserId, followers: u64) -> Result<(), Error> {
+    /// Makes the author a celebrity if that many followers are enough. This lasts until an administrator runs
+    /// DemoteAuthor.
+    ///
+    /// # Errors
+    /// As the store's.
+    pub async fn promote_if_popular(&self, author: &UserId, followers: u64) -> Result<(), Error> {
         if followers < self.policy.followers_min {
             return Ok(());
         }
         if self.list().await?.len() >= CELEBRITIES_MAX {
-            tracing::error!(%author, followers, "too many celebrities: raise CelebrityFollowers; posts are still pushed");
+            tracing::error!(
+                %author,
+                followers,
+                "there are too many celebrities, so the author's posts are still pushed: raise CelebrityFollowers"
+            );
             return Ok(());
         }
         self.commands.promote(author, self.clock.now()).await

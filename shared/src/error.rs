@@ -9,7 +9,7 @@
 //! An error is logged once, where it is handled. Code that passes an error on does not log it.
 
 use crate::model::{
-    InvalidIdempotencyKey, InvalidProfile, InvalidTag, InvalidText, InvalidUserId,
+    Gap, InvalidIdempotencyKey, InvalidProfile, InvalidTag, InvalidText, InvalidUserId,
     limits::{BLOCKS_MAX, FOLLOWING_MAX, MUTES_MAX, POST_EDITS_MAX},
 };
 
@@ -49,6 +49,12 @@ impl Error {
     /// `what` is invalid.
     pub fn poison(what: impl ToString, why: impl ToString) -> Self {
         Self::Poison { what: what.to_string(), why: why.to_string() }
+    }
+}
+
+impl From<Gap> for Error {
+    fn from(gap: Gap) -> Self {
+        Self::poison("a log", gap)
     }
 }
 

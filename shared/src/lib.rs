@@ -1,11 +1,18 @@
-//! Tidings: everything that is not the plumbing of one Lambda function.
+//! Tidings: everything except for the plumbing of the single Lambda functions.
 //!
-//! Commands are decided and committed in [`command`]; [`projection`] keeps the read models behind them; [`query`] reads
-//! pages from the read models. All three speak in the plain values of [`model`] and reach DynamoDB through [`store`]
-//! only. [`stream`] is what passes between functions: the bus, the queue and partial batch responses. [`http`] turns API
-//! Gateway's requests into calls and results into responses. [`runtime`] is what every `main` shares.
+//! - [`command`] decides commands and commits their events to the command table.
+//! - [`projection`] keeps the read models up to date with the command table.
+//! - [`query`] reads pages from the read models.
+//! - [`model`] has the plain values that all of them use.
+//! - [`store`] is the only way to DynamoDB.
+//! - [`stream`] has what passes between functions: the bus, the work queue, the quarantine, and partial batch
+//!   responses.
+//! - [`celebrities`] tells both projections and queries whose posts are pulled.
+//! - [`http`] turns API Gateway's requests into calls, and results into responses.
+//! - [`error`] says which error goes where.
+//! - [`runtime`] is what every `main` shares.
 //!
-//! One idea decides most questions: a message is a hint, the command table is the truth.
+//! One idea decides most questions: a message is a hint, and the command table is the truth.
 
 mod cache;
 pub mod celebrities;

@@ -1,45 +1,113 @@
-//! How long to wait before trying again: a random time below a bound that doubles each time ("full jitter", AWS
-//! Architecture Blog, "Exponential Backoff And Jitter").
+//! How often to try again, and how long to wait in between. The longest possible wait doubles with each try. The wait
+//! itself is a random share of it ("full jitter", AWS Architecture Blog, "Exponential Backoff And Jitter"), so that
+//! callers which failed together do not come back together.
+//!
+//! All waits go through [`tokio::time`]: where tokio's time is paused, no test waits.
 
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use rand::Rng;
 
-/// Waits between tries.
+use crate::error::Error;
+
+/// How often a read-decide-write is repeated from fresh reads after another worker changed the item in between.
+pub(crate) const RACES_MAX: u32 = 20;
+
+/// How often to try again, and the bounds of the waits.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Backoff {
-    /// Upper bound of the first wait.
+pub(crate) struct RetryPolicy {
+    /// Tries after the first.
+    pub(crate) retries_max: usize,
+    /// Upper bound of the first wait. It doubles with each further wait.
     pub(crate) first: Duration,
     /// Upper bound of every wait.
     pub(crate) longest: Duration,
 }
 
-impl Backoff {
-    /// Waits before the try of this number; before the first, 0, not at all.
-    pub(crate) async fn before(self, attempt: u32) {
-        if attempt > 0 {
-            let wait = self.wait(attempt, rand::rng().random());
-            tokio::time::sleep(wait).await;
+/// The tries that are left.
+#[derive(Debug)]
+pub(crate) struct Retries {
+    bounds: ExponentialBackoff,
+}
+
+impl RetryPolicy {
+    /// All retries of one piece of work.
+    pub(crate) fn start(self) -> Retries {
+        let builder = ExponentialBuilder::new()
+            .with_min_delay(self.first)
+            .with_max_delay(self.longest)
+            .with_max_times(self.retries_max);
+        // backon's own jitter adds to the delay, and so exceeds the longest one.
+        Retries { bounds: builder.build() }
+    }
+}
+
+impl Retries {
+    /// Waits for the next try. False, at once, if there is none left.
+    pub(crate) async fn wait(&mut self) -> bool {
+        let Some(bound) = self.bounds.next() else { return false };
+        let wait = rand::rng().random_range(Duration::ZERO..=bound);
+        tokio::time::sleep(wait).await;
+        true
+    }
+}
+
+/// Repeats a read-decide-write until no other worker changes the item in between, [`RACES_MAX`] times at most.
+///
+/// # Errors
+/// [`Error::Conflict`] if every race was lost; any other error of `attempt`, at once.
+pub(crate) async fn until_no_conflict(mut attempt: impl AsyncFnMut() -> Result<(), Error>) -> Result<(), Error> {
+    for _ in 0..RACES_MAX {
+        match attempt().await {
+            Err(Error::Conflict) => {}
+            result => return result,
         }
     }
-
-    /// The wait for a random number from 0 to 1.
-    fn wait(self, attempt: u32, random: f64) -> Duration {
-        let doubled = self.first.saturating_mul(2u32.saturating_pow(attempt.saturating_sub(1)));
-        doubled.min(self.longest).mul_f64(random)
-    }
+    Err(Error::Conflict)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const POLICY: RetryPolicy =
+        RetryPolicy { retries_max: 6, first: Duration::from_millis(10), longest: Duration::from_millis(50) };
+
     #[test]
-    fn waits_double_up_to_their_bound() {
-        let backoff = Backoff { first: Duration::from_millis(10), longest: Duration::from_millis(50) };
-        let bounds: Vec<_> = (1..6).map(|attempt| backoff.wait(attempt, 1.0).as_millis()).collect();
-        assert_eq!(bounds, [10, 20, 40, 50, 50]);
-        assert_eq!(backoff.wait(u32::MAX, 1.0), backoff.longest);
-        assert_eq!(backoff.wait(3, 0.5), Duration::from_millis(20));
+    fn bounds_double_up_to_the_longest_and_end() {
+        let bounds: Vec<_> = POLICY.start().bounds.map(|bound| bound.as_secs_f64() * 1000.0).collect();
+        assert_eq!(bounds.iter().map(|ms| ms.round()).collect::<Vec<_>>(), [10.0, 20.0, 40.0, 50.0, 50.0, 50.0]);
+    }
+
+    #[tokio::test]
+    async fn waits_end_with_the_retries() {
+        let mut retries = RetryPolicy { retries_max: 2, first: Duration::ZERO, longest: Duration::ZERO }.start();
+        assert!(retries.wait().await && retries.wait().await);
+        assert!(!retries.wait().await);
+    }
+
+    #[tokio::test]
+    async fn lost_races_are_repeated_and_other_errors_are_not() {
+        let mut attempts = 0;
+        let won = until_no_conflict(async || {
+            attempts += 1;
+            if attempts < 3 { Err(Error::Conflict) } else { Ok(()) }
+        });
+        assert!(won.await.is_ok());
+        let mut attempts = 0;
+        let lost = until_no_conflict(async || {
+            attempts += 1;
+            Err(Error::Conflict)
+        });
+        assert!(matches!(lost.await, Err(Error::Conflict)));
+        assert_eq!(attempts, RACES_MAX);
+        let mut attempts = 0;
+        let failed = until_no_conflict(async || {
+            attempts += 1;
+            Err(Error::transient("reading", "no answer"))
+        });
+        assert!(matches!(failed.await, Err(Error::Transient { .. })));
+        assert_eq!(attempts, 1);
     }
 }

@@ -13,10 +13,10 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     celebrities::Celebrities,
     model::{CelebrityPolicy, Clock},
-    projection::Projector,
+    projection::{Dependencies, Projector},
     query::{Feeds, cursor::CursorKeys},
     store::{Dynamo, Meter, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
-    stream::{bus::Bus, work_queue::WorkQueue},
+    stream::{bus::Bus, quarantine::Quarantine, work_queue::WorkQueue},
 };
 
 /// What a function is made of: each part is named by an environment variable, which the template sets.
@@ -99,8 +99,8 @@ impl Runtime {
     }
 
     /// The queue of what was put aside.
-    pub fn quarantine(&self) -> anyhow::Result<WorkQueue> {
-        Ok(WorkQueue::new(&self.config, self.variable("QUARANTINE_QUEUE")?.to_owned()))
+    pub fn quarantine(&self) -> anyhow::Result<Quarantine> {
+        Ok(Quarantine::new(&self.config, self.variable("QUARANTINE_QUEUE")?.to_owned()))
     }
 
     /// Whose posts are pulled.
@@ -114,7 +114,7 @@ impl Runtime {
 
     /// Everything that projections work with.
     pub fn projector(&self) -> anyhow::Result<Projector> {
-        Ok(Projector {
+        Ok(Projector::new(Dependencies {
             commands: self.commands()?,
             timelines: self.timelines()?,
             viewers: self.viewers()?,
@@ -122,7 +122,7 @@ impl Runtime {
             celebrities: self.celebrities()?,
             work_queue: self.work_queue()?,
             clock: self.clock.clone(),
-        })
+        }))
     }
 
     /// Everything that feeds are read from.

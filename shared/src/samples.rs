@@ -1,4 +1,4 @@
-//! Values for unit tests: users and what they wrote, as the truth has it.
+//! Values for unit tests: users, profiles and posts.
 
 use crate::{
     command::Turn,
@@ -18,7 +18,7 @@ pub(crate) fn version(number: u64) -> Version {
     Version::new(number).unwrap()
 }
 
-/// What a user of this handle shows.
+/// The public profile of a user with this handle.
 pub(crate) fn shown(handle: &str) -> PublicProfile {
     PublicProfile {
         handle: handle.parse().unwrap(),
@@ -27,12 +27,12 @@ pub(crate) fn shown(handle: &str) -> PublicProfile {
     }
 }
 
-/// The profile of the user whose id is the handle.
+/// The profile of a user whose id is the handle.
 pub(crate) fn profile(handle: &str) -> Profile {
     Profile { user: user(handle), public: shown(handle), created_at: Timestamp::from_ms(5), version: version(2) }
 }
 
-/// A new post of ada's.
+/// A new post by ada.
 pub(crate) fn post() -> Post {
     let text = Text::try_from("hello #you".to_owned()).unwrap();
     Post {
@@ -54,7 +54,7 @@ pub(crate) fn feed_post(post: PostId, author: UserId, heat: i64) -> FeedPost {
     FeedPost::new(PostCard { heat, ..PostCard::new(post, profile("ada")) }, false)
 }
 
-/// A turn in which the user's ninth event is decided.
+/// The turn in which the ninth event of a user is decided.
 pub(crate) fn turn() -> Turn {
     let (command, shard) = (CommandId::new(NOW), TallyShard::default());
     Turn { version: version(9), totals: Totals::default(), command, shard, at: NOW }

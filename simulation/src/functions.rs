@@ -39,7 +39,7 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
                 let $made = Rc::clone(&parts);
                 let invocation = async move {
                     let $event = parse(&payload)?;
-                    to_json(&$handled)
+                    to_json(&$handled.map_err(|error| format!("{error:#}"))?)
                 };
                 Box::pin(invocation) as LocalBoxFuture<'static, _>
             }))
@@ -73,9 +73,7 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         "deliver" => events!((runtime.projector()?, runtime.quarantine()?), |it, event| {
             deliver::handle(&it.0, &it.1, event).await
         }),
-        "demote-author" => events!(demoter(&runtime)?, |it, event| {
-            demote_author::handle(&it, event).await.map_err(|error| format!("{error:#}"))?
-        }),
+        "demote-author" => events!(demoter(&runtime)?, |it, event| { demote_author::handle(&it, event).await }),
         other => anyhow::bail!("the simulated world has no function {other}"),
     }
 }

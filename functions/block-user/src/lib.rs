@@ -1,21 +1,17 @@
-//! `PUT` and `DELETE /v1/users/{user}/block`: makes the caller have nothing to do with a user, or no longer so.
+//! `PUT` and `DELETE /v1/users/{user}/block`: the caller blocks or unblocks a user.
 
 use tidings::{
-    command::{self, BlockUser},
+    command::BlockUser,
     error::Error,
-    http::{Call, Response},
+    http::{self, Call, Response},
     model::Clock,
-    query,
     store::command_table::CommandTable,
 };
 
 /// Answers a request.
 ///
 /// # Errors
-/// Those of the request and of [`command::run`].
+/// Those of [`http::change_edge`].
 pub async fn handle(commands: &CommandTable, clock: &Clock, call: Call) -> Result<Response, Error> {
-    let blocked = query::resolve(commands, &call.user()?).await?;
-    let command = BlockUser { blocked, block: call.method() == "PUT" };
-    let committed = command::run(&command, &call.caller, commands, clock).await?;
-    Ok(Response::no_content().version(committed.version))
+    http::change_edge(commands, clock, call, |blocked, wanted| BlockUser { blocked, wanted }).await
 }

@@ -1,19 +1,12 @@
-//! `POST /v1/posts/{post}/comments` and `DELETE …/{comment}`: comments, and takes comments back.
+//! `POST /v1/posts/{post}/comments` and `DELETE …/{comment}`: the caller comments on a post, or deletes a comment.
 
-use serde::Deserialize;
 use tidings::{
     command::{self, CommentOnPost, DeleteComment},
-    error::{Error, Rejection},
-    http::{Call, Response, view::CommentView},
-    model::{Clock, CommentId, CommentText},
+    error::Error,
+    http::{Call, Response, text_body, view::CommentView},
+    model::{Clock, CommentId},
     store::command_table::CommandTable,
 };
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Body {
-    text: String,
-}
 
 /// Answers a request.
 ///
@@ -28,8 +21,7 @@ pub async fn handle(commands: &CommandTable, clock: &Clock, call: Call) -> Resul
 
 async fn comment(commands: &CommandTable, clock: &Clock, call: Call) -> Result<Response, Error> {
     let post = call.post()?;
-    let Body { text } = call.json()?;
-    let text = CommentText::try_from(text).map_err(Rejection::from)?;
+    let text = text_body(&call)?;
     let command = CommentOnPost { post, comment: CommentId::new(clock.now()), text, key: call.idempotency_key()? };
     let committed = command::run(&command, &call.caller, commands, clock).await?;
     let (comment, author) = (&committed.output.comment, &committed.output.author);

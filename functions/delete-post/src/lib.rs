@@ -1,4 +1,4 @@
-//! `DELETE /v1/posts/{post}`: an author takes a post back.
+//! `DELETE /v1/posts/{post}`: the caller deletes a post of their own.
 
 use tidings::{
     command::{self, DeletePost},

@@ -1,56 +1,71 @@
-//! The queue → read models: rows for large audiences, catch-ups that `fanout` handed over, and events to be redone.
+//! Works on the tasks of the work queue: pushing posts to large audiences, backfilling homes for demotions, catching up
+//! users that `fanout` handed over, and redoing events that were in the quarantine.
 
-use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
 use tidings::{
     error::Error,
-    projection::Projector,
+    projection::{
+        Projector,
+        quarantine::{OnFailure, catch_up_or_quarantine, redo},
+    },
     store::timelines::Row,
     stream::{
-        batch::BatchResponse,
-        work_queue::{Task, WorkQueue},
+        batch::{ItemOutcome, sqs_response},
+        quarantine::Quarantine,
+        work_queue::Task,
     },
 };
 
 /// Messages worked on at once.
 const MESSAGES_AT_ONCE: usize = 4;
-/// Receives of a catch-up after which the event that it is stuck at is put aside. Fewer than the queue's own
-/// `maxReceiveCount`, which would put the whole catch-up aside.
+/// Receives of a catch-up after which the event at which it is stuck is put into the quarantine. These are fewer than
+/// the queue's own `maxReceiveCount`, after which the whole catch-up would go to the quarantine.
 const RECEIVES_MAX: u32 = 5;
 
-/// Works on a batch; messages that fail come again.
-pub async fn handle(projector: &Projector, quarantine: &WorkQueue, batch: SqsEvent) -> BatchResponse {
+/// Works on a batch. Messages whose task fails come again.
+///
+/// # Errors
+/// As [`sqs_response`].
+pub async fn handle(
+    projector: &Projector,
+    quarantine: &Quarantine,
+    batch: SqsEvent,
+) -> Result<SqsBatchResponse, Error> {
     let outcomes: Vec<_> = stream::iter(&batch.records)
         .map(|message| async move {
             let done = work(projector, quarantine, message).await;
-            let id = message.message_id.as_deref().unwrap_or_default();
+            let identifier = message.message_id.as_deref();
             if let Err(error) = &done {
-                tracing::warn!(id, %error, "a message failed and will come again");
+                tracing::warn!(id = identifier, %error, "a task failed, and its message will come again");
             }
-            (id, done.is_ok())
+            ItemOutcome { identifier, done: done.is_ok() }
         })
         .buffer_unordered(MESSAGES_AT_ONCE)
         .collect()
         .await;
-    BatchResponse::queue(outcomes)
+    sqs_response(outcomes)
 }
 
-async fn work(projector: &Projector, quarantine: &WorkQueue, message: &SqsMessage) -> Result<(), Error> {
+async fn work(projector: &Projector, quarantine: &Quarantine, message: &SqsMessage) -> Result<(), Error> {
+    let Projector { catch_up, audience, demotion, .. } = projector;
     let body = message.body.as_deref().unwrap_or_default();
-    match serde_json::from_str(body).map_err(|error| Error::poison("a message", error))? {
-        Task::PushToHomes { post, author, viewers } => projector.deliver(&Row { post, author }, viewers).await,
+    match serde_json::from_str(body).map_err(|error| Error::poison("a message of the work queue", error))? {
+        Task::PushToHomes { post, author, viewers } => audience.push_to_homes(&Row { post, author }, viewers).await,
         Task::EnumerateAudience { post, author, after, found } => {
-            projector.spread(&Row { post, author }, after, found).await
+            audience.enumerate_audience(&Row { post, author }, after, found).await
         }
-        Task::BackfillHomes { author, after } => projector.demote(&author, after).await,
+        Task::BackfillHomes { author, after } => demotion.backfill_step(&author, after).await,
         Task::CatchUp { user } => {
-            let last_try = receives(message) >= RECEIVES_MAX;
-            projector.catch_up_or_quarantine(&user, last_try, quarantine).await
+            let is_last_try = receives(message) >= RECEIVES_MAX;
+            let on_failure = if is_last_try { OnFailure::Quarantine } else { OnFailure::TryAgain };
+            catch_up_or_quarantine(catch_up, quarantine, &user, on_failure).await
         }
-        Task::Redo { user, version, .. } => projector.redo(&user, version).await,
+        Task::Redo { user, version, .. } => redo(catch_up, &user, version).await,
     }
 }
 
+/// How often SQS has handed out the message.
 fn receives(message: &SqsMessage) -> u32 {
     message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1)
 }

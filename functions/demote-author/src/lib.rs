@@ -1,5 +1,6 @@
-//! Makes an author a celebrity no longer, when an administrator asks for it. This only begins it: `deliver` does the work,
-//! step by step (see `projection/demotion.rs`). Asked again, it begins none anew but sends the first step once more.
+//! Begins the demotion of a celebrity when an administrator asks for it. `deliver` then does the work step by step, see
+//! `projection/demotion.rs`. If the demotion has already begun, it goes on as it began, and only its first step is sent
+//! again.
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
@@ -17,38 +18,38 @@ use tidings::{
 pub struct Demoter {
     /// The truth.
     pub commands: CommandTable,
-    /// Numbers of followers.
+    /// The numbers of followers.
     pub cards: Cards,
-    /// Who becomes a celebrity.
+    /// Which authors become celebrities.
     pub celebrities: Celebrities,
-    /// Where the work is done.
+    /// The queue of the demotion's steps.
     pub work_queue: WorkQueue,
-    /// The time.
+    /// The clock.
     pub clock: Clock,
 }
 
-/// What an administrator asks for.
+/// The administrator's request.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// Whom to demote: a user's id or `@handle`.
+    /// The author to demote: a user id or `@handle`.
     pub user: String,
 }
 
-/// That it has begun.
+/// The demotion that has begun.
 #[derive(Debug, Serialize)]
 pub struct Begun {
-    /// Who.
+    /// The author.
     author: UserId,
-    /// When the followers' homes begin to be filled. Readers pull until all are full.
+    /// When the backfill of the followers' homes begins. Readers pull until it is complete.
     fills_homes_from: String,
 }
 
 /// Begins the demotion.
 ///
 /// # Errors
-/// For the administrator to read: there is no such user, the user is no celebrity, or would become one again at once; or
-/// as the stores'.
+/// There is no such user; the user is not a celebrity, or would become one again at once; otherwise as those of the
+/// stores and the queue. The administrator reads the error.
 pub async fn handle(demoter: &Demoter, request: Request) -> anyhow::Result<Begun> {
     let Demoter { commands, cards, celebrities, work_queue, clock } = demoter;
     let user: UserRef = request.user.parse()?;
@@ -58,15 +59,15 @@ pub async fn handle(demoter: &Demoter, request: Request) -> anyhow::Result<Begun
     let followers = card.map_or(0, |card| card.followers);
     ensure!(
         followers < policy.followers_min,
-        "{author} has {followers} followers and would become a celebrity again with the next post; raise CelebrityFollowers \
-         (now {}) first",
+        "{author} has {followers} followers and would become a celebrity again with the next post. First raise \
+         CelebrityFollowers, which is {} now",
         policy.followers_min
     );
     let celebrity = match commands.begin_demotion(&author, clock.now()).await {
-        Err(Error::Conflict) => anyhow::bail!("{author} is no celebrity"),
+        Err(Error::Conflict) => anyhow::bail!("{author} is not a celebrity"),
         begun => begun?,
     };
-    let begun_at = celebrity.demoted_at.context("the demotion was not written")?;
+    let begun_at = celebrity.demoted_at.context("the demotion was not stored")?;
     let known_at = policy.known_after(begun_at);
     let first = Task::BackfillHomes { author: author.clone(), after: None };
     work_queue.send_after(known_at.since(clock.now()), vec![first]).await?;

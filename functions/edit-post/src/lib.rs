@@ -1,19 +1,12 @@
-//! `PATCH /v1/posts/{post}`: makes a post of the caller's say something else.
+//! `PATCH /v1/posts/{post}`: the caller replaces the text of a post of their own.
 
-use serde::Deserialize;
 use tidings::{
     command::{self, EditPost},
-    error::{Error, Rejection},
-    http::{Call, Response, view::PostView},
-    model::{Clock, Text},
+    error::Error,
+    http::{Call, Response, text_body, view::PostView},
+    model::Clock,
     query::Conversations,
 };
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Body {
-    text: String,
-}
 
 /// Answers a request.
 ///
@@ -21,8 +14,7 @@ struct Body {
 /// Those of the request, of [`command::run`] and of [`Conversations::written`].
 pub async fn handle(reader: &Conversations, clock: &Clock, call: Call) -> Result<Response, Error> {
     let post = call.post()?;
-    let Body { text } = call.json()?;
-    let text = Text::try_from(text).map_err(Rejection::from)?;
+    let text = text_body(&call)?;
     let committed = command::run(&EditPost { post, text }, &call.caller, &reader.commands, clock).await?;
     let (post, author) = committed.output;
     let post = reader.written(&call.caller, post, author).await?;

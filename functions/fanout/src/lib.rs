@@ -1,16 +1,16 @@
-//! The bus → read models. A record tells only that a user's log has grown: each user of a batch is caught up, users
-//! at once, one user in order.
+//! Projects users' logs to the read models: cards, timelines and viewer items. It serves the events of logs on the bus.
+//! A record only tells that a user's log has grown. Users of a batch are caught up at once, each user in order.
 
 use std::collections::HashMap;
 
-use aws_lambda_events::kinesis::KinesisEvent;
+use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
 use futures::{StreamExt, stream};
 use tidings::{
     error::Error,
     model::{UserId, Version},
-    projection::{Progress, Projector},
+    projection::{Projector, catch_up::Progress},
     stream::{
-        batch::BatchResponse,
+        batch::{ItemOutcome, kinesis_response},
         cloud_event::{self, Hint},
         work_queue::Task,
     },
@@ -19,9 +19,13 @@ use tidings::{
 /// Users caught up at once.
 const USERS_AT_ONCE: usize = 16;
 
-/// Catches up every user of a batch. One that fails is handed to the queue and holds up nobody (INV-9); a record that is
-/// no event, or whose user can neither be caught up nor handed over, comes again.
-pub async fn handle(projector: &Projector, batch: KinesisEvent) -> BatchResponse {
+/// Catches up every user of a batch. A user whose catch-up fails is handed over to the work queue, and so does not hold
+/// up other users (INV-9). A record comes again if it is not an event of a log, or if its user can neither be caught up
+/// nor handed over.
+///
+/// # Errors
+/// As [`kinesis_response`].
+pub async fn handle(projector: &Projector, batch: KinesisEvent) -> Result<KinesisEventResponse, Error> {
     let hints: Vec<serde_json::Result<Hint>> =
         batch.records.iter().map(|record| cloud_event::parse(&record.kinesis.data)).collect();
     let mut newest: HashMap<&UserId, Version> = HashMap::new();
@@ -38,28 +42,29 @@ pub async fn handle(projector: &Projector, batch: KinesisEvent) -> BatchResponse
         let done = match hint {
             Ok(hint) => done.get(&hint.user).copied().unwrap_or_default(),
             Err(error) => {
-                tracing::error!(%error, sequence_number = record.kinesis.sequence_number, "a record is no event");
+                let sequence_number = &record.kinesis.sequence_number;
+                tracing::error!(%error, sequence_number, "a record is not an event of a log");
                 false
             }
         };
-        (record.kinesis.sequence_number.as_str(), done)
+        ItemOutcome { identifier: Some(&record.kinesis.sequence_number), done }
     });
-    BatchResponse::stream(outcomes)
+    kinesis_response(outcomes)
 }
 
-/// Whether nothing is left to do here.
+/// Catches up a user to this version. True if the user is caught up, or handed over to the work queue.
 async fn catch_up(projector: &Projector, user: &UserId, version: Version) -> bool {
-    let error = match projector.catch_up(user, Some(version)).await {
+    let error = match projector.catch_up.user(user, Some(version)).await {
         Ok(Progress::UpToDate) => return true,
         Ok(Progress::Stuck { error, .. }) | Err(error) => error,
     };
     match error {
         Error::Conflict => {}
-        _ => tracing::warn!(%user, %version, %error, "catch-up handed over"),
+        _ => tracing::warn!(%user, %version, %error, "a catch-up failed and is handed over to the work queue"),
     }
     let handed_over = projector.work_queue.send(vec![Task::CatchUp { user: user.clone() }]).await;
     if let Err(error) = &handed_over {
-        tracing::warn!(%user, %error, "could not be handed over");
+        tracing::warn!(%user, %error, "a catch-up could not be handed over to the work queue");
     }
     handed_over.is_ok()
 }

@@ -9,7 +9,7 @@ async fn main() -> Result<(), Error> {
     let runtime = Runtime::start().await;
     let projector = &runtime.projector()?;
     run(service_fn(async |event: LambdaEvent<KinesisEvent>| {
-        Ok::<_, Error>(fanout::handle(projector, event.payload).await)
+        Ok::<_, Error>(fanout::handle(projector, event.payload).await?)
     }))
     .await
 }

@@ -1,24 +1,17 @@
-//! `PUT` and `DELETE /v1/users/{user}/follow`: makes the caller follow a user, or no longer.
+//! `PUT` and `DELETE /v1/users/{user}/follow`: the caller follows or unfollows a user.
 
 use tidings::{
-    command::{self, FollowUser, UnfollowUser},
+    command::FollowUser,
     error::Error,
-    http::{Call, Response},
+    http::{self, Call, Response},
     model::Clock,
-    query,
     store::command_table::CommandTable,
 };
 
 /// Answers a request.
 ///
 /// # Errors
-/// Those of the request and of [`command::run`].
+/// Those of [`http::change_edge`].
 pub async fn handle(commands: &CommandTable, clock: &Clock, call: Call) -> Result<Response, Error> {
-    let followee = query::resolve(commands, &call.user()?).await?;
-    let caller = &call.caller;
-    let version = match call.method() {
-        "PUT" => command::run(&FollowUser { followee }, caller, commands, clock).await?.version,
-        _ => command::run(&UnfollowUser { followee }, caller, commands, clock).await?.version,
-    };
-    Ok(Response::no_content().version(version))
+    http::change_edge(commands, clock, call, |followee, wanted| FollowUser { followee, wanted }).await
 }

@@ -8,7 +8,7 @@ use tidings::{
     },
     model::Clock,
     query::{Conversations, cursor::CursorKeys},
-    store::reactions::CommentOrder,
+    store::comments::CommentOrder,
 };
 
 /// The orders of comments by their names.

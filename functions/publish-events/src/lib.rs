@@ -1,34 +1,46 @@
-//! The stream of the command table → the bus. The only writer of the bus (INV-1).
+//! Publishes the changes of the command table to the bus: events of logs, likes, and counters. It serves the table's
+//! stream, and is the only writer of the bus (INV-1).
 
 use std::collections::HashMap;
 
-use aws_lambda_events::dynamodb::{Event, EventRecord};
+use aws_lambda_events::{
+    dynamodb::{Event, EventRecord},
+    streams::DynamoDbEventResponse,
+};
 use serde_dynamo::AttributeValue;
 use tidings::{
+    error::Error,
     store,
-    stream::{batch::BatchResponse, bus::Bus, cloud_event::CloudEvent},
+    stream::{
+        batch::{ItemOutcome, dynamodb_response},
+        bus::Bus,
+        cloud_event::CloudEvent,
+    },
 };
 
-/// Publishes what a batch brings; what could not be published comes again.
-pub async fn handle(bus: &Bus, batch: Event) -> BatchResponse {
+/// Publishes the records of a batch. Records that could not be published come again.
+///
+/// # Errors
+/// As [`dynamodb_response`].
+pub async fn handle(bus: &Bus, batch: Event) -> Result<DynamoDbEventResponse, Error> {
     let (mut events, mut sequence_numbers) = (Vec::new(), Vec::new());
     for record in newest(&batch.records) {
         match cloud_event(record) {
             Some(event) => {
                 events.push(event);
-                sequence_numbers.push(record.change.sequence_number.as_deref().unwrap_or_default());
+                sequence_numbers.push(record.change.sequence_number.as_deref());
             }
-            // The mapping's filter lets through only keys of the log, of likes and of counters.
-            None => tracing::error!(keys = ?record.change.keys, "a record is of neither log, like nor counter"),
+            // The mapping's filter lets through only the keys of events, likes and counters.
+            None => tracing::error!(keys = ?record.change.keys, "a record is neither an event, a like nor a counter"),
         }
     }
     let published = bus.publish(&events).await;
-    BatchResponse::stream(sequence_numbers.into_iter().zip(published))
+    let outcomes = sequence_numbers.into_iter().zip(published);
+    dynamodb_response(outcomes.map(|(identifier, done)| ItemOutcome { identifier, done }))
 }
 
-/// The records less those that a newer one of the same counter makes needless: a busy counter is published once a batch.
-/// Which is newer, its version tells; the order of the batch is not relied on. What happened, to the log or to a like, is
-/// published each time.
+/// All records of events and likes, and the newest record of each counter. So a busy counter is published once a batch.
+/// The version tells which record is the newest, not the order of the batch.
 fn newest(records: &[EventRecord]) -> impl Iterator<Item = &EventRecord> {
     let mut newest = HashMap::new();
     for (at, record) in records.iter().enumerate() {
@@ -43,7 +55,7 @@ fn newest(records: &[EventRecord]) -> impl Iterator<Item = &EventRecord> {
     records.iter().enumerate().filter(kept).map(|(_, record)| record)
 }
 
-/// Zero for what has none.
+/// The version of the item. An item without one has version 0.
 fn version(record: &EventRecord) -> u64 {
     match record.change.new_image.get("version") {
         Some(AttributeValue::N(number)) => number.parse().unwrap_or_default(),

@@ -8,6 +8,6 @@ use tidings::runtime::Runtime;
 async fn main() -> Result<(), Error> {
     let runtime = Runtime::start().await;
     let bus = &runtime.bus()?;
-    run(service_fn(async |event: LambdaEvent<Event>| Ok::<_, Error>(publish_events::handle(bus, event.payload).await)))
+    run(service_fn(async |event: LambdaEvent<Event>| Ok::<_, Error>(publish_events::handle(bus, event.payload).await?)))
         .await
 }

@@ -1,28 +1,37 @@
-//! The bus → the numbers on cards, and what trends.
+//! Shows counters on cards: likes, comments and heat of posts, which also decide what trends, and followers of users.
+//! It serves the events of counters on the bus.
 
 use std::collections::HashSet;
 
-use aws_lambda_events::kinesis::KinesisEvent;
+use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
 use futures::{StreamExt, stream};
 use tidings::{
+    error::Error,
     model::{TallyChange, TallySubject},
     projection::tally,
     store::cards::Cards,
-    stream::{batch::BatchResponse, cloud_event},
+    stream::{
+        batch::{ItemOutcome, kinesis_response},
+        cloud_event,
+    },
 };
 
 /// Cards written at once.
 const CARDS_AT_ONCE: usize = 16;
 
-/// Takes in the images of a batch; records whose card could not be written, or that are no images, come again.
-pub async fn handle(cards: &Cards, batch: KinesisEvent) -> BatchResponse {
+/// Shows the counters of a batch. A record comes again if its card could not be written, or if it is not the event of a
+/// counter.
+///
+/// # Errors
+/// As [`kinesis_response`].
+pub async fn handle(cards: &Cards, batch: KinesisEvent) -> Result<KinesisEventResponse, Error> {
     let changes: Vec<serde_json::Result<TallyChange>> =
         batch.records.iter().map(|record| cloud_event::parse(&record.kinesis.data)).collect();
     let counters = tally::by_counter(changes.iter().flatten().cloned().collect());
     let failed: HashSet<TallySubject> = stream::iter(counters)
         .map(|(subject, changes)| async move {
             let error = tally::show(cards, &subject, &changes).await.err()?;
-            tracing::warn!(?subject, %error, "a counter could not be shown");
+            tracing::warn!(?subject, %error, "a counter could not be written to its card");
             Some(subject)
         })
         .buffer_unordered(CARDS_AT_ONCE)
@@ -33,11 +42,12 @@ pub async fn handle(cards: &Cards, batch: KinesisEvent) -> BatchResponse {
         let done = match change {
             Ok(change) => !failed.contains(&change.subject),
             Err(error) => {
-                tracing::error!(%error, sequence_number = record.kinesis.sequence_number, "a record is no image");
+                let sequence_number = &record.kinesis.sequence_number;
+                tracing::error!(%error, sequence_number, "a record is not the event of a counter");
                 false
             }
         };
-        (record.kinesis.sequence_number.as_str(), done)
+        ItemOutcome { identifier: Some(&record.kinesis.sequence_number), done }
     });
-    BatchResponse::stream(outcomes)
+    kinesis_response(outcomes)
 }

@@ -1,4 +1,4 @@
-//! `PUT` and `GET /v1/me`: the caller's own profile.
+//! `PUT /v1/me` and `GET /v1/me`: the caller creates, changes or reads their own profile.
 
 use serde::Deserialize;
 use tidings::{
@@ -29,12 +29,12 @@ pub async fn handle(commands: &CommandTable, clock: &Clock, call: Call) -> Resul
 }
 
 async fn put(commands: &CommandTable, clock: &Clock, call: Call) -> Result<Response, Error> {
-    let command = UpdateProfile { profile: shown(call.json()?)? };
+    let command = UpdateProfile { profile: public_profile(call.json()?)? };
     let committed = command::run(&command, &call.caller, commands, clock).await?;
     Ok(Response::json(200, &OwnProfile::from(&committed.output)).version(committed.version))
 }
 
-fn shown(body: Body) -> Result<PublicProfile, Rejection> {
+fn public_profile(body: Body) -> Result<PublicProfile, Rejection> {
     Ok(PublicProfile {
         handle: Handle::try_from(body.handle)?,
         display_name: DisplayName::try_from(body.display_name)?,

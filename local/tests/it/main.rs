@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail the test, as tests themselves do")]
 
+mod access;
 mod cli;
 mod conflicts;
 mod invoke_api;

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use tidings::store::access::{self, Access, Resource};
 use tidings_local::{
     aws::{ACCOUNT, REGION},
     template::{
@@ -15,6 +14,8 @@ use tidings_local::{
         model::{EventSource, Function, System},
     },
 };
+
+use crate::access::{self, Access, Resource};
 
 /// A message must stay hidden for this many times the function's timeout (AWS Lambda Developer Guide, "Using Lambda
 /// with SQS").

@@ -1,39 +1,50 @@
-//! How often and how long a command is decided anew after it lost a race.
+//! How often, and for how long, a command is decided again after it lost a race.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::{error::Error, retry::Backoff};
+use tokio::time::Instant;
 
-/// Two commands of one user at once are rare, dozens rarer.
-const ATTEMPTS_MAX: u32 = 24;
-/// After this, no further attempt is waited for. Half the functions' timeout (template.yaml), so that the last can end and be answered: a
-/// function that is killed at its timeout leaves the caller with the gateway's answer, which knows nothing.
+use crate::{
+    error::Error,
+    retry::{Retries, RetryPolicy},
+};
+
+/// Two concurrent commands of one user are rare. Dozens are rarer still.
+const ATTEMPTS_MAX: usize = 24;
+/// No further attempt begins after this time. It is half of the functions' timeout (template.yaml), so that the last
+/// attempt can end and its result can be sent. A function that is killed at its timeout sends nothing, and the caller
+/// gets an error from the gateway, which does not know what happened.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Waits between attempts.
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(10), longest: Duration::from_millis(250) };
+const RETRY: RetryPolicy = RetryPolicy {
+    retries_max: ATTEMPTS_MAX - 1,
+    first: Duration::from_millis(10),
+    longest: Duration::from_millis(250),
+};
 
 /// The attempts of one command.
 #[derive(Debug)]
 pub(super) struct Attempts {
     made: u32,
+    retries: Retries,
     until: Instant,
 }
 
 impl Attempts {
+    /// The attempts of a command that begins now.
     pub(super) fn start() -> Self {
-        Self { made: 0, until: Instant::now() + PATIENCE }
+        Self { made: 0, retries: RETRY.start(), until: Instant::now() + PATIENCE }
     }
 
-    /// Number of the attempt to make now, from 0. Before all but the first, it waits.
+    /// Waits, except before the first attempt, and returns the number of the attempt, counted from 0.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if there were enough, or for too long.
+    /// [`Error::Conflict`] if the attempts or the time are used up.
     pub(super) async fn next(&mut self) -> Result<u32, Error> {
         let attempt = self.made;
-        if attempt > 0 && (attempt >= ATTEMPTS_MAX || Instant::now() >= self.until) {
+        if attempt > 0 && (Instant::now() >= self.until || !self.retries.wait().await) {
             return Err(Error::Conflict);
         }
-        BACKOFF.before(attempt).await;
         self.made += 1;
         Ok(attempt)
     }
@@ -44,18 +55,19 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn they_are_numbered_and_end() {
-        let mut attempts = Attempts { made: 0, until: Instant::now() + Duration::from_secs(3600) };
-        assert_eq!(attempts.next().await.unwrap(), 0);
-        assert_eq!(attempts.next().await.unwrap(), 1);
-        attempts.made = ATTEMPTS_MAX - 1;
-        assert_eq!(attempts.next().await.unwrap(), ATTEMPTS_MAX - 1);
+    async fn attempts_are_numbered_and_end() {
+        let none = RetryPolicy { first: Duration::ZERO, longest: Duration::ZERO, ..RETRY };
+        let until = Instant::now() + Duration::from_secs(3600);
+        let mut attempts = Attempts { made: 0, retries: none.start(), until };
+        for number in 0..ATTEMPTS_MAX {
+            assert_eq!(attempts.next().await.unwrap() as usize, number);
+        }
         assert!(matches!(attempts.next().await, Err(Error::Conflict)));
     }
 
     #[tokio::test]
-    async fn when_time_is_up_only_the_first_begins() {
-        let mut attempts = Attempts { made: 0, until: Instant::now() };
+    async fn only_the_first_attempt_begins_after_the_time_is_up() {
+        let mut attempts = Attempts { made: 0, retries: RETRY.start(), until: Instant::now() };
         assert_eq!(attempts.next().await.unwrap(), 0);
         assert!(matches!(attempts.next().await, Err(Error::Conflict)));
     }

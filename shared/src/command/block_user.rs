@@ -1,11 +1,14 @@
-//! `BlockUser`: the caller wants nothing to do with a user, or no longer so. A block ends the follows between the two, in
-//! both directions and both logs, in the one transaction that makes it; while it lasts, no follow and no comment between
-//! them is committed (see [`Change::RequireNoBlock`]).
+//! `BlockUser`: the caller blocks or unblocks a user. A block hides the user's content from the caller. It also removes
+//! the follows between the two, in both directions, each in the log of its follower. All of this is one transaction.
+//! While the block lasts, no follow and no comment between the two is committed (see [`Change::RequireNoBlock`]).
 
-use super::{Command, Decision, Turn, follow_user::unfollow};
+use super::{
+    decision::{Command, Decision, Turn},
+    follow_user::unfollow,
+};
 use crate::{
     error::{Error, Rejection},
-    model::{Edge, EdgeKey, EdgeKind, LogEvent, Totals, UserEvent, UserId, limits::BLOCKS_MAX},
+    model::{Edge, EdgeKey, EdgeKind, EdgeState, LogEvent, Totals, UserEvent, UserId, limits::BLOCKS_MAX},
     store::{
         command_table::{CommandTable, Head},
         edges::Edges,
@@ -13,13 +16,13 @@ use crate::{
     },
 };
 
-/// The caller wants nothing to do with this user, or no longer so.
+/// The caller blocks or unblocks a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockUser {
-    /// Whom.
+    /// The user to block or unblock.
     pub blocked: UserId,
-    /// Whether to block, or to stop that.
-    pub block: bool,
+    /// Whether the caller wants to block the user.
+    pub wanted: EdgeState,
 }
 
 /// What the decision rests on.
@@ -27,7 +30,7 @@ pub struct BlockUser {
 pub struct State {
     exists: bool,
     edges: Edges,
-    /// Where the other's log ends: the end of their follow belongs there.
+    /// The end of the other user's log. If the other user follows the caller, the unfollow is appended there.
     others: Head,
 }
 
@@ -55,16 +58,16 @@ impl Command for BlockUser {
         }
         let key = EdgeKey::new(caller, EdgeKind::Blocks, &self.blocked);
         let before = state.edges.get(&key);
-        if before.is_some_and(|edge| edge.active) == self.block {
+        if before.map_or(EdgeState::Ended, |edge| edge.state()) == self.wanted {
             return Ok(Decision::Unchanged(()));
         }
-        if self.block && turn.totals.blocked >= BLOCKS_MAX {
+        if self.wanted.is_active() && turn.totals.blocked >= BLOCKS_MAX {
             return Err(Rejection::BlockLimitReached);
         }
-        let edge = Edge { active: self.block, version: turn.version };
+        let edge = Edge::new(self.wanted, turn.version);
         let mut changes = vec![Change::PutEdge { key, edge, replaces: before.map(|edge| edge.version) }];
         let blocked = self.blocked.clone();
-        if !self.block {
+        if !self.wanted.is_active() {
             let totals = Totals { blocked: turn.totals.blocked.saturating_sub(1), ..turn.totals };
             return Ok(Decision::Append { event: UserEvent::UserUnblocked { blocked }, totals, changes, output: () });
         }
@@ -82,7 +85,8 @@ impl Command for BlockUser {
             changes.push(Change::Append(LogEvent { user, version, command: turn.command, at: turn.at, totals, event }));
             changes.extend(ends);
         } else {
-            // A follow that the other commits meanwhile would outlive the block. One's own log keeps out one's own.
+            // A follow that the other user commits meanwhile would outlive the block. The caller cannot commit a follow
+            // meanwhile, because its event would take the same version in the caller's log.
             let key = EdgeKey::new(&self.blocked, EdgeKind::Follows, caller);
             let version = state.edges.get(&key).map(|edge| edge.version);
             changes.push(Change::RequireEdge { key, version });
@@ -93,27 +97,29 @@ impl Command for BlockUser {
 
 #[cfg(test)]
 mod tests {
+    use EdgeState::{Active, Ended};
+
     use super::*;
     use crate::samples::{self, user, version};
 
     fn edges(of: &[(&str, EdgeKind, &str)]) -> Edges {
         let edge = |(from, kind, to): &(&str, EdgeKind, &str)| {
-            (EdgeKey::new(&user(from), *kind, &user(to)), Edge { active: true, version: version(3) })
+            (EdgeKey::new(&user(from), *kind, &user(to)), Edge::new(Active, version(3)))
         };
         of.iter().map(edge).collect()
     }
 
-    fn decide(whom: &str, block: bool, edges: Edges, totals: Totals) -> Result<Decision<()>, Rejection> {
+    fn decide(whom: &str, wanted: EdgeState, edges: Edges, totals: Totals) -> Result<Decision<()>, Rejection> {
         let others = Head { version: version(6), totals: Totals { following: 1, ..Totals::default() } };
         let turn = Turn { totals, ..samples::turn() };
-        BlockUser { blocked: user(whom), block }.decide(&user("ada"), &State { exists: true, edges, others }, turn)
+        BlockUser { blocked: user(whom), wanted }.decide(&user("ada"), &State { exists: true, edges, others }, turn)
     }
 
     #[test]
-    fn a_block_ends_both_follows_each_in_its_own_log() {
+    fn a_block_removes_both_follows_each_in_the_log_of_its_follower() {
         let both = edges(&[("ada", EdgeKind::Follows, "bob"), ("bob", EdgeKind::Follows, "ada")]);
         let totals = Totals { following: 2, ..Totals::default() };
-        let Ok(Decision::Append { totals, changes, event, .. }) = decide("bob", true, both, totals) else {
+        let Ok(Decision::Append { totals, changes, event, .. }) = decide("bob", Active, both, totals) else {
             panic!("not appended")
         };
         assert_eq!(event, UserEvent::UserBlocked { blocked: user("bob") });
@@ -126,8 +132,8 @@ mod tests {
                 _ => None,
             })
         };
-        assert_eq!(ended("ada"), Some(Edge { active: false, version: version(9) }));
-        assert_eq!(ended("bob"), Some(Edge { active: false, version: version(7) }), "of bob's log");
+        assert_eq!(ended("ada"), Some(Edge::new(Ended, version(9))));
+        assert_eq!(ended("bob"), Some(Edge::new(Ended, version(7))), "in bob's log");
         let appended = changes.iter().find_map(|change| match change {
             Change::Append(event) => Some((event.user.as_str(), event.version, event.totals.following)),
             _ => None,
@@ -136,8 +142,8 @@ mod tests {
     }
 
     #[test]
-    fn a_block_among_strangers_is_in_one_log() {
-        let Ok(Decision::Append { changes, .. }) = decide("bob", true, Edges::default(), Totals::default()) else {
+    fn a_block_between_users_without_follows_is_in_one_log() {
+        let Ok(Decision::Append { changes, .. }) = decide("bob", Active, Edges::default(), Totals::default()) else {
             panic!("not appended")
         };
         assert!(matches!(&changes[..], [Change::PutEdge { .. }, Change::RequireEdge { version: None, .. }]));
@@ -146,14 +152,14 @@ mod tests {
     #[test]
     fn doing_it_twice_changes_nothing() {
         let blocked = edges(&[("ada", EdgeKind::Blocks, "bob")]);
-        assert_eq!(decide("bob", true, blocked, Totals::default()), Ok(Decision::Unchanged(())));
-        assert_eq!(decide("bob", false, Edges::default(), Totals::default()), Ok(Decision::Unchanged(())));
+        assert_eq!(decide("bob", Active, blocked, Totals::default()), Ok(Decision::Unchanged(())));
+        assert_eq!(decide("bob", Ended, Edges::default(), Totals::default()), Ok(Decision::Unchanged(())));
     }
 
     #[test]
     fn what_cannot_be_is_rejected() {
-        assert_eq!(decide("ada", true, Edges::default(), Totals::default()), Err(Rejection::CannotBlockSelf));
+        assert_eq!(decide("ada", Active, Edges::default(), Totals::default()), Err(Rejection::CannotBlockSelf));
         let full = Totals { blocked: BLOCKS_MAX, ..Totals::default() };
-        assert_eq!(decide("bob", true, Edges::default(), full), Err(Rejection::BlockLimitReached));
+        assert_eq!(decide("bob", Active, Edges::default(), full), Err(Rejection::BlockLimitReached));
     }
 }

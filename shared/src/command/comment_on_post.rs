@@ -1,8 +1,11 @@
-//! `CommentOnPost`: the caller says something about a post, once for each idempotency key (INV-6).
+//! `CommentOnPost`: the caller comments on a post, once for each idempotency key (INV-6).
 
 use serde::{Deserialize, Serialize};
 
-use super::{Command, Decision, Turn, once::Once};
+use super::{
+    decision::{Command, Decision, Turn},
+    once::Once,
+};
 use crate::{
     error::{Error, Rejection},
     model::{
@@ -16,40 +19,40 @@ use crate::{
     },
 };
 
-/// The caller wants to say this about a post.
+/// The caller comments on a post.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommentOnPost {
     /// The post.
     pub post: PostId,
-    /// Id of the comment, the same in every attempt.
+    /// Id of the comment. It is the same in every attempt.
     pub comment: CommentId,
-    /// What it says.
+    /// The text.
     pub text: CommentText,
-    /// Key under which the response is remembered, if the client wants that.
+    /// Key under which the response is stored, if the client sent one.
     pub key: Option<IdempotencyKey>,
 }
 
-/// A comment with its author as the author was then.
+/// A comment with the profile that its author had then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commented {
     /// The comment.
     pub comment: Comment,
-    /// Its author.
+    /// The author's profile.
     pub author: Profile,
 }
 
-/// What the decision rests on. That the post is not deleted is no condition of the transaction, in which all comments on
-/// one post would meet: one that a deletion overtakes is seen by nobody.
+/// What the decision rests on. The transaction does not require that the post is not deleted: with that condition, all
+/// comments on one post would conflict. If a deletion comes in between, nobody sees the comment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     author: Option<Profile>,
     post: Option<Post>,
-    /// Those between the two authors.
+    /// The blocks between the caller and the author of the post.
     edges: Edges,
     remembered: Option<Remembered>,
 }
 
-/// What of a response has to be remembered.
+/// The part of a response that the request does not carry.
 #[derive(Serialize, Deserialize)]
 struct Response {
     comment: CommentId,
@@ -154,7 +157,7 @@ mod tests {
         let more = Counts { comments: 1, heat: 3000, ..Counts::default() };
         let subject = TallySubject::Post(post.post);
         assert_eq!(changes[1], Change::Count { subject, shard: turn().shard, more });
-        assert_eq!(output.comment.heat, 3000, "what its deletion takes away");
+        assert_eq!(output.comment.heat, 3000, "its deletion subtracts the same heat");
     }
 
     #[test]
@@ -164,7 +167,7 @@ mod tests {
             State { author: Some(profile("bob")), post: Some(post.clone()), edges: Edges::default(), remembered: None };
         let first = command(&post, "nice");
         let Ok(Decision::Append { mut changes, output, .. }) = decide(&first, &state) else { panic!("not appended") };
-        let Some(Change::Remember { remembered, .. }) = changes.pop() else { panic!("nothing remembered") };
+        let Some(Change::Remember { remembered, .. }) = changes.pop() else { panic!("nothing is stored") };
         assert!(!remembered.response.contains("nice"), "a deletion must leave no text behind");
         state.remembered = Some(remembered);
         let replay = Decision::Replay { version: version(9), output };

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Command, Decision, Turn, once::Once};
+use super::{
+    decision::{Command, Decision, Turn},
+    once::Once,
+};
 use crate::{
     error::{Error, Rejection},
     model::{IdempotencyKey, Post, PostId, Profile, Text, UserEvent, UserId, Version},
@@ -12,23 +15,23 @@ use crate::{
     },
 };
 
-/// The caller wants to say this.
+/// The caller writes a post.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreatePost {
-    /// Id of the post, the same in every attempt.
+    /// Id of the post. It is the same in every attempt.
     pub post: PostId,
-    /// What it says.
+    /// The text.
     pub text: Text,
-    /// Key under which the response is remembered, if the client wants that.
+    /// Key under which the response is stored, if the client sent one.
     pub key: Option<IdempotencyKey>,
 }
 
-/// A post with its author as the author was then.
+/// A post with the profile that its author had then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// The post.
     pub post: Post,
-    /// Its author.
+    /// The author's profile.
     pub author: Profile,
 }
 
@@ -39,7 +42,7 @@ pub struct State {
     remembered: Option<Remembered>,
 }
 
-/// What of a response has to be remembered.
+/// The part of a response that the request does not carry.
 #[derive(Serialize, Deserialize)]
 struct Response {
     post: PostId,
@@ -129,13 +132,13 @@ mod tests {
         Turn { at, ..samples::turn() }
     }
 
-    /// Decides the command, then again with what the first decision made remembered, `later`.
+    /// Decides the first command, then `later` the second one, with the stored response of the first.
     fn again(first: &CreatePost, second: &CreatePost, later: Duration) -> Result<Decision<Written>, Rejection> {
         let state = State { author: Some(author()), remembered: None };
         let Decision::Append { mut changes, .. } = first.decide(&author().user, &state, turn(NOW)).unwrap() else {
             panic!("a first post is appended")
         };
-        let Some(Change::Remember { remembered, .. }) = changes.pop() else { panic!("nothing remembered") };
+        let Some(Change::Remember { remembered, .. }) = changes.pop() else { panic!("nothing is stored") };
         let state = State { author: Some(author()), remembered: Some(remembered) };
         second.decide(&author().user, &state, turn(NOW.after(later)))
     }
@@ -171,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_does_not_hold_the_text() {
+    fn the_stored_response_does_not_hold_the_text() {
         let state = State { author: Some(author()), remembered: None };
         let decision = command("a secret").decide(&author().user, &state, turn(NOW)).unwrap();
         let Decision::Append { changes, .. } = decision else { panic!("not appended") };

@@ -1,19 +1,19 @@
-//! `DeleteComment`: a comment is taken back by its author, or off a post by the post's. What it said is taken out of the
-//! comment and of its event; that it was there stays.
+//! `DeleteComment`: the author of a comment, or that of the post, deletes the comment. The text is removed from the
+//! comment and from its event. Both stay without it.
 
-use super::{Command, Decision, Turn};
+use super::decision::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
     model::{Comment, CommentId, Counts, Post, PostId, TallySubject, UserEvent, UserId},
     store::{command_table::CommandTable, transaction::Change},
 };
 
-/// The caller wants this comment gone.
+/// The caller deletes a comment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeleteComment {
     /// The post.
     pub post: PostId,
-    /// The comment on it.
+    /// The comment on the post.
     pub comment: CommentId,
 }
 
@@ -81,26 +81,26 @@ mod tests {
     }
 
     #[test]
-    fn its_author_and_the_posts_take_a_comment_back_with_what_it_counted() {
+    fn the_authors_of_comment_and_post_delete_a_comment_with_its_count() {
         for caller in ["bob", "ada"] {
             let Ok(Decision::Append { changes, .. }) = decide(caller, &state()) else { panic!("not appended") };
             let Change::DeleteComment(deleted) = &changes[0] else { panic!("{changes:?}") };
             assert!(deleted.text.is_none() && deleted.is_deleted());
             let scrub = Change::ScrubEvent { user: user("bob"), version: version(7) };
-            assert_eq!(changes[1], scrub, "in the log of who wrote it");
+            assert_eq!(changes[1], scrub, "in the log of the comment's author");
             let counted = Counts { comments: -1, heat: -3210, ..Counts::default() };
             assert!(matches!(&changes[2], Change::Count { more, .. } if *more == counted));
         }
     }
 
     #[test]
-    fn nobody_else_does() {
+    fn nobody_else_deletes_a_comment() {
         assert_eq!(decide("eve", &state()), Err(Rejection::NotAuthor));
         assert_eq!(decide("bob", &State { comment: None, ..state() }), Err(Rejection::CommentNotFound));
     }
 
     #[test]
-    fn a_second_time_changes_nothing() {
+    fn a_second_deletion_changes_nothing() {
         let before = state();
         let comment = before.comment.map(|comment| comment.scrubbed(NOW));
         assert_eq!(decide("bob", &State { comment, ..state() }), Ok(Decision::Unchanged(())));

@@ -1,14 +1,13 @@
-//! `DeletePost`: an author takes a post back. What it said is taken out of the post and of its event; that it was there
-//! stays.
+//! `DeletePost`: an author deletes a post. The text is removed from the post and from its event. Both stay without it.
 
-use super::{Command, Decision, Turn};
+use super::decision::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
     model::{Post, PostId, UserEvent, UserId},
     store::{command_table::CommandTable, transaction::Change},
 };
 
-/// The caller wants this post gone.
+/// The caller deletes a post.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeletePost {
     /// The post.
@@ -53,22 +52,22 @@ mod tests {
     }
 
     #[test]
-    fn an_author_deletes_what_the_post_said_but_not_that_it_was() {
+    fn a_deletion_removes_the_text_and_keeps_the_post() {
         let Ok(Decision::Append { changes, .. }) = decide("ada", Some(post())) else { panic!("not appended") };
         let Change::ReplacePost(deleted) = &changes[0] else { panic!("{changes:?}") };
         assert_eq!((&deleted.text, deleted.tags.len(), deleted.version), (&None, 0, 2));
-        assert_eq!(deleted.tags_ever, post().tags_ever, "their rows must still be found");
+        assert_eq!(deleted.tags_ever, post().tags_ever, "the rows of these tags must still be found");
         assert_eq!(changes[1], Change::ScrubEvent { user: post().author, version: post().event_version });
     }
 
     #[test]
-    fn nobody_else_does() {
+    fn nobody_else_deletes_a_post() {
         assert_eq!(decide("bob", Some(post())), Err(Rejection::NotAuthor));
         assert_eq!(decide("bob", None), Err(Rejection::PostNotFound));
     }
 
     #[test]
-    fn a_second_delete_changes_nothing() {
+    fn a_second_deletion_changes_nothing() {
         assert_eq!(decide("ada", Some(post().scrubbed(NOW))), Ok(Decision::Unchanged(())));
     }
 }

@@ -1,19 +1,19 @@
-//! `EditPost`: an author says something else in the same place. The post stays where it is in every feed; its card and
-//! its tags follow.
+//! `EditPost`: an author replaces the text of a post. The post keeps its position in every feed. Its card and its tags
+//! change.
 
-use super::{Command, Decision, Turn};
+use super::decision::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
     model::{Post, PostId, Profile, Text, UserEvent, UserId, limits::POST_EDITS_MAX},
     store::{command_table::CommandTable, transaction::Change},
 };
 
-/// The caller wants this post to say this.
+/// The caller replaces the text of a post.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EditPost {
     /// The post.
     pub post: PostId,
-    /// What it is to say.
+    /// The new text.
     pub text: Text,
 }
 
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_replaces_text_and_tags_and_remembers_every_tag() {
+    fn an_edit_replaces_text_and_tags_and_keeps_the_list_of_all_tags() {
         let Ok(Decision::Append { output: (post, _), changes, .. }) = decide("ada", "bye #me", &state()) else {
             panic!("not appended")
         };

@@ -1,30 +1,26 @@
-//! `FollowUser` and `UnfollowUser`: both sides of the edge change in one transaction.
+//! `FollowUser`: the caller follows or unfollows a user. The edge is stored in the partitions of both users,
+//! and one transaction changes both.
 
-use super::{Command, Decision, Turn};
+use super::decision::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
     model::{
-        Counts, Edge, EdgeKey, EdgeKind, TallyShard, TallySubject, Totals, UserEvent, UserId, Version,
+        Counts, Edge, EdgeKey, EdgeKind, EdgeState, TallyShard, TallySubject, Totals, UserEvent, UserId, Version,
         limits::FOLLOWING_MAX,
     },
     store::{command_table::CommandTable, edges::Edges, transaction::Change},
 };
 
-/// The caller wants to see this user's posts.
+/// The caller follows or unfollows a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FollowUser {
-    /// Whom to follow.
+    /// The user to follow or unfollow.
     pub followee: UserId,
+    /// Whether the caller wants to follow the user.
+    pub wanted: EdgeState,
 }
 
-/// The caller no longer wants to see this user's posts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnfollowUser {
-    /// Whom not to follow.
-    pub followee: UserId,
-}
-
-/// What the decisions rest on. Profiles are never deleted, so that their existence needs no condition.
+/// What the decision rests on. Profiles are never deleted, so the transaction need not require that they exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     caller_has_profile: bool,
@@ -32,25 +28,28 @@ pub struct State {
     edges: Edges,
 }
 
-impl State {
-    async fn read(caller: &UserId, followee: &UserId, commands: &CommandTable) -> Result<Self, Error> {
-        let [to, from] = EdgeKey::blocks(caller, followee);
-        let keys = [EdgeKey::new(caller, EdgeKind::Follows, followee), to, from];
-        let (caller_profile, followee_profile, edges) =
-            tokio::try_join!(commands.profile(caller), commands.profile(followee), commands.edges(&keys))?;
-        Ok(Self { caller_has_profile: caller_profile.is_some(), followee_exists: followee_profile.is_some(), edges })
-    }
-}
-
 impl Command for FollowUser {
     type State = State;
     type Output = ();
 
     async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
-        State::read(caller, &self.followee, commands).await
+        let [to, from] = EdgeKey::blocks(caller, &self.followee);
+        let keys = [EdgeKey::new(caller, EdgeKind::Follows, &self.followee), to, from];
+        let (caller_profile, followee_profile, edges) =
+            tokio::try_join!(commands.profile(caller), commands.profile(&self.followee), commands.edges(&keys))?;
+        Ok(State { caller_has_profile: caller_profile.is_some(), followee_exists: followee_profile.is_some(), edges })
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<()>, Rejection> {
+        match self.wanted {
+            EdgeState::Active => self.decide_follow(caller, state, turn),
+            EdgeState::Ended => self.decide_unfollow(caller, state, turn),
+        }
+    }
+}
+
+impl FollowUser {
+    fn decide_follow(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<()>, Rejection> {
         if *caller == self.followee {
             return Err(Rejection::CannotFollowSelf);
         }
@@ -69,7 +68,8 @@ impl Command for FollowUser {
         if turn.totals.following >= FOLLOWING_MAX {
             return Err(Rejection::FollowingLimitReached);
         }
-        let mut changes = follow(&state.edges, caller, &self.followee, true, turn.version, turn.shard);
+        let mut changes =
+            change_edge(&state.edges, caller, &self.followee, EdgeState::Active, turn.version, turn.shard);
         changes.push(Change::RequireNoBlock { between: [caller.clone(), self.followee.clone()] });
         Ok(Decision::Append {
             event: UserEvent::UserFollowed { followee: self.followee.clone() },
@@ -78,17 +78,8 @@ impl Command for FollowUser {
             output: (),
         })
     }
-}
 
-impl Command for UnfollowUser {
-    type State = State;
-    type Output = ();
-
-    async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
-        State::read(caller, &self.followee, commands).await
-    }
-
-    fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<()>, Rejection> {
+    fn decide_unfollow(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<()>, Rejection> {
         if !state.followee_exists {
             return Err(Rejection::UserNotFound);
         }
@@ -102,7 +93,7 @@ impl Command for UnfollowUser {
     }
 }
 
-/// What ends a follow, if there is one: the follower's totals after it, and the changes. `version` is that of the event
+/// The follower's totals after an unfollow, and its changes. None if there is no follow. `version` is that of the event
 /// in the follower's log.
 pub(super) fn unfollow(
     edges: &Edges,
@@ -114,35 +105,37 @@ pub(super) fn unfollow(
 ) -> Option<(Totals, Vec<Change>)> {
     let totals = Totals { following: totals.following.saturating_sub(1), ..totals };
     let follows = edges.active(follower, EdgeKind::Follows, followee);
-    follows.then(|| (totals, follow(edges, follower, followee, false, version, shard)))
+    follows.then(|| (totals, change_edge(edges, follower, followee, EdgeState::Ended, version, shard)))
 }
 
-/// The edge, and the count of followers: it moves only if the edge does (INV-3).
-fn follow(
+/// Changes the edge and the count of followers. The count changes only if the edge does (INV-3).
+fn change_edge(
     edges: &Edges,
     follower: &UserId,
     followee: &UserId,
-    active: bool,
+    state: EdgeState,
     version: Version,
     shard: TallyShard,
 ) -> Vec<Change> {
     let key = EdgeKey::new(follower, EdgeKind::Follows, followee);
     let replaces = edges.get(&key).map(|edge| edge.version);
-    let more = Counts { followers: if active { 1 } else { -1 }, ..Counts::default() };
+    let more = Counts { followers: if state.is_active() { 1 } else { -1 }, ..Counts::default() };
     vec![
-        Change::PutEdge { key, edge: Edge { active, version }, replaces },
+        Change::PutEdge { key, edge: Edge::new(state, version), replaces },
         Change::Count { subject: TallySubject::User(followee.clone()), shard, more },
     ]
 }
 
 #[cfg(test)]
 mod tests {
+    use EdgeState::{Active, Ended};
+
     use super::*;
     use crate::samples::{self, user, version};
 
-    fn state(following: Option<bool>) -> State {
+    fn state(follow: Option<EdgeState>) -> State {
         let key = EdgeKey::new(&user("ada"), EdgeKind::Follows, &user("bob"));
-        let edges = following.map(|active| (key, Edge { active, version: version(3) })).into_iter().collect();
+        let edges = follow.map(|state| (key, Edge::new(state, version(3)))).into_iter().collect();
         State { caller_has_profile: true, followee_exists: true, edges }
     }
 
@@ -151,19 +144,18 @@ mod tests {
     }
 
     fn follow(followee: &str, state: State, following: u64) -> Result<Decision<()>, Rejection> {
-        FollowUser { followee: user(followee) }.decide(&user("ada"), &state, turn(following))
+        FollowUser { followee: user(followee), wanted: Active }.decide(&user("ada"), &state, turn(following))
     }
 
     fn unfollow(state: State) -> Result<Decision<()>, Rejection> {
-        UnfollowUser { followee: user("bob") }.decide(&user("ada"), &state, turn(1))
+        FollowUser { followee: user("bob"), wanted: Ended }.decide(&user("ada"), &state, turn(1))
     }
 
     #[test]
-    fn a_first_follow_makes_the_edge_unless_there_is_a_block() {
+    fn a_first_follow_writes_the_edge_unless_there_is_a_block() {
         let Ok(Decision::Append { changes, totals, .. }) = follow("bob", state(None), 0) else { panic!() };
         assert_eq!(totals.following, 1);
-        let (key, edge) =
-            (EdgeKey::new(&user("ada"), EdgeKind::Follows, &user("bob")), Edge { active: true, version: version(9) });
+        let (key, edge) = (EdgeKey::new(&user("ada"), EdgeKind::Follows, &user("bob")), Edge::new(Active, version(9)));
         let more = Counts { followers: 1, ..Counts::default() };
         assert_eq!(
             changes,
@@ -177,20 +169,20 @@ mod tests {
 
     #[test]
     fn a_follow_after_an_unfollow_replaces_the_edge() {
-        let Ok(Decision::Append { changes, .. }) = follow("bob", state(Some(false)), 0) else { panic!() };
+        let Ok(Decision::Append { changes, .. }) = follow("bob", state(Some(Ended)), 0) else { panic!() };
         assert!(matches!(&changes[0], Change::PutEdge { replaces: Some(version), .. } if version.get() == 3));
     }
 
     #[test]
     fn doing_it_twice_changes_nothing() {
-        assert_eq!(follow("bob", state(Some(true)), 1), Ok(Decision::Unchanged(())));
-        assert_eq!(unfollow(state(Some(false))), Ok(Decision::Unchanged(())));
+        assert_eq!(follow("bob", state(Some(Active)), 1), Ok(Decision::Unchanged(())));
+        assert_eq!(unfollow(state(Some(Ended))), Ok(Decision::Unchanged(())));
         assert_eq!(unfollow(state(None)), Ok(Decision::Unchanged(())));
     }
 
     #[test]
     fn an_unfollow_keeps_the_edge_and_counts_down() {
-        let Ok(Decision::Append { changes, totals, .. }) = unfollow(state(Some(true))) else { panic!() };
+        let Ok(Decision::Append { changes, totals, .. }) = unfollow(state(Some(Active))) else { panic!() };
         assert_eq!(totals.following, 0);
         assert!(matches!(&changes[0], Change::PutEdge { edge: Edge { active: false, .. }, .. }));
         assert!(matches!(&changes[1], Change::Count { more: Counts { followers: -1, .. }, .. }));
@@ -207,7 +199,7 @@ mod tests {
         assert_eq!(follow("bob", state(None), FOLLOWING_MAX), Err(Rejection::FollowingLimitReached));
         for (from, to) in [("ada", "bob"), ("bob", "ada")] {
             let block = EdgeKey::new(&user(from), EdgeKind::Blocks, &user(to));
-            let edges = [(block, Edge { active: true, version: version(3) })].into_iter().collect();
+            let edges = [(block, Edge::new(Active, version(3)))].into_iter().collect();
             assert_eq!(follow("bob", State { edges, ..state(None) }, 0), Err(Rejection::Blocked));
         }
     }

@@ -1,19 +1,20 @@
-//! `MuteUser`: the caller wants to see nothing of a user, or no longer so. The user does not notice.
+//! `MuteUser`: the caller mutes or unmutes a user. A muted user's content is hidden from the caller. The user does not
+//! notice.
 
-use super::{Command, Decision, Turn};
+use super::decision::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
-    model::{Edge, EdgeKey, EdgeKind, Totals, UserEvent, UserId, limits::MUTES_MAX},
+    model::{Edge, EdgeKey, EdgeKind, EdgeState, Totals, UserEvent, UserId, limits::MUTES_MAX},
     store::{command_table::CommandTable, edges::Edges, transaction::Change},
 };
 
-/// The caller wants to see nothing of this user, or no longer so.
+/// The caller mutes or unmutes a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MuteUser {
-    /// Whom.
+    /// The user to mute or unmute.
     pub muted: UserId,
-    /// Whether to mute, or to stop that.
-    pub mute: bool,
+    /// Whether the caller wants to mute the user.
+    pub wanted: EdgeState,
 }
 
 /// What the decision rests on.
@@ -42,18 +43,18 @@ impl Command for MuteUser {
         }
         let key = EdgeKey::new(caller, EdgeKind::Mutes, &self.muted);
         let before = state.edges.get(&key);
-        if before.is_some_and(|edge| edge.active) == self.mute {
+        if before.map_or(EdgeState::Ended, |edge| edge.state()) == self.wanted {
             return Ok(Decision::Unchanged(()));
         }
-        if self.mute && turn.totals.muted >= MUTES_MAX {
+        if self.wanted.is_active() && turn.totals.muted >= MUTES_MAX {
             return Err(Rejection::MuteLimitReached);
         }
         let (muted, Totals { muted: total, .. }) = (self.muted.clone(), turn.totals);
-        let (event, total) = match self.mute {
-            true => (UserEvent::UserMuted { muted }, total + 1),
-            false => (UserEvent::UserUnmuted { muted }, total.saturating_sub(1)),
+        let (event, total) = match self.wanted {
+            EdgeState::Active => (UserEvent::UserMuted { muted }, total + 1),
+            EdgeState::Ended => (UserEvent::UserUnmuted { muted }, total.saturating_sub(1)),
         };
-        let edge = Edge { active: self.mute, version: turn.version };
+        let edge = Edge::new(self.wanted, turn.version);
         Ok(Decision::Append {
             event,
             totals: Totals { muted: total, ..turn.totals },
@@ -65,39 +66,43 @@ impl Command for MuteUser {
 
 #[cfg(test)]
 mod tests {
+    use EdgeState::{Active, Ended};
+
     use super::*;
     use crate::samples::{self, user, version};
 
-    fn decide(whom: &str, mute: bool, before: Option<bool>, muted: u64) -> Result<Decision<()>, Rejection> {
+    fn decide(whom: &str, wanted: EdgeState, before: Option<EdgeState>, muted: u64) -> Result<Decision<()>, Rejection> {
         let key = EdgeKey::new(&user("ada"), EdgeKind::Mutes, &user(whom));
-        let edges = before.map(|active| (key, Edge { active, version: version(3) })).into_iter().collect();
+        let edges = before.map(|state| (key, Edge::new(state, version(3)))).into_iter().collect();
         let turn = Turn { totals: Totals { muted, ..Totals::default() }, ..samples::turn() };
-        MuteUser { muted: user(whom), mute }.decide(&user("ada"), &State { exists: true, edges }, turn)
+        MuteUser { muted: user(whom), wanted }.decide(&user("ada"), &State { exists: true, edges }, turn)
     }
 
     #[test]
-    fn muting_makes_the_edge_and_counts() {
-        let Ok(Decision::Append { totals, changes, .. }) = decide("bob", true, None, 4) else { panic!("not appended") };
+    fn a_mute_writes_the_edge_and_changes_the_total() {
+        let Ok(Decision::Append { totals, changes, .. }) = decide("bob", Active, None, 4) else {
+            panic!("not appended")
+        };
         assert_eq!(totals.muted, 5);
-        let edge = Edge { active: true, version: version(9) };
+        let edge = Edge::new(Active, version(9));
         assert!(matches!(&changes[..], [Change::PutEdge { edge: put, replaces: None, .. }] if *put == edge));
-        let Ok(Decision::Append { totals, .. }) = decide("bob", false, Some(true), 4) else { panic!("not appended") };
+        let Ok(Decision::Append { totals, .. }) = decide("bob", Ended, Some(Active), 4) else { panic!("not appended") };
         assert_eq!(totals.muted, 3);
     }
 
     #[test]
     fn doing_it_twice_changes_nothing() {
-        assert_eq!(decide("bob", true, Some(true), 1), Ok(Decision::Unchanged(())));
-        assert_eq!(decide("bob", false, Some(false), 0), Ok(Decision::Unchanged(())));
-        assert_eq!(decide("bob", false, None, 0), Ok(Decision::Unchanged(())));
+        assert_eq!(decide("bob", Active, Some(Active), 1), Ok(Decision::Unchanged(())));
+        assert_eq!(decide("bob", Ended, Some(Ended), 0), Ok(Decision::Unchanged(())));
+        assert_eq!(decide("bob", Ended, None, 0), Ok(Decision::Unchanged(())));
     }
 
     #[test]
     fn what_cannot_be_is_rejected() {
-        assert_eq!(decide("ada", true, None, 0), Err(Rejection::CannotMuteSelf));
-        assert_eq!(decide("bob", true, None, MUTES_MAX), Err(Rejection::MuteLimitReached));
+        assert_eq!(decide("ada", Active, None, 0), Err(Rejection::CannotMuteSelf));
+        assert_eq!(decide("bob", Active, None, MUTES_MAX), Err(Rejection::MuteLimitReached));
         let nobody = State { exists: false, edges: Edges::default() };
-        let mute = MuteUser { muted: user("bob"), mute: true };
+        let mute = MuteUser { muted: user("bob"), wanted: Active };
         assert_eq!(mute.decide(&user("ada"), &nobody, samples::turn()), Err(Rejection::UserNotFound));
     }
 }

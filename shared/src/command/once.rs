@@ -1,13 +1,13 @@
-//! One idempotency key, one effect, one response (INV-6): what a command remembers under a key, in the transaction of its
-//! effect, and how a request with the same key is answered from that.
+//! One idempotency key, one effect, one response (INV-6). A command stores its response under the key, in the
+//! transaction of its effect. A later request with the same key gets the stored response.
 //!
-//! A response is remembered without what its request says: the request that asks again brings that along, and a deletion
-//! must not leave a text behind here.
+//! The stored response leaves out what its request says. A repeated request carries that again, and a deletion must not
+//! leave a text behind here.
 
 use ring::digest::{SHA256, digest};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Decision, Turn};
+use super::decision::{Decision, Turn};
 use crate::{
     error::{Error, Rejection},
     model::{IdempotencyKey, Timestamp, UserId, limits::IDEMPOTENCY_KEY_LIFETIME},
@@ -17,18 +17,18 @@ use crate::{
     },
 };
 
-/// A request with the key that it may have.
+/// A request, with its idempotency key if it has one.
 pub(super) struct Once<'a> {
-    /// Whose key.
+    /// The user whose key it is.
     pub(super) user: &'a UserId,
-    /// The key, if the client wants an answer remembered.
+    /// The key, if the client sent one.
     pub(super) key: Option<&'a IdempotencyKey>,
-    /// The request: method, path and what it says.
+    /// The request: its method, its path and its contents.
     pub(super) request: String,
 }
 
 impl Once<'_> {
-    /// What is remembered under the key, if anything.
+    /// Reads what is stored under the key.
     pub(super) async fn read(
         commands: &CommandTable,
         user: &UserId,
@@ -40,7 +40,11 @@ impl Once<'_> {
         }
     }
 
-    /// The decision to answer as before, if this was answered before; `output` makes the answer of what was remembered.
+    /// The decision to answer as before, if the request was answered before. `output` builds the output from what was
+    /// stored.
+    ///
+    /// # Errors
+    /// [`Rejection::IdempotencyKeyReused`] if the key was used for another request.
     pub(super) fn replay<Response: DeserializeOwned, Output>(
         &self,
         remembered: Option<&Remembered>,
@@ -55,7 +59,7 @@ impl Once<'_> {
         Ok(Some(Decision::Replay { version: remembered.version, output: output(response, remembered) }))
     }
 
-    /// The change that remembers the response, if there is a key.
+    /// The change that stores the response, if there is a key.
     pub(super) fn remember(&self, response: &impl Serialize, turn: Turn) -> Option<Change> {
         Some(Change::Remember {
             user: self.user.clone(),
@@ -71,6 +75,6 @@ impl Once<'_> {
     }
 
     fn hash(&self) -> String {
-        digest(&SHA256, self.request.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(digest(&SHA256, self.request.as_bytes()))
     }
 }

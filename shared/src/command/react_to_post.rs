@@ -1,28 +1,29 @@
-//! A like, or its end. The edge and the count change in one transaction, the count only if the edge does (INV-3). It is
-//! not in the user's log, and so no [`super::Command`]: likes are too many, and nothing has to follow from them in order.
+//! Likes and unlikes. The like and the count change in one transaction, and the count changes only if the like does
+//! (INV-3). Likes are in no log, so this is not a [`super::Command`]: there are too many likes, and their effects need
+//! no order.
 
 use rand::Rng;
 
-use super::{Committed, attempts::Attempts};
+use super::{attempts::Attempts, decision::Committed};
 use crate::{
     error::{Error, Rejection},
-    model::{Clock, Counts, EdgeKey, Like, PostId, TallyShard, TallySubject, Timestamp, UserId, ranking},
-    store::{command_table::CommandTable, reactions::Reaction, transaction::Change},
+    model::{Clock, Counts, EdgeKey, EdgeState, Like, PostId, TallyShard, TallySubject, Timestamp, UserId, ranking},
+    store::{command_table::CommandTable, likes::Reaction, transaction::Change},
 };
 
-/// Makes the caller like a post, or no longer. Twice is once.
+/// Makes the caller like a post, or no longer like it. Repeating this changes nothing.
 ///
-/// It costs a round trip of reads, one more for blocks where it is the post of somebody else, and one transaction of two
-/// items. The version of the answer is that of the caller's log,
-/// which does not change.
+/// This costs one round trip of reads, a second one to check blocks if the post is another user's, and one transaction
+/// of two items. The returned version is that of the caller's log, which a like does not change.
 ///
 /// # Errors
-/// [`Rejection::PostNotFound`] if there is no such post; [`Error::Conflict`] if races were lost too often or for too long;
-/// otherwise as the store's. After an error other than a rejection the like may have been committed.
+/// [`Rejection::PostNotFound`] if there is no such post; [`Rejection::Blocked`] if one of the two users blocks the
+/// other; [`Error::Conflict`] if races were lost too often or for too long; otherwise as the store's. After an error
+/// other than a rejection, the like may have been committed.
 pub async fn react_to_post(
     caller: &UserId,
     post: PostId,
-    liked: bool,
+    wanted: EdgeState,
     commands: &CommandTable,
     clock: &Clock,
 ) -> Result<Committed<()>, Error> {
@@ -31,10 +32,11 @@ pub async fn react_to_post(
         let attempt = attempts.next().await?;
         let (head, reaction) = tokio::try_join!(commands.head(caller), commands.reaction(caller, post))?;
         let committed = Committed { version: head.version, output: () };
-        let Some((like, more)) = decide(&reaction, liked, clock.now())? else { return Ok(committed) };
-        // Before, not within: a block that comes between is too late for this like, which says nothing to anybody.
+        let Some((like, more)) = decide(&reaction, wanted, clock.now())? else { return Ok(committed) };
+        // This is checked before the transaction, not in it. A block that comes in between is too late for this like,
+        // which tells nobody anything.
         let author = &like.author;
-        if liked && author != caller {
+        if wanted.is_active() && author != caller {
             let edges = commands.edges(&EdgeKey::blocks(caller, author)).await?;
             if edges.block_between(caller, author) {
                 return Err(Rejection::Blocked.into());
@@ -47,21 +49,22 @@ pub async fn react_to_post(
         ];
         match commands.commit_unlogged(&changes).await {
             Ok(()) => return Ok(committed),
-            // A try whose answer was lost may have been committed after all: then the edge is as wanted when read again.
+            // A try whose answer was lost may have been committed. Then the next attempt finds the like as it is
+            // wanted.
             Err(Error::Conflict) => {}
             Err(error) => return Err(error),
         }
     }
 }
 
-/// The edge as it is to be, and what that counts; nothing if it is so already.
-fn decide(reaction: &Reaction, liked: bool, at: Timestamp) -> Result<Option<(Like, Counts)>, Rejection> {
+/// The like as it is to be stored, and what to add to the post's counter. None if the like is as it is wanted already.
+fn decide(reaction: &Reaction, wanted: EdgeState, at: Timestamp) -> Result<Option<(Like, Counts)>, Rejection> {
     let post = reaction.post.as_ref().filter(|post| !post.is_deleted()).ok_or(Rejection::PostNotFound)?;
-    let before = reaction.like.as_ref();
+    let (before, liked) = (reaction.like.as_ref(), wanted.is_active());
     if before.is_some_and(|like| like.liked) == liked {
         return Ok(None);
     }
-    // What the like added, its end takes away.
+    // An unlike subtracts the heat that the like added.
     let heat = match before {
         Some(like) if !liked => like.heat,
         _ => ranking::like_heat(post.post.created_at(), at),
@@ -80,31 +83,35 @@ mod tests {
     use super::*;
     use crate::samples::{NOW, post};
 
+    fn clicks() -> impl Strategy<Value = Vec<EdgeState>> {
+        proptest::collection::vec(prop_oneof![Just(EdgeState::Active), Just(EdgeState::Ended)], 0..20)
+    }
+
     proptest! {
         #[test]
-        fn whatever_is_clicked_the_counts_are_those_of_the_edge(clicks in proptest::collection::vec(any::<bool>(), 0..20)) {
+        fn after_any_clicks_the_counts_are_those_of_the_like(clicks in clicks()) {
             let mut reaction = Reaction { post: Some(post()), like: None };
             let mut counted = Counts::default();
-            for (hour, liked) in clicks.iter().enumerate() {
+            for (hour, wanted) in clicks.iter().enumerate() {
                 let at = NOW.after(Duration::from_secs(60 * 60 * hour as u64));
-                if let Some((like, more)) = decide(&reaction, *liked, at).unwrap() {
+                if let Some((like, more)) = decide(&reaction, *wanted, at).unwrap() {
                     prop_assert_eq!(like.version, reaction.like.map_or(1, |like| like.version + 1));
                     counted = counted + more;
                     reaction.like = Some(like);
                 }
             }
-            let likes = clicks.last().copied().unwrap_or_default();
+            let likes = clicks.last().is_some_and(|wanted| wanted.is_active());
             let heat = reaction.like.filter(|like| like.liked).map_or(0, |like| like.heat);
             prop_assert_eq!(counted, Counts { likes: likes.into(), heat, ..Counts::default() });
         }
     }
 
     #[test]
-    fn a_post_that_is_not_there_is_not_liked() {
+    fn a_missing_or_deleted_post_cannot_be_liked() {
         let deleted = Reaction { post: Some(post().scrubbed(NOW)), like: None };
         for reaction in [Reaction::default(), deleted] {
-            assert_eq!(decide(&reaction, true, NOW), Err(Rejection::PostNotFound));
-            assert_eq!(decide(&reaction, false, NOW), Err(Rejection::PostNotFound));
+            assert_eq!(decide(&reaction, EdgeState::Active, NOW), Err(Rejection::PostNotFound));
+            assert_eq!(decide(&reaction, EdgeState::Ended, NOW), Err(Rejection::PostNotFound));
         }
     }
 }

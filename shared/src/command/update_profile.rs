@@ -1,14 +1,14 @@
-//! `UpdateProfile`: the caller makes a profile or changes it. A handle is unique through its claim item; the old one is
-//! released in the same transaction.
+//! `UpdateProfile`: the caller creates or changes the profile. The claim item of a handle makes the handle unique. The
+//! same transaction releases the old handle.
 
-use super::{Command, Decision, Turn};
+use super::decision::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
     model::{Profile, PublicProfile, UserEvent, UserId},
     store::{command_table::CommandTable, transaction::Change},
 };
 
-/// The caller wants to be seen like this.
+/// The caller creates or changes the profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpdateProfile {
     /// The whole new profile.
@@ -93,7 +93,7 @@ mod tests {
         let state = State { profile: Some(profile("ada")), handle_owner: None };
         let decision = UpdateProfile { profile: shown("lovelace") }.decide(&ada(), &state, turn()).unwrap();
         let Decision::Append { changes, output, .. } = decision else { panic!("{decision:?}") };
-        assert_eq!(output.created_at, profile("ada").created_at, "when it was made does not change");
+        assert_eq!(output.created_at, profile("ada").created_at, "an update keeps the creation time");
         assert_eq!(
             changes[1..],
             [

@@ -1,18 +1,22 @@
 //! HTTP behind API Gateway (payload format 2.0): requests, responses, errors as problems, JSON documents, and walks
 //! from page to page.
 
+mod edge_route;
 pub mod problem;
 mod request;
 mod response;
+mod text_body;
 pub mod view;
 mod walk;
 
 use std::future::Future;
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+pub use edge_route::{change_edge, wanted_edge};
 use lambda_runtime::{LambdaEvent, service_fn};
 pub use request::Call;
 pub use response::Response;
+pub use text_body::text_body;
 pub use walk::Walk;
 
 use crate::{

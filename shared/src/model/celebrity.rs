@@ -1,10 +1,11 @@
-//! Authors whose posts are pulled. A post is copied to each follower's home, which costs as much as there are followers;
-//! from some number on it is cheaper that readers fetch the author's posts themselves.
+//! Celebrities: authors whose posts are pulled. Normally a post is pushed, that is, copied into the home of every
+//! follower. The cost grows with the number of followers. Above some number it is cheaper that readers pull the
+//! author's posts.
 //!
-//! Which way a post goes changes while people post, follow and read, and each process knows the list of celebrities only
-//! as it was some time ago. So the ways overlap. After a promotion posts are still pushed until every reader pulls; a
-//! demotion first has them pushed again, waits until every writer does, fills the homes with what was not pushed, and only
-//! then lets readers stop. A post that comes both ways is one row: it shows once.
+//! Authors are promoted and demoted while people post, follow and read, and each process uses a list of celebrities
+//! that may be old. So pushing and pulling overlap. After a promotion, posts are still pushed until every reader pulls.
+//! In a demotion, posts are first pushed again. When every writer does so, the posts that were not pushed are copied
+//! into the homes. Only then do readers stop pulling. A post that is both pushed and pulled is shown once.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -15,36 +16,36 @@ use serde::{Deserialize, Serialize};
 
 use super::{Timestamp, UserHash, UserId};
 
-/// An author who is pulled.
+/// An author whose posts are pulled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Celebrity {
-    /// Who.
+    /// The author.
     pub author: UserId,
-    /// When that began.
+    /// When the author was promoted.
     pub promoted_at: Timestamp,
-    /// When its end began, if it did.
+    /// When the demotion of the author began, if one is under way.
     #[serde(default)]
     pub demoted_at: Option<Timestamp>,
 }
 
-/// Who becomes a celebrity, and how long it takes until that has got around.
+/// Which authors become celebrities, and how long it takes until every process knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CelebrityPolicy {
-    /// From so many followers on.
+    /// An author with this many followers becomes a celebrity.
     pub followers_min: u64,
-    /// How long a process takes a list of celebrities for true.
+    /// How long a process uses a list of celebrities.
     pub list_lifetime: Duration,
 }
 
 impl CelebrityPolicy {
-    /// When a change of the list has surely got around: three times as long as a list is taken for true, which leaves the
-    /// rest for clocks that differ and reads that are behind.
+    /// When every process knows of a change to the list. That is three lifetimes of a list after the change. One
+    /// lifetime would do if all clocks agreed and no read was behind; the others allow for that.
     pub fn known_after(&self, change: Timestamp) -> Timestamp {
         change.after(3 * self.list_lifetime)
     }
 }
 
-/// All celebrities, as of some moment.
+/// All celebrities at some moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CelebrityList(HashMap<UserHash, Celebrity>);
 
@@ -55,17 +56,17 @@ impl FromIterator<Celebrity> for CelebrityList {
 }
 
 impl CelebrityList {
-    /// How many there are.
+    /// Number of celebrities.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no celebrities.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whom of these users a reader has to pull.
+    /// The celebrities among these users: a reader who follows the users has to pull their posts.
     pub fn among(&self, users: &BTreeSet<UserHash>) -> Vec<UserId> {
         let author = |celebrity: &Celebrity| celebrity.author.clone();
         if users.len() <= self.len() {
@@ -75,7 +76,7 @@ impl CelebrityList {
         }
     }
 
-    /// Whether posts of this author go into followers' homes at this moment: unless every reader pulls them.
+    /// Whether posts of this author are pushed at this moment. They are, unless every reader pulls them.
     pub fn pushes(&self, author: &UserId, now: Timestamp, policy: &CelebrityPolicy) -> bool {
         self.0
             .get(&author.hash())
@@ -97,8 +98,8 @@ mod tests {
         Celebrity { author: user(name), promoted_at: at(promoted_s), demoted_at: demoted_s.map(at) }
     }
 
-    /// What is known at a moment of a celebrity promoted at 1000 s whose demotion begins and ends at these times, by a
-    /// process whose list is so old.
+    /// The list of a process at a moment, if the list is `age_s` old. The only celebrity was promoted at 1000 s, and
+    /// its demotion begins and ends at these times.
     fn list_at(moment_s: u64, age_s: u64, demotion_s: Option<(u64, u64)>) -> CelebrityList {
         let seen_s = moment_s - age_s;
         let (begins, ends) = demotion_s.unzip();
@@ -107,9 +108,9 @@ mod tests {
     }
 
     proptest! {
-        /// The law that makes crossings safe, in both directions: whatever lists writer and reader have, a post reaches
-        /// the reader. One is pushed if its writer pushes, or if the filling of homes, which begins once a demotion has
-        /// got around, comes after it.
+        /// The law that makes promotions and demotions safe: whatever lists writer and reader have, every post reaches
+        /// the reader. It is pushed by its writer, pulled by its reader, or copied by the backfill of a demotion, which
+        /// begins when every process knows of the demotion.
         #[test]
         fn every_post_is_pushed_or_pulled(
             posted_s in 900u64..3000, read_after_s in 0u64..2000,
@@ -127,7 +128,7 @@ mod tests {
         }
 
         #[test]
-        fn whom_to_pull_is_who_is_in_both(
+        fn a_reader_pulls_the_followed_celebrities(
             listed in proptest::collection::btree_set(0u8..40, 0..30),
             followed in proptest::collection::btree_set(0u8..40, 0..30),
         ) {

@@ -1,5 +1,5 @@
-//! Time as a value. Nothing else in the workspace may ask the operating system for the time or make an id from it:
-//! a [`Clock`] is injected, so that tests can set it.
+//! Time as a value. Nothing else in the workspace may ask the operating system for the time, or make an id from it.
+//! Whoever needs the time is given a [`Clock`].
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 use uuid::{NoContext, Uuid};
 
-/// A moment, in milliseconds since the Unix epoch; what UUIDv7 can hold.
+/// A moment, in milliseconds since the Unix epoch. That is the resolution of a UUIDv7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
-/// RFC 3339 in UTC with milliseconds, always of the same length.
+/// RFC 3339 in UTC with milliseconds. All texts have the same length.
 const RFC3339_MS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
@@ -27,22 +27,22 @@ impl Timestamp {
         self.0
     }
 
-    /// Seconds since the Unix epoch, as DynamoDB's TTL counts.
+    /// Seconds since the Unix epoch, the unit of DynamoDB's TTL.
     pub const fn as_secs(self) -> u64 {
         self.0 / 1000
     }
 
-    /// This moment and `duration` more.
+    /// The moment `duration` after this one.
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))
     }
 
-    /// How long ago `earlier` was at this moment; nothing if it was not earlier.
+    /// The time from `earlier` to this moment. Zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// This moment less `duration`, not before the epoch.
+    /// The moment `duration` before this one, but not before the epoch.
     pub fn before(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(millis(duration)))
     }
@@ -74,15 +74,10 @@ impl Clock {
         }))
     }
 
-    /// The operating system's clock, wrong by so many milliseconds.
+    /// The operating system's clock, off by `ms` milliseconds. Simulated processes have clocks that differ.
     pub fn shifted(ms: i64) -> Self {
         let right = Self::system();
         Self(Arc::new(move || Timestamp(right.now().0.saturating_add_signed(ms))))
-    }
-
-    /// A clock that stands still.
-    pub fn fixed(now: Timestamp) -> Self {
-        Self(Arc::new(move || now))
     }
 
     /// The present moment.
@@ -97,7 +92,7 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// A new UUIDv7 (RFC 9562) of this moment; unique by its 74 random bits.
+/// A new UUIDv7 (RFC 9562) of this moment. Its 74 random bits make it unique.
 pub(super) fn uuid_v7(at: Timestamp) -> Uuid {
     let nanos = u32::try_from(at.0 % 1000 * 1_000_000).unwrap_or_default();
     Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, at.0 / 1000, nanos))

@@ -1,35 +1,35 @@
-//! A comment as it stands in the command table.
+//! A comment, as the command table stores it.
 
 use serde::{Deserialize, Serialize};
 
 use super::{CommentId, CommentText, PostId, Timestamp, UserId, Version};
 
-/// A comment. Like a post, a deleted one is kept without its text.
+/// A comment. A deleted comment is kept without its text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comment {
-    /// Its id, which carries when it was created.
+    /// The id, which contains the creation time.
     pub comment: CommentId,
-    /// What it is about.
+    /// The post that the comment is on.
     pub post: PostId,
-    /// Who wrote it.
+    /// Who wrote the comment.
     pub author: UserId,
-    /// What it says; nothing once it is deleted.
+    /// The text. None once the comment is deleted.
     pub text: Option<CommentText>,
-    /// Heat that it added to the post, and that its deletion takes away again.
+    /// The heat that the comment added to the post. Its deletion subtracts the same heat.
     pub heat: i64,
-    /// Where in the author's log the event stands that created it, and that a deletion scrubs.
+    /// Version of the event that created the comment, in the author's log. A deletion removes the text from that event.
     pub event_version: Version,
-    /// When it was deleted, if it was.
+    /// When the comment was deleted.
     pub deleted_at: Option<Timestamp>,
 }
 
 impl Comment {
-    /// Whether it was taken back.
+    /// Whether the comment is deleted.
     pub fn is_deleted(&self) -> bool {
         self.deleted_at.is_some()
     }
 
-    /// The comment without what it said, deleted at this moment.
+    /// The comment without its text, deleted at this moment.
     pub fn scrubbed(&self, at: Timestamp) -> Self {
         Self { text: None, deleted_at: Some(at), ..self.clone() }
     }

@@ -1,4 +1,4 @@
-//! What one user has to do with another, by the one's own will.
+//! Edges: whom a user follows, mutes and blocks.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,32 +7,60 @@ use super::{UserId, Version};
 /// Kinds of edges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EdgeKind {
-    /// The one sees the other's posts at home.
+    /// The user sees the other's posts at home.
     Follows,
-    /// The one sees nothing of the other, who does not notice.
+    /// The user sees nothing by the other, who does not notice.
     Mutes,
-    /// The one sees nothing of the other, who cannot follow the one or comment on the one's posts, nor the other way round.
+    /// The user sees nothing by the other. Neither can follow the other, nor comment on the other's posts.
     Blocks,
 }
 
-/// Which edge.
+/// Whether there is an edge at present.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EdgeState {
+    /// There is one.
+    Active,
+    /// There is none, or no longer one.
+    Ended,
+}
+
+/// Identifies an edge.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EdgeKey {
-    /// The one.
+    /// The user who follows, mutes or blocks.
     pub from: UserId,
-    /// What they do.
+    /// Which of these.
     pub kind: EdgeKind,
-    /// The other.
+    /// The other user.
     pub to: UserId,
 }
 
-/// An edge that once was. It is kept when it is no more, so that its version never restarts.
+/// An edge that exists or once existed. It is kept when it ends, so that its version never restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edge {
-    /// Whether it is at present.
+    /// Whether the edge exists at present.
     pub active: bool,
-    /// Version of the event, in the log of the user that it goes from, that last changed it.
+    /// Version of the event that last changed the edge, in the log of the user in [`EdgeKey::from`].
     pub version: Version,
+}
+
+impl EdgeState {
+    /// Whether there is an edge.
+    pub fn is_active(self) -> bool {
+        self == Self::Active
+    }
+}
+
+impl Edge {
+    /// The edge as an event of this version leaves it.
+    pub fn new(state: EdgeState, version: Version) -> Self {
+        Self { active: state.is_active(), version }
+    }
+
+    /// Whether the edge exists at present.
+    pub fn state(&self) -> EdgeState {
+        if self.active { EdgeState::Active } else { EdgeState::Ended }
+    }
 }
 
 impl EdgeKey {

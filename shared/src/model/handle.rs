@@ -1,4 +1,4 @@
-//! The unique public name of a user.
+//! Handles: the unique public names of users.
 
 use std::{fmt, str::FromStr};
 
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::HANDLE_CHARS;
 
-/// A handle: `[a-z0-9_]{3,30}`. Lower case only, so that two handles that look alike up to case cannot exist.
+/// A handle: `[a-z0-9_]{3,30}`. Upper case is not allowed, so no two handles differ only in case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Handle(String);
 
-/// The text is no handle.
+/// The text is not a handle.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a handle has {} to {} characters of a-z, 0-9 and _", HANDLE_CHARS.start(), HANDLE_CHARS.end())]
 pub struct InvalidHandle;

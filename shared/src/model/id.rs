@@ -1,4 +1,4 @@
-//! Who and what: ids of users, posts, comments and commands.
+//! Ids of users, posts, comments and commands.
 
 use std::{fmt, marker::PhantomData, str::FromStr};
 
@@ -11,13 +11,13 @@ use super::{
     limits::{FEED_AGE_MAX, USER_ID_BYTES_MAX},
 };
 
-/// A user: the `sub` of the user's tokens. 1–128 bytes of UTF-8 without control characters, not starting with `@`,
-/// which marks a handle where either may stand.
+/// The id of a user: the `sub` of the user's tokens. It is 1–128 bytes of UTF-8 without control characters. It does not
+/// start with `@`, which marks a handle where both are allowed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct UserId(String);
 
-/// The text is no user id.
+/// The text is not a user id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a user id has 1 to {USER_ID_BYTES_MAX} bytes, no control characters, and does not start with `@`")]
 pub struct InvalidUserId;
@@ -28,7 +28,7 @@ impl UserId {
         &self.0
     }
 
-    /// The id's short stand-in inside sets.
+    /// The hash that represents the id in sets.
     pub fn hash(&self) -> UserHash {
         let digest = ring::digest::digest(&ring::digest::SHA256, self.0.as_bytes());
         let mut short = [0; UserHash::BYTES];
@@ -67,8 +67,9 @@ impl fmt::Display for UserId {
     }
 }
 
-/// The first 8 bytes of the SHA-256 of a user id. A set of 5000 of them fits a small item; that one of 10⁹ users meets
-/// one of 5000 by chance has a probability of 3·10⁻⁷, and it would show a row only if that row was delivered, too.
+/// The first 8 bytes of the SHA-256 of a user id. A set of 5000 hashes fits a small item. The probability that the hash
+/// of any of 10⁹ users equals one of such a set is 3·10⁻⁷. Even then a wrong row would be shown only if it was pushed,
+/// too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserHash(pub(crate) [u8; Self::BYTES]);
 
@@ -80,16 +81,16 @@ impl UserHash {
 /// In hexadecimal.
 impl fmt::Display for UserHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(self.0))
     }
 }
 
-/// A user as a path names one: by id, or by `@handle`.
+/// A user in the path of a request: an id or `@handle`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserRef {
     /// By id.
     Id(UserId),
-    /// By the handle that the user has at present.
+    /// By the present handle.
     Handle(Handle),
 }
 
@@ -104,14 +105,14 @@ impl FromStr for UserRef {
     }
 }
 
-/// A UUIDv7: ids sort by creation time and carry it. The kind keeps ids of different things apart.
+/// A UUIDv7. It contains its creation time, and ids sort by that time. The kind keeps ids of different things apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String", bound = "Kind: Clone")]
 pub struct Id<Kind>(Uuid, PhantomData<Kind>);
 
-/// A post.
+/// The id of a post.
 pub type PostId = Id<PostKind>;
-/// A comment on a post.
+/// The id of a comment.
 pub type CommentId = Id<CommentKind>;
 
 /// Marks ids of posts.
@@ -121,13 +122,13 @@ pub enum PostKind {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CommentKind {}
 
-/// The text is no id.
+/// The text is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("an id is a version 7 UUID in lower case with hyphens")]
 pub struct InvalidId;
 
 impl<Kind> Id<Kind> {
-    /// A new id of something created at this moment.
+    /// A new id for something created at this moment.
     pub fn new(at: Timestamp) -> Self {
         Self(uuid_v7(at), PhantomData)
     }
@@ -137,14 +138,13 @@ impl<Kind> Id<Kind> {
         Self(uuid::Builder::from_unix_timestamp_millis(at.as_ms(), &[0; 10]).into_uuid(), PhantomData)
     }
 
-    /// When it was created.
+    /// The creation time.
     pub fn created_at(&self) -> Timestamp {
         let (secs, nanos) = self.0.get_timestamp().map_or((0, 0), |timestamp| timestamp.to_unix());
         Timestamp::from_ms(secs * 1000 + u64::from(nanos / 1_000_000))
     }
 
-    /// The id's short stand-in where many are carried along, and where something is to be spread by chance: 48 of its 74
-    /// random bits.
+    /// 48 of the 74 random bits of the id. They represent the id where many ids take up space, and spread posts evenly.
     pub fn short(&self) -> [u8; 6] {
         let [.., a, b, c, d, e, f] = *self.0.as_bytes();
         [a, b, c, d, e, f]
@@ -164,7 +164,7 @@ impl<Kind> FromStr for Id<Kind> {
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let uuid = Uuid::try_parse(text).map_err(|_| InvalidId)?;
         let id = Self(uuid, PhantomData);
-        // One thing, one spelling: the id is a key.
+        // Ids are keys, so each id has one spelling only.
         if uuid.get_version_num() == 7 && id.to_string() == text { Ok(id) } else { Err(InvalidId) }
     }
 }
@@ -189,7 +189,7 @@ impl<Kind> fmt::Display for Id<Kind> {
     }
 }
 
-/// One run of a command; tells a retry whose first try had been committed after all from another command.
+/// The id of one run of a command. A retry recognizes by it that an earlier try was committed, and not another command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CommandId(Uuid);

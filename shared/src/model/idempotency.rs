@@ -1,21 +1,21 @@
-//! Keys by which a client makes sure that repeating a request does not repeat its effect.
+//! Idempotency keys: with one, a client can repeat a request without repeating its effect.
 
 use std::str::FromStr;
 
 use super::limits::IDEMPOTENCY_KEY_CHARS_MAX;
 
-/// An idempotency key: 1–128 visible ASCII characters, chosen by the client, valid among the client's user's requests.
+/// An idempotency key: 1–128 visible ASCII characters, chosen by the client. Each user has their own keys.
 /// See the IETF draft `draft-ietf-httpapi-idempotency-key-header`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
-/// The header's value is no idempotency key.
+/// The header's value is not an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("an idempotency key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters")]
 pub struct InvalidIdempotencyKey;
 
 impl IdempotencyKey {
-    /// The key as the client chose it.
+    /// The key as the client sent it.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,18 +1,18 @@
-//! A like as it stands in the command table.
+//! A like, as the command table stores it.
 
 use serde::{Deserialize, Serialize};
 
 use super::UserId;
 
-/// Whether a user likes a post. Kept after an unlike, so that its version never restarts.
+/// A user's like of a post. It is kept after an unlike, so that its version never restarts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Like {
     /// Whether the user likes the post at present.
     pub liked: bool,
-    /// Who wrote the post: so that a user's recent likes tell whom they like.
+    /// The author of the post. So a user's recent likes tell whose posts the user likes.
     pub author: UserId,
-    /// Heat that the like added to the post, and that an unlike takes away again.
+    /// The heat that the like added to the post. An unlike subtracts the same heat.
     pub heat: i64,
-    /// 1, and one more with each change.
+    /// 1 at first, and one more with each change.
     pub version: u64,
 }

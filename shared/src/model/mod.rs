@@ -1,5 +1,5 @@
-//! Ids, posts, users, events and limits: plain values without I/O. A value that exists is valid: each is made by a
-//! function that checks it, and nothing here panics on input.
+//! Ids, posts, users, events and limits: plain values without I/O. Every value is made by a function that checks it, so
+//! a value that exists is valid. No input makes this module panic.
 
 mod celebrity;
 mod clock;
@@ -23,7 +23,7 @@ mod viewer;
 pub use celebrity::{Celebrity, CelebrityList, CelebrityPolicy};
 pub use clock::{Clock, Timestamp};
 pub use comment::Comment;
-pub use edge::{Edge, EdgeKey, EdgeKind};
+pub use edge::{Edge, EdgeKey, EdgeKind, EdgeState};
 pub use handle::{Handle, InvalidHandle};
 pub use id::{CommandId, CommentId, InvalidUserId, PostId, UserHash, UserId, UserRef};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
@@ -33,6 +33,6 @@ pub use profile::{AvatarUrl, DisplayName, InvalidProfile, Profile, PublicProfile
 pub use tag::{InvalidTag, Tag};
 pub use tally::{Counts, Tally, TallyChange, TallyImage, TallyShard, TallySubject};
 pub use text::{CommentText, InvalidText, Text};
-pub use user_event::{LogEvent, Totals, UserEvent};
+pub use user_event::{LogEntry, LogEvent, Totals, UserEvent};
 pub use version::Version;
 pub use viewer::{Gap, Viewer};

@@ -1,40 +1,40 @@
-//! A post as it stands in the command table.
+//! A post, as the command table stores it.
 
 use serde::{Deserialize, Serialize};
 
 use super::{PostId, Tag, Text, Timestamp, UserId, Version};
 
-/// A post. A deleted one is kept without its text: that it was there is a fact, what it said is gone.
+/// A post. A deleted post is kept without its text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Post {
-    /// Its id, which carries when it was created.
+    /// The id, which contains the creation time.
     pub post: PostId,
-    /// Who wrote it.
+    /// Who wrote the post.
     pub author: UserId,
-    /// What it says; nothing once it is deleted.
+    /// The text. None once the post is deleted.
     pub text: Option<Text>,
-    /// The tags in its text.
+    /// The tags in the text.
     pub tags: Vec<Tag>,
-    /// Every tag that it ever had: whose rows a projection must look after.
+    /// All tags that the post ever had. A projection has to update the timelines of all of them.
     pub tags_ever: Vec<Tag>,
-    /// 1, and one more with each change.
+    /// 1 at first, and one more with each change.
     pub version: u64,
-    /// Where in the author's log the event stands that created it, and that a deletion scrubs.
+    /// Version of the event that created the post, in the author's log. A deletion removes the text from that event.
     pub event_version: Version,
-    /// When it was last edited, if it was.
+    /// When the post was last edited.
     #[serde(default)]
     pub edited_at: Option<Timestamp>,
-    /// When it was deleted, if it was.
+    /// When the post was deleted.
     pub deleted_at: Option<Timestamp>,
 }
 
 impl Post {
-    /// Whether its author took it back.
+    /// Whether the author deleted the post.
     pub fn is_deleted(&self) -> bool {
         self.deleted_at.is_some()
     }
 
-    /// The post saying something else since this moment.
+    /// The post with this text instead, edited at this moment.
     pub fn edited(&self, text: Text, at: Timestamp) -> Self {
         let tags = text.tags();
         let mut tags_ever = self.tags_ever.clone();
@@ -42,7 +42,7 @@ impl Post {
         Self { text: Some(text), tags, tags_ever, version: self.version + 1, edited_at: Some(at), ..self.clone() }
     }
 
-    /// The post without what it said, deleted at this moment.
+    /// The post without its text, deleted at this moment.
     pub fn scrubbed(&self, at: Timestamp) -> Self {
         Self { text: None, tags: Vec::new(), version: self.version + 1, deleted_at: Some(at), ..self.clone() }
     }

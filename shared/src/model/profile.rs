@@ -1,4 +1,4 @@
-//! What a user shows of themselves.
+//! Profiles: what users show of themselves.
 
 use serde::{Deserialize, Serialize};
 use unicode_segmentation::UnicodeSegmentation;
@@ -8,26 +8,26 @@ use super::{
     limits::{AVATAR_URL_BYTES_MAX, DISPLAY_NAME_BYTES_MAX, DISPLAY_NAME_GRAPHEMES_MAX},
 };
 
-/// A display name: 1–50 grapheme clusters, at most 500 bytes, no control characters, not only white space.
+/// A display name: 1–50 grapheme clusters, at most 500 bytes, without control characters, and not only white space.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DisplayName(String);
 
-/// An `https` URL of at most 2048 bytes. It is handed on as it is and never fetched.
+/// An `https` URL of at most 2048 bytes. It is passed on unchanged and never fetched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AvatarUrl(String);
 
-/// A part of a profile is not acceptable.
+/// A part of a profile is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidProfile {
-    /// The display name.
+    /// The display name is not valid.
     #[error(
-        "a display name has 1 to {DISPLAY_NAME_GRAPHEMES_MAX} characters, at most {DISPLAY_NAME_BYTES_MAX} bytes, and no \
-         control characters"
+        "a display name has 1 to {DISPLAY_NAME_GRAPHEMES_MAX} characters, at most {DISPLAY_NAME_BYTES_MAX} bytes, \
+         and no control characters"
     )]
     DisplayName,
-    /// The avatar's URL.
+    /// The URL of the avatar is not valid.
     #[error("an avatar URL starts with https://, has a host, no white space, and at most {AVATAR_URL_BYTES_MAX} bytes")]
     AvatarUrl,
 }
@@ -73,28 +73,28 @@ impl From<AvatarUrl> for String {
     }
 }
 
-/// What a user chose to show: the part of a profile that the user writes.
+/// The part of a profile that the user writes and everybody sees.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicProfile {
-    /// The unique name.
+    /// The unique handle.
     pub handle: Handle,
-    /// The name to show.
+    /// The display name.
     pub display_name: DisplayName,
-    /// The picture to show, if any.
+    /// The URL of the avatar, if the user has one.
     pub avatar_url: Option<AvatarUrl>,
 }
 
-/// A user's profile as it stands in the command table.
+/// A user's profile, as the command table stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
-    /// Whose profile it is.
+    /// The user whose profile it is.
     pub user: UserId,
-    /// What the user shows.
+    /// The part that the user writes.
     #[serde(flatten)]
     pub public: PublicProfile,
-    /// When the user first made a profile.
+    /// When the user created the profile.
     pub created_at: Timestamp,
-    /// Version of the event that last changed it.
+    /// Version of the event that last changed the profile.
     pub version: Version,
 }
 

@@ -1,10 +1,11 @@
-//! Every formula by which posts are ordered, with where it comes from. Nothing else in the workspace computes a score.
+//! All formulas by which posts are ordered, with their sources. Nothing else in the workspace computes a score.
 //!
-//! All of them rest on one law: attention decays exponentially, halving in six hours. What decays alike can be compared
-//! without decaying it: instead of multiplying every post's heat by the same factor as time goes by, each new reaction
-//! counts more than the last. This is "forward decay" (Cormode, Shkapenyuk, Srivastava and Xu, "Forward Decay: A Practical
-//! Time Decay Model for Streaming Systems", ICDE 2009), and its logarithm is how Reddit's "hot" order came to add time to a
-//! logarithm of votes. A score never has to be computed anew only because time went by.
+//! All formulas rest on one law: attention decays exponentially and halves in six hours. All posts decay alike, so
+//! posts can be compared without decaying them. Instead of multiplying every post's heat by the same factor as time
+//! goes by, a later reaction counts more than an earlier one. This is "forward decay" (Cormode, Shkapenyuk, Srivastava
+//! and Xu, "Forward Decay: A Practical Time Decay Model for Streaming Systems", ICDE 2009). Its logarithm has the form
+//! of Reddit's "hot" order, which adds the time to a logarithm of votes. So no score has to be computed again only
+//! because time went by.
 
 use std::time::Duration;
 
@@ -12,19 +13,19 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 
-/// In this time attention halves.
+/// Attention halves in this time.
 const HALF_LIFE: Duration = Duration::from_secs(6 * 60 * 60);
-/// Heat of a like at the moment at which its post was created. Heat is counted in whole numbers, so that a sum over any
-/// shards in any order is exact; this is its resolution.
+/// Heat of a like at the moment when its post was created. Heat is a whole number, so that its sum over any shards in
+/// any order is exact. This constant is its resolution.
 const LIKE_HEAT: f64 = 1000.0;
-/// A comment is as much heat as so many likes.
+/// A comment adds as much heat as this many likes.
 const COMMENT_LIKES: f64 = 3.0;
-/// Reactions after this time count as those at it: heat stays within bounds (a factor of 2⁴).
+/// A reaction to an older post counts as one to a post of this age. So heat stays within bounds (a factor of 2⁴).
 const GROWTH_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-/// Below this heat, that of one like, no post trends.
+/// The least heat of a post that trends: that of one like.
 pub const TRENDING_HEAT_MIN: i64 = 1000;
 
-/// What each further post of one author counts less by, and below which factor none falls. Twitter's values:
+/// The discount of each further post of one author, and the least factor. The values are Twitter's:
 /// `DiversityDiscountProvider` of <https://github.com/twitter/the-algorithm>, (1 − floor) · decayⁱ + floor.
 const DIVERSITY_DECAY: f64 = 0.5;
 /// See [`DIVERSITY_DECAY`].
@@ -47,8 +48,9 @@ fn heat(at_creation: f64, created: Timestamp, at: Timestamp) -> i64 {
     heat
 }
 
-/// What trending sorts by: created / 6 h + log₂(1 + heat / 1000), the logarithm of the heat that a post has left, to within
-/// what all posts have in common. In billionths, as an integer: a sort key that compares exactly.
+/// The score by which trending posts are sorted: created / 6 h + log₂(1 + heat / 1000). Up to a term that all posts
+/// have in common, this is the logarithm of the heat that a post has left. It is stored in billionths, because integers
+/// compare exactly as sort keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Score(i64);
@@ -61,29 +63,29 @@ impl Score {
         Self((score * 1e9).round() as i64)
     }
 
-    /// As the number of billionths.
+    /// The number of billionths.
     pub fn get(self) -> i64 {
         self.0
     }
 }
 
-/// Why a post stands where it stands: the factors of its score.
+/// Why a post is at its position: the factors of its score.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Explanation {
-    /// Their product.
+    /// The product of the factors.
     pub score: f64,
-    /// What is left of the attention that a new post gets, from 1 to 0.
+    /// The part of a new post's attention that is left, from 1 down to 0.
     pub recency: f64,
-    /// What reactions multiply that by: 1 and the post's heat in likes.
+    /// The factor of reactions: 1 plus the post's heat in likes.
     pub engagement: f64,
-    /// How much the viewer likes the author's posts, 1 or more; always 1 where the order is not a viewer's own.
+    /// How much the viewer likes the author's posts, 1 or more. It is 1 in orders that are the same for all viewers.
     pub affinity: f64,
-    /// The discount for other posts of the author before this one.
+    /// The discount for posts of the same author in front of this one.
     pub diversity: f64,
 }
 
 impl Explanation {
-    /// Of these factors.
+    /// The explanation with these factors.
     pub fn new(recency: f64, engagement: f64, affinity: f64, diversity: f64) -> Self {
         Self { score: recency * engagement * affinity * diversity, recency, engagement, affinity, diversity }
     }
@@ -94,19 +96,21 @@ pub fn recency(created: Timestamp, at: Timestamp) -> f64 {
     (-half_lives(at.since(created))).exp2()
 }
 
-/// 1 + heat / 1000: its product with the recency is the heat left, one like for the post itself.
+/// 1 + heat / 1000. The 1 stands for the post itself, as one like. The product with the recency is the heat that is
+/// left.
 pub fn engagement(heat: i64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "below 2⁵² for 10¹¹ likes")]
     let heat = heat.max(0) as f64;
     1.0 + heat / LIKE_HEAT
 }
 
-/// 1 + log₂(1 + n) for an author of n of the viewer's recent likes: like every influence here, it grows with the logarithm.
+/// 1 + log₂(1 + n), if the author wrote n of the posts that the viewer recently liked. As all influences here, it grows
+/// with the logarithm.
 pub fn affinity(recent_likes: u32) -> f64 {
     1.0 + (1.0 + f64::from(recent_likes)).log2()
 }
 
-/// The factor of a post with `before` posts of its author before it.
+/// The factor of a post with `before` posts of the same author in front of it.
 pub fn diversity(before: u32) -> f64 {
     (1.0 - DIVERSITY_FLOOR) * DIVERSITY_DECAY.powf(f64::from(before)) + DIVERSITY_FLOOR
 }
@@ -127,13 +131,13 @@ mod tests {
         CREATED.after(Duration::from_secs(hours * 60 * 60))
     }
 
-    /// Golden: who changes a formula changes this.
+    /// Golden values: a change of a formula changes them.
     #[test]
     fn the_formulas_give_what_they_gave() {
         let heats: Vec<_> = [0, 1, 3, 6, 12, 24, 48].map(|h| like_heat(CREATED, hours(h))).into();
         assert_eq!(heats, [1000, 1122, 1414, 2000, 4000, 16_000, 16_000]);
         assert_eq!(comment_heat(CREATED, hours(1)), 3367);
-        assert_eq!(like_heat(hours(1), CREATED), 1000, "clocks may differ by a little");
+        assert_eq!(like_heat(hours(1), CREATED), 1000, "clocks may differ a little");
 
         let scores: Vec<_> = [0, 1000, 3000, 1_000_000].map(|heat| Score::new(CREATED, heat).get()).into();
         assert_eq!(scores, [65_972_222_222_222, 65_973_222_222_222, 65_974_222_222_222, 65_982_189_448_481]);
@@ -159,7 +163,7 @@ mod tests {
             let score = |(age, heat): (u64, i64)| Score::new(hours(age), heat);
             let (a, b) = (posts[0], posts[1]);
             prop_assume!((left(a) / left(b)).log2().abs() > 1e-8);
-            prop_assert_eq!(left(a) < left(b), score(a) < score(b), "whenever it is asked");
+            prop_assert_eq!(left(a) < left(b), score(a) < score(b), "at any moment");
         }
 
         #[test]

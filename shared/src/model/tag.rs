@@ -1,4 +1,4 @@
-//! Tags: what makes posts findable.
+//! Tags, by which posts are found.
 
 use std::{fmt, str::FromStr};
 
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::{TAG_CHARS_MAX, TAGS_PER_POST_MAX};
 
-/// A tag without its `#`: 1–64 letters, digits and underscores, in lower case.
+/// A tag without its `#`: 1–64 letters, digits and underscores in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Tag(String);
 
-/// The text is no tag.
+/// The text is not a tag.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a tag has 1 to {TAG_CHARS_MAX} letters, digits and underscores")]
 pub struct InvalidTag;
@@ -34,7 +34,7 @@ impl FromStr for Tag {
         if !tag.chars().all(is_tag_char) {
             return Err(InvalidTag);
         }
-        // The lower case of a letter may have a mark that is none itself, as that of `İ`.
+        // The lower case of a letter may contain a combining mark, which is not a letter. That of `İ` does.
         let folded: String = tag.chars().flat_map(char::to_lowercase).filter(|c| is_tag_char(*c)).collect();
         if (1..=TAG_CHARS_MAX).contains(&folded.chars().count()) { Ok(Self(folded)) } else { Err(InvalidTag) }
     }
@@ -60,8 +60,8 @@ impl fmt::Display for Tag {
     }
 }
 
-/// The first five different tags of a text, in their order: a `#` that does not follow a letter, digit or underscore, then
-/// letters, digits and underscores of any script, in lower case.
+/// The first five different tags of a text, in their order. A tag is a `#` that does not follow a letter, digit or
+/// underscore, and then letters, digits and underscores of any script. It is converted to lower case.
 pub(super) fn tags(text: &str) -> Vec<Tag> {
     let mut tags = Vec::new();
     let mut before = None;
@@ -101,14 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_tag_is_none() {
+    fn text_that_only_looks_like_a_tag_is_not_one() {
         assert_eq!(tags("a#b # ## #- c_#d"), Vec::<String>::new());
         assert_eq!(tags(&format!("#{}", "x".repeat(65))), Vec::<String>::new());
     }
 
     #[test]
-    fn a_tag_may_follow_any_mark() {
+    fn a_tag_may_follow_any_punctuation() {
         assert_eq!(tags("(#a)#b .#c ##d"), ["a", "b", "c", "d"]);
-        assert_eq!(tags("#a#b"), ["a"], "what follows a letter is no tag");
+        assert_eq!(tags("#a#b"), ["a"], "a `#` behind a letter does not begin a tag");
     }
 }

@@ -1,6 +1,6 @@
-//! Counters that many users change at once. A counter is a few shards, each an item of its own; its value is their sum.
-//! It starts as shard 0, and a write that meets another one there goes to a random shard: a quiet counter is one item, a
-//! busy one spreads by itself.
+//! Counters that many users change at once. A counter has several shards, each an item of its own, and its value is
+//! their sum. A write goes to shard 0 first. If it conflicts with another write there, it goes to a random shard. So a
+//! quiet counter is one item, and a busy one spreads over more.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{PostId, UserId};
 
-/// Shards that a counter can have.
+/// Shards of a counter at most.
 const SHARDS: u8 = 32;
 
 /// A shard of a counter.
@@ -20,12 +20,17 @@ const SHARDS: u8 = 32;
 pub struct TallyShard(u8);
 
 impl TallyShard {
-    /// The shard for this attempt at a write: the first goes to shard 0, a further one where `random` (below 1) points.
+    /// The shard for this attempt of a write. The first attempt goes to shard 0, every further one to a random shard.
+    /// `random` is at least 0 and below 1.
     pub fn for_attempt(attempt: u32, random: f64) -> Self {
         if attempt == 0 {
             return Self(0);
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 0..32 for what is below 1")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "within 0..32, because `random` is below 1"
+        )]
         Self((random * f64::from(SHARDS)) as u8 % SHARDS)
     }
 
@@ -34,13 +39,13 @@ impl TallyShard {
         (number < SHARDS).then_some(Self(number))
     }
 
-    /// Its number.
+    /// The number of the shard.
     pub fn get(self) -> u8 {
         self.0
     }
 }
 
-/// What is counted.
+/// The subject of a counter: what it counts for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TallySubject {
@@ -50,8 +55,8 @@ pub enum TallySubject {
     Post(PostId),
 }
 
-/// Counted things, or how many more of them. A shard alone may be negative: a follow may be counted here, its unfollow
-/// there.
+/// Counts, or changes of counts. A single shard may be negative: a follow may be counted in one shard, and its unfollow
+/// in another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counts {
@@ -69,7 +74,7 @@ pub struct Counts {
     pub heat: i64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
 fn is_zero(count: &i64) -> bool {
     *count == 0
 }
@@ -95,24 +100,24 @@ impl Neg for Counts {
     }
 }
 
-/// What a shard counted by some time.
+/// The counts of one shard at some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TallyImage {
-    /// Counts the writes to the shard: of two images, the one with the higher version is the newer.
+    /// Number of writes to the shard. Of two images, the one with the higher version is newer.
     pub version: u64,
-    /// What is counted here.
+    /// The counts.
     #[serde(flatten)]
     pub counts: Counts,
 }
 
-/// A shard's image, as it travels.
+/// The image of a shard, as an event on the bus carries it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TallyChange {
-    /// What is counted.
+    /// The subject of the counter.
     pub subject: TallySubject,
-    /// Which shard.
+    /// The shard.
     pub shard: TallyShard,
-    /// What it had counted.
+    /// The image of the shard.
     #[serde(flatten)]
     pub image: TallyImage,
 }
@@ -122,7 +127,8 @@ pub struct TallyChange {
 pub struct Tally(pub BTreeMap<TallyShard, TallyImage>);
 
 impl Tally {
-    /// Takes in an image, unless a newer one is known; tells whether it was news. Neither order nor repetition matters.
+    /// Adds an image, unless this or a newer image of the shard is known. Returns whether the image was news. Images
+    /// may come in any order and any number of times.
     pub fn take(&mut self, shard: TallyShard, image: TallyImage) -> bool {
         let known = self.0.entry(shard).or_default();
         let news = image.version > known.version;
@@ -132,8 +138,8 @@ impl Tally {
         news
     }
 
-    /// The counts of all shards. While images are on their way, an unfollow may be known before its follow: what would
-    /// be negative is shown as 0.
+    /// The sum over all shards. While images are on their way, an unfollow may be known before its follow. So a
+    /// negative sum is shown as 0.
     pub fn counts(&self) -> Counts {
         let sum = self.0.values().fold(Counts::default(), |sum, image| sum + image.counts);
         Counts {
@@ -155,7 +161,7 @@ mod tests {
         Counts { likes: more, heat: 1500 * more, ..Counts::default() }
     }
 
-    /// Images as the shards produce them: each write adds to one shard.
+    /// The images that these writes produce. Each write adds to one shard.
     fn images(writes: &[(u8, bool)]) -> Vec<(TallyShard, TallyImage)> {
         let mut shards = BTreeMap::<u8, TallyImage>::new();
         let write = |(shard, follow): &(u8, bool)| {
@@ -169,7 +175,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn order_and_repetition_do_not_matter(
+        fn images_may_come_in_any_order_and_repeatedly(
             writes in proptest::collection::vec((0..SHARDS, any::<bool>()), 0..60),
             order in proptest::collection::vec(any::<prop::sample::Index>(), 0..60),
         ) {

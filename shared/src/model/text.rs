@@ -1,4 +1,4 @@
-//! What a post or a comment says.
+//! The texts of posts and comments.
 
 use serde::{Deserialize, Serialize};
 use unicode_segmentation::UnicodeSegmentation;
@@ -8,39 +8,39 @@ use super::{
     tag::{Tag, tags},
 };
 
-/// A text of 1 to `GRAPHEMES_MAX` grapheme clusters and at most `BYTES_MAX` bytes, not only white space. Kept exactly as
-/// written.
+/// A text of 1 to `GRAPHEMES_MAX` grapheme clusters and at most `BYTES_MAX` bytes, which is not only white space. It is
+/// kept exactly as written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BoundedText<const GRAPHEMES_MAX: usize, const BYTES_MAX: usize>(String);
 
-/// What a post says.
+/// The text of a post.
 pub type Text = BoundedText<POST_GRAPHEMES_MAX, POST_BYTES_MAX>;
-/// What a comment says.
+/// The text of a comment.
 pub type CommentText = BoundedText<COMMENT_GRAPHEMES_MAX, COMMENT_BYTES_MAX>;
 
-/// The text cannot be posted.
+/// The text is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidText {
-    /// There is nothing to read.
+    /// The text is empty, or only white space.
     #[error("the text is empty")]
     Empty,
-    /// Too many grapheme clusters.
+    /// The text has too many grapheme clusters.
     #[error("the text is longer than {graphemes_max} characters")]
     TooLong {
-        /// As many are allowed.
+        /// The limit.
         graphemes_max: usize,
     },
-    /// Too many bytes for its characters.
+    /// The text has too many bytes.
     #[error("the text is larger than {bytes_max} bytes")]
     TooLarge {
-        /// As many are allowed.
+        /// The limit.
         bytes_max: usize,
     },
 }
 
 impl<const GRAPHEMES_MAX: usize, const BYTES_MAX: usize> BoundedText<GRAPHEMES_MAX, BYTES_MAX> {
-    /// The text as it was written.
+    /// The text as written.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! What happened: the events of a user's log.
+//! The events of a user's log.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,78 +10,78 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data")]
 pub enum UserEvent {
-    /// Made a profile, or changed it.
+    /// The user created or changed the profile.
     ProfileChanged(PublicProfile),
-    /// Wrote a post.
+    /// The user wrote a post.
     PostCreated {
         /// The post.
         post: PostId,
-        /// What it said; nothing once the post is deleted.
+        /// The text. None once the post is deleted.
         text: Option<Text>,
-        /// The tags in it; none once the post is deleted.
+        /// The tags in the text. Empty once the post is deleted.
         #[serde(default)]
         tags: Vec<Tag>,
     },
-    /// Changed what a post says. What it says now stands in the post.
+    /// The user replaced the text of a post. The new text stands in the post.
     PostEdited {
         /// The post.
         post: PostId,
     },
-    /// Took a post back.
+    /// The user deleted a post.
     PostDeleted {
         /// The post.
         post: PostId,
     },
-    /// Wrote a comment.
+    /// The user wrote a comment.
     PostCommented {
-        /// On which post.
+        /// The post that the comment is on.
         post: PostId,
         /// The comment.
         comment: CommentId,
-        /// What it said; nothing once the comment is deleted.
+        /// The text. None once the comment is deleted.
         text: Option<CommentText>,
     },
-    /// Took a comment back, or off a post of their own.
+    /// The user deleted a comment: the user's own, or one on a post of the user.
     CommentDeleted {
-        /// On which post it was.
+        /// The post that the comment was on.
         post: PostId,
         /// The comment.
         comment: CommentId,
     },
-    /// Began to follow somebody.
+    /// The user followed somebody.
     UserFollowed {
-        /// Whom.
+        /// The followed user.
         followee: UserId,
     },
-    /// Stopped following somebody, or was blocked by them.
+    /// The user unfollowed somebody, or was blocked by them.
     UserUnfollowed {
-        /// Whom.
+        /// The user who is no longer followed.
         followee: UserId,
     },
-    /// Muted somebody.
+    /// The user muted somebody.
     UserMuted {
-        /// Whom.
+        /// The muted user.
         muted: UserId,
     },
-    /// Stopped muting somebody.
+    /// The user unmuted somebody.
     UserUnmuted {
-        /// Whom.
+        /// The user who is no longer muted.
         muted: UserId,
     },
-    /// Blocked somebody, and thereby stopped following them.
+    /// The user blocked somebody, and thereby unfollowed them.
     UserBlocked {
-        /// Whom.
+        /// The blocked user.
         blocked: UserId,
     },
-    /// Stopped blocking somebody.
+    /// The user unblocked somebody.
     UserUnblocked {
-        /// Whom.
+        /// The user who is no longer blocked.
         blocked: UserId,
     },
 }
 
 impl UserEvent {
-    /// The edges that it may have changed, of those that go from the user whose event it is.
+    /// The edges from the user that the event may have changed.
     pub fn edges(&self) -> Vec<(EdgeKind, &UserId)> {
         match self {
             Self::UserFollowed { followee } | Self::UserUnfollowed { followee } => vec![(EdgeKind::Follows, followee)],
@@ -98,33 +98,42 @@ impl UserEvent {
     }
 }
 
-/// Running totals of a user, carried by every event, so that the newest event alone tells them.
+/// A user's running totals. Every event carries them, so the newest event alone holds the present totals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Totals {
-    /// How many accounts the user follows.
+    /// Number of accounts that the user follows.
     pub following: u64,
-    /// How many the user mutes.
+    /// Number of accounts that the user mutes.
     #[serde(default)]
     pub muted: u64,
-    /// How many the user blocks.
+    /// Number of accounts that the user blocks.
     #[serde(default)]
     pub blocked: u64,
 }
 
-/// An entry of a user's log.
+/// An event in a user's log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogEvent {
-    /// Whose log.
+    /// The user whose log it is.
     pub user: UserId,
-    /// Where in it.
+    /// The position in the log.
     pub version: Version,
-    /// The run of the command that appended it.
+    /// The run of the command that appended the event.
     pub command: CommandId,
-    /// When.
+    /// When the command decided.
     pub at: Timestamp,
-    /// The user's totals after it.
+    /// The user's totals after the event.
     pub totals: Totals,
     /// What happened.
     #[serde(flatten)]
     pub event: UserEvent,
+}
+
+/// An entry of a log as it was read: an event, or one that this release does not understand.
+#[derive(Debug, Clone)]
+pub struct LogEntry {
+    /// The position in the log.
+    pub version: Version,
+    /// The event, or why it cannot be understood. After a rollback, the log may hold events of a newer release.
+    pub event: Result<LogEvent, String>,
 }

@@ -1,26 +1,26 @@
-//! Positions in a user's event log.
+//! Versions: positions in a user's log.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Position of an event in a user's log: 1, 2, 3 … without gaps. 0 stands for the empty log.
+/// The position of an event in a user's log: 1, 2, 3 … without gaps. 0 is the version of an empty log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(u64);
 
 impl Version {
-    /// Before the first event.
+    /// The version of an empty log.
     pub const ZERO: Self = Self(0);
-    /// The last version that a key of 12 digits can hold.
+    /// The highest version, because keys have room for 12 digits.
     pub const MAX: Self = Self(999_999_999_999);
 
-    /// The version of this number; above [`Version::MAX`] there is none.
+    /// The version with this number. None above [`Version::MAX`].
     pub fn new(number: u64) -> Option<Self> {
         (number <= Self::MAX.0).then_some(Self(number))
     }
 
-    /// The version as a number.
+    /// The number of the version.
     pub const fn get(self) -> u64 {
         self.0
     }

@@ -1,14 +1,14 @@
-//! The fold of a user's log into what a reader needs of the viewer: how far the log is applied, and whom the viewer
-//! follows, mutes and blocks. Pure, so that a query can fold what the projection has not reached yet with the same function.
+//! The viewer: the fold of a user's log into what readers need of it. The fold is pure, so a query can fold events that
+//! the projection has not reached yet with the same function.
 
 use std::collections::BTreeSet;
 
-use super::{EdgeKind, UserEvent, UserHash, UserId, Version};
+use super::{EdgeKind, EdgeState, LogEntry, UserEvent, UserHash, UserId, Version};
 
-/// What is projected of a viewer.
+/// What is folded of a user's log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Viewer {
-    /// The log is applied up to here; the rows of these events are written, too.
+    /// The log is applied up to this version. The effects of its events are in the read models, too.
     pub applied: Version,
     /// Whom the viewer follows.
     pub followed: BTreeSet<UserHash>,
@@ -18,49 +18,53 @@ pub struct Viewer {
     pub blocked: BTreeSet<UserHash>,
 }
 
-/// An event cannot be folded before the ones between.
+/// An event cannot be folded before the events in front of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("event {found} does not follow {applied}")]
+#[error("the log is applied up to {applied}, so event {found} is not the next one")]
 pub struct Gap {
-    /// How far the log is applied.
+    /// The log is applied up to this version.
     pub applied: Version,
-    /// The event's version.
+    /// The version of the event.
     pub found: Version,
 }
 
 impl Viewer {
-    /// Applies the event of this version; one that was applied before changes nothing.
+    /// Folds an entry of the log. An entry that cannot be understood only moves `applied`. One that was folded before
+    /// changes nothing.
     ///
     /// # Errors
-    /// [`Gap`] if events before it are missing.
-    pub fn apply(&mut self, version: Version, event: &UserEvent) -> Result<(), Gap> {
-        if self.pass(version)? {
-            match event {
-                UserEvent::UserFollowed { followee } => self.set(EdgeKind::Follows, followee, true),
-                UserEvent::UserUnfollowed { followee } => self.set(EdgeKind::Follows, followee, false),
-                UserEvent::UserMuted { muted } => self.set(EdgeKind::Mutes, muted, true),
-                UserEvent::UserUnmuted { muted } => self.set(EdgeKind::Mutes, muted, false),
-                UserEvent::UserBlocked { blocked } => {
-                    self.set(EdgeKind::Blocks, blocked, true);
-                    self.set(EdgeKind::Follows, blocked, false);
-                }
-                UserEvent::UserUnblocked { blocked } => self.set(EdgeKind::Blocks, blocked, false),
-                UserEvent::ProfileChanged(_)
-                | UserEvent::PostCreated { .. }
-                | UserEvent::PostEdited { .. }
-                | UserEvent::PostDeleted { .. }
-                | UserEvent::PostCommented { .. }
-                | UserEvent::CommentDeleted { .. } => {}
-            }
+    /// [`Gap`] if entries before it are missing.
+    pub fn fold(&mut self, entry: &LogEntry) -> Result<(), Gap> {
+        if self.advance(entry.version)?
+            && let Ok(event) = &entry.event
+        {
+            self.apply(&event.event);
         }
         Ok(())
     }
 
-    /// Counts the event of this version as applied without applying it. False if it was applied before.
-    ///
-    /// # Errors
-    /// [`Gap`] if events before it are missing.
-    pub fn pass(&mut self, version: Version) -> Result<bool, Gap> {
+    fn apply(&mut self, event: &UserEvent) {
+        match event {
+            UserEvent::UserFollowed { followee } => self.set(EdgeKind::Follows, followee, EdgeState::Active),
+            UserEvent::UserUnfollowed { followee } => self.set(EdgeKind::Follows, followee, EdgeState::Ended),
+            UserEvent::UserMuted { muted } => self.set(EdgeKind::Mutes, muted, EdgeState::Active),
+            UserEvent::UserUnmuted { muted } => self.set(EdgeKind::Mutes, muted, EdgeState::Ended),
+            UserEvent::UserBlocked { blocked } => {
+                self.set(EdgeKind::Blocks, blocked, EdgeState::Active);
+                self.set(EdgeKind::Follows, blocked, EdgeState::Ended);
+            }
+            UserEvent::UserUnblocked { blocked } => self.set(EdgeKind::Blocks, blocked, EdgeState::Ended),
+            UserEvent::ProfileChanged(_)
+            | UserEvent::PostCreated { .. }
+            | UserEvent::PostEdited { .. }
+            | UserEvent::PostDeleted { .. }
+            | UserEvent::PostCommented { .. }
+            | UserEvent::CommentDeleted { .. } => {}
+        }
+    }
+
+    /// Moves `applied` to this version. False if the version was applied before.
+    fn advance(&mut self, version: Version) -> Result<bool, Gap> {
         if version <= self.applied {
             return Ok(false);
         }
@@ -71,32 +75,31 @@ impl Viewer {
         Ok(true)
     }
 
-    /// Settles whether there is an edge from the viewer to somebody.
-    pub fn set(&mut self, kind: EdgeKind, user: &UserId, active: bool) {
+    /// Sets whether there is an edge from the viewer to a user.
+    pub fn set(&mut self, kind: EdgeKind, user: &UserId, state: EdgeState) {
         let users = match kind {
             EdgeKind::Follows => &mut self.followed,
             EdgeKind::Mutes => &mut self.muted,
             EdgeKind::Blocks => &mut self.blocked,
         };
-        if active {
-            users.insert(user.hash());
-        } else {
-            users.remove(&user.hash());
-        }
+        match state {
+            EdgeState::Active => users.insert(user.hash()),
+            EdgeState::Ended => users.remove(&user.hash()),
+        };
     }
 
-    /// Whether posts of this author belong in the viewer's home.
+    /// Whether posts of this author belong in the home of the viewer, whose own id is `viewer`.
     pub fn sees(&self, viewer: &UserId, author: &UserId) -> bool {
         viewer == author || (self.follows(author) && !self.hides(author))
     }
 
-    /// Whether nothing by this user is to be shown to the viewer (INV-7).
+    /// Whether everything by this user is hidden from the viewer (INV-7).
     pub fn hides(&self, user: &UserId) -> bool {
         let hash = user.hash();
         self.muted.contains(&hash) || self.blocked.contains(&hash)
     }
 
-    /// Whether the viewer follows somebody.
+    /// Whether the viewer follows the user.
     pub fn follows(&self, user: &UserId) -> bool {
         self.followed.contains(&user.hash())
     }
@@ -109,6 +112,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{
+        model::{CommandId, LogEvent, Totals},
+        samples::NOW,
+    };
 
     fn user(n: u8) -> UserId {
         format!("user-{n}").parse().unwrap()
@@ -128,7 +135,10 @@ mod tests {
 
     fn fold<'a>(viewer: &mut Viewer, events: impl Iterator<Item = (usize, &'a UserEvent)>) -> Result<(), Gap> {
         for (index, event) in events {
-            viewer.apply(Version::new(index as u64 + 1).unwrap(), event)?;
+            let version = Version::new(index as u64 + 1).unwrap();
+            let (command, totals) = (CommandId::new(NOW), Totals::default());
+            let event = LogEvent { user: user(9), version, command, at: NOW, totals, event: event.clone() };
+            viewer.fold(&LogEntry { version, event: Ok(event) })?;
         }
         Ok(())
     }
@@ -180,5 +190,12 @@ mod tests {
             prop_assert!(fold(&mut viewer, events.iter().enumerate().skip(missing + 1)).is_err());
             prop_assert_eq!(viewer, before);
         }
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_understood_only_moves_applied() {
+        let mut viewer = Viewer::default();
+        viewer.fold(&LogEntry { version: Version::ZERO.next(), event: Err("unknown".to_owned()) }).unwrap();
+        assert_eq!(viewer, Viewer { applied: Version::ZERO.next(), ..Viewer::default() });
     }
 }

@@ -1,67 +1,90 @@
-//! Who gets a row of a post. A small audience gets it at once. A larger one is one message to the queue, whatever its size,
-//! so that its post holds up nobody behind it; there the followers are walked through, and handed out in messages of some
-//! hundreds. Followers of a celebrity get nothing: they pull.
+//! The audience of a post: the followers into whose homes the post is pushed.
+//!
+//! A small audience is pushed to at once. A large one becomes a single task in the work queue, however large it is, so
+//! that its post does not hold up the posts behind it. The worker of that task enumerates the followers and makes a
+//! task for every few hundred of them. Posts of a celebrity are not pushed: readers pull them.
 
-use super::Projector;
 use crate::{
+    celebrities::Celebrities,
     error::Error,
     model::UserId,
-    store::timelines::{Row, Timeline},
-    stream::work_queue::Task,
+    store::{
+        command_table::CommandTable,
+        timelines::{Row, Timeline, Timelines},
+    },
+    stream::work_queue::{Task, WorkQueue},
 };
 
-/// Edges looked at before an audience counts as large; so many rows are 4 calls of BatchWriteItem.
+/// Edges of a small audience at most. So many rows are 4 calls of BatchWriteItem.
 const DIRECT_MAX: i32 = 100;
-/// Edges looked at for one message: its viewers are 20 calls of BatchWriteItem, and at most 130 kB of user ids as JSON.
-const EDGES_PER_MESSAGE: i32 = 500;
-/// Messages made in one step of a walk; then a message says where it goes on.
-const MESSAGES_PER_STEP: usize = 20;
+/// Edges read for one [`Task::PushToHomes`]. Its viewers are 20 calls of BatchWriteItem, and their ids are at most 130
+/// kB of JSON.
+const EDGES_PER_TASK: i32 = 500;
+/// Tasks made in one step of an enumeration. A further task then continues it.
+const TASKS_PER_STEP: usize = 20;
 
-impl Projector {
-    /// Sees to it that the row gets into the home of each of the author's followers. Runs after the row is in the author's
-    /// timeline: see the handshake in [`Projector::show_post`].
-    pub(super) async fn deliver_to_followers(&self, row: &Row) -> Result<(), Error> {
+/// Pushes posts to followers.
+#[derive(Debug, Clone)]
+pub struct Audience {
+    pub(super) commands: CommandTable,
+    pub(super) celebrities: Celebrities,
+    pub(super) timelines: Timelines,
+    pub(super) work_queue: WorkQueue,
+}
+
+impl Audience {
+    /// Pushes the post to all followers of its author, now or by tasks. The post has to be in the author's timeline
+    /// already: that is this side of the handshake with a new follow.
+    pub(super) async fn push_to_followers(&self, row: &Row) -> Result<(), Error> {
         if !self.celebrities.are_pushed(&row.author).await? {
             return Ok(());
         }
         let page = self.commands.followers(&row.author, None, DIRECT_MAX).await?;
         if page.next.is_some() {
-            let walk = Task::EnumerateAudience { post: row.post, author: row.author.clone(), after: None, found: 0 };
-            return self.work_queue.send(vec![walk]).await;
+            let task = Task::EnumerateAudience { post: row.post, author: row.author.clone(), after: None, found: 0 };
+            return self.work_queue.send(vec![task]).await;
         }
-        self.celebrities.count(&row.author, page.users.len() as u64).await?;
-        self.deliver(row, page.users).await
+        self.celebrities.promote_if_popular(&row.author, page.users.len() as u64).await?;
+        self.push_to_homes(row, page.users).await
     }
 
-    /// A step of the walk through a large audience, from the follower after `after`; `found` were found before.
-    pub async fn spread(&self, row: &Row, mut after: Option<UserId>, mut found: u64) -> Result<(), Error> {
-        let mut messages = Vec::with_capacity(MESSAGES_PER_STEP);
+    /// One step of enumerating a large audience: makes tasks for the followers behind `after`. Earlier steps found
+    /// `found` followers. The worker that enumerates the followers also counts them, and promotes the author if there
+    /// are enough.
+    ///
+    /// # Errors
+    /// As those of the stores and the queue. Repeating the step repeats tasks, which changes nothing.
+    pub async fn enumerate_audience(&self, row: &Row, mut after: Option<UserId>, mut found: u64) -> Result<(), Error> {
+        let mut tasks = Vec::with_capacity(TASKS_PER_STEP);
         let is_first = after.is_none();
-        for _ in 0..MESSAGES_PER_STEP {
-            let page = self.commands.followers(&row.author, after.as_ref(), EDGES_PER_MESSAGE).await?;
+        for _ in 0..TASKS_PER_STEP {
+            let page = self.commands.followers(&row.author, after.as_ref(), EDGES_PER_TASK).await?;
             found += page.users.len() as u64;
             after = page.next;
-            if is_first && messages.is_empty() && after.is_none() {
-                // It is one message's worth, and this is one message.
-                self.celebrities.count(&row.author, found).await?;
-                return self.deliver(row, page.users).await;
+            if is_first && tasks.is_empty() && after.is_none() {
+                // The whole audience fits one task. This is one.
+                self.celebrities.promote_if_popular(&row.author, found).await?;
+                return self.push_to_homes(row, page.users).await;
             }
-            messages.push(Task::PushToHomes { post: row.post, author: row.author.clone(), viewers: page.users });
+            tasks.push(Task::PushToHomes { post: row.post, author: row.author.clone(), viewers: page.users });
             if after.is_none() {
                 break;
             }
         }
         match after {
-            None => self.celebrities.count(&row.author, found).await?,
+            None => self.celebrities.promote_if_popular(&row.author, found).await?,
             after => {
-                messages.push(Task::EnumerateAudience { post: row.post, author: row.author.clone(), after, found });
+                tasks.push(Task::EnumerateAudience { post: row.post, author: row.author.clone(), after, found });
             }
         }
-        self.work_queue.send(messages).await
+        self.work_queue.send(tasks).await
     }
 
-    /// Puts the row into the homes of these viewers.
-    pub async fn deliver(&self, row: &Row, viewers: Vec<UserId>) -> Result<(), Error> {
+    /// Puts the post into the homes of these viewers.
+    ///
+    /// # Errors
+    /// As the store's. Some of the rows may have been written.
+    pub async fn push_to_homes(&self, row: &Row, viewers: Vec<UserId>) -> Result<(), Error> {
         let homes: Vec<_> = viewers.into_iter().map(Timeline::Home).collect();
         self.timelines.put(&homes, row).await
     }

@@ -1,48 +1,55 @@
-//! Catching up: bring everything that follows from a user's log as far as the log is.
+//! Catching up: applies a user's log to the read models, from where it was applied last to its end.
 //!
-//! The order of writes is what keeps it exact: first an event's effects, last, in one conditional write, the viewer with
-//! `applied`. A crash in between repeats effects, which changes nothing; a second worker finds `applied` moved and starts
-//! again from there.
+//! The order of the writes makes this exact. The effects of a page of events come first. Last, one conditional write
+//! stores the viewer with its new `applied`. A crash in between repeats effects, which changes nothing. A worker that
+//! finds that another one moved `applied` starts again from there.
 
 use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream};
-use tokio::sync::OnceCell;
 
-use super::Projector;
+use super::{effects::Effects, owner::LogOwner};
 use crate::{
     error::Error,
-    model::{Profile, UserEvent, UserId, Version, Viewer},
-    store::{Consistency, command_table::LogEntry},
+    model::{LogEntry, UserId, Version},
+    retry::RACES_MAX,
+    store::{Consistency, command_table::CommandTable, viewers::Viewers},
 };
 
 /// Events read and applied at a time.
 const PAGE: i32 = 100;
-/// Effects of one page under way at once. They need no order among themselves: each writes what the truth says.
+/// Effects of one page that run at once. They need no order among themselves: each writes what the truth says.
 const EFFECTS_AT_ONCE: usize = 8;
-/// Times that the viewer is read again after another worker moved it.
-const RACES_MAX: u32 = 20;
 
 /// How far a catch-up came.
 #[derive(Debug)]
 pub enum Progress {
-    /// To the end of the log.
+    /// The log is applied to its end.
     UpToDate,
-    /// Up to before this event, whose effects failed.
+    /// The log is applied up to the event before this one, whose effects failed.
     Stuck {
         /// The event.
         version: Version,
-        /// Why.
+        /// Why its effects failed.
         error: Error,
     },
 }
 
-impl Projector {
-    /// Applies the user's log from where it was applied to its end, or until it surely holds `at_least`.
+/// Applies users' logs.
+#[derive(Debug, Clone)]
+pub struct CatchUp {
+    pub(super) commands: CommandTable,
+    pub(super) viewers: Viewers,
+    pub(super) effects: Effects,
+}
+
+impl CatchUp {
+    /// Applies the user's log to its end. With `at_least`, stops as soon as the log is applied up to that version.
     ///
     /// # Errors
-    /// As the stores'; what was applied by then stays so.
-    pub async fn catch_up(&self, user: &UserId, at_least: Option<Version>) -> Result<Progress, Error> {
+    /// [`Error::Conflict`] if other workers kept moving the viewer; otherwise as the stores'. What was applied by then
+    /// stays applied.
+    pub async fn user(&self, user: &UserId, at_least: Option<Version>) -> Result<Progress, Error> {
         let mut races = 0;
         loop {
             let before = self.viewers.get(user, Consistency::Strong).await?;
@@ -58,7 +65,7 @@ impl Projector {
             let applied = entries.iter().take_while(|entry| stuck.as_ref().is_none_or(|(at, _)| entry.version < *at));
             let mut viewer = before.viewer.clone();
             for entry in applied {
-                fold(&mut viewer, entry)?;
+                viewer.fold(entry)?;
             }
             if viewer.applied > before.viewer.applied {
                 match self.viewers.put(user, &before, &viewer).await {
@@ -75,78 +82,28 @@ impl Projector {
         }
     }
 
-    /// Does what the events entail; gives those that failed, by version.
+    /// Applies the effects of the events. Returns the events whose effects failed, by version.
     async fn apply_effects(&self, user: &UserId, entries: &[LogEntry]) -> BTreeMap<Version, Error> {
-        let author = Author::new(user);
+        let owner = LogOwner::new(user, &self.commands);
         let mut failed: BTreeMap<_, _> = stream::iter(entries)
-            .map(|entry| self.apply_entry(&author, entry))
+            .map(|entry| self.apply_entry(&owner, entry))
             .buffer_unordered(EFFECTS_AT_ONCE)
             .filter_map(|(version, result)| async move { Some((version, result.err()?)) })
             .collect()
             .await;
         if let Some(Ok(last)) = entries.last().map(|entry| &entry.event)
-            && let Err(error) = self.cards.put_totals(user, last.totals, last.version).await
+            && let Err(error) = self.effects.show_totals(user, last.totals, last.version).await
         {
             failed.insert(last.version, error);
         }
         failed
     }
 
-    async fn apply_entry(&self, author: &Author<'_>, entry: &LogEntry) -> (Version, Result<(), Error>) {
+    async fn apply_entry(&self, owner: &LogOwner<'_>, entry: &LogEntry) -> (Version, Result<(), Error>) {
         let result = match &entry.event {
-            Ok(event) => self.apply_effect(author, &event.event).await,
-            Err(why) => Err(Error::poison(format!("event {} of {}", entry.version, author.user), why)),
+            Ok(event) => self.effects.apply(owner, &event.event).await,
+            Err(why) => Err(Error::poison(format!("event {} of {}", entry.version, owner.user), why)),
         };
         (entry.version, result)
-    }
-
-    pub(super) async fn apply_effect(&self, author: &Author<'_>, event: &UserEvent) -> Result<(), Error> {
-        match event {
-            UserEvent::ProfileChanged(_) => self.show_profile(author).await,
-            UserEvent::PostCreated { post, .. } => self.show_new_post(author, *post).await,
-            UserEvent::PostEdited { post } | UserEvent::PostDeleted { post } => self.show_post(author, *post).await,
-            UserEvent::UserFollowed { followee } => self.backfill(author.user, followee).await,
-            // Whom a viewer follows, mutes and blocks is filtered by the reader; there is nothing to clean up.
-            UserEvent::UserUnfollowed { .. }
-            | UserEvent::UserMuted { .. }
-            | UserEvent::UserUnmuted { .. }
-            | UserEvent::UserBlocked { .. }
-            | UserEvent::UserUnblocked { .. } => Ok(()),
-            // Comments are read from the truth; that they are counted follows from their tally.
-            UserEvent::PostCommented { .. } | UserEvent::CommentDeleted { .. } => Ok(()),
-        }
-    }
-}
-
-/// Folds an entry; one that cannot be understood only counts.
-///
-/// # Errors
-/// [`Error::Poison`] if entries before it are missing.
-pub fn fold(viewer: &mut Viewer, entry: &LogEntry) -> Result<(), Error> {
-    let folded = match &entry.event {
-        Ok(event) => viewer.apply(entry.version, &event.event),
-        Err(_) => viewer.pass(entry.version).map(|_| ()),
-    };
-    folded.map_err(|gap| Error::poison("a log", gap))
-}
-
-/// The user whose log is applied, with the profile, which is read once for all events.
-pub(super) struct Author<'a> {
-    pub(super) user: &'a UserId,
-    profile: OnceCell<Profile>,
-}
-
-impl<'a> Author<'a> {
-    pub(super) fn new(user: &'a UserId) -> Self {
-        Self { user, profile: OnceCell::new() }
-    }
-
-    /// The profile as it stands in the truth.
-    pub(super) async fn profile(&self, projector: &Projector) -> Result<&Profile, Error> {
-        let read = || async {
-            let profile = projector.commands.profile(self.user).await?;
-            profile.ok_or_else(|| Error::poison(format!("user {}", self.user), "has no profile"))
-        };
-        self.profile.get_or_try_init(read).await
     }
 }

@@ -1,44 +1,65 @@
-//! The end of an author's being a celebrity. When it began and has got around, all writers push the author's posts again;
-//! then every follower's home is filled with the author's posts of the last 30 days; last, the author is taken from the
-//! list, and readers stop pulling. At every moment each post is pushed, pulled, or both.
+//! Demotion: a celebrity's posts are pushed again instead of pulled. The order of its phases makes sure that each post
+//! is pushed, pulled, or both at every moment:
 //!
-//! The followers are walked through in small steps, each a message that ends with the next one. Steps may be repeated.
+//! 1. `demote-author` marks the celebrity as being demoted. Workers that know of the mark push new posts again.
+//! 2. Once all workers know of it, the author's posts of the last 30 days are copied into the home of every follower.
+//! 3. The author is removed from the list of celebrities, and readers stop pulling.
+//!
+//! The second phase goes through the followers in small steps. Each step is a task, which sends the task of the next
+//! step. Repeating a step changes nothing.
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::Projector;
-use crate::{error::Error, model::UserId, stream::work_queue::Task};
+use super::backfill::Backfill;
+use crate::{
+    celebrities::Celebrities,
+    error::Error,
+    model::{Clock, UserId},
+    store::command_table::CommandTable,
+    stream::work_queue::{Task, WorkQueue},
+};
 
-/// Edges looked at in one step; each of the homes may need thousands of rows.
+/// Edges read in one step. Each of the homes may need thousands of rows.
 const EDGES_PER_STEP: i32 = 20;
-/// Homes filled at once.
+/// Homes backfilled at once.
 const HOMES_AT_ONCE: usize = 4;
 
-impl Projector {
-    /// A step of an author's demotion, from the follower after `after`.
+/// Demotes celebrities.
+#[derive(Debug, Clone)]
+pub struct Demotion {
+    pub(super) commands: CommandTable,
+    pub(super) celebrities: Celebrities,
+    pub(super) backfill: Backfill,
+    pub(super) work_queue: WorkQueue,
+    pub(super) clock: Clock,
+}
+
+impl Demotion {
+    /// One step of a demotion: backfills the homes of the next followers behind `after`. The last step ends the
+    /// demotion.
     ///
     /// # Errors
-    /// [`Error::Transient`] if the demotion began so recently that some writers may not know of it; otherwise as the
-    /// stores'.
-    pub async fn demote(&self, author: &UserId, after: Option<UserId>) -> Result<(), Error> {
+    /// [`Error::Transient`] if the demotion began so recently that some workers may not know of it; otherwise as those
+    /// of the stores and the queue.
+    pub async fn backfill_step(&self, author: &UserId, after: Option<UserId>) -> Result<(), Error> {
         let celebrity = self.commands.celebrity(author).await?;
         let Some(begun_at) = celebrity.and_then(|celebrity| celebrity.demoted_at) else {
-            tracing::info!(%author, "is not being demoted");
+            tracing::info!(%author, "the author is not being demoted");
             return Ok(());
         };
         if self.clock.now() < self.celebrities.policy().known_after(begun_at) {
-            return Err(Error::transient("demoting an author", "not all writers may know yet"));
+            return Err(Error::transient("demoting an author", "some workers may not know of the demotion yet"));
         }
         let page = self.commands.followers(author, after.as_ref(), EDGES_PER_STEP).await?;
         stream::iter(&page.users)
-            .map(|follower| self.fill(follower, author))
+            .map(|follower| self.backfill.backfill_home(follower, author))
             .buffer_unordered(HOMES_AT_ONCE)
             .try_collect::<()>()
             .await?;
         match page.next {
             None => {
                 self.commands.end_demotion(author, begun_at).await?;
-                tracing::info!(%author, "is no celebrity any more");
+                tracing::info!(%author, "the author is no longer a celebrity");
                 Ok(())
             }
             after => self.work_queue.send(vec![Task::BackfillHomes { author: author.clone(), after }]).await,

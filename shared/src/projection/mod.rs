@@ -1,41 +1,24 @@
-//! Projections: they keep the read models behind the command table.
+//! Projections: they keep the read models up to date with the command table.
 //!
-//! A message tells a projection only that there is something new; what it is, is read from the truth. Every effect writes
-//! what the truth says at that time, so doing it twice, late, or at once with another worker ends in the same read model.
+//! A message only tells a projection that something is new. The projection reads what happened from the truth. Every
+//! effect writes what the truth says at that time. So an effect that runs twice, late, or at once in two workers ends
+//! in the same read model.
+//!
+//! - `catch_up` applies a user's log. `owner` is the user whose log is applied.
+//! - `effects` maps each event to what it changes in the read models.
+//! - `audience`, `backfill` and `demotion` put posts into homes.
+//! - `quarantine` sets events aside whose effects keep failing.
+//! - `projector` puts all of these together.
+//! - `tally` shows counters on cards. It needs no log.
 
-mod audience;
-mod catch_up;
-mod demotion;
-mod follow;
-mod post;
-mod profile;
-mod quarantine;
+pub mod audience;
+mod backfill;
+pub mod catch_up;
+pub mod demotion;
+mod effects;
+mod owner;
+mod projector;
+pub mod quarantine;
 pub mod tally;
 
-pub use catch_up::{Progress, fold};
-
-use crate::{
-    celebrities::Celebrities,
-    model::Clock,
-    store::{cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
-    stream::work_queue::WorkQueue,
-};
-
-/// What projections work with: the truth, the read models, and the queue for what is too large or fails at present.
-#[derive(Debug, Clone)]
-pub struct Projector {
-    /// The truth.
-    pub commands: CommandTable,
-    /// Who gets to see which post where.
-    pub timelines: Timelines,
-    /// What has been projected of whom.
-    pub viewers: Viewers,
-    /// What is shown.
-    pub cards: Cards,
-    /// Whose posts are pulled.
-    pub celebrities: Celebrities,
-    /// Large audiences.
-    pub work_queue: WorkQueue,
-    /// The time.
-    pub clock: Clock,
-}
+pub use projector::{Dependencies, Projector};

@@ -1,98 +1,108 @@
-//! What happens to an event whose effects fail again and again: it is kept aside for a person, and the user goes on
-//! (INV-9). Once its cause is fixed, it is redone, out of its turn.
+//! Events whose effects fail again and again. Such an event is put into the quarantine, where it waits for a person,
+//! and the user's log is applied past it (INV-9). Once the cause is fixed, the event's effects are applied out of
+//! order.
 
-use super::{Progress, Projector, catch_up::Author, catch_up::fold};
+use super::{
+    catch_up::{CatchUp, Progress},
+    owner::LogOwner,
+};
 use crate::{
     error::Error,
     model::{EdgeKey, UserId, Version},
+    retry::until_no_conflict,
     store::Consistency,
-    stream::work_queue::{Task, WorkQueue},
+    stream::quarantine::Quarantine,
 };
 
-/// Events of one user that are put aside in one go; more of them mean that the fault is elsewhere.
-const SKIPS_MAX: u32 = 100;
-/// Times that the viewer is read again after another worker moved it.
-const RACES_MAX: u32 = 20;
+/// Events of one user that one catch-up puts into the quarantine at most. More failing events mean that the cause is
+/// elsewhere.
+const QUARANTINED_MAX: u32 = 100;
 
-impl Projector {
-    /// Catches up as [`Projector::catch_up`], but puts aside what cannot be applied: poison at once, anything else only if
-    /// this is the `last_try`.
-    ///
-    /// # Errors
-    /// As the stores', and whatever is worth another try.
-    pub async fn catch_up_or_quarantine(
-        &self,
-        user: &UserId,
-        last_try: bool,
-        quarantine: &WorkQueue,
-    ) -> Result<(), Error> {
-        for _ in 0..SKIPS_MAX {
-            match self.catch_up(user, None).await? {
-                Progress::UpToDate => return Ok(()),
-                Progress::Stuck { version, error } if last_try || matches!(error, Error::Poison { .. }) => {
-                    if self.viewers.get(user, Consistency::Strong).await?.viewer.applied >= version {
-                        // Another worker has put it aside meanwhile. Of two at once each still does, which repeats an effect.
-                        continue;
-                    }
-                    tracing::error!(%user, %version, %error, "event quarantined");
-                    let redo = Task::Redo { user: user.clone(), version, error: error.to_string() };
-                    quarantine.send(vec![redo]).await?;
-                    self.skip(user, version).await?;
-                }
-                Progress::Stuck { error, .. } => return Err(error),
-            }
-        }
-        Err(Error::transient("catching up", format!("more than {SKIPS_MAX} events of {user} fail")))
-    }
+/// What to do with an event whose effects failed, but may succeed later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Fail, so that the catch-up is tried again.
+    TryAgain,
+    /// Put the event into the quarantine: this was the last try.
+    Quarantine,
+}
 
-    /// Counts the event as applied though its effects are not, unless somebody else got past it.
-    async fn skip(&self, user: &UserId, version: Version) -> Result<(), Error> {
-        let before = self.viewers.get(user, Consistency::Strong).await?;
-        if before.viewer.applied.next() != version {
-            return Ok(());
+/// Applies the user's log to its end, past the events that it puts into the quarantine: those that can never succeed
+/// ([`Error::Poison`]), and others as `on_failure` says.
+///
+/// # Errors
+/// The error of an event that may succeed later; otherwise as those of the stores and the queue.
+pub async fn catch_up_or_quarantine(
+    catch_up: &CatchUp,
+    quarantine: &Quarantine,
+    user: &UserId,
+    on_failure: OnFailure,
+) -> Result<(), Error> {
+    for _ in 0..QUARANTINED_MAX {
+        let (version, error) = match catch_up.user(user, None).await? {
+            Progress::UpToDate => return Ok(()),
+            Progress::Stuck { version, error } => (version, error),
+        };
+        if on_failure == OnFailure::TryAgain && !matches!(error, Error::Poison { .. }) {
+            return Err(error);
         }
-        let mut viewer = before.viewer.clone();
-        for entry in self.commands.log_after(user, before.viewer.applied, 1).await? {
-            fold(&mut viewer, &entry)?;
+        if catch_up.viewers.get(user, Consistency::Strong).await?.viewer.applied >= version {
+            // Another worker has got past the event meanwhile. Two workers that get here at once both put the event
+            // into the quarantine. Its effects are then applied twice, which changes nothing.
+            continue;
         }
-        match self.viewers.put(user, &before, &viewer).await {
-            Err(Error::Conflict) => Ok(()),
-            written => written,
-        }
+        tracing::error!(%user, %version, %error, "the event is put into the quarantine");
+        quarantine.put(user, version, &error).await?;
+        skip(catch_up, user, version).await?;
     }
+    Err(Error::transient("catching up", format!("more than {QUARANTINED_MAX} events of {user} fail")))
+}
 
-    /// Does the effects of an event that was put aside, and settles what its fold would have settled by the truth, since
-    /// later events have been folded meanwhile.
-    ///
-    /// # Errors
-    /// As the stores'; [`Error::Poison`] if the event still cannot be understood.
-    pub async fn redo(&self, user: &UserId, version: Version) -> Result<(), Error> {
-        let event = self.commands.event(user, version).await?;
-        let event = event.ok_or_else(|| Error::poison(format!("event {version} of {user}"), "does not exist"))?.event;
-        self.apply_effect(&Author::new(user), &event).await?;
-        for (kind, other) in event.edges() {
-            self.settle(EdgeKey::new(user, kind, other)).await?;
-        }
-        Ok(())
+/// Folds the event into the viewer although its effects failed, unless another worker got past it.
+async fn skip(catch_up: &CatchUp, user: &UserId, version: Version) -> Result<(), Error> {
+    let before = catch_up.viewers.get(user, Consistency::Strong).await?;
+    if before.viewer.applied.next() != version {
+        return Ok(());
     }
+    let mut viewer = before.viewer.clone();
+    for entry in catch_up.commands.log_after(user, before.viewer.applied, 1).await? {
+        viewer.fold(&entry)?;
+    }
+    match catch_up.viewers.put(user, &before, &viewer).await {
+        Err(Error::Conflict) => Ok(()),
+        written => written,
+    }
+}
 
-    /// Makes the viewer item say of an edge what the truth says.
-    async fn settle(&self, key: EdgeKey) -> Result<(), Error> {
-        for _ in 0..RACES_MAX {
-            let before = self.viewers.get(&key.from, Consistency::Strong).await?;
-            // A block changes the edge of a follow only if there is one.
-            let Some(edge) = self.commands.edges(std::slice::from_ref(&key)).await?.get(&key) else { return Ok(()) };
-            if before.viewer.applied < edge.version {
-                // The event that changed the edge last is still to come, and will settle it.
-                return Ok(());
-            }
-            let mut viewer = before.viewer.clone();
-            viewer.set(key.kind, &key.to, edge.active);
-            match self.viewers.put(&key.from, &before, &viewer).await {
-                Err(Error::Conflict) => {}
-                written => return written,
-            }
-        }
-        Err(Error::Conflict)
+/// Applies the effects of an event that was put into the quarantine. Later events have been folded meanwhile, so the
+/// edges that the event may have changed are set to what the truth says now.
+///
+/// # Errors
+/// [`Error::Poison`] if the event still cannot be understood; otherwise as the stores'.
+pub async fn redo(catch_up: &CatchUp, user: &UserId, version: Version) -> Result<(), Error> {
+    let entry = catch_up.commands.event(user, version).await?;
+    let entry = entry.ok_or_else(|| Error::poison(format!("event {version} of {user}"), "the event does not exist"))?;
+    catch_up.effects.apply(&LogOwner::new(user, &catch_up.commands), &entry.event).await?;
+    for (kind, other) in entry.event.edges() {
+        let key = EdgeKey::new(user, kind, other);
+        until_no_conflict(async || settle_edge(catch_up, &key).await).await?;
     }
+    Ok(())
+}
+
+/// Sets an edge in the viewer item to what the truth says.
+///
+/// # Errors
+/// [`Error::Conflict`] if another worker changed the viewer item meanwhile.
+async fn settle_edge(catch_up: &CatchUp, key: &EdgeKey) -> Result<(), Error> {
+    let before = catch_up.viewers.get(&key.from, Consistency::Strong).await?;
+    // A block changes a follow only if there is one.
+    let Some(edge) = catch_up.commands.edges(std::slice::from_ref(key)).await?.get(key) else { return Ok(()) };
+    if before.viewer.applied < edge.version {
+        // The event that last changed the edge is not applied yet. It will set the edge.
+        return Ok(());
+    }
+    let mut viewer = before.viewer.clone();
+    viewer.set(key.kind, &key.to, edge.state());
+    catch_up.viewers.put(&key.from, &before, &viewer).await
 }

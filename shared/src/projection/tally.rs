@@ -1,18 +1,17 @@
-//! What follows from counters: the numbers on cards. The images that arrive are absolute and versioned; the card keeps
-//! the newest of each shard and shows their sum, so images may arrive in any order and any number of times (INV-3).
+//! Counters: the numbers on cards. An event of a counter carries the image of one shard, absolute and versioned. The
+//! card keeps the newest image of each shard and shows their sum. So images may arrive in any order and any number of
+//! times (INV-3).
 
 use std::collections::BTreeMap;
 
 use crate::{
     error::Error,
     model::{TallyChange, TallySubject},
+    retry::until_no_conflict,
     store::cards::Cards,
 };
 
-/// Times that a card is read again after another worker changed it.
-const RACES_MAX: u32 = 20;
-
-/// Images of one batch, by whose counter they are of: each counter costs one read and at most one write.
+/// Groups the images of one batch by counter. Each counter then costs one read and at most one write.
 pub fn by_counter(changes: Vec<TallyChange>) -> BTreeMap<TallySubject, Vec<TallyChange>> {
     let mut counters = BTreeMap::<_, Vec<_>>::new();
     for change in changes {
@@ -21,24 +20,21 @@ pub fn by_counter(changes: Vec<TallyChange>) -> BTreeMap<TallySubject, Vec<Tally
     counters
 }
 
-/// Makes the subject's card show what these images of its counter add to what it knows.
+/// Adds these images of a subject's counter to the subject's card.
 ///
 /// # Errors
-/// As the store's.
+/// [`Error::Conflict`] if other workers kept changing the card; otherwise as the store's.
 pub async fn show(cards: &Cards, subject: &TallySubject, changes: &[TallyChange]) -> Result<(), Error> {
-    for _ in 0..RACES_MAX {
+    until_no_conflict(async || {
         let before = cards.tally(subject).await?;
         let mut tally = before.tally.clone();
         let news = changes.iter().filter(|change| tally.take(change.shard, change.image)).count();
         if news == 0 {
             return Ok(());
         }
-        match cards.put_tally(subject, &before, &tally).await {
-            Err(Error::Conflict) => {}
-            written => return written,
-        }
-    }
-    Err(Error::Conflict)
+        cards.put_tally(subject, &before, &tally).await
+    })
+    .await
 }
 
 #[cfg(test)]

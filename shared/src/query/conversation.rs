@@ -14,7 +14,7 @@ use crate::{
     store::{
         Consistency,
         cards::{PostCard, UserCard},
-        reactions::{CommentOrder, CommentPage},
+        comments::{CommentOrder, CommentPage},
     },
 };
 

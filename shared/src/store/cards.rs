@@ -1,15 +1,16 @@
-//! The `cards` table: what can change about a post or user and is shown with it. Each stands once, whatever its
-//! audience. Every part of a card has one writer's version beside it, and the highest version wins.
+//! The `cards` table: what can change about a post or a user, and is shown with it. A card exists once, however many
+//! readers it has. Each part of a card has one kind of writer and that writer's version beside it. The highest version
+//! wins.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Consistency, Dynamo,
-    card_tallies::BUCKET,
-    dynamo::{Item, item, newer_wins, s, value},
-    key::{self, PK},
+    consistency::Consistency,
+    dynamo::{Dynamo, Item, item, newer_wins, s, value},
+    key::{self, BUCKET, PK},
+    trending::TrendingIndex,
 };
 use crate::{
     error::Error,
@@ -28,30 +29,30 @@ pub struct Cards {
 pub struct PostCard {
     /// The post.
     pub post: PostId,
-    /// Who wrote it.
+    /// Who wrote the post.
     pub author: UserId,
-    /// What the author shows.
+    /// The author's profile.
     pub author_profile: PublicProfile,
     /// Version of the event that last changed `author_profile`.
     pub author_version: Version,
-    /// What it says; nothing once it is deleted.
+    /// The text. None once the post is deleted.
     pub text: Option<Text>,
-    /// The tags in it.
+    /// The tags in the text.
     pub tags: Vec<Tag>,
-    /// 1, and one more with each change of the post.
+    /// Version of the post: 1 at first, and one more with each change.
     pub version: u64,
-    /// When it was last edited, if it was.
+    /// When the post was last edited.
     #[serde(default)]
     pub edited_at: Option<Timestamp>,
-    /// Whether its author took it back.
+    /// Whether the author deleted the post.
     pub deleted: bool,
-    /// How many like it. This and what follows has another writer, see [`Cards::put_tally`].
+    /// Number of likes. The counters have a writer of their own, see [`Cards::put_tally`].
     #[serde(default, skip_serializing)]
     pub likes: u64,
-    /// How many comments it has.
+    /// Number of comments that are not deleted.
     #[serde(default, skip_serializing)]
     pub comments: u64,
-    /// Its heat, see [`crate::model::ranking`].
+    /// The heat, see [`crate::model::ranking`].
     #[serde(default, skip_serializing)]
     pub heat: i64,
 }
@@ -61,20 +62,20 @@ pub struct PostCard {
 pub struct UserCard {
     /// The user.
     pub user: UserId,
-    /// What the user shows.
+    /// The user's profile.
     pub profile: PublicProfile,
-    /// When the user first made a profile.
+    /// When the user created the profile.
     pub created_at: Timestamp,
-    /// How many accounts the user follows.
+    /// Number of accounts that the user follows.
     #[serde(default)]
     pub following: u64,
-    /// How many accounts follow the user.
+    /// Number of accounts that follow the user.
     #[serde(default)]
     pub followers: u64,
 }
 
 impl PostCard {
-    /// The card of a post by an author with this profile, of which nothing was counted yet.
+    /// The card of a post by an author with this profile. All counters are 0.
     pub fn new(post: Post, author: Profile) -> Self {
         Self {
             deleted: post.is_deleted(),
@@ -99,19 +100,24 @@ impl Cards {
         Self { dynamo, table }
     }
 
-    /// Writes a post's card, unless the card is as new. The author part of a card that is there stays: it has a writer
-    /// and a version of its own, see [`Cards::put_author`].
+    /// The table's index of the posts that trend.
+    pub fn trending_index(&self) -> TrendingIndex {
+        TrendingIndex::new(self.dynamo.clone(), self.table.clone())
+    }
+
+    /// Writes the post part of a card, unless the card has this version or a newer one. If the card already has an
+    /// author part, that part stays: it has a writer and a version of its own, see [`Cards::put_author`].
     pub async fn put_post(&self, card: &PostCard) -> Result<(), Error> {
         let (mut set, mut initial) = (item(card)?, Item::new());
         for name in ["author_profile", "author_version"] {
             initial.extend(set.remove_entry(name));
         }
-        // A deleted post trends no more.
+        // A deleted post does not trend.
         let remove = card.deleted.then_some(BUCKET);
         self.put_part(key::post(card.post), "version", Part { set, initial, remove }).await
     }
 
-    /// Writes the author part of a post's card, unless it is as new.
+    /// Writes the author part of a post's card, unless the card has this version or a newer one.
     pub async fn put_author(&self, post: PostId, author: &Profile) -> Result<(), Error> {
         #[derive(Serialize)]
         struct AuthorPart<'a> {
@@ -122,7 +128,7 @@ impl Cards {
         self.put_part(key::post(post), "author_version", Part::of(&part)?).await
     }
 
-    /// Writes what a user shows, unless the card is as new.
+    /// Writes the profile part of a user's card, unless the card has this version or a newer one.
     pub async fn put_profile(&self, profile: &Profile) -> Result<(), Error> {
         #[derive(Serialize)]
         struct ProfilePart<'a> {
@@ -140,7 +146,7 @@ impl Cards {
         self.put_part(key::user(&profile.user), "profile_version", Part::of(&part)?).await
     }
 
-    /// Writes a user's totals as they are at this version, unless the card has newer ones.
+    /// Writes the totals part of a user's card, unless the card has this version or a newer one.
     pub async fn put_totals(&self, user: &UserId, totals: Totals, version: Version) -> Result<(), Error> {
         #[derive(Serialize)]
         struct TotalsPart {
@@ -151,23 +157,23 @@ impl Cards {
         self.put_part(key::user(user), "totals_version", Part::of(&part)?).await
     }
 
-    /// The cards of the posts that have one.
+    /// The cards of those of the posts that have one.
     pub async fn posts(&self, posts: &[PostId], consistency: Consistency) -> Result<HashMap<PostId, PostCard>, Error> {
         let items = self.batch_get(posts.iter().map(|post| key::post(*post)), consistency).await?;
-        // An author part may come before the post part, when events of one user are projected at once.
+        // Events of one user are applied at once, so a card may have an author part before it has a post part.
         let whole = items.into_iter().filter(|item| item.contains_key("post"));
         whole.map(|item| value("a post's card", item).map(|card: PostCard| (card.post, card))).collect()
     }
 
-    /// The cards of the users that have one.
+    /// The cards of those of the users that have one.
     pub async fn users(&self, users: &[UserId], consistency: Consistency) -> Result<HashMap<UserId, UserCard>, Error> {
         let items = self.batch_get(users.iter().map(key::user), consistency).await?;
         let whole = items.into_iter().filter(|item| item.contains_key("user"));
         whole.map(|item| value("a user's card", item).map(|card: UserCard| (card.user.clone(), card))).collect()
     }
 
-    /// Writes a part of a card if its `version` attribute is higher than the card's. That the card is as new already is
-    /// success: it holds what was to be written, or what followed.
+    /// Writes a part of a card if its attribute named `version` is higher than the card's. If the card already has this
+    /// version or a newer one, that is success too.
     async fn put_part(&self, pk: String, version: &str, part: Part) -> Result<(), Error> {
         let mut update = self.dynamo.0.update_item().table_name(&self.table).key(PK, s(pk));
         let mut assignments = Vec::new();
@@ -205,7 +211,7 @@ impl Cards {
     }
 }
 
-/// What is written of a card.
+/// What is to be written of a card.
 struct Part {
     /// Attributes to set.
     set: Item,

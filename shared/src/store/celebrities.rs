@@ -1,5 +1,5 @@
-//! The command table's celebrities: facts of the system, not of a user, so they are in no log. All stand in one partition,
-//! which is the list that every process reads now and then.
+//! Celebrities in the command table. Who is a celebrity is a fact of the system and not of a user, so no log holds it.
+//! All celebrities are in one partition: the list that every process reads from time to time.
 
 use aws_sdk_dynamodb::types::ReturnValue;
 
@@ -13,11 +13,12 @@ use crate::{
     model::{Celebrity, CelebrityList, Timestamp, UserId},
 };
 
-/// Pages of the list that are read at most, of 1 MB each (DynamoDB, Query): far more than celebrities there can be.
+/// Pages of the list that are read at most. A page is 1 MB (DynamoDB, Query), so these hold far more celebrities than
+/// there can be.
 const PAGES_MAX: usize = 10;
 
 impl CommandTable {
-    /// All celebrities. The read may be behind for a moment.
+    /// All celebrities. The read is eventually consistent.
     pub async fn celebrities(&self) -> Result<CelebrityList, Error> {
         let mut found = Vec::new();
         let mut start = None;
@@ -42,12 +43,12 @@ impl CommandTable {
         found.into_iter().map(|item| value("a celebrity", item)).collect()
     }
 
-    /// The author as a celebrity, if the author is one.
+    /// The celebrity entry of the author, if the author is a celebrity.
     pub async fn celebrity(&self, author: &UserId) -> Result<Option<Celebrity>, Error> {
         self.get("a celebrity", key::CELEBRITIES.to_owned(), key::user(author)).await
     }
 
-    /// Makes the author a celebrity from this moment on; one who is stays so.
+    /// Makes the author a celebrity from this moment on. If the author already is one, nothing changes.
     pub async fn promote(&self, author: &UserId, at: Timestamp) -> Result<(), Error> {
         self.dynamo
             .0
@@ -64,10 +65,10 @@ impl CommandTable {
             .map_err(failed("promoting an author"))
     }
 
-    /// Begins the end of an author's being a celebrity; one that has begun goes on.
+    /// Begins the demotion of a celebrity. If the demotion has begun before, it goes on as it began.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if the author is none.
+    /// [`Error::Conflict`] if the author is not a celebrity.
     pub async fn begin_demotion(&self, author: &UserId, at: Timestamp) -> Result<Celebrity, Error> {
         const DURING: &str = "demoting an author";
         let answer = self
@@ -87,7 +88,7 @@ impl CommandTable {
         value("a celebrity", answer.attributes.unwrap_or_default())
     }
 
-    /// Ends an author's being a celebrity, if that end began at this moment.
+    /// Ends the demotion that began at this moment: the author is no longer a celebrity. Any other demotion stays.
     pub async fn end_demotion(&self, author: &UserId, begun_at: Timestamp) -> Result<(), Error> {
         self.dynamo
             .0

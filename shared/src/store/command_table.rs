@@ -1,16 +1,19 @@
-//! The command table: the truth. Reads are consistent, since decisions rest on them. Commands write it
-//! by [`super::transaction`] only; who is a celebrity, which is no command's, stands in `celebrities.rs`.
+//! The command table: the truth. Decisions rest on what is read here, so reads are consistent. Commands write to the
+//! table by [`super::transaction`] only. Celebrities are written outside of commands, in `celebrities.rs`.
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Dynamo,
-    dynamo::{failed, s, text, value},
+    consistency::Consistency,
+    dynamo::{Dynamo, failed, primary_key, s, text, value},
     key::{self, PK, SK},
 };
 use crate::{
     error::Error,
-    model::{CommandId, Handle, IdempotencyKey, LogEvent, Post, PostId, Profile, Timestamp, Totals, UserId, Version},
+    model::{
+        CommandId, Handle, IdempotencyKey, LogEntry, LogEvent, Post, PostId, Profile, Timestamp, Totals, UserId,
+        Version,
+    },
 };
 
 /// The `commands` table.
@@ -20,34 +23,26 @@ pub struct CommandTable {
     pub(super) table: String,
 }
 
-/// Where a user's log ends: what the next command builds on.
+/// The end of a user's log, on which the next command builds.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Head {
     /// Version of the newest event.
     pub version: Version,
-    /// Totals after it.
+    /// The user's totals after that event.
     pub totals: Totals,
 }
 
-/// An entry of a log as it was found.
-#[derive(Debug, Clone)]
-pub struct LogEntry {
-    /// Where in the log.
-    pub version: Version,
-    /// The event, or why it cannot be understood: one of a newer release, after a rollback.
-    pub event: Result<LogEvent, String>,
-}
-
-/// What is remembered under an idempotency key.
+/// What is stored under an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remembered {
     /// SHA-256 of the request, in hexadecimal.
     pub request: String,
-    /// What was answered.
+    /// The part of the response that the request does not carry, as JSON.
     pub response: String,
-    /// The version that the command made.
+    /// Version of the command's event.
     pub version: Version,
-    /// When the key is free again, in epoch seconds. Checked on reading: DynamoDB's TTL may take days.
+    /// When the key is free again, in seconds since the Unix epoch. Readers check this, because DynamoDB may delete
+    /// expired items days later.
     pub expires_at: u64,
 }
 
@@ -57,7 +52,7 @@ impl CommandTable {
         Self { dynamo, table }
     }
 
-    /// Where the user's log ends.
+    /// The end of the user's log.
     pub async fn head(&self, user: &UserId) -> Result<Head, Error> {
         let answer = self
             .log_query(user, Version::ZERO)
@@ -69,7 +64,7 @@ impl CommandTable {
         answer.items.unwrap_or_default().pop().map_or(Ok(Head::default()), |item| value("the head of a log", item))
     }
 
-    /// The run that appended this event, if there is such an event.
+    /// The run of a command that appended this event, if there is such an event.
     pub async fn appended_by(&self, user: &UserId, version: Version) -> Result<Option<CommandId>, Error> {
         #[derive(Deserialize)]
         struct Appended {
@@ -84,10 +79,10 @@ impl CommandTable {
         self.get("an event", key::user(user), key::event(version)).await
     }
 
-    /// At most `limit` entries of the user's log from the one after `after`, in order.
+    /// At most `limit` entries of the user's log, in order, from the one behind `after`.
     ///
     /// # Errors
-    /// [`Error::Poison`] if a version is missing: the log has no gaps.
+    /// [`Error::Poison`] if a version is missing, because a log has no gaps.
     pub async fn log_after(&self, user: &UserId, after: Version, limit: i32) -> Result<Vec<LogEntry>, Error> {
         let answer = self.log_query(user, after).limit(limit).send().await.map_err(failed("reading a log"))?;
         let mut entries = Vec::new();
@@ -95,10 +90,8 @@ impl CommandTable {
         for item in answer.items.unwrap_or_default() {
             let version = key::parse_event(text(&item, SK)?);
             if version != Some(expected) {
-                return Err(Error::poison(
-                    "a log",
-                    format!("expected version {expected} of {user}, found {version:?}"),
-                ));
+                let why = format!("found version {version:?} where version {expected} was expected");
+                return Err(Error::poison(format!("the log of {user}"), why));
             }
             let event = value("an event", item).map_err(|error| error.to_string());
             entries.push(LogEntry { version: expected, event });
@@ -128,7 +121,7 @@ impl CommandTable {
         self.get("a profile", key::user(user), PROFILE.to_owned()).await
     }
 
-    /// Who has the handle.
+    /// The user who has the handle.
     pub async fn handle_owner(&self, handle: &Handle) -> Result<Option<UserId>, Error> {
         #[derive(Deserialize)]
         struct Claim {
@@ -138,12 +131,22 @@ impl CommandTable {
         Ok(claim.map(|claim| claim.user))
     }
 
-    /// A post, deleted ones included.
+    /// A post. It may be deleted.
     pub async fn post(&self, post: PostId) -> Result<Option<Post>, Error> {
         self.get("a post", key::post(post), POST.to_owned()).await
     }
 
-    /// What is remembered under the user's idempotency key, expired or not.
+    /// Those of the posts that exist, deleted ones included, in one consistent read.
+    pub async fn posts(&self, posts: &[PostId]) -> Result<Vec<Post>, Error> {
+        if posts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = posts.iter().map(|post| primary_key(key::post(*post), POST)).collect();
+        let items = self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await?;
+        items.into_iter().map(|item| value("a post", item)).collect()
+    }
+
+    /// What is stored under the user's idempotency key. It may have expired.
     pub async fn remembered(&self, user: &UserId, key: &IdempotencyKey) -> Result<Option<Remembered>, Error> {
         self.get("an idempotency key", key::user(user), key::idempotency(key)).await
     }
@@ -170,12 +173,15 @@ impl CommandTable {
 }
 
 impl Remembered {
-    /// Whether the key is taken at this moment.
+    /// Whether the key is still taken at this moment.
     pub fn is_valid(&self, at: Timestamp) -> bool {
         at.as_secs() < self.expires_at
     }
 }
 
+/// Sort key of a user's profile.
 pub(super) const PROFILE: &str = "PROFILE";
+/// Sort key of the claim of a handle.
 pub(super) const CLAIM: &str = "CLAIM";
+/// Sort key of a post.
 pub(super) const POST: &str = "POST";

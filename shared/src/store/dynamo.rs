@@ -1,4 +1,5 @@
-//! What the four tables share: the client, and which DynamoDB error is which of ours.
+//! What the four tables share: the client, reads of many items, conversions, and the mapping of DynamoDB's errors to
+//! [`Error`].
 
 use std::{collections::HashMap, time::Duration};
 
@@ -12,36 +13,40 @@ use futures::future::try_join_all;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 
-use super::{Consistency, Meter};
-use crate::{error::Error, retry::Backoff};
+use super::{
+    consistency::Consistency,
+    key::{PK, SK},
+    meter::Meter,
+};
+use crate::{error::Error, retry::RetryPolicy};
 
-/// Keys that BatchGetItem takes in one call.
+/// Keys in one call of BatchGetItem at most.
 const BATCH_GET_MAX: usize = 100;
-/// Times that keys which DynamoDB left unprocessed are asked for again.
-const UNPROCESSED_RETRIES_MAX: u32 = 5;
-/// Waits before that.
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(10), longest: Duration::from_secs(1) };
+/// How often keys that DynamoDB left unprocessed are read again.
+const RETRY: RetryPolicy =
+    RetryPolicy { retries_max: 5, first: Duration::from_millis(10), longest: Duration::from_secs(1) };
 
-/// An item as the SDK has it.
+/// An item in the SDK's form.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// A connection to DynamoDB, which the tables share.
+/// A client of DynamoDB, which the tables share.
 #[derive(Debug, Clone)]
 pub struct Dynamo(pub(crate) Client);
 
 impl Dynamo {
-    /// Connects as the configuration says; nothing is sent yet.
+    /// A client with this configuration. Nothing is sent yet.
     pub fn new(config: &aws_config::SdkConfig) -> Self {
         Self(Client::new(config))
     }
 
-    /// The same, with every call measured.
+    /// A client whose calls are all measured.
     pub fn metered(config: &aws_config::SdkConfig, meter: Meter) -> Self {
         let config: Config = aws_sdk_dynamodb::config::Builder::from(config).interceptor(meter).build();
         Self(Client::from_conf(config))
     }
 
-    /// Items of one table by their keys, in no order. More keys than one call takes are asked for at once.
+    /// Items of one table by their keys, in no order. If there are too many keys for one call, several calls run at
+    /// once.
     pub(super) async fn batch_get(
         &self,
         table: &str,
@@ -60,17 +65,24 @@ impl Dynamo {
             .consistent_read(consistency.is_strong())
             .build()
             .map_err(|error| Error::poison("keys", error))?;
-        for retry in 0..=UNPROCESSED_RETRIES_MAX {
-            BACKOFF.before(retry).await;
+        let mut retries = RETRY.start();
+        loop {
             let answer = self.0.batch_get_item().request_items(table, left).send().await.map_err(failed(DURING))?;
             found.extend(answer.responses.and_then(|mut tables| tables.remove(table)).unwrap_or_default());
             match answer.unprocessed_keys.and_then(|mut tables| tables.remove(table)) {
                 Some(keys) => left = keys,
                 None => return Ok(found),
             }
+            if !retries.wait().await {
+                return Err(Error::transient(DURING, "DynamoDB left keys unprocessed"));
+            }
         }
-        Err(Error::transient(DURING, "keys left unprocessed"))
     }
+}
+
+/// The primary key of an item in a table that has a sort key.
+pub(super) fn primary_key(pk: impl Into<String>, sk: impl Into<String>) -> Item {
+    HashMap::from([(PK.to_owned(), s(pk)), (SK.to_owned(), s(sk))])
 }
 
 /// A string attribute.
@@ -83,7 +95,7 @@ pub(super) fn n(number: impl ToString) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
-/// Sorts a failed call by what to do next.
+/// Maps a failed call to an error, by what to do next.
 pub(super) fn failed<E, R>(during: &'static str) -> impl FnOnce(SdkError<E, R>) -> Error
 where
     E: ProvideErrorMetadata,
@@ -95,14 +107,15 @@ where
         let (code, message) = (service.code().unwrap_or("unknown"), service.message().unwrap_or_default());
         match code {
             "ConditionalCheckFailedException" | "TransactionConflictException" => Error::Conflict,
-            // A request of a wrong form stays wrong: a bug here, or an item over 400 kB.
+            // An invalid request stays invalid: it is a bug here, or an item over 400 kB.
             "ValidationException" => Error::poison(during, message),
             _ => Error::transient(during, format!("{code}: {message}")),
         }
     }
 }
 
-/// That a condition on a version failed is success: something as new is there already.
+/// Maps a failed call, too. A failed condition on a version is success: the table already has that version or a newer
+/// one.
 pub(super) fn newer_wins<E: ProvideErrorMetadata, R>(
     during: &'static str,
 ) -> impl FnOnce(SdkError<E, R>) -> Result<(), Error> {
@@ -112,10 +125,10 @@ pub(super) fn newer_wins<E: ProvideErrorMetadata, R>(
     }
 }
 
-/// Sorts a failed transaction by the reasons that DynamoDB gives for each of its items.
+/// Maps a failed transaction to an error, by the reasons that DynamoDB gives for each of its items.
 pub(super) fn transaction_failed<R>(error: SdkError<TransactWriteItemsError, R>) -> Error {
     const DURING: &str = "committing a transaction";
-    // Throttling is of one hot item, which a further attempt avoids if it is a counter.
+    // One hot item is throttled. If it is a counter, the next attempt uses another shard.
     const AGAIN: [&str; 4] =
         ["ConditionalCheckFailed", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
     let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
@@ -134,37 +147,37 @@ pub(super) fn transaction_failed<R>(error: SdkError<TransactWriteItemsError, R>)
 
 fn kind<E, R>(error: &SdkError<E, R>) -> &'static str {
     match error {
-        SdkError::TimeoutError(_) => "timed out",
-        SdkError::DispatchFailure(_) => "could not be sent",
+        SdkError::TimeoutError(_) => "the call timed out",
+        SdkError::DispatchFailure(_) => "the request could not be sent",
         SdkError::ResponseError(_) => "the answer could not be read",
-        _ => "failed",
+        _ => "the call failed",
     }
 }
 
-/// A value of ours as an item.
+/// Converts a value to an item.
 pub(super) fn item(value: &impl Serialize) -> Result<Item, Error> {
-    to_item(value).map_err(|error| Error::poison("an item to write", error))
+    to_item(value).map_err(|error| Error::poison("an item to be written", error))
 }
 
-/// An item as a value of ours; `what` names it in the error.
+/// Converts an item to a value. `what` names the value in the error.
 pub(super) fn value<T: DeserializeOwned>(what: &'static str, item: Item) -> Result<T, Error> {
     from_item(item).map_err(|error| Error::poison(what, error))
 }
 
-/// A string attribute of an item.
+/// Reads a string attribute of an item.
 pub(super) fn text<'a>(item: &'a Item, name: &str) -> Result<&'a str, Error> {
     item.get(name)
         .and_then(|value| value.as_s().ok())
         .map(String::as_str)
-        .ok_or_else(|| Error::poison("an item read", format!("no string attribute {name}")))
+        .ok_or_else(|| Error::poison("an item", format!("it has no string attribute {name}")))
 }
 
-/// A number attribute of an item; 0 where there is none.
+/// Reads a number attribute of an item. A missing attribute is 0.
 pub(super) fn number(item: &Item, name: &str) -> Result<u64, Error> {
     let Some(value) = item.get(name) else { return Ok(0) };
     value
         .as_n()
         .ok()
         .and_then(|digits| digits.parse().ok())
-        .ok_or_else(|| Error::poison("an item read", format!("{name} is not a number")))
+        .ok_or_else(|| Error::poison("an item", format!("its attribute {name} is not a number")))
 }

@@ -1,13 +1,13 @@
-//! The command table's edges between users: who follows, mutes and blocks whom.
+//! Edges between users in the command table: who follows, mutes and blocks whom.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
 use super::{
-    Consistency,
     command_table::CommandTable,
-    dynamo::{Item, failed, s, text, value},
+    consistency::Consistency,
+    dynamo::{Item, failed, primary_key, s, text, value},
     key::{self, PK, SK},
 };
 use crate::{
@@ -15,26 +15,26 @@ use crate::{
     model::{Edge, EdgeKey, EdgeKind, UserId},
 };
 
-/// Edges that were asked for and ever were.
+/// The edges that were found, present and ended ones.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Edges(HashMap<EdgeKey, Edge>);
 
-/// Users in the order of their keys, and where to go on.
+/// Users in the order of their keys.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UserPage {
     /// The users.
     pub users: Vec<UserId>,
-    /// The last user looked at, if there may be more.
+    /// The user behind whom the next page begins, if there may be one.
     pub next: Option<UserId>,
 }
 
 impl Edges {
-    /// The edge, if it ever was.
+    /// The edge, if it ever existed.
     pub fn get(&self, key: &EdgeKey) -> Option<Edge> {
         self.0.get(key).copied()
     }
 
-    /// Whether the edge is at present.
+    /// Whether the edge exists at present.
     pub fn active(&self, from: &UserId, kind: EdgeKind, to: &UserId) -> bool {
         self.get(&EdgeKey::new(from, kind, to)).is_some_and(|edge| edge.active)
     }
@@ -55,24 +55,24 @@ impl CommandTable {
     /// Edges by their keys, in one consistent read.
     pub async fn edges(&self, keys: &[EdgeKey]) -> Result<Edges, Error> {
         let by_key: HashMap<_, _> = keys.iter().map(|key| (near_side(key), key)).collect();
-        let items = by_key.keys().map(|(pk, sk)| HashMap::from([(PK.to_owned(), s(pk)), (SK.to_owned(), s(sk))]));
+        let items = by_key.keys().map(|(pk, sk)| primary_key(pk, sk));
         let found = self.dynamo.batch_get(&self.table, items.collect(), Consistency::Strong).await?;
         let edge = |item: Item| {
             let key = (text(&item, PK)?.to_owned(), text(&item, SK)?.to_owned());
-            let key = by_key.get(&key).ok_or_else(|| Error::poison("an edge", "was not asked for"))?;
+            let key = by_key.get(&key).ok_or_else(|| Error::poison("an edge", "nobody asked for it"))?;
             Ok(((*key).clone(), value("an edge", item)?))
         };
         found.into_iter().map(edge).collect()
     }
 
-    /// Who follows `followee`, after the user `after`. Looks at no more than `limit` edges, so the page may be empty
-    /// though there are more.
+    /// The followers of `followee`, from the one behind `after`. At most `limit` edges are read, ended ones included,
+    /// so a page may be empty although there are more.
     pub async fn followers(&self, followee: &UserId, after: Option<&UserId>, limit: i32) -> Result<UserPage, Error> {
         let start = after.map(|user| (key::followers(followee), key::user(user)));
         self.list(key::followers(followee), key::USER_PREFIX, start, limit).await
     }
 
-    /// Whom edges of this kind go to from `from`, as [`CommandTable::followers`].
+    /// The users to whom edges of this kind go from `from`. It pages as [`CommandTable::followers`] does.
     pub async fn edges_from(
         &self,
         from: &UserId,
@@ -91,7 +91,7 @@ impl CommandTable {
         start: Option<(String, String)>,
         limit: i32,
     ) -> Result<UserPage, Error> {
-        let start = start.map(|(pk, sk)| HashMap::from([(PK.to_owned(), s(pk)), (SK.to_owned(), s(sk))]));
+        let start = start.map(|(pk, sk)| primary_key(pk, sk));
         let answer = self
             .dynamo
             .0
@@ -113,7 +113,7 @@ impl CommandTable {
             .map_err(failed("reading edges"))?;
         let user = |item: &Item| {
             let key = text(item, SK)?;
-            key::parse_user(key, prefix).ok_or_else(|| Error::poison("an edge", key))
+            key::parse_user(key, prefix).ok_or_else(|| Error::poison("the key of an edge", key))
         };
         Ok(UserPage {
             users: answer.items().iter().map(user).collect::<Result<_, _>>()?,
@@ -122,7 +122,7 @@ impl CommandTable {
     }
 }
 
-/// Key of an edge as it stands with the user that it goes from.
+/// Key of the edge in the partition of the user that it goes from.
 pub(super) fn near_side(key: &EdgeKey) -> (String, String) {
     (key::user(&key.from), key::edge(key.kind, &key.to))
 }

@@ -1,5 +1,5 @@
-//! Keys as text. Each kind of key is rendered, and where needed parsed, here and nowhere else; a prefix is written once.
-//! Ids that users choose are percent-encoded, so that no id can reach into another key's shape.
+//! Keys as text. Each kind of key is rendered, and where needed parsed, here and nowhere else. Each prefix is written
+//! once. Ids that users choose are percent-encoded, so that no id can look like a part of another key.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::model::{
     CommentId, EdgeKind, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject, UserId, Version,
 };
 
-/// RFC 3986's unreserved characters stand for themselves.
+/// All characters are encoded but the unreserved ones of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Name of the partition key attribute of every table.
@@ -17,21 +17,24 @@ pub(super) const PK: &str = "PK";
 /// Name of the sort key attribute of the tables that have one.
 pub(super) const SK: &str = "SK";
 
-/// Sort keys of the log begin so.
+/// Prefix of the sort keys of events.
 pub(super) const EVENT_PREFIX: &str = "EVENT#";
-/// Sort keys of likes begin so.
+/// Prefix of the sort keys of likes.
 const LIKES_PREFIX: &str = "LIKES#";
-/// Sort keys of comments begin so.
+/// Prefix of the sort keys of comments.
 pub(super) const COMMENT_PREFIX: &str = "COMMENT#";
-/// Keys of users begin so.
+/// Prefix of the keys of users.
 pub(super) const USER_PREFIX: &str = "USER#";
-/// Keys of posts begin so.
+/// Prefix of the keys of posts.
 const POST_PREFIX: &str = "POST#";
 
-/// Partition key of the celebrities.
+/// Name of the partition key attribute of the index `trending`. A card without it is not in the index.
+pub(super) const BUCKET: &str = "bucket";
+
+/// Partition key of all celebrities.
 pub(super) const CELEBRITIES: &str = "CELEBRITIES";
 
-/// Digits of a version in a key: padded, so that text order is number order.
+/// Digits of a version in a key. Versions are padded, so that the order of texts is that of numbers.
 const VERSION_DIGITS: usize = 12;
 
 fn encode(id: &str) -> Cow<'_, str> {
@@ -56,13 +59,13 @@ pub(super) fn parse_event(key: &str) -> Option<Version> {
     digits.bytes().all(|c| c.is_ascii_digit()).then(|| digits.parse().ok()).flatten().and_then(Version::new)
 }
 
-/// Whose event of which version has this key, if it is one of the log. What a stream consumer knows of an item whatever
-/// else it holds.
+/// The user and the version of the event with this key. None if the key is not that of an event. A consumer of the
+/// table's stream knows this much of every event, even if it cannot understand the event itself.
 pub fn parse_event_key(pk: &str, sk: &str) -> Option<(UserId, Version)> {
     Some((parse_user(pk, USER_PREFIX)?, parse_event(sk)?))
 }
 
-/// Sort keys of edges of this kind begin so, seen from the side of the user that they go from.
+/// Prefix of the sort keys of edges of this kind, in the partition of the user that they go from.
 pub(super) fn edge_prefix(kind: EdgeKind) -> &'static str {
     match kind {
         EdgeKind::Follows => "FOLLOWS#",
@@ -100,7 +103,7 @@ pub(super) fn likes(post: PostId) -> String {
     format!("{LIKES_PREFIX}{post}")
 }
 
-/// Below every key of a like, and above: `~` follows every character of an id.
+/// A key below that of every like, and one above: `~` is behind every character of an id.
 pub(super) fn all_likes() -> [String; 2] {
     [LIKES_PREFIX.to_owned(), format!("{LIKES_PREFIX}~")]
 }
@@ -109,7 +112,7 @@ pub(super) fn parse_likes(key: &str) -> Option<PostId> {
     key.strip_prefix(LIKES_PREFIX)?.parse().ok()
 }
 
-/// Whose like of which post has this key, if it is one of a like.
+/// The user and the post of the like with this key. None if the key is not that of a like.
 pub fn parse_like_key(pk: &str, sk: &str) -> Option<(UserId, PostId)> {
     Some((parse_user(pk, USER_PREFIX)?, parse_likes(sk)?))
 }
@@ -130,14 +133,14 @@ pub(super) fn tag(tag: &Tag) -> String {
     format!("TAG#{}", encode(tag.as_str()))
 }
 
-/// Partition key of the index of what trends: posts created within the same so many hours, half of them each.
+/// Partition key of the index `trending`: a half of the posts that were created within the same hours.
 pub(super) fn bucket(number: u64, half: u8) -> String {
     format!("{number}#{half}")
 }
 
-/// Sort key of a counter's shard.
+/// Sort key of every shard of a counter.
 pub(super) const TALLY: &str = "TALLY";
-/// Partition keys of shards begin so.
+/// Prefix of the partition keys of counters' shards.
 const TALLY_PREFIX: &str = "TALLY#";
 
 pub(super) fn tally(subject: &TallySubject, shard: TallyShard) -> String {
@@ -148,7 +151,7 @@ pub(super) fn tally(subject: &TallySubject, shard: TallyShard) -> String {
     format!("{TALLY_PREFIX}{subject}#{}", shard.get())
 }
 
-/// Which shard of which counter has this key, if it is one of a counter.
+/// The subject and the shard of the counter with this key. None if the key is not that of a counter.
 pub fn parse_tally_key(pk: &str, sk: &str) -> Option<(TallySubject, TallyShard)> {
     let (subject, shard) = pk.strip_prefix(TALLY_PREFIX)?.rsplit_once('#').filter(|_| sk == TALLY)?;
     let counted_user = || parse_user(subject, USER_PREFIX).map(TallySubject::User);

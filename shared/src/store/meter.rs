@@ -1,5 +1,5 @@
-//! What DynamoDB was asked for and what it cost, as DynamoDB itself says. It exists so that the cost of a request is a
-//! number that a test can hold, wherever the system runs.
+//! Measures the calls of DynamoDB and what they cost, as DynamoDB itself reports it. So a test can check the cost of a
+//! request wherever the system runs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,20 +24,20 @@ use aws_sdk_dynamodb::{
     types::{ConsumedCapacity, ReturnConsumedCapacity},
 };
 
-/// What was asked for since a meter was reset.
+/// The cost of all calls since a meter was reset.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Cost {
-    /// Calls one after the other: those under way at once count as one.
+    /// Calls that ran one after the other. Calls that overlap count as one.
     pub round_trips: u32,
-    /// Calls.
+    /// All calls.
     pub calls: u32,
     /// Read request units.
     pub read_units: f64,
-    /// Write request units, those of a table's indexes included.
+    /// Write request units, including those of indexes.
     pub write_units: f64,
 }
 
-/// Counts the calls of a client. A Lambda function answers one request at a time, so one meter a process is enough.
+/// Measures the calls of a client. A Lambda function works on one request at a time, so a process needs one meter.
 #[derive(Debug, Clone, Default)]
 pub struct Meter(Arc<Mutex<Count>>);
 
@@ -48,12 +48,12 @@ struct Count {
 }
 
 impl Meter {
-    /// Starts from nothing.
+    /// Resets the meter to zero.
     pub fn reset(&self) {
         self.with(|count| *count = Count::default());
     }
 
-    /// What was asked for since then.
+    /// The cost since the meter was reset.
     pub fn cost(&self) -> Cost {
         self.with(|count| count.cost)
     }
@@ -126,7 +126,7 @@ impl Intercept for Meter {
     }
 }
 
-/// Some answers hold one sum, those of several tables one for each.
+/// Some answers hold one sum. Answers about several tables hold one for each table.
 trait Capacity {
     fn units(&self) -> f64;
 }

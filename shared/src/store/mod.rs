@@ -1,21 +1,22 @@
-//! The four tables: key types, items, access patterns. The only place that names the DynamoDB SDK.
+//! The four tables: their keys, items and access patterns. Only this module names the DynamoDB SDK.
 //!
-//! [`commands`] is the truth; [`timelines`], [`viewers`] and [`cards`] are read models, disposable. Nothing here decides
-//! anything: a store reads and writes what it is told, under the conditions it is told.
+//! [`command_table`] is the truth. The read models [`timelines`], [`viewers`] and [`cards`] follow from it. A store
+//! makes no decision: it reads and writes what its caller says, under the conditions that its caller sets.
 
-pub mod access;
 mod card_tallies;
 pub mod cards;
 mod celebrities;
 pub mod command_table;
+pub mod comments;
 mod consistency;
 mod dynamo;
 pub mod edges;
 mod key;
+pub mod likes;
 mod meter;
-pub mod reactions;
 pub mod timelines;
 pub mod transaction;
+pub mod trending;
 pub mod viewers;
 
 pub use card_tallies::StoredTally;

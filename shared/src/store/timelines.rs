@@ -1,31 +1,31 @@
-//! The `timelines` table: who gets to see which post where. A row holds only what cannot change: post and author.
+//! The `timelines` table: which posts stand in which timeline. A row holds only what cannot change: the post's id and
+//! its author.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
 use futures::future::try_join_all;
 use tokio::sync::Semaphore;
 
 use super::{
-    Consistency, Dynamo,
-    dynamo::{Item, failed, n, newer_wins, s, text},
+    consistency::Consistency,
+    dynamo::{Dynamo, Item, failed, n, newer_wins, primary_key, s, text},
     key::{self, PK, SK},
 };
 use crate::{
     error::Error,
     model::{PostId, Tag, Timestamp, UserId},
-    retry::Backoff,
+    retry::RetryPolicy,
 };
 
-/// Items that BatchWriteItem takes in one call.
+/// Rows in one call of BatchWriteItem at most.
 const BATCH_WRITE_MAX: usize = 25;
-/// Calls of batch writes that a process has under way at once, whatever it has to write: a large audience must not stand
-/// before everybody else's single writes.
+/// Calls of BatchWriteItem that a process has under way at once. However much there is to write, a large audience must
+/// not hold up the single writes of everybody else.
 const BATCH_WRITES_AT_ONCE: usize = 2;
-/// Times that what DynamoDB left unprocessed is sent again.
-const UNPROCESSED_RETRIES_MAX: u32 = 8;
-/// Waits before that.
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(20), longest: Duration::from_secs(1) };
+/// How often rows that DynamoDB left unprocessed are sent again.
+const RETRY: RetryPolicy =
+    RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 
 /// The `timelines` table.
 #[derive(Debug, Clone)]
@@ -38,11 +38,11 @@ pub struct Timelines {
 /// A timeline: one partition of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Timeline {
-    /// What a viewer's home feed is read from.
+    /// The home of this viewer.
     Home(UserId),
-    /// What an author wrote.
+    /// The posts of this author.
     Author(UserId),
-    /// The posts with a tag.
+    /// The posts with this tag.
     Tag(Tag),
 }
 
@@ -55,7 +55,7 @@ impl Timeline {
         }
     }
 
-    /// Whether its rows are deleted some time after they left the feeds. An author's posts stay.
+    /// Whether rows expire when their posts leave the feeds. Rows of authors' timelines stay.
     fn expires(&self) -> bool {
         !matches!(self, Self::Author(_))
     }
@@ -70,16 +70,16 @@ pub struct Row {
     pub author: UserId,
 }
 
-/// Rows from newest to oldest, and whether there may be older ones.
+/// Rows from newest to oldest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RowPage {
     /// The rows.
     pub rows: Vec<Row>,
-    /// Whether the timeline may go on after the last row.
+    /// Whether there may be older rows within the range.
     pub more: bool,
 }
 
-/// Which part of a timeline to read.
+/// The part of a timeline to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
     /// Only posts older than this one.
@@ -89,7 +89,7 @@ pub struct Range {
 }
 
 impl Range {
-    /// Whether the post is in it.
+    /// Whether the post is within the range.
     pub fn contains(&self, post: PostId) -> bool {
         post >= PostId::lowest(self.since) && self.before.is_none_or(|before| post < before)
     }
@@ -110,13 +110,13 @@ impl Timelines {
         consistency: Consistency,
     ) -> Result<RowPage, Error> {
         let first = PostId::lowest(range.since);
-        // DynamoDB refuses a start outside of the key condition.
+        // DynamoDB rejects a start key outside of the key condition.
         if range.before.is_some_and(|before| before <= first) {
             return Ok(RowPage::default());
         }
         let key = timeline.key();
-        // Where to start need not exist: the row may have been deleted since it was served.
-        let start = range.before.map(|before| HashMap::from([(PK.to_owned(), s(&key)), (SK.to_owned(), s(before))]));
+        // No row needs to exist at the start key. It may have been deleted since it was served.
+        let start = range.before.map(|before| primary_key(&key, before));
         let answer = self
             .dynamo
             .0
@@ -136,16 +136,16 @@ impl Timelines {
         Ok(RowPage { rows, more: answer.last_evaluated_key().is_some() })
     }
 
-    /// Puts one row into each of the timelines. Doing it again changes nothing.
+    /// Writes one row to each of the timelines. Repeating this changes nothing.
     ///
     /// # Errors
-    /// [`Error::Transient`] if some could not be written; others then were.
+    /// [`Error::Transient`] if some rows could not be written. Others may have been.
     pub async fn put(&self, timelines: &[Timeline], row: &Row) -> Result<(), Error> {
         let writes = timelines.iter().map(|timeline| self.write(timeline, row)).collect();
         self.write_all(writes).await
     }
 
-    /// Puts many rows into one timeline.
+    /// Writes many rows to one timeline. Repeating this changes nothing.
     ///
     /// # Errors
     /// As [`Timelines::put`].
@@ -154,7 +154,7 @@ impl Timelines {
         self.write_all(writes).await
     }
 
-    /// Takes a post out of a timeline.
+    /// Deletes the row of a post from a timeline.
     pub async fn delete(&self, timeline: &Timeline, post: PostId) -> Result<(), Error> {
         self.dynamo
             .0
@@ -168,10 +168,10 @@ impl Timelines {
             .map_err(failed("deleting a timeline row"))
     }
 
-    /// Puts a post under a tag that it has as of this version of the post.
+    /// Writes the row of a post to the timeline of a tag that this version of the post has.
     ///
-    /// A post's tags change, so these rows carry its version: of several workers that each project what they read, the
-    /// one that read the newest wins, whoever writes last.
+    /// The tags of a post change, so these rows carry the post's version. Of several workers that each write what they
+    /// read, the one that read the newest version wins, whichever writes last.
     pub async fn tag(&self, tag: &Tag, row: &Row, version: u64) -> Result<(), Error> {
         self.dynamo
             .0
@@ -191,8 +191,9 @@ impl Timelines {
             .or_else(newer_wins("writing a tag's row"))
     }
 
-    /// Takes a post from under a tag that it no longer has as of this version of the post. If a worker that read an older
-    /// version puts it there again, it stays, and readers see in the card that it does not belong there.
+    /// Deletes the row of a post from the timeline of a tag that this version of the post does not have. If a worker
+    /// that read an older version writes the row again, the row stays. Readers then see in the card that the post does
+    /// not have the tag.
     pub async fn untag(&self, tag: &Tag, post: PostId, version: u64) -> Result<(), Error> {
         self.dynamo
             .0
@@ -228,10 +229,9 @@ impl Timelines {
     }
 
     async fn write_batch(&self, mut batch: Vec<WriteRequest>) -> Result<(), Error> {
-        for retry in 0..=UNPROCESSED_RETRIES_MAX {
-            BACKOFF.before(retry).await;
-            // Is never closed; and without a place it would only be one call more.
-            let _place = self.batch_writes.acquire().await;
+        let mut retries = RETRY.start();
+        loop {
+            let permit = self.batch_writes.acquire().await;
             let answer = self
                 .dynamo
                 .0
@@ -241,11 +241,15 @@ impl Timelines {
                 .await
                 .map_err(failed("writing timeline rows"))?;
             batch = answer.unprocessed_items.and_then(|mut left| left.remove(&self.table)).unwrap_or_default();
+            drop(permit);
             if batch.is_empty() {
                 return Ok(());
             }
+            if !retries.wait().await {
+                let cause = format!("DynamoDB left {} rows unprocessed", batch.len());
+                return Err(Error::transient("writing timeline rows", cause));
+            }
         }
-        Err(Error::transient("writing timeline rows", format!("{} rows left unprocessed", batch.len())))
     }
 }
 

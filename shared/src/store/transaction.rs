@@ -1,11 +1,11 @@
-//! The one write that a command makes: its event and what the event changes, all or nothing.
+//! The one write of a command: its event and all changes of the event, in one transaction.
 //!
-//! Every change carries the condition under which it was decided. If the state has moved on since it was read, the
-//! transaction fails as a whole with [`Error::Conflict`], and the command decides again.
+//! Every change carries the condition under which it was decided. If the state changed since it was read, the whole
+//! transaction fails with [`Error::Conflict`], and the command decides again.
 
 use aws_sdk_dynamodb::{
     config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeSerializationInterceptorContextMut},
-    error::BoxError,
+    error::{BoxError, BuildError},
     operation::transact_write_items::{TransactWriteItemsInput, builders::TransactWriteItemsFluentBuilder},
     types::{
         AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update,
@@ -28,102 +28,102 @@ use crate::{
     },
 };
 
-/// A change of the truth, with the condition under which it was decided.
+/// A change of the truth, with its condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Write the profile, if there is none yet or it is still of this version.
+    /// Write the profile, if there is none yet or the stored one still has this version.
     PutProfile {
         /// The new profile.
         profile: Profile,
-        /// Version of the one that it replaces.
+        /// Version that it replaces.
         replaces: Option<Version>,
     },
-    /// Take the handle, if nobody has it.
+    /// Claim the handle, if nobody has it.
     ClaimHandle {
         /// The handle.
         handle: Handle,
-        /// Who takes it.
+        /// The user who claims it.
         user: UserId,
     },
-    /// Give the handle up, if the user has it.
+    /// Release the handle, if the user has it.
     ReleaseHandle {
         /// The handle.
         handle: Handle,
-        /// Who has it.
+        /// The user who releases it.
         user: UserId,
     },
     /// Write a new post.
     CreatePost(Post),
-    /// Replace a post by its next version.
+    /// Replace a post by its next version, if the stored one has the version before.
     ReplacePost(Post),
-    /// Take the text out of the event that created a post.
+    /// Remove the text from the event that created a post or a comment.
     ScrubEvent {
-        /// Whose log.
+        /// The user whose log holds the event.
         user: UserId,
         /// The event.
         version: Version,
     },
-    /// Append an event to somebody else's log, if nobody else did.
+    /// Append an event to another user's log, if the log does not have that version yet.
     Append(LogEvent),
-    /// Change nothing, but only if neither of the two blocks the other.
+    /// Require that neither of the two users blocks the other. Nothing changes.
     RequireNoBlock {
-        /// The two.
+        /// The two users.
         between: [UserId; 2],
     },
-    /// Change nothing, but only if the edge is still of this version, or there still is none.
+    /// Require that the edge still has this version, or still does not exist. Nothing changes.
     RequireEdge {
-        /// Which edge.
+        /// Identifies the edge.
         key: EdgeKey,
-        /// Its version when it was read.
+        /// The version that was read. None if there was no edge.
         version: Option<Version>,
     },
-    /// Write an edge, if there is none yet or it is still of this version; of a follow, both sides.
+    /// Write an edge, if there is none yet or the stored one still has this version. A follow is written to both sides.
     PutEdge {
-        /// Which edge.
+        /// Identifies the edge.
         key: EdgeKey,
         /// The edge.
         edge: Edge,
-        /// Version of the one that it replaces.
+        /// Version that it replaces.
         replaces: Option<Version>,
     },
     /// Write a new comment.
     CreateComment(Comment),
-    /// Replace a comment, which is not deleted, by what its deletion leaves.
+    /// Replace a comment that is not deleted by what its deletion leaves.
     DeleteComment(Comment),
-    /// Write a like, or that it is none any more, if it is still of the version before.
+    /// Write a like or its end, if the stored one has the version before.
     PutLike {
-        /// Who likes.
+        /// The user who likes the post.
         user: UserId,
-        /// What.
+        /// The post.
         post: PostId,
         /// The like.
         like: Like,
     },
-    /// Count up or down.
+    /// Add to a counter.
     Count {
-        /// What.
+        /// What is counted.
         subject: TallySubject,
-        /// Where to count.
+        /// The shard to add to.
         shard: TallyShard,
-        /// How many more.
+        /// What to add. It may be negative.
         more: Counts,
     },
-    /// Remember a response under an idempotency key, if the key is free at this moment.
+    /// Store a response under an idempotency key, if the key is free at this moment.
     Remember {
-        /// Whose key.
+        /// The user whose key it is.
         user: UserId,
         /// The key.
         key: IdempotencyKey,
-        /// What to remember.
+        /// What to store.
         remembered: Remembered,
         /// The present moment.
         at: Timestamp,
     },
 }
 
-/// Takes out the client request token that the SDK puts into every transaction. A try whose answer was lost is known by
-/// the command id in its event, for ever instead of ten minutes; and the embedded server of the local stack looks through
-/// all tokens of the last ten minutes with each transaction.
+/// Removes the client request token that the SDK adds to every transaction. A command recognizes a committed try whose
+/// answer was lost by the command id in its event, which stays longer than the ten minutes of a token. And the embedded
+/// server of the local stack searches all tokens of the last ten minutes with each transaction.
 #[derive(Debug)]
 struct NoClientToken;
 
@@ -146,18 +146,18 @@ impl Intercept for NoClientToken {
 }
 
 impl CommandTable {
-    /// Commits an event with its changes. The event's version must be free: two commands of one user at once collide
-    /// here, which makes the user's log strictly ordered and free of gaps.
+    /// Commits an event with its changes. The log must not have the event's version yet. So of two concurrent commands
+    /// of one user, one fails, and the user's log is strictly ordered and has no gaps.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if any condition failed; after it, and after [`Error::Transient`], ask
-    /// [`CommandTable::appended_by`] whether the event was committed after all.
+    /// [`Error::Conflict`] if any condition failed; otherwise as DynamoDB's. The event may have been committed after a
+    /// [`Error::Conflict`] or [`Error::Transient`]: ask [`CommandTable::appended_by`].
     pub async fn commit(&self, event: &LogEvent, changes: &[Change]) -> Result<(), Error> {
         let append = self.append(event)?;
         self.transact(self.dynamo.0.transact_write_items().transact_items(append), changes).await
     }
 
-    /// Commits changes that are in nobody's log.
+    /// Commits changes that belong to no log.
     ///
     /// # Errors
     /// [`Error::Conflict`] if any condition failed.
@@ -203,7 +203,7 @@ impl CommandTable {
                     .expression_attribute_names("#user", "user")
                     .expression_attribute_values(":user", s(user.as_str()))
                     .build()
-                    .map_err(|error| Error::poison("a transaction", error))?;
+                    .map_err(invalid)?;
                 transaction.transact_items(TransactWriteItem::builder().delete(delete).build())
             }
             Change::CreatePost(post) => {
@@ -230,7 +230,7 @@ impl CommandTable {
                     .expression_attribute_names("#tags", "tags")
                     .expression_attribute_values(":true", AttributeValue::Bool(true))
                     .build()
-                    .map_err(|error| Error::poison("a transaction", error))?;
+                    .map_err(invalid)?;
                 transaction.transact_items(TransactWriteItem::builder().update(update).build())
             }
             Change::Append(event) => transaction.transact_items(self.append(event)?),
@@ -289,10 +289,8 @@ impl CommandTable {
                         .expression_attribute_names(format!("#{name}"), &name)
                         .expression_attribute_values(format!(":{name}"), value);
                 }
-                let update = update
-                    .update_expression(format!("ADD {}", additions.join(", ")))
-                    .build()
-                    .map_err(|error| Error::poison("a transaction", error))?;
+                let update =
+                    update.update_expression(format!("ADD {}", additions.join(", "))).build().map_err(invalid)?;
                 transaction.transact_items(TransactWriteItem::builder().update(update).build())
             }
             Change::Remember { user, key, remembered, at } => {
@@ -332,7 +330,7 @@ impl CommandTable {
     }
 }
 
-/// Puts an item only if there is none yet, or only over the one of this version.
+/// Puts an item only if there is none yet, or only if the stored one has this version.
 fn replacing(put: PutBuilder, replaces: Option<AttributeValue>) -> PutBuilder {
     match replaces {
         None => put.condition_expression("attribute_not_exists(PK)"),
@@ -343,12 +341,17 @@ fn replacing(put: PutBuilder, replaces: Option<AttributeValue>) -> PutBuilder {
     }
 }
 
+/// A part of a transaction lacks a required field.
+fn invalid(error: BuildError) -> Error {
+    Error::poison("a transaction to be written", error)
+}
+
 fn check(check: ConditionCheckBuilder) -> Result<TransactWriteItem, Error> {
-    let check = check.build().map_err(|error| Error::poison("a transaction", error))?;
+    let check = check.build().map_err(invalid)?;
     Ok(TransactWriteItem::builder().condition_check(check).build())
 }
 
 fn built(put: PutBuilder) -> Result<TransactWriteItem, Error> {
-    let put = put.build().map_err(|error| Error::poison("a transaction", error))?;
+    let put = put.build().map_err(invalid)?;
     Ok(TransactWriteItem::builder().put(put).build())
 }

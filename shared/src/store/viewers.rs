@@ -1,13 +1,13 @@
-//! The `viewers` table: what of a viewer's log has been projected, and whom the viewer follows, mutes and blocks. One item a viewer, read
-//! with every page.
+//! The `viewers` table: how far each user's log is applied, and whom the user follows, mutes and blocks. Each user has
+//! one item, which is read with every page.
 
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 
 use super::{
-    Consistency, Dynamo,
-    dynamo::{Item, failed, n, number, s},
+    consistency::Consistency,
+    dynamo::{Dynamo, Item, failed, n, number, s},
     key::{self, PK},
 };
 use crate::{
@@ -22,12 +22,12 @@ pub struct Viewers {
     table: String,
 }
 
-/// A viewer as it was read, and which of its revisions that is: how a writer tells that nobody came between.
+/// A viewer as it was read, with the revision by which a writer notices that another writer came between.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StoredViewer {
-    /// What is projected.
+    /// The viewer.
     pub viewer: Viewer,
-    /// Counts the writes; 0 if there was none.
+    /// Number of writes so far.
     revision: u64,
 }
 
@@ -37,7 +37,7 @@ impl Viewers {
         Self { dynamo, table }
     }
 
-    /// What is projected of the user; of an unknown user, nothing.
+    /// The viewer item of the user. Without one, the viewer is that of an empty log.
     pub async fn get(&self, user: &UserId, consistency: Consistency) -> Result<StoredViewer, Error> {
         let answer = self
             .dynamo
@@ -52,10 +52,10 @@ impl Viewers {
         answer.item.map_or(Ok(StoredViewer::default()), |item| stored_viewer(&item))
     }
 
-    /// Replaces the projection that was read as `before`.
+    /// Replaces the viewer item that was read as `before`.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if somebody else replaced it meanwhile.
+    /// [`Error::Conflict`] if another writer replaced it meanwhile.
     pub async fn put(&self, user: &UserId, before: &StoredViewer, viewer: &Viewer) -> Result<(), Error> {
         let update = self
             .dynamo
@@ -82,14 +82,15 @@ impl Viewers {
     }
 }
 
-/// A set of users as one binary attribute: the hashes one after the other, in order. A binary set would cost the same
-/// units and more bytes.
+/// A set of users as one binary attribute: their hashes in order, without separators. A binary set would take more
+/// bytes.
 fn set(users: &BTreeSet<UserHash>) -> AttributeValue {
     AttributeValue::B(Blob::new(users.iter().flat_map(|hash| hash.0).collect::<Vec<u8>>()))
 }
 
 fn stored_viewer(item: &Item) -> Result<StoredViewer, Error> {
-    let applied = Version::new(number(item, "applied")?).ok_or_else(|| Error::poison("a viewer", "applied"))?;
+    let applied = Version::new(number(item, "applied")?)
+        .ok_or_else(|| Error::poison("a viewer item", "applied is not a version"))?;
     let viewer = Viewer {
         applied,
         followed: stored_set(item, "followed")?,
@@ -102,11 +103,11 @@ fn stored_viewer(item: &Item) -> Result<StoredViewer, Error> {
 fn stored_set(item: &Item, name: &str) -> Result<BTreeSet<UserHash>, Error> {
     let bytes = match item.get(name) {
         Some(AttributeValue::B(bytes)) => bytes.as_ref(),
-        _ => return Err(Error::poison("a viewer", format!("no binary attribute {name}"))),
+        _ => return Err(Error::poison("a viewer item", format!("it has no binary attribute {name}"))),
     };
     match bytes.as_chunks::<{ UserHash::BYTES }>() {
         (hashes, []) => Ok(hashes.iter().copied().map(UserHash).collect()),
-        _ => Err(Error::poison("a viewer", format!("{name} is cut off"))),
+        _ => Err(Error::poison("a viewer item", format!("the last hash in {name} is cut off"))),
     }
 }
 

@@ -1,61 +1,119 @@
-//! Partial batch responses, built in this one place: an identifier that is missing or empty would fail the whole batch,
-//! and for a stream the lowest failed sequence number is where Lambda goes on (AWS Lambda, "Partial batch responses").
+//! Partial batch responses: which items of a batch come again (AWS Lambda, "Partial batch responses"). All of them are
+//! built here, because one missing or empty identifier makes Lambda repeat the whole batch.
+//!
+//! A stream goes on from the lowest sequence number that is reported. So only the first failed record is reported, and
+//! it comes again with all records behind it. A queue repeats exactly the messages that are reported.
 
-use serde::Serialize;
+use aws_lambda_events::{
+    sqs::SqsBatchResponse,
+    streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse, KinesisEventResponse},
+};
 
-/// Which items of a batch failed. Empty means that all went well.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BatchResponse {
-    batch_item_failures: Vec<Failure>,
+use crate::error::Error;
+
+/// What became of an item of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ItemOutcome<'a> {
+    /// The sequence number of the record, or the id of the message, as AWS gave it.
+    pub identifier: Option<&'a str>,
+    /// Whether the item is done. If it is not, it comes again.
+    pub done: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Failure {
-    item_identifier: String,
+/// The response for a batch from Kinesis. The outcomes are in the order of the batch.
+///
+/// # Errors
+/// [`Error::Poison`] if the first failed record has no identifier. The whole invocation then has to fail.
+pub fn kinesis_response<'a>(
+    outcomes: impl IntoIterator<Item = ItemOutcome<'a>>,
+) -> Result<KinesisEventResponse, Error> {
+    let mut response = KinesisEventResponse::default();
+    response.set_failures(first_failure(outcomes)?);
+    Ok(response)
 }
 
-impl BatchResponse {
-    /// Of a stream's batch: everything from the first failed record on comes again. `outcomes` are in the order of the
-    /// batch.
-    pub fn stream<'a>(outcomes: impl IntoIterator<Item = (&'a str, bool)>) -> Self {
-        Self::of(outcomes.into_iter().find(|(_, done)| !done))
-    }
+/// The response for a batch from a DynamoDB stream. The outcomes are in the order of the batch.
+///
+/// # Errors
+/// As [`kinesis_response`].
+pub fn dynamodb_response<'a>(
+    outcomes: impl IntoIterator<Item = ItemOutcome<'a>>,
+) -> Result<DynamoDbEventResponse, Error> {
+    let failure = |identifier: &str| {
+        let mut failure = DynamoDbBatchItemFailure::default();
+        failure.item_identifier = Some(identifier.to_owned());
+        failure
+    };
+    let mut response = DynamoDbEventResponse::default();
+    response.batch_item_failures.extend(first_failure(outcomes)?.map(failure));
+    Ok(response)
+}
 
-    /// Of a queue's batch: each failed message comes again.
-    pub fn queue<'a>(outcomes: impl IntoIterator<Item = (&'a str, bool)>) -> Self {
-        Self::of(outcomes.into_iter().filter(|(_, done)| !done))
-    }
+/// The response for a batch from SQS. The outcomes may be in any order.
+///
+/// # Errors
+/// [`Error::Poison`] if a failed message has no identifier. The whole invocation then has to fail.
+pub fn sqs_response<'a>(outcomes: impl IntoIterator<Item = ItemOutcome<'a>>) -> Result<SqsBatchResponse, Error> {
+    let failed = outcomes.into_iter().filter(|outcome| !outcome.done).map(identifier);
+    let mut response = SqsBatchResponse::default();
+    response.set_failures(failed.collect::<Result<Vec<_>, _>>()?);
+    Ok(response)
+}
 
-    fn of<'a>(failed: impl IntoIterator<Item = (&'a str, bool)>) -> Self {
-        let failures = failed.into_iter().map(|(id, _)| Failure { item_identifier: id.to_owned() });
-        Self { batch_item_failures: failures.collect() }
-    }
+fn first_failure<'a>(outcomes: impl IntoIterator<Item = ItemOutcome<'a>>) -> Result<Option<&'a str>, Error> {
+    outcomes.into_iter().find(|outcome| !outcome.done).map(identifier).transpose()
+}
+
+fn identifier(outcome: ItemOutcome<'_>) -> Result<&str, Error> {
+    let identifier = outcome.identifier.filter(|identifier| !identifier.is_empty());
+    identifier.ok_or_else(|| Error::poison("a failed item of a batch", "it has no identifier"))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    fn json(response: &BatchResponse) -> String {
-        serde_json::to_string(response).unwrap()
+    fn done(identifier: &str) -> ItemOutcome<'_> {
+        ItemOutcome { identifier: Some(identifier), done: true }
+    }
+
+    fn failed(identifier: &str) -> ItemOutcome<'_> {
+        ItemOutcome { done: false, ..done(identifier) }
     }
 
     #[test]
     fn success_is_an_empty_list() {
-        assert_eq!(json(&BatchResponse::stream([("1", true)])), r#"{"batchItemFailures":[]}"#);
+        let expected = json!({"batchItemFailures": []});
+        assert_eq!(json!(kinesis_response([done("1")]).unwrap()), expected);
+        assert_eq!(json!(dynamodb_response([done("1")]).unwrap()), expected);
+        assert_eq!(json!(sqs_response([done("1")]).unwrap()), expected);
     }
 
     #[test]
     fn a_stream_goes_on_from_its_first_failure() {
-        let response = BatchResponse::stream([("10", true), ("9", false), ("8", true), ("7", false)]);
-        assert_eq!(json(&response), r#"{"batchItemFailures":[{"itemIdentifier":"9"}]}"#);
+        let outcomes = [done("10"), failed("9"), done("8"), failed("7")];
+        let expected = json!({"batchItemFailures": [{"itemIdentifier": "9"}]});
+        assert_eq!(json!(kinesis_response(outcomes).unwrap()), expected);
+        assert_eq!(json!(dynamodb_response(outcomes).unwrap()), expected);
     }
 
     #[test]
     fn a_queue_repeats_each_failure() {
-        let response = BatchResponse::queue([("a", false), ("b", true), ("c", false)]);
-        assert_eq!(json(&response), r#"{"batchItemFailures":[{"itemIdentifier":"a"},{"itemIdentifier":"c"}]}"#);
+        let response = sqs_response([failed("a"), done("b"), failed("c")]).unwrap();
+        assert_eq!(json!(response), json!({"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "c"}]}));
+    }
+
+    #[test]
+    fn a_failure_without_an_identifier_fails_the_invocation() {
+        for identifier in [None, Some("")] {
+            let outcomes = [ItemOutcome { identifier, done: false }, failed("2")];
+            assert!(matches!(kinesis_response(outcomes), Err(Error::Poison { .. })));
+            assert!(matches!(dynamodb_response(outcomes), Err(Error::Poison { .. })));
+            assert!(matches!(sqs_response(outcomes), Err(Error::Poison { .. })));
+            let outcomes = [ItemOutcome { identifier, done: true }];
+            assert_eq!(json!(sqs_response(outcomes).unwrap()), json!({"batchItemFailures": []}));
+        }
     }
 }

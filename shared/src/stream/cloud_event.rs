@@ -1,9 +1,10 @@
-//! Events on the bus: CloudEvents 1.0 in JSON, so that other systems can consume them, too.
+//! Events on the bus. They are CloudEvents 1.0 in JSON, so other systems can consume them, too.
 //!
-//! An event is made from an item of the log, leniently: whatever the item holds, its key tells whose log has reached
-//! which version, and no consumer of ours needs more. So there is no item that could not be published. Beside the log,
-//! the shards of counters are published, each as it stands.
+//! An item of a log always becomes an event, whatever it contains: its key tells which user's log has reached which
+//! version, and our own consumers need no more. Likes and the shards of counters are published, too, each as the table
+//! stores it.
 
+use heck::ToSnakeCase;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
@@ -12,21 +13,21 @@ use crate::{
     store,
 };
 
-/// Versions of the events' `data`. A change that old consumers would misread is a new one.
+/// Version of the events' `data`. A change that old consumers would misread needs a new version.
 const TYPE_VERSION: &str = "v1";
 
-/// Type of the events that tell how a shard of a counter stands.
+/// Type of the events that carry the image of a counter's shard.
 const TALLY_CHANGED: &str = "tidings.tally.changed.v1";
-/// Type of the events that tell of a like.
+/// Type of the events of likes.
 const POST_LIKED: &str = "tidings.post.liked.v1";
-/// Type of the events that tell of the end of a like.
+/// Type of the events of unlikes.
 const POST_UNLIKED: &str = "tidings.post.unliked.v1";
 
 /// A CloudEvent (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CloudEvent {
     specversion: &'static str,
-    /// Unique together with `source`: the user's log and the place in it.
+    /// Unique together with `source`. For an event of a log, it is the user and the version.
     id: String,
     source: &'static str,
     /// `tidings.<subject>.<past participle>.v1`.
@@ -39,12 +40,12 @@ pub struct CloudEvent {
     data: Map<String, Value>,
 }
 
-/// What a consumer of ours takes from an event: this user's log has reached this version.
+/// The part of an event of a log that our own consumers use: this user's log has reached this version.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Hint {
-    /// Whose log.
+    /// The user whose log it is.
     pub user: UserId,
-    /// How far it has come.
+    /// The version that the log has reached.
     pub version: Version,
 }
 
@@ -54,8 +55,8 @@ impl CloudEvent {
         Self { specversion, id, source, kind, subject, time: None, datacontenttype, data }
     }
 
-    /// The event of an item of the command table, given as JSON. None if it is neither of the log, nor a like, nor of
-    /// a counter.
+    /// The event of an item of the command table, given as JSON. None if the item is neither an event of a log, nor a
+    /// like, nor a shard of a counter.
     pub fn from_item(item: &Map<String, Value>) -> Option<Self> {
         let (pk, sk) = (item.get("PK")?.as_str()?, item.get("SK")?.as_str()?);
         if let Some((user, version)) = store::parse_event_key(pk, sk) {
@@ -74,11 +75,11 @@ impl CloudEvent {
         data.insert("version".to_owned(), Value::from(version.get()));
         let name = item.get("type").and_then(Value::as_str).unwrap_or("Unknown");
         let at = item.get("at").and_then(Value::as_u64).map(Timestamp::from_ms);
-        let (kind, id) = (format!("tidings{}.{TYPE_VERSION}", dotted(name)), format!("{user}/{version}"));
+        let (kind, id) = (format!("tidings.{}.{TYPE_VERSION}", dotted(name)), format!("{user}/{version}"));
         Self { time: at.map(|at| at.to_string()), ..Self::new(kind, id, user.to_string(), data) }
     }
 
-    /// A like as it stands. Its versions count what became of it, not the user's log.
+    /// The event of a like or an unlike. Its version is that of the like, and not one of the user's log.
     fn of_like(user: &UserId, post: PostId, item: &Map<String, Value>) -> Option<Self> {
         let like: Like = serde_json::from_value(Value::Object(item.clone())).ok()?;
         let data = json!({"user": user, "post": post, "author": like.author, "like_version": like.version});
@@ -100,16 +101,17 @@ impl CloudEvent {
         Some(Self::new(TALLY_CHANGED.to_owned(), id, subject, data))
     }
 
-    /// What orders events: all of a user's go one way, and all of a counter's.
+    /// The partition key in Kinesis. Events of one user keep their order, and so do those of one counter.
     pub fn partition_key(&self) -> &str {
         &self.subject
     }
 }
 
-/// Reads the data of an event from the bus: a [`Hint`] of a user's log, a [`TallyChange`] of a counter.
+/// Reads the data of an event from the bus. That is a [`Hint`] for an event of a log, and a [`TallyChange`] for one of
+/// a counter.
 ///
 /// # Errors
-/// Those of JSON, if it is no such event.
+/// If the record is not an event with such data.
 pub fn parse<Data: DeserializeOwned>(record: &[u8]) -> serde_json::Result<Data> {
     #[derive(Deserialize)]
     struct Event<Data> {
@@ -118,16 +120,9 @@ pub fn parse<Data: DeserializeOwned>(record: &[u8]) -> serde_json::Result<Data> 
     serde_json::from_slice(record).map(|event: Event<Data>| event.data)
 }
 
-/// `.post.created` of `PostCreated`.
+/// `post.created` for `PostCreated`.
 fn dotted(name: &str) -> String {
-    let mut dotted = String::new();
-    for c in name.chars() {
-        if c.is_uppercase() || dotted.is_empty() {
-            dotted.push('.');
-        }
-        dotted.extend(c.to_lowercase());
-    }
-    dotted
+    name.to_snake_case().replace('_', ".")
 }
 
 #[cfg(test)]
@@ -165,24 +160,24 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_item_holds_its_hint_is_published() {
+    fn any_item_of_the_log_is_published_with_its_hint() {
         let event = event(json!({"PK": "USER#ada", "SK": "EVENT#000000000001", "type": 5, "data": "?"})).unwrap();
         let hint: Hint = parse(&serde_json::to_vec(&event).unwrap()).unwrap();
         assert_eq!((hint.user.as_str(), hint.version.get()), ("ada", 1));
     }
 
     #[test]
-    fn a_shard_of_a_counter_is_published_as_it_stands() {
+    fn a_shard_of_a_counter_is_published_with_its_image() {
         let event = event(json!({"PK": "TALLY#USER#a%7Cb#7", "SK": "TALLY", "version": 3, "followers": -1})).unwrap();
         assert_eq!(event.kind, TALLY_CHANGED);
         let change: TallyChange = parse(&serde_json::to_vec(&event).unwrap()).unwrap();
         assert_eq!((change.subject, change.shard.get()), (TallySubject::User("a|b".parse().unwrap()), 7));
         assert_eq!((change.image.version, change.image.counts.followers), (3, -1));
-        assert!(parse::<Hint>(&serde_json::to_vec(&event).unwrap()).is_err(), "it says nothing of a log");
+        assert!(parse::<Hint>(&serde_json::to_vec(&event).unwrap()).is_err(), "it is not an event of a log");
     }
 
     #[test]
-    fn a_like_and_its_end_are_published() {
+    fn a_like_and_an_unlike_are_published() {
         let like = |liked: bool, version: u64| {
             event(json!({
                 "PK": "USER#bob", "SK": "LIKES#014bc853-e807-7000-8000-000000000000",
@@ -209,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_neither_is_no_event() {
+    fn any_other_item_is_not_an_event() {
         assert_eq!(event(json!({"PK": "USER#ada", "SK": "PROFILE"})), None);
         assert_eq!(event(json!({"PK": "POST#ada", "SK": "EVENT#000000000001"})), None);
     }

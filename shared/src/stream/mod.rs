@@ -1,6 +1,9 @@
-//! What passes between functions: events on the bus, messages in the queue, and what a function answers about a batch.
+//! What passes between functions: events on the bus, tasks in the work queue, events in the quarantine, and the partial
+//! batch responses with which a function answers.
 
 pub mod batch;
 pub mod bus;
 pub mod cloud_event;
+pub mod quarantine;
+mod queue;
 pub mod work_queue;

@@ -234,7 +234,7 @@ async fn readers_miss_nothing_while_an_author_becomes_a_celebrity_and_stops_bein
         ensure!(follower.walk_home(100).await?.is_empty(), "{} does not follow any more", follower.id);
     }
     let again = demote().await;
-    ensure!(again.is_err_and(|refused| refused.to_string().contains("is no celebrity")), "demoted twice");
+    ensure!(again.is_err_and(|refused| refused.to_string().contains("is not a celebrity")), "demoted twice");
     assert!(dev.put_aside().await?.is_empty());
     Ok(())
 }

@@ -36,7 +36,7 @@ impl TrendingList {
         if let Some(posts) = self.last.get(&(), now, not_before) {
             return Ok(posts);
         }
-        let posts = self.cards.trending(now.before(TRENDING_AGE_MAX), now, TRENDING_MAX).await?;
+        let posts = self.cards.trending_index().best(now.before(TRENDING_AGE_MAX), now, TRENDING_MAX).await?;
         let posts: Arc<[PostId]> = posts.into();
         self.last.put((), Arc::clone(&posts), now);
         Ok(Read { value: posts, at: now })

@@ -43,7 +43,7 @@ impl Filter<'_> {
 mod tests {
     use super::{super::ReadRequest, *};
     use crate::{
-        model::{EdgeKind, PostId},
+        model::{EdgeKind, EdgeState, PostId},
         samples::{NOW, feed_post, user},
     };
 
@@ -57,7 +57,7 @@ mod tests {
             (EdgeKind::Mutes, "muted"),
             (EdgeKind::Blocks, "blocked"),
         ] {
-            state.viewer.set(kind, &user(other), true);
+            state.viewer.set(kind, &user(other), EdgeState::Active);
         }
         let authors = ["ada", "followed", "muted", "blocked", "stranger"];
         authors.into_iter().filter(|author| filter.admits_author(&state, &user(author))).collect()

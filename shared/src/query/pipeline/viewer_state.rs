@@ -10,13 +10,8 @@ use std::collections::BTreeSet;
 
 use crate::{
     error::{Error, Rejection},
-    model::{PostId, Totals, UserEvent, UserId, Version, Viewer},
-    projection::fold,
-    store::{
-        Consistency,
-        command_table::{CommandTable, LogEntry},
-        viewers::Viewers,
-    },
+    model::{LogEntry, PostId, Totals, UserEvent, UserId, Version, Viewer},
+    store::{Consistency, command_table::CommandTable, viewers::Viewers},
 };
 
 /// Events of the log that are read at once.
@@ -125,7 +120,7 @@ impl<'a> ViewerState<'a> {
     /// Adds the effects of events that follow the viewer item. An event that this release does not understand has none.
     fn lay_over(&mut self, entries: &[LogEntry]) -> Result<(), Error> {
         for entry in entries {
-            fold(&mut self.viewer, entry)?;
+            self.viewer.fold(entry)?;
             if let Ok(event) = &entry.event {
                 self.overlay.add(&event.event);
                 self.overlay.totals = Some(event.totals);

@@ -1,15 +1,16 @@
-//! What follows from a profile: the user's card, and the author part of the cards of the user's posts of the last
-//! 30 days. Older posts keep the author as they last showed it.
+//! Effects of a profile: the user's card, and the author part of the cards of the user's posts. Only posts of the last
+//! 30 days are updated; cards of older posts keep the author part that they have.
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::{Projector, catch_up::Author};
 use crate::{
     error::Error,
-    model::limits::FEED_AGE_MAX,
+    model::{Clock, limits::FEED_AGE_MAX},
+    projection::owner::LogOwner,
     store::{
         Consistency,
-        timelines::{Range, Timeline},
+        cards::Cards,
+        timelines::{Range, Timeline, Timelines},
     },
 };
 
@@ -18,12 +19,20 @@ const PAGE: usize = 500;
 /// Cards written at once.
 const CARDS_AT_ONCE: usize = 8;
 
-impl Projector {
-    /// Makes the read model show the profile as the truth has it.
-    pub(super) async fn show_profile(&self, author: &Author<'_>) -> Result<(), Error> {
-        let profile = author.profile(self).await?;
+/// What profiles change in the read models.
+#[derive(Debug, Clone)]
+pub(super) struct ProfileEffects {
+    pub(super) cards: Cards,
+    pub(super) timelines: Timelines,
+    pub(super) clock: Clock,
+}
+
+impl ProfileEffects {
+    /// Shows the owner's profile as the truth has it now.
+    pub(super) async fn show(&self, owner: &LogOwner<'_>) -> Result<(), Error> {
+        let profile = owner.profile().await?;
         self.cards.put_profile(profile).await?;
-        let timeline = Timeline::Author(author.user.clone());
+        let timeline = Timeline::Author(owner.user.clone());
         let mut range = Range { before: None, since: self.clock.now().before(FEED_AGE_MAX) };
         loop {
             let page = self.timelines.newest(&timeline, range, PAGE, Consistency::Strong).await?;

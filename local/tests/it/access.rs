@@ -1,0 +1,211 @@
+//! What each function's code calls at AWS, and so what its policies have to allow. A test in `template.rs` compares
+//! [`FUNCTIONS`] with the policies in `template.yaml`: they allow these calls, no fewer and no more. The tests below
+//! compare the list with the source. Whether each function really makes its calls shows where the system runs with its
+//! policies in force (`--check-access` of the local stack).
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+/// A resource of the template, by its logical id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Resource {
+    Commands,
+    Timelines,
+    Viewers,
+    Cards,
+    /// The index `trending` of `Cards`.
+    CardsTrending,
+    Events,
+    Deliveries,
+    Quarantine,
+}
+
+/// A call on a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Access {
+    /// The resource.
+    pub(crate) resource: Resource,
+    /// The name of the action in IAM.
+    pub(crate) action: &'static str,
+    /// The only partition of the table in which the call is made, if there is one.
+    pub(crate) partition: Option<&'static str>,
+}
+
+const fn to(resource: Resource, action: &'static str) -> Access {
+    Access { resource, action, partition: None }
+}
+
+/// `Commands`: one item, such as a profile, a post, a claim of a handle, or an idempotency key.
+const ITEM: Access = to(Resource::Commands, "dynamodb:GetItem");
+/// `Commands`: a part of a partition, such as a log, followers, comments, likes, or the celebrities.
+const PARTITION: Access = to(Resource::Commands, "dynamodb:Query");
+/// `Commands`: several items by their keys, such as edges, likes and posts.
+const ITEMS: Access = to(Resource::Commands, "dynamodb:BatchGetItem");
+/// `CommandTable::commit`: an event, and items that are written as a whole. IAM checks each part of a transaction by
+/// its own action.
+const APPEND: Access = to(Resource::Commands, "dynamodb:PutItem");
+/// `Change::Count`, `Change::ScrubEvent`.
+const CHANGE: Access = to(Resource::Commands, "dynamodb:UpdateItem");
+/// `Change::ReleaseHandle`.
+const RELEASE: Access = to(Resource::Commands, "dynamodb:DeleteItem");
+/// `Change::RequireNoBlock`, `Change::RequireEdge`.
+const REQUIRE: Access = to(Resource::Commands, "dynamodb:ConditionCheckItem");
+/// `CommandTable::promote`, `begin_demotion`: celebrities are the only part of the truth that is written outside of
+/// commands.
+const MARK_CELEBRITY: Access = Access { partition: Some("CELEBRITIES"), ..CHANGE };
+/// `CommandTable::end_demotion`.
+const END_DEMOTION: Access = Access { partition: Some("CELEBRITIES"), ..RELEASE };
+
+/// `Timelines::newest`.
+const ROWS: Access = to(Resource::Timelines, "dynamodb:Query");
+/// `Timelines::put`, `put_rows`.
+const PUT_ROWS: Access = to(Resource::Timelines, "dynamodb:BatchWriteItem");
+/// `Timelines::tag`.
+const TAG: Access = to(Resource::Timelines, "dynamodb:UpdateItem");
+/// `Timelines::untag`, `delete`.
+const UNTAG: Access = to(Resource::Timelines, "dynamodb:DeleteItem");
+
+/// `Viewers::get`.
+const VIEWER: Access = to(Resource::Viewers, "dynamodb:GetItem");
+/// `Viewers::put`.
+const PUT_VIEWER: Access = to(Resource::Viewers, "dynamodb:UpdateItem");
+
+/// `Cards::posts`, `Cards::users`.
+const CARDS: Access = to(Resource::Cards, "dynamodb:BatchGetItem");
+/// `Cards`: writing a part of a card.
+const PUT_CARD: Access = to(Resource::Cards, "dynamodb:UpdateItem");
+/// `Cards::tally`.
+const TALLY: Access = to(Resource::Cards, "dynamodb:GetItem");
+/// `TrendingIndex::best`.
+const TRENDING: Access = to(Resource::CardsTrending, "dynamodb:Query");
+
+/// `Bus::publish`.
+const PUBLISH: Access = to(Resource::Events, "kinesis:PutRecords");
+/// `WorkQueue::send`. IAM checks SendMessageBatch as SendMessage.
+const DELIVER: Access = to(Resource::Deliveries, "sqs:SendMessage");
+/// `Quarantine::put`.
+const QUARANTINE: Access = to(Resource::Quarantine, "sqs:SendMessage");
+
+/// What the code of each function calls, by the name of its binary.
+pub(crate) const FUNCTIONS: [(&str, &[Access]); 17] = [
+    ("block-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
+    ("comment-on-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
+    ("create-post", &[ITEM, PARTITION, APPEND]),
+    ("delete-post", &[ITEM, PARTITION, APPEND, CHANGE]),
+    (
+        "deliver",
+        &[
+            ITEM,
+            PARTITION,
+            ITEMS,
+            MARK_CELEBRITY,
+            END_DEMOTION,
+            ROWS,
+            PUT_ROWS,
+            TAG,
+            UNTAG,
+            VIEWER,
+            PUT_VIEWER,
+            PUT_CARD,
+            DELIVER,
+            QUARANTINE,
+        ],
+    ),
+    ("demote-author", &[ITEM, MARK_CELEBRITY, CARDS, DELIVER]),
+    ("edit-post", &[ITEM, PARTITION, APPEND, CARDS]),
+    ("fanout", &[ITEM, PARTITION, MARK_CELEBRITY, ROWS, PUT_ROWS, TAG, UNTAG, VIEWER, PUT_VIEWER, PUT_CARD, DELIVER]),
+    ("follow-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
+    ("get-feed", &[ITEM, PARTITION, ITEMS, ROWS, VIEWER, CARDS, TRENDING]),
+    ("get-post", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
+    ("get-profile", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
+    ("mute-user", &[ITEM, PARTITION, ITEMS, APPEND]),
+    ("publish-events", &[PUBLISH]),
+    ("react-to-post", &[PARTITION, ITEMS, APPEND, CHANGE]),
+    ("trending", &[TALLY, PUT_CARD]),
+    ("update-profile", &[ITEM, PARTITION, APPEND, RELEASE]),
+];
+
+/// How a call looks in the source, and the name of its action in IAM.
+const CALLS: [(&str, &str); 14] = [
+    (".get_item()", "dynamodb:GetItem"),
+    (".batch_get(", "dynamodb:BatchGetItem"),
+    (".query()", "dynamodb:Query"),
+    (".scan()", "dynamodb:Scan"),
+    (".put_item()", "dynamodb:PutItem"),
+    ("Put::builder()", "dynamodb:PutItem"),
+    (".update_item()", "dynamodb:UpdateItem"),
+    ("Update::builder()", "dynamodb:UpdateItem"),
+    (".delete_item()", "dynamodb:DeleteItem"),
+    ("Delete::builder()", "dynamodb:DeleteItem"),
+    ("ConditionCheck::builder()", "dynamodb:ConditionCheckItem"),
+    (".batch_write_item()", "dynamodb:BatchWriteItem"),
+    (".put_records()", "kinesis:PutRecords"),
+    (".send_message_batch()", "sqs:SendMessage"),
+];
+
+/// The source files that call AWS, below `shared/src`, with the resources that they call.
+const SOURCES: [(&[Resource], &[&str]); 6] = [
+    (
+        &[Resource::Commands],
+        &[
+            "store/command_table.rs",
+            "store/edges.rs",
+            "store/likes.rs",
+            "store/comments.rs",
+            "store/celebrities.rs",
+            "store/transaction.rs",
+        ],
+    ),
+    (&[Resource::Timelines], &["store/timelines.rs"]),
+    (&[Resource::Viewers], &["store/viewers.rs"]),
+    (&[Resource::Cards, Resource::CardsTrending], &["store/cards.rs", "store/card_tallies.rs", "store/trending.rs"]),
+    (&[Resource::Events], &["stream/bus.rs"]),
+    (&[Resource::Deliveries, Resource::Quarantine], &["stream/queue.rs"]),
+];
+
+/// Whether the source contains the call, and not only as the end of a longer name.
+fn is_called(call: &str, source: &str) -> bool {
+    let whole = |at: usize| call.starts_with('.') || !source[..at].ends_with(char::is_alphanumeric);
+    source.match_indices(call).any(|(at, _)| whole(at))
+}
+
+fn calls(source: &str) -> impl Iterator<Item = &'static str> {
+    CALLS.iter().filter(move |(call, _)| is_called(call, source)).map(|(_, action)| *action)
+}
+
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/src")
+}
+
+#[test]
+fn the_list_has_the_calls_that_the_sources_make() {
+    for (resources, files) in SOURCES {
+        let listed = FUNCTIONS.iter().flat_map(|(_, accesses)| *accesses);
+        let listed: BTreeSet<_> =
+            listed.filter(|access| resources.contains(&access.resource)).map(|access| access.action).collect();
+        let files = files.iter().map(|file| std::fs::read_to_string(sources().join(file)).unwrap());
+        let made: BTreeSet<_> = files.flat_map(|source| calls(&source).collect::<Vec<_>>()).collect();
+        assert_eq!(listed, made, "{resources:?}");
+    }
+}
+
+#[test]
+fn no_other_source_calls_aws() {
+    let known: BTreeSet<_> = SOURCES.iter().flat_map(|(_, files)| *files).map(|file| sources().join(file)).collect();
+    let mut directories = vec![sources()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if !known.contains(&path) {
+                // The client's own helper makes the calls of `.batch_get(`.
+                let source = std::fs::read_to_string(&path).unwrap();
+                let made: Vec<_> = calls(&source).filter(|_| !path.ends_with("store/dynamo.rs")).collect();
+                assert!(made.is_empty(), "{} calls {made:?}", path.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What a command is, and what it decides.
+
+use std::future::Future;
+
+use crate::{
+    error::{Error, Rejection},
+    model::{CommandId, TallyShard, Timestamp, Totals, UserEvent, UserId, Version},
+    store::{command_table::CommandTable, transaction::Change},
+};
+
+/// Something that a user wants done.
+pub trait Command: Sync {
+    /// What the decision rests on, apart from the end of the caller's log.
+    type State: Send;
+    /// What the caller is told.
+    type Output: Clone + Send;
+
+    /// Reads the state, consistently.
+    fn read(&self, caller: &UserId, commands: &CommandTable)
+    -> impl Future<Output = Result<Self::State, Error>> + Send;
+
+    /// Decides. This is pure: the same state and turn give the same decision.
+    fn decide(&self, caller: &UserId, state: &Self::State, turn: Turn) -> Result<Decision<Self::Output>, Rejection>;
+}
+
+/// The circumstances of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// Version that the command's event will have.
+    pub version: Version,
+    /// The caller's totals before the event.
+    pub totals: Totals,
+    /// The run of the command.
+    pub command: CommandId,
+    /// The shard to add to, if the command changes a counter.
+    pub shard: TallyShard,
+    /// The present moment.
+    pub at: Timestamp,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision<Output> {
+    /// Append the event and make the changes.
+    Append {
+        /// What happened.
+        event: UserEvent,
+        /// The caller's totals after the event.
+        totals: Totals,
+        /// The changes of the event.
+        changes: Vec<Change>,
+        /// What the caller is told.
+        output: Output,
+    },
+    /// Everything is as the caller wants it already.
+    Unchanged(Output),
+    /// The same request was answered before.
+    Replay {
+        /// Version of the event of that request.
+        version: Version,
+        /// What the caller was told.
+        output: Output,
+    },
+}
+
+/// The result of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed<Output> {
+    /// Version of the caller's log that holds the command's effect.
+    pub version: Version,
+    /// What the caller is told.
+    pub output: Output,
+}

@@ -1,0 +1,56 @@
+//! How every command runs: read, decide, commit.
+
+use rand::Rng;
+
+use super::{
+    attempts::Attempts,
+    decision::{Command, Committed, Decision, Turn},
+};
+use crate::{
+    error::Error,
+    model::{Clock, CommandId, LogEvent, TallyShard, UserId},
+    store::command_table::{CommandTable, Head},
+};
+
+/// Runs a command until it is committed, found unnecessary, or rejected.
+///
+/// # Errors
+/// [`Error::Rejected`] if the request is at fault; [`Error::Conflict`] if the command lost races too often or for too
+/// long; otherwise as the store's. After an error other than a rejection, the command may have been committed.
+pub async fn run<C: Command>(
+    command: &C,
+    caller: &UserId,
+    commands: &CommandTable,
+    clock: &Clock,
+) -> Result<Committed<C::Output>, Error> {
+    let id = CommandId::new(clock.now());
+    let mut attempts = Attempts::start();
+    loop {
+        let attempt = attempts.next().await?;
+        let (head, state) = tokio::try_join!(commands.head(caller), command.read(caller, commands))?;
+        let Head { version, totals } = head;
+        let shard = TallyShard::for_attempt(attempt, rand::rng().random());
+        let turn = Turn { version: version.next(), totals, command: id, shard, at: clock.now() };
+        let (event, totals, changes, output) = match command.decide(caller, &state, turn)? {
+            Decision::Append { event, totals, changes, output } => (event, totals, changes, output),
+            Decision::Unchanged(output) => return Ok(Committed { version, output }),
+            Decision::Replay { version, output } => return Ok(Committed { version, output }),
+        };
+        let event = LogEvent { user: caller.clone(), version: turn.version, command: id, at: turn.at, totals, event };
+        let committed = Committed { version: turn.version, output };
+        match commands.commit(&event, &changes).await {
+            Ok(()) => return Ok(committed),
+            // A try whose answer was lost may have been committed. The SDK's retry then conflicts with the event of
+            // that try.
+            Err(error @ (Error::Conflict | Error::Transient { .. })) => {
+                if commands.appended_by(caller, turn.version).await? == Some(id) {
+                    return Ok(committed);
+                }
+                if !matches!(error, Error::Conflict) {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Effects: what each event changes in the read models. [`Effects::apply`] is the one match from events to effects.
+
+mod posts;
+mod profile;
+
+use posts::PostEffects;
+use profile::ProfileEffects;
+
+use super::{audience::Audience, backfill::Backfill, owner::LogOwner};
+use crate::{
+    celebrities::Celebrities,
+    error::Error,
+    model::{Clock, Totals, UserEvent, UserId, Version},
+    store::{cards::Cards, command_table::CommandTable, timelines::Timelines},
+};
+
+/// The effects of all events.
+#[derive(Debug, Clone)]
+pub(super) struct Effects {
+    posts: PostEffects,
+    profile: ProfileEffects,
+    celebrities: Celebrities,
+    backfill: Backfill,
+    cards: Cards,
+}
+
+impl Effects {
+    /// Gives each effect what it needs.
+    pub(super) fn new(
+        commands: CommandTable,
+        cards: Cards,
+        timelines: Timelines,
+        celebrities: Celebrities,
+        audience: Audience,
+        backfill: Backfill,
+        clock: Clock,
+    ) -> Self {
+        let profile = ProfileEffects { cards: cards.clone(), timelines: timelines.clone(), clock: clock.clone() };
+        let posts = PostEffects { commands, cards: cards.clone(), timelines, audience, clock };
+        Self { posts, profile, celebrities, backfill, cards }
+    }
+
+    /// Applies the effects of an event in the owner's log. Events that change no read model beside the viewer item have
+    /// none.
+    ///
+    /// # Errors
+    /// [`Error::Poison`] if the truth lacks what the event is about; otherwise as the stores'.
+    pub(super) async fn apply(&self, owner: &LogOwner<'_>, event: &UserEvent) -> Result<(), Error> {
+        match event {
+            UserEvent::ProfileChanged(_) => self.profile.show(owner).await,
+            UserEvent::PostCreated { post, .. } => self.posts.show_new(owner, *post).await,
+            UserEvent::PostEdited { post } | UserEvent::PostDeleted { post } => self.posts.show(owner, *post).await,
+            UserEvent::UserFollowed { followee } => self.fill_home_after_follow(owner.user, followee).await,
+            // Readers filter by whom they follow, mute and block. So nothing is removed from timelines.
+            UserEvent::UserUnfollowed { .. }
+            | UserEvent::UserMuted { .. }
+            | UserEvent::UserUnmuted { .. }
+            | UserEvent::UserBlocked { .. }
+            | UserEvent::UserUnblocked { .. } => Ok(()),
+            // Comments are read from the truth. The post's counter, not this event, tells how many there are.
+            UserEvent::PostCommented { .. } | UserEvent::CommentDeleted { .. } => Ok(()),
+        }
+    }
+
+    /// Shows on the user's card the totals that the event of this version carries.
+    pub(super) async fn show_totals(&self, user: &UserId, totals: Totals, version: Version) -> Result<(), Error> {
+        self.cards.put_totals(user, totals, version).await
+    }
+
+    /// Readers pull the posts of celebrities. All others are copied.
+    async fn fill_home_after_follow(&self, follower: &UserId, followee: &UserId) -> Result<(), Error> {
+        match self.celebrities.are_pushed(followee).await? {
+            true => self.backfill.backfill_home(follower, followee).await,
+            false => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! All projections of users' logs, put together.
+
+use super::{audience::Audience, backfill::Backfill, catch_up::CatchUp, demotion::Demotion, effects::Effects};
+use crate::{
+    celebrities::Celebrities,
+    model::Clock,
+    store::{cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
+    stream::work_queue::WorkQueue,
+};
+
+/// What projections work with.
+#[derive(Debug, Clone)]
+pub struct Dependencies {
+    /// The truth.
+    pub commands: CommandTable,
+    /// Which posts stand in which timeline.
+    pub timelines: Timelines,
+    /// How far each log is applied, and whom each viewer follows, mutes and blocks.
+    pub viewers: Viewers,
+    /// Contents of posts and profiles.
+    pub cards: Cards,
+    /// Authors whose posts are pulled instead of pushed.
+    pub celebrities: Celebrities,
+    /// The queue for tasks that are too large for a batch of the bus, or that failed there.
+    pub work_queue: WorkQueue,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// The projections of users' logs. `fanout` starts them, `deliver` continues them.
+#[derive(Debug, Clone)]
+pub struct Projector {
+    /// Applies logs.
+    pub catch_up: CatchUp,
+    /// Pushes posts to followers.
+    pub audience: Audience,
+    /// Demotes celebrities.
+    pub demotion: Demotion,
+    /// Takes the tasks that are left.
+    pub work_queue: WorkQueue,
+}
+
+impl Projector {
+    /// Puts the projections together.
+    pub fn new(dependencies: Dependencies) -> Self {
+        let Dependencies { commands, timelines, viewers, cards, celebrities, work_queue, clock } = dependencies;
+        let audience = Audience {
+            commands: commands.clone(),
+            celebrities: celebrities.clone(),
+            timelines: timelines.clone(),
+            work_queue: work_queue.clone(),
+        };
+        let backfill = Backfill { timelines: timelines.clone(), clock: clock.clone() };
+        let demotion = Demotion {
+            commands: commands.clone(),
+            celebrities: celebrities.clone(),
+            backfill: backfill.clone(),
+            work_queue: work_queue.clone(),
+            clock: clock.clone(),
+        };
+        let effects = Effects::new(commands.clone(), cards, timelines, celebrities, audience.clone(), backfill, clock);
+        Self { catch_up: CatchUp { commands, viewers, effects }, audience, demotion, work_queue }
+    }
+}

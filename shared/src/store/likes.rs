@@ -1,0 +1,99 @@
+//! Likes in the command table.
+
+use std::collections::HashSet;
+
+use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::AttributeValue};
+use serde::Deserialize;
+
+use super::{
+    command_table::{CommandTable, POST},
+    consistency::Consistency,
+    dynamo::{failed, primary_key, s, text, value},
+    key::{self, SK},
+};
+use crate::{
+    error::Error,
+    model::{Like, Post, PostId, UserId},
+};
+
+/// What a like is decided on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reaction {
+    /// The post, which may be deleted.
+    pub post: Option<Post>,
+    /// The user's like of it, which may have ended.
+    pub like: Option<Like>,
+}
+
+impl CommandTable {
+    /// A post and the user's like of it, in one consistent read.
+    pub async fn reaction(&self, user: &UserId, post: PostId) -> Result<Reaction, Error> {
+        let keys = [primary_key(key::post(post), POST), primary_key(key::user(user), key::likes(post))];
+        let mut reaction = Reaction::default();
+        for item in self.dynamo.batch_get(&self.table, keys.into(), Consistency::Strong).await? {
+            match text(&item, SK)? {
+                POST => reaction.post = Some(value("a post", item)?),
+                _ => reaction.like = Some(value("a like", item)?),
+            }
+        }
+        Ok(reaction)
+    }
+
+    /// Which of the posts from `oldest` to `newest` the user likes. This is one query, except for many thousands of
+    /// likes.
+    pub async fn liked(
+        &self,
+        user: &UserId,
+        oldest: PostId,
+        newest: PostId,
+        consistency: Consistency,
+    ) -> Result<HashSet<PostId>, Error> {
+        let mut liked = HashSet::new();
+        let mut start = None;
+        loop {
+            let query = self
+                .likes_query(user, &key::likes(oldest), &key::likes(newest))
+                .consistent_read(consistency.is_strong());
+            let answer = query.set_exclusive_start_key(start).send().await.map_err(failed("reading likes"))?;
+            for item in answer.items() {
+                let key = text(item, SK)?;
+                liked.insert(key::parse_likes(key).ok_or_else(|| Error::poison("the key of a like", key))?);
+            }
+            start = answer.last_evaluated_key;
+            if start.is_none() {
+                return Ok(liked);
+            }
+        }
+    }
+
+    /// The authors of the newest posts that the user likes. At most `limit` likes are read, ended ones included.
+    pub async fn recently_liked_authors(&self, user: &UserId, limit: i32) -> Result<Vec<UserId>, Error> {
+        #[derive(Deserialize)]
+        struct Liked {
+            author: UserId,
+        }
+        let [first, last] = key::all_likes();
+        let answer = self
+            .likes_query(user, &first, &last)
+            .scan_index_forward(false)
+            .limit(limit)
+            .send()
+            .await
+            .map_err(failed("reading likes"))?;
+        let author = |item| value("a like", item).map(|liked: Liked| liked.author);
+        answer.items.unwrap_or_default().into_iter().map(author).collect()
+    }
+
+    fn likes_query(&self, user: &UserId, first: &str, last: &str) -> QueryFluentBuilder {
+        self.dynamo
+            .0
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("PK = :user AND SK BETWEEN :first AND :last")
+            .filter_expression("liked = :true")
+            .expression_attribute_values(":user", s(key::user(user)))
+            .expression_attribute_values(":first", s(first))
+            .expression_attribute_values(":last", s(last))
+            .expression_attribute_values(":true", AttributeValue::Bool(true))
+    }
+}

@@ -1,0 +1,138 @@
+//! Sending to an SQS queue in batches, for the work queue and the quarantine.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::{Client, error::DisplayErrorContext, types::SendMessageBatchRequestEntry};
+
+use crate::{error::Error, model::UserId, retry::RetryPolicy};
+
+/// Messages in one call of SendMessageBatch at most.
+const BATCH_MAX: usize = 10;
+/// Bytes of all bodies in one call. SQS has always taken this much; since August 2025 it takes 1 MiB.
+const BATCH_BYTES_MAX: usize = 256 * 1024;
+/// How often messages that SQS did not take are sent again.
+const RETRY: RetryPolicy =
+    RetryPolicy { retries_max: 3, first: Duration::from_millis(50), longest: Duration::from_secs(1) };
+
+/// A queue.
+#[derive(Debug, Clone)]
+pub(super) struct Queue {
+    client: Client,
+    url: String,
+}
+
+/// A message to send.
+#[derive(Debug)]
+pub(super) struct QueueMessage {
+    body: String,
+    group: String,
+    delay_s: i32,
+}
+
+impl QueueMessage {
+    /// A message with this body, to be received after `delay_s` seconds at the earliest.
+    ///
+    /// The user is the message's group. SQS serves groups fairly ("fair queues"), so the many messages of one user do
+    /// not hold up those of others. A group id may hold only ASCII letters, digits and punctuation, at most 128 of
+    /// them; a user id may hold anything. So the group id is the hash of the user id.
+    pub(super) fn new(body: String, user: &UserId, delay_s: i32) -> Self {
+        Self { body, group: user.hash().to_string(), delay_s }
+    }
+
+    fn request(&self, id: usize) -> Result<SendMessageBatchRequestEntry, Error> {
+        SendMessageBatchRequestEntry::builder()
+            .id(id.to_string())
+            .message_body(&self.body)
+            .message_group_id(&self.group)
+            .delay_seconds(self.delay_s)
+            .build()
+            .map_err(|error| Error::poison("a queue message to send", error))
+    }
+}
+
+impl Queue {
+    /// The queue at this URL.
+    pub(super) fn new(config: &aws_config::SdkConfig, url: String) -> Self {
+        Self { client: Client::new(config), url }
+    }
+
+    /// Sends the messages.
+    ///
+    /// # Errors
+    /// [`Error::Transient`] if SQS did not take some of the messages. It may have taken others.
+    pub(super) async fn send(&self, messages: Vec<QueueMessage>) -> Result<(), Error> {
+        for batch in batches(messages) {
+            self.send_batch(batch).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_batch(&self, batch: Vec<QueueMessage>) -> Result<(), Error> {
+        let mut left: Vec<_> = batch.into_iter().enumerate().collect();
+        let mut retries = RETRY.start();
+        loop {
+            let entries = left.iter().map(|(id, message)| message.request(*id)).collect::<Result<_, _>>()?;
+            let answer = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries)).send().await;
+            let cause = match answer {
+                Ok(answer) => {
+                    left.retain(|(id, _)| answer.failed().iter().any(|failed| failed.id() == id.to_string()));
+                    format!("SQS did not take {} messages", left.len())
+                }
+                Err(error) => DisplayErrorContext(&error).to_string(),
+            };
+            if left.is_empty() {
+                return Ok(());
+            }
+            if !retries.wait().await {
+                return Err(Error::transient("sending to a queue", cause));
+            }
+        }
+    }
+}
+
+/// Splits the messages into batches of one call each.
+fn batches(messages: Vec<QueueMessage>) -> Vec<Vec<QueueMessage>> {
+    let mut batches: Vec<Vec<QueueMessage>> = Vec::new();
+    let mut bytes = 0;
+    for message in messages {
+        bytes += message.body.len();
+        match batches.last_mut() {
+            Some(batch) if batch.len() < BATCH_MAX && bytes <= BATCH_BYTES_MAX => batch.push(message),
+            _ => {
+                bytes = message.body.len();
+                batches.push(vec![message]);
+            }
+        }
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::samples::user;
+
+    proptest! {
+        #[test]
+        fn batches_keep_every_message_within_the_limits(
+            sizes in proptest::collection::vec(1usize..150_000, 0..40),
+        ) {
+            let messages = sizes.iter().map(|size| QueueMessage::new("x".repeat(*size), &user("ada"), 0)).collect();
+            let batches = batches(messages);
+            let kept: Vec<_> = batches.iter().flatten().map(|message| message.body.len()).collect();
+            prop_assert_eq!(&kept, &sizes);
+            for batch in batches {
+                prop_assert!(batch.len() <= BATCH_MAX);
+                prop_assert!(batch.iter().map(|message| message.body.len()).sum::<usize>() <= BATCH_BYTES_MAX);
+            }
+        }
+    }
+
+    #[test]
+    fn any_user_id_makes_a_valid_group() {
+        let message = QueueMessage::new(String::new(), &user("auth0|日本"), 0);
+        assert!(!message.group.is_empty() && message.group.bytes().all(|c| c.is_ascii_alphanumeric()));
+    }
+}
