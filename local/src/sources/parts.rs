@@ -46,8 +46,8 @@ impl Pace {
         Self { dynamodb_poll: poll, kinesis_poll: poll, retry_pause: Duration::from_millis(100) }
     };
     /// As on AWS. Lambda polls the shards of a DynamoDB stream four times a second and those of a Kinesis stream once a
-    /// second (AWS Lambda Developer Guide, "Using AWS Lambda with Amazon DynamoDB" and "with Amazon Kinesis"). The guide
-    /// does not say how long Lambda waits before a retry.
+    /// second (AWS Lambda Developer Guide, "Using AWS Lambda with Amazon DynamoDB" and "with Amazon Kinesis"). The
+    /// guide does not say how long Lambda waits before a retry.
     pub const AWS: Self = Self {
         dynamodb_poll: [Duration::from_millis(250); 2],
         kinesis_poll: [Duration::from_secs(1); 2],

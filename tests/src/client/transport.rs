@@ -15,8 +15,8 @@ pub trait Transport: fmt::Debug + Send + Sync {
     fn send<'a>(&'a self, user: &'a str, request: Request) -> Pin<Box<dyn Future<Output = Transported> + Send + 'a>>;
 }
 
-/// Sends a request and makes an answer of what comes back. The contract is not looked at: end-to-end tests do that, and a
-/// simulated world has thousands of answers a second.
+/// Sends a request and returns the answer. The answer is not checked against the contract: end-to-end tests do that,
+/// and a simulated world has thousands of answers in each second.
 pub(super) async fn send(transport: &dyn Transport, user: &str, request: RequestBuilder) -> Result<Answer, ApiError> {
     let request = request.build().map_err(|error| ApiError::transport("building a request", error))?;
     let name = format!("{} {}", request.method(), request.url().path());
