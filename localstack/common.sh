@@ -1,5 +1,5 @@
-# Sourced by the scripts beside it: where things are, and virtual environments that are set up once. Everything that is
-# made lies in target/, caches too.
+# The other scripts in this directory source this file. It has the paths, and a function that creates virtual
+# environments. All files that the scripts create are below target/, caches included.
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 HERE=$ROOT/localstack
 STATE=$ROOT/target/localstack
@@ -13,23 +13,23 @@ fail() {
     exit 1
 }
 
-# venv DIRECTORY PYTHON REQUIREMENTS: a virtual environment with these packages, made anew when they change.
+# venv DIRECTORY PYTHON REQUIREMENTS: a virtual environment with these packages. It is created again when they change.
 venv() {
     local directory=$1 python=$2 requirements=$3 made_of
     made_of=$("$python" --version && cat "$requirements")
     [ "$made_of" != "$(cat "$directory/made-of" 2>/dev/null)" ] || return 0
-    echo "setting up $directory, once" >&2
+    echo "creating $directory; this happens once" >&2
     rm -rf "$directory"
     "$python" -m venv "$directory"
-    # Most of what comes is never used, so only that is compiled which is.
+    # Most modules are never used, so modules are compiled only when they are used.
     "$directory/bin/pip" install --quiet --no-compile --disable-pip-version-check --requirement "$requirements"
     echo "$made_of" >"$directory/made-of"
 }
 
-# cargo-lambda, its linker, and the AWS SDK for Python.
+# Installs cargo-lambda, its linker, and the AWS SDK for Python.
 tools() { venv "$TOOLS" python3 "$HERE/tools.txt"; }
 
-# The command line of tidings_deploy.
+# Runs tidings_deploy.
 tidings_deploy() {
     tools
     PYTHONPATH=$HERE exec "$TOOLS/bin/python" -m tidings_deploy "$@"

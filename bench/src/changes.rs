@@ -1,31 +1,31 @@
-//! Changes of mind: follows that end and come back, mutes, blocks, and deletions of posts.
+//! Commands that change what was before: follows that end and come back, mutes, blocks, and deletions of posts.
 
 use rand::{Rng, rngs::StdRng};
 
 use crate::{
+    command::{Anchor, Chain, Command},
     graph::Graph,
-    plan::{Anchor, Chain, Command},
     texts::Draft,
 };
 
-/// Of what is begun here, one in so many is taken back later: a follow comes back, a mute or block ends.
+/// One of so many of these changes is reversed later: a follow comes back, or a mute or block ends.
 const TAKEN_BACK: u32 = 2;
 
-/// How many of 1000.
+/// How many of 1000 change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shares {
     /// Follows that end.
     pub unfollows: u32,
-    /// Follows whose followee is muted by the follower.
+    /// Follows whose follower mutes the followee.
     pub mutes: u32,
-    /// Follows between whose two one blocks the other.
+    /// Follows between two users of whom one blocks the other.
     pub blocks: u32,
     /// Posts that are deleted.
     pub deletes: u32,
 }
 
-/// Changes of mind about these follows and posts. What makes no difference is not among them: nobody is muted or blocked
-/// by whom they have nothing to do with.
+/// Changes of these follows and posts. Every change makes a difference: users only mute or block users whom they follow
+/// or who follow them.
 pub fn generate(graph: &Graph, drafts: &[Draft], shares: Shares, random: &mut StdRng) -> Vec<Chain> {
     let mut chains = Vec::new();
     for &(follower, followee) in &graph.edges {
@@ -41,7 +41,7 @@ pub fn generate(graph: &Graph, drafts: &[Draft], shares: Shares, random: &mut St
         if is_among(shares.blocks, random) {
             let (blocker, blocked) = if random.random() { (follower, followee) } else { (followee, follower) };
             let block = |on| Command::Block { blocker, blocked, on };
-            // In between, the follow is refused.
+            // During the block, the follow is refused.
             chain(taken_back([block(true), follow(true)], [block(false), follow(true)], random));
         }
     }
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_minds_are_changed_as_told_and_half_of_them_back() {
+    fn the_requested_share_changes_and_half_of_it_changes_back() {
         let graph = Graph { users: 101, edges: (0..100).flat_map(|a| (0..100).map(move |b| (a, b + 1))).collect() };
         let drafts: Vec<_> = (0..1000).map(|n| Draft { author: n % 7, text: n.to_string() }).collect();
         let shares = Shares { unfollows: 50, mutes: 20, blocks: 10, deletes: 100 };

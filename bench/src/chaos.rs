@@ -1,4 +1,4 @@
-//! Kills function processes while a benchmark runs. Only what the stack itself names as its functions is killed.
+//! Kills function processes while a benchmark runs. It kills only processes that the stack names as its functions.
 
 use std::{
     sync::{
@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use harness::control::{Control, kill_now};
+use harness::{dev_client::DevClient, process::kill_now};
 use rand::seq::IndexedRandom;
 use tokio::{task::JoinHandle, time::sleep};
 
@@ -21,14 +21,14 @@ pub struct FunctionKiller {
 
 impl FunctionKiller {
     /// Starts killing.
-    pub fn start(control: Control, period: Duration) -> Self {
+    pub fn start(dev: DevClient, period: Duration) -> Self {
         let killed = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&killed);
         let task = tokio::spawn(async move {
             loop {
                 sleep(period).await;
-                // Nobody answers while the stack itself restarts.
-                let Ok(status) = control.status().await else { continue };
+                // The stack does not answer while it restarts.
+                let Ok(status) = dev.status().await else { continue };
                 let victim = status.processes.choose(&mut rand::rng());
                 if victim.is_some_and(|victim| kill_now(victim.pid).is_ok()) {
                     count.fetch_add(1, Ordering::Relaxed);
@@ -38,7 +38,7 @@ impl FunctionKiller {
         Self { task, killed }
     }
 
-    /// How many were killed so far.
+    /// How many processes were killed so far.
     pub fn killed(&self) -> u64 {
         self.killed.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Authors with their followers, and how long a post of one takes to one of them.
+//! Authors with their followers, and how long a post takes from an author to a follower.
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
@@ -19,25 +19,25 @@ use crate::{
     target::{PATIENCE, Target, progress_bar},
 };
 
-/// An author and those who follow.
+/// An author with followers.
 #[derive(Debug, Clone)]
 pub struct Circle {
-    /// Who posts.
+    /// The author of the posts.
     pub author: User,
-    /// Who follows the author and nobody else.
+    /// The followers. They follow nobody else.
     pub followers: Vec<User>,
 }
 
 /// How long a post took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
-    /// From being sent to being accepted.
+    /// The time from sending to acceptance.
     pub answer: Duration,
-    /// From being accepted to standing in a follower's home; none if it never did.
+    /// The time from acceptance until the post was in a follower's home. `None` if it never was.
     pub lag: Option<Duration>,
 }
 
-/// Makes so many authors with so many followers each.
+/// Creates so many authors with so many followers each.
 pub async fn circles(target: &Target, authors: usize, followers: usize) -> Result<Vec<Circle>> {
     let people: Vec<User> =
         target.register(authors * (followers + 1)).await?.into_iter().map(|(user, _)| user).collect();
@@ -55,13 +55,13 @@ pub async fn circles(target: &Target, authors: usize, followers: usize) -> Resul
     };
     stream::iter(edges).map(follow).buffer_unordered(target.concurrency).try_collect::<()>().await?;
     bar.finish();
-    ensure!(circles.len() == authors, "not every author was made");
+    ensure!(circles.len() == authors, "some authors were not created");
     Ok(circles)
 }
 
-/// Sends `count` posts at this rate, by one author after the other, each when it is due, whether or not earlier ones were
-/// answered: a slow stack cannot slow the measurement down and look better for it. Returns the measurements, which may
-/// still be under way, until `over` is set at the latest. No two calls may share a `name` that the posts are made from.
+/// Sends `count` posts at this rate, with the authors taking turns. Each post is sent when it is due, whether or not
+/// earlier posts were answered. So a slow stack cannot slow the measurement down and get a better result. Returns the
+/// measurements, which may be in progress until `over` is set. Posts are made from `name`, so each call needs its own.
 pub async fn post_steadily(
     circles: &[Circle],
     name: &str,
@@ -84,10 +84,10 @@ pub async fn post_steadily(
 }
 
 impl Circle {
-    /// Sends a post, and waits until a random follower sees it; not for longer than until `over` is set. `key` makes the
-    /// post one post however often it is sent.
+    /// Sends a post, and waits until a random follower sees it or until `over` is set. With the same `key`, repeated
+    /// sending makes only one post.
     async fn measure(&self, text: &str, key: &str, over: &AtomicBool) -> Result<Times> {
-        // Whoever nobody follows reads the post at home, too.
+        // If nobody follows the author, the author reads the post in their own home.
         let reader = self.followers.choose(&mut rand::rng()).unwrap_or(&self.author);
         let sent = Instant::now();
         let post = persist(PATIENCE, |_| {}, || self.author.post(text, Some(key))).await?.value;

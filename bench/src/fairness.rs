@@ -1,5 +1,5 @@
-//! How much later small authors' posts arrive while large audiences are delivered to. Quiet and loud phases alternate, so
-//! that whatever else makes the machine slow is in both.
+//! Measures how much later the posts of small authors arrive while a large audience receives posts. Quiet and loud
+//! phases take turns, so that other work of the machine affects both.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use harness::{control::Control, wait::persist};
+use harness::{dev_client::DevClient, wait::persist};
 use tokio::time::{Instant, timeout};
 
 use crate::{
@@ -21,40 +21,40 @@ use crate::{
     target::PATIENCE,
 };
 
-/// How long to wait for rest between two phases.
+/// How long to wait until the stack is idle between two phases.
 const SETTLE: Duration = Duration::from_secs(900);
 
-/// A post that takes longer than this after the last one was sent counts as lost, and ends the measurement.
+/// A post that arrives later than this after the last one was sent counts as lost, and ends the measurement.
 const LATE: Duration = Duration::from_secs(120);
 
 /// How the small authors post.
 #[derive(Debug, Clone, Copy)]
 pub struct Steady {
-    /// Posts a second, of all of them together.
+    /// Posts of all small authors together in each second.
     pub rate: u32,
-    /// Length of a phase.
+    /// The length of a phase.
     pub seconds: u32,
 }
 
-/// A phase that was measured.
+/// The measurements of a phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Phase {
-    /// Lags of the small authors' posts.
+    /// The lags of the small authors' posts.
     pub lags: Vec<Duration>,
-    /// Posts that the large audience got meanwhile; none in a quiet phase.
-    pub deliveries: usize,
+    /// How many posts the large audience received in this phase. 0 in a quiet phase.
+    pub large_posts: usize,
 }
 
-/// Measures one phase: the small authors post steadily, and while they do, in a loud phase, one post after the other goes
-/// to the large audience, each when the one before has reached everybody.
+/// Measures one phase. The small authors post steadily. In a loud phase, one post after another also goes to the large
+/// audience, each one when the post before has reached all followers.
 pub async fn phase(
     number: usize,
     small: &[Circle],
     steady: Steady,
     large: Option<&Audience>,
-    control: &Control,
+    dev: &DevClient,
 ) -> Result<Phase> {
-    control.settle(SETTLE).await?;
+    dev.settle(SETTLE).await?;
     let quiet = AtomicBool::new(false);
     let measure = async {
         let (name, never) = (format!("phase-{number}"), Arc::default());
@@ -66,43 +66,45 @@ pub async fn phase(
             }
             anyhow::Ok(())
         };
-        timeout(LATE, arrive).await.with_context(|| format!("a small author's post is not there after {LATE:?}"))??;
-        // Not before the last small post has arrived: all of them are measured under the same load.
+        timeout(LATE, arrive)
+            .await
+            .with_context(|| format!("a small author's post did not arrive within {LATE:?}"))??;
+        // Goes on until the last small post has arrived, so that all of them are measured under the same load.
         quiet.store(true, Ordering::Relaxed);
         Ok(lags)
     };
     let shout = async {
-        let mut deliveries = 0;
-        let Some(large) = large else { return anyhow::Ok(deliveries) };
+        let mut large_posts = 0;
+        let Some(large) = large else { return anyhow::Ok(large_posts) };
         while !quiet.load(Ordering::Relaxed) {
-            let (text, key) = (format!("to all, number {deliveries}"), format!("loud-{number}-{deliveries}"));
+            let (text, key) = (format!("to all, number {large_posts}"), format!("loud-{number}-{large_posts}"));
             let post = persist(PATIENCE, |_| {}, || large.author.post(&text, Some(&key))).await?.value;
-            large.delivered(&post.id, Instant::now()).await?;
-            deliveries += 1;
+            large.wait_for_rows(&post.id, Instant::now()).await?;
+            large_posts += 1;
         }
-        Ok(deliveries)
+        Ok(large_posts)
     };
-    let (lags, deliveries) = tokio::try_join!(measure, shout)?;
-    Ok(Phase { lags, deliveries })
+    let (lags, large_posts) = tokio::try_join!(measure, shout)?;
+    Ok(Phase { lags, large_posts })
 }
 
-/// Quiet phases against loud ones.
+/// Quiet phases compared with loud ones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fairness {
-    /// Without large deliveries.
+    /// The lags without posts to the large audience.
     pub quiet: Spread,
-    /// With them.
+    /// The lags with them.
     pub loud: Spread,
 }
 
 impl Fairness {
-    /// All lags of each kind of phase together; none if nothing was measured in one of them.
+    /// The lags of all quiet and of all loud phases. `None` if nothing was measured in one of the two.
     pub fn of(quiet: &[Phase], loud: &[Phase]) -> Option<Self> {
         let spread = |phases: &[Phase]| Spread::of(phases.iter().flat_map(|phase| phase.lags.clone()).collect());
         Some(Self { quiet: spread(quiet)?, loud: spread(loud)? })
     }
 
-    /// How many times as long the slowest hundredth takes with large deliveries.
+    /// How many times as long the 99th percentile takes in loud phases.
     pub fn ratio(&self) -> f64 {
         self.loud.p99.as_secs_f64() / self.quiet.p99.as_secs_f64()
     }
@@ -112,7 +114,7 @@ impl fmt::Display for Fairness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "quiet      {}", self.quiet)?;
         writeln!(f, "loud       {}", self.loud)?;
-        write!(f, "           p99 with large deliveries is {:.2} times that without", self.ratio())
+        write!(f, "           p99 in loud phases is {:.2} times that in quiet phases", self.ratio())
     }
 }
 
@@ -124,7 +126,7 @@ mod tests {
     fn phases_of_a_kind_are_taken_together() {
         let phase = |lags_ms: &[u64]| Phase {
             lags: lags_ms.iter().copied().map(Duration::from_millis).collect(),
-            deliveries: 0,
+            large_posts: 0,
         };
         let fairness = Fairness::of(&[phase(&[10, 20]), phase(&[40])], &[phase(&[30]), phase(&[60])]).unwrap();
         assert_eq!((fairness.quiet.count, fairness.loud.count), (3, 2));

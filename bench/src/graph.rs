@@ -1,4 +1,4 @@
-//! Who follows whom: the most-followed users of a real graph, or a generated one of the same shape.
+//! Who follows whom: the most-followed users of a real graph, or a generated graph of the same shape.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -11,23 +11,24 @@ use anyhow::{Context, Result, bail, ensure};
 use flate2::read::MultiGzDecoder;
 use rand::{Rng, distr::weighted::WeightedIndex, rngs::StdRng, seq::SliceRandom};
 
-/// Mean number of users followed in a generated graph, unless it is too small for that.
+/// The mean number of followed users in a generated graph, unless the graph is too small.
 const MEAN_FOLLOWED: usize = 65;
 
-/// Exponent of the power law by rank, fitted to the 2 000 most-followed users of a trust network (SNAP soc-Epinions1):
-/// there the first has 18 times the followers of the median, the 20th 8 times, the 200th 3 times.
+/// The exponent of the power law by rank. It was fitted to the 2 000 most-followed users of a trust network (SNAP
+/// soc-Epinions1). There the first user has 18 times the followers of the median, the 20th has 8 times, and the 200th 3
+/// times.
 const EXPONENT: f64 = 0.5;
 
-/// Users 0 to `users` − 1 and the edges among them.
+/// Users 0 to `users` − 1, and who follows whom.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Graph {
-    /// How many users.
+    /// The number of users.
     pub users: usize,
-    /// (follower, followee), each once, never the same.
+    /// Pairs of follower and followee. Each pair occurs once, and nobody follows themselves.
     pub edges: Vec<(usize, usize)>,
 }
 
-/// Opens a file of lines, decompressing it if its name ends in `.gz`.
+/// Opens a text file, and decompresses it if its name ends in `.gz`.
 pub fn open_lines(path: &Path) -> Result<impl Iterator<Item = std::io::Result<String>>> {
     let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
     let reader: Box<dyn BufRead> = match path.extension() {
@@ -37,8 +38,8 @@ pub fn open_lines(path: &Path) -> Result<impl Iterator<Item = std::io::Result<St
     Ok(reader.lines())
 }
 
-/// The `users` most followed of a file with lines `follower<TAB>followee` (`#` starts a comment), and all edges among
-/// them. Users are numbered by rank; among equals the order of their names decides.
+/// The `users` most-followed users of a file with lines `follower<TAB>followee` (`#` starts a comment), and all edges
+/// among them. Users are numbered by rank. Users with equally many followers are in the order of their names.
 pub fn most_followed(path: &Path, users: usize) -> Result<Graph> {
     let mut edges = Vec::new();
     for (number, line) in open_lines(path)?.enumerate() {
@@ -70,9 +71,10 @@ fn top(edges: &[(String, String)], users: usize) -> Graph {
     Graph { users: ranking.len(), edges: distinct.into_iter().collect() }
 }
 
-/// A graph whose numbers of followers and of followed users follow the same power law, independently of each other.
+/// A graph in which the numbers of followers and of followed users follow the same power law, independently of each
+/// other.
 pub fn generate(users: usize, random: &mut StdRng) -> Result<Graph> {
-    ensure!(users >= 2, "a graph needs two users");
+    ensure!(users >= 2, "a graph needs at least two users");
     let popular = WeightedIndex::new(power_law(users))?;
     let mut active = power_law(users);
     active.shuffle(random);
@@ -114,7 +116,7 @@ mod tests {
         let mut encoder = GzEncoder::new(File::create(&packed).unwrap(), Compression::fast());
         encoder.write_all(LINES.as_bytes()).unwrap();
         encoder.finish().unwrap();
-        // 2 is followed by four lines, 1 by three; 3 is not among the first two, 8 and 9 are followed by nobody.
+        // 2 has four followers and 1 has three. 3 is not among the first two. Nobody follows 8 and 9.
         let expected = Graph { users: 2, edges: vec![(0, 1), (1, 0)] };
         assert_eq!(most_followed(&plain, 2).unwrap(), expected);
         assert_eq!(most_followed(&packed, 2).unwrap(), expected);
@@ -130,7 +132,7 @@ mod tests {
             followers[followee] += 1;
         }
         followers.sort_unstable_by(|a, b| b.cmp(a));
-        // The real one: 129 277 edges, 773 followers at most, 325 at the 20th, 42 in the middle.
+        // The real graph: 129 277 edges, 773 followers at most, 325 for the 20th user, 42 for the median.
         assert_eq!(graph.edges.len(), 130_000);
         assert!((500..1999).contains(&followers[0]), "{}", followers[0]);
         assert!((160..650).contains(&followers[20]), "{}", followers[20]);

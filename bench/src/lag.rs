@@ -1,4 +1,4 @@
-//! How long it takes from a post's acceptance until it stands in a follower's home, as the follower sees it.
+//! Measures how long a post takes from its acceptance until a follower sees it in the home feed.
 
 use std::{
     fmt,
@@ -9,17 +9,17 @@ use std::{
 use harness::client::{ApiError, User};
 use tokio::time::{Instant, sleep};
 
-/// Posts on the first page asked for; small, so that asking costs the stack little.
+/// Posts on the first page. The page is small, so that polling costs the stack little.
 const PROBE: u32 = 5;
-/// Posts on further pages, which are only asked for if newer posts have pushed the one waited for off the first.
+/// Posts on further pages. They are read only if newer posts have pushed the awaited one off the first page.
 const FURTHER: u32 = 100;
 const POLL: Duration = Duration::from_millis(20);
-/// After so long the measurement's own polling is made cheaper; it is then still exact to a few percent.
+/// After this time the measurement polls less often. It is then still exact to a few percent.
 const PATIENT_AFTER: Duration = Duration::from_secs(2);
 const PATIENT_POLL: Duration = Duration::from_millis(200);
 
-/// Polls `reader`'s home until `post` is there and says how long after `accepted` that was; none if it is not there
-/// once `over` is set. Answers that trying again may change count as not there.
+/// Polls `reader`'s home until `post` is in it. Returns how long after `accepted` that was, or `None` if the post is
+/// not there when `over` is set. A transient error counts as "not there".
 pub async fn time_to_home(
     reader: &User,
     post: &str,
@@ -38,11 +38,11 @@ pub async fn time_to_home(
     }
 }
 
-/// Whether `post` is in the home, looking no further than where it would have to be.
+/// Whether `post` is in the home. Reads only as far as the post's position.
 async fn shows(reader: &User, post: &str) -> Result<bool, ApiError> {
     let mut page = reader.home(PROBE, None).await?;
     loop {
-        // What trends fills homes that would be empty; it came another way.
+        // Trending posts fill homes that would otherwise be empty. They did not come by a follow.
         page.posts.retain(|shown| shown.source.is_none());
         if page.posts.iter().any(|shown| shown.id == post) {
             return Ok(true);
@@ -55,7 +55,7 @@ async fn shows(reader: &User, post: &str) -> Result<bool, ApiError> {
     }
 }
 
-/// How many a second.
+/// How many in each second.
 #[expect(clippy::cast_precision_loss, reason = "a rate to print")]
 pub fn rate(count: usize, took: Duration) -> f64 {
     count as f64 / took.as_secs_f64()
@@ -64,20 +64,20 @@ pub fn rate(count: usize, took: Duration) -> f64 {
 /// Percentiles of measured times, by nearest rank.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spread {
-    /// How many were measured; never 0.
+    /// How many times were measured. Never 0.
     pub count: usize,
-    /// Half took no longer than this.
+    /// The median.
     pub p50: Duration,
-    /// 95 of 100.
+    /// The 95th percentile.
     pub p95: Duration,
-    /// 99 of 100.
+    /// The 99th percentile.
     pub p99: Duration,
-    /// The longest.
+    /// The longest time.
     pub max: Duration,
 }
 
 impl Spread {
-    /// The spread of `times`; none if there are none.
+    /// The percentiles of `times`, or `None` if there are none.
     pub fn of(mut times: Vec<Duration>) -> Option<Self> {
         times.sort_unstable();
         let count = times.len();

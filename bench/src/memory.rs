@@ -1,4 +1,4 @@
-//! How much memory a function's processes take while something else is measured.
+//! Measures how much memory a function's processes use while something else is measured.
 
 use std::{
     sync::{
@@ -8,13 +8,13 @@ use std::{
     time::Duration,
 };
 
-use harness::control::Control;
+use harness::dev_client::DevClient;
 use tokio::{task::JoinHandle, time::sleep};
 
-/// Pause between two looks.
+/// The pause between two polls.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// Looks at the processes of one function until it is dropped.
+/// Polls the memory of a function's processes until it is dropped.
 #[derive(Debug)]
 pub struct Watch {
     task: JoinHandle<()>,
@@ -22,14 +22,14 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Starts looking.
-    pub fn start(control: Control, function: &'static str) -> Self {
+    /// Starts polling.
+    pub fn start(dev: DevClient, function: &'static str) -> Self {
         let peak = Arc::new(AtomicU64::new(0));
         let highest = Arc::clone(&peak);
         let task = tokio::spawn(async move {
             loop {
-                // Nobody answers while the stack restarts.
-                let processes = control.status().await.map(|status| status.processes).unwrap_or_default();
+                // The stack does not answer while it restarts.
+                let processes = dev.status().await.map(|status| status.processes).unwrap_or_default();
                 let ours = processes.iter().filter(|process| process.function == function);
                 highest
                     .fetch_max(ours.map(|process| process.memory_bytes).max().unwrap_or_default(), Ordering::Relaxed);
@@ -39,7 +39,7 @@ impl Watch {
         Self { task, peak }
     }
 
-    /// The most resident memory that any one process had when it was looked at, in bytes.
+    /// The most resident memory of any one process at any poll, in bytes.
     pub fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
     }

@@ -1,142 +1,17 @@
-//! The order in which everything is sent: random, but by a seed, so that a run can be repeated.
+//! The order in which commands are sent. It is random, but the same seed gives the same order.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use rand::{Rng, rngs::StdRng, seq::SliceRandom};
 
-use crate::{graph::Graph, reactions::Reaction, texts::Draft};
+use crate::{
+    command::{Anchor, Chain, Command},
+    graph::Graph,
+    texts::Draft,
+};
 
-/// One command of one user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
-    /// `follower` follows `followee`, or no longer.
-    Follow {
-        /// Number of the user who sends it.
-        follower: usize,
-        /// Number of the user followed.
-        followee: usize,
-        /// Whether from now on or no longer.
-        on: bool,
-    },
-    /// `viewer` mutes `author`, or no longer.
-    Mute {
-        /// Number of the user who sends it.
-        viewer: usize,
-        /// Number of the user muted.
-        author: usize,
-        /// Whether from now on or no longer.
-        on: bool,
-    },
-    /// `blocker` blocks `blocked`, or no longer.
-    Block {
-        /// Number of the user who sends it.
-        blocker: usize,
-        /// Number of the user blocked.
-        blocked: usize,
-        /// Whether from now on or no longer.
-        on: bool,
-    },
-    /// A post.
-    Post {
-        /// Number of the post.
-        number: usize,
-        /// What it is.
-        draft: Draft,
-    },
-    /// A post's end.
-    Delete {
-        /// Number of the post.
-        number: usize,
-        /// Number of its author, who sends it.
-        author: usize,
-    },
-    /// What somebody makes of a post.
-    React(Reaction),
-}
-
-impl Command {
-    /// Number of the user who sends the command.
-    pub fn sender(&self) -> usize {
-        match self {
-            Self::Follow { follower, .. } => *follower,
-            Self::Mute { viewer, .. } => *viewer,
-            Self::Block { blocker, .. } => *blocker,
-            Self::Post { draft, .. } => draft.author,
-            Self::Delete { author, .. } => *author,
-            Self::React(reaction) => reaction.sender,
-        }
-    }
-}
-
-/// How many commands of each kind a plan has.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Kinds(BTreeMap<&'static str, usize>);
-
-impl Kinds {
-    /// Those of this plan.
-    pub fn of(commands: &[Command]) -> Self {
-        let mut kinds = BTreeMap::new();
-        for command in commands {
-            let kind = match command {
-                Command::Follow { on: true, .. } => "follows",
-                Command::Follow { on: false, .. } => "unfollows",
-                Command::Mute { on: true, .. } => "mutes",
-                Command::Mute { on: false, .. } => "unmutes",
-                Command::Block { on: true, .. } => "blocks",
-                Command::Block { on: false, .. } => "unblocks",
-                Command::Post { .. } => "posts",
-                Command::Delete { .. } => "deletions",
-                Command::React(_) => "reactions",
-            };
-            *kinds.entry(kind).or_default() += 1;
-        }
-        Self(kinds)
-    }
-}
-
-impl fmt::Display for Kinds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counted: Vec<_> = self.0.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        f.write_str(&counted.join(", "))
-    }
-}
-
-/// Commands that have to keep their order, each possible only after the one before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chain {
-    /// What all of them come after.
-    pub after: Anchor,
-    /// The commands.
-    pub commands: Vec<Command>,
-}
-
-/// What makes a chain possible.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Anchor {
-    /// The post with this number.
-    Post(usize),
-    /// That one user followed another.
-    Follow {
-        /// Number of the one.
-        follower: usize,
-        /// Number of the other.
-        followee: usize,
-    },
-}
-
-impl Anchor {
-    /// What `command` makes possible.
-    fn of(command: &Command) -> Option<Self> {
-        match *command {
-            Command::Post { number, .. } => Some(Self::Post(number)),
-            Command::Follow { follower, followee, on: true } => Some(Self::Follow { follower, followee }),
-            _ => None,
-        }
-    }
-}
-
-/// Half of the follows in random order, then the other half with the posts strewn in, so that about half of the edges a
-/// post travels exist when it is made and the others bring it by backfill. Posts keep their own order.
+/// First comes half of the follows in random order. Then come the other half and the posts, mixed. So about half of the
+/// followers exist when their post is made, and the others get it by backfill. The posts keep their own order.
 pub fn plan(graph: Graph, drafts: Vec<Draft>, random: &mut StdRng) -> Vec<Command> {
     let mut follows: Vec<_> = graph.edges;
     follows.shuffle(random);
@@ -154,7 +29,7 @@ pub fn plan(graph: Graph, drafts: Vec<Draft>, random: &mut StdRng) -> Vec<Comman
     follows.into_iter().map(follow).chain(mixed).collect()
 }
 
-/// Strews chains in among the commands, each anywhere after what it comes after.
+/// Puts chains among the commands, each at a random place after what it needs.
 pub fn strew(commands: Vec<Command>, chains: Vec<Chain>, random: &mut StdRng) -> Vec<Command> {
     let places: BTreeMap<Anchor, usize> =
         commands.iter().enumerate().filter_map(|(place, command)| Some((Anchor::of(command)?, place))).collect();
@@ -167,7 +42,7 @@ pub fn strew(commands: Vec<Command>, chains: Vec<Chain>, random: &mut StdRng) ->
             placed.push((place, command));
         }
     }
-    // Stable: what has the same place stays behind what was there before.
+    // The sort is stable, so an inserted command stays behind the one that had its place.
     placed.sort_by_key(|(place, _)| *place);
     placed.into_iter().map(|(_, command)| command).collect()
 }
@@ -177,7 +52,7 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
-    use crate::reactions::What;
+    use crate::command::{Reaction, ReactionKind};
 
     #[test]
     fn everything_is_planned_once_and_posts_come_in_order_after_half_of_the_follows() {
@@ -212,7 +87,7 @@ mod tests {
         let drafts: Vec<_> = (0..30).map(|n| Draft { author: n % 7, text: n.to_string() }).collect();
         let chain = |post| {
             let react = |what| Command::React(Reaction { sender: 3, post, what });
-            Chain { after: Anchor::Post(post), commands: [What::Like, What::Unlike].map(react).into() }
+            Chain { after: Anchor::Post(post), commands: [ReactionKind::Like, ReactionKind::Unlike].map(react).into() }
         };
         let mut random = StdRng::seed_from_u64(5);
         let commands = plan(Graph { users: 10, edges: vec![(0, 1)] }, drafts, &mut random);
@@ -223,7 +98,9 @@ mod tests {
                 .iter()
                 .filter_map(|command| match command {
                     Command::Post { number, .. } if *number == post => Some("post"),
-                    Command::React(Reaction { post: about, what: What::Like, .. }) if *about == post => Some("like"),
+                    Command::React(Reaction { post: about, what: ReactionKind::Like, .. }) if *about == post => {
+                        Some("like")
+                    }
                     Command::React(Reaction { post: about, .. }) if *about == post => Some("end"),
                     _ => None,
                 })

@@ -1,4 +1,4 @@
-//! What people make of posts: likes and comments with a heavy tail, some taken back, and edits.
+//! Generates reactions to posts: likes and comments with a heavy tail, some of them removed later, and edits.
 
 use anyhow::Result;
 use rand::{
@@ -9,52 +9,15 @@ use rand::{
 };
 
 use crate::{
+    command::{Anchor, Chain, Command, Reaction, ReactionKind},
     graph::power_law,
-    plan::{Anchor, Chain, Command},
     texts::Draft,
 };
 
-/// One in so many likes and comments is taken back later.
+/// One of so many likes and comments is removed later.
 const TAKEN_BACK: u32 = 12;
 
-/// A reaction to a post.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reaction {
-    /// Number of the user who sends it.
-    pub sender: usize,
-    /// Number of the post.
-    pub post: usize,
-    /// What it is.
-    pub what: What,
-}
-
-/// What can be done about a post.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
-    /// A like.
-    Like,
-    /// The end of a like.
-    Unlike,
-    /// A comment.
-    Comment {
-        /// Number of the comment.
-        number: usize,
-        /// The text.
-        text: String,
-    },
-    /// The comment's end.
-    DeleteComment {
-        /// Number of the comment.
-        number: usize,
-    },
-    /// Other words in the same place; sent by the author.
-    Edit {
-        /// The new text.
-        text: String,
-    },
-}
-
-/// How many reactions of each kind.
+/// How many reactions of each kind to generate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Amounts {
     /// Likes.
@@ -65,8 +28,8 @@ pub struct Amounts {
     pub edits: usize,
 }
 
-/// Reactions to these posts by `users` users, each with its end if it has one. A few posts and users get and give most of
-/// them, by the same power law as followers.
+/// Reactions to these posts by `users` users, each with its removal if it has one. A few posts get most reactions, and
+/// a few users give most, by the same power law as followers.
 pub fn generate(drafts: &[Draft], users: usize, amounts: Amounts, random: &mut StdRng) -> Result<Vec<Chain>> {
     if drafts.is_empty() {
         return Ok(Vec::new());
@@ -82,10 +45,10 @@ pub fn generate(drafts: &[Draft], users: usize, amounts: Amounts, random: &mut S
         let (sender, post) = (random.sample(&active), random.sample(&hot));
         let command = |what| Command::React(Reaction { sender, post, what });
         let (what, end) = if number < amounts.likes {
-            (What::Like, What::Unlike)
+            (ReactionKind::Like, ReactionKind::Unlike)
         } else {
             let text = drafts.choose(random).map(|draft| draft.text.clone()).unwrap_or_default();
-            (What::Comment { number, text }, What::DeleteComment { number })
+            (ReactionKind::Comment { number, text }, ReactionKind::DeleteComment { number })
         };
         let end = random.random_ratio(1, TAKEN_BACK).then_some(end);
         let commands = std::iter::once(what).chain(end).map(command).collect();
@@ -93,7 +56,8 @@ pub fn generate(drafts: &[Draft], users: usize, amounts: Amounts, random: &mut S
     }
     for _ in 0..amounts.edits {
         let (post, other) = (random.random_range(..drafts.len()), random.random_range(..drafts.len()));
-        let what = What::Edit { text: format!("{} …", drafts[other].text.chars().take(200).collect::<String>()) };
+        let what =
+            ReactionKind::Edit { text: format!("{} …", drafts[other].text.chars().take(200).collect::<String>()) };
         let edit = Command::React(Reaction { sender: drafts[post].author, post, what });
         reactions.push(Chain { after: Anchor::Post(post), commands: vec![edit] });
     }
@@ -128,7 +92,8 @@ mod tests {
         assert!(reactions.iter().all(|chain| chain.after == Anchor::Post(first(chain).post)));
         let ends = reactions.iter().filter(|chain| chain.commands.len() == 2).count();
         assert!((300..550).contains(&ends), "{ends}");
-        let mut edits = reactions.iter().map(first).filter(|reaction| matches!(reaction.what, What::Edit { .. }));
+        let mut edits =
+            reactions.iter().map(first).filter(|reaction| matches!(reaction.what, ReactionKind::Edit { .. }));
         assert!(edits.all(|edit| edit.sender == drafts[edit.post].author));
     }
 }

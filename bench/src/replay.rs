@@ -1,8 +1,9 @@
-//! Sends a plan through the API, remembers what was accepted, and judges every feed by it.
+//! Sends a plan through the API, records in a reference model what was accepted, and compares every feed with the
+//! model.
 //!
-//! What depends on each other is sent in order ([`crate::order`]), everything else at the same time. A command without an
-//! answer is sent again until it has one (posts under their idempotency key), so the reference model is exact even when
-//! processes are killed meanwhile.
+//! Commands that depend on each other are sent in order ([`crate::locks`]), all others at the same time. A command
+//! without an answer is sent again until it has one (posts with their idempotency key). So the model is exact even when
+//! processes are killed.
 
 mod compare;
 mod send;
@@ -24,9 +25,9 @@ use harness::{
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
 use self::send::Sample;
-use crate::{lag::time_to_home, order::Order, plan::Command, target::progress_bar};
+use crate::{command::Command, lag::time_to_home, locks::Locks, target::progress_bar};
 
-/// A replay under way.
+/// A replay in progress.
 #[derive(Debug)]
 pub struct Replay {
     shared: Arc<Shared>,
@@ -43,51 +44,51 @@ struct Shared {
     over: AtomicBool,
 }
 
-/// What a plan takes back later, maybe before it was seen: no lag is measured by it.
+/// What the plan reverses later, maybe before anybody saw it. No lag is measured with these.
 #[derive(Debug, Default)]
 struct Fickle {
-    /// Followers and followees by number.
+    /// The numbers of follower and followee.
     follows: BTreeSet<(usize, usize)>,
-    /// Posts by number.
+    /// The numbers of posts.
     posts: BTreeSet<usize>,
 }
 
 #[derive(Debug, Default)]
 struct Accepted {
     model: Model,
-    /// By number of the followee: numbers of those who are known to follow for good.
+    /// For each followee's number, the numbers of the users who are known to follow for good.
     followers: Vec<Vec<usize>>,
-    /// By number.
+    /// The posts by their numbers.
     posts: BTreeMap<usize, Posted>,
-    /// Ids of the comments, by their numbers.
+    /// The ids of the comments by their numbers.
     comments: BTreeMap<usize, String>,
-    /// What was answered instead, and how often.
+    /// The errors after which a command was sent again, and how often.
     retries: BTreeMap<String, u64>,
-    /// How many commands were refused, as the model says they must be.
+    /// How many commands were refused, as the model requires.
     refused: u64,
-    /// Answers that should have been others.
+    /// Answers that differ from the model.
     differences: Vec<Difference>,
 }
 
-/// A post that was accepted; by now it may be deleted.
+/// A post that was accepted. It may be deleted by now.
 #[derive(Debug, Clone)]
 struct Posted {
     id: String,
     author: String,
 }
 
-/// What measuring the lag of sampled posts gave.
+/// The lags of sampled posts.
 #[derive(Debug)]
 pub struct Lags {
-    /// Of those that arrived.
+    /// The lags of the posts that arrived.
     pub times: Vec<Duration>,
-    /// How many never did.
+    /// How many posts never arrived.
     pub lost: usize,
 }
 
 impl Replay {
-    /// A replay of `plan` by `users`, who have profiles and nothing else. The lag of every `sample_every`th post is
-    /// measured.
+    /// A replay of `plan` by `users`, who have profiles and nothing else. It measures the lag of every `sample_every`th
+    /// post.
     pub fn new(users: Vec<(User, ProfileInput)>, plan: &[Command], concurrency: usize, sample_every: usize) -> Self {
         let followers = vec![Vec::new(); users.len()];
         let mut model = Model::default();
@@ -101,23 +102,23 @@ impl Replay {
         Self { shared, concurrency, samples: JoinSet::new() }
     }
 
-    /// Sends a part of the plan; `at_half` is called once, with other commands under way. Returns how long it took.
+    /// Sends a part of the plan. Calls `at_half` once, while commands are in progress. Returns how long it took.
     pub async fn send(&mut self, commands: Vec<Command>, at_half: impl FnOnce() -> Result<()>) -> Result<Duration> {
         let started = Instant::now();
         let bar = progress_bar("commands", commands.len())?;
         let permits = Arc::new(Semaphore::new(self.concurrency));
-        let mut order = Order::new(self.shared.users.len());
+        let mut locks = Locks::new(self.shared.users.len());
         let half = commands.len() / 2;
         let mut at_half = Some(at_half);
         let mut sending = JoinSet::new();
         for (place, command) in commands.into_iter().enumerate() {
-            // Taken here and not in the task, so that the order is that of the plan.
-            let turn = order.turn(&command).await;
+            // The locks are taken here and not in the task, so that they are taken in the order of the plan.
+            let held = locks.acquire(&command).await;
             let permit = Arc::clone(&permits).acquire_owned().await?;
             let shared = Arc::clone(&self.shared);
             sending.spawn(async move {
                 let sample = shared.send(command).await;
-                drop((turn, permit));
+                drop((held, permit));
                 sample
             });
             if place == half
@@ -146,7 +147,7 @@ impl Replay {
         }
     }
 
-    /// Ends the measurements; call it at rest, when a post that is not there never will be.
+    /// Ends the measurements. Call this at rest, when a missing post will never arrive.
     pub async fn lags(&mut self) -> Result<Lags> {
         self.shared.over.store(true, Ordering::Relaxed);
         let mut lags = Lags { times: Vec::new(), lost: 0 };
@@ -159,17 +160,17 @@ impl Replay {
         Ok(lags)
     }
 
-    /// Timeline rows that the model shows; the table keeps also those of unfollowed authors and deleted posts.
+    /// How many timeline rows the model shows. The table also keeps rows of unfollowed authors and deleted posts.
     pub fn timeline_rows(&self) -> u64 {
         self.shared.accepted().model.timeline_rows()
     }
 
-    /// What was answered where a command had to be sent again, and how often.
+    /// The errors after which a command was sent again, and how often.
     pub fn retries(&self) -> BTreeMap<String, u64> {
         self.shared.accepted().retries.clone()
     }
 
-    /// How many commands were refused as the model says they must be, and which answers should have been others.
+    /// How many commands were refused as the model requires, and which answers differ from the model.
     pub fn refusals(&self) -> (u64, Vec<Difference>) {
         let accepted = self.shared.accepted();
         (accepted.refused, accepted.differences.clone())
@@ -196,7 +197,7 @@ impl Fickle {
 
 impl Shared {
     fn accepted(&self) -> std::sync::MutexGuard<'_, Accepted> {
-        // Whoever panics here ends the whole replay.
+        // A panic in one of these tasks ends the whole replay.
         self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

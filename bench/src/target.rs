@@ -1,4 +1,4 @@
-//! What a benchmark runs against: a stack that it starts itself, or one that runs already.
+//! The stack under test: one that the benchmark starts itself, or one that already runs.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -14,38 +14,38 @@ use harness::{
 use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::TempDir;
 
-/// How long a request is tried again while nobody answers: longer than a stack takes to restart.
+/// How long a request is repeated while the stack does not answer. This is longer than a restart takes.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Where to send everything.
+/// The stack that a benchmark runs against.
 #[derive(Debug, Clone, clap::Args)]
 #[group(id = "target")]
 pub struct Arguments {
-    /// A local stack that runs already; by default one is started, and killed at the end.
+    /// URL of a running local stack [default: start one, and kill it at the end]
     #[arg(long, conflicts_with_all = ["data", "parameters", "duplicate_records", "reorder_records"])]
     url: Option<String>,
-    /// Data directory of the stack that is started; by default a temporary one.
+    /// Data directory of the started stack [default: a temporary directory]
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Overrides a template parameter, as Name=Value.
+    /// Sets a template parameter of the started stack; can be used several times
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = name_and_value)]
     parameters: Vec<(String, String)>,
-    /// Event sources deliver records twice now and then.
+    /// Deliver some records twice
     #[arg(long)]
     duplicate_records: bool,
-    /// Event sources deliver records of different keys out of order.
+    /// Deliver records of different keys out of order
     #[arg(long)]
     reorder_records: bool,
-    /// Transactions take so many milliseconds, and conflict with each other as on AWS; 0 for neither.
+    /// Milliseconds that each transaction takes; if not 0, transactions on the same item conflict as on AWS
     #[arg(long, default_value_t = 0)]
     transaction_ms: u32,
-    /// Requests at once.
+    /// Number of concurrent requests
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     concurrency: u16,
 }
 
 impl Arguments {
-    /// The same with this template parameter, unless the command line sets it.
+    /// Sets this template parameter, unless the command line already sets it.
     pub fn with_parameter(mut self, name: &str, value: &str) -> Self {
         if !self.parameters.iter().any(|(given, _)| given == name) {
             self.parameters.push((name.to_owned(), value.to_owned()));
@@ -59,20 +59,20 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// A stack that serves.
+/// A running stack.
 #[derive(Debug)]
 pub struct Target {
-    /// Its API.
+    /// The API of the stack.
     pub deployment: Deployment,
-    /// Requests at once.
+    /// The number of concurrent requests.
     pub concurrency: usize,
-    // Before the directory: fields are dropped in order, and the stack must be gone when its data goes.
+    // Before the directory: fields are dropped in order, and the stack must stop before its data is deleted.
     stack: Option<Stack>,
     _data: Option<TempDir>,
 }
 
 impl Target {
-    /// Starts the stack, if none is named.
+    /// Starts a stack, unless the arguments name one.
     pub fn start(arguments: Arguments) -> Result<Self> {
         let concurrency = usize::from(arguments.concurrency);
         contract::disregard();
@@ -81,7 +81,7 @@ impl Target {
         }
         let temporary = match &arguments.data {
             Some(_) => None,
-            None => Some(tempfile::tempdir().context("making a data directory")?),
+            None => Some(tempfile::tempdir().context("cannot create a data directory")?),
         };
         let data = arguments.data.or_else(|| temporary.as_ref().map(|directory| directory.path().to_owned()));
         let stack = Stack::start(Options {
@@ -95,14 +95,14 @@ impl Target {
         Ok(Self { deployment: Deployment::at(stack.url())?, concurrency, stack: Some(stack), _data: temporary })
     }
 
-    /// Kills the whole stack with SIGKILL and starts it again on its data.
+    /// Kills the whole stack with SIGKILL, and starts it again on its data.
     pub fn kill_and_restart(&mut self) -> Result<()> {
-        let stack = self.stack.as_mut().context("only a stack started here can be killed")?;
+        let stack = self.stack.as_mut().context("only a stack that the benchmark started can be killed")?;
         stack.kill()?;
         stack.restart()
     }
 
-    /// `count` new users with profiles; their ids have nothing to do with those of other runs on the same data.
+    /// Creates `count` users with profiles. Their ids differ from those of all other runs on the same data.
     pub async fn register(&self, count: usize) -> Result<Vec<(User, ProfileInput)>> {
         let run = unique();
         let bar = progress_bar("users", count)?;
@@ -116,12 +116,12 @@ impl Target {
         };
         let users: Vec<_> = stream::iter(0..count).map(register).buffered(self.concurrency).try_collect().await?;
         bar.finish();
-        ensure!(users.len() == count, "not every user was made");
+        ensure!(users.len() == count, "some users were not created");
         Ok(users)
     }
 }
 
-/// A bar that names what it counts.
+/// A progress bar with the name of what it counts.
 pub fn progress_bar(what: &'static str, length: usize) -> Result<ProgressBar> {
     let style = ProgressStyle::with_template("{msg:>10} {wide_bar} {pos}/{len} {per_sec} {eta}")?;
     Ok(ProgressBar::new(u64::try_from(length)?).with_style(style).with_message(what))

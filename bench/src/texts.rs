@@ -1,4 +1,4 @@
-//! What is posted and by whom: real posts from a file, or generated ones that are as long and as mixed.
+//! Posts and their authors: real posts from a file, or generated posts of the same length and variety.
 
 use std::{collections::HashMap, path::Path};
 
@@ -16,14 +16,15 @@ use crate::graph::{open_lines, power_law};
 /// A post to send: the author's number and the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// 0 to number of users − 1.
+    /// From 0 to the number of users − 1.
     pub author: usize,
     /// The text.
     pub text: String,
 }
 
-/// The first `count` posts of a file with lines `{"author": …, "text": …}`. Its authors are dealt out to `users` users
-/// in an order that depends only on `random`, so that who posts much has nothing to do with who is followed much.
+/// The first `count` posts of a file with lines `{"author": …, "text": …}`. Its authors are assigned to `users` users
+/// in an order that depends only on `random`. So how much a user posts does not depend on how many followers the user
+/// has.
 pub fn load(path: &Path, count: usize, users: usize, random: &mut StdRng) -> Result<Vec<Draft>> {
     #[derive(Deserialize)]
     struct Line {
@@ -44,7 +45,7 @@ pub fn load(path: &Path, count: usize, users: usize, random: &mut StdRng) -> Res
     Ok(drafts)
 }
 
-/// Words of the generated texts; about as many outside ASCII, and as many tags, as people use.
+/// The words of the generated texts. They have about as many tags and non-ASCII characters as people use.
 const WORDS: [&str; 40] = [
     "the",
     "a",
@@ -88,7 +89,7 @@ const WORDS: [&str; 40] = [
     "😀",
 ];
 
-/// `count` generated posts; a few users post much, most little.
+/// Generates `count` posts. A few users post much, most users post little.
 pub fn generate(count: usize, users: usize, random: &mut StdRng) -> Result<Vec<Draft>> {
     let mut talkative = power_law(users);
     talkative.shuffle(random);
@@ -125,7 +126,7 @@ mod tests {
         assert_eq!(drafts[0].author, drafts[2].author);
         assert!(drafts[0].author != drafts[1].author && drafts[3].author != drafts[1].author);
         assert_eq!(drafts, load(4, 3, 1).unwrap());
-        // More authors than users: they share.
+        // There are more authors than users, so some authors share a user.
         assert!(load(4, 2, 1).unwrap().iter().all(|draft| draft.author < 2));
         assert!(load(5, 3, 1).is_err());
     }

@@ -1,7 +1,7 @@
-//! A Lambda function that does what its event says, so that tests can see how Lambda treats a function that does so. An
-//! event is `{"do": …}` with one of the actions below, or records of a stream whose `data` are such events. With the
-//! environment variable `FAIL_INIT` it does not even start: `exit` ends with a message on stderr, `once` does so only the
-//! first time (it leaves a file where `FAIL_INIT_MARK` says).
+//! A Lambda function that does what its event says, so that tests can see how Lambda reacts. An event is `{"do": …}`
+//! with one of the actions below, or records of a stream whose `data` are such events. With the environment variable
+//! `FAIL_INIT`, the function does not start: `exit` ends with a message on stderr, and `once` does so only the first
+//! time (it creates the file in `FAIL_INIT_MARK`).
 
 use std::{path::Path, time::Duration};
 
@@ -47,7 +47,8 @@ async fn main() -> Result<(), Error> {
     .await
 }
 
-/// Appends each record's `name` to the file that it names, and crashes, hangs or reports failures as it is told.
+/// Appends each record's `name` to the file that the record names. Crashes, hangs or reports failures if the record
+/// says so.
 async fn records(event: Value) -> Result<Value, Error> {
     let event: KinesisEvent = serde_json::from_value(event)?;
     for record in event.records {

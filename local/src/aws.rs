@@ -1,14 +1,14 @@
-//! AWS SDK clients for the servers of this process. They talk plain HTTP to loopback with made-up credentials; nothing
-//! here may ever pick up the credentials, the region or the endpoint of the machine it runs on.
+//! AWS SDK clients for the servers of this process. The clients talk plain HTTP to loopback with test credentials. No
+//! client may ever use the credentials, the region or the endpoint that are configured on this machine.
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 
-/// The region that everything local claims to be in.
+/// The region of everything in the local stack.
 pub const REGION: &str = "us-east-1";
-/// The account that everything local claims to belong to.
+/// The account of everything in the local stack.
 pub const ACCOUNT: &str = "000000000000";
-/// Access key id and secret access key: the servers check their presence, not their value.
+/// The access key id and the secret access key. The servers check that both are present, not their values.
 pub const TEST_CREDENTIAL: &str = "test";
 
 /// A client for DynamoDB at `endpoint`, an `http://` URL.
@@ -31,7 +31,7 @@ pub fn sqs(endpoint: &str) -> aws_sdk_sqs::Client {
     aws_sdk_sqs::Client::new(&config(endpoint))
 }
 
-/// What clients of servers at `endpoint`, an `http://` URL, are made from.
+/// The configuration of clients for servers at `endpoint`, an `http://` URL.
 pub fn config(endpoint: &str) -> SdkConfig {
     let credentials = Credentials::new(TEST_CREDENTIAL, TEST_CREDENTIAL, None, None, "tidings-local");
     SdkConfig::builder()

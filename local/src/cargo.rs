@@ -1,5 +1,5 @@
-//! Builds the function binaries that the template names, with the same profile as this program, showing cargo's own
-//! progress. It never decides what is out of date: that is cargo's business, also when nothing has changed.
+//! Builds the function binaries that the template names, with the same profile as this program, and shows cargo's
+//! progress. This module always runs cargo, because only cargo knows what is out of date.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,18 +16,17 @@ use tokio::{
     process::Command,
 };
 
-/// Variables that `cargo run` sets for this program. Build scripts of dependencies look at some of them, and would
-/// build their crates anew for each value.
+/// Variables that `cargo run` sets for this program. Build scripts of some dependencies read these variables, so their
+/// crates would be built again for each value.
 const SET_BY_CARGO_RUN: [&str; 5] =
     ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE"];
 
-/// Builds `binaries` in the workspace at `directory`; gives the path of each.
+/// Builds `binaries` in the workspace at `directory`. Returns the path of each binary.
 ///
-/// The whole workspace takes part in resolving features, so that what this program and the functions share is not built
-/// a second time for the functions.
+/// Features are resolved for the whole workspace. So cargo builds a dependency once for this program and the functions.
 ///
 /// # Errors
-/// If cargo cannot be run or fails, or if there is no such binary.
+/// If cargo cannot be run, if the build fails, or if the workspace has no such binary.
 pub async fn build(directory: &Path, binaries: &BTreeSet<String>) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(&cargo);
@@ -50,7 +49,7 @@ pub async fn build(directory: &Path, binaries: &BTreeSet<String>) -> anyhow::Res
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("cannot run {} to build the functions", cargo.display()))?;
-    let stdout = child.stdout.take().context("cargo has no output")?;
+    let stdout = child.stdout.take().context("cargo has no standard output")?;
     let mut lines = BufReader::new(stdout).lines();
     let mut built = BTreeMap::new();
     while let Some(line) = lines.next_line().await? {
@@ -58,7 +57,7 @@ pub async fn build(directory: &Path, binaries: &BTreeSet<String>) -> anyhow::Res
             built.insert(name, path);
         }
     }
-    // What is wrong stands above, in cargo's own words.
+    // Cargo has already printed what is wrong.
     ensure!(child.wait().await?.success(), "the functions cannot be built");
     built.retain(|name, _| binaries.contains(name));
     match binaries.iter().find(|binary| !built.contains_key(*binary)) {
@@ -67,7 +66,7 @@ pub async fn build(directory: &Path, binaries: &BTreeSet<String>) -> anyhow::Res
     }
 }
 
-/// The binary that a line of cargo's JSON reports, with its path.
+/// The name and the path of the binary that a line of cargo's JSON output reports.
 fn executable(line: &str) -> Option<(String, PathBuf)> {
     let message: Message = serde_json::from_str(line).ok()?;
     Some((message.target?.name, message.executable?))

@@ -1,5 +1,5 @@
-//! The directory in which everything that must survive the process is kept. One stack at a time: two would write the same
-//! databases.
+//! The directory with everything that must survive the process. Only one stack may use it at a time: two stacks would
+//! write to the same databases.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -12,36 +12,38 @@ use anyhow::{Context, bail};
 use rand::Rng as _;
 use tempfile::TempDir;
 
-/// Length of a new cursor key; the template asks for 32 or more.
+/// The length of a new cursor key. The template requires 32 characters or more.
 const CURSOR_KEY_CHARACTERS: usize = 64;
 
 /// An open data directory.
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
-    /// Locked while this lives; the system unlocks it when the process dies, however that happens.
+    /// Locked while this value lives. The operating system removes the lock when the process dies, also after `kill
+    /// -9`.
     _lock: File,
-    /// Removed with this, if nobody asked for a directory of their own.
+    /// A temporary directory, which is removed with this value. `None` if the caller named a directory.
     _temporary: Option<TempDir>,
 }
 
 impl DataDir {
-    /// Opens the directory at `path`, making it if need be, or a temporary one.
+    /// Opens the directory at `path` and creates it if necessary. Without a path, creates a temporary directory.
     ///
     /// # Errors
-    /// If it cannot be written to, or if another stack has it open.
+    /// If the directory cannot be written to, or if another stack uses it.
     pub fn open(path: Option<&Path>) -> anyhow::Result<Self> {
         let temporary = match path {
             Some(_) => None,
             None => {
                 let made = tempfile::Builder::new().prefix("tidings-").tempdir();
-                Some(made.context("cannot make a temporary directory")?)
+                Some(made.context("cannot create a temporary directory")?)
             }
         };
         let path = path.or(temporary.as_ref().map(TempDir::path)).context("no directory")?;
         let shown = path.display();
-        fs::create_dir_all(path).with_context(|| format!("cannot make the data directory {shown}"))?;
-        // Databases and files in there are opened by absolute paths, whatever happens to the current directory.
+        fs::create_dir_all(path).with_context(|| format!("cannot create the data directory {shown}"))?;
+        // Databases and files in the directory are opened by absolute paths, so a later change of the current directory
+        // does no harm.
         let path = path.canonicalize().with_context(|| format!("cannot use the data directory {shown}"))?;
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(path.join("lock"));
         let lock = lock.with_context(|| format!("cannot write to the data directory {shown}"))?;
@@ -54,20 +56,21 @@ impl DataDir {
         }
     }
 
-    /// Where it is.
+    /// The absolute path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The secret that signs cursors, random at first and then always the same: cursors outlive a restart.
+    /// The secret that signs cursors. It is random at first and then always the same, so cursors stay valid after a
+    /// restart.
     ///
     /// # Errors
-    /// If its file can be neither read nor made.
+    /// If the file of the secret can neither be read nor created.
     pub fn cursor_key(&self) -> anyhow::Result<String> {
         let path = self.path.join("cursor-key");
         match fs::read_to_string(&path) {
             Ok(key) if key.len() == CURSOR_KEY_CHARACTERS => return Ok(key),
-            // Cut off by a crash while it was written: nothing was signed with it.
+            // A crash interrupted the writing of this file, so nothing was signed with this key.
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),

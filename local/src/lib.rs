@@ -1,15 +1,18 @@
-//! Tidings on one machine: the deployable system, not a model of it.
+//! Runs Tidings on one machine: the same functions and the same template as on AWS, with local servers in place of AWS.
 //!
-//! [`template`] reads `template.yaml` into a [`template::model::System`]; [`cargo`] builds the function binaries that it
-//! names; [`servers`] are the embedded DynamoDB, Kinesis and SQS; [`lambda`] runs the binaries behind the Lambda Runtime
-//! API; [`sources`] are the event source mappings; [`gateway`] is the HTTP API, [`control`] the routes beside it for
-//! tests and curiosity; [`stack`] puts them together, over a [`data_dir`] that survives kill -9. [`remote`] is the gateway
-//! alone, in front of functions elsewhere.
+//! - [`template`] reads `template.yaml` into a [`template::model::System`].
+//! - [`cargo`] builds the binaries of the functions.
+//! - [`servers`] are the embedded DynamoDB, Kinesis and SQS. [`aws`] makes clients for them.
+//! - [`lambda`] runs the binaries behind the Lambda Runtime API. [`invoke`] is how the other parts call functions.
+//! - [`sources`] are the event source mappings.
+//! - [`gateway`] is the HTTP API. [`dev_routes`] are the routes for tests.
+//! - [`stack`] starts and stops all of these, over a [`data_dir`] that survives `kill -9`.
+//! - [`remote`] is the gateway alone, in front of functions that run elsewhere.
 
 pub mod aws;
 pub mod cargo;
-pub mod control;
 pub mod data_dir;
+pub mod dev_routes;
 pub mod gateway;
 pub mod invoke;
 pub mod lambda;

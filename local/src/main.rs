@@ -1,14 +1,14 @@
-//! The command line of the local stack. Without a subcommand it runs everything; the subcommands run single parts of it
-//! beside systems that lack them. Whatever goes wrong at start is one line on standard error.
+//! The command line of the local stack. Without a subcommand it runs the whole stack. Each subcommand runs one part of
+//! the stack, for systems that lack this part. An error at start is one line on standard error.
 
-mod commands;
+mod cli;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use commands::{dynamodb, gateway, stack};
+use cli::{dynamodb, gateway, stack};
 
-/// Runs Tidings on this machine, from the template that deploys it to AWS.
+/// Runs Tidings on this machine, from the same template that deploys it to AWS.
 #[derive(Debug, Parser)]
 #[command(name = "tidings-local", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             Some(Part::Dynamodb(arguments)) => dynamodb::run(arguments).await,
         }
     });
-    // Threads that still block, on a file or a name, must not hold up the end.
+    // Do not wait for threads that are blocked by a file or by a name lookup.
     runtime.shutdown_background();
     match ended {
         Ok(()) => ExitCode::SUCCESS,

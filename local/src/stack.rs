@@ -1,6 +1,6 @@
-//! Puts the parts together: from a template and a data directory to a system that serves HTTP, and back to nothing. Order
-//! matters twice: addresses must be known before the template is resolved, as its references contain them; and what
-//! reads must end before what it reads from.
+//! Starts all parts of the local stack, from a template and a data directory, and stops them again. The order matters.
+//! The addresses of the servers must be known before the template is resolved, because references in the template
+//! contain them. At the end, each part must stop before the parts that it reads from.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,8 +16,8 @@ use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use crate::{
     aws, cargo,
-    control::Control,
     data_dir::DataDir,
+    dev_routes::DevRoutes,
     gateway::{self, Gateway, LocalIssuer},
     lambda::{FunctionSpec, Lambda, invoke_api},
     servers::{Endpoints, Ports, Servers, conflicts::Conflicts, guard::Guard, provision},
@@ -28,35 +28,36 @@ use crate::{
     },
 };
 
-/// Processes of one function at the same time, unless the template reserves another concurrency: enough for every lane
-/// of a stream with four shards, few enough for one machine.
+/// The most processes of one function at the same time, unless the template reserves another concurrency. This is
+/// enough for every lane of a stream with four shards, and few enough for one machine.
 const CONCURRENCY_MAX: u32 = 16;
-/// How long requests under way may go on when the stack ends.
+/// How long the requests in progress may take when the stack stops.
 const GATEWAY_GRACE: Duration = Duration::from_secs(2);
 
-/// How a stack is started.
+/// The settings of a stack.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The template's file. Its directory is the cargo workspace of the functions.
     pub template: PathBuf,
-    /// Port of the HTTP API on 127.0.0.1; 0 for any free one.
+    /// The port of the HTTP API on 127.0.0.1, or 0 for any free port.
     pub port: u16,
-    /// Where data is kept; none for a temporary directory.
+    /// The data directory, or `None` for a temporary one.
     pub data: Option<PathBuf>,
-    /// Template parameters.
+    /// Values of template parameters.
     pub parameters: BTreeMap<String, String>,
-    /// What `LogLevel` is if the parameters do not say.
+    /// The value of the parameter `LogLevel` if `parameters` has none.
     pub function_log_level: &'static str,
-    /// Whether functions may only do what their policies allow.
+    /// Whether functions may do only what their policies allow.
     pub check_access: bool,
-    /// Misfortunes for tests.
+    /// Faults of the event source mappings, for tests.
     pub chaos: Chaos,
-    /// How long functions' transactions take, and conflict; not at all if this is nothing.
+    /// How long each transaction of a function takes. During this time it conflicts with others on the same items. With
+    /// 0, transactions do not conflict.
     pub transaction_time: Duration,
 }
 
-/// A running stack. It ends in order with [`Stack::shutdown`]; when it is dropped, or the process dies, its functions'
-/// processes die with it.
+/// A running stack. [`Stack::shutdown`] stops it in order. When this value is dropped or this process dies, the
+/// processes of the functions die, too.
 pub struct Stack {
     url: String,
     warnings: Vec<String>,
@@ -67,16 +68,16 @@ pub struct Stack {
     servers: Servers,
     _conflicts: Option<Conflicts>,
     _guard: Option<Guard>,
-    /// Last: the directory may be a temporary one.
+    /// The last field, so that it is dropped last: the directory may be a temporary one.
     _data: DataDir,
 }
 
 impl Stack {
-    /// Builds the functions and starts everything. When this returns, requests are served.
+    /// Builds the functions and starts everything. The stack serves requests when this function returns.
     ///
     /// # Errors
-    /// If anything cannot be had: the port, the data directory, a correct template, the functions' binaries. The message is
-    /// for a person.
+    /// If the port or the data directory cannot be used, the template is wrong, or the functions cannot be built. The
+    /// message is for a person.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let data = DataDir::open(options.data.as_deref())?;
         let (listener, url) = bind(options.port)?;
@@ -120,20 +121,20 @@ impl Stack {
                 .await?;
         let sources = Arc::new(sources);
 
-        let control = Control::new(&system, lambda.clone(), sources.clone(), endpoints, clients.sqs);
+        let dev_routes = DevRoutes::new(&system, lambda.clone(), sources.clone(), endpoints, clients.sqs);
         let issuer = LocalIssuer::open(Some(&data.path().join("issuer-key.pk8")), &url)?;
         let api = system
             .api
             .as_ref()
             .context("the template has no AWS::Serverless::HttpApi, so there is nothing to serve")?;
         let invoke_api = invoke_api::router(&system.functions, lambda.clone());
-        let own_routes = control.router().merge(invoke_api).merge(gateway::docs::router(&directory)?);
+        let own_routes = dev_routes.router().merge(invoke_api).merge(gateway::docs::router(&directory)?);
         let own_routes = own_routes.merge(guard.as_ref().map_or_else(Router::new, Guard::router));
         let gateway = Gateway::new(api, &system.functions, issuer, lambda.clone(), own_routes)?;
         let stop_gateway = watch::Sender::new(false);
         let mut stopped = stop_gateway.subscribe();
         let gateway = tokio::spawn(gateway.serve(listener, async move {
-            // An error means that the stack is gone.
+            // An error means that the stack was dropped.
             stopped.wait_for(|stop| *stop).await.ok();
         }));
         Ok(Self {
@@ -150,57 +151,57 @@ impl Stack {
         })
     }
 
-    /// Where the HTTP API is served, without a slash at the end.
+    /// The URL of the HTTP API, without a slash at the end.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What the template says that has no meaning on one machine.
+    /// What the template contains that has no meaning on one machine.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// Waits until something fails without which the stack is of no use; gives what.
+    /// Waits until a part fails that the stack cannot do without. Returns the failure.
     pub async fn failure(&mut self) -> anyhow::Error {
         tokio::select! {
             error = self.servers.failure() => error,
             served = &mut self.gateway => match served {
                 Ok(Err(error)) => error.into(),
-                Ok(Ok(())) => anyhow::anyhow!("the gateway ended"),
+                Ok(Ok(())) => anyhow::anyhow!("the gateway has stopped"),
                 Err(error) => error.into(),
             },
         }
     }
 
-    /// Ends everything: first what takes requests, then what reads, then what runs, then what is read from.
+    /// Stops everything: first the gateway, then the event sources, then the functions, then the servers.
     pub async fn shutdown(mut self) {
         self.stop_gateway.send_replace(true);
         if timeout(GATEWAY_GRACE, &mut self.gateway).await.is_err() {
             self.gateway.abort();
         }
-        tracing::debug!("the gateway ended");
+        tracing::debug!("the gateway has stopped");
         self.sources.shutdown().await;
-        tracing::debug!("the event sources ended");
+        tracing::debug!("the event sources have stopped");
         self.lambda.shutdown().await;
-        tracing::debug!("the functions ended");
+        tracing::debug!("the functions have stopped");
         self.servers.shutdown().await;
-        tracing::debug!("the servers ended");
+        tracing::debug!("the servers have stopped");
     }
 }
 
-/// Opens `port` on loopback, or any free one if it is 0; gives it and its URL.
+/// Opens `port` on loopback, or any free port if it is 0. Returns the listener and its URL.
 ///
 /// # Errors
-/// If the port cannot be had.
+/// If the port cannot be opened.
 pub fn bind(port: u16) -> anyhow::Result<(TcpListener, String)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .with_context(|| format!("cannot listen on 127.0.0.1:{port}; another --port may be free"))?;
+        .with_context(|| format!("cannot listen on 127.0.0.1:{port}; try another --port"))?;
     listener.set_nonblocking(true)?;
     let url = format!("http://{}", listener.local_addr()?);
     Ok((listener, url))
 }
 
-/// Reads the template; gives the system and the directory of the template.
+/// Reads the template. Returns the system and the directory of the template.
 fn load(options: &Options, data: &DataDir, url: &str, endpoints: &Endpoints) -> anyhow::Result<(System, PathBuf)> {
     let supplied = BTreeMap::from([
         ("JwtIssuer".to_owned(), url.to_owned()),
@@ -213,7 +214,7 @@ fn load(options: &Options, data: &DataDir, url: &str, endpoints: &Endpoints) -> 
     Ok((system, directory_of(&options.template)))
 }
 
-/// The directory that a template lies in.
+/// The directory that contains a template.
 pub(crate) fn directory_of(template: &Path) -> PathBuf {
     match template.parent() {
         Some(directory) if directory != Path::new("") => directory.to_owned(),
@@ -228,11 +229,11 @@ fn function_specs(
 ) -> anyhow::Result<Vec<FunctionSpec>> {
     let spec = |function: &Function| {
         let Some(program) = programs.get(&function.binary) else {
-            bail!("function {} has no binary {}", function.name, function.binary);
+            bail!("the binary {} of the function {} was not built", function.binary, function.name);
         };
         let mut environment = function.environment.clone();
         let own = [
-            // The servers take any; the guard knows functions by it.
+            // The servers accept any access key id. The access guard recognizes the function by it.
             ("AWS_ACCESS_KEY_ID", function.name.as_str()),
             ("AWS_SECRET_ACCESS_KEY", aws::TEST_CREDENTIAL),
             ("AWS_REGION", aws::REGION),

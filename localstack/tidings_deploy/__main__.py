@@ -12,13 +12,14 @@ from . import Failure, build, template
 from .stack import Stack
 
 ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+TEST_SETTINGS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
 
 
 def main() -> int:
     arguments = _arguments()
     if _is_elsewhere():
-        # An endpoint of one's own believes any credentials, but wants some.
-        for name, value in (("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_REGION", "us-east-1")):
+        # An endpoint that is not AWS requires credentials, but accepts any.
+        for name, value in TEST_SETTINGS.items():
             os.environ.setdefault(name, value)
         os.environ.setdefault("AWS_DEFAULT_REGION", os.environ["AWS_REGION"])
     elif region := os.environ.get("AWS_REGION"):
@@ -40,21 +41,21 @@ def _arguments() -> argparse.Namespace:
         added.set_defaults(run=run)
         return added
 
-    building = command("build", _build, "Builds and packs every function, and checks their sizes.")
-    deploying = command("deploy", _deploy, "Builds, packs and deploys to AWS_ENDPOINT_URL, or to AWS without it.")
-    removing = command("remove", _remove, "Removes what was deployed.")
+    building = command("build", _build, "Builds and packs all functions, and checks their sizes.")
+    deploying = command("deploy", _deploy, "Builds, packs and deploys to AWS_ENDPOINT_URL, or to AWS if it is not set.")
+    removing = command("remove", _remove, "Removes the deployed stack and the bucket with its code.")
     for parser_ in (building, deploying):
         parser_.add_argument(
             "--architecture",
             choices=sorted(set(ARCHITECTURES.values())),
-            help="[default: this machine's with AWS_ENDPOINT_URL, else arm64]",
+            help="[default: this machine's architecture with AWS_ENDPOINT_URL, otherwise arm64]",
         )
     for parser_ in (deploying, removing):
         parser_.add_argument("--stack", default="tidings", help="name of the stack [default: tidings]")
     deploying.add_argument(
-        "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the template; repeatable"
+        "--parameter", action="append", default=[], metavar="NAME=VALUE", help="template parameter; can be repeated"
     )
-    removing.add_argument("--data", action="store_true", help="also the tables that the template keeps")
+    removing.add_argument("--data", action="store_true", help="also delete the tables that the template keeps")
     return parser.parse_args()
 
 
@@ -87,14 +88,14 @@ def _deploy(arguments: argparse.Namespace) -> None:
     print(f"deploying the stack {stack.name} to {stack.endpoint}", flush=True)
     changed = stack.deploy(described, zips, parameters)
     if wrong := stack.check():
-        raise Failure("the stack is complete, and yet this did not come up:\n  " + "\n  ".join(wrong))
+        raise Failure("the stack is complete, but these resources are not active:\n  " + "\n  ".join(wrong))
     print(f"deployed: {changed or 'no'} resource{'' if changed == 1 else 's'} changed")
     for name, value in stack.outputs().items():
         print(f"{name}: {value}")
 
 
 def _complete(parameters: dict[str, str], described: dict, stack: Stack) -> None:
-    """Refuses parameters that are unknown or missing, and makes the secret that a new stack needs."""
+    """Fails if parameters are unknown or missing. Makes the secret that a new stack needs."""
     known = described["Parameters"]
     if unknown := parameters.keys() - known.keys():
         raise Failure(f"the template has no parameter {', '.join(sorted(unknown))}; it has {', '.join(known)}")
@@ -103,7 +104,7 @@ def _complete(parameters: dict[str, str], described: dict, stack: Stack) -> None
         parameters.setdefault("CursorKey", secrets.token_hex(32))
     has_default = {name for name, declared in known.items() if "Default" in declared}
     if missing := known.keys() - parameters.keys() - there - has_default:
-        raise Failure(f"give a value: {' '.join(f'--parameter {name}=…' for name in sorted(missing))}")
+        raise Failure(f"these parameters need a value: {' '.join(f'--parameter {name}=…' for name in sorted(missing))}")
 
 
 def _remove(arguments: argparse.Namespace) -> None:
@@ -112,7 +113,7 @@ def _remove(arguments: argparse.Namespace) -> None:
     if kept and arguments.data:
         stack.delete_tables(kept)
     elif kept:
-        print(f"kept, as the template says: {', '.join(kept)}; `remove --data` deletes such tables, too")
+        print(f"kept these tables, as the template says: {', '.join(kept)}; `remove --data` deletes them, too")
     print(f"removed the stack {stack.name} from {stack.endpoint}")
 
 

@@ -1,7 +1,7 @@
-"""Brings a CloudFormation stack up, and takes it down.
+"""Deploys a CloudFormation stack, and removes it.
 
-CloudFormation's own verdict is not all: a resource may be there and not work. So afterwards everything that has a state
-of its own is asked for it, and whatever did not come up is named.
+A resource may exist and not work, even if CloudFormation reports success. So after a deployment, functions and event
+sources are asked for their state, and each one that is not active is reported.
 """
 
 import hashlib
@@ -15,26 +15,26 @@ from botocore.exceptions import ClientError, WaiterError
 
 from . import Failure
 
-# Names of buckets are shared by everybody.
+# Bucket names are unique among all AWS accounts.
 BUCKET = "{stack}-functions-{account}-{region}"
 TEMPLATE_BYTES_MAX = 51_200
-# For a function or an event source to become active after the stack is complete.
+# How long a function or an event source may take to become active after the stack is complete.
 ACTIVE_WITHIN_S = 120
 POLL_S = 1
 WAIT = {"Delay": 2, "MaxAttempts": 900}
 
 
 class Stack:
-    """A stack with this name at the endpoint that AWS_ENDPOINT_URL names, or on AWS."""
+    """The stack with this name, at the endpoint in AWS_ENDPOINT_URL or on AWS."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._session = boto3.Session()
         if self._session.region_name is None:
-            raise Failure("say in which region: set AWS_REGION")
+            raise Failure("the region is unknown; set AWS_REGION")
         self._cloudformation = self._client("cloudformation")
         self._lambda = self._client("lambda")
-        # Where buckets are no host names, as at most endpoints that are not AWS, they are in the path.
+        # At most endpoints that are not AWS, a bucket is no host name, so it must be in the path.
         style = "path" if self._cloudformation.meta.endpoint_url.startswith("http://") else "auto"
         self._s3 = self._client("s3", s3={"addressing_style": style})
         self._account = self._client("sts").get_caller_identity()["Account"]
@@ -48,7 +48,7 @@ class Stack:
         return self._cloudformation.meta.endpoint_url
 
     def status(self) -> str | None:
-        """What CloudFormation calls the stack's state; none if there is no such stack."""
+        """CloudFormation's name for the stack's state, or None if there is no such stack."""
         try:
             return self._describe()["StackStatus"]
         except ClientError as error:
@@ -60,14 +60,14 @@ class Stack:
         return {output["OutputKey"]: output["OutputValue"] for output in self._describe().get("Outputs", [])}
 
     def parameters(self) -> set[str]:
-        """Names of the parameters that the stack has values for."""
+        """The names of the parameters that have a value in the stack."""
         return {parameter["ParameterKey"] for parameter in self._describe().get("Parameters", [])}
 
     def deploy(self, template: dict, zips: dict[str, Path], parameters: dict[str, str]) -> int:
-        """Makes the stack be as the template says, and tells how many resources that changes."""
+        """Deploys the template. Returns how many resources changed."""
         status = self.status()
         if status in ("ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS"):
-            # What is left of a stack that never was: it can only be made anew.
+            # The creation of this stack failed. Such a stack cannot be updated, so it is deleted and created again.
             self._delete()
             status = None
         kept = self.parameters() if status else set()
@@ -91,7 +91,7 @@ class Stack:
         if not self._is_change(change_set):
             self._cloudformation.delete_change_set(ChangeSetName=change_set, StackName=self.name)
             return 0
-        # None, and yet to be executed: outputs may change alone, and LocalStack never says that nothing does.
+        # A change set without changes is executed, too: outputs may change alone, and LocalStack always makes one.
         paginator = self._cloudformation.get_paginator("describe_change_set")
         pages = paginator.paginate(ChangeSetName=change_set, StackName=self.name)
         changes = sum(len(page["Changes"]) for page in pages)
@@ -105,7 +105,7 @@ class Stack:
         return changes
 
     def check(self) -> list[str]:
-        """Waits until functions and event sources are active; gives what did not come up, one line each."""
+        """Waits until functions and event sources are active. Returns one line for each that is not."""
         resources = self._resources()
         wrong = {
             resource["LogicalResourceId"]: f"{resource['ResourceStatus']} {resource.get('ResourceStatusReason', '')}"
@@ -123,7 +123,7 @@ class Stack:
         return [f"{name} ({kinds[name]}): {state}" for name, state in sorted(wrong.items())]
 
     def remove(self) -> list[str]:
-        """Deletes the stack and the bucket of its code; gives what is kept on purpose, as the template says."""
+        """Deletes the stack and the bucket with its code. Returns the tables that the template keeps."""
         if self.status() is None:
             self._remove_bucket()
             return []
@@ -151,12 +151,12 @@ class Stack:
         return BUCKET.format(stack=self.name.lower(), account=self._account, region=self._session.region_name)
 
     def _packaged(self, template: dict, zips: dict[str, Path]) -> dict:
-        """The template with each function's code where CloudFormation finds it."""
+        """The template in which each function's code is an object in the bucket."""
         bucket = self._make_bucket()
         resources = dict(template["Resources"])
         for logical_id, path in zips.items():
             code = path.read_bytes()
-            # The same code has the same name, so a function that did not change is not touched.
+            # The same code has the same key, so a function without changes is not updated.
             key = f"{hashlib.sha256(code).hexdigest()}.zip"
             if not self._has_object(bucket, key):
                 self._s3.put_object(Bucket=bucket, Key=key, Body=code)
@@ -185,7 +185,7 @@ class Stack:
         return True
 
     def _is_change(self, change_set: str) -> bool:
-        """Waits for the change set; false if it would change nothing."""
+        """Waits for the change set. Returns False if it would change nothing."""
         waiter = self._cloudformation.get_waiter("change_set_create_complete")
         try:
             waiter.wait(ChangeSetName=change_set, StackName=self.name, WaiterConfig=WAIT)
@@ -194,11 +194,11 @@ class Stack:
             reason = described.get("StatusReason", "")
             if "didn't contain changes" in reason or "No updates are to be performed" in reason:
                 return False
-            raise Failure(f"CloudFormation refuses the template: {reason}") from None
+            raise Failure(f"CloudFormation refused the template: {reason}") from None
         return True
 
     def _what_failed(self, since_s: float, error: WaiterError) -> str:
-        """Every resource that failed, and why, in the order in which it happened."""
+        """All resources that failed and the reasons, in the order of the failures."""
         pages = self._cloudformation.get_paginator("describe_stack_events").paginate(StackName=self.name)
         failed = [
             f"{event['LogicalResourceId']} ({event['ResourceType']}): {event['ResourceStatus']}: "
@@ -208,10 +208,10 @@ class Stack:
             if event["ResourceStatus"].endswith("_FAILED") and event["Timestamp"].timestamp() >= since_s - 5
         ]
         lines = failed[::-1] or [str(error)]
-        return f"the stack {self.name} did not come up, it is {self.status()}:\n  " + "\n  ".join(lines)
+        return f"the deployment of the stack {self.name} failed; its state is {self.status()}:\n  " + "\n  ".join(lines)
 
     def _inactive(self, resource: dict) -> str | None:
-        """What a function or an event source is, as long as it is not active."""
+        """The state of a function or an event source, or None if it is active."""
         name = resource.get("PhysicalResourceId", "")
         match resource["ResourceType"]:
             case "AWS::Lambda::Function":

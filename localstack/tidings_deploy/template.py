@@ -1,4 +1,4 @@
-"""Reads template.yaml: its functions, and the whole as JSON, which CloudFormation takes as well."""
+"""Reads template.yaml: its functions, and the whole template in a form that can be written as JSON."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,9 @@ class Function:
     """A function of the template."""
 
     logical_id: str
-    # The cargo package's directory.
+    # The directory of the cargo package.
     directory: Path
-    # The binary in it that is deployed.
+    # The binary of the package that is deployed.
     binary: str
 
 
@@ -41,13 +41,13 @@ _Loader.add_multi_constructor("!", _short_form)
 
 
 def read() -> dict:
-    """The template."""
-    # The loader is a safe one.
+    """Reads the template."""
+    # The loader is safe, because it is a SafeLoader.
     return yaml.load(TEMPLATE.read_text(), Loader=_Loader)  # noqa: S506
 
 
 def functions(template: dict) -> list[Function]:
-    """What has to be built for it."""
+    """The functions of the template."""
     return [
         Function(
             logical_id,

@@ -1,6 +1,6 @@
-//! A typed client of the HTTP API, one handle a user. It hides nothing: every answer keeps its status, headers and
-//! body, and it never tries again by itself ([`crate::wait::persist`] does, when told to). Requests go over HTTP, or
-//! through a [`Transport`] of the caller's.
+//! A typed client of the HTTP API. Each user has one client. It hides nothing: every answer keeps its status, headers
+//! and body. It never sends a request again by itself; [`crate::wait::persist`] does so. Requests go over HTTP, or
+//! through a [`Transport`].
 
 mod answer;
 mod posts;
@@ -22,7 +22,7 @@ pub use self::{
     },
 };
 
-/// What a path segment may hold as it is; `@` too, because handles are written with it.
+/// The characters that a path segment may contain unencoded. `@` is one of them, because handles begin with it.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'@');
 
 /// A user of a deployment: an id, a token, and a connection.
@@ -38,7 +38,7 @@ pub struct User {
 }
 
 impl User {
-    /// The user whom `token` names, at the API whose root is `base` (no slash at the end).
+    /// The user of `token`, at the API with the root `base` (without a slash at the end).
     pub fn new(http: reqwest::Client, base: &str, id: &str, token: &str) -> Self {
         Self {
             http,
@@ -69,7 +69,7 @@ impl User {
         &self.token
     }
 
-    /// A request with this user's token; `path` starts with a slash and is already percent-encoded.
+    /// A request with this user's token. `path` starts with a slash and is already percent-encoded.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.anonymous(method, path).bearer_auth(&self.token);
         match self.min_version {
@@ -78,12 +78,12 @@ impl User {
         }
     }
 
-    /// The same user, asking with each request for what the user's commands up to this version did.
+    /// The same user, with `Tidings-Min-Version` in each request.
     pub fn at_least(&self, version: u64) -> Self {
         Self { min_version: Some(version), ..self.clone() }
     }
 
-    /// The same without a token.
+    /// A request without a token.
     pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base))
     }
@@ -153,12 +153,12 @@ impl User {
         self.get(&user_path(user, "/following"), &Paging::page(limit, cursor)).await
     }
 
-    /// Everybody whom this user mutes.
+    /// All users whom this user mutes.
     pub async fn walk_mutes(&self, limit: u32) -> Result<Vec<Person>, ApiError> {
         self.walk_own("/v1/me/mutes", limit).await
     }
 
-    /// Everybody whom this user blocks.
+    /// All users whom this user blocks.
     pub async fn walk_blocks(&self, limit: u32) -> Result<Vec<Person>, ApiError> {
         self.walk_own("/v1/me/blocks", limit).await
     }
@@ -171,7 +171,7 @@ impl User {
         .await
     }
 
-    /// Everybody who follows `user`.
+    /// All users who follow `user`.
     pub async fn walk_followers_of(&self, user: &str, limit: u32) -> Result<Vec<Person>, ApiError> {
         walk(async |cursor| {
             let page = self.followers_of(user, limit, cursor.as_deref()).await?;
@@ -180,7 +180,7 @@ impl User {
         .await
     }
 
-    /// Everybody whom `user` follows.
+    /// All users whom `user` follows.
     pub async fn walk_followed_by(&self, user: &str, limit: u32) -> Result<Vec<Person>, ApiError> {
         walk(async |cursor| {
             let page = self.followed_by(user, limit, cursor.as_deref()).await?;
@@ -190,7 +190,7 @@ impl User {
     }
 }
 
-/// What a list is asked for with.
+/// The query parameters of a list.
 #[derive(Default, Serialize)]
 struct Paging<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -209,17 +209,17 @@ impl<'a> Paging<'a> {
     }
 }
 
-/// The path of a user's resource, `/v1/users/{user}` with `rest` after it.
+/// The path of a user's resource: `/v1/users/{user}`, then `rest`.
 pub fn user_path(user: &str, rest: &str) -> String {
     format!("/v1/users/{}{rest}", utf8_percent_encode(user, SEGMENT))
 }
 
-/// The path of a post's resource, `/v1/posts/{post}` with `rest` after it.
+/// The path of a post's resource: `/v1/posts/{post}`, then `rest`.
 pub fn post_path(post: &str, rest: &str) -> String {
     format!("/v1/posts/{}{rest}", utf8_percent_encode(post, SEGMENT))
 }
 
-/// Follows `next_cursor` until there is none.
+/// Reads pages until there is no `next_cursor`.
 async fn walk<T>(
     mut page: impl AsyncFnMut(Option<String>) -> Result<(Vec<T>, Option<String>), ApiError>,
 ) -> Result<Vec<T>, ApiError> {

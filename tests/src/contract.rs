@@ -1,6 +1,6 @@
-//! The HTTP contract, `openapi.yaml`, as a judge: every answer that the client gets is held against it. What an operation
-//! may answer, with which headers and which body, stands there or is an error; and what was done for a request must have
-//! been asked for as the document says.
+//! Checks every answer that the client gets against the HTTP contract, `openapi.yaml`. The contract must have the
+//! operation, the status, the headers and the body of the answer. And if the answer is a success, the request must be
+//! valid, too.
 
 mod document;
 
@@ -17,21 +17,21 @@ use serde_json::{Value, json};
 
 use document::{Operation, Reader, Response};
 
-/// Headers that belong to the contract besides those that begin with `tidings-`.
+/// Headers of the contract besides those that begin with `tidings-`.
 const HEADERS: [&str; 3] = ["location", "retry-after", "www-authenticate"];
 
-/// Whether answers are held against the contract.
+/// Whether answers are checked.
 static HELD: AtomicBool = AtomicBool::new(true);
 
-/// From here on, answers are taken as they are: for measurements, which would also measure the judge.
+/// Stops checking answers. Measurements use this, because they would also measure the checks.
 pub fn disregard() {
     HELD.store(false, Ordering::Relaxed);
 }
 
-/// Holds an answer against the contract of this checkout.
+/// Checks an answer against the contract of this checkout.
 ///
 /// # Errors
-/// What is against the contract, in one line.
+/// What violates the contract, in one line.
 pub(crate) fn hold(request: &Request, status: StatusCode, headers: &HeaderMap, body: &str) -> Result<(), String> {
     static CONTRACT: LazyLock<Result<Contract, String>> =
         LazyLock::new(|| Contract::of_this_checkout().map_err(|error| format!("openapi.yaml: {error:#}")));
@@ -41,7 +41,7 @@ pub(crate) fn hold(request: &Request, status: StatusCode, headers: &HeaderMap, b
     CONTRACT.as_ref().map_err(Clone::clone)?.check(request, status, headers, body)
 }
 
-/// An OpenAPI document, ready to compare with.
+/// An OpenAPI document, ready for checks.
 struct Contract {
     operations: Vec<Operation>,
     schemas: Schemas,
@@ -69,7 +69,7 @@ impl Contract {
                 serde_json::from_str::<Value>(body).is_ok_and(|body| body == json!({"message": "Not Found"}));
             return match status == StatusCode::NOT_FOUND && gateway_says {
                 true => Ok(()),
-                false => Err("answered, though the contract has no such operation".to_owned()),
+                false => Err("the contract has no such operation, but the answer is no 404".to_owned()),
             };
         };
         let response = operation
@@ -99,7 +99,7 @@ impl Contract {
 
     fn check_body(&self, response: &Response, headers: &HeaderMap, body: &str) -> Result<(), String> {
         if response.content.is_empty() {
-            return if body.is_empty() { Ok(()) } else { Err("a body where there is to be none".to_owned()) };
+            return if body.is_empty() { Ok(()) } else { Err("the body should be empty".to_owned()) };
         }
         let media_type = headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim();
@@ -107,18 +107,18 @@ impl Contract {
             .content
             .get(media_type)
             .ok_or_else(|| format!("the contract has no content of type {media_type:?} here"))?;
-        let body = serde_json::from_str(body).map_err(|error| format!("no JSON: {error}"))?;
+        let body = serde_json::from_str(body).map_err(|error| format!("the body is not JSON: {error}"))?;
         self.valid("body", &body, *schema)
     }
 
     fn check_request(&self, operation: &Operation, values: &[(&str, String)], request: &Request) -> Result<(), String> {
         for parameter in &operation.parameters {
-            let what = format!("done, though {} {}", parameter.place, parameter.name);
+            let what = format!("the request succeeded, but its {} parameter {}", parameter.place, parameter.name);
             let value = match parameter.place.as_str() {
-                // A path's values are texts, whatever they look like.
+                // The values of a path are strings, even if they look like numbers.
                 "path" => values.iter().find(|(name, _)| *name == parameter.name).map(|(_, value)| json!(value)),
                 "query" => {
-                    // Of a repeated one, the first counts.
+                    // If a parameter is repeated, the first one counts.
                     let mut pairs = request.url().query_pairs();
                     pairs.find(|(name, _)| *name == parameter.name).map(|(_, value)| read(&value))
                 }
@@ -128,7 +128,7 @@ impl Contract {
                 }
             };
             if let Some(value) = value {
-                // A text that looks like a number is one only where a number is asked for.
+                // A string that looks like a number is a number only if the schema requires one.
                 let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 self.valid(&what, &value, parameter.schema)
                     .or_else(|told| self.valid(&what, &Value::String(text), parameter.schema).map_err(|_| told))?;
@@ -136,20 +136,20 @@ impl Contract {
         }
         let Some(schema) = operation.body else { return Ok(()) };
         let bytes = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
-        let body =
-            serde_json::from_slice(bytes).map_err(|error| format!("done, though the request is no JSON: {error}"))?;
-        self.valid("done, though the request's body", &body, schema)
+        let body = serde_json::from_slice(bytes)
+            .map_err(|error| format!("the request succeeded, but its body is not JSON: {error}"))?;
+        self.valid("the request succeeded, but its body", &body, schema)
     }
 
     fn valid(&self, what: &str, value: &Value, schema: SchemaIndex) -> Result<(), String> {
         self.schemas.validate(value, schema).map_err(|error| {
             let told = error.to_string();
-            format!("{what} is against the contract: {}", told.lines().map(str::trim).collect::<Vec<_>>().join("; "))
+            format!("{what} violates the contract: {}", told.lines().map(str::trim).collect::<Vec<_>>().join("; "))
         })
     }
 }
 
-/// The values of a path's parameters; none if it is another path.
+/// The values of the path parameters, or `None` if the path does not match.
 fn match_path<'a>(template: &'a str, path: &str) -> Option<Vec<(&'a str, String)>> {
     let (mut names, mut segments) = (template.split('/'), path.split('/'));
     let mut values = Vec::new();
@@ -167,7 +167,7 @@ fn match_path<'a>(template: &'a str, path: &str) -> Option<Vec<(&'a str, String)
     }
 }
 
-/// A value as it stands in a header or a query: a number or a boolean if it looks like one.
+/// A value in a header or a query: a number or a boolean if it looks like one, otherwise a string.
 fn read(text: &str) -> Value {
     match text {
         "true" => Value::Bool(true),

@@ -1,15 +1,15 @@
-//! What an answer cost, where the deployment tells (`ShowCosts`).
+//! Reads what a request cost, if the deployment tells (`ShowCosts`).
 
 use anyhow::{Context, Result, bail};
 
 use crate::client::Answer;
 
-/// `Tidings-Cost`.
+/// The values of the header `Tidings-Cost`.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Cost {
-    /// Calls of DynamoDB one after the other.
+    /// Calls of DynamoDB that had to wait for each other.
     pub round_trips: u32,
-    /// Calls of DynamoDB.
+    /// All calls of DynamoDB.
     pub calls: u32,
     /// Read request units.
     pub read_units: f64,
@@ -18,12 +18,12 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// The cost that the answer tells, if it tells one.
+    /// The cost in the answer's header, or `None` if there is no such header.
     pub fn of(answer: &Answer) -> Result<Option<Self>> {
         answer.header("tidings-cost").map(parse).transpose()
     }
 
-    /// The higher of each number.
+    /// The higher one of each number.
     pub fn max(self, other: Self) -> Self {
         Self {
             round_trips: self.round_trips.max(other.round_trips),

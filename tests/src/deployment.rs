@@ -1,5 +1,5 @@
-//! Where the tests run: a local stack that all tests of a process share, or the deployment that `TIDINGS_URL` names.
-//! Tests share it and so must not meet: each makes its own users, with ids and handles that nobody else has.
+//! Where the tests run: a local stack that all tests of a process share, or the deployment in `TIDINGS_URL`. Tests
+//! share it and must not disturb each other, so each test creates its own users with unique ids and handles.
 
 use std::{env, process::Stdio, sync::LazyLock, time::Duration};
 
@@ -9,15 +9,15 @@ use tokio::process::Command;
 
 use crate::{
     client::{ProfileInput, User},
-    control::Control,
+    dev_client::DevClient,
     stack::{Options, Stack},
     wait::{DEADLINE, persist},
 };
 
-/// No single request takes longer than this, however busy the machine.
+/// No single request takes longer than this, even on a busy machine.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An API to send requests to. Made anew for each test, because connections live in the test's own runtime.
+/// An API to send requests to. Each test needs its own value, because connections belong to the test's runtime.
 #[derive(Debug, Clone)]
 pub struct Deployment {
     http: reqwest::Client,
@@ -26,7 +26,7 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// The deployment that `TIDINGS_URL` names, else the stack that all tests of this process share.
+    /// The deployment in `TIDINGS_URL`, or else the stack that all tests of this process share.
     pub fn shared() -> Result<Self> {
         static STACK: LazyLock<Result<Stack, String>> =
             LazyLock::new(|| Stack::start(Options::shared()).map_err(|error| format!("{error:#}")));
@@ -36,7 +36,7 @@ impl Deployment {
         }
     }
 
-    /// The shared stack; or none, having said so, where the tests run against a deployment without control routes.
+    /// The shared local stack. With `TIDINGS_URL`, prints that `test` is skipped and returns `None`.
     pub fn shared_local(test: &str) -> Result<Option<Self>> {
         let deployment = Self::shared()?;
         if !deployment.local {
@@ -46,7 +46,7 @@ impl Deployment {
         Ok(Some(deployment))
     }
 
-    /// Whether tests may start stacks of their own; if not, says that `test` is skipped.
+    /// Whether tests may start their own stacks. If not, prints that `test` is skipped.
     pub fn starts_stacks(test: &str) -> bool {
         let local = env::var("TIDINGS_URL").is_err();
         if !local {
@@ -61,22 +61,22 @@ impl Deployment {
         Ok(Self { http, url: url.trim_end_matches('/').to_owned(), local: true })
     }
 
-    /// Its control routes.
-    pub fn control(&self) -> Control {
-        Control::new(self.http.clone(), &self.url)
+    /// A client of the routes that only a local stack has.
+    pub fn dev(&self) -> DevClient {
+        DevClient::new(self.http.clone(), &self.url)
     }
 
-    /// The user with this id. The token comes from the command in `TIDINGS_TOKEN_COMMAND`, which gets the id as its
-    /// argument and prints a token; without one, from `/dev/token`.
+    /// The user with this id. The command in `TIDINGS_TOKEN_COMMAND` gets the id as its argument and prints the token.
+    /// Without the command, the token comes from `/dev/token`.
     pub async fn user(&self, id: &str) -> Result<User> {
         let token = match env::var("TIDINGS_TOKEN_COMMAND") {
             Ok(command) if !self.local => run_token_command(&command, id).await?,
-            _ => self.control().token(id).await?,
+            _ => self.dev().token(id).await?,
         };
         Ok(User::new(self.http.clone(), &self.url, id, &token))
     }
 
-    /// A user nobody has met, without a profile; `name` makes failures readable.
+    /// A new user without a profile. `name` is part of the id, so that failures are readable.
     pub async fn newcomer(&self, name: &str) -> Result<User> {
         self.user(&format!("{name}-{}", unique())).await
     }
@@ -94,10 +94,10 @@ async fn run_token_command(command: &str, user: &str) -> Result<String> {
     let shell = ["-c", &format!("{command} \"$1\""), "sh", user];
     let output = Command::new("sh").args(shell).stderr(Stdio::inherit()).output().await?;
     ensure!(output.status.success(), "TIDINGS_TOKEN_COMMAND: {}", output.status);
-    Ok(String::from_utf8(output.stdout).context("the token")?.trim().to_owned())
+    Ok(String::from_utf8(output.stdout).context("the token is not UTF-8")?.trim().to_owned())
 }
 
-/// Letters and digits that no other call ever gave.
+/// Letters and digits that no other call returns.
 pub fn unique() -> String {
     rand::rng().sample_iter(&Alphanumeric).take(12).map(char::from).collect::<String>().to_ascii_lowercase()
 }

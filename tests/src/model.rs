@@ -1,6 +1,6 @@
-//! The reference: what the system must show at rest, in the most naive way that can be right. It holds what the
-//! accepted commands said and computes every feed from scratch. It shares no code and no idea with the system, has no
-//! clock but the client's (tests are over long before anything expires), and must never be made clever.
+//! The reference model: what the system must show at rest. It stores what the accepted commands said, and computes
+//! every feed from scratch in the simplest correct way. It shares no code and no ideas with the system. It uses only
+//! the client's clock, because tests end long before anything expires. It must never become clever.
 
 mod judge;
 mod trending;
@@ -13,42 +13,42 @@ use std::{
 pub use self::judge::{Feed, Judge};
 use crate::client::ProfileInput;
 
-/// One user, by the commands that were accepted from them.
+/// One user, from the accepted commands of this user.
 #[derive(Debug, Clone, Default)]
 pub struct Member {
     /// The newest profile.
     pub profile: Option<ProfileInput>,
-    /// Whom the user follows now.
+    /// The ids of the users whom the user follows now.
     pub follows: BTreeSet<String>,
-    /// Whom the user mutes now.
+    /// The ids of the users whom the user mutes now.
     pub mutes: BTreeSet<String>,
-    /// Whom the user blocks now.
+    /// The ids of the users whom the user blocks now.
     pub blocks: BTreeSet<String>,
-    /// Each post that is not deleted, by id.
+    /// The posts that are not deleted, by id.
     pub posts: BTreeMap<String, Said>,
-    /// The posts that the user likes now, and when that began.
+    /// The posts that the user likes now, and when each like began.
     pub likes: BTreeMap<String, Window>,
-    /// Each comment that is not deleted, by id.
+    /// The comments that are not deleted, by id.
     pub comments: BTreeMap<String, Remark>,
 }
 
-/// What a post says.
+/// The text of a post.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
-    /// At present.
+    /// The present text.
     pub text: String,
-    /// 1, and one more with each edit.
+    /// 1 for a new post, and one more with each edit.
     pub version: u64,
 }
 
 /// A comment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
-    /// On which post.
+    /// The id of the post.
     pub post: String,
-    /// What it says.
+    /// The text.
     pub text: String,
-    /// When.
+    /// When the comment was accepted.
     pub at: Window,
 }
 
@@ -56,25 +56,25 @@ pub struct Remark {
 /// milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Not before.
+    /// The earliest possible time.
     pub from_ms: u64,
-    /// Not after.
+    /// The latest possible time.
     pub to_ms: u64,
 }
 
 /// Everything that was accepted, by user id.
 #[derive(Debug, Clone, Default)]
 pub struct Model {
-    /// The members. A user that is not here does not exist.
+    /// The users. A user who is not here does not exist.
     pub members: BTreeMap<String, Member>,
 }
 
-/// Something that the system shows and the model does not, or the other way round.
+/// A difference between the system and the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Who looked.
+    /// The user who read.
     pub viewer: String,
-    /// At what.
+    /// What the user read.
     pub place: String,
     /// What is wrong there.
     pub problem: String,
@@ -87,33 +87,34 @@ impl fmt::Display for Difference {
 }
 
 impl Said {
-    /// What a new post says.
+    /// The text of a new post.
     pub fn new(text: &str) -> Self {
         Self { text: text.to_owned(), version: 1 }
     }
 }
 
 impl Window {
-    /// From now until [`Window::closed`].
+    /// Opens a window, which ends with [`Window::closed`].
     pub fn open() -> Self {
         let from_ms = now_ms();
         Self { from_ms, to_ms: from_ms }
     }
 
-    /// Until now.
+    /// The window until now.
     pub fn closed(self) -> Self {
         Self { to_ms: now_ms(), ..self }
     }
 }
 
 fn now_ms() -> u64 {
-    #[expect(clippy::disallowed_methods, reason = "the reference has nothing of the system, not even its clock")]
+    #[expect(clippy::disallowed_methods, reason = "the reference model uses no code of the system, not even its clock")]
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Model {
-    /// Rows of all timelines together: each post in its author's own list, home, and each follower's home.
+    /// The number of rows of all timelines: each post in its author's own list, in the author's home, and in each
+    /// follower's home.
     pub fn timeline_rows(&self) -> u64 {
         let of = |id: &str| self.members.get(id).map_or(0, |member| member.posts.len() as u64);
         let rows = |(id, member): (&String, &Member)| 2 * of(id) + member.follows.iter().map(|id| of(id)).sum::<u64>();
@@ -121,8 +122,8 @@ impl Model {
     }
 }
 
-/// The tags of a text, by the letter of the contract: a `#` after no letter, digit or underscore, then 1 to 64 of these;
-/// the first five different ones, in lower case.
+/// The tags of a text, exactly as the contract defines them: a `#` that does not follow a letter, digit or underscore,
+/// and then 1 to 64 of these characters. Only the first five different tags count, in lower case.
 pub fn tags(text: &str) -> Vec<String> {
     let belongs = |c: char| c.is_alphanumeric() || c == '_';
     let mut tags: Vec<String> = Vec::new();

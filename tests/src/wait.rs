@@ -1,27 +1,34 @@
-//! Waiting for what happens soon, always with a deadline. A projection is behind by design, so a test never sleeps and
-//! hopes: it asks again until the answer is there, and once more when no process can remember another one; it fails with what it
-//! last saw.
+//! Waits for what happens soon, always with a deadline. A projection is behind by design. So a test never sleeps for a
+//! fixed time: it asks again until the answer is right, and fails with the last wrong answer.
 
 use std::{fmt::Display, time::Duration};
 
-use anyhow::{Result, bail};
-use rand::Rng;
+use anyhow::{Result, anyhow};
+use backon::{ConstantBuilder, ExponentialBuilder, Retryable};
 use tokio::time::{Instant, sleep};
 
 use crate::client::ApiError;
 
-/// How long a projection may take before a test calls it lost. Far above what it takes, even when the machine is busy
-/// with compiling: a wrong result must fail the test, a slow machine must not.
+/// How long a projection may take before a test fails. This is far more than a projection takes, even while the machine
+/// also compiles: a wrong result must fail the test, a slow machine must not.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-const POLL: Duration = Duration::from_millis(25);
-
-/// Longer than a process of a function keeps cards and what trends, which is 2 s (docs/decisions/0017): after this, what one
-/// has answered, all do.
+/// Longer than a process of a function keeps cards and trending posts, which is 2 s (docs/decisions/0017). After this
+/// time, all processes give an answer that one process has given.
 pub const ALL_AGREE_AFTER: Duration = Duration::from_millis(2100);
 
-/// Asks until the answer is `Ok`, for at most [`DEADLINE`]; the last `Err` says what is still wrong. From then on, all
-/// processes give such answers.
+/// How often to ask again. A deadline ends the asking.
+const POLLS: ConstantBuilder = ConstantBuilder::new().with_delay(Duration::from_millis(25)).without_max_times();
+
+/// How long to wait before sending again. A deadline ends the sending.
+const RETRIES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(5))
+    .with_max_delay(Duration::from_millis(250))
+    .with_jitter()
+    .without_max_times();
+
+/// Asks until the answer is `Ok`, for at most [`DEADLINE`]. After this, all processes give such answers. If the answer
+/// stays `Err`, the error contains the last one.
 pub async fn eventually<T, E, F>(what: &str, mut ask: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T, E>>,
@@ -32,45 +39,36 @@ where
     within(DEADLINE, what, ask).await
 }
 
-/// Asks until the answer is `Ok`, for at most `patience`. However long an answer takes, the last question is asked when that is
-/// over: one that was asked early tells nothing of the end.
+/// Asks until the answer is `Ok`, for at most `patience`. The last question is always asked after `patience` is over,
+/// however long an answer takes, because an earlier question says nothing about the end.
 pub async fn within<T, E, F>(patience: Duration, what: &str, mut ask: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T, E>>,
     E: Display,
 {
     let deadline = Instant::now() + patience;
-    loop {
-        let asked = Instant::now();
-        match ask().await {
-            Ok(answer) => return Ok(answer),
-            Err(error) if asked >= deadline => bail!("not within {patience:?}: {what}; at last: {error:#}"),
-            Err(_) => sleep(POLL).await,
-        }
-    }
+    let attempt = || {
+        let (asked, answer) = (Instant::now(), ask());
+        async move { answer.await.map_err(|error| (asked, error)) }
+    };
+    let answer = attempt.retry(POLLS).when(|(asked, _)| *asked < deadline).await;
+    answer.map_err(|(_, error)| anyhow!("not within {patience:?}: {what}; the last answer was: {error:#}"))
 }
 
-/// Sends until there is an answer that trying again would not change, for at most `patience`. `send` must be safe to
-/// repeat: idempotent by nature, or with the same idempotency key each time. `retried` sees each error that is retried.
+/// Sends until the answer is final, for at most `patience`. An answer is final if sending again would not change it.
+/// `send` must be safe to repeat: it is idempotent, or has the same idempotency key each time. `retried` is called with
+/// each error that leads to a retry.
 pub async fn persist<T, F>(
     patience: Duration,
     mut retried: impl FnMut(&ApiError),
-    mut send: impl FnMut() -> F,
+    send: impl FnMut() -> F,
 ) -> Result<T, ApiError>
 where
     F: Future<Output = Result<T, ApiError>>,
 {
     let deadline = Instant::now() + patience;
-    let mut pause_ms = 10;
-    loop {
-        match send().await {
-            Err(error) if error.is_transient() && Instant::now() < deadline => retried(&error),
-            answer => return answer,
-        }
-        let jittered_ms = rand::rng().random_range(pause_ms / 2..=pause_ms);
-        sleep(Duration::from_millis(jittered_ms)).await;
-        pause_ms = (pause_ms * 2).min(500);
-    }
+    let retry = |error: &ApiError| error.is_transient() && Instant::now() < deadline;
+    send.retry(RETRIES).when(retry).notify(|error, _pause| retried(error)).await
 }
 
 #[cfg(test)]
@@ -86,13 +84,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn eventually_reports_what_it_last_saw() {
+    async fn the_error_contains_the_last_answer() {
         let error = within(Duration::ZERO, "a miracle", async || Err::<(), _>("nothing yet")).await.unwrap_err();
-        assert_eq!(error.to_string(), "not within 0ns: a miracle; at last: nothing yet");
+        assert_eq!(error.to_string(), "not within 0ns: a miracle; the last answer was: nothing yet");
     }
 
     #[tokio::test]
-    async fn a_slow_answer_is_not_the_last() {
+    async fn a_question_is_asked_after_the_deadline_even_if_answers_are_slow() {
         let asked = Cell::new(0);
         let answer = within(Duration::from_millis(5), "the second answer", async || {
             asked.set(asked.get() + 1);
@@ -103,7 +101,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn persist_retries_what_may_pass_and_nothing_else() {
+    async fn persist_retries_transient_errors_and_no_others() {
         let sent = Cell::new(0);
         let mut retried = 0;
         let result = persist(
@@ -123,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn persist_gives_up_in_the_end() {
+    async fn persist_gives_up_after_its_patience() {
         let unavailable = async || Err::<(), _>(answered(StatusCode::SERVICE_UNAVAILABLE));
         let result = persist(Duration::ZERO, |_| {}, unavailable).await;
         assert!(matches!(result, Err(ApiError::Status { status: StatusCode::SERVICE_UNAVAILABLE, .. })));

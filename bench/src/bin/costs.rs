@@ -1,5 +1,6 @@
-//! Prints what every route costs in DynamoDB calls and units, as a table in Markdown: `docs/costs.md` holds one. Of several
-//! requests of a kind, the worst. Needs a stack with `ShowCosts`, which the one that it starts has.
+//! Prints what every route costs in DynamoDB calls and capacity units, as a Markdown table for `docs/costs.md`. The
+//! table has the highest cost of several requests. The stack must run with `ShowCosts`; a stack that this program
+//! starts does.
 
 use std::time::Duration;
 
@@ -16,15 +17,15 @@ use harness::{
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
-/// What begins with this is measured right after the request before it, with what that one cached.
+/// A request with this prefix is measured right after the request before it, with what that one cached.
 const CACHED: &str = "the same";
-/// How long to wait for rest.
+/// How long to wait until the stack is idle.
 const SETTLE: Duration = Duration::from_secs(900);
-/// Authors that the reader follows.
+/// How many authors the reader follows.
 const AUTHORS: usize = 60;
-/// Posts of each.
+/// How many posts each author has.
 const POSTS: usize = 6;
-/// Requests of a kind.
+/// How many requests of each kind are measured.
 const TIMES: usize = 3;
 
 #[derive(Debug, Parser)]
@@ -34,12 +35,12 @@ struct Arguments {
     target: target::Arguments,
 }
 
-/// What was measured, in the order of the table.
+/// The measurements in the order of the table.
 #[derive(Debug, Default)]
 struct Table(Vec<(String, Cost)>);
 
 impl Table {
-    /// Sends a request, which must succeed, and enters its cost.
+    /// Sends a request, which must succeed, and adds its cost to the table.
     async fn measure(&mut self, name: &str, request: RequestBuilder) -> Result<Answer> {
         let answer = Answer::to(request).await?;
         ensure!(answer.status.is_success(), "{}: {} {}", answer.request, answer.status, answer.body);
@@ -71,13 +72,13 @@ async fn main() -> Result<()> {
         anyhow::Ok(posts)
     };
     let posts = try_join_all(authors.iter().map(write)).await?.concat();
-    target.deployment.control().settle(SETTLE).await?;
+    target.deployment.dev().settle(SETTLE).await?;
 
     let mut table = Table::default();
     for number in 0..TIMES {
         commands(&mut table, reader, &authors[number], &posts[number]).await?;
     }
-    target.deployment.control().settle(SETTLE).await?;
+    target.deployment.dev().settle(SETTLE).await?;
     for number in 0..TIMES {
         pages(&mut table, reader, &authors[AUTHORS - 1 - number], &posts[POSTS * 20 + number], &tag).await?;
     }

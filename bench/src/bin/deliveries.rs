@@ -1,5 +1,5 @@
-//! Measures delivery to a large audience: rows a second against raw writes of the same rows, memory of the processes
-//! that deliver, lag of the follower who gets a post last, and how much later small authors' posts arrive meanwhile.
+//! Measures how a post reaches a large audience: rows in each second compared with raw writes of the same rows, the
+//! memory of the processes that push, the lag of the last follower, and how much later posts of small authors arrive.
 
 use std::{process::ExitCode, sync::atomic::AtomicBool, time::Duration};
 
@@ -16,38 +16,38 @@ use clap::Parser;
 use harness::wait::persist;
 use tokio::time::Instant;
 
-/// How long to wait for rest.
+/// How long to wait until the stack is idle.
 const SETTLE: Duration = Duration::from_secs(900);
-/// Calls of raw BatchWriteItem at once; the fastest counts.
+/// Numbers of concurrent raw BatchWriteItem calls. The fastest counts.
 const CONCURRENCIES: [usize; 5] = [1, 2, 4, 8, 16];
-/// The function whose processes are looked at.
+/// The function whose memory is measured.
 const DELIVER: &str = "Deliver";
 
 #[derive(Debug, Parser)]
 #[command(about, long_about = None)]
 struct Arguments {
-    /// Followers of the large author.
+    /// Followers of the large author
     #[arg(long, default_value_t = 9_999, value_parser = clap::value_parser!(u32).range(1..))]
     followers: u32,
-    /// Posts to all of them; 0 to measure fairness only.
+    /// Posts to the large audience; 0 measures only fairness
     #[arg(long, default_value_t = 20)]
     posts: u32,
-    /// Raw writes are measured after every so many posts: the table grows, and the machine may have other work.
+    /// Raw writes are measured after every so many posts, because the table grows and the machine may have other work
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     raw_every: u32,
-    /// Phases without and with large deliveries, in turn; 0 to leave fairness out.
+    /// Quiet and loud phases in total; 0 skips fairness
     #[arg(long, default_value_t = 8)]
     phases: u32,
-    /// Length of a phase.
+    /// Length of a phase in seconds
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     phase_seconds: u32,
-    /// Authors who post in all phases.
+    /// Small authors, who post in all phases
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     small_authors: u32,
-    /// Followers of each of them.
+    /// Followers of each small author
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     small_followers: u32,
-    /// Posts a second by all of them.
+    /// Posts of all small authors together in each second
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rate: u32,
     #[command(flatten)]
@@ -59,10 +59,10 @@ async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let target = Target::start(arguments.target.clone())?;
     let large = Audience::gather(&target, usize::try_from(arguments.followers)?).await?;
-    target.deployment.control().settle(SETTLE).await?;
+    target.deployment.dev().settle(SETTLE).await?;
     println!("{} followers of one author", large.size());
     if arguments.posts > 0 {
-        measure_deliveries(&target, &large, &arguments).await?;
+        measure_fan_out(&target, &large, &arguments).await?;
     }
     if arguments.phases > 0 {
         measure_fairness(&target, &large, &arguments).await?;
@@ -70,10 +70,10 @@ async fn main() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Rows a second, memory, and the last follower's lag, over all posts.
-async fn measure_deliveries(target: &Target, large: &Audience, arguments: &Arguments) -> Result<()> {
-    let control = target.deployment.control();
-    let watch = Watch::start(control.clone(), DELIVER);
+/// Measures rows in each second, memory, and the last follower's lag, over all posts.
+async fn measure_fan_out(target: &Target, large: &Audience, arguments: &Arguments) -> Result<()> {
+    let dev = target.deployment.dev();
+    let watch = Watch::start(dev.clone(), DELIVER);
     let (mut firsts, mut alls, mut lags) = (Vec::new(), Vec::new(), Vec::new());
     let mut raw = CONCURRENCIES.map(|concurrency| (concurrency, Vec::new()));
     let bar = progress_bar("posts", usize::try_from(arguments.posts)?)?;
@@ -83,15 +83,15 @@ async fn measure_deliveries(target: &Target, large: &Audience, arguments: &Argum
         let post = persist(PATIENCE, |_| {}, || large.author.post(&text, Some(&key))).await?.value.id;
         let accepted = Instant::now();
         let lag = async { anyhow::Ok(time_to_home(large.last()?, &post, accepted, &never).await?) };
-        let (delivery, lag) = tokio::try_join!(large.delivered(&post, accepted), lag)?;
-        firsts.push(delivery.first);
-        alls.push(delivery.all);
+        let (arrival, lag) = tokio::try_join!(large.wait_for_rows(&post, accepted), lag)?;
+        firsts.push(arrival.first);
+        alls.push(arrival.all);
         lags.push(lag.context("the last follower never saw a post")?);
-        control.settle(SETTLE).await?;
+        dev.settle(SETTLE).await?;
         if number % arguments.raw_every == arguments.raw_every - 1 {
             for (concurrency, times) in &mut raw {
                 times.push(large.write_raw(&post, *concurrency).await?);
-                control.settle(SETTLE).await?;
+                dev.settle(SETTLE).await?;
             }
         }
         bar.inc(1);
@@ -100,11 +100,11 @@ async fn measure_deliveries(target: &Target, large: &Audience, arguments: &Argum
 
     let peak = watch.peak();
     let (all, first) = (Spread::of(alls).context("no posts")?, Spread::of(firsts).context("no posts")?);
-    let delivered = rate(large.size(), all.p50);
-    println!("delivery   {all}");
+    let pushed = rate(large.size(), all.p50);
+    println!("all rows   {all}");
     println!("first row  {first}");
     let travelling = all.p50.saturating_sub(first.p50);
-    println!("rows       {delivered:.0}/s from acceptance, {:.0}/s from the first row", rate(large.size(), travelling));
+    println!("rows       {pushed:.0}/s from acceptance, {:.0}/s from the first row", rate(large.size(), travelling));
     let mut best = 0.0_f64;
     for (concurrency, times) in raw {
         let Some(times) = Spread::of(times) else { continue };
@@ -113,32 +113,32 @@ async fn measure_deliveries(target: &Target, large: &Audience, arguments: &Argum
         best = best.max(reached);
     }
     if best > 0.0 {
-        println!("ratio      {:.0} % of raw", 100.0 * delivered / best);
+        println!("ratio      {:.0} % of raw", 100.0 * pushed / best);
     }
     println!("memory     {:.1} MiB at most in one process of {DELIVER}", mebibytes(peak));
     println!("lag        of the last follower: {}", Spread::of(lags).context("no posts")?);
     Ok(())
 }
 
-/// Quiet and loud phases in turn.
+/// Measures quiet and loud phases in turn.
 async fn measure_fairness(target: &Target, large: &Audience, arguments: &Arguments) -> Result<()> {
     let (authors, followers) = (usize::try_from(arguments.small_authors)?, usize::try_from(arguments.small_followers)?);
     let small = circles(target, authors, followers).await?;
     let steady = Steady { rate: arguments.rate, seconds: arguments.phase_seconds };
-    let control = target.deployment.control();
+    let dev = target.deployment.dev();
     let (mut quiet, mut loud): (Vec<Phase>, Vec<Phase>) = (Vec::new(), Vec::new());
     for number in 0..usize::try_from(arguments.phases)? {
         let is_loud = number % 2 == 1;
-        let phase = phase(number, &small, steady, is_loud.then_some(large), &control).await?;
+        let phase = phase(number, &small, steady, is_loud.then_some(large), &dev).await?;
         if let Some(spread) = Spread::of(phase.lags.clone()) {
             let name = if is_loud { "loud" } else { "quiet" };
-            println!("{name:<10} {spread}, {} large deliveries", phase.deliveries);
+            println!("{name:<10} {spread}, {} posts to the large audience", phase.large_posts);
         }
         if is_loud { &mut loud } else { &mut quiet }.push(phase);
     }
     match Fairness::of(&quiet, &loud) {
         Some(fairness) => println!("together\n{fairness}"),
-        None => println!("fairness   not measured: it takes at least two phases"),
+        None => println!("fairness   not measured: it needs at least two phases"),
     }
     Ok(())
 }

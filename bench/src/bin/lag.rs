@@ -1,5 +1,5 @@
-//! Measures how long posts take to reach their followers at a steady rate. Posts are sent when they are due, whether or
-//! not earlier ones were answered, so a slow stack cannot slow the measurement down and look better for it.
+//! Measures how long posts take to reach their followers at a steady rate. Each post is sent when it is due, whether or
+//! not earlier posts were answered. So a slow stack cannot slow the measurement down and get a better result.
 
 use std::{
     process::ExitCode,
@@ -18,22 +18,22 @@ use bench::{
 };
 use clap::Parser;
 
-/// How long to wait for rest, before and after.
+/// How long to wait until the stack is idle, before and after.
 const SETTLE: Duration = Duration::from_secs(900);
 
 #[derive(Debug, Parser)]
 #[command(about, long_about = None)]
 struct Arguments {
-    /// Posts a second.
+    /// Posts in each second
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rate: u32,
-    /// Followers of each author.
+    /// Followers of each author
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     followers: u32,
-    /// How long to post.
+    /// How long to post, in seconds
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
-    /// Authors, each with followers of their own; by default as many as posts a second.
+    /// Authors, each with their own followers [default: as many as posts in each second]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     authors: Option<u32>,
     #[command(flatten)]
@@ -44,15 +44,15 @@ struct Arguments {
 async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let target = Target::start(arguments.target)?;
-    let control = target.deployment.control();
+    let dev = target.deployment.dev();
     let authors = usize::try_from(arguments.authors.unwrap_or(arguments.rate))?;
     let circles = circles(&target, authors, usize::try_from(arguments.followers)?).await?;
-    control.settle(SETTLE).await?;
+    dev.settle(SETTLE).await?;
 
     let over = Arc::new(AtomicBool::new(false));
     let count = arguments.rate * arguments.seconds;
     let mut measuring = post_steadily(&circles, "lag", arguments.rate, count, &over).await?;
-    control.settle(SETTLE).await?;
+    dev.settle(SETTLE).await?;
     over.store(true, Ordering::Relaxed);
 
     let (mut answers, mut lags) = (Vec::new(), Vec::new());

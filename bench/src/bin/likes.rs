@@ -1,6 +1,6 @@
-//! Lets one post go viral: everybody likes it at once, and nothing is sent twice. States how many likes a second the stack
-//! takes, and how many two-item transactions its database alone takes from as many clients. Exits with 1 if any caller saw
-//! an error or the count is not exact (INV-3).
+//! Lets many users like one post at the same time, without retries. Prints how many likes in each second the stack
+//! accepts, and how many two-item transactions its database alone accepts from as many clients. Exits with 1 if a
+//! caller got an error or the count is not exact (INV-3).
 
 use std::{collections::BTreeMap, process::ExitCode, sync::Mutex, time::Duration};
 
@@ -11,20 +11,23 @@ use bench::{
 };
 use clap::Parser;
 use futures::{StreamExt, TryStreamExt, stream};
-use harness::client::{ApiError, User};
+use harness::{
+    client::{ApiError, User},
+    dev_client::key,
+};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-/// How long to wait for rest.
+/// How long to wait until the stack is idle.
 const SETTLE: Duration = Duration::from_secs(900);
-/// Shards that a counter can have.
+/// The most shards of a counter.
 const SHARDS: u32 = 32;
 const TABLE: &str = "tidings-Commands";
 
 #[derive(Debug, Parser)]
 #[command(about, long_about = None)]
 struct Arguments {
-    /// How many users like the post, each once.
+    /// Users who like the post, each once
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
     likers: u32,
     #[command(flatten)]
@@ -36,7 +39,7 @@ async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let likers = usize::try_from(arguments.likers)?;
     let target = Target::start(arguments.target)?;
-    let control = target.deployment.control();
+    let dev = target.deployment.dev();
     let (author, _) = target.register(1).await?.pop().context("no author")?;
     let post = author.post("this one goes viral", None).await?.value.id;
     let users: Vec<User> = stream::iter(0..likers)
@@ -48,7 +51,7 @@ async fn main() -> Result<ExitCode> {
         .buffered(target.concurrency)
         .try_collect()
         .await?;
-    control.settle(SETTLE).await?;
+    dev.settle(SETTLE).await?;
 
     let bar = progress_bar("likes", likers)?;
     let errors: Mutex<BTreeMap<String, u32>> = Mutex::default();
@@ -73,7 +76,7 @@ async fn main() -> Result<ExitCode> {
     println!("likes      {likers} in {:.1} s, {:.0}/s", took.as_secs_f64(), rate(likers, took));
     println!("errors     {errors:?}");
 
-    control.settle(SETTLE).await?;
+    dev.settle(SETTLE).await?;
     let counted = author.get_post(&post).await?.likes;
     println!("counted    {counted}");
     println!("shards     {} of {SHARDS}", shards(&target, &post).await?);
@@ -85,22 +88,20 @@ async fn main() -> Result<ExitCode> {
     Ok(if exact && errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// How many shards of the post's counter were written to.
+/// How many shards of the post's counter have a row.
 async fn shards(target: &Target, post: &str) -> Result<usize> {
-    let keys: Vec<_> = (0..SHARDS)
-        .map(|shard| json!({"PK": {"S": format!("TALLY#POST#{post}#{shard}")}, "SK": {"S": "TALLY"}}))
-        .collect();
+    let keys: Vec<_> = (0..SHARDS).map(|shard| key(&format!("TALLY#POST#{post}#{shard}"), "TALLY")).collect();
     let request = json!({"RequestItems": {TABLE: {"Keys": keys}}});
-    let found = target.deployment.control().dynamodb("BatchGetItem", &request).await?;
+    let found = target.deployment.dev().dynamodb("BatchGetItem", &request).await?;
     Ok(found["Responses"][TABLE].as_array().map(Vec::len).unwrap_or_default())
 }
 
-/// What of a like is left without Tidings: an item put that is not there, and a counter added to, in one transaction.
+/// The database part of a like: one transaction that puts a new item and increments a counter.
 async fn raw_transactions(target: &Target, post: &str, count: usize) -> Result<Duration> {
-    let control = target.deployment.control();
-    let endpoint = control.status().await?.endpoints.dynamodb;
+    let dev = target.deployment.dev();
+    let endpoint = dev.status().await?.endpoints.dynamodb;
     let transaction = |number: usize| -> Value {
-        let key = |name: &str| json!({"PK": {"S": format!("RAW#{post}#{name}")}, "SK": {"S": "RAW"}});
+        let key = |name: &str| key(&format!("RAW#{post}#{name}"), "RAW");
         let mut item = key(&number.to_string());
         item["liked"] = json!({"BOOL": true});
         item["author"] = json!({"S": post});
@@ -117,16 +118,16 @@ async fn raw_transactions(target: &Target, post: &str, count: usize) -> Result<D
         json!({"TransactItems": [{"Put": put}, {"Update": update}]})
     };
     let started = Instant::now();
-    let (control, endpoint) = (&control, &endpoint);
+    let (dev, endpoint) = (&dev, &endpoint);
     let done: Vec<Value> = stream::iter(0..count)
         .map(|number| {
             let body = transaction(number);
-            async move { control.dynamodb_at(endpoint, "TransactWriteItems", &body).await }
+            async move { dev.dynamodb_at(endpoint, "TransactWriteItems", &body).await }
         })
         .buffer_unordered(target.concurrency)
         .try_collect()
         .await?;
-    ensure!(done.len() == count, "not every transaction was made");
+    ensure!(done.len() == count, "some transactions were not made");
     Ok(started.elapsed())
 }
 

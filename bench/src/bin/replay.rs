@@ -1,7 +1,6 @@
-//! Replays a social graph, its posts, likes and comments through the HTTP API, with follows that end, mutes, blocks and
-//! deletions, and compares every home feed, every tag, all comments and, at several times, what trends with a reference
-//! model, which also knows what must be refused.
-//! Exits with 1 if there is any difference.
+//! Replays a social graph with its posts, likes and comments through the HTTP API, and with unfollows, mutes, blocks
+//! and deletions. Compares every home feed, every tag and all comments with a reference model, and several times the
+//! trending feed. The model also knows which commands must be refused. Exits with 1 if there is any difference.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -9,9 +8,10 @@ use anyhow::Result;
 use bench::{
     changes::{self, Shares},
     chaos::FunctionKiller,
+    command::Kinds,
     graph,
     lag::{Spread, rate},
-    plan::{Kinds, plan, strew},
+    plan::{plan, strew},
     reactions::{self, Amounts},
     replay::Replay,
     target::{self, Target},
@@ -21,9 +21,10 @@ use clap::Parser;
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::time::Instant;
 
-/// How long to wait for rest. A delivery whose function was killed is seen again after the queue's visibility timeout.
+/// How long to wait until the stack is idle. If a function is killed, its queue message becomes visible only after the
+/// queue's visibility timeout.
 const SETTLE: Duration = Duration::from_secs(3600);
-/// Parts of the plan, between which all comes to rest and what trends is compared.
+/// The number of parts of the plan. After each part the stack comes to rest, and the trending feed is compared.
 const PARTS: usize = 3;
 /// How many differences are printed.
 const SHOWN: usize = 20;
@@ -32,49 +33,49 @@ const TIMELINES: &str = "tidings-Timelines";
 #[derive(Debug, Parser)]
 #[command(about, long_about = None)]
 struct Arguments {
-    /// Edges, lines of `follower<TAB>followee`, plain or .gz; by default a graph is generated.
+    /// File with edges, lines of `follower<TAB>followee`, plain or .gz [default: a generated graph]
     #[arg(long)]
     follows: Option<PathBuf>,
-    /// Posts, lines of `{"author": …, "text": …}`, plain or .gz; by default they are generated.
+    /// File with posts, lines of `{"author": …, "text": …}`, plain or .gz [default: generated posts]
     #[arg(long)]
     posts: Option<PathBuf>,
-    /// How many of the most-followed users take part.
+    /// Number of the most-followed users who take part
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..))]
     users: u32,
-    /// How many posts.
+    /// Number of posts
     #[arg(long, default_value_t = 2000)]
     post_count: u32,
-    /// How many likes; by default ten times as many as posts.
+    /// Number of likes [default: ten times as many as posts]
     #[arg(long)]
     likes: Option<u32>,
-    /// How many comments; by default twice as many as posts.
+    /// Number of comments [default: twice as many as posts]
     #[arg(long)]
     comments: Option<u32>,
-    /// How many edits; by default one for ten posts.
+    /// Number of edits [default: one for ten posts]
     #[arg(long)]
     edits: Option<u32>,
-    /// Follows of 1000 that end; half of them come back.
+    /// Of 1000 follows, so many end; half of these come back
     #[arg(long, default_value_t = 50, value_name = "PER_MILLE", value_parser = per_mille())]
     unfollows: u32,
-    /// Follows of 1000 whose followee is muted; half of these mutes end.
+    /// Of 1000 follows, so many become mutes of the followee; half of these end
     #[arg(long, default_value_t = 20, value_name = "PER_MILLE", value_parser = per_mille())]
     mutes: u32,
-    /// Follows of 1000 between whose two there is a block; half of these end, and the follow comes back.
+    /// Of 1000 follows, so many get a block between the two users; half of these end, and the follow comes back
     #[arg(long, default_value_t = 10, value_name = "PER_MILLE", value_parser = per_mille())]
     blocks: u32,
-    /// Posts of 1000 that are deleted.
+    /// Of 1000 posts, so many are deleted
     #[arg(long, default_value_t = 50, value_name = "PER_MILLE", value_parser = per_mille())]
     deletes: u32,
-    /// Everything random comes from this, except what the machine's timing decides.
+    /// Seed of everything random, except for what depends on timing
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Measures the lag of every so many-th post.
+    /// Measure the lag of every so-many-th post
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     sample_every: u32,
-    /// Kills a random function process every so many seconds.
+    /// Kill a random function process every so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     kill_functions: Option<u64>,
-    /// Kills the whole stack in the middle and starts it again on its data.
+    /// Kill the whole stack in the middle, and start it again on its data
     #[arg(long, conflicts_with = "url")]
     kill_stack: bool,
     #[command(flatten)]
@@ -113,12 +114,12 @@ async fn main() -> Result<ExitCode> {
     println!("{count} commands: {}", Kinds::of(&commands));
 
     let mut target = Target::start(arguments.target)?;
-    let control = target.deployment.control();
-    let rows_before = control.count_items(TIMELINES).await?;
+    let dev = target.deployment.dev();
+    let rows_before = dev.count_items(TIMELINES).await?;
     let people = target.register(users).await?;
     let mut replay = Replay::new(people, &commands, target.concurrency, usize::try_from(arguments.sample_every)?);
     let killer =
-        arguments.kill_functions.map(|seconds| FunctionKiller::start(control.clone(), Duration::from_secs(seconds)));
+        arguments.kill_functions.map(|seconds| FunctionKiller::start(dev.clone(), Duration::from_secs(seconds)));
     let kill_stack = arguments.kill_stack;
     let mut took = Duration::ZERO;
     let mut differences = Vec::new();
@@ -129,7 +130,7 @@ async fn main() -> Result<ExitCode> {
         let kill = kill_stack && number == PARTS.div_ceil(2);
         took += replay.send(commands, || if kill { target.kill_and_restart() } else { Ok(()) }).await?;
         if number < PARTS {
-            control.settle(SETTLE).await?;
+            dev.settle(SETTLE).await?;
             let (seen, found) = replay.compare_trending().await?;
             println!("trending   {seen} posts after part {number} of {PARTS}, {} differences", found.len());
             differences.extend(found);
@@ -138,7 +139,7 @@ async fn main() -> Result<ExitCode> {
     println!("commands   {count} in {:.1} s, {:.0}/s", took.as_secs_f64(), rate(count, took));
     println!("retries    {:?}", replay.retries());
     let (refused, found) = replay.refusals();
-    println!("refused    {refused} commands as they must be, {} differences", found.len());
+    println!("refused    {refused} commands as expected, {} differences", found.len());
     differences.extend(found);
     if let Some(killer) = killer {
         println!("killed     {} function processes", killer.killed());
@@ -148,9 +149,9 @@ async fn main() -> Result<ExitCode> {
     }
 
     let sent = Instant::now();
-    control.settle(SETTLE).await?;
+    dev.settle(SETTLE).await?;
     println!("at rest    {:.1} s after the last command", sent.elapsed().as_secs_f64());
-    for (queue, count) in control.put_aside().await? {
+    for (queue, count) in dev.put_aside().await? {
         println!("put aside  {count} messages in {queue}");
     }
     let lags = replay.lags().await?;
@@ -158,7 +159,7 @@ async fn main() -> Result<ExitCode> {
         Some(spread) => println!("lag        {spread}"),
         None => println!("lag        nothing measured"),
     }
-    let rows = control.count_items(TIMELINES).await? - rows_before;
+    let rows = dev.count_items(TIMELINES).await? - rows_before;
     println!(
         "rows       {rows} in timelines; the model shows {} in homes and lists of authors",
         replay.timeline_rows()

@@ -1,4 +1,4 @@
-//! Everything at rest against the reference model.
+//! Compares everything at rest with the reference model.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use harness::{
 use super::{Posted, Replay};
 use crate::target::{PATIENCE, progress_bar};
 
-/// What a process has read may be shown for two seconds, and is not read anew by being asked for.
+/// How long a process may show cached data. Asking again does not refresh the cache earlier.
 const CACHED_FOR: Duration = Duration::from_secs(3);
 
 impl Replay {
-    /// INV-2: walks every home to its end and compares it. Returns how many posts were seen, and what was wrong.
+    /// INV-2: reads every home to its end and compares it. Returns the number of posts and the differences.
     pub async fn compare_homes(&self) -> Result<(usize, Vec<Difference>)> {
         let model = self.shared.accepted().model.clone();
         let judge = Judge::new(&model);
@@ -34,15 +34,14 @@ impl Replay {
         Ok((seen, results.into_iter().flat_map(|(_, differences)| differences).collect()))
     }
 
-    /// Compares the feeds of all tags, each seen by the user whose turn it is. Returns how many tags there are, and what
-    /// was wrong.
+    /// Compares the feeds of all tags. The users take turns as readers. Returns the number of tags and the differences.
     pub async fn compare_tags(&self) -> Result<(usize, Vec<Difference>)> {
         let model = self.shared.accepted().model.clone();
         let judge = Judge::new(&model);
         let tags = judge.tags();
         let compare = async |(tag, user): (&String, &User)| {
             let shown = persist(PATIENCE, |_| {}, || user.walk_posts_with(tag, 100)).await?;
-            // Others may use the tag, too.
+            // Posts of other runs may have the tag, too.
             let ours: Vec<_> = shown.into_iter().filter(|post| model.members.contains_key(&post.author.id)).collect();
             Ok::<_, ApiError>(judge.compare_tag(&user.id, tag, &ours))
         };
@@ -51,8 +50,8 @@ impl Replay {
         Ok((tags.len(), found.concat()))
     }
 
-    /// Compares the comments on all posts, each seen by the user whose turn it is, and asks for those that were deleted.
-    /// Returns how many comments and deleted posts there are, and what was wrong.
+    /// Compares the comments on all posts, and checks that deleted posts are gone. The users take turns as readers.
+    /// Returns the number of comments, the number of deleted posts, and the differences.
     pub async fn compare_comments(&self) -> Result<(usize, usize, Vec<Difference>)> {
         let model = self.shared.accepted().model.clone();
         let judge = Judge::new(&model);
@@ -83,8 +82,8 @@ impl Replay {
         Ok((seen, deleted.len(), found))
     }
 
-    /// Compares what trends with brute force over all likes and comments, for whom most are hidden from and for somebody
-    /// else. Call it at rest. Returns how many posts were seen, and what was wrong.
+    /// Compares the trending feed with a computation over all likes and comments, for the user who hides the most
+    /// authors and for another one. Call this at rest. Returns the number of posts and the differences.
     pub async fn compare_trending(&self) -> Result<(usize, Vec<Difference>)> {
         tokio::time::sleep(CACHED_FOR).await;
         let model = self.shared.accepted().model.clone();

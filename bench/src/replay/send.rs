@@ -1,4 +1,4 @@
-//! One command: what the model says that it must be answered with, and what of it enters the model.
+//! Sends one command, compares the answer with what the model expects, and updates the model.
 
 use anyhow::{Context, Result};
 use harness::{
@@ -11,25 +11,25 @@ use tokio::time::Instant;
 
 use super::{Accepted, Posted, Shared};
 use crate::{
-    plan::Command,
-    reactions::{Reaction, What},
+    command::Command,
+    command::{Reaction, ReactionKind},
     target::PATIENCE,
     texts::Draft,
 };
 
-/// A post to wait for.
+/// A post whose lag is measured.
 pub(super) struct Sample {
     pub(super) reader: usize,
     pub(super) post: String,
     pub(super) accepted: Instant,
 }
 
-/// Codes of what the model knows to be refused.
+/// The codes of the refusals that the model knows.
 const BLOCKED: &str = "blocked";
 const POST_NOT_FOUND: &str = "post_not_found";
 
 impl Shared {
-    /// Sends one command until it is answered, and enters it into the model if it was accepted.
+    /// Sends one command until it is answered, and adds it to the model if it was accepted.
     pub(super) async fn send(&self, command: Command) -> Result<Option<Sample>> {
         let sender = &self.users[command.sender()];
         match command {
@@ -88,7 +88,7 @@ impl Shared {
         if !number.is_multiple_of(self.sample_every) || self.fickle.posts.contains(&number) {
             return Ok(None);
         }
-        // An author without followers reads the post at home, too.
+        // An author without followers reads the post in their own home.
         let reader = accepted.followers[draft.author].choose(&mut rand::rng()).copied().unwrap_or(draft.author);
         Ok(Some(Sample { reader, post: id, accepted: arrived }))
     }
@@ -99,18 +99,18 @@ impl Shared {
         let (post, what) = (posted.id, format!("{:?} on {}", reaction.what, posted.author));
         let at = Window::open();
         match reaction.what {
-            What::Like => {
+            ReactionKind::Like => {
                 if self.answer(sender, &what, refusal, || sender.like(&post)).await?.is_some() {
                     let at = at.closed();
                     self.accepted().model.member(sender).likes.entry(post).or_insert(at);
                 }
             }
-            What::Unlike => {
+            ReactionKind::Unlike => {
                 if self.answer(sender, &what, refusal, || sender.unlike(&post)).await?.is_some() {
                     self.accepted().model.member(sender).likes.remove(&post);
                 }
             }
-            What::Comment { number, text } => {
+            ReactionKind::Comment { number, text } => {
                 let key = format!("replay-comment-{number}");
                 let send = || sender.comment(&post, &text, Some(&key));
                 if let Some(comment) = self.answer(sender, &what, refusal, send).await? {
@@ -120,15 +120,15 @@ impl Shared {
                     accepted.model.member(sender).comments.insert(comment.id, remark);
                 }
             }
-            What::DeleteComment { number } => {
-                // The same user sent it before, one after the other; there is none if it was refused.
+            ReactionKind::DeleteComment { number } => {
+                // The same user sent the comment before. There is none if it was refused.
                 let comment = self.accepted().comments.get(&number).cloned();
                 if let Some(comment) = comment {
                     self.answer(sender, &what, None, || sender.delete_comment(&post, &comment)).await?;
                     self.accepted().model.member(sender).comments.remove(&comment);
                 }
             }
-            What::Edit { text } => {
+            ReactionKind::Edit { text } => {
                 if let Some(edited) = self.answer(sender, &what, refusal, || sender.edit_post(&post, &text)).await? {
                     let said = Said { text, version: edited.version };
                     self.accepted().model.member(sender).posts.insert(post, said);
@@ -138,8 +138,9 @@ impl Shared {
         Ok(())
     }
 
-    /// Sends until there is an answer; what was accepted, if it was to be. Any other answer than the model's is a
-    /// difference, and where nothing speaks against the command, an error: the model could not go on.
+    /// Sends until there is an answer. Returns the accepted value if the command had to be accepted. An answer that
+    /// differs from an expected refusal is a difference. A refusal of a command that had to be accepted is an error,
+    /// because the model could not go on.
     async fn answer<T, F>(
         &self,
         sender: &User,
@@ -159,9 +160,9 @@ impl Shared {
         Ok(None)
     }
 
-    /// The post with this number: it was accepted before.
+    /// The post with this number, which was accepted before.
     fn posted(&self, number: usize) -> Result<Posted> {
-        self.accepted().posts.get(&number).cloned().with_context(|| format!("post {number} is not there yet"))
+        self.accepted().posts.get(&number).cloned().with_context(|| format!("post {number} was not accepted yet"))
     }
 }
 
@@ -173,17 +174,17 @@ impl Accepted {
                 return;
             }
             Err(error) => format!("expected {refusal}, got {error}"),
-            Ok(()) => format!("expected {refusal}, and it was accepted"),
+            Ok(()) => format!("expected {refusal}, but the command was accepted"),
         };
         self.differences.push(Difference { viewer: sender.id.clone(), place: what.to_owned(), problem });
     }
 }
 
-/// What a replay asks a model.
+/// What a replay asks the model.
 trait Ask {
     fn member(&mut self, user: &User) -> &mut Member;
     fn blocks_between(&self, one: &str, other: &str) -> bool;
-    fn refusal(&self, sender: &User, posted: &Posted, what: &What) -> Option<&'static str>;
+    fn refusal(&self, sender: &User, posted: &Posted, what: &ReactionKind) -> Option<&'static str>;
 }
 
 impl Ask for Model {
@@ -196,15 +197,15 @@ impl Ask for Model {
         blocks(one, other) || blocks(other, one)
     }
 
-    /// What a reaction must be refused with, if so.
-    fn refusal(&self, sender: &User, posted: &Posted, what: &What) -> Option<&'static str> {
+    /// The code with which a reaction must be refused, if it must be.
+    fn refusal(&self, sender: &User, posted: &Posted, what: &ReactionKind) -> Option<&'static str> {
         let is_there = self.members.get(&posted.author).is_some_and(|author| author.posts.contains_key(&posted.id));
         let likes = self.members.get(&sender.id).is_some_and(|member| member.likes.contains_key(&posted.id));
         let says_something = match what {
-            // A second like changes nothing, and so is never refused.
-            What::Like => !likes,
-            What::Comment { .. } => true,
-            What::Unlike | What::DeleteComment { .. } | What::Edit { .. } => false,
+            // A second like changes nothing, so it is never refused.
+            ReactionKind::Like => !likes,
+            ReactionKind::Comment { .. } => true,
+            ReactionKind::Unlike | ReactionKind::DeleteComment { .. } | ReactionKind::Edit { .. } => false,
         };
         match is_there {
             false => Some(POST_NOT_FOUND),
@@ -221,7 +222,7 @@ fn change(set: &mut std::collections::BTreeSet<String>, id: &str, on: bool) {
     };
 }
 
-/// A name for an answer that made a command be sent again.
+/// A short name of the error after which a command was sent again.
 fn kind(error: &ApiError) -> String {
     match error {
         ApiError::Transport { .. } => "no answer".to_owned(),
@@ -245,10 +246,10 @@ mod tests {
         accepted.model.member(&ada).posts.insert("1".to_owned(), Said::new("one"));
         accepted.model.member(&ada).blocks.insert("bob".to_owned());
         let posted = |id: &str| Posted { id: id.to_owned(), author: "ada".to_owned() };
-        assert_eq!(accepted.model.refusal(&bob, &posted("1"), &What::Like), Some(BLOCKED));
-        assert_eq!(accepted.model.refusal(&bob, &posted("1"), &What::Unlike), None);
-        assert_eq!(accepted.model.refusal(&eve, &posted("1"), &What::Like), None);
-        assert_eq!(accepted.model.refusal(&eve, &posted("2"), &What::Like), Some(POST_NOT_FOUND));
+        assert_eq!(accepted.model.refusal(&bob, &posted("1"), &ReactionKind::Like), Some(BLOCKED));
+        assert_eq!(accepted.model.refusal(&bob, &posted("1"), &ReactionKind::Unlike), None);
+        assert_eq!(accepted.model.refusal(&eve, &posted("1"), &ReactionKind::Like), None);
+        assert_eq!(accepted.model.refusal(&eve, &posted("2"), &ReactionKind::Like), Some(POST_NOT_FOUND));
         assert!(accepted.model.blocks_between("bob", "ada") && !accepted.model.blocks_between("eve", "ada"));
 
         let refused = |code: &str| ApiError::Status {

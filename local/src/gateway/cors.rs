@@ -1,6 +1,6 @@
-//! Cross-origin requests as HTTP APIs handle them: the gateway answers preflight requests itself, without a token and
-//! for any path, and sets the headers of actual responses; what a function says about CORS is dropped. Headers are only
-//! given to a request with an `Origin` that is allowed.
+//! Cross-origin requests as HTTP APIs handle them. The gateway answers preflight requests itself, without a token and
+//! for any path. It sets the CORS headers of all other responses and drops those that a function sets. Only requests
+//! with an allowed `Origin` get CORS headers.
 
 use axum::{
     body::Body,
@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, head
 
 use crate::template::model;
 
-/// An API's CORS configuration.
+/// The CORS configuration of an API.
 #[derive(Debug)]
 pub(super) struct Cors(model::Cors);
 
@@ -19,7 +19,7 @@ impl Cors {
         Self(configuration.clone())
     }
 
-    /// The answer to a preflight request; none if the request is not one.
+    /// The answer to a preflight request, or `None` if the request is not a preflight request.
     pub(super) fn preflight(&self, request: &Request<Body>) -> Option<Response> {
         let asks = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         let origin = request.headers().get(header::ORIGIN)?;
@@ -38,7 +38,7 @@ impl Cors {
         Some(response)
     }
 
-    /// Sets the headers of the response to an actual request that came from `origin`.
+    /// Sets the CORS headers of the response to a request from `origin`.
     pub(super) fn decorate(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         let is_cors = |name: &&HeaderName| name.as_str().starts_with("access-control-");
         for name in headers.keys().filter(is_cors).cloned().collect::<Vec<_>>() {
@@ -51,11 +51,11 @@ impl Cors {
         }
     }
 
-    /// Whether `origin` is allowed; if it is, says so in `headers`.
+    /// Whether `origin` is allowed. If it is, adds the header that says so.
     fn allow(&self, origin: &HeaderValue, headers: &mut HeaderMap) -> bool {
         let Ok(text) = origin.to_str() else { return false };
         let matches = |allowed: &&String| match allowed.strip_suffix('*') {
-            // `*`, `https://*` and `http://*` are the only patterns that there are.
+            // `*`, `https://*` and `http://*` are the only patterns that HTTP APIs have.
             Some(prefix) => text.starts_with(prefix),
             None => *allowed == text,
         };
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_full_preflight_request_is_one() {
+    fn only_a_complete_preflight_request_is_answered_as_one() {
         let cors = cors(&["*"], false);
         let request = |method: &str, headers: &[(&str, &str)]| {
             let mut request = Request::builder().method(method);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_function_says_about_cors_is_dropped() {
+    fn cors_headers_of_a_function_are_dropped() {
         let mut headers = HeaderMap::from_iter([
             ("access-control-allow-origin".parse().unwrap(), "https://evil.example".parse().unwrap()),
             ("location".parse().unwrap(), "/x".parse().unwrap()),

@@ -1,7 +1,7 @@
-//! Keys of an issuer elsewhere, found as OpenID Connect Discovery says: `<issuer>/.well-known/openid-configuration` names
-//! the JWKS. They are kept for two hours, as HTTP APIs may keep them, and fetched anew when a token names a key that is
-//! not among them, though not for every such token. The issuer is fetched from over the HTTP client of the AWS SDK, which
-//! brings TLS along.
+//! Fetches the keys of another issuer, as OpenID Connect Discovery describes it: the document
+//! `<issuer>/.well-known/openid-configuration` names the JWKS. Keys are kept for two hours, as HTTP APIs may keep them.
+//! They are fetched again when a token names an unknown key, but not for every such token. The requests use the HTTP
+//! client of the AWS SDK, which already has TLS.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,16 +20,16 @@ use tokio::{
 
 use super::keys::KeySet;
 
-/// How long keys are good without asking again.
+/// How long fetched keys are used.
 const KEEP: Duration = Duration::from_secs(2 * 60 * 60);
-/// Time after a fetch that failed, or that an unknown key caused, in which there is no other.
+/// How long nothing is fetched after a failed fetch, or after a fetch because of an unknown key.
 const PAUSE: Duration = Duration::from_secs(10);
-/// Time for one document.
+/// The time limit for one document.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
-/// Most bytes of one document.
+/// The largest document in bytes.
 const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 
-/// The keys of the issuer with a URL.
+/// The keys of the issuer with a certain URL.
 pub(super) struct RemoteKeys {
     issuer: String,
     connector: Connector,
@@ -40,7 +40,7 @@ pub(super) struct RemoteKeys {
 struct Cache {
     keys: Option<Arc<KeySet>>,
     fetched: Option<Instant>,
-    /// Until when nothing is fetched, whoever asks.
+    /// Nothing is fetched before this time.
     pause: Option<Instant>,
 }
 
@@ -50,7 +50,7 @@ impl RemoteKeys {
         Self { issuer: issuer.to_owned(), connector, cache: Mutex::default() }
     }
 
-    /// The keys as last fetched, or fetched now if there are none, or they are old. None if they cannot be had.
+    /// The keys. They are fetched now if there are none, or if they are too old. `None` if they cannot be fetched.
     pub(super) async fn get(&self) -> Option<Arc<KeySet>> {
         let mut cache = self.cache.lock().await;
         if cache.fetched.is_none_or(|fetched| fetched.elapsed() >= KEEP) {
@@ -59,8 +59,8 @@ impl RemoteKeys {
         cache.keys.clone()
     }
 
-    /// Keys that are not `known`, in which one was missing; fetched now, unless that was tried a moment ago. None if there
-    /// are no others.
+    /// Other keys than `known`, which lacked one. They are fetched now, unless that was tried a moment ago. `None` if
+    /// there are no others.
     pub(super) async fn newer_than(&self, known: &Arc<KeySet>) -> Option<Arc<KeySet>> {
         let mut cache = self.cache.lock().await;
         let is_known = |keys: &Arc<KeySet>| Arc::ptr_eq(keys, known);
@@ -91,7 +91,7 @@ impl RemoteKeys {
         let url = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
         let configuration = self.document(&url).await?;
         let jwks_uri = configuration.get("jwks_uri").and_then(Value::as_str);
-        let jwks_uri = jwks_uri.with_context(|| format!("{url} names no jwks_uri"))?;
+        let jwks_uri = jwks_uri.with_context(|| format!("{url} has no jwks_uri"))?;
         KeySet::parse(&self.document(jwks_uri).await?).with_context(|| format!("{jwks_uri} is no JWKS"))
     }
 

@@ -1,5 +1,5 @@
-//! The HTTP contract for people: `/openapi.yaml`, which stands beside the template, and `/docs`, a viewer of it that comes
-//! with its package and so needs no other machine. Neither asks for a token; both are only here, not on AWS.
+//! The HTTP contract for people: `/openapi.yaml`, which is next to the template, and `/docs`, a page that shows it. The
+//! page needs no other machine. Both need no token, and both exist only here, not on AWS.
 
 use std::path::Path;
 
@@ -12,12 +12,12 @@ use axum::{
 use http::header;
 use swagger_ui_redist::{SwaggerUi, SwaggerUiStaticFile};
 
-/// Name of the document, and its path.
+/// The name of the document, and its path.
 const DOCUMENT: &str = "openapi.yaml";
-/// Path of the viewer.
+/// The path of the page that shows the document.
 const VIEWER: &str = "/docs";
 
-/// Routes for the document in `directory` and its viewer; none if there is no document.
+/// The routes for the document in `directory` and the page. There are no routes if there is no document.
 ///
 /// # Errors
 /// If the document cannot be read.
@@ -50,7 +50,7 @@ fn page() -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
         .urls([format!("/{DOCUMENT}")])
         .persist_authorization(true)
         .default_models_expand_depth(0)
-        // Else it sends the document to a validator elsewhere.
+        // Otherwise the page sends the document to a validator on the internet.
         .validator_url("none");
     viewer.serve()
 }
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_viewer_has_all_that_its_page_asks_for() {
+    async fn the_docs_page_loads_only_files_that_are_served() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join(DOCUMENT), "openapi: 3.1.1\n").unwrap();
         let router = router(directory.path()).unwrap();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_document_there_is_nothing() {
+    async fn without_a_document_there_are_no_routes() {
         let router = router(tempfile::tempdir().unwrap().path()).unwrap();
         assert_eq!(get(router.clone(), "/docs").await.0, 404);
         assert_eq!(get(router, "/openapi.yaml").await.0, 404);

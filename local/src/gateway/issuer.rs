@@ -1,9 +1,10 @@
-//! The development issuer: the stack's own OpenID provider, so that a newcomer needs none. Its one key pair lives in the
-//! data directory, so tokens outlive a restart; whoever reads that file can be anybody, so only its owner may. It gives a
-//! token for any name to whoever asks, and must never be reachable from anywhere but this machine.
+//! The development issuer: an OpenID provider in the stack itself, so that a newcomer needs no other. It has one key
+//! pair in the data directory, so tokens stay valid after a restart. Who can read this file can act as any user, so
+//! only the file's owner may read it. The issuer gives a token for any user to every caller, so only this machine may
+//! reach it.
 //!
-//! It signs with ES256, for which a key is made in no time. The gateway on AWS takes RSA signatures only, which is a
-//! matter between it and the issuer: functions see claims, not signatures.
+//! It signs with ES256, because an ES256 key is made within milliseconds. The gateway on AWS accepts only RSA
+//! signatures. This difference does not reach the functions, which see claims and no signatures.
 
 use std::{
     fs::{self, OpenOptions},
@@ -22,7 +23,7 @@ use ring::{
 };
 use serde_json::{Value, json};
 
-/// Issues tokens, and publishes the key that they are checked with.
+/// Issues tokens, and publishes the key to check them with.
 pub struct LocalIssuer {
     url: String,
     key_id: String,
@@ -31,11 +32,11 @@ pub struct LocalIssuer {
 }
 
 impl LocalIssuer {
-    /// An issuer that calls itself `url`, with the key in the file `key_file`, which is made (mode 0600) if it is not
-    /// there; without a file, with a key that is forgotten.
+    /// An issuer with this `url`. Its key is in the file `key_file`, which is created with mode 0600 if it does not
+    /// exist. Without a file, the key is lost with the process.
     ///
     /// # Errors
-    /// If the file cannot be read or made, or holds something else.
+    /// If the file can be neither read nor created, or does not contain a key.
     pub fn open(key_file: Option<&Path>, url: &str) -> anyhow::Result<Self> {
         let pkcs8 = match key_file {
             Some(path) => read_or_make(path)?,
@@ -46,11 +47,11 @@ impl LocalIssuer {
             Some(path) => anyhow!("{} holds no ES256 key: {error}", path.display()),
             None => anyhow!("cannot use a new ES256 key: {error}"),
         })?;
-        // An uncompressed point: a byte 4, then 32 bytes each of x and y.
+        // An uncompressed point: the byte 4, then 32 bytes each for x and y.
         let point = pair.public_key().as_ref();
         let (x, y) = point.get(1..33).zip(point.get(33..65)).context("the public key is not a point of P-256")?;
         let (x, y) = (BASE64_URL_SAFE_NO_PAD.encode(x), BASE64_URL_SAFE_NO_PAD.encode(y));
-        // RFC 7638: the digest of the required members, sorted, without white space.
+        // RFC 7638: the digest of the required members, sorted and without white space.
         let thumbprint = digest(&SHA256, format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#).as_bytes());
         let key_id = BASE64_URL_SAFE_NO_PAD.encode(thumbprint);
         let jwk = json!({ "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": key_id, "x": x, "y": y });
@@ -58,12 +59,12 @@ impl LocalIssuer {
         Ok(Self { url: url.to_owned(), key_id, key: EncodingKey::from_ec_der(&pkcs8), jwks })
     }
 
-    /// What the issuer calls itself in tokens (`iss`).
+    /// The name of the issuer in tokens (`iss`).
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// A token that says to `audience` that its bearer is `subject`, from `now_s` until `expires_s` (epoch seconds).
+    /// A token for the user `subject` and for `audience`, valid from `now_s` until `expires_s` (epoch seconds).
     ///
     /// # Errors
     /// If signing fails.
@@ -78,7 +79,7 @@ impl LocalIssuer {
         &self.jwks
     }
 
-    /// The document at `/.well-known/openid-configuration`, as far as it goes: there is nowhere to log in.
+    /// The document at `/.well-known/openid-configuration`. It has no login URL, because there is no login.
     pub fn configuration(&self) -> Value {
         json!({
             "issuer": self.url,
@@ -102,7 +103,7 @@ fn read_or_make(path: &Path) -> anyhow::Result<Vec<u8>> {
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
     let pkcs8 = new_key()?;
-    // Under another name first: a process that dies in between must not leave half a key.
+    // Written under another name first, so that a crash cannot leave half a key.
     let unfinished = path.with_extension("new");
     let write = || {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;

@@ -1,5 +1,6 @@
-//! The JWT authorizer of HTTP APIs: who may pass, and what the function is told of them. Everything that AWS documents is
-//! checked: the signature by a key of the issuer, `iss`, `aud` (or, without it, `client_id`), `exp`, `nbf` and `iat`.
+//! The JWT authorizer of HTTP APIs: decides whether a request may pass, and which claims the function receives. It
+//! checks everything that AWS documents: the signature by a key of the issuer, `iss`, `aud` (or `client_id` without
+//! it), `exp`, `nbf` and `iat`.
 
 use serde_json::{Map, Value};
 
@@ -18,23 +19,23 @@ pub(super) struct Authorizer {
 }
 
 enum Keys {
-    /// Of the stack's own issuer.
+    /// The keys of the stack's own issuer.
     Own(KeySet),
-    /// Of another.
+    /// The keys of another issuer.
     Remote(Box<RemoteKeys>),
 }
 
 /// Why a request may not pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Denied {
-    /// It has no token.
+    /// The request has no token.
     NoToken,
-    /// Its token is not good; says why.
+    /// The token is not valid, with the reason.
     InvalidToken(&'static str),
 }
 
 impl Denied {
-    /// The `www-authenticate` header that HTTP APIs send along.
+    /// The `www-authenticate` header of the response, as HTTP APIs send it.
     pub(super) fn challenge(&self) -> String {
         match self {
             Self::NoToken => "Bearer".to_owned(),
@@ -46,7 +47,7 @@ impl Denied {
 }
 
 impl Authorizer {
-    /// The authorizer that a template configures; its keys are those of `own` if that is the issuer it names.
+    /// The authorizer of a template. It uses the keys of `own` if the template names that issuer.
     pub(super) fn new(configuration: &JwtAuthorizer, own: &LocalIssuer) -> Self {
         let keys = match KeySet::parse(own.jwks()) {
             Some(keys) if configuration.issuer == own.url() => Keys::Own(keys),
@@ -55,8 +56,8 @@ impl Authorizer {
         Self { issuer: configuration.issuer.clone(), audience: configuration.audience.clone(), keys }
     }
 
-    /// The claims of the token in an `Authorization` header, which may have `Bearer ` before it, if it is good at `now_s`
-    /// (epoch seconds).
+    /// The claims of the token in an `Authorization` header, with or without `Bearer ` before it. The token must be
+    /// valid at `now_s` (epoch seconds).
     pub(super) async fn authorize(&self, header: Option<&[u8]>, now_s: i64) -> Result<Map<String, Value>, Denied> {
         let header = std::str::from_utf8(header.unwrap_or_default()).unwrap_or_default().trim();
         let token = match header.split_once(' ') {
@@ -80,7 +81,7 @@ impl Authorizer {
                     return Err(none);
                 };
                 match keys.verify(token) {
-                    // The issuer may have made a new key since.
+                    // The issuer may have made a new key since the last fetch.
                     Err(Forged::UnknownKey) => match remote.newer_than(&keys).await {
                         Some(newer) => newer.verify(token),
                         None => Err(Forged::UnknownKey),
@@ -99,7 +100,7 @@ impl Authorizer {
         if claims.get("iss").and_then(Value::as_str) != Some(self.issuer.as_str()) {
             return Err("the token does not have a valid issuer");
         }
-        // `client_id` counts only where there is no `aud`.
+        // `client_id` counts only if there is no `aud`.
         let audience = match claims.get("aud").or_else(|| claims.get("client_id")) {
             Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
             Some(Value::String(one)) => vec![one.as_str()],
@@ -111,7 +112,7 @@ impl Authorizer {
         // Numeric dates may have a fraction.
         let seconds = |name: &str| match claims.get(name) {
             None => Ok(None),
-            Some(value) => value.as_f64().map(Some).ok_or("the token has a date that is no number"),
+            Some(value) => value.as_f64().map(Some).ok_or("the token has a date that is not a number"),
         };
         let now = now_s as f64;
         if seconds("exp")?.ok_or("the token has no expiry")? <= now {

@@ -1,6 +1,6 @@
-//! Public keys of an issuer, as its JWKS (RFC 7517) publishes them, and the check of a token's signature with them. Only
-//! asymmetric algorithms, and each key only with the algorithms of its own kind: a token that names `none`, or an HMAC
-//! keyed with what everybody may read, is never valid.
+//! The public keys of an issuer, from its JWKS (RFC 7517), and the check of a token's signature. Only asymmetric
+//! algorithms are accepted, and each key only with the algorithms of its own kind. So a token with the algorithm
+//! `none`, or an HMAC token whose key is the public key, is never valid.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -16,12 +16,12 @@ struct Key {
     key: DecodingKey,
 }
 
-/// Why a token is not one of this issuer's.
+/// Why a token is not from this issuer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Forged {
-    /// It is no JWT, or its signature does not match.
+    /// The token is not a JWT, or its signature does not match.
     Malformed(&'static str),
-    /// It names a key that this set does not have.
+    /// The token names a key that this set does not have.
     UnknownKey,
 }
 
@@ -47,14 +47,14 @@ struct Jwk {
 }
 
 impl KeySet {
-    /// The usable keys of a JWKS document; those of other kinds are passed over, as RFC 7517 says. None if it is no such
-    /// document.
+    /// The usable keys of a JWKS document. Keys of other kinds are ignored, as RFC 7517 requires. `None` if the JSON is
+    /// not a JWKS document.
     pub(super) fn parse(jwks: &Value) -> Option<Self> {
         let keys = jwks.get("keys")?.as_array()?;
         Some(Self(keys.iter().filter_map(|key| Key::new(&serde_json::from_value(key.clone()).ok()?)).collect()))
     }
 
-    /// The claims of `token`, if its signature is by one of these keys.
+    /// The claims of `token`, if one of these keys signed it.
     pub(super) fn verify(&self, token: &str) -> Result<Map<String, Value>, Forged> {
         let encoded = token.split('.').next().unwrap_or_default();
         let header: Option<Header> =
@@ -70,7 +70,7 @@ impl KeySet {
         if !key.algorithms.contains(&algorithm) {
             return Err(Forged::Malformed("the token's algorithm is not allowed"));
         }
-        // Only the signature is checked here; the claims are the authorizer's, which is told the time.
+        // Only the signature is checked here. The authorizer checks the claims, because it knows the time.
         let mut validation = Validation::new(algorithm);
         validation.required_spec_claims.clear();
         validation.validate_exp = false;

@@ -1,20 +1,20 @@
-//! The HTTP API of the template, on one machine: routing, JWT authorizer, CORS, payload format 2.0 and error messages as
-//! API Gateway's HTTP APIs do them, so that what a client or a function sees here is what it will see on AWS. It knows
-//! functions by name through [`Invoke`] and never what is behind it, and takes nothing from a function on trust. Must be
-//! bound to loopback only: beside the API it serves the development routes of `dev`.
+//! The HTTP API of the template on one machine. Routing, JWT authorizer, CORS, payload format 2.0 and error messages
+//! work as in API Gateway's HTTP APIs, so clients and functions see here what they will see on AWS. The gateway calls
+//! functions by name through [`Invoke`] and does not know what runs them. It checks every answer of a function. It must
+//! listen on loopback only, because it also serves the routes in `loopback`, which need no token.
 //!
-//! A request goes through `route`, `jwt` (with `keys`, of the own `issuer` or by `discovery`), `event`, the
-//! function, `response` and `cors`.
+//! A request passes through `route`, `jwt`, `request_event`, the function, `response` and `cors`. The keys for `jwt`
+//! are in `keys`; they come from the stack's own `issuer`, or from another issuer by `discovery`.
 
 mod cors;
-mod dev;
 mod direct;
 mod discovery;
 pub mod docs;
-mod event;
 mod issuer;
 mod jwt;
 mod keys;
+mod loopback;
+mod request_event;
 mod response;
 mod route;
 #[cfg(test)]
@@ -48,16 +48,16 @@ use jwt::Authorizer;
 use response::message;
 use route::{Match, Routes};
 
-/// Most bytes of a request's body: the quota of HTTP APIs.
+/// The largest body of a request in bytes: the quota of HTTP APIs.
 const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
-/// Most bytes of the event that a function is invoked with: the quota of Lambda.
+/// The largest event of a function in bytes: the quota of Lambda.
 const EVENT_BYTES_MAX: usize = 6 * 1024 * 1024;
-/// Bytes of a body that is too large which are still read, so that the client gets to read the answer.
+/// How many bytes of a body that is too large the gateway still reads, so that the client receives the answer.
 const DRAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long HTTP APIs wait for a function.
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An HTTP API that is ready to be served.
+/// An HTTP API that is ready to serve.
 pub struct Gateway {
     router: Router,
 }
@@ -71,12 +71,12 @@ struct Api<I> {
 }
 
 impl Gateway {
-    /// The API with the routes of `functions`. `issuer` makes the tokens of `POST /dev/token` if the API's authorizer names
-    /// it by its URL; otherwise the keys of the issuer that it does name are fetched. `dev` has more routes for this machine
-    /// only, without a token.
+    /// The API with the routes of `functions`. If the API's authorizer names the URL of `issuer`, `issuer` makes the
+    /// tokens of `POST /dev/token`. Otherwise the gateway fetches the keys of the issuer that the authorizer names.
+    /// `dev` has more routes for this machine only, which need no token.
     ///
     /// # Errors
-    /// If the routes contradict each other.
+    /// If two routes contradict each other.
     pub fn new(
         api: &HttpApi,
         functions: &[Function],
@@ -102,11 +102,11 @@ impl Gateway {
             invoker,
             integration_timeout,
         };
-        let dev = dev::router(issuer, api.authorizer.clone(), dev);
+        let dev = loopback::router(issuer, api.authorizer.clone(), dev);
         Ok(Self { router: Router::new().fallback(handle).with_state(Arc::new(served)).merge(dev) })
     }
 
-    /// Serves the API on `listener` until `shutdown` completes and the requests under way are answered.
+    /// Serves the API on `listener` until `shutdown` completes and all requests in progress are answered.
     ///
     /// # Errors
     /// If the listener fails.
@@ -116,7 +116,7 @@ impl Gateway {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
         let listener = listener.tap_io(|stream| {
-            // Without it small answers may wait for the client's acknowledgement of the one before.
+            // Otherwise a small answer may wait until the client acknowledges the answer before it.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "cannot set TCP_NODELAY");
             }
@@ -152,7 +152,7 @@ async fn handle<I: Invoke>(
 impl<I: Invoke> Api<I> {
     async fn answer(&self, request: Request<Body>, peer: SocketAddr, request_id: &str) -> Response {
         let (parts, body) = request.into_parts();
-        // Whatever the answer, the client may only read it after it has sent the body.
+        // A client may read the answer only after it has sent the whole body.
         let body = read(body).await;
         let route = match self.route(&parts) {
             Ok(route) => route,
@@ -173,7 +173,7 @@ impl<I: Invoke> Api<I> {
             Ok(Some(body)) => body,
             Ok(None) => return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
             Err(error) => {
-                tracing::debug!(%error, "the request broke off");
+                tracing::debug!(%error, "the client ended the request early");
                 return message(StatusCode::BAD_REQUEST, "Bad Request");
             }
         };
@@ -199,16 +199,22 @@ impl<I: Invoke> Api<I> {
         peer: SocketAddr,
         request_id: &str,
     ) -> Response {
-        let context = event::Context { request_id, now: OffsetDateTime::now_utc(), peer, route, claims };
+        let context = request_event::Context { request_id, now: OffsetDateTime::now_utc(), peer, route, claims };
         self.invoke(route.function, parts, body, &context).await
     }
 
-    async fn invoke(&self, function: &str, parts: &Parts, body: &Bytes, context: &event::Context<'_>) -> Response {
-        let payload = Bytes::from(event::event(parts, body, context).to_string());
+    async fn invoke(
+        &self,
+        function: &str,
+        parts: &Parts,
+        body: &Bytes,
+        context: &request_event::Context<'_>,
+    ) -> Response {
+        let payload = Bytes::from(request_event::request_event(parts, body, context).to_string());
         if payload.len() > EVENT_BYTES_MAX {
             return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         }
-        // In a task of its own: the function goes on when the client leaves or the gateway no longer waits.
+        // A separate task, because the function must go on when the client disconnects or the gateway stops waiting.
         let (invoker, name) = (self.invoker.clone(), function.to_owned());
         let invocation = tokio::spawn(async move { invoker.invoke(&name, payload).await });
         let error = match timeout(self.integration_timeout, invocation).await {
@@ -239,7 +245,7 @@ fn unauthorized(denied: &jwt::Denied) -> Response {
     response
 }
 
-/// The whole body; none if it is larger than [`BODY_BYTES_MAX`].
+/// The whole body, or `None` if it is larger than [`BODY_BYTES_MAX`].
 async fn read(body: Body) -> Result<Option<Bytes>, axum::Error> {
     let mut stream = body.into_data_stream();
     let mut whole = BytesMut::new();

@@ -1,5 +1,5 @@
-//! What a function's answer says to the client: payload format 2.0, and the gateway's own messages for when there is no
-//! answer, or none that it understands.
+//! Turns a function's answer (payload format 2.0) into an HTTP response. Has the gateway's own messages for a function
+//! that does not answer or whose answer is malformed.
 
 use axum::{
     body::Body,
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::invoke::InvokeError;
 
-/// Headers that the gateway sets by itself, whatever the function says.
+/// Headers that the gateway always sets itself.
 const NOT_THE_FUNCTIONS: [HeaderName; 4] =
     [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::UPGRADE];
 
@@ -31,7 +31,7 @@ struct Answer {
     is_base64_encoded: Option<bool>,
 }
 
-/// The HTTP response that a function's answer stands for. Without a `statusCode`, the answer is itself the body of a 200.
+/// The HTTP response for a function's answer. An answer without a `statusCode` is the body of a 200 response.
 pub(super) fn from_function(output: &[u8]) -> Result<Response, Malformed> {
     let malformed = |error: &dyn std::fmt::Display| Malformed(error.to_string());
     let output: Value = serde_json::from_slice(output).map_err(|error| malformed(&error))?;
@@ -80,10 +80,10 @@ pub(super) fn from_function(output: &[u8]) -> Result<Response, Malformed> {
     Ok(response)
 }
 
-/// The gateway's answer for a function that gave none.
+/// The gateway's response for a function that did not answer.
 pub(super) fn from_error(error: &InvokeError) -> Response {
     match error {
-        // Errors of the function, its own timeout among them, are all one to an HTTP API's client.
+        // A client of an HTTP API cannot tell apart the errors of a function, not even its timeout.
         InvokeError::Function(_) | InvokeError::Crashed | InvokeError::TimedOut(_) | InvokeError::Unavailable(_) => {
             message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }
@@ -91,7 +91,7 @@ pub(super) fn from_error(error: &InvokeError) -> Response {
     }
 }
 
-/// A message of the gateway itself, as `{"message":"Not Found"}`.
+/// A message of the gateway itself, for example `{"message":"Not Found"}`.
 pub(super) fn message(status: StatusCode, text: &str) -> Response {
     json_response(status, json!({ "message": text }).to_string())
 }
@@ -137,7 +137,9 @@ mod tests {
             ("set-cookie", "b=2; HttpOnly"),
         ]);
         assert_eq!(answer(output).await, (201, expected, "ü".as_bytes().to_vec()));
-        let output = json!({ "statusCode": "200", "isBase64Encoded": true, "body": "AP8=", "headers": { "content-type": "image/png" } });
+        let output = json!({
+            "statusCode": "200", "isBase64Encoded": true, "body": "AP8=", "headers": { "content-type": "image/png" },
+        });
         assert_eq!(answer(output).await, (200, headers(&[("content-type", "image/png")]), vec![0, 255]));
         assert_eq!(answer(json!({ "statusCode": 204 })).await, (204, vec![], vec![]));
         assert_eq!(answer(json!({ "statusCode": 204, "body": null, "headers": null })).await, (204, vec![], vec![]));
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_the_format_is_malformed() {
+    fn an_answer_in_another_format_is_malformed() {
         for output in [
             json!({ "statusCode": 99 }),
             json!({ "statusCode": 100 }),

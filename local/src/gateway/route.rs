@@ -1,7 +1,7 @@
-//! Which function serves a request: the routes of the template and how HTTP APIs choose among them. A route that matches
-//! the whole path comes before one with a greedy parameter, that before `$default`; among equals, what is fixed earlier in
-//! the path wins, and last a named method before `ANY`. A trailing slash is part of the path, as on AWS: `/v1/me/` is not
-//! `/v1/me`.
+//! Finds the function that serves a request, by the routes of the template and the precedence rules of HTTP APIs. A
+//! route that matches the whole path comes before a route with a greedy parameter, and this one before `$default`.
+//! Among equal routes, the one whose path is fixed for longer comes first, and then a named method before `ANY`. A
+//! trailing slash is part of the path, as on AWS: `/v1/me/` is not `/v1/me`.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::template::model::Function;
 
-/// Key of the route that takes what no other takes.
+/// The key of the route for requests that match no other route.
 const DEFAULT: &str = "$default";
 
 /// The routes of an API.
@@ -33,14 +33,14 @@ enum Segment {
     Greedy(String),
 }
 
-/// A route that was found, and what its parameters are.
+/// The route of a request, with its parameters.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Match<'a> {
     /// The function to invoke.
     pub(super) function: &'a str,
-    /// As `GET /v1/users/{user}`.
+    /// The key of the route, for example `GET /v1/users/{user}`.
     pub(super) key: &'a str,
-    /// Path parameters, percent-decoded.
+    /// The path parameters, percent-decoded.
     pub(super) parameters: Vec<(&'a str, String)>,
 }
 
@@ -52,7 +52,7 @@ impl Routes {
     /// The routes of all functions.
     ///
     /// # Errors
-    /// If a path is malformed, or two routes are the same.
+    /// If a path is malformed, or if two routes are the same.
     pub(super) fn new(functions: &[Function]) -> anyhow::Result<Self> {
         let mut routes: Vec<Route> = Vec::new();
         for function in functions {
@@ -74,9 +74,9 @@ impl Routes {
         Ok(Self(routes))
     }
 
-    /// The route for `method` and the path as it was sent, if there is one.
+    /// The route for `method` and the path as the client sent it.
     pub(super) fn find(&self, method: &str, raw_path: &str) -> Result<Option<Match<'_>>, NotUtf8> {
-        // Split before decoding: an encoded slash belongs to its segment.
+        // Split before decoding, because an encoded slash belongs to its segment.
         let segments: Vec<&str> = raw_path.trim_start_matches('/').split('/').collect();
         for segment in &segments {
             decode(segment)?;
@@ -148,20 +148,20 @@ impl Route {
         rest.next().is_none().then_some(parameters)
     }
 
-    /// Smaller is tried earlier.
+    /// The precedence. Routes with a smaller value are tried first.
     fn precedence(&self) -> impl Ord {
         let greedy = matches!(self.segments.last(), Some(Segment::Greedy(_)));
         (self.key == DEFAULT, greedy, self.segments.clone(), self.method == "ANY")
     }
 
-    /// The path without the names of its parameters: routes that share it match the same paths.
+    /// The path without the names of its parameters. Two routes with the same value match the same paths.
     fn shape(&self) -> Vec<Segment> {
         let blank = |segment: &Segment| match segment {
             Segment::Literal(text) => Segment::Literal(text.clone()),
             Segment::Parameter(_) => Segment::Parameter(String::new()),
             Segment::Greedy(_) => Segment::Greedy(String::new()),
         };
-        // Tells `$default` from `/`, too: the latter has one, empty segment.
+        // This also tells `$default` from `/`, which has one empty segment.
         self.segments.iter().map(blank).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! The gateway over HTTP, in front of a function that does what the request tells it.
+//! Tests of the gateway over HTTP. The function behind it does what the request tells it to do.
 
 use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
 
@@ -22,9 +22,9 @@ mod failures;
 /// Answers with the event itself, or does what the header `x-do` says.
 #[derive(Clone, Default)]
 struct Echo {
-    /// Lets a function that was asked to be slow end.
+    /// Lets a slow function finish.
     release: Arc<Notify>,
-    /// Told when it has ended.
+    /// Sent when the slow function has finished.
     finished: Arc<Notify>,
 }
 
@@ -56,7 +56,7 @@ impl Invoke for Echo {
     }
 }
 
-/// A gateway on a port of its own.
+/// A gateway on its own port.
 struct Server {
     url: String,
     client: Client,
@@ -98,17 +98,17 @@ fn cors() -> Cors {
 }
 
 impl Server {
-    /// Without an authorizer.
+    /// A gateway without an authorizer.
     async fn open() -> Self {
         Self::start(None, false, INTEGRATION_TIMEOUT).await
     }
 
-    /// Without an authorizer, and without patience for slow functions.
+    /// A gateway without an authorizer that does not wait long for slow functions.
     async fn impatient() -> Self {
         Self::start(None, false, Duration::from_millis(50)).await
     }
 
-    /// With an authorizer that wants tokens of the stack's own issuer.
+    /// A gateway with an authorizer that accepts tokens of the stack's own issuer.
     async fn guarded() -> Self {
         Self::start(Some(cors()), true, INTEGRATION_TIMEOUT).await
     }
@@ -144,7 +144,7 @@ impl Server {
         response.json::<Value>().await.unwrap()["token"].as_str().unwrap().to_owned()
     }
 
-    /// The event that the function got, as JSON and as the functions of this system decode it.
+    /// The event that the function received, as JSON and as the functions of this system decode it.
     async fn event(&self, request: RequestBuilder) -> (Value, ApiGatewayV2httpRequest) {
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
@@ -154,7 +154,7 @@ impl Server {
     }
 }
 
-/// Status, and the message of the gateway.
+/// The status and the gateway's message.
 async fn message(response: Response) -> (u16, String) {
     let status = response.status().as_u16();
     assert_eq!(header(&response, "content-type"), Some("application/json"));

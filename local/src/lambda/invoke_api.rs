@@ -1,6 +1,6 @@
-//! Lambda's Invoke API: how anything beside the gateway and the event sources calls a function, be it
-//! `aws lambda invoke`, a tool of an operator, or another gateway. Synchronous invocations only. It runs functions for
-//! whoever asks, and believes any signature, so it must be reachable from this machine only.
+//! Lambda's Invoke API, for callers other than the gateway and the event sources: `aws lambda invoke`, an operator's
+//! tool, or another gateway. Only synchronous invocations. The API runs functions for every caller and accepts any
+//! signature, so only this machine may reach it.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -23,13 +23,13 @@ use crate::{
 };
 
 struct Api<I> {
-    /// Logical ids by everything that a function may be called.
+    /// The logical ids by all names that a function may be called by.
     names: HashMap<String, String>,
     invoker: I,
 }
 
-/// `POST /2015-03-31/functions/{name}/invocations`, where the name is a function's logical id, its physical name, or an
-/// ARN that ends in one of these.
+/// Serves `POST /2015-03-31/functions/{name}/invocations`. The name is a function's logical id, its physical name, or
+/// an ARN that ends in one of these.
 pub fn router(functions: &[Function], invoker: impl Invoke) -> Router {
     let called = |function: &Function| {
         [&function.name, &function.physical_name].map(|name| (name.clone(), function.name.clone()))
@@ -55,7 +55,7 @@ async fn invoke<I: Invoke>(
         let message = format!("the payload must have at most {PAYLOAD_BYTES_MAX} bytes");
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException", &message);
     };
-    // Lambda takes nothing for an empty object.
+    // Lambda treats an empty payload as an empty object.
     let payload = if payload.is_empty() { Bytes::from_static(b"{}") } else { payload };
     if let Err(error) = serde_json::from_slice::<IgnoredAny>(&payload) {
         let message = format!("Could not parse request body into json: {error}");
@@ -65,13 +65,13 @@ async fn invoke<I: Invoke>(
         None | Some(b"RequestResponse") => answer(api.invoker.invoke(function, payload).await),
         Some(b"DryRun") => StatusCode::NO_CONTENT.into_response(),
         Some(_) => {
-            let message = "here functions are invoked with the invocation type RequestResponse or DryRun only";
+            let message = "the local stack supports only the invocation types RequestResponse and DryRun";
             refuse(StatusCode::BAD_REQUEST, "InvalidParameterValueException", message)
         }
     }
 }
 
-/// What a function did is a 200 whether it answered or failed; which of both is told by a header.
+/// The status is 200 whether the function answered or failed. A header tells the difference.
 fn answer(result: Result<Bytes, InvokeError>) -> Response {
     let executed = [("content-type", "application/json"), ("x-amz-executed-version", "$LATEST")];
     let failed = |document: String| (executed, [("x-amz-function-error", "Unhandled")], document).into_response();

@@ -1,9 +1,12 @@
 //! Lambda on one machine: runs each function's own binary as processes behind the Lambda Runtime API.
 //!
-//! [`invoke_api`] is how they are called from outside, [`runtime_api`] what the processes talk to, [`process`] starts and
-//! ends them, [`pool`] decides how many there are and which one gets an invocation. A process handles one invocation at a time, as on Lambda; concurrent invocations
-//! get further processes up to the function's limit. No process outlives this one, however it ends, and no invocation
-//! is silently run twice: one whose process died while it had the event is reported as crashed and not repeated here.
+//! Why this is not `cargo lambda watch`: docs/decisions/0024.
+//!
+//! [`invoke_api`] lets other programs call functions. [`runtime_api`] is what the processes talk to. [`process`] starts
+//! and ends processes. [`pool`] decides how many processes a function has and which one gets an invocation. A process
+//! handles one invocation at a time, as on Lambda. Concurrent invocations get more processes, up to the function's
+//! limit. All processes end with this one, however it ends. No invocation silently runs twice: if a process dies with
+//! an event, the invocation is reported as crashed and not repeated here.
 
 pub mod invoke_api;
 mod pool;
@@ -26,10 +29,10 @@ use crate::{
 };
 use pool::Pool;
 
-/// Largest event and largest answer of a synchronous invocation (Lambda quota "invocation payload").
+/// The largest event and the largest answer of a synchronous invocation (Lambda quota "invocation payload").
 pub const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
 
-/// ARN of a local function.
+/// The ARN of a local function.
 pub fn function_arn(function: &str) -> String {
     format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}")
 }
@@ -37,21 +40,22 @@ pub fn function_arn(function: &str) -> String {
 /// What is needed to run one function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionSpec {
-    /// Name that it is invoked by; also the prefix of its log lines.
+    /// The name to invoke the function by. Log lines of the function begin with it, too.
     pub name: String,
-    /// Its binary.
+    /// The binary of the function.
     pub program: PathBuf,
-    /// All of its environment, except what Lambda itself sets (`AWS_LAMBDA_*`) and `PATH`, which is inherited.
+    /// The whole environment, except for the variables that Lambda itself sets (`AWS_LAMBDA_*`) and the inherited
+    /// `PATH`.
     pub environment: BTreeMap<String, String>,
-    /// Time that one invocation may take; then its process is killed.
+    /// The time limit of one invocation. After it, the process is killed.
     pub timeout: Duration,
-    /// Memory in MiB; told to the function, not enforced.
+    /// The memory in MiB. The function is told this number, but the limit is not enforced.
     pub memory_mib: u32,
-    /// Most processes, so most invocations at the same time; at least one.
+    /// The most processes, which is the most concurrent invocations. At least 1.
     pub max_concurrency: u32,
 }
 
-/// The functions of a system, ready to be invoked. Clones share the same processes, which end with the last clone.
+/// The functions of a system, ready to be invoked. Clones share the processes. The processes end with the last clone.
 #[derive(Clone)]
 pub struct Lambda {
     inner: Arc<Inner>,
@@ -63,11 +67,11 @@ struct Inner {
 }
 
 impl Lambda {
-    /// Opens the Runtime API on a free loopback port. No process starts before its function's first invocation: that
-    /// costs milliseconds then, and nothing for a function that is not used.
+    /// Opens the Runtime API on a free loopback port. A process starts only with the first invocation of its function:
+    /// this costs milliseconds then, and unused functions cost nothing.
     ///
     /// # Errors
-    /// If no loopback port can be had, or a function's binary does not exist.
+    /// If no loopback port is free, or if the binary of a function does not exist.
     pub async fn start(functions: Vec<FunctionSpec>) -> anyhow::Result<Self> {
         for function in &functions {
             anyhow::ensure!(
@@ -79,7 +83,7 @@ impl Lambda {
         }
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.context("Lambda Runtime API")?;
         let runtime_api = listener.local_addr().context("Lambda Runtime API")?;
-        let spawner = process::Spawner::start().context("thread that starts function processes")?;
+        let spawner = process::Spawner::start().context("cannot start the thread that starts function processes")?;
         let pools: HashMap<_, _> = functions
             .into_iter()
             .map(|function| (function.name.clone(), Pool::new(function, runtime_api, spawner.clone())))
@@ -89,7 +93,7 @@ impl Lambda {
         Ok(Self { inner: Arc::new(Inner { pools, background }) })
     }
 
-    /// Function and process id of every process that runs now.
+    /// The function and the process id of every running process.
     pub fn processes(&self) -> Vec<(String, u32)> {
         let mut all: Vec<_> = self
             .inner
@@ -101,8 +105,8 @@ impl Lambda {
         all
     }
 
-    /// Kills every process and waits until they are gone. Invocations that run end as crashed, later ones as
-    /// unavailable.
+    /// Kills all processes and waits until they are gone. Invocations in progress end as crashed. Later invocations end
+    /// as unavailable.
     pub async fn shutdown(&self) {
         futures::future::join_all(self.inner.pools.values().map(|pool| pool.shutdown())).await;
     }

@@ -1,7 +1,7 @@
-//! The processes of one function: which one gets an invocation, when another one is started, when one is ended. A
-//! process counts as busy until it asks for its next invocation, so the limit holds exactly. An invocation that finds
-//! all processes busy waits in a bounded queue, first come first served. Must never give an event to a second process
-//! after a first one has taken it.
+//! The processes of one function: which one gets an invocation, when a new one starts, and when one ends. A process
+//! counts as busy until it asks for its next invocation, so the limit on concurrency is exact. If all processes are
+//! busy, invocations wait in a bounded queue, first come, first served. Once a process has taken an event, no other
+//! process may get it.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -30,20 +30,20 @@ pub(super) use invocation::Invocation;
 mod instance;
 mod invocation;
 
-/// Time that a process has to ask for its first invocation (Lambda quota "init phase").
+/// How long a process may take to ask for its first invocation (Lambda quota "init phase").
 const INIT_MAX: Duration = Duration::from_secs(10);
-/// Idle processes beyond the first end after this.
+/// An idle process ends after this time, unless it is the last one.
 const IDLE_MAX: Duration = Duration::from_secs(60);
-/// How long an invocation waits for a process before it counts as throttled.
+/// How long an invocation waits for a process. After this time it counts as throttled.
 const QUEUE_WAIT_MAX: Duration = Duration::from_secs(5);
-/// Invocations of one function that may wait.
+/// The most invocations of one function that may wait.
 const QUEUE_LENGTH_MAX: usize = 1_000;
-/// How long to wait for a process that has answered and is about to ask for more, before starting another one.
+/// How long to wait for a process that has just answered, before another process is started.
 const PATIENCE: Duration = Duration::from_millis(25);
-/// Pause after a process failed to start; doubles with each further failure.
+/// The pause after a process failed to start. It doubles with each further failure.
 const RESTART_PAUSE_MIN: Duration = Duration::from_millis(100);
 const RESTART_PAUSE_MAX: Duration = Duration::from_secs(10);
-/// How often processes are looked through for what should end.
+/// How often the pool looks for processes that should end.
 const REAP_INTERVAL: Duration = Duration::from_secs(1);
 
 type Answer = Result<Bytes, InvokeError>;
@@ -56,9 +56,10 @@ pub(super) struct Pool {
 }
 
 struct State {
-    /// All processes that were started and are not known to have ended.
+    /// All processes that were started and may still run.
     instances: HashMap<String, Arc<Instance>>,
-    /// Those that wait for an invocation; the one used last is on top, so that surplus ones grow old below.
+    /// The processes that wait for an invocation. The process used last is on top, so that unused ones stay below and
+    /// grow old.
     idle: Vec<Arc<Instance>>,
     waiting: VecDeque<oneshot::Sender<Result<Arc<Instance>, InvokeError>>>,
     failed_starts: u32,
@@ -97,7 +98,7 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs one invocation to its end, also when the caller loses interest, as Lambda does.
+    /// Runs one invocation to its end, even if the caller stops waiting, as Lambda does.
     pub(super) async fn invoke(self: &Arc<Self>, payload: Bytes) -> Answer {
         let pool = Arc::clone(self);
         let run = tokio::spawn(async move { pool.run(payload).await });
@@ -116,14 +117,17 @@ impl Pool {
                 Ok(answer) = answered => return answer,
                 () = instance.gone() => {
                     if instance.take_back() {
-                        // It died before it took the event: nothing ran, another process may have it.
+                        // The process died before it took the event. No code ran, so another process may take the
+                        // event.
                         continue;
                     }
-                    tracing::warn!(function = self.function.name, pid = instance.pid(), "process ended before it answered");
+                    let (function, pid) = (&self.function.name, instance.pid());
+                    tracing::warn!(function, pid, "the process ended before it answered");
                     return Err(InvokeError::Crashed);
                 }
                 () = tokio::time::sleep_until(deadline) => {
-                    tracing::warn!(function = self.function.name, pid = instance.pid(), ?timeout, "no answer in time; killed");
+                    let (function, pid) = (&self.function.name, instance.pid());
+                    tracing::warn!(function, pid, ?timeout, "killed the process, because it did not answer in time");
                     instance.kill();
                     return Err(InvokeError::TimedOut(timeout));
                 }
@@ -131,7 +135,7 @@ impl Pool {
         }
     }
 
-    /// An idle process, or a place in the queue for the next one that gets free or is started.
+    /// An idle process, or a place in the queue for the next process that is idle or starts.
     async fn acquire(self: &Arc<Self>) -> Result<Arc<Instance>, InvokeError> {
         let mut served = {
             let mut state = self.lock();
@@ -139,7 +143,7 @@ impl Pool {
                 return Err(stopped());
             }
             while let Some(instance) = state.idle.pop() {
-                // One that was killed just now may still seem to wait for work.
+                // A process that was just killed may still look idle.
                 if instance.pid().is_some_and(|pid| !process::has_ended(pid)) {
                     return Ok(instance);
                 }
@@ -168,7 +172,7 @@ impl Pool {
         }
     }
 
-    /// Starts a process if more invocations wait than processes are on their way to them.
+    /// Starts a process if more invocations wait than processes are starting or about to be idle.
     fn start_if_needed(self: &Arc<Self>, patient: bool) {
         let mut state = self.lock();
         state.waiting.retain(|waiter| !waiter.is_closed());
@@ -195,7 +199,7 @@ impl Pool {
                 let status = tokio::select! {
                     status = child.wait() => status,
                     () = instance.killed() => {
-                        // The only error is that it has ended already.
+                        // The only possible error is that the process has already ended.
                         drop(child.start_kill());
                         child.wait().await
                     }
@@ -223,7 +227,7 @@ impl Pool {
             state.next_start = Instant::now() + pause.min(RESTART_PAUSE_MAX);
             state.failed_starts += 1;
             state.last_failure = Some(failure.clone());
-            // The first failure is not told to anybody: like Lambda, try the initialisation once more.
+            // The first failure is not reported. Like Lambda, the pool tries the initialisation once more.
             if state.failed_starts > 1 {
                 state.tell_waiter(Err(failure));
             }
@@ -232,7 +236,7 @@ impl Pool {
         instance.set_gone();
     }
 
-    /// The process `instance` asks for work: gives it the next invocation, or none if it owes an answer.
+    /// The process `instance` asks for work. Gives it the next invocation, or `None` if it still owes an answer.
     pub(super) async fn next(&self, instance: &Arc<Instance>) -> Option<Invocation> {
         let was_starting = instance.is_starting();
         if instance.becomes_idle() {
@@ -248,12 +252,12 @@ impl Pool {
         instance.taken().await
     }
 
-    /// Takes the answer of an invocation; false if `instance` does not run such an invocation.
+    /// Takes the answer of an invocation. Returns `false` if `instance` does not run this invocation.
     pub(super) fn answer(&self, instance: &Instance, request_id: &str, answer: Answer) -> bool {
         instance.answer(request_id, answer)
     }
 
-    /// Ends, once a second, processes that are not needed any more or hang outside of an invocation.
+    /// Once a second, ends processes that are not needed any more or that hang outside an invocation.
     pub(super) async fn reap_idle(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(REAP_INTERVAL);
         loop {
@@ -285,7 +289,7 @@ impl Pool {
         }
     }
 
-    /// Closes, and waits until all processes have ended.
+    /// Closes the pool, and waits until all processes have ended.
     pub(super) async fn shutdown(&self) {
         self.close();
         let instances: Vec<_> = self.lock().instances.values().cloned().collect();
@@ -296,7 +300,7 @@ impl Pool {
 }
 
 impl State {
-    /// Serves the invocation that waits longest; false if none waits.
+    /// Serves the invocation that has waited longest. Returns `false` if none waits.
     fn tell_waiter(&mut self, mut result: Result<Arc<Instance>, InvokeError>) -> bool {
         while let Some(waiter) = self.waiting.pop_front() {
             match waiter.send(result) {
@@ -315,12 +319,12 @@ fn stopped() -> InvokeError {
 fn init_failure(instance: &Instance, status: std::io::Result<ExitStatus>, tail: &str) -> InvokeError {
     let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
     InvokeError::Function(instance.init_error().unwrap_or_else(|| {
-        json!({ "errorType": "Runtime.ExitError", "errorMessage": format!("the process failed to initialise ({status}): {tail}") })
-            .to_string()
+        let message = format!("the process failed to initialise ({status}): {tail}");
+        json!({ "errorType": "Runtime.ExitError", "errorMessage": message }).to_string()
     }))
 }
 
-/// 128 random bits: nobody else on this machine can guess an instance's path in the Runtime API.
+/// 128 random bits, so that no other program on this machine can guess an instance's path in the Runtime API.
 fn hex_id() -> String {
     format!("{:032x}", rand::random::<u128>())
 }

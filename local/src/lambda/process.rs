@@ -1,6 +1,6 @@
-//! Starting and ending function processes. Every child is bound to this process in two ways: the kernel kills it when
-//! the thread that started it ends (so also when this process is killed with -9), and dropping its [`Child`] kills it.
-//! Must never start a child from another thread than the spawner's.
+//! Starts and ends function processes. Two mechanisms end every child with this process. The kernel kills the child
+//! when the thread that started it ends, which also works for `kill -9`. And dropping a [`Child`] kills it. Only the
+//! spawner's thread may start children.
 
 use std::{
     collections::VecDeque,
@@ -22,16 +22,16 @@ use tokio::{
 
 use super::FunctionSpec;
 
-/// Longest log line that is passed on in one piece.
+/// A longer log line is passed on in pieces.
 const LOG_LINE_BYTES_MAX: u64 = 64 * 1024;
 
-/// Log lines kept to explain why a process failed to initialise.
+/// How many log lines are kept to explain why a process failed to initialise.
 const TAIL_LINES: usize = 12;
 
-/// How long the last output of a process that has ended may be on its way.
+/// How long to wait for the last output of a process that has ended.
 const OUTPUT_GRACE: Duration = Duration::from_secs(2);
 
-/// The thread that starts all function processes. It lives as long as a clone of this does.
+/// The thread that starts all function processes. It lives as long as a clone of this value.
 #[derive(Clone)]
 pub(super) struct Spawner {
     requests: mpsc::Sender<Request>,
@@ -43,14 +43,14 @@ struct Request {
 }
 
 impl Spawner {
-    /// Starts the thread. Must be called in a Tokio runtime, which then reaps the children.
+    /// Starts the thread. Call this in a Tokio runtime, which then reaps the children.
     pub(super) fn start() -> std::io::Result<Self> {
         let (requests, received) = mpsc::channel::<Request>();
         let runtime = tokio::runtime::Handle::current();
         std::thread::Builder::new().name("lambda-spawner".into()).spawn(move || {
             let _guard = runtime.enter();
             for Request { mut command, answer } in received {
-                // When nobody waits for the child any more, dropping it kills it.
+                // If nobody waits for the child any more, dropping it kills it.
                 drop(answer.send(command.spawn()));
             }
         })?;
@@ -65,30 +65,30 @@ impl Spawner {
     }
 }
 
-/// A started function process, with what it wrote last.
+/// A started function process, and its last output.
 pub(super) struct Process {
     pub(super) child: Child,
     pub(super) pid: u32,
     pub(super) output: Output,
 }
 
-/// What a process writes, as it is passed on.
+/// The output of a process, on its way to standard error.
 pub(super) struct Output {
     tail: Tail,
     streams: Vec<JoinHandle<()>>,
 }
 
 impl Output {
-    /// The last lines of a process that has ended. They may still be on their way; a child of its own that keeps its output
-    /// open is not waited for.
+    /// The last lines of a process that has ended. Waits a little for lines that have not arrived yet. If a child of
+    /// the process keeps the output open, this does not wait for that child.
     pub(super) async fn last_lines(self) -> String {
-        // After the time, what has come by then is all there is.
+        // After the wait, the lines that have arrived are all.
         let _ended = timeout(OUTPUT_GRACE, futures::future::join_all(self.streams)).await;
         self.tail.text()
     }
 }
 
-/// Starts a process of `function` that will fetch its invocations as `instance`.
+/// Starts a process of `function` that fetches its invocations as `instance`.
 pub(super) async fn start(
     spawner: &Spawner,
     function: &FunctionSpec,
@@ -102,7 +102,7 @@ pub(super) async fn start(
     }
     command
         .envs(&function.environment)
-        // On Lambda it is a bare host and port; the Rust runtime takes a URL with a path as well.
+        // On Lambda this is only host and port. The Rust runtime also accepts a URL with a path.
         .env("AWS_LAMBDA_RUNTIME_API", format!("http://{runtime_api}/{}/{instance}", function.name))
         .env("AWS_LAMBDA_FUNCTION_NAME", &function.name)
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", function.memory_mib.to_string())
@@ -124,13 +124,13 @@ pub(super) async fn start(
     Ok(Process { child, pid, output: Output { tail, streams: stdout.into_iter().chain(stderr).collect() } })
 }
 
-/// Has the kernel kill the child when the thread that starts it ends.
+/// Makes the kernel kill the child when the thread that started it ends.
 #[cfg(target_os = "linux")]
 fn die_with_parent(command: &mut Command) {
     let parent = rustix::process::getpid();
     let prepare = move || {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-        // The parent may have died before the line above: then the signal never comes.
+        // The parent may have died before the line above. Then the signal would never come.
         if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(rustix::io::Errno::SRCH.into()) }
     };
     #[expect(unsafe_code, reason = "the only way to have children end with a parent that is killed with -9")]
@@ -141,14 +141,15 @@ fn die_with_parent(command: &mut Command) {
     }
 }
 
-/// Elsewhere children end when their [`Child`] is dropped, which a kill -9 of this process prevents.
+/// Other systems lack such a signal. Children end when their [`Child`] is dropped, but survive a `kill -9` of this
+/// process.
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent(_: &mut Command) {}
 
-/// Whether a child has ended, whether or not that was noticed already.
+/// Whether a child has ended, even if nobody has noticed it yet.
 pub(super) fn has_ended(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    // Only looks, and leaves the exit status to whoever waits for the child.
+    // This only looks. The exit status stays for the task that waits for the child.
     let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     pid.is_none_or(|pid| !matches!(rustix::process::waitid(WaitId::Pid(pid), look), Ok(None)))
 }
@@ -172,8 +173,8 @@ impl Tail {
     }
 }
 
-/// Copies a process's output to stderr, each line after the function's name. What is written at all is the function's
-/// choice: the template gives it `RUST_LOG`.
+/// Copies a process's output to standard error, and puts the function's name before each line. The function decides
+/// what it logs: the template sets its `RUST_LOG`.
 async fn pass_on(output: impl AsyncRead + Unpin, function: String, tail: Tail) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
@@ -183,7 +184,7 @@ async fn pass_on(output: impl AsyncRead + Unpin, function: String, tail: Tail) {
             Ok(0) | Err(_) => return,
             Ok(_) => {
                 let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
-                // A closed stderr is no reason to stop reading: the function would block on a full pipe.
+                // If standard error is closed, reading must go on: otherwise the function would block on a full pipe.
                 drop(writeln!(std::io::stderr().lock(), "[{function}] {text}"));
                 tail.push(text);
             }

@@ -1,7 +1,6 @@
 //! The Lambda Runtime API, version 2018-06-01: the four routes by which a function process fetches an invocation and
-//! gives its answer. One listener serves all processes; a process is known by the path that its
-//! `AWS_LAMBDA_RUNTIME_API` carries, `/<function>/<instance>`, whose last part cannot be guessed. Must never hand out
-//! an invocation to two processes.
+//! returns its answer. One listener serves all processes. A process is recognized by the path `/<function>/<instance>`
+//! in its `AWS_LAMBDA_RUNTIME_API`; nobody can guess the last part. Two processes must never get the same invocation.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -23,8 +22,8 @@ use super::{
 };
 use crate::invoke::InvokeError;
 
-/// How much of a body is read before its size is judged: an answer somewhat above the limit gets a clean error instead
-/// of a broken connection.
+/// How much of a body is read before its size is checked. An answer that is a little too large gets a clear error and
+/// not a broken connection.
 const BODY_BYTES_READ_MAX: usize = 4 * PAYLOAD_BYTES_MAX;
 
 type Pools = Arc<HashMap<String, Arc<Pool>>>;
@@ -64,7 +63,7 @@ fn accepted() -> Response {
     (StatusCode::ACCEPTED, axum::Json(json!({ "status": "OK" }))).into_response()
 }
 
-/// Blocks until there is an invocation for this process.
+/// Waits until there is an invocation for this process.
 async fn next(State(pools): State<Pools>, Path((function, instance)): Path<(String, String)>) -> Response {
     let Some((pool, instance)) = find(&pools, &function, &instance) else {
         return refuse_stranger();
@@ -97,13 +96,10 @@ async fn response(
     let body = read(request).await;
     let too_large = body.is_none();
     let answer = body.ok_or_else(|| {
-        InvokeError::Function(
-            json!({
-                "errorType": "Function.ResponseSizeTooLarge",
-                "errorMessage": format!("Response payload size exceeded maximum allowed payload size ({PAYLOAD_BYTES_MAX} bytes)."),
-            })
-            .to_string(),
-        )
+        let message =
+            format!("Response payload size exceeded maximum allowed payload size ({PAYLOAD_BYTES_MAX} bytes).");
+        let document = json!({ "errorType": "Function.ResponseSizeTooLarge", "errorMessage": message });
+        InvokeError::Function(document.to_string())
     });
     match (pool.answer(&instance, &request_id, answer), too_large) {
         (false, _) => refuse(StatusCode::BAD_REQUEST, "InvalidRequestID", "there is no such invocation"),
@@ -127,7 +123,7 @@ async fn error(
     }
 }
 
-/// The process says why it cannot start; it ends next, and the pool then reports what it said.
+/// The process reports why it cannot start. It ends next, and the pool then returns this report.
 async fn init_error(
     State(pools): State<Pools>,
     Path((function, instance)): Path<(String, String)>,
@@ -140,7 +136,7 @@ async fn init_error(
     accepted()
 }
 
-/// The body, or none if it is too large or breaks off.
+/// The body, or `None` if it is too large or the connection breaks.
 async fn read(request: Request<Body>) -> Option<Bytes> {
     let body = axum::body::to_bytes(request.into_body(), BODY_BYTES_READ_MAX).await.ok()?;
     (body.len() <= PAYLOAD_BYTES_MAX).then_some(body)

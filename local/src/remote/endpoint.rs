@@ -1,5 +1,5 @@
-//! Signed requests to an endpoint that speaks AWS's protocols. The SDK's crates for Lambda and CloudFormation would be
-//! hundreds of operations to compile for the two that are needed here; signature, TLS and connections are the SDK's.
+//! Signed requests to an endpoint that speaks AWS's protocols. The SDK crates for Lambda and CloudFormation have
+//! hundreds of operations to compile, and this program needs two. Signatures, TLS and connections come from the SDK.
 
 use std::env;
 
@@ -24,10 +24,10 @@ use time::OffsetDateTime;
 
 use crate::aws;
 
-/// Most bytes of an answer: Lambda's quota, and something for what it may be wrapped in.
+/// The longest answer, in bytes: Lambda's quota, and some room for the envelope.
 const ANSWER_BYTES_MAX: usize = 7 * 1024 * 1024;
 
-/// One URL for all services, with the credentials that it is called with. Clones share connections.
+/// One URL for all services, and the credentials. Clones share connections.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     url: String,
@@ -37,11 +37,11 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The endpoint at `url`, called with the credentials and the region of the environment (`AWS_ACCESS_KEY_ID` and so
-    /// on), or with made-up ones, which LocalStack takes.
+    /// The endpoint at `url`. Requests use the credentials and the region of the environment (`AWS_ACCESS_KEY_ID` and
+    /// so on). Without them, requests use test credentials, which LocalStack accepts.
     ///
     /// # Errors
-    /// If the URL is none.
+    /// If `url` is not a URL.
     pub fn from_env(url: &str) -> anyhow::Result<Self> {
         let parsed: Uri = url.parse().with_context(|| format!("{url} is no URL"))?;
         ensure!(parsed.scheme().is_some() && parsed.host().is_some(), "{url} is not a URL like http://127.0.0.1:4566");
@@ -64,15 +64,15 @@ impl Endpoint {
         })
     }
 
-    /// Where it is, without a slash at the end.
+    /// The URL, without a slash at the end.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Posts `body` to a service's `path`; gives what came back, whatever its status.
+    /// Posts `body` to `path` of a service. Returns the status and the body of the answer, whatever the status is.
     ///
     /// # Errors
-    /// If there is no answer, or too long a one.
+    /// If there is no answer, or the answer is too long.
     pub(super) async fn post(
         &self,
         service: &str,

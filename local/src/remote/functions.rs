@@ -1,4 +1,4 @@
-//! What the functions of a CloudFormation stack are called: `ListStackResources`, page by page.
+//! The physical names of the functions of a CloudFormation stack, from `ListStackResources`.
 
 use std::collections::HashMap;
 
@@ -8,23 +8,24 @@ use bytes::Bytes;
 use http::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::Endpoint;
+use super::endpoint::Endpoint;
 
-/// Most pages that are read: CloudFormation's quota of 500 resources a stack, at the 100 that a page has, and some more.
+/// The most pages to read. CloudFormation allows 500 resources in a stack and returns 100 in a page; this leaves some
+/// room.
 const PAGES_MAX: usize = 20;
 
 /// One page of a stack's resources.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Page {
-    /// Physical names of functions by their logical ids.
+    /// The functions' physical names by their logical ids.
     functions: HashMap<String, String>,
     next_token: Option<String>,
 }
 
-/// Physical names of the functions of `stack` by their logical ids.
+/// The physical names of the functions of `stack`, by their logical ids.
 ///
 /// # Errors
-/// If there is no such stack, or the endpoint cannot be reached.
+/// If there is no such stack, or if the endpoint cannot be reached.
 pub(super) async fn of_stack(endpoint: &Endpoint, stack: &str) -> anyhow::Result<HashMap<String, String>> {
     let mut functions = HashMap::new();
     let mut token = None;

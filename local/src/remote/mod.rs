@@ -1,7 +1,7 @@
-//! The HTTP API alone, for endpoints that run the functions but have no HTTP API themselves, as the free LocalStack: the
-//! gateway of the local stack, in front of functions that were deployed by CloudFormation. Requests reach them through
-//! Lambda's Invoke API. As on the local stack anybody on this machine can have a token for any name, so what is behind
-//! it must be as dispensable.
+//! Only the HTTP API, for endpoints that run functions but have no HTTP API, such as the free LocalStack. This is the
+//! gateway of the local stack in front of functions that CloudFormation deployed. It calls them through Lambda's Invoke
+//! API. Anybody on this machine can get a token for any user, as on the local stack, so the endpoint must not hold data
+//! of value.
 
 mod endpoint;
 mod functions;
@@ -26,26 +26,26 @@ use crate::{
     template::{self, Addresses, Values},
 };
 
-/// What the cursors of functions elsewhere are signed with is not the gateway's business; the template only asks that
-/// there is something.
+/// The template requires a cursor key. The gateway does not use it: only the functions sign cursors, with their own
+/// key.
 const NO_CURSOR_KEY: &str = "the functions have a key of their own";
 
-/// How a gateway is opened.
+/// The settings of a gateway.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The template's file.
     pub template: PathBuf,
-    /// Port of the HTTP API on 127.0.0.1; 0 for any free one.
+    /// The port of the HTTP API on 127.0.0.1, or 0 for any free port.
     pub port: u16,
-    /// Template parameters.
+    /// Values of template parameters.
     pub parameters: BTreeMap<String, String>,
-    /// Who runs the functions.
+    /// The endpoint that runs the functions.
     pub endpoint: Endpoint,
-    /// The CloudFormation stack whose functions they are.
+    /// The CloudFormation stack with the functions.
     pub stack: String,
 }
 
-/// A gateway that is ready to be served.
+/// A gateway that is ready to serve.
 pub struct RemoteGateway {
     url: String,
     listener: TcpListener,
@@ -53,10 +53,10 @@ pub struct RemoteGateway {
 }
 
 impl RemoteGateway {
-    /// Reads the template, and asks the endpoint what its functions are called there.
+    /// Reads the template, and asks the endpoint for the physical names of the functions.
     ///
     /// # Errors
-    /// If the port or the endpoint cannot be reached, or the stack there lacks a function of the template.
+    /// If the port cannot be opened, the endpoint cannot be reached, or its stack lacks a function of the template.
     pub async fn open(options: Options) -> anyhow::Result<Self> {
         let (listener, url) = bind(options.port)?;
         let supplied =
@@ -79,7 +79,7 @@ impl RemoteGateway {
         Ok(Self { url, listener, gateway })
     }
 
-    /// Where the HTTP API is served, without a slash at the end.
+    /// The URL of the HTTP API, without a slash at the end.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -93,7 +93,7 @@ impl RemoteGateway {
     }
 }
 
-/// Functions that an endpoint runs, by their logical ids.
+/// The functions that an endpoint runs, by their logical ids.
 #[derive(Clone)]
 pub struct RemoteLambda {
     inner: Arc<Inner>,
@@ -101,7 +101,7 @@ pub struct RemoteLambda {
 
 struct Inner {
     endpoint: Endpoint,
-    /// Physical names by logical ids.
+    /// The physical names by the logical ids.
     names: HashMap<String, String>,
 }
 
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_answer_of_lambda_is_told_apart() {
+    fn each_answer_of_lambda_becomes_the_right_error() {
         let failed = HeaderMap::from_iter([(
             http::header::HeaderName::from_static("x-amz-function-error"),
             HeaderValue::from_static("Unhandled"),

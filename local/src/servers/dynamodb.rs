@@ -1,6 +1,6 @@
-//! DynamoDB and DynamoDB Streams in this process: dynoxide, on SQLite. Beside serving, this does the chores that dynoxide
-//! leaves to whoever embeds it: expiring items by their TTL, and keeping the records of streams searchable and no longer
-//! than the 24 h for which AWS keeps them.
+//! DynamoDB and DynamoDB Streams in this process: dynoxide, on SQLite. This module also does what dynoxide leaves to
+//! its user: it expires items by their TTL, keeps the search for stream records fast, and deletes them after 24 h, as
+//! AWS does.
 
 use std::{
     net::TcpListener,
@@ -14,27 +14,27 @@ use dynoxide::Database;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-/// AWS expires items "within a few days"; locally, a minute makes it observable.
+/// How often items are expired. AWS expires them "within a few days"; here a minute makes the expiry observable.
 const CHORES_INTERVAL: Duration = Duration::from_secs(60);
-/// How long a stream keeps a record, on AWS as here.
+/// How long a stream keeps a record, on AWS and here.
 const STREAM_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
-/// Stream records deleted in one go, so that a write never waits long for the database.
+/// How many stream records are deleted at a time. A write never waits long for the database.
 const TRIM_BATCH: u32 = 500;
-/// Every request holds the one lock of the database while it runs: more threads would only wait for each other.
+/// Every request holds the one lock of the database while it runs, so more threads would only wait for each other.
 const WORKER_THREADS: usize = 2;
 
-/// dynoxide looks for a table's newest stream record with every write, and for the oldest and newest of a shard with every
-/// `DescribeStream`, and never deletes one. Without this index, both get slower with each record.
+/// dynoxide searches a table's newest stream record with every write, and the oldest and newest record of a shard with
+/// every `DescribeStream`. It never deletes records. Without this index, both become slower with each record.
 const STREAM_INDEX: &str = "CREATE INDEX IF NOT EXISTS tidings_stream_records
      ON _stream_records (table_name, CAST(sequence_number AS INTEGER), shard_id)";
-/// Ids grow with time, so old records are found at the low end. To look for them everywhere would read the whole table.
+/// Ids grow with time, so old records have the lowest ids. A search without the id would read the whole table.
 const TRIM_STREAMS: &str = "DELETE FROM _stream_records
      WHERE id < (SELECT MIN(id) FROM _stream_records) + ?2 AND created_at < unixepoch() - ?1";
 
-/// Serves DynamoDB on `listener` until `shutdown` resolves. With a `database`, tables live in that SQLite file; without,
-/// they are gone with the process.
+/// Serves DynamoDB on `listener` until `shutdown` completes. With a `database`, tables are stored in that SQLite file.
+/// Without, tables are lost with the process.
 ///
-/// It has threads of its own, as it blocks them on SQLite.
+/// The server has its own threads, because SQLite blocks them.
 ///
 /// # Errors
 /// If the database cannot be opened.
@@ -52,7 +52,7 @@ pub async fn serve(
     let streams = database.and_then(|path| match StreamRecords::open(path) {
         Ok(streams) => Some(streams),
         Err(error) => {
-            tracing::warn!("stream records are not indexed or trimmed, writes will get slower: {error:#}");
+            tracing::warn!("cannot index and trim stream records, so writes will become slower: {error:#}");
             None
         }
     });
@@ -63,12 +63,12 @@ pub async fn serve(
     ended.await.context("the DynamoDB thread ended")?
 }
 
-/// dynoxide waits for the disk with every row written, 25 times in a BatchWriteItem. To survive `kill -9`, a row need only
-/// have reached the operating system; a power cut may cost the last rows, but not the file. What dynoxide restores after
-/// an import is just that: `synchronous = NORMAL`, and defaults.
+/// By default, dynoxide waits for the disk with every row, 25 times in a BatchWriteItem. To survive `kill -9`, a row
+/// must only reach the operating system. A power cut may lose the last rows, but does not damage the file. dynoxide
+/// restores exactly this setting after an import: `synchronous = NORMAL`, and defaults.
 fn sync_at_checkpoints(database: &Database) {
     if let Err(error) = database.disable_bulk_loading() {
-        tracing::warn!("every row is written through to the disk, which is slow: {error}");
+        tracing::warn!("cannot change how rows are written, so each write waits for the disk: {error}");
     }
 }
 
@@ -109,21 +109,21 @@ async fn chores(database: Database, streams: Option<StreamRecords>) {
     }
 }
 
-/// dynoxide's table of stream records, reached by a second connection to its file.
+/// dynoxide's table of stream records, through a second connection to its file.
 #[derive(Clone)]
 struct StreamRecords {
     path: PathBuf,
 }
 
 impl StreamRecords {
-    /// Makes the index.
+    /// Opens the file and creates the index.
     fn open(path: &Path) -> anyhow::Result<Self> {
         let streams = Self { path: path.to_owned() };
         streams.connect()?.execute(STREAM_INDEX, [])?;
         Ok(streams)
     }
 
-    /// Deletes records older than the retention; gives how many.
+    /// Deletes the records that are older than the retention. Returns how many.
     fn trim(&self) -> anyhow::Result<usize> {
         let connection = self.connect()?;
         let mut trimmed = 0;

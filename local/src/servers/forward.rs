@@ -1,4 +1,4 @@
-//! Passing a request on to the server behind.
+//! Forwards a request to another server.
 
 use axum::{
     body::{Body, Bytes},
@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-/// A server behind.
+/// The server that requests are forwarded to.
 #[derive(Debug, Clone)]
 pub(super) struct Upstream {
     url: String,

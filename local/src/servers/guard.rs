@@ -1,6 +1,6 @@
-//! The functions' policies, in force: stands before the embedded servers, which let everybody do everything, and refuses
-//! what a function's policies in the template do not allow, as AWS would. A function is known by the access key that it
-//! signs with, which is its name. It also keeps which of its allowances each function made use of.
+//! Enforces the policies of the functions. These servers are in front of the embedded ones, which let every caller do
+//! everything. They refuse what a function's policies in the template do not allow, as AWS would. The access key of a
+//! request is the name of the function. The servers also remember which permissions each function has used.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -24,10 +24,10 @@ use crate::{
     template::model::{Function, Statement, System},
 };
 
-/// Servers that stand before the embedded ones. Dropping it ends them.
+/// The servers in front of the embedded ones. Dropping this value stops them.
 #[derive(Debug)]
 pub struct Guard {
-    /// Where they listen.
+    /// The URLs of these servers.
     pub endpoints: Endpoints,
     policies: Arc<Policies>,
     tasks: Vec<JoinHandle<()>>,
@@ -35,11 +35,11 @@ pub struct Guard {
 
 #[derive(Debug)]
 struct Policies {
-    /// By function.
+    /// The statements of each function.
     statements: HashMap<String, Vec<Statement>>,
-    /// Names of partition keys by table.
+    /// The names of the partition keys by table.
     partition_keys: HashMap<String, String>,
-    /// Function, action and resource of each call that was allowed.
+    /// The function, the action and the resource of each call that was allowed.
     used: Mutex<BTreeSet<[String; 3]>>,
 }
 
@@ -50,17 +50,17 @@ struct Before {
     policies: Arc<Policies>,
 }
 
-/// One thing that a request wants to do.
+/// One permission that a request needs.
 #[derive(Debug, PartialEq, Eq)]
 struct Wish {
     action: String,
     resource: String,
-    /// Of the one item that it is about, if it is about one.
+    /// The partition key of the item, if the request is about one item.
     partition: Option<String>,
 }
 
 impl Guard {
-    /// Starts them before the servers at `upstream`.
+    /// Starts the servers in front of those at `upstream`.
     ///
     /// # Errors
     /// If no port can be bound.
@@ -83,7 +83,7 @@ impl Guard {
             let router = Router::new().fallback(pass).with_state(state);
             tasks.push(tokio::spawn(async move {
                 if let Err(error) = axum::serve(listener, router).await {
-                    tracing::warn!("nothing stands before {service} any more: {error}");
+                    tracing::warn!("the server that enforces policies for {service} has failed: {error}");
                 }
             }));
             anyhow::Ok(own)
@@ -96,7 +96,7 @@ impl Guard {
         Ok(Self { endpoints, policies, tasks })
     }
 
-    /// `GET /dev/access`: what functions may do and have not done so far.
+    /// `GET /dev/access`: the permissions that no function has used so far.
     pub fn router(&self) -> Router {
         let policies = self.policies.clone();
         Router::new().route("/dev/access", get(async move || Json(json!({ "unused": policies.unused() }))))
@@ -117,7 +117,9 @@ async fn pass(State(before): State<Before>, headers: HeaderMap, body: Bytes) -> 
     for wish in before.policies.wishes(before.service, operation, &request) {
         if !before.policies.allow(&function, &wish) {
             let Wish { action, resource, .. } = wish;
-            tracing::error!("{function} may not {action} on {resource}; its policies in the template do not say so");
+            tracing::error!(
+                "{function} may not {action} on {resource}: no policy of the function in the template allows it"
+            );
             let message = format!("User: {function} is not authorized to perform: {action} on resource: {resource}");
             let error = json!({ "__type": "com.amazon.coral.service#AccessDeniedException", "message": message });
             let kind = [(header::CONTENT_TYPE, "application/x-amz-json-1.0")];
@@ -127,7 +129,7 @@ async fn pass(State(before): State<Before>, headers: HeaderMap, body: Bytes) -> 
     before.upstream.forward(headers, body).await
 }
 
-/// Whose signature it is (AWS Signature Version 4: `Credential=<access key>/<date>/…`).
+/// The access key in the signature (AWS Signature Version 4: `Credential=<access key>/<date>/…`).
 fn access_key(headers: &HeaderMap) -> Option<&str> {
     let credential = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once("Credential=")?.1;
     credential.split('/').next()
@@ -138,7 +140,7 @@ fn arn(service: &str, rest: &str) -> String {
 }
 
 impl Policies {
-    /// What a request wants to do. One that is not understood wants what nobody may.
+    /// The permissions that a request needs. An unknown request needs a permission that nobody has.
     fn wishes(&self, service: &str, operation: &str, request: &Value) -> Vec<Wish> {
         let wish = |resource: String| Wish { action: format!("{service}:{operation}"), resource, partition: None };
         match (service, operation) {
@@ -160,7 +162,7 @@ impl Policies {
             ("kinesis", _) => vec![wish(arn(service, &format!("stream/{}", text(request, "StreamName"))))],
             _ => {
                 let queue = text(request, "QueueUrl").rsplit('/').next().unwrap_or_default();
-                // IAM knows a batch by the name of its parts.
+                // In IAM, a batch needs the permission for the single operation.
                 let action = format!("{service}:{}", operation.trim_end_matches("Batch"));
                 vec![Wish { action, ..wish(arn(service, queue)) }]
             }
@@ -181,7 +183,7 @@ impl Policies {
         }
     }
 
-    /// Whether a statement allows it; if so, keeps that it was made use of.
+    /// Whether a statement allows it. If so, remembers that the permission was used.
     fn allow(&self, function: &str, wish: &Wish) -> bool {
         let Wish { action, resource, partition } = wish;
         let allows = |statement: &Statement| {
@@ -281,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_made_use_of_is_told() {
+    fn unused_permissions_are_listed() {
         let policies = policies();
         assert_eq!(policies.unused().len(), 4);
         policies.allow("F", &policies.wishes("dynamodb", "GetItem", &json!({"TableName": "T"}))[0]);

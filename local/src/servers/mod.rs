@@ -1,6 +1,5 @@
-//! The embedded servers: DynamoDB with its streams, Kinesis and SQS, each on a loopback port of its own, with its data in a
-//! file of its own. Clients reach them as they reach AWS, over HTTP; nothing here is called in any other way, so any of
-//! them can be swapped for another endpoint.
+//! The embedded servers: DynamoDB with its streams, Kinesis and SQS. Each has its own loopback port and its own file.
+//! Clients reach the servers only over HTTP, as they reach AWS, so any server can be replaced by another endpoint.
 
 pub mod conflicts;
 pub mod dynamodb;
@@ -18,7 +17,7 @@ use tokio::{sync::watch, task::JoinSet};
 
 use crate::aws;
 
-/// Where the servers listen, as `http://127.0.0.1:<port>`.
+/// The URLs of the servers, as `http://127.0.0.1:<port>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoints {
     /// DynamoDB and DynamoDB Streams.
@@ -36,7 +35,7 @@ impl Endpoints {
     }
 }
 
-/// Open ports that nobody serves yet: with them the endpoints are known before anything runs.
+/// Open ports that nobody serves yet. With them, the endpoints are known before any server runs.
 #[derive(Debug)]
 pub struct Ports {
     dynamodb: TcpListener,
@@ -45,7 +44,7 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Opens free ports on loopback; gives them and where they are.
+    /// Opens free ports on loopback. Returns them and their URLs.
     ///
     /// # Errors
     /// If no port can be bound.
@@ -56,7 +55,7 @@ impl Ports {
     }
 }
 
-/// The running servers; dropping it aborts them, [`Servers::shutdown`] ends them in order.
+/// The running servers. Dropping this value aborts them; [`Servers::shutdown`] stops them in order.
 #[derive(Debug)]
 pub struct Servers {
     stop: watch::Sender<bool>,
@@ -64,17 +63,17 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts all servers, with their data in `directory`.
+    /// Starts all servers. Their data is in `directory`.
     ///
     /// # Errors
-    /// If a port cannot be served; what goes wrong later comes from [`Servers::failure`].
+    /// If a port cannot be served. Later failures come from [`Servers::failure`].
     pub fn start(ports: Ports, directory: &Path) -> anyhow::Result<Self> {
         let stop = watch::Sender::new(false);
         let mut tasks = JoinSet::new();
         let stopped = || {
             let mut stop = stop.subscribe();
             async move {
-                // An error means that the sender is gone, and so is everything that would use the server.
+                // An error means that the sender is gone, and with it every user of the server.
                 stop.wait_for(|stop| *stop).await.ok();
             }
         };
@@ -90,16 +89,16 @@ impl Servers {
         Ok(Self { stop, tasks })
     }
 
-    /// Waits until a server ends, which none does by itself unless it fails; gives why.
+    /// Waits until a server fails. Returns the failure. Servers do not stop by themselves.
     pub async fn failure(&mut self) -> anyhow::Error {
         match self.tasks.join_next().await {
             Some(Ok(Err(error))) => error,
             Some(Err(error)) => error.into(),
-            Some(Ok(Ok(()))) | None => anyhow::anyhow!("a server ended"),
+            Some(Ok(Ok(()))) | None => anyhow::anyhow!("a server has stopped"),
         }
     }
 
-    /// Lets the servers answer what they have begun, and ends them.
+    /// Lets the servers answer the requests in progress, and stops them.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
         while let Some(ended) = self.tasks.join_next().await {

@@ -1,5 +1,6 @@
-//! Creates the template's tables, streams and queues through the AWS SDK, as a deployment would. Everything that is
-//! there already is kept, so that a restart finds its data; what is there and differs is an error, not a migration.
+//! Creates the template's tables, streams and queues through the AWS SDK, as a deployment would. What exists already is
+//! kept, so that a restart finds its data. If something exists and differs from the template, that is an error: nothing
+//! is migrated.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -97,7 +98,7 @@ async fn create_table(client: &aws_sdk_dynamodb::Client, table: &Table) -> anyho
     Ok(())
 }
 
-/// A changed key or stream could be refused by the table's later users in ways that are hard to understand.
+/// Without this check, later requests could fail in ways that are hard to understand.
 fn check_unchanged(table: &Table, existing: &TableDescription) -> anyhow::Result<()> {
     let stream = existing.stream_specification().and_then(|stream| stream.stream_view_type());
     let indexes: BTreeSet<_> =
@@ -106,8 +107,8 @@ fn check_unchanged(table: &Table, existing: &TableDescription) -> anyhow::Result
         existing.key_schema() == key_schema(&table.key)?
             && stream.map(StreamViewType::as_str) == table.stream_view.as_deref()
             && indexes == table.indexes.iter().map(|index| index.name.as_str()).collect(),
-        "the data directory holds it with another key, index or stream; start with another --data, or with the template \
-         that made it"
+        "the data directory has this table with another key, index or stream; use another --data, or the template that \
+         created the table"
     );
     Ok(())
 }
@@ -137,7 +138,8 @@ async fn configure_queue(client: &aws_sdk_sqs::Client, url: String, queue: &Queu
     ]);
     if let Some(redrive) = &queue.redrive {
         let policy = serde_json::json!({
-            "deadLetterTargetArn": format!("arn:aws:sqs:{}:{}:{}", aws::REGION, aws::ACCOUNT, redrive.dead_letter_queue),
+            "deadLetterTargetArn":
+                format!("arn:aws:sqs:{}:{}:{}", aws::REGION, aws::ACCOUNT, redrive.dead_letter_queue),
             "maxReceiveCount": redrive.max_receive_count,
         });
         attributes.insert(QueueAttributeName::RedrivePolicy, policy.to_string());

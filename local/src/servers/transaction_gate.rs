@@ -2,7 +2,7 @@
 //! requests and error documents, not HTTP, so that an in-memory DynamoDB can use it as well as a server.
 //!
 //! The rules are those of the Amazon DynamoDB Developer Guide, "Transaction conflict handling". DynamoDB cancels a
-//! transaction with the reason `TransactionConflict` if another transaction is using one of its items, even if either of
+//! transaction with the reason `TransactionConflict` if another transaction is using one of its items, even if one of
 //! them only checks a condition. A single write to such an item fails with `TransactionConflictException`.
 //!
 //! BatchWriteItem always passes. On AWS, the items that conflict would come back as unprocessed items.
@@ -116,7 +116,7 @@ impl TransactionGate {
 }
 
 impl HeldItems {
-    /// Whether the request holds no item: it is no transaction.
+    /// Whether the request holds no item: the request is not a transaction.
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
     }

@@ -1,5 +1,5 @@
-//! How far each mapping has read each shard, kept in SQLite so that it survives kill -9. A checkpoint is written after
-//! the records up to it are done with, never before: after a crash records may come again, none is lost.
+//! How far each mapping has read each shard, stored in SQLite so that it survives `kill -9`. A checkpoint is written
+//! only after all records up to it are done. So after a crash, records may be delivered again, and none is lost.
 
 use std::{
     path::Path,
@@ -9,27 +9,27 @@ use std::{
 use anyhow::Context as _;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-/// Where a shard was left.
+/// How far a shard was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Checkpoint {
-    /// Everything up to and including this sequence number is done with.
+    /// All records up to this sequence number are done, this one included.
     After(String),
-    /// The shard was closed and all of it is done with.
+    /// The shard is closed, and all its records are done.
     ShardEnd,
 }
 
-/// What is stored instead of a sequence number for [`Checkpoint::ShardEnd`].
+/// Stored in place of a sequence number for [`Checkpoint::ShardEnd`].
 const SHARD_END: &str = "SHARD_END";
 
 #[derive(Clone)]
 pub(super) struct Checkpoints(Arc<Mutex<Connection>>);
 
 impl Checkpoints {
-    /// Opens the file, which is made if there is none; without one, keeps checkpoints in memory.
+    /// Opens the file, or creates it. Without a file, checkpoints are in memory.
     pub(super) fn open(file: Option<&Path>) -> anyhow::Result<Self> {
         let open = || -> rusqlite::Result<Connection> {
             let connection = file.map_or_else(Connection::open_in_memory, Connection::open)?;
-            // A commit reaches the operating system at once, which is enough against a crash of this process.
+            // A commit reaches the operating system at once. That is enough for a crash of this process.
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
             connection.execute_batch(
@@ -42,8 +42,8 @@ impl Checkpoints {
         Ok(Self(Arc::new(Mutex::new(open().context("cannot open the checkpoints of the event source mappings")?))))
     }
 
-    /// The checkpoint of mapping `source` in a shard. `stream` is the stream's ARN or another name that changes when
-    /// the stream is made anew.
+    /// The checkpoint of mapping `source` in a shard. `stream` is the stream's ARN, or another name that changes when
+    /// the stream is created again.
     pub(super) fn get(&self, source: &str, stream: &str, shard: &str) -> anyhow::Result<Option<Checkpoint>> {
         let connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let sequence: Option<String> = connection
@@ -85,7 +85,7 @@ mod tests {
         first.put("source", "stream", "shard", &Checkpoint::After("2".into())).unwrap();
         first.put("source", "stream", "ended", &Checkpoint::ShardEnd).unwrap();
 
-        // Not closed: as after a kill.
+        // The first connection is not closed, as after a kill.
         let second = Checkpoints::open(Some(&file)).unwrap();
         assert_eq!(second.get("source", "stream", "shard").unwrap(), Some(Checkpoint::After("2".into())));
         assert_eq!(second.get("source", "stream", "ended").unwrap(), Some(Checkpoint::ShardEnd));

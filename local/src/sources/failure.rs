@@ -1,17 +1,17 @@
-//! Failures as functions report them (partial batch responses) and as Lambda reports them (invocation records for
-//! on-failure destinations).
+//! Reports of failures: those that functions return (partial batch responses), and those that Lambda sends to
+//! on-failure destinations (invocation records).
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
-use super::{Clients, shards::Record};
+use super::{parts::Clients, shards::Record};
 use crate::lambda::function_arn;
 
-/// The ids in a function's `batchItemFailures`; none if the whole batch failed because the answer is not valid.
+/// The ids in a function's `batchItemFailures`. `None` if the answer is not valid, so that the whole batch failed.
 ///
-/// As documented, an empty or null answer or list is success, and an empty, null or missing `itemIdentifier` fails the
-/// whole batch.
+/// AWS documents: an empty or null answer or list is a success, and an empty, null or missing `itemIdentifier` fails
+/// the whole batch.
 pub(super) fn reported_failures(answer: &[u8]) -> Option<Vec<String>> {
     if answer.trim_ascii().is_empty() {
         return Some(Vec::new());
@@ -59,7 +59,7 @@ pub(super) struct Discarded<'a> {
     pub(super) records: usize,
     pub(super) condition: Condition,
     pub(super) invocations: u32,
-    /// Whether the last invocation failed as a whole, rather than reporting failed items.
+    /// Whether the last invocation failed as a whole. `false` if it reported failed items.
     pub(super) function_error: bool,
 }
 
@@ -68,9 +68,9 @@ const MILLISECONDS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 impl Discarded<'_> {
-    /// The invocation record. It says where the records are in the stream, but does not hold them.
+    /// The invocation record. It says where the records are in the stream, and does not contain them.
     pub(super) fn invocation_record(&self) -> Value {
-        // A DynamoDB stream knows only seconds.
+        // The times of a DynamoDB stream are in whole seconds.
         let format = if self.is_kinesis { MILLISECONDS } else { SECONDS };
         let time = |time: OffsetDateTime, format| time.format(format).unwrap_or_default();
         let batch = json!({
@@ -105,7 +105,7 @@ impl Discarded<'_> {
     }
 }
 
-/// An on-failure queue.
+/// A queue that is an on-failure destination.
 pub(super) struct Destination {
     sqs: aws_sdk_sqs::Client,
     queue_url: String,
@@ -123,7 +123,7 @@ impl Destination {
 
     pub(super) async fn send(&self, record: &Value) -> anyhow::Result<()> {
         let message = self.sqs.send_message().queue_url(&self.queue_url).message_body(record.to_string());
-        message.send().await.context("cannot tell the on-failure destination")?;
+        message.send().await.context("cannot send to the on-failure destination")?;
         Ok(())
     }
 }

@@ -1,10 +1,10 @@
-//! Filter criteria of event source mappings: the subset of EventBridge patterns that Lambda documents ("Filter rule
-//! syntax"). A pattern that Lambda would refuse is refused when the mapping starts; matching itself cannot fail.
+//! Filter criteria of event source mappings: the EventBridge patterns that Lambda documents ("Filter rule syntax"). A
+//! pattern that Lambda would refuse is refused when the mapping starts. Matching a record cannot fail.
 
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Map, Value};
 
-/// The filters of one mapping. A record passes if any of them matches, or if there are none.
+/// The filters of one mapping. A record passes if one of them matches, or if there are no filters.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Filters {
     patterns: Vec<Pattern>,
@@ -13,11 +13,11 @@ pub(super) struct Filters {
 #[derive(Debug, Clone)]
 struct Pattern {
     root: Node,
-    /// Whether it reads the payload ([`Filters::matches_body`]) as JSON; otherwise as text.
+    /// Whether the pattern reads the payload ([`Filters::matches_body`]) as JSON or as text.
     body_is_json: bool,
 }
 
-/// All fields must match, and one pattern of each `$or`.
+/// Matches if all fields match, and one pattern of each `$or`.
 #[derive(Debug, Clone)]
 struct Node {
     fields: Vec<(String, Field)>,
@@ -27,7 +27,7 @@ struct Node {
 #[derive(Debug, Clone)]
 enum Field {
     Inner(Node),
-    /// One must match.
+    /// Matches if one rule matches.
     AnyOf(Vec<Rule>),
 }
 
@@ -52,11 +52,11 @@ enum Comparison {
 }
 
 impl Filters {
-    /// Reads patterns; `body` is the property that holds the payload (`data` of Kinesis, `body` of SQS), if the
-    /// source has one.
+    /// Reads patterns. `body` is the property with the payload (`data` of Kinesis, `body` of SQS), if the source has
+    /// one.
     ///
     /// # Errors
-    /// If a pattern is none that Lambda accepts.
+    /// If Lambda would not accept a pattern.
     pub(super) fn parse(patterns: &[Value], body: Option<&str>) -> anyhow::Result<Self> {
         let parse = |pattern: &Value| {
             let root = Node::parse(pattern).with_context(|| format!("in the filter pattern {pattern}"))?;
@@ -75,14 +75,14 @@ impl Filters {
         self.is_empty() || self.patterns.iter().any(|pattern| pattern.root.matches(record.as_object()))
     }
 
-    /// Whether a record passes whose property `name` is a payload of bytes: patterns see it decoded.
+    /// Whether a record passes whose property `name` is a payload of bytes. Patterns see the decoded payload.
     pub(super) fn matches_body(&self, mut record: Value, name: &str, body: &[u8]) -> bool {
         if self.is_empty() {
             return true;
         }
         let json = serde_json::from_slice::<Value>(body).ok().filter(|json| json.is_object() || json.is_array());
         self.patterns.iter().any(|pattern| {
-            // A text pattern never matches a JSON payload, nor a JSON pattern any other text.
+            // A text pattern never matches a JSON payload, and a JSON pattern never matches another text.
             let decoded = match (&json, pattern.body_is_json) {
                 (Some(json), true) => json.clone(),
                 (None, false) => Value::String(String::from_utf8_lossy(body).into_owned()),
@@ -163,10 +163,10 @@ impl Rule {
 
     fn matches(&self, value: Option<&Value>) -> bool {
         match (self, value) {
-            // Only leaves exist, in the sense of patterns.
+            // In patterns, only a leaf exists; an object does not.
             (Self::Exists(exists), value) => value.is_some_and(|value| !value.is_object()) == *exists,
             (_, None) => false,
-            // A list matches if one of its elements does.
+            // A list matches if one of its elements matches.
             (_, Some(Value::Array(elements))) => elements.iter().any(|element| self.matches_one(element)),
             (_, Some(value)) => self.matches_one(value),
         }
@@ -194,7 +194,7 @@ impl Rule {
     }
 }
 
-/// Numbers are equal by value (`1` and `1.0`), all else as JSON.
+/// Numbers are equal by value (`1` and `1.0`). Everything else is compared as JSON.
 fn same(left: &Value, right: &Value) -> bool {
     match (left.as_f64(), right.as_f64()) {
         (Some(left), Some(right)) => left == right,
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lambda_refuses_is_refused() {
+    fn patterns_that_lambda_refuses_are_refused() {
         for pattern in [
             json!([]),
             json!({}),

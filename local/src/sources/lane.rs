@@ -1,6 +1,6 @@
-//! One lane of a shard: records with the same key are in the same lane, and a lane has one batch in flight, so order
-//! within a key holds for any parallelization factor. Makes batches by size, window and payload limit, and, when told
-//! to, causes the misfortunes that AWS allows.
+//! One lane of a shard. All records with the same key are in the same lane, and a lane has one batch in flight. So the
+//! order within a key holds for any parallelization factor. A lane makes batches by size, window and payload limit.
+//! With [`Chaos`], it also makes the faults that AWS allows.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -13,28 +13,28 @@ use tokio::{
 };
 
 use super::{
-    Chaos,
-    control::Stopped,
-    delivery::{Delivery, Item},
+    batch_processor::{BatchProcessor, Item},
+    lifecycle::Stopped,
+    parts::Chaos,
 };
 use crate::{invoke::Invoke, lambda::PAYLOAD_BYTES_MAX};
 
-/// Bytes of a payload besides the records and the commas between them.
+/// The bytes of a payload besides the records and the commas between them.
 const PAYLOAD_FRAME_BYTES: usize = "{\"Records\":[]}".len();
-/// Processed records that may be delivered again.
+/// How many processed records are kept for a repeated delivery.
 const HISTORY: usize = 32;
-/// Most that are repeated at a time.
+/// The most records that are repeated at a time.
 const REPEATED_MAX: usize = 8;
 
-/// Where a lane's records come from.
+/// One lane and its records.
 pub(super) struct Lane {
     pub(super) batch_size: usize,
     pub(super) window: std::time::Duration,
     pub(super) chaos: Chaos,
     pub(super) arriving: UnboundedReceiver<Arc<Item>>,
-    /// Taken from `arriving` but not delivered; older than what is still there.
+    /// Records that were taken from `arriving` and not delivered. They are older than those in `arriving`.
     pub(super) kept: VecDeque<Arc<Item>>,
-    /// What was processed lately.
+    /// The records that were processed last.
     pub(super) history: VecDeque<Arc<Item>>,
 }
 
@@ -42,11 +42,11 @@ impl Lane {
     /// Delivers all records until no more can arrive.
     pub(super) async fn run<I: Invoke>(
         mut self,
-        delivery: Delivery<I>,
+        processor: BatchProcessor<I>,
         done: impl Fn(&[Arc<Item>]),
     ) -> Result<(), Stopped> {
         loop {
-            let stopped = delivery.control.clone();
+            let stopped = processor.lifecycle.clone();
             let batch = tokio::select! {
                 batch = self.next_batch() => batch,
                 () = stopped.stopped() => return Err(Stopped),
@@ -55,12 +55,12 @@ impl Lane {
                 return Ok(());
             }
             let batch = self.stir(batch);
-            let processed = delivery.deliver(batch, &done).await?;
+            let processed = processor.process(batch, &done).await?;
             self.remember(processed);
         }
     }
 
-    /// The next batch: full, or as much as there is when the window ends; empty when there will be no more.
+    /// The next batch: a full one, or what has arrived when the window ends. Empty when no more records will arrive.
     async fn next_batch(&mut self) -> Vec<Arc<Item>> {
         let first = match self.kept.pop_front() {
             Some(item) => item,
@@ -92,8 +92,8 @@ impl Lane {
         batch
     }
 
-    /// Causes misfortune, as far as told to. A batch stays in the order of sequence numbers, as on AWS: functions rely on
-    /// it when they report the lowest one that failed.
+    /// Makes the requested faults. A batch stays in the order of sequence numbers, as on AWS, because functions rely on
+    /// this order when they report the lowest failed one.
     fn stir(&mut self, mut batch: Vec<Arc<Item>>) -> Vec<Arc<Item>> {
         if self.chaos.reorder_records {
             batch = self.hold_back_keys(batch);
@@ -104,7 +104,7 @@ impl Lane {
         batch
     }
 
-    /// Leaves all records of some keys for later, so that other keys' records overtake them.
+    /// Keeps all records of some keys for later, so that records of other keys overtake them.
     fn hold_back_keys(&mut self, batch: Vec<Arc<Item>>) -> Vec<Arc<Item>> {
         let mut keys: HashSet<String> = batch.iter().map(|item| item.record.key.clone()).collect();
         keys.retain(|_| rand::random_bool(0.3));
@@ -118,11 +118,11 @@ impl Lane {
         delivered
     }
 
-    /// Doubles some records, and delivers some of the last batches' records again.
+    /// Repeats some records of this batch and of the last batches.
     fn repeat(&self, batch: &mut Vec<Arc<Item>>) {
         let mut room = self.batch_size.saturating_sub(batch.len());
         let bytes: usize = batch.iter().map(|item| item.record.event.len() + 1).sum();
-        // Repeating is not worth a payload beyond the limit.
+        // Repeated records must not make the payload too large.
         if bytes > PAYLOAD_BYTES_MAX / 4 {
             return;
         }

@@ -1,6 +1,6 @@
-//! A mapping from an SQS queue: long polls, makes batches, invokes the function up to the mapping's concurrency, and
-//! deletes what was processed. What failed is left alone: it becomes visible again by the queue's visibility timeout, and
-//! the queue's own redrive policy counts.
+//! A mapping from an SQS queue. It polls with long polls, makes batches, invokes the function up to the mapping's
+//! concurrency, and deletes processed messages. A message that failed stays in the queue: it becomes visible after the
+//! queue's visibility timeout, and the queue's redrive policy counts its receives.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -14,11 +14,11 @@ use rand::seq::SliceRandom as _;
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
 use super::{
-    Parts,
-    control::{Mode, Stopped},
-    event,
     failure::reported_failures,
     filter::Filters,
+    lifecycle::{Mode, Stopped},
+    parts::Parts,
+    record_json,
 };
 use crate::{
     invoke::{Invoke, InvokeError},
@@ -26,16 +26,16 @@ use crate::{
     template::model::QueueSource,
 };
 
-/// Most messages of one receive, and of one delete.
+/// The most messages of one receive, and of one delete.
 const MESSAGES_PER_CALL: usize = 10;
-/// Concurrent batches of one mapping on one machine, whatever its `MaximumConcurrency` allows on AWS.
+/// The most concurrent batches of one mapping on one machine, even if its `MaximumConcurrency` allows more on AWS.
 const CONCURRENCY_MAX: u32 = 8;
-/// One long poll. Shorter than the 20 s of AWS, for a shutdown must wait for it: a receive that is dropped would hide
-/// messages for the visibility timeout.
+/// The length of a long poll. AWS allows 20 s. Here it is shorter, because a shutdown must wait for its end: an
+/// interrupted receive would hide messages for the visibility timeout.
 const LONG_POLL: Duration = Duration::from_secs(1);
 const ERROR_PAUSE: Duration = Duration::from_millis(500);
 const DELETE_ATTEMPTS: u32 = 5;
-/// Name of the one reader in the mapping's status.
+/// The name of the only reader in the mapping's activity.
 const READER: &str = "queue";
 
 pub(super) struct Mapping<I> {
@@ -46,7 +46,7 @@ pub(super) struct Mapping<I> {
     queue_arn: String,
 }
 
-/// A message with the JSON that the function gets.
+/// A message with the JSON for the function.
 struct Received {
     message: Message,
     event: Bytes,
@@ -67,34 +67,34 @@ impl<I: Invoke> Mapping<I> {
             .and_then(|mut attributes| attributes.remove(&arn))
             .with_context(|| format!("queue {} has no ARN", source.queue))?;
         let filters = Filters::parse(&source.filters, Some("body"))?;
-        parts.state.add_reader(READER);
-        parts.state.set_discovered(true);
+        parts.activity.add_reader(READER);
+        parts.activity.set_discovered(true);
         Ok(Arc::new(Self { parts, source, filters, queue_url, queue_arn }))
     }
 
-    /// Runs until told to stop, and then until the batches in flight have ended.
+    /// Runs until the mapping has to stop and the batches in flight have ended.
     pub(super) async fn run(self: Arc<Self>) {
         let mut batches = JoinSet::new();
-        // Ends only by being stopped.
+        // `poll` returns only when the mapping has to stop.
         let Err(Stopped) = self.poll(&mut batches).await;
         while batches.join_next().await.is_some() {}
     }
 
     async fn poll(self: &Arc<Self>, batches: &mut JoinSet<()>) -> Result<std::convert::Infallible, Stopped> {
-        let control = &self.parts.control;
+        let lifecycle = &self.parts.lifecycle;
         let concurrency = self.source.max_concurrency.unwrap_or(CONCURRENCY_MAX).clamp(1, CONCURRENCY_MAX);
         let places = Arc::new(Semaphore::new(usize::try_from(concurrency).unwrap_or(1)));
         loop {
             while batches.try_join_next().is_some() {}
-            control.running().await?;
+            lifecycle.running().await?;
             let place = tokio::select! {
                 place = Arc::clone(&places).acquire_owned() => place.map_err(|_| Stopped)?,
-                () = control.stopped() => return Err(Stopped),
+                () = lifecycle.stopped() => return Err(Stopped),
             };
             let received = self.receive_batch().await?;
-            if control.mode() != Mode::Running {
+            if lifecycle.mode() != Mode::Running {
                 self.put_back(&received).await;
-                self.parts.state.end(received.len());
+                self.parts.activity.end(received.len());
                 continue;
             }
             let received = self.drop_filtered(received).await;
@@ -103,15 +103,15 @@ impl<I: Invoke> Mapping<I> {
                 batches.spawn(async move {
                     let messages = received.len();
                     mapping.process(received).await;
-                    mapping.parts.state.end(messages);
+                    mapping.parts.activity.end(messages);
                     drop(place);
                 });
             }
         }
     }
 
-    /// One batch: a single receive, or with a batching window as many as the window and the batch size allow. Each
-    /// message that it gives counts as in flight.
+    /// One batch: a single receive, or, with a batching window, as many receives as fit into the window and the batch
+    /// size. Each message of the batch counts as in flight.
     async fn receive_batch(&self) -> Result<Vec<Received>, Stopped> {
         let batch_size = usize::try_from(self.source.batch_size).unwrap_or(usize::MAX).max(1);
         let mut batch: Vec<Received> = self.receive(batch_size, LONG_POLL).await?;
@@ -120,10 +120,10 @@ impl<I: Invoke> Mapping<I> {
         }
         let deadline = Instant::now() + self.source.batching_window;
         let bytes = |batch: &[Received]| batch.iter().map(|received| received.event.len() + 1).sum::<usize>();
-        // Another receive must fit in any case, so the batch is closed early rather than late.
+        // The batch must have room for a whole receive, so it is closed early.
         while batch.len() < batch_size && bytes(&batch) < PAYLOAD_BYTES_MAX / 2 {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.parts.control.mode() != Mode::Running {
+            if left.is_zero() || self.parts.lifecycle.mode() != Mode::Running {
                 break;
             }
             batch.extend(self.receive(batch_size - batch.len(), left.min(LONG_POLL)).await?);
@@ -131,11 +131,11 @@ impl<I: Invoke> Mapping<I> {
         Ok(batch)
     }
 
-    /// One receive. Is never given up half-way: see [`LONG_POLL`].
+    /// One receive. It is never interrupted: see [`LONG_POLL`].
     async fn receive(&self, messages_max: usize, wait: Duration) -> Result<Vec<Received>, Stopped> {
-        let state = &self.parts.state;
-        let look = self.parts.control.look();
-        state.set_long_poll(READER);
+        let activity = &self.parts.activity;
+        let poll = self.parts.lifecycle.last_requested_poll();
+        activity.set_long_poll(READER);
         let request = self
             .parts
             .clients
@@ -143,7 +143,7 @@ impl<I: Invoke> Mapping<I> {
             .receive_message()
             .queue_url(&self.queue_url)
             .max_number_of_messages(i32::try_from(messages_max.min(MESSAGES_PER_CALL)).unwrap_or(1))
-            // Whole seconds only; rounded up, so that a window shorter than one does not become a busy loop.
+            // SQS accepts whole seconds only. They are rounded up, because 0 s would turn this into a busy loop.
             .wait_time_seconds(i32::from(wait > Duration::ZERO))
             .message_system_attribute_names(MessageSystemAttributeName::All)
             .message_attribute_names("All");
@@ -151,40 +151,40 @@ impl<I: Invoke> Mapping<I> {
             Ok(answer) => {
                 let messages = answer.messages.unwrap_or_default();
                 if messages.is_empty() {
-                    state.set_empty(READER, look);
+                    activity.set_empty(READER, poll);
                 } else {
-                    state.begin(messages.len());
-                    state.set_found(READER);
+                    activity.begin(messages.len());
+                    activity.set_found(READER);
                 }
                 let with_event = |message: Message| {
-                    let event = event::sqs(&message, &self.queue_arn).to_string().into();
+                    let event = record_json::sqs(&message, &self.queue_arn).to_string().into();
                     Received { message, event }
                 };
                 Ok(messages.into_iter().map(with_event).collect())
             }
             Err(error) => {
-                state.set_found(READER);
+                activity.set_found(READER);
                 let error = aws_sdk_sqs::error::DisplayErrorContext(error);
-                tracing::warn!(source = self.source.id, %error, "cannot receive; will try again");
-                self.parts.control.sleep(ERROR_PAUSE).await?;
+                tracing::warn!(source = self.source.id, %error, "cannot receive messages; will try again");
+                self.parts.lifecycle.sleep(ERROR_PAUSE).await?;
                 Ok(Vec::new())
             }
         }
     }
 
-    /// Deletes what no filter lets pass, as Lambda does.
+    /// Deletes the messages that do not pass the filters, as Lambda does.
     async fn drop_filtered(&self, received: Vec<Received>) -> Vec<Received> {
         if self.filters.is_empty() {
             return received;
         }
         let passes = |received: &Received| {
-            let event = event::sqs(&received.message, &self.queue_arn);
+            let event = record_json::sqs(&received.message, &self.queue_arn);
             self.filters.matches_body(event, "body", received.message.body.as_deref().unwrap_or_default().as_bytes())
         };
         let (passing, filtered): (Vec<_>, Vec<_>) = received.into_iter().partition(passes);
         if !filtered.is_empty() {
             self.delete(filtered.iter()).await;
-            self.parts.state.end(filtered.len());
+            self.parts.activity.end(filtered.len());
         }
         passing
     }
@@ -206,16 +206,17 @@ impl<I: Invoke> Mapping<I> {
         self.delete(received.iter().filter(|received| !failed.contains(id(received)))).await;
     }
 
-    /// Ids of the messages that failed; none if all did.
+    /// The ids of the failed messages. `None` if all failed.
     async fn invoke<'a>(
         &self,
         batch: impl IntoIterator<Item = &'a Received> + Clone + Send,
     ) -> Option<HashSet<String>> {
-        let payload = event::records(batch.clone().into_iter().map(|received| &received.event));
+        let payload = record_json::records(batch.clone().into_iter().map(|received| &received.event));
         let answer = match self.parts.invoker.invoke(&self.parts.function, payload).await {
             Ok(answer) => answer,
             Err(error @ (InvokeError::Throttled | InvokeError::Unavailable(_))) => {
-                tracing::warn!(source = self.source.id, %error, "cannot invoke; the messages come again");
+                let source = &self.source.id;
+                tracing::warn!(source, %error, "cannot invoke the function; the messages will be delivered again");
                 return None;
             }
             Err(error) => {
@@ -229,12 +230,12 @@ impl<I: Invoke> Mapping<I> {
         let ids: HashSet<&str> = batch.into_iter().map(id).collect();
         let failed = reported_failures(&answer).filter(|failed| failed.iter().all(|id| ids.contains(id.as_str())));
         if failed.is_none() {
-            tracing::warn!(source = self.source.id, "the answer is no valid partial batch response");
+            tracing::warn!(source = self.source.id, "the function's answer is not a valid partial batch response");
         }
         failed.map(HashSet::from_iter)
     }
 
-    /// Deletes messages; those that cannot be deleted come again.
+    /// Deletes messages. Messages that cannot be deleted are delivered again.
     async fn delete<'a>(&self, messages: impl Iterator<Item = &'a Received>) {
         let handles: Vec<_> = messages.filter_map(|received| received.message.receipt_handle.clone()).collect();
         for chunk in handles.chunks(MESSAGES_PER_CALL) {
@@ -258,7 +259,7 @@ impl<I: Invoke> Mapping<I> {
                         tracing::warn!(source = self.source.id, %error, "cannot delete messages");
                     }
                 }
-                if left.is_empty() || self.parts.control.sleep(ERROR_PAUSE).await.is_err() {
+                if left.is_empty() || self.parts.lifecycle.sleep(ERROR_PAUSE).await.is_err() {
                     break;
                 }
             }
@@ -279,7 +280,8 @@ impl<I: Invoke> Mapping<I> {
             let request = self.parts.clients.sqs.change_message_visibility_batch().queue_url(&self.queue_url);
             if let Err(error) = request.set_entries(Some(entries.collect())).send().await {
                 let error = aws_sdk_sqs::error::DisplayErrorContext(error);
-                tracing::warn!(source = self.source.id, %error, "messages come again only after their visibility timeout");
+                let source = &self.source.id;
+                tracing::warn!(source, %error, "cannot release messages before their visibility timeout");
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Reading DynamoDB streams and Kinesis streams alike: shards, iterators and pages of records, through the AWS SDK, so
-//! that any endpoint will do. Knows nothing of functions or batches.
+//! Reads DynamoDB streams and Kinesis streams in the same way: shards, iterators and pages of records. It uses the AWS
+//! SDK, so every endpoint works. It knows nothing about functions or batches.
 
 use anyhow::Context as _;
 use aws_sdk_dynamodbstreams::{error::ProvideErrorMetadata, types::ShardIteratorType as DynamoDbIterator};
@@ -7,28 +7,28 @@ use aws_sdk_kinesis::types::ShardIteratorType as KinesisIterator;
 use bytes::Bytes;
 use time::OffsetDateTime;
 
-use super::{Clients, event, filter::Filters};
+use super::{filter::Filters, parts::Clients, record_json};
 use crate::template::model::StreamKind;
 
-/// Records asked for at once; both services allow this many.
+/// How many records one read asks for. Both services allow this many.
 const PAGE_RECORDS_MAX: i32 = 1_000;
 
 /// One record of a stream.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
-    /// Its place in the shard.
+    /// The sequence number: the place of the record in its shard.
     pub(super) sequence: String,
-    /// Partition key, or key of the item: records with the same one stay in order.
+    /// The partition key, or the key of the item. Records with the same key stay in order.
     pub(super) key: String,
-    /// When it was written, as exactly as the stream says.
+    /// When the record was written, as exactly as the stream tells.
     pub(super) arrival: OffsetDateTime,
-    /// Whether it passes the mapping's filters.
+    /// Whether the record passes the mapping's filters.
     pub(super) passes: bool,
-    /// What the function gets.
+    /// The record's JSON for the function.
     pub(super) event: Bytes,
 }
 
-/// A shard, with the shards that must be read to their end before it.
+/// A shard, and the shards that must be read to their end before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shard {
     pub(super) id: String,
@@ -45,17 +45,17 @@ pub(super) enum Position {
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadError {
-    /// The iterator is too old; a new one does.
+    /// The iterator is too old. A new iterator solves this.
     #[error("the shard iterator has expired")]
     Expired,
-    /// The position is not in the shard any more.
-    #[error("the records behind the checkpoint are not in the stream any more")]
+    /// The stream has deleted the records at this position.
+    #[error("the stream has deleted the records after the checkpoint")]
     Trimmed,
     #[error("{0}")]
     Other(String),
 }
 
-/// Records, and where to go on: nowhere at the end of a closed shard.
+/// Records, and the iterator of the next page. There is no next page at the end of a closed shard.
 pub(super) struct Page {
     pub(super) records: Vec<Record>,
     pub(super) next: Option<String>,
@@ -114,7 +114,7 @@ impl Stream {
         matches!(self.client, Client::Kinesis(_))
     }
 
-    /// All shards that still hold records or will.
+    /// All shards that have records or will have some.
     pub(super) async fn shards(&self) -> Result<Vec<Shard>, ReadError> {
         let mut shards = Vec::new();
         match &self.client {
@@ -163,7 +163,7 @@ impl Stream {
             Position::After(sequence) => Some(sequence.clone()),
             Position::TrimHorizon | Position::Latest => None,
         };
-        // A sequence number that the stream has never given out is one of a stream before it, of the same name.
+        // If the stream never had this sequence number, the number is from an earlier stream with the same name.
         let refused = |code: Option<&str>| sequence.is_some() && code.is_some_and(|code| REFUSALS.contains(&code));
         let iterator = match &self.client {
             Client::DynamoDb(client) => {
@@ -195,7 +195,7 @@ impl Stream {
                 }
             }
         };
-        iterator.ok_or_else(|| ReadError::Other("the stream gave no shard iterator".into()))
+        iterator.ok_or_else(|| ReadError::Other("the stream returned no shard iterator".into()))
     }
 
     /// The records at an iterator.
@@ -220,10 +220,10 @@ impl Stream {
 
     fn dynamodb_record(&self, record: &aws_sdk_dynamodbstreams::types::Record) -> Option<Record> {
         let data = record.dynamodb.as_ref()?;
-        let event = event::dynamodb(record, &self.arn);
+        let event = record_json::dynamodb(record, &self.arn);
         Some(Record {
             sequence: data.sequence_number.clone()?,
-            key: event::dynamodb_key(record),
+            key: record_json::dynamodb_key(record),
             arrival: point_in_time(data.approximate_creation_date_time.map_or(0.0, |time| time.as_secs_f64())),
             passes: self.filters.matches(&event),
             event: event.to_string().into(),
@@ -231,19 +231,19 @@ impl Stream {
     }
 
     fn kinesis_record(&self, shard: &str, record: &aws_sdk_kinesis::types::Record) -> Record {
-        let inner = event::kinesis_inner(record);
+        let inner = record_json::kinesis_inner(record);
         let passes = self.filters.matches_body(inner.clone(), "data", record.data.as_ref());
         Record {
             sequence: record.sequence_number.clone(),
             key: record.partition_key.clone().unwrap_or_default(),
             arrival: point_in_time(record.approximate_arrival_timestamp.map_or(0.0, |time| time.as_secs_f64())),
             passes,
-            event: event::kinesis(inner, &record.sequence_number, shard, &self.arn).to_string().into(),
+            event: record_json::kinesis(inner, &record.sequence_number, shard, &self.arn).to_string().into(),
         }
     }
 }
 
-/// Error codes by which a stream refuses a sequence number.
+/// The error codes with which a stream refuses a sequence number.
 const REFUSALS: [&str; 3] = ["TrimmedDataAccessException", "InvalidArgumentException", "ValidationException"];
 
 fn read_error(code: Option<&str>, error: &(dyn std::error::Error + 'static)) -> ReadError {
@@ -254,7 +254,7 @@ fn read_error(code: Option<&str>, error: &(dyn std::error::Error + 'static)) -> 
     }
 }
 
-/// The error with its causes: the SDK's own text is only "service error".
+/// The error with its causes, because the SDK's own text is only "service error".
 fn other(error: &(dyn std::error::Error + 'static)) -> ReadError {
     ReadError::Other(aws_sdk_kinesis::error::DisplayErrorContext(error).to_string())
 }

@@ -1,5 +1,5 @@
-//! A mapping from a stream: finds shards, reads those whose parents are read to their end, spreads the records over
-//! lanes, and moves each shard's checkpoint behind what is done with. Memory is bounded: a shard is not read further
+//! A mapping from a stream. It finds shards, reads each shard after its parents, distributes the records over lanes,
+//! and moves the checkpoint of a shard forward when records are done. Memory is bounded: a shard is not read further
 //! while too many of its records are in flight.
 
 mod tracker;
@@ -17,21 +17,21 @@ use tokio::{
 };
 
 use super::{
-    Parts,
+    batch_processor::{BatchProcessor, Item},
     checkpoint::{Checkpoint, Checkpoints},
-    control::Stopped,
-    delivery::{Delivery, Item},
     failure::Destination,
     lane::Lane,
+    lifecycle::Stopped,
+    parts::Parts,
     shards::{Position, ReadError, Record, Shard, Stream},
 };
 use crate::{invoke::Invoke, template::model::StreamSource};
 use tracker::Tracker;
 
-/// Pause after a read that failed.
+/// The pause after a failed read.
 const ERROR_PAUSE_MIN: Duration = Duration::from_millis(100);
 const ERROR_PAUSE_MAX: Duration = Duration::from_secs(3);
-/// How often to look for new shards; also done when a shard has ended.
+/// How often the mapping looks for new shards. It also does so when a shard has ended.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// One mapping from a stream to a function.
@@ -57,9 +57,9 @@ impl<I: Invoke> Mapping<I> {
         Ok(Arc::new(Self { parts, source: Arc::new(source), stream, checkpoints, destination }))
     }
 
-    /// Runs until told to stop.
+    /// Runs until the mapping has to stop.
     pub(super) async fn run(self: Arc<Self>) {
-        // Ends only by being stopped.
+        // `read_all` returns only when the mapping has to stop.
         let Err(Stopped) = self.read_all().await;
     }
 
@@ -77,12 +77,12 @@ impl<I: Invoke> Mapping<I> {
                     for (shard, position) in readable {
                         let latest = !self.source.from_oldest && present.contains(&shard);
                         let start = position.unwrap_or(if latest { Position::Latest } else { Position::TrimHorizon });
-                        self.parts.state.add_reader(&shard);
+                        self.parts.activity.add_reader(&shard);
                         reading.insert(shard.clone());
                         let mapping = Arc::clone(self);
                         readers.spawn(async move { (mapping.read_shard(&shard, start).await, shard) });
                     }
-                    self.parts.state.set_discovered(true);
+                    self.parts.activity.set_discovered(true);
                 }
                 Err(error) => {
                     tracing::warn!(
@@ -90,7 +90,7 @@ impl<I: Invoke> Mapping<I> {
                         error = format!("{error:#}"),
                         "cannot find shards; will try again"
                     );
-                    self.parts.control.sleep(pause).await?;
+                    self.parts.lifecycle.sleep(pause).await?;
                     pause = (pause * 2).min(ERROR_PAUSE_MAX);
                     continue;
                 }
@@ -99,15 +99,15 @@ impl<I: Invoke> Mapping<I> {
                 Some(ended) = readers.join_next() => match ended {
                     Ok((result, shard)) => {
                         result?;
-                        // Its children, if any, can be read now.
-                        self.parts.state.set_discovered(false);
-                        self.parts.state.remove_reader(&shard);
+                        // The children of this shard can be read now.
+                        self.parts.activity.set_discovered(false);
+                        self.parts.activity.remove_reader(&shard);
                     }
-                    Err(error) => tracing::error!(source = self.source.id, %error, "a shard's reader has failed"),
+                    Err(error) => tracing::error!(source = self.source.id, %error, "a shard reader has panicked"),
                 },
                 () = tokio::time::sleep(DISCOVERY_INTERVAL) => (),
-                () = self.parts.control.stopped() => {
-                    // Readers let go of what is in flight when it is done with.
+                () = self.parts.lifecycle.stopped() => {
+                    // Each reader ends when its records in flight are done.
                     while readers.join_next().await.is_some() {}
                     return Err(Stopped);
                 }
@@ -115,7 +115,7 @@ impl<I: Invoke> Mapping<I> {
         }
     }
 
-    /// All shards, and those that can be read now and are not, with their checkpoints.
+    /// All shards, and, with their checkpoints, those that can be read now but are not read yet.
     async fn readable_shards(
         &self,
         reading: &HashSet<String>,
@@ -147,7 +147,7 @@ impl<I: Invoke> Mapping<I> {
         let tracker = Arc::new(Tracker::new(
             self.checkpoints.clone(),
             [self.source.id.as_str(), self.stream.arn(), shard],
-            Arc::clone(&self.parts.state),
+            Arc::clone(&self.parts.activity),
         ));
         let mut lanes = Lanes::start(self, shard, &tracker);
         let read = self.read_into(shard, start, &tracker, &lanes.senders).await;
@@ -155,8 +155,8 @@ impl<I: Invoke> Mapping<I> {
         let mut ended = read;
         while let Some(lane) = lanes.tasks.join_next().await {
             ended = ended.and(lane.unwrap_or_else(|error| {
-                // Its records are not done with: the shard has not ended, and comes again after a restart.
-                tracing::error!(source = self.source.id, %error, "a lane has failed");
+                // The records of this lane are not done, so the shard has not ended. It is read again after a restart.
+                tracing::error!(source = self.source.id, %error, "a lane has panicked");
                 Err(Stopped)
             }));
         }
@@ -166,7 +166,7 @@ impl<I: Invoke> Mapping<I> {
         Ok(())
     }
 
-    /// Reads until the shard ends, handing records to lanes.
+    /// Reads until the shard ends, and hands the records to lanes.
     async fn read_into(
         &self,
         shard: &str,
@@ -174,18 +174,18 @@ impl<I: Invoke> Mapping<I> {
         tracker: &Tracker,
         lanes: &[UnboundedSender<Arc<Item>>],
     ) -> Result<(), Stopped> {
-        let control = &self.parts.control;
+        let lifecycle = &self.parts.lifecycle;
         let (mut position, mut iterator): (_, Option<String>) = (start, None);
         let pace = &self.parts.pace;
         let [poll_min, poll_max] = if self.stream.is_kinesis() { pace.kinesis_poll } else { pace.dynamodb_poll };
         let (mut poll_pause, mut error_pause) = (poll_min, ERROR_PAUSE_MIN);
         loop {
-            control.running().await?;
+            lifecycle.running().await?;
             tokio::select! {
                 () = tracker.room() => (),
-                () = control.stopped() => return Err(Stopped),
+                () = lifecycle.stopped() => return Err(Stopped),
             }
-            let look = control.look();
+            let poll = lifecycle.last_requested_poll();
             let page = match &iterator {
                 Some(iterator) => self.stream.read(shard, iterator).await,
                 None => match self.stream.iterator(shard, &position).await {
@@ -199,14 +199,14 @@ impl<I: Invoke> Mapping<I> {
                     let empty = page.records.is_empty();
                     if let Some(last) = page.records.last() {
                         position = Position::After(last.sequence.clone());
-                        self.parts.state.set_found(shard);
+                        self.parts.activity.set_found(shard);
                         hand_over(page.records, tracker, lanes);
                     }
                     let Some(next) = page.next else { return Ok(()) };
                     iterator = Some(next);
                     if empty {
-                        self.parts.state.set_empty(shard, look);
-                        control.sleep_until_look(poll_pause, look).await?;
+                        self.parts.activity.set_empty(shard, poll);
+                        lifecycle.sleep_until_poll(poll_pause, poll).await?;
                         poll_pause = (poll_pause * 5 / 4).min(poll_max);
                     } else {
                         poll_pause = poll_min;
@@ -214,13 +214,17 @@ impl<I: Invoke> Mapping<I> {
                 }
                 Err(ReadError::Expired) => iterator = None,
                 Err(error @ ReadError::Trimmed) => {
-                    tracing::warn!(source = self.source.id, shard, "{error}; going on with the oldest that is left");
+                    tracing::warn!(
+                        source = self.source.id,
+                        shard,
+                        "{error}; continues with the oldest record that is left"
+                    );
                     (position, iterator) = (Position::TrimHorizon, None);
-                    control.sleep(ERROR_PAUSE_MIN).await?;
+                    lifecycle.sleep(ERROR_PAUSE_MIN).await?;
                 }
                 Err(error @ ReadError::Other(_)) => {
-                    tracing::warn!(source = self.source.id, shard, %error, "cannot read; will try again");
-                    control.sleep(error_pause).await?;
+                    tracing::warn!(source = self.source.id, shard, %error, "cannot read the shard; will try again");
+                    lifecycle.sleep(error_pause).await?;
                     error_pause = (error_pause * 2).min(ERROR_PAUSE_MAX);
                     iterator = None;
                 }
@@ -229,7 +233,7 @@ impl<I: Invoke> Mapping<I> {
     }
 }
 
-/// Gives each record to the lane of its key; those that no filter lets pass are done with.
+/// Hands each record to the lane of its key. Records that do not pass the filters are done.
 fn hand_over(records: Vec<Record>, tracker: &Tracker, lanes: &[UnboundedSender<Arc<Item>>]) {
     let indices = tracker.add(&records);
     let mut filtered = Vec::new();
@@ -238,7 +242,7 @@ fn hand_over(records: Vec<Record>, tracker: &Tracker, lanes: &[UnboundedSender<A
             let mut hasher = DefaultHasher::new();
             record.key.hash(&mut hasher);
             let lane = usize::try_from(hasher.finish() % lanes.len() as u64).unwrap_or(0);
-            // A lane ends before its sender only when everything is stopping.
+            // A lane ends before its sender only when everything stops.
             drop(lanes[lane].send(Arc::new(Item { index, record })));
         } else {
             filtered.push(index);
@@ -247,7 +251,7 @@ fn hand_over(records: Vec<Record>, tracker: &Tracker, lanes: &[UnboundedSender<A
     tracker.done(filtered.into_iter());
 }
 
-/// The lanes of a shard; as many as the parallelization factor.
+/// The lanes of a shard. Their number is the parallelization factor.
 struct Lanes {
     senders: Vec<UnboundedSender<Arc<Item>>>,
     tasks: JoinSet<Result<(), Stopped>>,
@@ -267,7 +271,7 @@ impl Lanes {
                 kept: VecDeque::new(),
                 history: VecDeque::new(),
             };
-            let delivery = Delivery {
+            let processor = BatchProcessor {
                 source: Arc::clone(&mapping.source),
                 function: mapping.parts.function.clone(),
                 stream_arn: mapping.stream.arn().to_owned(),
@@ -275,12 +279,12 @@ impl Lanes {
                 shard: shard.to_owned(),
                 destination: mapping.destination.clone(),
                 retry_pause: mapping.parts.pace.retry_pause,
-                control: mapping.parts.control.clone(),
+                lifecycle: mapping.parts.lifecycle.clone(),
                 invoker: mapping.parts.invoker.clone(),
             };
             let tracker = Arc::clone(tracker);
             tasks.spawn(async move {
-                lane.run(delivery, |items: &[Arc<Item>]| {
+                lane.run(processor, |items: &[Arc<Item>]| {
                     tracker.done(items.iter().map(|item| item.index));
                 })
                 .await

@@ -1,13 +1,13 @@
-//! What is wrong in a template, and where.
+//! An error in a template, with its position.
 
 use std::fmt;
 
-/// A place in the template, counted from one as editors do.
+/// A position in the template. Lines and columns are counted from one, as in editors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Position {
-    /// Line.
+    /// The line.
     pub line: usize,
-    /// Column, in characters.
+    /// The column, in characters.
     pub column: usize,
 }
 
@@ -17,13 +17,13 @@ impl fmt::Display for Position {
     }
 }
 
-/// What is wrong and where; the reader of the file puts the file's name before it.
+/// An error with its position. The caller adds the name of the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{at}: {message}")]
 pub struct TemplateError {
-    /// Where.
+    /// The position.
     pub at: Position,
-    /// What, in one sentence.
+    /// The error in one sentence.
     pub message: String,
 }
 

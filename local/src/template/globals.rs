@@ -1,12 +1,12 @@
-//! SAM's `Globals`: properties that every resource of a type starts with. A resource's own scalar replaces the global
-//! one, maps are merged, lists are appended to the global list.
+//! SAM's `Globals`: default properties of all resources of a type. A resource's own scalar replaces the global one,
+//! maps are merged, and lists are appended to the global list.
 
 use super::{
     error::Result,
     node::{Entry, Node, Value},
 };
 
-/// The resource types that `Globals` may speak of, by their name there.
+/// The sections that `Globals` may have, and their resource types.
 const SECTIONS: [(&str, &str); 2] =
     [("Function", "AWS::Serverless::Function"), ("HttpApi", "AWS::Serverless::HttpApi")];
 
@@ -29,7 +29,7 @@ impl<'node> Globals<'node> {
         Ok(Self { sections: entries.iter().map(section).collect::<Result<_>>()? })
     }
 
-    /// The properties of a resource of this type, with the global ones.
+    /// The properties of a resource of this type, merged with the global ones.
     pub(super) fn apply(&self, kind: &str, properties: Node) -> Node {
         match self.sections.iter().find(|(section, _)| *section == kind) {
             Some((_, global)) => merge(global, properties),

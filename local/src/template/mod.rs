@@ -1,6 +1,6 @@
-//! Reads `template.yaml`: resolves its parameters and intrinsic functions and turns what it describes into
-//! [`model::System`]. It must never skip anything silently: what has no meaning on one machine is a named warning, what
-//! is not known is an error with its place in the file.
+//! Reads `template.yaml`: resolves its parameters and intrinsic functions, and turns the resources into a
+//! [`model::System`]. Nothing is skipped silently: a property without meaning on one machine is a warning, and an
+//! unknown property is an error with its position in the file.
 
 mod error;
 mod globals;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::{Position, TemplateError};
 pub use parameters::Values;
-pub use scope::Addresses;
+pub use physical::Addresses;
 
 use error::Result as TemplateResult;
 use globals::Globals;
@@ -25,50 +25,50 @@ use node::{Entry, Node};
 use properties::{Properties, Warnings};
 use scope::{Resource, Scope, find};
 
-/// Why there is no system.
+/// Why a template could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
     #[error("cannot read the template {file}: {error}")]
     Read {
-        /// Its path.
+        /// The path of the file.
         file: String,
-        /// Why.
+        /// The error of the operating system.
         error: std::io::Error,
     },
     /// The template is wrong.
     #[error("{file}:{error}")]
     Template {
-        /// Its path.
+        /// The path of the file.
         file: String,
-        /// Where and what.
+        /// The error and its position.
         error: TemplateError,
     },
-    /// A parameter was given that cannot be taken.
+    /// A parameter has a value that is not allowed.
     #[error("--parameter {name}: {reason}")]
     Parameter {
-        /// Its name.
+        /// The name of the parameter.
         name: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
-/// What a template's system depends on beside the template.
+/// Everything that the system depends on besides the template.
 #[derive(Debug, Clone)]
 pub struct Inputs {
-    /// Values of parameters.
+    /// The values of parameters.
     pub values: Values,
-    /// Addresses that references resolve to.
+    /// The addresses that references resolve to.
     pub addresses: Addresses,
-    /// Where the template's relative paths start; without, they are not looked at.
+    /// The directory for the template's relative paths. Without it, the paths are not checked.
     pub directory: Option<PathBuf>,
 }
 
-/// Reads the template at `path`; its paths are relative to its directory.
+/// Reads the template at `path`. Relative paths in the template start at its directory.
 ///
 /// # Errors
-/// If it cannot be read, is wrong, or names what the local stack does not know.
+/// If the template cannot be read, is wrong, or contains something that the local stack does not know.
 pub fn load(path: &Path, values: Values, addresses: Addresses) -> Result<System, LoadError> {
     let file = path.display().to_string();
     let source = std::fs::read_to_string(path).map_err(|error| LoadError::Read { file: file.clone(), error })?;
@@ -76,10 +76,10 @@ pub fn load(path: &Path, values: Values, addresses: Addresses) -> Result<System,
     parse(&file, &source, &Inputs { values, addresses, directory })
 }
 
-/// Reads the template in `source`; `file` is what errors and warnings call it.
+/// Reads the template in `source`. Errors and warnings call it `file`.
 ///
 /// # Errors
-/// If it is wrong, or names what the local stack does not know.
+/// If the template is wrong, or contains something that the local stack does not know.
 pub fn parse(file: &str, source: &str, inputs: &Inputs) -> Result<System, LoadError> {
     let wrong = |error| LoadError::Template { file: file.into(), error };
     let mut warnings = Warnings::default();
@@ -95,7 +95,7 @@ pub fn parse(file: &str, source: &str, inputs: &Inputs) -> Result<System, LoadEr
     Ok(system)
 }
 
-/// The template's top level.
+/// The top level of the template.
 struct Sections<'node> {
     parameters: Vec<Entry>,
     mappings: Vec<Entry>,
@@ -155,7 +155,8 @@ fn read_resources(
     resources::read(&scope, &globals, order, inputs.directory.as_deref(), warnings)
 }
 
-/// Conditions may refer to each other in any order: what cannot be evaluated yet is left to the next round.
+/// Evaluates all conditions. They may refer to each other in any order, so a condition that cannot be evaluated yet is
+/// tried again in the next round.
 fn evaluate_conditions(scope: &mut Scope, conditions: &[Entry]) -> TemplateResult<()> {
     for last_round in (0..conditions.len()).rev().map(|rounds_left| rounds_left == 0) {
         for condition in conditions {
@@ -169,7 +170,7 @@ fn evaluate_conditions(scope: &mut Scope, conditions: &[Entry]) -> TemplateResul
     Ok(())
 }
 
-/// Outputs are for whoever deploys; here it only matters that they refer to something.
+/// Checks that outputs refer to something that exists. The local stack does not use their values.
 fn check_outputs(scope: &Scope, outputs: &[Entry]) -> TemplateResult<()> {
     for output in outputs {
         let mut properties = Properties::open("an output", &output.key, output.at, Some(&output.value))?;

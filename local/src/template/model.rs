@@ -1,6 +1,6 @@
-//! The system that a template describes, after its parameters and intrinsic functions are resolved: plain values, in
-//! the units that the rest of this crate works in. What the template says and this model cannot hold is an error or a
-//! named warning of the parser, never silently lost.
+//! The system that a template describes, after its parameters and intrinsic functions were resolved. These are plain
+//! values in the units of this crate. What does not fit into this model is an error or a warning of the parser, so
+//! nothing is lost silently.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,98 +13,98 @@ pub struct System {
     pub streams: Vec<KinesisStream>,
     /// SQS queues.
     pub queues: Vec<Queue>,
-    /// Lambda functions with what invokes them.
+    /// Lambda functions, with what invokes them.
     pub functions: Vec<Function>,
-    /// The HTTP API; a template has at most one.
+    /// The HTTP API. A template has at most one.
     pub api: Option<HttpApi>,
-    /// Resources and properties that have no meaning on one machine, each with its place in the file.
+    /// Resources and properties without meaning on one machine, each with its position in the file.
     pub warnings: Vec<String>,
 }
 
 /// A DynamoDB table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// Physical name, as `!Ref` gives it.
+    /// The physical name, as `!Ref` returns it.
     pub name: String,
-    /// Name and scalar type (`S`, `N` or `B`) of every key attribute.
+    /// The name and the scalar type (`S`, `N` or `B`) of each key attribute.
     pub attributes: Vec<(String, String)>,
-    /// The table's own key.
+    /// The key of the table.
     pub key: KeySchema,
     /// Global secondary indexes.
     pub indexes: Vec<Index>,
-    /// `StreamViewType` if the table has a stream.
+    /// The `StreamViewType`, if the table has a stream.
     pub stream_view: Option<String>,
-    /// Attribute that holds an item's expiry in epoch seconds.
+    /// The attribute with an item's expiry in epoch seconds.
     pub ttl_attribute: Option<String>,
 }
 
-/// Partition key and optional sort key, by attribute name.
+/// The names of the partition key and of the optional sort key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeySchema {
-    /// `HASH`.
+    /// The key of type `HASH`.
     pub partition: String,
-    /// `RANGE`.
+    /// The key of type `RANGE`.
     pub sort: Option<String>,
 }
 
 /// A global secondary index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
-    /// Name of the index.
+    /// The name of the index.
     pub name: String,
-    /// Its key.
+    /// The key of the index.
     pub key: KeySchema,
     /// `ALL`, `KEYS_ONLY` or `INCLUDE`.
     pub projection: String,
-    /// With `INCLUDE`: the attributes beside the keys.
+    /// With `INCLUDE`: the attributes besides the keys.
     pub non_key_attributes: Vec<String>,
 }
 
 /// A Kinesis data stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KinesisStream {
-    /// Physical name.
+    /// The physical name.
     pub name: String,
-    /// Shards to open; an on-demand stream starts with four, as on AWS.
+    /// The number of shards. An on-demand stream starts with four, as on AWS.
     pub shards: u32,
 }
 
 /// A standard SQS queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {
-    /// Physical name.
+    /// The physical name.
     pub name: String,
     /// How long a received message stays hidden.
     pub visibility_timeout: Duration,
     /// How long a message is kept.
     pub retention: Duration,
-    /// Where a message goes that was received too often.
+    /// Where messages go that were received too often.
     pub redrive: Option<Redrive>,
 }
 
 /// A queue's redrive policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redrive {
-    /// Physical name of the dead-letter queue.
+    /// The physical name of the dead-letter queue.
     pub dead_letter_queue: String,
-    /// Receives after which a message moves there.
+    /// After this many receives, a message moves.
     pub max_receive_count: u32,
 }
 
 /// A Lambda function.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Function {
-    /// Logical id in the template; what the other parts of this crate call the function by.
+    /// The logical id in the template. The other parts of this crate call the function by it.
     pub name: String,
-    /// Physical name, as `!Ref` gives it.
+    /// The physical name, as `!Ref` returns it.
     pub physical_name: String,
-    /// Binary that `cargo` builds for it (`Metadata.BuildProperties.Binary`).
+    /// The binary that `cargo` builds for the function (`Metadata.BuildProperties.Binary`).
     pub binary: String,
-    /// Environment, resolved.
+    /// The environment, with all references resolved.
     pub environment: BTreeMap<String, String>,
-    /// Time that one invocation may take.
+    /// The time limit of one invocation.
     pub timeout: Duration,
-    /// Memory in MiB; told to the function, not enforced.
+    /// The memory in MiB. The function is told this number, but the limit is not enforced.
     pub memory_mib: u32,
     /// `ReservedConcurrentExecutions`.
     pub max_concurrency: Option<u32>,
@@ -112,27 +112,27 @@ pub struct Function {
     pub routes: Vec<Route>,
     /// Streams and queues that invoke it.
     pub sources: Vec<EventSource>,
-    /// What it may do, by its own inline policies.
+    /// What the function may do, from its own inline policies.
     pub statements: Vec<Statement>,
 }
 
-/// A statement of a policy, which allows all of its actions on all of its resources.
+/// A statement of a policy. It allows all of its actions on all of its resources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// As `dynamodb:GetItem`.
+    /// Actions, for example `dynamodb:GetItem`.
     pub actions: Vec<String>,
-    /// ARNs.
+    /// ARNs of the resources.
     pub resources: Vec<String>,
-    /// If there are any: only in these partitions of the tables (`dynamodb:LeadingKeys`).
+    /// If present, the statement allows access only to these partitions of the tables (`dynamodb:LeadingKeys`).
     pub leading_keys: Option<Vec<String>>,
 }
 
-/// One route of the HTTP API, as `GET` and `/v1/users/{user}`.
+/// One route of the HTTP API, for example `GET` and `/v1/users/{user}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// Method in capitals.
+    /// The method in capitals.
     pub method: String,
-    /// Path with `{parameters}`.
+    /// The path with `{parameters}`.
     pub path: String,
 }
 
@@ -145,7 +145,7 @@ pub enum EventSource {
     Queue(QueueSource),
 }
 
-/// What a stream source reads.
+/// The stream that a mapping reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamKind {
     /// The stream of the table with this physical name.
@@ -157,44 +157,44 @@ pub enum StreamKind {
 /// A mapping from a stream, with the settings of `CreateEventSourceMapping`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamSource {
-    /// Unique and stable across restarts (function and event logical ids); checkpoints are kept under it.
+    /// Unique, and the same after a restart (logical ids of function and event). Checkpoints are stored under this id.
     pub id: String,
     /// The stream.
     pub stream: StreamKind,
-    /// `TRIM_HORIZON` if true, else `LATEST`.
+    /// `TRIM_HORIZON` if true, otherwise `LATEST`.
     pub from_oldest: bool,
     /// `BatchSize`.
     pub batch_size: u32,
     /// `MaximumBatchingWindowInSeconds`.
     pub batching_window: Duration,
-    /// `ParallelizationFactor`, 1–10 concurrent batches a shard.
+    /// `ParallelizationFactor`: 1–10 concurrent batches for each shard.
     pub parallelization_factor: u32,
     /// `BisectBatchOnFunctionError`.
     pub bisect: bool,
-    /// `MaximumRetryAttempts`; none means without end.
+    /// `MaximumRetryAttempts`. `None` means no limit.
     pub max_retries: Option<u32>,
-    /// `MaximumRecordAgeInSeconds`; none means without end.
+    /// `MaximumRecordAgeInSeconds`. `None` means no limit.
     pub max_record_age: Option<Duration>,
-    /// Whether `FunctionResponseTypes` has `ReportBatchItemFailures`.
+    /// Whether `FunctionResponseTypes` contains `ReportBatchItemFailures`.
     pub report_failures: bool,
-    /// Physical name of the queue that is told of batches given up.
+    /// The physical name of the queue that receives a report about batches that were given up.
     pub on_failure_queue: Option<String>,
-    /// `FilterCriteria` patterns; a record passes if any matches, or if there is none.
+    /// `FilterCriteria` patterns. A record passes if one of them matches, or if there are none.
     pub filters: Vec<serde_json::Value>,
 }
 
 /// A mapping from a queue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueueSource {
-    /// Unique and stable across restarts.
+    /// Unique, and the same after a restart.
     pub id: String,
-    /// Physical name of the queue.
+    /// The physical name of the queue.
     pub queue: String,
     /// `BatchSize`.
     pub batch_size: u32,
     /// `MaximumBatchingWindowInSeconds`.
     pub batching_window: Duration,
-    /// Whether `FunctionResponseTypes` has `ReportBatchItemFailures`.
+    /// Whether `FunctionResponseTypes` contains `ReportBatchItemFailures`.
     pub report_failures: bool,
     /// `ScalingConfig.MaximumConcurrency`.
     pub max_concurrency: Option<u32>,
@@ -202,10 +202,10 @@ pub struct QueueSource {
     pub filters: Vec<serde_json::Value>,
 }
 
-/// The HTTP API without its routes, which stand with the functions.
+/// The HTTP API without its routes, which belong to the functions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpApi {
-    /// CORS, if configured.
+    /// CORS, if it is configured.
     pub cors: Option<Cors>,
     /// The JWT authorizer of every route, if there is one.
     pub authorizer: Option<JwtAuthorizer>,
@@ -214,24 +214,24 @@ pub struct HttpApi {
 /// `CorsConfiguration`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cors {
-    /// Origins; `*` means any.
+    /// Allowed origins; `*` means any.
     pub allow_origins: Vec<String>,
-    /// Methods; `*` means any.
+    /// Allowed methods; `*` means any.
     pub allow_methods: Vec<String>,
-    /// Headers; `*` means any.
+    /// Allowed headers; `*` means any.
     pub allow_headers: Vec<String>,
     /// Response headers that scripts may read.
     pub expose_headers: Vec<String>,
-    /// Whether cookies are allowed.
+    /// Whether credentials are allowed.
     pub allow_credentials: bool,
-    /// How long a browser may cache a preflight answer.
+    /// How long a browser may cache the answer to a preflight request.
     pub max_age: Option<Duration>,
 }
 
 /// A JWT authorizer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JwtAuthorizer {
-    /// Required `iss`.
+    /// The required `iss`.
     pub issuer: String,
     /// `aud` (or `client_id`) must be one of these.
     pub audience: Vec<String>,

@@ -1,14 +1,14 @@
-//! YAML as a tree in which every node knows its place, and in which the two spellings of CloudFormation's intrinsic
-//! functions (`!Ref X`, `Ref: X`) are one. Nothing is interpreted: a scalar is its text, whether it means a number or not.
+//! YAML as a tree in which each node has its position. The two forms of CloudFormation's intrinsic functions (`!Ref X`
+//! and `Ref: X`) are the same here. Scalars are not interpreted: each one is its text, even if it is a number.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::error::{Position, Result, TemplateError};
 
-/// Nesting that no template has; bounds the recursion over one.
+/// The deepest nesting, far deeper than any template. It bounds the recursion.
 const DEPTH_MAX: usize = 100;
 
-/// One value with its place.
+/// One value with its position.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Node {
     pub(super) at: Position,
@@ -17,17 +17,17 @@ pub(super) struct Node {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
-    /// A scalar's text.
+    /// The text of a scalar.
     Scalar(String),
     List(Vec<Node>),
     Map(Vec<Entry>),
-    /// An intrinsic function by its long name without `Fn::`, and its argument.
+    /// An intrinsic function and its argument. The name is the long one without `Fn::`.
     Call(String, Box<Node>),
-    /// Nothing at all: an empty value, or `!Ref AWS::NoValue`, which removes its property.
+    /// No value: an empty value, or `!Ref AWS::NoValue`, which removes its property.
     Null,
 }
 
-/// A key of a map with its value.
+/// A key of a map, with its value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Entry {
     pub(super) key: String,
@@ -36,7 +36,7 @@ pub(super) struct Entry {
 }
 
 impl Node {
-    /// Reads the one document in `source`.
+    /// Reads the single document in `source`.
     pub(super) fn parse(source: &str) -> Result<Self> {
         let mut events = Events { parser: Parser::new_from_str(source) };
         while let (Event::StreamStart | Event::DocumentStart(_), _) = events.peek()? {
@@ -53,7 +53,7 @@ impl Node {
         }
     }
 
-    /// The entries of a map; `what` names the node in the error.
+    /// The entries of a map. Errors call the node `what`.
     pub(super) fn entries(&self, what: &str) -> Result<&[Entry]> {
         match &self.value {
             Value::Map(entries) => Ok(entries),
@@ -62,7 +62,7 @@ impl Node {
         }
     }
 
-    /// The items of a list. As in SAM, a single item may stand without its list.
+    /// The items of a list. As in SAM, a single item needs no list.
     pub(super) fn items(&self) -> &[Node] {
         match &self.value {
             Value::List(items) => items,
@@ -71,7 +71,7 @@ impl Node {
         }
     }
 
-    /// A scalar's text.
+    /// The text of a scalar.
     pub(super) fn text(&self, what: &str) -> Result<&str> {
         match &self.value {
             Value::Scalar(text) => Ok(text),
@@ -84,7 +84,7 @@ impl Node {
     }
 }
 
-/// The parser's events, as a stream that a recursive descent reads.
+/// The parser's events, for a recursive descent.
 struct Events<'input> {
     parser: Parser<'input, saphyr_parser::StrInput<'input>>,
 }
@@ -94,7 +94,7 @@ impl<'input> Events<'input> {
         match self.parser.peek() {
             Some(Ok((event, span))) => Ok((event.clone(), position(*span))),
             Some(Err(error)) => Err(scan_error(&error)),
-            None => Err(TemplateError::new(Position::default(), "the template ends too early")),
+            None => Err(TemplateError::new(Position::default(), "the template ends unexpectedly")),
         }
     }
 
@@ -102,7 +102,7 @@ impl<'input> Events<'input> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => Ok((event, position(span))),
             Some(Err(error)) => Err(scan_error(&error)),
-            None => Err(TemplateError::new(Position::default(), "the template ends too early")),
+            None => Err(TemplateError::new(Position::default(), "the template ends unexpectedly")),
         }
     }
 
@@ -132,7 +132,7 @@ impl<'input> Events<'input> {
                 self.next()?;
                 (long_form(entries), tag)
             }
-            Event::Alias(_) => return Err(TemplateError::new(at, "CloudFormation knows no YAML aliases")),
+            Event::Alias(_) => return Err(TemplateError::new(at, "CloudFormation does not support YAML aliases")),
             _ => return Err(TemplateError::new(at, "the template is empty")),
         };
         let node = Node { at, value };
@@ -146,13 +146,13 @@ impl<'input> Events<'input> {
         let key = self.node(depth + 1)?;
         let text = key.text("a key")?.to_owned();
         if before.iter().any(|entry| entry.key == text) {
-            return Err(key.error(format!("`{text}` is there twice")));
+            return Err(key.error(format!("the key `{text}` appears twice")));
         }
         Ok(Entry { key: text, at: key.at, value: self.node(depth + 1)? })
     }
 }
 
-/// `{Ref: X}` and `{Fn::Sub: X}` are calls; every other map is a map.
+/// `{Ref: X}` and `{Fn::Sub: X}` are calls. Every other map is a map.
 fn long_form(mut entries: Vec<Entry>) -> Value {
     let function = match entries.as_slice() {
         [entry] if entry.key == "Ref" => Some(entry.key.clone()),
@@ -168,7 +168,7 @@ fn long_form(mut entries: Vec<Entry>) -> Value {
     }
 }
 
-/// `Sub` of the tag `!Sub`; none for the tags of YAML itself.
+/// The function `Sub` for the tag `!Sub`, or `None` for the tags of YAML itself.
 fn short_form(tag: &Tag) -> Option<String> {
     (!tag.is_yaml_core_schema()).then(|| tag.suffix.clone())
 }
@@ -203,10 +203,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_template_is_an_error_with_its_place() {
+    fn invalid_yaml_is_an_error_with_its_position() {
         for (source, expected) in [
-            ("a: 1\na: 2\n", "2:1: `a` is there twice"),
-            ("a: &x 1\nb: *x\n", "2:4: CloudFormation knows no YAML aliases"),
+            ("a: 1\na: 2\n", "2:1: the key `a` appears twice"),
+            ("a: &x 1\nb: *x\n", "2:4: CloudFormation does not support YAML aliases"),
             ("a: 1\n---\nb: 2\n", "2:1: a template is a single YAML document"),
         ] {
             assert_eq!(Node::parse(source).unwrap_err().to_string(), expected);

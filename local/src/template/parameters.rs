@@ -1,4 +1,4 @@
-//! The template's parameters: their values, and the checks that CloudFormation makes of them.
+//! The template's parameters: their values, and CloudFormation's checks of the values.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,17 @@ use super::{
     properties::{Properties, Warnings},
 };
 
-/// Values for parameters.
+/// Values of parameters.
 #[derive(Debug, Clone, Default)]
 pub struct Values {
-    /// Given by whoever starts the stack; a name that the template does not have is an error.
+    /// Values from the user. A name that the template does not have is an error.
     pub given: BTreeMap<String, String>,
-    /// What the local stack supplies where nothing is given; comes before a default, which is one for AWS.
+    /// Values from the local stack, for parameters without a value from the user. They replace the template's defaults,
+    /// which are meant for AWS.
     pub supplied: BTreeMap<String, String>,
 }
 
-/// The value of every parameter in the section: given, or supplied, or the default.
+/// The value of each parameter in the section: the user's, or the local stack's, or the default.
 pub(super) fn read(
     section: &[Entry],
     values: &Values,
@@ -59,13 +60,13 @@ fn value(entry: &Entry, values: &Values, warnings: &mut Warnings) -> Result<Node
     for documentation in ["Description", "NoEcho", "ConstraintDescription"] {
         declaration.take(documentation);
     }
-    // Would need regular expressions in Java's dialect.
+    // This check would need regular expressions in Java's dialect.
     declaration.ignore(warnings, &["AllowedPattern"]);
     declaration.finish()?;
     typed(kind, text, at)
 }
 
-/// `Default:` with nothing behind it is an empty default.
+/// `Default:` without a value is an empty default.
 fn declared_empty(declaration: &Node) -> bool {
     super::scope::find(declaration, "Default").is_some()
 }
@@ -112,7 +113,7 @@ fn typed(kind: &Node, text: String, at: Position) -> Result<Node, ParameterError
 }
 
 enum Failure {
-    /// The value is refused.
+    /// The value is not allowed.
     Value(String),
     /// The declaration is wrong.
     Declaration(TemplateError),
@@ -124,7 +125,7 @@ impl From<TemplateError> for Failure {
     }
 }
 
-/// A parameter that cannot have a value.
+/// A parameter without a valid value.
 #[derive(Debug)]
 pub(super) enum ParameterError {
     Given { name: String, reason: String },

@@ -1,10 +1,18 @@
-//! What resources are called outside the template: what `Ref` and `GetAtt` give for each type that the local stack
-//! knows, and the way back from an ARN to a name.
+//! The names of resources outside the template: what `Ref` and `GetAtt` return for each type that the local stack
+//! knows, and which resource an ARN names.
 
-use super::scope::Addresses;
 use crate::aws;
 
-/// The property that sets a resource's name, where its type has one.
+/// The addresses that references to queues and to the API resolve to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// The base URL of the SQS server.
+    pub sqs: String,
+    /// The base URL of the HTTP API.
+    pub api: String,
+}
+
+/// The property with a resource's name, if its type has one.
 pub(super) fn name_property(kind: &str) -> Option<&'static str> {
     match kind {
         "AWS::DynamoDB::Table" => Some("TableName"),
@@ -14,7 +22,7 @@ pub(super) fn name_property(kind: &str) -> Option<&'static str> {
     }
 }
 
-/// What `Ref` gives.
+/// What `Ref` returns.
 pub(super) fn reference(kind: &str, name: &str, addresses: &Addresses) -> String {
     match kind {
         "AWS::SQS::Queue" => format!("{}/{}/{name}", addresses.sqs, aws::ACCOUNT),
@@ -22,7 +30,7 @@ pub(super) fn reference(kind: &str, name: &str, addresses: &Addresses) -> String
     }
 }
 
-/// What `GetAtt` gives; none if the type has no such attribute.
+/// What `GetAtt` returns, or `None` if the type has no such attribute.
 pub(super) fn attribute(kind: &str, attribute: &str, name: &str, addresses: &Addresses) -> Option<String> {
     Some(match (kind, attribute) {
         ("AWS::DynamoDB::Table", "Arn") => arn("dynamodb", &format!("table/{name}")),
@@ -39,17 +47,17 @@ pub(super) fn attribute(kind: &str, attribute: &str, name: &str, addresses: &Add
     })
 }
 
-/// The table whose stream has this ARN.
+/// The name of the table whose stream has this ARN.
 pub(super) fn table_of_stream(text: &str) -> Option<&str> {
     text.strip_prefix(&arn("dynamodb", "table/"))?.split_once("/stream/").map(|(name, _)| name)
 }
 
-/// The Kinesis stream that has this ARN.
+/// The name of the Kinesis stream with this ARN.
 pub(super) fn kinesis_stream(text: &str) -> Option<&str> {
     text.strip_prefix(&arn("kinesis", "stream/"))
 }
 
-/// The queue that has this ARN.
+/// The name of the queue with this ARN.
 pub(super) fn queue(text: &str) -> Option<&str> {
     text.strip_prefix(&arn("sqs", ""))
 }

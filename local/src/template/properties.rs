@@ -1,5 +1,5 @@
-//! Reads the properties of one resource so that none is overlooked: a property is taken, or named as one without local
-//! meaning (a warning), or it is unknown (an error).
+//! Reads the properties of one resource so that none is overlooked. Each property is read, or ignored with a warning
+//! because it has no meaning on one machine, or unknown, which is an error.
 
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
@@ -15,13 +15,13 @@ pub(super) struct Warnings {
 }
 
 impl Warnings {
-    /// Notes that `what` of `owner`, at `at`, is not acted on, under the `kind` of thing that the owner is.
+    /// Notes that the local stack ignores `what` of `owner`, at position `at`. `kind` is the type of the owner.
     pub(super) fn note(&mut self, kind: &str, owner: &str, what: &str, at: Position) {
         let (_, owners) = self.found.entry((kind.into(), what.into())).or_insert_with(|| (at, Vec::new()));
         owners.push(owner.into());
     }
 
-    /// One line each, in the order of the file.
+    /// One line for each, in the order of the file.
     pub(super) fn into_lines(self, file: &str) -> Vec<String> {
         let mut lines: Vec<_> = self.found.into_iter().collect();
         lines.sort_by_key(|(_, (at, _))| *at);
@@ -32,25 +32,25 @@ impl Warnings {
     }
 }
 
-/// The properties of one resource, or of a part of it, that are not read yet.
+/// The properties of one resource, or of a part of it, that were not read yet.
 pub(super) struct Properties<'node> {
     /// `AWS::SQS::Queue`, or `AWS::SQS::Queue.RedrivePolicy`.
     kind: String,
-    /// Logical id, for warnings.
+    /// The logical id, for warnings.
     owner: String,
     at: Position,
     unread: Vec<(&'node str, Position, &'node Node)>,
 }
 
 impl<'node> Properties<'node> {
-    /// Opens a map; an absent or empty one has no properties.
+    /// Opens a map. A map that is absent or empty has no properties.
     pub(super) fn open(kind: &str, owner: &str, at: Position, node: Option<&'node Node>) -> Result<Self> {
         let entries = node.map(|node| node.entries(kind)).transpose()?.unwrap_or_default();
         let unread = entries.iter().map(|entry| (entry.key.as_str(), entry.at, &entry.value)).collect();
         Ok(Self { kind: kind.into(), owner: owner.into(), at, unread })
     }
 
-    /// Opens the map that the property `key` is, if it is there.
+    /// Opens the map in the property `key`, if the property is present.
     pub(super) fn nested(&mut self, key: &str) -> Result<Option<Self>> {
         let Some(node) = self.take(key) else { return Ok(None) };
         self.part(key, node).map(Some)
@@ -61,19 +61,19 @@ impl<'node> Properties<'node> {
         Properties::open(&format!("{}.{key}", self.kind), &self.owner, node.at, Some(node))
     }
 
-    /// Takes a property; none if it is absent or empty.
+    /// Takes a property. `None` if it is absent or empty.
     pub(super) fn take(&mut self, key: &str) -> Option<&'node Node> {
         let index = self.unread.iter().position(|(unread, ..)| *unread == key)?;
         let (_, _, node) = self.unread.remove(index);
         (node.value != Value::Null).then_some(node)
     }
 
-    /// Takes what is left, whatever its keys are.
+    /// Takes all remaining properties, whatever their keys are.
     pub(super) fn rest(self) -> impl Iterator<Item = (&'node str, Position, &'node Node)> {
         self.unread.into_iter()
     }
 
-    /// Takes a property without which there is nothing to do.
+    /// Takes a property that must be present.
     pub(super) fn require(&mut self, key: &str) -> Result<&'node Node> {
         self.take(key).ok_or_else(|| TemplateError::new(self.at, format!("{} needs `{key}`", self.kind)))
     }
@@ -92,7 +92,7 @@ impl<'node> Properties<'node> {
         }
     }
 
-    /// Takes a whole number within `range`, which has no room for negative ones.
+    /// Takes a whole number within `range` that is not negative.
     pub(super) fn count(&mut self, key: &str, range: RangeInclusive<u32>) -> Result<Option<u32>> {
         let number = self.number(key, i64::from(*range.start())..=i64::from(*range.end()))?;
         Ok(number.and_then(|number| u32::try_from(number).ok()))
@@ -113,23 +113,25 @@ impl<'node> Properties<'node> {
         }
     }
 
-    /// Takes one of `allowed`.
+    /// Takes a string that must be one of `allowed`.
     pub(super) fn one_of(&mut self, key: &str, allowed: &[&str]) -> Result<Option<&'node str>> {
         let Some(node) = self.take(key) else { return Ok(None) };
         let text = node.text(key)?;
         match allowed.contains(&text) {
             true => Ok(Some(text)),
-            false => Err(node.error(format!("`{key}` is `{text}`; the local stack knows {}", allowed.join(", ")))),
+            false => {
+                Err(node.error(format!("`{key}` is `{text}`; the local stack supports only {}", allowed.join(", "))))
+            }
         }
     }
 
-    /// Takes a list of strings; empty if it is absent.
+    /// Takes a list of strings. Empty if the property is absent.
     pub(super) fn texts(&mut self, key: &str) -> Result<Vec<String>> {
         let items = self.take(key).map(Node::items).unwrap_or_default();
         items.iter().map(|item| Ok(item.text(key)?.to_owned())).collect()
     }
 
-    /// Takes properties that have no meaning on one machine, each with a warning.
+    /// Takes properties without meaning on one machine, each with a warning.
     pub(super) fn ignore(&mut self, warnings: &mut Warnings, keys: &[&str]) {
         self.unread.retain(|(key, at, _)| {
             let ignored = keys.contains(key);
@@ -140,7 +142,7 @@ impl<'node> Properties<'node> {
         });
     }
 
-    /// Ends the reading: what nobody took is unknown.
+    /// Ends the reading. Properties that were not taken are unknown, which is an error.
     pub(super) fn finish(self) -> Result<()> {
         match self.unread.first() {
             Some((key, at, _)) => {
@@ -151,7 +153,7 @@ impl<'node> Properties<'node> {
         }
     }
 
-    /// Where the map stands.
+    /// The position of the map.
     pub(super) fn at(&self) -> Position {
         self.at
     }

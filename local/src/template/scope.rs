@@ -1,34 +1,25 @@
-//! What the intrinsic functions of a template refer to, and their values. Each name is checked, also where the value has
-//! no local use (policies, alarms, outputs): a dangling reference fails here as it does at deployment.
+//! The values that intrinsic functions refer to. Every name is checked, even if the local stack does not use the value
+//! (policies, alarms, outputs). So a dangling reference fails here as it does at deployment.
 
 use std::collections::BTreeMap;
 
 use super::{
     error::{Position, Result},
     node::{Entry, Node, Value},
-    physical,
+    physical::{self, Addresses},
 };
 use crate::aws;
 
-/// Addresses that references to queues and to the API resolve to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Addresses {
-    /// Base URL of the SQS server.
-    pub sqs: String,
-    /// Base URL of the HTTP API.
-    pub api: String,
-}
-
-/// A resource as the template has it.
+/// A resource in the template.
 #[derive(Debug, Clone)]
 pub(super) struct Resource {
     pub(super) kind: String,
     pub(super) at: Position,
-    /// The whole resource, nothing resolved.
+    /// The whole resource, with nothing resolved.
     pub(super) node: Node,
 }
 
-/// Everything that has a name.
+/// Everything with a name.
 #[derive(Debug)]
 pub(super) struct Scope {
     pub(super) addresses: Addresses,
@@ -40,7 +31,7 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// A scope in which only pseudo parameters have a value.
+    /// A scope that knows only the pseudo parameters.
     pub(super) fn new(addresses: Addresses) -> Self {
         Self {
             addresses,
@@ -51,7 +42,7 @@ impl Scope {
         }
     }
 
-    /// The node with every intrinsic function in it replaced by its value, and without what `AWS::NoValue` removes.
+    /// Replaces every intrinsic function in the node by its value, and removes what `AWS::NoValue` removes.
     pub(super) fn resolve(&self, node: &Node) -> Result<Node> {
         let value = match &node.value {
             Value::Call(function, argument) => return self.call(node.at, function, argument),
@@ -74,13 +65,13 @@ impl Scope {
         Ok(Node { at: node.at, value })
     }
 
-    /// Whether the condition of this name holds.
+    /// Whether the condition with this name is true.
     pub(super) fn condition(&self, name: &Node) -> Result<bool> {
         let text = name.text("a condition's name")?;
         self.conditions.get(text).copied().ok_or_else(|| name.error(format!("there is no condition `{text}`")))
     }
 
-    /// The value of a condition: of `Fn::Equals`, `Fn::And`, `Fn::Or`, `Fn::Not` or `Condition`.
+    /// The value of a condition: `Fn::Equals`, `Fn::And`, `Fn::Or`, `Fn::Not` or `Condition`.
     pub(super) fn evaluate(&self, node: &Node) -> Result<bool> {
         let (function, argument) = match &node.value {
             Value::Call(function, argument) => (function.as_str(), argument.as_ref()),
@@ -102,18 +93,18 @@ impl Scope {
                 [operand] => Ok(!self.evaluate(operand)?),
                 _ => Err(argument.error("Fn::Not takes one condition")),
             },
-            _ => Err(node.error(format!("`{function}` is no condition function"))),
+            _ => Err(node.error(format!("`{function}` is not a condition function"))),
         }
     }
 
-    /// The name that the resource has outside the template: the one that it was given, or one made of its logical id.
+    /// The name of the resource outside the template: its own name property, or a name made from its logical id.
     pub(super) fn physical_name(&self, logical_id: &str, resource: &Resource) -> Result<String> {
         let given = physical::name_property(&resource.kind).and_then(|property| {
             let properties = find(&resource.node, "Properties")?;
             find(properties, property)
         });
         match given {
-            // A name that refers to other resources could go in circles, so here only parameters are known.
+            // Only parameters are known here, because a name that refers to other resources could refer to itself.
             Some(name) => {
                 let scope = Self { parameters: self.parameters.clone(), ..Self::new(self.addresses.clone()) };
                 Ok(scope.resolve(name)?.text("a name")?.to_owned())
@@ -155,7 +146,7 @@ impl Scope {
                     let (index, list) = (self.resolve(index)?, self.resolve(list)?);
                     let position: Option<usize> = index.text("the index of Fn::Select")?.parse().ok();
                     let item = position.and_then(|position| list.items().get(position));
-                    item.cloned().ok_or_else(|| index.error("Fn::Select: there is no such item"))
+                    item.cloned().ok_or_else(|| index.error("Fn::Select: the list has no such item"))
                 }
                 _ => Err(argument.error("Fn::Select takes an index and a list")),
             },
@@ -205,7 +196,7 @@ impl Scope {
         })
     }
 
-    /// `Fn::Sub`: `${Name}` and `${Resource.Attribute}` by their values, `${!x}` as `${x}`.
+    /// `Fn::Sub`: replaces `${Name}` and `${Resource.Attribute}` by their values, and `${!x}` by `${x}`.
     fn substitute(&self, argument: &Node) -> Result<String> {
         let (template, variables) = match &argument.value {
             Value::List(items) => match items.as_slice() {
@@ -248,11 +239,11 @@ impl Scope {
             let inner = find(node, first.text("a key").ok()?)?;
             find(inner, second.text("a key").ok()?)
         });
-        found.cloned().ok_or_else(|| argument.error("Fn::FindInMap finds nothing there"))
+        found.cloned().ok_or_else(|| argument.error("Fn::FindInMap: the map has no such keys"))
     }
 }
 
-/// The value of `key` if the node is a map that has it.
+/// The value of `key`, if the node is a map with this key.
 pub(super) fn find<'node>(node: &'node Node, key: &str) -> Option<&'node Node> {
     match &node.value {
         Value::Map(entries) => entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value),

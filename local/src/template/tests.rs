@@ -1,4 +1,4 @@
-//! The project's own template is read without an error, and each kind of error names its place.
+//! The project's own template must be valid, and every kind of error must have its position.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -50,7 +50,7 @@ fn the_projects_template_is_read_whole() {
         Some(Redrive { dead_letter_queue: "tidings-Quarantine".into(), max_receive_count: 10 })
     );
 
-    // From Globals, from the function, and the two kinds of reference.
+    // From Globals, from the function itself, and by the two kinds of reference.
     let fanout = names("Fanout");
     assert_eq!(fanout.binary, "fanout");
     assert_eq!(fanout.environment["RUST_LOG"], "info");
@@ -103,7 +103,7 @@ fn a_parameter_without_any_value_is_an_error() {
 }
 
 #[test]
-fn what_is_unknown_is_an_error_with_its_place() {
+fn unknown_properties_are_errors_with_their_position() {
     let resource = |text: &str| format!("{SHELL}  R:\n{text}");
     for (source, expected) in [
         (
@@ -120,7 +120,8 @@ fn what_is_unknown_is_an_error_with_its_place() {
         ),
         (
             resource(
-                "    Type: AWS::SQS::Queue\n    Properties:\n      RedrivePolicy: {maxReceiveCount: 1, deadLetterTargetArn: x}",
+                "    Type: AWS::SQS::Queue\n    Properties:\n      \
+                 RedrivePolicy: {maxReceiveCount: 1, deadLetterTargetArn: x}",
             ),
             "6:64: `x` is not the ARN of a queue of this template",
         ),
@@ -155,7 +156,7 @@ fn a_dangling_reference_is_an_error_wherever_it_stands() {
     ] {
         let source = queue(text);
         let error = read(&source).unwrap_err();
-        // The place is that of the function or of its argument.
+        // The position is that of the function or of its argument.
         assert!(error.ends_with(expected.split_once(": ").unwrap().1) && error.starts_with("t.yaml:6:"), "{error}");
     }
 }
@@ -213,7 +214,7 @@ fn events_are_checked_against_what_they_name() {
         )
     };
     for (event, expected) in [
-        ("{Type: S3}", "12:19: `Type` is `S3`; the local stack knows HttpApi, DynamoDB, Kinesis, SQS"),
+        ("{Type: S3}", "12:19: `Type` is `S3`; the local stack supports only HttpApi, DynamoDB, Kinesis, SQS"),
         (
             "{Type: SQS, Properties: {Queue: !GetAtt Q.Arn}}",
             "12:44: the queue's visibility timeout of 30 s is less than the function's timeout of 60 s",
@@ -223,7 +224,8 @@ fn events_are_checked_against_what_they_name() {
             "12:50: `arn:aws:sqs:us-east-1:000000000000:tidings-Q` is not the ARN of a stream of this template",
         ),
         (
-            "{Type: Kinesis, Properties: {Stream: 'arn:aws:kinesis:us-east-1:000000000000:stream/x', StartingPosition: LATEST}}",
+            "{Type: Kinesis, Properties: {Stream: 'arn:aws:kinesis:us-east-1:000000000000:stream/x', \
+             StartingPosition: LATEST}}",
             "12:49: there is no stream `x`",
         ),
         (

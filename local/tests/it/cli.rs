@@ -1,4 +1,4 @@
-//! What goes wrong at start is one clear line on standard error, and exit code 1; nothing is built before that is known.
+//! An error at start is one clear line on standard error, with exit code 1, and comes before anything is built.
 
 use std::{
     net::TcpListener,
@@ -32,10 +32,10 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
-fn a_data_directory_that_cannot_be_had_is_named() {
+fn a_data_directory_that_cannot_be_created_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();
-    assert_refused(&["--port", "0", "--data", path], &format!("cannot make the data directory {path}"));
+    assert_refused(&["--port", "0", "--data", path], &format!("cannot create the data directory {path}"));
 }
 
 #[test]

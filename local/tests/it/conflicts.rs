@@ -1,4 +1,4 @@
-//! Transactions that meet.
+//! Conflicts between transactions.
 
 use std::time::Duration;
 
@@ -43,23 +43,23 @@ async fn world() -> (World, Conflicts, Client) {
 }
 
 #[tokio::test]
-async fn of_two_transactions_on_one_item_one_is_cancelled() {
+async fn one_of_two_transactions_on_the_same_item_is_cancelled() {
     let (_world, _conflicts, client) = world().await;
     let outcomes = join_all([transact(&client, &["a", "b"]), transact(&client, &["c", "b"])]).await;
     let cancelled = Err(vec!["None".to_owned(), "TransactionConflict".to_owned()]);
     assert!(outcomes.contains(&Ok(())) && outcomes.contains(&cancelled), "{outcomes:?}");
-    assert_eq!(transact(&client, &["c", "b"]).await, Ok(()), "when the other one has ended");
+    assert_eq!(transact(&client, &["c", "b"]).await, Ok(()), "after the other transaction has ended");
 }
 
 #[tokio::test]
-async fn transactions_on_different_items_do_not_meet() {
+async fn transactions_on_different_items_do_not_conflict() {
     let (_world, _conflicts, client) = world().await;
     let outcomes = join_all([transact(&client, &["a"]), transact(&client, &["b"]), transact(&client, &["c"])]).await;
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
 }
 
 #[tokio::test]
-async fn a_single_write_of_an_item_of_a_transaction_fails() {
+async fn a_single_write_fails_while_a_transaction_holds_the_item() {
     let (_world, _conflicts, client) = world().await;
     let write = async |item: &str| {
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -88,7 +88,7 @@ async fn a_function_is_called_by_each_of_its_names() {
 }
 
 #[tokio::test]
-async fn a_function_that_fails_is_a_success_that_says_so() {
+async fn a_failed_function_is_a_200_with_an_error_header() {
     let api = Api::start().await;
     for (event, error_type) in [
         (json!({ "do": "error" }), None),
@@ -104,7 +104,7 @@ async fn a_function_that_fails_is_a_success_that_says_so() {
 }
 
 #[tokio::test]
-async fn what_lambda_would_not_take_is_refused() {
+async fn requests_that_lambda_refuses_are_refused() {
     let api = Api::start().await;
     let large = api.request("Scripted").body(vec![b' '; PAYLOAD_BYTES_MAX + 1]).send().await.unwrap();
     assert_eq!(refused(large).await, (413, "RequestTooLargeException".into()));
@@ -114,7 +114,7 @@ async fn what_lambda_would_not_take_is_refused() {
     assert_eq!(refused(later).await, (400, "InvalidParameterValueException".into()));
     let dry = api.request("Scripted").header("x-amz-invocation-type", "DryRun").send().await.unwrap();
     assert_eq!((dry.status().as_u16(), dry.text().await.unwrap().as_str()), (204, ""));
-    // No payload is an empty event, which this function does not know what to do with.
+    // A request without a payload is an empty event, which this function does not understand.
     let empty = api.request("Scripted").send().await.unwrap();
     assert_eq!(header(&empty, "x-amz-function-error"), Some("Unhandled"));
 }

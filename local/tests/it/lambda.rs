@@ -1,4 +1,4 @@
-//! The Runtime API and the life of function processes, with a real function that behaves as each test says.
+//! The Runtime API and the life of function processes, with a real function that does what each test says.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,7 +35,7 @@ async fn invoke(lambda: &Lambda, event: Value) -> Result<Value, InvokeError> {
 }
 
 fn is_alive(pid: u32) -> bool {
-    // A zombie has ended: it only waits for its parent to take note.
+    // A zombie has ended. It only waits until its parent reads its exit status.
     std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().starts_with('Z')))
 }
@@ -98,7 +98,7 @@ async fn a_process_killed_from_outside_is_a_crash() {
         async move { invoke(&lambda, json!({ "do": "sleep", "ms": 60_000 })).await }
     });
     eventually("a process", async || !lambda.processes().is_empty()).await;
-    // Until it is asked for work, a kill is not a crash but a reason to start another one.
+    // Before the process asks for work, a kill is not a crash. The pool starts another process.
     while !running.is_finished() {
         for (_, pid) in lambda.processes() {
             kill(pid);
@@ -151,7 +151,7 @@ async fn concurrent_invocations_get_processes_up_to_the_limit_and_the_rest_wait(
 }
 
 #[tokio::test]
-async fn who_waits_too_long_is_throttled() {
+async fn an_invocation_that_waits_too_long_is_throttled() {
     let lambda = start(FunctionSpec { max_concurrency: 1, ..spec() }).await;
     let busy = invoke(&lambda, json!({ "do": "sleep", "ms": 8_000 }));
     let late = async {
@@ -186,7 +186,7 @@ async fn a_function_that_fails_to_start_once_is_started_again() {
 }
 
 #[tokio::test]
-async fn a_binary_that_is_no_program_is_unavailable_and_a_missing_one_an_error_at_start() {
+async fn a_binary_that_cannot_run_is_unavailable_and_a_missing_one_is_an_error_at_start() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("function");
     let missing = Lambda::start(vec![FunctionSpec { program: program.clone(), ..spec() }]).await;
@@ -227,7 +227,7 @@ async fn an_invocation_goes_on_when_its_caller_has_gone() {
     });
     eventually("a process", async || !lambda.processes().is_empty()).await;
     caller.abort();
-    // The only process is still busy with it, answers, and is then free.
+    // The only process is still busy with this invocation. It answers, and is then free.
     assert!(invoke(&lambda, json!({ "do": "echo" })).await.is_ok());
     assert_eq!(lambda.processes().len(), 1);
 }
@@ -240,7 +240,7 @@ async fn shutdown_ends_all_processes_and_running_invocations() {
         async move { invoke(&lambda, json!({ "do": "sleep", "ms": 60_000 })).await }
     });
     invoke(&lambda, json!({ "do": "echo" })).await.unwrap();
-    // A process may answer before whoever started it has been told its id.
+    // A process may answer before the pool knows its process id.
     eventually("both processes to be known", async || lambda.processes().len() == 2).await;
     let pids: Vec<u32> = lambda.processes().into_iter().map(|(_, pid)| pid).collect();
     lambda.shutdown().await;
@@ -273,7 +273,7 @@ async fn killing_this_process_ends_its_functions() {
     eventually("the function's process to end", async || !is_alive(pid)).await;
 }
 
-/// Not a test, but what [`killing_this_process_ends_its_functions`] kills.
+/// Not a test: [`killing_this_process_ends_its_functions`] kills this process.
 #[tokio::test]
 #[ignore = "runs until it is killed"]
 async fn host_until_killed() {

@@ -1,4 +1,4 @@
-//! Functions and what invokes them, tested against the embedded servers and against real processes.
+//! Functions and what invokes them, tested against the embedded servers and with real processes.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail the test, as tests themselves do")]
 

@@ -1,5 +1,5 @@
-//! Calls that AWS does in part: what is left is sent again, and what is never done is told. No embedded server does anything
-//! in part, so one stands in for them that does.
+//! Calls that AWS does only in part. The stores must send the rest again, and report what was never done. The embedded
+//! servers always do the whole call, so these tests use a server that does not.
 
 use std::sync::{Arc, Mutex};
 
@@ -19,7 +19,7 @@ use tidings_local::aws;
 
 const TABLE: &str = "table";
 
-/// Stands in for DynamoDB and Kinesis. Of each call it does at most so many parts, the last ones.
+/// Stands in for DynamoDB and Kinesis. Does at most so many parts of each call, and these are the last ones.
 #[derive(Clone)]
 struct Partly {
     at_most: usize,
@@ -27,13 +27,13 @@ struct Partly {
 }
 
 impl Partly {
-    /// Does what it does of these, and gives the rest.
+    /// Does some of these parts, and returns the others as not done.
     fn take(&self, parts: &mut Vec<Value>) {
         let rest = parts.len().saturating_sub(self.at_most);
         self.done.lock().unwrap().extend(parts.split_off(rest));
     }
 
-    /// What was done, each part told by what `name` finds in it, in alphabetical order.
+    /// The parts that were done, in alphabetical order. `name` finds the name of a part.
     fn done(&self, name: impl Fn(&Value) -> &Value) -> Vec<String> {
         let done = self.done.lock().unwrap();
         let mut names: Vec<_> = done.iter().map(|part| name(part).as_str().unwrap().to_owned()).collect();
@@ -87,7 +87,7 @@ fn events(count: usize) -> Vec<CloudEvent> {
 }
 
 #[tokio::test]
-async fn records_that_the_bus_did_not_take_are_sent_again_and_no_others() {
+async fn records_that_the_bus_did_not_accept_are_sent_again_and_no_others() {
     let (server, url) = start(5).await;
     let bus = Bus::new(&aws::config(&url), "events".to_owned());
     assert_eq!(bus.publish(&events(23)).await, [true; 23]);
@@ -95,8 +95,8 @@ async fn records_that_the_bus_did_not_take_are_sent_again_and_no_others() {
 }
 
 #[tokio::test]
-async fn it_is_told_which_records_the_bus_never_took() {
-    // One of each of six calls.
+async fn records_that_the_bus_never_accepted_are_reported() {
+    // One item of each of six calls.
     let (server, url) = start(1).await;
     let bus = Bus::new(&aws::config(&url), "events".to_owned());
     let published = bus.publish(&events(8)).await;

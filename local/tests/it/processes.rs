@@ -1,5 +1,4 @@
-//! Everything together: a Kinesis stream, a mapping, and a function that runs as processes which crash, hang and are
-//! killed.
+//! A Kinesis stream, a mapping, and a function as processes that crash, hang and are killed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,7 +30,7 @@ async fn lambda(timeout: Duration) -> Lambda {
     Lambda::start(vec![function]).await.unwrap()
 }
 
-/// Names of the records that the function has processed, in order.
+/// The names of the processed records, in order.
 fn processed(log: &Path) -> Vec<String> {
     let log = std::fs::read_to_string(log).unwrap_or_default();
     log.lines().filter_map(|line| line.strip_prefix("end ").map(str::to_owned)).collect()
@@ -104,7 +103,7 @@ async fn processes_that_are_killed_all_the_time_lose_nothing_and_keep_the_order(
             && let Some((_, pid)) = lambda.processes().first()
         {
             let pid = rustix::process::Pid::from_raw(i32::try_from(*pid).unwrap()).unwrap();
-            // It may have ended by itself meanwhile.
+            // The process may have ended by itself in the meantime.
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
         }
     }

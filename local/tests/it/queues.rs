@@ -1,4 +1,4 @@
-//! Event source mappings from SQS queues, with a function that fails in the way each test is about.
+//! Event source mappings from SQS queues. The function fails as each test says.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use tidings_local::{
     template::model::{EventSource, QueueSource},
 };
 
-/// A queue whose messages come again after a second, and go to a dead-letter queue after `receives`.
+/// A queue whose messages become visible again after a second, and move to a dead-letter queue after `receives`.
 async fn queue_with_dead_letters(world: &World, receives: u32) -> (String, String) {
     let dead = world.queue("dead", &[]).await;
     let policy =
@@ -89,7 +89,7 @@ async fn a_failed_batch_comes_again_as_a_whole() {
         let (queue, _) = queue_with_dead_letters(&world, 10).await;
         send_numbers(&world, &queue, 0..3).await;
         let script = Script::new(move |_, call| if call == 1 { failure.clone() } else { Ok(Value::Null) });
-        // One at a time, so that the first invocation is the one that fails.
+        // One batch at a time, so that the first invocation is the one that fails.
         let source = QueueSource { max_concurrency: Some(1), ..from_queue("queue") };
         let _sources = world.queue_source(source, script.clone()).await;
         eventually("an empty queue", async || world.messages(&queue).await == (0, 0)).await;
@@ -111,7 +111,7 @@ async fn without_reports_in_the_mapping_an_answer_is_success() {
 }
 
 #[tokio::test]
-async fn what_no_filter_lets_pass_is_deleted() {
+async fn messages_that_pass_no_filter_are_deleted() {
     let world = World::start();
     let queue = world.queue("queue", &[]).await;
     send_numbers(&world, &queue, 0..4).await;
@@ -129,7 +129,7 @@ async fn what_no_filter_lets_pass_is_deleted() {
 async fn a_batching_window_gathers_messages() {
     let world = World::start();
     let queue = world.queue("queue", &[]).await;
-    // More than one receive can give.
+    // More messages than one receive can return.
     send_numbers(&world, &queue, 0..15).await;
     let script = Script::ok();
     let source = QueueSource { batching_window: Duration::from_secs(3), batch_size: 25, ..from_queue("queue") };
@@ -154,7 +154,7 @@ async fn batches_run_concurrently_up_to_the_limit() {
     }
 }
 
-/// Counts how many invocations run at a time.
+/// Counts the invocations that run at the same time.
 #[derive(Clone, Default)]
 struct Gauge {
     running: std::sync::Arc<std::sync::atomic::AtomicUsize>,
@@ -181,7 +181,7 @@ async fn a_paused_mapping_leaves_messages_in_the_queue() {
     idle(&sources).await;
     sources.pause();
     send_numbers(&world, &queue, 0..3).await;
-    // Longer than a long poll that had begun before.
+    // Longer than a long poll that began before.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert!(script.events().is_empty());
     assert_eq!(world.messages(&queue).await, (3, 0));

@@ -18,7 +18,7 @@ use tidings_local::{
 
 const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
 
-/// Answers with its name, or not at all if its caller is to be told so.
+/// Answers with the function's name, or fails if the caller asks for that.
 #[derive(Clone)]
 struct Named;
 
@@ -41,7 +41,7 @@ fn functions() -> Vec<Function> {
     template::load(Path::new(TEMPLATE), values, addresses).unwrap().functions
 }
 
-/// An endpoint whose stack has `functions`, a page for each.
+/// An endpoint whose stack has `functions`, one on each page.
 async fn endpoint(functions: Vec<Function>) -> String {
     let listed = functions.clone();
     let list = async move |headers: HeaderMap, form: String| {
@@ -61,7 +61,7 @@ async fn endpoint(functions: Vec<Function>) -> String {
         );
         (StatusCode::OK, xml)
     };
-    // Only physical names are known to the functions' endpoint.
+    // The endpoint knows only physical names.
     let called = functions.into_iter().map(|f| Function { name: f.physical_name.clone(), ..f }).collect::<Vec<_>>();
     let router = Router::new().route("/", post(list)).merge(invoke_api::router(&called, Named));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -100,7 +100,7 @@ async fn requests_reach_the_functions_of_the_stack() {
 }
 
 #[tokio::test]
-async fn what_is_not_deployed_is_named() {
+async fn functions_missing_in_the_stack_are_named() {
     let mut functions = functions();
     let without = functions.pop().unwrap().name;
     let url = endpoint(functions).await;

@@ -1,4 +1,4 @@
-//! Event source mappings from DynamoDB and Kinesis streams, with a function that fails in the way each test is about.
+//! Event source mappings from DynamoDB and Kinesis streams. The function fails as each test says.
 
 mod batches;
 mod failing;

@@ -1,4 +1,4 @@
-//! Shared by the integration tests of this crate.
+//! Helpers for all integration tests of this crate.
 
 use std::{
     path::PathBuf,
@@ -7,7 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The function of `examples/scripted.rs`, built if need be: `cargo test --test …` does not build examples.
+/// The function of `examples/scripted.rs`. It is built if necessary, because `cargo test --test …` does not build
+/// examples.
 pub(crate) fn scripted_function() -> PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM
@@ -26,7 +27,7 @@ pub(crate) fn scripted_function() -> PathBuf {
         .clone()
 }
 
-/// Waits until `condition` holds; fails after a time that no slow machine needs.
+/// Waits until `condition` is true. Fails after a time that is long enough for a slow machine.
 pub(crate) async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
     let start = Instant::now();
     while !condition().await {

@@ -1,5 +1,5 @@
-//! What the project's template must hold beside being readable: functions may do what their code does and no more, nothing
-//! is tried without end or given up silently, and its routes are those of the HTTP contract.
+//! Rules for the project's template besides being valid. Functions may do what their code does and no more. Every retry
+//! has a limit, and nothing is given up silently. The routes are those of the HTTP contract.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,8 @@ use tidings_local::{
 
 use crate::access::{self, Access, Resource};
 
-/// Times a function's timeout that a message must stay hidden for (AWS Lambda Developer Guide, "Using Lambda with SQS").
+/// A message must stay hidden for this many times the function's timeout (AWS Lambda Developer Guide, "Using Lambda
+/// with SQS").
 const VISIBILITY_TIMEOUTS_MIN: u32 = 6;
 
 fn directory() -> &'static Path {
@@ -31,10 +32,10 @@ fn system() -> System {
     load(&directory().join("template.yaml"), Values { given: BTreeMap::new(), supplied }, addresses).unwrap()
 }
 
-/// What may be done on what, and in which partition only.
+/// An action, a resource, and the partition if the permission is limited to one.
 type Granted = BTreeSet<(String, String, Option<String>)>;
 
-/// Everything that a function's policies allow, each action on each resource for itself.
+/// Everything that a function's policies allow, as single pairs of an action and a resource.
 fn granted(function: &Function) -> Granted {
     let mut granted = Granted::new();
     for statement in &function.statements {
@@ -54,7 +55,7 @@ fn granted(function: &Function) -> Granted {
     granted
 }
 
-/// What a function's code asks for, and its mappings where they report failures.
+/// What a function's code needs, and the destinations to which its mappings report failures.
 fn needed(system: &System, function: &Function, accesses: &[Access]) -> Granted {
     let arn = |resource: Resource| {
         let arn = |service: &str, rest: &str| format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{rest}");
@@ -104,7 +105,7 @@ fn no_statement_has_a_star() {
     for function in &system().functions {
         assert!(!function.statements.is_empty(), "{} may do nothing", function.name);
         for statement in &function.statements {
-            // Every action and resource of this system has a name.
+            // Every action and every resource of this system has a name.
             let mut words = statement.actions.iter().chain(&statement.resources);
             assert!(!words.any(|word| word.contains('*')), "{}: {statement:?}", function.name);
         }

@@ -1,5 +1,4 @@
-//! The embedded servers, with helpers to make streams, tables, queues and mappings, and a function that does as it is
-//! scripted.
+//! The embedded servers, helpers to create streams, tables, queues and mappings, and a function that follows a script.
 
 use std::{
     collections::HashMap,
@@ -23,12 +22,12 @@ use tidings_local::{
 
 use crate::support::eventually;
 
-/// Name of the function that all mappings invoke.
+/// The name of the function that all mappings invoke.
 pub(crate) const FUNCTION: &str = "Function";
 
 pub(crate) struct World {
     pub(crate) clients: Clients,
-    /// Where DynamoDB listens.
+    /// The URL of DynamoDB.
     pub(crate) dynamodb: String,
     directory: TempDir,
     _servers: Servers,
@@ -62,14 +61,14 @@ impl World {
         .await;
     }
 
-    /// Puts a record; gives its sequence number.
+    /// Puts a record. Returns its sequence number.
     pub(crate) async fn put(&self, stream: &str, key: &str, data: Value) -> String {
         let data = aws_sdk_kinesis::primitives::Blob::new(data.to_string());
         let request = self.clients.kinesis.put_record().stream_name(stream).partition_key(key).data(data);
         request.send().await.unwrap().sequence_number
     }
 
-    /// Puts records {"n": 0}, {"n": 1}, … of one partition key; gives their sequence numbers.
+    /// Puts the records {"n": 0}, {"n": 1}, … with one partition key. Returns their sequence numbers.
     pub(crate) async fn put_numbers(&self, stream: &str, key: &str, numbers: std::ops::Range<u64>) -> Vec<String> {
         let mut sequences = Vec::new();
         for n in numbers {
@@ -111,7 +110,7 @@ impl World {
         self.clients.sqs.send_message().queue_url(queue_url).message_body(body).send().await.unwrap();
     }
 
-    /// Visible and invisible messages of a queue.
+    /// The numbers of visible and invisible messages of a queue.
     pub(crate) async fn messages(&self, queue_url: &str) -> (u64, u64) {
         let request = self.clients.sqs.get_queue_attributes().queue_url(queue_url);
         let attributes = request.attribute_names(QueueAttributeName::All).send().await.unwrap().attributes.unwrap();
@@ -122,7 +121,7 @@ impl World {
         )
     }
 
-    /// Takes one message from a queue that will get one.
+    /// Takes one message from a queue, and waits for it.
     pub(crate) async fn take(&self, queue_url: &str) -> Message {
         let request = self.clients.sqs.receive_message().queue_url(queue_url).wait_time_seconds(20);
         let message = request.send().await.unwrap().messages.unwrap_or_default().pop().expect("a message within 20 s");
@@ -135,7 +134,7 @@ impl World {
         serde_json::from_str(self.take(queue_url).await.body.as_deref().unwrap()).unwrap()
     }
 
-    /// Starts mappings whose checkpoints are in the file `checkpoints` of this world.
+    /// Starts mappings with their checkpoints in the file `checkpoints` of this world.
     pub(crate) async fn sources<I: Invoke>(&self, sources: Vec<EventSource>, chaos: Chaos, invoker: I) -> Sources {
         let function = Function {
             name: FUNCTION.into(),
@@ -164,7 +163,7 @@ impl World {
     }
 }
 
-/// A mapping from a stream with everything at its default, but with reports of failures.
+/// A mapping from a stream with default settings, except that it reports failures.
 pub(crate) fn from_stream(stream: StreamKind) -> StreamSource {
     StreamSource {
         id: "source".into(),
@@ -201,7 +200,8 @@ pub(crate) fn from_queue(queue: &str) -> QueueSource {
 type Behaviour = dyn Fn(&Value, usize) -> Answer + Send + Sync;
 type Answer = Result<Value, InvokeError>;
 
-/// A function that keeps the events that it gets and answers by a script: (event, number of the invocation from 1).
+/// A function that stores its events and answers by a script. The script gets the event and the number of the
+/// invocation, starting from 1.
 #[derive(Clone)]
 pub(crate) struct Script {
     events: Arc<Mutex<Vec<Value>>>,
@@ -215,12 +215,12 @@ impl Script {
         Self { events: Arc::default(), answer: Arc::new(answer), duration: Duration::ZERO }
     }
 
-    /// Succeeds always.
+    /// Always succeeds.
     pub(crate) fn ok() -> Self {
         Self::new(|_, _| Ok(Value::Null))
     }
 
-    /// Stops at the first record that is `bad` and reports it.
+    /// Stops at the first record that is `bad`, and reports it.
     pub(crate) fn reports(bad: impl Fn(&Value) -> bool + Send + Sync + 'static) -> Self {
         Self::new(move |event, _| {
             let failure =
@@ -243,7 +243,7 @@ impl Script {
         self.events().iter().map(|event| records(event).map(number).collect()).collect()
     }
 
-    /// The numbers of all records in the order of delivery.
+    /// The numbers of all records, in the order of delivery.
     pub(crate) fn numbers(&self) -> Vec<u64> {
         self.batches().concat()
     }
@@ -267,13 +267,13 @@ pub(crate) fn records(event: &Value) -> impl Iterator<Item = &Value> {
     event["Records"].as_array().expect("an event has records").iter()
 }
 
-/// What a record is reported by: sequence number or message id.
+/// The id to report a record by: its sequence number or its message id.
 pub(crate) fn id(record: &Value) -> &str {
     let id = record["kinesis"]["sequenceNumber"].as_str().or(record["dynamodb"]["SequenceNumber"].as_str());
     id.or(record["messageId"].as_str()).expect("a record has an id")
 }
 
-/// The `n` of a record's payload.
+/// The `n` in a record's payload.
 pub(crate) fn number(record: &Value) -> u64 {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     if let Some(data) = record["kinesis"]["data"].as_str() {
@@ -290,7 +290,7 @@ pub(crate) fn partition_key(record: &Value) -> &str {
     record["kinesis"]["partitionKey"].as_str().unwrap()
 }
 
-/// Waits until all sources have been idle twice in a row.
+/// Waits until all sources were idle twice in a row.
 pub(crate) async fn idle(sources: &Sources) {
     let all_idle = async || sources.status().await.iter().all(|source| source.idle);
     eventually("all sources to be idle", async || all_idle().await && all_idle().await).await;

@@ -1,7 +1,7 @@
-"""Has LocalStack start the DynamoDB server of Tidings' local stack, where it would download Amazon's DynamoDB Local.
+"""Makes LocalStack start the DynamoDB server of Tidings' local stack. By default, LocalStack downloads DynamoDB Local.
 
-`TIDINGS_LOCAL` names the program, whose subcommand `dynamodb` is that server. LocalStack goes on to start and end it,
-and to put itself before it.
+`TIDINGS_LOCAL` is the path of the program, and its subcommand `dynamodb` is the server. LocalStack still starts and
+stops the server, and forwards requests to it.
 """
 
 import logging
@@ -15,7 +15,7 @@ LOG = logging.getLogger(__name__)
 
 @hooks.on_infra_start(should_load=lambda: "TIDINGS_LOCAL" in os.environ)
 def use_embedded_server() -> None:
-    """Replaces what starts the server, and widens what is known of its ARNs."""
+    """Replaces the function that starts the server, and the patterns that match the server's ARNs."""
     from localstack.services.dynamodb import utils
     from localstack.services.dynamodb.server import DynamodbServer
     from localstack.utils.common import TMP_THREADS, ShellCommandThread
@@ -28,7 +28,7 @@ def use_embedded_server() -> None:
         thread = ShellCommandThread(
             command,
             log_listener=lambda line, **_: LOG.info("[dynamodb] %s", line.rstrip()),
-            # What makes it end would end it again.
+            # A restarted server would stop again for the same reason.
             auto_restart=False,
             name="dynamodb-embedded",
         )
@@ -37,7 +37,7 @@ def use_embedded_server() -> None:
         return thread
 
     DynamodbServer.do_start_thread = do_start_thread
-    # LocalStack puts its own region in the place of the server's, which it knows by the name that Amazon's has.
+    # LocalStack replaces the region in the server's ARNs by its own. It looks for the region of Amazon's server.
     for name in ("_ddb_local_arn_pattern", "_ddb_local_exception_arn_pattern"):
         pattern = getattr(utils, name).pattern.replace(":ddblocal:", ":(?:ddblocal|dynoxide):")
         setattr(utils, name, re.compile(pattern))

@@ -1,8 +1,8 @@
-"""Runs a function's `bootstrap` as a process of this machine, where LocalStack would start a container.
+"""Runs a function's `bootstrap` as a process on this machine. LocalStack itself would start a container.
 
 One executor is one execution environment: it handles one invocation at a time, for as long as LocalStack keeps it. A
-process that crashes or takes too long is replaced before the next invocation, as Lambda does. There is no isolation:
-functions may do what LocalStack may do, so run only functions that you trust.
+process that crashes or takes too long is replaced before the next invocation, as on Lambda. There is no isolation: a
+function may do everything that LocalStack may do, so run only functions that you trust.
 """
 
 import json
@@ -27,16 +27,16 @@ LOG = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 10.0
 POLL_S = 0.05
-# LocalStack warns of each invocation that logs nothing, which is what functions do that have nothing to tell.
+# LocalStack warns about each invocation without log lines. Tidings' functions often log nothing.
 logging.getLogger("localstack.services.lambda_.invocation.version_manager").addFilter(
     lambda record: not str(record.msg).startswith("Received no logs from invocation")
 )
-# Lines of output that are kept until the invocation that wrote them is answered.
+# How many lines of output are kept until their invocation is answered.
 LOG_LINES_MAX = 1000
 
 
 class ProcessExecutorPlugin(RuntimeExecutorPlugin):
-    """Makes the executor known to LocalStack, which finds this by its entry point."""
+    """Registers the executor. LocalStack finds this class by its entry point."""
 
     name = "process"
 
@@ -75,7 +75,7 @@ class ProcessExecutor(RuntimeExecutor):
         if self._process is None or self._process.poll() is not None:
             self._end()
             self._spawn()
-        # Whoever stops this executor meanwhile takes them away.
+        # Another thread may stop this executor and set both to None.
         process, api = self._process, self._api
         if process is None or api is None:
             return _error("Runtime.ExitError", "the process was stopped")
@@ -100,7 +100,7 @@ class ProcessExecutor(RuntimeExecutor):
                     return _error("Sandbox.Timedout", f"Task timed out after {timeout_s:.2f} seconds")
 
     def _spawn(self) -> None:
-        """Starts a process, and waits until it asks for work."""
+        """Starts a process, and waits until it asks for its first invocation."""
         code = Path(self.function_version.config.code.get_unzipped_code_location())
         self._api = RuntimeApi()
         environment = self._env | {
@@ -108,7 +108,7 @@ class ProcessExecutor(RuntimeExecutor):
             "LAMBDA_TASK_ROOT": str(code),
             "PATH": os.environ.get("PATH", os.defpath),
         }
-        # It ends with LocalStack, however that ends: without the Runtime API it has nothing to wait for.
+        # The process ends with LocalStack, because it cannot run without the Runtime API.
         self._process = subprocess.Popen(
             [code / "bootstrap"],
             cwd=code,
@@ -128,7 +128,7 @@ class ProcessExecutor(RuntimeExecutor):
             raise StatusErrorException("the function did not start", payload=said or answer.payload)
 
     def _read(self, process: subprocess.Popen) -> None:
-        """Keeps what the process writes for the log of its invocation, and says it in LocalStack's own log, too."""
+        """Keeps the output of the process for the log of its invocation, and copies it to LocalStack's log."""
         for line in process.stdout:
             text = line.decode(errors="replace").rstrip()
             self._lines.append(text)
@@ -156,7 +156,7 @@ class ProcessExecutor(RuntimeExecutor):
         return "127.0.0.1"
 
     def get_runtime_endpoint(self) -> str:
-        """Where LocalStack's own init process would report; there is none here."""
+        """The URL for LocalStack's own init process, which does not run here."""
         return f"http://127.0.0.1:{config.GATEWAY_LISTEN[0].port}/_localstack_lambda/{self.id}"
 
     def get_logs(self) -> str:
@@ -165,12 +165,12 @@ class ProcessExecutor(RuntimeExecutor):
     @classmethod
     def prepare_version(cls, function_version) -> None:
         function_version.config.code.prepare_for_execution()
-        # Unpacking does not keep modes.
+        # Unpacking does not keep file modes.
         (Path(function_version.config.code.get_unzipped_code_location()) / "bootstrap").chmod(0o755)
 
     @classmethod
     def cleanup_version(cls, function_version) -> None:
-        """LocalStack removes the code that it unpacked."""
+        """Does nothing, because LocalStack removes the code that it unpacked."""
 
 
 def _error(error_type: str, message: str) -> Answer:

@@ -1,7 +1,7 @@
-"""The Lambda Runtime API for one process: it fetches an invocation, and gives its answer.
+"""The Lambda Runtime API for one process, which fetches invocations and returns answers.
 
-Each process has a server of its own on a free port of loopback, so that none can take or answer what is another's. An
-invocation is handed out once.
+Each process has its own server on a free loopback port, so no process can take or answer the invocation of another one.
+Each invocation is handed out once.
 """
 
 import queue
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 PREFIX = "/2018-06-01/runtime"
-# Lambda's quota on what a function answers.
+# Lambda's quota for the answer of a function.
 ANSWER_BYTES_MAX = 6 * 1024 * 1024
 
 
 @dataclass
 class Answer:
-    """What a process said: a document, and whether it is an error."""
+    """The answer of a process: a document, and whether it is an error."""
 
     payload: bytes
     is_error: bool
@@ -26,9 +26,9 @@ class RuntimeApi:
     """The server of one process."""
 
     def __init__(self) -> None:
-        # Set when the process asks for work the first time: then it has started.
+        # Set when the process asks for its first invocation. Then the process has started.
         self.ready = threading.Event()
-        # What the process said is wrong with it before it got that far.
+        # The error that the process reported before it had started.
         self.init_error: bytes | None = None
         self.answers: queue.Queue[tuple[str, Answer]] = queue.Queue()
         self._invocations: queue.Queue[tuple[str, dict[str, str], bytes] | None] = queue.Queue()
@@ -38,20 +38,20 @@ class RuntimeApi:
 
     @property
     def address(self) -> str:
-        """What the process finds in AWS_LAMBDA_RUNTIME_API."""
+        """The value of AWS_LAMBDA_RUNTIME_API for the process."""
         return f"127.0.0.1:{self._server.server_port}"
 
     def hand_out(self, request_id: str, headers: dict[str, str], payload: bytes) -> None:
-        """Gives an invocation to the process as soon as it asks for one."""
+        """Queues an invocation, which the process gets when it asks for one."""
         self._invocations.put((request_id, headers, payload))
 
     def next(self) -> tuple[str, dict[str, str], bytes] | None:
-        """Waits for an invocation; none when the server ends."""
+        """Waits for an invocation. Returns None when the server stops."""
         self.ready.set()
         return self._invocations.get()
 
     def close(self) -> None:
-        """Ends the server; a process that waits for work is told so by its connection's end."""
+        """Stops the server. A process that waits for an invocation sees that its connection ends."""
         self._invocations.put(None)
         self._server.shutdown()
         self._server.server_close()
@@ -60,7 +60,7 @@ class RuntimeApi:
 def _handler_of(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        # Small answers must not wait for the acknowledgement of the one before.
+        # Otherwise a small answer waits until the answer before it is acknowledged.
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
@@ -95,7 +95,7 @@ def _handler_of(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
             return self._reply(202, b'{"status":"OK"}')
 
         def _chunks(self) -> bytes:
-            """A body whose length was not told. Reads on past the limit, so that the process gets to read why."""
+            """A body without a length. A body that is too large is read to its end; then the process gets the error."""
             parts, kept = [], 0
             while size := int(self.rfile.readline().split(b";")[0], 16):
                 chunk = self.rfile.read(size)
@@ -116,6 +116,6 @@ def _handler_of(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Each request would be a line on standard error."""
+            """Does nothing. By default, each request is a line on standard error."""
 
     return Handler

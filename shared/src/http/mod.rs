@@ -52,8 +52,8 @@ where
 
 /// Answers one request with `handler`. With a `meter`, the response tells what the request cost.
 ///
-/// Every error becomes a response with a problem document. Lambda's runtime would turn an error into a failed invocation,
-/// which callers see as a bare 500.
+/// Every error becomes a response with a problem document. Lambda's runtime would turn an error into a failed
+/// invocation, which callers see as a bare 500.
 pub async fn answer<H, F>(meter: Option<&Meter>, request: ApiGatewayV2httpRequest, handler: H) -> Response
 where
     H: FnOnce(Call) -> F,

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::Error,
     model::{EdgeKind, UserId},
-    store::{cards::UserCard, edges::UserPage},
+    store::{Consistency, cards::UserCard, edges::UserPage},
 };
 
 /// A list of people that belongs to a user.
@@ -44,6 +44,12 @@ impl People {
             let mut cards = self.cards.users(&users, request.consistency()).await?;
             if state.has_unprojected_profile() && users.contains(request.viewer) {
                 cards.insert(request.viewer.clone(), card_from_truth(&self.commands, request.viewer).await?);
+            }
+            // A command of the viewer's may be about somebody whom no projection has reached (INV-4).
+            if request.consistency() == Consistency::Strong {
+                for user in users.iter().filter(|user| !cards.contains_key(*user)).collect::<Vec<_>>() {
+                    cards.insert(user.clone(), card_from_truth(&self.commands, user).await?);
+                }
             }
             after.clone_from(&next);
             Ok(Page { entries: users.iter().filter_map(|user| cards.remove(user)).collect(), next })

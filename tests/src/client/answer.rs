@@ -1,4 +1,5 @@
-//! What came back, or why nothing did. An answer keeps everything, so that a failing test can tell the whole story.
+//! An answer of the API, or the reason why there is none. An answer keeps everything, so that a failing test can print
+//! it.
 
 use std::fmt::Display;
 
@@ -7,35 +8,36 @@ use serde::de::DeserializeOwned;
 
 use crate::contract;
 
-/// A request that did not end as the caller needed.
+/// A request that did not succeed as the caller needed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// No answer: the connection failed, or broke before the whole answer had arrived. The command may have happened.
+    /// There is no answer: the connection failed, or it broke before the whole answer had arrived. The command may have
+    /// been accepted.
     #[error("{request}: {source}")]
     Transport {
-        /// Method and path.
+        /// The method and the path.
         request: String,
-        /// What broke.
+        /// The error of the connection.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// An answer with a status other than the expected one.
+    /// The answer has another status than expected.
     #[error("{request}: unexpected {status}: {body}")]
     Status {
-        /// Method and path.
+        /// The method and the path.
         request: String,
         /// The status.
         status: StatusCode,
-        /// `code` of the problem document, if it is one.
+        /// The `code` of the problem document, if the body is one.
         code: Option<String>,
         /// The whole body.
         body: String,
     },
-    /// The expected status with a body or header that is not what the contract says.
+    /// The status is as expected, but the body or a header violates the contract.
     #[error("{request}: {reason}: {body}")]
     Malformed {
-        /// Method and path.
+        /// The method and the path.
         request: String,
-        /// What is wrong.
+        /// The violation.
         reason: String,
         /// The whole body.
         body: String,
@@ -43,19 +45,19 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    /// No answer to this request, whose method and path are given.
+    /// No answer to this request. `request` is its method and path.
     pub(super) fn transport(request: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Transport { request: request.to_owned(), source: source.into() }
     }
 
-    /// Whether the request may have taken effect all the same: nobody says that it did not.
+    /// Whether the request may have had its effect, because the answer does not exclude it.
     pub fn is_unknown(&self) -> bool {
         let Self::Status { status, code, .. } = self else { return true };
         status.is_server_error() && code.as_deref() != Some("busy")
     }
 
-    /// Whether the same request may succeed later: no answer, throttled, or a server's error. `internal` is not: it
-    /// is a function's own word for a bug, and trying again would hide it.
+    /// Whether the same request may succeed later: there was no answer, or the request was throttled, or the server
+    /// failed. The code `internal` is not transient: a function reports a bug with it, and a retry would hide the bug.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Transport { .. } => true,
@@ -68,10 +70,10 @@ impl ApiError {
     }
 }
 
-/// An answer of the API, whatever its status.
+/// An answer of the API with any status.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// Method and path of what it answers.
+    /// The method and the path of the request.
     pub request: String,
     /// The status.
     pub status: StatusCode,
@@ -82,13 +84,13 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Sends `request`, reads the whole answer, and holds it against the contract.
+    /// Sends `request`, reads the whole answer, and checks it against the contract.
     pub async fn to(request: RequestBuilder) -> Result<Self, ApiError> {
         let (client, request) = request.build_split();
         let transport = |request: &str, error: reqwest::Error| ApiError::transport(request, error);
         let request = request.map_err(|error| transport("building a request", error))?;
         let name = format!("{} {}", request.method(), request.url().path());
-        // What was sent is compared, too; a body that is a stream has no copy, and no test sends one.
+        // The check needs the request, too. A streamed body cannot be cloned, but no test sends one.
         let sent = request.try_clone();
         let response = client.execute(request).await.map_err(|error| transport(&name, error))?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -101,7 +103,7 @@ impl Answer {
         Ok(answer)
     }
 
-    /// The answer itself if it has `status`, else an error that tells the whole story.
+    /// Returns the answer if it has `status`. Otherwise returns an error with the whole answer.
     pub fn expect(self, status: StatusCode) -> Result<Self, ApiError> {
         if self.status == status {
             return Ok(self);
@@ -115,18 +117,18 @@ impl Answer {
         serde_json::from_str(&self.body).map_err(|error| self.malformed(&error))
     }
 
-    /// A header's text, if the header is there.
+    /// The text of a header, if the answer has the header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The caller's event log version, which every command answers with.
+    /// The version of the caller's event log. Every command answers with it.
     pub fn version(&self) -> Result<u64, ApiError> {
         let value = self.header("tidings-version").ok_or_else(|| self.malformed(&"no Tidings-Version"))?;
         value.parse().map_err(|error| self.malformed(&format!("Tidings-Version {value:?}: {error}")))
     }
 
-    /// `code` of an `application/problem+json` body.
+    /// The `code` of an `application/problem+json` body.
     pub fn problem_code(&self) -> Option<String> {
         let body: serde_json::Value = serde_json::from_str(&self.body).ok()?;
         Some(body.get("code")?.as_str()?.to_owned())
@@ -142,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_failure_means_follows_from_its_status_and_code() {
+    fn status_and_code_decide_whether_a_failure_is_transient() {
         let error = |status, code: Option<&str>| ApiError::Status {
             request: String::new(),
             status,

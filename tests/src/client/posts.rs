@@ -1,4 +1,4 @@
-//! Posts, what others make of them, and the feeds that they are in.
+//! The routes of posts, likes, comments and feeds.
 
 use percent_encoding::utf8_percent_encode;
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -106,7 +106,7 @@ impl User {
         self.get(&user_path(user, "/posts"), &Paging::page(limit, cursor)).await
     }
 
-    /// Every page of a post's comments.
+    /// All pages of a post's comments.
     pub async fn walk_comments(&self, post: &str, order: &str, limit: u32) -> Result<Vec<Comment>, ApiError> {
         walk(async |cursor| {
             let page = self.comments(post, order, limit, cursor.as_deref()).await?;
@@ -115,18 +115,18 @@ impl User {
         .await
     }
 
-    /// Every page of the home feed, `limit` posts at a time, as far as posts belong there: what trends beyond them, for who
-    /// follows nobody, is everybody's.
+    /// All pages of the home feed, `limit` posts at a time. Trending posts are left out: they fill the homes of users
+    /// who follow nobody.
     pub async fn walk_home(&self, limit: u32) -> Result<Vec<Post>, ApiError> {
         walk(async |cursor| Ok(of_home(self.home(limit, cursor.as_deref()).await?))).await
     }
 
-    /// The same in this order.
+    /// Like [`User::walk_home`], in this order.
     pub async fn walk_home_by(&self, order: &str, limit: u32) -> Result<Vec<Post>, ApiError> {
         walk(async |cursor| Ok(of_home(self.home_by(order, limit, cursor.as_deref()).await?))).await
     }
 
-    /// Every page of what trends.
+    /// All pages of the trending feed.
     pub async fn walk_trending(&self, limit: u32) -> Result<Vec<Post>, ApiError> {
         walk(async |cursor| {
             let page = self.trending(limit, cursor.as_deref()).await?;
@@ -135,7 +135,7 @@ impl User {
         .await
     }
 
-    /// Every page of the posts with a tag; none if no post has it.
+    /// All pages of the posts with a tag. Empty if no post has the tag.
     pub async fn walk_posts_with(&self, tag: &str, limit: u32) -> Result<Vec<Post>, ApiError> {
         let walked = walk(async |cursor| {
             let page = self.posts_with(tag, limit, cursor.as_deref()).await?;
@@ -147,7 +147,7 @@ impl User {
         }
     }
 
-    /// Every page of an author's posts.
+    /// All pages of an author's posts.
     pub async fn walk_posts_of(&self, user: &str, limit: u32) -> Result<Vec<Post>, ApiError> {
         walk(async |cursor| {
             let page = self.posts_of(user, limit, cursor.as_deref()).await?;
@@ -157,7 +157,7 @@ impl User {
     }
 }
 
-/// What of a page belongs to the home, and where that goes on.
+/// The posts of a page that belong to the home itself, and the next cursor.
 fn of_home(page: HomePage) -> (Vec<Post>, Option<String>) {
     let whole = page.posts.len();
     let posts: Vec<_> = page.posts.into_iter().take_while(|post| post.source.is_none()).collect();

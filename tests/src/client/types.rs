@@ -1,14 +1,14 @@
-//! The documents of the HTTP contract. They take no unknown member, so a test fails when an answer says more than the
-//! contract does.
+//! The documents of the HTTP contract. Unknown members are errors, so a test fails if an answer has more than the
+//! contract.
 
 use serde::{Deserialize, Serialize};
 
-/// What a command answered, with the caller's event log version after it.
+/// The answer to a command, and the version of the caller's event log after the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted<T> {
-    /// The body; `()` where there is none.
+    /// The body, or `()` if there is none.
     pub value: T,
-    /// `Tidings-Version`.
+    /// The header `Tidings-Version`.
     pub version: u64,
 }
 
@@ -36,7 +36,7 @@ pub struct Profile {
     pub created_at: String,
 }
 
-/// A user as everybody sees them, from `GET /v1/users/{user}`.
+/// A user as everybody sees it, from `GET /v1/users/{user}`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the fields are those of the HTTP contract")]
@@ -51,7 +51,7 @@ pub struct PublicProfile {
     pub relation: Relation,
 }
 
-/// How the caller and another user stand to each other.
+/// The relation between the caller and another user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Relation {
@@ -91,12 +91,12 @@ pub struct Post {
     pub likes: u64,
     pub comments: u64,
     pub liked: bool,
-    /// How it came into a home that it would not be in by itself: `trending`.
+    /// `trending` if the post is in a home only because it trends.
     pub source: Option<String>,
     pub explain: Option<Explanation>,
 }
 
-/// Why a ranked post stands where it stands: the factors of its score.
+/// Why a ranked post has its place: the factors of its score.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the fields are those of the HTTP contract")]
@@ -124,9 +124,9 @@ pub struct Comment {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommentsPage {
-    /// In the order asked for.
+    /// The comments in the requested order.
     pub comments: Vec<Comment>,
-    /// Where the next page starts; none at the end.
+    /// Where the next page starts. `None` at the end.
     pub next_cursor: Option<String>,
 }
 
@@ -134,21 +134,21 @@ pub struct CommentsPage {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HomePage {
-    /// In the order asked for.
+    /// The posts in the requested order.
     pub posts: Vec<Post>,
-    /// Where the next page starts; none at the end.
+    /// Where the next page starts. `None` at the end.
     pub next_cursor: Option<String>,
-    /// How far the viewer's own log is applied.
+    /// How far the projection of the viewer's own log is.
     pub freshness: Freshness,
 }
 
-/// How far a feed has caught up with its viewer.
+/// How far the projections are for the viewer of a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Freshness {
-    /// The viewer's applied event log version.
+    /// The version of the viewer's event log that the feed shows.
     pub version: u64,
-    /// Whether some of it was laid over what projections have written.
+    /// Whether a part of the log is an overlay over what projections have written.
     pub overlaid: bool,
 }
 
@@ -156,9 +156,9 @@ pub struct Freshness {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PostsPage {
-    /// In the feed's order.
+    /// The posts in the feed's order.
     pub posts: Vec<Post>,
-    /// Where the next page starts; none at the end.
+    /// Where the next page starts. `None` at the end.
     pub next_cursor: Option<String>,
 }
 
@@ -166,8 +166,8 @@ pub struct PostsPage {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PeoplePage {
-    /// By user id.
+    /// The users in the order of their ids.
     pub users: Vec<Person>,
-    /// Where the next page starts; none at the end.
+    /// Where the next page starts. `None` at the end.
     pub next_cursor: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! Reads an OpenAPI document into what answers are compared with. It follows references within the document, and takes
-//! nothing on trust: what it does not find where the specification wants it is an error with its place.
+//! Reads an OpenAPI document for the checks. Follows references within the document. If something is missing where the
+//! specification requires it, that is an error with the place in the document.
 
 use std::collections::BTreeMap;
 
@@ -8,24 +8,24 @@ use boon::{Compiler, SchemaIndex, Schemas};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
-/// What the document is called among schemas; nothing is fetched from there.
+/// The URL of the document among schemas. Nothing is fetched from there.
 const LOCATION: &str = "https://tidings.example/openapi.yaml";
-/// What a fragment of a URL may hold as it is, of what JSON pointers have.
+/// The characters of a JSON pointer that a URL's fragment may contain unencoded.
 const FRAGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'~').remove(b'-').remove(b'_').remove(b'.');
-/// References that one reference leads through at most.
+/// The longest chain of references.
 const REFERENCES_MAX: usize = 8;
-/// Methods that a path may have operations for, as the specification writes them.
+/// The methods of a path that may have operations, as the specification writes them.
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 
 /// One operation: a method on a path.
 #[derive(Debug)]
 pub(super) struct Operation {
-    /// In capitals.
+    /// The method in capitals.
     pub(super) method: String,
-    /// With `{parameters}`.
+    /// The path with `{parameters}`.
     pub(super) path: String,
     pub(super) parameters: Vec<Parameter>,
-    /// Schema of the JSON body, if there is to be one.
+    /// The schema of the JSON body, if the operation has one.
     pub(super) body: Option<SchemaIndex>,
     pub(super) responses: BTreeMap<u16, Response>,
 }
@@ -41,19 +41,19 @@ pub(super) struct Parameter {
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) headers: Vec<Header>,
-    /// Schemas by media type.
+    /// The schemas by media type.
     pub(super) content: BTreeMap<String, SchemaIndex>,
 }
 
 #[derive(Debug)]
 pub(super) struct Header {
-    /// In lower case.
+    /// The name in lower case.
     pub(super) name: String,
     pub(super) required: bool,
     pub(super) schema: SchemaIndex,
 }
 
-/// A value in the document, and where.
+/// A value in the document, and its place.
 #[derive(Clone)]
 struct Place<'a> {
     pointer: String,
@@ -74,7 +74,7 @@ impl<'a> Reader<'a> {
         Ok(Self { document, compiler, schemas: Schemas::new() })
     }
 
-    /// All operations, those of paths with fewer parameters first: they are the more specific ones.
+    /// All operations. Those of paths with fewer parameters come first, because they are more specific.
     pub(super) fn operations(&mut self) -> Result<Vec<Operation>> {
         let paths = self.root().member("paths")?;
         let mut operations = Vec::new();
@@ -106,7 +106,7 @@ impl<'a> Reader<'a> {
         };
         let mut responses = BTreeMap::new();
         for (status, response) in place.member("responses")?.entries()? {
-            let status = status.parse().with_context(|| format!("{}: no status", response.pointer))?;
+            let status = status.parse().with_context(|| format!("{}: not a status", response.pointer))?;
             responses.insert(status, self.response(&response)?);
         }
         Ok(Operation { method: method.to_ascii_uppercase(), path: path.to_owned(), parameters, body, responses })
@@ -133,26 +133,27 @@ impl<'a> Reader<'a> {
         Ok(Response { headers, content })
     }
 
-    /// Compiles the `schema` of something.
+    /// Compiles the `schema` of a parameter, header or body.
     fn schema(&mut self, place: &Place<'a>) -> Result<SchemaIndex> {
         let pointer = place.member("schema")?.pointer;
         let location = format!("{LOCATION}#{}", utf8_percent_encode(&pointer, FRAGMENT));
         self.compiler.compile(&location, &mut self.schemas).map_err(|error| anyhow!("{pointer}: {error:#}"))
     }
 
-    /// What a reference leads to, or the place itself.
+    /// The place that a reference leads to, or the place itself.
     fn resolve(&self, place: &Place<'a>) -> Result<Place<'a>> {
         let mut place = place.clone();
         for _ in 0..REFERENCES_MAX {
             let Some(reference) = place.find("$ref") else { return Ok(place) };
-            let pointer = reference.text()?.strip_prefix('#').context("a reference out of the document")?.to_owned();
+            let pointer =
+                reference.text()?.strip_prefix('#').context("a reference must stay within the document")?.to_owned();
             let value = self.document.pointer(&pointer).with_context(|| format!("there is no {pointer}"))?;
             place = Place { pointer, value };
         }
-        anyhow::bail!("{}: references in a circle", place.pointer)
+        anyhow::bail!("{}: the chain of references is too long or has no end", place.pointer)
     }
 
-    /// Every example beside a schema, as pointer, schema and example.
+    /// Every example that has a schema, as pointer, schema and example.
     #[cfg(test)]
     pub(super) fn examples(&mut self) -> Result<Vec<(String, SchemaIndex, &'a Value)>> {
         let (mut found, mut left) = (Vec::new(), vec![self.root()]);

@@ -1,4 +1,4 @@
-//! That the judge sees what is wrong, and that the document's examples are what they stand beside.
+//! The checks find violations, and the examples in the document match their schemas.
 
 use reqwest::header::{HeaderName, HeaderValue};
 
@@ -29,9 +29,9 @@ fn judge(
 
 fn post() -> Value {
     json!({
-        "id": POST, "author": {"id": "ada", "handle": "ada", "display_name": "Ada", "avatar_url": null}, "text": "Hello",
-        "tags": [], "created_at": "2026-11-24T09:31:00.000Z", "edited_at": null, "version": 1, "likes": 0, "comments": 0,
-        "liked": false,
+        "id": POST, "author": {"id": "ada", "handle": "ada", "display_name": "Ada", "avatar_url": null},
+        "text": "Hello", "tags": [], "created_at": "2026-11-24T09:31:00.000Z", "edited_at": null,
+        "version": 1, "likes": 0, "comments": 0, "liked": false,
     })
 }
 
@@ -44,7 +44,7 @@ const PROBLEM: (&str, &str) = ("content-type", "application/problem+json");
 const VERSION: (&str, &str) = ("tidings-version", "7");
 
 #[test]
-fn what_the_contract_says_passes() {
+fn an_answer_that_follows_the_contract_passes() {
     let path = format!("/v1/posts/{POST}");
     let location = ("location", path.as_str());
     let created = [JSON, VERSION, location];
@@ -56,7 +56,7 @@ fn what_the_contract_says_passes() {
 }
 
 #[test]
-fn what_is_against_it_is_told() {
+fn an_answer_that_violates_the_contract_is_reported() {
     let path = format!("/v1/posts/{POST}");
     let told =
         |status, with: &[(&str, &str)], body: &Value| judge(Method::GET, &path, "", status, with, body).unwrap_err();
@@ -75,28 +75,28 @@ fn what_is_against_it_is_told() {
     assert!(told(404, &[PROBLEM], &problem(400, "post_not_found")).contains("/status"));
     let deleted = |with: &[(&str, &str)], body: &Value| judge(Method::DELETE, &path, "", 204, with, body).unwrap_err();
     assert!(deleted(&[], &Value::Null).contains("tidings-version is missing"));
-    assert!(deleted(&[VERSION], &json!({})).contains("a body where there is to be none"));
+    assert!(deleted(&[VERSION], &json!({})).contains("the body should be empty"));
     assert!(deleted(&[("tidings-version", "x")], &Value::Null).contains("header tidings-version"));
     assert!(judge(Method::PUT, "/v1/nothing", "", 200, &[JSON], &json!({})).unwrap_err().contains("no such operation"));
 }
 
 #[test]
-fn what_was_done_was_asked_for_as_the_contract_says() {
+fn a_request_that_succeeds_must_match_the_contract() {
     let page = json!({"posts": [], "next_cursor": null});
     let trending = |query: &str| judge(Method::GET, &format!("/v1/feeds/trending{query}"), "", 200, &[JSON], &page);
     assert_eq!(trending("?limit=100&explain=true&cursor=7"), Ok(()));
     for query in ["?limit=101", "?limit=x", "?explain=yes"] {
-        assert!(trending(query).unwrap_err().contains("done, though query"), "{query}");
+        assert!(trending(query).unwrap_err().contains("succeeded, but its query"), "{query}");
     }
     let location = ("location", "/v1/posts/x");
     for sent in ["", "{}", r#"{"text":""}"#, r#"{"text":"Hello","more":1}"#] {
         let told = judge(Method::POST, "/v1/posts", sent, 201, &[JSON, VERSION, location], &post());
-        assert!(told.unwrap_err().contains("done, though the request"), "{sent}");
+        assert!(told.unwrap_err().contains("the request succeeded, but its body"), "{sent}");
     }
 }
 
 #[test]
-fn examples_are_what_they_stand_beside() {
+fn examples_match_their_schemas() {
     let yaml = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi.yaml")).unwrap();
     let document: Value = serde_saphyr::from_str(&yaml).unwrap();
     let mut reader = Reader::new(&document).unwrap();

@@ -1,15 +1,15 @@
-//! What is shown against what must be.
+//! Compares what the system shows with what it must show.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Difference, Member, Model, Said, tags};
 use crate::client::{ApiError, Comment, Person, Post, ProfileInput, PublicProfile, Relation, User};
 
-/// A model with what follows from it at hand.
+/// A model, and what follows from it.
 #[derive(Debug)]
 pub struct Judge<'a> {
     pub(super) model: &'a Model,
-    /// Author and text of each post, by its id.
+    /// The author and the text of each post, by the post's id.
     pub(super) posts: BTreeMap<&'a str, (&'a str, &'a Said)>,
     likes: BTreeMap<&'a str, u64>,
     comments: BTreeMap<&'a str, u64>,
@@ -20,16 +20,16 @@ pub struct Judge<'a> {
 pub enum Feed {
     /// The viewer's home.
     Home,
-    /// What this user wrote.
+    /// The posts of this user.
     Author(String),
-    /// What has this tag.
+    /// The posts with this tag.
     Tag(String),
-    /// Everything that the viewer may be shown anywhere.
+    /// All posts that the viewer may see anywhere.
     All,
 }
 
 impl<'a> Judge<'a> {
-    /// One that judges by this model.
+    /// A judge with this model.
     pub fn new(model: &'a Model) -> Self {
         let mut judge = Self { model, posts: BTreeMap::new(), likes: BTreeMap::new(), comments: BTreeMap::new() };
         for (id, member) in &model.members {
@@ -44,14 +44,14 @@ impl<'a> Judge<'a> {
         judge
     }
 
-    /// What an author is known as, inside posts and lists.
+    /// The author as shown in posts and lists.
     fn person(&self, id: &str) -> Option<Person> {
         let profile = self.model.members.get(id)?.profile.clone()?;
         let ProfileInput { handle, display_name, avatar_url } = profile;
         Some(Person { id: id.to_owned(), handle, display_name, avatar_url })
     }
 
-    /// What a viewer must see of a post, less the times.
+    /// What a viewer must see of a post, without its times.
     fn post(&self, viewer: &str, id: &str) -> Option<Post> {
         let (author, said) = self.posts.get(id)?;
         let count = |counts: &BTreeMap<&str, u64>| counts.get(id).copied().unwrap_or_default();
@@ -71,7 +71,7 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// The posts of `authors`, newest first. Ids are UUIDv7, so their order is that of time.
+    /// The posts of `authors`, newest first. The ids are UUIDv7, so their order is the order in time.
     fn posts_of<'b>(&self, viewer: &str, authors: impl Iterator<Item = &'b str>) -> Vec<Post> {
         let shown = authors.filter(|author| !self.hides(viewer, author));
         let members = shown.filter_map(|author| self.model.members.get(author));
@@ -84,7 +84,7 @@ impl<'a> Judge<'a> {
         differences(viewer, "home", &self.home(viewer), &at_home(shown), true)
     }
 
-    /// Compares a whole home feed by rank: the same posts, each once, in whatever order.
+    /// Compares a whole ranked home feed: the same posts, each once, in any order.
     pub fn compare_ranked_home(&self, viewer: &str, order: &str, shown: &[Post]) -> Vec<Difference> {
         differences(viewer, &format!("{order} home"), &self.home(viewer), &at_home(shown), false)
     }
@@ -94,7 +94,7 @@ impl<'a> Judge<'a> {
         self.posts_of(viewer, follows.map(String::as_str).chain([viewer]))
     }
 
-    /// Whether nothing by this author is shown to the viewer (INV-7).
+    /// Whether the viewer must see nothing of this author (INV-7).
     pub(super) fn hides(&self, viewer: &str, author: &str) -> bool {
         let hidden = |member: &Member| member.mutes.contains(author) || member.blocks.contains(author);
         self.model.members.get(viewer).is_some_and(hidden)
@@ -111,7 +111,7 @@ impl<'a> Judge<'a> {
         self.posts.values().flat_map(|(_, said)| tags(&said.text)).collect()
     }
 
-    /// Compares the whole feed of a tag, of the posts that the model knows.
+    /// Compares the whole feed of a tag, for the posts that the model knows.
     pub fn compare_tag(&self, viewer: &str, tag: &str, shown: &[Post]) -> Vec<Difference> {
         differences(viewer, &format!("tag {tag}"), &self.tagged(viewer, tag), shown, true)
     }
@@ -124,7 +124,7 @@ impl<'a> Judge<'a> {
         tagged.filter_map(|(id, _)| self.post(viewer, id)).collect()
     }
 
-    /// Ids of the posts that a feed shows to the viewer.
+    /// The ids of the posts that a feed shows to the viewer.
     pub fn ids(&self, viewer: &str, feed: &Feed) -> BTreeSet<String> {
         let posts = match feed {
             Feed::Home => self.home(viewer),
@@ -153,7 +153,7 @@ impl<'a> Judge<'a> {
         (expected != shown).then(|| Difference { viewer: viewer.to_owned(), place, problem }).into_iter().collect()
     }
 
-    /// Compares everything that `viewer` can see of `subject`, walking every list with pages of `limit`.
+    /// Compares everything that `viewer` can see of `subject`. Reads every list in pages of `limit`.
     pub async fn compare_user(&self, viewer: &User, subject: &str, limit: u32) -> Result<Vec<Difference>, ApiError> {
         let members = &self.model.members;
         let mut found = self.compare_posts_of(&viewer.id, subject, &viewer.walk_posts_of(subject, limit).await?);
@@ -190,12 +190,13 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// What is in a home by itself, and not because it trends and nobody is followed: of that, INV-2 says nothing.
+/// The posts that belong to a home itself. INV-2 says nothing about trending posts, which fill the homes of users who
+/// follow nobody.
 fn at_home(shown: &[Post]) -> Vec<Post> {
     shown.iter().filter(|post| post.source.as_deref() != Some("trending")).cloned().collect()
 }
 
-/// Everything that keeps `shown` from being exactly `expected`.
+/// All differences between `shown` and `expected`.
 fn differences(viewer: &str, place: &str, expected: &[Post], shown: &[Post], in_order: bool) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut report = |problem: String| {
@@ -206,7 +207,7 @@ fn differences(viewer: &str, place: &str, expected: &[Post], shown: &[Post], in_
     for post in shown {
         let Post { id, author, .. } = post;
         if !seen.insert(id.as_str()) {
-            report(format!("post {id} of {} is there twice", author.id));
+            report(format!("post {id} of {} appears twice", author.id));
         }
         let edited_at = post.edited_at.as_ref().map(|_| String::new());
         let timeless = Post { created_at: String::new(), edited_at, explain: None, ..post.clone() };
@@ -220,7 +221,7 @@ fn differences(viewer: &str, place: &str, expected: &[Post], shown: &[Post], in_
         report(format!("post {} of {} is missing", post.id, post.author.id));
     }
     if let Some(pair) = shown.windows(2).find(|pair| in_order && pair[0].id < pair[1].id) {
-        report(format!("post {} stands before the newer {}", pair[0].id, pair[1].id));
+        report(format!("post {} comes before the newer {}", pair[0].id, pair[1].id));
     }
     found
 }
@@ -232,7 +233,7 @@ pub(super) mod tests {
 
     const AT: Window = Window { from_ms: 1, to_ms: 2 };
 
-    /// ada (posts 1, 3), bob (post 2, with a tag), ada follows bob, likes 2 and comments on it.
+    /// ada has posts 1 and 3. bob has post 2, with a tag. ada follows bob, likes post 2 and comments on it.
     pub(in crate::model) fn model() -> Model {
         let member = |name: &str, follows: &[&str], posts: &[(&str, &str)]| {
             let profile = ProfileInput { handle: name.to_owned(), display_name: name.to_owned(), avatar_url: None };
@@ -274,7 +275,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_trends_may_fill_a_home() {
+    fn trending_posts_may_fill_a_home() {
         let trending = Post { source: Some("trending".to_owned()), ..shown("bob", "3") };
         assert_eq!(problems("bob", &[shown("bob", "2"), trending.clone()]), [""; 0]);
         let otherwise = Post { source: Some("other".to_owned()), ..trending };
@@ -287,8 +288,8 @@ pub(super) mod tests {
         assert_eq!(problems("ada", &[a3.clone(), a1.clone()]), ["post 2 of bob is missing"]);
         let b2_of_bob = shown("bob", "2");
         assert_eq!(problems("bob", &[b2_of_bob.clone(), a1.clone()]), ["post 1 of ada should not be there"]);
-        assert_eq!(problems("bob", &[b2_of_bob.clone(), b2_of_bob.clone()]), ["post 2 of bob is there twice"]);
-        assert_eq!(problems("ada", &[a3, a1, b2.clone()]), ["post 1 stands before the newer 2"]);
+        assert_eq!(problems("bob", &[b2_of_bob.clone(), b2_of_bob.clone()]), ["post 2 of bob appears twice"]);
+        assert_eq!(problems("ada", &[a3, a1, b2.clone()]), ["post 1 comes before the newer 2"]);
         for other in [
             Post { text: "other".to_owned(), ..b2_of_bob.clone() },
             Post { likes: 2, ..b2_of_bob.clone() },
@@ -303,7 +304,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_tag_and_comments_are_compared_likewise() {
+    fn tags_and_comments_are_compared() {
         let model = model();
         let judge = Judge::new(&model);
         assert_eq!(judge.compare_tag("bob", "two", &[shown("bob", "2")]), []);

@@ -1,5 +1,5 @@
-//! What must trend, by brute force over all likes and comments. A client knows when a reaction was accepted only to
-//! within a window, so a post's score is between two bounds: only what is impossible is a difference.
+//! Computes the trending feed from all likes and comments. A client knows only a window of time in which a reaction was
+//! accepted. So a post's score is between two bounds, and only an impossible order is a difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,12 +10,12 @@ use crate::client::Post;
 
 const HALF_LIFE_MS: f64 = 6.0 * 3_600_000.0;
 const DAY_MS: u64 = 24 * 3_600_000;
-/// As many posts trend at a time.
+/// The most posts in the trending feed.
 const LENGTH: usize = 200;
-/// Heat below which no post trends.
+/// A post with less heat does not trend.
 const HEAT_MIN: f64 = 1000.0;
 
-/// Lowest and highest score that a post can have.
+/// The lowest and the highest possible score of a post.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     low: f64,
@@ -23,8 +23,8 @@ struct Bounds {
 }
 
 impl Judge<'_> {
-    /// Compares all of the trending feed, as it was asked for within this window. Posts that the model does not know are
-    /// left out of account.
+    /// Compares the whole trending feed, which was read within the window `asked`. Ignores posts that the model does
+    /// not know.
     pub fn compare_trending(&self, viewer: &str, shown: &[Post], asked: Window) -> Vec<Difference> {
         let scores = self.scores();
         let visible = |id: &str| self.posts.get(id).is_some_and(|(author, _)| !self.hides(viewer, author));
@@ -34,10 +34,10 @@ impl Judge<'_> {
         for post in shown.iter().filter(|post| self.posts.contains_key(post.id.as_str())) {
             let id = post.id.as_str();
             if !seen.insert(id) {
-                problems.push(format!("post {id} is there twice"));
+                problems.push(format!("post {id} appears twice"));
             }
             if !visible(id) {
-                problems.push(format!("post {id} is of somebody hidden"));
+                problems.push(format!("post {id} is of a hidden author"));
             }
             let Some(&bounds) = scores.get(id) else {
                 problems.push(format!("post {id} has no heat"));
@@ -47,11 +47,11 @@ impl Judge<'_> {
                 problems.push(format!("post {id} is too old"));
             }
             if let Some((before, above)) = last.filter(|(_, above)| above.high < bounds.low) {
-                problems.push(format!("post {before} of {above:?} stands before {id} of {bounds:?}"));
+                problems.push(format!("post {before} of {above:?} comes before {id} of {bounds:?}"));
             }
             last = Some((id, bounds));
         }
-        // What is hidden from the viewer, or unknown to the model, may be among the first all the same.
+        // Posts that are hidden from the viewer or unknown to the model may still be among the first.
         let unknown = shown.iter().filter(|post| !self.posts.contains_key(post.id.as_str())).count();
         for (id, bounds) in scores.iter().filter(|(id, _)| !seen.contains(*id) && visible(id)) {
             let before = || scores.values().filter(|other| other.high >= bounds.low).count() - 1 + unknown;
@@ -63,7 +63,7 @@ impl Judge<'_> {
         problems.into_iter().map(difference).collect()
     }
 
-    /// Bounds of the scores of the posts that have enough heat.
+    /// The bounds of the scores of all posts with enough heat.
     fn scores(&self) -> BTreeMap<&str, Bounds> {
         let mut heats: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
         let mut add = |post: &str, heat: f64, at: Window| {
@@ -78,7 +78,7 @@ impl Judge<'_> {
         }
         let score = |id: &str, heat: f64| half_lives(created_ms(id)) + (1.0 + heat / 1000.0).log2();
         let hot = heats.into_iter().filter(|(_, (_, high))| *high >= HEAT_MIN);
-        // What is rounded in the tenth digit is not to matter.
+        // Ignores rounding errors in the tenth digit.
         hot.map(|(id, (low, high))| (id, Bounds { low: score(id, low) - 1e-8, high: score(id, high) + 1e-8 })).collect()
     }
 }
@@ -88,7 +88,7 @@ fn half_lives(ms: u64) -> f64 {
     ms as f64 / HALF_LIFE_MS
 }
 
-/// A post's id is a UUIDv7: its first 48 bits are when it was made.
+/// A post's id is a UUIDv7. Its first 48 bits are the time of creation.
 fn created_ms(id: &str) -> u64 {
     Uuid::parse_str(id).map_or(0, |id| u64::try_from(id.as_u128() >> 80).unwrap_or_default())
 }
@@ -117,8 +117,8 @@ mod tests {
         Window { from_ms, to_ms: from_ms + 20 }
     }
 
-    /// Posts of 1, 7 and 30 hours ago. The first has a like of its time, the second two likes of an hour ago, the third
-    /// more of everything; one without anything.
+    /// Posts from 1, 2, 7 and 30 hours ago. The first has a like from its own time. The third has two likes from an
+    /// hour ago. The last has a like and a comment. The second has no reaction.
     fn model() -> Model {
         let post = |hours| (id(hours), Said::new("text"));
         let mut ada = Member { posts: [post(1), post(2), post(7), post(30)].into(), ..Member::default() };
@@ -168,7 +168,7 @@ mod tests {
         let author =
             Member { posts: posts.iter().map(|id| (id.clone(), Said::new("text"))).collect(), ..Member::default() };
         model.members.insert("ada".to_owned(), author);
-        // The first post has one like, each further one as many more.
+        // The first post has one like. Each further post has one like more.
         for (name, number) in likes(210) {
             let liked = posts.iter().skip(usize::try_from(number).unwrap()).map(|id| (id.clone(), ago(1)));
             model.members.insert(name, Member { likes: liked.collect(), ..Member::default() });
@@ -187,7 +187,7 @@ mod tests {
             let problems = problems(shown);
             assert!(problems.len() == 1 && problems[0].contains(what), "{problems:?}");
         };
-        found(&[id(1), id(7)], "stands before");
+        found(&[id(1), id(7)], "comes before");
         found(&[id(7)], "is missing");
         found(&[id(7), id(1), id(1)], "twice");
         found(&[id(7), id(1), id(2)], "no heat");

@@ -1,4 +1,4 @@
-//! What bad input gets: the right status, a stable code, never a 500, and never a part of an effect.
+//! Bad input: the right status, a stable code, never a 500, and no effect.
 
 use anyhow::Result;
 use harness::{
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{home_becomes, refused};
 
-/// Bodies that no command takes.
+/// Bodies that no command accepts.
 const MALFORMED: [&[u8]; 12] = [
     b"",
     b"{",
@@ -28,7 +28,7 @@ const MALFORMED: [&[u8]; 12] = [
 
 async fn a_post_still_gets_version(user: &User, version: u64) -> Result<()> {
     let post = user.post("after all that", None).await?;
-    assert_eq!(post.version, version, "something had an effect");
+    assert_eq!(post.version, version, "one of the bad requests had an effect");
     home_becomes(user, &[&post.value.id]).await?;
     Ok(())
 }
@@ -98,7 +98,7 @@ async fn profiles_out_of_bounds_are_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn profiles_just_within_bounds_are_taken() -> Result<()> {
+async fn profiles_just_within_bounds_are_accepted() -> Result<()> {
     let ada = Deployment::shared()?.newcomer("ada").await?;
     let longest_url = format!("https://example.org/{}", "x".repeat(2028));
     let shortest = unique_handle().split_off(9);
@@ -214,7 +214,7 @@ async fn a_token_whose_subject_is_no_user_id_is_refused() -> Result<()> {
             refused(request, 400, "invalid_user_id").await?;
         }
     }
-    // The longest possible one is a user like any other.
+    // The longest possible id is an id like any other.
     let longest = deployment.user(&format!("{:é<69}", harness::deployment::unique())).await?;
     assert!(longest.id.len() > 120 && longest.id.len() <= 128, "{}", longest.id.len());
     longest.request(Method::PUT, "/v1/me").json(&profile).send().await?.error_for_status()?;

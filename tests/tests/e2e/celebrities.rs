@@ -1,6 +1,6 @@
-//! Authors whose posts are pulled: what readers see must not tell, neither while an author becomes a celebrity nor while
-//! one ceases to be. The threshold is low here, and a process forgets its list of celebrities after a second, so that a
-//! promotion takes three.
+//! Authors whose posts are pulled. Readers must see no difference, not even while an author becomes a celebrity or
+//! stops being one. The threshold is low here. A process caches its list of celebrities for a second, so a promotion
+//! takes three seconds.
 
 use std::{
     collections::BTreeSet,
@@ -19,9 +19,9 @@ use futures::{
 };
 use harness::{
     client::{Answer, Post, User},
-    control::Control,
     costs::Cost,
     deployment::{Deployment, unique},
+    dev_client::{DevClient, key},
     stack::{Options, Stack},
     wait::{DEADLINE, eventually, persist},
 };
@@ -31,12 +31,12 @@ use tokio::time::{Instant, sleep};
 
 use crate::{home_becomes, refusal};
 
-/// Followers that make a celebrity in these tests, as the stack is told.
+/// The number of followers of a celebrity in these tests, which the stack gets as a parameter.
 const THRESHOLD: usize = 10;
-/// A promotion takes three list lifetimes, and one more until a writer has read a new list.
+/// A promotion takes three cache lifetimes, and one more until a writer has read the new list.
 const PROMOTION: Duration = Duration::from_secs(5);
-/// After so long a post is in every reading of a home: kept rows of celebrities are forgotten after five seconds, and a
-/// busy machine takes its time.
+/// After this time, every page must show a post. Cached rows of celebrities expire after five seconds, and a busy
+/// machine is slow.
 const SEEN_AFTER: Duration = Duration::from_secs(12);
 
 async fn own_stack(test: &str) -> Result<Option<(Stack, Deployment)>> {
@@ -51,19 +51,19 @@ async fn own_stack(test: &str) -> Result<Option<(Stack, Deployment)>> {
     Ok(Some((stack, deployment)))
 }
 
-async fn is_celebrity(control: &Control, author: &User) -> Result<bool> {
-    let key = json!({ "PK": { "S": "CELEBRITIES" }, "SK": { "S": format!("USER#{}", author.id) } });
-    let found = control.dynamodb("GetItem", &json!({ "TableName": "tidings-Commands", "Key": key })).await?;
+async fn is_celebrity(dev: &DevClient, author: &User) -> Result<bool> {
+    let key = key("CELEBRITIES", &format!("USER#{}", author.id));
+    let found = dev.dynamodb("GetItem", &json!({ "TableName": "tidings-Commands", "Key": key })).await?;
     Ok(found.get("Item").is_some())
 }
 
 /// The posts that were copied to the user's home.
-async fn copied(control: &Control, user: &User) -> Result<BTreeSet<String>> {
+async fn copied(dev: &DevClient, user: &User) -> Result<BTreeSet<String>> {
     let query = json!({
         "TableName": "tidings-Timelines", "KeyConditionExpression": "PK = :home",
         "ExpressionAttributeValues": { ":home": { "S": format!("HOME#{}", user.id) } },
     });
-    let answer = control.dynamodb("Query", &query).await?;
+    let answer = dev.dynamodb("Query", &query).await?;
     let items = answer["Items"].as_array().context("no items")?;
     Ok(items.iter().filter_map(|item| item["SK"]["S"].as_str()).map(str::to_owned).collect())
 }
@@ -85,19 +85,19 @@ impl Accepted {
         posts.iter().filter(|(_, at)| moment.is_none_or(|moment| *at < moment)).map(|(id, _)| id.clone()).collect()
     }
 
-    /// All of them, newest first.
+    /// All posts, newest first.
     fn newest_first(&self) -> Vec<String> {
         self.before(None).into_iter().rev().collect()
     }
 
-    /// Walks the reader's home over and over until it is `over`: no post twice, and none missing that must be there.
+    /// Walks the reader's home repeatedly until `over` is set. No post may appear twice, and none may be missing.
     async fn watch(&self, reader: &User, limit: u32, over: &AtomicBool) -> Result<usize> {
         let mut walks = 0;
         while !over.load(Ordering::Relaxed) {
             let expected = Instant::now().checked_sub(SEEN_AFTER).map(|moment| self.before(Some(moment)));
             let shown: Vec<_> = persist(DEADLINE, |_| {}, || reader.walk_home(limit)).await?;
             let ids: Vec<_> = shown.iter().map(|post: &Post| post.id.as_str()).collect();
-            ensure!(ids.is_sorted_by(|a, b| a > b), "not newest first, or twice: {ids:?}");
+            ensure!(ids.is_sorted_by(|a, b| a > b), "not in order, or a post appears twice: {ids:?}");
             let missing: Vec<_> = expected.iter().flatten().filter(|id| !ids.contains(&id.as_str())).collect();
             ensure!(missing.is_empty(), "{} misses {missing:?} in walk {walks} by {limit}", reader.id);
             walks += 1;
@@ -106,9 +106,9 @@ impl Accepted {
     }
 }
 
-async fn becomes_celebrity(control: &Control, author: &User) -> Result<()> {
+async fn becomes_celebrity(dev: &DevClient, author: &User) -> Result<()> {
     eventually("the author is a celebrity", async || {
-        ensure!(is_celebrity(control, author).await?, "not yet");
+        ensure!(is_celebrity(dev, author).await?, "the author is not a celebrity yet");
         anyhow::Ok(())
     })
     .await
@@ -120,7 +120,7 @@ async fn join(deployment: &Deployment, author: &User) -> Result<User> {
     Ok(follower)
 }
 
-/// Runs `work` while the author posts and some readers watch.
+/// Runs `work` while the author posts and some readers walk their homes.
 async fn under_load<T>(
     author: &User,
     accepted: &Accepted,
@@ -142,7 +142,7 @@ async fn under_load<T>(
         readers.iter().zip([3, 100, 20, 7]).map(|(reader, limit)| accepted.watch(reader, limit, &over)).collect();
     let watching = async {
         let walks: Vec<_> = watching.try_collect().await?;
-        ensure!(walks.iter().all(|walks| *walks > 0), "somebody did not look: {walks:?}");
+        ensure!(walks.iter().all(|walks| *walks > 0), "a reader made no walk: {walks:?}");
         Ok(())
     };
     let work = async {
@@ -162,24 +162,24 @@ async fn all_see(readers: &[User], accepted: &Accepted) -> Result<()> {
 }
 
 #[tokio::test]
-async fn nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrity_and_ceases_to_be() -> Result<()> {
-    let test = "nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrity_and_ceases_to_be";
+async fn readers_miss_nothing_while_an_author_becomes_a_celebrity_and_stops_being_one() -> Result<()> {
+    let test = "readers_miss_nothing_while_an_author_becomes_a_celebrity_and_stops_being_one";
     let Some((_stack, deployment)) = own_stack(test).await? else { return Ok(()) };
-    let control = deployment.control();
+    let dev = deployment.dev();
     let author = deployment.member("author").await?;
     let accepted = Accepted::default();
     accepted.post(&author, "before anybody followed").await?;
     let mut followers = try_join_all((0..4).map(|_| join(&deployment, &author))).await?;
 
-    // Up: followers come while the author posts and the first of them read.
+    // Promotion: users follow the author, who posts at the same time, while the first followers read.
     let crossing = async {
         let mut joined = Vec::new();
         for _ in 0..2 * THRESHOLD {
             joined.push(join(&deployment, &author).await?);
             sleep(Duration::from_millis(150)).await;
         }
-        becomes_celebrity(&control, &author).await?;
-        // Past the end of pushing, and until what was kept of it before is forgotten.
+        becomes_celebrity(&dev, &author).await?;
+        // Waits until posts are not pushed any more, and until caches from before have expired.
         sleep(SEEN_AFTER).await;
         Ok(joined)
     };
@@ -190,16 +190,16 @@ async fn nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrit
     let late = join(&deployment, &author).await?;
     followers.push(late.clone());
     all_see(&followers, &accepted).await?;
-    control.settle(DEADLINE).await?;
+    dev.settle(DEADLINE).await?;
     let newest = accepted.newest_first().remove(0);
     for follower in &followers {
-        ensure!(!copied(&control, follower).await?.contains(&newest), "{} has a copy", follower.id);
+        ensure!(!copied(&dev, follower).await?.contains(&newest), "{} has a copy", follower.id);
     }
-    assert_eq!(copied(&control, &late).await?, BTreeSet::new(), "who follows a celebrity gets no copies");
-    ensure!(copied(&control, &author).await?.contains(&newest), "the author's own home has every post");
+    assert_eq!(copied(&dev, &late).await?, BTreeSet::new(), "a follower of a celebrity gets no copies");
+    ensure!(copied(&dev, &author).await?.contains(&newest), "the author's own home has every post");
 
-    // Down: only when there are few followers left, and only with an administrator's word.
-    let demote = async || control.invoke("DemoteAuthor", &json!({ "user": author.id })).await;
+    // Demotion: possible only after the number of followers has fallen, and only when an administrator asks for it.
+    let demote = async || dev.invoke("DemoteAuthor", &json!({ "user": author.id })).await;
     match demote().await {
         Err(refused) => ensure!(refused.to_string().contains("would become a celebrity again"), "{refused}"),
         Ok(begun) => bail!("demoted with too many followers: {begun}"),
@@ -216,7 +216,7 @@ async fn nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrit
         let begun: Value = demote().await?;
         assert_eq!(begun["author"], author.id.as_str());
         eventually("the author is a celebrity no longer", async || {
-            ensure!(!is_celebrity(&control, &author).await?, "still one");
+            ensure!(!is_celebrity(&dev, &author).await?, "the author is still a celebrity");
             anyhow::Ok(())
         })
         .await?;
@@ -225,38 +225,39 @@ async fn nothing_is_missing_and_nothing_twice_while_an_author_becomes_a_celebrit
     };
     under_load(&author, &accepted, left, "down", demotion).await?;
     all_see(left, &accepted).await?;
-    control.settle(DEADLINE).await?;
+    dev.settle(DEADLINE).await?;
     let all: BTreeSet<_> = accepted.newest_first().into_iter().collect();
     for follower in left {
-        assert_eq!(copied(&control, follower).await?, all, "{}", follower.id);
+        assert_eq!(copied(&dev, follower).await?, all, "{}", follower.id);
     }
     for follower in gone {
         ensure!(follower.walk_home(100).await?.is_empty(), "{} does not follow any more", follower.id);
     }
     let again = demote().await;
     ensure!(again.is_err_and(|refused| refused.to_string().contains("is not a celebrity")), "demoted twice");
-    assert!(control.put_aside().await?.is_empty());
+    assert!(dev.put_aside().await?.is_empty());
     Ok(())
 }
 
 #[tokio::test]
-async fn a_celebritys_posts_come_and_go_as_others_do() -> Result<()> {
-    let Some((_stack, deployment)) = own_stack("a_celebritys_posts_come_and_go_as_others_do").await? else {
+async fn posts_of_a_celebrity_appear_and_disappear_like_all_others() -> Result<()> {
+    let Some((_stack, deployment)) = own_stack("posts_of_a_celebrity_appear_and_disappear_like_all_others").await?
+    else {
         return Ok(());
     };
-    let control = deployment.control();
+    let dev = deployment.dev();
     let (star, other) = (deployment.member("star").await?, deployment.member("other").await?);
     let fans = try_join_all((0..THRESHOLD).map(|_| join(&deployment, &star))).await?;
     let reader = &fans[0];
     reader.follow(&other.id).await?;
     let pushed = star.post("pushed", None).await?.value.id;
-    becomes_celebrity(&control, &star).await?;
+    becomes_celebrity(&dev, &star).await?;
     sleep(PROMOTION).await;
     let first = star.post("pulled", None).await?.value.id;
     let between = other.post("between", None).await?.value.id;
     let second = star.post("pulled, too", None).await?.value.id;
     home_becomes(reader, &[&second, &between, &first, &pushed]).await?;
-    ensure!(!copied(&control, reader).await?.contains(&second), "it was pushed");
+    ensure!(!copied(&dev, reader).await?.contains(&second), "it was pushed");
     for order in ["ranked", "personalized"] {
         let mut ranked: Vec<_> = reader.walk_home_by(order, 1).await?.into_iter().map(|post| post.id).collect();
         ranked.sort_by(|a, b| b.cmp(a));
@@ -281,16 +282,16 @@ async fn a_celebritys_posts_come_and_go_as_others_do() -> Result<()> {
     Ok(())
 }
 
-/// A home page of 20 posts: the bounds that the product promises.
+/// The bounds for a home page of 20 posts.
 #[tokio::test]
 async fn a_page_with_a_celebritys_posts_costs_one_round_trip_more_at_most() -> Result<()> {
     let test = "a_page_with_a_celebritys_posts_costs_one_round_trip_more_at_most";
     let Some((_stack, deployment)) = own_stack(test).await? else { return Ok(()) };
-    let control = deployment.control();
+    let dev = deployment.dev();
     let star = deployment.member("star").await?;
     let fans = try_join_all((0..THRESHOLD).map(|_| join(&deployment, &star))).await?;
     star.post("pushed", None).await?;
-    becomes_celebrity(&control, &star).await?;
+    becomes_celebrity(&dev, &star).await?;
     let others = try_join_all((0..4).map(|_| deployment.member("other"))).await?;
     let reader = &fans[0];
     for other in &others {
@@ -303,7 +304,7 @@ async fn a_page_with_a_celebritys_posts_costs_one_round_trip_more_at_most() -> R
             author.post(&text, None).await?;
         }
     }
-    control.settle(DEADLINE).await?;
+    dev.settle(DEADLINE).await?;
 
     let page = async |reader: &User| -> Result<Cost> {
         let answer = Answer::to(reader.request(Method::GET, "/v1/feeds/home")).await?;
@@ -317,10 +318,10 @@ async fn a_page_with_a_celebritys_posts_costs_one_round_trip_more_at_most() -> R
     ensure!(nothing.round_trips <= 3 && nothing.read_units <= 13.0, "nothing cached: {nothing:?}");
     ensure!(all.round_trips <= 2 && all.read_units <= 3.0, "all cached: {all:?}");
 
-    control.pause_sources(true).await?;
+    dev.pause_sources(true).await?;
     let version = reader.mute(&fans[1].id).await?.version;
     sleep(PROMOTION).await;
     let overlay = page(&reader.at_least(version)).await?;
     ensure!(overlay.round_trips <= 4, "with an overlay: {overlay:?}");
-    control.pause_sources(false).await
+    dev.pause_sources(false).await
 }

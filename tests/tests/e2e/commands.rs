@@ -1,4 +1,4 @@
-//! A user's commands form one gap-free log, however many are sent at once.
+//! A user's commands form one log without gaps, even if many are sent at the same time.
 
 use std::{cell::Cell, collections::BTreeSet};
 
@@ -21,7 +21,7 @@ async fn fifty_posts_at_once_are_fifty_posts_with_versions_in_a_row() -> Result<
     };
     let posts = try_join_all((0..50).map(post)).await?;
     let versions: BTreeSet<_> = posts.iter().map(|post| post.version).collect();
-    assert_eq!(versions, (2..=51).collect(), "gap-free, none twice, after the profile's");
+    assert_eq!(versions, (2..=51).collect(), "the versions have no gaps and no duplicates, and follow the profile's");
     let mut ids: Vec<_> = posts.into_iter().map(|post| post.value.id).collect();
     ids.sort_by(|a, b| b.cmp(a));
     eventually("all are in the feed and in the author's list", async || {
@@ -41,8 +41,8 @@ async fn different_commands_at_once_all_take_effect() -> Result<()> {
     let others = try_join_all((0..8).map(|_| deployment.member("other"))).await?;
     let doomed = ada.post("doomed", None).await?.value.id;
 
-    // A command without a key that is sent again after an unknown outcome may find everything done, and is then told the
-    // version of the log, not that of its event.
+    // A command without an idempotency key may be sent again after an unknown outcome. If it then changes nothing, the
+    // answer has the version of the log, not the version of the command's event.
     let unknown = Cell::new(0);
     let retried = |error: &ApiError| unknown.set(unknown.get() + usize::from(error.is_unknown()));
 

@@ -1,4 +1,4 @@
-//! Comments: once per idempotency key, in order, and gone when they are taken back.
+//! Comments: one per idempotency key, in order, and gone after their deletion.
 
 use std::collections::BTreeSet;
 
@@ -68,7 +68,7 @@ async fn comments_are_paged_from_either_end() -> Result<()> {
         assert_eq!(walk("newest", limit).await?, reversed, "{limit}");
     }
     let page = bob.comments(&post, "oldest", 9, None).await?;
-    assert_eq!(page.next_cursor, None, "the end is told where it is");
+    assert_eq!(page.next_cursor, None, "the last page has no cursor");
     let cursor = bob.comments(&post, "oldest", 3, None).await?.next_cursor;
     assert_eq!(refusal(bob.comments(&post, "newest", 3, cursor.as_deref()).await)?, (400, "invalid_cursor".to_owned()));
     Ok(())
@@ -87,7 +87,7 @@ async fn a_walk_while_comments_come_and_go_repeats_and_skips_nothing() -> Result
         let (mut seen, mut cursor) = (Vec::new(), None);
         loop {
             let page = ada.comments(&post, order, 2, cursor.as_deref()).await?;
-            // What was just seen goes, and something new comes.
+            // The comment that was just seen is deleted, and a new one is added.
             if let Some(last) = page.comments.last().filter(|last| !ids.contains(&last.id)) {
                 ada.delete_comment(&post, &last.id).await?;
             }
@@ -106,7 +106,7 @@ async fn a_walk_while_comments_come_and_go_repeats_and_skips_nothing() -> Result
 }
 
 #[tokio::test]
-async fn a_comment_is_taken_back_by_its_author_or_off_a_post_by_the_post_s() -> Result<()> {
+async fn a_comment_is_deleted_by_its_author_or_by_the_posts_author() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, bob, eve) =
         (deployment.member("ada").await?, deployment.member("bob").await?, deployment.member("eve").await?);
@@ -120,7 +120,11 @@ async fn a_comment_is_taken_back_by_its_author_or_off_a_post_by_the_post_s() -> 
     assert_eq!(refusal(eve.delete_comment(&post, &ids[1]).await)?, not_author);
     assert_eq!(bob.delete_comment(&post, &ids[1]).await?.version, 5);
     assert_eq!(bob.delete_comment(&post, &ids[1]).await?.version, 5, "a second time changes nothing");
-    assert_eq!(ada.delete_comment(&post, &ids[2]).await?.version, 3, "in the log of who did it");
+    assert_eq!(
+        ada.delete_comment(&post, &ids[2]).await?.version,
+        3,
+        "the deletion is in the log of the user who deleted"
+    );
     assert_eq!(bob.delete_comment(&post, &ids[2]).await?.version, 5);
     assert_eq!(refusal(eve.delete_comment(&post, &ids[2]).await)?, not_author);
     let left: Vec<_> = eve.walk_comments(&post, "newest", 1).await?.into_iter().map(|comment| comment.id).collect();

@@ -1,5 +1,5 @@
-//! What routes cost in round trips and capacity units, as DynamoDB reports it. The whole table is in `docs/costs.md`; these
-//! are the bounds.
+//! The bounds for what routes cost in round trips and capacity units, as DynamoDB reports it. The whole table is in
+//! `docs/costs.md`.
 
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
@@ -13,7 +13,7 @@ use reqwest::{Method, RequestBuilder};
 
 use crate::home_becomes;
 
-/// The cost of a request that succeeds; none where the deployment does not tell.
+/// The cost of a request that succeeds, or `None` if the deployment does not show costs.
 async fn cost(request: RequestBuilder) -> Result<Option<Cost>> {
     let answer = Answer::to(request).await?;
     ensure!(answer.status.is_success(), "{}: {} {}", answer.request, answer.status, answer.body);
@@ -33,7 +33,8 @@ async fn a_like_costs_two_round_trips_of_reads_and_one_transaction_of_two_items(
     let deployment = Deployment::shared()?;
     let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
     let post = ada.post("like me", None).await?.value.id;
-    // Round trips, calls, read units: of somebody else's post, the blocks between the two are read before.
+    // Round trips, calls and read units. For another user's post, the command reads the blocks between the two users
+    // first.
     let bounds = [
         (&bob, Method::PUT, (3, 4, 4.0..=5.0)),
         (&bob, Method::DELETE, (2, 3, 3.0..=3.0)),
@@ -42,13 +43,13 @@ async fn a_like_costs_two_round_trips_of_reads_and_one_transaction_of_two_items(
     for (user, method, (round_trips, calls, read_units)) in bounds {
         let Some(cost) = cost(user.request(method, &post_path(&post, "/like"))).await? else { return Ok(()) };
         assert_eq!((cost.round_trips, cost.calls), (round_trips, calls), "{cost:?}");
-        // Two items of a transaction are two units each; nothing here is larger than a unit.
+        // An item of a transaction costs two units. No item here is larger than one unit.
         assert!(cost.write_units == 4.0 && read_units.contains(&cost.read_units), "{cost:?}");
     }
     Ok(())
 }
 
-/// A reader with a home of more than a window's length.
+/// A reader whose home is longer than one window.
 #[tokio::test]
 async fn pages_stay_within_their_bounds() -> Result<()> {
     let deployment = Deployment::shared()?;
@@ -74,7 +75,7 @@ async fn pages_stay_within_their_bounds() -> Result<()> {
     authors[0].comment(&posts[0][0], "let us talk", None).await?;
 
     let home = "/v1/feeds/home".to_owned();
-    // Route, round trips, read units.
+    // The route, the round trips and the read units.
     let bounds = [
         (home.clone(), 2, 13.0),
         (format!("{home}?order=ranked"), 2, 45.0),
@@ -91,11 +92,11 @@ async fn pages_stay_within_their_bounds() -> Result<()> {
         let within = cost.round_trips <= round_trips && cost.read_units <= read_units && cost.write_units == 0.0;
         assert!(within, "{path}: {cost:?}");
     }
-    // What a reader has written is asked for, and is projected already: one round trip more.
+    // With `Tidings-Min-Version`, and after the projections have run: one more round trip.
     let version = reader.home(1, None).await?.freshness.version;
     let Some(exact) = cost(get(&reader.at_least(version), &home)).await? else { return Ok(()) };
     assert!(exact.round_trips <= 3, "{exact:?}");
-    // Every page of a walk, also those where one window ends and the next begins.
+    // All pages of a walk, also those where one window ends and the next begins.
     let mut cursor = None;
     loop {
         let request = get(&reader, &home).query(&[("order", "ranked")]).query(&cursor.map(|at| [("cursor", at)]));

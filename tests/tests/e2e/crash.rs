@@ -1,12 +1,12 @@
-//! `kill -9`, of the whole stack and of single functions, in the middle of work: what was acknowledged is there, what was
-//! not yet projected gets projected, and nothing that was started survives its stack.
+//! `kill -9` of the whole stack and of single functions during work. Everything that was acknowledged is still there,
+//! everything is projected in the end, and no process survives its stack.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use harness::{
-    control::{is_alive, kill_now},
     deployment::Deployment,
+    process::{is_alive, kill_now},
     stack::{Options, Stack},
     wait::eventually,
 };
@@ -21,7 +21,7 @@ use crate::{
 
 const SETTLE: Duration = Duration::from_secs(300);
 
-/// A stack of one's own that survives being killed, in a directory that goes away at the end.
+/// A stack for one test. It survives being killed. Its directory is removed at the end.
 async fn own_stack() -> Result<(Stack, TempDir, Deployment)> {
     let directory = tempfile::tempdir()?;
     let options = Options { data: Some(directory.path().join("data")), ..Options::default() };
@@ -31,17 +31,17 @@ async fn own_stack() -> Result<(Stack, TempDir, Deployment)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_survives_the_death_of_the_whole_stack() -> Result<()> {
-    if !Deployment::starts_stacks("what_was_acknowledged_survives_the_death_of_the_whole_stack") {
+async fn acknowledged_commands_survive_the_death_of_the_whole_stack() -> Result<()> {
+    if !Deployment::starts_stacks("acknowledged_commands_survive_the_death_of_the_whole_stack") {
         return Ok(());
     }
     let (mut stack, _directory, deployment) = own_stack().await?;
     let mut crowd = load::crowd(&deployment, 8, rand::random()).await?;
     for _ in 0..2 {
-        let before = deployment.control().status().await?.processes;
+        let before = deployment.dev().status().await?.processes;
         ensure!(!before.is_empty(), "no function runs");
         let acting = load::start(crowd, 60, Unanswered::ReadTruth);
-        // Some way into the load: when the first of the new posts is projected.
+        // Kills when the load has begun: when the first new post is projected.
         let heard = deployment.member("listener").await?;
         heard.post("is anybody there", None).await?;
         eventually("a post under load", async || {
@@ -49,7 +49,7 @@ async fn what_was_acknowledged_survives_the_death_of_the_whole_stack() -> Result
             Ok(())
         })
         .await?;
-        let running = deployment.control().status().await?.processes;
+        let running = deployment.dev().status().await?.processes;
         block_in_place(|| stack.kill())?;
         eventually("functions die with their stack", async || {
             let orphans: Vec<_> = before.iter().chain(&running).filter(|process| is_alive(process.pid)).collect();
@@ -59,28 +59,28 @@ async fn what_was_acknowledged_survives_the_death_of_the_whole_stack() -> Result
         .await?;
         block_in_place(|| stack.restart())?;
         crowd = load::finish(acting).await?;
-        deployment.control().settle(SETTLE).await?;
+        deployment.dev().settle(SETTLE).await?;
         load::judge(&crowd).await?;
     }
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_not_yet_projected_is_projected_after_a_restart() -> Result<()> {
-    if !Deployment::starts_stacks("what_was_not_yet_projected_is_projected_after_a_restart") {
+async fn projections_go_on_after_a_restart() -> Result<()> {
+    if !Deployment::starts_stacks("projections_go_on_after_a_restart") {
         return Ok(());
     }
     let (mut stack, _directory, deployment) = own_stack().await?;
     let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
     let known = bob.post("projected", None).await?.value;
     home_becomes(&bob, &[&known.id]).await?;
-    deployment.control().pause_sources(true).await?;
+    deployment.dev().pause_sources(true).await?;
     ada.follow(&bob.id).await?;
     let post = bob.post("not yet projected", None).await?.value;
     ensure!(bob.home(10, None).await?.posts.len() == 1, "projected although sources are paused");
     block_in_place(|| stack.kill())?;
     block_in_place(|| stack.restart())?;
-    // The same tokens: the keys are kept with the data.
+    // The same tokens are valid, because the keys are in the data directory.
     home_becomes(&bob, &[&post.id, &known.id]).await?;
     home_becomes(&ada, &[&post.id, &known.id]).await?;
     ensure!(ada.follow(&bob.id).await?.version == 2, "the follow is still there");
@@ -97,7 +97,7 @@ async fn functions_may_die_at_any_time() -> Result<()> {
     let mut acting = load::start(crowd, 60, Unanswered::SendAgain);
     let mut crowd = Vec::new();
     let mut killed = 0;
-    // One death for about every fifth of a second of load, of whatever runs.
+    // Kills a random function process in each fifth of a second, about.
     let mut deaths = tokio::time::interval(Duration::from_millis(200));
     loop {
         tokio::select! {
@@ -106,13 +106,13 @@ async fn functions_may_die_at_any_time() -> Result<()> {
                 None => break,
             },
             _ = deaths.tick() => {
-                let processes = deployment.control().status().await?.processes;
+                let processes = deployment.dev().status().await?.processes;
                 kill_now(processes.choose(&mut rand::rng()).context("no function runs")?.pid)?;
                 killed += 1;
             }
         }
     }
     ensure!(killed > 2, "only {killed} were killed");
-    deployment.control().settle(Duration::from_secs(900)).await?;
+    deployment.dev().settle(Duration::from_secs(900)).await?;
     load::judge(&crowd).await
 }

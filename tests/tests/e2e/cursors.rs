@@ -1,4 +1,4 @@
-//! Cursors are opaque and signed: one that was not given to this user, for this list, is refused.
+//! Cursors are opaque and signed. A cursor from another user or another list is refused.
 
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -16,7 +16,7 @@ struct Cursors {
     following: String,
 }
 
-/// Two users with two posts each who follow each other and one more, so that each list has a second page.
+/// Two users with two posts each. They follow each other and a third user, so each list has a second page.
 async fn cursors(deployment: &Deployment) -> Result<Cursors> {
     let (ada, bob, cyd) =
         (deployment.member("ada").await?, deployment.member("bob").await?, deployment.member("cyd").await?);
@@ -59,7 +59,7 @@ async fn a_cursor_changed_anywhere_is_refused() -> Result<()> {
         let tampered = (0..cursor.len()).flat_map(|at| {
             let other = |c: char| format!("{}{c}{}", &cursor[..at], &cursor[at + 1..]);
             let original = cursor.as_bytes()[at];
-            // The neighbour differs in the lowest bits, which a careless decoder ignores at the end.
+            // The last character is changed in its lowest bits, which a careless decoder ignores.
             let neighbour = if original == b'A' { 'B' } else { char::from(original - 1) };
             let neighbour = if neighbour.is_ascii_alphanumeric() { neighbour } else { 'x' };
             [other(neighbour), other('_'), format!("{}{}", &cursor[..at], &cursor[at + 1..])]
@@ -74,7 +74,7 @@ async fn a_cursor_changed_anywhere_is_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_cursor_is_of_use_to_nobody_else_and_nowhere_else() -> Result<()> {
+async fn a_cursor_works_only_for_its_user_and_its_list() -> Result<()> {
     let Cursors { ada, bob, home, posts, followers, following } = cursors(&Deployment::shared()?).await?;
     let own = |list: &str| format!("/v1/users/{}/{list}", ada.id);
     let lists = [

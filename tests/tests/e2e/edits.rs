@@ -1,4 +1,4 @@
-//! Edits: a post says something else in the same place.
+//! An edit replaces the text; the post keeps its position.
 
 use anyhow::{Result, ensure};
 use harness::{client::Post, deployment::Deployment, wait::eventually};
@@ -28,7 +28,7 @@ async fn an_edited_post_keeps_its_place_and_shows_that_it_was_edited() -> Result
         likes: 1,
         ..old.clone()
     };
-    assert_eq!(edited, expected, "all else is as it was");
+    assert_eq!(edited, expected, "everything else is unchanged");
     eventually("the edit is shown in the same place", async || {
         let home = bob.walk_home(10).await?;
         ensure!(home == [new.clone(), Post { liked: true, ..expected.clone() }], "{home:?}");

@@ -1,4 +1,4 @@
-//! What the routes that read answer when there is little or nothing to show.
+//! What the read routes answer when there is little or nothing to show.
 
 use anyhow::{Context, Result};
 use harness::{client::Answer, deployment::Deployment};
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{applied, home_becomes, status};
 
 #[tokio::test]
-async fn a_newcomer_s_home_holds_nothing_but_what_trends() -> Result<()> {
+async fn a_newcomers_home_has_only_trending_posts() -> Result<()> {
     let ada = Deployment::shared()?.newcomer("ada").await?;
     let answer = Answer::to(ada.request(Method::GET, "/v1/feeds/home")).await?.expect(StatusCode::OK)?;
     assert_eq!(answer.header("content-type"), Some("application/json"));
@@ -62,23 +62,27 @@ async fn twenty_posts_are_a_page_unless_asked_otherwise() -> Result<()> {
         assert_eq!(page["posts"].as_array().map(Vec::len), Some(20), "{path}");
         assert!(page["next_cursor"].is_string(), "{path}");
     }
-    // A page that ends exactly where the feed ends need not know it; the next one says so.
+    // A page that ends exactly at the end of the feed need not know this. The next page is empty.
     let page = ada.home(21, None).await?;
     assert_eq!(page.posts.len(), 21);
     if let Some(cursor) = page.next_cursor {
         let last = ada.home(21, Some(&cursor)).await?;
-        assert!(last.posts.iter().all(|post| post.source.is_some()), "what trends is all that comes after");
+        assert!(last.posts.iter().all(|post| post.source.is_some()), "only trending posts come after it");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn nobody_s_posts_are_no_secret() -> Result<()> {
+async fn everybody_sees_the_posts_of_an_author() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, bob) = (deployment.member("ada").await?, deployment.newcomer("bob").await?);
     let post = ada.post("public", None).await?.value;
     home_becomes(&ada, &[&post.id]).await?;
-    assert_eq!(bob.walk_posts_of(&ada.id, 10).await?, [post], "a follower or not, with a profile or not");
+    assert_eq!(
+        bob.walk_posts_of(&ada.id, 10).await?,
+        [post],
+        "every user sees the list, with or without a follow or a profile"
+    );
     Ok(())
 }
 
@@ -96,16 +100,17 @@ async fn users_who_do_not_exist_have_no_lists() -> Result<()> {
     Ok(())
 }
 
-/// INV-2: thirty days, whatever rows are still there. Nothing can be posted in the past, so the read model is given it.
+/// INV-2: a home reaches back thirty days, even if older rows still exist. Nothing can be posted in the past, so this
+/// test writes old rows into the read model.
 #[tokio::test]
 async fn home_and_tags_reach_back_thirty_days_and_an_author_s_posts_for_ever() -> Result<()> {
     let Some(deployment) = Deployment::shared_local("home_and_tags_reach_back_thirty_days")? else { return Ok(()) };
-    let (ada, control) = (deployment.member("ada").await?, deployment.control());
+    let (ada, dev) = (deployment.member("ada").await?, deployment.dev());
     let tag = harness::deployment::unique();
     let post = ada.post(&format!("now #{tag}"), None).await?.value.id;
     home_becomes(&ada, &[&post]).await?;
     let key = |id: &str| json!({ "PK": { "S": format!("POST#{id}") } });
-    let card = control.dynamodb("GetItem", &json!({ "TableName": "tidings-Cards", "Key": key(&post) })).await?;
+    let card = dev.dynamodb("GetItem", &json!({ "TableName": "tidings-Cards", "Key": key(&post) })).await?;
     let now_ms = Uuid::parse_str(&post)?.as_u128() >> 80;
     let mut older = Vec::new();
     for days in [29, 31] {
@@ -113,10 +118,10 @@ async fn home_and_tags_reach_back_thirty_days_and_an_author_s_posts_for_ever() -
         let id = Uuid::from_u128(ms << 80 | 7 << 76 | 2 << 62 | u128::from(rand::random::<u32>())).to_string();
         let mut item = card["Item"].clone();
         (item["PK"], item["post"]) = (key(&id)["PK"].clone(), json!({ "S": id }));
-        control.dynamodb("PutItem", &json!({ "TableName": "tidings-Cards", "Item": item })).await?;
+        dev.dynamodb("PutItem", &json!({ "TableName": "tidings-Cards", "Item": item })).await?;
         for timeline in [format!("HOME#{}", ada.id), format!("AUTHOR#{}", ada.id), format!("TAG#{tag}")] {
             let row = json!({ "PK": { "S": timeline }, "SK": { "S": id }, "author": { "S": ada.id } });
-            control.dynamodb("PutItem", &json!({ "TableName": "tidings-Timelines", "Item": row })).await?;
+            dev.dynamodb("PutItem", &json!({ "TableName": "tidings-Timelines", "Item": row })).await?;
         }
         older.push(id);
     }

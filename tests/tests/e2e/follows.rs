@@ -1,4 +1,5 @@
-//! Following and what it does to the home feed: backfill, hiding at once, and who follows whom.
+//! Follows and their effect on the home feed: backfill, immediate hiding, and the lists of followers and followed
+//! users.
 
 use anyhow::{Result, ensure};
 use futures::future::try_join_all;
@@ -7,7 +8,7 @@ use harness::{client::Relation, deployment::Deployment, wait::eventually};
 use crate::{applied, home_becomes, refusal};
 
 #[tokio::test]
-async fn following_brings_posts_from_before_and_after_and_unfollowing_takes_all_away() -> Result<()> {
+async fn a_follow_brings_earlier_and_later_posts_and_an_unfollow_removes_them() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
     let own = ada.post("own", None).await?.value;
@@ -18,7 +19,7 @@ async fn following_brings_posts_from_before_and_after_and_unfollowing_takes_all_
     let after = bob.post("after", None).await?.value;
     home_becomes(&ada, &[&after.id, &before.id, &own.id]).await?;
 
-    // INV-7: from the page on that has applied the unfollow, none of them is served.
+    // INV-7: after the first page that has applied the unfollow, no page shows these posts.
     let unfollowed = ada.unfollow(&bob.id).await?.version;
     let page = eventually("the unfollow is applied", async || {
         let page = ada.home(100, None).await?;
@@ -36,7 +37,7 @@ async fn following_brings_posts_from_before_and_after_and_unfollowing_takes_all_
     Ok(())
 }
 
-/// The handshake: whichever of the two is first, the other one sees it.
+/// The handshake: a follow and a post at the same time. Whichever is first, the follower sees the post.
 #[tokio::test]
 async fn a_post_made_while_somebody_follows_is_never_missed() -> Result<()> {
     let deployment = Deployment::shared()?;
@@ -53,7 +54,7 @@ async fn a_post_made_while_somebody_follows_is_never_missed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_changes_nothing_has_no_version_of_its_own() -> Result<()> {
+async fn a_command_that_changes_nothing_answers_with_the_present_version() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
     assert_eq!(ada.unfollow(&bob.id).await?.version, 1, "not followed");
@@ -61,12 +62,12 @@ async fn what_changes_nothing_has_no_version_of_its_own() -> Result<()> {
     assert_eq!(ada.follow(&bob.id).await?.version, 2, "already followed");
     assert_eq!(ada.unfollow(&bob.id).await?.version, 3);
     assert_eq!(ada.unfollow(&bob.id).await?.version, 3, "no longer followed");
-    assert_eq!(bob.post("x", None).await?.version, 2, "being followed is no event of the followed");
+    assert_eq!(bob.post("x", None).await?.version, 2, "a follow is not in the log of the followed user");
     Ok(())
 }
 
 #[tokio::test]
-async fn whom_one_cannot_follow() -> Result<()> {
+async fn follows_of_oneself_and_of_unknown_users_are_refused() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, newcomer) = (deployment.member("ada").await?, deployment.newcomer("new").await?);
     assert_eq!(refusal(ada.follow(&ada.id).await)?, (422, "cannot_follow_self".to_owned()));

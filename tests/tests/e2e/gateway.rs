@@ -1,4 +1,4 @@
-//! What the gateway answers by itself, before any function is asked: tokens, unknown routes, sizes, CORS.
+//! What the gateway answers itself, before any function runs: tokens, unknown routes, sizes and CORS.
 
 use anyhow::{Result, ensure};
 use harness::{client::Answer, deployment::Deployment};
@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 async fn refused_by_gateway(request: RequestBuilder, status: u16, message: &str) -> Result<()> {
     let answer = Answer::to(request).await?;
-    let told = format!("{}: {} {}", answer.request, answer.status, answer.body);
-    ensure!(answer.status.as_u16() == status, "expected {status}, got {told}");
-    ensure!(answer.json::<Value>()? == json!({ "message": message }), "{told}");
+    let shown = format!("{}: {} {}", answer.request, answer.status, answer.body);
+    ensure!(answer.status.as_u16() == status, "expected {status}, got {shown}");
+    ensure!(answer.json::<Value>()? == json!({ "message": message }), "{shown}");
     Ok(())
 }
 
@@ -63,7 +63,7 @@ async fn a_token_changed_anywhere_is_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn there_is_nothing_on_other_paths_and_methods() -> Result<()> {
+async fn other_paths_and_methods_are_not_found() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
     for (method, path) in [
         (Method::GET, "/"),
@@ -84,7 +84,7 @@ async fn there_is_nothing_on_other_paths_and_methods() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_body_that_no_function_could_be_given_is_refused() -> Result<()> {
+async fn a_body_too_large_for_a_function_is_refused() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
     let body = vec![b'x'; 10 * 1024 * 1024 + 1];
     refused_by_gateway(ada.request(Method::POST, "/v1/posts").body(body), 413, "Request Entity Too Large").await

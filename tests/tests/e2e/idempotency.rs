@@ -34,12 +34,12 @@ async fn the_same_request_again_gets_the_same_response() -> Result<()> {
 }
 
 #[tokio::test]
-async fn of_many_at_once_with_one_key_one_takes_effect() -> Result<()> {
+async fn one_of_many_concurrent_requests_with_one_key_takes_effect() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
     let attempt = async || persist(DEADLINE, |_| {}, || ada.post("once", Some("the-key"))).await;
     let posts = try_join_all((0..20).map(|_| attempt())).await?;
     assert!(posts.iter().all(|post| *post == posts[0]), "{posts:?}");
-    // The next event has the next version, so there was only one.
+    // The next event has the next version, so there was only one event.
     assert_eq!(posts[0].version, 2);
     let next = ada.post("next", None).await?;
     assert_eq!(next.version, 3);
@@ -66,7 +66,7 @@ async fn a_refused_request_does_not_use_up_its_key() -> Result<()> {
 }
 
 #[tokio::test]
-async fn keys_belong_to_their_user_and_are_told_apart_exactly() -> Result<()> {
+async fn keys_belong_to_their_user_and_are_compared_exactly() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
     let long = "k".repeat(128);

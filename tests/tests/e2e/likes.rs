@@ -1,4 +1,4 @@
-//! Likes: twice is once, counts are exact (INV-3), and `liked` is told on every page.
+//! Likes: a second like changes nothing, counts are exact (INV-3), and every page has `liked`.
 
 use anyhow::{Result, ensure};
 use futures::future::try_join_all;
@@ -10,7 +10,7 @@ use harness::{
 
 use crate::{home_becomes, refusal};
 
-/// Waits until `user` sees the post with these counts; gives the post.
+/// Waits until `user` sees the post with these counts. Returns the post.
 pub(crate) async fn counts_become(user: &User, post: &str, likes: u64, comments: u64) -> Result<Post> {
     eventually("the post has the counts that it should", async || {
         let shown = user.get_post(post).await?;
@@ -22,7 +22,7 @@ pub(crate) async fn counts_become(user: &User, post: &str, likes: u64, comments:
 }
 
 #[tokio::test]
-async fn a_like_counts_once_and_its_end_takes_it_back() -> Result<()> {
+async fn a_like_counts_once_and_an_unlike_removes_it() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
     let post = ada.post("like me", None).await?.value.id;
@@ -30,7 +30,7 @@ async fn a_like_counts_once_and_its_end_takes_it_back() -> Result<()> {
         assert_eq!(bob.like(&post).await?.version, 1, "a like is not in the log");
     }
     assert!(counts_become(&bob, &post, 1, 0).await?.liked);
-    assert!(!ada.get_post(&post).await?.liked, "it is bob who likes it");
+    assert!(!ada.get_post(&post).await?.liked, "bob likes the post, not ada");
     for _ in 0..2 {
         bob.unlike(&post).await?;
     }
@@ -51,7 +51,7 @@ async fn nobody_needs_a_profile_to_like() -> Result<()> {
     Ok(())
 }
 
-/// INV-3, under contention.
+/// INV-3, with many likes at the same time.
 #[tokio::test]
 async fn likes_of_many_at_once_are_counted_exactly() -> Result<()> {
     let deployment = Deployment::shared()?;
@@ -65,7 +65,7 @@ async fn likes_of_many_at_once_are_counted_exactly() -> Result<()> {
             fan.like(&post).await?;
         }
         if at.is_multiple_of(4) {
-            // Two at once by the same user: one of them decides on what the other has done.
+            // Two likes at once from the same user: one of them must see what the other has done.
             futures::try_join!(fan.unlike(&post), fan.unlike(&post))?;
         }
         anyhow::Ok(())
@@ -76,7 +76,7 @@ async fn likes_of_many_at_once_are_counted_exactly() -> Result<()> {
 }
 
 #[tokio::test]
-async fn liked_is_told_on_every_kind_of_page() -> Result<()> {
+async fn every_kind_of_page_has_liked() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
     bob.follow(&ada.id).await?;
@@ -107,7 +107,7 @@ async fn liked_is_told_on_every_kind_of_page() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_liked() -> Result<()> {
+async fn a_post_that_does_not_exist_cannot_be_liked() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
     let gone = ada.post("gone", None).await?.value.id;

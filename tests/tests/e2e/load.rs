@@ -1,6 +1,6 @@
-//! Random commands by a few users who all know each other, for the tests that then compare everything with the
-//! reference model. Each user keeps the part of the model that only their own commands can change, so the model is
-//! exact without any agreement between users.
+//! Random commands by a few users who all know each other. Tests then compare everything with the reference model. Each
+//! user keeps the part of the model that only this user's commands can change. So the model is exact without
+//! coordination between users.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -22,22 +22,22 @@ use rand::{
 };
 use tokio::task::JoinSet;
 
-/// Longer than a killed stack takes to come back.
+/// Longer than a killed stack needs to come back.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// So many of a crowd only write.
+/// One of so many users in a crowd only writes.
 const QUIET: u64 = 2;
 
 /// The tags of random posts.
 const TAGS: [&str; 4] = ["rust", "café", "日本語", "loud"];
 
-/// What to do about a command that got no answer.
+/// What to do about a command without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unanswered {
-    /// Send it again, posts with the same key. Right while other parts may still be at work on it.
+    /// Send it again, posts with the same idempotency key. This is right while other processes may still work on it.
     SendAgain,
-    /// Ask whether it happened, and take either for an answer. Right where everything that worked on it is dead. Posts
-    /// and deletions are sent again all the same: only a projection can be asked about them.
+    /// Ask whether it was accepted, and accept both answers. This is right if every process that worked on it is dead.
+    /// Posts and deletions are sent again even so, because only a projection knows about them.
     ReadTruth,
 }
 
@@ -47,14 +47,14 @@ pub(crate) struct Actor {
     user: User,
     accepted: Member,
     random: StdRng,
-    /// Ids of everybody's posts, deleted ones among them.
+    /// The ids of all users' posts, deleted posts included.
     posts: Arc<Mutex<Vec<String>>>,
-    /// Whether this one only writes. Only such are blocked: a block ends what the other does, too, and then one's part of
-    /// the model would change by another's commands.
+    /// Whether this user only writes. Only such users are blocked: a block also removes follows of the blocked user, so
+    /// another user's command would change this user's part of the model.
     quiet: bool,
 }
 
-/// Whom commands can be about.
+/// The users whom commands can be about.
 #[derive(Debug, Clone, Default)]
 struct Others {
     all: Vec<String>,
@@ -77,7 +77,7 @@ enum Command {
     Rename(ProfileInput),
 }
 
-/// New users with profiles, whose commands come from `seed`.
+/// Creates users with profiles. `seed` determines their commands.
 pub(crate) async fn crowd(deployment: &Deployment, size: u64, seed: u64) -> Result<Vec<Actor>> {
     eprintln!("random commands from seed {seed}");
     let posts = Arc::default();
@@ -93,8 +93,8 @@ pub(crate) async fn crowd(deployment: &Deployment, size: u64, seed: u64) -> Resu
     try_join_all((0..size).map(actor)).await
 }
 
-/// Everybody sends `count` commands, each one after the other, all at the same time. The commands are on their way as
-/// soon as this returns.
+/// Each user sends `count` commands, one after the other. All users send at the same time. Returns while the commands
+/// are in progress.
 pub(crate) fn start(crowd: Vec<Actor>, count: usize, unanswered: Unanswered) -> JoinSet<Result<Actor>> {
     let ids = |quiet_only: bool, but: &str| -> Vec<String> {
         let others = crowd.iter().filter(|other| other.user.id != but && (other.quiet || !quiet_only));
@@ -116,7 +116,7 @@ pub(crate) fn start(crowd: Vec<Actor>, count: usize, unanswered: Unanswered) -> 
     acting
 }
 
-/// Waits until everybody is done.
+/// Waits until all users are done.
 pub(crate) async fn finish(mut acting: JoinSet<Result<Actor>>) -> Result<Vec<Actor>> {
     let mut crowd = Vec::new();
     while let Some(actor) = acting.join_next().await {
@@ -125,7 +125,7 @@ pub(crate) async fn finish(mut acting: JoinSet<Result<Actor>>) -> Result<Vec<Act
     Ok(crowd)
 }
 
-/// INV-2 and all the lists and counts: compares everything that anybody can see of anybody with the reference model.
+/// INV-2, and all lists and counts: compares everything that any user can see of any other with the reference model.
 pub(crate) async fn judge(crowd: &[Actor]) -> Result<()> {
     let model = model(crowd);
     let judge = Judge::new(&model);
@@ -155,7 +155,7 @@ pub(crate) async fn judge(crowd: &[Actor]) -> Result<()> {
     Ok(())
 }
 
-/// Compares all of what trends with the reference model.
+/// Compares the whole trending feed with the reference model.
 pub(crate) fn judge_trending(crowd: &[Actor], viewer: &str, shown: &[Post], asked: Window) -> Result<()> {
     let model = model(crowd);
     let differences = Judge::new(&model).compare_trending(viewer, shown, asked);
@@ -192,7 +192,8 @@ impl Actor {
             outcome => outcome,
         };
         let outcome = match outcome {
-            // A post of somebody else's may have been deleted meanwhile, or be by somebody whom this one blocks.
+            // The post of another user may have been deleted in the meantime, or its author may be blocked by this
+            // user.
             Err(ApiError::Status { code: Some(code), .. })
                 if command.is_reaction() && ["post_not_found", "blocked"].contains(&code.as_str()) =>
             {
@@ -251,7 +252,7 @@ impl Actor {
         Ok(())
     }
 
-    /// A command that makes sense; now and then one that changes nothing.
+    /// A sensible command. From time to time it changes nothing.
     fn choose(&mut self, others: &Others) -> Option<Command> {
         let Self { user, accepted, random, posts, quiet } = self;
         let Others { all, quiet: blockable } = others;
@@ -282,13 +283,13 @@ impl Actor {
 }
 
 impl Command {
-    /// Whether it is about a post that may be somebody else's.
+    /// Whether the command is about a post that may belong to another user.
     fn is_reaction(&self) -> bool {
         matches!(self, Self::Like(_) | Self::Unlike(_) | Self::Comment { .. } | Self::DeleteComment { .. })
     }
 }
 
-/// What a command came to.
+/// The result of a command.
 #[derive(Debug)]
 enum Happened {
     Posted(String),

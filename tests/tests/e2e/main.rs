@@ -1,8 +1,10 @@
-//! The whole system judged over HTTP. By default all tests share one local stack, which the first of them starts; with
-//! `TIDINGS_URL` they run against that deployment, and those that need control over the stack say that they skip.
+//! Tests of the whole system over HTTP. By default, all tests share one local stack, which the first test starts. With
+//! `TIDINGS_URL`, they run against that deployment. Tests that need control over the stack are then skipped, and print
+//! so.
 //!
-//! Each test makes its own users and never meets another's, so all run at the same time. Nobody sleeps and hopes:
-//! what a projection must bring is asked for until it is there, and INV-… in a comment names the invariant judged.
+//! Each test creates its own users, who never meet those of another test, so all tests run at the same time. No test
+//! sleeps for a fixed time to wait for a projection: it asks until the answer is right. INV-… in a comment is the
+//! invariant under test.
 
 mod bad_input;
 mod celebrities;
@@ -11,12 +13,12 @@ mod comments;
 mod costs;
 mod crash;
 mod cursors;
-mod delivery;
 mod edits;
 mod feeds;
 mod follows;
 mod gateway;
 mod idempotency;
+mod large_audiences;
 mod likes;
 mod load;
 mod mutes;
@@ -39,22 +41,22 @@ use harness::{
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::Value;
 
-/// Sends `request` and checks that it is refused as the contract says: RFC 9457 with a stable code.
+/// Sends `request`, and checks that the refusal is as the contract says: RFC 9457 with a stable code.
 async fn refused(request: RequestBuilder, status: u16, code: &str) -> Result<()> {
     let answer = Answer::to(request).await?;
-    let told = format!("{}: {} {}", answer.request, answer.status, answer.body);
-    ensure!(answer.status.as_u16() == status, "expected {status} {code}, got {told}");
-    ensure!(answer.header("content-type") == Some("application/problem+json"), "not a problem document: {told}");
+    let shown = format!("{}: {} {}", answer.request, answer.status, answer.body);
+    ensure!(answer.status.as_u16() == status, "expected {status} {code}, got {shown}");
+    ensure!(answer.header("content-type") == Some("application/problem+json"), "not a problem document: {shown}");
     let problem: serde_json::Map<String, Value> = answer.json()?;
     let members: Vec<_> = problem.keys().map(String::as_str).collect();
-    ensure!(members == ["code", "detail", "status", "title", "type"], "not the members of a problem: {told}");
-    ensure!(problem["code"] == code && problem["status"] == status, "expected {code}, got {told}");
+    ensure!(members == ["code", "detail", "status", "title", "type"], "not the members of a problem: {shown}");
+    ensure!(problem["code"] == code && problem["status"] == status, "expected {code}, got {shown}");
     let texts = ["type", "title", "detail"].map(|member| problem[member].as_str().unwrap_or_default().is_empty());
-    ensure!(texts == [false; 3], "empty texts: {told}");
+    ensure!(texts == [false; 3], "empty texts: {shown}");
     Ok(())
 }
 
-/// The status and code of a refusal that a typed call met.
+/// The status and the code of a refused call.
 fn refusal<T: std::fmt::Debug>(result: Result<T, ApiError>) -> Result<(u16, String)> {
     match result {
         Err(ApiError::Status { status, code: Some(code), .. }) => Ok((status.as_u16(), code)),
@@ -62,7 +64,7 @@ fn refusal<T: std::fmt::Debug>(result: Result<T, ApiError>) -> Result<(u16, Stri
     }
 }
 
-/// Waits until exactly the posts with these ids are at `user`'s home, in this order.
+/// Waits until `user`'s home has exactly the posts with these ids, in this order.
 async fn home_becomes(user: &User, ids: &[&str]) -> Result<Vec<Post>> {
     eventually("the home feed holds what it should", async || {
         let posts = user.walk_home(100).await?;
@@ -83,7 +85,7 @@ async fn applied(user: &User, version: u64) -> Result<()> {
     .await
 }
 
-/// The status of an answer, for checks where only that matters.
+/// The status of an answer, for checks that need nothing else.
 async fn status(request: RequestBuilder) -> Result<StatusCode> {
     Ok(Answer::to(request).await?.status)
 }

@@ -1,4 +1,4 @@
-//! Mute and block: nothing of the muted or blocked is shown anywhere (INV-7), and a block ends what there was between two.
+//! Mute and block: muted and blocked users are shown nowhere (INV-7), and a block removes follows in both directions.
 
 use anyhow::{Result, ensure};
 use harness::{
@@ -44,7 +44,7 @@ async fn nothing_of_the_muted_or_blocked_is_in_any_feed() -> Result<()> {
         assert!(!ids(&ada.walk_trending(100).await?).contains(&hidden.as_str()));
         let comments: Vec<_> = ada.walk_comments(&shown, "oldest", 1).await?.into_iter().map(|one| one.id).collect();
         assert_eq!(comments, std::slice::from_ref(&comment));
-        // The others see what they saw.
+        // The other users see what they saw before.
         assert_eq!(ids(&eve.walk_posts_with(&tag, 10).await?), [&shown, &hidden]);
         assert_eq!(eve.walk_comments(&shown, "oldest", 10).await?.len(), 2);
         if !block {
@@ -73,7 +73,7 @@ async fn a_block_ends_follows_and_stops_new_ones_and_comments_in_both_directions
     let blocked = ada.block(&bob.id).await?;
     assert_eq!(ada.block(&bob.id).await?.version, blocked.version, "a second time changes nothing");
     assert_eq!(ada.user(&bob.id).await?.relation, Relation { blocked: true, ..Relation::default() });
-    assert_eq!(bob.user(&ada.id).await?.relation, Relation::default(), "who is blocked is not told");
+    assert_eq!(bob.user(&ada.id).await?.relation, Relation::default(), "a blocked user does not learn about the block");
     // The end of bob's follow is in bob's own log.
     applied(&bob, 4).await?;
     home_becomes(&bob, &[&of_bob]).await?;
@@ -87,7 +87,7 @@ async fn a_block_ends_follows_and_stops_new_ones_and_comments_in_both_directions
     assert_eq!(refusal(bob.like(&of_ada).await)?, refused);
     assert_eq!(refusal(ada.like(&of_bob).await)?, refused);
     eve.comment(&of_ada, "hello!", None).await?;
-    eventually("both count nobody any more", async || {
+    eventually("neither counts the other any more", async || {
         for (user, other) in [(&ada, &bob), (&bob, &ada)] {
             let shown = eve.user(&user.id).await?;
             ensure!((shown.following, shown.followers) == (0, 0), "{shown:?} of {}", other.id);
@@ -130,7 +130,7 @@ async fn mutes_and_blocks_are_listed_to_their_owner() -> Result<()> {
 }
 
 #[tokio::test]
-async fn nobody_mutes_or_blocks_themselves_or_nobody() -> Result<()> {
+async fn mutes_and_blocks_of_oneself_and_of_unknown_users_are_refused() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, ghost) = (deployment.member("ada").await?, deployment.newcomer("ghost").await?);
     assert_eq!(refusal(ada.mute(&ada.id).await)?, (422, "cannot_mute_self".to_owned()));
@@ -145,7 +145,7 @@ async fn nobody_mutes_or_blocks_themselves_or_nobody() -> Result<()> {
     Ok(())
 }
 
-/// A follow and a block at once: whichever comes first, in the end there is no follow.
+/// A follow and a block at the same time. Whichever is first, no follow remains.
 #[tokio::test]
 async fn no_follow_survives_a_block_at_the_same_time() -> Result<()> {
     let deployment = Deployment::shared()?;

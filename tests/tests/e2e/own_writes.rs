@@ -1,5 +1,5 @@
-//! INV-4: a query that asks for a version shows the effect of every command up to it, though no projection has run; and when
-//! they have run, the same is there without asking.
+//! INV-4: a query with `Tidings-Min-Version` shows the effect of all commands up to this version, even if no projection
+//! has run. After the projections have run, queries without the header show the same.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::home_becomes;
 
 const SETTLE: Duration = Duration::from_secs(300);
 
-/// Everything that a user's commands can show in.
+/// Everything that a user's commands can change.
 #[derive(Debug, PartialEq)]
 struct Views {
     home: Vec<Post>,
@@ -28,7 +28,7 @@ struct Views {
     mutes: Vec<Person>,
 }
 
-/// Reads everything, page by page. What others' reactions count for is not the user's, and comes when it comes.
+/// Reads everything, page by page. Leaves out the counts of reactions, which are not part of INV-4.
 async fn views(user: &User, post: &str) -> Result<Views> {
     let uncounted = |posts: Vec<Post>| -> Vec<Post> {
         posts.into_iter().map(|post| Post { likes: 0, comments: 0, explain: None, ..post }).collect()
@@ -59,7 +59,7 @@ async fn every_command_shows_to_its_author_before_and_after_it_is_projected() ->
     }
     let stack = tokio::task::spawn_blocking(|| Stack::start(Default::default())).await??;
     let deployment = Deployment::at(stack.url())?;
-    let control = deployment.control();
+    let dev = deployment.dev();
     let (ada, bob, eve, mel) = (
         deployment.member("ada").await?,
         deployment.member("bob").await?,
@@ -73,8 +73,8 @@ async fn every_command_shows_to_its_author_before_and_after_it_is_projected() ->
     ada.follow(&mel.id).await?;
     let old = ada.post("an old one #before", None).await?.value.id;
     home_becomes(&ada, &[&old, &of_mel, &of_eve]).await?;
-    control.settle(SETTLE).await?;
-    control.pause_sources(true).await?;
+    dev.settle(SETTLE).await?;
+    dev.pause_sources(true).await?;
 
     let exactly = async |version: u64, home: &[&str]| -> Result<()> {
         let walked = ada.at_least(version).walk_home(2).await?;
@@ -102,7 +102,7 @@ async fn every_command_shows_to_its_author_before_and_after_it_is_projected() ->
     ada.like(&of_bob).await?;
     let last = ada.comment(&old, "a comment", None).await?.version;
 
-    // Nothing of this is projected, and whoever does not ask sees nothing of it.
+    // None of this is projected, so queries without the header show nothing of it.
     assert_eq!(ids(&ada.walk_home(10).await?), [&old, &of_mel, &of_eve]);
     let asked = views(&ada.at_least(last), &old).await?;
     assert_eq!(ids(&asked.home), [&new, &old, &of_bob]);
@@ -111,15 +111,15 @@ async fn every_command_shows_to_its_author_before_and_after_it_is_projected() ->
     assert!(asked.home[2].liked && !asked.home[0].liked);
     assert_eq!((asked.comments.len(), asked.mutes.len()), (1, 1));
     assert_eq!(asked.me.following, 2, "eve and bob; mel is blocked");
-    // A walk goes on as it began.
+    // A walk continues with the version of its first page.
     let first = ada.at_least(last).home(1, None).await?;
     let second = ada.home(10, first.next_cursor.as_deref()).await?;
     assert_eq!(ids(&second.posts), [&old, &of_bob]);
 
-    control.pause_sources(false).await?;
-    control.settle(SETTLE).await?;
-    assert_eq!(views(&ada, &old).await?, asked, "the same without asking");
-    assert_eq!(views(&ada.at_least(last), &old).await?, asked, "and with asking");
+    dev.pause_sources(false).await?;
+    dev.settle(SETTLE).await?;
+    assert_eq!(views(&ada, &old).await?, asked, "without the header");
+    assert_eq!(views(&ada.at_least(last), &old).await?, asked, "with the header");
     assert!(!ada.at_least(last).home(1, None).await?.freshness.overlaid);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! INV-5: walking by cursor never shows a post twice, nor skips one that was there all along.
+//! INV-5: walking by cursor never shows a post twice, and never skips a post that was there all the time.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use harness::{
 
 use crate::home_becomes;
 
-/// Ada follows five who post in turn; ids newest first.
+/// ada follows five users who take turns to post. The ids are newest first.
 async fn a_feed_of(count: usize, deployment: &Deployment) -> Result<(User, Vec<User>, Vec<String>)> {
     let ada = deployment.member("ada").await?;
     let authors = try_join_all((0..5).map(|_| deployment.member("author"))).await?;
@@ -57,7 +57,11 @@ async fn a_walk_is_steady_while_new_posts_arrive() -> Result<()> {
         let newer = authors[number % 5].post("while walking", None).await?.value;
         assert!(walked.iter().all(|post| post.id < newer.id));
     }
-    assert_eq!(ids_of(&walked), ids, "what was there all along, once, in order, and nothing newer than the first page");
+    assert_eq!(
+        ids_of(&walked),
+        ids,
+        "each post that was there all the time once, in order, and none newer than the first page"
+    );
     Ok(())
 }
 
@@ -66,7 +70,7 @@ async fn a_walk_goes_on_past_deleted_posts_and_unfollowed_authors() -> Result<()
     let (ada, authors, ids) = a_feed_of(30, &Deployment::shared()?).await?;
     let first = ada.home(4, None).await?;
     assert_eq!(ids_of(&first.posts), ids[..4]);
-    // The last one shown, which the cursor points at, and a run that is longer than a page.
+    // Deletes the last post that was shown, at which the cursor points, and more posts than one page has.
     let doomed = &ids[3..14];
     for (at, id) in ids.iter().enumerate().filter(|(_, id)| doomed.contains(id)) {
         authors[(29 - at) % 5].delete_post(id).await?;

@@ -44,7 +44,7 @@ async fn a_profile_is_created_read_and_changed() -> Result<()> {
     assert_eq!(second.value.avatar_url, changed.avatar_url);
     assert_eq!(ada.profile().await?, second.value);
 
-    // The same again is no change. Leaving the picture out takes it away.
+    // Sending the same profile again changes nothing. A profile without a picture removes the picture.
     assert_eq!(ada.put_profile(&changed).await?.version, 2);
     let third = ada.put_profile(&profile(&handle, "Ada Lovelace")).await?;
     assert_eq!((third.version, third.value.avatar_url), (3, None));
@@ -84,7 +84,7 @@ async fn a_handle_has_one_owner_and_is_free_after_a_change() -> Result<()> {
     let (old, new) = (unique_handle(), unique_handle());
     ada.put_profile(&profile(&old, "Ada")).await?;
     assert_eq!(refusal(bob.put_profile(&profile(&old, "Bob")).await)?, (409, "handle_taken".to_owned()));
-    assert_eq!(refusal(bob.profile().await)?, (404, "profile_not_found".to_owned()), "a refusal leaves nothing behind");
+    assert_eq!(refusal(bob.profile().await)?, (404, "profile_not_found".to_owned()), "a refused command has no effect");
 
     ada.put_profile(&profile(&new, "Ada")).await?;
     bob.put_profile(&profile(&old, "Bob")).await?;
@@ -98,7 +98,7 @@ async fn a_handle_has_one_owner_and_is_free_after_a_change() -> Result<()> {
 }
 
 #[tokio::test]
-async fn of_two_who_want_one_handle_at_once_one_gets_it() -> Result<()> {
+async fn one_of_two_users_gets_a_handle_that_both_request_at_once() -> Result<()> {
     let deployment = Deployment::shared()?;
     for _ in 0..8 {
         let handle = unique_handle();

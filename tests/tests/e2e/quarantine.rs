@@ -1,12 +1,12 @@
-//! INV-9: one bad record never stops those behind it, and is never lost.
+//! INV-9: one bad record never stops the records behind it, and is never lost.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use harness::{
     client::ProfileInput,
-    control::QUARANTINE,
     deployment::{Deployment, unique, unique_handle},
+    dev_client::{QUARANTINE, key},
     stack::{Options, Stack},
     wait::eventually,
 };
@@ -15,79 +15,82 @@ use serde_json::{Value, json};
 use crate::{applied, home_becomes};
 
 const COMMANDS: &str = "tidings-Commands";
-const DELIVERIES: &str = "tidings-Deliveries";
+const WORK_QUEUE: &str = "tidings-Deliveries";
 
 #[tokio::test]
 async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> Result<()> {
     if !Deployment::starts_stacks("an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does") {
         return Ok(());
     }
-    // A stack of its own: event sources are stopped, and the quarantine counted.
+    // This test needs its own stack, because it stops event sources and counts messages in the quarantine.
     let stack = tokio::task::spawn_blocking(|| Stack::start(Options::default())).await??;
     let deployment = Deployment::at(stack.url())?;
-    let control = deployment.control();
+    let dev = deployment.dev();
     let (bob, fan) = (deployment.member("bob").await?, deployment.member("fan").await?);
-    // Letters and digits only, so that the id is in the key as it is.
+    // Letters and digits only, so that the id is in the key unchanged.
     let ada = deployment.user(&unique()).await?;
     ada.put_profile(&ProfileInput { handle: unique_handle(), display_name: "Ada".to_owned(), avatar_url: None })
         .await?;
     fan.follow(&ada.id).await?;
     ada.follow(&bob.id).await?;
 
-    control.settle(Duration::from_secs(120)).await?;
-    control.pause_sources(true).await?;
+    dev.settle(Duration::from_secs(120)).await?;
+    dev.pause_sources(true).await?;
     let bad = ada.post("its event will be spoilt", None).await?;
     let good = ada.post("the next one", None).await?;
     let of_bob = bob.post("somebody else's", None).await?.value;
-    let key = json!({ "PK": { "S": format!("USER#{}", ada.id) }, "SK": { "S": format!("EVENT#{:012}", bad.version) } });
+    let key = key(&format!("USER#{}", ada.id), &format!("EVENT#{:012}", bad.version));
     let get = json!({ "TableName": COMMANDS, "Key": key, "ConsistentRead": true });
-    let event = control.dynamodb("GetItem", &get).await?["Item"].clone();
+    let event = dev.dynamodb("GetItem", &get).await?["Item"].clone();
     ensure!(event.is_object(), "no event under {key}");
     let mut spoilt = key.clone();
     spoilt["nonsense"] = json!({ "S": "\u{1f4a5}" });
-    control.dynamodb("PutItem", &json!({ "TableName": COMMANDS, "Item": spoilt })).await?;
-    control.pause_sources(false).await?;
+    dev.dynamodb("PutItem", &json!({ "TableName": COMMANDS, "Item": spoilt })).await?;
+    dev.pause_sources(false).await?;
 
     home_becomes(&ada, &[&of_bob.id, &good.value.id]).await?;
     home_becomes(&fan, &[&good.value.id]).await?;
     let later = ada.post("much later", None).await?;
     home_becomes(&fan, &[&later.value.id, &good.value.id]).await?;
-    // The spoilt event counts as applied, or none after it could.
+    // The bad event counts as applied. Otherwise no later event could be applied.
     applied(&ada, later.version).await?;
     eventually("the event is in the quarantine", async || {
-        // At least once: two workers that meet it at the same time put it aside twice.
-        let put_aside = control.put_aside().await?;
+        // At least once: two workers that meet the event at the same time both put it aside.
+        let put_aside = dev.put_aside().await?;
         ensure!(matches!(&put_aside[..], [(queue, 1..=2)] if queue == QUARANTINE), "{put_aside:?}");
         Ok(())
     })
     .await?;
 
     // A person repairs the event and moves the messages back.
-    control.dynamodb("PutItem", &json!({ "TableName": COMMANDS, "Item": event })).await?;
+    dev.dynamodb("PutItem", &json!({ "TableName": COMMANDS, "Item": event })).await?;
     let ask = json!({ "WaitTimeSeconds": 1, "MaxNumberOfMessages": 10 });
-    let received = control.sqs("ReceiveMessage", QUARANTINE, ask).await?;
+    let received = dev.sqs("ReceiveMessage", QUARANTINE, ask).await?;
     let messages = received["Messages"].as_array().context("no messages")?;
     for message in messages {
         let (body, handle) = (&message["Body"], &message["ReceiptHandle"]);
-        ensure!(body.as_str().is_some_and(|body| body.contains(&ada.id)), "the message does not tell whose: {message}");
-        control.sqs("SendMessage", DELIVERIES, json!({ "MessageBody": body })).await?;
-        control.sqs("DeleteMessage", QUARANTINE, json!({ "ReceiptHandle": handle })).await?;
+        ensure!(
+            body.as_str().is_some_and(|body| body.contains(&ada.id)),
+            "the message does not contain the user's id: {message}"
+        );
+        dev.sqs("SendMessage", WORK_QUEUE, json!({ "MessageBody": body })).await?;
+        dev.sqs("DeleteMessage", QUARANTINE, json!({ "ReceiptHandle": handle })).await?;
     }
     home_becomes(&fan, &[&later.value.id, &good.value.id, &bad.value.id]).await?;
     home_becomes(&ada, &[&later.value.id, &of_bob.id, &good.value.id, &bad.value.id]).await?;
-    control.settle(Duration::from_secs(120)).await?;
-    ensure!(control.put_aside().await?.is_empty(), "put aside again");
+    dev.settle(Duration::from_secs(120)).await?;
+    ensure!(dev.put_aside().await?.is_empty(), "an event was put aside again");
     Ok(())
 }
 
-/// A message that no worker understands is kept, and others are worked on.
+/// A message that no worker understands is kept, and other messages are processed.
 #[tokio::test]
-async fn a_delivery_that_makes_no_sense_holds_up_nobody() -> Result<()> {
-    let Some(deployment) = Deployment::shared_local("a_delivery_that_makes_no_sense_holds_up_nobody")? else {
+async fn a_task_that_makes_no_sense_holds_up_nobody() -> Result<()> {
+    let Some(deployment) = Deployment::shared_local("a_task_that_makes_no_sense_holds_up_nobody")? else {
         return Ok(());
     };
     for body in ["", "null", "{\"deliver\": {\"post\": 1}}"].map(|body| Value::from(format!("nonsense {body}"))) {
-        deployment.control().sqs("SendMessage", DELIVERIES, json!({ "MessageBody": body })).await?;
+        deployment.dev().sqs("SendMessage", WORK_QUEUE, json!({ "MessageBody": body })).await?;
     }
     let ada = deployment.member("ada").await?;
     let post = ada.post("goes on", None).await?.value;

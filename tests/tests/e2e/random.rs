@@ -1,4 +1,4 @@
-//! Random commands by several users at once, then everything compared with the reference model (INV-2).
+//! Random commands by several users at once. Then everything is compared with the reference model (INV-2).
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn records_delivered_twice_and_out_of_order_change_nothing() -> Result<()>
     if !Deployment::starts_stacks("records_delivered_twice_and_out_of_order_change_nothing") {
         return Ok(());
     }
-    // Some of the crowd become celebrities on the way.
+    // Some users of the crowd become celebrities on the way.
     let parameters = [("CelebrityFollowers", "5"), ("CelebrityListSeconds", "1")];
     let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let options = Options {
@@ -39,11 +39,11 @@ async fn records_delivered_twice_and_out_of_order_change_nothing() -> Result<()>
     let mut crowd = load::crowd(&deployment, 10, rand::random()).await?;
     for _ in 0..3 {
         crowd = load::finish(load::start(crowd, 25, Unanswered::SendAgain)).await?;
-        // At rest, not only in the end: a late record must not undo what was right.
-        deployment.control().settle(Duration::from_secs(300)).await?;
+        // Compares at rest, several times: a late record must not undo what was right.
+        deployment.dev().settle(Duration::from_secs(300)).await?;
         load::judge(&crowd).await?;
     }
-    let put_aside = deployment.control().put_aside().await?;
+    let put_aside = deployment.dev().put_aside().await?;
     ensure!(put_aside.is_empty(), "{put_aside:?}");
     Ok(())
 }

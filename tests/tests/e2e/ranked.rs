@@ -1,4 +1,4 @@
-//! Home by rank: the same posts as in order of time, each once, the best first, and why.
+//! The ranked home: the same posts as in the chronological home, each once, the best first, with the reasons.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ fn ids(posts: &[Post]) -> Vec<&str> {
     posts.iter().map(|post| post.id.as_str()).collect()
 }
 
-/// A reader who follows authors with so many posts each, all of them in the reader's home.
+/// A reader who follows authors with so many posts each. All posts are in the reader's home.
 async fn reader(deployment: &Deployment, posts_of_authors: &[usize]) -> Result<(User, Vec<User>, Vec<Vec<String>>)> {
     let reader = deployment.member("reader").await?;
     let (mut authors, mut posts) = (Vec::new(), Vec::new());
@@ -82,7 +82,8 @@ async fn pages_are_in_the_order_of_the_scores_that_they_explain() -> Result<()> 
             let liked_author = order == "personalized" && post.author.id == authors[1].id;
             assert_eq!(why.affinity, if liked_author { 2.0 } else { 1.0 }, "{why:?}");
         }
-        // A comment is three likes, and so is one like by the reader of an author whom only the reader likes.
+        // A comment counts as three likes. A like by the reader counts as much, for an author whom only the reader
+        // likes.
         let best: BTreeSet<_> =
             page.iter().map(|post| post.id.as_str()).take(if order == "ranked" { 2 } else { 3 }).collect();
         let mut expected = BTreeSet::from([posts[2][0].as_str(), &posts[0][0]]);
@@ -92,7 +93,7 @@ async fn pages_are_in_the_order_of_the_scores_that_they_explain() -> Result<()> 
         assert_eq!(best, expected, "{order}");
     }
     let page = reader.home(5, None).await?;
-    assert!(page.posts.iter().all(|post| post.explain.is_none()), "time needs no explanation");
+    assert!(page.posts.iter().all(|post| post.explain.is_none()), "the chronological order has no explanation");
     Ok(())
 }
 
@@ -102,7 +103,7 @@ async fn authors_take_turns() -> Result<()> {
     let (reader, authors, _) = reader(&deployment, &[2, 8]).await?;
     let page = reader.home_by("ranked", 4, None).await?;
     let by_first = page.posts.iter().filter(|post| post.author.id == authors[0].id).count();
-    assert_eq!(by_first, 2, "though all eight of the other are newer");
+    assert_eq!(by_first, 2, "although all eight posts of the other author are newer");
     let diversity: Vec<_> = page.posts.iter().filter_map(|post| post.explain).map(|why| why.diversity).collect();
     assert_eq!(diversity, [1.0, 1.0, 0.625, 0.625]);
     Ok(())
@@ -118,7 +119,7 @@ async fn a_walk_by_rank_repeats_and_skips_nothing_while_scores_change() -> Resul
         let (mut walked, mut cursor) = (Vec::new(), None);
         loop {
             let page = reader.home_by(order, 3, cursor.as_deref()).await?;
-            // The seen rise and fall, the unseen rise, and something new comes.
+            // Posts that were shown rise and fall, posts that were not shown rise, and a new post arrives.
             for (number, post) in page.posts.iter().enumerate() {
                 reader.like(&post.id).await?;
                 authors[number % 3].comment(&post.id, "!", None).await?;
@@ -141,7 +142,7 @@ async fn a_walk_by_rank_repeats_and_skips_nothing_while_scores_change() -> Resul
 }
 
 #[tokio::test]
-async fn what_is_deleted_or_no_longer_followed_is_in_no_order() -> Result<()> {
+async fn deleted_posts_and_unfollowed_authors_are_in_no_order_of_the_home() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (reader, authors, posts) = reader(&deployment, &[3, 2]).await?;
     authors[0].delete_post(&posts[0][1]).await?;
@@ -156,7 +157,7 @@ async fn what_is_deleted_or_no_longer_followed_is_in_no_order() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_cursor_is_of_one_order() -> Result<()> {
+async fn a_cursor_works_only_for_its_order() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (reader, ..) = reader(&deployment, &[3]).await?;
     let chronological = reader.home(1, None).await?.next_cursor;

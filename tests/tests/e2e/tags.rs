@@ -1,4 +1,4 @@
-//! Feeds of tags follow what posts say now.
+//! The feed of a tag has the posts that have the tag now.
 
 use anyhow::{Result, ensure};
 use harness::{
@@ -63,14 +63,14 @@ async fn edits_that_arrive_as_one_end_in_the_last() -> Result<()> {
     let ada = deployment.member("ada").await?;
     let tags = [unique(), unique(), unique(), unique()];
     applied(&ada, 1).await?;
-    deployment.control().pause_sources(true).await?;
+    deployment.dev().pause_sources(true).await?;
     let created = ada.post(&format!("#{}", tags[0]), None).await?.value.id;
     let edited = ada.post(&format!("#{} here, too", tags[0]), None).await?.value.id;
     for tag in &tags[1..] {
         ada.edit_post(&edited, &format!("now #{tag}")).await?;
     }
     ada.edit_post(&edited, &format!("again #{}", tags[1])).await?;
-    deployment.control().pause_sources(false).await?;
+    deployment.dev().pause_sources(false).await?;
     applied(&ada, 7).await?;
     for (tag, expected) in tags.iter().zip([vec![created.as_str()], vec![edited.as_str()], vec![], vec![]]) {
         tag_becomes(&ada, tag, &expected).await?;
@@ -79,7 +79,7 @@ async fn edits_that_arrive_as_one_end_in_the_last() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_no_tag_or_nobody_s_has_no_feed() -> Result<()> {
+async fn invalid_and_unused_tags_have_no_feed() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
     for tag in ["a-b", "%23rust", "a%20b", "%F0%9F%A6%80", &"x".repeat(65)] {
         refused(ada.request(Method::GET, &format!("/v1/tags/{tag}/posts")), 400, "invalid_tag").await?;

@@ -1,4 +1,4 @@
-//! What trends is everybody's, so these tests have a stack of their own.
+//! The trending feed is shared by all users, so these tests have their own stack.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -37,9 +37,9 @@ async fn trending_becomes(user: &User, expected: &[&str]) -> Result<Vec<Post>> {
 }
 
 #[tokio::test]
-async fn the_most_heat_comes_first_and_nothing_twice() -> Result<()> {
+async fn the_post_with_the_most_heat_comes_first_and_none_appears_twice() -> Result<()> {
     let Some((_stack, deployment)) =
-        own_stack("the_most_heat_comes_first_and_nothing_twice", Options::default()).await?
+        own_stack("the_post_with_the_most_heat_comes_first_and_none_appears_twice", Options::default()).await?
     else {
         return Ok(());
     };
@@ -62,7 +62,7 @@ async fn the_most_heat_comes_first_and_nothing_twice() -> Result<()> {
         let explain = post.explain.as_ref().map(|why| (why.score, why.recency * why.engagement));
         assert!(explain.is_some_and(|(score, product)| (score - product).abs() < 1e-9), "{post:?}");
     }
-    // What a comment and a like brought, their end takes away; a score falls while somebody walks.
+    // The end of a comment or a like removes its heat, so a score falls during the walk.
     let first = people[2].trending(1, None).await?;
     assert_eq!(ids(&first.posts), [most]);
     try_join_all(people[..5].iter().map(|fan| fan.unlike(most))).await?;
@@ -76,16 +76,16 @@ async fn the_most_heat_comes_first_and_nothing_twice() -> Result<()> {
         walked.extend(page.posts);
         cursor = page.next_cursor;
     }
-    assert_eq!(ids(&walked), [most, two, one], "each once, though the first is now none of the best");
+    assert_eq!(ids(&walked), [most, two, one], "each post once, although the first one is not among the best any more");
     assert_eq!(refusal(people[2].trending(1, Some("nonsense")).await)?, (400, "invalid_cursor".to_owned()));
     Ok(())
 }
 
 #[tokio::test]
-async fn a_walk_ends_also_where_much_of_what_trends_is_hidden() -> Result<()> {
+async fn a_walk_ends_even_if_many_trending_posts_are_hidden() -> Result<()> {
     const HIDDEN: usize = 25;
     let Some((_stack, deployment)) =
-        own_stack("a_walk_ends_also_where_much_of_what_trends_is_hidden", Options::default()).await?
+        own_stack("a_walk_ends_even_if_many_trending_posts_are_hidden", Options::default()).await?
     else {
         return Ok(());
     };
@@ -97,7 +97,7 @@ async fn a_walk_ends_also_where_much_of_what_trends_is_hidden() -> Result<()> {
         let post = bob.post(&format!("{number}"), None).await?.value.id;
         try_join_all([&ada, &eve].map(|fan| fan.like(&post))).await?;
     }
-    eventually("what is hidden later stands first", async || {
+    eventually("the post that will be hidden is the first", async || {
         let posts = eve.walk_trending(100).await?;
         ensure!(posts.len() == HIDDEN + 1 && posts.last().is_some_and(|last| last.id == shown), "{posts:?}");
         Ok(())
@@ -120,8 +120,8 @@ async fn a_walk_ends_also_where_much_of_what_trends_is_hidden() -> Result<()> {
     Ok(())
 }
 
-/// The order against brute force over all likes and comments, at several times, with records delivered twice and out of
-/// order (INV-3).
+/// INV-3: compares the order with a computation over all likes and comments, several times, while records are delivered
+/// twice and out of order.
 #[tokio::test]
 async fn the_order_is_that_of_all_likes_and_comments() -> Result<()> {
     let options = Options { duplicate_records: true, reorder_records: true, check_access: true, ..Options::default() };
@@ -132,13 +132,13 @@ async fn the_order_is_that_of_all_likes_and_comments() -> Result<()> {
     let mut crowd = load::crowd(&deployment, 12, rand::random()).await?;
     for _ in 0..3 {
         crowd = load::finish(load::start(crowd, 40, Unanswered::SendAgain)).await?;
-        deployment.control().settle(Duration::from_secs(300)).await?;
-        eventually("the order is that of brute force", async || {
+        deployment.dev().settle(Duration::from_secs(300)).await?;
+        eventually("the order is that of the reference model", async || {
             let asked = Window::open();
             let shown = watcher.walk_trending(7).await?;
             load::judge_trending(&crowd, &watcher.id, &shown, asked.closed())?;
             let distinct: BTreeSet<_> = shown.iter().map(|post| &post.id).collect();
-            ensure!(distinct.len() == shown.len(), "posts come twice");
+            ensure!(distinct.len() == shown.len(), "a post appears twice");
             Ok(())
         })
         .await?;
@@ -147,9 +147,9 @@ async fn the_order_is_that_of_all_likes_and_comments() -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_follows_nobody_gets_what_trends_after_their_own() -> Result<()> {
+async fn users_who_follow_nobody_get_trending_posts_after_their_own() -> Result<()> {
     let Some((_stack, deployment)) =
-        own_stack("who_follows_nobody_gets_what_trends_after_their_own", Options::default()).await?
+        own_stack("users_who_follow_nobody_get_trending_posts_after_their_own", Options::default()).await?
     else {
         return Ok(());
     };
@@ -169,7 +169,7 @@ async fn who_follows_nobody_gets_what_trends_after_their_own() -> Result<()> {
     eve.like(&of_eve).await?;
     let own = [ada.post("first", None).await?.value.id, ada.post("second", None).await?.value.id];
     ada.like(&own[0]).await?;
-    deployment.control().settle(Duration::from_secs(300)).await?;
+    deployment.dev().settle(Duration::from_secs(300)).await?;
     let trending = newcomer.walk_trending(100).await?;
     assert_eq!(trending.len(), 7);
 
@@ -205,7 +205,7 @@ async fn who_follows_nobody_gets_what_trends_after_their_own() -> Result<()> {
     let mute = ada.mute(&bob.id).await?.version;
     let home = ada.at_least(mute).home(100, None).await?;
     assert_eq!(ids(&home.posts), [&own[1], &own[0], &of_eve].map(String::as_str));
-    // Whoever follows somebody gets a home of their own.
+    // A user who follows somebody has a home of their own.
     let follow = ada.follow(&eve.id).await?.version;
     let home = ada.at_least(follow).home(100, None).await?;
     assert_eq!((ids(&home.posts), home.next_cursor), (vec![own[1].as_str(), &own[0], &of_eve], None));

@@ -1,9 +1,10 @@
-//! INV-5, by random walks through every feed while posts arrive and go and authors are followed, muted and blocked: never
-//! a post twice, nothing skipped that was there all along, nothing shown that was gone before the walk began.
+//! INV-5, by random walks through every feed. During a walk, posts are created and deleted, and authors are followed,
+//! muted and blocked. No walk may show a post twice, skip a post that was there all the time, or show a post that was
+//! gone before the walk began.
 //!
-//! What was there, the reference model says: it is kept as it was after every command. Between two of them, anything from
-//! before to after is right. Users' logs are applied each for itself, so a reader's newest follows may meet posts whose deletion
-//! is still on its way.
+//! The reference model says what was there: a copy of it is kept after each command. Between two commands, both states
+//! and everything between them are right. The logs of users are applied independently, so a reader's new follow may
+//! show a post whose deletion is not projected yet.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -22,15 +23,15 @@ use rand::{
 };
 use tokio::sync::Mutex;
 
-/// Those who post.
+/// The number of authors.
 const AUTHORS: usize = 6;
-/// Posts of each, before anybody walks.
+/// The number of posts of each author before the walks.
 const POSTS: usize = 7;
 const ROUNDS: usize = 3;
-/// No walk is longer: there are fewer posts.
+/// The most pages of a walk. There are fewer posts than that.
 const PAGES_MAX: usize = 500;
 
-/// Everybody, and what is so by the accepted commands.
+/// All users, and the model of the accepted commands.
 struct World {
     reader: User,
     authors: Vec<User>,
@@ -46,15 +47,15 @@ struct World {
 #[derive(Debug, Clone)]
 struct Walk {
     feed: Feed,
-    /// Of a home.
+    /// The order of a home.
     order: &'static str,
     limit: u32,
-    /// Whether the walk asks for what the reader did.
+    /// Whether the walk asks for the effect of the reader's own commands.
     exact: bool,
 }
 
 #[tokio::test]
-async fn no_walk_repeats_or_skips_while_everything_changes() -> Result<()> {
+async fn no_walk_repeats_or_skips_a_post_while_everything_changes() -> Result<()> {
     let seed = rand::random();
     eprintln!("random walks from seed {seed}");
     let world = world(&Deployment::shared()?, seed).await?;
@@ -89,7 +90,7 @@ async fn world(deployment: &Deployment, seed: u64) -> Result<World> {
     Ok(world)
 }
 
-/// Begins a round: waits until everything is shown as the model says.
+/// Begins a round: waits until every feed is as the model says.
 async fn at_rest(world: &mut World) -> Result<()> {
     let judge = Judge::new(&world.model);
     let reader = &world.reader;
@@ -111,7 +112,7 @@ async fn at_rest(world: &mut World) -> Result<()> {
     Ok(())
 }
 
-/// Walks a feed to its end, with a command after every other page, and judges what was shown.
+/// Walks a feed to its end, with a command after every other page. Then checks what was shown.
 async fn go(reader: &User, walk: Walk, world: &Mutex<World>) -> Result<()> {
     let reader = if walk.exact { reader.at_least(world.lock().await.version) } else { reader.clone() };
     let mut shown = Vec::new();
@@ -151,7 +152,7 @@ impl Walk {
         Ok((page.posts, page.next_cursor))
     }
 
-    /// `states` are those of the model while the walk went on.
+    /// `states` are the states of the model during the walk.
     fn judge(&self, states: &[Model], viewer: &str, shown: &[Post]) -> Result<()> {
         let ids = |model: &Model| Judge::new(model).ids(viewer, &self.feed);
         let in_states: Vec<_> = states.iter().map(ids).collect();
@@ -161,15 +162,15 @@ impl Walk {
         let mut seen = BTreeSet::new();
         // Posts of other tests trend, too.
         for post in shown.iter().filter(known) {
-            ensure!(seen.insert(&post.id), "{} is there twice", post.id);
+            ensure!(seen.insert(&post.id), "{} appears twice", post.id);
             ensure!(ever.contains(&post.id), "{} of {} was gone before", post.id, post.author.id);
         }
         if self.feed == Feed::All {
-            // Only the best 200 trend, of all tests together.
+            // Only the best 200 posts of all tests trend.
             return Ok(());
         }
         for id in first.iter().filter(|id| later.iter().all(|state| state.contains(*id))) {
-            ensure!(seen.contains(id), "{id} was there all along and is skipped");
+            ensure!(seen.contains(id), "{id} was there all the time and is skipped");
         }
         let sorted = shown.windows(2).all(|pair| pair[0].id > pair[1].id);
         ensure!(sorted || self.order != "chronological", "not newest first");
@@ -192,7 +193,7 @@ impl World {
         self.model.members.entry(self.reader.id.clone()).or_default()
     }
 
-    /// A walk of every kind, all at once.
+    /// One walk of every kind, all at the same time.
     fn walks(&mut self) -> Result<Vec<Walk>> {
         let author = self.authors.choose(&mut self.random).context("no authors")?.id.clone();
         let feeds = [
@@ -215,7 +216,7 @@ impl World {
         let tag = if self.random.random() { format!(" #{}", self.tag) } else { String::new() };
         let text = format!("post {}{tag}", self.random.random::<u32>());
         let post = self.authors[author].post(&text, None).await?.value.id;
-        // Some trend.
+        // Some posts trend.
         if self.random.random() {
             self.authors[(author + 1) % AUTHORS].like(&post).await?;
         }
@@ -224,7 +225,7 @@ impl World {
         Ok(())
     }
 
-    /// One random command by somebody.
+    /// One random command by a random user.
     async fn act(&mut self) -> Result<()> {
         let author = self.random.random_range(0..AUTHORS);
         let (reader, id) = (self.reader.clone(), self.authors[author].id.clone());

@@ -1,4 +1,4 @@
-//! Which tokens pass. The time is always 1000 s after 1970.
+//! Tests of which tokens are valid. The time is always 1000 s after 1970.
 
 use std::sync::{
     Arc, Mutex,
@@ -19,9 +19,19 @@ use super::{Authorizer, Denied, JwtAuthorizer, KeySet, Keys, LocalIssuer};
 const NOW_S: i64 = 1000;
 const ISSUER: &str = "http://issuer";
 
-/// Signed with RS256 by a key that was thrown away; this is its public half.
-const RSA_MODULUS: &str = "5Kzp_-4oF70EBG54zIZ5pBM-QRE7yLrw3rE-kHfrtsdK6Adkx0Jfauv0ELlGb9IdUr38zn-k2z2U3NQg7bCMSSuWYRLFD3P_lxdyG_tpqGPuNcRMnsbV5UUpMxnJOppO33j3BA8koR7GZ_5rifV7rJHTjry_TSNOI3Mn0yi68hjeKPNp4lipotLZ7ZE_Xaqlcex7yut2bqF9Gi3fVuxvbnmSg_6s56X21p4iRoUOUdCeLgm0spgJMn_LRw7KJJH8pKTbicTCJTLgBMep05ZJHLjb7ARRdo8uc2HYQWGmjwqFsKE6nqO5Uz4TrKu4dFaDQGlwWgJAIkrk6DuvaNwA6Q";
-const RSA_TOKEN: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSJ9.eyJpc3MiOiJodHRwOi8vaXNzdWVyIiwiYXVkIjoidGlkaW5ncyIsInN1YiI6ImFkYSIsImlhdCI6MTAwMCwiZXhwIjoyMDAwfQ.jX2_pDUTbuCeZuZHT88qQ7gqW46_9L4h0NkBjbF8QByUe3wz3jz-JdPBSRvfihaK9LV8b6_LkpHZCOAYc4YlLANLrwVE70LTIOMm7KwZG2ALWbSxXxBbC1pzofiRv2ywCunmUATPLOdFFB838OAi36WaFV5VIMgeFoKRHh5eVEqyWo075_AxAdgzDMvb0o8H0DTOw_oMU5X2-1bFd5h33f0tEQYfHUUTWK9-5ampImJQ7FEhiIKfDZnKPwdf1i00rA3gqgVrDiwu-Jt5jZ9MCOSYfT5nmQm8YFu_sckoV0uOklv8Z3XMJ1Ax0YF2fwDHxYbpUON4jWuVotIlYq0S7w";
+/// The public half of an RSA key whose private half was thrown away.
+const RSA_MODULUS: &str = "\
+    5Kzp_-4oF70EBG54zIZ5pBM-QRE7yLrw3rE-kHfrtsdK6Adkx0Jfauv0ELlGb9IdUr38zn-k2z2U3NQg7bCMSSuWYRLFD3P_lxdyG_tpqGPuNc\
+    RMnsbV5UUpMxnJOppO33j3BA8koR7GZ_5rifV7rJHTjry_TSNOI3Mn0yi68hjeKPNp4lipotLZ7ZE_Xaqlcex7yut2bqF9Gi3fVuxvbnmSg_6s\
+    56X21p4iRoUOUdCeLgm0spgJMn_LRw7KJJH8pKTbicTCJTLgBMep05ZJHLjb7ARRdo8uc2HYQWGmjwqFsKE6nqO5Uz4TrKu4dFaDQGlwWgJAIk\
+    rk6DuvaNwA6Q";
+/// A token that was signed with RS256 by this key.
+const RSA_TOKEN: &str = "\
+    eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSJ9.eyJpc3MiOiJodHRwOi8vaXNzdWVyIiwiYXVkIjoidGlkaW5ncyIsInN1YiI6ImFkYSIsImlhd\
+    CI6MTAwMCwiZXhwIjoyMDAwfQ.jX2_pDUTbuCeZuZHT88qQ7gqW46_9L4h0NkBjbF8QByUe3wz3jz-JdPBSRvfihaK9LV8b6_LkpHZCOAYc4Yl\
+    LANLrwVE70LTIOMm7KwZG2ALWbSxXxBbC1pzofiRv2ywCunmUATPLOdFFB838OAi36WaFV5VIMgeFoKRHh5eVEqyWo075_AxAdgzDMvb0o8H0D\
+    TOw_oMU5X2-1bFd5h33f0tEQYfHUUTWK9-5ampImJQ7FEhiIKfDZnKPwdf1i00rA3gqgVrDiwu-Jt5jZ9MCOSYfT5nmQm8YFu_sckoV0uOklv8\
+    Z3XMJ1Ax0YF2fwDHxYbpUON4jWuVotIlYq0S7w";
 
 /// An Ed25519 key with its id.
 struct Ed25519 {
@@ -97,7 +107,7 @@ async fn every_claim_that_aws_checks_is_checked() {
         ("aud", json!(["x", "other"]), good.clone()),
         ("exp", json!(1000), denied("the token has expired")),
         ("exp", json!(1000.5), good.clone()),
-        ("exp", json!("2000"), denied("the token has a date that is no number")),
+        ("exp", json!("2000"), denied("the token has a date that is not a number")),
         ("nbf", json!(1001), denied("the token is not valid yet")),
         ("iat", json!(1001), denied("the token was issued in the future")),
     ] {
@@ -136,7 +146,7 @@ async fn a_token_with_anything_changed_does_not_pass() {
     let authorizer = Authorizer::new(&configuration(ISSUER), &own);
     let token = own.token("ada", "tidings", NOW_S, NOW_S + 1).unwrap();
     assert_eq!(ask(&authorizer, &token).await, Ok("ada".to_owned()));
-    // The last character of each part may carry bits that do not count, so it is left alone.
+    // The last character of each part may have unused bits, so this test leaves it alone.
     let ends: Vec<usize> = token.match_indices('.').map(|(at, _)| at).chain([token.len()]).collect();
     for at in (0..token.len()).filter(|at| !ends.contains(at) && !ends.contains(&(at + 1))) {
         let mut changed = token.clone().into_bytes();
@@ -157,7 +167,7 @@ async fn rsa_signatures_pass_only_under_the_algorithm_of_their_key() {
     assert_eq!(ask(&authorizer(&[jwk(json!(null))]), RSA_TOKEN).await, Ok("ada".to_owned()));
     let expected = denied("the token's algorithm is not allowed");
     assert_eq!(ask(&authorizer(&[jwk(json!("RS512"))]), RSA_TOKEN).await, expected);
-    // Keys that cannot be used do not keep the others from being used.
+    // Unusable keys do not disturb the usable ones.
     let others = [
         json!({ "kty": "oct", "kid": "rsa", "k": "AAAA" }),
         json!({ "kty": "EC", "kid": "x", "crv": "P-521" }),
@@ -180,7 +190,7 @@ async fn no_token_passes_without_an_asymmetric_signature() {
             assert_eq!(ask(&authorizer, &token).await, denied("the token's algorithm is not allowed"), "{algorithm}");
         }
     }
-    // The public key as the secret of an HMAC, and a secret that the issuer published by mistake.
+    // One key is a public key that serves as an HMAC secret, the other a secret that the issuer published by mistake.
     let public = BASE64_URL_SAFE_NO_PAD.decode(key.jwk["x"].as_str().unwrap()).unwrap();
     for (kid, secret) in [("1", public.as_slice()), ("2", b"secret".as_slice())] {
         let header = Header { kid: Some(kid.to_owned()), ..Header::new(Algorithm::HS256) };
@@ -202,7 +212,7 @@ async fn a_token_must_name_its_key_and_nothing_that_is_not_understood() {
     assert_eq!(ask(&authorizer, &token).await, denied("the token has critical extensions"));
 }
 
-/// An issuer on a port of its own; `keys` can be changed, and `fetches` counts how often they were read.
+/// An issuer on its own port. `keys` can be changed, and `fetches` counts the requests for them.
 async fn remote(keys: Arc<Mutex<Vec<Value>>>, fetches: Arc<AtomicUsize>) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -235,7 +245,7 @@ async fn keys_of_another_issuer_are_fetched_kept_and_fetched_again_for_a_new_key
     keys.lock().unwrap().push(second.jwk.clone());
     assert_eq!(ask(&authorizer, &second.sign(&claims)).await, Ok("ada".to_owned()));
     assert_eq!(fetches.load(Ordering::SeqCst), 2);
-    // Whoever makes keys up does not make the gateway fetch each time.
+    // Made-up key ids do not make the gateway fetch the keys each time.
     for _ in 0..3 {
         let token = Ed25519::new("made up").sign(&claims);
         assert_eq!(ask(&authorizer, &token).await, denied("the token is signed by an unknown key"));
@@ -244,7 +254,7 @@ async fn keys_of_another_issuer_are_fetched_kept_and_fetched_again_for_a_new_key
 }
 
 #[tokio::test]
-async fn without_the_issuers_keys_nobody_passes() {
+async fn no_token_passes_without_the_issuers_keys() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::{HttpApi, INTEGRATION_TIMEOUT, JwtAuthorizer, Server, TcpListener, header, message};
 
 #[tokio::test]
-async fn without_a_good_token_a_request_goes_no_further() {
+async fn a_request_without_a_valid_token_does_not_reach_the_function() {
     let server = Server::guarded().await;
     let response = server.request("GET", "/v1/me").send().await.unwrap();
     assert_eq!(header(&response, "www-authenticate"), Some("Bearer"));
@@ -19,14 +19,14 @@ async fn without_a_good_token_a_request_goes_no_further() {
     assert_eq!(header(&response, "www-authenticate"), Some(challenge));
     assert_eq!(message(response).await, (401, "Unauthorized".to_owned()));
 
-    // What a function would not see cannot be told from what needs a token.
+    // Without a token, unknown routes and routes that need a token look the same.
     let huge = vec![b'x'; super::BODY_BYTES_MAX + 1];
     let response = server.request("PUT", "/v1/me").body(huge).send().await.unwrap();
     assert_eq!(message(response).await, (401, "Unauthorized".to_owned()));
 }
 
 #[tokio::test]
-async fn a_token_says_whatever_name_was_asked_for() {
+async fn a_token_is_for_the_requested_user() {
     let server = Server::guarded().await;
     for user in ["ada", "", "@x", "a\u{0}b", "auth0|ü"] {
         let token = server.token(user).await;
@@ -51,7 +51,7 @@ async fn the_own_issuer_can_be_discovered_by_another_gateway() {
     let token = first.token("ada").await;
     let response = second.request("GET", "/v1/me").bearer_auth(token).send().await.unwrap();
     assert_eq!(response.status(), 200);
-    // It is no issuer itself, and says who is.
+    // The stack is not the issuer, and names the issuer.
     let response = second.request("POST", "/dev/token").json(&json!({ "user": "ada" })).send().await.unwrap();
     assert_eq!(response.status(), 404);
     assert!(response.text().await.unwrap().contains(&first.url));
@@ -118,7 +118,7 @@ async fn cors_headers_are_for_allowed_origins_only() {
         let response = ask(origin).await.unwrap();
         assert_eq!(header(&response, "access-control-allow-origin"), None, "{origin:?}");
     }
-    // A page that is allowed can read why it was refused.
+    // A page of an allowed origin can read why its request was refused.
     let response = Client::new()
         .get(format!("{}/v1/me", server.url))
         .header("origin", "https://app.example")
@@ -130,7 +130,7 @@ async fn cors_headers_are_for_allowed_origins_only() {
 }
 
 #[tokio::test]
-async fn without_cors_in_the_template_preflight_requests_are_nothing_special() {
+async fn without_cors_in_the_template_preflight_requests_are_ordinary_requests() {
     let server = Server::open().await;
     let request = server.request("OPTIONS", "/v1/me").header("origin", "https://app.example");
     let response = request.header("access-control-request-method", "PUT").send().await.unwrap();

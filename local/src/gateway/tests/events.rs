@@ -40,8 +40,8 @@ async fn a_request_becomes_an_event_of_payload_format_2_0() {
         (
             "/requestContext/http",
             json!({
-                "method": "PUT", "path": "/v1/users/auth0|b/c ü/follow", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1",
-                "userAgent": "test",
+                "method": "PUT", "path": "/v1/users/auth0|b/c ü/follow", "protocol": "HTTP/1.1",
+                "sourceIp": "127.0.0.1", "userAgent": "test",
             }),
         ),
         ("/requestContext/routeKey", json!("PUT /v1/users/{user}/follow")),
@@ -53,7 +53,7 @@ async fn a_request_becomes_an_event_of_payload_format_2_0() {
     ] {
         assert_eq!(event.pointer(path).unwrap_or(&Value::Null), &expected, "{path}");
     }
-    // Numbers are strings here, too.
+    // Numbers become strings here, too.
     let claims = &context["authorizer"]["jwt"]["claims"];
     let seconds = |name: &str| claims[name].as_str().unwrap().parse::<i64>().unwrap();
     assert_eq!(seconds("exp") - seconds("iat"), 24 * 60 * 60);
@@ -71,7 +71,7 @@ async fn a_request_becomes_an_event_of_payload_format_2_0() {
 }
 
 #[tokio::test]
-async fn what_a_request_does_not_have_is_not_in_the_event() {
+async fn an_event_has_only_the_parts_that_the_request_has() {
     let server = Server::open().await;
     let (event, decoded) = server.event(server.request("GET", "/v1/me")).await;
     for absent in ["cookies", "queryStringParameters", "pathParameters", "body"] {
@@ -124,7 +124,7 @@ async fn the_functions_answer_goes_to_the_client() {
     let response = server.request("GET", "/v1/me").header("x-do", "answer").send().await.unwrap();
     assert_eq!(response.status(), 201);
     assert_eq!(header(&response, "location"), Some("/x"));
-    // Without CORS in the template, headers about it are the function's own business.
+    // If the template has no CORS configuration, the function's CORS headers stay.
     assert_eq!(header(&response, "access-control-allow-origin"), Some("https://evil.example"));
     let cookies: Vec<_> = response.headers().get_all("set-cookie").iter().collect();
     assert_eq!(cookies, ["a=1", "b=2"]);

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::{BODY_BYTES_MAX, Server, message};
 
 #[tokio::test]
-async fn what_has_no_route_is_not_found() {
+async fn a_request_without_a_route_is_not_found() {
     let server = Server::guarded().await;
     for (method, path) in
         [("GET", "/"), ("GET", "/v1/me/"), ("POST", "/v1/me"), ("GET", "/v1/users//follow"), ("GET", "/dev/x")]
@@ -16,7 +16,7 @@ async fn what_has_no_route_is_not_found() {
 }
 
 #[tokio::test]
-async fn failures_of_functions_look_as_on_aws_and_tell_nothing() {
+async fn failures_of_functions_look_as_on_aws_and_reveal_nothing() {
     let server = Server::open().await;
     for (action, status, expected) in [
         ("fail", 500, "Internal Server Error"),
@@ -48,7 +48,7 @@ async fn bodies_beyond_the_limits_are_refused() {
     };
     let too_large = (413, "Request Entity Too Large".to_owned());
     assert_eq!(message(send(BODY_BYTES_MAX + 1, "text/plain").await.unwrap()).await, too_large);
-    // Below the gateway's limit and above Lambda's: 6 MiB with everything around the body.
+    // The body is below the gateway's limit, but the event around it is above Lambda's limit of 6 MiB.
     assert_eq!(message(send(6 * 1024 * 1024, "text/plain").await.unwrap()).await, too_large);
     assert_eq!(message(send(5 * 1024 * 1024, "image/png").await.unwrap()).await, too_large);
     assert_eq!(send(2 * 1024 * 1024, "text/plain").await.unwrap().status(), 200);

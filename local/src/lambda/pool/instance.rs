@@ -1,5 +1,5 @@
-//! One process of a function as a state machine: starting → idle → assigned → running → answered → idle …, until it is
-//! gone. Must never forget who waits for an answer: each transition is made under one lock.
+//! One process of a function as a state machine: starting → idle → assigned → running → answered → idle, until it is
+//! gone. Every invoker that waits for an answer must get one, so each transition happens under one lock.
 
 use std::{
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
@@ -16,9 +16,9 @@ use super::{Answer, Invocation};
 pub(in crate::lambda) struct Instance {
     id: String,
     pid: OnceLock<u32>,
-    /// What it does, and since when.
+    /// The state, and since when.
     slot: Mutex<(Slot, Instant)>,
-    /// There is something in the slot for it.
+    /// Signals that the slot contains an invocation.
     assigned: Notify,
     kill: Notify,
     gone: watch::Sender<bool>,
@@ -26,13 +26,13 @@ pub(in crate::lambda) struct Instance {
 }
 
 enum Slot {
-    /// Has not asked for its first invocation yet.
+    /// The process has not asked for its first invocation yet.
     Starting,
     Idle,
-    /// An invocation is meant for it, which it has not fetched yet.
+    /// The process has an invocation that it has not fetched yet.
     Assigned(Box<Invocation>, oneshot::Sender<Answer>),
     Running(String, oneshot::Sender<Answer>),
-    /// Has answered and not yet asked for more.
+    /// The process has answered and has not asked for the next invocation yet.
     Answered,
 }
 
@@ -58,7 +58,7 @@ impl Instance {
     }
 
     pub(super) fn set_pid(&self, pid: u32) {
-        // Set once: an instance is one process.
+        // Set once, because an instance is one process.
         let _first = self.pid.set(pid);
     }
 
@@ -74,12 +74,12 @@ impl Instance {
         matches!(self.lock().0, Slot::Answered)
     }
 
-    /// Time in the present state.
+    /// The time in the present state.
     pub(super) fn age(&self) -> Duration {
         self.lock().1.elapsed()
     }
 
-    /// Moves to idle from a state that allows it; false if it was not newly idle.
+    /// Changes to idle if the state allows it. Returns `false` if the instance did not become idle by this call.
     pub(super) fn becomes_idle(&self) -> bool {
         let mut slot = self.lock();
         let newly = matches!(slot.0, Slot::Starting | Slot::Answered);
@@ -89,13 +89,13 @@ impl Instance {
         newly
     }
 
-    /// Puts an invocation in its slot. The caller got the instance from the pool's idle ones, so the slot is free.
+    /// Puts an invocation into the slot. The caller took the instance from the pool's idle ones, so the slot is free.
     pub(super) fn assign(&self, invocation: Invocation, reply: oneshot::Sender<Answer>) {
         *self.lock() = (Slot::Assigned(Box::new(invocation), reply), Instant::now());
         self.assigned.notify_one();
     }
 
-    /// Takes back an invocation that it has not fetched; false if it has.
+    /// Takes back an invocation that the process has not fetched. Returns `false` if the process has fetched it.
     pub(super) fn take_back(&self) -> bool {
         let mut slot = self.lock();
         let untaken = matches!(slot.0, Slot::Assigned(..));
@@ -105,7 +105,7 @@ impl Instance {
         untaken
     }
 
-    /// Waits for an invocation and takes it; none if it owes the answer of an earlier one.
+    /// Waits for an invocation and takes it. `None` if the process still owes an earlier answer.
     pub(super) async fn taken(&self) -> Option<Invocation> {
         loop {
             {
@@ -131,7 +131,7 @@ impl Instance {
         match std::mem::replace(&mut slot.0, Slot::Answered) {
             Slot::Running(running, reply) if running == request_id => {
                 slot.1 = Instant::now();
-                // The invoker may have given up (timeout); then nobody wants the answer.
+                // The invoker may have stopped waiting after a timeout. Then nobody needs the answer.
                 drop(reply.send(answer));
                 true
             }
@@ -154,7 +154,7 @@ impl Instance {
         self.kill.notify_one();
     }
 
-    /// Waits until it is to be killed.
+    /// Waits until the process has to be killed.
     pub(super) async fn killed(&self) {
         self.kill.notified().await;
     }
@@ -163,10 +163,10 @@ impl Instance {
         self.gone.send_replace(true);
     }
 
-    /// Waits until its process has ended.
+    /// Waits until the process has ended.
     pub(super) async fn gone(&self) {
         let mut gone = self.gone.subscribe();
-        // The sender lives in `self`, so waiting cannot fail.
+        // `self` owns the sender, so waiting cannot fail.
         let _ended = gone.wait_for(|gone| *gone).await;
     }
 }

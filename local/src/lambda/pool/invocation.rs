@@ -1,11 +1,11 @@
-//! What a process is told of one invocation.
+//! What a process is told about one invocation.
 
 use bytes::Bytes;
 use time::OffsetDateTime;
 
 use crate::lambda::{FunctionSpec, function_arn};
 
-/// One event on its way to a process, with what Lambda says of it in headers.
+/// One event for a process, and what Lambda says about it in headers.
 pub(in crate::lambda) struct Invocation {
     pub(in crate::lambda) request_id: String,
     pub(in crate::lambda) trace_id: String,

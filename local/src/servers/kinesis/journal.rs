@@ -1,5 +1,5 @@
-//! What must outlive the process of a Kinesis stream: its shards, the records within the retention period, and how
-//! far each shard's numbering came (trimmed records included: a sequence number is never given twice).
+//! What must survive the process: the shards of a Kinesis stream, the records within the retention period, and the last
+//! sequence number of each shard, also if its record was trimmed. A sequence number is never used twice.
 
 use std::{
     path::Path,
@@ -32,16 +32,16 @@ const SCHEMA: &str = "
     ) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS records_by_arrival ON records (stream, arrival_s);";
 
-/// Records per batch when the journal is played back, to bound the memory that takes.
+/// How many records are loaded at a time when the journal is played back. This bounds the memory.
 const PLAYBACK_BATCH: usize = 1000;
 
-/// One record as it was accepted.
+/// One accepted record.
 #[derive(Debug, PartialEq)]
 pub(super) struct Put {
-    /// ferrokinesis' key of a record: shard index in hex, `/`, sequence number.
+    /// ferrokinesis' key of a record: the shard index in hex, `/`, the sequence number.
     position: String,
     shard: i64,
-    /// The part of the sequence number that counts the shard's records.
+    /// The part of the sequence number that counts the records of the shard.
     count: i64,
     partition_key: String,
     data: String,
@@ -49,7 +49,7 @@ pub(super) struct Put {
 }
 
 impl Put {
-    /// The accepted records of a `PutRecord` or `PutRecords` request, numbered as its answer says.
+    /// The accepted records of a `PutRecord` or `PutRecords` request, with the sequence numbers from its answer.
     pub(super) fn from_exchange(request: &Value, answer: &Value) -> anyhow::Result<Vec<Self>> {
         match (request["Records"].as_array(), answer["Records"].as_array()) {
             (Some(records), Some(results)) => records
@@ -63,10 +63,12 @@ impl Put {
     }
 
     fn new(record: &Value, result: &Value) -> anyhow::Result<Self> {
-        let text = |value: &Value| value.as_str().map(str::to_owned).context("a field of the exchange is missing");
+        let text = |value: &Value| {
+            value.as_str().map(str::to_owned).context("a field of the request or of the answer is missing")
+        };
         let number = text(&result["SequenceNumber"])?;
         let parts = sequence::parse_sequence(&number)?;
-        let count = parts.seq_ix.context("the sequence number does not count")?;
+        let count = parts.seq_ix.context("the sequence number has no counter")?;
         Ok(Self {
             position: format!("{}/{number}", sequence::shard_ix_to_hex(parts.shard_ix)),
             shard: parts.shard_ix,
@@ -78,7 +80,7 @@ impl Put {
     }
 }
 
-/// The journal; clones share one connection.
+/// The journal. Clones share one connection.
 #[derive(Clone)]
 pub(super) struct Journal {
     connection: Arc<Mutex<Connection>>,
@@ -117,7 +119,7 @@ impl Journal {
         .await
     }
 
-    /// Writes the stream's settings and shards; none means that the stream was deleted.
+    /// Writes the stream's settings and shards. `None` means that the stream was deleted.
     pub(super) async fn save_stream(&self, name: String, stream: Option<Stream>) -> anyhow::Result<()> {
         self.run(move |connection| {
             let transaction = connection.transaction()?;
@@ -148,7 +150,7 @@ impl Journal {
         .await
     }
 
-    /// Forgets records older than their stream's retention period.
+    /// Deletes records that are older than their stream's retention period.
     pub(super) async fn trim(&self) -> anyhow::Result<()> {
         self.run(|connection| {
             connection.execute(
@@ -161,7 +163,7 @@ impl Journal {
         .await
     }
 
-    /// Puts everything in the journal into an empty `store`.
+    /// Loads the whole journal into an empty `store`.
     pub(super) async fn restore(&self, store: &Store) -> anyhow::Result<()> {
         self.trim().await?;
         for (name, stream) in self.run(|connection| streams(connection)).await? {
@@ -173,7 +175,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Takes each open shard's numbering to where it was. ferrokinesis has no way to set it, but to allocate.
+    /// Sets the numbering of each open shard to where it was. ferrokinesis can only do this by allocating numbers.
     async fn restore_counters(&self, store: &Store, name: &str, shards: &[Shard]) -> anyhow::Result<()> {
         for (index, shard) in (0_i64..).zip(shards) {
             if shard.sequence_number_range.ending_sequence_number.is_some() {

@@ -1,14 +1,14 @@
-//! Kinesis in this process: ferrokinesis, behind a layer that makes it durable and closes its races.
+//! Kinesis in this process: ferrokinesis, with a layer in front that makes it durable and prevents races.
 //!
-//! ferrokinesis keeps streams in memory; its own write-ahead log writes *everything retained* again with every put
-//! (an entry is a whole snapshot), so a stream of n records costs n² and is of no use here. Instead, a journal keeps the
-//! shards and records in SQLite, and is played back at start. Three rules make that safe:
+//! ferrokinesis keeps streams in memory. Its own write-ahead log writes *all retained records* again with every put, so
+//! a stream of n records costs n² writes. This layer keeps the shards and records in a journal in SQLite, and loads it
+//! at start. Three rules make this safe:
 //!
-//! - A put is acknowledged, and visible to readers, only after it is in the journal: otherwise a consumer could
-//!   checkpoint past a record that a kill -9 takes away, and skip the record that gets its sequence number next.
-//! - Puts run one at a time: ferrokinesis numbers records before it stores them, so of two concurrent puts a reader could
-//!   see the later one first, go on behind it, and never see the earlier.
-//! - A put that has begun is finished even if its client goes away.
+//! - A put is acknowledged, and visible to readers, only after it is in the journal. Otherwise a consumer could store a
+//!   checkpoint behind a record that a `kill -9` removes, and skip the record that gets its sequence number next.
+//! - Puts run one at a time. ferrokinesis numbers records before it stores them. With two concurrent puts, a reader
+//!   could see the later one first, continue behind it, and never see the earlier one.
+//! - A put that has begun is finished, even if its client disconnects.
 
 mod journal;
 
@@ -31,18 +31,18 @@ use tokio::{net::TcpListener, sync::RwLock};
 
 use journal::{Journal, Put};
 
-/// A `PutRecords` request has at most 10 MiB, base64 included; AWS documents 10 MiB for the decoded records.
+/// The largest `PutRecords` request here is 10 MiB with base64. AWS documents 10 MiB for the decoded records.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// How often records beyond the retention period are dropped from memory and from the journal.
+/// How often records beyond the retention period are deleted from memory and from the journal.
 const TRIM_INTERVAL: Duration = Duration::from_secs(60);
-/// How long a change of a stream's shards may take; it takes microseconds, as no delay is simulated.
+/// How long a change of a stream's shards may take. It takes microseconds, because no delay is simulated.
 const RESHARD_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Serves Kinesis on `listener` until `shutdown` resolves. With a `database`, streams and records live in that SQLite
-/// file; without, they are gone with the process.
+/// Serves Kinesis on `listener` until `shutdown` completes. With a `database`, streams and records are stored in that
+/// SQLite file. Without, they are lost with the process.
 ///
 /// # Errors
-/// If the journal cannot be opened or played back.
+/// If the journal cannot be opened or loaded.
 pub async fn serve(
     listener: TcpListener,
     database: Option<&Path>,
@@ -59,7 +59,7 @@ pub async fn serve(
         ..StoreOptions::default()
     });
     let journal = Journal::open(database).context("cannot open the Kinesis journal")?;
-    journal.restore(&store).await.context("cannot play back the Kinesis journal")?;
+    journal.restore(&store).await.context("cannot load the Kinesis journal")?;
     let durable = Durable { store, order: Arc::new(RwLock::new(Health::Good)), journal };
     let trimmer = tokio::spawn(trim(durable.journal.clone()));
     let app = router.layer(axum::middleware::from_fn_with_state(durable, intercept));
@@ -72,7 +72,7 @@ pub async fn serve(
 #[derive(Clone)]
 struct Durable {
     store: Store,
-    /// Held exclusively by a put until its records are in the journal, shared by reads.
+    /// A put holds this exclusively until its records are in the journal. Reads share it.
     order: Arc<RwLock<Health>>,
     journal: Journal,
 }
@@ -81,7 +81,8 @@ struct Durable {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Health {
     Good,
-    /// A put reached memory and not the journal. Serving on would break the first rule, so nothing is served.
+    /// A put is in memory but not in the journal. Serving it would break the first rule, so the server refuses
+    /// everything.
     Broken,
 }
 
@@ -138,13 +139,13 @@ impl Durable {
             Ok(answer) => Response::from_parts(parts, Body::from(answer)),
             Err(error) => {
                 *order = Health::Broken;
-                tracing::error!("Kinesis stops, its journal cannot be written: {error:#}");
+                tracing::error!("Kinesis stops, because its journal cannot be written: {error:#}");
                 internal_failure(&error)
             }
         }
     }
 
-    /// Writes what was put to the journal; gives the body of the answer back.
+    /// Writes the accepted records to the journal. Returns the body of the answer.
     async fn record(&self, request: &Value, answer: Body) -> anyhow::Result<Bytes> {
         let answer = axum::body::to_bytes(answer, BODY_BYTES_MAX).await?;
         let stream = self.stream_name(request)?;
@@ -153,7 +154,7 @@ impl Durable {
         Ok(answer)
     }
 
-    /// Runs an operation that changes a stream's shards or settings and journals the stream as it is afterwards.
+    /// Runs an operation that changes a stream's shards or settings, and writes the changed stream to the journal.
     async fn change_stream(self, request: Request, next: Next) -> Response {
         let (request, body) = match split(request).await {
             Ok(parts) => parts,
@@ -192,7 +193,7 @@ impl Durable {
     }
 }
 
-/// Some of ferrokinesis' operations know a stream by name only, AWS also by ARN.
+/// Some operations of ferrokinesis accept only the name of a stream. AWS also accepts its ARN.
 async fn name_stream(store: &Store, request: Request) -> Result<Request, Response> {
     let (request, mut body) = split(request).await?;
     if body["StreamARN"].is_string() && !body["StreamName"].is_string() && !body["NextToken"].is_string() {
@@ -206,20 +207,20 @@ async fn name_stream(store: &Store, request: Request) -> Result<Request, Respons
     Ok(request)
 }
 
-/// Reads the request's body, which the journal needs beside the handler.
+/// Reads the body of the request. The handler and the journal both need it.
 async fn split(request: Request) -> Result<(Request, Value), Response> {
     let refuse = |status: StatusCode, message: &str| (status, message.to_owned()).into_response();
     let (parts, body) = request.into_parts();
     let bytes = axum::body::to_bytes(body, BODY_BYTES_MAX)
         .await
         .map_err(|_| refuse(StatusCode::PAYLOAD_TOO_LARGE, "request body too large"))?;
-    // The Rust SDK speaks JSON. A CBOR client would bypass the journal unless it is refused.
+    // The Rust SDK sends JSON. A CBOR request would bypass the journal, so it is refused.
     let value = serde_json::from_slice(&bytes)
-        .map_err(|_| refuse(StatusCode::BAD_REQUEST, "this Kinesis takes writes in JSON only"))?;
+        .map_err(|_| refuse(StatusCode::BAD_REQUEST, "this Kinesis server accepts writes only in JSON"))?;
     Ok((Request::from_parts(parts, Body::from(bytes)), value))
 }
 
-/// `PutRecords` of `X-Amz-Target: Kinesis_20131202.PutRecords`.
+/// The operation in `X-Amz-Target`, such as `PutRecords` in `Kinesis_20131202.PutRecords`.
 fn operation(headers: &HeaderMap) -> Option<String> {
     let target = headers.get("x-amz-target")?.to_str().ok()?;
     target.rsplit_once('.').map(|(_, operation)| operation.to_owned())

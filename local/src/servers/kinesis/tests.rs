@@ -44,7 +44,8 @@ impl Server {
         answer.records().iter().map(|record| record.sequence_number().unwrap().to_owned()).collect()
     }
 
-    /// Partition key and sequence number of everything in the stream, shard by shard; from behind `after` if given.
+    /// The partition key and the sequence number of all records in the stream, shard by shard, from behind `after` if
+    /// given.
     async fn read(&self, after: Option<(&str, &str)>) -> Vec<(String, String)> {
         let mut found = Vec::new();
         let shards = self.client.list_shards().stream_name("s").send().await.unwrap();
@@ -91,7 +92,7 @@ async fn records_shards_and_numbering_outlive_the_process() {
     let described = server.client.list_shards().stream_name("s").send().await.unwrap();
     let id = described.shards().last().unwrap().shard_id().to_owned();
     server.put((300..400).map(|n| format!("k{n}"))).await;
-    // A consumer that had read everything before the restart goes on behind it and misses nothing.
+    // A consumer that had read everything before the restart continues and misses nothing.
     let newer = server.read(Some((&id, &last))).await.into_iter().filter(|read| !before.contains(read)).count();
     assert_eq!(newer, 100);
     server.stop().await;

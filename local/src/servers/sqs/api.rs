@@ -1,13 +1,13 @@
-//! Requests and responses of the SQS JSON protocol 1.0, in its own names. Only shapes: nothing here checks a limit or
-//! knows how messages are kept.
+//! Requests and responses of the SQS JSON protocol 1.0, with the protocol's own names. This module has only types. It
+//! checks no limits and stores no messages.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Attributes of a queue, by name; every value is a string on the wire.
+/// The attributes of a queue by name. Every value is a string in the protocol.
 pub(super) type Attributes = BTreeMap<String, String>;
-/// Message attributes, by name: sorted, as the digest over them needs it.
+/// The message attributes by name. They are sorted, because the digest over them needs this order.
 pub(super) type MessageAttributes = BTreeMap<String, MessageAttributeValue>;
 
 #[derive(Debug, Deserialize)]
@@ -47,7 +47,7 @@ pub(super) struct QueueUrls {
     pub(super) next_token: Option<String>,
 }
 
-/// A request that names a queue and nothing else.
+/// A request that contains only a queue.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct OnQueue {
@@ -75,11 +75,11 @@ pub(super) struct SetQueueAttributes {
     pub(super) attributes: Attributes,
 }
 
-/// A response without content.
+/// An empty response.
 #[derive(Debug, Serialize)]
 pub(super) struct Empty {}
 
-/// What a sender says of one message, alone or in a batch.
+/// One message to send, alone or in a batch.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct NewMessage {
@@ -117,7 +117,7 @@ pub(super) struct Sent {
     pub(super) system_attributes_md5: Option<String>,
 }
 
-/// A request for up to ten entries on one queue.
+/// A request with up to ten entries for one queue.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Batch<E> {
@@ -134,7 +134,7 @@ pub(super) struct Entry<E> {
     pub(super) content: E,
 }
 
-/// Entries succeed and fail one by one; a batch with failures is still a 200.
+/// Entries succeed and fail one by one. The status is 200 even if some entries failed.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct BatchResult<S> {
@@ -211,7 +211,7 @@ pub(super) struct NewVisibility {
     pub(super) visibility_timeout: Option<i64>,
 }
 
-/// A request for one thing on one queue, where there is a batch of the same, too.
+/// A request for one action on one queue that also exists as a batch.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Single<E> {

@@ -1,24 +1,24 @@
-//! The MD5 digests by which an SQS client checks that a message arrived as it was sent. MD5 because the protocol says
-//! so; nothing here is about security.
+//! The MD5 digests by which an SQS client checks that a message was not changed on its way. The protocol requires MD5.
+//! It serves no security purpose here.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 use super::api::MessageAttributes;
 
-/// MD5 of a message body, in hexadecimal.
+/// The MD5 of a message body, in hexadecimal.
 pub(super) fn body(text: &str) -> String {
     format!("{:x}", md5::compute(text))
 }
 
-/// MD5 of message attributes: for each, in the order of their names, name, data type, a byte for the kind of the value,
-/// and the value, each with its length before it. None if there are no attributes.
+/// The MD5 of message attributes, in the order of their names: the name, the data type, a byte for the kind of the
+/// value, and the value, each after its length. `None` if there are no attributes.
 pub(super) fn attributes(attributes: &MessageAttributes) -> Option<String> {
     if attributes.is_empty() {
         return None;
     }
     let mut input = Vec::new();
     let append = |input: &mut Vec<u8>, bytes: &[u8]| {
-        // Sizes are limited to 1 MiB before anything is digested.
+        // Sizes are limited to 1 MiB before a digest is computed.
         input.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
         input.extend_from_slice(bytes);
     };
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn digests_are_those_that_aws_documents() {
-        // Both pairs stand in the API reference of SendMessage and in the AWS SDKs' tests.
+        // Both pairs are from the API reference of SendMessage and from the tests of the AWS SDKs.
         assert_eq!(body("This is a test message"), "fafb00f5732ab283681e124bf8747ed1");
         assert_eq!(attributes(&MessageAttributes::new()), None);
     }

@@ -1,5 +1,5 @@
-//! The errors that SQS reports, each with its two names: the shape of the JSON protocol and the code of the older query
-//! protocol. The SDKs choose the error type by the second, which travels in a header.
+//! The errors that SQS reports. Each has two names: the shape of the JSON protocol, and the code of the older query
+//! protocol. The SDKs choose the error type by the code, which is in a header.
 
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -21,7 +21,8 @@ pub(super) enum SqsError {
     #[error("Id {0} repeated.")]
     BatchEntryIdsNotDistinct(String),
     #[error(
-        "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 letters long."
+        "A batch entry id can only contain alphanumeric characters, hyphens and underscores. \
+         It can be at most 80 letters long."
     )]
     InvalidBatchEntryId,
     #[error("Batch requests cannot be longer than 1048576 bytes. You have sent {0} bytes.")]
@@ -31,7 +32,8 @@ pub(super) enum SqsError {
     #[error("Invalid value for the parameter {0}.")]
     InvalidAttributeValue(String),
     #[error(
-        "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF"
+        "Invalid characters found. \
+         Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF"
     )]
     InvalidMessageContents,
     #[error("{0}")]
@@ -41,16 +43,17 @@ pub(super) enum SqsError {
     #[error("The input receipt handle is invalid.")]
     ReceiptHandleIsInvalid,
     #[error(
-        "Value for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for visibility timeout change."
+        "Value for parameter ReceiptHandle is invalid. \
+         Reason: Message does not exist or is not available for visibility timeout change."
     )]
     MessageNotInflight,
     #[error("Only one PurgeQueue operation on {0} is allowed every 60 seconds.")]
     PurgeQueueInProgress(String),
     #[error("The resource that you specified for the {0} parameter doesn't exist.")]
     ResourceNotFound(&'static str),
-    #[error("The operation {0} is not served here.")]
+    #[error("The local SQS server does not support the operation {0}.")]
     UnknownOperation(String),
-    #[error("The request body is not what this operation takes: {0}")]
+    #[error("The request body is not valid for this operation: {0}")]
     Serialization(String),
     #[error("The queue database failed: {0}")]
     Storage(#[from] rusqlite::Error),
@@ -59,12 +62,12 @@ pub(super) enum SqsError {
 }
 
 impl SqsError {
-    /// "Value `value` for parameter `name` is invalid. Reason: `reason`", as SQS words it.
+    /// The text "Value `value` for parameter `name` is invalid. Reason: `reason`", as SQS words it.
     pub(super) fn invalid(name: &str, value: impl std::fmt::Display, reason: &str) -> Self {
         Self::InvalidParameterValue(format!("Value {value} for parameter {name} is invalid. Reason: {reason}"))
     }
 
-    /// Name of the shape, as in `__type` and in the result of a batch entry.
+    /// The name of the shape, as in `__type` and in the result of a batch entry.
     pub(super) fn shape(&self) -> &'static str {
         match self {
             Self::QueueDoesNotExist => "QueueDoesNotExist",
@@ -89,7 +92,7 @@ impl SqsError {
         }
     }
 
-    /// Whether the caller is at fault rather than this server.
+    /// Whether the error is the caller's fault, not this server's.
     pub(super) fn is_senders_fault(&self) -> bool {
         !matches!(self, Self::Storage(_) | Self::Internal(_))
     }

@@ -1,5 +1,5 @@
-//! What SQS accepts: the quotas of its documentation ("Amazon SQS message quotas", API reference), and the errors for
-//! what is beyond them. Pure functions; nothing here touches a queue.
+//! What SQS accepts: the quotas in its documentation ("Amazon SQS message quotas" and the API reference), and the
+//! errors for violations. All functions are pure and touch no queue.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
@@ -8,17 +8,17 @@ use super::{
     error::SqsError,
 };
 
-/// Most bytes of a message with its attributes, and of all messages of a batch together.
+/// The largest message with its attributes, and the largest batch, in bytes.
 pub(super) const MESSAGE_BYTES_MAX: usize = 1_048_576;
-/// Most entries of a batch, and most messages of one receive.
+/// The most entries of a batch, and the most messages of one receive.
 pub(super) const BATCH_ENTRIES_MAX: usize = 10;
-/// Longest visibility timeout: 12 hours.
+/// The longest visibility timeout: 12 hours.
 pub(super) const VISIBILITY_S_MAX: i64 = 43_200;
-/// Longest wait of a receive.
+/// The longest wait of a receive.
 pub(super) const WAIT_S_MAX: i64 = 20;
-/// Longest delay of a message.
+/// The longest delay of a message.
 pub(super) const DELAY_S_MAX: i64 = 900;
-/// Most attributes of a message.
+/// The most attributes of a message.
 const MESSAGE_ATTRIBUTES_MAX: usize = 10;
 
 /// The value of an integer parameter, or `default` if it was not given.
@@ -31,10 +31,10 @@ pub(super) fn integer(name: &str, given: Option<i64>, default: i64, min: i64, ma
     }
 }
 
-/// A name for a standard queue: 1–80 letters, digits, hyphens and underscores.
+/// A valid name of a standard queue: 1–80 letters, digits, hyphens and underscores.
 pub(super) fn queue_name(name: &str) -> Result<(), SqsError> {
     if name.ends_with(".fifo") {
-        return Err(SqsError::invalid("QueueName", name, "FIFO queues are not served here."));
+        return Err(SqsError::invalid("QueueName", name, "The local SQS server does not support FIFO queues."));
     }
     if is_identifier(name) {
         Ok(())
@@ -44,7 +44,7 @@ pub(super) fn queue_name(name: &str) -> Result<(), SqsError> {
     }
 }
 
-/// The rules for a batch as a whole: between one and ten entries, well-formed and distinct ids.
+/// Checks the batch as a whole: it has one to ten entries, and their ids are well-formed and distinct.
 pub(super) fn batch<E>(entries: &[Entry<E>], entry_name: &'static str) -> Result<(), SqsError> {
     if entries.is_empty() {
         return Err(SqsError::EmptyBatchRequest(entry_name));
@@ -63,7 +63,7 @@ pub(super) fn batch<E>(entries: &[Entry<E>], entry_name: &'static str) -> Result
     Ok(())
 }
 
-/// Checks one message against everything but the size of its batch. `bytes_max` is the queue's `MaximumMessageSize`.
+/// Checks everything about one message except the size of its batch. `bytes_max` is the queue's `MaximumMessageSize`.
 pub(super) fn message(message: &NewMessage, bytes_max: usize) -> Result<(), SqsError> {
     if message.message_body.is_empty() {
         return Err(SqsError::MissingParameter("MessageBody"));
@@ -94,7 +94,7 @@ pub(super) fn message(message: &NewMessage, bytes_max: usize) -> Result<(), SqsE
     Ok(())
 }
 
-/// Bytes that count towards the limit: body, and name, type and value of each attribute.
+/// The bytes that count towards the limit: the body, and the name, type and value of each attribute.
 pub(super) fn size(message: &NewMessage) -> usize {
     let attribute = |(name, value): (&String, &MessageAttributeValue)| {
         let text = value.string_value.as_ref().map_or(0, String::len);

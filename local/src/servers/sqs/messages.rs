@@ -1,4 +1,4 @@
-//! Sending, deleting, hiding and moving messages. Receiving is in [`super::receive`].
+//! Sends, deletes, hides and moves messages. [`super::receive`] receives them.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -16,7 +16,7 @@ use super::{
     store::{Queue, Store, as_json},
 };
 
-/// What a receipt handle says: which receive of which message of which queue. A handle is good until the message is
+/// A receipt handle: it identifies one receive of one message of one queue. A handle is valid until the message is
 /// received again or moves to another queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Handle {
@@ -26,7 +26,7 @@ pub(super) struct Handle {
 }
 
 impl Handle {
-    /// As the client sees it: opaque.
+    /// The handle as the client sees it. Clients must not interpret it.
     pub(super) fn encode(self) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(format!("{}/{}/{}", self.queue, self.row, self.receives))
     }
@@ -100,9 +100,9 @@ impl Store {
         })
     }
 
-    /// Moves the visible messages of a dead-letter queue, before it answers: to the destination, or each to the queue that
-    /// it came from. As on AWS they arrive as new messages; those sent to the queue directly have nowhere to go back to
-    /// and stay.
+    /// Moves the visible messages of a dead-letter queue before it answers: to the destination, or each message to the
+    /// queue that it came from. As on AWS, the messages arrive as new ones. A message that was sent directly to the
+    /// dead-letter queue has no queue to go back to, so it stays.
     pub(super) fn start_message_move_task(
         &mut self,
         now_ms: i64,
@@ -132,13 +132,17 @@ impl Store {
         for (row, source_arn) in rows {
             let origin = || self.queues.get(name_in_arn(source_arn.as_deref()?)?);
             let Some(queue) = destination.map(|(_, queue)| queue).or_else(origin) else {
-                tracing::warn!(queue = source_name, "a message has no queue to move back to");
+                tracing::warn!(
+                    queue = source_name,
+                    "a message stays in the dead-letter queue, because it did not come from another queue"
+                );
                 continue;
             };
             let id = Uuid::new_v4().to_string();
             transaction
                 .prepare_cached(
-                    "INSERT INTO messages (queue, message_id, body, attributes, trace_header, message_group, sent_ms, visible_ms)
+                    "INSERT INTO messages
+                         (queue, message_id, body, attributes, trace_header, message_group, sent_ms, visible_ms)
                      SELECT ?2, ?3, body, attributes, trace_header, message_group, ?4, ?4 FROM messages WHERE id = ?1",
                 )?
                 .execute(params![row, queue.id, id, now_ms])?;
@@ -150,7 +154,7 @@ impl Store {
         Ok(MoveTask { task_handle: Uuid::new_v4().to_string() })
     }
 
-    /// Does `operation` with each entry of a batch in one transaction; an entry that fails leaves the others alone.
+    /// Runs `operation` for each entry of a batch in one transaction. An entry that fails does not affect the others.
     fn for_each<E, S>(
         &self,
         request: Batch<E>,
@@ -191,7 +195,8 @@ fn insert(connection: &Connection, queue: &Queue, now_ms: i64, message: &NewMess
     let delay_ms = message.delay_seconds.map_or(queue.settings.delay_ms, |seconds| seconds * 1000);
     connection
         .prepare_cached(
-            "INSERT INTO messages (queue, message_id, body, attributes, trace_header, message_group, sent_ms, visible_ms)
+            "INSERT INTO messages
+                         (queue, message_id, body, attributes, trace_header, message_group, sent_ms, visible_ms)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
@@ -212,7 +217,7 @@ fn insert(connection: &Connection, queue: &Queue, now_ms: i64, message: &NewMess
     })
 }
 
-/// Deletes the message unless it was received again since; that is no error, as on AWS.
+/// Deletes the message, unless it was received again since. That is not an error, as on AWS.
 fn delete(connection: &Connection, queue: &Queue, receipt: &Receipt) -> Result<Empty, SqsError> {
     let handle = Handle::decode(&receipt.receipt_handle)?;
     if handle.queue != queue.id {

@@ -1,11 +1,12 @@
-//! A durable SQS: the JSON protocol 1.0 on a loopback port, standard queues in SQLite. It is one of our own because the
-//! embeddable servers keep queues in memory, and here a message that was accepted must survive kill -9. It does what this
-//! system and its tests ask of SQS, with AWS's limits and errors; FIFO queues, policies and encryption are not served,
-//! and asking for them is an error or has no effect (see `settings`). Must never be bound to anything but loopback: it
-//! asks nobody who they are.
+//! A durable SQS: the JSON protocol 1.0 on a loopback port, with standard queues in SQLite. This project has its own
+//! server, because the embeddable ones keep queues in memory, and here an accepted message must survive `kill -9`. The
+//! server supports what this system and its tests use, with AWS's limits and errors. FIFO queues, policies and
+//! encryption are not supported: a request for them is an error or has no effect (see `settings`). The server must
+//! listen on loopback only, because it does not authenticate its callers.
 //!
-//! `api` shapes, `limits` and `settings` what is accepted, `store` queues and the database, `messages` and
-//! `receive` what happens to messages, `digest` MD5, `error` how refusals look.
+//! `api` has the types of requests and responses. `limits` and `settings` decide what is accepted. `store` has the
+//! queues and the database. `messages` and `receive` act on messages. `digest` computes MD5. `error` has the error
+//! responses.
 
 mod api;
 mod digest;
@@ -41,16 +42,17 @@ pub use queues::{Answer, Queues};
 use queues::{parse, to_json};
 use store::Store;
 
-/// Most bytes of a request: a batch of 1 MiB in which every character is escaped.
+/// The largest request in bytes: a batch of 1 MiB in which every character is escaped.
 const REQUEST_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How often expired messages are deleted.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Serves SQS on `listener` until `shutdown` completes. Queues and messages are kept in the file `database`, which is made
-/// if it is not there, or in memory. Requests under way are answered before this returns; waiting receives at once.
+/// Serves SQS on `listener` until `shutdown` completes. Queues and messages are stored in the file `database`, which is
+/// created if it does not exist, or in memory. Before this function returns, it answers all requests in progress;
+/// receives that wait are answered at once.
 ///
 /// # Errors
-/// If the database cannot be opened, is not one of ours, or the listener fails.
+/// If the database cannot be opened or belongs to another program, or if the listener fails.
 pub async fn serve(
     listener: TcpListener,
     database: Option<&Path>,
@@ -75,7 +77,7 @@ pub async fn serve(
 #[derive(Clone)]
 struct Server {
     store: Arc<Mutex<Store>>,
-    /// True once the server is to end.
+    /// `true` once the server has to stop.
     closed: watch::Receiver<bool>,
 }
 
@@ -101,8 +103,8 @@ impl Server {
         self.with_store(move |store| queues::call(store, now_ms(), &operation, &body)).await
     }
 
-    /// Waits for messages as long as the request says; a message wakes it at once, whether it is sent, given back, or its
-    /// delay or visibility timeout ends.
+    /// Waits for messages for as long as the request says. Every message that becomes visible ends the wait at once: a
+    /// new message, a released one, or one whose delay or visibility timeout ends.
     async fn receive(&self, request: ReceiveMessage) -> Result<Vec<Message>, SqsError> {
         let first = request.clone();
         let (arrivals, wait_s) = self
@@ -113,7 +115,7 @@ impl Server {
         let deadline = Instant::now() + Duration::from_secs(wait_s.unsigned_abs());
         let mut closed = self.closed.clone();
         loop {
-            // Registered before looking, so that nothing that arrives in between is missed.
+            // Registered before the first look, so that no message is missed in between.
             let arrived = arrivals.notified();
             tokio::pin!(arrived);
             arrived.as_mut().enable();
@@ -139,13 +141,13 @@ impl Server {
         }
     }
 
-    /// Runs `work` with the store where blocking is allowed.
+    /// Runs `work` with the store on a thread that may block.
     async fn with_store<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Store) -> Result<T, SqsError> + Send + 'static,
     ) -> Result<T, SqsError> {
         let store = Arc::clone(&self.store);
-        // A panic while the lock was held has rolled its transaction back, so the store is still whole.
+        // If a thread panicked while it held the lock, its transaction was rolled back, so the store is consistent.
         tokio::task::spawn_blocking(move || work(&mut store.lock().unwrap_or_else(PoisonError::into_inner)))
             .await
             .map_err(|error| SqsError::Internal(error.to_string()))?
@@ -157,12 +159,12 @@ async fn sweep(server: Server) {
     loop {
         ticks.tick().await;
         if let Err(error) = server.with_store(|store| store.sweep(now_ms())).await {
-            tracing::warn!(%error, "expired messages stay for now");
+            tracing::warn!(%error, "cannot delete expired messages; will try again");
         }
     }
 }
 
-/// Milliseconds since 1970; the only clock of this server.
+/// Milliseconds since 1970. The server has no other clock.
 fn now_ms() -> i64 {
     (time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000) as i64
 }

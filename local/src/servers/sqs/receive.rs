@@ -1,8 +1,8 @@
-//! Receiving: which messages are next, what becomes of those received too often, and what the receiver is told.
+//! Receives messages: chooses the next ones, moves those that were received too often, and builds the answer.
 //!
-//! Queues are fair, as SQS's standard queues with message group ids are: messages of groups that have nothing in flight
-//! come before those of groups that have, and of those the group with the least in flight comes first. So a tenant with
-//! a long backlog does not delay the others, however long they have waited behind it.
+//! Queues are fair, like SQS's standard queues with message group ids. Messages of groups with nothing in flight come
+//! first. Among the other groups, the one with the fewest messages in flight comes first. So a tenant with a long
+//! backlog does not delay the others.
 
 use rusqlite::{Connection, Row, params};
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::aws::ACCOUNT;
 
-/// Attributes of a message that a receiver can ask for.
+/// The attributes of a message that a receiver can ask for.
 const SYSTEM_ATTRIBUTES: [&str; 10] = [
     "All",
     "AWSTraceHeader",
@@ -38,7 +38,7 @@ impl Store {
         limits::integer("WaitTimeSeconds", request.wait_time_seconds, default, 0, WAIT_S_MAX)
     }
 
-    /// Takes what is visible now, up to the number asked for, and hides it from other receivers.
+    /// Takes visible messages, up to the requested number, and hides them from other receivers.
     pub(super) fn receive(&self, now_ms: i64, request: &ReceiveMessage) -> Result<Vec<Message>, SqsError> {
         let queue = self.queue(&request.queue_url)?;
         let max =
@@ -64,7 +64,8 @@ impl Store {
             }
         }
         let mut take = transaction.prepare_cached(
-            "UPDATE messages SET receives = receives + 1, visible_ms = ?2, first_received_ms = coalesce(first_received_ms, ?3)
+            "UPDATE messages
+             SET receives = receives + 1, visible_ms = ?2, first_received_ms = coalesce(first_received_ms, ?3)
              WHERE id = ?1 RETURNING *",
         )?;
         let mut messages = Vec::new();
@@ -76,7 +77,7 @@ impl Store {
         Ok(messages)
     }
 
-    /// When the next message becomes visible by the passing of time.
+    /// When the next message becomes visible because time passes.
     pub(super) fn next_visible_ms(&self, now_ms: i64, queue_url: &str) -> Result<Option<i64>, SqsError> {
         let queue = self.queue(queue_url)?;
         let earliest = "SELECT min(visible_ms) FROM messages WHERE queue = ?1 AND visible_ms > ?2";
@@ -84,7 +85,7 @@ impl Store {
     }
 }
 
-/// Moves messages that were received as often as they may be to the dead-letter queue; they stay as old as they are.
+/// Moves the messages that reached the most receives to the dead-letter queue. Their age stays.
 fn redrive(
     connection: &Connection,
     queue: &Queue,
@@ -100,7 +101,7 @@ fn redrive(
     Ok(exhausted.execute(params![queue.id, now_ms, max_receive_count, dead_letters.id, source_arn])?)
 }
 
-/// The rows of the `limit` visible messages to hand out next.
+/// The rows of the next visible messages, `limit` at most.
 fn next(connection: &Connection, queue: &Queue, now_ms: i64, limit: i64) -> Result<Vec<i64>, SqsError> {
     let oldest_ms = now_ms - queue.settings.retention_ms;
     let busy: Vec<String> = connection
@@ -137,7 +138,7 @@ fn next(connection: &Connection, queue: &Queue, now_ms: i64, limit: i64) -> Resu
     Ok(rows)
 }
 
-/// A received message as its receiver sees it: the attributes that were asked for, and no others.
+/// A received message for its receiver, with only the attributes that the receiver asked for.
 fn message(row: &Row<'_>, request: &ReceiveMessage) -> rusqlite::Result<Message> {
     let receives: i64 = row.get("receives")?;
     let mut attributes = Attributes::from([
@@ -179,7 +180,8 @@ fn message(row: &Row<'_>, request: &ReceiveMessage) -> rusqlite::Result<Message>
     })
 }
 
-/// Whether a receiver that asks for `asked` wants the message attribute `name`: `All`, `.*`, a prefix before `.*`, a name.
+/// Whether a receiver that asks for `asked` wants the message attribute `name`. `asked` contains `All`, `.*`, a prefix
+/// before `.*`, or a name.
 fn matches(asked: &str, name: &str) -> bool {
     match asked.strip_suffix(".*") {
         Some(prefix) => prefix.is_empty() || name.starts_with(prefix),

@@ -1,4 +1,4 @@
-//! Attributes of a queue: which there are, what values they take, and what they mean to the store.
+//! The attributes of a queue: which exist, which values they accept, and what they mean for the store.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::{
     limits::{DELAY_S_MAX, MESSAGE_BYTES_MAX, VISIBILITY_S_MAX, WAIT_S_MAX},
 };
 
-/// Attributes with an integer value: name, default, smallest and greatest value.
+/// Attributes with an integer value: name, default, smallest value and greatest value.
 const INTEGERS: [(&str, i64, i64, i64); 6] = [
     ("DelaySeconds", 0, 0, DELAY_S_MAX),
     ("KmsDataKeyReusePeriodSeconds", 300, 60, 86_400),
@@ -17,7 +17,7 @@ const INTEGERS: [(&str, i64, i64, i64); 6] = [
     ("ReceiveMessageWaitTimeSeconds", 0, 0, WAIT_S_MAX),
     ("VisibilityTimeout", 30, 0, VISIBILITY_S_MAX),
 ];
-/// Attributes that are kept and given back, and have no effect on one machine.
+/// Attributes that are stored and returned, and have no effect on one machine.
 const OPAQUE: [&str; 4] = ["KmsMasterKeyId", "Policy", "RedriveAllowPolicy", "SqsManagedSseEnabled"];
 
 /// What the attributes of a queue mean.
@@ -34,14 +34,14 @@ pub(super) struct Settings {
 /// Where messages go that were received too often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Redrive {
-    /// Name of the dead-letter queue.
+    /// The name of the dead-letter queue.
     pub(super) queue: String,
-    /// The receive after this many moves the message.
+    /// After this many receives, the message moves.
     pub(super) max_receive_count: i64,
 }
 
 impl Settings {
-    /// Reads attributes that [`normalise`] let pass; what is missing has its default.
+    /// Reads attributes that passed [`normalise`]. A missing attribute has its default.
     pub(super) fn of(attributes: &Attributes) -> Self {
         let integer = |name: &str| attributes.get(name).and_then(|text| text.parse().ok()).unwrap_or(default_of(name));
         Self {
@@ -55,7 +55,7 @@ impl Settings {
     }
 }
 
-/// The attributes with every default filled in, as `GetQueueAttributes` shows them.
+/// The attributes with all defaults, as `GetQueueAttributes` returns them.
 pub(super) fn with_defaults(attributes: &Attributes) -> Attributes {
     let defaults = INTEGERS.iter().filter(|(name, ..)| !name.starts_with("Kms"));
     let mut all: Attributes = defaults.map(|(name, default, ..)| ((*name).to_owned(), default.to_string())).collect();
@@ -64,13 +64,13 @@ pub(super) fn with_defaults(attributes: &Attributes) -> Attributes {
     all
 }
 
-/// Whether `GetQueueAttributes` knows a settable attribute by this name.
+/// Whether `GetQueueAttributes` knows a settable attribute with this name.
 pub(super) fn is_known(name: &str) -> bool {
     name == "RedrivePolicy" || OPAQUE.contains(&name) || INTEGERS.iter().any(|(known, ..)| *known == name)
 }
 
-/// Checks attributes that a caller sets and brings them into the one form in which they are kept and compared. An empty
-/// value takes an attribute back to its default.
+/// Checks the attributes that a caller sets, and normalises them for storing and comparing. An empty value resets an
+/// attribute to its default.
 pub(super) fn normalise(attributes: Attributes) -> Result<Attributes, SqsError> {
     attributes
         .into_iter()
@@ -111,7 +111,7 @@ fn default_of(name: &str) -> i64 {
 fn redrive(policy: &str) -> Option<Redrive> {
     let policy: Value = serde_json::from_str(policy).ok()?;
     let queue = name_in_arn(policy.get("deadLetterTargetArn")?.as_str()?)?.to_owned();
-    // AWS takes the count as a number and as a string of one.
+    // AWS accepts the count as a number and as a string with a number.
     let count = policy.get("maxReceiveCount")?;
     let max_receive_count = count.as_i64().or_else(|| count.as_str()?.parse().ok())?;
     Some(Redrive { queue, max_receive_count })

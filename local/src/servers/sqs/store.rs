@@ -1,6 +1,7 @@
-//! The queues and their SQLite database. One connection, used by one caller at a time; every operation is one
-//! transaction. With a file, what was answered survives the death of the process (WAL, `synchronous = NORMAL`: only a
-//! failing operating system could take back the last few operations). Never reads the clock: callers say what time it is.
+//! The queues and their SQLite database. One caller at a time uses the one connection, and every operation is one
+//! transaction. With a file, all acknowledged operations survive the death of the process (WAL, `synchronous = NORMAL`;
+//! only a crash of the operating system could undo the last ones). The store never reads the clock: its callers pass
+//! the time.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -19,11 +20,11 @@ use super::{
 };
 use crate::aws::{ACCOUNT, REGION};
 
-/// Version of the schema below, kept in `user_version`.
+/// The version of the schema below, stored in `user_version`.
 const SCHEMA_VERSION: i64 = 1;
-/// `due` finds what is visible in the order in which it became so, and holds all that counting and choosing needs;
-/// `groups` finds the next message of one group, `received` what is in flight or was given back. Row ids are never used
-/// again, because receipt handles name them.
+/// The index `due` finds visible messages in the order in which they became visible, and contains all columns for
+/// counting and choosing. `groups` finds the next message of a group. `received` finds messages in flight and released
+/// ones. Row ids are never reused, because receipt handles contain them.
 const SCHEMA: &str = "
     CREATE TABLE queues (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -57,15 +58,15 @@ const PURGE_INTERVAL_MS: i64 = 60_000;
 pub(super) struct Store {
     pub(super) connection: Connection,
     pub(super) queues: BTreeMap<String, Queue>,
-    /// What queue URLs begin with, as `http://127.0.0.1:9324`.
+    /// The beginning of queue URLs, for example `http://127.0.0.1:9324`.
     base_url: String,
 }
 
-/// What is known of a queue beside its messages.
+/// What the server knows about a queue besides its messages.
 pub(super) struct Queue {
     pub(super) id: i64,
     pub(super) settings: Settings,
-    /// Told of each message that becomes visible by a request; not of those that become so by time.
+    /// Notified of each message that becomes visible by a request, not of messages that become visible by time.
     pub(super) arrivals: Arc<Notify>,
     attributes: Attributes,
     created_ms: i64,
@@ -89,7 +90,9 @@ impl Store {
                 .execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))
                 .context("cannot create the queue database")?,
             SCHEMA_VERSION => {}
-            other => anyhow::bail!("the queue database has version {other}, this program works with {SCHEMA_VERSION}"),
+            other => {
+                anyhow::bail!("the queue database has version {other}, this program needs version {SCHEMA_VERSION}")
+            }
         }
         let mut store = Self { connection, queues: BTreeMap::new(), base_url };
         store.load()?;
@@ -97,8 +100,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Makes what was in flight visible again: its receivers died with the process that ran before, and waiting for the
-    /// visibility timeout would tell nobody anything.
+    /// Makes messages in flight visible again. Their receivers died with the previous process, so waiting for the
+    /// visibility timeout would have no use.
     fn return_received(&self) -> anyhow::Result<()> {
         self.connection
             .execute("UPDATE messages SET visible_ms = first_received_ms WHERE receives > 0", [])
@@ -126,7 +129,7 @@ impl Store {
         Ok(())
     }
 
-    /// The queue that a URL names, by its last segment: a restart may have changed the port.
+    /// The queue that a URL names by its last segment. The port may have changed since a restart.
     pub(super) fn queue(&self, url: &str) -> Result<&Queue, SqsError> {
         self.queues.get(name_in_url(url)).ok_or(SqsError::QueueDoesNotExist)
     }
@@ -165,7 +168,7 @@ impl Store {
         Ok(self.url(&request.queue_name))
     }
 
-    /// Pages only if a page size is asked for, as AWS does; the token is the last name given out.
+    /// Returns pages only if the request has a page size, as AWS does. The token is the last returned name.
     pub(super) fn list_queues(&mut self, _now_ms: i64, request: ListQueues) -> Result<QueueUrls, SqsError> {
         let limit = limits::integer("MaxResults", request.max_results, 1000, 1, 1000)?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -248,8 +251,8 @@ impl Store {
         Ok(Empty {})
     }
 
-    /// Forgets messages that are older than their queue keeps them. They are never served nor counted anyway; this is
-    /// for the space.
+    /// Deletes the messages that are older than the queue's retention. Such messages are never served or counted, so
+    /// this only frees space.
     pub(super) fn sweep(&mut self, now_ms: i64) -> Result<(), SqsError> {
         for queue in self.queues.values() {
             let cutoff_ms = now_ms - queue.settings.retention_ms;
@@ -259,7 +262,7 @@ impl Store {
         Ok(())
     }
 
-    /// The settings of these attributes, if the dead-letter queue that they name exists and is another than `name`.
+    /// The settings of these attributes. Fails if the dead-letter queue in them does not exist or is `name` itself.
     fn checked(&self, name: &str, attributes: &Attributes) -> Result<Settings, SqsError> {
         let settings = Settings::of(attributes);
         match &settings.redrive {
@@ -286,7 +289,7 @@ pub(super) fn name_in_url(url: &str) -> &str {
     url.rsplit('/').next().unwrap_or(url)
 }
 
-/// JSON for a column.
+/// The JSON of a value, for a column.
 pub(super) fn as_json(value: &impl serde::Serialize) -> Result<String, SqsError> {
     serde_json::to_string(value).map_err(|error| SqsError::Internal(error.to_string()))
 }

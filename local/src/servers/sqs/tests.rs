@@ -1,5 +1,5 @@
-//! The contract with SQS, tested through the real SDK client. What depends on time passing is tested on the store, which
-//! is told the time.
+//! Tests of the SQS contract through the real SDK client. Tests about the passing of time use the store, which gets the
+//! time from its caller.
 
 mod fairness;
 mod messages;
@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use super::{Store, api, serve};
 use crate::aws;
 
-/// A running server; it ends with its test.
+/// A running server, which stops with its test.
 struct Sqs {
     client: Client,
     task: tokio::task::JoinHandle<anyhow::Result<()>>,
@@ -41,7 +41,7 @@ impl Sqs {
         Self { client: aws::sqs(&endpoint), task }
     }
 
-    /// A new queue with these attributes; gives its URL.
+    /// Creates a queue with these attributes. Returns its URL.
     async fn queue(&self, name: &str, attributes: &[(&str, &str)]) -> String {
         let mut request = self.client.create_queue().queue_name(name);
         for (name, value) in attributes {
@@ -61,7 +61,7 @@ impl Sqs {
         }
     }
 
-    /// Up to ten messages, with everything that can be asked for.
+    /// Receives up to ten messages, with all attributes.
     async fn receive(&self, queue: &str) -> Vec<Message> {
         let request = self.client.receive_message().queue_url(queue).max_number_of_messages(10);
         let request = request.message_system_attribute_names(MessageSystemAttributeName::All);
@@ -82,18 +82,18 @@ fn entry(id: &str, body: &str) -> SendMessageBatchRequestEntry {
     SendMessageBatchRequestEntry::builder().id(id).message_body(body).build().unwrap()
 }
 
-/// A redrive policy to the queue `name`.
+/// A redrive policy with the queue `name`.
 fn redrive_policy(name: &str, max_receive_count: u32) -> String {
     let arn = super::store::arn(name);
     format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":{max_receive_count}}}"#)
 }
 
-/// The code by which the SDK tells errors apart.
+/// The code by which the SDK distinguishes errors.
 fn code<E: aws_sdk_sqs::error::ProvideErrorMetadata>(error: &E) -> &str {
     error.code().unwrap()
 }
 
-/// A store in memory with one queue, for tests that set the time; everything begins at 0 ms.
+/// A store in memory with one queue, for tests that set the time. Everything begins at 0 ms.
 fn store(attributes: &[(&str, &str)]) -> Store {
     let mut store = Store::open(None, "http://sqs".to_owned()).unwrap();
     let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -111,5 +111,5 @@ fn receive_at(store: &Store, now_ms: i64) -> Vec<api::Message> {
     store.receive(now_ms, &request).unwrap()
 }
 
-/// Long enough for anything that happens at once, on a busy machine.
+/// Long enough for anything that happens at once, even on a busy machine.
 const SOON: Duration = Duration::from_secs(10);

@@ -1,5 +1,5 @@
-//! What of a shard is in flight. Lanes finish in any order; the checkpoint moves only over records that are done with
-//! and have none before them that is not.
+//! The records of a shard that are in flight. Lanes finish in any order. The checkpoint moves past a record only when
+//! this record and all records before it are done.
 
 use std::{
     collections::VecDeque,
@@ -9,12 +9,12 @@ use std::{
 use tokio::sync::Notify;
 
 use super::super::{
+    activity::Activity,
     checkpoint::{Checkpoint, Checkpoints},
-    control::SourceState,
     shards::Record,
 };
 
-/// A shard is not read on while this many of its records are in flight…
+/// A shard is not read further while this many of its records are in flight…
 const RECORDS_MAX: usize = 10_000;
 /// … or this many bytes.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -24,14 +24,14 @@ pub(super) struct Tracker {
     source: String,
     stream: String,
     shard: String,
-    status: Arc<SourceState>,
+    activity: Arc<Activity>,
     flight: Mutex<Flight>,
     room: Notify,
 }
 
-/// The records from the first that is not done with to the newest.
+/// The records from the first one that is not done to the newest.
 struct Flight {
-    /// Index of the first.
+    /// The index of the first record.
     first: u64,
     records: VecDeque<Entry>,
     bytes: usize,
@@ -44,20 +44,20 @@ struct Entry {
 }
 
 impl Tracker {
-    /// `of`: the mapping's id, the stream's ARN and the shard.
-    pub(super) fn new(checkpoints: Checkpoints, of: [&str; 3], status: Arc<SourceState>) -> Self {
+    /// `of` has the mapping's id, the stream's ARN and the shard.
+    pub(super) fn new(checkpoints: Checkpoints, of: [&str; 3], activity: Arc<Activity>) -> Self {
         let [source, stream, shard] = of.map(str::to_owned);
         let flight = Mutex::new(Flight { first: 0, records: VecDeque::new(), bytes: 0 });
-        Self { checkpoints, source, stream, shard, status, flight, room: Notify::new() }
+        Self { checkpoints, source, stream, shard, activity, flight, room: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Flight> {
         self.flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of records in the order of the shard; gives each an index.
+    /// Adds records in the order of the shard. Returns an index for each.
     pub(super) fn add(&self, records: &[Record]) -> std::ops::Range<u64> {
-        self.status.begin(records.len());
+        self.activity.begin(records.len());
         let mut flight = self.lock();
         let start = flight.first + flight.records.len() as u64;
         for record in records {
@@ -68,7 +68,7 @@ impl Tracker {
         start..start + records.len() as u64
     }
 
-    /// Takes note that records are done with, and stores the checkpoint if it moves. Told twice of one, it ignores that.
+    /// Marks records as done, and stores the checkpoint if it moves. Marking a record twice has no effect.
     pub(super) fn done(&self, indices: impl Iterator<Item = u64>) {
         let mut flight = self.lock();
         let mut newly_done = 0;
@@ -90,22 +90,22 @@ impl Tracker {
             self.room.notify_one();
         }
         drop(flight);
-        self.status.end(newly_done);
+        self.activity.end(newly_done);
     }
 
-    /// Stores that all of the shard is done with.
+    /// Stores that the whole shard is done.
     pub(super) fn shard_ended(&self) {
         self.store(&Checkpoint::ShardEnd);
     }
 
     fn store(&self, checkpoint: &Checkpoint) {
         if let Err(error) = self.checkpoints.put(&self.source, &self.stream, &self.shard, checkpoint) {
-            // Records come again after a restart, which they may.
+            // The records are delivered again after a restart, which is allowed.
             tracing::error!(source = self.source, shard = self.shard, %error, "cannot store the checkpoint");
         }
     }
 
-    /// Waits until more may be read.
+    /// Waits until more records may be read.
     pub(super) async fn room(&self) {
         loop {
             {
@@ -139,10 +139,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_checkpoint_never_passes_a_record_that_is_not_done(order in Just((0..40u64).collect::<Vec<_>>()).prop_shuffle()) {
+        fn the_checkpoint_never_passes_a_record_that_is_not_done(
+            order in Just((0..40u64).collect::<Vec<_>>()).prop_shuffle(),
+        ) {
             let checkpoints = Checkpoints::open(None).unwrap();
-            let status = SourceState::new("source", "function");
-            let tracker = Tracker::new(checkpoints.clone(), ["source", "stream", "shard"], Arc::clone(&status));
+            let activity = Activity::new("source", "function");
+            let tracker = Tracker::new(checkpoints.clone(), ["source", "stream", "shard"], Arc::clone(&activity));
             let records: Vec<_> = (0..40).map(record).collect();
             prop_assert_eq!(tracker.add(&records), 0..40);
             let mut done = [false; 40];
@@ -153,7 +155,7 @@ mod tests {
                 let stored = checkpoints.get("source", "stream", "shard").unwrap();
                 prop_assert_eq!(stored, expected.map(|last| Checkpoint::After(last.to_string())));
             }
-            prop_assert!(!status.is_busy());
+            prop_assert!(!activity.is_busy());
         }
     }
 
@@ -162,7 +164,7 @@ mod tests {
         let tracker = Tracker::new(
             Checkpoints::open(None).unwrap(),
             ["source", "stream", "shard"],
-            SourceState::new("source", "function"),
+            Activity::new("source", "function"),
         );
         let records: Vec<_> = (0..RECORDS_MAX).map(record).collect();
         tracker.add(&records);

@@ -2,7 +2,11 @@
 
 use super::{
     super::model::{Cors, HttpApi, JwtAuthorizer},
-    Properties, Reading, Result, TemplateError,
+    super::{
+        error::{Result, TemplateError},
+        properties::Properties,
+    },
+    reading::Reading,
 };
 
 pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Result<HttpApi> {
@@ -28,14 +32,15 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
     Ok(HttpApi { cors, authorizer })
 }
 
-/// The default authorizer; one that is not the default would guard single routes, which is not supported.
+/// The default authorizer. Authorizers for single routes are not supported.
 fn read_auth(mut auth: Properties<'_>) -> Result<Option<JwtAuthorizer>> {
     let default = auth.take("DefaultAuthorizer");
     let mut found = None;
     if let Some(authorizers) = auth.nested("Authorizers")? {
         for (name, at, node) in authorizers.rest() {
             if default.map(|default| default.text("DefaultAuthorizer")).transpose()? != Some(name) {
-                let message = format!("`{name}` is not the DefaultAuthorizer; the local stack knows no other");
+                let message =
+                    format!("`{name}` is not the DefaultAuthorizer; the local stack supports no other authorizer");
                 return Err(TemplateError::new(at, message));
             }
             found = Some(read_authorizer(auth.part("Authorizers", node)?)?);
@@ -43,7 +48,7 @@ fn read_auth(mut auth: Properties<'_>) -> Result<Option<JwtAuthorizer>> {
     }
     auth.finish()?;
     match (default, found) {
-        (Some(default), None) => Err(default.error("there is no authorizer of this name")),
+        (Some(default), None) => Err(default.error("there is no authorizer with this name")),
         (_, found) => Ok(found),
     }
 }
@@ -73,9 +78,9 @@ fn read_cors(mut open: Properties<'_>) -> Result<Cors> {
         max_age: open.seconds("MaxAge", 0..=86_400)?,
     };
     open.finish()?;
-    // API Gateway refuses it, too: any page could act in the caller's name.
+    // API Gateway refuses this, too: any web page could act in the name of the caller.
     if cors.allow_credentials && cors.allow_origins.iter().any(|origin| origin == "*") {
-        return Err(TemplateError::new(at, "AllowCredentials does not go with the origin `*`"));
+        return Err(TemplateError::new(at, "AllowCredentials is not allowed with the origin `*`"));
     }
     Ok(cors)
 }

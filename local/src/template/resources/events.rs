@@ -1,4 +1,4 @@
-//! `Events` of a function: the routes and the event source mappings that invoke it.
+//! The `Events` of a function: the routes and the event source mappings that invoke it.
 
 use std::time::Duration;
 
@@ -9,13 +9,17 @@ use super::{
         node::Node,
         physical,
     },
-    Properties, Reading, Result, TemplateError,
+    super::{
+        error::{Result, TemplateError},
+        properties::Properties,
+    },
+    reading::Reading,
 };
 
-/// Filters that an event source mapping may have.
+/// The most filters of an event source mapping.
 const FILTERS_MAX: usize = 5;
 
-/// What a function's events come to.
+/// What a function's events contain.
 #[derive(Default)]
 pub(super) struct Events {
     pub(super) routes: Vec<Route>,
@@ -23,7 +27,7 @@ pub(super) struct Events {
     pub(super) checks: Vec<Check>,
 }
 
-/// Something that an event names and that must be in the template; looked for when all resources are read.
+/// A resource that an event needs in the template. It is checked after all resources were read.
 pub(super) struct Check {
     at: Position,
     needs: Needs,
@@ -35,12 +39,12 @@ enum Needs {
     Stream(StreamKind),
     /// The queue, and the timeout of the function that reads it.
     Queue(String, Duration),
-    /// A queue that something is sent to.
+    /// A queue that receives reports.
     Destination(String),
 }
 
 impl Check {
-    /// Looks for it.
+    /// Checks that the resource is in the template.
     pub(super) fn make(&self, system: &System) -> Result<()> {
         let queue = |name: &String| system.queues.iter().find(|queue| &queue.name == name);
         let complaint = match &self.needs {
@@ -60,7 +64,7 @@ impl Check {
             }
             Needs::Destination(name) => queue(name).is_none().then(|| format!("there is no queue `{name}`")),
             Needs::Queue(name, timeout) => match queue(name) {
-                // Lambda refuses the mapping, too.
+                // Lambda refuses such a mapping, too.
                 Some(queue) if queue.visibility_timeout < *timeout => Some(format!(
                     "the queue's visibility timeout of {} s is less than the function's timeout of {} s",
                     queue.visibility_timeout.as_secs(),
@@ -74,7 +78,7 @@ impl Check {
     }
 }
 
-/// Reads the map of events of a function with this `timeout`.
+/// Reads the events of a function with this `timeout`.
 pub(super) fn read(reading: &mut Reading<'_>, events: Properties<'_>, timeout: Duration) -> Result<Events> {
     let mut read = Events::default();
     let kind = "AWS::Serverless::Function.Events";
@@ -195,7 +199,7 @@ fn read_queue(read: &mut Events, mut open: Properties<'_>, id: String, timeout: 
     Ok(())
 }
 
-/// -1 means without end.
+/// -1 means no limit.
 fn endless(number: Option<i64>) -> Option<u32> {
     number.and_then(|number| u32::try_from(number).ok())
 }

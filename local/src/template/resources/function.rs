@@ -4,14 +4,18 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     super::model::Function,
-    Properties, Reading, Result, TemplateError,
+    super::{
+        error::{Result, TemplateError},
+        properties::Properties,
+    },
     events::{self, Check},
     policies,
+    reading::Reading,
 };
 
-/// Lambda's limit on the names and values of a function's environment together.
+/// Lambda's limit for the names and values of a function's environment together.
 const ENVIRONMENT_BYTES_MAX: usize = 4096;
-/// Variables that Lambda sets and does not let a template set.
+/// Variables that Lambda sets. A template must not set them.
 const RESERVED: [&str; 8] = [
     "AWS_ACCESS_KEY",
     "AWS_ACCESS_KEY_ID",

@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use super::{
     super::{
+        error::{Result, TemplateError},
+        properties::Properties,
+    },
+    super::{
         model::{KinesisStream, Queue, Redrive},
         physical,
     },
-    Properties, Reading, Result, TemplateError,
+    reading::Reading,
 };
 
-/// Shards that an on-demand stream starts with on AWS.
+/// The shards of a new on-demand stream on AWS.
 const ON_DEMAND_SHARDS: u32 = 4;
 
 pub(super) fn read_stream(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Result<KinesisStream> {

@@ -1,10 +1,11 @@
-//! One module for each kind of resource; here is what they have in common, and the list of the types that are known.
+//! The types of resources, one module for each. This file has the list of known types and reads the resources in order.
 
 mod api;
 mod events;
 mod function;
 mod messaging;
 mod policies;
+mod reading;
 mod table;
 
 use std::path::Path;
@@ -17,8 +18,9 @@ use super::{
     properties::{Properties, Warnings},
     scope::{Resource, Scope},
 };
+use reading::Reading;
 
-/// Every type that the local stack knows. Those that [`read_one`] does not name have no meaning on one machine.
+/// Every type that the local stack knows. The types that [`read_one`] does not name have no meaning on one machine.
 const KINDS: [&str; 8] = [
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
@@ -30,26 +32,14 @@ const KINDS: [&str; 8] = [
     "AWS::Serverless::HttpApi",
 ];
 
-/// Refuses a type that is not known: before references to such a resource are, whose errors would be less clear.
+/// Refuses an unknown type. This check comes first, because errors about references to such a resource would be less
+/// clear.
 pub(super) fn check_kind(kind: &Node) -> Result<()> {
     let name = kind.text("Type")?;
     if KINDS.contains(&name) {
         return Ok(());
     }
     Err(kind.error(format!("the local stack does not know the resource type `{name}`")))
-}
-
-/// What a resource's properties are read with.
-struct Reading<'a> {
-    /// The template's directory, if it is one of the file system.
-    directory: Option<&'a Path>,
-    warnings: &'a mut Warnings,
-    /// The physical name of the resource.
-    name: String,
-    /// Its logical id.
-    id: &'a str,
-    /// Its `Metadata`, resolved.
-    metadata: Option<Node>,
 }
 
 /// Reads the resources of `scope` in the given order.
@@ -70,7 +60,7 @@ pub(super) fn read<'a>(
     };
     let mut checks = Vec::new();
     for id in order {
-        // A resource whose condition does not hold is not in the scope.
+        // A resource with a false condition is not in the scope.
         let Some(resource) = scope.resources.get(id) else {
             continue;
         };
@@ -122,7 +112,7 @@ fn read_one(
     Ok(Vec::new())
 }
 
-/// The metadata and the properties of a resource, resolved and with the global ones.
+/// The metadata and the properties of a resource, resolved and merged with the global ones.
 fn open(
     scope: &Scope,
     globals: &Globals<'_>,
@@ -133,7 +123,7 @@ fn open(
     let mut attributes = Properties::open("a resource", id, resource.at, Some(&resource.node))?;
     attributes.take("Type");
     attributes.take("Condition");
-    // Everything is created before anything runs, in an order that suits; only dangling names matter.
+    // The local stack creates everything before it runs anything, so only dangling names matter.
     for dependency in attributes.take("DependsOn").map(Node::items).unwrap_or_default() {
         let name = dependency.text("DependsOn")?;
         if !scope.resources.contains_key(name) {

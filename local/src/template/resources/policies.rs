@@ -1,15 +1,19 @@
-//! What a function may do: the inline policies of `AWS::Serverless::Function`. Every statement is read whole, so that
-//! whoever reads the model can rely on there being no other.
+//! What a function may do: the inline policies of `AWS::Serverless::Function`. Every statement is read completely, so
+//! the model has all permissions.
 
 use super::{
+    super::{
+        error::{Result, TemplateError},
+        properties::Properties,
+    },
     super::{model::Statement, node::Node},
-    Properties, Reading, Result, TemplateError,
+    reading::Reading,
 };
 
-/// The one kind of condition that is known: which partitions of a table.
+/// The only condition that the local stack knows. It restricts access to certain partitions of a table.
 const LEADING_KEYS: [&str; 2] = ["ForAllValues:StringEquals", "dynamodb:LeadingKeys"];
 
-/// Reads `Policies`. Those that only have a name, or are SAM's templates, are a warning.
+/// Reads `Policies`. A policy that is only a name, or is one of SAM's templates, is a warning.
 pub(super) fn read(reading: &mut Reading<'_>, open: &mut Properties<'_>) -> Result<Vec<Statement>> {
     let mut statements = Vec::new();
     for policy in open.take("Policies").map(Node::items).unwrap_or_default() {

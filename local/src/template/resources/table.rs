@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 
 use super::{
     super::model::{Index, KeySchema, Table},
-    Properties, Reading, Result, TemplateError,
+    super::{
+        error::{Result, TemplateError},
+        properties::Properties,
+    },
+    reading::Reading,
 };
 
 pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Result<Table> {

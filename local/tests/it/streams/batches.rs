@@ -1,4 +1,4 @@
-//! What is in a batch, which batches run at once, and what filters keep out.
+//! The content of batches, which batches run at the same time, and which records filters drop.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -81,7 +81,7 @@ async fn a_payload_stays_below_6_mb() {
     assert!(script.events().iter().all(|event| event.to_string().len() <= 6 * 1024 * 1024));
 }
 
-/// Checks, while it runs, that no two invocations have the same key at a time.
+/// Checks during each invocation that no other invocation has the same key.
 #[derive(Clone, Default)]
 struct Concurrency {
     running: Arc<Mutex<Vec<String>>>,
@@ -118,7 +118,7 @@ async fn parallel_batches_of_a_shard_keep_the_order_of_each_key() {
         world.put("stream", &format!("key-{}", n % 6), json!({ "n": n })).await;
     }
     let function = Concurrency::default();
-    // Batches of one record, so that any concurrency within a key would show.
+    // Batches of one record, so that concurrency within a key would become visible.
     let source = StreamSource { parallelization_factor: 4, batch_size: 1, ..from_kinesis("stream") };
     let sources = world.stream_source(source, function.clone()).await;
     idle(&sources).await;
@@ -145,7 +145,7 @@ async fn a_key_that_fails_does_not_hold_up_other_lanes() {
 }
 
 #[tokio::test]
-async fn what_no_filter_lets_pass_is_skipped_for_good() {
+async fn records_that_pass_no_filter_are_never_delivered() {
     let world = World::start();
     world.stream("stream", 1).await;
     world.put("stream", "key", json!({ "n": 0, "type": "tidings.a" })).await;
@@ -162,7 +162,7 @@ async fn what_no_filter_lets_pass_is_skipped_for_good() {
     assert_eq!(script.numbers(), [0, 2]);
     sources.shutdown().await;
 
-    // Without the filter, what was skipped is not read again.
+    // Records that the filter dropped are not read again without the filter.
     let sources = world.stream_source(from_kinesis("stream"), script.clone()).await;
     idle(&sources).await;
     assert_eq!(script.numbers(), [0, 2]);

@@ -1,4 +1,4 @@
-//! Stream records that a function fails on: retries, bisecting, on-failure destinations.
+//! Stream records that a function fails on: retries, bisecting and on-failure destinations.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -43,7 +43,7 @@ async fn a_poison_record_ends_at_the_destination_and_all_around_it_is_processed(
     assert_eq!(told["KinesisBatchInfo"]["streamArn"], "arn:aws:kinesis:us-east-1:000000000000:stream/stream");
     assert_eq!(world.messages(&queue).await, (0, 0), "nothing else is told");
 
-    // Processed is what stands before the failure in a batch, and each record is so exactly once.
+    // In each batch, the records before the failure are processed, each exactly once.
     let processed = script.batches().into_iter().flat_map(|batch| batch.into_iter().take_while(|n| *n != 7));
     assert_eq!(processed.collect::<Vec<_>>(), (0..20).filter(|n| *n != 7).collect::<Vec<_>>());
     let alone = script.batches().iter().filter(|batch| **batch == [7]).count();

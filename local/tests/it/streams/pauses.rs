@@ -1,4 +1,4 @@
-//! Waiting, pausing, and the misfortunes that tests can order.
+//! Waiting, pausing, and the faults that tests can request.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +16,7 @@ use crate::support::eventually;
 use crate::world::{Script, World, from_kinesis, id, idle, records};
 
 #[tokio::test]
-async fn while_nothing_can_run_records_wait() {
+async fn records_wait_while_no_function_can_run() {
     let world = World::start();
     world.stream("stream", 1).await;
     world.put_numbers("stream", "key", 0..3).await;
@@ -35,7 +35,7 @@ async fn paused_mappings_read_nothing_until_they_are_resumed() {
     let sources = world.stream_source(from_kinesis("stream"), script.clone()).await;
     idle(&sources).await;
     sources.pause();
-    // A read that has begun ends.
+    // A read in progress finishes.
     tokio::time::sleep(Duration::from_millis(300)).await;
     world.put_numbers("stream", "key", 0..3).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -66,7 +66,7 @@ async fn chaos_repeats_and_reorders_but_keeps_what_aws_guarantees() {
     for n in 0..600 {
         world.put("stream", &format!("key-{}", n % 7), json!({ "n": n })).await;
     }
-    // Now and then it fails, so that retries are in the mix.
+    // The function fails from time to time, so that retries are part of the test.
     let script = Script::new(|event, call| {
         let failed =
             (call % 5 == 0).then(|| records(event).last().map(|record| json!({ "itemIdentifier": id(record) })));

@@ -1,4 +1,4 @@
-//! Where reading begins, and goes on after a restart or a split.
+//! Where reading begins, and where it continues after a restart or a split.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::support::eventually;
 use crate::world::{Script, World, from_kinesis, from_stream, idle, number, partition_key, records};
 
 #[tokio::test]
-async fn after_a_restart_it_goes_on_where_it_was() {
+async fn reading_continues_at_the_checkpoint_after_a_restart() {
     let world = World::start();
     world.stream("stream", 2).await;
     world.table("table").await;
@@ -98,7 +98,7 @@ async fn a_checkpoint_of_a_stream_that_was_there_before_goes_on_with_the_oldest_
         world.clients.kinesis.describe_stream_summary().stream_name("stream").send().await.is_err()
     })
     .await;
-    // Sequence numbers carry the second in which the shard was made.
+    // Sequence numbers contain the second in which the shard was created.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     world.stream("stream", 1).await;
     world.put_numbers("stream", "key", 3..6).await;
@@ -147,7 +147,7 @@ async fn parents_are_read_to_their_end_before_children() {
     let source = StreamSource { batch_size: 7, ..from_kinesis("stream") };
     let sources = world.stream_source(source.clone(), script.clone()).await;
     idle(&sources).await;
-    // While it runs, too.
+    // This also holds while the mapping runs.
     split("shardId-000000000003", 1 << 126).await;
     put(150..200).await;
     idle(&sources).await;

@@ -7,16 +7,16 @@ async fn a_noisy_group_does_not_delay_a_quiet_one() {
     sqs.send_in_group(&url, "noisy", (0..40).map(|n| format!("noisy {n}"))).await;
     sqs.send_in_group(&url, "quiet", (0..2).map(|n| format!("quiet {n}"))).await;
     sqs.send(&url, "no group").await;
-    // Nobody has anything in flight: the oldest come first, as in any queue.
+    // No group has anything in flight, so the oldest messages come first, as in any queue.
     assert!(bodies(&sqs.receive(&url).await).iter().all(|body| body.starts_with("noisy")));
-    // Now the noisy group has, and its other thirty messages wait behind those of the others.
+    // Now the noisy group has messages in flight, so its other thirty wait behind those of the other groups.
     let next = sqs.receive(&url).await;
     assert_eq!(bodies(&next)[..3], ["quiet 0", "quiet 1", "no group"]);
     assert_eq!(bodies(&next)[3..].iter().filter(|body| body.starts_with("noisy")).count(), 7);
 }
 
 #[tokio::test]
-async fn of_groups_in_flight_the_one_with_the_fewest_comes_first() {
+async fn the_group_with_the_fewest_messages_in_flight_comes_first() {
     let sqs = Sqs::start(None).await;
     let url = sqs.queue("q", &[]).await;
     sqs.send_in_group(&url, "much", (0..9).map(|n| format!("much {n}"))).await;
@@ -28,7 +28,7 @@ async fn of_groups_in_flight_the_one_with_the_fewest_comes_first() {
 }
 
 #[tokio::test]
-async fn a_group_whose_messages_were_deleted_is_as_good_as_any_other() {
+async fn a_group_without_messages_in_flight_has_no_disadvantage() {
     let sqs = Sqs::start(None).await;
     let url = sqs.queue("q", &[]).await;
     sqs.send_in_group(&url, "a", (0..11).map(|n| format!("a {n}"))).await;

@@ -33,7 +33,7 @@ async fn a_message_arrives_as_it_was_sent_with_its_digests() {
 }
 
 #[tokio::test]
-async fn only_what_is_asked_for_comes_with_a_message() {
+async fn a_message_comes_with_the_requested_attributes_only() {
     let sqs = Sqs::start(None).await;
     let url = sqs.queue("q", &[]).await;
     let value = MessageAttributeValue::builder().data_type("Number").string_value("1").build().unwrap();
@@ -55,7 +55,7 @@ async fn messages_beyond_the_limits_are_refused() {
     let url = sqs.queue("q", &[]).await;
     let send = || sqs.client.send_message().queue_url(&url);
     send().message_body("x".repeat(MESSAGE_BYTES_MAX)).send().await.unwrap();
-    // Escaped in JSON these are twice as long; what counts is the message.
+    // In JSON these characters are escaped and take twice the bytes. Only the message itself counts.
     send().message_body("\"".repeat(MESSAGE_BYTES_MAX)).send().await.unwrap();
     let attribute = MessageAttributeValue::builder().data_type("String").string_value("x").build().unwrap();
     let empty = MessageAttributeValue::builder().data_type("String").string_value("").build().unwrap();
@@ -85,7 +85,7 @@ async fn messages_beyond_the_limits_are_refused() {
 }
 
 #[tokio::test]
-async fn a_batch_is_refused_as_a_whole_for_what_is_wrong_with_it_as_a_whole() {
+async fn a_malformed_batch_is_refused_as_a_whole() {
     let sqs = Sqs::start(None).await;
     let url = sqs.queue("q", &[]).await;
     let half = "x".repeat(MESSAGE_BYTES_MAX / 2);
@@ -157,6 +157,6 @@ async fn a_receipt_is_good_for_its_own_receive_and_queue() {
     assert!(error.is_receipt_handle_is_invalid(), "{error:?}");
     delete(&url, &second).await.unwrap();
     assert_eq!(sqs.attribute(&url, "ApproximateNumberOfMessages").await, "0");
-    // Once more is as good as once.
+    // A second call has the same result.
     delete(&url, &second).await.unwrap();
 }

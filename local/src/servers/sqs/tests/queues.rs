@@ -87,17 +87,17 @@ async fn attributes_are_set_and_given_back_with_their_defaults() {
     ] {
         assert_eq!(all.get(&name.into()).map(String::as_str), Some(value), "{name}");
     }
-    // Some may be asked for that are not set; AWS leaves them out.
+    // A request may ask for attributes that are not set. AWS leaves them out.
     let names = sqs.client.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::Policy);
     assert!(names.send().await.unwrap().attributes.unwrap_or_default().is_empty());
     let unknown = sqs.client.get_queue_attributes().queue_url(&url).attribute_names("Nonsense".into());
     assert_eq!(code(&unknown.send().await.unwrap_err().into_service_error()), "InvalidAttributeName");
-    // An empty value takes the policy away again.
+    // An empty value removes the policy.
     let unset = sqs.client.set_queue_attributes().queue_url(&url).attributes(QueueAttributeName::RedrivePolicy, "");
     unset.send().await.unwrap();
     let policy = sqs.client.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::RedrivePolicy);
     assert!(policy.send().await.unwrap().attributes.unwrap_or_default().is_empty());
-    // And a queue that would be its own dead-letter queue is none.
+    // A queue cannot be its own dead-letter queue.
     let set = sqs.client.set_queue_attributes().queue_url(&url);
     let own = set.attributes(QueueAttributeName::RedrivePolicy, redrive_policy("q", 3)).send().await.unwrap_err();
     assert_eq!(code(&own.into_service_error()), "InvalidParameterValue");

@@ -77,7 +77,7 @@ fn a_message_comes_once_in_an_answer_even_if_it_is_not_hidden() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_must_be_within_the_limits() {
+async fn parameters_beyond_the_limits_are_refused() {
     let sqs = Sqs::start(None).await;
     let url = sqs.queue("q", &[]).await;
     let receive = || sqs.client.receive_message().queue_url(&url);
@@ -102,7 +102,7 @@ async fn a_waiting_receive_is_woken_by_a_message() {
     let sqs = Sqs::start(None).await;
     let url = sqs.queue("q", &[]).await;
     let waiting = tokio::spawn(sqs.client.receive_message().queue_url(&url).wait_time_seconds(20).send());
-    // Whether the message comes before or after the receive begins to wait, it must not wait for the full time.
+    // The message may come before or after the receive begins to wait. Neither may take the full wait time.
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     let begin = Instant::now();
     sqs.send(&url, "x").await;

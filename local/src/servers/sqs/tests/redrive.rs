@@ -1,7 +1,7 @@
 use super::{Sqs, bodies, code, redrive_policy};
 use crate::servers::sqs::store::arn;
 
-/// Receives at once visible again, as a consumer that fails does.
+/// Receives messages and makes them visible again at once, like a consumer that fails.
 async fn fail_once(sqs: &Sqs, queue: &str) -> Vec<String> {
     let request = sqs.client.receive_message().queue_url(queue).max_number_of_messages(10).visibility_timeout(0);
     let messages = request.send().await.unwrap().messages.unwrap_or_default();
@@ -16,7 +16,7 @@ async fn the_receive_after_the_maximum_moves_a_message_to_the_dead_letter_queue(
     sqs.send(&url, "poison").await;
     assert_eq!(fail_once(&sqs, &url).await, ["poison"]);
     assert_eq!(fail_once(&sqs, &url).await, ["poison"]);
-    // It was received as often as it may be, and stays where it is until somebody receives again.
+    // The message was received as often as allowed. It stays in the queue until the next receive.
     assert_eq!(sqs.attribute(&dead, "ApproximateNumberOfMessages").await, "0");
     sqs.send(&url, "good").await;
     assert_eq!(fail_once(&sqs, &url).await, ["good"]);

@@ -4,7 +4,7 @@ use super::{SOON, Sqs, bodies, code, redrive_policy, serve};
 use crate::aws;
 
 #[tokio::test]
-async fn queues_and_messages_are_there_again_also_what_was_in_flight() {
+async fn queues_and_messages_survive_a_restart_even_messages_in_flight() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("sqs.sqlite");
     let before = Sqs::start(Some(&file)).await;
@@ -15,7 +15,7 @@ async fn queues_and_messages_are_there_again_also_what_was_in_flight() {
     }
     assert_eq!(before.receive(&url).await.len(), 2, "both are in flight");
 
-    // The file as a process that was killed leaves it: never closed, the write-ahead log not folded in.
+    // A copy of the file as a killed process leaves it: not closed, with its write-ahead log.
     let killed = directory.path().join("killed.sqlite");
     std::fs::copy(&file, &killed).unwrap();
     std::fs::copy(directory.path().join("sqs.sqlite-wal"), directory.path().join("killed.sqlite-wal")).unwrap();
@@ -49,7 +49,7 @@ async fn shutdown_answers_waiting_receives_and_ends() {
     let waiting = tokio::spawn(client.receive_message().queue_url(&url).wait_time_seconds(20).send());
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     stop.send(()).unwrap();
-    // A receive that had not reached the server yet finds no server; one that had is answered.
+    // A receive that has not reached the server yet fails. A receive that has reached it is answered.
     if let Ok(received) = waiting.await.unwrap() {
         assert!(received.messages().is_empty());
     }
@@ -57,7 +57,7 @@ async fn shutdown_answers_waiting_receives_and_ends() {
 }
 
 #[tokio::test]
-async fn malformed_requests_are_told_what_is_wrong() {
+async fn malformed_requests_get_the_reason() {
     let sqs = Sqs::start(None).await;
     let url = sqs.queue("q", &[]).await;
     let error = sqs.client.delete_message().queue_url(&url).receipt_handle("%%%").send().await.unwrap_err();

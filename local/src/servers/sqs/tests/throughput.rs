@@ -4,7 +4,7 @@ use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
 
 use super::{Sqs, entry};
 
-/// Not a check of correctness: `cargo test --release -p tidings-local --lib throughput -- --ignored --nocapture`.
+/// A measurement, not a test: `cargo test --release -p tidings-local --lib throughput -- --ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
 async fn sends_receives_and_deletes_in_batches_of_ten() {

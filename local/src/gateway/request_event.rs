@@ -1,6 +1,6 @@
-//! What a function is told of a request: payload format 2.0 of HTTP APIs, field by field. Where AWS's documentation is
-//! silent, what its gateway was seen to do: `rawPath` is decoded, cookies are not among the headers, and bodies are text
-//! only under a content type that says so.
+//! Turns a request into a function's event: payload format 2.0 of HTTP APIs, field by field. Where AWS's documentation
+//! says nothing, the event is what AWS's gateway was observed to send: `rawPath` is decoded, cookies are not among the
+//! headers, and a body is text only if its content type says so.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -14,7 +14,7 @@ use time::{OffsetDateTime, macros::format_description};
 use super::route::{self, Match};
 use crate::aws::ACCOUNT;
 
-/// Headers between two hops, which are no part of the request.
+/// Headers between two hops. They do not belong to the request.
 const HOP_BY_HOP: [&str; 9] = [
     "connection",
     "expect",
@@ -27,7 +27,7 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-/// What the gateway knows of a request beside the request.
+/// What the gateway knows about a request besides the request itself.
 #[derive(Debug)]
 pub(super) struct Context<'a> {
     pub(super) request_id: &'a str,
@@ -39,7 +39,7 @@ pub(super) struct Context<'a> {
 }
 
 /// The event for a request.
-pub(super) fn event(parts: &Parts, body: &Bytes, context: &Context<'_>) -> Value {
+pub(super) fn request_event(parts: &Parts, body: &Bytes, context: &Context<'_>) -> Value {
     let Context { request_id, now, peer, route, claims } = context;
     let path = route::decode(parts.uri.path()).unwrap_or_else(|_| parts.uri.path().into());
     let query = parts.uri.query().unwrap_or_default();
@@ -94,7 +94,7 @@ pub(super) fn event(parts: &Parts, body: &Bytes, context: &Context<'_>) -> Value
     event
 }
 
-/// Headers by lower-case name, those that came more than once joined by commas, with what the gateway adds.
+/// The headers by lower-case name, and the headers that the gateway adds. Repeated headers are joined by commas.
 fn headers(parts: &Parts, body: &Bytes, now: OffsetDateTime, peer: SocketAddr) -> BTreeMap<String, String> {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in &parts.headers {
@@ -130,7 +130,7 @@ fn cookies(headers: &HeaderMap) -> Vec<String> {
     headers.get_all(header::COOKIE).iter().flat_map(split).filter(|cookie| !cookie.is_empty()).collect()
 }
 
-/// Query parameters, decoded, those that came more than once joined by commas.
+/// The decoded query parameters. Repeated parameters are joined by commas.
 fn query_parameters(query: &str) -> BTreeMap<String, String> {
     let mut parameters = BTreeMap::new();
     let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
@@ -141,8 +141,8 @@ fn query_parameters(query: &str) -> BTreeMap<String, String> {
     parameters
 }
 
-/// Whether the body goes to the function as it is: under no content type, or one that is text. Anything else, forms
-/// included, goes as base64.
+/// Whether the function receives the body as it is. This is so if the body has no content type or a text type. All
+/// other bodies, forms included, are sent as base64.
 fn is_text(headers: &HeaderMap) -> bool {
     let Some(content_type) = headers.get(header::CONTENT_TYPE).map(text) else {
         return true;
@@ -154,7 +154,7 @@ fn is_text(headers: &HeaderMap) -> bool {
         || media_type.ends_with("+xml")
 }
 
-/// A claim as HTTP APIs hand it on: everything is a string, a list is its items in brackets.
+/// A claim as HTTP APIs pass it on: every value is a string, and a list is its items in brackets.
 fn claim_text(claim: &Value) -> String {
     match claim {
         Value::String(text) => text.clone(),
@@ -163,7 +163,7 @@ fn claim_text(claim: &Value) -> String {
     }
 }
 
-/// A header's value; bytes that are not UTF-8 are taken for Latin-1.
+/// The value of a header. Bytes that are not UTF-8 are read as Latin-1.
 fn text(value: &http::HeaderValue) -> String {
     match std::str::from_utf8(value.as_bytes()) {
         Ok(text) => text.to_owned(),
@@ -171,7 +171,7 @@ fn text(value: &http::HeaderValue) -> String {
     }
 }
 
-/// As in access logs: `12/Mar/2020:19:03:58 +0000`.
+/// The time as in access logs: `12/Mar/2020:19:03:58 +0000`.
 fn clf_time(now: OffsetDateTime) -> String {
     let format = format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
     now.format(format).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! `dynamodb`: only the embedded DynamoDB server, for systems that have none of their own.
+//! `dynamodb`: runs only the embedded DynamoDB server, for systems that lack a DynamoDB.
 
 use std::path::PathBuf;
 
@@ -7,24 +7,24 @@ use tidings_local::{data_dir::DataDir, servers::dynamodb, stack::bind};
 
 use super::Common;
 
-/// Serves DynamoDB and DynamoDB Streams on this machine, and nothing else.
+/// Runs only DynamoDB and DynamoDB Streams on this machine
 #[derive(Debug, Args)]
 pub(crate) struct DynamodbArguments {
-    /// Port on 127.0.0.1; 0 picks a free one.
+    /// Port on 127.0.0.1; 0 picks a free port
     #[arg(long, default_value_t = 8000)]
     port: u16,
-    /// Directory in which tables are kept, also over a restart [default: a temporary one].
+    /// Directory that keeps the tables after a restart [default: a temporary directory]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
 
-/// Serves until it is asked to end.
+/// Serves until the process is asked to stop.
 pub(crate) async fn run(arguments: DynamodbArguments) -> anyhow::Result<()> {
     arguments.common.log_to_stderr();
     let ending = arguments.common.ending()?;
-    // A file rather than memory: only there the records of streams can be indexed and trimmed.
+    // A file, not memory: dynoxide's stream records can be indexed and trimmed only in a file.
     let data = DataDir::open(arguments.data.as_deref())?;
     let (listener, url) = bind(arguments.port)?;
     println!("DynamoDB listens on {url}");

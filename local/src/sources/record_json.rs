@@ -1,5 +1,5 @@
-//! What functions get to see: records of streams and messages of queues in the JSON that Lambda documents for each
-//! source. Nothing is added and nothing is left out, so that `aws_lambda_events` decodes it here as it does on AWS.
+//! Turns records of streams and messages of queues into the JSON that functions receive. The JSON has exactly the
+//! fields that Lambda documents for each source, so `aws_lambda_events` decodes it here as it does on AWS.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-/// A JSON array of records as Lambda wraps it.
+/// A JSON array of records in Lambda's envelope.
 pub(super) fn records<'a>(records: impl Iterator<Item = &'a Bytes>) -> Bytes {
     let mut payload = b"{\"Records\":[".to_vec();
     for (position, record) in records.enumerate() {
@@ -23,12 +23,12 @@ pub(super) fn records<'a>(records: impl Iterator<Item = &'a Bytes>) -> Bytes {
     payload.into()
 }
 
-/// Region part of an ARN; empty if it has none.
+/// The region in an ARN, or an empty string.
 fn region(arn: &str) -> &str {
     arn.split(':').nth(3).unwrap_or_default()
 }
 
-/// A Kinesis record's `kinesis` object, with `data` in base64.
+/// The `kinesis` object of a Kinesis record, with `data` in base64.
 pub(super) fn kinesis_inner(record: &KinesisRecord) -> Value {
     let mut inner = json!({
         "kinesisSchemaVersion": "1.0",
@@ -43,7 +43,7 @@ pub(super) fn kinesis_inner(record: &KinesisRecord) -> Value {
     inner
 }
 
-/// A Kinesis record around its `kinesis` object.
+/// A Kinesis record with its `kinesis` object.
 pub(super) fn kinesis(inner: Value, sequence: &str, shard: &str, stream_arn: &str) -> Value {
     let account = stream_arn.split(':').nth(4).unwrap_or_default();
     json!({
@@ -90,7 +90,7 @@ pub(super) fn dynamodb(record: &DynamoDbRecord, stream_arn: &str) -> Value {
     event
 }
 
-/// The item's key as one string: records with the same one are delivered in order.
+/// The item's key as one string. Records with the same key are delivered in order.
 pub(super) fn dynamodb_key(record: &DynamoDbRecord) -> String {
     let keys = record.dynamodb.as_ref().and_then(|data| data.keys.as_ref());
     let sorted: BTreeMap<_, _> = keys.into_iter().flatten().map(|(name, value)| (name, attribute(value))).collect();
@@ -115,7 +115,7 @@ fn attribute(value: &AttributeValue) -> Value {
         }
         AttributeValue::L(list) => json!({ "L": list.iter().map(attribute).collect::<Vec<_>>() }),
         AttributeValue::M(map) => json!({ "M": attributes(map) }),
-        // A type that DynamoDB gets in future is not guessed at: the function sees that there is something.
+        // A type that this SDK does not know yet. The function sees that there is a value.
         _ => json!({}),
     }
 }

@@ -1,4 +1,4 @@
-//! One file a command, and here what they have in common: where the template is, what is logged, and when to end.
+//! The subcommands, one file each. This file has what they share: finding the template, logging, and when to stop.
 
 pub(crate) mod dynamodb;
 pub(crate) mod gateway;
@@ -14,41 +14,42 @@ use tracing_subscriber::EnvFilter;
 /// How soon a process notices that its parent is gone.
 const PARENT_POLL: Duration = Duration::from_millis(200);
 
-/// Arguments of every command.
+/// Arguments of every subcommand.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// End when the process that started this one ends.
+    /// Stop when the process that started this one ends
     #[arg(long)]
     exit_with_parent: bool,
-    /// Log more on standard error: -v what happens, -vv more of it.
+    /// Log more to standard error; -vv logs even more
     #[arg(short, action = ArgAction::Count)]
     verbose: u8,
 }
 
-/// Arguments of commands that read the template.
+/// Arguments of the subcommands that read the template.
 #[derive(Debug, Args)]
 pub(crate) struct Template {
-    /// Value of a template parameter; may be repeated.
+    /// Sets a template parameter; can be used several times
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parse_parameter)]
     parameters: Vec<(String, String)>,
-    /// The template [default: template.yaml here or in a directory above].
+    /// Template file [default: template.yaml in this directory or the nearest one above]
     #[arg(long = "template", value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
 impl Template {
-    /// As cargo finds its manifest: the one that was named, one here, or one in the nearest directory above.
+    /// Finds the template as cargo finds its manifest: the named file, else the file in the current directory, else the
+    /// file in the nearest directory above.
     fn find(&self) -> anyhow::Result<PathBuf> {
         const NAME: &str = "template.yaml";
         if let Some(file) = &self.file {
             return Ok(file.clone());
         }
-        let here = env::current_dir().context("cannot tell the current directory")?;
+        let here = env::current_dir().context("cannot find out the current directory")?;
         if here.join(NAME).is_file() {
             return Ok(NAME.into());
         }
         let above = here.ancestors().map(|directory| directory.join(NAME)).find(|path| path.is_file());
-        above.context("there is no template.yaml here or above; name one with --template FILE")
+        above.context("there is no template.yaml in this directory or above; name the file with --template FILE")
     }
 }
 
@@ -58,7 +59,8 @@ fn parse_parameter(text: &str) -> Result<(String, String), String> {
 }
 
 impl Common {
-    /// The libraries that are served here log every refused request, which is the business of whoever made it.
+    /// The embedded servers log every request that they refuse. Such a request matters to its caller only, so most
+    /// levels leave these lines out.
     fn log_to_stderr(&self) {
         let level = match self.verbose {
             0 => "warn,dynoxide=off,ferrokinesis=error",
@@ -73,7 +75,8 @@ impl Common {
             .init();
     }
 
-    /// Completes when the command is to end: Ctrl-C, SIGTERM, or the end of the parent if that counts.
+    /// Completes when the process has to stop: at Ctrl-C, at SIGTERM, or, with `--exit-with-parent`, when the parent
+    /// ends.
     fn ending(&self) -> anyhow::Result<impl Future<Output = ()> + use<>> {
         let interrupted = interrupted()?;
         let with_parent = self.exit_with_parent;
@@ -97,8 +100,8 @@ fn interrupted() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Completes when another process has become the parent of this one. Asked now and then rather than by a parent-death
-/// signal, which would come when the *thread* ends that started this process.
+/// Completes when another process has become the parent of this one. This function polls, because a parent-death signal
+/// would already come when the *thread* ends that started this process.
 async fn orphaned() {
     let parent = rustix::process::getppid();
     while rustix::process::getppid() == parent {

@@ -1,22 +1,23 @@
-//! One batch of stream records until it is done with: invoked, retried, bisected, or given up, by Lambda's rules.
+//! Processes one batch of stream records until all of them are done, by Lambda's rules: invokes the function, retries,
+//! bisects, and gives up.
 //!
-//! - A function error retries the batch, up to `MaximumRetryAttempts`; with bisecting, a batch of several records is
-//!   halved instead, which uses up no retry.
-//! - A partial batch response is done with everything before the lowest failed sequence number and goes on from there:
-//!   with bisecting as a smaller batch, without as a retry.
-//! - When nothing ran (throttled, no process to be had), the batch waits and uses up no retry.
+//! - After a function error, the batch is retried up to `MaximumRetryAttempts` times. With bisecting, a batch of
+//!   several records is split in half instead, which does not count as a retry.
+//! - After a partial batch response, the records before the lowest failed sequence number are done. The rest is
+//!   delivered again: with bisecting as a smaller batch, without it as a retry.
+//! - If no code ran (the function was throttled or had no process), the batch waits. This does not count as a retry.
 //! - Records that are too old, or whose retries are used up, go to the on-failure destination.
 //!
-//! Records are handed back as done only after they are processed, or the destination has been told.
+//! A record is reported as done only after it was processed, or after the destination has the invocation record.
 
 use std::{sync::Arc, time::Duration};
 
 use time::OffsetDateTime;
 
 use super::{
-    control::{Control, Stopped},
-    event,
     failure::{Condition, Destination, Discarded, reported_failures},
+    lifecycle::{Lifecycle, Stopped},
+    record_json,
     shards::Record,
 };
 use crate::{
@@ -24,31 +25,31 @@ use crate::{
     template::model::StreamSource,
 };
 
-/// The pause doubles with each further failure in a row, up to this many times the first one.
+/// The pause doubles with each further failure in a row, up to this factor.
 const RETRY_PAUSE_GROWTH_MAX: u32 = 50;
 
-/// A record with its place in the order in which its shard was read.
+/// A record, and its place in the order in which its shard was read.
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) index: u64,
     pub(super) record: Record,
 }
 
-/// Delivers the batches of one shard to one function.
-pub(super) struct Delivery<I> {
+/// Processes the batches of one shard with one function.
+pub(super) struct BatchProcessor<I> {
     pub(super) source: Arc<StreamSource>,
     pub(super) function: String,
     pub(super) stream_arn: String,
     pub(super) is_kinesis: bool,
     pub(super) shard: String,
     pub(super) destination: Option<Arc<Destination>>,
-    /// Pause before the first retry.
+    /// The pause before the first retry.
     pub(super) retry_pause: Duration,
-    pub(super) control: Control,
+    pub(super) lifecycle: Lifecycle,
     pub(super) invoker: I,
 }
 
-/// Records that are delivered together, with what happened to them before.
+/// Records that are delivered together, and what has happened to them.
 #[derive(Default)]
 struct Batch {
     items: Vec<Arc<Item>>,
@@ -60,15 +61,15 @@ struct Batch {
 
 enum Outcome {
     Success,
-    /// Everything from this position on failed.
+    /// All records from this position on failed.
     FailedFrom(usize),
     NothingRan,
 }
 
-impl<I: Invoke> Delivery<I> {
-    /// Delivers records until all are done with. Tells `done` of them piece by piece; gives those that were processed,
-    /// in order, without those given up.
-    pub(super) async fn deliver(
+impl<I: Invoke> BatchProcessor<I> {
+    /// Delivers records until all are done. Reports them to `done` piece by piece. Returns the processed records in
+    /// order, without those that were given up.
+    pub(super) async fn process(
         &self,
         items: Vec<Arc<Item>>,
         done: impl Fn(&[Arc<Item>]),
@@ -77,7 +78,7 @@ impl<I: Invoke> Delivery<I> {
         let mut waiting = vec![Batch { items, ..Batch::default() }];
         while let Some(mut batch) = waiting.pop() {
             self.pause(batch.failures_in_row).await?;
-            self.control.running().await?;
+            self.lifecycle.running().await?;
             let expired = self.split_expired(&mut batch);
             if !expired.items.is_empty() {
                 self.discard(&expired, Condition::MaximumRecordAgeInSecondsExceeded).await?;
@@ -124,15 +125,15 @@ impl<I: Invoke> Delivery<I> {
     }
 
     async fn invoke(&self, batch: &mut Batch) -> Outcome {
-        let payload = event::records(batch.items.iter().map(|item| &item.record.event));
+        let payload = record_json::records(batch.items.iter().map(|item| &item.record.event));
         let answer = match self.invoker.invoke(&self.function, payload).await {
             Ok(answer) => answer,
             Err(error @ (InvokeError::Throttled | InvokeError::Unavailable(_))) => {
-                tracing::warn!(source = self.source.id, %error, "cannot invoke; will try again");
+                tracing::warn!(source = self.source.id, %error, "cannot invoke the function; will try again");
                 return Outcome::NothingRan;
             }
             Err(error) => {
-                tracing::warn!(source = self.source.id, %error, records = batch.items.len(), "batch failed");
+                tracing::warn!(source = self.source.id, %error, records = batch.items.len(), "the batch failed");
                 batch.invocations += 1;
                 batch.function_error = true;
                 return Outcome::FailedFrom(0);
@@ -144,7 +145,8 @@ impl<I: Invoke> Delivery<I> {
             return Outcome::Success;
         }
         let lowest = reported_failures(&answer).and_then(|failed| {
-            // The lowest sequence number is the first in the batch. One that is not in it fails the whole batch.
+            // The lowest sequence number is the first one in the batch. An unknown sequence number fails the whole
+            // batch.
             let position = |id: &String| batch.items.iter().position(|item| item.record.sequence == *id);
             let positions: Option<Vec<_>> = failed.iter().map(position).collect();
             Some(positions?.into_iter().min())
@@ -152,17 +154,22 @@ impl<I: Invoke> Delivery<I> {
         match lowest {
             Some(None) => Outcome::Success,
             Some(Some(position)) => {
-                tracing::debug!(source = self.source.id, position, records = batch.items.len(), "batch failed in part");
+                tracing::debug!(
+                    source = self.source.id,
+                    position,
+                    records = batch.items.len(),
+                    "a part of the batch failed"
+                );
                 Outcome::FailedFrom(position)
             }
             None => {
-                tracing::warn!(source = self.source.id, "the answer is no valid partial batch response");
+                tracing::warn!(source = self.source.id, "the function's answer is not a valid partial batch response");
                 Outcome::FailedFrom(0)
             }
         }
     }
 
-    /// Takes the records off the front that are older than the mapping delivers.
+    /// Removes the records from the front that are older than the mapping's maximum age.
     fn split_expired(&self, batch: &mut Batch) -> Batch {
         let mut expired = batch.clone_without_items();
         if let Some(age_max) = self.source.max_record_age {
@@ -174,12 +181,13 @@ impl<I: Invoke> Delivery<I> {
         expired
     }
 
-    /// Tells the destination, as often as it takes: records are never lost silently where there is one.
+    /// Sends the invocation record to the destination, and tries until it succeeds: with a destination, records are
+    /// never lost silently.
     async fn discard(&self, batch: &Batch, condition: Condition) -> Result<(), Stopped> {
         let (Some(first), Some(last)) = (batch.items.first(), batch.items.last()) else {
             return Ok(());
         };
-        tracing::warn!(source = self.source.id, records = batch.items.len(), ?condition, "records given up");
+        tracing::warn!(source = self.source.id, records = batch.items.len(), ?condition, "gave up records");
         let Some(destination) = &self.destination else {
             return Ok(());
         };
@@ -199,7 +207,11 @@ impl<I: Invoke> Delivery<I> {
         let mut failures = 0;
         while let Err(error) = destination.send(&record).await {
             failures += 1;
-            tracing::warn!(source = self.source.id, error = format!("{error:#}"), "will try again");
+            tracing::warn!(
+                source = self.source.id,
+                error = format!("{error:#}"),
+                "cannot report records that were given up; will try again"
+            );
             self.pause(failures).await?;
         }
         Ok(())
@@ -209,7 +221,7 @@ impl<I: Invoke> Delivery<I> {
         match failures_in_row.checked_sub(1) {
             Some(doubled) => {
                 let growth = 2u32.saturating_pow(doubled).min(RETRY_PAUSE_GROWTH_MAX);
-                self.control.sleep(self.retry_pause * growth).await
+                self.lifecycle.sleep(self.retry_pause * growth).await
             }
             None => Ok(()),
         }

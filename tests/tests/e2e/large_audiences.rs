@@ -1,4 +1,4 @@
-//! Audiences that are too large to be written to at once, and go through the queue in several messages.
+//! Audiences that are too large for one batch of writes. They go through the queue in several messages.
 
 use anyhow::{Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -10,7 +10,7 @@ use harness::{
 
 const FOLLOWERS: usize = 250;
 
-/// Waits until every one of `readers` sees exactly these posts.
+/// Waits until each of `readers` sees exactly these posts.
 async fn all_see(readers: &[User], ids: &[&str]) -> Result<()> {
     let sees = async |reader: &User| {
         eventually("everybody sees it", async || {

@@ -1,4 +1,4 @@
-//! `gateway`: only the HTTP API, in front of functions that another endpoint runs.
+//! `gateway`: runs only the HTTP API, in front of functions that another endpoint runs.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use tidings_local::remote::{Endpoint, Options, RemoteGateway};
 
 use super::{Common, Template};
 
-/// Serves the template's HTTP API on this machine, for an endpoint that runs the functions but has no HTTP API itself.
+/// Runs only the HTTP API, for an endpoint that runs the functions but has no HTTP API
 #[derive(Debug, Args)]
 pub(crate) struct GatewayArguments {
-    /// Where Lambda and CloudFormation are, as http://127.0.0.1:4566.
+    /// URL of the endpoint's Lambda and CloudFormation, for example http://127.0.0.1:4566
     #[arg(long, value_name = "URL")]
     endpoint: String,
-    /// Name of the CloudFormation stack that the template was deployed as.
+    /// Name of the CloudFormation stack with the functions
     #[arg(long, default_value = "tidings")]
     stack: String,
-    /// Port of the HTTP API on 127.0.0.1; 0 picks a free one.
+    /// Port of the HTTP API on 127.0.0.1; 0 picks a free port
     #[arg(long, default_value_t = 3000)]
     port: u16,
     #[command(flatten)]
@@ -25,7 +25,7 @@ pub(crate) struct GatewayArguments {
     common: Common,
 }
 
-/// Serves until it is asked to end.
+/// Serves until the process is asked to stop.
 pub(crate) async fn run(arguments: GatewayArguments) -> anyhow::Result<()> {
     arguments.common.log_to_stderr();
     let ending = arguments.common.ending()?;

@@ -1,5 +1,6 @@
-//! Routes for tests and for the curious: what the stack is doing, and a brake for its event sources. They exist only on
-//! this machine; the gateway sees to it that only this machine can reach them.
+//! Routes under `/dev` for tests and for people who want to look inside: what the stack is doing, and a switch that
+//! pauses its event sources. These routes exist only on this machine. The gateway makes sure that only this machine can
+//! call them.
 
 use std::sync::Arc;
 
@@ -22,9 +23,9 @@ use crate::{
     template::model::{EventSource, System},
 };
 
-/// What the routes look at.
+/// The handlers of the routes, with the parts of the stack that they ask.
 #[derive(Clone)]
-pub struct Control {
+pub struct DevRoutes {
     inner: Arc<Inner>,
 }
 
@@ -33,12 +34,12 @@ struct Inner {
     sources: Arc<Sources>,
     endpoints: Endpoints,
     sqs: aws_sdk_sqs::Client,
-    /// Physical names of the queues, and whether an event source reads them.
+    /// The physical names of the queues, and whether an event source reads each queue.
     queues: Vec<(String, bool)>,
 }
 
-impl Control {
-    /// Control over the parts of the running `system`.
+impl DevRoutes {
+    /// The routes of the running `system`.
     pub fn new(
         system: &System,
         lambda: Lambda,
@@ -54,13 +55,13 @@ impl Control {
         Self { inner: Arc::new(Inner { lambda, sources, endpoints, sqs, queues }) }
     }
 
-    /// `GET /dev/status` and `POST /dev/sources`.
+    /// The routes `GET /dev/status` and `POST /dev/sources`.
     pub fn router(self) -> Router {
         Router::new().route("/dev/status", get(status)).route("/dev/sources", post(sources)).with_state(self)
     }
 
-    /// Processes, sources, queues, and whether there is nothing left to do. A message on its way from one place to the
-    /// next may be seen by none of them: only several idle answers in a row mean that everything has come to rest.
+    /// The processes, the sources, the queues, and whether the stack is idle. A message can be between two places,
+    /// where none of these counts it. So only several idle answers in a row mean that the stack is at rest.
     async fn status(&self) -> anyhow::Result<Value> {
         let Inner { lambda, sources, endpoints, sqs, queues } = &*self.inner;
         let mut idle = true;
@@ -91,8 +92,8 @@ impl Control {
     }
 }
 
-async fn status(State(control): State<Control>) -> Response {
-    match control.status().await {
+async fn status(State(routes): State<DevRoutes>) -> Response {
+    match routes.status().await {
         Ok(status) => Json(status).into_response(),
         Err(error) => {
             (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "message": format!("{error:#}") }))).into_response()
@@ -102,20 +103,20 @@ async fn status(State(control): State<Control>) -> Response {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Brake {
+struct SourcesRequest {
     paused: bool,
 }
 
-async fn sources(State(control): State<Control>, Json(brake): Json<Brake>) -> StatusCode {
-    if brake.paused {
-        control.inner.sources.pause();
+async fn sources(State(routes): State<DevRoutes>, Json(request): Json<SourcesRequest>) -> StatusCode {
+    if request.paused {
+        routes.inner.sources.pause();
     } else {
-        control.inner.sources.resume();
+        routes.inner.sources.resume();
     }
     StatusCode::NO_CONTENT
 }
 
-/// Messages that wait, be it with a delay, and messages that somebody has received.
+/// The number of messages that wait, with or without a delay, and the number of messages that somebody has received.
 async fn count(sqs: &aws_sdk_sqs::Client, url: &str) -> anyhow::Result<(u64, u64)> {
     use QueueAttributeName as Name;
     let asked = [
@@ -125,14 +126,17 @@ async fn count(sqs: &aws_sdk_sqs::Client, url: &str) -> anyhow::Result<(u64, u64
     ];
     let answer = sqs.get_queue_attributes().queue_url(url).set_attribute_names(Some(asked.to_vec())).send().await?;
     let number = |name: &Name| -> anyhow::Result<u64> {
-        let text = answer.attributes().and_then(|attributes| attributes.get(name)).context("a count is missing")?;
+        let text = answer
+            .attributes()
+            .and_then(|attributes| attributes.get(name))
+            .context("SQS did not return the number of messages")?;
         Ok(text.parse()?)
     };
     let [waiting, delayed, in_flight] = asked.each_ref().map(number);
     Ok((waiting? + delayed?, in_flight?))
 }
 
-/// Resident memory of a process; 0 if it is gone, or on a system that does not tell.
+/// The resident memory of a process. 0 if the process is gone, or if the operating system does not tell.
 fn memory_bytes(pid: u32) -> u64 {
     let resident_kib = || {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

@@ -1,5 +1,5 @@
-//! The rules of retrying, bisecting and giving up, with a function that fails as each test says. What is given up is
-//! what is done with and not processed; what the destination is told is tested with real queues in `tests/sources.rs`.
+//! Tests of retrying, bisecting and giving up. The function fails as each test says. Records that were given up are
+//! done but not processed. `tests/it/streams/failing.rs` tests the reports to the destination with real queues.
 
 use std::{
     collections::BTreeSet,
@@ -13,13 +13,14 @@ use serde_json::{Value, json};
 use super::*;
 use crate::template::model::StreamKind;
 
-/// Short, so that tests are.
+/// Short, so that the tests are fast.
 const PAUSE: Duration = Duration::from_millis(1);
 
 type Behaviour = dyn Fn(&[u64], usize) -> Answer + Send + Sync;
 type Answer = Result<Value, InvokeError>;
 
-/// A function that keeps what it is called with and answers by a script: (indices of the records, number of the call).
+/// A function that stores its calls and answers by a script. The script gets the indices of the records and the number
+/// of the call.
 #[derive(Clone)]
 struct Script {
     calls: Arc<Mutex<Vec<Vec<u64>>>>,
@@ -67,7 +68,7 @@ fn item(index: u64) -> Arc<Item> {
     item_of_age(index, Duration::ZERO)
 }
 
-/// Index and sequence number are the same.
+/// The index and the sequence number are the same.
 fn item_of_age(index: u64, age: Duration) -> Arc<Item> {
     let record = Record {
         sequence: index.to_string(),
@@ -85,7 +86,7 @@ struct Delivered {
 }
 
 async fn deliver(source: StreamSource, script: &Script, items: Vec<Arc<Item>>) -> Delivered {
-    let delivery = Delivery {
+    let processor = BatchProcessor {
         source: Arc::new(source),
         function: "Function".into(),
         stream_arn: "arn:aws:kinesis:us-east-1:000000000000:stream/stream".into(),
@@ -93,13 +94,13 @@ async fn deliver(source: StreamSource, script: &Script, items: Vec<Arc<Item>>) -
         shard: "shardId-000000000000".into(),
         destination: None,
         retry_pause: PAUSE,
-        control: Control::new(),
+        lifecycle: Lifecycle::new(),
         invoker: script.clone(),
     };
     let all: BTreeSet<u64> = items.iter().map(|item| item.index).collect();
     let done = Mutex::new(Vec::new());
-    let processed = delivery
-        .deliver(items, |items| {
+    let processed = processor
+        .process(items, |items| {
             done.lock().unwrap().extend(items.iter().map(|item| item.index));
         })
         .await
@@ -116,7 +117,7 @@ fn error() -> Answer {
     Err(InvokeError::Function("{}".into()))
 }
 
-/// Stops at the first bad record and reports it.
+/// Stops at the first bad record, and reports it.
 fn report(records: &[u64], bad: impl Fn(u64) -> bool) -> Answer {
     let failures: Vec<_> =
         records.iter().filter(|n| bad(**n)).map(|n| json!({ "itemIdentifier": n.to_string() })).collect();
@@ -187,7 +188,7 @@ async fn a_partial_failure_goes_on_from_the_lowest_reported_record() {
 }
 
 #[tokio::test]
-async fn without_bisecting_a_poison_record_takes_those_behind_it_along() {
+async fn without_bisecting_a_poison_record_also_fails_the_records_behind_it() {
     let script = Script::new(|records, _| report(records, |record| record == 2));
     let source = StreamSource { report_failures: true, max_retries: Some(2), ..source() };
     let delivered = deliver(source, &script, (0..5).map(item).collect()).await;
@@ -210,7 +211,7 @@ async fn with_bisecting_and_reports_only_the_poison_record_is_given_up() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_valid_report_fails_the_whole_batch() {
+async fn an_answer_that_is_not_a_valid_report_fails_the_whole_batch() {
     for invalid in [
         json!({ "batchItemFailures": [{ "itemIdentifier": null }] }),
         json!({ "batchItemFailures": [{ "itemIdentifier": "" }] }),
@@ -233,7 +234,7 @@ async fn reports_count_only_where_the_mapping_asks_for_them() {
 }
 
 #[tokio::test]
-async fn when_nothing_ran_no_retry_is_used_up() {
+async fn an_invocation_that_did_not_run_is_no_retry() {
     let script = Script::new(|_, call| match call {
         1..=5 => Err(InvokeError::Throttled),
         6..=10 => Err(InvokeError::Unavailable(String::new())),
@@ -277,8 +278,8 @@ async fn pauses_between_retries_double() {
 #[tokio::test]
 async fn stopping_ends_a_batch_that_is_retried_and_leaves_it_undone() {
     let script = Script::new(|_, _| error());
-    let control = Control::new();
-    let delivery = Delivery {
+    let lifecycle = Lifecycle::new();
+    let processor = BatchProcessor {
         source: Arc::new(StreamSource { max_retries: None, ..source() }),
         function: "Function".into(),
         stream_arn: String::new(),
@@ -286,12 +287,12 @@ async fn stopping_ends_a_batch_that_is_retried_and_leaves_it_undone() {
         shard: String::new(),
         destination: None,
         retry_pause: PAUSE,
-        control: control.clone(),
+        lifecycle: lifecycle.clone(),
         invoker: script,
     };
-    let (result, ()) = tokio::join!(delivery.deliver(vec![item(0)], |_| panic!("nothing is done with")), async {
+    let (result, ()) = tokio::join!(processor.process(vec![item(0)], |_| panic!("nothing is done with")), async {
         tokio::time::sleep(PAUSE * 20).await;
-        control.set(crate::sources::control::Mode::Stopped);
+        lifecycle.set(crate::sources::lifecycle::Mode::Stopped);
     });
     assert_eq!(result.err(), Some(Stopped));
 }

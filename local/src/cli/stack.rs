@@ -1,4 +1,4 @@
-//! Without a subcommand: starts the whole stack, says how to use it, and ends it when asked.
+//! No subcommand: starts the whole stack, prints how to use it, and stops it when asked.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -13,31 +13,31 @@ use super::{Common, Template, interrupted};
 /// How the stack is started.
 #[derive(Debug, Args)]
 pub(crate) struct StackArguments {
-    /// Port of the HTTP API on 127.0.0.1; 0 picks a free one.
+    /// Port of the HTTP API on 127.0.0.1; 0 picks a free port
     #[arg(long, default_value_t = 3000)]
     port: u16,
-    /// Directory in which everything is kept, also over a restart [default: a temporary one].
+    /// Directory that keeps all data after a restart [default: a temporary directory]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     #[command(flatten)]
     template: Template,
-    /// Deliver records of streams and queues a second time now and then.
+    /// Deliver some records of streams and queues twice
     #[arg(long)]
     duplicate_records: bool,
-    /// Deliver records in another order, as far as AWS does not promise one.
+    /// Deliver records in every order that AWS allows
     #[arg(long)]
     reorder_records: bool,
-    /// Let transactions take this long, and conflict with each other as on AWS; 0 for neither.
+    /// Milliseconds that each transaction takes; if not 0, transactions on the same item conflict as on AWS
     #[arg(long, value_name = "MS", default_value_t = 0)]
     transaction_ms: u64,
-    /// Let functions do only what their policies in the template allow; GET /dev/access tells what they made no use of.
+    /// Enforce the functions' policies in the template; GET /dev/access lists the permissions that were never used
     #[arg(long)]
     check_access: bool,
     #[command(flatten)]
     common: Common,
 }
 
-/// Runs the stack until it is asked to end.
+/// Runs the stack until the process is asked to stop.
 pub(crate) async fn run(arguments: StackArguments) -> anyhow::Result<()> {
     arguments.common.log_to_stderr();
     let verbose = arguments.common.verbose > 0;
@@ -53,7 +53,7 @@ pub(crate) async fn run(arguments: StackArguments) -> anyhow::Result<()> {
         error = stack.failure() => Some(error),
         () = &mut ending => None,
     };
-    // Asked twice, it ends at once; the functions' processes end with it.
+    // A second request stops the process at once, and the processes of the functions with it.
     tokio::select! {
         () = stack.shutdown() => {}
         () = interrupted()? => {}
@@ -84,20 +84,24 @@ fn report_warnings(warnings: &[String], verbose: bool) {
             eprintln!("warning: {warning}");
         }
     } else if !warnings.is_empty() {
-        eprintln!("warning: {} things in the template have no meaning on one machine; -v names them", warnings.len());
+        eprintln!("warning: {} settings of the template have no meaning on one machine; -v lists them", warnings.len());
     }
 }
 
-/// Says where the stack listens, and how to use it: each command can be pasted into a shell.
+/// The text that says where the stack listens and how to use it. Each command can be pasted into a shell.
 fn greeting(url: &str) -> String {
+    let bearer = r#"-H "Authorization: Bearer $TOKEN""#;
     format!(
         r#"Tidings listens on {url}
 
-  TOKEN=$(curl -s {url}/dev/token -d '{{"user":"ada"}}' | cut -d'"' -f4)
-  curl -s -X PUT {url}/v1/me -H "Authorization: Bearer $TOKEN" -d '{{"handle":"ada","display_name":"Ada"}}'
-  curl -s {url}/v1/posts -H "Authorization: Bearer $TOKEN" -d '{{"text":"Hello, world"}}' && sleep 1 && curl -s {url}/v1/feeds/home -H "Authorization: Bearer $TOKEN"
+Paste these lines into a shell to write a post and read it in your feed:
 
-Ctrl-C ends it.
+  TOKEN=$(curl -s {url}/dev/token -d '{{"user":"ada"}}' | cut -d'"' -f4)
+  curl -s -X PUT {url}/v1/me {bearer} -d '{{"handle":"ada","display_name":"Ada"}}'
+  curl -s {url}/v1/posts {bearer} -d '{{"text":"Hello, world"}}' && sleep 1
+  curl -s {url}/v1/feeds/home {bearer}
+
+Press Ctrl-C to stop.
 "#
     )
 }

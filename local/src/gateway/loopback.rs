@@ -1,6 +1,7 @@
-//! The routes that only the local gateway has: `/dev/…`, and the documents of its own issuer. They ask for no token, so
-//! they answer only to this machine: besides the gateway listening on loopback, the `Host` must be a loopback name, or a
-//! web page could come here by a name of its own that resolves to 127.0.0.1; and an `Origin`, if there is one, too.
+//! The routes that only the local gateway has: `/dev/…`, and the documents of its own issuer. They need no token, so
+//! they answer only to this machine. The gateway listens on loopback, and besides that the `Host` must be a loopback
+//! name. Otherwise a web page could reach these routes by a host name of its own that resolves to 127.0.0.1. An
+//! `Origin`, if there is one, must be a loopback name, too.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -20,26 +21,26 @@ use time::OffsetDateTime;
 use super::{issuer::LocalIssuer, response::message};
 use crate::template::model::JwtAuthorizer;
 
-/// How long a token is good unless asked otherwise.
+/// How long a token is valid if the request does not say.
 const TOKEN_LIFE_S: i64 = 24 * 60 * 60;
 
 /// What tokens are made with.
 struct Tokens {
     issuer: LocalIssuer,
-    /// None if the API has no authorizer.
+    /// `None` if the API has no authorizer.
     authorizer: Option<JwtAuthorizer>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TokenRequest {
-    /// Becomes `sub`, whatever it is: tests make bad ones, too.
+    /// The `sub` of the token. Every value is accepted, because tests need invalid ones.
     user: String,
-    /// Seconds from now; negative for a token that has expired.
+    /// Seconds from now. A negative number makes a token that has expired.
     expires_in: Option<i64>,
 }
 
-/// `/dev/token`, the issuer's documents, and the routes in `more`, all for this machine only.
+/// The routes `/dev/token`, the issuer's documents, and the routes in `more`. Only this machine may call them.
 pub(super) fn router(issuer: LocalIssuer, authorizer: Option<JwtAuthorizer>, more: Router) -> Router {
     let is_issuer = authorizer.as_ref().is_some_and(|authorizer| authorizer.issuer == issuer.url());
     let mut router = Router::new().route("/dev/token", post(token));
@@ -93,7 +94,7 @@ async fn only_this_machine(request: Request, next: Next) -> Response {
     if from_here { next.run(request).await } else { message(StatusCode::FORBIDDEN, "Forbidden") }
 }
 
-/// Whether a header names this machine, as `localhost:3000` or `http://127.0.0.1:3000`.
+/// Whether a header names this machine, for example `localhost:3000` or `http://127.0.0.1:3000`.
 fn is_loopback(headers: &HeaderMap, name: &HeaderName) -> bool {
     let Some(text) = headers.get(name).and_then(|value| value.to_str().ok()) else {
         return false;

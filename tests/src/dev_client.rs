@@ -1,28 +1,27 @@
-//! The routes that only the local stack has: tokens for anybody, whether it is idle, pausing event sources; and its
-//! embedded servers, asked directly where a test must put in or count what no HTTP route can.
+//! A client of what only the local stack has: tokens for any user, its status, a switch for its event sources, and
+//! direct calls of its embedded servers, for tests that change or count what no HTTP route can.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-/// How many polls in a row must find the stack idle: a message can be between two places for one of them.
+/// How many polls in a row must find the stack idle. A single poll can miss a message between two places.
 const IDLE_POLLS: u32 = 8;
-/// Where events and deliveries end that failed again and again.
+/// The queue for events and tasks that failed repeatedly.
 pub const QUARANTINE: &str = "tidings-Quarantine";
-/// Where event source mappings report what they gave up.
+/// The queue for reports of event source mappings about records that they gave up.
 pub const FAILED_BATCHES: &str = "tidings-FailedBatches";
 
 const POLL: Duration = Duration::from_millis(40);
-/// How long a process that answers queries may use again what it has read: rows of celebrities longest.
+/// The longest time that a process caches what it has read: the rows of celebrities.
 const CACHES_EXPIRE: Duration = Duration::from_secs(5);
 
 /// Answer of `GET /dev/status`.
 #[derive(Debug, Clone, Deserialize)]
-#[expect(missing_docs, reason = "the fields are those of the control route")]
+#[expect(missing_docs, reason = "the fields are those of the route")]
 pub struct Status {
     pub idle: bool,
     pub processes: Vec<Process>,
@@ -45,9 +44,9 @@ pub struct Process {
 /// An event source mapping.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Source {
-    /// Function and event.
+    /// The logical ids of the function and of the event.
     pub id: String,
-    /// Nothing in flight and nothing to read.
+    /// Whether nothing is in flight and nothing can be read.
     pub idle: bool,
 }
 
@@ -71,15 +70,15 @@ pub struct Endpoints {
     pub sqs: String,
 }
 
-/// The control routes of one local stack.
+/// A client of one local stack.
 #[derive(Debug, Clone)]
-pub struct Control {
+pub struct DevClient {
     http: reqwest::Client,
     base: String,
 }
 
-impl Control {
-    /// Those of the stack at `base`.
+impl DevClient {
+    /// A client of the stack at `base`.
     pub fn new(http: reqwest::Client, base: &str) -> Self {
         Self { http, base: base.to_owned() }
     }
@@ -101,14 +100,14 @@ impl Control {
         response.json().await.context("reading /dev/status")
     }
 
-    /// Makes the event source mappings stop reading, or go on.
+    /// Pauses the event source mappings, or lets them go on.
     pub async fn pause_sources(&self, paused: bool) -> Result<()> {
         let request = self.http.post(format!("{}/dev/sources", self.base)).json(&json!({ "paused": paused }));
         request.send().await?.error_for_status()?;
         Ok(())
     }
 
-    /// Waits until nothing is left to project, and everything that was read before is forgotten.
+    /// Waits until everything is projected and all caches have expired.
     pub async fn settle(&self, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
         let mut idle = 0;
@@ -127,8 +126,8 @@ impl Control {
         Ok(())
     }
 
-    /// Invokes a function as an administrator does: by Lambda's own API. An answer that tells of a function's error is an
-    /// error here.
+    /// Invokes a function through Lambda's Invoke API, as an administrator does. An error of the function is an error
+    /// here.
     pub async fn invoke(&self, function: &str, payload: &Value) -> Result<Value> {
         let url = format!("{}/2015-03-31/functions/{function}/invocations", self.base);
         let response = self.http.post(url).body(payload.to_string()).send().await?;
@@ -138,13 +137,13 @@ impl Control {
         Ok(serde_json::from_str(&answer)?)
     }
 
-    /// Calls the embedded DynamoDB, past every rule of the system: for tests that corrupt data, and to count.
+    /// Calls the embedded DynamoDB directly, for tests that corrupt or count data.
     pub async fn dynamodb(&self, action: &str, body: &Value) -> Result<Value> {
         let endpoint = self.status().await?.endpoints.dynamodb;
         self.dynamodb_at(&endpoint, action, body).await
     }
 
-    /// The same where the endpoint is known already.
+    /// Like [`DevClient::dynamodb`], for callers that already know the endpoint.
     pub async fn dynamodb_at(&self, endpoint: &str, action: &str, body: &Value) -> Result<Value> {
         self.call(endpoint, &format!("DynamoDB_20120810.{action}"), body).await
     }
@@ -157,7 +156,7 @@ impl Control {
     }
 
     async fn call(&self, endpoint: &str, target: &str, body: &Value) -> Result<Value> {
-        // The embedded servers want a signature to be there, and believe any.
+        // The embedded servers require a signature, and accept any.
         const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/service/aws4_request, \
                                      SignedHeaders=host;x-amz-date, Signature=0";
         let request = self
@@ -175,15 +174,15 @@ impl Control {
         Ok(if answer.is_empty() { Value::Null } else { serde_json::from_str(&answer)? })
     }
 
-    /// Queues that nothing reads and that should be empty when all is well, as (name, messages): what was put aside for a
-    /// person.
+    /// The queues with messages that were put aside for a person, and the number of messages in each. These queues have
+    /// no reader.
     pub async fn put_aside(&self) -> Result<Vec<(String, u64)>> {
         let kept = |queue: &Queue| [QUARANTINE, FAILED_BATCHES].contains(&queue.name.as_str());
         let queues = self.status().await?.queues.into_iter().filter(kept);
         Ok(queues.map(|queue| (queue.name, queue.visible + queue.in_flight)).filter(|(_, count)| *count > 0).collect())
     }
 
-    /// How many items a table holds, counted one by one.
+    /// The number of items in a table, from a scan.
     pub async fn count_items(&self, table: &str) -> Result<u64> {
         let mut count = 0;
         let mut start = Value::Null;
@@ -202,53 +201,7 @@ impl Control {
     }
 }
 
-/// Kills a process as a power cut would: nothing of it runs any more. A process that is gone already is no error.
-pub fn kill_now(pid: u32) -> Result<()> {
-    match kill_process(process(pid).context("not the id of a process")?, Signal::KILL) {
-        Err(error) if error != rustix::io::Errno::SRCH => Err(error.into()),
-        _ => Ok(()),
-    }
-}
-
-/// Asks a process to end in order.
-pub fn ask_to_end(pid: u32) -> Result<()> {
-    Ok(kill_process(process(pid).context("not the id of a process")?, Signal::TERM)?)
-}
-
-/// Whether a process with this id still runs. One that has ended and whose parent has not yet asked how does not.
-pub fn is_alive(pid: u32) -> bool {
-    let ended = || {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-        stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')))
-    };
-    process(pid).is_some_and(|pid| test_kill_process(pid).is_ok()) && !ended()
-}
-
-/// Only ever one process: to the system call, 0 and negative numbers mean groups of them, and 1 is init.
-fn process(pid: u32) -> Option<Pid> {
-    i32::try_from(pid).ok().filter(|pid| *pid > 1).and_then(Pid::from_raw)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_one_process_is_killed() {
-        let spawn = || std::process::Command::new("sleep").arg("60").spawn();
-        let (mut victim, mut other) = (spawn().unwrap(), spawn().unwrap());
-        kill_now(victim.id()).unwrap();
-        while is_alive(victim.id()) {
-            std::thread::yield_now();
-        }
-        assert!(!victim.wait().unwrap().success());
-        assert!(!is_alive(victim.id()) && is_alive(other.id()));
-        other.kill().unwrap();
-        other.wait().unwrap();
-    }
-
-    #[test]
-    fn no_number_that_means_a_group_or_init_is_accepted() {
-        assert!([0, 1, u32::MAX].into_iter().all(|pid| kill_now(pid).is_err()));
-    }
+/// A key of the project's tables, `PK` and `SK`, in DynamoDB's JSON.
+pub fn key(partition: &str, sort: &str) -> Value {
+    json!({ "PK": { "S": partition }, "SK": { "S": sort } })
 }

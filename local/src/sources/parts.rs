@@ -1,0 +1,68 @@
+//! What mappings from streams and mappings from queues have in common.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{activity::Activity, lifecycle::Lifecycle};
+
+/// The AWS clients that mappings use.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// Finds the stream of a table.
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    /// Reads the streams of tables.
+    pub streams: aws_sdk_dynamodbstreams::Client,
+    /// Reads Kinesis streams.
+    pub kinesis: aws_sdk_kinesis::Client,
+    /// Reads queues, and writes to the queues that are on-failure destinations.
+    pub sqs: aws_sdk_sqs::Client,
+}
+
+/// Faults for tests. AWS allows each of them but shows them rarely; mappings with these settings show them often.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Chaos {
+    /// Delivers some records twice, in the same batch or in a later one. The repeated records of one key keep their
+    /// order, as they do when a checkpoint was lost.
+    pub duplicate_records: bool,
+    /// Delivers records out of order. Records of a stream change their order across keys, never within a key. Messages
+    /// of a queue change their order in any way.
+    pub reorder_records: bool,
+}
+
+/// How often mappings poll, and how soon they retry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// The shortest and the longest pause between two reads of a DynamoDB stream's shard without new records.
+    pub dynamodb_poll: [Duration; 2],
+    /// The shortest and the longest pause between two reads of a Kinesis stream's shard without new records.
+    pub kinesis_poll: [Duration; 2],
+    /// The pause before the first retry of a batch. It doubles with each further failure in a row, up to 50 times.
+    pub retry_pause: Duration,
+}
+
+impl Pace {
+    /// Faster than AWS, because a developer does not want to wait.
+    pub const LOCAL: Self = {
+        let poll = [Duration::from_millis(20), Duration::from_millis(250)];
+        Self { dynamodb_poll: poll, kinesis_poll: poll, retry_pause: Duration::from_millis(100) }
+    };
+    /// As on AWS. Lambda polls the shards of a DynamoDB stream four times a second and those of a Kinesis stream once a
+    /// second (AWS Lambda Developer Guide, "Using AWS Lambda with Amazon DynamoDB" and "with Amazon Kinesis"). The guide
+    /// does not say how long Lambda waits before a retry.
+    pub const AWS: Self = Self {
+        dynamodb_poll: [Duration::from_millis(250); 2],
+        kinesis_poll: [Duration::from_secs(1); 2],
+        retry_pause: Duration::from_millis(500),
+    };
+}
+
+/// What every mapping consists of.
+pub(super) struct Parts<I> {
+    pub(super) clients: Clients,
+    /// The function that the mapping invokes.
+    pub(super) function: String,
+    pub(super) activity: Arc<Activity>,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) chaos: Chaos,
+    pub(super) pace: Pace,
+    pub(super) invoker: I,
+}
