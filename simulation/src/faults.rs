@@ -87,6 +87,8 @@ pub struct Faults {
     pub latency_ms_max: u64,
     /// Of each invocation: the share that is killed.
     pub killed: f64,
+    /// That stands still until its time is up.
+    pub stuck: f64,
     /// That finds no concurrency left.
     pub function_throttled: f64,
     /// That starts a new process though one is idle.
@@ -127,6 +129,7 @@ impl Faults {
             transaction_ms_max: 1,
             latency_ms_max: 5,
             killed: 0.0,
+            stuck: 0.0,
             function_throttled: 0.0,
             cold_start: 0.0,
             clock_skew_ms_max: 0,
@@ -152,7 +155,8 @@ impl Faults {
             lost_answer: rate(0.01),
             partial_batch: rate(0.3),
             slow: rate(0.005),
-            killed: rate(0.1),
+            killed: rate(0.2),
+            stuck: rate(0.02),
             function_throttled: rate(0.05),
             cold_start: rate(0.15),
             ..Self::none()
@@ -168,7 +172,7 @@ impl Faults {
             faults.outage = Some(Outage {
                 service: *services.choose(random).unwrap_or(&Service::DynamoDb),
                 after: Duration::from_millis(random.random_range(0..10_000)),
-                lasts: Duration::from_secs(random.random_range(20..300)),
+                lasts: Duration::from_secs(*[30, 120, 300, 1500].choose(random).unwrap_or(&30)),
             });
         }
         without.iter().for_each(|fault| faults.leave_out(*fault));
@@ -183,7 +187,8 @@ impl Faults {
             Fault::LostAnswer => self.lost_answer = 0.0,
             Fault::Conflict => self.transaction_ms_max = 0,
             Fault::PartialBatch => self.partial_batch = 0.0,
-            Fault::Slow | Fault::TimedOut => self.slow = 0.0,
+            Fault::Slow => self.slow = 0.0,
+            Fault::TimedOut => self.stuck = 0.0,
             Fault::Killed => self.killed = 0.0,
             Fault::FunctionThrottled => self.function_throttled = 0.0,
             Fault::ColdStart => self.cold_start = 0.0,
