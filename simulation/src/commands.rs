@@ -40,8 +40,8 @@ pub(crate) struct Actor {
     pub(crate) random: StdRng,
     /// Numbers idempotency keys and texts.
     pub(crate) sent: u32,
-    /// Whether this is a second device of the user's, which only posts and comments: what it sends meets the commands of
-    /// the first one.
+    /// Whether this is a second device of the user's, which only posts and comments: what it sends meets the commands
+    /// of the first one.
     pub(crate) is_second: bool,
 }
 

@@ -1,4 +1,5 @@
-//! What goes wrong, and how often: drawn for each history from its seed, so that some histories are calm and some are not.
+//! What goes wrong, and how often: drawn for each history from its seed, so that some histories are calm and some are
+//! not.
 
 use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
 
@@ -142,7 +143,8 @@ impl Faults {
 
     /// Drawn at random, but without the kinds that are left out.
     pub fn draw(random: &mut StdRng, without: &BTreeSet<Fault>) -> Self {
-        // A kind is absent in a third of the histories, and its rate differs by an order of magnitude among the others.
+        // A kind is absent in a third of the histories, and its rate differs by an order of magnitude among the
+        // others.
         let mut rate = |most: f64| {
             let exponent = random.random_range(-1.0..=0.0);
             let rate = most * 10f64.powf(exponent);

@@ -1,5 +1,5 @@
-//! One history: a few users send random commands and queries while things go wrong; then everything comes to rest and is
-//! compared; then users walk through feeds while everything goes on; and at rest, once more.
+//! One history: a few users send random commands and queries while things go wrong; then everything comes to rest and
+//! is compared; then users walk through feeds while everything goes on; and at rest, once more.
 
 use std::{
     cell::RefCell,
@@ -69,8 +69,8 @@ const WALKING_SHARE: f64 = 0.25;
 
 /// Runs a history. The process has to be new: it can do this once.
 ///
-/// # Errors
-/// If the world itself fails, which is no violation but a fault of the simulation or of the system beyond its contract.
+/// # Errors If the world itself fails, which is no violation but a fault of the simulation or of the system beyond
+/// its contract.
 pub fn run(options: Options) -> anyhow::Result<Report> {
     determinism::enter(options.seed);
     // A thread of its own has no thread-local state from before.

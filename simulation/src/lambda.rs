@@ -1,5 +1,6 @@
-//! Lambda: functions run in processes of their own, each with its caches and its clock, one invocation at a time. A process
-//! may be killed at any await point, an invocation may take too long, and nothing may run because too much does.
+//! Lambda: functions run in processes of their own, each with its caches and its clock, one invocation at a time. A
+//! process may be killed at any await point, an invocation may take too long, and nothing may run because too much
+//! does.
 
 use std::{
     cell::{Cell, RefCell},
@@ -185,8 +186,8 @@ impl Running {
     }
 }
 
-/// The SDKs' configuration of every function, over this link. SDK clients of one region share a budget of retries, which
-/// processes do not: each has its own region.
+/// The SDKs' configuration of every function, over this link. SDK clients of one region share a budget of retries,
+/// which processes do not: each has its own region.
 pub(crate) fn sdk_config(link: std::sync::Arc<crate::network::Link>, region: &str) -> SdkConfig {
     let config = aws_memory::config(link, region).into_builder();
     config.retry_config(retry_config()).timeout_config(timeout_config()).build()

@@ -1,5 +1,5 @@
-//! What is known of a history from outside: which commands were accepted, which are on their way, and what follows from
-//! that for everybody. The reference model holds the accepted ones.
+//! What is known of a history from outside: which commands were accepted, which are on their way, and what follows
+//! from that for everybody. The reference model holds the accepted ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -134,8 +134,8 @@ impl Ledger {
         self.versions.get(user).copied().unwrap_or_default()
     }
 
-    /// What the user's view of others may be at a version: as the last known one before it, or the next one after it, if
-    /// commands overlapped.
+    /// What the user's view of others may be at a version: as the last known one before it, or the next one after it,
+    /// if commands overlapped.
     pub(crate) fn views_at(&self, user: &str, version: u64) -> Vec<&View> {
         let views = self.views.get(user).map(Vec::as_slice).unwrap_or_default();
         let after = views.partition_point(|view| view.version <= version);

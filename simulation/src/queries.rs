@@ -97,8 +97,8 @@ fn strangers(ledger: &Ledger, own: &str, page: &HomePage) -> Vec<(String, String
         .collect()
 }
 
-/// Posts that a home must hold for whoever has just asked for all that they did: their own, and those of everybody whom
-/// they follow that were shown everywhere before.
+/// Posts that a home must hold for whoever has just asked for all that they did: their own, and those of everybody
+/// whom they follow that were shown everywhere before.
 fn expected(ledger: &Ledger, own: &str) -> Vec<String> {
     let Some(member) = ledger.model.members.get(own) else { return Vec::new() };
     let follows = member.follows.iter().filter(|other| {
