@@ -54,3 +54,6 @@ pub async fn run<C: Command>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,3 +89,6 @@ impl Audience {
         self.timelines.put(&homes, row).await
     }
 }
+
+#[cfg(test)]
+mod tests;
