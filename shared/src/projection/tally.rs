@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn all_images_of_a_counter_are_one_write() {
-        let changes = vec![change("ada", 0, 1, 0), change("bob", 0, 1, 0), change("ada", 7, 1, 0), change("ada", 0, 2, 0)];
+        let changes =
+            vec![change("ada", 0, 1, 0), change("bob", 0, 1, 0), change("ada", 7, 1, 0), change("ada", 0, 2, 0)];
         let sizes: Vec<_> = by_counter(changes).into_values().map(|changes| changes.len()).collect();
         assert_eq!(sizes, [3, 1]);
     }

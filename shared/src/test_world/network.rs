@@ -62,6 +62,8 @@ pub(crate) enum Failure {
     Internal,
     /// The service refuses the request for good.
     Invalid,
+    /// The service has too much to do. The SDK tries again.
+    Throttled,
     /// A transaction is cancelled, because another one is under way.
     Cancelled,
 }
@@ -75,6 +77,11 @@ impl Network {
     /// From now on, all these calls fail.
     pub(crate) fn fail(&self, calls: Calls, failure: Failure) {
         self.disturb(calls, usize::MAX, Effect::Fail(failure));
+    }
+
+    /// The next calls of these fail, as many as `times` says.
+    pub(crate) fn fail_next(&self, calls: Calls, times: usize, failure: Failure) {
+        self.disturb(calls, times, Effect::Fail(failure));
     }
 
     /// The answers to the next calls of these are lost.
@@ -180,6 +187,9 @@ impl Failure {
         match self {
             Self::Internal => Answer::error(500, "InternalServerError", "made by a test"),
             Self::Invalid => Answer::error(400, "ValidationException", "made by a test"),
+            Self::Throttled => {
+                Answer::error(400, "com.amazonaws.dynamodb.v20120810#ThrottlingException", "made by a test")
+            }
             Self::Cancelled => {
                 let reasons = json!([{"Code": "TransactionConflict", "Message": "made by a test"}]);
                 let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";

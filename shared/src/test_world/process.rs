@@ -6,7 +6,6 @@ use std::sync::{
 };
 
 use crate::{
-    celebrities::Celebrities,
     command::{self, BlockUser, Command, Committed, CreatePost, DeletePost, EditPost, FollowUser, UpdateProfile},
     error::Error,
     model::{Clock, EdgeState, PostId, Text, UserEvent, Version, Viewer},
@@ -33,7 +32,6 @@ pub(crate) struct Process {
     pub(crate) timelines: Timelines,
     pub(crate) viewers: Viewers,
     pub(crate) cards: Cards,
-    pub(crate) celebrities: Celebrities,
     pub(crate) projector: Projector,
     pub(crate) quarantine: Quarantine,
     pub(crate) feeds: Feeds,
@@ -48,7 +46,6 @@ impl Process {
             timelines: runtime.timelines().unwrap(),
             viewers: runtime.viewers().unwrap(),
             cards: runtime.cards().unwrap(),
-            celebrities: runtime.celebrities().unwrap(),
             projector: runtime.projector().unwrap(),
             quarantine: runtime.quarantine().unwrap(),
             feeds: runtime.feed_reader().unwrap(),

@@ -12,12 +12,7 @@ use crate::{
 const COMMIT: Calls = Calls("TransactWriteItems", "");
 
 /// Follows or unfollows with the code under test.
-async fn set_follow(
-    process: &Process,
-    from: &str,
-    to: &str,
-    wanted: EdgeState,
-) -> Result<Committed<()>, Error> {
+async fn set_follow(process: &Process, from: &str, to: &str, wanted: EdgeState) -> Result<Committed<()>, Error> {
     run(&FollowUser { followee: user(to), wanted }, &user(from), &process.commands, &process.clock).await
 }
 

@@ -1,4 +1,4 @@
-use super::{Audience, DIRECT_MAX, EDGES_PER_TASK, TASKS_PER_STEP};
+use super::Audience;
 use crate::{
     model::{PostId, UserId},
     samples::{NOW, user},
@@ -114,8 +114,13 @@ async fn an_enumeration_makes_a_task_for_each_five_hundred_followers_and_goes_on
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_limits_of_an_enumeration_are_those_that_the_tests_assume() {
-    assert_eq!((DIRECT_MAX, EDGES_PER_TASK, TASKS_PER_STEP), (100, 500, 20));
+async fn no_task_is_made_for_nobody() {
+    let world = World::new();
+    world.put_followers("ada", 500);
+
+    let (pushed, _) = enumerate(&world, &row()).await;
+
+    assert_eq!(pushed.iter().map(Vec::len).collect::<Vec<_>>(), [500], "the page behind them is empty");
 }
 
 #[tokio::test(start_paused = true)]

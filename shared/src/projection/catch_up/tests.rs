@@ -1,4 +1,4 @@
-use super::Progress;
+use super::{Progress, RACES_MAX};
 use crate::{
     error::Error,
     model::Version,
@@ -122,6 +122,7 @@ async fn a_worker_that_loses_every_race_gives_up_with_a_conflict() {
     let result = catch_up(&world.tested, "ada").await;
 
     assert!(matches!(result, Err(Error::Conflict)), "{result:?}");
+    assert_eq!(world.network.count(STORE_VIEWER), RACES_MAX as usize + 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,6 +192,16 @@ async fn an_effect_that_fails_stops_the_log_at_its_event() {
     let viewer = world.other.viewer("ada").await;
     assert_eq!(viewer.applied, version(2), "the events in front of it are applied");
     assert!(viewer.follows(&user("bob")) && !viewer.follows(&user("carol")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_effect_is_tried_again_by_the_sdk() {
+    let world = ada_is_not_applied().await;
+    world.network.fail_next(WRITE_CARD, 2, Failure::Throttled);
+
+    let progress = catch_up(&world.tested, "ada").await.unwrap();
+
+    assert!(matches!(progress, Progress::UpToDate), "{progress:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-use super::{Demotion, EDGES_PER_STEP};
+use super::Demotion;
 use crate::{
     error::Error,
     model::{PostId, Timestamp, limits::FEED_AGE_MAX},
@@ -67,7 +67,6 @@ async fn no_home_is_filled_before_every_writer_knows_of_the_demotion() {
 
 #[tokio::test(start_paused = true)]
 async fn homes_are_filled_in_steps_of_twenty_and_the_last_step_ends_the_demotion() {
-    assert_eq!(EDGES_PER_STEP, 20);
     let (world, posts, _) = ada_is_being_demoted(21).await;
     world.pass(KNOWN_AFTER);
 

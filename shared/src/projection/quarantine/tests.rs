@@ -67,6 +67,17 @@ async fn poison_is_put_into_the_quarantine_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_event_whose_write_dynamodb_refuses_for_good_is_poison() {
+    let world = ada_is_not_applied().await;
+    world.other.post("ada", "hello").await;
+    world.network.fail(SHOW_POST, Failure::Invalid);
+
+    catch_up(&world.tested, OnFailure::TryAgain).await.unwrap();
+
+    assert_eq!(take_quarantined(&world), [message(2)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_log_goes_on_behind_an_event_in_the_quarantine() {
     let world = event_2_is_poison().await;
 
