@@ -28,3 +28,5 @@ pub mod runtime;
 mod samples;
 pub mod store;
 pub mod stream;
+#[cfg(test)]
+mod test_world;

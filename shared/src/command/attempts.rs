@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Two concurrent commands of one user are rare. Dozens are rarer still.
-const ATTEMPTS_MAX: usize = 24;
+pub(super) const ATTEMPTS_MAX: usize = 24;
 /// No further attempt begins after this time. It is half of the functions' timeout (template.yaml), so that the last
 /// attempt can end and its result can be sent. A function that is killed at its timeout sends nothing, and the caller
 /// gets an error from the gateway, which does not know what happened.

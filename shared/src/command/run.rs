@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::Error,
     model::{Clock, CommandId, LogEvent, TallyShard, UserId},
-    store::command_table::{CommandTable, Head},
+    store::command_table::CommandTable,
 };
 
 /// Runs a command until it is committed, found unnecessary, or rejected.
@@ -28,12 +28,14 @@ pub async fn run<C: Command>(
     loop {
         let attempt = attempts.next().await?;
         let (head, state) = tokio::try_join!(commands.head(caller), command.read(caller, commands))?;
-        let Head { version, totals } = head;
         let shard = TallyShard::for_attempt(attempt, rand::rng().random());
-        let turn = Turn { version: version.next(), totals, command: id, shard, at: clock.now() };
+        let turn = Turn { version: head.version.next(), totals: head.totals, command: id, shard, at: clock.now() };
         let (event, totals, changes, output) = match command.decide(caller, &state, turn)? {
             Decision::Append { event, totals, changes, output } => (event, totals, changes, output),
-            Decision::Unchanged(output) => return Ok(Committed { version, output }),
+            // What was observed may have been committed after the head was read. The version has to cover it (INV-4).
+            Decision::Unchanged(output) => {
+                return Ok(Committed { version: commands.head(caller).await?.version, output });
+            }
             Decision::Replay { version, output } => return Ok(Committed { version, output }),
         };
         let event = LogEvent { user: caller.clone(), version: turn.version, command: id, at: turn.at, totals, event };
@@ -54,3 +56,6 @@ pub async fn run<C: Command>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

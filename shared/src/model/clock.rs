@@ -80,6 +80,12 @@ impl Clock {
         Self(Arc::new(move || Timestamp(right.now().0.saturating_add_signed(ms))))
     }
 
+    /// A clock that shows the moment that a test has set, in milliseconds since the Unix epoch.
+    #[cfg(test)]
+    pub(crate) fn set_by(ms: Arc<std::sync::atomic::AtomicU64>) -> Self {
+        Self(Arc::new(move || Timestamp(ms.load(std::sync::atomic::Ordering::SeqCst))))
+    }
+
     /// The present moment.
     pub fn now(&self) -> Timestamp {
         (self.0)()

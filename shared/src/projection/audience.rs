@@ -39,7 +39,8 @@ impl Audience {
         if !self.celebrities.are_pushed(&row.author).await? {
             return Ok(());
         }
-        let page = self.commands.followers(&row.author, None, DIRECT_MAX).await?;
+        // DynamoDB says that there may be more whenever it has read as many as it may. So one more may be read.
+        let page = self.commands.followers(&row.author, None, DIRECT_MAX + 1).await?;
         if page.next.is_some() {
             let task = Task::EnumerateAudience { post: row.post, author: row.author.clone(), after: None, found: 0 };
             return self.work_queue.send(vec![task]).await;
@@ -66,7 +67,9 @@ impl Audience {
                 self.celebrities.promote_if_popular(&row.author, found).await?;
                 return self.push_to_homes(row, page.users).await;
             }
-            tasks.push(Task::PushToHomes { post: row.post, author: row.author.clone(), viewers: page.users });
+            if !page.users.is_empty() {
+                tasks.push(Task::PushToHomes { post: row.post, author: row.author.clone(), viewers: page.users });
+            }
             if after.is_none() {
                 break;
             }
@@ -89,3 +92,6 @@ impl Audience {
         self.timelines.put(&homes, row).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,3 +107,6 @@ impl CatchUp {
         (entry.version, result)
     }
 }
+
+#[cfg(test)]
+mod tests;

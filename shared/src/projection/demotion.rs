@@ -66,3 +66,6 @@ impl Demotion {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,3 +106,6 @@ async fn settle_edge(catch_up: &CatchUp, key: &EdgeKey) -> Result<(), Error> {
     viewer.set(key.kind, &key.to, edge.state());
     catch_up.viewers.put(&key.from, &before, &viewer).await
 }
+
+#[cfg(test)]
+mod tests;

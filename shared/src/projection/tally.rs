@@ -41,18 +41,73 @@ pub async fn show(cards: &Cards, subject: &TallySubject, changes: &[TallyChange]
 mod tests {
     use super::*;
     use crate::{
-        model::{TallyImage, TallyShard, TallySubject},
+        model::{Counts, TallyImage, TallyShard, TallySubject},
         samples::user,
+        store::Consistency,
+        test_world::{Calls, World},
     };
+
+    /// The write of a card.
+    const WRITE_CARD: Calls = Calls("UpdateItem", "\"cards\"");
+
+    /// The image after this many writes of one shard: so many followers in it.
+    fn change(subject: &str, shard: u8, version: u64, followers: i64) -> TallyChange {
+        let image = TallyImage { version, counts: Counts { followers, ..Counts::default() } };
+        TallyChange { subject: counter(subject), shard: TallyShard::new(shard).unwrap(), image }
+    }
+
+    fn counter(id: &str) -> TallySubject {
+        TallySubject::User(user(id))
+    }
+
+    /// The number of followers on ada's card.
+    async fn followers(world: &World) -> u64 {
+        world.other.cards.users(&[user("ada")], Consistency::Strong).await.unwrap()[&user("ada")].followers
+    }
+
+    /// Ada has a card.
+    async fn ada_has_joined() -> World {
+        let world = World::new();
+        world.other.join(&["ada"]).await;
+        world.other.catch_up(&["ada"]).await;
+        world
+    }
 
     #[test]
     fn all_images_of_a_counter_are_one_write() {
-        let change = |subject: &str, shard, version| {
-            let image = TallyImage { version, ..TallyImage::default() };
-            TallyChange { subject: TallySubject::User(user(subject)), shard: TallyShard::new(shard).unwrap(), image }
-        };
-        let changes = vec![change("ada", 0, 1), change("bob", 0, 1), change("ada", 7, 1), change("ada", 0, 2)];
+        let changes =
+            vec![change("ada", 0, 1, 0), change("bob", 0, 1, 0), change("ada", 7, 1, 0), change("ada", 0, 2, 0)];
         let sizes: Vec<_> = by_counter(changes).into_values().map(|changes| changes.len()).collect();
         assert_eq!(sizes, [3, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_card_shows_the_sum_of_the_newest_images_in_whatever_order_they_come() {
+        let world = ada_has_joined().await;
+        for batch in [vec![change("ada", 0, 2, 5)], vec![change("ada", 0, 1, 9), change("ada", 7, 1, 3)]] {
+            show(&world.tested.cards, &counter("ada"), &batch).await.unwrap();
+        }
+        assert_eq!(followers(&world).await, 8);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn images_that_the_card_knows_are_not_written_again() {
+        let world = ada_has_joined().await;
+        let changes = [change("ada", 0, 2, 5), change("ada", 7, 1, 3)];
+        for _ in 0..2 {
+            show(&world.tested.cards, &counter("ada"), &changes).await.unwrap();
+        }
+        assert_eq!((world.network.count(WRITE_CARD), followers(&world).await), (1, 8));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_workers_at_once_lose_no_image() {
+        let world = ada_has_joined().await;
+        let other = world.other.clone();
+        world.network.before(WRITE_CARD, async move || {
+            show(&other.cards, &counter("ada"), &[change("ada", 7, 1, 3)]).await.unwrap();
+        });
+        show(&world.tested.cards, &counter("ada"), &[change("ada", 0, 2, 5)]).await.unwrap();
+        assert_eq!(followers(&world).await, 8);
     }
 }

@@ -39,3 +39,6 @@ pub use pipeline::{FeedPost, Origin, Page, ReadRequest};
 pub use profile::{ProfileView, Relation};
 pub use services::{Conversations, Feeds, People};
 pub use users::resolve;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,288 @@
+use super::run;
+use crate::{
+    command::{Committed, CreatePost, FollowUser, attempts::ATTEMPTS_MAX, create_post::Written},
+    error::{Error, Rejection},
+    model::{EdgeKey, EdgeKind, EdgeState, PostId, UserEvent, Version},
+    query::ReadRequest,
+    samples::{user, version},
+    test_world::{Calls, Failure, Process, World},
+};
+
+/// The one write of a command.
+const COMMIT: Calls = Calls("TransactWriteItems", "");
+
+/// Follows or unfollows with the code under test.
+async fn set_follow(process: &Process, from: &str, to: &str, wanted: EdgeState) -> Result<Committed<()>, Error> {
+    run(&FollowUser { followee: user(to), wanted }, &user(from), &process.commands, &process.clock).await
+}
+
+async fn follow(world: &World, followee: &str) -> Result<Committed<()>, Error> {
+    set_follow(&world.tested, "ada", followee, EdgeState::Active).await
+}
+
+/// Ada, bob and carol have joined.
+async fn three_have_joined() -> World {
+    let world = World::new();
+    world.other.join(&["ada", "bob", "carol"]).await;
+    world
+}
+
+fn followed(followee: &str) -> UserEvent {
+    UserEvent::UserFollowed { followee: user(followee) }
+}
+
+/// The log of ada after her profile.
+async fn log_of_ada(world: &World) -> Vec<UserEvent> {
+    world.other.log("ada").await.split_off(1)
+}
+
+async fn follows(world: &World, from: &str, to: &str) -> bool {
+    let key = EdgeKey::new(&user(from), EdgeKind::Follows, &user(to));
+    world.other.commands.edges(&[key]).await.unwrap().active(&user(from), EdgeKind::Follows, &user(to))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_appends_its_event_with_all_changes_in_one_transaction() {
+    let world = three_have_joined().await;
+
+    let committed = follow(&world, "bob").await.unwrap();
+
+    assert_eq!(committed.version, version(2));
+    assert_eq!(log_of_ada(&world).await, [followed("bob")]);
+    assert!(follows(&world, "ada", "bob").await);
+    assert_eq!(world.other.commands.followers(&user("bob"), None, 10).await.unwrap().users, [user("ada")]);
+    assert_eq!(world.keys("commands", "TALLY#USER#bob").len(), 1);
+    assert_eq!(world.other.commands.head(&user("ada")).await.unwrap().totals.following, 1);
+    let writes = world.network.writes();
+    assert_eq!(writes.len(), 1, "{writes:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_fails_changes_nothing() {
+    let world = three_have_joined().await;
+    let before = world.tables();
+    world.network.fail(COMMIT, Failure::Internal);
+
+    let result = follow(&world, "bob").await;
+
+    assert!(matches!(result, Err(Error::Transient { .. })), "{result:?}");
+    assert_eq!(world.tables(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_conflict_a_command_decides_again_from_fresh_reads() {
+    let world = three_have_joined().await;
+    let other = world.other.clone();
+    world.network.before(COMMIT, async move || {
+        other.follow("ada", "carol").await;
+    });
+
+    let committed = follow(&world, "bob").await.unwrap();
+
+    assert_eq!(committed.version, version(3));
+    assert_eq!(log_of_ada(&world).await, [followed("carol"), followed("bob")]);
+    assert_eq!(world.other.commands.head(&user("ada")).await.unwrap().totals.following, 2);
+    assert_eq!(world.network.count(COMMIT), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_is_no_longer_allowed_is_rejected_after_the_conflict() {
+    let world = three_have_joined().await;
+    let other = world.other.clone();
+    world.network.before(COMMIT, async move || {
+        other.block("bob", "ada").await;
+    });
+
+    let result = follow(&world, "bob").await;
+
+    assert!(matches!(result, Err(Error::Rejected(Rejection::Blocked))), "{result:?}");
+    assert_eq!(log_of_ada(&world).await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_commands_that_do_the_same_at_once_append_one_event() {
+    let world = three_have_joined().await;
+    let other = world.other.clone();
+    world.network.before(COMMIT, async move || {
+        other.follow("ada", "bob").await;
+    });
+
+    let committed = follow(&world, "bob").await.unwrap();
+
+    assert_eq!((committed.version, log_of_ada(&world).await), (version(2), vec![followed("bob")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_whose_answer_was_lost_is_recognised_as_committed() {
+    // The SDK makes three attempts. If all answers are lost, nobody tells that the first attempt was committed.
+    for lost in [1, 2, 3] {
+        let world = three_have_joined().await;
+        world.network.lose_answers(COMMIT, lost);
+
+        let committed = follow(&world, "bob").await.unwrap();
+
+        assert_eq!(committed.version, version(2));
+        assert_eq!(log_of_ada(&world).await, [followed("bob")], "one event after {lost} lost answers");
+        assert_eq!(world.other.commands.head(&user("ada")).await.unwrap().totals.following, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_of_another_command_is_not_taken_for_the_own_one() {
+    let world = three_have_joined().await;
+    let other = world.other.clone();
+    world.network.before(COMMIT, async move || {
+        other.follow("ada", "carol").await;
+    });
+    world.network.lose_answers(COMMIT, 2);
+
+    let committed = follow(&world, "bob").await.unwrap();
+
+    assert_eq!((committed.version, follows(&world, "ada", "bob").await), (version(3), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_gives_up_with_a_conflict_after_its_last_attempt() {
+    let world = three_have_joined().await;
+    let before = world.tables();
+    world.network.fail(COMMIT, Failure::Cancelled);
+
+    let result = follow(&world, "bob").await;
+
+    assert!(matches!(result, Err(Error::Conflict)), "{result:?}");
+    assert_eq!(world.network.count(COMMIT), ATTEMPTS_MAX);
+    assert_eq!(world.tables(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_after_a_conflict_may_count_in_another_shard() {
+    let world = three_have_joined().await;
+    world.network.fail(COMMIT, Failure::Cancelled);
+
+    follow(&world, "bob").await.unwrap_err();
+
+    let writes = world.network.writes();
+    let in_first = |body: &String| body.contains("TALLY#USER#bob#0\"");
+    assert!(in_first(&writes[0].body));
+    assert!(writes.iter().any(|write| !in_first(&write.body)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_command_changes_nothing() {
+    let world = three_have_joined().await;
+    let before = world.tables();
+
+    let result = follow(&world, "ada").await;
+
+    assert!(matches!(result, Err(Error::Rejected(Rejection::CannotFollowSelf))), "{result:?}");
+    assert_eq!((world.tables(), world.network.writes()), (before, Vec::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_request_with_the_same_idempotency_key_gets_the_first_answer() {
+    let world = three_have_joined().await;
+    let (first, again) = (create("hello"), create("hello"));
+
+    let answers = [run_create(&world, &first).await.unwrap(), run_create(&world, &again).await.unwrap()];
+
+    assert_eq!(answers[0].output.post.post, first.post);
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(log_of_ada(&world).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_requests_with_the_same_idempotency_key_at_once_get_one_answer() {
+    let world = three_have_joined().await;
+    let (first, again) = (create("hello"), create("hello"));
+    let (other, raced) = (world.other.clone(), first.clone());
+    world.network.before(COMMIT, async move || {
+        other.done("ada", &raced).await;
+    });
+
+    let committed = run_create(&world, &again).await.unwrap();
+
+    assert_eq!((committed.version, committed.output.post.post), (version(2), first.post));
+    assert_eq!(log_of_ada(&world).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_request_with_the_same_idempotency_key_is_rejected() {
+    let world = three_have_joined().await;
+    run_create(&world, &create("hello")).await.unwrap();
+
+    let result = run_create(&world, &create("goodbye")).await;
+
+    assert!(matches!(result, Err(Error::Rejected(Rejection::IdempotencyKeyReused))), "{result:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unnecessary_command_appends_nothing() {
+    let world = three_have_joined().await;
+    let end = world.other.follow("ada", "bob").await;
+    let before = world.tables();
+
+    let committed = follow(&world, "bob").await.unwrap();
+
+    assert_eq!((committed.version, world.tables()), (end, before));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_version_of_an_unnecessary_command_covers_what_made_it_unnecessary() {
+    let world = three_have_joined().await;
+    let other = world.other.clone();
+    // The end of the log has been read when the same follow is committed elsewhere. Then the edge is read.
+    world.network.before(Calls("BatchGetItem", "FOLLOWS#bob"), async move || {
+        other.follow("ada", "bob").await;
+    });
+
+    let Committed { version: answered, .. } = follow(&world, "bob").await.unwrap();
+
+    assert_eq!(log_of_ada(&world).await, [followed("bob")]);
+    assert_eq!(answered, version(2));
+    let ada = user("ada");
+    let request = ReadRequest { viewer: &ada, min_version: Some(answered) };
+    let page = world.other.feeds.home(request, None, 10).await.unwrap();
+    assert_eq!(page.version, version(2), "a page for this version shows the follow");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_appends_to_the_logs_of_both_users_or_to_none() {
+    let world = three_have_joined().await;
+    world.other.follow("bob", "ada").await;
+    let other = world.other.clone();
+    // The block was decided for bob's log as it was before this.
+    world.network.before(COMMIT, async move || {
+        other.follow("bob", "carol").await;
+    });
+
+    world.tested.block("ada", "bob").await;
+
+    let unfollowed = UserEvent::UserUnfollowed { followee: user("ada") };
+    assert_eq!(world.other.log("bob").await.split_off(1), [followed("ada"), followed("carol"), unfollowed]);
+    assert_eq!(log_of_ada(&world).await, [UserEvent::UserBlocked { blocked: user("bob") }]);
+    assert_eq!(world.other.commands.head(&user("bob")).await.unwrap().totals.following, 1);
+    assert!(!follows(&world, "bob", "ada").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follow_that_is_committed_during_a_block_does_not_outlive_it() {
+    let world = three_have_joined().await;
+    let other = world.other.clone();
+    world.network.before(COMMIT, async move || {
+        other.follow("bob", "ada").await;
+    });
+
+    world.tested.block("ada", "bob").await;
+
+    assert!(!follows(&world, "bob", "ada").await);
+    assert_eq!(world.other.commands.head(&user("ada")).await.unwrap().version, Version::ZERO.next().next());
+}
+
+fn create(text: &str) -> CreatePost {
+    let post = PostId::new(crate::samples::NOW);
+    CreatePost { post, text: text.to_owned().try_into().unwrap(), key: Some("key".parse().unwrap()) }
+}
+
+async fn run_create(world: &World, command: &CreatePost) -> Result<Committed<Written>, Error> {
+    run(command, &user("ada"), &world.tested.commands, &world.tested.clock).await
+}

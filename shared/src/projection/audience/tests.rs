@@ -1,0 +1,186 @@
+use super::Audience;
+use crate::{
+    model::{PostId, UserId},
+    samples::{NOW, user},
+    store::timelines::Row,
+    stream::work_queue::Task,
+    test_world::{Calls, Failure, LIST_LIFETIME, World},
+};
+
+/// A post by ada.
+fn row() -> Row {
+    Row { post: PostId::new(NOW), author: user("ada") }
+}
+
+fn audience(world: &World) -> &Audience {
+    &world.tested.projector.audience
+}
+
+/// The viewers whose homes have the post.
+fn homes(world: &World) -> Vec<UserId> {
+    let keys = world.keys("timelines", "HOME#");
+    keys.iter().map(|key| key.strip_prefix("HOME#").unwrap().parse().unwrap()).collect()
+}
+
+async fn is_celebrity(world: &World) -> bool {
+    world.other.commands.celebrity(&user("ada")).await.unwrap().is_some()
+}
+
+/// Begins and continues an enumeration as `deliver` does, until no task is left. Returns the viewers of each
+/// [`Task::PushToHomes`], and how many steps there were.
+async fn enumerate(world: &World, row: &Row) -> (Vec<Vec<UserId>>, usize) {
+    let (mut pushed, mut steps, mut next) = (Vec::new(), 0, Some((None, 0)));
+    while let Some((after, found)) = next.take() {
+        audience(world).enumerate_audience(row, after, found).await.unwrap();
+        steps += 1;
+        for task in world.take_tasks() {
+            match task {
+                Task::PushToHomes { post, author, viewers } => {
+                    assert_eq!(Row { post, author }, *row);
+                    pushed.push(viewers);
+                }
+                Task::EnumerateAudience { post, author, after, found } => {
+                    assert_eq!(Row { post, author }, *row);
+                    next = Some((after, found));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    pushed.sort_unstable();
+    (pushed, steps)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_audience_gets_the_post_at_once() {
+    let world = World::new();
+    let followers = world.put_followers("ada", 100);
+
+    audience(&world).push_to_followers(&row()).await.unwrap();
+
+    assert_eq!(homes(&world), followers);
+    assert_eq!(world.take_tasks(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_audience_becomes_one_task() {
+    let world = World::new();
+    world.put_followers("ada", 101);
+    let row = row();
+
+    audience(&world).push_to_followers(&row).await.unwrap();
+
+    assert_eq!(homes(&world), []);
+    let task = Task::EnumerateAudience { post: row.post, author: row.author, after: None, found: 0 };
+    assert_eq!(world.take_tasks(), [task]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_who_no_longer_follow_are_left_out() {
+    let world = World::new();
+    world.other.join(&["ada", "bob", "carol"]).await;
+    world.other.follow("bob", "ada").await;
+    world.other.follow("carol", "ada").await;
+    world.other.unfollow("bob", "ada").await;
+
+    audience(&world).push_to_followers(&row()).await.unwrap();
+
+    assert_eq!(homes(&world), [user("carol")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_audience_that_fits_one_task_is_pushed_to_without_another_task() {
+    let world = World::new();
+    let followers = world.put_followers("ada", 300);
+
+    audience(&world).enumerate_audience(&row(), None, 0).await.unwrap();
+
+    assert_eq!(homes(&world), followers);
+    assert_eq!(world.take_tasks(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_enumeration_makes_a_task_for_each_five_hundred_followers_and_goes_on_after_twenty() {
+    let world = World::with_celebrities_from(10_001);
+    let followers = world.put_followers("ada", 10_001);
+
+    let (pushed, steps) = enumerate(&world, &row()).await;
+
+    assert_eq!(steps, 2);
+    assert_eq!(pushed.iter().map(Vec::len).collect::<Vec<_>>(), [vec![500; 20], vec![1]].concat());
+    assert_eq!(pushed.concat(), followers, "everybody once");
+    assert_eq!(homes(&world), [], "tasks do the pushing");
+    assert!(is_celebrity(&world).await, "the last step knows the number of followers");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_task_is_made_for_nobody() {
+    let world = World::new();
+    world.put_followers("ada", 500);
+
+    let (pushed, _) = enumerate(&world, &row()).await;
+
+    assert_eq!(pushed.iter().map(Vec::len).collect::<Vec<_>>(), [500], "the page behind them is empty");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_audience_that_is_too_small_makes_no_celebrity() {
+    let world = World::with_celebrities_from(601);
+    world.put_followers("ada", 600);
+
+    let (pushed, _) = enumerate(&world, &row()).await;
+
+    assert_eq!(pushed.concat().len(), 600);
+    assert!(!is_celebrity(&world).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_author_is_promoted_by_the_worker_that_counts_enough_followers() {
+    for (followers, promoted) in [(2, false), (3, true)] {
+        let world = World::with_celebrities_from(3);
+        world.put_followers("ada", followers);
+
+        audience(&world).push_to_followers(&row()).await.unwrap();
+
+        assert_eq!(is_celebrity(&world).await, promoted);
+        assert_eq!(homes(&world).len(), followers, "this post is still pushed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn posts_of_a_new_celebrity_are_pushed_until_every_reader_pulls() {
+    let world = World::with_celebrities_from(3);
+    world.put_followers("ada", 3);
+    world.other.commands.promote(&user("ada"), world.other.clock.now()).await.unwrap();
+
+    audience(&world).push_to_followers(&row()).await.unwrap();
+    assert_eq!(homes(&world).len(), 3, "some readers do not know of the promotion yet");
+
+    world.pass(3 * LIST_LIFETIME);
+    audience(&world).push_to_followers(&row()).await.unwrap();
+    assert_eq!(homes(&world).len(), 3, "the second post is pulled");
+    assert_eq!(world.take_tasks(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_that_failed_half_way_can_be_repeated() {
+    let world = World::new();
+    let followers = world.put_followers("ada", 60);
+    let row = row();
+    world.network.fail(Calls("BatchWriteItem", "HOME#f00030"), Failure::Internal);
+
+    assert!(audience(&world).push_to_followers(&row).await.is_err());
+    world.network.calm();
+    audience(&world).push_to_followers(&row).await.unwrap();
+
+    assert_eq!(homes(&world), followers, "one row each");
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_that_the_queue_did_not_take_make_the_step_fail() {
+    let world = World::new();
+    world.put_followers("ada", 101);
+    world.network.fail(Calls("SendMessageBatch", ""), Failure::Internal);
+
+    assert!(audience(&world).push_to_followers(&row()).await.is_err());
+}

@@ -1,0 +1,181 @@
+use super::Demotion;
+use crate::{
+    error::Error,
+    model::{PostId, Timestamp, limits::FEED_AGE_MAX},
+    samples::{NOW, user},
+    store::timelines::{Row, Timeline},
+    stream::work_queue::Task,
+    test_world::{Calls, LIST_LIFETIME, World},
+};
+
+/// Three lifetimes of the list after the demotion began, every writer knows of it.
+const KNOWN_AFTER: std::time::Duration = LIST_LIFETIME.saturating_mul(3);
+
+fn demotion(world: &World) -> &Demotion {
+    &world.tested.projector.demotion
+}
+
+/// Ada's posts, of the present and of the days before, newest first.
+async fn put_posts(world: &World, days: &[u64]) -> Vec<PostId> {
+    let mut posts = Vec::new();
+    for day in days {
+        let post = PostId::new(NOW.before(std::time::Duration::from_secs(day * 24 * 60 * 60)));
+        let row = Row { post, author: user("ada") };
+        world.other.timelines.put(&[Timeline::Author(user("ada"))], &row).await.unwrap();
+        posts.push(post);
+    }
+    posts
+}
+
+/// Ada is a celebrity with this many followers and two posts. Her demotion began at the returned moment.
+async fn ada_is_being_demoted(followers: usize) -> (World, Vec<PostId>, Timestamp) {
+    let world = World::new();
+    world.put_followers("ada", followers);
+    let posts = put_posts(&world, &[0, 7]).await;
+    world.other.commands.promote(&user("ada"), NOW).await.unwrap();
+    let begun_at = begin(&world).await;
+    (world, posts, begun_at)
+}
+
+async fn begin(world: &World) -> Timestamp {
+    let celebrity = world.other.commands.begin_demotion(&user("ada"), world.other.clock.now()).await.unwrap();
+    celebrity.demoted_at.unwrap()
+}
+
+async fn is_celebrity(world: &World) -> bool {
+    world.other.commands.celebrity(&user("ada")).await.unwrap().is_some()
+}
+
+/// How many viewers have rows in their homes.
+fn homes(world: &World) -> usize {
+    let mut homes = world.keys("timelines", "HOME#");
+    homes.dedup();
+    homes.len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_home_is_filled_before_every_writer_knows_of_the_demotion() {
+    let (world, _, _) = ada_is_being_demoted(1).await;
+    world.pass(KNOWN_AFTER - std::time::Duration::from_millis(1));
+
+    let result = demotion(&world).backfill_step(&user("ada"), None).await;
+
+    assert!(matches!(result, Err(Error::Transient { .. })), "{result:?}");
+    assert_eq!(homes(&world), 0);
+    assert!(is_celebrity(&world).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn homes_are_filled_in_steps_of_twenty_and_the_last_step_ends_the_demotion() {
+    let (world, posts, _) = ada_is_being_demoted(21).await;
+    world.pass(KNOWN_AFTER);
+
+    demotion(&world).backfill_step(&user("ada"), None).await.unwrap();
+    assert_eq!(homes(&world), 20);
+    assert!(is_celebrity(&world).await);
+    let [Task::BackfillHomes { author, after: Some(after) }] = &world.take_tasks()[..] else { panic!("no next step") };
+    assert_eq!((author, after), (&user("ada"), &user("f00019")));
+
+    demotion(&world).backfill_step(author, Some(after.clone())).await.unwrap();
+    assert_eq!(homes(&world), 21);
+    for follower in ["f00000", "f00019", "f00020"] {
+        assert_eq!(world.other.home(follower).await, posts);
+    }
+    assert!(!is_celebrity(&world).await);
+    assert_eq!(world.take_tasks(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn homes_get_the_posts_of_the_last_thirty_days() {
+    let (world, mut posts, _) = ada_is_being_demoted(1).await;
+    let days = FEED_AGE_MAX.as_secs() / (24 * 60 * 60);
+    posts.extend(put_posts(&world, &[days - 1]).await);
+    put_posts(&world, &[days + 1]).await;
+    world.pass(KNOWN_AFTER);
+
+    demotion(&world).backfill_step(&user("ada"), None).await.unwrap();
+
+    assert_eq!(world.other.home("f00000").await, posts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn repeated_steps_change_nothing() {
+    let (world, _, _) = ada_is_being_demoted(21).await;
+    world.pass(KNOWN_AFTER);
+    let (ada, after) = (user("ada"), Some(user("f00019")));
+
+    demotion(&world).backfill_step(&ada, None).await.unwrap();
+    let first = world.tables();
+    demotion(&world).backfill_step(&ada, None).await.unwrap();
+    assert_eq!(world.tables(), first);
+
+    demotion(&world).backfill_step(&ada, after.clone()).await.unwrap();
+    let last = world.tables();
+    for after in [after, None] {
+        demotion(&world).backfill_step(&ada, after).await.unwrap();
+        assert_eq!(world.tables(), last, "the author is not being demoted any more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_celebrity_who_is_not_being_demoted_stays_one() {
+    let world = World::new();
+    world.put_followers("ada", 1);
+    world.other.commands.promote(&user("ada"), NOW).await.unwrap();
+    world.pass(KNOWN_AFTER);
+    let before = world.tables();
+
+    demotion(&world).backfill_step(&user("ada"), None).await.unwrap();
+
+    assert_eq!(world.tables(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_does_not_end_a_demotion_that_began_later() {
+    let (world, _, first) = ada_is_being_demoted(1).await;
+    world.pass(KNOWN_AFTER);
+    let other = world.other.clone();
+    let later = NOW.after(KNOWN_AFTER);
+    world.network.before(Calls("DeleteItem", "CELEBRITIES"), async move || {
+        // Another worker ends the demotion. Then the author is promoted, and a new demotion begins.
+        let ada = user("ada");
+        other.commands.end_demotion(&ada, first).await.unwrap();
+        other.commands.promote(&ada, later).await.unwrap();
+        other.commands.begin_demotion(&ada, later).await.unwrap();
+    });
+
+    demotion(&world).backfill_step(&user("ada"), None).await.unwrap();
+
+    let celebrity = world.other.commands.celebrity(&user("ada")).await.unwrap();
+    assert_eq!(celebrity.and_then(|celebrity| celebrity.demoted_at), Some(later));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_author_who_is_being_demoted_pushes_new_posts() {
+    let (world, _, _) = ada_is_being_demoted(1).await;
+    world.pass(KNOWN_AFTER);
+    let row = Row { post: PostId::new(world.tested.clock.now()), author: user("ada") };
+
+    world.tested.projector.audience.push_to_followers(&row).await.unwrap();
+
+    assert_eq!(world.other.home("f00000").await, [row.post]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_author_of_a_new_follow_is_copied_unless_readers_pull() {
+    for (promoted, rows) in [(false, 1), (true, 0)] {
+        let world = World::new();
+        world.other.join(&["ada", "bob"]).await;
+        world.other.post("ada", "hello").await;
+        world.other.catch_up(&["ada"]).await;
+        if promoted {
+            world.other.commands.promote(&user("ada"), world.other.clock.now()).await.unwrap();
+            world.pass(KNOWN_AFTER);
+        }
+        world.other.follow("bob", "ada").await;
+
+        world.tested.catch_up(&["bob"]).await;
+
+        assert_eq!(world.other.home("bob").await.len(), rows);
+    }
+}

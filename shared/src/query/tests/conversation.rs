@@ -1,0 +1,160 @@
+//! Single posts and their comments.
+
+use crate::{
+    command::{CommentOnPost, DeleteComment, MuteUser, react_to_post},
+    error::{Error, Rejection},
+    model::{CommentId, Counts, EdgeState, PostId, TallyChange, TallyImage, TallyShard, TallySubject},
+    projection::tally,
+    query::{CommentWithAuthor, FeedPost, Page, ReadRequest},
+    samples::{shown, user},
+    store::comments::CommentOrder,
+    test_world::World,
+};
+
+/// Ada, bob and carol have joined, and ada has written a post. All logs are applied.
+async fn ada_has_written() -> (World, PostId) {
+    let world = World::new();
+    world.other.join(&["ada", "bob", "carol"]).await;
+    let post = world.other.post("ada", "hello").await;
+    world.other.catch_up(&["ada", "bob", "carol"]).await;
+    (world, post)
+}
+
+async fn comment(world: &World, author: &str, post: PostId, text: &str) -> CommentId {
+    let comment = CommentId::new(world.other.clock.now());
+    let text = text.to_owned().try_into().unwrap();
+    world.other.done(author, &CommentOnPost { post, comment, text, key: None }).await;
+    comment
+}
+
+/// The post as the viewer sees it.
+async fn post_seen_by(world: &World, viewer: &str, post: PostId) -> Result<FeedPost, Error> {
+    let viewer = user(viewer);
+    world.tested.conversations().post(ReadRequest { viewer: &viewer, min_version: None }, post).await
+}
+
+/// A page of the comments that bob sees, oldest first.
+async fn comments(
+    world: &World,
+    post: PostId,
+    after: Option<CommentId>,
+    limit: usize,
+) -> Page<CommentWithAuthor, CommentId> {
+    let bob = user("bob");
+    let request = ReadRequest { viewer: &bob, min_version: None };
+    let order = CommentOrder::OldestFirst;
+    world.tested.conversations().comments(request, post, order, after, limit).await.unwrap()
+}
+
+fn texts(page: &Page<CommentWithAuthor, CommentId>) -> Vec<&str> {
+    page.entries.iter().map(|entry| entry.comment.text.as_ref().unwrap().as_str()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_that_has_no_card_yet_is_read_from_the_truth() {
+    let (world, _) = ada_has_written().await;
+    let post = world.other.post("ada", "brand new").await;
+
+    let seen = post_seen_by(&world, "bob", post).await.unwrap();
+
+    assert_eq!(seen.card.text.unwrap().as_str(), "brand new");
+    assert_eq!(seen.card.author_profile, shown("ada"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_post_does_not_exist_with_and_without_a_card() {
+    let (world, post) = ada_has_written().await;
+    let without_card = world.other.post("ada", "brand new").await;
+    world.other.delete("ada", without_card).await;
+    world.other.delete("ada", post).await;
+    let seen = post_seen_by(&world, "bob", without_card).await;
+    assert!(matches!(seen, Err(Error::Rejected(Rejection::PostNotFound))), "{seen:?}");
+
+    world.other.catch_up(&["ada"]).await;
+    let seen = post_seen_by(&world, "bob", post).await;
+    assert!(matches!(seen, Err(Error::Rejected(Rejection::PostNotFound))), "{seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_like_shows_to_its_user_at_once() {
+    let (world, post) = ada_has_written().await;
+    react_to_post(&user("bob"), post, EdgeState::Active, &world.other.commands, &world.other.clock).await.unwrap();
+
+    assert!(post_seen_by(&world, "bob", post).await.unwrap().liked);
+    assert!(!post_seen_by(&world, "carol", post).await.unwrap().liked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn comments_that_are_deleted_or_by_muted_users_are_left_out_of_full_pages() {
+    let (world, post) = ada_has_written().await;
+    let mut deleted = Vec::new();
+    for number in 1..=3 {
+        comment(&world, "ada", post, &format!("ada {number}")).await;
+        comment(&world, "carol", post, &format!("carol {number}")).await;
+        deleted.push(comment(&world, "bob", post, &format!("bob {number}")).await);
+    }
+    for comment in deleted {
+        world.other.done("bob", &DeleteComment { post, comment }).await;
+    }
+    world.other.done("bob", &MuteUser { muted: user("carol"), wanted: EdgeState::Active }).await;
+    world.other.catch_up(&["bob"]).await;
+
+    let first = comments(&world, post, None, 2).await;
+    assert_eq!(texts(&first), ["ada 1", "ada 2"]);
+    let last = comments(&world, post, first.next, 2).await;
+    assert_eq!((texts(&last), last.next), (vec!["ada 3"], None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_author_of_a_comment_is_shown_before_any_projection_has_reached_them() {
+    let (world, post) = ada_has_written().await;
+    world.other.join(&["dan"]).await;
+    comment(&world, "dan", post, "hello").await;
+
+    let page = comments(&world, post, None, 10).await;
+
+    assert_eq!(page.entries[0].author.profile, shown("dan"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_viewers_comment_has_the_new_profile_if_the_viewer_asks_for_it() {
+    let (world, post) = ada_has_written().await;
+    comment(&world, "bob", post, "hello").await;
+    let renamed = world.other.rename("bob", "bob_2").await;
+    let bob = user("bob");
+    let request = ReadRequest { viewer: &bob, min_version: Some(renamed) };
+
+    let page = world.tested.conversations().comments(request, post, CommentOrder::NewestFirst, None, 10).await;
+
+    assert_eq!(page.unwrap().entries[0].author.profile, shown("bob_2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn comments_on_a_post_that_does_not_exist_are_rejected() {
+    let (world, post) = ada_has_written().await;
+    world.other.delete("ada", post).await;
+    let bob = user("bob");
+    for min_version in [Some(crate::samples::version(1)), None] {
+        let request = ReadRequest { viewer: &bob, min_version };
+        let page = world.tested.conversations().comments(request, post, CommentOrder::OldestFirst, None, 10).await;
+        assert!(matches!(page, Err(Error::Rejected(Rejection::PostNotFound))), "{page:?}");
+        world.other.catch_up(&["ada"]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_an_edit_has_the_counts_of_the_card() {
+    let (world, post) = ada_has_written().await;
+    let subject = TallySubject::Post(post);
+    let image = TallyImage { version: 1, counts: Counts { likes: 2, comments: 1, heat: 5, ..Counts::default() } };
+    let change = TallyChange { subject: subject.clone(), shard: TallyShard::default(), image };
+    tally::show(&world.other.cards, &subject, &[change]).await.unwrap();
+    world.other.edit("ada", post, "edited").await;
+    let edited = world.other.commands.post(post).await.unwrap().unwrap();
+    let author = world.other.commands.profile(&user("ada")).await.unwrap().unwrap();
+
+    let shown = world.tested.conversations().written(&user("ada"), edited, author).await.unwrap().card;
+
+    assert_eq!(shown.text.unwrap().as_str(), "edited");
+    assert_eq!((shown.likes, shown.comments, shown.heat), (2, 1, 5));
+}

@@ -1,0 +1,225 @@
+//! A world for unit tests: AWS in memory, and two processes that work with it through the real SDKs. Tests read as
+//! given, when, then:
+//!
+//! - Given: commands of the process [`World::other`], or items that are put into tables.
+//! - When: one call of the process [`World::tested`]. The [`Network`] of this process can be disturbed.
+//! - Then: what tables and queues hold, or what a query answers.
+//!
+//! Tests pause tokio's time, so waits between retries cost nothing. The clock of both processes stands still except
+//! where a test moves it. Every given command moves it by a millisecond, so that ids are in the order of their making.
+
+mod network;
+mod process;
+
+use std::{
+    collections::BTreeMap,
+    ops::RangeInclusive,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use aws_memory::{Aws, Server, queue_url};
+pub(crate) use network::{Call, Calls, Failure, Network};
+pub(crate) use process::Process;
+use serde_json::{Value, json};
+
+use crate::{
+    model::{Clock, CommandId, UserId, Version},
+    runtime::{Runtime, retry_config, timeout_config},
+    samples::NOW,
+    stream::work_queue::Task,
+};
+
+/// How long the processes use a list of celebrities.
+pub(crate) const LIST_LIFETIME: Duration = Duration::from_secs(5);
+/// So many followers that no test has a celebrity unless it asks for one.
+const FOLLOWERS_MIN: u64 = 1_000_000;
+/// Items in one BatchWriteItem at most.
+const BATCH_WRITE_MAX: usize = 25;
+
+/// AWS in memory with two processes.
+pub(crate) struct World {
+    aws: Arc<Aws>,
+    now_ms: Arc<AtomicU64>,
+    /// The way from the process under test to AWS.
+    pub(crate) network: Arc<Network>,
+    /// The process that runs the code under test.
+    pub(crate) tested: Process,
+    /// A process that nothing disturbs. It makes what is given, and competes with the process under test.
+    pub(crate) other: Process,
+}
+
+impl World {
+    /// An empty world.
+    pub(crate) fn new() -> Self {
+        Self::with_celebrities_from(FOLLOWERS_MIN)
+    }
+
+    /// An empty world in which authors with this many followers become celebrities.
+    pub(crate) fn with_celebrities_from(followers_min: u64) -> Self {
+        let aws = Arc::new(Aws::new().unwrap());
+        create_tables(&aws);
+        aws.create_queue("deliveries");
+        aws.create_queue("quarantine");
+        let network = Network::new(Arc::clone(&aws));
+        let now_ms = Arc::new(AtomicU64::new(NOW.as_ms()));
+        let process = |server: Arc<dyn Server>| {
+            let clock = Clock::set_by(Arc::clone(&now_ms));
+            Process::new(&runtime(server, clock, followers_min), Arc::clone(&now_ms))
+        };
+        let (tested, other) = (process(network.clone()), process(aws.clone()));
+        Self { aws, now_ms, network, tested, other }
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, time: Duration) {
+        self.now_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// All items of a table, in a fixed order.
+    pub(crate) fn items(&self, table: &str) -> Vec<Value> {
+        let mut items = self.aws.items(table);
+        items.sort_by_cached_key(Value::to_string);
+        items
+    }
+
+    /// All items of all tables.
+    pub(crate) fn tables(&self) -> Vec<Vec<Value>> {
+        ["commands", "timelines", "viewers", "cards"].map(|table| self.items(table)).into()
+    }
+
+    /// The keys of a table's items that begin with this text, in order.
+    pub(crate) fn keys(&self, table: &str, prefix: &str) -> Vec<String> {
+        let key = |item: &Value| item["PK"]["S"].as_str().unwrap().to_owned();
+        let mut keys: Vec<_> = self.items(table).iter().map(key).filter(|key| key.starts_with(prefix)).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// Puts items into a table.
+    pub(crate) fn put(&self, table: &str, items: &[Value]) {
+        for batch in items.chunks(BATCH_WRITE_MAX) {
+            let writes: Vec<_> = batch.iter().map(|item| json!({"PutRequest": {"Item": item}})).collect();
+            let answer = self.aws.dynamodb("BatchWriteItem", &json!({"RequestItems": {table: writes}}));
+            assert_eq!(answer.status, 200, "{}", answer.json());
+        }
+    }
+
+    /// Gives the followee this many followers, without their logs. Returns their ids, in the order of their keys.
+    pub(crate) fn put_followers(&self, followee: &str, number: usize) -> Vec<UserId> {
+        let names: Vec<_> = (0..number).map(|n| format!("f{n:05}")).collect();
+        let edge = |name: &String| {
+            json!({
+                "PK": {"S": format!("FOLLOWERS#{followee}")}, "SK": {"S": format!("USER#{name}")},
+                "active": {"BOOL": true}, "version": {"N": "1"},
+            })
+        };
+        self.put("commands", &names.iter().map(edge).collect::<Vec<_>>());
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    /// Puts events into a log that mute a user each, without the edges.
+    pub(crate) fn put_mutes(&self, id: &str, versions: RangeInclusive<u64>) {
+        let at = self.other.clock.now();
+        let event = |version: u64| {
+            json!({
+                "PK": {"S": format!("USER#{id}")}, "SK": {"S": format!("EVENT#{version:012}")},
+                "user": {"S": id}, "version": {"N": version.to_string()}, "command": {"S": CommandId::new(at)},
+                "at": {"N": at.as_ms().to_string()}, "totals": {"M": {"following": {"N": "0"}}},
+                "type": {"S": "UserMuted"}, "data": {"M": {"muted": {"S": format!("muted-{version}")}}},
+            })
+        };
+        self.put("commands", &versions.map(event).collect::<Vec<_>>());
+    }
+
+    /// Gives an event in the log this type. Nobody understands an event with an unknown type.
+    pub(crate) fn set_event_type(&self, user: &str, version: Version, kind: &str) {
+        let request = json!({
+            "TableName": "commands", "Key": event_key(user, version), "UpdateExpression": "SET #type = :type",
+            "ExpressionAttributeNames": {"#type": "type"}, "ExpressionAttributeValues": {":type": {"S": kind}},
+        });
+        assert_eq!(self.aws.dynamodb("UpdateItem", &request).status, 200);
+    }
+
+    /// Deletes an event from a log.
+    pub(crate) fn delete_event(&self, user: &str, version: Version) {
+        let request = json!({"TableName": "commands", "Key": event_key(user, version)});
+        assert_eq!(self.aws.dynamodb("DeleteItem", &request).status, 200);
+    }
+
+    /// Takes all tasks from the work queue.
+    pub(crate) fn take_tasks(&self) -> Vec<Task> {
+        self.take("deliveries").into_iter().map(|task| serde_json::from_value(task).unwrap()).collect()
+    }
+
+    /// Takes all messages from the quarantine, as JSON.
+    pub(crate) fn take_quarantined(&self) -> Vec<Value> {
+        self.take("quarantine")
+    }
+
+    fn take(&self, queue: &str) -> Vec<Value> {
+        let url = queue_url(queue);
+        let mut bodies = Vec::new();
+        loop {
+            let request = json!({"QueueUrl": url, "MaxNumberOfMessages": 10});
+            let received = self.aws.sqs("ReceiveMessage", &request);
+            let Some(messages) = received["Messages"].as_array().filter(|messages| !messages.is_empty()) else {
+                return bodies;
+            };
+            for message in messages {
+                let request = json!({"QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"]});
+                self.aws.sqs("DeleteMessage", &request);
+                bodies.push(serde_json::from_str(message["Body"].as_str().unwrap()).unwrap());
+            }
+        }
+    }
+}
+
+fn event_key(user: &str, version: Version) -> Value {
+    json!({"PK": {"S": format!("USER#{user}")}, "SK": {"S": format!("EVENT#{:012}", version.get())}})
+}
+
+fn create_tables(aws: &Aws) {
+    let attribute = |name, kind| json!({"AttributeName": name, "AttributeType": kind});
+    let cards = json!({
+        "TableName": "cards", "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [attribute("PK", "S"), attribute("bucket", "S"), attribute("score", "N")],
+        "KeySchema": [{"AttributeName": "PK", "KeyType": "HASH"}],
+        "GlobalSecondaryIndexes": [{
+            "IndexName": "trending", "Projection": {"ProjectionType": "KEYS_ONLY"},
+            "KeySchema": [
+                {"AttributeName": "bucket", "KeyType": "HASH"}, {"AttributeName": "score", "KeyType": "RANGE"},
+            ],
+        }],
+    });
+    let answers = [
+        aws.create_table("commands", true),
+        aws.create_table("timelines", true),
+        aws.create_table("viewers", false),
+        aws.dynamodb("CreateTable", &cards),
+    ];
+    assert_eq!(answers.map(|answer| answer.status), [200; 4]);
+}
+
+fn runtime(server: Arc<dyn Server>, clock: Clock, followers_min: u64) -> Runtime {
+    static REGIONS: AtomicU64 = AtomicU64::new(0);
+    // The SDKs share a budget of retries in each region. With a region of its own, no process can use up another's.
+    let region = format!("memory-{}", REGIONS.fetch_add(1, Ordering::Relaxed));
+    let config = aws_memory::config(server, &region).into_builder();
+    let config = config.retry_config(retry_config()).timeout_config(timeout_config()).build();
+    let environment = [
+        ("COMMANDS_TABLE", "commands".to_owned()),
+        ("TIMELINES_TABLE", "timelines".to_owned()),
+        ("VIEWERS_TABLE", "viewers".to_owned()),
+        ("CARDS_TABLE", "cards".to_owned()),
+        ("DELIVERIES_QUEUE", queue_url("deliveries")),
+        ("QUARANTINE_QUEUE", queue_url("quarantine")),
+        ("CELEBRITY_FOLLOWERS", followers_min.to_string()),
+        ("CELEBRITY_LIST_SECONDS", LIST_LIFETIME.as_secs().to_string()),
+    ];
+    let environment: BTreeMap<_, _> = environment.map(|(name, value)| (name.to_owned(), value)).into();
+    Runtime::new(config, environment, clock)
+}

@@ -1,0 +1,156 @@
+//! A process: the parts that functions are made of, with short names for what tests do most.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use crate::{
+    command::{self, BlockUser, Command, Committed, CreatePost, DeletePost, EditPost, FollowUser, UpdateProfile},
+    error::Error,
+    model::{Clock, EdgeState, PostId, Text, UserEvent, Version, Viewer},
+    projection::{Projector, catch_up::Progress},
+    query::{Conversations, Feeds, People},
+    runtime::Runtime,
+    samples::{shown, user},
+    store::{
+        Consistency,
+        cards::Cards,
+        command_table::CommandTable,
+        timelines::{Range, Row, Timeline, Timelines},
+        viewers::Viewers,
+    },
+    stream::quarantine::Quarantine,
+};
+
+/// The parts that functions are made of. Clones share their caches.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    now_ms: Arc<AtomicU64>,
+    pub(crate) clock: Clock,
+    pub(crate) commands: CommandTable,
+    pub(crate) timelines: Timelines,
+    pub(crate) viewers: Viewers,
+    pub(crate) cards: Cards,
+    pub(crate) projector: Projector,
+    pub(crate) quarantine: Quarantine,
+    pub(crate) feeds: Feeds,
+}
+
+impl Process {
+    pub(super) fn new(runtime: &Runtime, now_ms: Arc<AtomicU64>) -> Self {
+        Self {
+            now_ms,
+            clock: runtime.clock.clone(),
+            commands: runtime.commands().unwrap(),
+            timelines: runtime.timelines().unwrap(),
+            viewers: runtime.viewers().unwrap(),
+            cards: runtime.cards().unwrap(),
+            projector: runtime.projector().unwrap(),
+            quarantine: runtime.quarantine().unwrap(),
+            feeds: runtime.feed_reader().unwrap(),
+        }
+    }
+
+    /// The queries about single posts.
+    pub(crate) fn conversations(&self) -> Conversations {
+        let Self { commands, viewers, cards, .. } = self.clone();
+        Conversations { commands, viewers, cards }
+    }
+
+    /// The queries about people.
+    pub(crate) fn people(&self) -> People {
+        let Self { commands, viewers, cards, .. } = self.clone();
+        People { commands, viewers, cards }
+    }
+
+    /// Runs a command, a millisecond later than everything before.
+    pub(crate) async fn run<C: Command>(&self, caller: &str, command: &C) -> Result<Committed<C::Output>, Error> {
+        self.now_ms.fetch_add(1, Ordering::SeqCst);
+        command::run(command, &user(caller), &self.commands, &self.clock).await
+    }
+
+    /// Runs a command that succeeds. Returns its version.
+    pub(crate) async fn done(&self, caller: &str, command: &impl Command) -> Version {
+        self.run(caller, command).await.unwrap().version
+    }
+
+    /// The users create profiles. Their handles are their ids.
+    pub(crate) async fn join(&self, ids: &[&str]) {
+        for id in ids {
+            self.rename(id, id).await;
+        }
+    }
+
+    /// The user takes another handle.
+    pub(crate) async fn rename(&self, id: &str, handle: &str) -> Version {
+        self.done(id, &UpdateProfile { profile: shown(handle) }).await
+    }
+
+    /// The author writes a post.
+    pub(crate) async fn post(&self, author: &str, text: &str) -> PostId {
+        self.now_ms.fetch_add(1, Ordering::SeqCst);
+        let post = PostId::new(self.clock.now());
+        self.done(author, &CreatePost { post, text: self::text(text), key: None }).await;
+        post
+    }
+
+    /// The author replaces the text of a post.
+    pub(crate) async fn edit(&self, author: &str, post: PostId, text: &str) -> Version {
+        self.done(author, &EditPost { post, text: self::text(text) }).await
+    }
+
+    /// The author deletes a post.
+    pub(crate) async fn delete(&self, author: &str, post: PostId) -> Version {
+        self.done(author, &DeletePost { post }).await
+    }
+
+    /// The follower follows the followee.
+    pub(crate) async fn follow(&self, follower: &str, followee: &str) -> Version {
+        self.done(follower, &FollowUser { followee: user(followee), wanted: EdgeState::Active }).await
+    }
+
+    /// The follower unfollows the followee.
+    pub(crate) async fn unfollow(&self, follower: &str, followee: &str) -> Version {
+        self.done(follower, &FollowUser { followee: user(followee), wanted: EdgeState::Ended }).await
+    }
+
+    /// The user blocks another one.
+    pub(crate) async fn block(&self, id: &str, blocked: &str) -> Version {
+        self.done(id, &BlockUser { blocked: user(blocked), wanted: EdgeState::Active }).await
+    }
+
+    /// Applies the logs of these users to their ends.
+    pub(crate) async fn catch_up(&self, ids: &[&str]) {
+        for id in ids {
+            let progress = self.projector.catch_up.user(&user(id), None).await.unwrap();
+            assert!(matches!(progress, Progress::UpToDate), "{progress:?}");
+        }
+    }
+
+    /// The user's viewer item.
+    pub(crate) async fn viewer(&self, id: &str) -> Viewer {
+        self.viewers.get(&user(id), Consistency::Strong).await.unwrap().viewer
+    }
+
+    /// The user's log.
+    pub(crate) async fn log(&self, id: &str) -> Vec<UserEvent> {
+        let entries = self.commands.log_after(&user(id), Version::ZERO, 1000).await.unwrap();
+        entries.into_iter().map(|entry| entry.event.unwrap().event).collect()
+    }
+
+    /// The posts in the viewer's home timeline, newest first, whether the viewer may see them or not.
+    pub(crate) async fn home(&self, viewer: &str) -> Vec<PostId> {
+        self.rows(&Timeline::Home(user(viewer))).await.into_iter().map(|row| row.post).collect()
+    }
+
+    /// The rows of a timeline, newest first.
+    pub(crate) async fn rows(&self, timeline: &Timeline) -> Vec<Row> {
+        let range = Range { before: None, since: crate::model::Timestamp::from_ms(0) };
+        self.timelines.newest(timeline, range, 1000, Consistency::Strong).await.unwrap().rows
+    }
+}
+
+fn text(text: &str) -> Text {
+    Text::try_from(text.to_owned()).unwrap()
+}
