@@ -18,7 +18,6 @@ mod feeds;
 mod follows;
 mod gateway;
 mod idempotency;
-mod large_audiences;
 mod likes;
 mod load;
 mod mutes;
@@ -27,11 +26,10 @@ mod paging;
 mod posts;
 mod profiles;
 mod quarantine;
-mod random;
 mod ranked;
+mod smoke;
 mod tags;
 mod trending;
-mod walking;
 
 use anyhow::{Result, ensure};
 use harness::{
