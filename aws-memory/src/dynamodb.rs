@@ -5,8 +5,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::connector::Answer;
 
-/// How dynoxide marks that a request is refused because of a value rather than its form. Its server tells the two apart
-/// in a private function.
+/// How dynoxide marks that a request is refused because of a value rather than its form. Its server tells the two
+/// apart in a private function.
 const REFUSED_VALUE: &str = "VALIDATION:";
 
 /// Answers one operation.

@@ -1,6 +1,6 @@
-//! DynamoDB with its streams, Kinesis and SQS in memory, called through the real AWS SDKs without a network: a test gives
-//! [`config`] to the code under test, which cannot tell the difference. Nothing here is slow, random or wrong by itself;
-//! the crate `simulation` puts a [`Server`] of its own in front, which adds latency and faults.
+//! DynamoDB with its streams, Kinesis and SQS in memory, called through the real AWS SDKs without a network: a test
+//! gives [`config`] to the code under test, which cannot tell the difference. Nothing here is slow, random or wrong
+//! by itself; the crate `simulation` puts a [`Server`] of its own in front, which adds latency and faults.
 //!
 //! [`connector`] replaces the SDKs' HTTP client. [`dynamodb`] is dynoxide, [`kinesis`] is ours, and SQS is the queue
 //! server of the local stack. All three have AWS's limits and errors as far as Tidings can meet them. Records are kept
@@ -69,7 +69,8 @@ impl Aws {
             keys.iter().map(|(name, _)| json!({"AttributeName": name, "AttributeType": "S"})).collect();
         let schema: Vec<_> = keys.iter().map(|(name, kind)| json!({"AttributeName": name, "KeyType": kind})).collect();
         let request = json!({
-            "TableName": name, "BillingMode": "PAY_PER_REQUEST", "AttributeDefinitions": attributes, "KeySchema": schema,
+            "TableName": name, "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": attributes, "KeySchema": schema,
         });
         self.dynamodb("CreateTable", &request)
     }
@@ -143,8 +144,8 @@ pub fn queue_url(name: &str) -> String {
     format!("{QUEUES_URL}/{}/{name}", tidings_local::aws::ACCOUNT)
 }
 
-/// What the SDKs' clients are made from, so that they call `server`. The SDKs share a budget of retries among all clients
-/// of one region in a process: clients that are to be apart get different regions.
+/// What the SDKs' clients are made from, so that they call `server`. The SDKs share a budget of retries among all
+/// clients of one region in a process: clients that are to be apart get different regions.
 pub fn config(server: Arc<dyn Server>, region: &str) -> SdkConfig {
     let credentials = Credentials::new("memory", "memory", None, None, "aws-memory");
     SdkConfig::builder()

@@ -40,6 +40,9 @@ pub(crate) struct Actor {
     pub(crate) random: StdRng,
     /// Numbers idempotency keys and texts.
     pub(crate) sent: u32,
+    /// Whether this is a second device of the user's, which only posts and comments: what it sends meets the commands
+    /// of the first one.
+    pub(crate) is_second: bool,
 }
 
 /// A command.
@@ -74,6 +77,8 @@ pub(crate) enum Again {
     No,
     /// The same request.
     Same,
+    /// The same request, while the first is on its way.
+    AtOnce,
     /// Another request.
     Other,
 }
@@ -84,6 +89,18 @@ enum Outcome {
     Accepted(Made, u64),
     /// It was refused with this code.
     Refused(String),
+}
+
+impl Outcome {
+    /// What the caller was told, in short.
+    fn told(&self) -> &str {
+        match self {
+            Self::Accepted(Made::Post(post), _) => &post.id,
+            Self::Accepted(Made::Comment(id), _) => id,
+            Self::Accepted(Made::Nothing, _) => "done",
+            Self::Refused(code) => code,
+        }
+    }
 }
 
 enum Made {
@@ -101,7 +118,7 @@ impl Actor {
         trace: std::sync::Arc<Trace>,
         seed: u64,
     ) -> Self {
-        Self { user, everybody, ledger, trace, random: StdRng::seed_from_u64(seed), sent: 0 }
+        Self { user, everybody, ledger, trace, random: StdRng::seed_from_u64(seed), sent: 0, is_second: false }
     }
 
     /// Makes the user's first profile.
@@ -129,24 +146,34 @@ impl Actor {
         self.sent += 1;
         let tags = TAGS.choose_multiple(&mut self.random, 2).map(|tag| format!(" #{tag}")).collect::<Vec<_>>();
         let tags = &tags[..self.random.random_range(0..=tags.len())];
-        format!("{} says {}{}", self.user.id, self.sent, tags.concat())
+        let device = if self.is_second { "also " } else { "" };
+        format!("{} {device}says {}{}", self.user.id, self.sent, tags.concat())
     }
 
     fn choose(&mut self) -> Option<Command> {
         let text = self.text();
-        let key = format!("{}-{}", self.user.id, self.sent);
+        let key = format!("{}-{}-{}", self.user.id, self.is_second, self.sent);
         let again = match self.random.random_range(0..12) {
-            0 | 1 => Again::Same,
+            0 => Again::Same,
+            1 => Again::AtOnce,
             2 => Again::Other,
             _ => Again::No,
         };
         let renamed = self.profile();
-        let Self { user, everybody, random, ledger, .. } = self;
+        let Self { user, everybody, random, ledger, is_second, .. } = self;
         let ledger = ledger.borrow();
         let own = ledger.model.members.get(&user.id)?;
         let others: Vec<_> = everybody.iter().filter(|id| **id != user.id).collect();
         let other = (*others.choose(random)?).clone();
-        let any_post = ledger.authors.keys().choose(random).cloned();
+        // Often one of the newest: many meet there.
+        let newest = ledger.authors.keys().rev().take(3).choose(random);
+        let any_post = newest.filter(|_| random.random()).or_else(|| ledger.authors.keys().choose(random)).cloned();
+        if *is_second {
+            return Some(match any_post.filter(|_| random.random()) {
+                Some(post) => Command::Comment { post, text, key, again },
+                None => Command::Post { text, key, again },
+            });
+        }
         Some(match random.random_range(0..100) {
             0..24 => Command::Post { text, key, again },
             24..30 => Command::Edit { post: own.posts.keys().choose(random)?.clone(), text },
@@ -182,7 +209,12 @@ impl Actor {
         self.begin(&command);
         let sent = Window::open();
         self.trace.note(Detail::Users, format_args!("{}: {command:?}", self.user.id));
-        let outcome = self.persist(&command).await;
+        let outcome = match &command {
+            Command::Post { again: Again::AtOnce, .. } | Command::Comment { again: Again::AtOnce, .. } => {
+                self.persist_twice(&command).await
+            }
+            _ => self.persist(&command).await,
+        };
         let at = sent.closed();
         let skew = CLOCK_SKEW_MS_MAX.unsigned_abs();
         let at = Window { from_ms: at.from_ms - skew, to_ms: at.to_ms + skew };
@@ -197,11 +229,34 @@ impl Actor {
             Outcome::Accepted(made, version) => {
                 self.accept(&command, &made, at);
                 self.ledger.borrow_mut().accepted(&self.user.id, version);
+                if !self.is_second {
+                    self.ledger.borrow_mut().views(&self.user.id, version);
+                }
                 self.repeat(&command, &made).await?;
             }
             Outcome::Refused(code) => self.refuse(&command, &code),
         }
         Ok(())
+    }
+
+    /// INV-6: sends a command twice at once; both answers are the same.
+    async fn persist_twice(&mut self, command: &Command) -> Result<Outcome, ApiError> {
+        let mut twin = Self {
+            user: self.user.clone(),
+            everybody: Rc::clone(&self.everybody),
+            ledger: Rc::clone(&self.ledger),
+            trace: std::sync::Arc::clone(&self.trace),
+            random: StdRng::seed_from_u64(self.random.random()),
+            ..*self
+        };
+        let (first, second) = futures::join!(self.persist(command), twin.persist(command));
+        let (first, second) = (first?, second?);
+        let same = first.told() == second.told();
+        let problem = || {
+            format!("{}: {command:?} sent twice at once was told {} and {}", self.user.id, first.told(), second.told())
+        };
+        self.ledger.borrow_mut().checks.decide(Check::OneEffectPerKey, same, problem);
+        Ok(first)
     }
 
     /// Tries again as long as nobody knows whether the command happened, or it did not for a reason that passes.
@@ -328,7 +383,7 @@ impl Actor {
         {
             text.push_str(" again");
         }
-        if again == Again::No {
+        if matches!(again, Again::No | Again::AtOnce) {
             return Ok(());
         }
         let outcome = self.persist(&repeated).await?;

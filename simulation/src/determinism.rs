@@ -1,7 +1,7 @@
-//! Time and randomness of this process, from one seed: between [`enter`] and the end of the process the C library's clocks
-//! tell virtual time, and its random bytes come from a generator. So everything above follows: `SystemTime`, `Instant`,
-//! tokio's timers, random numbers, UUIDs and the keys of hash maps. Statics that a first run leaves behind would change a
-//! second one, so a process runs one history.
+//! Time and randomness of this process, from one seed: between [`enter`] and the end of the process the C library's
+//! clocks tell virtual time, and its random bytes come from a generator. So everything above follows: `SystemTime`,
+//! `Instant`, tokio's timers, random numbers, UUIDs and the keys of hash maps. Statics that a first run leaves behind
+//! would change a second one, so a process runs one history.
 
 #![expect(unsafe_code, reason = "functions of the C library are replaced, which Rust cannot do safely")]
 

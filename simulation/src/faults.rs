@@ -1,4 +1,5 @@
-//! What goes wrong, and how often: drawn for each history from its seed, so that some histories are calm and some are not.
+//! What goes wrong, and how often: drawn for each history from its seed, so that some histories are calm and some are
+//! not.
 
 use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
 
@@ -87,6 +88,8 @@ pub struct Faults {
     pub latency_ms_max: u64,
     /// Of each invocation: the share that is killed.
     pub killed: f64,
+    /// That stands still until its time is up.
+    pub stuck: f64,
     /// That finds no concurrency left.
     pub function_throttled: f64,
     /// That starts a new process though one is idle.
@@ -127,6 +130,7 @@ impl Faults {
             transaction_ms_max: 1,
             latency_ms_max: 5,
             killed: 0.0,
+            stuck: 0.0,
             function_throttled: 0.0,
             cold_start: 0.0,
             clock_skew_ms_max: 0,
@@ -139,7 +143,8 @@ impl Faults {
 
     /// Drawn at random, but without the kinds that are left out.
     pub fn draw(random: &mut StdRng, without: &BTreeSet<Fault>) -> Self {
-        // A kind is absent in a third of the histories, and its rate differs by an order of magnitude among the others.
+        // A kind is absent in a third of the histories, and its rate differs by an order of magnitude among the
+        // others.
         let mut rate = |most: f64| {
             let exponent = random.random_range(-1.0..=0.0);
             let rate = most * 10f64.powf(exponent);
@@ -152,7 +157,8 @@ impl Faults {
             lost_answer: rate(0.01),
             partial_batch: rate(0.3),
             slow: rate(0.005),
-            killed: rate(0.1),
+            killed: rate(0.2),
+            stuck: rate(0.02),
             function_throttled: rate(0.05),
             cold_start: rate(0.15),
             ..Self::none()
@@ -168,7 +174,7 @@ impl Faults {
             faults.outage = Some(Outage {
                 service: *services.choose(random).unwrap_or(&Service::DynamoDb),
                 after: Duration::from_millis(random.random_range(0..10_000)),
-                lasts: Duration::from_secs(random.random_range(20..300)),
+                lasts: Duration::from_secs(*[30, 120, 300, 1500].choose(random).unwrap_or(&30)),
             });
         }
         without.iter().for_each(|fault| faults.leave_out(*fault));
@@ -183,7 +189,8 @@ impl Faults {
             Fault::LostAnswer => self.lost_answer = 0.0,
             Fault::Conflict => self.transaction_ms_max = 0,
             Fault::PartialBatch => self.partial_batch = 0.0,
-            Fault::Slow | Fault::TimedOut => self.slow = 0.0,
+            Fault::Slow => self.slow = 0.0,
+            Fault::TimedOut => self.stuck = 0.0,
             Fault::Killed => self.killed = 0.0,
             Fault::FunctionThrottled => self.function_throttled = 0.0,
             Fault::ColdStart => self.cold_start = 0.0,

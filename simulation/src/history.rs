@@ -1,5 +1,5 @@
-//! One history: a few users send random commands and queries while things go wrong; then everything comes to rest and is
-//! compared; then users walk through feeds while everything goes on; and at rest, once more.
+//! One history: a few users send random commands and queries while things go wrong; then everything comes to rest and
+//! is compared; then users walk through feeds while everything goes on; and at rest, once more.
 
 use std::{
     cell::RefCell,
@@ -69,8 +69,8 @@ const WALKING_SHARE: f64 = 0.25;
 
 /// Runs a history. The process has to be new: it can do this once.
 ///
-/// # Errors
-/// If the world itself fails, which is no violation but a fault of the simulation or of the system beyond its contract.
+/// # Errors If the world itself fails, which is no violation but a fault of the simulation or of the system beyond
+/// its contract.
 pub fn run(options: Options) -> anyhow::Result<Report> {
     determinism::enter(options.seed);
     // A thread of its own has no thread-local state from before.
@@ -116,6 +116,11 @@ async fn history(options: Options) -> anyhow::Result<Report> {
             reason = "small"
         )]
         let walking = (options.commands as f64 * WALKING_SHARE) as usize;
+        for at in 0..plan.second_devices {
+            let seed = random.random();
+            let second = Actor::new(users[at].clone(), Rc::clone(&names), Rc::clone(&ledger), Arc::clone(&trace), seed);
+            actors.push(Actor { is_second: true, ..second });
+        }
         let acting = act(actors, options.commands - walking, &world, &mut random, plan.pause_ms_max);
         let mut actors = acting.await?;
         come_to_rest(&world).await?;
@@ -170,6 +175,8 @@ struct Plan {
     users: usize,
     celebrity_followers: u32,
     celebrity_list_seconds: u32,
+    /// Users who also post and comment with a second device.
+    second_devices: usize,
     /// Longest pause of a user between two commands.
     pause_ms_max: u64,
     /// Followers of the first user who never do anything: enough of them make a large audience.
@@ -183,6 +190,7 @@ impl Plan {
             users: random.random_range(3..8),
             celebrity_followers: if ghosts > 0 { 10_000 } else { *[2, 3, 10_000].choose(random).unwrap_or(&10_000) },
             celebrity_list_seconds: *[1, 5, 20].choose(random).unwrap_or(&5),
+            second_devices: random.random_range(0..3),
             pause_ms_max: *[20, 100, 500].choose(random).unwrap_or(&100),
             ghosts,
         }
@@ -204,7 +212,7 @@ async fn act(
     random: &mut StdRng,
     pause_ms_max: u64,
 ) -> anyhow::Result<Vec<Actor>> {
-    let count = actors.len();
+    let (count, users) = (actors.len(), actors.first().map_or(1, |actor| actor.everybody.len()));
     let mut acting = Vec::new();
     for (at, mut actor) in actors.into_iter().enumerate() {
         let share = commands / count + usize::from(at < commands % count);
@@ -213,7 +221,7 @@ async fn act(
                 let pause = Duration::from_millis(actor.random.random_range(0..pause_ms_max));
                 tokio::time::sleep(pause).await;
                 actor.act().await?;
-                if actor.random.random_bool(0.3) {
+                if !actor.is_second && actor.random.random_bool(0.3) {
                     queries::ask(&actor.user, &actor.ledger, &mut actor.random).await?;
                 }
             }
@@ -221,7 +229,7 @@ async fn act(
         }));
     }
     if random.random_bool(0.3) {
-        let (world, name) = (Arc::clone(world), format!("user{}", random.random_range(0..count)));
+        let (world, name) = (Arc::clone(world), format!("user{}", random.random_range(0..users)));
         let after = Duration::from_millis(random.random_range(0..20_000));
         // Whether the user is a celebrity, and has few enough followers by then, is left to chance.
         tokio::task::spawn_local(async move {

@@ -1,5 +1,6 @@
-//! Lambda: functions run in processes of their own, each with its caches and its clock, one invocation at a time. A process
-//! may be killed at any await point, an invocation may take too long, and nothing may run because too much does.
+//! Lambda: functions run in processes of their own, each with its caches and its clock, one invocation at a time. A
+//! process may be killed at any await point, an invocation may take too long, and nothing may run because too much
+//! does.
 
 use std::{
     cell::{Cell, RefCell},
@@ -32,8 +33,8 @@ use crate::{
 
 /// Concurrent invocations of one function.
 const CONCURRENCY_MAX: usize = 20;
-/// Polls of an invocation after which one that is to be killed has been killed.
-const KILLED_WITHIN_POLLS: u32 = 60;
+/// An invocation that does not end by itself ends within so many polls.
+const ENDS_WITHIN_POLLS: u32 = 60;
 /// Longest that a new process takes before its first invocation.
 const START_MS_MAX: u64 = 300;
 
@@ -99,20 +100,22 @@ impl Functions {
             return Err(InvokeError::Unavailable(format!("there is no function {name}")));
         };
         let faults = self.network.faults();
-        let (throttled, cold, killed, polls) = self.network.random(|random| {
-            (
-                random.random_bool(faults.function_throttled),
-                random.random_bool(faults.cold_start),
-                random.random_bool(faults.killed),
-                random.random_range(0..KILLED_WITHIN_POLLS),
-            )
+        let (throttled, cold, end) = self.network.random(|random| {
+            let polls = random.random_range(0..ENDS_WITHIN_POLLS);
+            let chance: f64 = random.random();
+            let end = match () {
+                () if chance < faults.killed => End::KilledAfter(polls),
+                () if chance < faults.killed + faults.stuck => End::StuckAfter(polls),
+                () => End::OfItself,
+            };
+            (random.random_bool(faults.function_throttled), random.random_bool(faults.cold_start), end)
         });
         if throttled || running.busy.get() >= CONCURRENCY_MAX {
             self.network.count(Fault::FunctionThrottled);
             return Err(InvokeError::Throttled);
         }
         running.busy.set(running.busy.get() + 1);
-        let answered = self.run_in_process(running, payload, cold, killed.then_some(polls)).await;
+        let answered = self.run_in_process(running, payload, cold, end).await;
         running.busy.set(running.busy.get() - 1);
         if let Err(error) = &answered {
             self.network.trace.note(Detail::Users, format_args!("{name}: {error}"));
@@ -125,7 +128,7 @@ impl Functions {
         running: &Running,
         payload: Bytes,
         cold: bool,
-        killed_after: Option<u32>,
+        end: End,
     ) -> Result<Bytes, InvokeError> {
         let idle = if cold { None } else { running.take_idle(&self.network) };
         let process = match idle {
@@ -133,7 +136,7 @@ impl Functions {
             None => self.start(&running.function).await?,
         };
         // In a task, so that a panic ends the invocation and not the world.
-        let invocation = tokio::task::spawn_local(Mortal { within: process(payload), polls_left: killed_after });
+        let invocation = tokio::task::spawn_local(Mortal { within: process(payload), end });
         let abort = invocation.abort_handle();
         match tokio::time::timeout(running.function.timeout, invocation).await {
             Ok(Ok(Some(answer))) => {
@@ -183,28 +186,39 @@ impl Running {
     }
 }
 
-/// The SDKs' configuration of every function, over this link. SDK clients of one region share a budget of retries, which
-/// processes do not: each has its own region.
+/// The SDKs' configuration of every function, over this link. SDK clients of one region share a budget of retries,
+/// which processes do not: each has its own region.
 pub(crate) fn sdk_config(link: std::sync::Arc<crate::network::Link>, region: &str) -> SdkConfig {
     let config = aws_memory::config(link, region).into_builder();
     config.retry_config(retry_config()).timeout_config(timeout_config()).build()
 }
 
-/// A future that dies after a number of polls, if it has one.
+/// How an invocation ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    OfItself,
+    /// Its process is killed at an await point, after so many polls.
+    KilledAfter(u32),
+    /// It stands still at an await point, until its time is up.
+    StuckAfter(u32),
+}
+
+/// An invocation that may end early.
 struct Mortal<F> {
     within: F,
-    polls_left: Option<u32>,
+    end: End,
 }
 
 impl<F: Future + Unpin> Future for Mortal<F> {
-    /// None if it died.
+    /// None if it was killed.
     type Output = Option<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.polls_left {
-            Some(0) => return Poll::Ready(None),
-            Some(left) => *left -= 1,
-            None => {}
+        match &mut self.end {
+            End::KilledAfter(0) => return Poll::Ready(None),
+            End::StuckAfter(0) => return Poll::Pending,
+            End::KilledAfter(left) | End::StuckAfter(left) => *left -= 1,
+            End::OfItself => {}
         }
         Pin::new(&mut self.within).poll(context).map(Some)
     }

@@ -1,5 +1,5 @@
-//! What is known of a history from outside: which commands were accepted, which are on their way, and what follows from
-//! that for everybody. The reference model holds the accepted ones.
+//! What is known of a history from outside: which commands were accepted, which are on their way, and what follows
+//! from that for everybody. The reference model holds the accepted ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +30,8 @@ pub(crate) struct Ledger {
     following: BTreeMap<(String, String), u32>,
     /// Blocks under way, in both orders.
     blocking: BTreeMap<(String, String), u32>,
+    /// The newest version of each user's log that is known.
+    pub(crate) versions: BTreeMap<String, u64>,
     /// How each user's own view of others changed, by the version that made it so.
     pub(crate) views: BTreeMap<String, Vec<View>>,
     /// Posts that everybody who may see them has seen at rest.
@@ -109,6 +111,12 @@ impl Ledger {
 
     /// A command of the user's was accepted, and its log has this version.
     pub(crate) fn accepted(&mut self, user: &str, version: u64) {
+        let newest = self.versions.entry(user.to_owned()).or_default();
+        *newest = version.max(*newest);
+    }
+
+    /// The user's view of others is this one as of a version.
+    pub(crate) fn views(&mut self, user: &str, version: u64) {
         let member = self.member(user);
         let view = View {
             version,
@@ -123,11 +131,11 @@ impl Ledger {
 
     /// The newest version of the user's log that is known.
     pub(crate) fn version(&self, user: &str) -> u64 {
-        self.views.get(user).and_then(|views| views.last()).map_or(0, |view| view.version)
+        self.versions.get(user).copied().unwrap_or_default()
     }
 
-    /// What the user's view of others may be at a version: as the last known one before it, or the next one after it, if
-    /// commands overlapped.
+    /// What the user's view of others may be at a version: as the last known one before it, or the next one after it,
+    /// if commands overlapped.
     pub(crate) fn views_at(&self, user: &str, version: u64) -> Vec<&View> {
         let views = self.views.get(user).map(Vec::as_slice).unwrap_or_default();
         let after = views.partition_point(|view| view.version <= version);

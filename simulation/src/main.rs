@@ -14,7 +14,8 @@ use simulation::{
     trace::Detail,
 };
 
-/// Runs random histories of the whole system in virtual time, with faults, and checks the invariants of ARCHITECTURE.md.
+/// Runs random histories of the whole system in virtual time, with faults, and checks the invariants of
+/// ARCHITECTURE.md.
 #[derive(Debug, Parser)]
 #[command(name = "simulation", version)]
 struct Arguments {

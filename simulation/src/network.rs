@@ -1,5 +1,5 @@
-//! The way from functions to AWS: every call of the SDKs passes here, takes time, and may go wrong. A call that is on its
-//! way has its effect even if its caller is dead by then, as on a network.
+//! The way from functions to AWS: every call of the SDKs passes here, takes time, and may go wrong. A call that is on
+//! its way has its effect even if its caller is dead by then, as on a network.
 
 use std::{
     collections::BTreeMap,

@@ -43,9 +43,10 @@ pub(crate) async fn ask(user: &User, ledger: &Rc<RefCell<Ledger>>, random: &mut 
 
 /// The first hundred posts of the user's home.
 async fn home(user: &User, ledger: &Rc<RefCell<Ledger>>, exact: bool, version: u64) -> Result<(), ApiError> {
+    let own = &user.id;
+    let expected = expected(&ledger.borrow(), own);
     let page = user.home(100, None).await?;
     let mut ledger = ledger.borrow_mut();
-    let own = &user.id;
     judge_posts(&mut ledger, own, &page.posts);
     let belongs: Vec<_> = page.posts.iter().filter(|post| post.source.is_none()).collect();
     let ids: Vec<_> = belongs.iter().map(|post| post.id.as_str()).collect();
@@ -64,7 +65,8 @@ async fn home(user: &User, ledger: &Rc<RefCell<Ledger>>, exact: bool, version: u
         let reached = at >= version;
         ledger.checks.decide(Check::OwnWrites, reached, || format!("{own}: asked for {version}, got {at}"));
         if page.next_cursor.is_none() {
-            let missing = missing(&ledger, own, &ids);
+            let lacks = |post: &&String| !ids.contains(&post.as_str()) && !ledger.deleted.contains(*post);
+            let missing: Vec<_> = expected.iter().filter(lacks).cloned().collect();
             ledger.checks.decide(Check::OwnWrites, missing.is_empty(), || {
                 format!("{own}: home at version {at} lacks {missing:?}")
             });
@@ -95,9 +97,9 @@ fn strangers(ledger: &Ledger, own: &str, page: &HomePage) -> Vec<(String, String
         .collect()
 }
 
-/// Posts that a home must hold for whoever has just asked for all that they did: their own, and those of everybody whom
-/// they follow that were shown everywhere before.
-fn missing(ledger: &Ledger, own: &str, shown: &[&str]) -> Vec<String> {
+/// Posts that a home must hold for whoever has just asked for all that they did: their own, and those of everybody
+/// whom they follow that were shown everywhere before.
+fn expected(ledger: &Ledger, own: &str) -> Vec<String> {
     let Some(member) = ledger.model.members.get(own) else { return Vec::new() };
     let follows = member.follows.iter().filter(|other| {
         !member.mutes.contains(*other) && !member.blocks.contains(*other) && !ledger.is_uncertain(own, other)
@@ -111,8 +113,7 @@ fn missing(ledger: &Ledger, own: &str, shown: &[&str]) -> Vec<String> {
             .keys()
             .filter(move |post| certain && ledger.settled.contains(*post) && !ledger.deleted.contains(*post))
     });
-    let expected = member.posts.keys().chain(settled);
-    expected.filter(|post| !shown.contains(&post.as_str())).cloned().collect()
+    member.posts.keys().chain(settled).cloned().collect()
 }
 
 /// Posts of any feed.

@@ -1,5 +1,5 @@
-//! Many histories, each in a process of its own, as many at once as there are processors; and the shortest one that still
-//! fails.
+//! Many histories, each in a process of its own, as many at once as there are processors; and the shortest one that
+//! still fails.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

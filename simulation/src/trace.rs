@@ -1,5 +1,5 @@
-//! What happened, in order: each line goes into a hash, by which two runs are compared, and is kept if somebody wants to
-//! read it.
+//! What happened, in order: each line goes into a hash, by which two runs are compared, and is kept if somebody wants
+//! to read it.
 
 use std::{
     fmt::Display,

@@ -94,8 +94,8 @@ impl Walk {
         Ok((page.posts, page.next_cursor))
     }
 
-    /// What was there at the beginning was there all along, unless its author deleted it, took the tag off, or the viewer
-    /// hid or no longer followed the author in between.
+    /// What was there at the beginning was there all along, unless its author deleted it, took the tag off, or the
+    /// viewer hid or no longer followed the author in between.
     fn judge(&self, before: &Model, version_before: u64, viewer: &str, shown: &[Post], ledger: &mut Ledger) {
         let mut seen = BTreeSet::new();
         let twice: Vec<_> = shown.iter().map(|post| &post.id).filter(|id| !seen.insert(*id)).collect();

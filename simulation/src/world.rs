@@ -1,5 +1,5 @@
-//! The whole system from `template.yaml`, in one process: tables, streams and queues in memory, the functions' own code,
-//! the event source mappings of the local stack, and the API.
+//! The whole system from `template.yaml`, in one process: tables, streams and queues in memory, the functions' own
+//! code, the event source mappings of the local stack, and the API.
 
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -45,8 +45,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Deploys the system with these template parameters; event source mappings cause this chaos. Must be called within a
-    /// `LocalSet`.
+    /// Deploys the system with these template parameters; event source mappings cause this chaos. Must be called
+    /// within a `LocalSet`.
     ///
     /// # Errors
     /// If the template cannot be deployed.

@@ -1,0 +1,51 @@
+//! Histories of the simulated world, as `cargo test` runs them.
+
+use std::{collections::BTreeSet, path::Path};
+
+use simulation::{
+    history::Options,
+    runner::{Runner, Summary},
+    trace::Detail,
+};
+
+/// How many histories there are, and how many commands in each.
+const HISTORIES: u64 = 200;
+const COMMANDS: usize = 100;
+
+fn runner() -> Runner {
+    Runner::new(Path::new(env!("CARGO_BIN_EXE_simulation")))
+}
+
+fn options(seed: u64) -> Options {
+    Options { seed, commands: COMMANDS, without: BTreeSet::new(), detail: Detail::Nothing }
+}
+
+#[test]
+fn every_invariant_holds_in_every_history() {
+    let summary = runner().many(0..HISTORIES, &options(0), |_| {});
+    let told: Vec<_> = summary
+        .failed
+        .iter()
+        .map(|report| {
+            (format!("cargo run --release -p simulation -- --seed {}", report.seed), &report.checks.violations)
+        })
+        .collect();
+    assert!(told.is_empty(), "{told:#?}");
+    assert_all_took_part(&summary);
+}
+
+/// A check that never decided anything proves nothing, and neither does a fault that never happened.
+fn assert_all_took_part(summary: &Summary) {
+    assert_eq!(summary.histories, HISTORIES);
+    assert_eq!(summary.idle_checks(), [], "checks that never decided anything");
+    assert_eq!(summary.absent_faults(&BTreeSet::new()), [], "faults that never happened");
+}
+
+#[test]
+fn the_same_seed_is_the_same_history_and_another_seed_another() {
+    let hash = |seed| runner().one(&options(seed)).unwrap().hash;
+    for seed in [7, 8, 9] {
+        assert_eq!(hash(seed), hash(seed), "seed {seed}");
+    }
+    assert_ne!(hash(7), hash(8));
+}
