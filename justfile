@@ -13,8 +13,9 @@ run *arguments:
 test *filter:
     cargo test --workspace {{filter}}
 
-# Checks formatting and lints
+# Checks formatting, lints, lengths of lines and files, and import cycles
 lint:
+    .ci/style
     cargo fmt --check
     cargo clippy --workspace --all-targets -- -D warnings
 
@@ -42,7 +43,7 @@ bench name *arguments:
 contract seconds="80":
     .ci/contract {{seconds}}
 
-# Builds, deploys and tests on LocalStack; `just localstack --all` runs every end-to-end test
+# Builds, deploys and runs the smoke test on LocalStack; `just localstack --all` runs every end-to-end test
 localstack *arguments:
     localstack/test {{arguments}}
 

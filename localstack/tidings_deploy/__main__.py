@@ -1,4 +1,4 @@
-"""The command line: `build`, `deploy` and `remove`."""
+"""The command line: `build`, `deploy`, `invoked` and `remove`."""
 
 import argparse
 import os
@@ -34,7 +34,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="localstack/", description="Builds and deploys template.yaml.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="build|deploy|remove")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="build|deploy|invoked|remove")
 
     def command(name: str, run, help: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=help, description=help)
@@ -43,6 +43,7 @@ def _arguments() -> argparse.Namespace:
 
     building = command("build", _build, "Builds and packs all functions, and checks their sizes.")
     deploying = command("deploy", _deploy, "Builds, packs and deploys to AWS_ENDPOINT_URL, or to AWS if it is not set.")
+    asking = command("invoked", _invoked, "Fails if a function of the stack was not invoked within the last hour.")
     removing = command("remove", _remove, "Removes the deployed stack and the bucket with its code.")
     for parser_ in (building, deploying):
         parser_.add_argument(
@@ -50,7 +51,7 @@ def _arguments() -> argparse.Namespace:
             choices=sorted(set(ARCHITECTURES.values())),
             help="[default: this machine's architecture with AWS_ENDPOINT_URL, otherwise arm64]",
         )
-    for parser_ in (deploying, removing):
+    for parser_ in (deploying, asking, removing):
         parser_.add_argument("--stack", default="tidings", help="name of the stack [default: tidings]")
     deploying.add_argument(
         "--parameter", action="append", default=[], metavar="NAME=VALUE", help="template parameter; can be repeated"
@@ -105,6 +106,14 @@ def _complete(parameters: dict[str, str], described: dict, stack: Stack) -> None
     has_default = {name for name, declared in known.items() if "Default" in declared}
     if missing := known.keys() - parameters.keys() - there - has_default:
         raise Failure(f"these parameters need a value: {' '.join(f'--parameter {name}=…' for name in sorted(missing))}")
+
+
+def _invoked(arguments: argparse.Namespace) -> None:
+    counts = Stack(arguments.stack).invocations()
+    if missing := sorted(name for name, count in counts.items() if count == 0):
+        raise Failure(f"these functions were never invoked: {', '.join(missing)}")
+    told = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+    print(f"all {len(counts)} functions were invoked: {told}")
 
 
 def _remove(arguments: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ sources are asked for their state, and each one that is not active is reported.
 import hashlib
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import boto3
@@ -121,6 +122,24 @@ class Stack:
                 time.sleep(POLL_S)
         kinds = {resource["LogicalResourceId"]: resource["ResourceType"] for resource in resources}
         return [f"{name} ({kinds[name]}): {state}" for name, state in sorted(wrong.items())]
+
+    def invocations(self) -> dict[str, int]:
+        """How often each function was invoked within the last hour, by its logical id. CloudWatch counts this."""
+        cloudwatch, now = self._client("cloudwatch"), datetime.now(UTC)
+        counts = {}
+        for resource in self._resources():
+            if resource["ResourceType"] == "AWS::Lambda::Function":
+                points = cloudwatch.get_metric_statistics(
+                    Namespace="AWS/Lambda",
+                    MetricName="Invocations",
+                    Dimensions=[{"Name": "FunctionName", "Value": resource["PhysicalResourceId"]}],
+                    StartTime=now - timedelta(hours=1),
+                    EndTime=now + timedelta(minutes=1),
+                    Period=60,
+                    Statistics=["Sum"],
+                )["Datapoints"]
+                counts[resource["LogicalResourceId"]] = round(sum(point["Sum"] for point in points))
+        return counts
 
     def remove(self) -> list[str]:
         """Deletes the stack and the bucket with its code. Returns the tables that the template keeps."""

@@ -1,5 +1,5 @@
 //! What every function's `main` shares: logs, configuration from the environment, connections made once, and the parts
-//! built on them. [`Runtime::new`] makes the same parts from given configuration, for the simulated world and for tests.
+//! built on them. [`Runtime::new`] makes the same parts from given configuration, for the simulation and for tests.
 
 use anyhow::Context as _;
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};

@@ -109,6 +109,13 @@ impl DevClient {
 
     /// Waits until everything is projected and all caches have expired.
     pub async fn settle(&self, patience: Duration) -> Result<()> {
+        self.idle(patience).await?;
+        sleep(CACHES_EXPIRE).await;
+        Ok(())
+    }
+
+    /// Waits until everything is projected. Processes may still answer from their caches.
+    pub async fn idle(&self, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
         let mut idle = 0;
         while idle < IDLE_POLLS {
@@ -122,7 +129,6 @@ impl DevClient {
             );
             sleep(POLL).await;
         }
-        sleep(CACHES_EXPIRE).await;
         Ok(())
     }
 

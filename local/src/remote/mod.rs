@@ -1,7 +1,7 @@
 //! Only the HTTP API, for endpoints that run functions but have no HTTP API, such as the free LocalStack. This is the
 //! gateway of the local stack in front of functions that CloudFormation deployed. It calls them through Lambda's Invoke
-//! API. Anybody on this machine can get a token for any user, as on the local stack, so the endpoint must not hold data
-//! of value.
+//! API, and passes on invocations of administrators, too. Anybody on this machine can get a token for any user, as on
+//! the local stack, so the endpoint must not hold data of value.
 
 mod endpoint;
 mod functions;
@@ -22,6 +22,7 @@ pub use endpoint::Endpoint;
 use crate::{
     gateway::{self, Gateway, LocalIssuer},
     invoke::{Invoke, InvokeError},
+    lambda::invoke_api,
     stack::{bind, directory_of},
     template::{self, Addresses, Values},
 };
@@ -74,8 +75,9 @@ impl RemoteGateway {
         }
         let issuer = LocalIssuer::open(None, &url)?;
         let invoker = RemoteLambda { inner: Arc::new(Inner { endpoint: options.endpoint, names }) };
-        let docs = gateway::docs::router(&directory_of(&options.template))?;
-        let gateway = Gateway::new(api, &system.functions, issuer, invoker, docs)?;
+        let invoke_api = invoke_api::router(&system.functions, invoker.clone());
+        let own_routes = gateway::docs::router(&directory_of(&options.template))?.merge(invoke_api);
+        let gateway = Gateway::new(api, &system.functions, issuer, invoker, own_routes)?;
         Ok(Self { url, listener, gateway })
     }
 

@@ -12,18 +12,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use futures::{
-    StreamExt, TryStreamExt,
-    future::try_join_all,
-    stream::{self, FuturesUnordered},
-};
+use futures::{TryStreamExt, future::try_join_all, stream::FuturesUnordered};
 use harness::{
     client::{Answer, Post, User},
     costs::Cost,
     deployment::{Deployment, unique},
     dev_client::{DevClient, key},
     stack::{Options, Stack},
-    wait::{DEADLINE, eventually, persist},
+    wait::{DEADLINE, eventually, persist, within},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -107,7 +103,7 @@ impl Accepted {
 }
 
 async fn becomes_celebrity(dev: &DevClient, author: &User) -> Result<()> {
-    eventually("the author is a celebrity", async || {
+    within(DEADLINE, "the author is a celebrity", async || {
         ensure!(is_celebrity(dev, author).await?, "the author is not a celebrity yet");
         anyhow::Ok(())
     })
@@ -157,7 +153,7 @@ async fn under_load<T>(
 async fn all_see(readers: &[User], accepted: &Accepted) -> Result<()> {
     let ids = accepted.newest_first();
     let ids: Vec<_> = ids.iter().map(String::as_str).collect();
-    stream::iter(readers).map(|reader| home_becomes(reader, &ids)).buffer_unordered(4).try_collect::<Vec<_>>().await?;
+    try_join_all(readers.iter().map(|reader| home_becomes(reader, &ids))).await?;
     Ok(())
 }
 
@@ -190,7 +186,7 @@ async fn readers_miss_nothing_while_an_author_becomes_a_celebrity_and_stops_bein
     let late = join(&deployment, &author).await?;
     followers.push(late.clone());
     all_see(&followers, &accepted).await?;
-    dev.settle(DEADLINE).await?;
+    dev.idle(DEADLINE).await?;
     let newest = accepted.newest_first().remove(0);
     for follower in &followers {
         ensure!(!copied(&dev, follower).await?.contains(&newest), "{} has a copy", follower.id);
@@ -215,7 +211,7 @@ async fn readers_miss_nothing_while_an_author_becomes_a_celebrity_and_stops_bein
     let demotion = async {
         let begun: Value = demote().await?;
         assert_eq!(begun["author"], author.id.as_str());
-        eventually("the author is a celebrity no longer", async || {
+        within(DEADLINE, "the author is a celebrity no longer", async || {
             ensure!(!is_celebrity(&dev, &author).await?, "the author is still a celebrity");
             anyhow::Ok(())
         })
@@ -225,7 +221,7 @@ async fn readers_miss_nothing_while_an_author_becomes_a_celebrity_and_stops_bein
     };
     under_load(&author, &accepted, left, "down", demotion).await?;
     all_see(left, &accepted).await?;
-    dev.settle(DEADLINE).await?;
+    dev.idle(DEADLINE).await?;
     let all: BTreeSet<_> = accepted.newest_first().into_iter().collect();
     for follower in left {
         assert_eq!(copied(&dev, follower).await?, all, "{}", follower.id);
@@ -279,28 +275,24 @@ async fn posts_of_a_celebrity_appear_and_disappear_like_all_others() -> Result<(
     assert_eq!(ids(reader.at_least(block).walk_home(1).await?), [between.as_str()]);
     let blocked = (403, "blocked".to_owned());
     assert_eq!(refusal(reader.follow(&star.id).await)?, blocked);
-    Ok(())
+    a_page_with_a_celebritys_posts_costs_one_round_trip_more_at_most(&deployment, &star, &fans[1..]).await
 }
 
-/// The bounds for a home page of 20 posts.
-#[tokio::test]
-async fn a_page_with_a_celebritys_posts_costs_one_round_trip_more_at_most() -> Result<()> {
-    let test = "a_page_with_a_celebritys_posts_costs_one_round_trip_more_at_most";
-    let Some((_stack, deployment)) = own_stack(test).await? else { return Ok(()) };
+/// The bounds for a home page of 20 posts. `fans` follow only the celebrity `star`.
+async fn a_page_with_a_celebritys_posts_costs_one_round_trip_more_at_most(
+    deployment: &Deployment,
+    star: &User,
+    fans: &[User],
+) -> Result<()> {
     let dev = deployment.dev();
-    let star = deployment.member("star").await?;
-    let fans = try_join_all((0..THRESHOLD).map(|_| join(&deployment, &star))).await?;
-    star.post("pushed", None).await?;
-    becomes_celebrity(&dev, &star).await?;
     let others = try_join_all((0..4).map(|_| deployment.member("other"))).await?;
     let reader = &fans[0];
     for other in &others {
         reader.follow(&other.id).await?;
     }
-    sleep(PROMOTION).await;
     let text = "a post of a usual length ".repeat(4);
     for _ in 0..8 {
-        for author in others.iter().chain([&star]) {
+        for author in others.iter().chain([star]) {
             author.post(&text, None).await?;
         }
     }

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use harness::{client::User, deployment::Deployment, wait::eventually};
 use reqwest::{Method, RequestBuilder};
+use tokio::try_join;
 
 use crate::{home_becomes, refused};
 
@@ -28,14 +29,12 @@ async fn cursors(deployment: &Deployment) -> Result<Cursors> {
         ids.insert(0, author.post("x", None).await?.value.id);
     }
     let ids: Vec<_> = ids.iter().map(String::as_str).collect();
-    home_becomes(&ada, &ids).await?;
-    home_becomes(&bob, &ids).await?;
-    eventually("all are in both lists", async || {
+    let listed = eventually("all are in both lists", async || {
         let lists = [ada.walk_followers_of(&ada.id, 100).await?, ada.walk_followed_by(&ada.id, 100).await?];
         ensure!(lists.iter().all(|list| list.len() == 2), "{lists:?}");
         Ok(())
-    })
-    .await?;
+    });
+    try_join!(home_becomes(&ada, &ids), home_becomes(&bob, &ids), listed)?;
     let none = "a list of two has no second page";
     Ok(Cursors {
         home: ada.home(1, None).await?.next_cursor.context(none)?,

@@ -69,28 +69,3 @@ async fn a_post_is_edited_fifty_times_at_most() -> Result<()> {
     })
     .await
 }
-
-#[tokio::test]
-async fn a_new_profile_shows_on_older_posts() -> Result<()> {
-    let deployment = Deployment::shared()?;
-    let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
-    bob.follow(&ada.id).await?;
-    for number in 0..3 {
-        ada.post(&format!("{number}"), None).await?;
-    }
-    let profile = harness::client::ProfileInput {
-        handle: harness::deployment::unique_handle(),
-        display_name: "Ada the Second".to_owned(),
-        avatar_url: Some("https://example.org/a.png".to_owned()),
-    };
-    ada.put_profile(&profile).await?;
-    eventually("every post shows the new profile", async || {
-        let home = bob.walk_home(2).await?;
-        ensure!(home.len() == 3, "{home:?}");
-        for Post { author, .. } in home {
-            ensure!(author.handle == profile.handle && author.avatar_url == profile.avatar_url, "{author:?}");
-        }
-        Ok(())
-    })
-    .await
-}

@@ -37,22 +37,6 @@ async fn a_follow_brings_earlier_and_later_posts_and_an_unfollow_removes_them() 
     Ok(())
 }
 
-/// The handshake: a follow and a post at the same time. Whichever is first, the follower sees the post.
-#[tokio::test]
-async fn a_post_made_while_somebody_follows_is_never_missed() -> Result<()> {
-    let deployment = Deployment::shared()?;
-    for _ in 0..10 {
-        let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
-        let (followed, first, second) =
-            tokio::join!(ada.follow(&bob.id), bob.post("1", Some("1")), async { bob.post("2", Some("2")).await });
-        followed?;
-        let mut ids = [first?.value.id, second?.value.id];
-        ids.sort();
-        home_becomes(&ada, &[&ids[1], &ids[0]]).await?;
-    }
-    Ok(())
-}
-
 #[tokio::test]
 async fn a_command_that_changes_nothing_answers_with_the_present_version() -> Result<()> {
     let deployment = Deployment::shared()?;

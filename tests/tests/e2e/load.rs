@@ -155,15 +155,6 @@ pub(crate) async fn judge(crowd: &[Actor]) -> Result<()> {
     Ok(())
 }
 
-/// Compares the whole trending feed with the reference model.
-pub(crate) fn judge_trending(crowd: &[Actor], viewer: &str, shown: &[Post], asked: Window) -> Result<()> {
-    let model = model(crowd);
-    let differences = Judge::new(&model).compare_trending(viewer, shown, asked);
-    let told: Vec<_> = differences.iter().take(10).map(ToString::to_string).collect();
-    ensure!(differences.is_empty(), "{} differences: {told:#?}", differences.len());
-    Ok(())
-}
-
 fn model(crowd: &[Actor]) -> Model {
     Model { members: crowd.iter().map(|actor| (actor.user.id.clone(), actor.accepted.clone())).collect() }
 }

@@ -1,6 +1,8 @@
-//! Tests of the whole system over HTTP. By default, all tests share one local stack, which the first test starts. With
-//! `TIDINGS_URL`, they run against that deployment. Tests that need control over the stack are then skipped, and print
-//! so.
+//! Tests of the whole system over HTTP: the contract, one happy path of each feature, costs, and what only real
+//! processes show. What depends on order, delays, faults or chance is tested in `simulation`.
+//!
+//! By default, all tests share one local stack, which the first test starts. With `TIDINGS_URL`, they run against that
+//! deployment. Tests that need control over the stack are then skipped, and print so. [`smoke`] is for deployments.
 //!
 //! Each test creates its own users, who never meet those of another test, so all tests run at the same time. No test
 //! sleeps for a fixed time to wait for a projection: it asks until the answer is right. INV-… in a comment is the
@@ -18,7 +20,6 @@ mod feeds;
 mod follows;
 mod gateway;
 mod idempotency;
-mod large_audiences;
 mod likes;
 mod load;
 mod mutes;
@@ -27,11 +28,10 @@ mod paging;
 mod posts;
 mod profiles;
 mod quarantine;
-mod random;
 mod ranked;
+mod smoke;
 mod tags;
 mod trending;
-mod walking;
 
 use anyhow::{Result, ensure};
 use harness::{

@@ -144,25 +144,3 @@ async fn mutes_and_blocks_of_oneself_and_of_unknown_users_are_refused() -> Resul
     }
     Ok(())
 }
-
-/// A follow and a block at the same time. Whichever is first, no follow remains.
-#[tokio::test]
-async fn no_follow_survives_a_block_at_the_same_time() -> Result<()> {
-    let deployment = Deployment::shared()?;
-    for _ in 0..5 {
-        let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
-        let (blocked, followed) = futures::join!(ada.block(&bob.id), bob.follow(&ada.id));
-        blocked?;
-        if followed.is_err() {
-            assert_eq!(refusal(followed)?, (403, "blocked".to_owned()));
-        }
-        assert!(!bob.user(&ada.id).await?.relation.following);
-        eventually("nobody follows ada", async || {
-            let followers = ada.user(&ada.id).await?.followers;
-            ensure!(followers == 0, "{followers}");
-            Ok(())
-        })
-        .await?;
-    }
-    Ok(())
-}

@@ -73,7 +73,7 @@ async fn every_command_shows_to_its_author_before_and_after_it_is_projected() ->
     ada.follow(&mel.id).await?;
     let old = ada.post("an old one #before", None).await?.value.id;
     home_becomes(&ada, &[&old, &of_mel, &of_eve]).await?;
-    dev.settle(SETTLE).await?;
+    dev.idle(SETTLE).await?;
     dev.pause_sources(true).await?;
 
     let exactly = async |version: u64, home: &[&str]| -> Result<()> {

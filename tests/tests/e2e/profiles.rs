@@ -1,7 +1,7 @@
 //! Profiles: PUT and GET /v1/me, GET /v1/users/{user}. A handle belongs to one user at a time.
 
 use anyhow::{Result, ensure};
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use harness::{
     client::{Answer, ApiError, Person, Profile, ProfileInput, Relation},
     deployment::{Deployment, unique_handle},
@@ -158,10 +158,10 @@ async fn a_new_name_shows_on_old_posts() -> Result<()> {
 async fn ids_with_odd_characters_work_everywhere() -> Result<()> {
     let deployment = Deployment::shared()?;
     let ada = deployment.member("ada").await?;
-    for name in ["auth0|abc", "a/b/../c", "100%25 + ? & = #", "naïve 日本語 🦀", "\"quoted\\", "a@b", "USER#x", " x "]
-    {
+    let names = ["auth0|abc", "a/b/../c", "100%25 + ? & = #", "naïve 日本語 🦀", "\"quoted\\", "a@b", "USER#x", " x "];
+    let works = async |name: &str| {
         let odd = deployment.member(name).await?;
-        ada.follow(&odd.id).await?;
+        persist(DEADLINE, |_| {}, || ada.follow(&odd.id)).await?;
         odd.follow(&ada.id).await?;
         let post = odd.post(name, None).await?.value;
         assert_eq!(post.author.id, odd.id);
@@ -179,7 +179,9 @@ async fn ids_with_odd_characters_work_everywhere() -> Result<()> {
             Ok(())
         })
         .await?;
-        ada.unfollow(&odd.id).await?;
-    }
+        persist(DEADLINE, |_| {}, || ada.unfollow(&odd.id)).await?;
+        anyhow::Ok(())
+    };
+    try_join_all(names.map(works)).await?;
     Ok(())
 }

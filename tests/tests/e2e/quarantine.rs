@@ -8,14 +8,16 @@ use harness::{
     deployment::{Deployment, unique, unique_handle},
     dev_client::{QUARANTINE, key},
     stack::{Options, Stack},
-    wait::eventually,
+    wait::{DEADLINE, within},
 };
 use serde_json::{Value, json};
+use tokio::try_join;
 
 use crate::{applied, home_becomes};
 
 const COMMANDS: &str = "tidings-Commands";
 const WORK_QUEUE: &str = "tidings-Deliveries";
+const SETTLE: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> Result<()> {
@@ -34,7 +36,7 @@ async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> 
     fan.follow(&ada.id).await?;
     ada.follow(&bob.id).await?;
 
-    dev.settle(Duration::from_secs(120)).await?;
+    dev.idle(SETTLE).await?;
     dev.pause_sources(true).await?;
     let bad = ada.post("its event will be spoilt", None).await?;
     let good = ada.post("the next one", None).await?;
@@ -48,17 +50,17 @@ async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> 
     dev.dynamodb("PutItem", &json!({ "TableName": COMMANDS, "Item": spoilt })).await?;
     dev.pause_sources(false).await?;
 
-    home_becomes(&ada, &[&of_bob.id, &good.value.id]).await?;
-    home_becomes(&fan, &[&good.value.id]).await?;
+    let (of_ada, of_fan) = ([of_bob.id.as_str(), &good.value.id], [good.value.id.as_str()]);
+    try_join!(home_becomes(&ada, &of_ada), home_becomes(&fan, &of_fan))?;
     let later = ada.post("much later", None).await?;
-    home_becomes(&fan, &[&later.value.id, &good.value.id]).await?;
+    let of_fan = [later.value.id.as_str(), &good.value.id];
     // The bad event counts as applied. Otherwise no later event could be applied.
-    applied(&ada, later.version).await?;
-    eventually("the event is in the quarantine", async || {
+    try_join!(home_becomes(&fan, &of_fan), applied(&ada, later.version))?;
+    within(DEADLINE, "the event is in the quarantine", async || {
         // At least once: two workers that meet the event at the same time both put it aside.
         let put_aside = dev.put_aside().await?;
         ensure!(matches!(&put_aside[..], [(queue, 1..=2)] if queue == QUARANTINE), "{put_aside:?}");
-        Ok(())
+        anyhow::Ok(())
     })
     .await?;
 
@@ -76,9 +78,10 @@ async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> 
         dev.sqs("SendMessage", WORK_QUEUE, json!({ "MessageBody": body })).await?;
         dev.sqs("DeleteMessage", QUARANTINE, json!({ "ReceiptHandle": handle })).await?;
     }
-    home_becomes(&fan, &[&later.value.id, &good.value.id, &bad.value.id]).await?;
-    home_becomes(&ada, &[&later.value.id, &of_bob.id, &good.value.id, &bad.value.id]).await?;
-    dev.settle(Duration::from_secs(120)).await?;
+    let of_fan = [later.value.id.as_str(), &good.value.id, &bad.value.id];
+    let of_ada = [later.value.id.as_str(), &of_bob.id, &good.value.id, &bad.value.id];
+    try_join!(home_becomes(&fan, &of_fan), home_becomes(&ada, &of_ada))?;
+    dev.idle(SETTLE).await?;
     ensure!(dev.put_aside().await?.is_empty(), "an event was put aside again");
     Ok(())
 }

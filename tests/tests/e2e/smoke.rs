@@ -1,0 +1,147 @@
+//! One visit to every function and every event source, in a minute: `localstack/test` and everybody who has just
+//! deployed runs only these tests. They need nothing but the HTTP API, so they run against any deployment.
+//!
+//! Followers' homes show that PublishEvents and Fanout work, counts that Trending works, and an audience above
+//! [`PUSHED_AT_ONCE`] that Deliver works. Only DemoteAuthor has no route. The gateway of the local stack, and of
+//! LocalStack, invokes it.
+
+use anyhow::{Context, Result, bail, ensure};
+use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
+use harness::{
+    client::{Post, ProfileInput, Relation, User},
+    deployment::{Deployment, unique, unique_handle},
+    wait::{DEADLINE, eventually, persist, within},
+};
+use serde_json::json;
+
+use crate::{applied, home_becomes, likes::counts_become};
+
+/// Fanout pushes a post to so many homes by itself. For more followers, it sends a task to Deliver.
+const PUSHED_AT_ONCE: usize = 100;
+/// How many followers join at the same time.
+const JOINING: usize = 8;
+
+fn ids(posts: &[Post]) -> Vec<&str> {
+    posts.iter().map(|post| post.id.as_str()).collect()
+}
+
+#[tokio::test]
+async fn every_feature_works_once() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let (ada, bob, eve) =
+        (deployment.member("ada").await?, deployment.member("bob").await?, deployment.member("eve").await?);
+    let tag = unique();
+
+    // UpdateProfile, FollowUser, CreatePost, EditPost, DeletePost; then PublishEvents and Fanout.
+    let profile = ProfileInput { handle: unique_handle(), display_name: "Bob now".to_owned(), avatar_url: None };
+    bob.put_profile(&profile).await?;
+    for author in [&bob, &eve] {
+        ada.follow(&author.id).await?;
+    }
+    let edited = bob.post("a first text", None).await?.value.id;
+    let gone = bob.post("soon gone", None).await?.value.id;
+    let of_eve = eve.post(&format!("of eve #{tag}"), None).await?.value.id;
+    let text = format!("a second text #{tag}");
+    bob.edit_post(&edited, &text).await?;
+    bob.delete_post(&gone).await?;
+    let both = [of_eve.as_str(), &edited];
+    eventually("the home shows the edited post", async || {
+        let home = ada.walk_home(100).await?;
+        ensure!(ids(&home) == both, "{home:?}");
+        ensure!((home[1].text.as_str(), &home[1].author.handle) == (text.as_str(), &profile.handle), "{home:?}");
+        Ok(())
+    })
+    .await?;
+
+    // ReactToPost and CommentOnPost; then Trending.
+    ada.like(&edited).await?;
+    let comment = eve.comment(&edited, "a comment", None).await?.value.id;
+    ada.comment(&edited, "another one", None).await?;
+    counts_become(&ada, &edited, 1, 2).await?;
+    let comments = ada.walk_comments(&edited, "oldest", 1).await?;
+    ensure!(comments.len() == 2 && comments[0].id == comment, "{comments:?}");
+    let seen = within(DEADLINE, "the follower is counted", async || {
+        let seen = ada.user(&format!("@{}", profile.handle)).await?;
+        ensure!(seen.followers == 1, "{seen:?}");
+        Ok(seen)
+    })
+    .await?;
+    ensure!(seen.relation == Relation { following: true, ..Relation::default() }, "{seen:?}");
+
+    // GetFeed, GetPost and GetProfile: every feed and every list.
+    for order in ["ranked", "personalized"] {
+        let ranked = ada.walk_home_by(order, 1).await?;
+        ensure!(ids(&ranked) == [edited.as_str(), &of_eve], "{order}: {ranked:?}");
+    }
+    ensure!(ids(&ada.walk_posts_with(&tag, 1).await?) == both, "the feed of the tag");
+    ensure!(ids(&ada.walk_posts_of(&bob.id, 10).await?) == [edited.as_str()], "the posts of bob");
+    within(DEADLINE, "the post trends", async || {
+        let trending = eve.walk_trending(100).await?;
+        // On a busy deployment, others may have more heat.
+        ensure!(ids(&trending).contains(&edited.as_str()) || trending.len() >= 200, "it does not trend");
+        anyhow::Ok(())
+    })
+    .await?;
+    let people = [ada.walk_followers_of(&bob.id, 10).await?, bob.walk_followers_of(&eve.id, 10).await?].concat();
+    ensure!(people.iter().all(|person| person.id == ada.id) && people.len() == 2, "{people:?}");
+    ensure!(ada.walk_followed_by(&ada.id, 1).await?.len() == 2, "ada follows two users");
+
+    // MuteUser and BlockUser, the reversals of all commands, and an own command before its projection.
+    ada.mute(&bob.id).await?;
+    let blocked = ada.block(&eve.id).await?.version;
+    let exact = ada.at_least(blocked);
+    ensure!(exact.walk_home(10).await?.is_empty(), "bob is muted, and eve is blocked");
+    ensure!(exact.walk_mutes(10).await?.len() == 1 && exact.walk_blocks(10).await?.len() == 1, "the two lists");
+    ada.unlike(&edited).await?;
+    bob.delete_comment(&edited, &comment).await?;
+    ada.unblock(&eve.id).await?;
+    let unmuted = ada.unmute(&bob.id).await?.version;
+    applied(&ada, unmuted).await?;
+    counts_become(&ada, &edited, 0, 1).await?;
+    home_becomes(&ada, &[&edited]).await?;
+    ada.unfollow(&bob.id).await?;
+    home_becomes(&ada, &[]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_post_reaches_an_audience_that_deliver_has_to_enumerate() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let author = deployment.member("author").await?;
+    let join = async |_| {
+        let follower = deployment.member("follower").await?;
+        persist(DEADLINE, |_| {}, || follower.follow(&author.id)).await?;
+        anyhow::Ok(follower)
+    };
+    let joining = stream::iter(0..=PUSHED_AT_ONCE).map(join).buffer_unordered(JOINING);
+    let followers: Vec<User> = joining.try_collect().await?;
+    let post = author.post("to all", None).await?.value.id;
+    let sees = async |follower: &User| {
+        within(DEADLINE, "the follower sees the post", async || {
+            let home = follower.walk_home(100).await?;
+            ensure!(ids(&home) == [post.as_str()], "{} sees {:?}", follower.id, ids(&home));
+            anyhow::Ok(())
+        })
+        .await
+    };
+    stream::iter(&followers).map(sees).buffer_unordered(JOINING).try_collect::<()>().await?;
+    let last = followers.last().context("no followers")?;
+    last.unfollow(&author.id).await?;
+    author.delete_post(&post).await?;
+    try_join_all([&followers[0], last].map(|follower| home_becomes(follower, &[]))).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn demote_author_refuses_an_author_who_is_no_celebrity() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let author = deployment.member("author").await?;
+    match deployment.dev().invoke("DemoteAuthor", &json!({ "user": author.id })).await {
+        Err(refused) if refused.to_string().contains("is not a celebrity") => Ok(()),
+        Err(error) if error.to_string().contains("Not Found") => {
+            eprintln!("skipped: demote_author_refuses_an_author_who_is_no_celebrity needs a gateway that invokes");
+            Ok(())
+        }
+        other => bail!("expected a refusal, got {other:?}"),
+    }
+}
