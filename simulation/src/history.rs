@@ -116,9 +116,9 @@ async fn history(options: Options) -> anyhow::Result<Report> {
             reason = "small"
         )]
         let walking = (options.commands as f64 * WALKING_SHARE) as usize;
-        for at in 0..plan.second_devices {
+        for user in users.iter().take(plan.second_devices) {
             let seed = random.random();
-            let second = Actor::new(users[at].clone(), Rc::clone(&names), Rc::clone(&ledger), Arc::clone(&trace), seed);
+            let second = Actor::new(user.clone(), Rc::clone(&names), Rc::clone(&ledger), Arc::clone(&trace), seed);
             actors.push(Actor { is_second: true, ..second });
         }
         let acting = act(actors, options.commands - walking, &world, &mut random, plan.pause_ms_max);
