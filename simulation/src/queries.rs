@@ -85,10 +85,12 @@ fn is_own_and_deleted(ledger: &Ledger, own: &str, post: &str) -> bool {
 fn strangers(ledger: &Ledger, own: &str, page: &HomePage) -> Vec<(String, String)> {
     let views = ledger.views_at(own, page.freshness.version);
     let may_show = |author: &str| {
+        // A block by the author ends the follow, in a version that only the log knows.
+        let blocked = ledger.blocks_begun.contains(&(own.to_owned(), author.to_owned()));
         let sees = |view: &&crate::ledger::View| {
-            view.follows.contains(author) && !view.mutes.contains(author) && !view.blocks.contains(author)
+            (blocked || view.follows.contains(author)) && !view.mutes.contains(author) && !view.blocks.contains(author)
         };
-        author == own || views.iter().any(sees) || ledger.is_uncertain(own, author)
+        author == own || views.iter().any(sees)
     };
     let belongs = page.posts.iter().filter(|post| post.source.is_none());
     belongs
