@@ -121,6 +121,7 @@ async fn repeated_steps_change_nothing() {
 async fn a_celebrity_who_is_not_being_demoted_stays_one() {
     let world = World::new();
     world.put_followers("ada", 1);
+    put_posts(&world, &[0]).await;
     world.other.commands.promote(&user("ada"), NOW).await.unwrap();
     world.pass(KNOWN_AFTER);
     let before = world.tables();
