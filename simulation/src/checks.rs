@@ -24,13 +24,15 @@ pub enum Check {
     WalkWithoutRepetition,
     /// INV-5: a walk skips nothing that was there all along.
     WalkWithoutGap,
+    /// INV-5: a chronological feed is newest first, across all pages of a walk.
+    NewestFirst,
     /// INV-6: a repeated idempotency key has one effect and one response.
     OneEffectPerKey,
     /// INV-6: an idempotency key with another request is refused.
     KeyOfAnotherRequest,
     /// INV-7: a page shows no author who is not followed, or is muted or blocked, as of the version that it tells.
     HiddenAuthors,
-    /// INV-7: nobody sees a post of their own that they deleted.
+    /// INV-7: nobody sees a post of their own that they deleted, and no walk shows one that was deleted before it.
     DeletedPosts,
     /// INV-9: nothing is lost: queues are empty in the end, and an operator's redrive leaves nothing behind.
     NothingIsLost,
@@ -53,7 +55,7 @@ pub enum Check {
 }
 
 /// All checks.
-pub const ALL: [Check; 21] = [
+pub const ALL: [Check; 22] = [
     Check::EventsReachTheBus,
     Check::HomeAtRest,
     Check::FeedsAtRest,
@@ -62,6 +64,7 @@ pub const ALL: [Check; 21] = [
     Check::OwnWrites,
     Check::WalkWithoutRepetition,
     Check::WalkWithoutGap,
+    Check::NewestFirst,
     Check::OneEffectPerKey,
     Check::KeyOfAnotherRequest,
     Check::HiddenAuthors,
@@ -112,7 +115,7 @@ impl fmt::Display for Check {
             Self::HomeAtRest | Self::FeedsAtRest | Self::ReadModelsAtRest | Self::LargeAudience => "INV-2",
             Self::CountsAtRest | Self::TrendingAtRest => "INV-3",
             Self::OwnWrites => "INV-4",
-            Self::WalkWithoutRepetition | Self::WalkWithoutGap => "INV-5",
+            Self::WalkWithoutRepetition | Self::WalkWithoutGap | Self::NewestFirst => "INV-5",
             Self::OneEffectPerKey | Self::KeyOfAnotherRequest => "INV-6",
             Self::HiddenAuthors | Self::DeletedPosts => "INV-7",
             Self::NothingIsLost => "INV-9",

@@ -42,10 +42,12 @@ pub enum Fault {
     Outage,
     /// All event source mappings begin again with the oldest records.
     Replay,
+    /// Received messages become visible again while their worker is still busy with them.
+    Expiry,
 }
 
 /// Every kind of fault.
-pub const ALL: [Fault; 16] = [
+pub const ALL: [Fault; 17] = [
     Fault::Throttled,
     Fault::ServerError,
     Fault::Refused,
@@ -62,6 +64,7 @@ pub const ALL: [Fault; 16] = [
     Fault::Reordering,
     Fault::Outage,
     Fault::Replay,
+    Fault::Expiry,
 ];
 
 /// How far clocks of processes differ at most.
@@ -102,6 +105,8 @@ pub struct Faults {
     pub reordering: bool,
     /// Whether mappings begin again with the oldest records, once.
     pub replay: bool,
+    /// Of each receipt of messages: the share whose visibility timeout ends within two seconds.
+    pub expiry: f64,
     /// A service that does not answer for some time.
     pub outage: Option<Outage>,
 }
@@ -137,6 +142,7 @@ impl Faults {
             duplicates: false,
             reordering: false,
             replay: false,
+            expiry: 0.0,
             outage: None,
         }
     }
@@ -161,6 +167,7 @@ impl Faults {
             stuck: rate(0.02),
             function_throttled: rate(0.05),
             cold_start: rate(0.15),
+            expiry: rate(0.3),
             ..Self::none()
         };
         faults.transaction_ms_max = *[1, 20, 60].choose(random).unwrap_or(&1);
@@ -199,6 +206,7 @@ impl Faults {
             Fault::Reordering => self.reordering = false,
             Fault::Outage => self.outage = None,
             Fault::Replay => self.replay = false,
+            Fault::Expiry => self.expiry = 0.0,
         }
     }
 }

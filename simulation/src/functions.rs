@@ -56,7 +56,7 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         "edit-post" => http!((conversations(&runtime)?, clock), |it, call| edit_post::handle(&it.0, &it.1, call)),
         "follow-user" => http!((runtime.commands()?, clock), |it, call| follow_user::handle(&it.0, &it.1, call)),
         "get-feed" => {
-            http!((runtime.feed_reader()?, runtime.cursor_keys()?), |it, call| { get_feed::handle(&it.0, &it.1, call) })
+            http!((runtime.feeds()?, runtime.cursor_keys()?), |it, call| { get_feed::handle(&it.0, &it.1, call) })
         }
         "get-post" => http!((conversations(&runtime)?, runtime.cursor_keys()?, clock), |it, call| {
             get_post::handle(&it.0, &it.1, &it.2, call)

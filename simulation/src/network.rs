@@ -25,6 +25,8 @@ use crate::{
 
 /// Longest that a slow call takes: more than all attempts of an SDK together.
 const SLOW_MS_MAX: u64 = 9_000;
+/// Longest visibility timeout of messages whose receipt expires early.
+const EXPIRY_S_MAX: u64 = 2;
 
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,6 +146,7 @@ impl Network {
                 return Fate { before: Duration::ZERO, after: Duration::ZERO, holds, fault: None, dice };
             }
             _ if out => Some(Fault::Outage),
+            Caller::Sources if request.operation == "ReceiveMessage" && chance < faults.expiry => Some(Fault::Expiry),
             Caller::Sources => None,
             Caller::Function(_) => {
                 let shares = [
@@ -170,7 +173,7 @@ impl Network {
         if fault == Some(Fault::Slow) {
             before += Duration::from_millis(dice % SLOW_MS_MAX);
         }
-        if let Some(fault) = fault {
+        if let Some(fault) = fault.filter(|fault| *fault != Fault::Expiry) {
             *state.counts.entry(fault).or_default() += 1;
         }
         Fate { before, after, holds, fault, dice }
@@ -221,7 +224,7 @@ impl Network {
         }
         let answer = match request.service {
             Service::DynamoDb if TransactionGate::concerns(&request.operation) => self.write(request, fate.holds).await,
-            Service::Sqs if request.operation == "ReceiveMessage" => self.receive(request).await,
+            Service::Sqs if request.operation == "ReceiveMessage" => self.receive(request, fate).await,
             _ => self.aws.apply(request),
         };
         if request.service == Service::Sqs {
@@ -248,13 +251,22 @@ impl Network {
     }
 
     /// A long poll of SQS.
-    async fn receive(&self, request: &Request) -> Answer {
-        let document: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    async fn receive(&self, request: &Request, fate: Fate) -> Answer {
+        let mut request = request.clone();
+        let mut document: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let expires = fate.fault == Some(Fault::Expiry);
+        if expires {
+            document["VisibilityTimeout"] = (fate.dice % (EXPIRY_S_MAX + 1)).into();
+            request.body = document.to_string().into();
+        }
         let deadline = Instant::now() + Duration::from_secs(document["WaitTimeSeconds"].as_u64().unwrap_or_default());
         loop {
-            let answer = self.aws.apply(request);
-            if Instant::now() >= deadline || answer.json()["Messages"].as_array().is_some_and(|found| !found.is_empty())
-            {
+            let answer = self.aws.apply(&request);
+            let found = answer.json()["Messages"].as_array().is_some_and(|found| !found.is_empty());
+            if found && expires {
+                self.count(Fault::Expiry);
+            }
+            if found || Instant::now() >= deadline {
                 return answer;
             }
             let url = document["QueueUrl"].as_str().unwrap_or_default();

@@ -51,7 +51,7 @@ async fn home(user: &User, ledger: &Rc<RefCell<Ledger>>, exact: bool, version: u
     let belongs: Vec<_> = page.posts.iter().filter(|post| post.source.is_none()).collect();
     let ids: Vec<_> = belongs.iter().map(|post| post.id.as_str()).collect();
     let sorted = ids.windows(2).all(|pair| pair[0] > pair[1]);
-    ledger.checks.decide(Check::WalkWithoutRepetition, sorted, || format!("{own}: home {ids:?} is not newest first"));
+    ledger.checks.decide(Check::NewestFirst, sorted, || format!("{own}: home {ids:?} is not newest first"));
 
     let at = page.freshness.version;
     let strangers = strangers(&ledger, own, &page);

@@ -293,8 +293,9 @@ pub(crate) async fn compare_api(
         }
     }
     if let Some(viewer) = users.choose(random) {
-        let tag = *TAGS.choose(random).unwrap_or(&"rust");
-        decide(Check::FeedsAtRest, judge.compare_tag(&viewer.id, tag, &viewer.walk_posts_with(tag, 7).await?));
+        for tag in TAGS {
+            decide(Check::FeedsAtRest, judge.compare_tag(&viewer.id, tag, &viewer.walk_posts_with(tag, 7).await?));
+        }
         let asked = Window::open();
         let trending: Vec<Post> = viewer.walk_trending(100).await?;
         decide(Check::TrendingAtRest, judge.compare_trending(&viewer.id, &trending, asked.closed()));

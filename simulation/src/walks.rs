@@ -26,6 +26,9 @@ struct Walk {
 /// Walks through a feed from a moment at rest on, and judges what was shown.
 pub(crate) async fn walk(user: User, ledger: Rc<RefCell<Ledger>>, mut random: StdRng) -> Result<(), ApiError> {
     let (at_rest, version) = (ledger.borrow().model.clone(), ledger.borrow().version(&user.id));
+    let deleted = ledger.borrow().deleted.clone();
+    // Half of the walkers ask for their own writes, whatever they write meanwhile.
+    let user = if random.random_bool(0.5) { user.at_least(version) } else { user };
     let author = at_rest.members.keys().choose(&mut random).cloned().unwrap_or_default();
     let tag = TAGS.choose(&mut random).copied().unwrap_or("rust").to_owned();
     let feeds = [
@@ -49,7 +52,9 @@ pub(crate) async fn walk(user: User, ledger: Rc<RefCell<Ledger>>, mut random: St
         shown.extend(posts.into_iter().filter(|post| post.source.is_none()));
         cursor = next;
         if cursor.is_none() || ends_home {
-            walk.judge(&at_rest, version, &user.id, &shown, &mut ledger.borrow_mut());
+            let ledger = &mut ledger.borrow_mut();
+            walk.judge_deletions(&deleted, &user.id, &shown, ledger);
+            walk.judge(&at_rest, version, &user.id, &shown, ledger);
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(random.random_range(0..800))).await;
@@ -94,6 +99,13 @@ impl Walk {
         Ok((page.posts, page.next_cursor))
     }
 
+    /// A post that was deleted before the walk began is on none of its pages.
+    fn judge_deletions(&self, deleted: &BTreeSet<String>, viewer: &str, shown: &[Post], ledger: &mut Ledger) {
+        let gone: Vec<_> = shown.iter().map(|post| &post.id).filter(|id| deleted.contains(*id)).collect();
+        let problem = || format!("{viewer}: {self:?} shows {gone:?}, which were deleted before");
+        ledger.checks.decide(Check::DeletedPosts, gone.is_empty(), problem);
+    }
+
     /// What was there at the beginning was there all along, unless its author deleted it, took the tag off, or the
     /// viewer hid or no longer followed the author in between.
     fn judge(&self, before: &Model, version_before: u64, viewer: &str, shown: &[Post], ledger: &mut Ledger) {
@@ -101,6 +113,13 @@ impl Walk {
         let twice: Vec<_> = shown.iter().map(|post| &post.id).filter(|id| !seen.insert(*id)).collect();
         let problem = || format!("{viewer}: {self:?} shows {twice:?} twice");
         ledger.checks.decide(Check::WalkWithoutRepetition, twice.is_empty(), problem);
+        if self.order == "chronological" {
+            // So it shows nothing newer than its first page, either.
+            let ids: Vec<_> = shown.iter().map(|post| &post.id).collect();
+            let sorted = ids.is_sorted_by(|newer, older| newer > older);
+            let problem = || format!("{viewer}: {self:?} shows {ids:?}, which is not newest first");
+            ledger.checks.decide(Check::NewestFirst, sorted, problem);
+        }
         if self.feed == Feed::All {
             // What trends changes with every like.
             return;

@@ -12,11 +12,11 @@ use tidings::{
 ///
 /// # Errors
 /// Those of the request, of [`command::run`] and of [`Conversations::written`].
-pub async fn handle(reader: &Conversations, clock: &Clock, call: Call) -> Result<Response, Error> {
+pub async fn handle(conversations: &Conversations, clock: &Clock, call: Call) -> Result<Response, Error> {
     let post = call.post()?;
     let text = text_body(&call)?;
-    let committed = command::run(&EditPost { post, text }, &call.caller, &reader.commands, clock).await?;
+    let committed = command::run(&EditPost { post, text }, &call.caller, &conversations.commands, clock).await?;
     let (post, author) = committed.output;
-    let post = reader.written(&call.caller, post, author).await?;
+    let post = conversations.written(&call.caller, post, author).await?;
     Ok(Response::json(200, &PostView::from(&post)).version(committed.version))
 }

@@ -5,7 +5,8 @@ use tidings::{http, query::Conversations, runtime::Runtime};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
-    let reader = &Conversations { commands: runtime.commands()?, viewers: runtime.viewers()?, cards: runtime.cards()? };
+    let conversations =
+        &Conversations { commands: runtime.commands()?, viewers: runtime.viewers()?, cards: runtime.cards()? };
     let clock = &runtime.clock;
-    http::serve(runtime.meter.as_ref(), async |call| edit_post::handle(reader, clock, call).await).await
+    http::serve(runtime.meter.as_ref(), async |call| edit_post::handle(conversations, clock, call).await).await
 }

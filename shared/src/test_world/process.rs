@@ -48,7 +48,7 @@ impl Process {
             cards: runtime.cards().unwrap(),
             projector: runtime.projector().unwrap(),
             quarantine: runtime.quarantine().unwrap(),
-            feeds: runtime.feed_reader().unwrap(),
+            feeds: runtime.feeds().unwrap(),
         }
     }
 
