@@ -126,7 +126,7 @@ impl Runtime {
     }
 
     /// Everything that feeds are read from.
-    pub fn feed_reader(&self) -> anyhow::Result<Feeds> {
+    pub fn feeds(&self) -> anyhow::Result<Feeds> {
         let (commands, timelines, viewers, cards) =
             (self.commands()?, self.timelines()?, self.viewers()?, self.cards()?);
         Ok(Feeds::new(commands, timelines, viewers, cards, self.celebrities()?, self.clock.clone()))
