@@ -62,6 +62,8 @@ pub struct Report {
 
 /// Messages after which an operator looks whether anything is left.
 const REDRIVES_MAX: usize = 10;
+/// How long at least caches of processes live on when everything is at rest.
+const CACHES_LIVE: Duration = Duration::from_secs(10);
 /// Users who walk through feeds.
 const WALKERS: usize = 3;
 /// Share of the commands that come while users walk through feeds.
@@ -130,6 +132,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         if faults.replay {
             world.replay().await?;
         }
+        tokio::time::sleep(CACHES_LIVE).await;
         world.set_faults(Faults { outage: None, ..faults.clone() });
         let mut walkers = Vec::new();
         for _ in 0..WALKERS {
@@ -144,8 +147,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         drop(actors);
         come_to_rest(&world).await?;
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
-        // Caches of processes live for some seconds.
-        tokio::time::sleep(Duration::from_secs(10)).await;
+        tokio::time::sleep(CACHES_LIVE).await;
         rest::compare_api(&users, &ledger, &mut random, !ghosts.is_empty()).await?;
         anyhow::Ok(())
     };
