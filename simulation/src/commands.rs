@@ -239,7 +239,8 @@ impl Actor {
         Ok(())
     }
 
-    /// INV-6: sends a command twice at once; both answers are the same.
+    /// INV-6: sends a command twice at once; both answers are the same. A refusal is not remembered: the other one of the
+    /// two may be sent again, and accepted, when there is no longer a reason to refuse it.
     async fn persist_twice(&mut self, command: &Command) -> Result<Outcome, ApiError> {
         let mut twin = Self {
             user: self.user.clone(),
@@ -250,7 +251,11 @@ impl Actor {
             ..*self
         };
         let (first, second) = futures::join!(self.persist(command), twin.persist(command));
-        let (first, second) = (first?, second?);
+        let (first, second) = match (first?, second?) {
+            (Outcome::Refused(_), accepted @ Outcome::Accepted(..))
+            | (accepted @ Outcome::Accepted(..), Outcome::Refused(_)) => return Ok(accepted),
+            both => both,
+        };
         let same = first.told() == second.told();
         let problem = || {
             format!("{}: {command:?} sent twice at once was told {} and {}", self.user.id, first.told(), second.told())

@@ -84,6 +84,10 @@ impl Command for CommentOnPost {
     type State = State;
     type Output = Commented;
 
+    fn key(&self) -> Option<&IdempotencyKey> {
+        self.key.as_ref()
+    }
+
     async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
         let remembered = Once::read(commands, caller, self.key.as_ref());
         let post = async {

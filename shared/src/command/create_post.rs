@@ -76,6 +76,10 @@ impl Command for CreatePost {
     type State = State;
     type Output = Written;
 
+    fn key(&self) -> Option<&IdempotencyKey> {
+        self.key.as_ref()
+    }
+
     async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
         let remembered = Once::read(commands, caller, self.key.as_ref());
         let (author, remembered) = tokio::try_join!(commands.profile(caller), remembered)?;

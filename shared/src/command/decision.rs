@@ -4,7 +4,7 @@ use std::future::Future;
 
 use crate::{
     error::{Error, Rejection},
-    model::{CommandId, TallyShard, Timestamp, Totals, UserEvent, UserId, Version},
+    model::{CommandId, IdempotencyKey, TallyShard, Timestamp, Totals, UserEvent, UserId, Version},
     store::{command_table::CommandTable, transaction::Change},
 };
 
@@ -14,6 +14,11 @@ pub trait Command: Sync {
     type State: Send;
     /// What the caller is told.
     type Output: Clone + Send;
+
+    /// The idempotency key of the request, if it has one.
+    fn key(&self) -> Option<&IdempotencyKey> {
+        None
+    }
 
     /// Reads the state, consistently.
     fn read(&self, caller: &UserId, commands: &CommandTable)

@@ -25,27 +25,37 @@ pub async fn run<C: Command>(
 ) -> Result<Committed<C::Output>, Error> {
     let id = CommandId::new(clock.now());
     let mut attempts = Attempts::start();
+    let mut open = OpenCommits { id, commits: Vec::new() };
+    let mut is_rejected = false;
     loop {
         let attempt = attempts.next().await?;
         let (head, state) = tokio::try_join!(commands.head(caller), command.read(caller, commands))?;
         let shard = TallyShard::for_attempt(attempt, rand::rng().random());
         let turn = Turn { version: head.version.next(), totals: head.totals, command: id, shard, at: clock.now() };
-        let (event, totals, changes, output) = match command.decide(caller, &state, turn)? {
-            Decision::Append { event, totals, changes, output } => (event, totals, changes, output),
+        let (event, totals, changes, output) = match command.decide(caller, &state, turn) {
+            Ok(Decision::Append { event, totals, changes, output }) => (event, totals, changes, output),
             // What was observed may have been committed after the head was read. The version has to cover it (INV-4).
-            Decision::Unchanged(output) => {
+            Ok(Decision::Unchanged(output)) => {
                 return Ok(Committed { version: commands.head(caller).await?.version, output });
             }
-            Decision::Replay { version, output } => return Ok(Committed { version, output }),
+            Ok(Decision::Replay { version, output }) => return Ok(Committed { version, output }),
+            Err(rejection) => match open.settle(caller, commands).await? {
+                Some(committed) => return Ok(committed),
+                // The same request may have been accepted after its key was read, and before that which it is rejected
+                // for. A second look at the key tells (INV-6).
+                None if command.key().is_some() && !is_rejected => {
+                    is_rejected = true;
+                    continue;
+                }
+                None => return Err(rejection.into()),
+            },
         };
         let event = LogEvent { user: caller.clone(), version: turn.version, command: id, at: turn.at, totals, event };
-        let committed = Committed { version: turn.version, output };
         match commands.commit(&event, &changes).await {
-            Ok(()) => return Ok(committed),
-            // A try whose answer was lost may have been committed. The SDK's retry then conflicts with the event of
-            // that try.
+            Ok(()) => return Ok(Committed { version: turn.version, output }),
             Err(error @ (Error::Conflict | Error::Transient { .. })) => {
-                if commands.appended_by(caller, turn.version).await? == Some(id) {
+                open.commits.push(Committed { version: turn.version, output });
+                if let Some(committed) = open.settle(caller, commands).await? {
                     return Ok(committed);
                 }
                 if !matches!(error, Error::Conflict) {
@@ -54,6 +64,27 @@ pub async fn run<C: Command>(
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// The commits that failed but may have happened, or may happen yet: an answer was lost, and the next attempt, or the
+/// SDK's retry, then conflicts with the command's own event.
+struct OpenCommits<Output> {
+    id: CommandId,
+    commits: Vec<Committed<Output>>,
+}
+
+impl<Output> OpenCommits<Output> {
+    /// The commit that happened, if one did. A commit is closed when another command's event has its version.
+    async fn settle(&mut self, caller: &UserId, commands: &CommandTable) -> Result<Option<Committed<Output>>, Error> {
+        for commit in std::mem::take(&mut self.commits) {
+            match commands.appended_by(caller, commit.version).await? {
+                Some(id) if id == self.id => return Ok(Some(commit)),
+                Some(_) => {}
+                None => self.commits.push(commit),
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Network {
     aws: Arc<Aws>,
     disturbances: Mutex<Vec<Disturbance>>,
     calls: Mutex<Vec<Call>>,
+    /// Calls whose effect comes late.
+    late: Mutex<Vec<Request>>,
 }
 
 /// A call of a service.
@@ -47,6 +49,8 @@ enum Effect {
     Fail(Failure),
     /// The call takes effect, but its answer is lost.
     LoseAnswer,
+    /// The call is answered with a conflict, and takes effect before the next write.
+    Late,
     /// Something happens before the call.
     Before(Hook),
     /// Something happens after the call, before its answer arrives.
@@ -71,7 +75,7 @@ pub(crate) enum Failure {
 impl Network {
     /// An undisturbed way to this AWS.
     pub(crate) fn new(aws: Arc<Aws>) -> Arc<Self> {
-        Arc::new(Self { aws, disturbances: Mutex::default(), calls: Mutex::default() })
+        Arc::new(Self { aws, disturbances: Mutex::default(), calls: Mutex::default(), late: Mutex::default() })
     }
 
     /// From now on, all these calls fail.
@@ -87,6 +91,12 @@ impl Network {
     /// The answers to the next calls of these are lost.
     pub(crate) fn lose_answers(&self, calls: Calls, times: usize) {
         self.disturb(calls, times, Effect::LoseAnswer);
+    }
+
+    /// The next of these calls is answered with a conflict, and takes effect right before the next transaction: a retry of
+    /// the SDK met the first try, which was still under way.
+    pub(crate) fn delay_effect(&self, calls: Calls) {
+        self.disturb(calls, 1, Effect::Late);
     }
 
     /// Runs the hook before the next of these calls. Calls that were made at the same time get ahead of the hook.
@@ -158,8 +168,17 @@ impl Server for Network {
             let body = String::from_utf8_lossy(&request.body).into_owned();
             let call = Call { operation: request.operation.clone(), body };
             let effect = self.effect(&call);
+            if call.operation == "TransactWriteItems" {
+                for late in std::mem::take(&mut *lock(&self.late)) {
+                    self.aws.apply(&late);
+                }
+            }
             lock(&self.calls).push(call);
             match effect {
+                Some(Effect::Late) => {
+                    lock(&self.late).push(request);
+                    Ok(Failure::Cancelled.answer())
+                }
                 None => Ok(self.aws.apply(&request)),
                 Some(Effect::Fail(failure)) => Ok(failure.answer()),
                 Some(Effect::LoseAnswer) => {

@@ -1,8 +1,8 @@
 use super::run;
 use crate::{
-    command::{Committed, CreatePost, FollowUser, attempts::ATTEMPTS_MAX, create_post::Written},
+    command::{CommentOnPost, Committed, CreatePost, FollowUser, attempts::ATTEMPTS_MAX, create_post::Written},
     error::{Error, Rejection},
-    model::{EdgeKey, EdgeKind, EdgeState, PostId, UserEvent, Version},
+    model::{CommentId, EdgeKey, EdgeKind, EdgeState, PostId, UserEvent, Version},
     query::ReadRequest,
     samples::{user, version},
     test_world::{Calls, Failure, Process, World},
@@ -203,6 +203,58 @@ async fn two_requests_with_the_same_idempotency_key_at_once_get_one_answer() {
 
     assert_eq!((committed.version, committed.output.post.post), (version(2), first.post));
     assert_eq!(log_of_ada(&world).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_no_longer_allowed_gets_the_answer_that_its_key_has_got_meanwhile() {
+    let world = three_have_joined().await;
+    let post = world.other.post("bob", "hello").await;
+    let comment = || CommentOnPost {
+        post,
+        comment: CommentId::new(crate::samples::NOW),
+        text: "a comment".to_owned().try_into().unwrap(),
+        key: Some("key".parse().unwrap()),
+    };
+    let (first, again) = (comment(), comment());
+    let (other, raced) = (world.other.clone(), first.clone());
+    // The key has been read. Before the block is read, the same request is accepted, and bob blocks ada.
+    world.network.before(Calls("BatchGetItem", "BLOCKS#"), async move || {
+        other.done("ada", &raced).await;
+        other.block("bob", "ada").await;
+    });
+
+    let committed = run(&again, &user("ada"), &world.tested.commands, &world.tested.clock).await.unwrap();
+
+    assert_eq!((committed.version, committed.output.comment.comment), (version(2), first.comment));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_takes_effect_after_its_answer_is_recognised_by_the_next_attempt() {
+    let world = three_have_joined().await;
+    world.network.delay_effect(COMMIT);
+    let command = CreatePost { key: None, ..create("hello") };
+
+    let committed = run_create(&world, &command).await.unwrap();
+
+    assert_eq!((committed.version, committed.output.post.post), (version(2), command.post));
+    assert_eq!(log_of_ada(&world).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_commit_is_recognised_behind_events_of_others() {
+    let world = three_have_joined().await;
+    world.network.delay_effect(COMMIT);
+    let other = world.other.clone();
+    // The block ends the follow that has just been committed late, and is itself committed after it.
+    world.network.before(COMMIT, async move || {
+        other.block("bob", "ada").await;
+    });
+
+    let committed = follow(&world, "bob").await.unwrap();
+
+    assert_eq!(committed.version, version(2));
+    let unfollowed = UserEvent::UserUnfollowed { followee: user("bob") };
+    assert_eq!(log_of_ada(&world).await, [followed("bob"), unfollowed]);
 }
 
 #[tokio::test(start_paused = true)]
