@@ -4,8 +4,8 @@
 //! celebrities that are not cached take a third one between the two. The viewer state decides whom the viewer follows,
 //! and the rows do not. So an unfollow takes effect at once, although its rows stay in the timeline.
 //!
-//! The home of a viewer who follows nobody is nearly empty. There, trending posts come after the viewer's own posts, in
-//! whatever order the home is read.
+//! The home of a viewer who follows nobody, or only authors who have not posted for 30 days, is nearly empty. There,
+//! trending posts come after the viewer's own posts, in whatever order the home is read.
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,8 @@ pub struct HomePosition {
     before: PostId,
     /// With rows that were read at this moment or later.
     as_of: Timestamp,
+    /// Whether the walk has shown only posts by the viewer.
+    only_own: bool,
 }
 
 impl Feeds {
@@ -71,8 +73,10 @@ impl Feeds {
         let (state, mut sources) = home_sources(self, request, range, not_before, draft.wanted()).await?;
         // Filter, hydrate, page.
         let page = posts_page(draft, &mut sources, &Filter::Home, self.hydrator(), &state).await?;
-        let page = page.map_next(|before| HomePosition { before, as_of: sources.as_of() });
-        with_trending(self, &state, page, limit).await
+        let only_own = position.is_none_or(|position| position.only_own)
+            && page.entries.iter().all(|post| post.card.author == *request.viewer);
+        let page = page.map_next(|before| HomePosition { before, as_of: sources.as_of(), only_own });
+        with_trending(self, &state, page, only_own, limit).await
     }
 }
 
@@ -98,16 +102,17 @@ pub(super) async fn home_sources<'a>(
     Ok((state, sources))
 }
 
-/// The page of a home. If it is the last one of a viewer who follows nobody, trending posts fill it up.
+/// The page of a home. If it is the last one, and the whole home has only posts by the viewer, trending posts fill it up.
 pub(super) async fn with_trending<Position>(
     feeds: &Feeds,
     state: &ViewerState<'_>,
     page: Page<FeedPost, Position>,
+    only_own: bool,
     limit: usize,
 ) -> Result<HomePage<Position>, Error> {
     let is_last = page.next.is_none();
     let mut page = page.map_next(HomeWalk::Home);
-    if is_last && state.viewer.followed.is_empty() {
+    if is_last && only_own {
         let room = limit - page.entries.len();
         let trending = trending_after_home(feeds, state, TrendingPosition::default(), room).await?;
         page.entries.extend(trending.entries);

@@ -28,6 +28,11 @@ impl Served {
         self.0.insert(post.short());
     }
 
+    /// Takes the post out of the set.
+    pub fn remove(&mut self, post: PostId) {
+        self.0.remove(&post.short());
+    }
+
     /// The number of posts in the set.
     pub fn len(&self) -> usize {
         self.0.len()

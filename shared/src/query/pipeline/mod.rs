@@ -13,7 +13,7 @@ pub(crate) use hydrate::Hydrator;
 pub use hydrate::{FeedPost, Origin};
 pub use page::Page;
 pub(crate) use page::PageDraft;
-pub(crate) use ranking::Ranker;
+pub(crate) use ranking::{Ranker, Shown};
 pub(crate) use sources::Sources;
 pub use viewer_state::ReadRequest;
 pub(crate) use viewer_state::ViewerState;

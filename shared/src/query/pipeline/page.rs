@@ -4,8 +4,12 @@
 use crate::error::Error;
 
 /// Reads for one page at most, because what is read may be filtered out. After the last read, a short page still has a
-/// position: where that read ended.
-const READS_MAX: usize = 10;
+/// position: where that read ended. A page of 20 looks at 4400 entries before that.
+const READS_MAX: usize = 7;
+/// How much a read may grow against the one before it, if that found little to show.
+const GROWTH: usize = 4;
+/// Entries that one read looks at, at most: of rows of a timeline, 100 kB.
+const READ_MAX: usize = 1000;
 
 /// A page of a feed or list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,26 +55,34 @@ impl<Entry> PageDraft<Entry> {
     ///
     /// `read` looks at no more entries than that, in the order of the list, from where it stopped before. It returns
     /// those that may be shown, and where it stopped, or no position at the end of the list. `position` is where a page
-    /// stops that ends with this entry.
+    /// stops that ends with this entry. The more of what is read is filtered out, the more the next read looks at.
     pub(crate) async fn fill<Position>(
         mut self,
         position: impl Fn(&Entry) -> Position,
         mut read: impl AsyncFnMut(usize) -> Result<Page<Entry, Position>, Error>,
     ) -> Result<Page<Entry, Position>, Error> {
-        let mut stopped_at = None;
+        let (mut stopped_at, mut count, mut looked_at) = (None, self.wanted(), 0);
         for _ in 0..READS_MAX {
-            let Page { entries, next } = read(self.wanted()).await?;
+            let Page { entries, next } = read(count).await?;
             self.entries.extend(entries);
             stopped_at = next;
             if self.wanted() == 0 || stopped_at.is_none() {
                 break;
             }
+            looked_at += count;
+            count = self.count_after(looked_at, count);
         }
         if self.wanted() == 0 {
             self.entries.truncate(self.limit);
             stopped_at = self.entries.last().map(position);
         }
         Ok(Page { entries: self.entries, next: stopped_at })
+    }
+
+    /// How many entries to look at next, if the share that may be shown stays what it was among those looked at.
+    fn count_after(&self, looked_at: usize, last: usize) -> usize {
+        let expected = (self.wanted() * looked_at).div_ceil(self.entries.len().max(1));
+        expected.clamp(self.wanted(), last * GROWTH).min(READ_MAX)
     }
 }
 
@@ -128,8 +140,23 @@ mod tests {
     }
 
     #[test]
-    fn a_page_on_which_nothing_may_be_shown_goes_on_where_reading_stopped() {
+    fn a_page_on_which_nothing_may_be_shown_looks_far_and_goes_on_where_reading_stopped() {
         let (page, reads) = even_numbers(1000, 0, 4, |_| false);
-        assert_eq!((page.entries.len(), page.next, reads), (0, Some(50), READS_MAX), "ten reads of five");
+        assert_eq!((page.entries.len(), page.next, reads), (0, None, 5), "reads of 5, 20, 80, 320 and 1000");
+        let (page, reads) = even_numbers(10_000, 0, 20, |_| false);
+        assert_eq!((page.entries.len(), page.next, reads), (0, Some(4441), READS_MAX));
+    }
+
+    #[test]
+    fn a_few_entries_behind_thousands_of_hidden_ones_end_the_list_on_one_page() {
+        let (page, reads) = even_numbers(4000, 0, 20, |number| *number > 3995);
+        assert_eq!((page.entries.len(), page.next), (5, None));
+        assert!(reads <= READS_MAX);
+    }
+
+    #[test]
+    fn a_read_grows_with_the_share_that_is_hidden() {
+        let (page, reads) = even_numbers(100_000, 0, 100, |number| number.is_multiple_of(10));
+        assert_eq!((page.entries.len(), page.next, reads), (100, Some(1000), 3), "reads of 101, 404 and 510");
     }
 }
