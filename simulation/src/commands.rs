@@ -239,8 +239,8 @@ impl Actor {
         Ok(())
     }
 
-    /// INV-6: sends a command twice at once; both answers are the same. A refusal is not remembered: the other one of the
-    /// two may be sent again, and accepted, when there is no longer a reason to refuse it.
+    /// INV-6: sends a command twice at once; both answers are the same. A refusal is not remembered: the other one of
+    /// the two may be sent again, and accepted, when there is no longer a reason to refuse it.
     async fn persist_twice(&mut self, command: &Command) -> Result<Outcome, ApiError> {
         let mut twin = Self {
             user: self.user.clone(),

@@ -93,8 +93,8 @@ impl Network {
         self.disturb(calls, times, Effect::LoseAnswer);
     }
 
-    /// The next of these calls is answered with a conflict, and takes effect right before the next transaction: a retry of
-    /// the SDK met the first try, which was still under way.
+    /// The next of these calls is answered with a conflict, and takes effect right before the next transaction: a retry
+    /// of the SDK met the first try, which was still under way.
     pub(crate) fn delay_effect(&self, calls: Calls) {
         self.disturb(calls, 1, Effect::Late);
     }

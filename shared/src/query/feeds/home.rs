@@ -102,7 +102,7 @@ pub(super) async fn home_sources<'a>(
     Ok((state, sources))
 }
 
-/// The page of a home. If it is the last one, and the whole home has only posts by the viewer, trending posts fill it up.
+/// The page of a home. If it is the last one, and the home has only posts by the viewer, trending posts fill it up.
 pub(super) async fn with_trending<Position>(
     feeds: &Feeds,
     state: &ViewerState<'_>,

@@ -1,12 +1,13 @@
 //! The home feed by rank: the posts of the home feed, best first. [`crate::model::ranking`] has the formulas.
 //!
-//! A walk goes through the home in windows of 200 rows, newest first. A first score, of what rows tell, divides a window
-//! into groups of 60; within a group the score of the posts' cards decides. So neither order nor content of a walk
-//! depends on the size of its pages. When a window has nothing left, the next one begins. A page takes two round trips:
-//! the viewer state and the rows, then the cards and likes.
+//! A walk goes through the home in windows of 200 rows, newest first. A first score, of what rows tell, divides a
+//! window into groups of 60; within a group the score of the posts' cards decides. So neither order nor content of a
+//! walk depends on the size of its pages. When a window has nothing left, the next one begins. A page takes two round
+//! trips: the viewer state and the rows, then the cards and likes.
 //!
 //! Scores and rows change during a walk. Its position holds both ends of the window, and which of the posts in it were
-//! shown. So no post comes again, and none that was there all along is left out (INV-5), whatever is inserted or removed.
+//! shown. So no post comes again, and none that was there all along is left out (INV-5), whatever is inserted or
+//! removed.
 
 use std::{collections::HashMap, time::Duration};
 

@@ -1,5 +1,5 @@
-//! The ranking stages of ranked feeds. The first, before hydration, orders rows by what they tell. The second, after it,
-//! ranks posts by their cards. [`crate::model::ranking`] has the formulas.
+//! The ranking stages of ranked feeds. The first, before hydration, orders rows by what they tell. The second, after
+//! it, ranks posts by their cards. [`crate::model::ranking`] has the formulas.
 
 use std::collections::HashMap;
 
