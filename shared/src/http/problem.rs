@@ -56,10 +56,10 @@ fn status_and_code(rejection: &Rejection) -> (u16, &'static str) {
     match rejection {
         Rejection::MalformedBody(_) => (400, "malformed_body"),
         Rejection::BodyTooLarge => (413, "body_too_large"),
-        Rejection::InvalidUserId(_) => (400, "invalid_user_id"),
+        Rejection::InvalidUserId(_) | Rejection::InvalidUserRef(_) => (400, "invalid_user_id"),
         Rejection::InvalidText(_) => (422, "text_invalid"),
         Rejection::InvalidHandle(_) => (422, "handle_invalid"),
-        Rejection::InvalidProfile(InvalidProfile::DisplayName) => (422, "display_name_invalid"),
+        Rejection::InvalidProfile(InvalidProfile::DisplayName(_)) => (422, "display_name_invalid"),
         Rejection::InvalidProfile(InvalidProfile::AvatarUrl) => (422, "avatar_url_invalid"),
         Rejection::InvalidIdempotencyKey(_) => (400, "invalid_idempotency_key"),
         Rejection::InvalidLimit => (400, "invalid_limit"),
