@@ -23,8 +23,8 @@ use super::{
 use crate::{
     error::Error,
     model::{
-        Comment, Counts, Edge, EdgeKey, EdgeKind, Handle, IdempotencyKey, Like, LogEvent, Post, PostId, Profile,
-        TallyShard, TallySubject, Timestamp, UserId, Version,
+        Comment, CommentId, Counts, Edge, EdgeKey, EdgeKind, Handle, IdempotencyKey, Like, LogEvent, Post, PostId,
+        Profile, TallyShard, TallySubject, Timestamp, UserId, Version,
     },
 };
 
@@ -90,6 +90,15 @@ pub enum Change {
     CreateComment(Comment),
     /// Replace a comment that is not deleted by what its deletion leaves.
     DeleteComment(Comment),
+    /// Remove a comment, without a trace. Its post is deleted.
+    RemoveComment {
+        /// The post.
+        post: PostId,
+        /// The comment.
+        comment: CommentId,
+    },
+    /// Forget the tags that a deleted post ever had.
+    ForgetTags(PostId),
     /// Write a like or its end, if the stored one has the version before.
     PutLike {
         /// The user who likes the post.
@@ -125,7 +134,7 @@ pub enum Change {
 /// answer was lost by the command id in its event, which stays longer than the ten minutes of a token. And the embedded
 /// server of the local stack searches all tokens of the last ten minutes with each transaction.
 #[derive(Debug)]
-struct NoClientToken;
+pub(super) struct NoClientToken;
 
 impl Intercept for NoClientToken {
     fn name(&self) -> &'static str {
@@ -155,6 +164,19 @@ impl CommandTable {
     pub async fn commit(&self, event: &LogEvent, changes: &[Change]) -> Result<(), Error> {
         let append = self.append(event)?;
         self.transact(self.dynamo.0.transact_write_items().transact_items(append), changes).await
+    }
+
+    /// A part of a transaction that requires that the post still has this version. Nothing changes.
+    pub(super) fn require_post_version(&self, post: PostId, version: u64) -> Result<TransactWriteItem, Error> {
+        check(
+            ConditionCheck::builder()
+                .table_name(&self.table)
+                .key(PK, s(key::post(post)))
+                .key(SK, s(POST))
+                .condition_expression("#version = :version")
+                .expression_attribute_names("#version", "version")
+                .expression_attribute_values(":version", n(version)),
+        )
     }
 
     /// Commits changes that belong to no log.
@@ -269,6 +291,28 @@ impl CommandTable {
                     .condition_expression("attribute_type(deleted_at, :null)")
                     .expression_attribute_values(":null", s("NULL"));
                 transaction.transact_items(built(put)?)
+            }
+            Change::RemoveComment { post, comment } => {
+                let delete = Delete::builder()
+                    .table_name(&self.table)
+                    .key(PK, s(key::post(*post)))
+                    .key(SK, s(key::comment(*comment)))
+                    .build()
+                    .map_err(invalid)?;
+                transaction.transact_items(TransactWriteItem::builder().delete(delete).build())
+            }
+            Change::ForgetTags(post) => {
+                let update = Update::builder()
+                    .table_name(&self.table)
+                    .key(PK, s(key::post(*post)))
+                    .key(SK, s(POST))
+                    .condition_expression("attribute_type(deleted_at, :number)")
+                    .update_expression("SET tags_ever = :none")
+                    .expression_attribute_values(":number", s("N"))
+                    .expression_attribute_values(":none", AttributeValue::L(Vec::new()))
+                    .build()
+                    .map_err(invalid)?;
+                transaction.transact_items(TransactWriteItem::builder().update(update).build())
             }
             Change::PutLike { user, post, like } => {
                 let put = self.put(key::user(user), key::likes(*post), like)?;
