@@ -9,7 +9,7 @@
 //! An error is logged once, where it is handled. Code that passes an error on does not log it.
 
 use crate::model::{
-    Gap, InvalidIdempotencyKey, InvalidProfile, InvalidTag, InvalidText, InvalidUserId, InvalidUserRef,
+    Gap, Handle, InvalidIdempotencyKey, InvalidProfile, InvalidTag, InvalidText, InvalidUserId, InvalidUserRef,
     limits::{BLOCKS_MAX, FOLLOWING_MAX, MUTES_MAX, POST_EDITS_MAX},
 };
 
@@ -118,9 +118,24 @@ pub enum Rejection {
     /// The caller asked for their own profile and has none.
     #[error("you have no profile yet; create one: PUT /v1/me")]
     ProfileNotFound,
-    /// Another user has the handle.
-    #[error("the handle is taken; choose another one")]
-    HandleTaken,
+    /// Another user has the handle, or gave it up less than 30 days ago.
+    #[error("the handle `{handle}` is taken; choose another one")]
+    HandleTaken {
+        /// The handle.
+        handle: Handle,
+    },
+    /// Nobody can claim the handle.
+    #[error("the handle `{handle}` is reserved; choose another one")]
+    HandleReserved {
+        /// The handle.
+        handle: Handle,
+    },
+    /// Nobody has the handle at present.
+    #[error("nobody has the handle `{handle}`")]
+    HandleNotFound {
+        /// The handle.
+        handle: Handle,
+    },
     /// The user does not exist.
     #[error("the user does not exist")]
     UserNotFound,

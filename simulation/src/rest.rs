@@ -107,7 +107,7 @@ fn nothing_of_the_deleted(checks: &mut Checks, truth: &Truth, items: impl Iterat
             _ => continue,
         };
         let has_text = item["text"]["S"].is_string() || data["text"]["S"].is_string();
-        let holds = |name| item[name]["L"].as_array().is_some_and(|tags| !tags.is_empty());
+        let holds = |name: &str| item[name]["L"].as_array().is_some_and(|tags| !tags.is_empty());
         let says_something = has_text || holds("tags") || holds("tags_ever") || pk.starts_with("TAG#");
         let deleted = !is_shown(post) || comment.is_some_and(|comment| !truth.comments.contains_key(comment));
         let problem = || format!("{pk} {sk} still says something of {post}, {comment:?}: {item}");

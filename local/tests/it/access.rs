@@ -48,8 +48,8 @@ const ITEMS: Access = to(Resource::Commands, "dynamodb:BatchGetItem");
 const APPEND: Access = to(Resource::Commands, "dynamodb:PutItem");
 /// `Change::Count`, `Change::ScrubEvent`.
 const CHANGE: Access = to(Resource::Commands, "dynamodb:UpdateItem");
-/// `Change::ReleaseHandle`, `Change::RemoveComment`, `CommandTable::end_demotion`.
-const RELEASE: Access = to(Resource::Commands, "dynamodb:DeleteItem");
+/// `Change::RemoveComment`, `CommandTable::end_demotion`.
+const REMOVE: Access = to(Resource::Commands, "dynamodb:DeleteItem");
 /// `Change::RequireNoBlock`, `Change::RequireEdge`, `Timelines::tag`.
 const REQUIRE: Access = to(Resource::Commands, "dynamodb:ConditionCheckItem");
 /// `CommandTable::promote`, `begin_demotion`: outside of commands, celebrities are written, and what is left of deleted
@@ -94,7 +94,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 17] = [
     (
         "deliver",
         &[
-            ITEM, PARTITION, ITEMS, CHANGE, RELEASE, REQUIRE, ROWS, PUT_ROWS, TAG, UNTAG, VIEWER, PUT_VIEWER, PUT_CARD,
+            ITEM, PARTITION, ITEMS, CHANGE, REMOVE, REQUIRE, ROWS, PUT_ROWS, TAG, UNTAG, VIEWER, PUT_VIEWER, PUT_CARD,
             DELIVER, QUARANTINE,
         ],
     ),
@@ -112,7 +112,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 17] = [
     ("publish-events", &[PUBLISH]),
     ("react-to-post", &[PARTITION, ITEMS, APPEND, CHANGE]),
     ("trending", &[TALLY, PUT_CARD]),
-    ("update-profile", &[ITEM, PARTITION, APPEND, RELEASE]),
+    ("update-profile", &[ITEM, PARTITION, APPEND]),
 ];
 
 /// How a call looks in the source, and the name of its action in IAM.

@@ -1,6 +1,6 @@
 //! Handles: the unique public names of users.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,28 @@ impl Handle {
     /// [`InvalidHandle`] if no handle can be spelled so.
     pub fn look_up(spelling: &str) -> Result<Self, InvalidHandle> {
         Self::try_from(spelling.to_ascii_lowercase()).map_err(|_| InvalidHandle { handle: spelling.to_owned() })
+    }
+}
+
+/// Handles that nobody can claim, such as `admin`: users could take their owner for the operator. Whoever has one keeps
+/// it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReservedHandles(BTreeSet<Handle>);
+
+impl ReservedHandles {
+    /// Whether the handle is reserved.
+    pub fn contains(&self, handle: &Handle) -> bool {
+        self.0.contains(handle)
+    }
+}
+
+impl FromStr for ReservedHandles {
+    type Err = InvalidHandle;
+
+    /// A list of handles, separated by commas. It may be empty.
+    fn from_str(list: &str) -> Result<Self, InvalidHandle> {
+        let handles = list.split(',').map(str::trim).filter(|handle| !handle.is_empty());
+        handles.map(Handle::look_up).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -95,6 +117,14 @@ mod tests {
     fn a_look_up_ignores_case() {
         assert_eq!(Handle::look_up("Ada_1"), "ada_1".parse());
         assert_eq!(Handle::look_up("Äda"), Err(InvalidHandle { handle: "Äda".to_owned() }));
+    }
+
+    #[test]
+    fn reserved_handles_are_a_list() {
+        let reserved: ReservedHandles = "admin, Root,".parse().unwrap();
+        assert_eq!(["admin", "root", "ada"].map(|it| reserved.contains(&it.parse().unwrap())), [true, true, false]);
+        assert_eq!("".parse(), Ok(ReservedHandles::default()));
+        assert_eq!("admin,a b".parse::<ReservedHandles>(), Err(InvalidHandle { handle: "a b".to_owned() }));
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub const TAG_CHARS_MAX: usize = 64;
 pub const USER_ID_BYTES_MAX: usize = 128;
 /// Shortest and longest handle, in ASCII characters.
 pub const HANDLE_CHARS: std::ops::RangeInclusive<usize> = 3..=30;
+/// How long a handle that its owner gave up resolves to nobody and can only be claimed by that owner.
+pub const FORMER_HANDLE_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Longest display name, in grapheme clusters.
 pub const DISPLAY_NAME_GRAPHEMES_MAX: usize = 50;
 /// Longest display name, in bytes of UTF-8.

@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::{
 use serde::Serialize;
 
 use super::{
-    command_table::{CLAIM, CommandTable, POST, PROFILE, Remembered},
+    command_table::{CLAIM, Claim, CommandTable, POST, PROFILE, Remembered},
     dynamo::{item, n, s, transaction_failed},
     edges::near_side,
     key::{self, PK, SK},
@@ -38,19 +38,23 @@ pub enum Change {
         /// Version that it replaces.
         replaces: Option<Version>,
     },
-    /// Claim the handle, if nobody has it.
+    /// Claim the handle, if nobody has it, and nobody else gave it up so recently that it is not free at this moment.
     ClaimHandle {
         /// The handle.
         handle: Handle,
         /// The user who claims it.
         user: UserId,
+        /// The present moment.
+        at: Timestamp,
     },
-    /// Release the handle, if the user has it.
+    /// Give the handle up, if the user has it. Until it is free, only the user can claim it again.
     ReleaseHandle {
         /// The handle.
         handle: Handle,
-        /// The user who releases it.
+        /// The user who gives it up.
         user: UserId,
+        /// When it is free for everybody.
+        free_at: Timestamp,
     },
     /// Write a new post.
     CreatePost(Post),
@@ -208,25 +212,27 @@ impl CommandTable {
                 let put = self.put(key::user(&profile.user), PROFILE.to_owned(), profile)?;
                 transaction.transact_items(built(replacing(put, replaces.map(n)))?)
             }
-            Change::ClaimHandle { handle, user } => {
-                #[derive(Serialize)]
-                struct Claim<'a> {
-                    user: &'a UserId,
-                }
-                let put = self.put(key::handle(handle), CLAIM.to_owned(), &Claim { user })?;
-                transaction.transact_items(built(put.condition_expression("attribute_not_exists(PK)"))?)
-            }
-            Change::ReleaseHandle { handle, user } => {
-                let delete = Delete::builder()
-                    .table_name(&self.table)
-                    .key(PK, s(key::handle(handle)))
-                    .key(SK, s(CLAIM))
-                    .condition_expression("#user = :user")
+            Change::ClaimHandle { handle, user, at } => {
+                let claim = Claim { user: user.clone(), expires_at: None };
+                let put = self
+                    .put(key::handle(handle), CLAIM.to_owned(), &claim)?
+                    .condition_expression(
+                        "attribute_not_exists(PK) OR expires_at <= :now \
+                         OR (attribute_exists(expires_at) AND #user = :user)",
+                    )
                     .expression_attribute_names("#user", "user")
                     .expression_attribute_values(":user", s(user.as_str()))
-                    .build()
-                    .map_err(invalid)?;
-                transaction.transact_items(TransactWriteItem::builder().delete(delete).build())
+                    .expression_attribute_values(":now", n(at.as_secs()));
+                transaction.transact_items(built(put)?)
+            }
+            Change::ReleaseHandle { handle, user, free_at } => {
+                let claim = Claim { user: user.clone(), expires_at: Some(free_at.as_secs()) };
+                let put = self
+                    .put(key::handle(handle), CLAIM.to_owned(), &claim)?
+                    .condition_expression("#user = :user AND attribute_not_exists(expires_at)")
+                    .expression_attribute_names("#user", "user")
+                    .expression_attribute_values(":user", s(user.as_str()));
+                transaction.transact_items(built(put)?)
             }
             Change::CreatePost(post) => {
                 let put = self.put(key::post(post.post), POST.to_owned(), post)?;

@@ -86,7 +86,7 @@ impl Process {
 
     /// The user takes another handle.
     pub(crate) async fn rename(&self, id: &str, handle: &str) -> Version {
-        self.done(id, &UpdateProfile { profile: shown(handle) }).await
+        self.done(id, &UpdateProfile { profile: shown(handle), is_reserved: false }).await
     }
 
     /// The author writes a post.
