@@ -1,5 +1,6 @@
 //! The command table: the truth. Decisions rest on what is read here, so reads are consistent. Commands write to the
-//! table by [`super::transaction`] only. Celebrities are written outside of commands, in `celebrities.rs`.
+//! table by [`super::transaction`] only. Outside of commands, celebrities are written in `celebrities.rs`, and the
+//! purge of deleted posts removes what is left of them.
 
 use serde::{Deserialize, Serialize};
 
