@@ -9,7 +9,7 @@
 //! An error is logged once, where it is handled. Code that passes an error on does not log it.
 
 use crate::model::{
-    Gap, InvalidIdempotencyKey, InvalidProfile, InvalidTag, InvalidText, InvalidUserId,
+    Gap, Handle, InvalidIdempotencyKey, InvalidProfile, InvalidTag, InvalidText, InvalidUserId, InvalidUserRef,
     limits::{BLOCKS_MAX, FOLLOWING_MAX, MUTES_MAX, POST_EDITS_MAX},
 };
 
@@ -67,9 +67,12 @@ pub enum Rejection {
     /// The body is larger than 16 KiB.
     #[error("the body is larger than {} bytes", crate::model::limits::BODY_BYTES_MAX)]
     BodyTooLarge,
-    /// The token's `sub` is not a valid user id, or the path has neither a valid id nor a valid handle.
+    /// The token's `sub` is not a valid user id.
     #[error(transparent)]
     InvalidUserId(#[from] InvalidUserId),
+    /// The path has neither a valid id nor a valid handle.
+    #[error(transparent)]
+    InvalidUserRef(#[from] InvalidUserRef),
     /// The text is empty or too long.
     #[error(transparent)]
     InvalidText(#[from] InvalidText),
@@ -115,9 +118,24 @@ pub enum Rejection {
     /// The caller asked for their own profile and has none.
     #[error("you have no profile yet; create one: PUT /v1/me")]
     ProfileNotFound,
-    /// Another user has the handle.
-    #[error("the handle is taken; choose another one")]
-    HandleTaken,
+    /// Another user has the handle, or gave it up less than 30 days ago.
+    #[error("the handle `{handle}` is taken; choose another one")]
+    HandleTaken {
+        /// The handle.
+        handle: Handle,
+    },
+    /// Nobody can claim the handle.
+    #[error("the handle `{handle}` is reserved; choose another one")]
+    HandleReserved {
+        /// The handle.
+        handle: Handle,
+    },
+    /// Nobody has the handle at present.
+    #[error("nobody has the handle `{handle}`")]
+    HandleNotFound {
+        /// The handle.
+        handle: Handle,
+    },
     /// The user does not exist.
     #[error("the user does not exist")]
     UserNotFound,

@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     celebrities::Celebrities,
-    model::{CelebrityPolicy, Clock},
+    model::{CelebrityPolicy, Clock, ReservedHandles},
     projection::{Dependencies, Projector},
     query::{Feeds, cursor::CursorKeys},
     store::{Dynamo, Meter, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
@@ -130,6 +130,11 @@ impl Runtime {
         let (commands, timelines, viewers, cards) =
             (self.commands()?, self.timelines()?, self.viewers()?, self.cards()?);
         Ok(Feeds::new(commands, timelines, viewers, cards, self.celebrities()?, self.clock.clone()))
+    }
+
+    /// The handles that nobody can claim.
+    pub fn reserved_handles(&self) -> anyhow::Result<ReservedHandles> {
+        self.variable("RESERVED_HANDLES")?.parse().context("the environment variable RESERVED_HANDLES is wrong")
     }
 
     /// The keys that sign cursors.

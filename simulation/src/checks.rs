@@ -34,6 +34,8 @@ pub enum Check {
     HiddenAuthors,
     /// INV-7: nobody sees a post of their own that they deleted, and no walk shows one that was deleted before it.
     DeletedPosts,
+    /// At rest, no table holds a text or a tag of a deleted post, of comments on it, or of a deleted comment.
+    NothingOfTheDeleted,
     /// INV-9: nothing is lost: queues are empty in the end, and an operator's redrive leaves nothing behind.
     NothingIsLost,
     /// An accepted command is in the command table, once; nothing else is.
@@ -55,7 +57,7 @@ pub enum Check {
 }
 
 /// All checks.
-pub const ALL: [Check; 22] = [
+pub const ALL: [Check; 23] = [
     Check::EventsReachTheBus,
     Check::HomeAtRest,
     Check::FeedsAtRest,
@@ -69,6 +71,7 @@ pub const ALL: [Check; 22] = [
     Check::KeyOfAnotherRequest,
     Check::HiddenAuthors,
     Check::DeletedPosts,
+    Check::NothingOfTheDeleted,
     Check::NothingIsLost,
     Check::CommandsAreKept,
     Check::LogsAreWhole,

@@ -66,7 +66,9 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         }),
         "mute-user" => http!((runtime.commands()?, clock), |it, call| mute_user::handle(&it.0, &it.1, call)),
         "react-to-post" => http!((runtime.commands()?, clock), |it, call| react_to_post::handle(&it.0, &it.1, call)),
-        "update-profile" => http!((runtime.commands()?, clock), |it, call| update_profile::handle(&it.0, &it.1, call)),
+        "update-profile" => http!((runtime.commands()?, runtime.reserved_handles()?, clock), |it, call| {
+            update_profile::handle(&it.0, &it.1, &it.2, call)
+        }),
         "publish-events" => events!(runtime.bus()?, |it, event| publish_events::handle(&it, event).await),
         "fanout" => events!(runtime.projector()?, |it, event| fanout::handle(&it, event).await),
         "trending" => events!(runtime.cards()?, |it, event| trending::handle(&it, event).await),

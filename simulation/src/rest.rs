@@ -23,6 +23,8 @@ pub(crate) fn compare_tables(world: &World, ledger: &mut Ledger, ghosts: &BTreeS
     let truth = Truth::read(&world.items("Commands"));
     adopt_uncertain_follows(ledger, &truth);
     let Ledger { checks, model, .. } = ledger;
+    let tables = ["Commands", "Timelines", "Viewers", "Cards"];
+    nothing_of_the_deleted(checks, &truth, tables.iter().flat_map(|table| world.items(table)));
     commands_are_kept(checks, model, &truth);
     logs_are_whole(checks, &truth, ghosts);
     counts(checks, &truth);
@@ -75,8 +77,8 @@ fn commands_are_kept(checks: &mut Checks, model: &Model, truth: &Truth) {
             .filter(|(_, (_, author, _))| author == id)
             .map(|(comment, (post, _, said))| (comment, post, said))
             .collect();
-        let expected: Vec<_> =
-            member.comments.iter().map(|(comment, remark)| (comment, &remark.post, &remark.text)).collect();
+        let on_shown = member.comments.iter().filter(|(_, remark)| is_shown(&remark.post));
+        let expected: Vec<_> = on_shown.map(|(comment, remark)| (comment, &remark.post, &remark.text)).collect();
         expect("comments", format!("{expected:?}"), format!("{found:?}"));
         let handle = member.profile.as_ref().map(|profile| profile.handle.as_str()).unwrap_or_default();
         let found = truth.profiles.get(id).map(|item| text(item, "handle").to_owned()).unwrap_or_default();
@@ -89,6 +91,27 @@ fn commands_are_kept(checks: &mut Checks, model: &Model, truth: &Truth) {
     for (user, profile) in &truth.profiles {
         let owner = truth.handles.get(text(profile, "handle"));
         checks.decide(Check::HandlesAreUnique, owner == Some(user), || format!("the handle of {user} is {owner:?}'s"));
+    }
+}
+
+/// Looks at every item for what a deletion has to remove: a text, or a tag.
+fn nothing_of_the_deleted(checks: &mut Checks, truth: &Truth, items: impl Iterator<Item = Value>) {
+    let is_shown = |post: &str| truth.shown_posts().any(|(shown, _)| shown == post);
+    for item in items {
+        let (pk, sk) = (text(&item, "PK"), text(&item, "SK"));
+        let data = &item["data"]["M"];
+        let (post, comment) = match pk.split_once('#') {
+            Some(("POST", post)) => (post, sk.strip_prefix("COMMENT#")),
+            Some(("TAG", _)) => (sk, None),
+            Some(("USER", _)) if data["text"]["S"].is_string() => (text(data, "post"), data["comment"]["S"].as_str()),
+            _ => continue,
+        };
+        let has_text = item["text"]["S"].is_string() || data["text"]["S"].is_string();
+        let holds = |name: &str| item[name]["L"].as_array().is_some_and(|tags| !tags.is_empty());
+        let says_something = has_text || holds("tags") || holds("tags_ever") || pk.starts_with("TAG#");
+        let deleted = !is_shown(post) || comment.is_some_and(|comment| !truth.comments.contains_key(comment));
+        let problem = || format!("{pk} {sk} still says something of {post}, {comment:?}: {item}");
+        checks.decide(Check::NothingOfTheDeleted, !deleted || !says_something, problem);
     }
 }
 

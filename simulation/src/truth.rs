@@ -57,6 +57,8 @@ impl Truth {
                 ("FOLLOWERS", "USER") if is(item, "active") => {
                     truth.followers.insert((of.to_owned(), id.to_owned()));
                 }
+                // A handle that was given up leads to nobody.
+                ("HANDLE", _) if item.get("expires_at").is_some() => {}
                 ("HANDLE", _) => drop(truth.handles.insert(id.to_owned(), text(item, "user").to_owned())),
                 ("POST", "POST") => drop(truth.posts.insert(id.to_owned(), item.clone())),
                 ("POST", "COMMENT") if is_null(item, "deleted_at") => {

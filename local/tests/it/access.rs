@@ -48,22 +48,19 @@ const ITEMS: Access = to(Resource::Commands, "dynamodb:BatchGetItem");
 const APPEND: Access = to(Resource::Commands, "dynamodb:PutItem");
 /// `Change::Count`, `Change::ScrubEvent`.
 const CHANGE: Access = to(Resource::Commands, "dynamodb:UpdateItem");
-/// `Change::ReleaseHandle`.
-const RELEASE: Access = to(Resource::Commands, "dynamodb:DeleteItem");
-/// `Change::RequireNoBlock`, `Change::RequireEdge`.
+/// `Change::RemoveComment`, `CommandTable::end_demotion`.
+const REMOVE: Access = to(Resource::Commands, "dynamodb:DeleteItem");
+/// `Change::RequireNoBlock`, `Change::RequireEdge`, `Timelines::tag`.
 const REQUIRE: Access = to(Resource::Commands, "dynamodb:ConditionCheckItem");
-/// `CommandTable::promote`, `begin_demotion`: celebrities are the only part of the truth that is written outside of
-/// commands.
+/// `CommandTable::promote`, `begin_demotion`: outside of commands, celebrities are written, and what is left of deleted
+/// posts is removed.
 const MARK_CELEBRITY: Access = Access { partition: Some("CELEBRITIES"), ..CHANGE };
-/// `CommandTable::end_demotion`.
-const END_DEMOTION: Access = Access { partition: Some("CELEBRITIES"), ..RELEASE };
-
 /// `Timelines::newest`.
 const ROWS: Access = to(Resource::Timelines, "dynamodb:Query");
 /// `Timelines::put`, `put_rows`.
 const PUT_ROWS: Access = to(Resource::Timelines, "dynamodb:BatchWriteItem");
 /// `Timelines::tag`.
-const TAG: Access = to(Resource::Timelines, "dynamodb:UpdateItem");
+const TAG: Access = to(Resource::Timelines, "dynamodb:PutItem");
 /// `Timelines::untag`, `delete`.
 const UNTAG: Access = to(Resource::Timelines, "dynamodb:DeleteItem");
 
@@ -97,25 +94,16 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 17] = [
     (
         "deliver",
         &[
-            ITEM,
-            PARTITION,
-            ITEMS,
-            MARK_CELEBRITY,
-            END_DEMOTION,
-            ROWS,
-            PUT_ROWS,
-            TAG,
-            UNTAG,
-            VIEWER,
-            PUT_VIEWER,
-            PUT_CARD,
-            DELIVER,
-            QUARANTINE,
+            ITEM, PARTITION, ITEMS, CHANGE, REMOVE, REQUIRE, ROWS, PUT_ROWS, TAG, UNTAG, VIEWER, PUT_VIEWER, PUT_CARD,
+            DELIVER, QUARANTINE,
         ],
     ),
     ("demote-author", &[ITEM, MARK_CELEBRITY, CARDS, DELIVER]),
     ("edit-post", &[ITEM, PARTITION, APPEND, CARDS]),
-    ("fanout", &[ITEM, PARTITION, MARK_CELEBRITY, ROWS, PUT_ROWS, TAG, UNTAG, VIEWER, PUT_VIEWER, PUT_CARD, DELIVER]),
+    (
+        "fanout",
+        &[ITEM, PARTITION, REQUIRE, MARK_CELEBRITY, ROWS, PUT_ROWS, TAG, UNTAG, VIEWER, PUT_VIEWER, PUT_CARD, DELIVER],
+    ),
     ("follow-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
     ("get-feed", &[ITEM, PARTITION, ITEMS, ROWS, VIEWER, CARDS, TRENDING]),
     ("get-post", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
@@ -124,7 +112,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 17] = [
     ("publish-events", &[PUBLISH]),
     ("react-to-post", &[PARTITION, ITEMS, APPEND, CHANGE]),
     ("trending", &[TALLY, PUT_CARD]),
-    ("update-profile", &[ITEM, PARTITION, APPEND, RELEASE]),
+    ("update-profile", &[ITEM, PARTITION, APPEND]),
 ];
 
 /// How a call looks in the source, and the name of its action in IAM.

@@ -1,4 +1,5 @@
 //! `DeletePost`: an author deletes a post. The text is removed from the post and from its event. Both stay without it.
+//! Projections remove the rest: see [`crate::projection::purge`].
 
 use super::decision::{Command, Decision, Turn};
 use crate::{

@@ -56,10 +56,10 @@ fn status_and_code(rejection: &Rejection) -> (u16, &'static str) {
     match rejection {
         Rejection::MalformedBody(_) => (400, "malformed_body"),
         Rejection::BodyTooLarge => (413, "body_too_large"),
-        Rejection::InvalidUserId(_) => (400, "invalid_user_id"),
+        Rejection::InvalidUserId(_) | Rejection::InvalidUserRef(_) => (400, "invalid_user_id"),
         Rejection::InvalidText(_) => (422, "text_invalid"),
         Rejection::InvalidHandle(_) => (422, "handle_invalid"),
-        Rejection::InvalidProfile(InvalidProfile::DisplayName) => (422, "display_name_invalid"),
+        Rejection::InvalidProfile(InvalidProfile::DisplayName(_)) => (422, "display_name_invalid"),
         Rejection::InvalidProfile(InvalidProfile::AvatarUrl) => (422, "avatar_url_invalid"),
         Rejection::InvalidIdempotencyKey(_) => (400, "invalid_idempotency_key"),
         Rejection::InvalidLimit => (400, "invalid_limit"),
@@ -72,8 +72,9 @@ fn status_and_code(rejection: &Rejection) -> (u16, &'static str) {
         Rejection::CursorExpired => (400, "cursor_expired"),
         Rejection::ProfileRequired => (409, "profile_required"),
         Rejection::ProfileNotFound => (404, "profile_not_found"),
-        Rejection::HandleTaken => (409, "handle_taken"),
-        Rejection::UserNotFound => (404, "user_not_found"),
+        Rejection::HandleTaken { .. } => (409, "handle_taken"),
+        Rejection::HandleReserved { .. } => (409, "handle_reserved"),
+        Rejection::UserNotFound | Rejection::HandleNotFound { .. } => (404, "user_not_found"),
         Rejection::PostNotFound => (404, "post_not_found"),
         Rejection::CommentNotFound => (404, "comment_not_found"),
         Rejection::TagNotFound => (404, "tag_not_found"),
@@ -96,14 +97,15 @@ mod tests {
 
     #[test]
     fn a_rejection_becomes_a_problem_with_its_code() {
-        let response = serde_json::to_value(response(Rejection::HandleTaken.into())).unwrap();
+        let taken = Rejection::HandleTaken { handle: "ada".parse().unwrap() };
+        let response = serde_json::to_value(response(taken.into())).unwrap();
         assert_eq!(response["statusCode"], 409);
         assert_eq!(response["headers"]["content-type"], "application/problem+json");
         let body: serde_json::Value = serde_json::from_str(response["body"].as_str().unwrap()).unwrap();
         insta::assert_json_snapshot!(body, @r#"
         {
           "code": "handle_taken",
-          "detail": "the handle is taken; choose another one",
+          "detail": "the handle `ada` is taken; choose another one",
           "status": 409,
           "title": "Conflict",
           "type": "about:blank"

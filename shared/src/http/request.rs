@@ -46,7 +46,7 @@ impl Call {
     /// The user that the path names.
     ///
     /// # Errors
-    /// [`Rejection::InvalidUserId`] if the path has neither a valid id nor a valid `@handle`.
+    /// [`Rejection::InvalidUserRef`] if the path has neither a valid id nor a valid `@handle`.
     pub fn user(&self) -> Result<UserRef, Rejection> {
         Ok(self.path("user").parse()?)
     }

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::{
     model::{
-        AvatarUrl, Comment, CommentId, CommentText, DisplayName, Handle, PostId, Profile, PublicProfile, Tag, Text,
-        UserId, Version, ranking::Explanation,
+        AvatarUrl, Comment, CommentId, CommentText, DisplayName, Entities, Entity, Handle, IgnoredTag, PostId, Profile,
+        PublicProfile, Tag, Text, UserId, Version, ranking::Explanation,
     },
     query::{FeedPost, Origin, ProfileView, Relation},
     store::cards::UserCard,
@@ -53,6 +53,8 @@ pub struct PostView<'a> {
     author: Person<'a>,
     text: Option<&'a Text>,
     tags: &'a [Tag],
+    entities: Vec<Entity>,
+    ignored_tags: Vec<IgnoredTag>,
     created_at: String,
     edited_at: Option<String>,
     version: u64,
@@ -72,6 +74,8 @@ pub struct CommentView<'a> {
     post: PostId,
     author: Person<'a>,
     text: Option<&'a CommentText>,
+    entities: Vec<Entity>,
+    ignored_tags: Vec<IgnoredTag>,
     created_at: String,
 }
 
@@ -148,11 +152,14 @@ impl<'a> From<&'a ProfileView> for OtherProfile<'a> {
 
 impl<'a> From<&'a FeedPost> for PostView<'a> {
     fn from(FeedPost { card, liked, explanation, origin }: &'a FeedPost) -> Self {
+        let Entities { entities, ignored_tags, .. } = card.text.as_ref().map(Text::entities).unwrap_or_default();
         Self {
             id: card.post,
             author: Person::new(&card.author, &card.author_profile),
             text: card.text.as_ref(),
             tags: &card.tags,
+            entities,
+            ignored_tags,
             created_at: card.post.created_at().to_string(),
             edited_at: card.edited_at.map(|at| at.to_string()),
             version: card.version,
@@ -168,11 +175,15 @@ impl<'a> From<&'a FeedPost> for PostView<'a> {
 impl<'a> CommentView<'a> {
     /// A comment, and the profile of its author.
     pub fn new(comment: &'a Comment, author: &'a PublicProfile) -> Self {
+        let text = comment.text.as_ref();
+        let Entities { entities, ignored_tags, .. } = text.map(CommentText::entities).unwrap_or_default();
         Self {
             id: comment.comment,
             post: comment.post,
             author: Person::new(&comment.author, author),
-            text: comment.text.as_ref(),
+            text,
+            entities,
+            ignored_tags,
             created_at: comment.comment.created_at().to_string(),
         }
     }

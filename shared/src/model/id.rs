@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Handle, Timestamp,
+    Handle, InvalidHandle, Timestamp,
     clock::uuid_v7,
     limits::{FEED_AGE_MAX, USER_ID_BYTES_MAX},
 };
@@ -94,14 +94,25 @@ pub enum UserRef {
     Handle(Handle),
 }
 
-impl FromStr for UserRef {
-    type Err = InvalidUserId;
+/// The text is neither the id nor the handle of a user.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidUserRef {
+    /// It begins with `@`, but no handle follows.
+    #[error(transparent)]
+    Handle(#[from] InvalidHandle),
+    /// It is no id.
+    #[error(transparent)]
+    Id(#[from] InvalidUserId),
+}
 
-    fn from_str(text: &str) -> Result<Self, InvalidUserId> {
-        match text.strip_prefix('@') {
-            Some(handle) => handle.parse().map(Self::Handle).map_err(|_| InvalidUserId),
-            None => text.parse().map(Self::Id),
-        }
+impl FromStr for UserRef {
+    type Err = InvalidUserRef;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUserRef> {
+        Ok(match text.strip_prefix('@') {
+            Some(handle) => Self::Handle(Handle::look_up(handle)?),
+            None => Self::Id(text.parse()?),
+        })
     }
 }
 
@@ -257,6 +268,8 @@ mod tests {
     fn a_path_names_a_user_by_id_or_handle() {
         assert!(matches!("@ada".parse(), Ok(UserRef::Handle(_))));
         assert!(matches!("ada".parse(), Ok(UserRef::Id(_))));
-        assert_eq!("@A".parse::<UserRef>(), Err(InvalidUserId));
+        assert_eq!("@ADA".parse::<UserRef>(), "@ada".parse(), "in any case");
+        assert!(matches!("@A".parse::<UserRef>(), Err(InvalidUserRef::Handle(_))));
+        assert!(matches!("".parse::<UserRef>(), Err(InvalidUserRef::Id(_))));
     }
 }

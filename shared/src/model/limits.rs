@@ -12,20 +12,24 @@ pub const POST_EDITS_MAX: u64 = 50;
 pub const COMMENT_GRAPHEMES_MAX: usize = 1000;
 /// Longest comment, in bytes of UTF-8.
 pub const COMMENT_BYTES_MAX: usize = 10_000;
-/// Tags of a post at most. Further ones are plain text.
+/// Tags of a post at most. The response names further ones, and the post is not found by them.
 pub const TAGS_PER_POST_MAX: usize = 5;
-/// Longest tag, in characters. A longer one is plain text.
+/// Longest tag, in characters of the tag as it is compared. The response names longer ones.
 pub const TAG_CHARS_MAX: usize = 64;
 
 /// Longest user id, in bytes of UTF-8. Percent-encoded, it stays far below the 1024 bytes of a sort key in DynamoDB.
 pub const USER_ID_BYTES_MAX: usize = 128;
 /// Shortest and longest handle, in ASCII characters.
 pub const HANDLE_CHARS: std::ops::RangeInclusive<usize> = 3..=30;
+/// How long a handle that its owner gave up resolves to nobody and can only be claimed by that owner.
+pub const FORMER_HANDLE_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Longest display name, in grapheme clusters.
 pub const DISPLAY_NAME_GRAPHEMES_MAX: usize = 50;
 /// Longest display name, in bytes of UTF-8.
 pub const DISPLAY_NAME_BYTES_MAX: usize = 500;
-/// Longest avatar URL, in bytes.
+/// Combining marks in a row in a display name at most. Scripts that stack marks need three.
+pub const COMBINING_MARKS_MAX: usize = 5;
+/// Longest avatar URL, in bytes of its normalised form.
 pub const AVATAR_URL_BYTES_MAX: usize = 2048;
 
 /// Accounts that one user may follow. The viewer item holds their hashes: 5000 × 8 bytes = 40 kB.

@@ -15,7 +15,8 @@ pub struct Post {
     pub text: Option<Text>,
     /// The tags in the text.
     pub tags: Vec<Tag>,
-    /// All tags that the post ever had. A projection has to update the timelines of all of them.
+    /// All tags that the post ever had. A projection has to update the timelines of all of them. Once a deleted post is
+    /// purged, there are none.
     pub tags_ever: Vec<Tag>,
     /// 1 at first, and one more with each change.
     pub version: u64,

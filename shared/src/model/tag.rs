@@ -4,20 +4,29 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::limits::{TAG_CHARS_MAX, TAGS_PER_POST_MAX};
+use super::{
+    limits::TAG_CHARS_MAX,
+    unicode::{caseless, is_emoji_part, is_letter_or_emoji, is_word},
+};
 
-/// A tag without its `#`: 1–64 letters, digits and underscores in lower case.
+/// A tag without its `#`, as it is stored and compared: in NFKC with full case folding. What stands in a table is read
+/// as it is, because earlier releases had other rules.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(transparent)]
 pub struct Tag(String);
 
 /// The text is not a tag.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a tag has 1 to {TAG_CHARS_MAX} letters, digits and underscores")]
-pub struct InvalidTag;
-
-fn is_tag_char(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTag {
+    /// The text is no hashtag identifier, or has neither a letter nor an emoji.
+    #[error(
+        "a tag has letters, digits, combining marks, emoji, `_`, `+`, and `-` between them, and at least one letter \
+         or emoji"
+    )]
+    NoTag,
+    /// The tag is too long.
+    #[error("a tag has at most {TAG_CHARS_MAX} characters")]
+    TooLong,
 }
 
 impl Tag {
@@ -30,27 +39,16 @@ impl Tag {
 impl FromStr for Tag {
     type Err = InvalidTag;
 
-    fn from_str(tag: &str) -> Result<Self, InvalidTag> {
-        if !tag.chars().all(is_tag_char) {
-            return Err(InvalidTag);
+    /// The tag with this spelling.
+    fn from_str(spelling: &str) -> Result<Self, InvalidTag> {
+        let tag = caseless(spelling);
+        if spelling_len(spelling) != spelling.len() || !tag.chars().any(is_letter_or_emoji) {
+            Err(InvalidTag::NoTag)
+        } else if tag.chars().nth(TAG_CHARS_MAX).is_some() {
+            Err(InvalidTag::TooLong)
+        } else {
+            Ok(Self(tag))
         }
-        // The lower case of a letter may contain a combining mark, which is not a letter. That of `İ` does.
-        let folded: String = tag.chars().flat_map(char::to_lowercase).filter(|c| is_tag_char(*c)).collect();
-        if (1..=TAG_CHARS_MAX).contains(&folded.chars().count()) { Ok(Self(folded)) } else { Err(InvalidTag) }
-    }
-}
-
-impl TryFrom<String> for Tag {
-    type Error = InvalidTag;
-
-    fn try_from(tag: String) -> Result<Self, InvalidTag> {
-        tag.parse()
-    }
-}
-
-impl From<Tag> for String {
-    fn from(tag: Tag) -> Self {
-        tag.0
     }
 }
 
@@ -60,55 +58,91 @@ impl fmt::Display for Tag {
     }
 }
 
-/// The first five different tags of a text, in their order. A tag is a `#` that does not follow a letter, digit or
-/// underscore, and then letters, digits and underscores of any script. It is converted to lower case.
-pub(super) fn tags(text: &str) -> Vec<Tag> {
-    let mut tags = Vec::new();
-    let mut before = None;
-    let mut rest = text;
-    while let Some(at) = rest.find('#') {
-        before = rest[..at].chars().next_back().or(before);
-        let after = &rest[at + 1..];
-        let end = after.find(|c| !is_tag_char(c)).unwrap_or(after.len());
-        if !before.is_some_and(is_tag_char)
-            && let Ok(tag) = after[..end].parse()
-            && !tags.contains(&tag)
-        {
-            tags.push(tag);
+/// Whether the character begins a hashtag.
+pub(super) fn begins_tag(c: char) -> bool {
+    matches!(c, '#' | '﹟' | '＃')
+}
+
+/// The number of bytes at the beginning of the text that can be a tag without its `#`.
+///
+/// This is a profile of UAX31-R8-1 (UAX #31, "Extended Hashtag Identifiers"). It differs in three points: punctuation
+/// marks that are parts of emoji, such as `*`, do not continue a tag; `-` only stands between other characters; and a
+/// tag has at least one letter or emoji.
+pub(super) fn spelling_len(text: &str) -> usize {
+    let continues = |c: char| c == '+' || is_word(c) || is_emoji_part(c);
+    let mut chars = text.char_indices().peekable();
+    let mut end = 0;
+    while let Some((at, c)) = chars.next() {
+        let is_medial = c == '-' && end > 0 && chars.peek().is_some_and(|(_, next)| continues(*next));
+        if !continues(c) && !is_medial {
+            break;
         }
-        before = after[..end].chars().next_back().or(Some('#'));
-        rest = &after[end..];
+        end = at + c.len_utf8();
     }
-    tags.truncate(TAGS_PER_POST_MAX);
-    tags
+    end
 }
 
 #[cfg(test)]
 mod tests {
-    fn tags(text: &str) -> Vec<String> {
-        super::tags(text).into_iter().map(String::from).collect()
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tag(spelling: &str) -> Result<String, InvalidTag> {
+        spelling.parse().map(|tag: Tag| tag.to_string())
+    }
+
+    proptest! {
+        #[test]
+        fn a_tag_is_its_own_spelling(spelling in "\\PC{1,70}") {
+            if let Ok(once) = tag(&spelling) {
+                prop_assert_eq!(tag(&once), Ok(once));
+            }
+        }
     }
 
     #[test]
-    fn tags_are_found_in_their_order_and_folded() {
-        assert_eq!(tags("#Rust is #fun, #rust! #日本語 #a_1"), ["rust", "fun", "日本語", "a_1"]);
-        assert_eq!(tags("#İstanbul"), ["istanbul"]);
+    fn a_look_up_compares_as_unicode_does() {
+        for (spelling, expected) in [
+            ("Rust", "rust"),
+            ("हिन्दी", "हिन्दी"),
+            ("cafe\u{301}", "café"),
+            ("Straße", "strasse"),
+            ("İstanbul", "i\u{307}stanbul"),
+            ("日本語", "日本語"),
+            ("ＡＢＣ", "abc"),
+            ("covid-19", "covid-19"),
+            ("C++", "c++"),
+            ("a_1", "a_1"),
+            ("1st", "1st"),
+            ("🎉", "🎉"),
+            ("🇩🇪", "🇩🇪"),
+        ] {
+            assert_eq!(tag(spelling), Ok(expected.to_owned()));
+        }
     }
 
     #[test]
-    fn only_the_first_five_tags_count() {
-        assert_eq!(tags("#a #b #c #d #e #f"), ["a", "b", "c", "d", "e"]);
-    }
-
-    #[test]
-    fn text_that_only_looks_like_a_tag_is_not_one() {
-        assert_eq!(tags("a#b # ## #- c_#d"), Vec::<String>::new());
-        assert_eq!(tags(&format!("#{}", "x".repeat(65))), Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_tag_may_follow_any_punctuation() {
-        assert_eq!(tags("(#a)#b .#c ##d"), ["a", "b", "c", "d"]);
-        assert_eq!(tags("#a#b"), ["a"], "a `#` behind a letter does not begin a tag");
+    fn what_is_no_tag_is_refused() {
+        for spelling in [
+            "",
+            "2024",
+            "٢٠٢٤",
+            "１２",
+            "_",
+            "+",
+            "a b",
+            "a-",
+            "-a",
+            "a--b",
+            "a*",
+            "a#b",
+            "\u{301}",
+            "1\u{fe0f}\u{20e3}",
+        ] {
+            assert_eq!(tag(spelling), Err(InvalidTag::NoTag), "{spelling:?}");
+        }
+        assert_eq!(tag(&"ß".repeat(32)), Ok("s".repeat(64)));
+        assert_eq!(tag(&"ß".repeat(33)), Err(InvalidTag::TooLong), "the folded tag counts");
     }
 }

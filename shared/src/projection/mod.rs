@@ -7,6 +7,7 @@
 //! - `catch_up` applies a user's log. `owner` is the user whose log is applied.
 //! - `effects` maps each event to what it changes in the read models.
 //! - `audience`, `backfill` and `demotion` put posts into homes.
+//! - `purge` removes what is left of deleted posts.
 //! - `quarantine` sets events aside whose effects keep failing.
 //! - `projector` puts all of these together.
 //! - `tally` shows counters on cards. It needs no log.
@@ -18,6 +19,7 @@ pub mod demotion;
 mod effects;
 mod owner;
 mod projector;
+pub mod purge;
 pub mod quarantine;
 pub mod tally;
 

@@ -1,6 +1,13 @@
 //! All projections of users' logs, put together.
 
-use super::{audience::Audience, backfill::Backfill, catch_up::CatchUp, demotion::Demotion, effects::Effects};
+use super::{
+    audience::Audience,
+    backfill::Backfill,
+    catch_up::CatchUp,
+    demotion::Demotion,
+    effects::{Effects, PostEffects, ProfileEffects},
+    purge::Purge,
+};
 use crate::{
     celebrities::Celebrities,
     model::Clock,
@@ -36,6 +43,8 @@ pub struct Projector {
     pub audience: Audience,
     /// Demotes celebrities.
     pub demotion: Demotion,
+    /// Removes what is left of deleted posts.
+    pub purge: Purge,
     /// Takes the tasks that are left.
     pub work_queue: WorkQueue,
 }
@@ -58,7 +67,17 @@ impl Projector {
             work_queue: work_queue.clone(),
             clock: clock.clone(),
         };
-        let effects = Effects::new(commands.clone(), cards, timelines, celebrities, audience.clone(), backfill, clock);
-        Self { catch_up: CatchUp { commands, viewers, effects }, audience, demotion, work_queue }
+        let purge = Purge { commands: commands.clone(), timelines: timelines.clone(), work_queue: work_queue.clone() };
+        let profile = ProfileEffects { cards: cards.clone(), timelines: timelines.clone(), clock: clock.clone() };
+        let posts = PostEffects {
+            commands: commands.clone(),
+            cards: cards.clone(),
+            timelines,
+            audience: audience.clone(),
+            purge: purge.clone(),
+            clock,
+        };
+        let effects = Effects { posts, profile, celebrities, backfill, cards };
+        Self { catch_up: CatchUp { commands, viewers, effects }, audience, demotion, purge, work_queue }
     }
 }

@@ -3,18 +3,24 @@
 use crate::{
     error::{Error, Rejection},
     model::{UserId, UserRef},
-    store::{cards::UserCard, command_table::CommandTable},
+    store::{
+        cards::UserCard,
+        command_table::{Claim, CommandTable},
+    },
 };
 
 /// The id of the user whom a path names. An id is returned unread: the query that uses the id finds out whether the
 /// user exists.
 ///
 /// # Errors
-/// [`Rejection::UserNotFound`] if nobody has the handle.
+/// [`Rejection::HandleNotFound`] if nobody has the handle.
 pub async fn resolve(commands: &CommandTable, user: &UserRef) -> Result<UserId, Error> {
     match user {
         UserRef::Id(id) => Ok(id.clone()),
-        UserRef::Handle(handle) => Ok(commands.handle_owner(handle).await?.ok_or(Rejection::UserNotFound)?),
+        UserRef::Handle(handle) => {
+            let owner = commands.claim(handle).await?.and_then(Claim::owner);
+            Ok(owner.ok_or_else(|| Rejection::HandleNotFound { handle: handle.clone() })?)
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command table: the truth. Decisions rest on what is read here, so reads are consistent. Commands write to the
-//! table by [`super::transaction`] only. Celebrities are written outside of commands, in `celebrities.rs`.
+//! table by [`super::transaction`] only. Outside of commands, celebrities are written in `celebrities.rs`, and the
+//! purge of deleted posts removes what is left of them.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,17 @@ pub struct Head {
     pub version: Version,
     /// The user's totals after that event.
     pub totals: Totals,
+}
+
+/// Who has a handle, or had it last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The user.
+    pub user: UserId,
+    /// If the user gave the handle up: when it is free for everybody, in seconds since the Unix epoch. Readers check
+    /// this, because DynamoDB may delete expired items days later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<u64>,
 }
 
 /// What is stored under an idempotency key.
@@ -121,14 +133,9 @@ impl CommandTable {
         self.get("a profile", key::user(user), PROFILE.to_owned()).await
     }
 
-    /// The user who has the handle.
-    pub async fn handle_owner(&self, handle: &Handle) -> Result<Option<UserId>, Error> {
-        #[derive(Deserialize)]
-        struct Claim {
-            user: UserId,
-        }
-        let claim: Option<Claim> = self.get("a handle", key::handle(handle), CLAIM.to_owned()).await?;
-        Ok(claim.map(|claim| claim.user))
+    /// Who has the handle, or had it last. None if nobody ever had it, or gave it up long ago.
+    pub async fn claim(&self, handle: &Handle) -> Result<Option<Claim>, Error> {
+        self.get("a handle", key::handle(handle), CLAIM.to_owned()).await
     }
 
     /// A post. It may be deleted.
@@ -169,6 +176,18 @@ impl CommandTable {
             .await
             .map_err(failed(what))?;
         answer.item.map(|item| value(what, item)).transpose()
+    }
+}
+
+impl Claim {
+    /// The user to whom the handle leads. A handle that was given up leads to nobody.
+    pub fn owner(self) -> Option<UserId> {
+        self.expires_at.is_none().then_some(self.user)
+    }
+
+    /// Whether the user may have the handle at this moment.
+    pub fn admits(&self, user: &UserId, at: Timestamp) -> bool {
+        self.user == *user || self.expires_at.is_some_and(|expires_at| expires_at <= at.as_secs())
     }
 }
 

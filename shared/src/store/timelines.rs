@@ -3,14 +3,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
+use aws_sdk_dynamodb::types::{Put, PutRequest, TransactWriteItem, WriteRequest};
 use futures::future::try_join_all;
 use tokio::sync::Semaphore;
 
 use super::{
+    command_table::CommandTable,
     consistency::Consistency,
-    dynamo::{Dynamo, Item, failed, n, newer_wins, primary_key, s, text},
+    dynamo::{Dynamo, Item, failed, n, newer_wins, primary_key, s, text, transaction_failed},
     key::{self, PK, SK},
+    transaction::NoClientToken,
 };
 use crate::{
     error::Error,
@@ -25,6 +27,10 @@ const BATCH_WRITE_MAX: usize = 25;
 const BATCH_WRITES_AT_ONCE: usize = 2;
 /// How often rows that DynamoDB left unprocessed are sent again.
 const RETRY: RetryPolicy =
+    RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
+
+/// How often rows of tags are written again after a conflict of two transactions.
+const CONFLICTS: RetryPolicy =
     RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 
 /// The `timelines` table.
@@ -168,32 +174,53 @@ impl Timelines {
             .map_err(failed("deleting a timeline row"))
     }
 
-    /// Writes the row of a post to the timeline of a tag that this version of the post has.
+    /// Writes the rows of a post to the timelines of the tags that this version of the post has, unless the command
+    /// table has a newer version by now. The worker of that version writes its rows.
     ///
-    /// The tags of a post change, so these rows carry the post's version. Of several workers that each write what they
-    /// read, the one that read the newest version wins, whichever writes last.
-    pub async fn tag(&self, tag: &Tag, row: &Row, version: u64) -> Result<(), Error> {
-        self.dynamo
-            .0
-            .update_item()
-            .table_name(&self.table)
-            .key(PK, s(key::tag(tag)))
-            .key(SK, s(row.post))
-            .update_expression("SET author = :author, expires_at = :expires_at, #version = :version")
-            .expression_attribute_names("#version", "version")
-            .condition_expression("attribute_not_exists(PK) OR #version < :version")
-            .expression_attribute_values(":author", s(row.author.as_str()))
-            .expression_attribute_values(":expires_at", n(row.post.leaves_feeds_at().as_secs()))
-            .expression_attribute_values(":version", n(version))
-            .send()
-            .await
-            .map(|_| ())
-            .or_else(newer_wins("writing a tag's row"))
+    /// The check and the rows are one transaction. So no worker that is late writes a row that a later version does not
+    /// have, and after a deletion, nothing brings a tag back.
+    pub async fn tag(&self, commands: &CommandTable, tags: &[Tag], row: &Row, version: u64) -> Result<(), Error> {
+        if tags.is_empty() {
+            return Ok(());
+        }
+        let put = |tag: &Tag| {
+            let put = Put::builder()
+                .table_name(&self.table)
+                .item(PK, s(key::tag(tag)))
+                .item(SK, s(row.post))
+                .item("author", s(row.author.as_str()))
+                .item("expires_at", n(row.post.leaves_feeds_at().as_secs()))
+                .item("version", n(version));
+            let put = put.build().map_err(|error| Error::poison("a tag's row", error))?;
+            Ok(TransactWriteItem::builder().put(put).build())
+        };
+        let unchanged = std::iter::once(commands.require_post_version(row.post, version));
+        let writes = unchanged.chain(tags.iter().map(put)).collect::<Result<Vec<_>, Error>>()?;
+        let mut retries = CONFLICTS.start();
+        loop {
+            let written = self
+                .dynamo
+                .0
+                .transact_write_items()
+                .set_transact_items(Some(writes.clone()))
+                .customize()
+                .interceptor(NoClientToken)
+                .send()
+                .await
+                .map_err(transaction_failed);
+            match written {
+                // Either the post has changed, or two workers write the same rows at this moment.
+                Err(Error::Conflict) => match commands.post(row.post).await? {
+                    Some(post) if post.version == version && retries.wait().await => {}
+                    Some(post) if post.version == version => return Err(Error::Conflict),
+                    _ => return Ok(()),
+                },
+                written => return written.map(|_| ()),
+            }
+        }
     }
 
-    /// Deletes the row of a post from the timeline of a tag that this version of the post does not have. If a worker
-    /// that read an older version writes the row again, the row stays. Readers then see in the card that the post does
-    /// not have the tag.
+    /// Deletes the row of a post from the timeline of a tag that this version of the post does not have.
     pub async fn untag(&self, tag: &Tag, post: PostId, version: u64) -> Result<(), Error> {
         self.dynamo
             .0

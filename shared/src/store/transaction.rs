@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::{
 use serde::Serialize;
 
 use super::{
-    command_table::{CLAIM, CommandTable, POST, PROFILE, Remembered},
+    command_table::{CLAIM, Claim, CommandTable, POST, PROFILE, Remembered},
     dynamo::{item, n, s, transaction_failed},
     edges::near_side,
     key::{self, PK, SK},
@@ -23,8 +23,8 @@ use super::{
 use crate::{
     error::Error,
     model::{
-        Comment, Counts, Edge, EdgeKey, EdgeKind, Handle, IdempotencyKey, Like, LogEvent, Post, PostId, Profile,
-        TallyShard, TallySubject, Timestamp, UserId, Version,
+        Comment, CommentId, Counts, Edge, EdgeKey, EdgeKind, Handle, IdempotencyKey, Like, LogEvent, Post, PostId,
+        Profile, TallyShard, TallySubject, Timestamp, UserId, Version,
     },
 };
 
@@ -38,19 +38,23 @@ pub enum Change {
         /// Version that it replaces.
         replaces: Option<Version>,
     },
-    /// Claim the handle, if nobody has it.
+    /// Claim the handle, if nobody has it, and nobody else gave it up so recently that it is not free at this moment.
     ClaimHandle {
         /// The handle.
         handle: Handle,
         /// The user who claims it.
         user: UserId,
+        /// The present moment.
+        at: Timestamp,
     },
-    /// Release the handle, if the user has it.
+    /// Give the handle up, if the user has it. Until it is free, only the user can claim it again.
     ReleaseHandle {
         /// The handle.
         handle: Handle,
-        /// The user who releases it.
+        /// The user who gives it up.
         user: UserId,
+        /// When it is free for everybody.
+        free_at: Timestamp,
     },
     /// Write a new post.
     CreatePost(Post),
@@ -90,6 +94,15 @@ pub enum Change {
     CreateComment(Comment),
     /// Replace a comment that is not deleted by what its deletion leaves.
     DeleteComment(Comment),
+    /// Remove a comment, without a trace. Its post is deleted.
+    RemoveComment {
+        /// The post.
+        post: PostId,
+        /// The comment.
+        comment: CommentId,
+    },
+    /// Forget the tags that a deleted post ever had.
+    ForgetTags(PostId),
     /// Write a like or its end, if the stored one has the version before.
     PutLike {
         /// The user who likes the post.
@@ -125,7 +138,7 @@ pub enum Change {
 /// answer was lost by the command id in its event, which stays longer than the ten minutes of a token. And the embedded
 /// server of the local stack searches all tokens of the last ten minutes with each transaction.
 #[derive(Debug)]
-struct NoClientToken;
+pub(super) struct NoClientToken;
 
 impl Intercept for NoClientToken {
     fn name(&self) -> &'static str {
@@ -157,6 +170,19 @@ impl CommandTable {
         self.transact(self.dynamo.0.transact_write_items().transact_items(append), changes).await
     }
 
+    /// A part of a transaction that requires that the post still has this version. Nothing changes.
+    pub(super) fn require_post_version(&self, post: PostId, version: u64) -> Result<TransactWriteItem, Error> {
+        check(
+            ConditionCheck::builder()
+                .table_name(&self.table)
+                .key(PK, s(key::post(post)))
+                .key(SK, s(POST))
+                .condition_expression("#version = :version")
+                .expression_attribute_names("#version", "version")
+                .expression_attribute_values(":version", n(version)),
+        )
+    }
+
     /// Commits changes that belong to no log.
     ///
     /// # Errors
@@ -186,25 +212,27 @@ impl CommandTable {
                 let put = self.put(key::user(&profile.user), PROFILE.to_owned(), profile)?;
                 transaction.transact_items(built(replacing(put, replaces.map(n)))?)
             }
-            Change::ClaimHandle { handle, user } => {
-                #[derive(Serialize)]
-                struct Claim<'a> {
-                    user: &'a UserId,
-                }
-                let put = self.put(key::handle(handle), CLAIM.to_owned(), &Claim { user })?;
-                transaction.transact_items(built(put.condition_expression("attribute_not_exists(PK)"))?)
-            }
-            Change::ReleaseHandle { handle, user } => {
-                let delete = Delete::builder()
-                    .table_name(&self.table)
-                    .key(PK, s(key::handle(handle)))
-                    .key(SK, s(CLAIM))
-                    .condition_expression("#user = :user")
+            Change::ClaimHandle { handle, user, at } => {
+                let claim = Claim { user: user.clone(), expires_at: None };
+                let put = self
+                    .put(key::handle(handle), CLAIM.to_owned(), &claim)?
+                    .condition_expression(
+                        "attribute_not_exists(PK) OR expires_at <= :now \
+                         OR (attribute_exists(expires_at) AND #user = :user)",
+                    )
                     .expression_attribute_names("#user", "user")
                     .expression_attribute_values(":user", s(user.as_str()))
-                    .build()
-                    .map_err(invalid)?;
-                transaction.transact_items(TransactWriteItem::builder().delete(delete).build())
+                    .expression_attribute_values(":now", n(at.as_secs()));
+                transaction.transact_items(built(put)?)
+            }
+            Change::ReleaseHandle { handle, user, free_at } => {
+                let claim = Claim { user: user.clone(), expires_at: Some(free_at.as_secs()) };
+                let put = self
+                    .put(key::handle(handle), CLAIM.to_owned(), &claim)?
+                    .condition_expression("#user = :user AND attribute_not_exists(expires_at)")
+                    .expression_attribute_names("#user", "user")
+                    .expression_attribute_values(":user", s(user.as_str()));
+                transaction.transact_items(built(put)?)
             }
             Change::CreatePost(post) => {
                 let put = self.put(key::post(post.post), POST.to_owned(), post)?;
@@ -269,6 +297,28 @@ impl CommandTable {
                     .condition_expression("attribute_type(deleted_at, :null)")
                     .expression_attribute_values(":null", s("NULL"));
                 transaction.transact_items(built(put)?)
+            }
+            Change::RemoveComment { post, comment } => {
+                let delete = Delete::builder()
+                    .table_name(&self.table)
+                    .key(PK, s(key::post(*post)))
+                    .key(SK, s(key::comment(*comment)))
+                    .build()
+                    .map_err(invalid)?;
+                transaction.transact_items(TransactWriteItem::builder().delete(delete).build())
+            }
+            Change::ForgetTags(post) => {
+                let update = Update::builder()
+                    .table_name(&self.table)
+                    .key(PK, s(key::post(*post)))
+                    .key(SK, s(POST))
+                    .condition_expression("attribute_type(deleted_at, :number)")
+                    .update_expression("SET tags_ever = :none")
+                    .expression_attribute_values(":number", s("N"))
+                    .expression_attribute_values(":none", AttributeValue::L(Vec::new()))
+                    .build()
+                    .map_err(invalid)?;
+                transaction.transact_items(TransactWriteItem::builder().update(update).build())
             }
             Change::PutLike { user, post, like } => {
                 let put = self.put(key::user(user), key::likes(*post), like)?;

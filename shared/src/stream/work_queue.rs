@@ -52,6 +52,14 @@ pub enum Task {
         /// The user.
         user: UserId,
     },
+    /// Remove what is left of a deleted post: comments on it, step by step, and then its tags.
+    #[serde(rename = "purge")]
+    PurgePost {
+        /// The post.
+        post: PostId,
+        /// Its author.
+        author: UserId,
+    },
     /// Apply the effects of an event that was put into the quarantine.
     Redo {
         /// The user whose log holds the event.
@@ -69,7 +77,8 @@ impl Task {
         match self {
             Self::PushToHomes { author, .. }
             | Self::EnumerateAudience { author, .. }
-            | Self::BackfillHomes { author, .. } => author,
+            | Self::BackfillHomes { author, .. }
+            | Self::PurgePost { author, .. } => author,
             Self::CatchUp { user } | Self::Redo { user, .. } => user,
         }
     }
@@ -142,6 +151,7 @@ mod tests {
                 Task::BackfillHomes { author: ada.clone(), after: Some(bob) },
                 json!({"demote": {"author": "auth0|ada", "after": "bob"}}),
             ),
+            (Task::PurgePost { post, author: ada.clone() }, json!({"purge": {"post": POST, "author": "auth0|ada"}})),
             (Task::CatchUp { user: ada.clone() }, json!({"catch_up": {"user": "auth0|ada"}})),
             (
                 Task::Redo { user: ada, version: version(3), error: "no".to_owned() },

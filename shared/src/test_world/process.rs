@@ -6,9 +6,11 @@ use std::sync::{
 };
 
 use crate::{
-    command::{self, BlockUser, Command, Committed, CreatePost, DeletePost, EditPost, FollowUser, UpdateProfile},
+    command::{
+        self, BlockUser, Command, CommentOnPost, Committed, CreatePost, DeletePost, EditPost, FollowUser, UpdateProfile,
+    },
     error::Error,
-    model::{Clock, EdgeState, PostId, Text, UserEvent, Version, Viewer},
+    model::{Clock, CommentId, EdgeState, PostId, Text, UserEvent, Version, Viewer},
     projection::{Projector, catch_up::Progress},
     query::{Conversations, Feeds, People},
     runtime::Runtime,
@@ -84,7 +86,7 @@ impl Process {
 
     /// The user takes another handle.
     pub(crate) async fn rename(&self, id: &str, handle: &str) -> Version {
-        self.done(id, &UpdateProfile { profile: shown(handle) }).await
+        self.done(id, &UpdateProfile { profile: shown(handle), is_reserved: false }).await
     }
 
     /// The author writes a post.
@@ -103,6 +105,15 @@ impl Process {
     /// The author deletes a post.
     pub(crate) async fn delete(&self, author: &str, post: PostId) -> Version {
         self.done(author, &DeletePost { post }).await
+    }
+
+    /// The author comments on a post.
+    pub(crate) async fn comment(&self, author: &str, post: PostId, text: &str) -> CommentId {
+        self.now_ms.fetch_add(1, Ordering::SeqCst);
+        let comment = CommentId::new(self.clock.now());
+        let text = text.to_owned().try_into().unwrap();
+        self.done(author, &CommentOnPost { post, comment, text, key: None }).await;
+        comment
     }
 
     /// The follower follows the followee.

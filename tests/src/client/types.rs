@@ -2,6 +2,7 @@
 //! contract.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The answer to a command, and the version of the caller's event log after the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +86,8 @@ pub struct Post {
     pub author: Person,
     pub text: String,
     pub tags: Vec<String>,
+    pub entities: Vec<Value>,
+    pub ignored_tags: Vec<Value>,
     pub created_at: String,
     pub edited_at: Option<String>,
     pub version: u64,
@@ -117,6 +120,8 @@ pub struct Comment {
     pub post: String,
     pub author: Person,
     pub text: String,
+    pub entities: Vec<Value>,
+    pub ignored_tags: Vec<Value>,
     pub created_at: String,
 }
 

@@ -51,7 +51,7 @@ impl<'a> Judge<'a> {
         Some(Person { id: id.to_owned(), handle, display_name, avatar_url })
     }
 
-    /// What a viewer must see of a post, without its times.
+    /// What a viewer must see of a post, without its times and the parts of its text.
     fn post(&self, viewer: &str, id: &str) -> Option<Post> {
         let (author, said) = self.posts.get(id)?;
         let count = |counts: &BTreeMap<&str, u64>| counts.get(id).copied().unwrap_or_default();
@@ -60,6 +60,8 @@ impl<'a> Judge<'a> {
             author: self.person(author)?,
             text: said.text.clone(),
             tags: tags(&said.text),
+            entities: Vec::new(),
+            ignored_tags: Vec::new(),
             created_at: String::new(),
             edited_at: (said.version > 1).then(String::new),
             version: said.version,
@@ -210,7 +212,14 @@ fn differences(viewer: &str, place: &str, expected: &[Post], shown: &[Post], in_
             report(format!("post {id} of {} appears twice", author.id));
         }
         let edited_at = post.edited_at.as_ref().map(|_| String::new());
-        let timeless = Post { created_at: String::new(), edited_at, explain: None, ..post.clone() };
+        let timeless = Post {
+            created_at: String::new(),
+            edited_at,
+            entities: Vec::new(),
+            ignored_tags: Vec::new(),
+            explain: None,
+            ..post.clone()
+        };
         match wanted.get(id.as_str()) {
             None => report(format!("post {id} of {} should not be there", author.id)),
             Some(expected) if **expected != timeless => report(format!("expected {expected:?}, got {timeless:?}")),
@@ -315,6 +324,8 @@ pub(super) mod tests {
             post: "2".to_owned(),
             author: judge.person("ada").unwrap(),
             text: "so true".to_owned(),
+            entities: Vec::new(),
+            ignored_tags: Vec::new(),
             created_at: String::new(),
         };
         assert_eq!(judge.compare_comments("bob", "2", std::slice::from_ref(&comment)), []);

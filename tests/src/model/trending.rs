@@ -137,6 +137,8 @@ mod tests {
             author,
             text: "text".to_owned(),
             tags: Vec::new(),
+            entities: Vec::new(),
+            ignored_tags: Vec::new(),
             created_at: String::new(),
             edited_at: None,
             version: 1,

@@ -58,7 +58,7 @@ async fn malformed_bodies_are_refused() -> Result<()> {
 async fn texts_out_of_bounds_are_refused() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
     let too_large = format!("e{}", "\u{301}".repeat(1500));
-    for text in ["", " ", "\n\t\u{3000}", &"x".repeat(301), &"é".repeat(301), &too_large] {
+    for text in ["", " ", "\n\t\u{3000}", "\u{200b}", "a\tb", &"x".repeat(301), &"é".repeat(301), &too_large] {
         let request = ada.request(Method::POST, "/v1/posts").json(&json!({ "text": text }));
         refused(request, 422, "text_invalid").await?;
     }
@@ -66,7 +66,7 @@ async fn texts_out_of_bounds_are_refused() -> Result<()> {
     let edit = ada.request(Method::PATCH, &post_path(&post, "")).json(&json!({ "text": "x".repeat(301) }));
     refused(edit, 422, "text_invalid").await?;
     let too_large = format!("e{}", "\u{301}".repeat(5000));
-    for text in ["", " ", &"x".repeat(1001), &"é".repeat(1001), &too_large] {
+    for text in ["", " ", "\u{3164}", "a\0b", &"x".repeat(1001), &"é".repeat(1001), &too_large] {
         let request = ada.request(Method::POST, &post_path(&post, "/comments")).json(&json!({ "text": text }));
         refused(request, 422, "text_invalid").await?;
     }
@@ -87,11 +87,16 @@ async fn profiles_out_of_bounds_are_refused() -> Result<()> {
     for handle in ["", "ab", "Ada", "a-b", "a b", "@ada", "adä", "a/b", &"a".repeat(31)] {
         refused(with("handle", handle), 422, "handle_invalid").await?;
     }
-    for name in ["", "  ", "a\nb", "a\u{7}b", &"x".repeat(51), &format!("e{}", "\u{301}".repeat(250))] {
+    for name in
+        ["", "  ", "\u{200b}", "a\nb", "a\u{7}b", "a\u{202e}b", &"x".repeat(51), &format!("e{}", "\u{301}".repeat(250))]
+    {
         refused(with("display_name", name), 422, "display_name_invalid").await?;
     }
     let too_long = format!("https://example.org/{}", "x".repeat(2048));
-    for url in ["", "x", "http://example.org", "https://", "javascript:alert(1)", "https://a b", &too_long] {
+    let not_plain =
+        ["https://x\"onerror=alert(1)//", "https://u@example.org", "https://example.org:444", "https://[::1]/"];
+    let not_web = ["", "x", "http://example.org", "https://", "javascript:alert(1)", "https://a b", &too_long];
+    for url in not_plain.into_iter().chain(not_web) {
         refused(with("avatar_url", url), 422, "avatar_url_invalid").await?;
     }
     refused(ada.request(Method::GET, "/v1/me"), 404, "profile_not_found").await

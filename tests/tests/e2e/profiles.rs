@@ -78,23 +78,52 @@ async fn everybody_can_be_looked_up_by_id_and_by_handle() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_handle_has_one_owner_and_is_free_after_a_change() -> Result<()> {
+async fn a_handle_has_one_owner_who_can_have_it_back() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, bob) = (deployment.newcomer("ada").await?, deployment.newcomer("bob").await?);
     let (old, new) = (unique_handle(), unique_handle());
+    let taken = async || refusal(bob.put_profile(&profile(&old, "Bob")).await);
     ada.put_profile(&profile(&old, "Ada")).await?;
-    assert_eq!(refusal(bob.put_profile(&profile(&old, "Bob")).await)?, (409, "handle_taken".to_owned()));
+    assert_eq!(taken().await?, (409, "handle_taken".to_owned()));
     assert_eq!(refusal(bob.profile().await)?, (404, "profile_not_found".to_owned()), "a refused command has no effect");
 
     ada.put_profile(&profile(&new, "Ada")).await?;
-    bob.put_profile(&profile(&old, "Bob")).await?;
-    assert_eq!(refusal(ada.put_profile(&profile(&old, "Ada")).await)?, (409, "handle_taken".to_owned()));
-    eventually("both handles lead to their owners", async || {
-        let owners = (ada.user(&format!("@{old}")).await?.id, ada.user(&format!("@{new}")).await?.id);
-        ensure!(owners == (bob.id.clone(), ada.id.clone()), "{owners:?}");
+    assert_eq!(refusal(bob.user(&format!("@{old}")).await)?, (404, "user_not_found".to_owned()));
+    assert_eq!(taken().await?, (409, "handle_taken".to_owned()), "for 30 days");
+    let by_handle =
+        eventually("the new handle leads to its owner", async || bob.user(&format!("@{new}")).await).await?;
+    assert_eq!(by_handle.id, ada.id);
+
+    ada.put_profile(&profile(&old, "Ada")).await?;
+    let loud = format!("@{}", old.to_uppercase());
+    eventually("the old handle leads to its owner again", async || {
+        let found = bob.user(&loud).await?;
+        ensure!((&found.id, &found.handle) == (&ada.id, &old), "{found:?}");
         Ok(())
     })
     .await
+}
+
+#[tokio::test]
+async fn errors_about_a_handle_name_it() -> Result<()> {
+    let ada = Deployment::shared()?.member("ada").await?;
+    let detail = async |request| {
+        let problem: Value = Answer::to(request).await?.json()?;
+        anyhow::Ok(problem["detail"].to_string())
+    };
+    let missing = unique_handle();
+    let found = |handle: &str| ada.request(Method::GET, &format!("/v1/users/@{handle}"));
+    let claimed =
+        |handle: &str| ada.request(Method::PUT, "/v1/me").json(&json!({ "handle": handle, "display_name": "Ada" }));
+    for (found, handle) in [
+        (detail(found(&missing)).await?, missing.as_str()),
+        (detail(found("a.b")).await?, "a.b"),
+        (detail(claimed("admin")).await?, "admin"),
+        (detail(claimed("A.da")).await?, "A.da"),
+    ] {
+        assert!(found.contains(&format!("`{handle}`")), "{found} does not name {handle}");
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -3,43 +3,28 @@
 mod posts;
 mod profile;
 
-use posts::PostEffects;
-use profile::ProfileEffects;
+pub(super) use posts::PostEffects;
+pub(super) use profile::ProfileEffects;
 
-use super::{audience::Audience, backfill::Backfill, owner::LogOwner};
+use super::{backfill::Backfill, owner::LogOwner};
 use crate::{
     celebrities::Celebrities,
     error::Error,
-    model::{Clock, Totals, UserEvent, UserId, Version},
-    store::{cards::Cards, command_table::CommandTable, timelines::Timelines},
+    model::{Totals, UserEvent, UserId, Version},
+    store::cards::Cards,
 };
 
 /// The effects of all events.
 #[derive(Debug, Clone)]
 pub(super) struct Effects {
-    posts: PostEffects,
-    profile: ProfileEffects,
-    celebrities: Celebrities,
-    backfill: Backfill,
-    cards: Cards,
+    pub(super) posts: PostEffects,
+    pub(super) profile: ProfileEffects,
+    pub(super) celebrities: Celebrities,
+    pub(super) backfill: Backfill,
+    pub(super) cards: Cards,
 }
 
 impl Effects {
-    /// Gives each effect what it needs.
-    pub(super) fn new(
-        commands: CommandTable,
-        cards: Cards,
-        timelines: Timelines,
-        celebrities: Celebrities,
-        audience: Audience,
-        backfill: Backfill,
-        clock: Clock,
-    ) -> Self {
-        let profile = ProfileEffects { cards: cards.clone(), timelines: timelines.clone(), clock: clock.clone() };
-        let posts = PostEffects { commands, cards: cards.clone(), timelines, audience, clock };
-        Self { posts, profile, celebrities, backfill, cards }
-    }
-
     /// Applies the effects of an event in the owner's log. Events that change no read model beside the viewer item have
     /// none.
     ///
@@ -49,7 +34,8 @@ impl Effects {
         match event {
             UserEvent::ProfileChanged(_) => self.profile.show(owner).await,
             UserEvent::PostCreated { post, .. } => self.posts.show_new(owner, *post).await,
-            UserEvent::PostEdited { post } | UserEvent::PostDeleted { post } => self.posts.show(owner, *post).await,
+            UserEvent::PostEdited { post } => self.posts.show(owner, *post).await,
+            UserEvent::PostDeleted { post } => self.posts.remove(owner, *post).await,
             UserEvent::UserFollowed { followee } => self.fill_home_after_follow(owner.user, followee).await,
             // Readers filter by whom they follow, mute and block. So nothing is removed from timelines.
             UserEvent::UserUnfollowed { .. }
@@ -57,8 +43,10 @@ impl Effects {
             | UserEvent::UserUnmuted { .. }
             | UserEvent::UserBlocked { .. }
             | UserEvent::UserUnblocked { .. } => Ok(()),
-            // Comments are read from the truth. The post's counter, not this event, tells how many there are.
-            UserEvent::PostCommented { .. } | UserEvent::CommentDeleted { .. } => Ok(()),
+            // Comments are read from the truth. The post's counter, not this event, tells how many there are. But the
+            // post may have been deleted, and purged, while the comment was committed.
+            UserEvent::PostCommented { post, .. } => self.posts.purge.begin_if_deleted(*post).await,
+            UserEvent::CommentDeleted { .. } => Ok(()),
         }
     }
 

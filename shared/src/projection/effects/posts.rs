@@ -5,7 +5,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::{
     error::Error,
     model::{Clock, Post, PostId},
-    projection::{audience::Audience, owner::LogOwner},
+    projection::{audience::Audience, owner::LogOwner, purge::Purge},
     store::{
         cards::{Cards, PostCard},
         command_table::CommandTable,
@@ -13,17 +13,18 @@ use crate::{
     },
 };
 
-/// Rows of tags written at once.
+/// Rows of tags deleted at once.
 const TAGS_AT_ONCE: usize = 8;
 
 /// What posts change in the read models.
 #[derive(Debug, Clone)]
-pub(super) struct PostEffects {
-    pub(super) commands: CommandTable,
-    pub(super) cards: Cards,
-    pub(super) timelines: Timelines,
-    pub(super) audience: Audience,
-    pub(super) clock: Clock,
+pub(in crate::projection) struct PostEffects {
+    pub(in crate::projection) commands: CommandTable,
+    pub(in crate::projection) cards: Cards,
+    pub(in crate::projection) timelines: Timelines,
+    pub(in crate::projection) audience: Audience,
+    pub(in crate::projection) purge: Purge,
+    pub(in crate::projection) clock: Clock,
 }
 
 impl PostEffects {
@@ -51,6 +52,13 @@ impl PostEffects {
         if post.is_deleted() { self.hide(owner, &post).await } else { self.put_card_and_tags(owner, &post).await }
     }
 
+    /// Hides a deleted post, and lets a worker remove what is left of it.
+    pub(super) async fn remove(&self, owner: &LogOwner<'_>, post: PostId) -> Result<(), Error> {
+        let post = self.read(post).await?;
+        self.hide(owner, &post).await?;
+        self.purge.begin(&post).await
+    }
+
     async fn read(&self, post: PostId) -> Result<Post, Error> {
         let truth = self.commands.post(post).await?;
         truth.ok_or_else(|| Error::poison(format!("post {post}"), "an event names the post, but it does not exist"))
@@ -72,14 +80,11 @@ impl PostEffects {
     /// Puts the post into the timelines of its tags. Removes it from those of all tags that earlier versions had.
     async fn show_tags(&self, post: &Post) -> Result<(), Error> {
         let row = &Row { post: post.post, author: post.author.clone() };
-        let expired = post.post.leaves_feeds_at() <= self.clock.now();
-        stream::iter(&post.tags_ever)
-            .map(|tag| async move {
-                match post.tags.contains(tag) && !expired {
-                    true => self.timelines.tag(tag, row, post.version).await,
-                    false => self.timelines.untag(tag, post.post, post.version).await,
-                }
-            })
+        if post.post.leaves_feeds_at() > self.clock.now() {
+            self.timelines.tag(&self.commands, &post.tags, row, post.version).await?;
+        }
+        stream::iter(post.tags_ever.iter().filter(|tag| !post.tags.contains(tag)))
+            .map(|tag| self.timelines.untag(tag, post.post, post.version))
             .buffer_unordered(TAGS_AT_ONCE)
             .try_collect()
             .await

@@ -21,10 +21,10 @@ const CARDS_AT_ONCE: usize = 8;
 
 /// What profiles change in the read models.
 #[derive(Debug, Clone)]
-pub(super) struct ProfileEffects {
-    pub(super) cards: Cards,
-    pub(super) timelines: Timelines,
-    pub(super) clock: Clock,
+pub(in crate::projection) struct ProfileEffects {
+    pub(in crate::projection) cards: Cards,
+    pub(in crate::projection) timelines: Timelines,
+    pub(in crate::projection) clock: Clock,
 }
 
 impl ProfileEffects {

@@ -1,0 +1,128 @@
+use super::*;
+use crate::test_world::{Calls, Process, World};
+
+/// What ada and bob say, in parts that stand nowhere else.
+const SAID: [&str; 7] = ["hush", "psst", "whisper", "cyd_", "murmur", "mumble", "dee_"];
+
+/// Works on tasks until none is left. Returns how many there were.
+async fn work(world: &World) -> usize {
+    let mut worked = 0;
+    loop {
+        let tasks = world.take_tasks();
+        if tasks.is_empty() {
+            return worked;
+        }
+        for task in tasks {
+            let Task::PurgePost { post, .. } = task else { panic!("{task:?}") };
+            world.tested.projector.purge.step(post).await.unwrap();
+            worked += 1;
+        }
+    }
+}
+
+/// The items, in any table, that hold something that ada or bob said.
+fn left(world: &World) -> Vec<String> {
+    let items = world.tables().into_iter().flatten().map(|item| item.to_string());
+    items.filter(|item| SAID.iter().any(|said| item.contains(said))).collect()
+}
+
+/// Ada writes a post and edits it, bob comments on it, and all of it is shown.
+async fn a_talked_about_post() -> (World, PostId) {
+    let world = World::new();
+    world.other.join(&["ada", "bob"]).await;
+    let post = world.other.post("ada", "hush #psst @cyd_").await;
+    world.other.catch_up(&["ada", "bob"]).await;
+    world.other.edit("ada", post, "whisper #murmur").await;
+    world.other.comment("bob", post, "mumble #psst @dee_").await;
+    world.other.catch_up(&["ada", "bob"]).await;
+    assert_eq!(world.keys("timelines", "TAG#"), ["TAG#murmur"]);
+    for said in SAID {
+        assert!(left(&world).iter().any(|item| item.contains(said)), "{said} is nowhere");
+    }
+    (world, post)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_leaves_no_text_tag_or_mention_in_any_table() {
+    let (world, post) = a_talked_about_post().await;
+    world.other.delete("ada", post).await;
+    world.tested.catch_up(&["ada"]).await;
+
+    assert_eq!(work(&world).await, 1);
+
+    assert_eq!(left(&world), [""; 0]);
+    assert_eq!(world.keys("timelines", "TAG#"), [""; 0]);
+    assert_eq!(world.other.log("bob").await.len(), 2, "the log has no gaps");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_purge_changes_nothing() {
+    let (world, post) = a_talked_about_post().await;
+    world.other.delete("ada", post).await;
+    world.tested.catch_up(&["ada"]).await;
+    work(&world).await;
+    let tables = world.tables();
+
+    world.tested.projector.purge.step(post).await.unwrap();
+
+    assert_eq!(world.tables(), tables);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_that_is_not_deleted_is_not_purged() {
+    let (world, post) = a_talked_about_post().await;
+    let tables = world.tables();
+
+    world.tested.projector.purge.step(post).await.unwrap();
+
+    assert_eq!(world.tables(), tables);
+}
+
+#[tokio::test(start_paused = true)]
+async fn comments_are_removed_in_steps_of_a_hundred() {
+    let (world, post) = a_talked_about_post().await;
+    for number in 0..100 {
+        world.other.comment("bob", post, &format!("mumble {number}")).await;
+    }
+    world.other.delete("ada", post).await;
+    world.tested.catch_up(&["ada"]).await;
+
+    assert_eq!(work(&world).await, 2);
+
+    assert_eq!(left(&world), [""; 0]);
+}
+
+/// Deletes the post and removes all that is known of it.
+async fn purge(process: &Process, post: PostId) {
+    process.delete("ada", post).await;
+    process.catch_up(&["ada"]).await;
+    process.projector.purge.step(post).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_comment_that_is_committed_after_the_purge_is_removed_too() {
+    let (world, post) = a_talked_about_post().await;
+    let other = world.other.clone();
+    world.network.before(Calls("TransactWriteItems", "late mumble"), async move || purge(&other, post).await);
+
+    world.tested.comment("bob", post, "late mumble").await;
+    world.take_tasks();
+    assert_eq!(left(&world).len(), 2, "the comment and its event");
+    world.tested.catch_up(&["bob"]).await;
+    work(&world).await;
+
+    assert_eq!(left(&world), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_worker_does_not_bring_a_tag_back() {
+    let (world, post) = a_talked_about_post().await;
+    world.other.edit("ada", post, "hush #psst").await;
+    let other = world.other.clone();
+    world.network.before(Calls("TransactWriteItems", "TAG#psst"), async move || purge(&other, post).await);
+
+    world.tested.catch_up(&["ada"]).await;
+    work(&world).await;
+
+    assert_eq!(left(&world), [""; 0]);
+}
