@@ -15,6 +15,9 @@ pub trait Command: Sync {
     /// What the caller is told.
     type Output: Clone + Send;
 
+    /// Whether the caller must have a profile. Only the command that creates the profile needs none.
+    const NEEDS_PROFILE: bool = true;
+
     /// Reads the state, consistently.
     fn read(&self, caller: &UserId, commands: &CommandTable)
     -> impl Future<Output = Result<Self::State, Error>> + Send;

@@ -4,7 +4,7 @@
 use super::decision::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
-    model::{Profile, PublicProfile, UserEvent, UserId},
+    model::{Handle, Profile, PublicProfile, UserEvent, UserId},
     store::{command_table::CommandTable, transaction::Change},
 };
 
@@ -18,18 +18,36 @@ pub struct UpdateProfile {
 /// What the decision rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
-    profile: Option<Profile>,
-    handle_owner: Option<UserId>,
+    pub(super) profile: Option<Profile>,
+    pub(super) handle_owner: Option<UserId>,
+}
+
+impl State {
+    /// Reads the caller's profile and, if there is a new handle, its owner.
+    pub(super) async fn read(
+        caller: &UserId,
+        new_handle: Option<&Handle>,
+        commands: &CommandTable,
+    ) -> Result<Self, Error> {
+        let owner = async {
+            match new_handle {
+                Some(handle) => commands.handle_owner(handle).await,
+                None => Ok(None),
+            }
+        };
+        let (profile, handle_owner) = tokio::try_join!(commands.profile(caller), owner)?;
+        Ok(Self { profile, handle_owner })
+    }
 }
 
 impl Command for UpdateProfile {
     type State = State;
     type Output = Profile;
 
+    const NEEDS_PROFILE: bool = false;
+
     async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
-        let (profile, handle_owner) =
-            tokio::try_join!(commands.profile(caller), commands.handle_owner(&self.profile.handle))?;
-        Ok(State { profile, handle_owner })
+        State::read(caller, Some(&self.profile.handle), commands).await
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<Profile>, Rejection> {

@@ -25,6 +25,7 @@ pub use clock::{Clock, Timestamp};
 pub use comment::Comment;
 pub use edge::{Edge, EdgeKey, EdgeKind, EdgeState};
 pub use handle::{Handle, InvalidHandle};
+pub(crate) use id::NOT_IN_MESSAGES;
 pub use id::{CommandId, CommentId, InvalidUserId, PostId, UserHash, UserId, UserRef};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
 pub use like::Like;

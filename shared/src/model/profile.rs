@@ -23,8 +23,8 @@ pub struct AvatarUrl(String);
 pub enum InvalidProfile {
     /// The display name is not valid.
     #[error(
-        "a display name has 1 to {DISPLAY_NAME_GRAPHEMES_MAX} characters, at most {DISPLAY_NAME_BYTES_MAX} bytes, \
-         and no control characters"
+        "a display name has 1 to {DISPLAY_NAME_GRAPHEMES_MAX} characters, at least one of which is not white space, at \
+         most {DISPLAY_NAME_BYTES_MAX} bytes, and no control characters"
     )]
     DisplayName,
     /// The URL of the avatar is not valid.
