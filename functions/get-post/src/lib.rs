@@ -1,5 +1,5 @@
-//! Serves `GET /v1/posts/{post}`, `/v1/posts/{post}/comments` and `/v1/posts/{post}/comments/{comment}`: a post, and the
-//! comments on it.
+//! Serves `GET /v1/posts/{post}`, `/v1/posts/{post}/comments` and `/v1/posts/{post}/comments/{comment}`: a post, the
+//! comments on it, and one comment.
 
 use tidings::{
     error::Error,

@@ -17,8 +17,8 @@ use crate::{
 /// of two items. The returned version is that of the caller's log, which a like does not change.
 ///
 /// # Errors
-/// [`Rejection::ProfileRequired`] if the caller has no profile; [`Rejection::PostNotFound`] if there is no such post, or
-/// if it is deleted and the caller wants to like it; [`Rejection::Blocked`] if one of the two users blocks the
+/// [`Rejection::ProfileRequired`] if the caller has no profile; [`Rejection::PostNotFound`] if there is no such post,
+/// or if it is deleted and the caller wants to like it; [`Rejection::Blocked`] if one of the two users blocks the
 /// other; [`Error::Conflict`] if races were lost too often or for too long; otherwise as the store's. After an error
 /// other than a rejection, the like may have been committed.
 pub async fn react_to_post(

@@ -15,8 +15,9 @@ use crate::{
 /// Runs a command until it is committed, found unnecessary, or rejected.
 ///
 /// # Errors
-/// [`Error::Rejected`] if the request is at fault, or the caller has no profile but needs one; [`Error::Conflict`] if the command lost races too often or for too
-/// long; otherwise as the store's. After an error other than a rejection, the command may have been committed.
+/// [`Error::Rejected`] if the request is at fault, or the caller has no profile but needs one; [`Error::Conflict`] if
+/// the command lost races too often or for too long; otherwise as the store's. After an error other than a rejection,
+/// the command may have been committed.
 pub async fn run<C: Command>(
     command: &C,
     caller: &UserId,

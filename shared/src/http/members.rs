@@ -1,7 +1,7 @@
 //! The members of a JSON object: how bodies of requests are read.
 //!
 //! Types that derive `Deserialize` also accept a JSON array in place of an object. Their error messages name Rust types
-//! and positions. [`Members`] accepts an object only, at every depth: a value is a text or is refused. Its messages name
+//! and positions. [`Members`] accepts an object only, and each value is a text, so nothing is nested. Its messages name
 //! the members of the HTTP contract and say what to send.
 
 use std::{collections::BTreeMap, fmt};

@@ -26,8 +26,8 @@ pub(crate) const NOT_IN_MESSAGES: [char; 2] = ['\u{fffe}', '\u{ffff}'];
 /// The text is not a user id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a user id has 1 to {USER_ID_BYTES_MAX} bytes, neither control characters nor U+FFFE nor U+FFFF, and does not start \
-     with `@`"
+    "a user id has 1 to {USER_ID_BYTES_MAX} bytes, neither control characters nor U+FFFE nor U+FFFF, and does not \
+     start with `@`"
 )]
 pub struct InvalidUserId;
 

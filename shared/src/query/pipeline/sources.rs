@@ -153,7 +153,7 @@ impl<'a> Sources<'a> {
         self.unread.before = Some(post);
     }
 
-    /// Whether the stored timeline has had a row. Rows of other sources do not count: they need not be of this timeline.
+    /// Whether the stored timeline has had a row. Rows of other sources do not count: they may belong elsewhere.
     pub(crate) fn found_stored(&self) -> bool {
         self.found_stored
     }
