@@ -8,6 +8,7 @@ use anyhow::Context;
 use aws_sdk_sqs::types::QueueAttributeName;
 use axum::{
     Json, Router,
+    body::Bytes,
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -17,6 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
+    json,
     lambda::Lambda,
     servers::Endpoints,
     sources::Sources,
@@ -107,13 +109,20 @@ struct SourcesRequest {
     paused: bool,
 }
 
-async fn sources(State(routes): State<DevRoutes>, Json(request): Json<SourcesRequest>) -> StatusCode {
+async fn sources(State(routes): State<DevRoutes>, body: Bytes) -> Response {
+    let request: SourcesRequest = match json::object(&body) {
+        Ok(request) => request,
+        Err(error) => {
+            let text = format!(r#"the body must be {{"paused":true}} or {{"paused":false}}: {error}"#);
+            return (StatusCode::BAD_REQUEST, Json(json!({ "message": text }))).into_response();
+        }
+    };
     if request.paused {
         routes.inner.sources.pause();
     } else {
         routes.inner.sources.resume();
     }
-    StatusCode::NO_CONTENT
+    StatusCode::NO_CONTENT.into_response()
 }
 
 /// The number of messages that wait, with or without a delay, and the number of messages that somebody has received.

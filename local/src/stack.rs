@@ -62,7 +62,7 @@ pub struct Stack {
     url: String,
     warnings: Vec<String>,
     stop_gateway: watch::Sender<bool>,
-    gateway: JoinHandle<std::io::Result<()>>,
+    gateway: JoinHandle<()>,
     sources: Arc<Sources>,
     lambda: Lambda,
     servers: Servers,
@@ -166,8 +166,7 @@ impl Stack {
         tokio::select! {
             error = self.servers.failure() => error,
             served = &mut self.gateway => match served {
-                Ok(Err(error)) => error.into(),
-                Ok(Ok(())) => anyhow::anyhow!("the gateway has stopped"),
+                Ok(()) => anyhow::anyhow!("the gateway has stopped"),
                 Err(error) => error.into(),
             },
         }

@@ -313,7 +313,17 @@ pub(crate) async fn compare_api(
         if let Some(post) = own.cloned().collect::<Vec<_>>().choose(random) {
             let comments = viewer.walk_comments(post, "oldest", limit).await?;
             decide(Check::FeedsAtRest, judge.compare_comments(id, post, &comments));
+            if let Some(listed) = comments.choose(random) {
+                let found = viewer.get_comment(post, &listed.id).await?;
+                let problem = || format!("{id}: the list of comments has {listed:?}, by its id {found:?} is found");
+                ledger.borrow_mut().checks.decide(Check::FeedsAtRest, found == *listed, problem);
+            }
         }
+        let counted = viewer.profile().await?;
+        let (posts, follows) = model.members.get(id).map_or((0, 0), |own| (own.posts.len(), own.follows.len()));
+        let same = u64::try_from(posts) == Ok(counted.posts) && u64::try_from(follows) == Ok(counted.following);
+        let problem = || format!("{id} has {posts} posts and {follows} follows, counted are {counted:?}");
+        ledger.borrow_mut().checks.decide(Check::CountsAtRest, same, problem);
     }
     if let Some(viewer) = users.choose(random) {
         for tag in TAGS {

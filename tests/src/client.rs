@@ -17,8 +17,8 @@ pub use self::{
     answer::{Answer, ApiError},
     transport::{Transport, Transported},
     types::{
-        Accepted, Comment, CommentsPage, Explanation, Freshness, HomePage, PeoplePage, Person, Post, PostsPage,
-        Profile, ProfileInput, PublicProfile, Relation,
+        Accepted, Comment, CommentsPage, Explanation, Freshness, HomePage, OwnProfile, PeoplePage, Person, Post,
+        PostsPage, Profile, ProfileInput, ProfilePatch, PublicProfile, Relation,
     },
 };
 
@@ -98,8 +98,14 @@ impl User {
         Ok(Accepted { value: answer.json()?, version: answer.version()? })
     }
 
+    /// `PATCH /v1/me`.
+    pub async fn patch_profile(&self, patch: &ProfilePatch) -> Result<Accepted<Profile>, ApiError> {
+        let answer = self.send(self.request(Method::PATCH, "/v1/me").json(patch)).await?.expect(StatusCode::OK)?;
+        Ok(Accepted { value: answer.json()?, version: answer.version()? })
+    }
+
     /// `GET /v1/me`.
-    pub async fn profile(&self) -> Result<Profile, ApiError> {
+    pub async fn profile(&self) -> Result<OwnProfile, ApiError> {
         self.get("/v1/me", &Paging::default()).await
     }
 

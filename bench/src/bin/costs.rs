@@ -93,6 +93,8 @@ async fn commands(table: &mut Table, user: &User, author: &User, post: &str) -> 
     let text = json!({ "text": format!("a text, as long as posts are: {} #one #two", "word ".repeat(16)) });
     let profile = ProfileInput { handle: unique_handle(), display_name: "Ada".to_owned(), avatar_url: None };
     table.measure("`PUT /v1/me`", user.request(Method::PUT, "/v1/me").json(&profile)).await?;
+    let patch = json!({ "display_name": format!("Ada {}", unique()) });
+    table.measure("`PATCH /v1/me`", user.request(Method::PATCH, "/v1/me").json(&patch)).await?;
     let request = user.request(Method::POST, "/v1/posts").json(&text).header("idempotency-key", unique());
     let answer = table.measure("`POST /v1/posts` with a key", request).await?;
     let own = answer.json::<harness::client::Post>()?.id;
@@ -109,6 +111,8 @@ async fn commands(table: &mut Table, user: &User, author: &User, post: &str) -> 
     let path = post_path(post, "/comments");
     let request = user.request(Method::POST, &path).json(&text).header("idempotency-key", unique());
     let comment = table.measure("`POST …/comments` with a key", request).await?.json::<harness::client::Comment>()?.id;
+    let of_comment = user.request(Method::GET, &format!("{path}/{comment}"));
+    table.measure("`GET …/comments/{comment}`", of_comment).await?;
     table.measure("`DELETE …/comments/{comment}`", user.request(Method::DELETE, &format!("{path}/{comment}"))).await?;
     Ok(())
 }

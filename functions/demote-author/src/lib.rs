@@ -6,7 +6,8 @@ use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use tidings::{
     celebrities::Celebrities,
-    error::Error,
+    error::{Error, Rejection},
+    http::Members,
     model::{Clock, UserId, UserRef},
     query,
     store::{Consistency, cards::Cards, command_table::CommandTable},
@@ -30,10 +31,18 @@ pub struct Demoter {
 
 /// The administrator's request.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Members")]
 pub struct Request {
     /// The author to demote: a user id or `@handle`.
     pub user: String,
+}
+
+impl TryFrom<Members> for Request {
+    type Error = Rejection;
+
+    fn try_from(members: Members) -> Result<Self, Rejection> {
+        Ok(Self { user: members.only(&["user"])?.text("user")? })
+    }
 }
 
 /// The demotion that has begun.

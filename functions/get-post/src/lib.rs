@@ -1,4 +1,5 @@
-//! Serves `GET /v1/posts/{post}` and `/v1/posts/{post}/comments`: a post, and the comments on it.
+//! Serves `GET /v1/posts/{post}`, `/v1/posts/{post}/comments` and `/v1/posts/{post}/comments/{comment}`: a post, the
+//! comments on it, and one comment.
 
 use tidings::{
     error::Error,
@@ -27,6 +28,11 @@ pub async fn handle(
 ) -> Result<Response, Error> {
     match call.route() {
         "GET /v1/posts/{post}/comments" => comments(conversations, keys, clock, call).await,
+        "GET /v1/posts/{post}/comments/{comment}" => {
+            let (post, comment) = (call.post()?, call.comment()?);
+            let found = conversations.comment(call.read_request()?, post, comment).await?;
+            Ok(Response::json(200, &CommentView::new(&found.comment, &found.author.profile)))
+        }
         _ => {
             let post = conversations.post(call.read_request()?, call.post()?).await?;
             Ok(Response::json(200, &PostView::from(&post)))

@@ -1,12 +1,11 @@
-//! Serves `GET /v1/users/{user}`, `/v1/users/{user}/followers` and `/following`, `GET /v1/me/mutes` and
-//! `/v1/me/blocks`: profiles, and lists of people. `GET /v1/me`, the caller's own profile, is served by
-//! `update-profile`.
+//! Serves `GET /v1/users/{user}`, `/v1/users/{user}/followers` and `/following`, `GET /v1/me`, `/v1/me/mutes` and
+//! `/v1/me/blocks`: profiles, and lists of people.
 
 use tidings::{
     error::Error,
     http::{
         Call, Response, Walk,
-        view::{OtherProfile, PeopleView, Person},
+        view::{CountedProfile, OtherProfile, PeopleView, Person},
     },
     model::{Clock, UserId},
     query::{self, People, cursor::CursorKeys, people::Side},
@@ -20,6 +19,9 @@ const BY_ID: &str = "id";
 /// # Errors
 /// Those of the request and of [`People`].
 pub async fn handle(people: &People, keys: &CursorKeys, clock: &Clock, call: Call) -> Result<Response, Error> {
+    if call.route() == "GET /v1/me" {
+        return Ok(Response::json(200, &CountedProfile::from(&people.own_profile(&call.caller).await?)));
+    }
     let own_list = match call.route() {
         "GET /v1/me/mutes" => Some(Side::Muted),
         "GET /v1/me/blocks" => Some(Side::Blocked),

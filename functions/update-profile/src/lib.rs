@@ -1,21 +1,15 @@
-//! `PUT /v1/me` and `GET /v1/me`: the caller creates, changes or reads their own profile.
+//! `PUT /v1/me` and `PATCH /v1/me`: the caller creates or changes their own profile.
 
-use serde::Deserialize;
 use tidings::{
-    command::{self, UpdateProfile},
+    command::{self, PatchProfile, UpdateProfile},
     error::{Error, Rejection},
-    http::{Call, Response, view::OwnProfile},
+    http::{Call, Optional, Response, view::OwnProfile},
     model::{AvatarUrl, Clock, DisplayName, Handle, PublicProfile, ReservedHandles},
     store::command_table::CommandTable,
 };
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Body {
-    handle: String,
-    display_name: String,
-    avatar_url: Option<String>,
-}
+/// The members of a profile.
+const MEMBERS: [&str; 3] = ["handle", "display_name", "avatar_url"];
 
 /// Answers a request.
 ///
@@ -27,34 +21,44 @@ pub async fn handle(
     clock: &Clock,
     call: Call,
 ) -> Result<Response, Error> {
-    match call.method() {
-        "PUT" => put(commands, reserved, clock, call).await,
-        _ => get(commands, call).await,
-    }
-}
-
-async fn put(
-    commands: &CommandTable,
-    reserved: &ReservedHandles,
-    clock: &Clock,
-    call: Call,
-) -> Result<Response, Error> {
-    let profile = public_profile(call.json()?)?;
-    let is_reserved = reserved.contains(&profile.handle);
-    let command = UpdateProfile { profile, is_reserved };
-    let committed = command::run(&command, &call.caller, commands, clock).await?;
+    let committed = match call.method() {
+        "PATCH" => command::run(&patch(&call, reserved)?, &call.caller, commands, clock).await?,
+        _ => {
+            let profile = whole(&call)?;
+            let is_reserved = reserved.contains(&profile.handle);
+            command::run(&UpdateProfile { profile, is_reserved }, &call.caller, commands, clock).await?
+        }
+    };
     Ok(Response::json(200, &OwnProfile::from(&committed.output)).version(committed.version))
 }
 
-fn public_profile(body: Body) -> Result<PublicProfile, Rejection> {
+/// The whole profile. A picture that is left out is removed.
+fn whole(call: &Call) -> Result<PublicProfile, Rejection> {
+    let mut members = call.body(&MEMBERS)?;
+    // All members are read before one is checked, so that a malformed body is always answered as such.
+    let (handle, display_name) = (members.text("handle")?, members.text("display_name")?);
+    let avatar_url = members.optional("avatar_url")?.text();
     Ok(PublicProfile {
-        handle: Handle::try_from(body.handle)?,
-        display_name: DisplayName::try_from(body.display_name)?,
-        avatar_url: body.avatar_url.map(AvatarUrl::try_from).transpose()?,
+        handle: Handle::try_from(handle)?,
+        display_name: DisplayName::try_from(display_name)?,
+        avatar_url: avatar_url.map(AvatarUrl::try_from).transpose()?,
     })
 }
 
-async fn get(commands: &CommandTable, call: Call) -> Result<Response, Error> {
-    let profile = commands.profile(&call.caller).await?.ok_or(Rejection::ProfileNotFound)?;
-    Ok(Response::json(200, &OwnProfile::from(&profile)))
+/// The changes. A member that is left out stays as it is (RFC 7396).
+fn patch(call: &Call, reserved: &ReservedHandles) -> Result<PatchProfile, Rejection> {
+    let mut members = call.body(&MEMBERS)?;
+    let (handle, display_name) = (members.text_if_present("handle")?, members.text_if_present("display_name")?);
+    let avatar_url = members.optional("avatar_url")?;
+    let handle = handle.map(Handle::try_from).transpose()?;
+    Ok(PatchProfile {
+        is_reserved: handle.as_ref().is_some_and(|handle| reserved.contains(handle)),
+        handle,
+        display_name: display_name.map(DisplayName::try_from).transpose()?,
+        avatar_url: match avatar_url {
+            Optional::Absent => None,
+            Optional::Null => Some(None),
+            Optional::Text(url) => Some(Some(AvatarUrl::try_from(url)?)),
+        },
+    })
 }

@@ -23,6 +23,8 @@ use ring::{
 };
 use serde_json::{Value, json};
 
+use super::crypto;
+
 /// Issues tokens, and publishes the key to check them with.
 pub struct LocalIssuer {
     url: String,
@@ -38,6 +40,7 @@ impl LocalIssuer {
     /// # Errors
     /// If the file can be neither read nor created, or does not contain a key.
     pub fn open(key_file: Option<&Path>, url: &str) -> anyhow::Result<Self> {
+        crypto::install();
         let pkcs8 = match key_file {
             Some(path) => read_or_make(path)?,
             None => new_key()?,

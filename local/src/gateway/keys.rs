@@ -7,6 +7,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::crypto;
+use crate::json;
+
 /// The keys of one issuer.
 pub(super) struct KeySet(Vec<Key>);
 
@@ -51,14 +54,16 @@ impl KeySet {
     /// not a JWKS document.
     pub(super) fn parse(jwks: &Value) -> Option<Self> {
         let keys = jwks.get("keys")?.as_array()?;
-        Some(Self(keys.iter().filter_map(|key| Key::new(&serde_json::from_value(key.clone()).ok()?)).collect()))
+        crypto::install();
+        let keys = keys.iter().filter(|key| key.is_object());
+        Some(Self(keys.filter_map(|key| Key::new(&serde_json::from_value(key.clone()).ok()?)).collect()))
     }
 
     /// The claims of `token`, if one of these keys signed it.
     pub(super) fn verify(&self, token: &str) -> Result<Map<String, Value>, Forged> {
         let encoded = token.split('.').next().unwrap_or_default();
         let header: Option<Header> =
-            BASE64_URL_SAFE_NO_PAD.decode(encoded).ok().and_then(|json| serde_json::from_slice(&json).ok());
+            BASE64_URL_SAFE_NO_PAD.decode(encoded).ok().and_then(|header| json::object(&header).ok());
         let header = header.ok_or(Forged::Malformed("the token is malformed"))?;
         if header.crit.is_some() {
             return Err(Forged::Malformed("the token has critical extensions"));

@@ -1,25 +1,23 @@
 //! The routes that only the local gateway has: `/dev/…`, and the documents of its own issuer. They need no token, so
-//! they answer only to this machine. The gateway listens on loopback, and besides that the `Host` must be a loopback
-//! name. Otherwise a web page could reach these routes by a host name of its own that resolves to 127.0.0.1. An
-//! `Origin`, if there is one, must be a loopback name, too.
+//! they answer only to this machine (`crate::loopback`). The gateway listens on loopback.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Request, State},
-    middleware::{self, Next},
+    extract::State,
+    middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use time::OffsetDateTime;
 
 use super::{issuer::LocalIssuer, response::message};
-use crate::template::model::JwtAuthorizer;
+use crate::{json, loopback::only_this_machine, template::model::JwtAuthorizer};
 
 /// How long a token is valid if the request does not say.
 const TOKEN_LIFE_S: i64 = 24 * 60 * 60;
@@ -54,10 +52,11 @@ pub(super) fn router(issuer: LocalIssuer, authorizer: Option<JwtAuthorizer>, mor
 }
 
 async fn token(State(tokens): State<Arc<Tokens>>, body: Bytes) -> Response {
-    let request: TokenRequest = match serde_json::from_slice(&body) {
+    let request: TokenRequest = match json::object(&body) {
         Ok(request) => request,
         Err(error) => {
-            return message(StatusCode::BAD_REQUEST, &format!(r#"expected {{"user":"ada"}}: {error}"#));
+            let text = format!(r#"the body must be a JSON object such as {{"user":"ada"}}: {error}"#);
+            return message(StatusCode::BAD_REQUEST, &text);
         }
     };
     let Some(authorizer) = &tokens.authorizer else {
@@ -85,27 +84,4 @@ async fn configuration(State(tokens): State<Arc<Tokens>>) -> Response {
 
 async fn jwks(State(tokens): State<Arc<Tokens>>) -> Response {
     Json(tokens.issuer.jwks().clone()).into_response()
-}
-
-async fn only_this_machine(request: Request, next: Next) -> Response {
-    let headers = request.headers();
-    let from_here = is_loopback(headers, &header::HOST)
-        && (!headers.contains_key(header::ORIGIN) || is_loopback(headers, &header::ORIGIN));
-    if from_here { next.run(request).await } else { message(StatusCode::FORBIDDEN, "Forbidden") }
-}
-
-/// Whether a header names this machine, for example `localhost:3000` or `http://127.0.0.1:3000`.
-fn is_loopback(headers: &HeaderMap, name: &HeaderName) -> bool {
-    let Some(text) = headers.get(name).and_then(|value| value.to_str().ok()) else {
-        return false;
-    };
-    let authority = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or(text);
-    let Ok(authority) = authority.parse::<http::uri::Authority>() else {
-        return false;
-    };
-    let host = authority.host();
-    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    !text.contains('@')
-        && (host.eq_ignore_ascii_case("localhost")
-            || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()))
 }

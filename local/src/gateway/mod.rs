@@ -7,6 +7,7 @@
 //! are in `keys`; they come from the stack's own `issuer`, or from another issuer by `discovery`.
 
 mod cors;
+mod crypto;
 mod direct;
 mod discovery;
 pub mod docs;
@@ -27,7 +28,6 @@ use axum::{
     body::Body,
     extract::{ConnectInfo, State},
     response::Response,
-    serve::ListenerExt,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
@@ -38,6 +38,7 @@ use time::OffsetDateTime;
 use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
+    http_server::{self, Patience},
     invoke::Invoke,
     template::model::{Function, HttpApi},
 };
@@ -106,23 +107,9 @@ impl Gateway {
         Ok(Self { router: Router::new().fallback(handle).with_state(Arc::new(served)).merge(dev) })
     }
 
-    /// Serves the API on `listener` until `shutdown` completes and all requests in progress are answered.
-    ///
-    /// # Errors
-    /// If the listener fails.
-    pub async fn serve(
-        self,
-        listener: TcpListener,
-        shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> std::io::Result<()> {
-        let listener = listener.tap_io(|stream| {
-            // Otherwise a small answer may wait until the client acknowledges the answer before it.
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "cannot set TCP_NODELAY");
-            }
-        });
-        let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
-        axum::serve(listener, service).with_graceful_shutdown(shutdown).await
+    /// Serves the API on `listener` until `shutdown` completes and the requests in progress are answered.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) {
+        http_server::serve(listener, self.router, Patience::LOCAL, shutdown).await;
     }
 }
 

@@ -61,7 +61,7 @@ struct Server {
     url: String,
     client: Client,
     echo: Echo,
-    task: tokio::task::JoinHandle<std::io::Result<()>>,
+    task: tokio::task::JoinHandle<()>,
 }
 
 impl Drop for Server {

@@ -91,7 +91,8 @@ impl RemoteGateway {
     /// # Errors
     /// If the listener fails.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
-        Ok(self.gateway.serve(tokio::net::TcpListener::from_std(self.listener)?, shutdown).await?)
+        self.gateway.serve(tokio::net::TcpListener::from_std(self.listener)?, shutdown).await;
+        Ok(())
     }
 }
 

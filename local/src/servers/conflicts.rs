@@ -7,18 +7,23 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use axum::{
     Router,
     body::Bytes,
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
+    middleware,
     response::{IntoResponse, Response},
 };
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use super::{
-    forward::Upstream,
+    forward::{REQUEST_BYTES_MAX, Upstream},
     transaction_gate::{Conflict, TransactionGate},
 };
-use crate::template::model::KeySchema;
+use crate::{
+    http_server::{self, Patience},
+    loopback::only_this_machine,
+    template::model::KeySchema,
+};
 
 const TARGET: &str = "x-amz-target";
 
@@ -45,12 +50,9 @@ impl Conflicts {
             Arc::new(Server { upstream: Upstream::new(upstream), gate: TransactionGate::new(keys), transaction_time });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let router = Router::new().fallback(answer).with_state(server);
-        let task = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                tracing::warn!("the server that makes transactions conflict has failed: {error}");
-            }
-        });
+        let router = Router::new().fallback(answer).layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX));
+        let router = router.layer(middleware::from_fn(only_this_machine)).with_state(server);
+        let task = tokio::spawn(http_server::serve(listener, router, Patience::LOCAL, std::future::pending()));
         Ok(Self { url, task })
     }
 }

@@ -6,6 +6,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+/// The largest request that is forwarded: the limit of DynamoDB, which is the highest of the three servers.
+pub(super) const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// The server that requests are forwarded to.
 #[derive(Debug, Clone)]
 pub(super) struct Upstream {

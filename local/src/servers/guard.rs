@@ -10,17 +10,23 @@ use std::{
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::{HeaderMap, StatusCode, header},
+    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::{Endpoints, forward::Upstream};
+use super::{
+    Endpoints,
+    forward::{REQUEST_BYTES_MAX, Upstream},
+};
 use crate::{
     aws::{ACCOUNT, REGION},
+    http_server::{self, Patience},
+    loopback::only_this_machine,
     template::model::{Function, Statement, System},
 };
 
@@ -80,12 +86,10 @@ impl Guard {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
             let own = format!("http://{}", listener.local_addr()?);
             let state = Before { service, upstream: Upstream::new(url), policies: policies.clone() };
-            let router = Router::new().fallback(pass).with_state(state);
-            tasks.push(tokio::spawn(async move {
-                if let Err(error) = axum::serve(listener, router).await {
-                    tracing::warn!("the server that enforces policies for {service} has failed: {error}");
-                }
-            }));
+            let router = Router::new().fallback(pass).layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX));
+            let router = router.layer(middleware::from_fn(only_this_machine)).with_state(state);
+            let served = http_server::serve(listener, router, Patience::LOCAL, std::future::pending());
+            tasks.push(tokio::spawn(served));
             anyhow::Ok(own)
         };
         let endpoints = Endpoints {

@@ -115,3 +115,41 @@ fn bind() -> anyhow::Result<(TcpListener, String)> {
     let endpoint = format!("http://{}", listener.local_addr()?);
     Ok((listener, endpoint))
 }
+
+#[cfg(test)]
+mod tests {
+    use reqwest::{Method, StatusCode, header};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn no_server_answers_a_web_page() {
+        let directory = tempfile::tempdir().unwrap();
+        let (ports, endpoints) = Ports::open().unwrap();
+        let servers = Servers::start(ports, directory.path()).unwrap();
+        let client = reqwest::Client::new();
+        for url in [&endpoints.dynamodb, &endpoints.kinesis, &endpoints.sqs] {
+            let refusal = async |method: Method, name: header::HeaderName, value: &str| {
+                let request = client.request(method, url).header(name, value).body("{}");
+                let answer = request.send().await.unwrap();
+                let allowed = answer.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+                // Kinesis answers a request without a signature with 403, too.
+                let forbidden = answer.status() == StatusCode::FORBIDDEN;
+                (forbidden && answer.text().await.unwrap().contains("Forbidden"), allowed)
+            };
+            let refused = (true, false);
+            for method in [Method::POST, Method::GET, Method::OPTIONS] {
+                // A page of a host that resolves to 127.0.0.1, and a page that sends a request to another origin.
+                assert_eq!(refusal(method.clone(), header::HOST, "page.example").await, refused, "{method} {url}");
+                for origin in ["http://page.example", "null", "http://localhost.page.example"] {
+                    let answered = refusal(method.clone(), header::ORIGIN, origin).await;
+                    assert_eq!(answered, refused, "{method} {url} {origin}");
+                }
+            }
+            for (name, value) in [(header::HOST, "localhost:1"), (header::ORIGIN, "http://127.0.0.1:3000")] {
+                assert!(!refusal(Method::POST, name, value).await.0, "{url} {value}");
+            }
+        }
+        servers.shutdown().await;
+    }
+}

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Error, Rejection},
-    model::{IdempotencyKey, Post, PostId, Profile, Text, UserEvent, UserId, Version},
+    model::{IdempotencyKey, Post, PostId, Profile, Text, Totals, UserEvent, UserId, Version},
     store::{
         command_table::{CommandTable, Remembered},
         transaction::Change,
@@ -103,7 +103,7 @@ impl Command for CreatePost {
                 text: output.post.text.clone(),
                 tags: output.post.tags.clone(),
             },
-            totals: turn.totals,
+            totals: Totals { posts: turn.totals.posts + 1, ..turn.totals },
             changes,
             output,
         })
@@ -145,6 +145,16 @@ mod tests {
         let Some(Change::Remember { remembered, .. }) = changes.pop() else { panic!("nothing is stored") };
         let state = State { author: Some(author()), remembered: Some(remembered) };
         second.decide(&author().user, &state, turn(NOW.after(later)))
+    }
+
+    #[test]
+    fn a_post_is_counted() {
+        let state = State { author: Some(author()), remembered: None };
+        let totals = Totals { posts: 3, following: 2, ..Totals::default() };
+        let turn = Turn { totals, ..turn(NOW) };
+        let decision = command("hello").decide(&author().user, &state, turn).unwrap();
+        let Decision::Append { totals, .. } = decision else { panic!("{decision:?}") };
+        assert_eq!((totals.posts, totals.following), (4, 2));
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub trait Command: Sync {
     /// What the caller is told.
     type Output: Clone + Send;
 
+    /// Whether the caller must have a profile. Only the command that creates the profile needs none.
+    const NEEDS_PROFILE: bool = true;
+
     /// The idempotency key of the request, if it has one.
     fn key(&self) -> Option<&IdempotencyKey> {
         None

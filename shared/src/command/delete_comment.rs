@@ -35,11 +35,12 @@ impl Command for DeleteComment {
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<()>, Rejection> {
         let comment = state.comment.as_ref().ok_or(Rejection::CommentNotFound)?;
-        if comment.author != *caller && state.post.as_ref().is_none_or(|post| post.author != *caller) {
-            return Err(Rejection::NotAuthor);
-        }
-        if comment.is_deleted() {
-            return Ok(Decision::Unchanged(()));
+        let may = comment.author == *caller || state.post.as_ref().is_some_and(|post| post.author == *caller);
+        match (may, comment.is_deleted()) {
+            (true, true) => return Ok(Decision::Unchanged(())),
+            (true, false) => {}
+            (false, true) => return Err(Rejection::CommentNotFound),
+            (false, false) => return Err(Rejection::NotAuthor),
         }
         let more = -Counts { comments: 1, heat: comment.heat, ..Counts::default() };
         Ok(Decision::Append {
@@ -97,6 +98,8 @@ mod tests {
     fn nobody_else_deletes_a_comment() {
         assert_eq!(decide("eve", &state()), Err(Rejection::NotAuthor));
         assert_eq!(decide("bob", &State { comment: None, ..state() }), Err(Rejection::CommentNotFound));
+        let comment = state().comment.map(|comment| comment.scrubbed(NOW));
+        assert_eq!(decide("eve", &State { comment, ..state() }), Err(Rejection::CommentNotFound));
     }
 
     #[test]

@@ -41,6 +41,9 @@ impl Command for FollowUser {
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<()>, Rejection> {
+        if *caller == self.followee {
+            return Err(Rejection::CannotFollowSelf);
+        }
         match self.wanted {
             EdgeState::Active => self.decide_follow(caller, state, turn),
             EdgeState::Ended => self.decide_unfollow(caller, state, turn),
@@ -50,9 +53,6 @@ impl Command for FollowUser {
 
 impl FollowUser {
     fn decide_follow(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<()>, Rejection> {
-        if *caller == self.followee {
-            return Err(Rejection::CannotFollowSelf);
-        }
         if !state.caller_has_profile {
             return Err(Rejection::ProfileRequired);
         }
@@ -148,7 +148,11 @@ mod tests {
     }
 
     fn unfollow(state: State) -> Result<Decision<()>, Rejection> {
-        FollowUser { followee: user("bob"), wanted: Ended }.decide(&user("ada"), &state, turn(1))
+        unfollow_of("bob", state)
+    }
+
+    fn unfollow_of(followee: &str, state: State) -> Result<Decision<()>, Rejection> {
+        FollowUser { followee: user(followee), wanted: Ended }.decide(&user("ada"), &state, turn(1))
     }
 
     #[test]
@@ -191,6 +195,7 @@ mod tests {
     #[test]
     fn what_cannot_be_is_rejected() {
         assert_eq!(follow("ada", state(None), 0), Err(Rejection::CannotFollowSelf));
+        assert_eq!(unfollow_of("ada", state(None)), Err(Rejection::CannotFollowSelf));
         let stranger = State { followee_exists: false, ..state(None) };
         assert_eq!(follow("bob", stranger.clone(), 0), Err(Rejection::UserNotFound));
         assert_eq!(unfollow(stranger), Err(Rejection::UserNotFound));

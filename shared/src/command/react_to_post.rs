@@ -4,7 +4,7 @@
 
 use rand::Rng;
 
-use super::{attempts::Attempts, decision::Committed};
+use super::{attempts::Attempts, decision::Committed, run::require_profile};
 use crate::{
     error::{Error, Rejection},
     model::{Clock, Counts, EdgeKey, EdgeState, Like, PostId, TallyShard, TallySubject, Timestamp, UserId, ranking},
@@ -17,7 +17,8 @@ use crate::{
 /// of two items. The returned version is that of the caller's log, which a like does not change.
 ///
 /// # Errors
-/// [`Rejection::PostNotFound`] if there is no such post; [`Rejection::Blocked`] if one of the two users blocks the
+/// [`Rejection::ProfileRequired`] if the caller has no profile; [`Rejection::PostNotFound`] if there is no such post,
+/// or if it is deleted and the caller wants to like it; [`Rejection::Blocked`] if one of the two users blocks the
 /// other; [`Error::Conflict`] if races were lost too often or for too long; otherwise as the store's. After an error
 /// other than a rejection, the like may have been committed.
 pub async fn react_to_post(
@@ -31,6 +32,7 @@ pub async fn react_to_post(
     loop {
         let attempt = attempts.next().await?;
         let (head, reaction) = tokio::try_join!(commands.head(caller), commands.reaction(caller, post))?;
+        require_profile(&head)?;
         let committed = Committed { version: head.version, output: () };
         let Some((like, more)) = decide(&reaction, wanted, clock.now())? else { return Ok(committed) };
         // This is checked before the transaction, not in it. A block that comes in between is too late for this like,
@@ -59,8 +61,9 @@ pub async fn react_to_post(
 
 /// The like as it is to be stored, and what to add to the post's counter. None if the like is as it is wanted already.
 fn decide(reaction: &Reaction, wanted: EdgeState, at: Timestamp) -> Result<Option<(Like, Counts)>, Rejection> {
-    let post = reaction.post.as_ref().filter(|post| !post.is_deleted()).ok_or(Rejection::PostNotFound)?;
     let (before, liked) = (reaction.like.as_ref(), wanted.is_active());
+    // An unlike stays possible after the post was deleted, as every end of an edge does.
+    let post = reaction.post.as_ref().filter(|post| !liked || !post.is_deleted()).ok_or(Rejection::PostNotFound)?;
     if before.is_some_and(|like| like.liked) == liked {
         return Ok(None);
     }
@@ -109,9 +112,19 @@ mod tests {
     #[test]
     fn a_missing_or_deleted_post_cannot_be_liked() {
         let deleted = Reaction { post: Some(post().scrubbed(NOW)), like: None };
-        for reaction in [Reaction::default(), deleted] {
+        for reaction in [Reaction::default(), deleted.clone()] {
             assert_eq!(decide(&reaction, EdgeState::Active, NOW), Err(Rejection::PostNotFound));
-            assert_eq!(decide(&reaction, EdgeState::Ended, NOW), Err(Rejection::PostNotFound));
         }
+        assert_eq!(decide(&Reaction::default(), EdgeState::Ended, NOW), Err(Rejection::PostNotFound));
+        assert_eq!(decide(&deleted, EdgeState::Ended, NOW), Ok(None));
+    }
+
+    #[test]
+    fn a_like_can_be_taken_back_after_the_post_was_deleted() {
+        let (like, _) = decide(&Reaction { post: Some(post()), like: None }, EdgeState::Active, NOW).unwrap().unwrap();
+        let deleted = Reaction { post: Some(post().scrubbed(NOW)), like: Some(like.clone()) };
+        let (unlike, more) = decide(&deleted, EdgeState::Ended, NOW).unwrap().unwrap();
+        assert!(!unlike.liked);
+        assert_eq!((more.likes, more.heat), (-1, -like.heat));
     }
 }

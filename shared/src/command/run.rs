@@ -7,16 +7,17 @@ use super::{
     decision::{Command, Committed, Decision, Turn},
 };
 use crate::{
-    error::Error,
-    model::{Clock, CommandId, LogEvent, TallyShard, UserId},
-    store::command_table::CommandTable,
+    error::{Error, Rejection},
+    model::{Clock, CommandId, LogEvent, TallyShard, UserId, Version},
+    store::command_table::{CommandTable, Head},
 };
 
 /// Runs a command until it is committed, found unnecessary, or rejected.
 ///
 /// # Errors
-/// [`Error::Rejected`] if the request is at fault; [`Error::Conflict`] if the command lost races too often or for too
-/// long; otherwise as the store's. After an error other than a rejection, the command may have been committed.
+/// [`Error::Rejected`] if the request is at fault, or the caller has no profile but needs one; [`Error::Conflict`] if
+/// the command lost races too often or for too long; otherwise as the store's. After an error other than a rejection,
+/// the command may have been committed.
 pub async fn run<C: Command>(
     command: &C,
     caller: &UserId,
@@ -30,6 +31,9 @@ pub async fn run<C: Command>(
     loop {
         let attempt = attempts.next().await?;
         let (head, state) = tokio::try_join!(commands.head(caller), command.read(caller, commands))?;
+        if C::NEEDS_PROFILE {
+            require_profile(&head)?;
+        }
         let shard = TallyShard::for_attempt(attempt, rand::rng().random());
         let turn = Turn { version: head.version.next(), totals: head.totals, command: id, shard, at: clock.now() };
         let (event, totals, changes, output) = match command.decide(caller, &state, turn) {
@@ -86,6 +90,15 @@ impl<Output> OpenCommits<Output> {
         }
         Ok(None)
     }
+}
+
+/// Checks that the caller has a profile. The creation of the profile is the first event of a log, so the head of the
+/// log tells it without another read.
+///
+/// # Errors
+/// [`Rejection::ProfileRequired`] if the log is empty.
+pub(super) fn require_profile(head: &Head) -> Result<(), Rejection> {
+    if head.version == Version::ZERO { Err(Rejection::ProfileRequired) } else { Ok(()) }
 }
 
 #[cfg(test)]

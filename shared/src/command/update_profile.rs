@@ -5,7 +5,7 @@
 use super::decision::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
-    model::{Profile, PublicProfile, UserEvent, UserId, limits::FORMER_HANDLE_KEPT},
+    model::{Handle, Profile, PublicProfile, UserEvent, UserId, limits::FORMER_HANDLE_KEPT},
     store::{
         command_table::{Claim, CommandTable},
         transaction::Change,
@@ -24,18 +24,37 @@ pub struct UpdateProfile {
 /// What the decision rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
-    profile: Option<Profile>,
+    pub(super) profile: Option<Profile>,
     /// Who has the wanted handle, or had it last.
-    claim: Option<Claim>,
+    pub(super) claim: Option<Claim>,
+}
+
+impl State {
+    /// Reads the caller's profile and, if there is a new handle, who has that.
+    pub(super) async fn read(
+        caller: &UserId,
+        new_handle: Option<&Handle>,
+        commands: &CommandTable,
+    ) -> Result<Self, Error> {
+        let claim = async {
+            match new_handle {
+                Some(handle) => commands.claim(handle).await,
+                None => Ok(None),
+            }
+        };
+        let (profile, claim) = tokio::try_join!(commands.profile(caller), claim)?;
+        Ok(Self { profile, claim })
+    }
 }
 
 impl Command for UpdateProfile {
     type State = State;
     type Output = Profile;
 
+    const NEEDS_PROFILE: bool = false;
+
     async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
-        let (profile, claim) = tokio::try_join!(commands.profile(caller), commands.claim(&self.profile.handle))?;
-        Ok(State { profile, claim })
+        State::read(caller, Some(&self.profile.handle), commands).await
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<Profile>, Rejection> {

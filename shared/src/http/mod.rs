@@ -2,6 +2,7 @@
 //! from page to page.
 
 mod edge_route;
+mod members;
 pub mod problem;
 mod request;
 mod response;
@@ -14,6 +15,7 @@ use std::future::Future;
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 pub use edge_route::{change_edge, wanted_edge};
 use lambda_runtime::{LambdaEvent, service_fn};
+pub use members::{Members, Optional};
 pub use request::Call;
 pub use response::Response;
 pub use text_body::text_body;

@@ -1,10 +1,8 @@
 //! What functions read from a request. Each part is checked when it is read.
 
-use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
-use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use serde::de::DeserializeOwned;
+use std::{borrow::Cow, fmt::Display, str::FromStr};
 
-use super::MIN_VERSION_HEADER;
+use super::{MIN_VERSION_HEADER, members::Members};
 use crate::{
     error::Rejection,
     model::{
@@ -13,6 +11,8 @@ use crate::{
     },
     query::ReadRequest,
 };
+use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 
 /// A request of an authenticated caller.
 #[derive(Debug, Clone)]
@@ -79,21 +79,22 @@ impl Call {
         self.request.path_parameters.get(name).map_or("", String::as_str)
     }
 
-    /// The body as a JSON document.
+    /// The body: a JSON object with no other members than `known`.
     ///
     /// # Errors
-    /// [`Rejection::BodyTooLarge`] above 16 KiB, [`Rejection::MalformedBody`] if the body is not such a document.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Rejection> {
+    /// [`Rejection::BodyTooLarge`] above 16 KiB, [`Rejection::MalformedBody`] if the body is not such an object.
+    pub fn body(&self, known: &[&str]) -> Result<Members, Rejection> {
         let body = self.request.body.as_deref().unwrap_or_default();
-        let bytes = if self.request.is_base64_encoded {
-            BASE64.decode(body).map_err(|error| Rejection::MalformedBody(error.to_string()))?
+        let bytes: Cow<'_, [u8]> = if self.request.is_base64_encoded {
+            let decoded = BASE64.decode(body);
+            decoded.map_err(|_| Rejection::MalformedBody("the body is not valid base64".to_owned()))?.into()
         } else {
-            body.as_bytes().to_vec()
+            body.as_bytes().into()
         };
         if bytes.len() > BODY_BYTES_MAX {
             return Err(Rejection::BodyTooLarge);
         }
-        serde_json::from_slice(&bytes).map_err(|error| Rejection::MalformedBody(error.to_string()))
+        Members::parse(&bytes, known)
     }
 
     /// The `Idempotency-Key` header.
@@ -112,7 +113,7 @@ impl Call {
     /// [`Rejection::InvalidVersion`] if the header is not a version.
     pub fn min_version(&self) -> Result<Option<Version>, Rejection> {
         let Some(value) = self.request.headers.get(MIN_VERSION_HEADER) else { return Ok(None) };
-        let number = value.to_str().ok().and_then(|digits| digits.parse().ok());
+        let number = value.to_str().ok().and_then(number);
         number.and_then(Version::new).map(Some).ok_or(Rejection::InvalidVersion)
     }
 
@@ -130,8 +131,7 @@ impl Call {
     /// [`Rejection::InvalidLimit`] if `limit` is not a number from 1 to 100.
     pub fn limit(&self) -> Result<usize, Rejection> {
         let Some(limit) = self.query("limit") else { return Ok(PAGE_DEFAULT) };
-        let limit = limit.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit));
-        limit.ok_or(Rejection::InvalidLimit)
+        number(&limit).filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or(Rejection::InvalidLimit)
     }
 
     /// The order that the parameter `order` names, with that name. Without the parameter, the first known order.
@@ -140,7 +140,7 @@ impl Call {
     /// [`Rejection::UnknownOrder`] if `order` names none of the known orders.
     pub fn order<Order: Copy>(&self, known: &[(&'static str, Order)]) -> Result<(&'static str, Order), Rejection> {
         let asked = self.query("order");
-        let found = known.iter().find(|(name, _)| asked.is_none_or(|asked| asked == *name)).copied();
+        let found = known.iter().find(|(name, _)| asked.as_deref().is_none_or(|asked| asked == *name)).copied();
         found.ok_or_else(|| Rejection::UnknownOrder { known: known.iter().map(|(name, _)| *name).collect() })
     }
 
@@ -149,17 +149,24 @@ impl Call {
     /// # Errors
     /// [`Rejection::InvalidExplain`] if `explain` is neither `true` nor `false`.
     pub fn explain(&self) -> Result<bool, Rejection> {
-        match self.query("explain") {
+        match self.query("explain").as_deref() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(_) => Err(Rejection::InvalidExplain),
         }
     }
 
-    /// A parameter of the query string. Of a repeated parameter, the first value.
-    pub fn query(&self, name: &str) -> Option<&str> {
-        self.request.query_string_parameters.first(name)
+    /// A parameter of the query string. Of a repeated parameter, all values with commas between them: so the gateway
+    /// passes them. No parameter has a comma in a valid value, so a repeated parameter is refused like any other value
+    /// that is not valid.
+    pub fn query(&self, name: &str) -> Option<String> {
+        self.request.query_string_parameters.all(name).map(|values| values.join(","))
     }
+}
+
+/// A number in its only spelling: no sign, no zeros in front.
+fn number<Number: FromStr + Display>(text: &str) -> Option<Number> {
+    text.parse().ok().filter(|number: &Number| number.to_string() == text)
 }
 
 #[cfg(test)]
@@ -195,7 +202,7 @@ mod tests {
         let limit = |limit: &str| call(json!({"queryStringParameters": {"limit": limit}})).unwrap().limit();
         assert_eq!(call(json!({})).unwrap().limit(), Ok(20));
         assert_eq!((limit("1"), limit("100")), (Ok(1), Ok(100)));
-        for bad in ["0", "101", "-1", "ten", "", "1.5"] {
+        for bad in ["0", "101", "-1", "+1", "007", "ten", "", "1.5", "1,2", "1,", ",1", "1,1"] {
             assert_eq!(limit(bad), Err(Rejection::InvalidLimit), "{bad}");
         }
     }
@@ -204,24 +211,41 @@ mod tests {
     fn an_order_is_one_of_the_known_orders_and_the_first_by_default() {
         let order = |query: Value| call(json!({"queryStringParameters": query})).unwrap().order(&[("a", 1), ("b", 2)]);
         assert_eq!((order(json!({})), order(json!({"order": "b"}))), (Ok(("a", 1)), Ok(("b", 2))));
-        assert_eq!(order(json!({"order": "c"})), Err(Rejection::UnknownOrder { known: vec!["a", "b"] }));
+        for bad in ["c", "", "a,b", "a,a", "a,"] {
+            let unknown = Err(Rejection::UnknownOrder { known: vec!["a", "b"] });
+            assert_eq!(order(json!({"order": bad})), unknown, "{bad}");
+        }
     }
 
     #[test]
     fn explain_is_true_or_false() {
         let explain = |query: Value| call(json!({"queryStringParameters": query})).unwrap().explain();
         assert_eq!((explain(json!({})), explain(json!({"explain": "true"}))), (Ok(false), Ok(true)));
-        assert_eq!(explain(json!({"explain": "yes"})), Err(Rejection::InvalidExplain));
+        for bad in ["yes", "", "true,false", "true,true"] {
+            assert_eq!(explain(json!({"explain": bad})), Err(Rejection::InvalidExplain), "{bad}");
+        }
     }
 
     #[test]
-    fn a_body_is_json_within_its_limit() {
-        let body = |body: &str| call(json!({"body": body})).unwrap().json::<Value>();
-        assert_eq!(body(r#"{"a":1}"#), Ok(json!({"a": 1})));
+    fn a_version_is_one_number_in_its_only_spelling() {
+        let version = |text: &str| call(json!({"headers": {"tidings-min-version": text}})).unwrap().min_version();
+        assert_eq!(version("7"), Ok(Version::new(7)));
+        for bad in ["", "+7", "07", "7,7", "7, 8", "-1", "x"] {
+            assert_eq!(version(bad), Err(Rejection::InvalidVersion), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_a_json_object_within_its_limit() {
+        let text = |request: Value| call(request).unwrap().body(&["a"]).and_then(|mut members| members.text("a"));
+        let body = |body: &str| text(json!({"body": body}));
+        assert_eq!(body(r#"{"a":"x"}"#), Ok("x".to_owned()));
         assert!(matches!(body("{"), Err(Rejection::MalformedBody(_))));
-        assert!(matches!(call(json!({})).unwrap().json::<Value>(), Err(Rejection::MalformedBody(_))));
+        assert!(matches!(body(r#"["x"]"#), Err(Rejection::MalformedBody(_))));
+        assert!(matches!(text(json!({})), Err(Rejection::MalformedBody(_))));
         assert_eq!(body(&format!("\"{}\"", "x".repeat(BODY_BYTES_MAX))), Err(Rejection::BodyTooLarge));
-        let encoded = json!({"body": BASE64.encode("[1]"), "isBase64Encoded": true});
-        assert_eq!(call(encoded).unwrap().json::<Value>(), Ok(json!([1])));
+        let encoded = |json: &str| json!({"body": BASE64.encode(json), "isBase64Encoded": true});
+        assert_eq!(text(encoded(r#"{"a":"x"}"#)), Ok("x".to_owned()));
+        assert!(matches!(text(encoded(r#"["x"]"#)), Err(Rejection::MalformedBody(_))));
     }
 }

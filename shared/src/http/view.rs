@@ -5,9 +5,9 @@ use serde::Serialize;
 use crate::{
     model::{
         AvatarUrl, Comment, CommentId, CommentText, DisplayName, Entities, Entity, Handle, IgnoredTag, PostId, Profile,
-        PublicProfile, Tag, Text, UserId, Version, ranking::Explanation,
+        PublicProfile, Tag, Text, Totals, UserId, Version, ranking::Explanation,
     },
-    query::{FeedPost, Origin, ProfileView, Relation},
+    query::{FeedPost, Origin, OwnProfileView, ProfileView, Relation},
     store::cards::UserCard,
 };
 
@@ -26,6 +26,16 @@ pub struct OwnProfile<'a> {
     #[serde(flatten)]
     person: Person<'a>,
     created_at: String,
+}
+
+/// A profile as its owner reads it, with counts.
+#[derive(Debug, Serialize)]
+pub struct CountedProfile<'a> {
+    #[serde(flatten)]
+    profile: OwnProfile<'a>,
+    posts: u64,
+    following: u64,
+    followers: u64,
 }
 
 /// A profile as other users see it.
@@ -134,6 +144,13 @@ impl<'a> From<&'a UserCard> for Person<'a> {
 impl<'a> From<&'a Profile> for OwnProfile<'a> {
     fn from(profile: &'a Profile) -> Self {
         Self { person: Person::new(&profile.user, &profile.public), created_at: profile.created_at.to_string() }
+    }
+}
+
+impl<'a> From<&'a OwnProfileView> for CountedProfile<'a> {
+    fn from(OwnProfileView { profile, totals, followers }: &'a OwnProfileView) -> Self {
+        let Totals { posts, following, .. } = *totals;
+        Self { profile: profile.into(), posts, following, followers: *followers }
     }
 }
 

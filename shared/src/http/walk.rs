@@ -41,7 +41,7 @@ impl<'a> Walk<'a> {
         let (limit, request, now) = (call.limit()?, call.read_request()?, clock.now());
         let scope = Scope { caller: &call.caller, route, order };
         let place: Option<Place<Position>> =
-            call.query("cursor").map(|cursor| keys.open(scope, cursor, now)).transpose()?;
+            call.query("cursor").map(|cursor| keys.open(scope, &cursor, now)).transpose()?;
         let (position, min_version) = place.map(|place| (place.position, place.min_version)).unzip();
         let request = request.at_least(min_version.flatten());
         Ok((Self { request, limit, keys, scope, now }, position))
@@ -113,5 +113,11 @@ mod tests {
         };
         assert_eq!(rejection(json!({"limit": "0"})), Some(Rejection::InvalidLimit));
         assert_eq!(rejection(json!({"cursor": "made-up"})), Some(Rejection::InvalidCursor));
+        let first = call(json!({}), json!({}));
+        let keys = keys();
+        let cursor = walk(&first, &keys).unwrap().0.next_cursor(Some(42)).unwrap().unwrap();
+        for repeated in [format!("{cursor},{cursor}"), format!("{cursor},x"), format!("{cursor},")] {
+            assert_eq!(rejection(json!({"cursor": repeated})), Some(Rejection::InvalidCursor));
+        }
     }
 }

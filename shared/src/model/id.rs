@@ -11,15 +11,24 @@ use super::{
     limits::{FEED_AGE_MAX, USER_ID_BYTES_MAX},
 };
 
-/// The id of a user: the `sub` of the user's tokens. It is 1–128 bytes of UTF-8 without control characters. It does not
+/// The id of a user: the `sub` of the user's tokens. It is 1–255 bytes of UTF-8 without control characters. It does not
 /// start with `@`, which marks a handle where both are allowed.
+///
+/// [`FromStr`] reads an id that comes from outside. It also refuses U+FFFE and U+FFFF, which SQS does not accept in a
+/// message. [`TryFrom<String>`] reads a stored id. Earlier releases accepted the two characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct UserId(String);
 
+/// Characters that SQS refuses in a message, besides control characters (SendMessage, `MessageBody`).
+pub(crate) const NOT_IN_MESSAGES: [char; 2] = ['\u{fffe}', '\u{ffff}'];
+
 /// The text is not a user id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a user id has 1 to {USER_ID_BYTES_MAX} bytes, no control characters, and does not start with `@`")]
+#[error(
+    "a user id has 1 to {USER_ID_BYTES_MAX} bytes, neither control characters nor U+FFFE nor U+FFFF, and does not \
+     start with `@`"
+)]
 pub struct InvalidUserId;
 
 impl UserId {
@@ -51,6 +60,9 @@ impl FromStr for UserId {
     type Err = InvalidUserId;
 
     fn from_str(id: &str) -> Result<Self, InvalidUserId> {
+        if id.contains(NOT_IN_MESSAGES) {
+            return Err(InvalidUserId);
+        }
         Self::try_from(id.to_owned())
     }
 }
@@ -256,12 +268,17 @@ mod tests {
 
     #[test]
     fn user_ids_have_bounds() {
-        for good in ["a", "auth0|5f7c8ec7c33c6c004bbafe82", "日本", &"x".repeat(128)] {
+        for good in ["a", "auth0|5f7c8ec7c33c6c004bbafe82", "日本", "\u{fffd}", &"x".repeat(255)] {
             assert!(good.parse::<UserId>().is_ok(), "{good}");
         }
-        for bad in ["", "@ada", "a\nb", "a\0", &"x".repeat(129)] {
+        for bad in ["", "@ada", "a\nb", "a\0", "a\u{fffe}", "\u{ffff}", &"x".repeat(256), &"é".repeat(128)] {
             assert_eq!(bad.parse::<UserId>(), Err(InvalidUserId), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_stored_id_with_a_character_that_is_refused_today_can_still_be_read() {
+        assert!(UserId::try_from("a\u{ffff}".to_owned()).is_ok());
     }
 
     #[test]

@@ -17,8 +17,9 @@ pub const TAGS_PER_POST_MAX: usize = 5;
 /// Longest tag, in characters of the tag as it is compared. The response names longer ones.
 pub const TAG_CHARS_MAX: usize = 64;
 
-/// Longest user id, in bytes of UTF-8. Percent-encoded, it stays far below the 1024 bytes of a sort key in DynamoDB.
-pub const USER_ID_BYTES_MAX: usize = 128;
+/// Longest user id, in bytes of UTF-8, as OpenID Connect limits `sub` (Core 1.0, section 2). Percent-encoded, it has at
+/// most 765 bytes. A sort key of DynamoDB may have 1024.
+pub const USER_ID_BYTES_MAX: usize = 255;
 /// Shortest and longest handle, in ASCII characters.
 pub const HANDLE_CHARS: std::ops::RangeInclusive<usize> = 3..=30;
 /// How long a handle that its owner gave up resolves to nobody and can only be claimed by that owner.

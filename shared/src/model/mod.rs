@@ -28,6 +28,7 @@ pub use comment::Comment;
 pub use edge::{Edge, EdgeKey, EdgeKind, EdgeState};
 pub use entity::{Entities, Entity, IgnoredBecause, IgnoredTag, Meaning};
 pub use handle::{Handle, InvalidHandle, ReservedHandles};
+pub(crate) use id::NOT_IN_MESSAGES;
 pub use id::{CommandId, CommentId, InvalidUserId, InvalidUserRef, PostId, UserHash, UserId, UserRef};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
 pub use like::Like;

@@ -109,6 +109,10 @@ pub struct Totals {
     /// Number of accounts that the user blocks.
     #[serde(default)]
     pub blocked: u64,
+    /// Number of posts by the user that are not deleted. Events of releases before 0.3 do not carry it, so posts of
+    /// their time are not counted.
+    #[serde(default)]
+    pub posts: u64,
 }
 
 /// An event in a user's log.

@@ -95,6 +95,28 @@ impl Conversations {
         Ok(Page { entries: self.with_authors(&state, entries).await?, next })
     }
 
+    /// A comment on a post. A comment by a user whom the viewer mutes can still be looked up.
+    ///
+    /// # Errors
+    /// [`Rejection::PostNotFound`] if the post does not exist. [`Rejection::CommentNotFound`] if the comment does not
+    /// exist, or if the viewer blocks its author.
+    pub async fn comment(
+        &self,
+        request: ReadRequest<'_>,
+        post: PostId,
+        comment: CommentId,
+    ) -> Result<CommentWithAuthor, Error> {
+        let (state, (), found) = tokio::try_join!(
+            ViewerState::read(request, &self.viewers, &self.commands),
+            self.require_post(request, post),
+            self.commands.comment(post, comment)
+        )?;
+        let visible = |found: &Comment| !found.is_deleted() && !state.viewer.blocked.contains(&found.author.hash());
+        let found = found.filter(visible).ok_or(Rejection::CommentNotFound)?;
+        let mut with_author = self.with_authors(&state, vec![found]).await?;
+        Ok(with_author.pop().ok_or(Rejection::CommentNotFound)?)
+    }
+
     /// Checks that the post exists.
     async fn require_post(&self, request: ReadRequest<'_>, post: PostId) -> Result<(), Error> {
         let card = match request.consistency() {

@@ -36,7 +36,7 @@ mod users;
 pub use conversation::CommentWithAuthor;
 pub use feeds::{HomePage, HomePosition, HomeWalk, RankedPosition, Ranking, TrendingPosition};
 pub use pipeline::{FeedPost, Origin, Page, ReadRequest};
-pub use profile::{ProfileView, Relation};
+pub use profile::{OwnProfileView, ProfileView, Relation};
 pub use services::{Conversations, Feeds, People};
 pub use users::resolve;
 

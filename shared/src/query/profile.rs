@@ -6,9 +6,9 @@ use super::{
     users::card_from_truth,
 };
 use crate::{
-    error::Error,
-    model::{EdgeKey, EdgeKind, UserId},
-    store::cards::UserCard,
+    error::{Error, Rejection},
+    model::{EdgeKey, EdgeKind, Profile, Totals, UserId},
+    store::{Consistency, cards::UserCard},
 };
 
 /// A profile as the caller sees it.
@@ -33,11 +33,38 @@ pub struct Relation {
     pub blocked: bool,
 }
 
+/// The caller's own profile and counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnProfileView {
+    /// The profile, as the command table has it.
+    pub profile: Profile,
+    /// The counts that only the caller changes, as the command table has them.
+    pub totals: Totals,
+    /// The number of followers. It can lag behind.
+    pub followers: u64,
+}
+
 impl People {
+    /// The profile of the caller, which shows all of the caller's commands.
+    ///
+    /// # Errors
+    /// [`Rejection::ProfileNotFound`] if the caller has none.
+    pub async fn own_profile(&self, caller: &UserId) -> Result<OwnProfileView, Error> {
+        let ids = [caller.clone()];
+        let (profile, head, mut cards) = tokio::try_join!(
+            self.commands.profile(caller),
+            self.commands.head(caller),
+            self.cards.users(&ids, Consistency::Eventual)
+        )?;
+        let profile = profile.ok_or(Rejection::ProfileNotFound)?;
+        let followers = cards.remove(caller).map_or(0, |card| card.followers);
+        Ok(OwnProfileView { profile, totals: head.totals, followers })
+    }
+
     /// The profile of a user.
     ///
     /// # Errors
-    /// [`crate::error::Rejection::UserNotFound`] if the user does not exist.
+    /// [`Rejection::UserNotFound`] if the user does not exist.
     pub async fn profile(&self, request: ReadRequest<'_>, user: &UserId) -> Result<ProfileView, Error> {
         let caller = request.viewer;
         let ids = [user.clone()];

@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn the_longest_keys_fit_dynamodb() {
-        let longest: UserId = "日".repeat(42).parse().unwrap();
+        let longest: UserId = "日".repeat(85).parse().unwrap();
         assert!(edge(EdgeKind::Follows, &longest).len() <= 1024 && user(&longest).len() <= 2048);
     }
 }

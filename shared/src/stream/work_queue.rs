@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::queue::{Queue, QueueMessage};
 use crate::{
     error::Error,
-    model::{PostId, UserId, Version},
+    model::{NOT_IN_MESSAGES, PostId, UserId, Version},
 };
 
 /// Longest delay of a message (SQS, `DelaySeconds`).
@@ -83,9 +83,16 @@ impl Task {
         }
     }
 
-    /// The body of the task's message.
+    /// The body of the task's message. Characters that SQS refuses are escaped, so that the id of one stored user, or
+    /// the text of an error, does not keep a message with many others from being sent.
     pub(super) fn body(&self) -> Result<String, Error> {
-        serde_json::to_string(self).map_err(|error| Error::poison("a task to send", error))
+        let mut body = serde_json::to_string(self).map_err(|error| Error::poison("a task to send", error))?;
+        for refused in NOT_IN_MESSAGES {
+            if body.contains(refused) {
+                body = body.replace(refused, &format!("\\u{:04x}", u32::from(refused)));
+            }
+        }
+        Ok(body)
     }
 }
 
@@ -158,6 +165,24 @@ mod tests {
                 json!({"redo": {"user": "auth0|ada", "version": 3, "error": "no"}}),
             ),
         ]
+    }
+
+    #[test]
+    fn what_sqs_refuses_is_escaped() {
+        let stored = UserId::try_from("a\u{fffe}\u{ffff}\u{85f}".to_owned()).unwrap();
+        let task = Task::Redo { user: stored, version: version(3), error: "\u{ffff}".to_owned() };
+        let body = task.body().unwrap();
+        assert!(!body.contains(NOT_IN_MESSAGES), "{body}");
+        assert_eq!(serde_json::from_str::<Task>(&body).unwrap(), task);
+    }
+
+    #[test]
+    fn the_largest_task_fits_a_message() {
+        // A quotation mark is escaped, so it takes two bytes.
+        let longest = user(&"\"".repeat(255));
+        let post = POST.parse().unwrap();
+        let task = Task::PushToHomes { post, author: longest.clone(), viewers: vec![longest; 500] };
+        assert!(task.body().unwrap().len() <= 256 * 1024);
     }
 
     #[test]

@@ -46,10 +46,14 @@ impl User {
         self.write(Method::POST, &post_path(post, "/comments"), text, key, StatusCode::CREATED).await
     }
 
+    /// `GET /v1/posts/{post}/comments/{comment}`.
+    pub async fn get_comment(&self, post: &str, comment: &str) -> Result<Comment, ApiError> {
+        self.get(&comment_path(post, comment), &Paging::default()).await
+    }
+
     /// `DELETE /v1/posts/{post}/comments/{comment}`.
     pub async fn delete_comment(&self, post: &str, comment: &str) -> Result<Accepted<()>, ApiError> {
-        let comment = utf8_percent_encode(comment, SEGMENT);
-        self.bare(Method::DELETE, &post_path(post, &format!("/comments/{comment}"))).await
+        self.bare(Method::DELETE, &comment_path(post, comment)).await
     }
 
     async fn write<T: DeserializeOwned>(
@@ -155,6 +159,11 @@ impl User {
         })
         .await
     }
+}
+
+/// The path of a comment.
+fn comment_path(post: &str, comment: &str) -> String {
+    post_path(post, &format!("/comments/{}", utf8_percent_encode(comment, SEGMENT)))
 }
 
 /// The posts of a page that belong to the home itself, and the next cursor.

@@ -25,6 +25,43 @@ pub struct ProfileInput {
     pub avatar_url: Option<String>,
 }
 
+/// Body of `PATCH /v1/me`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ProfilePatch {
+    /// Unique name, if it is to change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handle: Option<String>,
+    /// Name shown, if it is to change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// Picture or its removal, if it is to change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub avatar_url: Option<Option<String>>,
+}
+
+/// The caller's own profile with counts, from `GET /v1/me`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are those of the HTTP contract")]
+pub struct OwnProfile {
+    pub id: String,
+    pub handle: String,
+    pub display_name: String,
+    pub avatar_url: Option<String>,
+    pub created_at: String,
+    pub posts: u64,
+    pub following: u64,
+    pub followers: u64,
+}
+
+impl OwnProfile {
+    /// The profile without its counts.
+    pub fn profile(&self) -> Profile {
+        let Self { id, handle, display_name, avatar_url, created_at, .. } = self.clone();
+        Profile { id, handle, display_name, avatar_url, created_at }
+    }
+}
+
 /// The caller's own profile.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use harness::{
-    client::{User, post_path, user_path},
+    client::{Answer, User, post_path, user_path},
     deployment::{Deployment, unique_handle},
 };
 use reqwest::Method;
@@ -11,11 +11,18 @@ use serde_json::{Value, json};
 use crate::{home_becomes, refused};
 
 /// Bodies that no command accepts.
-const MALFORMED: [&[u8]; 12] = [
+const MALFORMED: [&[u8]; 19] = [
     b"",
     b"{",
     b"null",
     b"[]",
+    b"[\"abc\"]",
+    b"[\"abc\", \"A\", null]",
+    b"[{\"text\": \"a\", \"handle\": \"abc\", \"display_name\": \"A\"}]",
+    b"{\"text\": [\"a\"], \"handle\": [\"abc\"], \"display_name\": \"A\"}",
+    b"{\"text\": {\"text\": \"a\"}, \"handle\": {\"0\": \"abc\"}, \"display_name\": \"A\"}",
+    b"{\"text\": \"a\", \"text\": \"b\"}",
+    b"{\"handle\": \"abc\", \"handle\": \"abc\", \"display_name\": \"A\"}",
     b"\"text\"",
     b"17",
     b"{}",
@@ -36,8 +43,8 @@ async fn a_post_still_gets_version(user: &User, version: u64) -> Result<()> {
 #[tokio::test]
 async fn malformed_bodies_are_refused() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
-    for (method, path) in [(Method::POST, "/v1/posts"), (Method::PUT, "/v1/me")] {
-        for body in MALFORMED {
+    for (method, path) in [(Method::POST, "/v1/posts"), (Method::PUT, "/v1/me"), (Method::PATCH, "/v1/me")] {
+        for body in MALFORMED.into_iter().filter(|body| method != Method::PATCH || *body != b"{}") {
             let request = ada.request(method.clone(), path).header("Content-Type", "application/json").body(body);
             refused(request, 400, "malformed_body").await?;
         }
@@ -140,8 +147,16 @@ async fn limits_out_of_range_are_refused() -> Result<()> {
             let request = ada.request(Method::GET, &path).query(&[("limit", limit)]);
             refused(request, 400, "invalid_limit").await?;
         }
-        let twice = ada.request(Method::GET, &path).query(&[("limit", "0"), ("limit", "2")]);
-        refused(twice, 400, "invalid_limit").await?;
+        for twice in [["0", "2"], ["2", "0"], ["2", "2"]] {
+            let request = ada.request(Method::GET, &path).query(&twice.map(|limit| ("limit", limit)));
+            refused(request, 400, "invalid_limit").await?;
+        }
+        for limit in ["1,2", "1,", "+1", "007"] {
+            let request = ada.request(Method::GET, &path).query(&[("limit", limit)]);
+            refused(request, 400, "invalid_limit").await?;
+        }
+        let request = ada.request(Method::GET, &path).query(&[("cursor", "x"), ("cursor", "y")]);
+        refused(request, 400, "invalid_cursor").await?;
         for limit in ["1", "100"] {
             let request = ada.request(Method::GET, &path).query(&[("limit", limit)]);
             assert_eq!(crate::status(request).await?, 200, "{path} {limit}");
@@ -173,7 +188,7 @@ async fn versions_that_no_command_made_are_refused() -> Result<()> {
 async fn unknown_orders_are_refused() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
     let comments = post_path(&ada.post("a post", None).await?.value.id, "/comments");
-    for order in ["", "best", "Chronological", "chronological ", "best,chronological"] {
+    for order in ["", "best", "Chronological", "chronological ", "best,chronological", "chronological,chronological"] {
         for path in ["/v1/feeds/home", &comments] {
             let request = ada.request(Method::GET, path).query(&[("order", order)]);
             refused(request, 400, "unknown_order").await?;
@@ -185,7 +200,7 @@ async fn unknown_orders_are_refused() -> Result<()> {
 #[tokio::test]
 async fn paths_that_name_no_possible_user_are_refused() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
-    for user in ["a\nb", "a\u{0}b", "a\u{7f}b", &"x".repeat(129), &"é".repeat(65)] {
+    for user in ["a\nb", "a\u{0}b", "a\u{7f}b", "a\u{fffe}", "\u{ffff}", &"x".repeat(256), &"é".repeat(128)] {
         for list in ["", "/posts", "/followers", "/following"] {
             refused(ada.request(Method::GET, &user_path(user, list)), 400, "invalid_user_id").await?;
         }
@@ -201,7 +216,7 @@ async fn a_token_whose_subject_is_no_user_id_is_refused() -> Result<()> {
     let deployment = Deployment::shared()?;
     let ada = deployment.member("ada").await?;
     let profile = json!({ "handle": unique_handle(), "display_name": "Ada" });
-    for sub in ["@ada", "a\nb", &"x".repeat(129)] {
+    for sub in ["@ada", "a\nb", "a\u{ffff}", &"x".repeat(256)] {
         let nobody = deployment.user(sub).await?;
         for request in [
             nobody.request(Method::PUT, "/v1/me").json(&profile),
@@ -220,8 +235,8 @@ async fn a_token_whose_subject_is_no_user_id_is_refused() -> Result<()> {
         }
     }
     // The longest possible id is an id like any other.
-    let longest = deployment.user(&format!("{:é<69}", harness::deployment::unique())).await?;
-    assert!(longest.id.len() > 120 && longest.id.len() <= 128, "{}", longest.id.len());
+    let longest = deployment.user(&format!("{:é<133}", harness::deployment::unique())).await?;
+    assert_eq!(longest.id.len(), 254);
     longest.request(Method::PUT, "/v1/me").json(&profile).send().await?.error_for_status()?;
     assert_eq!(longest.profile().await?.id, longest.id);
     Ok(())
@@ -230,10 +245,66 @@ async fn a_token_whose_subject_is_no_user_id_is_refused() -> Result<()> {
 #[tokio::test]
 async fn bodies_above_16_kib_are_refused() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
-    for (method, path) in [(Method::POST, "/v1/posts"), (Method::PUT, "/v1/me")] {
+    for (method, path) in [(Method::POST, "/v1/posts"), (Method::PUT, "/v1/me"), (Method::PATCH, "/v1/me")] {
         let body = format!("{{\"text\": \"{}\"}}", "x".repeat(16 * 1024));
         let request = ada.request(method, path).header("Content-Type", "application/json").body(body);
         refused(request, 413, "body_too_large").await?;
     }
     a_post_still_gets_version(&ada, 2).await
+}
+
+/// The messages speak of members of the body, and not of types of the program.
+#[tokio::test]
+async fn the_detail_of_a_malformed_body_says_what_to_send() -> Result<()> {
+    let ada = Deployment::shared()?.member("ada").await?;
+    for (body, detail) in [
+        ("", "the body is empty; send a JSON object with `text`"),
+        ("x", "the body is not valid JSON (line 1, column 1); send one JSON object with `text`"),
+        ("[\"x\"]", "the body must be a JSON object with `text`"),
+        ("{\"text\": 1}", "`text` must be a string"),
+        ("{}", "`text` is missing; send it as a string"),
+        ("{\"text\": \"x\", \"tags\": []}", "`tags` is not known here; send `text` only"),
+    ] {
+        let request = ada.request(Method::POST, "/v1/posts").header("Content-Type", "application/json").body(body);
+        let answer: Value = Answer::to(request).await?.json()?;
+        assert_eq!((&answer["status"], &answer["detail"]), (&json!(400), &json!(detail)), "{body}");
+    }
+    Ok(())
+}
+
+/// Whoever could delete something can send the deletion again. For others, and for what never was, there is nothing.
+#[tokio::test]
+async fn deletions_of_what_does_not_exist_have_the_same_status_everywhere() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
+    let never = "0197f0a0-1111-7222-8333-944455556666";
+    let post = ada.post("a post", None).await?.value.id;
+    let comment = ada.comment(&post, "a comment", None).await?.value.id;
+    bob.like(&post).await?;
+    for (path, code) in [
+        (post_path(never, ""), "post_not_found"),
+        (post_path(never, "/like"), "post_not_found"),
+        (post_path(&post, &format!("/comments/{never}")), "comment_not_found"),
+        (user_path(never, "/follow"), "user_not_found"),
+        (user_path(never, "/mute"), "user_not_found"),
+        (user_path(never, "/block"), "user_not_found"),
+    ] {
+        refused(ada.request(Method::DELETE, &path), 404, code).await?;
+    }
+    let (of_comment, of_post) = (post_path(&post, &format!("/comments/{comment}")), post_path(&post, ""));
+    refused(bob.request(Method::DELETE, &of_comment), 403, "not_author").await?;
+    refused(bob.request(Method::DELETE, &of_post), 403, "not_author").await?;
+    for path in [&of_comment, &of_post] {
+        for _ in 0..2 {
+            assert_eq!(crate::status(ada.request(Method::DELETE, path)).await?, 204, "{path}");
+        }
+    }
+    refused(bob.request(Method::DELETE, &of_comment), 404, "comment_not_found").await?;
+    refused(bob.request(Method::DELETE, &of_post), 404, "post_not_found").await?;
+    for path in [post_path(&post, "/like"), user_path(&ada.id, "/follow")] {
+        for _ in 0..2 {
+            assert_eq!(crate::status(bob.request(Method::DELETE, &path)).await?, 204, "{path}");
+        }
+    }
+    Ok(())
 }

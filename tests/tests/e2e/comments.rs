@@ -26,6 +26,8 @@ async fn a_comment_is_answered_with_itself_and_its_place() -> Result<()> {
     assert_eq!(answer.version()?, 2, "it is in the log");
     assert_eq!((comment.post.as_str(), comment.text.as_str()), (post.as_str(), "Nice #one"));
     assert_eq!(comment.author.id, bob.id);
+    let found: Comment = Answer::to(ada.request(Method::GET, &place)).await?.expect(StatusCode::OK)?.json()?;
+    assert_eq!(found, comment, "the place leads to the comment");
     assert_eq!(ada.walk_comments(&post, "oldest", 10).await?, [comment], "at once, to everybody");
     counts_become(&ada, &post, 0, 1).await?;
     Ok(())

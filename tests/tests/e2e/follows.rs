@@ -55,9 +55,12 @@ async fn follows_of_oneself_and_of_unknown_users_are_refused() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, newcomer) = (deployment.member("ada").await?, deployment.newcomer("new").await?);
     assert_eq!(refusal(ada.follow(&ada.id).await)?, (422, "cannot_follow_self".to_owned()));
+    assert_eq!(refusal(ada.unfollow(&ada.id).await)?, (422, "cannot_follow_self".to_owned()));
     assert_eq!(refusal(ada.follow(&newcomer.id).await)?, (404, "user_not_found".to_owned()));
     assert_eq!(refusal(ada.unfollow(&newcomer.id).await)?, (404, "user_not_found".to_owned()));
-    assert_eq!(refusal(newcomer.follow(&ada.id).await)?, (409, "profile_required".to_owned()));
+    for answer in [newcomer.follow(&ada.id).await, newcomer.unfollow(&ada.id).await] {
+        assert_eq!(refusal(answer)?, (409, "profile_required".to_owned()));
+    }
     assert_eq!(ada.post("x", None).await?.version, 2, "nothing happened");
     Ok(())
 }

@@ -135,6 +135,16 @@ async fn mutes_and_blocks_of_oneself_and_of_unknown_users_are_refused() -> Resul
     let (ada, ghost) = (deployment.member("ada").await?, deployment.newcomer("ghost").await?);
     assert_eq!(refusal(ada.mute(&ada.id).await)?, (422, "cannot_mute_self".to_owned()));
     assert_eq!(refusal(ada.block(&ada.id).await)?, (422, "cannot_block_self".to_owned()));
+    assert_eq!(refusal(ada.unmute(&ada.id).await)?, (422, "cannot_mute_self".to_owned()));
+    assert_eq!(refusal(ada.unblock(&ada.id).await)?, (422, "cannot_block_self".to_owned()));
+    for answer in [
+        ghost.mute(&ada.id).await,
+        ghost.unmute(&ada.id).await,
+        ghost.block(&ada.id).await,
+        ghost.unblock(&ada.id).await,
+    ] {
+        assert_eq!(refusal(answer)?, (409, "profile_required".to_owned()));
+    }
     for id in [ghost.id.as_str(), "@nobody_has_this_one"] {
         let nobody = (404, "user_not_found".to_owned());
         assert_eq!(refusal(ada.mute(id).await)?, nobody);

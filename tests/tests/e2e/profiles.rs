@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use futures::future::{join_all, try_join_all};
 use harness::{
-    client::{Answer, ApiError, Person, Profile, ProfileInput, Relation},
+    client::{Answer, ApiError, Person, Profile, ProfileInput, ProfilePatch, Relation},
     deployment::{Deployment, unique_handle},
     wait::{DEADLINE, eventually, persist},
 };
@@ -33,7 +33,7 @@ async fn a_profile_is_created_read_and_changed() -> Result<()> {
         created_at: created_at.clone(),
     };
     assert_eq!(first.value, expected);
-    assert_eq!(ada.profile().await?, expected);
+    assert_eq!(ada.profile().await?.profile(), expected);
     assert!(created_at.len() == 24 && created_at.ends_with('Z') && &created_at[19..20] == ".", "{created_at}");
 
     let avatar_url = Some("https://example.org/ada.png".to_owned());
@@ -42,13 +42,62 @@ async fn a_profile_is_created_read_and_changed() -> Result<()> {
     assert_eq!(second.version, 2);
     assert_eq!(second.value.created_at, created_at);
     assert_eq!(second.value.avatar_url, changed.avatar_url);
-    assert_eq!(ada.profile().await?, second.value);
+    assert_eq!(ada.profile().await?.profile(), second.value);
 
     // Sending the same profile again changes nothing. A profile without a picture removes the picture.
     assert_eq!(ada.put_profile(&changed).await?.version, 2);
     let third = ada.put_profile(&profile(&handle, "Ada Lovelace")).await?;
     assert_eq!((third.version, third.value.avatar_url), (3, None));
     Ok(())
+}
+
+#[tokio::test]
+async fn a_patch_changes_what_it_names_and_keeps_the_rest() -> Result<()> {
+    let ada = Deployment::shared()?.newcomer("ada").await?;
+    let renamed = ProfilePatch { display_name: Some("Ada Lovelace".to_owned()), ..ProfilePatch::default() };
+    assert_eq!(refusal(ada.patch_profile(&renamed).await)?, (409, "profile_required".to_owned()));
+    let avatar_url = Some("https://example.org/ada.png".to_owned());
+    let first = ada.put_profile(&ProfileInput { avatar_url, ..profile(&unique_handle(), "Ada") }).await?.value;
+
+    let second = ada.patch_profile(&renamed).await?;
+    let expected = Profile { display_name: "Ada Lovelace".to_owned(), ..first.clone() };
+    assert_eq!((second.version, &second.value), (2, &expected));
+    let without = ProfilePatch { avatar_url: Some(None), ..ProfilePatch::default() };
+    let expected = Profile { avatar_url: None, ..expected };
+    let third = ada.patch_profile(&without).await?;
+    assert_eq!((third.version, &third.value), (3, &expected));
+    let again = ada.patch_profile(&ProfilePatch::default()).await?;
+    assert_eq!((again.version, &again.value), (3, &expected), "a patch without members changes nothing");
+    let handle = unique_handle();
+    let fourth = ada.patch_profile(&ProfilePatch { handle: Some(handle.clone()), ..ProfilePatch::default() }).await?;
+    assert_eq!((fourth.version, &fourth.value), (4, &Profile { handle, ..expected }));
+    assert_eq!(ada.profile().await?.profile(), fourth.value);
+    assert_eq!(refusal(ada.user(&format!("@{}", first.handle)).await)?, (404, "user_not_found".to_owned()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn ones_own_profile_counts_posts_follows_and_followers() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
+    let first = ada.post("one", None).await?.value.id;
+    ada.post("two", None).await?;
+    ada.follow(&bob.id).await?;
+    let own = ada.profile().await?;
+    assert_eq!((own.posts, own.following, own.followers), (2, 1, 0), "one's own commands count at once");
+    for _ in 0..2 {
+        ada.delete_post(&first).await?;
+    }
+    ada.unfollow(&bob.id).await?;
+    bob.follow(&ada.id).await?;
+    let own = ada.profile().await?;
+    assert_eq!((own.posts, own.following), (1, 0));
+    eventually("the follower is counted", async || {
+        let own = ada.profile().await?;
+        ensure!(own.followers == 1, "{own:?}");
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]

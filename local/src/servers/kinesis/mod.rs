@@ -19,7 +19,7 @@ use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
     http::{HeaderMap, StatusCode, header::CONTENT_LENGTH},
-    middleware::Next,
+    middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use ferrokinesis::{
@@ -29,6 +29,10 @@ use ferrokinesis::{
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::RwLock};
 
+use crate::{
+    http_server::{self, Patience},
+    loopback::only_this_machine,
+};
 use journal::{Journal, Put};
 
 /// The largest `PutRecords` request here is 10 MiB with base64. AWS documents 10 MiB for the decoded records.
@@ -62,10 +66,11 @@ pub async fn serve(
     journal.restore(&store).await.context("cannot load the Kinesis journal")?;
     let durable = Durable { store, order: Arc::new(RwLock::new(Health::Good)), journal };
     let trimmer = tokio::spawn(trim(durable.journal.clone()));
-    let app = router.layer(axum::middleware::from_fn_with_state(durable, intercept));
-    let served = axum::serve(listener, app).with_graceful_shutdown(shutdown).await;
+    let app = router.layer(middleware::from_fn_with_state(durable, intercept));
+    let app = app.layer(middleware::from_fn(only_this_machine));
+    http_server::serve(listener, app, Patience::LOCAL, shutdown).await;
     trimmer.abort();
-    served.context("the Kinesis server failed")
+    Ok(())
 }
 
 /// The layer in front of ferrokinesis.

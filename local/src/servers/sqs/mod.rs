@@ -32,6 +32,7 @@ use axum::{
     body::Bytes,
     extract::{DefaultBodyLimit, State},
     http::{HeaderMap, header},
+    middleware,
     response::{IntoResponse, Response},
 };
 use tokio::{net::TcpListener, sync::watch, time::Instant};
@@ -41,6 +42,11 @@ use error::SqsError;
 pub use queues::{Answer, Queues};
 use queues::{parse, to_json};
 use store::Store;
+
+use crate::{
+    http_server::{self, Patience},
+    loopback::only_this_machine,
+};
 
 /// The largest request in bytes: a batch of 1 MiB in which every character is escaped.
 const REQUEST_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -52,7 +58,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// receives that wait are answered at once.
 ///
 /// # Errors
-/// If the database cannot be opened or belongs to another program, or if the listener fails.
+/// If the database cannot be opened or belongs to another program.
 pub async fn serve(
     listener: TcpListener,
     database: Option<&Path>,
@@ -63,15 +69,18 @@ pub async fn serve(
     let (closing, closed) = watch::channel(false);
     let server = Server { store: Arc::new(Mutex::new(store)), closed };
     let sweeper = tokio::spawn(sweep(server.clone()));
-    let router = Router::new().fallback(handle).layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX)).with_state(server);
-    let served = axum::serve(listener, router)
-        .with_graceful_shutdown(async move {
-            shutdown.await;
-            closing.send_replace(true);
-        })
-        .await;
+    let router = Router::new()
+        .fallback(handle)
+        .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
+        .layer(middleware::from_fn(only_this_machine))
+        .with_state(server);
+    http_server::serve(listener, router, Patience::LOCAL, async move {
+        shutdown.await;
+        closing.send_replace(true);
+    })
+    .await;
     sweeper.abort();
-    Ok(served?)
+    Ok(())
 }
 
 #[derive(Clone)]

@@ -8,6 +8,7 @@ use super::{
     error::SqsError,
     store::Store,
 };
+use crate::json;
 
 /// Queues in memory.
 pub struct Queues(Store);
@@ -84,7 +85,7 @@ fn answer<Request: DeserializeOwned, Response: Serialize>(
 }
 
 pub(super) fn parse<Request: DeserializeOwned>(body: &[u8]) -> Result<Request, SqsError> {
-    serde_json::from_slice(body).map_err(|error| SqsError::Serialization(error.to_string()))
+    json::object(body).map_err(|error| SqsError::Serialization(error.to_string()))
 }
 
 pub(super) fn to_json(response: &impl Serialize) -> Result<Vec<u8>, SqsError> {

@@ -1,6 +1,9 @@
 use super::run;
 use crate::{
-    command::{CommentOnPost, Committed, CreatePost, FollowUser, attempts::ATTEMPTS_MAX, create_post::Written},
+    command::{
+        BlockUser, CommentOnPost, Committed, CreatePost, DeleteComment, DeletePost, EditPost, FollowUser, MuteUser,
+        PatchProfile, attempts::ATTEMPTS_MAX, create_post::Written, react_to_post,
+    },
     error::{Error, Rejection},
     model::{CommentId, EdgeKey, EdgeKind, EdgeState, PostId, UserEvent, Version},
     query::ReadRequest,
@@ -55,6 +58,38 @@ async fn a_command_appends_its_event_with_all_changes_in_one_transaction() {
     assert_eq!(world.other.commands.head(&user("ada")).await.unwrap().totals.following, 1);
     let writes = world.network.writes();
     assert_eq!(writes.len(), 1, "{writes:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_command_but_the_creation_of_a_profile_needs_a_profile() {
+    let world = three_have_joined().await;
+    let post = world.other.post("ada", "hello").await;
+    let before = world.tables();
+    let tested = &world.tested;
+    let (comment, text) = (CommentId::new(tested.clock.now()), "hello".to_owned());
+    let mut refused = Vec::new();
+    for wanted in [EdgeState::Active, EdgeState::Ended] {
+        let ada = || user("ada");
+        refused.push(tested.run("ghost", &FollowUser { followee: ada(), wanted }).await.map(|_| ()));
+        refused.push(tested.run("ghost", &MuteUser { muted: ada(), wanted }).await.map(|_| ()));
+        refused.push(tested.run("ghost", &BlockUser { blocked: ada(), wanted }).await.map(|_| ()));
+        let like = react_to_post(&user("ghost"), post, wanted, &tested.commands, &tested.clock).await;
+        refused.push(like.map(|_| ()));
+    }
+    let post_text = || text.clone().try_into().unwrap();
+    let new = CreatePost { post: PostId::new(tested.clock.now()), text: post_text(), key: None };
+    refused.push(tested.run("ghost", &new).await.map(|_| ()));
+    refused.push(tested.run("ghost", &EditPost { post, text: post_text() }).await.map(|_| ()));
+    refused.push(tested.run("ghost", &DeletePost { post }).await.map(|_| ()));
+    let on_post = CommentOnPost { post, comment, text: text.clone().try_into().unwrap(), key: None };
+    refused.push(tested.run("ghost", &on_post).await.map(|_| ()));
+    refused.push(tested.run("ghost", &DeleteComment { post, comment }).await.map(|_| ()));
+    refused.push(tested.run("ghost", &PatchProfile::default()).await.map(|_| ()));
+
+    for (index, result) in refused.iter().enumerate() {
+        assert!(matches!(result, Err(Error::Rejected(Rejection::ProfileRequired))), "{index}: {result:?}");
+    }
+    assert_eq!(world.tables(), before);
 }
 
 #[tokio::test(start_paused = true)]

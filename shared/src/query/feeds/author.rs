@@ -41,7 +41,7 @@ impl Feeds {
         }
         // Filter, hydrate, page.
         let page = posts_page(draft, &mut sources, &Filter::Visible, self.hydrator(), &state).await?;
-        if !sources.found_any() {
+        if page.entries.is_empty() && !sources.found_stored() {
             require_user(&self.commands, author).await?;
         }
         Ok(page)

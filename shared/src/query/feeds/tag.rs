@@ -36,7 +36,7 @@ impl Feeds {
         sources.add_unprojected_posts(&state);
         // Filter, hydrate, page.
         let page = posts_page(draft, &mut sources, &Filter::Tagged(tag), self.hydrator(), &state).await?;
-        if !sources.found_any() && before.is_none() {
+        if page.entries.is_empty() && !sources.found_stored() && before.is_none() {
             return Err(Rejection::TagNotFound.into());
         }
         Ok(page)

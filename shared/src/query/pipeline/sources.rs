@@ -44,8 +44,8 @@ pub(crate) struct Sources<'a> {
     others: Vec<Source<'a>>,
     /// The rows that have not been read. Each read moves the upper end of this range down.
     unread: Range,
-    /// Whether any source has had a row.
-    found_any: bool,
+    /// Whether the stored timeline has had a row.
+    found_stored: bool,
     /// All rows written before this moment were there to be read.
     as_of: Timestamp,
 }
@@ -66,7 +66,7 @@ impl<'a> Sources<'a> {
             ahead: None,
             others: Vec::new(),
             unread: range,
-            found_any: false,
+            found_stored: false,
             as_of: now,
         }
     }
@@ -118,13 +118,13 @@ impl<'a> Sources<'a> {
             .buffer_unordered(SOURCES_AT_ONCE)
             .try_collect::<Vec<_>>();
         let (stored, others) = tokio::try_join!(stored, others)?;
+        self.found_stored |= !stored.rows.is_empty();
         let mut pages = vec![stored];
         for Read { value: page, at } in others {
             self.as_of = self.as_of.min(at);
             pages.push(page);
         }
         let rows = merge(pages, count);
-        self.found_any |= !rows.rows.is_empty();
         self.unread.before = rows.rows.last().map(|row| row.post).or(self.unread.before);
         Ok(rows)
     }
@@ -153,9 +153,9 @@ impl<'a> Sources<'a> {
         self.unread.before = Some(post);
     }
 
-    /// Whether any source has had a row.
-    pub(crate) fn found_any(&self) -> bool {
-        self.found_any
+    /// Whether the stored timeline has had a row. Rows of other sources do not count: they may belong elsewhere.
+    pub(crate) fn found_stored(&self) -> bool {
+        self.found_stored
     }
 
     /// All rows written before this moment were there to be read. The next page of the walk must not read anything

@@ -105,6 +105,48 @@ async fn comments_that_are_deleted_or_by_muted_users_are_left_out_of_full_pages(
     assert_eq!((texts(&last), last.next), (vec!["ada 3"], None));
 }
 
+/// The comment as bob sees it.
+async fn comment_seen(world: &World, post: PostId, comment: CommentId) -> Result<CommentWithAuthor, Error> {
+    let bob = user("bob");
+    world.tested.conversations().comment(ReadRequest { viewer: &bob, min_version: None }, post, comment).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_comment_is_found_by_its_id_until_it_or_its_post_is_deleted() {
+    let (world, post) = ada_has_written().await;
+    let (first, second) = (comment(&world, "carol", post, "one").await, comment(&world, "carol", post, "two").await);
+    world.other.done("bob", &MuteUser { muted: user("carol"), wanted: EdgeState::Active }).await;
+    world.other.catch_up(&["bob"]).await;
+
+    let seen = comment_seen(&world, post, first).await.unwrap();
+    assert_eq!(seen.comment.text.unwrap().as_str(), "one", "a mute does not hide what is looked up");
+    assert_eq!(seen.author.profile, shown("carol"));
+    let elsewhere = world.other.post("ada", "another").await;
+    let missing = CommentId::new(world.other.clock.now());
+    world.other.done("carol", &DeleteComment { post, comment: first }).await;
+    for (post, comment) in [(post, first), (post, missing), (elsewhere, second)] {
+        let seen = comment_seen(&world, post, comment).await;
+        assert!(matches!(seen, Err(Error::Rejected(Rejection::CommentNotFound))), "{seen:?}");
+    }
+    world.other.delete("ada", post).await;
+    world.other.catch_up(&["ada"]).await;
+    let seen = comment_seen(&world, post, second).await;
+    assert!(matches!(seen, Err(Error::Rejected(Rejection::PostNotFound))), "{seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_comment_by_a_blocked_user_is_not_found() {
+    let (world, post) = ada_has_written().await;
+    let by_carol = comment(&world, "carol", post, "one").await;
+    let blocked = world.other.block("bob", "carol").await;
+    let bob = user("bob");
+    let request = ReadRequest { viewer: &bob, min_version: Some(blocked) };
+
+    let seen = world.tested.conversations().comment(request, post, by_carol).await;
+
+    assert!(matches!(seen, Err(Error::Rejected(Rejection::CommentNotFound))), "{seen:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_author_of_a_comment_is_shown_before_any_projection_has_reached_them() {
     let (world, post) = ada_has_written().await;

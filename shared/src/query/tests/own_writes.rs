@@ -264,3 +264,35 @@ async fn a_walk_that_asks_for_a_version_shows_each_post_once() {
     assert_eq!(seen, whole.entries.iter().map(|post| post.card.post).collect::<Vec<_>>());
     assert_eq!(seen.len(), SHOWN.len());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_unprojected_post_without_the_tag_does_not_make_an_unknown_tag_known() {
+    let world = all_is_applied().await;
+    let written = world.other.post("ada", "about something else #other").await;
+    let version = world.other.commands.head(&user("ada")).await.unwrap().version;
+    let ada = user("ada");
+    let request = ReadRequest { viewer: &ada, min_version: Some(version) };
+    let tag = async |tag: &str| world.tested.feeds.tag(request, &tag.parse().unwrap(), None, 10).await;
+
+    let unknown = tag("unknown").await;
+    assert!(matches!(unknown, Err(Error::Rejected(Rejection::TagNotFound))), "{unknown:?}");
+    let found: Vec<_> = tag("other").await.unwrap().entries.iter().map(|post| post.card.post).collect();
+    assert_eq!(found, [written]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ones_own_profile_counts_posts_and_follows_at_once() {
+    let world = all_is_applied().await;
+    let first = world.other.post("ada", "one").await;
+    world.other.post("ada", "two").await;
+    world.other.delete("ada", first).await;
+    world.other.unfollow("ada", "bob").await;
+    world.other.follow("ada", "carol").await;
+
+    let own = world.tested.people().own_profile(&user("ada")).await.unwrap();
+
+    assert_eq!(own.profile.public, shown("ada"));
+    assert_eq!((own.totals.posts, own.totals.following, own.followers), (1, 1, 0));
+    let nobody = world.tested.people().own_profile(&user("ghost")).await;
+    assert!(matches!(nobody, Err(Error::Rejected(Rejection::ProfileNotFound))), "{nobody:?}");
+}

@@ -1,6 +1,8 @@
 //! DynamoDB and DynamoDB Streams in this process: dynoxide, on SQLite. This module also does what dynoxide leaves to
 //! its user: it expires items by their TTL, keeps the search for stream records fast, and deletes them after 24 h, as
-//! AWS does.
+//! AWS does. `operations` has what dynoxide's own HTTP server would do.
+
+pub mod operations;
 
 use std::{
     net::TcpListener,
@@ -10,9 +12,25 @@ use std::{
 };
 
 use anyhow::Context;
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware,
+    response::{IntoResponse as _, Response},
+};
 use dynoxide::Database;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
+
+use crate::{
+    http_server::{self, Patience},
+    loopback::only_this_machine,
+};
+
+/// The largest request, on AWS and here.
+const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How often items are expired. AWS expires them "within a few days"; here a minute makes the expiry observable.
 const CHORES_INTERVAL: Duration = Duration::from_secs(60);
@@ -87,10 +105,26 @@ fn run(
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let chores = tokio::spawn(chores(database.clone(), streams));
-        let served = dynoxide::server::serve_with_shutdown(listener, database, shutdown).await;
+        http_server::serve(listener, router(database), Patience::LOCAL, shutdown).await;
         chores.abort();
-        served.map_err(|error| anyhow::anyhow!("the DynamoDB server failed: {error}"))
+        Ok(())
     })
+}
+
+fn router(database: Database) -> Router {
+    Router::new()
+        .fallback(answer)
+        .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
+        .layer(middleware::from_fn(only_this_machine))
+        .with_state(database)
+}
+
+async fn answer(State(database): State<Database>, headers: HeaderMap, body: Bytes) -> Response {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let operation = target.rsplit('.').next().unwrap_or_default();
+    let (status, body) = operations::call(&database, operation, &body);
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, [(header::CONTENT_TYPE, "application/x-amz-json-1.0")], body).into_response()
 }
 
 async fn chores(database: Database, streams: Option<StreamRecords>) {
