@@ -351,7 +351,9 @@ impl Actor {
         let own = &self.user.id;
         let blocked = |ledger: &Ledger, other: &str| ledger.blocks_begun.contains(&(own.clone(), other.to_owned()));
         let has_reason = match (command, code) {
-            (Command::Like(post, true) | Command::Comment { post, .. }, "post_not_found") => ledger.deleted.contains(post),
+            (Command::Like(post, true) | Command::Comment { post, .. }, "post_not_found") => {
+                ledger.deleted.contains(post)
+            }
             (Command::Like(post, true) | Command::Comment { post, .. }, "blocked") => {
                 ledger.authors.get(post).is_some_and(|author| blocked(&ledger, author))
             }
