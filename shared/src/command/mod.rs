@@ -19,6 +19,7 @@ mod follow_user;
 mod mute_user;
 mod once;
 mod react_to_post;
+mod remove_follower;
 mod run;
 mod update_profile;
 
@@ -32,5 +33,6 @@ pub use edit_post::EditPost;
 pub use follow_user::FollowUser;
 pub use mute_user::MuteUser;
 pub use react_to_post::react_to_post;
+pub use remove_follower::RemoveFollower;
 pub use run::run;
 pub use update_profile::UpdateProfile;

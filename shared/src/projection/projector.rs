@@ -58,7 +58,16 @@ impl Projector {
             work_queue: work_queue.clone(),
             clock: clock.clone(),
         };
-        let effects = Effects::new(commands.clone(), cards, timelines, celebrities, audience.clone(), backfill, clock);
+        let effects = Effects::new(
+            commands.clone(),
+            viewers.clone(),
+            cards,
+            timelines,
+            celebrities,
+            audience.clone(),
+            backfill,
+            clock,
+        );
         Self { catch_up: CatchUp { commands, viewers, effects }, audience, demotion, work_queue }
     }
 }

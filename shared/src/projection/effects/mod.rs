@@ -1,8 +1,10 @@
 //! Effects: what each event changes in the read models. [`Effects::apply`] is the one match from events to effects.
 
+mod blocks;
 mod posts;
 mod profile;
 
+use blocks::BlockEffects;
 use posts::PostEffects;
 use profile::ProfileEffects;
 
@@ -11,13 +13,14 @@ use crate::{
     celebrities::Celebrities,
     error::Error,
     model::{Clock, Totals, UserEvent, UserId, Version},
-    store::{cards::Cards, command_table::CommandTable, timelines::Timelines},
+    store::{cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
 };
 
 /// The effects of all events.
 #[derive(Debug, Clone)]
 pub(super) struct Effects {
     posts: PostEffects,
+    blocks: BlockEffects,
     profile: ProfileEffects,
     celebrities: Celebrities,
     backfill: Backfill,
@@ -26,8 +29,10 @@ pub(super) struct Effects {
 
 impl Effects {
     /// Gives each effect what it needs.
+    #[expect(clippy::too_many_arguments, reason = "these are the stores of all read models")]
     pub(super) fn new(
         commands: CommandTable,
+        viewers: Viewers,
         cards: Cards,
         timelines: Timelines,
         celebrities: Celebrities,
@@ -36,8 +41,9 @@ impl Effects {
         clock: Clock,
     ) -> Self {
         let profile = ProfileEffects { cards: cards.clone(), timelines: timelines.clone(), clock: clock.clone() };
+        let blocks = BlockEffects { commands: commands.clone(), viewers };
         let posts = PostEffects { commands, cards: cards.clone(), timelines, audience, clock };
-        Self { posts, profile, celebrities, backfill, cards }
+        Self { posts, blocks, profile, celebrities, backfill, cards }
     }
 
     /// Applies the effects of an event in the owner's log. Events that change no read model beside the viewer item have
@@ -51,12 +57,14 @@ impl Effects {
             UserEvent::PostCreated { post, .. } => self.posts.show_new(owner, *post).await,
             UserEvent::PostEdited { post } | UserEvent::PostDeleted { post } => self.posts.show(owner, *post).await,
             UserEvent::UserFollowed { followee } => self.fill_home_after_follow(owner.user, followee).await,
+            UserEvent::UserBlocked { blocked } | UserEvent::UserUnblocked { blocked } => {
+                self.blocks.show(owner.user, blocked).await
+            }
             // Readers filter by whom they follow, mute and block. So nothing is removed from timelines.
             UserEvent::UserUnfollowed { .. }
+            | UserEvent::FollowerRemoved { .. }
             | UserEvent::UserMuted { .. }
-            | UserEvent::UserUnmuted { .. }
-            | UserEvent::UserBlocked { .. }
-            | UserEvent::UserUnblocked { .. } => Ok(()),
+            | UserEvent::UserUnmuted { .. } => Ok(()),
             // Comments are read from the truth. The post's counter, not this event, tells how many there are.
             UserEvent::PostCommented { .. } | UserEvent::CommentDeleted { .. } => Ok(()),
         }
