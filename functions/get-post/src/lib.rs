@@ -56,9 +56,6 @@ async fn comments(
             HiddenComments::Mark => view.marked(entry.hidden),
         }
     });
-    let body = CommentsView {
-        comments: views.collect(),
-        next_cursor: walk.next_cursor(page.next)?,
-    };
+    let body = CommentsView { comments: views.collect(), next_cursor: walk.next_cursor(page.next)? };
     Ok(Response::json(200, &body))
 }

@@ -85,7 +85,8 @@ mod tests {
         };
         assert_eq!(event, UserEvent::FollowerRemoved { follower: user("bob") });
         assert_eq!(totals, turn().totals, "the caller follows as many as before");
-        let [Change::PutEdge { key, edge, .. }, Change::Count { subject, more, .. }, Change::Append(end)] = &changes[..]
+        let [Change::PutEdge { key, edge, .. }, Change::Count { subject, more, .. }, Change::Append(end)] =
+            &changes[..]
         else {
             panic!("{changes:?}")
         };
