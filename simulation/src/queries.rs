@@ -69,7 +69,13 @@ async fn home(user: &User, ledger: &Rc<RefCell<Ledger>>, exact: bool, version: u
         let reached = at >= version;
         ledger.checks.decide(Check::OwnWrites, reached, || format!("{own}: asked for {version}, got {at}"));
         if page.next_cursor.is_none() {
-            let lacks = |post: &&String| !ids.contains(&post.as_str()) && !ledger.deleted.contains(*post);
+            // Meanwhile, the author may have ended the follow.
+            let ended = |post: &String| {
+                let author = ledger.authors.get(post).cloned().unwrap_or_default();
+                ledger.ended_by_followee.contains(&(own.clone(), author))
+            };
+            let lacks =
+                |post: &&String| !ids.contains(&post.as_str()) && !ledger.deleted.contains(*post) && !ended(post);
             let missing: Vec<_> = expected.iter().filter(lacks).cloned().collect();
             ledger.checks.decide(Check::OwnWrites, missing.is_empty(), || {
                 format!("{own}: home at version {at} lacks {missing:?}")
