@@ -22,7 +22,7 @@ pub(crate) struct Ledger {
     pub(crate) deleted_comments: BTreeSet<String>,
     /// Pairs between whom a block was at least begun, in both orders.
     pub(crate) blocks_begun: BTreeSet<(String, String)>,
-    /// Follows, from whom to whom, that the followed user at least began to end, by a block or by removing the follower.
+    /// Follows, from whom to whom, that the followed user at least began to end: by a block, or by a removal.
     pub(crate) ended_by_followee: BTreeSet<(String, String)>,
     /// Blocks, from whom to whom, that everybody has seen at rest, and whose end has not begun.
     pub(crate) settled_blocks: BTreeSet<(String, String)>,

@@ -54,7 +54,7 @@ impl Conversations {
     /// A post. Who looks it up may mute its author.
     ///
     /// # Errors
-    /// [`Rejection::PostNotFound`] if the post does not exist, or if there is a block between the viewer and its author.
+    /// [`Rejection::PostNotFound`] if the post does not exist, or if the viewer or its author blocks the other.
     pub async fn post(&self, request: ReadRequest<'_>, post: PostId) -> Result<FeedPost, Error> {
         let read = ViewerState::read(request, &self.viewers, &self.commands);
         let unread = ViewerState::unread(request);
@@ -107,7 +107,7 @@ impl Conversations {
     /// At most `limit` comments on a post, those after `after` in the order.
     ///
     /// # Errors
-    /// [`Rejection::PostNotFound`] if the post does not exist, or if there is a block between the viewer and its author;
+    /// [`Rejection::PostNotFound`] if the post does not exist, or if the viewer or its author blocks the other;
     /// [`Rejection::NotAuthor`] if another user than the author asks for hidden comments.
     pub async fn comments(
         &self,

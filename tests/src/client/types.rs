@@ -36,8 +36,8 @@ pub struct Profile {
     pub created_at: String,
 }
 
-/// A user as everybody sees it, from `GET /v1/users/{user}`. If one of the two blocks the other, only the id, the handle
-/// and the relation are there: the contract says so, and answers are held against it.
+/// A user as everybody sees it, from `GET /v1/users/{user}`. If one of the two blocks the other, only the id, the
+/// handle and the relation are there: the contract says so, and answers are held against it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the fields are those of the HTTP contract")]

@@ -39,8 +39,8 @@ impl Filter<'_> {
 
     /// The authors, of those given, whose posts may not be on the page because they block the viewer.
     ///
-    /// In a home these are none: a block ends the viewer's follow. The viewer's log says so before the projection of the
-    /// blocker does, and it also says so when the viewer follows again (INV-4).
+    /// In a home these are none: a block ends the viewer's follow. The viewer's log says so, and it also says when the
+    /// viewer follows again, even if the projection of the blocker is behind (INV-4).
     pub(crate) async fn blockers<'b>(
         &self,
         state: &ViewerState<'_>,
