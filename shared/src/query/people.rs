@@ -26,8 +26,8 @@ pub enum Side {
 }
 
 impl People {
-    /// At most `limit` people of this list of the user's, after `after`. Followers and followed users are listed without
-    /// those between whom and the viewer there is a block. If there is one with the user, the page is empty.
+    /// At most `limit` people of this list of the user's, after `after`. Followers and followed users are listed
+    /// without those between whom and the viewer there is a block. If there is one with the user, the page is empty.
     ///
     /// # Errors
     /// [`crate::error::Rejection::UserNotFound`] if the user does not exist.
