@@ -97,6 +97,9 @@ pub enum Rejection {
     /// `explain` is neither `true` nor `false`.
     #[error("explain must be true or false")]
     InvalidExplain,
+    /// `include_hidden` is neither `true` nor `false`.
+    #[error("include_hidden must be true or false")]
+    InvalidIncludeHidden,
     /// The path has no valid tag.
     #[error(transparent)]
     InvalidTag(#[from] InvalidTag),

@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Mute(String, bool),
     /// Block somebody, or stop that.
     Block(String, bool),
+    /// Remove a follower.
+    RemoveFollower(String),
     /// Change the profile.
     Rename(ProfileInput),
 }
@@ -195,8 +197,14 @@ impl Actor {
             }
             67..80 => Command::Follow(other, true),
             80..86 => Command::Follow(own.follows.iter().choose(random).cloned().unwrap_or(other), false),
-            86..90 => Command::Mute(other, random.random_bool(0.6)),
-            90..95 => match own.blocks.iter().choose(random).filter(|_| random.random()) {
+            86..89 => Command::Mute(other, random.random_bool(0.6)),
+            89..91 => {
+                let follows =
+                    |id: &&String| ledger.model.members.get(*id).is_some_and(|it| it.follows.contains(&user.id));
+                let follower = everybody.iter().filter(follows).choose(random).cloned();
+                Command::RemoveFollower(follower.filter(|_| random.random_bool(0.9)).unwrap_or(other))
+            }
+            91..95 => match own.blocks.iter().choose(random).filter(|_| random.random()) {
                 Some(blocked) => Command::Block(blocked.clone(), false),
                 None => Command::Block(other, random.random_bool(0.7)),
             },
@@ -297,7 +305,13 @@ impl Actor {
                 ledger.deleted_comments.insert(comment.clone());
             }
             Command::Follow(other, _) => ledger.follow_begins(own, other),
-            Command::Block(other, _) => ledger.block_begins(own, other),
+            Command::Block(other, wanted) => {
+                ledger.block_begins(own, other);
+                if !wanted {
+                    ledger.settled_blocks.remove(&(own.clone(), other.clone()));
+                }
+            }
+            Command::RemoveFollower(other) => ledger.removal_begins(own, other),
             Command::Rename(profile) => {
                 ledger.handles.entry(profile.handle.clone()).or_default().insert(own.clone());
             }
@@ -345,6 +359,7 @@ impl Actor {
                 };
             }
             (Command::Block(other, block), _) => ledger.block_ends(own, other, Some(*block)),
+            (Command::RemoveFollower(other), _) => ledger.removal_ends(own, other, true),
             (Command::Rename(profile), _) => ledger.member(own).profile = Some(profile.clone()),
             (Command::Post { .. } | Command::Edit { .. } | Command::Comment { .. }, _) => {}
         }
@@ -375,6 +390,7 @@ impl Actor {
         match command {
             Command::Follow(other, _) => ledger.follow_ends(own, other, None),
             Command::Block(other, _) => ledger.block_ends(own, other, None),
+            Command::RemoveFollower(other) => ledger.removal_ends(own, other, false),
             _ => {}
         }
     }
@@ -445,6 +461,7 @@ async fn send(user: &User, command: &Command) -> Result<(Made, u64), ApiError> {
         Command::Mute(other, false) => nothing(user.unmute(other).await?.version),
         Command::Block(other, true) => nothing(user.block(other).await?.version),
         Command::Block(other, false) => nothing(user.unblock(other).await?.version),
+        Command::RemoveFollower(other) => nothing(user.remove_follower(other).await?.version),
         Command::Rename(profile) => nothing(user.put_profile(profile).await?.version),
     })
 }

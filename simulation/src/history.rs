@@ -261,10 +261,13 @@ async fn come_to_rest(world: &World) -> anyhow::Result<()> {
     anyhow::bail!("something is put aside again and again")
 }
 
-/// What everybody has seen by now.
+/// What everybody has seen by now: posts, and blocks.
 fn settled(ledger: &mut Ledger) {
     let posts = ledger.model.members.values().flat_map(|member| member.posts.keys());
     ledger.settled = posts.cloned().collect();
+    let blocks =
+        ledger.model.members.iter().flat_map(|(id, member)| member.blocks.iter().map(|it| (id.clone(), it.clone())));
+    ledger.settled_blocks = blocks.collect();
 }
 
 /// Gives a user followers who never do anything.

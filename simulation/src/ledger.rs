@@ -22,13 +22,17 @@ pub(crate) struct Ledger {
     pub(crate) deleted_comments: BTreeSet<String>,
     /// Pairs between whom a block was at least begun, in both orders.
     pub(crate) blocks_begun: BTreeSet<(String, String)>,
+    /// Follows, from whom to whom, that the followed user at least began to end: by a block, or by a removal.
+    pub(crate) ended_by_followee: BTreeSet<(String, String)>,
+    /// Blocks, from whom to whom, that everybody has seen at rest, and whose end has not begun.
+    pub(crate) settled_blocks: BTreeSet<(String, String)>,
     /// Handles that anybody ever asked for, with who did.
     pub(crate) handles: BTreeMap<String, BTreeSet<String>>,
-    /// Follows, from whom to whom, that a block overlapped: only the command table knows.
+    /// Follows, from whom to whom, that a block or a removal overlapped: only the command table knows.
     pub(crate) uncertain: BTreeSet<(String, String)>,
     /// Follows and unfollows under way, from whom to whom.
     following: BTreeMap<(String, String), u32>,
-    /// Blocks under way, in both orders.
+    /// Blocks under way, in both orders, and removals, from the follower to the followed user.
     blocking: BTreeMap<(String, String), u32>,
     /// The newest version of each user's log that is known.
     pub(crate) versions: BTreeMap<String, u64>,
@@ -87,8 +91,32 @@ impl Ledger {
             if self.following.contains_key(&both) {
                 self.uncertain.insert(both.clone());
             }
-            self.blocks_begun.insert(both);
+            self.blocks_begun.insert(both.clone());
+            self.ended_by_followee.insert(both);
         }
+    }
+
+    /// The removal of a follower begins.
+    pub(crate) fn removal_begins(&mut self, followee: &str, follower: &str) {
+        let follow = pair(follower, followee);
+        *self.blocking.entry(follow.clone()).or_default() += 1;
+        if self.following.contains_key(&follow) {
+            self.uncertain.insert(follow.clone());
+        }
+        self.ended_by_followee.insert(follow);
+    }
+
+    /// It was accepted or refused.
+    pub(crate) fn removal_ends(&mut self, followee: &str, follower: &str, accepted: bool) {
+        release(&mut self.blocking, pair(follower, followee));
+        if accepted {
+            self.member(follower).follows.remove(followee);
+        }
+    }
+
+    /// Whether everybody has seen at rest that one of the two blocks the other, and the end of that has not begun.
+    pub(crate) fn has_settled_block(&self, one: &str, other: &str) -> bool {
+        [pair(one, other), pair(other, one)].iter().any(|block| self.settled_blocks.contains(block))
     }
 
     /// It was accepted.

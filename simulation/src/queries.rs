@@ -1,6 +1,6 @@
 //! Random queries of one user while everything changes, each judged as far as it can be.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
 use harness::client::{ApiError, HomePage, Post, User};
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom, seq::IteratorRandom};
@@ -15,7 +15,7 @@ pub(crate) async fn ask(user: &User, ledger: &Rc<RefCell<Ledger>>, random: &mut 
     let asker = if exact { user.at_least(version) } else { user.clone() };
     let other = ledger.borrow().model.members.keys().choose(random).cloned().unwrap_or_default();
     let post = ledger.borrow().authors.keys().choose(random).cloned();
-    let answered = match random.random_range(0..10) {
+    let answered = match random.random_range(0..11) {
         0..4 => home(&asker, ledger, exact, version).await,
         4 => shown(user, ledger, async || Ok(asker.posts_of(&other, limit, None).await?.posts)).await,
         5 => {
@@ -27,7 +27,11 @@ pub(crate) async fn ask(user: &User, ledger: &Rc<RefCell<Ledger>>, random: &mut 
             Some(post) => shown(user, ledger, async || Ok(vec![asker.get_post(&post).await?])).await,
             None => Ok(()),
         },
-        8 => relation(&user.at_least(version), ledger, &other).await,
+        8 => match post {
+            Some(post) => comments(&asker, ledger, &post, limit).await,
+            None => Ok(()),
+        },
+        9 => relation(&user.at_least(version), ledger, &other).await,
         _ => lists(&user.at_least(version), ledger).await,
     };
     match answered {
@@ -65,7 +69,13 @@ async fn home(user: &User, ledger: &Rc<RefCell<Ledger>>, exact: bool, version: u
         let reached = at >= version;
         ledger.checks.decide(Check::OwnWrites, reached, || format!("{own}: asked for {version}, got {at}"));
         if page.next_cursor.is_none() {
-            let lacks = |post: &&String| !ids.contains(&post.as_str()) && !ledger.deleted.contains(*post);
+            // Meanwhile, the author may have ended the follow.
+            let ended = |post: &String| {
+                let author = ledger.authors.get(post).cloned().unwrap_or_default();
+                ledger.ended_by_followee.contains(&(own.clone(), author))
+            };
+            let lacks =
+                |post: &&String| !ids.contains(&post.as_str()) && !ledger.deleted.contains(*post) && !ended(post);
             let missing: Vec<_> = expected.iter().filter(lacks).cloned().collect();
             ledger.checks.decide(Check::OwnWrites, missing.is_empty(), || {
                 format!("{own}: home at version {at} lacks {missing:?}")
@@ -85,10 +95,10 @@ fn is_own_and_deleted(ledger: &Ledger, own: &str, post: &str) -> bool {
 fn strangers(ledger: &Ledger, own: &str, page: &HomePage) -> Vec<(String, String)> {
     let views = ledger.views_at(own, page.freshness.version);
     let may_show = |author: &str| {
-        // A block by the author ends the follow, in a version that only the log knows.
-        let blocked = ledger.blocks_begun.contains(&(own.to_owned(), author.to_owned()));
+        // The author can end the follow, in a version that only the log knows.
+        let ended = ledger.ended_by_followee.contains(&(own.to_owned(), author.to_owned()));
         let sees = |view: &&crate::ledger::View| {
-            (blocked || view.follows.contains(author)) && !view.mutes.contains(author) && !view.blocks.contains(author)
+            (ended || view.follows.contains(author)) && !view.mutes.contains(author) && !view.blocks.contains(author)
         };
         author == own || views.iter().any(sees)
     };
@@ -108,8 +118,8 @@ fn expected(ledger: &Ledger, own: &str) -> Vec<String> {
     });
     let settled = follows.filter_map(|other| Some((ledger.model.members.get(other)?, other)));
     let settled = settled.flat_map(|(other, id)| {
-        // A block by the other side ends the follow, and may not be known yet.
-        let certain = !ledger.blocks_begun.contains(&(own.to_owned(), id.clone()));
+        // The other side can end the follow, and that may not be known yet.
+        let certain = !ledger.ended_by_followee.contains(&(own.to_owned(), id.clone()));
         other
             .posts
             .keys()
@@ -129,8 +139,24 @@ async fn shown(
     Ok(())
 }
 
+/// The comments on a post.
+async fn comments(user: &User, ledger: &Rc<RefCell<Ledger>>, post: &str, limit: u32) -> Result<(), ApiError> {
+    let shown = user.walk_comments(post, "newest", limit).await?;
+    judge_authors(&mut ledger.borrow_mut(), &user.id, shown.iter().map(|comment| &comment.author.id));
+    Ok(())
+}
+
+/// INV-7: a block that everybody has seen hides each from the other.
+pub(crate) fn judge_authors<'a>(ledger: &mut Ledger, own: &str, authors: impl Iterator<Item = &'a String>) {
+    let hidden: BTreeSet<_> = authors.filter(|author| ledger.has_settled_block(own, author)).collect();
+    ledger.checks.decide(Check::HiddenAuthors, hidden.is_empty(), || {
+        format!("{own}: sees {hidden:?}, with whom there is a block")
+    });
+}
+
 /// What must hold of posts wherever they are shown.
 fn judge_posts(ledger: &mut Ledger, own: &str, posts: &[Post]) {
+    judge_authors(ledger, own, posts.iter().map(|post| &post.author.id));
     for post in posts {
         // A post whose author does not know yet that it was accepted is nobody's for us.
         let Some(texts) = ledger.texts.get(&post.id) else { continue };
@@ -150,7 +176,7 @@ async fn relation(user: &User, ledger: &Rc<RefCell<Ledger>>, other: &str) -> Res
     let mut ledger = ledger.borrow_mut();
     let own = &user.id;
     let Some(member) = ledger.model.members.get(own) else { return Ok(()) };
-    let certain = !ledger.blocks_begun.contains(&(own.clone(), other.to_owned()));
+    let certain = !ledger.ended_by_followee.contains(&(own.clone(), other.to_owned()));
     let expected = (member.follows.contains(other), member.mutes.contains(other), member.blocks.contains(other));
     let found = (shown.following, shown.muted, shown.blocked);
     let same = (expected.1, expected.2) == (found.1, found.2) && (!certain || expected.0 == found.0);

@@ -7,7 +7,11 @@ use harness::{
     client::{ApiError, Post, User},
     model::{Judge, Model, Window},
 };
-use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
+use rand::{
+    Rng,
+    rngs::StdRng,
+    seq::{IndexedRandom, IteratorRandom},
+};
 use serde_json::Value;
 
 use crate::{
@@ -197,17 +201,23 @@ fn viewers(checks: &mut Checks, truth: &Truth, items: &BTreeMap<String, Value>) 
         checks.decide(Check::ReadModelsAtRest, i64::try_from(head) == Ok(applied), || {
             format!("{user}: applied {applied} of {head}")
         });
-        for (kind, name) in [("FOLLOWS", "followed"), ("MUTES", "muted"), ("BLOCKS", "blocked")] {
+        let lists = [
+            ("followed", truth.of("FOLLOWS", user)),
+            ("muted", truth.of("MUTES", user)),
+            ("blocked", truth.of("BLOCKS", user)),
+            ("blocked_by", truth.from("BLOCKS", user)),
+        ];
+        for (name, people) in lists {
             let hash = |id: &String| {
                 let id: tidings::model::UserId = id.parse().ok()?;
                 Some(id.hash().to_string())
             };
-            let expected: BTreeSet<_> = truth.of(kind, user).iter().filter_map(hash).collect();
+            let expected: BTreeSet<_> = people.iter().filter_map(hash).collect();
             let bytes = BASE64.decode(item[name]["B"].as_str().unwrap_or_default()).unwrap_or_default();
             let hex = |hash: &[u8]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
             let found: BTreeSet<_> = bytes.chunks(8).map(hex).collect();
             checks.decide(Check::ReadModelsAtRest, expected == found, || {
-                format!("{user}: {name} is {found:?}, should be {expected:?} ({:?})", truth.of(kind, user))
+                format!("{user}: {name} is {found:?}, should be {expected:?} ({people:?})")
             });
         }
     }
@@ -317,6 +327,22 @@ pub(crate) async fn compare_api(
                 let found = viewer.get_comment(post, &listed.id).await?;
                 let problem = || format!("{id}: the list of comments has {listed:?}, by its id {found:?} is found");
                 ledger.borrow_mut().checks.decide(Check::FeedsAtRest, found == *listed, problem);
+            }
+            let all = viewer.walk_all_comments(post, limit).await?;
+            decide(Check::FeedsAtRest, judge.compare_all_comments(id, post, &all));
+        }
+        let all = model.members.values().flat_map(|member| member.posts.keys());
+        if let Some(post) = all.choose(random) {
+            let comments = match viewer.walk_comments(post, "oldest", limit).await {
+                Ok(comments) => Some(comments),
+                Err(ApiError::Status { code: Some(code), .. }) if code == "post_not_found" => None,
+                Err(error) => return Err(error),
+            };
+            let problem = || format!("{id}: {post} is {}shown", if comments.is_some() { "" } else { "not " });
+            let may_read = judge.can_read(id, post);
+            ledger.borrow_mut().checks.decide(Check::HiddenAuthors, may_read == comments.is_some(), problem);
+            if let Some(comments) = &comments {
+                decide(Check::FeedsAtRest, judge.compare_comments(id, post, comments));
             }
         }
         let counted = viewer.profile().await?;

@@ -91,6 +91,12 @@ impl Truth {
         edges.filter(|(one, _)| one == from).map(|(_, other)| other.clone()).collect()
     }
 
+    /// From whom edges of this kind come.
+    pub(crate) fn from(&self, kind: &str, to: &str) -> BTreeSet<String> {
+        let edges = self.edges.get(kind).into_iter().flatten();
+        edges.filter(|(_, other)| other == to).map(|(one, _)| one.clone()).collect()
+    }
+
     /// Posts that are not deleted.
     pub(crate) fn shown_posts(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.posts.iter().filter(|(_, post)| is_null(post, "deleted_at"))

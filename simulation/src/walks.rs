@@ -8,7 +8,7 @@ use harness::{
 };
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom, seq::IteratorRandom};
 
-use crate::{checks::Check, commands::TAGS, ledger::Ledger};
+use crate::{checks::Check, commands::TAGS, ledger::Ledger, queries::judge_authors};
 
 /// Pages of one walk at most; no history has as many posts.
 const PAGES_MAX: usize = 500;
@@ -54,6 +54,7 @@ pub(crate) async fn walk(user: User, ledger: Rc<RefCell<Ledger>>, mut random: St
         if cursor.is_none() || ends_home {
             let ledger = &mut ledger.borrow_mut();
             walk.judge_deletions(&deleted, &user.id, &shown, ledger);
+            judge_authors(ledger, &user.id, shown.iter().map(|post| &post.author.id));
             walk.judge(&at_rest, version, &user.id, &shown, ledger);
             return Ok(());
         }
@@ -128,15 +129,16 @@ impl Walk {
         let later: Vec<_> = views.filter(|view| view.version > version_before).collect();
         let stayed = |id: &&String| {
             let Some(author) = ledger.authors.get(*id) else { return false };
-            let hidden = later.iter().any(|view| view.mutes.contains(author) || view.blocks.contains(author));
+            let muted = later.iter().any(|view| view.mutes.contains(author));
             let left = later.iter().any(|view| !view.follows.contains(author));
-            // A block by the author ends the follow.
-            let blocked = ledger.blocks_begun.contains(&(viewer.to_owned(), author.clone()));
+            let both = (viewer.to_owned(), author.clone());
+            // The author can end the follow, too, and each can block the other.
+            let (ended, blocked) = (ledger.ended_by_followee.contains(&both), ledger.blocks_begun.contains(&both));
             let edited = ledger.texts.get(*id).map_or(0, BTreeSet::len) > 1;
             let visible = match self.feed {
-                Feed::Home => author == viewer || !(hidden || left || blocked),
-                Feed::Tag(_) => !hidden && !edited,
-                _ => !hidden,
+                Feed::Home => author == viewer || !(muted || left || ended),
+                Feed::Tag(_) => !muted && !blocked && !edited,
+                _ => !blocked,
             };
             visible && !ledger.deleted.contains(*id)
         };

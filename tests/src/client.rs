@@ -124,6 +124,11 @@ impl User {
         self.bare(Method::DELETE, &user_path(user, "/follow")).await
     }
 
+    /// `DELETE /v1/me/followers/{user}`.
+    pub async fn remove_follower(&self, user: &str) -> Result<Accepted<()>, ApiError> {
+        self.bare(Method::DELETE, &format!("/v1/me/followers/{}", utf8_percent_encode(user, SEGMENT))).await
+    }
+
     /// `PUT /v1/users/{user}/mute`.
     pub async fn mute(&self, user: &str) -> Result<Accepted<()>, ApiError> {
         self.bare(Method::PUT, &user_path(user, "/mute")).await
@@ -207,6 +212,8 @@ struct Paging<'a> {
     order: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     explain: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    include_hidden: Option<bool>,
 }
 
 impl<'a> Paging<'a> {

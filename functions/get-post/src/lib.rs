@@ -8,7 +8,7 @@ use tidings::{
         view::{CommentView, CommentsView, PostView},
     },
     model::Clock,
-    query::{Conversations, cursor::CursorKeys},
+    query::{CommentsOf, Conversations, HiddenComments, cursor::CursorKeys},
     store::comments::CommentOrder,
 };
 
@@ -48,12 +48,20 @@ async fn comments(
 ) -> Result<Response, Error> {
     let post = call.post()?;
     let (name, order) = call.order(&ORDERS)?;
-    let route = format!("comments on {post}");
-    let (walk, after) = Walk::new(keys, clock, &call, &route, name)?;
-    let page = conversations.comments(walk.request, post, order, after, walk.limit).await?;
-    let body = CommentsView {
-        comments: page.entries.iter().map(|entry| CommentView::new(&entry.comment, &entry.author.profile)).collect(),
-        next_cursor: walk.next_cursor(page.next)?,
+    let hidden = if call.include_hidden()? { HiddenComments::Mark } else { HiddenComments::LeaveOut };
+    let route = match hidden {
+        HiddenComments::LeaveOut => format!("comments on {post}"),
+        HiddenComments::Mark => format!("all comments on {post}"),
     };
+    let (walk, after) = Walk::new(keys, clock, &call, &route, name)?;
+    let page = conversations.comments(walk.request, CommentsOf { post, order, hidden }, after, walk.limit).await?;
+    let views = page.entries.iter().map(|entry| {
+        let view = CommentView::new(&entry.comment, &entry.author.profile);
+        match hidden {
+            HiddenComments::LeaveOut => view,
+            HiddenComments::Mark => view.marked(entry.hidden),
+        }
+    });
+    let body = CommentsView { comments: views.collect(), next_cursor: walk.next_cursor(page.next)? };
     Ok(Response::json(200, &body))
 }

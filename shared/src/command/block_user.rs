@@ -1,14 +1,15 @@
-//! `BlockUser`: the caller blocks or unblocks a user. A block hides the user's content from the caller. It also removes
-//! the follows between the two, in both directions, each in the log of its follower. All of this is one transaction.
+//! `BlockUser`: the caller blocks or unblocks a user. A block hides the content of each from the other. It also
+//! removes the follows between the two, in both directions, each in the log of its follower. All of this is one
+//! transaction.
 //! While the block lasts, no follow and no comment between the two is committed (see [`Change::RequireNoBlock`]).
 
 use super::{
     decision::{Command, Decision, Turn},
-    follow_user::unfollow,
+    follow_user::{end_follow_of, unfollow},
 };
 use crate::{
     error::{Error, Rejection},
-    model::{Edge, EdgeKey, EdgeKind, EdgeState, LogEvent, Totals, UserEvent, UserId, limits::BLOCKS_MAX},
+    model::{Edge, EdgeKey, EdgeKind, EdgeState, Totals, UserEvent, UserId, limits::BLOCKS_MAX},
     store::{
         command_table::{CommandTable, Head},
         edges::Edges,
@@ -76,13 +77,7 @@ impl Command for BlockUser {
             totals = after;
             changes.extend(ends);
         }
-        let version = state.others.version.next();
-        if let Some((totals, ends)) =
-            unfollow(&state.edges, &self.blocked, caller, state.others.totals, version, turn.shard)
-        {
-            let event = UserEvent::UserUnfollowed { followee: caller.clone() };
-            let user = self.blocked.clone();
-            changes.push(Change::Append(LogEvent { user, version, command: turn.command, at: turn.at, totals, event }));
+        if let Some(ends) = end_follow_of(&state.edges, &self.blocked, &state.others, caller, turn) {
             changes.extend(ends);
         } else {
             // A follow that the other user commits meanwhile would outlive the block. The caller cannot commit a follow

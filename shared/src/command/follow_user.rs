@@ -5,10 +5,14 @@ use super::decision::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
     model::{
-        Counts, Edge, EdgeKey, EdgeKind, EdgeState, TallyShard, TallySubject, Totals, UserEvent, UserId, Version,
-        limits::FOLLOWING_MAX,
+        Counts, Edge, EdgeKey, EdgeKind, EdgeState, LogEvent, TallyShard, TallySubject, Totals, UserEvent, UserId,
+        Version, limits::FOLLOWING_MAX,
     },
-    store::{command_table::CommandTable, edges::Edges, transaction::Change},
+    store::{
+        command_table::{CommandTable, Head},
+        edges::Edges,
+        transaction::Change,
+    },
 };
 
 /// The caller follows or unfollows a user.
@@ -106,6 +110,23 @@ pub(super) fn unfollow(
     let totals = Totals { following: totals.following.saturating_sub(1), ..totals };
     let follows = edges.active(follower, EdgeKind::Follows, followee);
     follows.then(|| (totals, change_edge(edges, follower, followee, EdgeState::Ended, version, shard)))
+}
+
+/// Ends the follow of another user, who follows the caller, in that user's log. `head` is the end of that log. None if
+/// there is no such follow.
+pub(super) fn end_follow_of(
+    edges: &Edges,
+    follower: &UserId,
+    head: &Head,
+    caller: &UserId,
+    turn: Turn,
+) -> Option<Vec<Change>> {
+    let version = head.version.next();
+    let (totals, mut changes) = unfollow(edges, follower, caller, head.totals, version, turn.shard)?;
+    let event = UserEvent::UserUnfollowed { followee: caller.clone() };
+    let user = follower.clone();
+    changes.push(Change::Append(LogEvent { user, version, command: turn.command, at: turn.at, totals, event }));
+    Some(changes)
 }
 
 /// Changes the edge and the count of followers. The count changes only if the edge does (INV-3).

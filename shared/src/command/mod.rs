@@ -20,6 +20,7 @@ mod mute_user;
 mod once;
 mod patch_profile;
 mod react_to_post;
+mod remove_follower;
 mod run;
 mod update_profile;
 
@@ -34,5 +35,6 @@ pub use follow_user::FollowUser;
 pub use mute_user::MuteUser;
 pub use patch_profile::PatchProfile;
 pub use react_to_post::react_to_post;
+pub use remove_follower::RemoveFollower;
 pub use run::run;
 pub use update_profile::UpdateProfile;

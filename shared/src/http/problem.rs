@@ -65,6 +65,7 @@ fn status_and_code(rejection: &Rejection) -> (u16, &'static str) {
         Rejection::InvalidLimit => (400, "invalid_limit"),
         Rejection::UnknownOrder { .. } => (400, "unknown_order"),
         Rejection::InvalidExplain => (400, "invalid_explain"),
+        Rejection::InvalidIncludeHidden => (400, "invalid_include_hidden"),
         Rejection::InvalidTag(_) => (400, "invalid_tag"),
         Rejection::InvalidVersion => (400, "invalid_version"),
         Rejection::VersionUnknown => (400, "version_unknown"),

@@ -149,10 +149,23 @@ impl Call {
     /// # Errors
     /// [`Rejection::InvalidExplain`] if `explain` is neither `true` nor `false`.
     pub fn explain(&self) -> Result<bool, Rejection> {
-        match self.query("explain").as_deref() {
-            None | Some("false") => Ok(false),
-            Some("true") => Ok(true),
-            Some(_) => Err(Rejection::InvalidExplain),
+        self.flag("explain").ok_or(Rejection::InvalidExplain)
+    }
+
+    /// The parameter `include_hidden`: whether the author of a post also gets the comments that are hidden from them.
+    ///
+    /// # Errors
+    /// [`Rejection::InvalidIncludeHidden`] if `include_hidden` is neither `true` nor `false`.
+    pub fn include_hidden(&self) -> Result<bool, Rejection> {
+        self.flag("include_hidden").ok_or(Rejection::InvalidIncludeHidden)
+    }
+
+    /// A parameter that is `true` or `false`, and `false` by default. None for any other value.
+    fn flag(&self, name: &str) -> Option<bool> {
+        match self.query(name).as_deref() {
+            None | Some("false") => Some(false),
+            Some("true") => Some(true),
+            Some(_) => None,
         }
     }
 
@@ -215,6 +228,13 @@ mod tests {
             let unknown = Err(Rejection::UnknownOrder { known: vec!["a", "b"] });
             assert_eq!(order(json!({"order": bad})), unknown, "{bad}");
         }
+    }
+
+    #[test]
+    fn include_hidden_is_true_or_false() {
+        let flag = |query: Value| call(json!({"queryStringParameters": query})).unwrap().include_hidden();
+        assert_eq!((flag(json!({})), flag(json!({"include_hidden": "true"}))), (Ok(false), Ok(true)));
+        assert_eq!(flag(json!({"include_hidden": "1"})), Err(Rejection::InvalidIncludeHidden));
     }
 
     #[test]

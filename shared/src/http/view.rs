@@ -40,20 +40,39 @@ pub struct CountedProfile<'a> {
 
 /// A profile as other users see it.
 #[derive(Debug, Serialize)]
-pub struct OtherProfile<'a> {
-    #[serde(flatten)]
-    profile: OwnProfile<'a>,
-    following: u64,
-    followers: u64,
-    relation: RelationView,
+#[serde(untagged)]
+pub enum OtherProfile<'a> {
+    /// All of it.
+    Whole {
+        /// What the user sees of it, too.
+        #[serde(flatten)]
+        profile: OwnProfile<'a>,
+        /// Number of accounts that the user follows.
+        following: u64,
+        /// Number of accounts that follow the user.
+        followers: u64,
+        /// The relation between the caller and the user.
+        relation: RelationView,
+    },
+    /// What is left of it for somebody who blocks the user or is blocked by the user.
+    Blocked {
+        /// The user.
+        id: &'a UserId,
+        /// The name by which the user is found.
+        handle: &'a Handle,
+        /// The relation between the caller and the user, which says who blocks whom.
+        relation: RelationView,
+    },
 }
 
+/// The relation between the caller and another user.
 #[derive(Debug, Serialize)]
-struct RelationView {
+pub struct RelationView {
     following: bool,
     followed_by: bool,
     muted: bool,
     blocked: bool,
+    blocked_by: bool,
 }
 
 /// A post.
@@ -87,6 +106,8 @@ pub struct CommentView<'a> {
     entities: Vec<Entity>,
     ignored_tags: Vec<IgnoredTag>,
     created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hidden: Option<bool>,
 }
 
 /// A page of comments.
@@ -157,12 +178,16 @@ impl<'a> From<&'a OwnProfileView> for CountedProfile<'a> {
 impl<'a> From<&'a ProfileView> for OtherProfile<'a> {
     fn from(view: &'a ProfileView) -> Self {
         let card = &view.card;
-        let Relation { following, followed_by, muted, blocked } = view.relation;
-        Self {
+        let Relation { following, followed_by, muted, blocked, blocked_by } = view.relation;
+        let relation = RelationView { following, followed_by, muted, blocked, blocked_by };
+        if view.relation.has_block() {
+            return Self::Blocked { id: &card.user, handle: &card.profile.handle, relation };
+        }
+        Self::Whole {
             profile: OwnProfile { person: card.into(), created_at: card.created_at.to_string() },
             following: card.following,
             followers: card.followers,
-            relation: RelationView { following, followed_by, muted, blocked },
+            relation,
         }
     }
 }
@@ -202,6 +227,13 @@ impl<'a> CommentView<'a> {
             entities,
             ignored_tags,
             created_at: comment.comment.created_at().to_string(),
+            hidden: None,
         }
+    }
+
+    /// The same comment, with a mark that says whether the comment is hidden from the viewer.
+    #[must_use]
+    pub fn marked(self, hidden: bool) -> Self {
+        Self { hidden: Some(hidden), ..self }
     }
 }

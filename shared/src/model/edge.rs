@@ -9,9 +9,9 @@ use super::{UserId, Version};
 pub enum EdgeKind {
     /// The user sees the other's posts at home.
     Follows,
-    /// The user sees nothing by the other, who does not notice.
+    /// Nothing by the other comes to the user, who can still look it up. The other does not notice.
     Mutes,
-    /// The user sees nothing by the other. Neither can follow the other, nor comment on the other's posts.
+    /// Neither sees anything by the other, follows the other, or reacts to the other's posts.
     Blocks,
 }
 

@@ -40,6 +40,9 @@ pub const FOLLOWING_MAX: u64 = 5000;
 pub const MUTES_MAX: u64 = 1000;
 /// Accounts that one user may block. The viewer item holds their hashes, too.
 pub const BLOCKS_MAX: u64 = 1000;
+/// Users who block one user, as far as the viewer item lists them: 1000 × 8 bytes = 8 kB. Any number of users may block
+/// one. Where there are more, readers ask the command table.
+pub const BLOCKERS_LISTED_MAX: usize = 1000;
 
 /// Celebrities at most. Processes read the whole list. An entry has some 100 bytes, so the list takes 125 read units at
 /// most.

@@ -39,4 +39,4 @@ pub use tally::{Counts, Tally, TallyChange, TallyImage, TallyShard, TallySubject
 pub use text::{CommentText, InvalidText, Text};
 pub use user_event::{LogEntry, LogEvent, Totals, UserEvent};
 pub use version::Version;
-pub use viewer::{Gap, Viewer};
+pub use viewer::{Blockers, Gap, Viewer};

@@ -53,10 +53,15 @@ pub enum UserEvent {
         /// The followed user.
         followee: UserId,
     },
-    /// The user unfollowed somebody, or was blocked by them.
+    /// The user unfollowed somebody, or was blocked or removed as a follower by them.
     UserUnfollowed {
         /// The user who is no longer followed.
         followee: UserId,
+    },
+    /// The user removed a follower. The follower's log has the end of the follow.
+    FollowerRemoved {
+        /// The former follower.
+        follower: UserId,
     },
     /// The user muted somebody.
     UserMuted {
@@ -93,7 +98,8 @@ impl UserEvent {
             | Self::PostEdited { .. }
             | Self::PostDeleted { .. }
             | Self::PostCommented { .. }
-            | Self::CommentDeleted { .. } => Vec::new(),
+            | Self::CommentDeleted { .. }
+            | Self::FollowerRemoved { .. } => Vec::new(),
         }
     }
 }

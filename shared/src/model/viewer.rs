@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{EdgeKind, EdgeState, LogEntry, UserEvent, UserHash, UserId, Version};
+use super::{EdgeKind, EdgeState, LogEntry, UserEvent, UserHash, UserId, Version, limits::BLOCKERS_LISTED_MAX};
 
-/// What is folded of a user's log.
+/// What readers need to know of a user. All but `blocked_by` is folded of the user's log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Viewer {
     /// The log is applied up to this version. The effects of its events are in the read models, too.
@@ -16,6 +16,38 @@ pub struct Viewer {
     pub muted: BTreeSet<UserHash>,
     /// Whom the viewer blocks.
     pub blocked: BTreeSet<UserHash>,
+    /// Who blocks the viewer. This is in the logs of those users, so their projections set it.
+    pub blocked_by: Blockers,
+}
+
+/// Who blocks a user. Any number of users may block one, so the list ends at [`BLOCKERS_LISTED_MAX`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Blockers {
+    /// These users do, and nobody else.
+    Listed(BTreeSet<UserHash>),
+    /// Too many for a list, or the list was begun too late: releases up to 0.2 kept none. Readers ask the command table
+    /// about each user.
+    Unlisted,
+}
+
+impl Default for Blockers {
+    fn default() -> Self {
+        Self::Listed(BTreeSet::new())
+    }
+}
+
+impl Blockers {
+    /// Sets whether this user is one of them.
+    pub fn set(&mut self, user: &UserId, state: EdgeState) {
+        let Self::Listed(users) = self else { return };
+        match state {
+            EdgeState::Active => users.insert(user.hash()),
+            EdgeState::Ended => users.remove(&user.hash()),
+        };
+        if users.len() > BLOCKERS_LISTED_MAX {
+            *self = Self::Unlisted;
+        }
+    }
 }
 
 /// An event cannot be folded before the events in front of it.
@@ -59,7 +91,8 @@ impl Viewer {
             | UserEvent::PostEdited { .. }
             | UserEvent::PostDeleted { .. }
             | UserEvent::PostCommented { .. }
-            | UserEvent::CommentDeleted { .. } => {}
+            | UserEvent::CommentDeleted { .. }
+            | UserEvent::FollowerRemoved { .. } => {}
         }
     }
 
@@ -89,14 +122,25 @@ impl Viewer {
     }
 
     /// Whether posts of this author belong in the home of the viewer, whose own id is `viewer`.
+    ///
+    /// Who blocks the viewer plays no part: a block ends the viewer's follow, in the viewer's own log.
     pub fn sees(&self, viewer: &UserId, author: &UserId) -> bool {
         viewer == author || (self.follows(author) && !self.hides(author))
     }
 
-    /// Whether everything by this user is hidden from the viewer (INV-7).
+    /// Whether the viewer wants nothing by this user to come (INV-7): the viewer mutes or blocks the user.
     pub fn hides(&self, user: &UserId) -> bool {
-        let hash = user.hash();
-        self.muted.contains(&hash) || self.blocked.contains(&hash)
+        self.mutes(user) || self.blocks(user)
+    }
+
+    /// Whether the viewer mutes the user.
+    pub fn mutes(&self, user: &UserId) -> bool {
+        self.muted.contains(&user.hash())
+    }
+
+    /// Whether the viewer blocks the user.
+    pub fn blocks(&self, user: &UserId) -> bool {
+        self.blocked.contains(&user.hash())
     }
 
     /// Whether the viewer follows the user.
@@ -190,6 +234,23 @@ mod tests {
             prop_assert!(fold(&mut viewer, events.iter().enumerate().skip(missing + 1)).is_err());
             prop_assert_eq!(viewer, before);
         }
+    }
+
+    #[test]
+    fn blockers_are_listed_until_they_are_too_many() {
+        let id = |n: usize| format!("blocker-{n}").parse::<UserId>().unwrap();
+        let mut blockers = Blockers::default();
+        blockers.set(&id(0), EdgeState::Active);
+        blockers.set(&id(0), EdgeState::Active);
+        assert_eq!(blockers, Blockers::Listed(BTreeSet::from([id(0).hash()])));
+        blockers.set(&id(0), EdgeState::Ended);
+        assert_eq!(blockers, Blockers::default());
+        (0..BLOCKERS_LISTED_MAX).for_each(|n| blockers.set(&id(n), EdgeState::Active));
+        assert!(matches!(&blockers, Blockers::Listed(users) if users.len() == BLOCKERS_LISTED_MAX));
+        blockers.set(&id(BLOCKERS_LISTED_MAX), EdgeState::Active);
+        assert_eq!(blockers, Blockers::Unlisted);
+        blockers.set(&id(0), EdgeState::Ended);
+        assert_eq!(blockers, Blockers::Unlisted, "a list that misses somebody is none");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{
     backfill::Backfill,
     catch_up::CatchUp,
     demotion::Demotion,
-    effects::{Effects, PostEffects, ProfileEffects},
+    effects::{BlockEffects, Effects, PostEffects, ProfileEffects},
     purge::Purge,
 };
 use crate::{
@@ -69,6 +69,7 @@ impl Projector {
         };
         let purge = Purge { commands: commands.clone(), timelines: timelines.clone(), work_queue: work_queue.clone() };
         let profile = ProfileEffects { cards: cards.clone(), timelines: timelines.clone(), clock: clock.clone() };
+        let blocks = BlockEffects { commands: commands.clone(), viewers: viewers.clone() };
         let posts = PostEffects {
             commands: commands.clone(),
             cards: cards.clone(),
@@ -77,7 +78,7 @@ impl Projector {
             purge: purge.clone(),
             clock,
         };
-        let effects = Effects { posts, profile, celebrities, backfill, cards };
+        let effects = Effects { posts, blocks, profile, celebrities, backfill, cards };
         Self { catch_up: CatchUp { commands, viewers, effects }, audience, demotion, purge, work_queue }
     }
 }

@@ -1,7 +1,7 @@
 //! A post by itself, and its comments. Comments are read from the command table, where they are stored in order. Their
 //! authors are shown as their cards have them.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
 use super::{
     pipeline::{FeedPost, Hydrator, Page, PageDraft, ReadRequest, ViewerState},
@@ -25,19 +25,65 @@ pub struct CommentWithAuthor {
     pub comment: Comment,
     /// The author.
     pub author: UserCard,
+    /// Whether the comment is hidden from the viewer, who asked for hidden comments.
+    pub hidden: bool,
+}
+
+/// What becomes of comments that are hidden from the viewer: those by users with a block between them and the viewer,
+/// and those by users whom the viewer mutes, except on their own posts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HiddenComments {
+    /// They are left out.
+    LeaveOut,
+    /// They are marked. Only the author of the post may see them, who can delete them.
+    Mark,
+}
+
+/// Which comments on a post are read, and in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommentsOf {
+    /// The post.
+    pub post: PostId,
+    /// The order.
+    pub order: CommentOrder,
+    /// What becomes of hidden comments.
+    pub hidden: HiddenComments,
 }
 
 impl Conversations {
-    /// A post.
+    /// A post. Who looks it up may mute its author.
     ///
     /// # Errors
-    /// [`Rejection::PostNotFound`] if the post does not exist.
+    /// [`Rejection::PostNotFound`] if the post does not exist, or if the viewer or its author blocks the other.
     pub async fn post(&self, request: ReadRequest<'_>, post: PostId) -> Result<FeedPost, Error> {
-        let state = ViewerState::read_own_writes(request, &self.viewers, &self.commands).await?;
+        let read = ViewerState::read(request, &self.viewers, &self.commands);
+        let unread = ViewerState::unread(request);
+        let (state, shown) = match request.min_version {
+            None => tokio::try_join!(read, self.shown(&unread, post))?,
+            Some(_) => {
+                let state = read.await?;
+                let shown = self.shown(&state, post).await?;
+                (state, shown)
+            }
+        };
+        self.require_no_block(&state, &shown.card.author).await?;
+        Ok(shown)
+    }
+
+    /// A post as it is shown to everybody who may see it.
+    async fn shown(&self, state: &ViewerState<'_>, post: PostId) -> Result<FeedPost, Error> {
         let hydrator = Hydrator { commands: &self.commands, cards: &self.cards, recent_cards: None };
-        match hydrator.posts(&state, &[post]).await?.remove(&post) {
+        match hydrator.posts(state, &[post]).await?.remove(&post) {
             Some(post) => Ok(post),
             None => Ok(FeedPost::new(self.post_from_truth(post).await?, false)),
+        }
+    }
+
+    /// Where there is a block between the viewer and the author, the post does not exist for the viewer.
+    async fn require_no_block(&self, state: &ViewerState<'_>, author: &UserId) -> Result<(), Error> {
+        match state.is_cut_off_from(&self.commands, author).await? {
+            true => Err(Rejection::PostNotFound.into()),
+            false => Ok(()),
         }
     }
 
@@ -46,7 +92,7 @@ impl Conversations {
     /// # Errors
     /// [`Rejection::PostNotFound`] if the post was deleted meanwhile.
     pub async fn written(&self, viewer: &UserId, post: Post, author: Profile) -> Result<FeedPost, Error> {
-        let shown = self.post(ReadRequest { viewer, min_version: None }, post.post).await?;
+        let shown = self.shown(&ViewerState::unread(ReadRequest { viewer, min_version: None }), post.post).await?;
         let PostCard { likes, comments, heat, .. } = shown.card;
         Ok(FeedPost { card: PostCard { likes, comments, heat, ..PostCard::new(post, author) }, ..shown })
     }
@@ -58,16 +104,15 @@ impl Conversations {
         Ok(PostCard::new(post, author))
     }
 
-    /// At most `limit` comments on a post, those after `after` in the order. Comments by users whom the viewer mutes or
-    /// blocks are left out.
+    /// At most `limit` comments on a post, those after `after` in the order.
     ///
     /// # Errors
-    /// [`Rejection::PostNotFound`] if the post does not exist.
+    /// [`Rejection::PostNotFound`] if the post does not exist, or if the viewer or its author blocks the other;
+    /// [`Rejection::NotAuthor`] if another user than the author asks for hidden comments.
     pub async fn comments(
         &self,
         request: ReadRequest<'_>,
-        post: PostId,
-        order: CommentOrder,
+        CommentsOf { post, order, hidden }: CommentsOf,
         mut after: Option<CommentId>,
         limit: usize,
     ) -> Result<Page<CommentWithAuthor, CommentId>, Error> {
@@ -76,11 +121,15 @@ impl Conversations {
             let count = i32::try_from(count).unwrap_or(i32::MAX);
             self.commands.comments(post, order, after, count, request.consistency()).await
         };
-        let (state, (), first) = tokio::try_join!(
+        let (state, post_author, first) = tokio::try_join!(
             ViewerState::read(request, &self.viewers, &self.commands),
-            self.require_post(request, post),
+            self.author_of(request, post),
             source(after, draft.wanted())
         )?;
+        self.require_no_block(&state, &post_author).await?;
+        if hidden == HiddenComments::Mark && post_author != *request.viewer {
+            return Err(Rejection::NotAuthor.into());
+        }
         let mut ahead = Some(first);
         let read = async |count| {
             let CommentPage { comments, more } = match ahead.take() {
@@ -88,54 +137,72 @@ impl Conversations {
                 None => source(after, count).await?,
             };
             after = comments.last().map(|comment| comment.comment).or(after);
-            let visible = |comment: &Comment| !comment.is_deleted() && !state.viewer.hides(&comment.author);
-            Ok(Page { entries: comments.into_iter().filter(visible).collect(), next: after.filter(|_| more) })
+            let authors: BTreeSet<_> = comments.iter().map(|comment| comment.author.clone()).collect();
+            let blockers = state.blockers_among(&self.commands, &authors).await?;
+            // A muted author is looked up where the post is theirs.
+            let is_hidden = |author: &UserId| {
+                let muted = state.viewer.mutes(author) && *author != post_author;
+                muted || state.viewer.blocks(author) || blockers.contains(author)
+            };
+            let marked = comments.into_iter().filter(|comment| !comment.is_deleted()).map(|comment| {
+                let is_hidden = is_hidden(&comment.author);
+                (comment, is_hidden)
+            });
+            let shown = marked.filter(|(_, is_hidden)| !is_hidden || hidden == HiddenComments::Mark);
+            Ok(Page { entries: shown.collect(), next: after.filter(|_| more) })
         };
-        let Page { entries, next } = draft.fill(|comment: &Comment| comment.comment, read).await?;
+        let Page { entries, next } = draft.fill(|(comment, _): &(Comment, bool)| comment.comment, read).await?;
         Ok(Page { entries: self.with_authors(&state, entries).await?, next })
     }
 
-    /// A comment on a post. A comment by a user whom the viewer mutes can still be looked up.
+    /// A comment on a post. A comment by a user whom the viewer mutes can still be looked up, and the author of the post
+    /// can look up every comment.
     ///
     /// # Errors
-    /// [`Rejection::PostNotFound`] if the post does not exist. [`Rejection::CommentNotFound`] if the comment does not
-    /// exist, or if the viewer blocks its author.
+    /// [`Rejection::PostNotFound`] if the post does not exist, or if there is a block between its author and the viewer.
+    /// [`Rejection::CommentNotFound`] likewise for the comment.
     pub async fn comment(
         &self,
         request: ReadRequest<'_>,
         post: PostId,
         comment: CommentId,
     ) -> Result<CommentWithAuthor, Error> {
-        let (state, (), found) = tokio::try_join!(
+        let (state, post_author, found) = tokio::try_join!(
             ViewerState::read(request, &self.viewers, &self.commands),
-            self.require_post(request, post),
+            self.author_of(request, post),
             self.commands.comment(post, comment)
         )?;
-        let visible = |found: &Comment| !found.is_deleted() && !state.viewer.blocked.contains(&found.author.hash());
-        let found = found.filter(visible).ok_or(Rejection::CommentNotFound)?;
-        let mut with_author = self.with_authors(&state, vec![found]).await?;
+        let found = found.filter(|found| !found.is_deleted()).ok_or(Rejection::CommentNotFound)?;
+        let ((), is_hidden) = tokio::try_join!(
+            self.require_no_block(&state, &post_author),
+            state.is_cut_off_from(&self.commands, &found.author)
+        )?;
+        if is_hidden && post_author != *request.viewer {
+            return Err(Rejection::CommentNotFound.into());
+        }
+        let mut with_author = self.with_authors(&state, vec![(found, is_hidden)]).await?;
         Ok(with_author.pop().ok_or(Rejection::CommentNotFound)?)
     }
 
-    /// Checks that the post exists.
-    async fn require_post(&self, request: ReadRequest<'_>, post: PostId) -> Result<(), Error> {
+    /// The author of a post that exists.
+    async fn author_of(&self, request: ReadRequest<'_>, post: PostId) -> Result<UserId, Error> {
         let card = match request.consistency() {
             Consistency::Strong => None,
             Consistency::Eventual => self.cards.posts(&[post], Consistency::Eventual).await?.remove(&post),
         };
         match card {
             Some(card) if card.deleted => Err(Rejection::PostNotFound.into()),
-            Some(_) => Ok(()),
-            None => self.post_from_truth(post).await.map(|_| ()),
+            Some(card) => Ok(card.author),
+            None => Ok(self.post_from_truth(post).await?.author),
         }
     }
 
     async fn with_authors(
         &self,
         state: &ViewerState<'_>,
-        comments: Vec<Comment>,
+        comments: Vec<(Comment, bool)>,
     ) -> Result<Vec<CommentWithAuthor>, Error> {
-        let mut authors: Vec<_> = comments.iter().map(|comment| comment.author.clone()).collect();
+        let mut authors: Vec<_> = comments.iter().map(|(comment, _)| comment.author.clone()).collect();
         authors.sort_unstable();
         authors.dedup();
         let mut cards: HashMap<_, _> = self.cards.users(&authors, state.consistency()).await?;
@@ -148,9 +215,9 @@ impl Conversations {
                 missing.insert(card);
             }
         }
-        let with_author = |comment: Comment| {
+        let with_author = |(comment, hidden): (Comment, bool)| {
             let author = cards.get(&comment.author)?.clone();
-            Some(CommentWithAuthor { comment, author })
+            Some(CommentWithAuthor { comment, author, hidden })
         };
         Ok(comments.into_iter().filter_map(with_author).collect())
     }

@@ -33,7 +33,7 @@ mod profile;
 mod services;
 mod users;
 
-pub use conversation::CommentWithAuthor;
+pub use conversation::{CommentWithAuthor, CommentsOf, HiddenComments};
 pub use feeds::{HomePage, HomePosition, HomeWalk, RankedPosition, Ranking, TrendingPosition};
 pub use pipeline::{FeedPost, Origin, Page, ReadRequest};
 pub use profile::{OwnProfileView, ProfileView, Relation};

@@ -26,7 +26,8 @@ pub enum Side {
 }
 
 impl People {
-    /// At most `limit` people of this list of the user's, after `after`.
+    /// At most `limit` people of this list of the user's, after `after`. Followers and followed users are listed
+    /// without those between whom and the viewer there is a block. If there is one with the user, the page is empty.
     ///
     /// # Errors
     /// [`crate::error::Rejection::UserNotFound`] if the user does not exist.
@@ -38,9 +39,30 @@ impl People {
         mut after: Option<UserId>,
         limit: usize,
     ) -> Result<Page<UserCard, UserId>, Error> {
-        let state = ViewerState::read_own_writes(request, &self.viewers, &self.commands).await?;
+        // Whom the viewer mutes and blocks is listed without exception, so that the viewer can undo it.
+        let is_filtered = matches!(side, Side::Followers | Side::Following);
+        let draft = PageDraft::new(limit);
+        let state = async {
+            match is_filtered {
+                true => ViewerState::read(request, &self.viewers, &self.commands).await,
+                false => ViewerState::read_own_writes(request, &self.viewers, &self.commands).await,
+            }
+        };
+        let (state, first) = tokio::try_join!(state, self.edges(side, user, after.as_ref(), draft.wanted()))?;
+        if is_filtered && state.is_cut_off_from(&self.commands, user).await? {
+            return Ok(Page::empty());
+        }
+        let mut ahead = Some(first);
         let read = async |count| {
-            let UserPage { users, next } = self.edges(side, user, after.as_ref(), count).await?;
+            let UserPage { mut users, next } = match ahead.take() {
+                Some(first) => first,
+                None => self.edges(side, user, after.as_ref(), count).await?,
+            };
+            if is_filtered {
+                let found = users.clone();
+                let blockers = state.blockers_among(&self.commands, &found).await?;
+                users.retain(|user| !state.viewer.blocks(user) && !blockers.contains(user));
+            }
             let mut cards = self.cards.users(&users, request.consistency()).await?;
             if state.has_unprojected_profile() && users.contains(request.viewer) {
                 cards.insert(request.viewer.clone(), card_from_truth(&self.commands, request.viewer).await?);
@@ -54,7 +76,7 @@ impl People {
             after.clone_from(&next);
             Ok(Page { entries: users.iter().filter_map(|user| cards.remove(user)).collect(), next })
         };
-        let page = PageDraft::new(limit).fill(|card: &UserCard| card.user.clone(), read).await?;
+        let page = draft.fill(|card: &UserCard| card.user.clone(), read).await?;
         if page.entries.is_empty() {
             require_user(&self.commands, user).await?;
         }

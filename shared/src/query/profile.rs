@@ -11,7 +11,8 @@ use crate::{
     store::{Consistency, cards::UserCard},
 };
 
-/// A profile as the caller sees it.
+/// A profile as the caller sees it. Where one of the two blocks the other, only the ids and the relation are for the
+/// caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileView {
     /// The user.
@@ -29,8 +30,17 @@ pub struct Relation {
     pub followed_by: bool,
     /// Whether the caller mutes the user.
     pub muted: bool,
-    /// Whether the caller blocks the user. The caller does not learn whether the user blocks the caller.
+    /// Whether the caller blocks the user.
     pub blocked: bool,
+    /// Whether the user blocks the caller.
+    pub blocked_by: bool,
+}
+
+impl Relation {
+    /// Whether one of the two blocks the other.
+    pub fn has_block(&self) -> bool {
+        self.blocked || self.blocked_by
+    }
 }
 
 /// The caller's own profile and counts.
@@ -73,6 +83,7 @@ impl People {
             EdgeKey::new(user, EdgeKind::Follows, caller),
             EdgeKey::new(caller, EdgeKind::Mutes, user),
             EdgeKey::new(caller, EdgeKind::Blocks, user),
+            EdgeKey::new(user, EdgeKind::Blocks, caller),
         ];
         let state = ViewerState::read_own_writes(request, &self.viewers, &self.commands).await?;
         let (mut cards, edges) =
@@ -95,6 +106,7 @@ impl People {
             followed_by: edges.active(user, EdgeKind::Follows, caller),
             muted: edges.active(caller, EdgeKind::Mutes, user),
             blocked: edges.active(caller, EdgeKind::Blocks, user),
+            blocked_by: edges.active(user, EdgeKind::Blocks, caller),
         };
         Ok(ProfileView { card, relation })
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{UserHash, UserId, Version, Viewer},
+    model::{Blockers, UserHash, UserId, Version, Viewer},
 };
 
 /// The `viewers` table.
@@ -64,12 +64,14 @@ impl Viewers {
             .table_name(&self.table)
             .key(PK, s(key::user(user)))
             .update_expression(
-                "SET applied = :applied, followed = :followed, muted = :muted, blocked = :blocked, revision = :next",
+                "SET applied = :applied, followed = :followed, muted = :muted, blocked = :blocked, \
+                 blocked_by = :blocked_by, revision = :next",
             )
             .expression_attribute_values(":applied", n(viewer.applied))
             .expression_attribute_values(":followed", set(&viewer.followed))
             .expression_attribute_values(":muted", set(&viewer.muted))
             .expression_attribute_values(":blocked", set(&viewer.blocked))
+            .expression_attribute_values(":blocked_by", blockers(&viewer.blocked_by))
             .expression_attribute_values(":next", n(before.revision + 1));
         let update = if before.revision == 0 {
             update.condition_expression("attribute_not_exists(PK)")
@@ -88,6 +90,22 @@ fn set(users: &BTreeSet<UserHash>) -> AttributeValue {
     AttributeValue::B(Blob::new(users.iter().flat_map(|hash| hash.0).collect::<Vec<u8>>()))
 }
 
+/// The users who block a viewer; null if they are not listed.
+fn blockers(blockers: &Blockers) -> AttributeValue {
+    match blockers {
+        Blockers::Listed(users) => set(users),
+        Blockers::Unlisted => AttributeValue::Null(true),
+    }
+}
+
+/// Releases before this list wrote items without it. Such an item lists nobody, although somebody may block the viewer.
+fn stored_blockers(item: &Item) -> Result<Blockers, Error> {
+    match item.get("blocked_by") {
+        None | Some(AttributeValue::Null(_)) => Ok(Blockers::Unlisted),
+        Some(_) => stored_set(item, "blocked_by").map(Blockers::Listed),
+    }
+}
+
 fn stored_viewer(item: &Item) -> Result<StoredViewer, Error> {
     let applied = Version::new(number(item, "applied")?)
         .ok_or_else(|| Error::poison("a viewer item", "applied is not a version"))?;
@@ -96,6 +114,7 @@ fn stored_viewer(item: &Item) -> Result<StoredViewer, Error> {
         followed: stored_set(item, "followed")?,
         muted: stored_set(item, "muted")?,
         blocked: stored_set(item, "blocked")?,
+        blocked_by: stored_blockers(item)?,
     };
     Ok(StoredViewer { viewer, revision: number(item, "revision")? })
 }
@@ -123,18 +142,28 @@ mod tests {
         #[test]
         fn reading_a_written_viewer_is_the_identity(
             applied in 0..=Version::MAX.get(),
-            sets in proptest::array::uniform3(proptest::collection::btree_set(any::<[u8; 8]>(), 0..50)),
+            sets in proptest::array::uniform4(proptest::collection::btree_set(any::<[u8; 8]>(), 0..50)),
+            is_listed in any::<bool>(),
         ) {
-            let [followed, muted, blocked] = sets.map(|set| set.into_iter().map(UserHash).collect::<BTreeSet<_>>());
+            let sets = sets.map(|set| set.into_iter().map(UserHash).collect::<BTreeSet<_>>());
+            let [followed, muted, blocked, blocked_by] = sets;
+            let blocked_by = if is_listed { Blockers::Listed(blocked_by) } else { Blockers::Unlisted };
             let item: Item = HashMap::from([
                 ("applied".to_owned(), n(applied)),
                 ("followed".to_owned(), set(&followed)),
                 ("muted".to_owned(), set(&muted)),
                 ("blocked".to_owned(), set(&blocked)),
+                ("blocked_by".to_owned(), blockers(&blocked_by)),
                 ("revision".to_owned(), n(3)),
             ]);
-            let viewer = Viewer { applied: Version::new(applied).unwrap(), followed, muted, blocked };
+            let viewer = Viewer { applied: Version::new(applied).unwrap(), followed, muted, blocked, blocked_by };
             prop_assert_eq!(stored_viewer(&item).unwrap(), StoredViewer { viewer, revision: 3 });
         }
+    }
+    #[test]
+    fn an_item_of_an_older_release_lists_no_blockers() {
+        let empty = || set(&BTreeSet::new());
+        let item = ["followed", "muted", "blocked"].map(|name| (name.to_owned(), empty()));
+        assert_eq!(stored_viewer(&HashMap::from(item)).unwrap().viewer.blocked_by, Blockers::Unlisted);
     }
 }

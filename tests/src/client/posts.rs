@@ -119,6 +119,16 @@ impl User {
         .await
     }
 
+    /// All pages of a post's comments, oldest first, with those that are hidden from this user.
+    pub async fn walk_all_comments(&self, post: &str, limit: u32) -> Result<Vec<Comment>, ApiError> {
+        walk(async |cursor| {
+            let paging = Paging { include_hidden: Some(true), ..Paging::page(limit, cursor.as_deref()) };
+            let page: CommentsPage = self.get(&post_path(post, "/comments"), &paging).await?;
+            Ok((page.comments, page.next_cursor))
+        })
+        .await
+    }
+
     /// All pages of the home feed, `limit` posts at a time. Trending posts are left out: they fill the homes of users
     /// who follow nobody.
     pub async fn walk_home(&self, limit: u32) -> Result<Vec<Post>, ApiError> {

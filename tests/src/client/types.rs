@@ -74,17 +74,23 @@ pub struct Profile {
     pub created_at: String,
 }
 
-/// A user as everybody sees it, from `GET /v1/users/{user}`.
+/// A user as everybody sees it, from `GET /v1/users/{user}`. If one of the two blocks the other, only the id, the
+/// handle and the relation are there: the contract says so, and answers are held against it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the fields are those of the HTTP contract")]
 pub struct PublicProfile {
     pub id: String,
     pub handle: String,
+    #[serde(default)]
     pub display_name: String,
+    #[serde(default)]
     pub avatar_url: Option<String>,
+    #[serde(default)]
     pub created_at: String,
+    #[serde(default)]
     pub following: u64,
+    #[serde(default)]
     pub followers: u64,
     pub relation: Relation,
 }
@@ -101,6 +107,8 @@ pub struct Relation {
     pub muted: bool,
     /// The caller blocks the user.
     pub blocked: bool,
+    /// The user blocks the caller.
+    pub blocked_by: bool,
 }
 
 /// A user inside a post or a list.
@@ -160,6 +168,8 @@ pub struct Comment {
     pub entities: Vec<Value>,
     pub ignored_tags: Vec<Value>,
     pub created_at: String,
+    /// Whether the comment is hidden from the caller, if the caller asked for hidden comments.
+    pub hidden: Option<bool>,
 }
 
 /// One page of comments.

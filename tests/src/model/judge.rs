@@ -75,8 +75,7 @@ impl<'a> Judge<'a> {
 
     /// The posts of `authors`, newest first. The ids are UUIDv7, so their order is the order in time.
     fn posts_of<'b>(&self, viewer: &str, authors: impl Iterator<Item = &'b str>) -> Vec<Post> {
-        let shown = authors.filter(|author| !self.hides(viewer, author));
-        let members = shown.filter_map(|author| self.model.members.get(author));
+        let members = authors.filter_map(|author| self.model.members.get(author));
         let ids: BTreeSet<_> = members.flat_map(|member| member.posts.keys()).collect();
         ids.iter().rev().filter_map(|id| self.post(viewer, id)).collect()
     }
@@ -93,18 +92,41 @@ impl<'a> Judge<'a> {
 
     fn home(&self, viewer: &str) -> Vec<Post> {
         let follows = self.model.members.get(viewer).into_iter().flat_map(|member| &member.follows);
-        self.posts_of(viewer, follows.map(String::as_str).chain([viewer]))
+        let authors = follows.map(String::as_str).chain([viewer]);
+        self.posts_of(viewer, authors.filter(|author| !self.hides(viewer, author)))
     }
 
-    /// Whether the viewer must see nothing of this author (INV-7).
+    /// Whether nothing of this author may come to the viewer by itself (INV-7).
     pub(super) fn hides(&self, viewer: &str, author: &str) -> bool {
-        let hidden = |member: &Member| member.mutes.contains(author) || member.blocks.contains(author);
-        self.model.members.get(viewer).is_some_and(hidden)
+        self.mutes(viewer, author) || self.has_block(viewer, author)
+    }
+
+    fn mutes(&self, viewer: &str, other: &str) -> bool {
+        self.model.members.get(viewer).is_some_and(|member| member.mutes.contains(other))
+    }
+
+    fn blocks(&self, viewer: &str, other: &str) -> bool {
+        self.model.members.get(viewer).is_some_and(|member| member.blocks.contains(other))
+    }
+
+    /// Whether the two must see nothing of each other (INV-7).
+    pub fn has_block(&self, viewer: &str, other: &str) -> bool {
+        self.blocks(viewer, other) || self.blocks(other, viewer)
+    }
+
+    /// Whether the viewer can read this post by its id.
+    pub fn can_read(&self, viewer: &str, post: &str) -> bool {
+        self.posts.get(post).is_some_and(|(author, _)| !self.has_block(viewer, author))
+    }
+
+    /// The posts of an author whom the viewer looks up. A mute does not matter there.
+    fn looked_up(&self, viewer: &str, author: &str) -> Vec<Post> {
+        self.posts_of(viewer, [author].into_iter().filter(|author| !self.has_block(viewer, author)))
     }
 
     /// Compares the whole list of an author's posts.
     pub fn compare_posts_of(&self, viewer: &str, author: &str, shown: &[Post]) -> Vec<Difference> {
-        let expected = self.posts_of(viewer, [author].into_iter());
+        let expected = self.looked_up(viewer, author);
         differences(viewer, &format!("posts of {author}"), &expected, shown, true)
     }
 
@@ -130,25 +152,46 @@ impl<'a> Judge<'a> {
     pub fn ids(&self, viewer: &str, feed: &Feed) -> BTreeSet<String> {
         let posts = match feed {
             Feed::Home => self.home(viewer),
-            Feed::Author(author) => self.posts_of(viewer, [author.as_str()].into_iter()),
+            Feed::Author(author) => self.looked_up(viewer, author),
             Feed::Tag(tag) => self.tagged(viewer, tag),
-            Feed::All => self.posts_of(viewer, self.model.members.keys().map(String::as_str)),
+            Feed::All => {
+                let authors = self.model.members.keys().map(String::as_str);
+                self.posts_of(viewer, authors.filter(|author| !self.hides(viewer, author)))
+            }
         };
         posts.into_iter().map(|post| post.id).collect()
     }
 
-    /// Compares all comments on a post, oldest first.
+    /// Whether a comment by this author is hidden from the viewer. A muted author is looked up on their own posts.
+    fn hides_comment(&self, viewer: &str, author: &str, post: &str) -> bool {
+        let is_own_post = self.posts.get(post).is_some_and(|(of, _)| *of == author);
+        self.has_block(viewer, author) || (self.mutes(viewer, author) && !is_own_post)
+    }
+
+    /// Compares all comments on a post that the viewer can read, oldest first.
     pub fn compare_comments(&self, viewer: &str, post: &str, shown: &[Comment]) -> Vec<Difference> {
+        self.compare_listed_comments(viewer, post, shown, false)
+    }
+
+    /// Compares all comments on a post of the viewer's, hidden ones included.
+    pub fn compare_all_comments(&self, viewer: &str, post: &str, shown: &[Comment]) -> Vec<Difference> {
+        self.compare_listed_comments(viewer, post, shown, true)
+    }
+
+    fn compare_listed_comments(&self, viewer: &str, post: &str, shown: &[Comment], all: bool) -> Vec<Difference> {
         let members = self.model.members.iter();
         let mut expected: Vec<_> = members
             .flat_map(|(id, member)| member.comments.iter().map(move |(comment, remark)| (comment, id, remark)))
-            .filter(|(_, author, remark)| remark.post == post && !self.hides(viewer, author))
-            .map(|(comment, id, remark)| (comment.clone(), self.person(id), remark.text.clone()))
+            .filter(|(_, author, remark)| remark.post == post && (all || !self.hides_comment(viewer, author, post)))
+            .map(|(comment, id, remark)| {
+                let hidden = all.then(|| self.hides_comment(viewer, id, post));
+                (comment.clone(), self.person(id), remark.text.clone(), hidden)
+            })
             .collect();
         expected.sort_by(|a, b| a.0.cmp(&b.0));
         let shown: Vec<_> = shown
             .iter()
-            .map(|comment| (comment.id.clone(), Some(comment.author.clone()), comment.text.clone()))
+            .map(|Comment { id, author, text, hidden, .. }| (id.clone(), Some(author.clone()), text.clone(), *hidden))
             .collect();
         let place = format!("comments on {post}");
         let problem = format!("expected {expected:?}, got {shown:?}");
@@ -166,26 +209,34 @@ impl<'a> Judge<'a> {
             }
         };
         let followers = members.iter().filter(|(_, member)| member.follows.contains(subject)).map(|(id, _)| id);
-        let followers: Vec<_> = followers.filter_map(|id| self.person(id)).collect();
-        let following = members.get(subject).into_iter().flat_map(|member| &member.follows);
-        let following: Vec<_> = following.filter_map(|id| self.person(id)).collect();
+        let followers: Vec<_> = followers.collect();
+        let following: Vec<_> = members.get(subject).into_iter().flat_map(|member| &member.follows).collect();
+        let blocked = self.has_block(&viewer.id, subject);
+        let listed = |ids: &[&String]| {
+            let visible = ids.iter().filter(|id| !blocked && !self.has_block(&viewer.id, id));
+            visible.filter_map(|id| self.person(id)).collect::<Vec<_>>()
+        };
         let shown = viewer.walk_followers_of(subject, limit).await?;
-        expect("followers", format!("{followers:?}"), format!("{shown:?}"));
+        expect("followers", format!("{:?}", listed(&followers)), format!("{shown:?}"));
         let shown = viewer.walk_followed_by(subject, limit).await?;
-        expect("following", format!("{following:?}"), format!("{shown:?}"));
+        expect("following", format!("{:?}", listed(&following)), format!("{shown:?}"));
 
         let PublicProfile { id, handle, display_name, avatar_url, following: out, followers: into, relation, .. } =
             viewer.user(subject).await?;
         let shown = Person { id, handle, display_name, avatar_url };
-        expect("profile", format!("{:?}", self.person(subject)), format!("{:?}", Some(shown)));
-        expect("counts", format!("{:?}", (following.len(), followers.len())), format!("{:?}", (out, into)));
+        let whole = self.person(subject);
+        let left = whole.clone().map(|person| Person { display_name: String::new(), avatar_url: None, ..person });
+        let expected = if blocked { left } else { whole };
+        expect("profile", format!("{expected:?}"), format!("{:?}", Some(shown)));
+        let counts = if blocked { (0, 0) } else { (following.len(), followers.len()) };
+        expect("counts", format!("{counts:?}"), format!("{:?}", (out, into)));
         let follows = |a: &str, b: &str| members.get(a).is_some_and(|member: &Member| member.follows.contains(b));
-        let own = members.get(&viewer.id);
         let expected = Relation {
             following: follows(&viewer.id, subject),
             followed_by: follows(subject, &viewer.id),
-            muted: own.is_some_and(|own| own.mutes.contains(subject)),
-            blocked: own.is_some_and(|own| own.blocks.contains(subject)),
+            muted: self.mutes(&viewer.id, subject),
+            blocked: self.blocks(&viewer.id, subject),
+            blocked_by: self.blocks(subject, &viewer.id),
         };
         expect("relation", format!("{expected:?}"), format!("{relation:?}"));
         Ok(found)
@@ -327,10 +378,33 @@ pub(super) mod tests {
             entities: Vec::new(),
             ignored_tags: Vec::new(),
             created_at: String::new(),
+            hidden: None,
         };
         assert_eq!(judge.compare_comments("bob", "2", std::slice::from_ref(&comment)), []);
         assert_eq!(judge.compare_comments("bob", "2", &[]).len(), 1);
         let other = Comment { text: "so false".to_owned(), ..comment };
         assert_eq!(judge.compare_comments("bob", "2", &[other]).len(), 1);
+    }
+    #[test]
+    fn a_block_hides_both_and_a_mute_only_what_comes() {
+        let mut model = model();
+        let edges = |model: &mut Model, mutes: &[&str], blocks: &[&str]| {
+            let bob = model.members.get_mut("bob").unwrap();
+            bob.mutes = mutes.iter().map(|&id| id.to_owned()).collect();
+            bob.blocks = blocks.iter().map(|&id| id.to_owned()).collect();
+        };
+        let author = |id: &str| Feed::Author(id.to_owned());
+        edges(&mut model, &["ada"], &[]);
+        let judge = Judge::new(&model);
+        assert_eq!((judge.ids("bob", &Feed::All).len(), judge.ids("bob", &author("ada")).len()), (1, 2));
+        assert!(judge.can_read("bob", "1") && judge.hides_comment("bob", "ada", "2"));
+        assert!(!judge.hides_comment("bob", "ada", "1"), "ada's own post");
+        assert!(!judge.hides("ada", "bob"));
+        edges(&mut model, &[], &["ada"]);
+        let judge = Judge::new(&model);
+        for (viewer, other, post) in [("bob", "ada", "1"), ("ada", "bob", "2")] {
+            assert!(judge.hides(viewer, other) && !judge.can_read(viewer, post));
+            assert_eq!(judge.ids(viewer, &author(other)).len(), 0);
+        }
     }
 }

@@ -51,6 +51,28 @@ async fn a_command_that_changes_nothing_answers_with_the_present_version() -> Re
 }
 
 #[tokio::test]
+async fn a_follower_can_be_removed_and_can_follow_again() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
+    bob.follow(&ada.id).await?;
+    let post = ada.post("for followers", None).await?.value;
+    home_becomes(&bob, &[&post.id]).await?;
+
+    let removed = ada.remove_follower(&bob.id).await?.version;
+    assert_eq!(removed, 3);
+    assert_eq!(ada.remove_follower(&bob.id).await?.version, removed, "bob does not follow any more");
+    assert_eq!(bob.user(&ada.id).await?.relation, Relation::default(), "there is no block");
+    assert!(ada.walk_followers_of(&ada.id, 10).await?.is_empty());
+    home_becomes(&bob, &[]).await?;
+    assert_eq!(bob.follow(&ada.id).await?.version, 4, "the end of the follow is in bob's log");
+    home_becomes(&bob, &[&post.id]).await?;
+
+    assert_eq!(refusal(ada.remove_follower(&ada.id).await)?, (422, "cannot_follow_self".to_owned()));
+    assert_eq!(refusal(ada.remove_follower("@nobody_has_this_one").await)?, (404, "user_not_found".to_owned()));
+    Ok(())
+}
+
+#[tokio::test]
 async fn follows_of_oneself_and_of_unknown_users_are_refused() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, newcomer) = (deployment.member("ada").await?, deployment.newcomer("new").await?);

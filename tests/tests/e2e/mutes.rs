@@ -1,4 +1,5 @@
-//! Mute and block: muted and blocked users are shown nowhere (INV-7), and a block removes follows in both directions.
+//! Mute and block (INV-7): nothing of muted users comes to whom mutes them, a block hides each from the other, and it
+//! removes follows in both directions.
 
 use anyhow::{Result, ensure};
 use harness::{
@@ -40,7 +41,8 @@ async fn nothing_of_the_muted_or_blocked_is_in_any_feed() -> Result<()> {
             assert_eq!(ids(&ada.walk_home_by(order, 1).await?), [&shown], "block: {block}");
         }
         assert_eq!(ids(&ada.walk_posts_with(&tag, 1).await?), [&shown]);
-        assert_eq!(ids(&ada.walk_posts_of(&bob.id, 10).await?), [""; 0]);
+        let looked_up = if block { vec![] } else { vec![hidden.as_str()] };
+        assert_eq!(ids(&ada.walk_posts_of(&bob.id, 10).await?), looked_up, "a muted user can be looked up");
         assert!(!ids(&ada.walk_trending(100).await?).contains(&hidden.as_str()));
         let comments: Vec<_> = ada.walk_comments(&shown, "oldest", 1).await?.into_iter().map(|one| one.id).collect();
         assert_eq!(comments, std::slice::from_ref(&comment));
@@ -73,7 +75,7 @@ async fn a_block_ends_follows_and_stops_new_ones_and_comments_in_both_directions
     let blocked = ada.block(&bob.id).await?;
     assert_eq!(ada.block(&bob.id).await?.version, blocked.version, "a second time changes nothing");
     assert_eq!(ada.user(&bob.id).await?.relation, Relation { blocked: true, ..Relation::default() });
-    assert_eq!(bob.user(&ada.id).await?.relation, Relation::default(), "a blocked user does not learn about the block");
+    assert_eq!(bob.user(&ada.id).await?.relation, Relation { blocked_by: true, ..Relation::default() });
     // The end of bob's follow is in bob's own log.
     applied(&bob, 4).await?;
     home_becomes(&bob, &[&of_bob]).await?;
@@ -101,6 +103,53 @@ async fn a_block_ends_follows_and_stops_new_ones_and_comments_in_both_directions
     bob.comment(&of_ada, "hello again", None).await?;
     bob.like(&of_ada).await?;
     home_becomes(&bob, &[&of_bob, &of_ada]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_block_hides_each_from_the_other_and_leaves_what_can_be_undone() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let [ada, bob, eve] = members(&deployment).await?;
+    let tag = unique();
+    let of_ada = ada.post(&format!("of ada #{tag}"), None).await?.value.id;
+    let of_bob = bob.post(&format!("of bob #{tag}"), None).await?.value.id;
+    let of_eve = eve.post("of eve", None).await?.value.id;
+    for user in [&ada, &bob] {
+        user.follow(&eve.id).await?;
+        user.comment(&of_eve, &format!("of {}", user.id), None).await?;
+    }
+    bob.like(&of_ada).await?;
+    let remark = bob.comment(&of_ada, "of bob", None).await?.value.id;
+
+    ada.block(&bob.id).await?;
+    eventually("neither sees the other", async || {
+        for (user, other, own, of_other) in [(&ada, &bob, &of_ada, &of_bob), (&bob, &ada, &of_bob, &of_ada)] {
+            let not_found = (404, "post_not_found".to_owned());
+            ensure!(user.get_post(of_other).await.is_err(), "{} reads the post of {}", user.id, other.id);
+            ensure!(refusal(user.get_post(of_other).await)? == not_found);
+            ensure!(refusal(user.walk_comments(of_other, "oldest", 10).await)? == not_found);
+            ensure!(ids(&user.walk_posts_of(&other.id, 10).await?).is_empty());
+            ensure!(ids(&user.walk_posts_with(&tag, 10).await?) == [own.as_str()]);
+            let comments = user.walk_comments(&of_eve, "oldest", 10).await?;
+            ensure!(comments.iter().all(|comment| comment.author.id == user.id) && comments.len() == 1, "{comments:?}");
+            let followers = user.walk_followers_of(&eve.id, 10).await?;
+            ensure!(followers.iter().all(|person| person.id == user.id) && followers.len() == 1, "{followers:?}");
+            ensure!(user.walk_followed_by(&other.id, 10).await?.is_empty());
+        }
+        Ok(())
+    })
+    .await?;
+    let shown = bob.user(&ada.id).await?;
+    assert_eq!((shown.id, shown.display_name, shown.followers), (ada.id.clone(), String::new(), 0));
+
+    // Ada lists what bob wrote on her post, and bob takes back what he did.
+    let all = ada.walk_all_comments(&of_ada, 1).await?;
+    assert_eq!(all.iter().map(|one| (one.id.as_str(), one.hidden)).collect::<Vec<_>>(), [(&*remark, Some(true))]);
+    assert_eq!(refusal(eve.walk_all_comments(&of_ada, 1).await)?, (403, "not_author".to_owned()));
+    bob.unlike(&of_ada).await?;
+    bob.unfollow(&ada.id).await?;
+    bob.delete_comment(&of_ada, &remark).await?;
+    assert_eq!(ada.walk_all_comments(&of_ada, 10).await?, []);
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 use super::{Progress, RACES_MAX};
 use crate::{
+    command::BlockUser,
     error::Error,
-    model::Version,
+    model::{Blockers, EdgeState, Version},
     query::ReadRequest,
     samples::{user, version},
     store::Consistency,
@@ -297,6 +298,64 @@ async fn a_block_that_ends_a_follow_is_folded_in_both_logs() {
     let (ada, bob) = (world.other.viewer("ada").await, world.other.viewer("bob").await);
     assert!(!ada.follows(&user("bob")) && !bob.follows(&user("ada")));
     assert!(ada.hides(&user("bob")) && !bob.hides(&user("ada")));
+}
+
+/// Those of ada, bob and carol who are known to block bob.
+async fn who_blocks_bob(world: &World) -> Vec<&'static str> {
+    let Blockers::Listed(listed) = world.other.viewer("bob").await.blocked_by else { panic!("not listed") };
+    ["ada", "bob", "carol"].into_iter().filter(|id| listed.contains(&user(id).hash())).collect()
+}
+
+async fn unblock(process: &Process, id: &str, blocked: &str) {
+    process.done(id, &BlockUser { blocked: user(blocked), wanted: EdgeState::Ended }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_viewer_item_of_a_blocked_user_lists_who_blocks_them() {
+    let world = ada_is_not_applied().await;
+    world.other.block("ada", "bob").await;
+    world.other.block("carol", "bob").await;
+    let head = applied(&world, "bob").await;
+
+    catch_up(&world.tested, "ada").await.unwrap();
+    assert_eq!(who_blocks_bob(&world).await, ["ada"]);
+    catch_up(&world.tested, "carol").await.unwrap();
+    assert_eq!(who_blocks_bob(&world).await, ["ada", "carol"]);
+    assert_eq!(applied(&world, "bob").await, head, "nothing of this is in the log of bob");
+
+    unblock(&world.other, "ada", "bob").await;
+    catch_up(&world.tested, "ada").await.unwrap();
+    assert_eq!(who_blocks_bob(&world).await, ["carol"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_lists_its_user_in_an_item_that_no_catch_up_has_written_yet() {
+    let world = ada_is_not_applied().await;
+    world.other.join(&["dan"]).await;
+    world.other.block("ada", "dan").await;
+
+    catch_up(&world.tested, "ada").await.unwrap();
+    catch_up(&world.tested, "dan").await.unwrap();
+
+    let dan = world.other.viewer("dan").await;
+    assert_eq!(dan.applied, version(1));
+    assert_eq!(dan.blocked_by, Blockers::Listed([user("ada").hash()].into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_read_a_block_before_it_ended_does_not_bring_it_back() {
+    let world = ada_is_not_applied().await;
+    world.other.block("ada", "bob").await;
+    let other = world.other.clone();
+    // The worker has read bob's item and the block. Now the block ends, and another worker applies that.
+    world.network.before(Calls("UpdateItem", "USER#bob"), async move || {
+        unblock(&other, "ada", "bob").await;
+        other.catch_up(&["ada"]).await;
+    });
+
+    catch_up(&world.tested, "ada").await.unwrap();
+
+    assert_eq!(who_blocks_bob(&world).await, [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]

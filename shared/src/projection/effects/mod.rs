@@ -1,8 +1,10 @@
 //! Effects: what each event changes in the read models. [`Effects::apply`] is the one match from events to effects.
 
+mod blocks;
 mod posts;
 mod profile;
 
+pub(super) use blocks::BlockEffects;
 pub(super) use posts::PostEffects;
 pub(super) use profile::ProfileEffects;
 
@@ -18,6 +20,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(super) struct Effects {
     pub(super) posts: PostEffects,
+    pub(super) blocks: BlockEffects,
     pub(super) profile: ProfileEffects,
     pub(super) celebrities: Celebrities,
     pub(super) backfill: Backfill,
@@ -37,12 +40,14 @@ impl Effects {
             UserEvent::PostEdited { post } => self.posts.show(owner, *post).await,
             UserEvent::PostDeleted { post } => self.posts.remove(owner, *post).await,
             UserEvent::UserFollowed { followee } => self.fill_home_after_follow(owner.user, followee).await,
+            UserEvent::UserBlocked { blocked } | UserEvent::UserUnblocked { blocked } => {
+                self.blocks.show(owner.user, blocked).await
+            }
             // Readers filter by whom they follow, mute and block. So nothing is removed from timelines.
             UserEvent::UserUnfollowed { .. }
+            | UserEvent::FollowerRemoved { .. }
             | UserEvent::UserMuted { .. }
-            | UserEvent::UserUnmuted { .. }
-            | UserEvent::UserBlocked { .. }
-            | UserEvent::UserUnblocked { .. } => Ok(()),
+            | UserEvent::UserUnmuted { .. } => Ok(()),
             // Comments are read from the truth. The post's counter, not this event, tells how many there are. But the
             // post may have been deleted, and purged, while the comment was committed.
             UserEvent::PostCommented { post, .. } => self.posts.purge.begin_if_deleted(*post).await,

@@ -12,8 +12,8 @@ use crate::{
 };
 
 impl Feeds {
-    /// At most `limit` posts of the author, older than `before`. The page is empty if the viewer mutes or blocks the
-    /// author.
+    /// At most `limit` posts of the author, older than `before`. The page is empty if the viewer or the author blocks
+    /// the other.
     ///
     /// # Errors
     /// [`crate::error::Rejection::UserNotFound`] if the author does not exist.
@@ -33,14 +33,14 @@ impl Feeds {
             ViewerState::read(request, &self.viewers, &self.commands),
             sources.read_ahead(draft.wanted())
         )?;
-        if !Filter::Visible.admits_author(&state, author) {
+        if state.is_cut_off_from(&self.commands, author).await? {
             return Ok(Page::empty());
         }
         if author == request.viewer {
             sources.add_unprojected_posts(&state);
         }
         // Filter, hydrate, page.
-        let page = posts_page(draft, &mut sources, &Filter::Visible, self.hydrator(), &state).await?;
+        let page = posts_page(draft, &mut sources, &Filter::LookedUp, self.hydrator(), &state).await?;
         if page.entries.is_empty() && !sources.found_stored() {
             require_user(&self.commands, author).await?;
         }

@@ -68,11 +68,15 @@ pub(super) async fn trending_page(
         let (ids, rest) = left.split_at(count.min(left.len()));
         left = rest;
         let mut posts = hydrator.posts(state, ids).await?;
+        let authors: Vec<_> = posts.values().map(|post| post.card.author.clone()).collect();
+        let blockers = filter.blockers(state, hydrator.commands, &authors).await?;
         let mut entries = Vec::new();
         for id in ids {
             let post = posts.remove(id);
-            let admits =
-                |post: &FeedPost| filter.admits_author(state, &post.card.author) && filter.admits_card(&post.card);
+            let admits = |post: &FeedPost| {
+                let author = &post.card.author;
+                filter.admits_author(state, author) && !blockers.contains(author) && filter.admits_card(&post.card)
+            };
             match post.filter(admits) {
                 Some(post) => entries.push(post),
                 // Later pages skip what may not be shown. Without this, a walk among hidden posts would never end.

@@ -34,7 +34,10 @@ pub(crate) async fn posts_page(
     let position = |post: &FeedPost| post.card.post;
     let read = async |count| {
         let rows = sources.next(count).await?;
+        let authors = rows.rows.iter().map(|row| &row.author);
+        let blockers = filter.blockers(state, hydrator.commands, authors).await?;
         let admitted = rows.rows.iter().filter(|row| filter.admits_author(state, &row.author));
+        let admitted = admitted.filter(|row| !blockers.contains(&row.author));
         let ids: Vec<_> = admitted.map(|row| row.post).collect();
         let mut posts = hydrator.posts(state, &ids).await?;
         let entries = ids.iter().filter_map(|id| posts.remove(id)).filter(|post| filter.admits_card(&post.card));

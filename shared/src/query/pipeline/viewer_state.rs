@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     error::{Error, Rejection},
-    model::{LogEntry, PostId, Totals, UserEvent, UserId, Version, Viewer},
+    model::{Blockers, EdgeKey, EdgeKind, LogEntry, PostId, Totals, UserEvent, UserId, Version, Viewer},
     store::{Consistency, command_table::CommandTable, viewers::Viewers},
 };
 
@@ -130,6 +130,32 @@ impl<'a> ViewerState<'a> {
         Ok(())
     }
 
+    /// Those of the users who block the viewer. Where the viewer item does not list them, this asks the command table.
+    pub(crate) async fn blockers_among<'b>(
+        &self,
+        commands: &CommandTable,
+        users: impl IntoIterator<Item = &'b UserId>,
+    ) -> Result<BTreeSet<&'b UserId>, Error> {
+        let viewer = self.request.viewer;
+        let mut users: BTreeSet<_> = users.into_iter().filter(|user| *user != viewer).collect();
+        match &self.viewer.blocked_by {
+            Blockers::Listed(listed) if listed.is_empty() => users.clear(),
+            Blockers::Listed(listed) => users.retain(|user| listed.contains(&user.hash())),
+            Blockers::Unlisted if users.is_empty() => {}
+            Blockers::Unlisted => {
+                let keys: Vec<_> = users.iter().map(|user| EdgeKey::new(user, EdgeKind::Blocks, viewer)).collect();
+                let edges = commands.edges(&keys).await?;
+                users.retain(|user| edges.active(user, EdgeKind::Blocks, viewer));
+            }
+        }
+        Ok(users)
+    }
+
+    /// Whether the viewer and this user see nothing of each other, because one of them blocks the other.
+    pub(crate) async fn is_cut_off_from(&self, commands: &CommandTable, user: &UserId) -> Result<bool, Error> {
+        Ok(self.viewer.blocks(user) || !self.blockers_among(commands, [user]).await?.is_empty())
+    }
+
     /// How consistent further reads have to be.
     pub(crate) fn consistency(&self) -> Consistency {
         self.request.consistency()
@@ -173,6 +199,7 @@ impl Overlay {
             | UserEvent::UserUnmuted { .. }
             | UserEvent::UserBlocked { .. }
             | UserEvent::UserUnblocked { .. }
+            | UserEvent::FollowerRemoved { .. }
             | UserEvent::PostCommented { .. }
             | UserEvent::CommentDeleted { .. } => {}
         }

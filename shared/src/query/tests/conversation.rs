@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Rejection},
     model::{CommentId, Counts, EdgeState, PostId, TallyChange, TallyImage, TallyShard, TallySubject},
     projection::tally,
-    query::{CommentWithAuthor, FeedPost, Page, ReadRequest},
+    query::{CommentWithAuthor, CommentsOf, FeedPost, HiddenComments, Page, ReadRequest},
     samples::{shown, user},
     store::comments::CommentOrder,
     test_world::World,
@@ -42,8 +42,11 @@ async fn comments(
 ) -> Page<CommentWithAuthor, CommentId> {
     let bob = user("bob");
     let request = ReadRequest { viewer: &bob, min_version: None };
-    let order = CommentOrder::OldestFirst;
-    world.tested.conversations().comments(request, post, order, after, limit).await.unwrap()
+    world.tested.conversations().comments(request, of(post, CommentOrder::OldestFirst), after, limit).await.unwrap()
+}
+
+fn of(post: PostId, order: CommentOrder) -> CommentsOf {
+    CommentsOf { post, order, hidden: HiddenComments::LeaveOut }
 }
 
 fn texts(page: &Page<CommentWithAuthor, CommentId>) -> Vec<&str> {
@@ -166,7 +169,7 @@ async fn the_viewers_comment_has_the_new_profile_if_the_viewer_asks_for_it() {
     let bob = user("bob");
     let request = ReadRequest { viewer: &bob, min_version: Some(renamed) };
 
-    let page = world.tested.conversations().comments(request, post, CommentOrder::NewestFirst, None, 10).await;
+    let page = world.tested.conversations().comments(request, of(post, CommentOrder::NewestFirst), None, 10).await;
 
     assert_eq!(page.unwrap().entries[0].author.profile, shown("bob_2"));
 }
@@ -178,7 +181,7 @@ async fn comments_on_a_post_that_does_not_exist_are_rejected() {
     let bob = user("bob");
     for min_version in [Some(crate::samples::version(1)), None] {
         let request = ReadRequest { viewer: &bob, min_version };
-        let page = world.tested.conversations().comments(request, post, CommentOrder::OldestFirst, None, 10).await;
+        let page = world.tested.conversations().comments(request, of(post, CommentOrder::OldestFirst), None, 10).await;
         assert!(matches!(page, Err(Error::Rejected(Rejection::PostNotFound))), "{page:?}");
         world.other.catch_up(&["ada"]).await;
     }

@@ -1,4 +1,5 @@
 //! Tests of queries as a whole, with tables in memory.
 
+mod blocks;
 mod conversation;
 mod own_writes;
