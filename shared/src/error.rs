@@ -9,7 +9,7 @@
 //! An error is logged once, where it is handled. Code that passes an error on does not log it.
 
 use crate::model::{
-    Gap, InvalidIdempotencyKey, InvalidProfile, InvalidTag, InvalidText, InvalidUserId,
+    Gap, InvalidIdempotencyKey, InvalidProfile, InvalidTag, InvalidText, InvalidUserId, RateLimited,
     limits::{BLOCKS_MAX, FOLLOWING_MAX, MUTES_MAX, POST_EDITS_MAX},
 };
 
@@ -160,4 +160,13 @@ pub enum Rejection {
     /// The idempotency key was used for another request.
     #[error("this idempotency key was used for another request; use a new key")]
     IdempotencyKeyReused,
+    /// The caller has done too much of this kind.
+    #[error("too many {} in a short time; repeat the request after {} s", .0.kind.plural(), .0.retry_after_secs())]
+    RateLimited(RateLimited),
+}
+
+impl From<RateLimited> for Rejection {
+    fn from(limited: RateLimited) -> Self {
+        Self::RateLimited(limited)
+    }
 }

@@ -81,8 +81,16 @@ impl Command for BlockUser {
             unfollow(&state.edges, &self.blocked, caller, state.others.totals, version, turn.shard)
         {
             let event = UserEvent::UserUnfollowed { followee: caller.clone() };
-            let user = self.blocked.clone();
-            changes.push(Change::Append(LogEvent { user, version, command: turn.command, at: turn.at, totals, event }));
+            let (user, spent) = (self.blocked.clone(), state.others.spent);
+            changes.push(Change::Append(LogEvent {
+                user,
+                version,
+                command: turn.command,
+                at: turn.at,
+                totals,
+                spent,
+                event,
+            }));
             changes.extend(ends);
         } else {
             // A follow that the other user commits meanwhile would outlive the block. The caller cannot commit a follow
@@ -110,7 +118,8 @@ mod tests {
     }
 
     fn decide(whom: &str, wanted: EdgeState, edges: Edges, totals: Totals) -> Result<Decision<()>, Rejection> {
-        let others = Head { version: version(6), totals: Totals { following: 1, ..Totals::default() } };
+        let others =
+            Head { version: version(6), totals: Totals { following: 1, ..Totals::default() }, ..Head::default() };
         let turn = Turn { totals, ..samples::turn() };
         BlockUser { blocked: user(whom), wanted }.decide(&user("ada"), &State { exists: true, edges, others }, turn)
     }

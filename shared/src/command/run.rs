@@ -7,7 +7,7 @@ use super::{
     decision::{Command, Committed, Decision, Turn},
 };
 use crate::{
-    error::Error,
+    error::{Error, Rejection},
     model::{Clock, CommandId, LogEvent, TallyShard, UserId},
     store::command_table::CommandTable,
 };
@@ -15,8 +15,9 @@ use crate::{
 /// Runs a command until it is committed, found unnecessary, or rejected.
 ///
 /// # Errors
-/// [`Error::Rejected`] if the request is at fault; [`Error::Conflict`] if the command lost races too often or for too
-/// long; otherwise as the store's. After an error other than a rejection, the command may have been committed.
+/// [`Error::Rejected`] if the request is at fault, or above a rate limit; [`Error::Conflict`] if the command lost races
+/// too often or for too long; otherwise as the store's. After an error other than a rejection, the command may have
+/// been committed.
 pub async fn run<C: Command>(
     command: &C,
     caller: &UserId,
@@ -25,6 +26,7 @@ pub async fn run<C: Command>(
 ) -> Result<Committed<C::Output>, Error> {
     let id = CommandId::new(clock.now());
     let mut attempts = Attempts::start();
+    let mut known = None;
     loop {
         let attempt = attempts.next().await?;
         let (head, state) = tokio::try_join!(commands.head(caller), command.read(caller, commands))?;
@@ -38,7 +40,19 @@ pub async fn run<C: Command>(
             }
             Decision::Replay { version, output } => return Ok(Committed { version, output }),
         };
-        let event = LogEvent { user: caller.clone(), version: turn.version, command: id, at: turn.at, totals, event };
+        // Only what changes something is charged. The event carries the charge, so a command is charged once.
+        let spent = match commands.rate_limits.charge(head.spent, &event, turn.at) {
+            Ok(spent) => spent,
+            Err(limited) if known == Some(head.version) => return Err(Rejection::from(limited).into()),
+            // The state may be older than the head. Then the last of the limit may have gone to the same request, and
+            // this one is a repetition. The next attempt reads a state that is as new as this head.
+            Err(_) => {
+                known = Some(head.version);
+                continue;
+            }
+        };
+        let (user, version, at) = (caller.clone(), turn.version, turn.at);
+        let event = LogEvent { user, version, command: id, at, totals, spent, event };
         let committed = Committed { version: turn.version, output };
         match commands.commit(&event, &changes).await {
             Ok(()) => return Ok(committed),
