@@ -52,10 +52,12 @@ pub enum Check {
     TrendingAtRest,
     /// Every follower of a large audience has the author's posts.
     LargeAudience,
+    /// Nobody has done more than the rate limits allow.
+    RateLimitsHold,
 }
 
 /// All checks.
-pub const ALL: [Check; 22] = [
+pub const ALL: [Check; 23] = [
     Check::EventsReachTheBus,
     Check::HomeAtRest,
     Check::FeedsAtRest,
@@ -78,6 +80,7 @@ pub const ALL: [Check; 22] = [
     Check::TextsAreTheAuthors,
     Check::TrendingAtRest,
     Check::LargeAudience,
+    Check::RateLimitsHold,
 ];
 
 /// Decisions of each check, and what was found to be wrong.

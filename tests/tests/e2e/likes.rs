@@ -42,12 +42,12 @@ async fn a_like_counts_once_and_an_unlike_removes_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn nobody_needs_a_profile_to_like() -> Result<()> {
+async fn a_like_needs_a_profile() -> Result<()> {
     let deployment = Deployment::shared()?;
     let (ada, ghost) = (deployment.member("ada").await?, deployment.newcomer("ghost").await?);
     let post = ada.post("like me", None).await?.value.id;
-    assert_eq!(ghost.like(&post).await?.version, 0);
-    counts_become(&ada, &post, 1, 0).await?;
+    assert_eq!(refusal(ghost.like(&post).await)?, (409, "profile_required".to_owned()));
+    assert_eq!(ghost.unlike(&post).await?.version, 0, "there is nothing to end");
     Ok(())
 }
 
@@ -57,7 +57,7 @@ async fn likes_of_many_at_once_are_counted_exactly() -> Result<()> {
     let deployment = Deployment::shared()?;
     let ada = deployment.member("ada").await?;
     let post = ada.post("everybody likes me", None).await?.value.id;
-    let fans = try_join_all((0..24).map(|_| deployment.newcomer("fan"))).await?;
+    let fans = try_join_all((0..24).map(|_| deployment.member("fan"))).await?;
     let clicks = async |(at, fan): (usize, &User)| {
         fan.like(&post).await?;
         if at.is_multiple_of(3) {
