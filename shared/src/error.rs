@@ -10,6 +10,7 @@
 
 use crate::model::{
     Gap, Handle, InvalidIdempotencyKey, InvalidProfile, InvalidTag, InvalidText, InvalidUserId, InvalidUserRef,
+    RateLimited,
     limits::{BLOCKS_MAX, FOLLOWING_MAX, MUTES_MAX, POST_EDITS_MAX},
 };
 
@@ -181,4 +182,13 @@ pub enum Rejection {
     /// The idempotency key was used for another request.
     #[error("this idempotency key was used for another request; use a new key")]
     IdempotencyKeyReused,
+    /// The caller has done too much of this kind.
+    #[error("too many {} in a short time; repeat the request after {} s", .0.kind.plural(), .0.retry_after_secs())]
+    RateLimited(RateLimited),
+}
+
+impl From<RateLimited> for Rejection {
+    fn from(limited: RateLimited) -> Self {
+        Self::RateLimited(limited)
+    }
 }

@@ -7,17 +7,22 @@ use aws_smithy_http_client::{
     Builder as HttpClient,
     tls::{Provider, rustls_provider::CryptoMode},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc, time::Duration};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
     celebrities::Celebrities,
-    model::{CelebrityPolicy, Clock, ReservedHandles},
+    model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReservedHandles},
     projection::{Dependencies, Projector},
     query::{Feeds, cursor::CursorKeys},
     store::{Dynamo, Meter, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
     stream::{bus::Bus, quarantine::Quarantine, work_queue::WorkQueue},
 };
+
+/// Period of some rate limits.
+const HOUR: Duration = Duration::from_secs(60 * 60);
+/// Period of the other rate limits.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a function is made of: each part is named by an environment variable, which the template sets.
 #[derive(Debug, Clone)]
@@ -70,7 +75,8 @@ impl Runtime {
 
     /// The truth.
     pub fn commands(&self) -> anyhow::Result<CommandTable> {
-        Ok(CommandTable::new(self.dynamo.clone(), self.variable("COMMANDS_TABLE")?.to_owned()))
+        let table = self.variable("COMMANDS_TABLE")?.to_owned();
+        Ok(CommandTable::new(self.dynamo.clone(), table, self.rate_limits()?))
     }
 
     /// Who gets to see which post where.
@@ -140,6 +146,23 @@ impl Runtime {
     /// The keys that sign cursors.
     pub fn cursor_keys(&self) -> anyhow::Result<CursorKeys> {
         CursorKeys::parse(self.variable("CURSOR_KEY")?)
+    }
+
+    /// How much each user may do.
+    fn rate_limits(&self) -> anyhow::Result<RateLimits> {
+        let limit = |name: &str, period: Duration| {
+            let count = NonZeroU64::new(self.number(name)?);
+            let count = count.with_context(|| format!("the environment variable {name} is 0"))?;
+            anyhow::Ok(RateLimit::new(count, period))
+        };
+        Ok(RateLimits {
+            posts: limit("POSTS_PER_HOUR", HOUR)?,
+            comments: limit("COMMENTS_PER_HOUR", HOUR)?,
+            follows: limit("FOLLOWS_PER_DAY", DAY)?,
+            profile_changes: limit("PROFILE_CHANGES_PER_DAY", DAY)?,
+            blocks: limit("BLOCKS_PER_HOUR", HOUR)?,
+            likes: limit("LIKES_PER_HOUR", HOUR)?,
+        })
     }
 
     fn number(&self, name: &str) -> anyhow::Result<u64> {

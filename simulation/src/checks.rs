@@ -54,6 +54,8 @@ pub enum Check {
     TrendingAtRest,
     /// Every follower of a large audience has the author's posts.
     LargeAudience,
+    /// Nobody has done more than the rate limits allow.
+    RateLimitsHold,
 }
 
 /// All checks.
@@ -81,6 +83,7 @@ pub const ALL: [Check; 23] = [
     Check::TextsAreTheAuthors,
     Check::TrendingAtRest,
     Check::LargeAudience,
+    Check::RateLimitsHold,
 ];
 
 /// Decisions of each check, and what was found to be wrong.

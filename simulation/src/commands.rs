@@ -342,7 +342,7 @@ impl Actor {
             }
             (Command::Comment { post, text, .. }, Made::Comment(id)) => {
                 let remark = Remark { post: post.clone(), text: text.clone(), at };
-                ledger.member(own).comments.insert(id.clone(), remark);
+                ledger.member(own).comment(id.clone(), remark);
             }
             (Command::DeleteComment { comment, .. }, _) => {
                 ledger.model.members.values_mut().for_each(|member| {
@@ -384,6 +384,17 @@ impl Actor {
             (Command::Rename(profile), "handle_taken") => {
                 ledger.handles.get(&profile.handle).is_some_and(|users| users.len() > 1)
             }
+            (
+                Command::Post { .. }
+                | Command::Edit { .. }
+                | Command::Comment { .. }
+                | Command::Like(_, true)
+                | Command::Follow(_, true)
+                | Command::Mute(_, true)
+                | Command::Block(_, true)
+                | Command::Rename(_),
+                "rate_limited",
+            ) => ledger.rate_limit.is_some(),
             _ => false,
         };
         ledger.checks.decide(Check::RefusalsHaveReasons, has_reason, || format!("{own}: {command:?} refused: {code}"));

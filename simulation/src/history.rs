@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use harness::stack::{RATE_LIMITS, UNLIMITED};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -96,6 +97,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
     let trace = Arc::clone(&world.network.trace);
     trace.note(Detail::Users, format_args!("{plan:?} {faults:?}"));
     let ledger = Rc::new(RefCell::new(Ledger::default()));
+    ledger.borrow_mut().rate_limit = plan.rate_limit;
     let names: Rc<Vec<String>> = Rc::new((0..plan.users).map(|number| format!("user{number}")).collect());
     let users: Vec<_> = names.iter().map(|name| world.user(name)).collect();
     let mut actors: Vec<_> = users
@@ -183,6 +185,8 @@ struct Plan {
     pause_ms_max: u64,
     /// Followers of the first user who never do anything: enough of them make a large audience.
     ghosts: usize,
+    /// How much each user may do of each kind in an hour or a day, if that is little.
+    rate_limit: Option<u32>,
 }
 
 impl Plan {
@@ -195,14 +199,19 @@ impl Plan {
             second_devices: random.random_range(0..3),
             pause_ms_max: *[20, 100, 500].choose(random).unwrap_or(&100),
             ghosts,
+            rate_limit: random.random_bool(0.1).then(|| random.random_range(1..8)),
         }
     }
 
     fn parameters(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let count = self.rate_limit.map_or_else(|| UNLIMITED.to_owned(), |count| count.to_string());
+        let rate_limits = RATE_LIMITS.map(|name| (name, count.clone()));
+        let mut parameters = vec![
             ("CelebrityFollowers", self.celebrity_followers.to_string()),
             ("CelebrityListSeconds", self.celebrity_list_seconds.to_string()),
-        ]
+        ];
+        parameters.extend(rate_limits);
+        parameters
     }
 }
 

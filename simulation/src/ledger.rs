@@ -40,6 +40,8 @@ pub(crate) struct Ledger {
     pub(crate) views: BTreeMap<String, Vec<View>>,
     /// Posts that everybody who may see them has seen at rest.
     pub(crate) settled: BTreeSet<String>,
+    /// How much each user may do of each kind in an hour or a day, if that is little.
+    pub(crate) rate_limit: Option<u32>,
     /// What was decided.
     pub(crate) checks: Checks,
 }

@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::{
     checks::{Check, Checks},
     commands::TAGS,
+    determinism,
     ledger::Ledger,
     truth::{COUNTS, Truth, is, number, text},
     world::World,
@@ -26,7 +27,10 @@ use crate::{
 pub(crate) fn compare_tables(world: &World, ledger: &mut Ledger, ghosts: &BTreeSet<String>) {
     let truth = Truth::read(&world.items("Commands"));
     adopt_uncertain_follows(ledger, &truth);
-    let Ledger { checks, model, .. } = ledger;
+    let Ledger { checks, model, rate_limit, .. } = ledger;
+    if let Some(count) = rate_limit {
+        rate_limits(checks, &truth, u64::from(*count));
+    }
     let tables = ["Commands", "Timelines", "Viewers", "Cards"];
     nothing_of_the_deleted(checks, &truth, tables.iter().flat_map(|table| world.items(table)));
     commands_are_kept(checks, model, &truth);
@@ -147,11 +151,71 @@ fn counts(checks: &mut Checks, truth: &Truth) {
             )
         });
     }
+    heats(checks, truth);
     for user in truth.profiles.keys() {
         let followers = truth.followers.iter().filter(|(_, to)| to == user).count();
         let [counted, ..] = truth.count(&format!("USER#{user}"));
         checks.decide(Check::CountsAtRest, i64::try_from(followers) == Ok(counted), || {
             format!("{user} has {followers} followers, counted are {counted}")
+        });
+    }
+}
+
+/// Nobody has done more of a kind than the limit allows at once and has allowed again since.
+fn rate_limits(checks: &mut Checks, truth: &Truth, count: u64) {
+    const HOUR_MS: u64 = 3_600_000;
+    const KINDS: [(&[&str], u64); 5] = [
+        (&["PostCreated", "PostEdited"], HOUR_MS),
+        (&["PostCommented"], HOUR_MS),
+        (&["UserFollowed"], 24 * HOUR_MS),
+        (&["ProfileChanged"], 24 * HOUR_MS),
+        (&["UserBlocked", "UserMuted"], HOUR_MS),
+    ];
+    let elapsed_ms = u64::try_from(determinism::elapsed().as_millis()).unwrap_or(u64::MAX);
+    for user in truth.logs.keys() {
+        for (types, period_ms) in KINDS {
+            let of = |kind: &&str| truth.events.get(&(user.clone(), (*kind).to_owned())).copied().unwrap_or_default();
+            let done: u64 = types.iter().map(of).sum();
+            // Clocks of processes differ a little.
+            let allowed = count + elapsed_ms * count / period_ms + 1;
+            checks.decide(Check::RateLimitsHold, done <= allowed, || {
+                format!("{user} has {done} of {types:?}, and {allowed} are allowed")
+            });
+        }
+    }
+}
+
+/// One user counts at most once for a post as somebody who likes it, and once as somebody who comments on it. Authors
+/// do not count on their own posts.
+fn heats(checks: &mut Checks, truth: &Truth) {
+    /// Heat of a comment at the moment of its post's creation, and as late as comments count more.
+    const COMMENT_HEATS: std::ops::RangeInclusive<i64> = 3000..=48_000;
+    const LIKE_HEATS: std::ops::RangeInclusive<i64> = 1000..=16_000;
+    let mut comments = BTreeMap::<(&str, &str), i64>::new();
+    for (post, author, _) in truth.comments.values() {
+        *comments.entry((author, post)).or_default() += 1;
+    }
+    for (id, post) in truth.shown_posts() {
+        let author = text(post, "author");
+        let mut expected = 0;
+        for ((user, _), heat) in truth.like_heats.iter().filter(|((_, post), _)| post == id) {
+            let right = if user == author { *heat == 0 } else { LIKE_HEATS.contains(heat) };
+            checks.decide(Check::CountsAtRest, right, || format!("the like of {id} by {user} has heat {heat}"));
+            expected += heat;
+        }
+        for ((user, _), (counted, heat)) in truth.commenters.iter().filter(|((_, post), _)| post == id) {
+            let written = comments.remove(&(user.as_str(), id.as_str())).unwrap_or_default();
+            let right = if written > 0 { COMMENT_HEATS.contains(heat) } else { *heat == 0 };
+            checks.decide(Check::CountsAtRest, *counted == written && right && user != author, || {
+                format!("{user} has {written} comments on {id} of {author}, counted are {counted} with heat {heat}")
+            });
+            expected += heat;
+        }
+        let uncounted = comments.keys().find(|(user, post)| post == id && *user != author);
+        checks.decide(Check::CountsAtRest, uncounted.is_none(), || format!("comments are not counted: {uncounted:?}"));
+        let [.., heat] = truth.count(&format!("POST#{id}"));
+        checks.decide(Check::CountsAtRest, heat == expected, || {
+            format!("{id} has heat {heat}, its likes and comments have {expected}")
         });
     }
 }

@@ -9,6 +9,8 @@ use serde_json::Value;
 pub(crate) struct Truth {
     /// Versions in each user's log.
     pub(crate) logs: BTreeMap<String, BTreeSet<u64>>,
+    /// How many events of each type are in each user's log.
+    pub(crate) events: BTreeMap<(String, String), u64>,
     /// Profiles by user.
     pub(crate) profiles: BTreeMap<String, Value>,
     /// Who has each handle.
@@ -19,6 +21,10 @@ pub(crate) struct Truth {
     pub(crate) comments: BTreeMap<String, (String, String, String)>,
     /// Likes that are: from whom, of which post.
     pub(crate) likes: BTreeSet<(String, String)>,
+    /// The heat of each of these likes.
+    pub(crate) like_heats: BTreeMap<(String, String), i64>,
+    /// What a user's comments on a post add up to: their number and their heat.
+    pub(crate) commenters: BTreeMap<(String, String), (i64, i64)>,
     /// Edges that are, from whom to whom, by kind: `FOLLOWS`, `MUTES`, `BLOCKS`.
     pub(crate) edges: BTreeMap<String, BTreeSet<(String, String)>>,
     /// The followers' side of follows, from whom to whom.
@@ -49,8 +55,18 @@ impl Truth {
             let (part, of) = sk.split_once('#').unwrap_or((sk, ""));
             match (kind, part) {
                 ("USER", "PROFILE") => drop(truth.profiles.insert(id.to_owned(), item.clone())),
-                ("USER", "EVENT") => drop(truth.logs.entry(id.to_owned()).or_default().insert(of.parse().unwrap_or(0))),
-                ("USER", "LIKES") if is(item, "liked") => drop(truth.likes.insert((id.to_owned(), of.to_owned()))),
+                ("USER", "EVENT") => {
+                    truth.logs.entry(id.to_owned()).or_default().insert(of.parse().unwrap_or(0));
+                    *truth.events.entry((id.to_owned(), text(item, "type").to_owned())).or_default() += 1;
+                }
+                ("USER", "LIKES") if is(item, "liked") => {
+                    truth.likes.insert((id.to_owned(), of.to_owned()));
+                    truth.like_heats.insert((id.to_owned(), of.to_owned()), number(item, "heat"));
+                }
+                ("USER", "COMMENTS") => {
+                    let sums = (number(item, "comments"), number(item, "heat"));
+                    truth.commenters.insert((id.to_owned(), of.to_owned()), sums);
+                }
                 ("USER", "FOLLOWS" | "MUTES" | "BLOCKS") if is(item, "active") => {
                     truth.edges.entry(part.to_owned()).or_default().insert((id.to_owned(), of.to_owned()));
                 }

@@ -30,6 +30,8 @@ pub struct Member {
     pub likes: BTreeMap<String, Window>,
     /// The comments that are not deleted, by id.
     pub comments: BTreeMap<String, Remark>,
+    /// When the user first commented on each post, whether that comment is deleted or not.
+    pub first_comments: BTreeMap<String, Window>,
 }
 
 /// The text of a post.
@@ -83,6 +85,17 @@ pub struct Difference {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} looking at {}: {}", self.viewer, self.place, self.problem)
+    }
+}
+
+impl Member {
+    /// Adds a comment that was accepted.
+    pub fn comment(&mut self, id: String, remark: Remark) {
+        let first = self.first_comments.entry(remark.post.clone()).or_insert(remark.at);
+        if remark.at.from_ms < first.from_ms {
+            *first = remark.at;
+        }
+        self.comments.insert(id, remark);
     }
 }
 

@@ -43,6 +43,12 @@ pub struct Options {
     pub transaction_ms: u32,
 }
 
+/// The template parameters that limit how much one user may do.
+pub const RATE_LIMITS: [&str; 6] =
+    ["PostsPerHour", "CommentsPerHour", "FollowsPerDay", "ProfileChangesPerDay", "BlocksPerHour", "LikesPerHour"];
+/// A limit that nobody reaches. Tests and benchmarks let one user do much more than the defaults allow.
+pub const UNLIMITED: &str = "1000000000";
+
 impl Options {
     /// The settings of the stack that tests share. It also shows costs and enforces the policies of functions.
     pub fn shared() -> Self {
@@ -124,6 +130,10 @@ fn spawn(options: &Options, port: u16) -> Result<(Child, String)> {
     command.args(["--exit-with-parent", "--port", &port.to_string()]);
     if let Some(data) = &options.data {
         command.arg("--data").arg(data);
+    }
+    let is_given = |name: &str| options.parameters.iter().any(|(given, _)| given == name);
+    for name in RATE_LIMITS.iter().filter(|name| !is_given(name)) {
+        command.arg("--parameter").arg(format!("{name}={UNLIMITED}"));
     }
     for (name, value) in &options.parameters {
         command.arg("--parameter").arg(format!("{name}={value}"));

@@ -42,15 +42,7 @@ async fn main() -> Result<ExitCode> {
     let dev = target.deployment.dev();
     let (author, _) = target.register(1).await?.pop().context("no author")?;
     let post = author.post("this one goes viral", None).await?.value.id;
-    let users: Vec<User> = stream::iter(0..likers)
-        .map(|number| {
-            let id = format!("{}-fan-{number}", author.id);
-            let deployment = &target.deployment;
-            async move { deployment.user(&id).await }
-        })
-        .buffered(target.concurrency)
-        .try_collect()
-        .await?;
+    let users: Vec<User> = target.register(likers).await?.into_iter().map(|(user, _)| user).collect();
     dev.settle(SETTLE).await?;
 
     let bar = progress_bar("likes", likers)?;

@@ -117,7 +117,7 @@ impl Shared {
                     let mut accepted = self.accepted();
                     accepted.comments.insert(number, comment.id.clone());
                     let remark = Remark { post: post.clone(), text, at: at.closed() };
-                    accepted.model.member(sender).comments.insert(comment.id, remark);
+                    accepted.model.member(sender).comment(comment.id, remark);
                 }
             }
             ReactionKind::DeleteComment { number } => {

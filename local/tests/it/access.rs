@@ -15,8 +15,8 @@ pub(crate) enum Resource {
     Timelines,
     Viewers,
     Cards,
-    /// The index `trending` of `Cards`.
-    CardsTrending,
+    /// The index `hottest` of `Cards`.
+    CardsHottest,
     Events,
     Deliveries,
     Quarantine,
@@ -76,7 +76,7 @@ const PUT_CARD: Access = to(Resource::Cards, "dynamodb:UpdateItem");
 /// `Cards::tally`.
 const TALLY: Access = to(Resource::Cards, "dynamodb:GetItem");
 /// `TrendingIndex::best`.
-const TRENDING: Access = to(Resource::CardsTrending, "dynamodb:Query");
+const TRENDING: Access = to(Resource::CardsHottest, "dynamodb:Query");
 
 /// `Bus::publish`.
 const PUBLISH: Access = to(Resource::Events, "kinesis:PutRecords");
@@ -124,7 +124,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 17] = [
     ("get-profile", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
     ("mute-user", &[ITEM, PARTITION, ITEMS, APPEND]),
     ("publish-events", &[PUBLISH]),
-    ("react-to-post", &[PARTITION, ITEMS, APPEND, CHANGE]),
+    ("react-to-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
     ("trending", &[TALLY, PUT_CARD]),
     ("update-profile", &[ITEM, PARTITION, APPEND]),
 ];
@@ -162,7 +162,7 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
     ),
     (&[Resource::Timelines], &["store/timelines.rs"]),
     (&[Resource::Viewers], &["store/viewers.rs"]),
-    (&[Resource::Cards, Resource::CardsTrending], &["store/cards.rs", "store/card_tallies.rs", "store/trending.rs"]),
+    (&[Resource::Cards, Resource::CardsHottest], &["store/cards.rs", "store/card_tallies.rs", "store/trending.rs"]),
     (&[Resource::Events], &["stream/bus.rs"]),
     (&[Resource::Deliveries, Resource::Quarantine], &["stream/queue.rs"]),
 ];

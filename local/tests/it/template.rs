@@ -63,7 +63,7 @@ fn needed(system: &System, function: &Function, accesses: &[Access]) -> Granted 
             Resource::Commands | Resource::Timelines | Resource::Viewers | Resource::Cards => {
                 arn("dynamodb", &format!("table/tidings-{resource:?}"))
             }
-            Resource::CardsTrending => arn("dynamodb", "table/tidings-Cards/index/trending"),
+            Resource::CardsHottest => arn("dynamodb", "table/tidings-Cards/index/hottest"),
             Resource::Events => arn("kinesis", &format!("stream/tidings-{resource:?}")),
             Resource::Deliveries | Resource::Quarantine => arn("sqs", &format!("tidings-{resource:?}")),
         }

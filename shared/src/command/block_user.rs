@@ -105,7 +105,8 @@ mod tests {
     }
 
     fn decide(whom: &str, wanted: EdgeState, edges: Edges, totals: Totals) -> Result<Decision<()>, Rejection> {
-        let others = Head { version: version(6), totals: Totals { following: 1, ..Totals::default() } };
+        let others =
+            Head { version: version(6), totals: Totals { following: 1, ..Totals::default() }, ..Head::default() };
         let turn = Turn { totals, ..samples::turn() };
         BlockUser { blocked: user(whom), wanted }.decide(&user("ada"), &State { exists: true, edges, others }, turn)
     }

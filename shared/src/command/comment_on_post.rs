@@ -9,8 +9,8 @@ use super::{
 use crate::{
     error::{Error, Rejection},
     model::{
-        Comment, CommentId, CommentText, Counts, EdgeKey, IdempotencyKey, Post, PostId, Profile, TallySubject,
-        UserEvent, UserId, Version, ranking,
+        Comment, CommentId, CommentText, Commenter, Counts, EdgeKey, IdempotencyKey, Post, PostId, Profile,
+        TallySubject, UserEvent, UserId, Version, ranking,
     },
     store::{
         command_table::{CommandTable, Remembered},
@@ -49,6 +49,8 @@ pub struct State {
     post: Option<Post>,
     /// The blocks between the caller and the author of the post.
     edges: Edges,
+    /// What the caller's comments on the post add up to.
+    commenter: Option<Commenter>,
     remembered: Option<Remembered>,
 }
 
@@ -57,7 +59,6 @@ pub struct State {
 struct Response {
     comment: CommentId,
     author: Profile,
-    heat: i64,
 }
 
 impl CommentOnPost {
@@ -66,13 +67,13 @@ impl CommentOnPost {
         Once { user: caller, key: self.key.as_ref(), request }
     }
 
-    fn commented(&self, Response { comment, author, heat }: Response, version: Version) -> Commented {
+    fn commented(&self, Response { comment, author }: Response, version: Version) -> Commented {
         let comment = Comment {
             comment,
             post: self.post,
             author: author.user.clone(),
             text: Some(self.text.clone()),
-            heat,
+            heat: 0,
             event_version: version,
             deleted_at: None,
         };
@@ -92,14 +93,18 @@ impl Command for CommentOnPost {
         let remembered = Once::read(commands, caller, self.key.as_ref());
         let post = async {
             let post = commands.post(self.post).await?;
-            let edges = match &post {
-                Some(post) if post.author != *caller => commands.edges(&EdgeKey::blocks(caller, &post.author)).await?,
-                _ => Edges::default(),
+            let (edges, commenter) = match &post {
+                Some(post) if post.author != *caller => {
+                    let blocks = EdgeKey::blocks(caller, &post.author);
+                    tokio::try_join!(commands.edges(&blocks), commands.commenter(caller, self.post))?
+                }
+                _ => (Edges::default(), None),
             };
-            Ok((post, edges))
+            Ok((post, edges, commenter))
         };
-        let (author, (post, edges), remembered) = tokio::try_join!(commands.profile(caller), post, remembered)?;
-        Ok(State { author, post, edges, remembered })
+        let (author, (post, edges, commenter), remembered) =
+            tokio::try_join!(commands.profile(caller), post, remembered)?;
+        Ok(State { author, post, edges, commenter, remembered })
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<Commented>, Rejection> {
@@ -113,18 +118,20 @@ impl Command for CommentOnPost {
         if state.edges.block_between(caller, &post.author) {
             return Err(Rejection::Blocked);
         }
-        let heat = ranking::comment_heat(post.post.created_at(), turn.at);
-        let response = Response { comment: self.comment, author, heat };
+        let response = Response { comment: self.comment, author };
         let remember = once.remember(&response, turn);
         let output = self.commented(response, turn.version);
-        let more = Counts { comments: 1, heat, ..Counts::default() };
-        let mut changes = vec![
-            Change::CreateComment(output.comment.clone()),
-            Change::Count { subject: TallySubject::Post(self.post), shard: turn.shard, more },
-        ];
+        let mut more = Counts { comments: 1, ..Counts::default() };
+        let mut changes = vec![Change::CreateComment(output.comment.clone())];
+        // Authors do not count on their own posts, and others count once.
         if *caller != post.author {
+            let heat = ranking::comment_heat(post.post.created_at(), turn.at);
+            let (commenter, heat) = Commenter::with_one_more(state.commenter.as_ref(), heat);
+            more.heat = heat;
+            changes.push(Change::PutCommenter { user: caller.clone(), post: self.post, commenter });
             changes.push(Change::RequireNoBlock { between: [caller.clone(), post.author.clone()] });
         }
+        changes.push(Change::Count { subject: TallySubject::Post(self.post), shard: turn.shard, more });
         changes.extend(remember);
         Ok(Decision::Append {
             event: UserEvent::PostCommented { post: self.post, comment: self.comment, text: Some(self.text.clone()) },
@@ -138,7 +145,11 @@ impl Command for CommentOnPost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::{NOW, post, profile, turn, version};
+    use crate::{
+        command::DeleteComment,
+        samples::{NOW, post, profile, turn, user, version},
+        test_world::{Calls, Process, World},
+    };
 
     fn decide(command: &CommentOnPost, state: &State) -> Result<Decision<Commented>, Rejection> {
         command.decide(&profile("bob").user, state, turn())
@@ -149,26 +160,57 @@ mod tests {
         CommentOnPost { post: post.post, comment: CommentId::new(NOW), text, key: Some("k".parse().unwrap()) }
     }
 
+    fn state(post: &Post, commenter: Option<Commenter>) -> State {
+        let author = Some(profile("bob"));
+        State { author, post: Some(post.clone()), edges: Edges::default(), commenter, remembered: None }
+    }
+
+    /// What the changes add to the counter of the post.
+    fn counted(changes: &[Change]) -> Counts {
+        let count = |change: &Change| match change {
+            Change::Count { more, .. } => Some(*more),
+            _ => None,
+        };
+        changes.iter().find_map(count).unwrap()
+    }
+
     #[test]
-    fn a_comment_is_counted_with_the_heat_of_three_likes() {
+    fn a_first_comment_is_counted_with_the_heat_of_three_likes() {
         let post = post();
-        let state =
-            State { author: Some(profile("bob")), post: Some(post.clone()), edges: Edges::default(), remembered: None };
-        let Ok(Decision::Append { changes, output, .. }) = decide(&command(&post, "nice"), &state) else {
+        let Ok(Decision::Append { changes, output, .. }) = decide(&command(&post, "nice"), &state(&post, None)) else {
             panic!("not appended")
         };
         assert_eq!(changes[0], Change::CreateComment(output.comment.clone()));
-        let more = Counts { comments: 1, heat: 3000, ..Counts::default() };
-        let subject = TallySubject::Post(post.post);
-        assert_eq!(changes[1], Change::Count { subject, shard: turn().shard, more });
-        assert_eq!(output.comment.heat, 3000, "its deletion subtracts the same heat");
+        assert_eq!(counted(&changes), Counts { comments: 1, heat: 3000, ..Counts::default() });
+        let commenter = Commenter { comments: 1, heat: 3000, version: 1 };
+        assert_eq!(changes[1], Change::PutCommenter { user: profile("bob").user, post: post.post, commenter });
+        assert_eq!(output.comment.heat, 0, "the commenter has the heat");
+    }
+
+    #[test]
+    fn a_further_comment_is_counted_without_heat() {
+        let post = post();
+        let commenter = Commenter { comments: 1, heat: 3000, version: 4 };
+        let decision = decide(&command(&post, "nice"), &state(&post, Some(commenter)));
+        let Ok(Decision::Append { changes, .. }) = decision else { panic!("not appended") };
+        assert_eq!(counted(&changes), Counts { comments: 1, ..Counts::default() });
+        let after = Commenter { comments: 2, heat: 3000, version: 5 };
+        assert!(matches!(&changes[1], Change::PutCommenter { commenter, .. } if *commenter == after));
+    }
+
+    #[test]
+    fn a_comment_on_ones_own_post_is_counted_without_heat() {
+        let own = Post { author: profile("bob").user, ..post() };
+        let decision = decide(&command(&own, "nice"), &state(&own, None));
+        let Ok(Decision::Append { changes, .. }) = decision else { panic!("not appended") };
+        assert_eq!(counted(&changes), Counts { comments: 1, ..Counts::default() });
+        assert!(!changes.iter().any(|change| matches!(change, Change::PutCommenter { .. })));
     }
 
     #[test]
     fn the_same_request_gets_the_same_response_and_another_one_none() {
         let post = post();
-        let mut state =
-            State { author: Some(profile("bob")), post: Some(post.clone()), edges: Edges::default(), remembered: None };
+        let mut state = state(&post, None);
         let first = command(&post, "nice");
         let Ok(Decision::Append { mut changes, output, .. }) = decide(&first, &state) else { panic!("not appended") };
         let Some(Change::Remember { remembered, .. }) = changes.pop() else { panic!("nothing is stored") };
@@ -183,12 +225,89 @@ mod tests {
     fn what_cannot_be_is_rejected() {
         let post = post();
         let command = command(&post, "nice");
-        let state = |author, post| State { author, post, edges: Edges::default(), remembered: None };
+        let state = |author, post| State { author, post, ..state(&self::post(), None) };
         assert_eq!(decide(&command, &state(Some(profile("bob")), None)), Err(Rejection::PostNotFound));
         assert_eq!(
             decide(&command, &state(Some(profile("bob")), Some(post.scrubbed(NOW)))),
             Err(Rejection::PostNotFound)
         );
         assert_eq!(decide(&command, &state(None, Some(post))), Err(Rejection::ProfileRequired));
+    }
+
+    /// The user comments on a post.
+    async fn comment(process: &Process, id: &str, post: PostId) -> CommentId {
+        let text = "nice".to_owned().try_into().unwrap();
+        let command = CommentOnPost { post, comment: CommentId::new(process.clock.now()), text, key: None };
+        process.run(id, &command).await.unwrap().output.comment.comment
+    }
+
+    /// The comments and the heat that the counter of the only post has.
+    fn count_of_post(world: &World) -> (i64, i64) {
+        let number = |item: &serde_json::Value, name: &str| -> i64 {
+            item[name]["N"].as_str().map_or(0, |digits| digits.parse().unwrap())
+        };
+        let items = world.items("commands");
+        let shards = items.iter().filter(|item| item["PK"]["S"].as_str().unwrap().starts_with("TALLY#POST#"));
+        shards.fold((0, 0), |(comments, heat), shard| {
+            (comments + number(shard, "comments"), heat + number(shard, "heat"))
+        })
+    }
+
+    async fn post_of_ada() -> (World, PostId) {
+        let world = World::new();
+        world.other.join(&["ada", "bob", "carol"]).await;
+        let post = world.other.post("ada", "hello").await;
+        (world, post)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_user_counts_once_however_many_comments_there_are_and_authors_not_at_all() {
+        let (world, post) = post_of_ada().await;
+        for _ in 0..5 {
+            comment(&world.tested, "ada", post).await;
+        }
+        assert_eq!(count_of_post(&world), (5, 0));
+        let first = comment(&world.tested, "bob", post).await;
+        let second = comment(&world.tested, "bob", post).await;
+        let (_, once) = count_of_post(&world);
+        assert!((3000..3010).contains(&once), "{once}");
+        comment(&world.tested, "carol", post).await;
+        assert_eq!(count_of_post(&world).0, 8);
+        let (_, twice) = count_of_post(&world);
+        assert!((6000..6020).contains(&twice), "{twice}");
+        // The author of the post deletes one, and bob the other.
+        world.tested.done("ada", &DeleteComment { post, comment: first }).await;
+        assert_eq!(count_of_post(&world), (7, twice), "bob has a comment left");
+        world.tested.done("bob", &DeleteComment { post, comment: second }).await;
+        assert_eq!(count_of_post(&world), (6, twice - once));
+        comment(&world.tested, "bob", post).await;
+        assert!((6000..6020).contains(&count_of_post(&world).1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_comment_during_the_deletion_of_the_only_other_one_counts() {
+        let (world, post) = post_of_ada().await;
+        let first = comment(&world.other, "bob", post).await;
+        let other = world.other.clone();
+        world.network.before(Calls("TransactWriteItems", ""), async move || {
+            other.done("ada", &DeleteComment { post, comment: first }).await;
+        });
+
+        comment(&world.tested, "bob", post).await;
+
+        let (comments, heat) = count_of_post(&world);
+        assert!(comments == 1 && (3000..3010).contains(&heat), "{comments} {heat}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_comment_whose_answer_was_lost_counts_once() {
+        let (world, post) = post_of_ada().await;
+        world.network.lose_answers(Calls("TransactWriteItems", ""), 3);
+
+        comment(&world.tested, "bob", post).await;
+
+        let commenter = world.other.commands.commenter(&user("bob"), post).await.unwrap().unwrap();
+        assert_eq!((commenter.comments, commenter.version), (1, 1));
+        assert_eq!(count_of_post(&world), (1, commenter.heat));
     }
 }

@@ -4,7 +4,7 @@
 use super::decision::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
-    model::{Comment, CommentId, Counts, Post, PostId, TallySubject, UserEvent, UserId},
+    model::{Comment, CommentId, Commenter, Counts, Post, PostId, TallySubject, UserEvent, UserId},
     store::{command_table::CommandTable, transaction::Change},
 };
 
@@ -22,15 +22,22 @@ pub struct DeleteComment {
 pub struct State {
     post: Option<Post>,
     comment: Option<Comment>,
+    /// What all comments of the comment's author on the post add up to.
+    commenter: Option<Commenter>,
 }
 
 impl Command for DeleteComment {
     type State = State;
     type Output = ();
 
-    async fn read(&self, _caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
-        let (post, comment) = tokio::try_join!(commands.post(self.post), commands.comment(self.post, self.comment))?;
-        Ok(State { post, comment })
+    async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
+        let Self { post, comment } = *self;
+        let (post, comment, mut commenter) =
+            tokio::try_join!(commands.post(post), commands.comment(post, comment), commands.commenter(caller, post))?;
+        if let Some(comment) = comment.as_ref().filter(|comment| comment.author != *caller) {
+            commenter = commands.commenter(&comment.author, self.post).await?;
+        }
+        Ok(State { post, comment, commenter })
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<()>, Rejection> {
@@ -42,15 +49,23 @@ impl Command for DeleteComment {
             (false, true) => return Err(Rejection::CommentNotFound),
             (false, false) => return Err(Rejection::NotAuthor),
         }
-        let more = -Counts { comments: 1, heat: comment.heat, ..Counts::default() };
+        let mut heat = comment.heat;
+        let mut changes = vec![
+            Change::DeleteComment(comment.scrubbed(turn.at)),
+            Change::ScrubEvent { user: comment.author.clone(), version: comment.event_version },
+        ];
+        // A comment with heat of its own is older than commenters, and not among the comments of one.
+        if let Some(before) = state.commenter.as_ref().filter(|_| comment.heat == 0) {
+            let (commenter, less) = before.with_one_less();
+            heat = less;
+            changes.push(Change::PutCommenter { user: comment.author.clone(), post: self.post, commenter });
+        }
+        let more = -Counts { comments: 1, heat, ..Counts::default() };
+        changes.push(Change::Count { subject: TallySubject::Post(self.post), shard: turn.shard, more });
         Ok(Decision::Append {
             event: UserEvent::CommentDeleted { post: self.post, comment: self.comment },
             totals: turn.totals,
-            changes: vec![
-                Change::DeleteComment(comment.scrubbed(turn.at)),
-                Change::ScrubEvent { user: comment.author.clone(), version: comment.event_version },
-                Change::Count { subject: TallySubject::Post(self.post), shard: turn.shard, more },
-            ],
+            changes,
             output: (),
         })
     }
@@ -61,7 +76,7 @@ mod tests {
     use super::*;
     use crate::samples::{NOW, post, turn, user, version};
 
-    /// A post of ada's, and a comment of bob's on it.
+    /// A post of ada's, and a comment of bob's on it, one of two.
     fn state() -> State {
         let post = post();
         let comment = Comment {
@@ -69,11 +84,26 @@ mod tests {
             post: post.post,
             author: user("bob"),
             text: Some("nice".to_owned().try_into().unwrap()),
-            heat: 3210,
+            heat: 0,
             event_version: version(7),
             deleted_at: None,
         };
-        State { post: Some(post), comment: Some(comment) }
+        let commenter = Commenter { comments: 2, heat: 3210, version: 5 };
+        State { post: Some(post), comment: Some(comment), commenter: Some(commenter) }
+    }
+
+    /// What the deletion of bob's comment changes in the counter, and the heat that bob's other comments have then.
+    fn counted(state: &State) -> (Counts, Option<i64>) {
+        let Ok(Decision::Append { changes, .. }) = decide("bob", state) else { panic!("not appended") };
+        let (mut counts, mut heat) = (Counts::default(), None);
+        for change in changes {
+            match change {
+                Change::Count { more, .. } => counts = counts + more,
+                Change::PutCommenter { user, commenter, .. } if user.as_str() == "bob" => heat = Some(commenter.heat),
+                _ => {}
+            }
+        }
+        (counts, heat)
     }
 
     fn decide(caller: &str, state: &State) -> Result<Decision<()>, Rejection> {
@@ -89,9 +119,21 @@ mod tests {
             assert!(deleted.text.is_none() && deleted.is_deleted());
             let scrub = Change::ScrubEvent { user: user("bob"), version: version(7) };
             assert_eq!(changes[1], scrub, "in the log of the comment's author");
-            let counted = Counts { comments: -1, heat: -3210, ..Counts::default() };
-            assert!(matches!(&changes[2], Change::Count { more, .. } if *more == counted));
+            let counted = Counts { comments: -1, ..Counts::default() };
+            assert!(matches!(&changes[3], Change::Count { more, .. } if *more == counted));
         }
+    }
+
+    #[test]
+    fn the_deletion_of_a_users_last_comment_removes_the_heat() {
+        let less = |heat: i64| Counts { comments: -1, heat: -heat, ..Counts::default() };
+        assert_eq!(counted(&state()), (less(0), Some(3210)), "another comment is left");
+        let commenter = Some(Commenter { comments: 1, heat: 3210, version: 6 });
+        assert_eq!(counted(&State { commenter, ..state() }), (less(3210), Some(0)));
+        assert_eq!(counted(&State { commenter: None, ..state() }), (less(0), None), "on one's own post");
+        let mut old = state();
+        old.comment = old.comment.map(|comment| Comment { heat: 3456, ..comment });
+        assert_eq!(counted(&old), (less(3456), None), "a comment of an earlier release has heat of its own");
     }
 
     #[test]

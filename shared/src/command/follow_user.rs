@@ -124,8 +124,8 @@ pub(super) fn end_follow_of(
     let version = head.version.next();
     let (totals, mut changes) = unfollow(edges, follower, caller, head.totals, version, turn.shard)?;
     let event = UserEvent::UserUnfollowed { followee: caller.clone() };
-    let user = follower.clone();
-    changes.push(Change::Append(LogEvent { user, version, command: turn.command, at: turn.at, totals, event }));
+    let (user, spent, command, at) = (follower.clone(), head.spent, turn.command, turn.at);
+    changes.push(Change::Append(LogEvent { user, version, command, at, totals, spent, event }));
     Some(changes)
 }
 

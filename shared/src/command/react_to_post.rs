@@ -7,8 +7,15 @@ use rand::Rng;
 use super::{attempts::Attempts, decision::Committed, run::require_profile};
 use crate::{
     error::{Error, Rejection},
-    model::{Clock, Counts, EdgeKey, EdgeState, Like, PostId, TallyShard, TallySubject, Timestamp, UserId, ranking},
-    store::{command_table::CommandTable, likes::Reaction, transaction::Change},
+    model::{
+        Clock, Counts, EdgeKey, EdgeState, Like, Limited, PostId, RateLimit, RateLimited, TallyShard, TallySubject,
+        Timestamp, UserId, ranking,
+    },
+    store::{
+        command_table::CommandTable,
+        likes::{LikeLimit, Reaction},
+        transaction::Change,
+    },
 };
 
 /// Makes the caller like a post, or no longer like it. Repeating this changes nothing.
@@ -16,11 +23,14 @@ use crate::{
 /// This costs one round trip of reads, a second one to check blocks if the post is another user's, and one transaction
 /// of two items. The returned version is that of the caller's log, which a like does not change.
 ///
+/// The rate limit counts likes, not their ends. Its state is written with a random one of several likes, which is then
+/// charged for all of them: see [`RateLimit::portion`].
+///
 /// # Errors
 /// [`Rejection::ProfileRequired`] if the caller has no profile; [`Rejection::PostNotFound`] if there is no such post,
 /// or if it is deleted and the caller wants to like it; [`Rejection::Blocked`] if one of the two users blocks the
-/// other; [`Error::Conflict`] if races were lost too often or for too long; otherwise as the store's. After an error
-/// other than a rejection, the like may have been committed.
+/// other; [`Rejection::RateLimited`] if there were too many likes; [`Error::Conflict`] if races were lost too often or
+/// for too long; otherwise as the store's. After an error other than a rejection, the like may have been committed.
 pub async fn react_to_post(
     caller: &UserId,
     post: PostId,
@@ -28,13 +38,19 @@ pub async fn react_to_post(
     commands: &CommandTable,
     clock: &Clock,
 ) -> Result<Committed<()>, Error> {
+    let rate_limit = &commands.rate_limits.likes;
+    // Drawn once, so that a like which is decided again is not charged more often.
+    let is_charged = rand::rng().random_range(0..rate_limit.portion().get()) == 0;
     let mut attempts = Attempts::start();
+    let mut known = None;
     loop {
         let attempt = attempts.next().await?;
-        let (head, reaction) = tokio::try_join!(commands.head(caller), commands.reaction(caller, post))?;
+        let reaction = commands.reaction(caller, post, wanted);
+        let (head, reaction) = tokio::try_join!(commands.head(caller), reaction)?;
         require_profile(&head)?;
         let committed = Committed { version: head.version, output: () };
-        let Some((like, more)) = decide(&reaction, wanted, clock.now())? else { return Ok(committed) };
+        let now = clock.now();
+        let Some((like, more)) = decide(caller, &reaction, wanted, now)? else { return Ok(committed) };
         // This is checked before the transaction, not in it. A block that comes in between is too late for this like,
         // which tells nobody anything.
         let author = &like.author;
@@ -45,10 +61,23 @@ pub async fn react_to_post(
             }
         }
         let shard = TallyShard::for_attempt(attempt, rand::rng().random());
-        let changes = [
+        let mut changes = vec![
             Change::PutLike { user: caller.clone(), post, like },
             Change::Count { subject: TallySubject::Post(post), shard, more },
         ];
+        if wanted.is_active() {
+            let before = reaction.limit.unwrap_or_default();
+            match charge(rate_limit, before, now) {
+                Ok(limit) => changes.extend(is_charged.then(|| Change::PutLikeLimit { user: caller.clone(), limit })),
+                Err(limited) if known == Some(before.version) => return Err(limited.into()),
+                // The like may be older than the state of the limit, and the last of the limit may have gone to the
+                // same like, which was sent twice. The next attempt reads a like that is as new as this state.
+                Err(_) => {
+                    known = Some(before.version);
+                    continue;
+                }
+            }
+        }
         match commands.commit_unlogged(&changes).await {
             Ok(()) => return Ok(committed),
             // A try whose answer was lost may have been committed. Then the next attempt finds the like as it is
@@ -59,17 +88,30 @@ pub async fn react_to_post(
     }
 }
 
+/// The state of the limit after a portion of likes.
+fn charge(rate_limit: &RateLimit, before: LikeLimit, at: Timestamp) -> Result<LikeLimit, Rejection> {
+    let spent = rate_limit.charge(before.spent, at, rate_limit.portion().get());
+    let spent = spent.map_err(|retry_after| RateLimited { kind: Limited::Likes, retry_after })?;
+    Ok(LikeLimit { spent, version: before.version + 1 })
+}
+
 /// The like as it is to be stored, and what to add to the post's counter. None if the like is as it is wanted already.
-fn decide(reaction: &Reaction, wanted: EdgeState, at: Timestamp) -> Result<Option<(Like, Counts)>, Rejection> {
+fn decide(
+    caller: &UserId,
+    reaction: &Reaction,
+    wanted: EdgeState,
+    at: Timestamp,
+) -> Result<Option<(Like, Counts)>, Rejection> {
     let (before, liked) = (reaction.like.as_ref(), wanted.is_active());
     // An unlike stays possible after the post was deleted, as every end of an edge does.
     let post = reaction.post.as_ref().filter(|post| !liked || !post.is_deleted()).ok_or(Rejection::PostNotFound)?;
     if before.is_some_and(|like| like.liked) == liked {
         return Ok(None);
     }
-    // An unlike subtracts the heat that the like added.
+    // An unlike subtracts the heat that the like added. Authors do not count on their own posts.
     let heat = match before {
         Some(like) if !liked => like.heat,
+        _ if post.author == *caller => 0,
         _ => ranking::like_heat(post.post.created_at(), at),
     };
     let like = Like { liked, author: post.author.clone(), heat, version: before.map_or(1, |like| like.version + 1) };
@@ -84,7 +126,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::samples::{NOW, post};
+    use crate::{
+        samples::{NOW, post, user},
+        test_world::{Calls, Failure, World},
+    };
 
     fn clicks() -> impl Strategy<Value = Vec<EdgeState>> {
         proptest::collection::vec(prop_oneof![Just(EdgeState::Active), Just(EdgeState::Ended)], 0..20)
@@ -93,11 +138,11 @@ mod tests {
     proptest! {
         #[test]
         fn after_any_clicks_the_counts_are_those_of_the_like(clicks in clicks()) {
-            let mut reaction = Reaction { post: Some(post()), like: None };
+            let mut reaction = Reaction { post: Some(post()), ..Reaction::default() };
             let mut counted = Counts::default();
             for (hour, wanted) in clicks.iter().enumerate() {
                 let at = NOW.after(Duration::from_secs(60 * 60 * hour as u64));
-                if let Some((like, more)) = decide(&reaction, *wanted, at).unwrap() {
+                if let Some((like, more)) = decide(&user("bob"), &reaction, *wanted, at).unwrap() {
                     prop_assert_eq!(like.version, reaction.like.map_or(1, |like| like.version + 1));
                     counted = counted + more;
                     reaction.like = Some(like);
@@ -111,20 +156,118 @@ mod tests {
 
     #[test]
     fn a_missing_or_deleted_post_cannot_be_liked() {
-        let deleted = Reaction { post: Some(post().scrubbed(NOW)), like: None };
+        let deleted = Reaction { post: Some(post().scrubbed(NOW)), ..Reaction::default() };
         for reaction in [Reaction::default(), deleted.clone()] {
-            assert_eq!(decide(&reaction, EdgeState::Active, NOW), Err(Rejection::PostNotFound));
+            assert_eq!(decide(&user("bob"), &reaction, EdgeState::Active, NOW), Err(Rejection::PostNotFound));
         }
-        assert_eq!(decide(&Reaction::default(), EdgeState::Ended, NOW), Err(Rejection::PostNotFound));
-        assert_eq!(decide(&deleted, EdgeState::Ended, NOW), Ok(None));
+        assert_eq!(decide(&user("bob"), &Reaction::default(), EdgeState::Ended, NOW), Err(Rejection::PostNotFound));
+        assert_eq!(decide(&user("bob"), &deleted, EdgeState::Ended, NOW), Ok(None));
     }
 
     #[test]
     fn a_like_can_be_taken_back_after_the_post_was_deleted() {
-        let (like, _) = decide(&Reaction { post: Some(post()), like: None }, EdgeState::Active, NOW).unwrap().unwrap();
-        let deleted = Reaction { post: Some(post().scrubbed(NOW)), like: Some(like.clone()) };
-        let (unlike, more) = decide(&deleted, EdgeState::Ended, NOW).unwrap().unwrap();
+        let (like, _) =
+            decide(&user("bob"), &Reaction { post: Some(post()), ..Reaction::default() }, EdgeState::Active, NOW)
+                .unwrap()
+                .unwrap();
+        let deleted = Reaction { post: Some(post().scrubbed(NOW)), like: Some(like.clone()), ..Reaction::default() };
+        let (unlike, more) = decide(&user("bob"), &deleted, EdgeState::Ended, NOW).unwrap().unwrap();
         assert!(!unlike.liked);
         assert_eq!((more.likes, more.heat), (-1, -like.heat));
+    }
+
+    #[test]
+    fn an_authors_own_like_is_counted_without_heat() {
+        let reaction = Reaction { post: Some(post()), ..Reaction::default() };
+        let (like, more) = decide(&post().author, &reaction, EdgeState::Active, NOW).unwrap().unwrap();
+        assert_eq!((like.heat, more), (0, Counts { likes: 1, ..Counts::default() }));
+    }
+
+    /// A world in which users may like so many posts in an hour. Ada has joined and written posts.
+    async fn posts_of_ada(likes_per_hour: u64, posts: usize) -> (World, Vec<PostId>) {
+        let world = World::with_rate_limit("LIKES_PER_HOUR", likes_per_hour);
+        world.other.join(&["ada"]).await;
+        let mut ids = Vec::new();
+        for _ in 0..posts {
+            ids.push(world.other.post("ada", "hello").await);
+        }
+        (world, ids)
+    }
+
+    async fn react(world: &World, id: &str, post: PostId, wanted: EdgeState) -> Result<Committed<()>, Error> {
+        react_to_post(&user(id), post, wanted, &world.tested.commands, &world.tested.clock).await
+    }
+
+    fn refusal(result: Result<Committed<()>, Error>) -> Rejection {
+        match result {
+            Err(Error::Rejected(rejection)) => rejection,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn likes_above_the_limit_are_refused_and_ends_are_free() {
+        let (world, posts) = posts_of_ada(3, 4).await;
+        world.other.join(&["bob"]).await;
+        for post in &posts[..3] {
+            react(&world, "bob", *post, EdgeState::Active).await.unwrap();
+            react(&world, "bob", *post, EdgeState::Active).await.unwrap();
+        }
+        react(&world, "bob", posts[0], EdgeState::Ended).await.unwrap();
+        let before = world.tables();
+
+        let Rejection::RateLimited(limited) = refusal(react(&world, "bob", posts[3], EdgeState::Active).await) else {
+            panic!("another reason")
+        };
+
+        assert_eq!((limited.kind, world.tables()), (Limited::Likes, before));
+        world.pass(limited.retry_after + Duration::from_millis(1));
+        react(&world, "bob", posts[3], EdgeState::Active).await.unwrap();
+        assert!(matches!(refusal(react(&world, "bob", posts[0], EdgeState::Active).await), Rejection::RateLimited(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_like_that_is_tried_several_times_is_charged_once() {
+        let (world, posts) = posts_of_ada(2, 3).await;
+        world.other.join(&["bob"]).await;
+        world.network.lose_answers(Calls("TransactWriteItems", ""), 3);
+        let lost = react(&world, "bob", posts[0], EdgeState::Active).await;
+        assert!(matches!(lost, Err(Error::Transient { .. }) | Ok(_)), "{lost:?}");
+        react(&world, "bob", posts[0], EdgeState::Active).await.unwrap();
+        world.network.fail_next(Calls("TransactWriteItems", ""), 2, Failure::Cancelled);
+        react(&world, "bob", posts[1], EdgeState::Active).await.unwrap();
+        assert!(matches!(refusal(react(&world, "bob", posts[2], EdgeState::Active).await), Rejection::RateLimited(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_high_limit_is_reached_about_where_it_is_and_writes_its_state_seldom() {
+        let (world, posts) = posts_of_ada(1000, 1).await;
+        world.other.join(&["bob"]).await;
+        let mut accepted = 0;
+        for _ in 0..2000 {
+            if react(&world, "bob", posts[0], EdgeState::Active).await.is_err() {
+                break;
+            }
+            react(&world, "bob", posts[0], EdgeState::Ended).await.unwrap();
+            accepted += 1;
+        }
+        // 100 charges of 10 likes each. Their number has a standard deviation of 10 %.
+        assert!((500..1700).contains(&accepted), "{accepted}");
+        assert!(world.network.count(Calls("TransactWriteItems", "LIMIT#LIKES")) <= 101);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_like_that_is_sent_twice_at_once_is_not_refused_for_its_own_charge() {
+        let (world, posts) = posts_of_ada(1, 1).await;
+        world.other.join(&["bob"]).await;
+        let (other, post) = (world.other.clone(), posts[0]);
+        world.network.before(Calls("TransactWriteItems", ""), async move || {
+            react_to_post(&user("bob"), post, EdgeState::Active, &other.commands, &other.clock).await.unwrap();
+        });
+
+        react(&world, "bob", post, EdgeState::Active).await.unwrap();
+
+        let limit = world.other.commands.reaction(&user("bob"), post, EdgeState::Active).await.unwrap().limit.unwrap();
+        assert_eq!(limit.version, 1, "charged once");
     }
 }

@@ -15,9 +15,9 @@ use crate::{
 /// Runs a command until it is committed, found unnecessary, or rejected.
 ///
 /// # Errors
-/// [`Error::Rejected`] if the request is at fault, or the caller has no profile but needs one; [`Error::Conflict`] if
-/// the command lost races too often or for too long; otherwise as the store's. After an error other than a rejection,
-/// the command may have been committed.
+/// [`Error::Rejected`] if the request is at fault or above a rate limit, or the caller has no profile but needs one;
+/// [`Error::Conflict`] if the command lost races too often or for too long; otherwise as the store's. After an error
+/// other than a rejection, the command may have been committed.
 pub async fn run<C: Command>(
     command: &C,
     caller: &UserId,
@@ -27,7 +27,7 @@ pub async fn run<C: Command>(
     let id = CommandId::new(clock.now());
     let mut attempts = Attempts::start();
     let mut open = OpenCommits { id, commits: Vec::new() };
-    let mut is_rejected = false;
+    let (mut is_rejected, mut known) = (false, None);
     loop {
         let attempt = attempts.next().await?;
         let (head, state) = tokio::try_join!(commands.head(caller), command.read(caller, commands))?;
@@ -54,7 +54,22 @@ pub async fn run<C: Command>(
                 None => return Err(rejection.into()),
             },
         };
-        let event = LogEvent { user: caller.clone(), version: turn.version, command: id, at: turn.at, totals, event };
+        // Only what changes something is charged. The event carries the charge, so a command is charged once.
+        let spent = match commands.rate_limits.charge(head.spent, &event, turn.at) {
+            Ok(spent) => spent,
+            Err(limited) => match open.settle(caller, commands).await? {
+                Some(committed) => return Ok(committed),
+                // The state may be older than the head. Then the last of the limit may have gone to the same request,
+                // and this one is a repetition. The next attempt reads a state that is as new as this head.
+                None if known != Some(head.version) => {
+                    known = Some(head.version);
+                    continue;
+                }
+                None => return Err(Rejection::from(limited).into()),
+            },
+        };
+        let (user, version, at) = (caller.clone(), turn.version, turn.at);
+        let event = LogEvent { user, version, command: id, at, totals, spent, event };
         match commands.commit(&event, &changes).await {
             Ok(()) => return Ok(Committed { version: turn.version, output }),
             Err(error @ (Error::Conflict | Error::Transient { .. })) => {

@@ -27,7 +27,13 @@ pub fn response(error: Error) -> Response {
     match error {
         Error::Rejected(rejection) => {
             let (status, code) = status_and_code(&rejection);
-            problem(status, code, rejection.to_string())
+            let problem = problem(status, code, rejection.to_string());
+            match rejection {
+                Rejection::RateLimited(limited) => {
+                    problem.header("retry-after", limited.retry_after_secs().to_string())
+                }
+                _ => problem,
+            }
         }
         Error::Conflict => {
             tracing::warn!("a request lost too many conflicts with concurrent writes");
@@ -89,12 +95,16 @@ fn status_and_code(rejection: &Rejection) -> (u16, &'static str) {
         Rejection::Blocked => (403, "blocked"),
         Rejection::FollowingLimitReached => (409, "following_limit_reached"),
         Rejection::IdempotencyKeyReused => (422, "idempotency_key_reused"),
+        Rejection::RateLimited(_) => (429, "rate_limited"),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::model::{Limited, RateLimited};
 
     #[test]
     fn a_rejection_becomes_a_problem_with_its_code() {
@@ -112,6 +122,15 @@ mod tests {
           "type": "about:blank"
         }
         "#);
+    }
+
+    #[test]
+    fn a_rate_limit_tells_when_one_more_is_allowed() {
+        let limited = RateLimited { kind: Limited::Likes, retry_after: Duration::from_millis(2001) };
+        let answer = serde_json::to_value(response(Rejection::from(limited).into())).unwrap();
+        assert_eq!((&answer["statusCode"], &answer["headers"]["retry-after"]), (&429.into(), &"3".into()));
+        let body = answer["body"].as_str().unwrap();
+        assert!(body.contains("\"rate_limited\"") && body.contains("too many likes"), "{body}");
     }
 
     #[test]

@@ -15,7 +15,8 @@ pub struct Comment {
     pub author: UserId,
     /// The text. None once the comment is deleted.
     pub text: Option<CommentText>,
-    /// The heat that the comment added to the post. Its deletion subtracts the same heat.
+    /// The heat that the comment added to the post by itself. Its deletion subtracts the same heat. It is 0, except in
+    /// comments of releases before 0.3: since then, [`super::Commenter`] has the heat of all comments of a user.
     pub heat: i64,
     /// Version of the event that created the comment, in the author's log. A deletion removes the text from that event.
     pub event_version: Version,

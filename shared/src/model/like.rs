@@ -11,7 +11,7 @@ pub struct Like {
     pub liked: bool,
     /// The author of the post. So a user's recent likes tell whose posts the user likes.
     pub author: UserId,
-    /// The heat that the like added to the post. An unlike subtracts the same heat.
+    /// The heat that the like added to the post. An unlike subtracts the same heat. The author's own like adds none.
     pub heat: i64,
     /// 1 at first, and one more with each change.
     pub version: u64,

@@ -63,6 +63,14 @@ impl Score {
         Self((score * 1e9).round() as i64)
     }
 
+    /// The score of a post whose author has `before` better posts. The discount is that of [`diversity`]. The score is
+    /// a logarithm, so the discount is added.
+    pub fn discounted(self, before: u32) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "at most 2 · 10⁹")]
+        let discount = (diversity(before).log2() * 1e9).round() as i64;
+        Self(self.0 + discount)
+    }
+
     /// The number of billionths.
     pub fn get(self) -> i64 {
         self.0

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CommandId, CommentId, CommentText, EdgeKind, PostId, PublicProfile, Tag, Text, Timestamp, UserId, Version,
+    CommandId, CommentId, CommentText, EdgeKind, PostId, PublicProfile, Spent, Tag, Text, Timestamp, UserId, Version,
 };
 
 /// What a user did.
@@ -134,6 +134,9 @@ pub struct LogEvent {
     pub at: Timestamp,
     /// The user's totals after the event.
     pub totals: Totals,
+    /// The state of the user's rate limits after the event.
+    #[serde(default)]
+    pub spent: Spent,
     /// What happened.
     #[serde(flatten)]
     pub event: UserEvent,

@@ -157,7 +157,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{CommandId, LogEvent, Totals},
+        model::{CommandId, LogEvent, Spent, Totals},
         samples::NOW,
     };
 
@@ -180,8 +180,8 @@ mod tests {
     fn fold<'a>(viewer: &mut Viewer, events: impl Iterator<Item = (usize, &'a UserEvent)>) -> Result<(), Gap> {
         for (index, event) in events {
             let version = Version::new(index as u64 + 1).unwrap();
-            let (command, totals) = (CommandId::new(NOW), Totals::default());
-            let event = LogEvent { user: user(9), version, command, at: NOW, totals, event: event.clone() };
+            let (command, totals, spent) = (CommandId::new(NOW), Totals::default(), Spent::default());
+            let event = LogEvent { user: user(9), version, command, at: NOW, totals, spent, event: event.clone() };
             viewer.fold(&LogEntry { version, event: Ok(event) })?;
         }
         Ok(())

@@ -3,15 +3,20 @@
 //! The order of the writes makes this exact. The effects of a page of events come first. Last, one conditional write
 //! stores the viewer with its new `applied`. A crash in between repeats effects, which changes nothing. A worker that
 //! finds that another one moved `applied` starts again from there.
+//!
+//! Effects that a page needs several times are applied once.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 
 use futures::{StreamExt, stream};
 
-use super::{effects::Effects, owner::LogOwner};
+use super::{
+    effects::{Effects, Planned, plan},
+    owner::LogOwner,
+};
 use crate::{
     error::Error,
-    model::{LogEntry, UserId, Version},
+    model::{LogEntry, LogEvent, UserId, Version},
     retry::RACES_MAX,
     store::{Consistency, command_table::CommandTable, viewers::Viewers},
 };
@@ -60,8 +65,7 @@ impl CatchUp {
             if entries.is_empty() {
                 return Ok(Progress::UpToDate);
             }
-            let mut failed = self.apply_effects(user, &entries).await.into_iter();
-            let stuck = failed.next();
+            let stuck = self.apply_effects(user, &entries).await;
             let applied = entries.iter().take_while(|entry| stuck.as_ref().is_none_or(|(at, _)| entry.version < *at));
             let mut viewer = before.viewer.clone();
             for entry in applied {
@@ -82,29 +86,45 @@ impl CatchUp {
         }
     }
 
-    /// Applies the effects of the events. Returns the events whose effects failed, by version.
-    async fn apply_effects(&self, user: &UserId, entries: &[LogEntry]) -> BTreeMap<Version, Error> {
-        let owner = LogOwner::new(user, &self.commands);
-        let mut failed: BTreeMap<_, _> = stream::iter(entries)
-            .map(|entry| self.apply_entry(&owner, entry))
-            .buffer_unordered(EFFECTS_AT_ONCE)
-            .filter_map(|(version, result)| async move { Some((version, result.err()?)) })
-            .collect()
-            .await;
-        if let Some(Ok(last)) = entries.last().map(|entry| &entry.event)
-            && let Err(error) = self.effects.show_totals(user, last.totals, last.version).await
-        {
-            failed.insert(last.version, error);
+    /// Applies the effects of the events. Returns the first event whose effects failed. All effects of the events in
+    /// front of it are applied.
+    async fn apply_effects(&self, user: &UserId, entries: &[LogEntry]) -> Option<(Version, Error)> {
+        let owner = &LogOwner::new(user, &self.commands);
+        let mut events: Vec<&LogEvent> = entries.iter().map_while(|entry| entry.event.as_ref().ok()).collect();
+        let mut stuck = entries.get(events.len()).map(|entry| {
+            let why = entry.event.as_ref().err().cloned().unwrap_or_default();
+            (entry.version, Error::poison(format!("event {} of {user}", entry.version), why))
+        });
+        let mut failed_totals = None;
+        if let Some(last) = events.last() {
+            let shown = self.effects.show_totals(user, last.totals, last.version).await;
+            failed_totals = shown.err().map(|error| (last.version, error));
         }
-        failed
-    }
-
-    async fn apply_entry(&self, owner: &LogOwner<'_>, entry: &LogEntry) -> (Version, Result<(), Error>) {
-        let result = match &entry.event {
-            Ok(event) => self.effects.apply(owner, &event.event).await,
-            Err(why) => Err(Error::poison(format!("event {} of {}", entry.version, owner.user), why)),
-        };
-        (entry.version, result)
+        let mut done = HashSet::new();
+        // If an effect fails, fewer events are applied. What they need may be more: a follow whose unfollow comes
+        // behind the failure. Each round has fewer events than the one before, and repeats nothing.
+        loop {
+            let planned: Vec<_> =
+                plan(events.iter().copied()).into_iter().filter(|it| !done.contains(&it.effect)).collect();
+            let results: Vec<_> = stream::iter(planned)
+                .map(|Planned { version, effect }| async move {
+                    let result = self.effects.apply(owner, &effect).await;
+                    (version, effect, result)
+                })
+                .buffer_unordered(EFFECTS_AT_ONCE)
+                .collect()
+                .await;
+            let mut failed: Vec<_> = failed_totals.take().into_iter().collect();
+            for (version, effect, result) in results {
+                match result {
+                    Ok(()) => drop(done.insert(effect)),
+                    Err(error) => failed.push((version, error)),
+                }
+            }
+            let Some(first) = failed.into_iter().min_by_key(|(version, _)| *version) else { return stuck };
+            events.retain(|event| event.version < first.0);
+            stuck = Some(first);
+        }
     }
 }
 

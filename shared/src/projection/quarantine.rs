@@ -82,7 +82,7 @@ async fn skip(catch_up: &CatchUp, user: &UserId, version: Version) -> Result<(),
 pub async fn redo(catch_up: &CatchUp, user: &UserId, version: Version) -> Result<(), Error> {
     let entry = catch_up.commands.event(user, version).await?;
     let entry = entry.ok_or_else(|| Error::poison(format!("event {version} of {user}"), "the event does not exist"))?;
-    catch_up.effects.apply(&LogOwner::new(user, &catch_up.commands), &entry.event).await?;
+    catch_up.effects.apply_event(&LogOwner::new(user, &catch_up.commands), &entry.event).await?;
     for (kind, other) in entry.event.edges() {
         let key = EdgeKey::new(user, kind, other);
         until_no_conflict(async || settle_edge(catch_up, &key).await).await?;

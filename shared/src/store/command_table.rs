@@ -12,8 +12,8 @@ use super::{
 use crate::{
     error::Error,
     model::{
-        CommandId, Handle, IdempotencyKey, LogEntry, LogEvent, Post, PostId, Profile, Timestamp, Totals, UserId,
-        Version,
+        CommandId, Handle, IdempotencyKey, LogEntry, LogEvent, Post, PostId, Profile, RateLimits, Spent, Timestamp,
+        Totals, UserId, Version,
     },
 };
 
@@ -22,6 +22,8 @@ use crate::{
 pub struct CommandTable {
     pub(super) dynamo: Dynamo,
     pub(super) table: String,
+    /// How much each user may do. Commands are held to it.
+    pub(crate) rate_limits: RateLimits,
 }
 
 /// The end of a user's log, on which the next command builds.
@@ -31,6 +33,9 @@ pub struct Head {
     pub version: Version,
     /// The user's totals after that event.
     pub totals: Totals,
+    /// The state of the user's rate limits after that event.
+    #[serde(default)]
+    pub spent: Spent,
 }
 
 /// Who has a handle, or had it last.
@@ -59,9 +64,9 @@ pub struct Remembered {
 }
 
 impl CommandTable {
-    /// The table of this name.
-    pub fn new(dynamo: Dynamo, table: String) -> Self {
-        Self { dynamo, table }
+    /// The table of this name, whose users may do so much.
+    pub fn new(dynamo: Dynamo, table: String, rate_limits: RateLimits) -> Self {
+        Self { dynamo, table, rate_limits }
     }
 
     /// The end of the user's log.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Comment, CommentId, PostId},
+    model::{Comment, CommentId, Commenter, PostId, UserId},
 };
 
 /// The order in which comments are read.
@@ -33,6 +33,11 @@ impl CommandTable {
     /// A comment on a post. It may be deleted.
     pub async fn comment(&self, post: PostId, comment: CommentId) -> Result<Option<Comment>, Error> {
         self.get("a comment", key::post(post), key::comment(comment)).await
+    }
+
+    /// What a user's comments on a post add up to. None if the user has written none, or if the post is the user's.
+    pub async fn commenter(&self, user: &UserId, post: PostId) -> Result<Option<Commenter>, Error> {
+        self.get("a commenter", key::user(user), key::commenter(post)).await
     }
 
     /// At most `limit` comments on a post, in this order, from the one behind `after`.

@@ -21,6 +21,8 @@ pub(super) const SK: &str = "SK";
 pub(super) const EVENT_PREFIX: &str = "EVENT#";
 /// Prefix of the sort keys of likes.
 const LIKES_PREFIX: &str = "LIKES#";
+/// Sort key of the state of a user's limit for likes.
+pub(super) const LIKE_LIMIT: &str = "LIMIT#LIKES";
 /// Prefix of the sort keys of comments.
 pub(super) const COMMENT_PREFIX: &str = "COMMENT#";
 /// Prefix of the keys of users.
@@ -28,7 +30,7 @@ pub(super) const USER_PREFIX: &str = "USER#";
 /// Prefix of the keys of posts.
 const POST_PREFIX: &str = "POST#";
 
-/// Name of the partition key attribute of the index `trending`. A card without it is not in the index.
+/// Name of the partition key attribute of the index `hottest`. A card without it is not in the index.
 pub(super) const BUCKET: &str = "bucket";
 
 /// Partition key of all celebrities.
@@ -99,6 +101,11 @@ pub(super) fn comment(comment: CommentId) -> String {
     format!("{COMMENT_PREFIX}{comment}")
 }
 
+/// Sort key of what a user's comments on a post add up to, in the partition of the user.
+pub(super) fn commenter(post: PostId) -> String {
+    format!("COMMENTS#{post}")
+}
+
 pub(super) fn likes(post: PostId) -> String {
     format!("{LIKES_PREFIX}{post}")
 }
@@ -133,7 +140,7 @@ pub(super) fn tag(tag: &Tag) -> String {
     format!("TAG#{}", encode(tag.as_str()))
 }
 
-/// Partition key of the index `trending`: a half of the posts that were created within the same hours.
+/// Partition key of the index `hottest`: a half of the posts that were created within the same hours.
 pub(super) fn bucket(number: u64, half: u8) -> String {
     format!("{number}#{half}")
 }

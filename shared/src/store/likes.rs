@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::AttributeValue};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     command_table::{CommandTable, POST},
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Like, Post, PostId, UserId},
+    model::{EdgeState, Like, Post, PostId, SpentUntil, UserId},
 };
 
 /// What a like is decided on.
@@ -23,16 +23,29 @@ pub struct Reaction {
     pub post: Option<Post>,
     /// The user's like of it, which may have ended.
     pub like: Option<Like>,
+    /// The state of the user's limit for likes.
+    pub limit: Option<LikeLimit>,
+}
+
+/// The state of a user's limit for likes. Likes are in no log, whose newest event could carry it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LikeLimit {
+    /// The state.
+    pub spent: SpentUntil,
+    /// 1 at first, and one more with each change.
+    pub version: u64,
 }
 
 impl CommandTable {
-    /// A post and the user's like of it, in one consistent read.
-    pub async fn reaction(&self, user: &UserId, post: PostId) -> Result<Reaction, Error> {
-        let keys = [primary_key(key::post(post), POST), primary_key(key::user(user), key::likes(post))];
+    /// A post, the user's like of it and, if a like is wanted, the state of the user's limit, in one consistent read.
+    pub async fn reaction(&self, user: &UserId, post: PostId, wanted: EdgeState) -> Result<Reaction, Error> {
+        let mut keys = vec![primary_key(key::post(post), POST), primary_key(key::user(user), key::likes(post))];
+        keys.extend(wanted.is_active().then(|| primary_key(key::user(user), key::LIKE_LIMIT)));
         let mut reaction = Reaction::default();
-        for item in self.dynamo.batch_get(&self.table, keys.into(), Consistency::Strong).await? {
+        for item in self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await? {
             match text(&item, SK)? {
                 POST => reaction.post = Some(value("a post", item)?),
+                key::LIKE_LIMIT => reaction.limit = Some(value("a limit", item)?),
                 _ => reaction.like = Some(value("a like", item)?),
             }
         }

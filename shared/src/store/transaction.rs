@@ -19,12 +19,13 @@ use super::{
     dynamo::{item, n, s, transaction_failed},
     edges::near_side,
     key::{self, PK, SK},
+    likes::LikeLimit,
 };
 use crate::{
     error::Error,
     model::{
-        Comment, CommentId, Counts, Edge, EdgeKey, EdgeKind, Handle, IdempotencyKey, Like, LogEvent, Post, PostId,
-        Profile, TallyShard, TallySubject, Timestamp, UserId, Version,
+        Comment, CommentId, Commenter, Counts, Edge, EdgeKey, EdgeKind, Handle, IdempotencyKey, Like, LogEvent, Post,
+        PostId, Profile, TallyShard, TallySubject, Timestamp, UserId, Version,
     },
 };
 
@@ -103,6 +104,22 @@ pub enum Change {
     },
     /// Forget the tags that a deleted post ever had.
     ForgetTags(PostId),
+    /// Write what a user's comments on a post add up to, if the stored one has the version before.
+    PutCommenter {
+        /// The user who comments.
+        user: UserId,
+        /// The post.
+        post: PostId,
+        /// What the comments add up to.
+        commenter: Commenter,
+    },
+    /// Write the state of a user's limit for likes, if the stored one has the version before.
+    PutLikeLimit {
+        /// The user.
+        user: UserId,
+        /// The state.
+        limit: LikeLimit,
+    },
     /// Write a like or its end, if the stored one has the version before.
     PutLike {
         /// The user who likes the post.
@@ -320,10 +337,17 @@ impl CommandTable {
                     .map_err(invalid)?;
                 transaction.transact_items(TransactWriteItem::builder().update(update).build())
             }
+            Change::PutCommenter { user, post, commenter } => {
+                let put = self.put(key::user(user), key::commenter(*post), commenter)?;
+                transaction.transact_items(built(replacing(put, version_before(commenter.version)))?)
+            }
+            Change::PutLikeLimit { user, limit } => {
+                let put = self.put(key::user(user), key::LIKE_LIMIT.to_owned(), limit)?;
+                transaction.transact_items(built(replacing(put, version_before(limit.version)))?)
+            }
             Change::PutLike { user, post, like } => {
                 let put = self.put(key::user(user), key::likes(*post), like)?;
-                let replaces = (like.version > 1).then(|| n(like.version - 1));
-                transaction.transact_items(built(replacing(put, replaces))?)
+                transaction.transact_items(built(replacing(put, version_before(like.version)))?)
             }
             Change::Count { subject, shard, more } => {
                 let mut update = Update::builder()
@@ -389,6 +413,11 @@ fn replacing(put: PutBuilder, replaces: Option<AttributeValue>) -> PutBuilder {
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":replaced", version),
     }
+}
+
+/// The version that an item of this version replaces. None for the first one.
+fn version_before(version: u64) -> Option<AttributeValue> {
+    (version > 1).then(|| n(version - 1))
 }
 
 /// A part of a transaction lacks a required field.

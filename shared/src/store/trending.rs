@@ -1,7 +1,7 @@
-//! The index `trending` of the table `cards`. It is sparse: a post is in it while its card has a `bucket`. The sort key
+//! The index `hottest` of the table `cards`. It is sparse: a post is in it while its card has a `bucket`. The sort key
 //! is the post's score, which does not change as time goes by. So nothing has to be written only because time went by.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::try_join_all;
@@ -13,13 +13,13 @@ use super::{
 use crate::{
     error::Error,
     model::{
-        PostId, Timestamp,
+        PostId, Timestamp, UserId,
         ranking::{Score, TRENDING_HEAT_MIN},
     },
 };
 
 /// Name of the index.
-const INDEX: &str = "trending";
+const INDEX: &str = "hottest";
 /// Name of the index's sort key.
 const SCORE: &str = "score";
 /// Posts created within this time share a bucket. The buckets of a day are few enough to query all of them, and enough
@@ -30,6 +30,24 @@ const BUCKET_HALVES: u8 = 2;
 /// Queries of one partition at most. More than one is needed only for the bucket that the window cuts through, where
 /// the best posts may be too old.
 const PAGES_MAX: usize = 5;
+
+/// A post that trends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrendingPost {
+    /// The post.
+    pub post: PostId,
+    /// How many better posts the post's author has in the index. The post counts less for each of them.
+    pub better: u32,
+}
+
+/// An entry of the index.
+#[derive(Debug)]
+struct Entry {
+    score: Score,
+    post: PostId,
+    /// The author. None if the counter has reached the card before the post itself.
+    author: Option<UserId>,
+}
 
 /// The index of the posts that trend.
 #[derive(Debug, Clone)]
@@ -45,16 +63,17 @@ impl TrendingIndex {
     }
 
     /// The posts with the highest scores of those created since `since`, best first, at most `limit`. Of equals, the
-    /// newest comes first. All buckets are queried at once, which is usually one round trip.
-    pub async fn best(&self, since: Timestamp, now: Timestamp, limit: usize) -> Result<Vec<PostId>, Error> {
+    /// newest comes first. Each further post of an author counts less. All buckets are queried at once, which is
+    /// usually one round trip.
+    pub async fn best(&self, since: Timestamp, now: Timestamp, limit: usize) -> Result<Vec<TrendingPost>, Error> {
         let partitions = partitions(since, now);
         let best = try_join_all(partitions.map(|bucket| self.best_of(bucket, since, limit))).await?;
-        let mut best = best.concat();
-        best.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(best.into_iter().take(limit).map(|(_, post)| post).collect())
+        let mut best = diversified(best.into_iter().flatten().collect());
+        best.truncate(limit);
+        Ok(best)
     }
 
-    async fn best_of(&self, bucket: String, since: Timestamp, limit: usize) -> Result<Vec<(Score, PostId)>, Error> {
+    async fn best_of(&self, bucket: String, since: Timestamp, limit: usize) -> Result<Vec<Entry>, Error> {
         let mut best = Vec::new();
         let mut start = None;
         for _ in 0..PAGES_MAX {
@@ -73,8 +92,8 @@ impl TrendingIndex {
                 .send()
                 .await
                 .map_err(failed("reading the trending posts"))?;
-            let posts = answer.items().iter().map(scored_post).collect::<Result<Vec<_>, _>>()?;
-            best.extend(posts.into_iter().filter(|(_, post)| post.created_at() >= since));
+            let posts = answer.items().iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+            best.extend(posts.into_iter().filter(|entry| entry.post.created_at() >= since));
             start = answer.last_evaluated_key;
             if start.is_none() || best.len() >= limit {
                 break;
@@ -105,15 +124,35 @@ fn bucket_of(post: PostId) -> String {
     key::bucket(bucket_number(post.created_at()), random % BUCKET_HALVES)
 }
 
-fn scored_post(item: &Item) -> Result<(Score, PostId), Error> {
+fn entry(item: &Item) -> Result<Entry, Error> {
     #[derive(serde::Deserialize)]
-    struct Scored {
+    struct Attributes {
         score: Score,
+        author: Option<UserId>,
     }
     let key = text(item, PK)?;
     let post = key::parse_post(key).ok_or_else(|| Error::poison("the key of a trending post", key))?;
-    let Scored { score } = value("a trending post", item.clone())?;
-    Ok((score, post))
+    let Attributes { score, author } = value("a trending post", item.clone())?;
+    Ok(Entry { score, post, author })
+}
+
+/// The posts by score, best first, where each further post of an author counts less.
+fn diversified(mut entries: Vec<Entry>) -> Vec<TrendingPost> {
+    let best_first = |a: (Score, PostId), b: (Score, PostId)| b.cmp(&a);
+    entries.sort_unstable_by(|a, b| best_first((a.score, a.post), (b.score, b.post)));
+    let mut of_author = HashMap::<UserId, u32>::new();
+    let discounted = |Entry { score, post, author }| {
+        let mut better = 0;
+        if let Some(author) = author {
+            let posts = of_author.entry(author).or_default();
+            better = *posts;
+            *posts += 1;
+        }
+        (score.discounted(better), TrendingPost { post, better })
+    };
+    let mut posts: Vec<_> = entries.into_iter().map(discounted).collect();
+    posts.sort_unstable_by(|a, b| best_first((a.0, a.1.post), (b.0, b.1.post)));
+    posts.into_iter().map(|(_, post)| post).collect()
 }
 
 #[cfg(test)]
@@ -121,6 +160,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::samples::user;
 
     fn post(hours: u64) -> PostId {
         PostId::new(Timestamp::from_ms(1_425_000_000_000).after(Duration::from_secs(hours * 60 * 60)))
@@ -130,6 +170,43 @@ mod tests {
     fn a_post_is_in_the_index_from_the_heat_of_one_like_on() {
         assert!(index_attributes(post(0), TRENDING_HEAT_MIN - 1).is_none());
         assert!(index_attributes(post(0), TRENDING_HEAT_MIN).is_some());
+    }
+
+    fn order(entries: &[(i64, Option<&str>)]) -> Vec<(usize, u32)> {
+        let ids: Vec<_> = entries.iter().map(|_| post(0)).collect();
+        let entry = |((heat, author), id): (&(i64, Option<&str>), &PostId)| Entry {
+            score: Score::new(post(0).created_at(), *heat),
+            post: *id,
+            author: author.map(user),
+        };
+        let posts = diversified(entries.iter().zip(&ids).map(entry).collect());
+        posts.into_iter().map(|it| (ids.iter().position(|id| *id == it.post).unwrap(), it.better)).collect()
+    }
+
+    #[test]
+    fn each_further_post_of_an_author_counts_less() {
+        let (x, y) = (Some("x"), Some("y"));
+        // 1 + heat, times 1, 0.625 and 0.4375: 11, 6.25, 3.9375.
+        assert_eq!(order(&[(10_000, x), (9000, x), (8000, x), (5500, y)]), [(0, 0), (3, 0), (1, 1), (2, 2)]);
+        assert_eq!(order(&[(10_000, x), (9000, x), (5000, y)]), [(0, 0), (1, 1), (2, 0)], "much hotter posts stay");
+    }
+
+    #[test]
+    fn posts_whose_author_is_not_known_yet_are_not_discounted() {
+        assert_eq!(order(&[(3000, None), (2000, None), (1000, None)]), [(0, 0), (1, 0), (2, 0)]);
+    }
+
+    #[test]
+    fn one_author_does_not_displace_many() {
+        let (one, many): (Vec<_>, Vec<_>) =
+            (vec![(1500, "x"); 198], (0..100).map(|n| (1000, format!("y{n}"))).collect());
+        let entries: Vec<_> = one
+            .iter()
+            .map(|(heat, author)| (*heat, Some(*author)))
+            .chain(many.iter().map(|(heat, author)| (*heat, Some(author.as_str()))))
+            .collect();
+        let first = order(&entries).into_iter().take(101).filter(|(at, _)| *at < 198).count();
+        assert_eq!(first, 1, "the author's best post, and then one of everybody else");
     }
 
     #[test]

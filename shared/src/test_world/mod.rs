@@ -37,6 +37,17 @@ use crate::{
 pub(crate) const LIST_LIFETIME: Duration = Duration::from_secs(5);
 /// So many followers that no test has a celebrity unless it asks for one.
 const FOLLOWERS_MIN: u64 = 1_000_000;
+/// The variables of rate limits.
+const RATE_LIMITS: [&str; 6] = [
+    "POSTS_PER_HOUR",
+    "COMMENTS_PER_HOUR",
+    "FOLLOWS_PER_DAY",
+    "PROFILE_CHANGES_PER_DAY",
+    "BLOCKS_PER_HOUR",
+    "LIKES_PER_HOUR",
+];
+/// So high a rate limit that no test reaches it unless it asks for a lower one.
+const UNLIMITED: u64 = 1_000_000_000;
 /// Items in one BatchWriteItem at most.
 const BATCH_WRITE_MAX: usize = 25;
 
@@ -58,8 +69,18 @@ impl World {
         Self::with_celebrities_from(FOLLOWERS_MIN)
     }
 
+    /// An empty world in which users may do as much of a kind as this variable of the environment says.
+    pub(crate) fn with_rate_limit(variable: &'static str, count: u64) -> Self {
+        Self::with(&[(variable, count)])
+    }
+
     /// An empty world in which authors with this many followers become celebrities.
     pub(crate) fn with_celebrities_from(followers_min: u64) -> Self {
+        Self::with(&[("CELEBRITY_FOLLOWERS", followers_min)])
+    }
+
+    /// An empty world with these numbers in the environment.
+    fn with(numbers: &[(&'static str, u64)]) -> Self {
         let aws = Arc::new(Aws::new().unwrap());
         create_tables(&aws);
         aws.create_queue("deliveries");
@@ -68,7 +89,7 @@ impl World {
         let now_ms = Arc::new(AtomicU64::new(NOW.as_ms()));
         let process = |server: Arc<dyn Server>| {
             let clock = Clock::set_by(Arc::clone(&now_ms));
-            Process::new(&runtime(server, clock, followers_min), Arc::clone(&now_ms))
+            Process::new(&runtime(server, clock, numbers), Arc::clone(&now_ms))
         };
         let (tested, other) = (process(network.clone()), process(aws.clone()));
         Self { aws, now_ms, network, tested, other }
@@ -189,7 +210,7 @@ fn create_tables(aws: &Aws) {
         "AttributeDefinitions": [attribute("PK", "S"), attribute("bucket", "S"), attribute("score", "N")],
         "KeySchema": [{"AttributeName": "PK", "KeyType": "HASH"}],
         "GlobalSecondaryIndexes": [{
-            "IndexName": "trending", "Projection": {"ProjectionType": "KEYS_ONLY"},
+            "IndexName": "hottest", "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["author"]},
             "KeySchema": [
                 {"AttributeName": "bucket", "KeyType": "HASH"}, {"AttributeName": "score", "KeyType": "RANGE"},
             ],
@@ -204,7 +225,7 @@ fn create_tables(aws: &Aws) {
     assert_eq!(answers.map(|answer| answer.status), [200; 4]);
 }
 
-fn runtime(server: Arc<dyn Server>, clock: Clock, followers_min: u64) -> Runtime {
+fn runtime(server: Arc<dyn Server>, clock: Clock, numbers: &[(&str, u64)]) -> Runtime {
     static REGIONS: AtomicU64 = AtomicU64::new(0);
     // The SDKs share a budget of retries in each region. With a region of its own, no process can use up another's.
     let region = format!("memory-{}", REGIONS.fetch_add(1, Ordering::Relaxed));
@@ -217,9 +238,12 @@ fn runtime(server: Arc<dyn Server>, clock: Clock, followers_min: u64) -> Runtime
         ("CARDS_TABLE", "cards".to_owned()),
         ("DELIVERIES_QUEUE", queue_url("deliveries")),
         ("QUARANTINE_QUEUE", queue_url("quarantine")),
-        ("CELEBRITY_FOLLOWERS", followers_min.to_string()),
+        ("CELEBRITY_FOLLOWERS", FOLLOWERS_MIN.to_string()),
         ("CELEBRITY_LIST_SECONDS", LIST_LIFETIME.as_secs().to_string()),
     ];
-    let environment: BTreeMap<_, _> = environment.map(|(name, value)| (name.to_owned(), value)).into();
+    let unlimited = RATE_LIMITS.map(|name| (name, UNLIMITED.to_string()));
+    let given = numbers.iter().map(|(name, number)| (*name, number.to_string()));
+    let environment = environment.into_iter().chain(unlimited).chain(given);
+    let environment: BTreeMap<_, _> = environment.map(|(name, value)| (name.to_owned(), value)).collect();
     Runtime::new(config, environment, clock)
 }

@@ -56,14 +56,14 @@ impl ApiError {
         status.is_server_error() && code.as_deref() != Some("busy")
     }
 
-    /// Whether the same request may succeed later: there was no answer, or the request was throttled, or the server
+    /// Whether the same request may succeed later: there was no answer, or the gateway throttled it, or the server
     /// failed. The code `internal` is not transient: a function reports a bug with it, and a retry would hide the bug.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Transport { .. } => true,
             Self::Status { status, code, .. } => {
                 (status.is_server_error() && code.as_deref() != Some("internal"))
-                    || *status == StatusCode::TOO_MANY_REQUESTS
+                    || (*status == StatusCode::TOO_MANY_REQUESTS && code.is_none())
             }
             Self::Malformed { .. } => false,
         }
@@ -155,6 +155,8 @@ mod tests {
         assert!(error(StatusCode::SERVICE_UNAVAILABLE, Some("busy")).is_transient());
         assert!(!error(StatusCode::INTERNAL_SERVER_ERROR, Some("internal")).is_transient());
         assert!(!error(StatusCode::CONFLICT, Some("handle_taken")).is_transient());
+        assert!(error(StatusCode::TOO_MANY_REQUESTS, None).is_transient(), "by the gateway");
+        assert!(!error(StatusCode::TOO_MANY_REQUESTS, Some("rate_limited")).is_transient());
         assert!(error(StatusCode::SERVICE_UNAVAILABLE, None).is_unknown());
         assert!(error(StatusCode::SERVICE_UNAVAILABLE, Some("unavailable")).is_unknown());
         assert!(!error(StatusCode::SERVICE_UNAVAILABLE, Some("busy")).is_unknown());

@@ -312,7 +312,7 @@ pub(super) mod tests {
         if let Some(ada) = members.get_mut("ada") {
             ada.likes.insert("2".to_owned(), AT);
             let remark = Remark { post: "2".to_owned(), text: "so true".to_owned(), at: AT };
-            ada.comments.insert("c".to_owned(), remark);
+            ada.comment("c".to_owned(), remark);
         }
         Model { members }
     }

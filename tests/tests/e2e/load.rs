@@ -208,7 +208,7 @@ impl Actor {
                 self.accepted.likes.remove(&post);
             }
             (Command::Comment { post, text, .. }, Happened::Commented(id)) => {
-                self.accepted.comments.insert(id, Remark { post, text, at });
+                self.accepted.comment(id, Remark { post, text, at });
             }
             (Command::DeleteComment { comment, .. }, _) => {
                 self.accepted.comments.remove(&comment);

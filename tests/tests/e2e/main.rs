@@ -29,6 +29,7 @@ mod posts;
 mod profiles;
 mod quarantine;
 mod ranked;
+mod rate_limits;
 mod smoke;
 mod tags;
 mod trending;

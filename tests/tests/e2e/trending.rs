@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
 use harness::{
     client::{Post, User},
@@ -43,7 +43,7 @@ async fn the_post_with_the_most_heat_comes_first_and_none_appears_twice() -> Res
         return Ok(());
     };
     let people = try_join_all((0..6).map(|_| deployment.member("fan"))).await?;
-    let ada = &people[0];
+    let ada = &deployment.member("author").await?;
     let mut posts = Vec::new();
     for number in 0..6 {
         posts.push(ada.post(&format!("{number}"), None).await?.value.id);
@@ -53,12 +53,12 @@ async fn the_post_with_the_most_heat_comes_first_and_none_appears_twice() -> Res
     for (post, count) in likes {
         try_join_all(people[..count].iter().map(|fan| fan.like(post))).await?;
     }
-    let comment = ada.comment(talk, "let us talk", None).await?.value.id;
+    let comment = people[0].comment(talk, "let us talk", None).await?.value.id;
     ada.delete_post(gone).await?;
     let shown = trending_becomes(&people[1], &[most, talk, two, one]).await?;
     assert!(!ids(&shown).contains(&none), "a post without heat does not trend");
     for post in &shown {
-        let explain = post.explain.as_ref().map(|why| (why.score, why.recency * why.engagement));
+        let explain = post.explain.as_ref().map(|why| (why.score, why.recency * why.engagement * why.diversity));
         assert!(explain.is_some_and(|(score, product)| (score - product).abs() < 1e-9), "{post:?}");
     }
     // The end of a comment or a like removes its heat, so a score falls during the walk.
@@ -89,14 +89,15 @@ async fn a_walk_ends_even_if_many_trending_posts_are_hidden() -> Result<()> {
     let (ada, bob, eve) =
         (deployment.member("ada").await?, deployment.member("bob").await?, deployment.member("eve").await?);
     let shown = ada.post("shown", None).await?.value.id;
-    ada.like(&shown).await?;
+    eve.like(&shown).await?;
     for number in 0..HIDDEN {
         let post = bob.post(&format!("{number}"), None).await?.value.id;
         try_join_all([&ada, &eve].map(|fan| fan.like(&post))).await?;
     }
-    eventually("the post that will be hidden is the first", async || {
+    eventually("posts that will be hidden come first and last", async || {
         let posts = eve.walk_trending(100).await?;
-        ensure!(posts.len() == HIDDEN + 1 && posts.last().is_some_and(|last| last.id == shown), "{posts:?}");
+        let ends = [posts.first(), posts.last()];
+        ensure!(posts.len() == HIDDEN + 1 && ends.iter().flatten().all(|post| post.id != shown), "{posts:?}");
         Ok(())
     })
     .await?;
@@ -125,20 +126,20 @@ async fn users_who_follow_nobody_get_trending_posts_after_their_own() -> Result<
     };
     let (ada, bob, eve) =
         (deployment.member("ada").await?, deployment.member("bob").await?, deployment.member("eve").await?);
-    let newcomer = deployment.newcomer("newcomer").await?;
+    let (fan, newcomer) = (deployment.member("fan").await?, deployment.newcomer("newcomer").await?);
     let empty = newcomer.home(20, None).await?;
     assert_eq!((empty.posts, empty.next_cursor), (Vec::new(), None), "nothing trends yet");
 
     let mut liked = Vec::new();
     for number in 0..5 {
         let post = bob.post(&format!("{number}"), None).await?.value.id;
-        try_join_all([&ada, &bob, &eve][..1 + number % 3].iter().map(|fan| fan.like(&post))).await?;
+        try_join_all([&ada, &fan, &eve][..1 + number % 3].iter().map(|fan| fan.like(&post))).await?;
         liked.push(post);
     }
     let of_eve = eve.post("of eve", None).await?.value.id;
-    eve.like(&of_eve).await?;
+    fan.like(&of_eve).await?;
     let own = [ada.post("first", None).await?.value.id, ada.post("second", None).await?.value.id];
-    ada.like(&own[0]).await?;
+    fan.like(&own[0]).await?;
     deployment.dev().settle(DEADLINE).await?;
     let trending = newcomer.walk_trending(100).await?;
     assert_eq!(trending.len(), 7);
@@ -180,5 +181,64 @@ async fn users_who_follow_nobody_get_trending_posts_after_their_own() -> Result<
     let home = ada.at_least(follow).home(100, None).await?;
     assert_eq!((ids(&home.posts), home.next_cursor), (vec![own[1].as_str(), &own[0], &of_eve], None));
     assert!(home.posts.iter().all(|post| post.source.is_none()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_account_cannot_make_posts_trend() -> Result<()> {
+    let Some((_stack, deployment)) = own_stack("one_account_cannot_make_posts_trend").await? else {
+        return Ok(());
+    };
+    let (ada, bob, eve) =
+        (deployment.member("ada").await?, deployment.member("bob").await?, deployment.member("eve").await?);
+    let own = ada.post("the author likes and comments", None).await?.value.id;
+    ada.like(&own).await?;
+    for number in 0..20 {
+        ada.comment(&own, &format!("{number}"), None).await?;
+    }
+    let loud = bob.post("one user comments", None).await?.value.id;
+    let mut comments = Vec::new();
+    for number in 0..20 {
+        comments.push(eve.comment(&loud, &format!("{number}"), None).await?.value.id);
+    }
+    let liked = eve.post("two users like and comment", None).await?.value.id;
+    for fan in [&ada, &bob] {
+        fan.like(&liked).await?;
+        fan.comment(&liked, "let us talk", None).await?;
+    }
+    deployment.dev().settle(DEADLINE).await?;
+    let shown = trending_becomes(&ada, &[&liked, &loud]).await?;
+    let counts: Vec<_> = shown.iter().map(|post| (post.likes, post.comments)).collect();
+    assert_eq!(counts, [(2, 2), (0, 20)], "all comments are counted, and one of each user for the heat");
+    let engagement: Vec<_> = shown.iter().filter_map(|post| post.explain).map(|why| why.engagement.round()).collect();
+    assert_eq!(engagement, [9.0, 4.0]);
+    // The heat goes with the last comment.
+    let (last, others) = comments.split_last().context("no comments")?;
+    try_join_all(others.iter().map(|comment| bob.delete_comment(&loud, comment))).await?;
+    eventually("one comment is left, and counts", async || {
+        let posts = ada.walk_trending(100).await?;
+        ensure!(posts.iter().any(|post| post.id == loud && post.comments == 1), "{posts:?}");
+        Ok(())
+    })
+    .await?;
+    eve.delete_comment(&loud, last).await?;
+    trending_becomes(&ada, &[&liked]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn authors_take_turns() -> Result<()> {
+    let Some((_stack, deployment)) = own_stack("authors_take_turns").await? else { return Ok(()) };
+    let people = try_join_all((0..4).map(|_| deployment.member("fan"))).await?;
+    let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
+    let write = async |author: &User, likes: usize| {
+        let post = author.post("like me", None).await?.value.id;
+        try_join_all(people[..likes].iter().map(|fan| fan.like(&post))).await?;
+        anyhow::Ok(post)
+    };
+    let (first, second, of_bob) = (write(&ada, 4).await?, write(&ada, 3).await?, write(&bob, 2).await?);
+    let shown = trending_becomes(&people[0], &[&first, &of_bob, &second]).await?;
+    let diversity: Vec<_> = shown.iter().filter_map(|post| post.explain).map(|why| why.diversity).collect();
+    assert_eq!(diversity, [1.0, 1.0, 0.625]);
     Ok(())
 }

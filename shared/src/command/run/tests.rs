@@ -11,6 +11,8 @@ use crate::{
     test_world::{Calls, Failure, Process, World},
 };
 
+mod rate_limits;
+
 /// The one write of a command.
 const COMMIT: Calls = Calls("TransactWriteItems", "");
 

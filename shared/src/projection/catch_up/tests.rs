@@ -4,7 +4,7 @@ use crate::{
     error::Error,
     model::{Blockers, EdgeState, Version},
     query::ReadRequest,
-    samples::{user, version},
+    samples::{shown, user, version},
     store::Consistency,
     test_world::{Calls, Failure, Process, World},
 };
@@ -222,7 +222,7 @@ async fn totals_that_cannot_be_shown_stop_the_log_at_its_last_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_of_several_equal_events_has_its_effects_once() {
+async fn equal_effects_within_a_page_are_applied_once() {
     let world = ada_is_not_applied().await;
     let post = world.other.post("ada", "one").await;
     world.other.edit("ada", post, "two").await;
@@ -232,8 +232,63 @@ async fn each_of_several_equal_events_has_its_effects_once() {
     catch_up(&world.tested, "ada").await.unwrap();
 
     let on_post = Calls("UpdateItem", "\"POST#");
-    assert_eq!(world.network.count(on_post), 3, "one write for the creation, and one for each edit");
+    assert_eq!(world.network.count(on_post), 1, "one write for the creation and both edits");
     assert_eq!(world.network.count(Calls("GetItem", "\"PROFILE\"")), 1, "the profile is read once");
+    let card = world.other.cards.posts(&[post], Consistency::Strong).await.unwrap().remove(&post).unwrap();
+    assert_eq!((card.text.unwrap().as_str(), card.version), ("three", 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn thirty_profile_changes_update_the_cards_of_the_authors_posts_once() {
+    let world = ada_is_not_applied().await;
+    let mut posts = Vec::new();
+    for number in 0..5 {
+        posts.push(world.other.post("ada", &format!("post {number}")).await);
+    }
+    world.other.catch_up(&["ada"]).await;
+    for number in 0..30 {
+        world.other.rename("ada", &format!("ada_{number}")).await;
+    }
+
+    catch_up(&world.tested, "ada").await.unwrap();
+
+    assert_eq!(world.network.count(Calls("UpdateItem", "author_profile")), posts.len());
+    let cards = world.other.cards.posts(&posts, Consistency::Strong).await.unwrap();
+    assert!(cards.values().all(|card| card.author_profile == shown("ada_29")), "{cards:?}");
+    assert_eq!(applied(&world, "ada").await, 36);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follow_that_ends_within_the_page_copies_nothing() {
+    let world = ada_is_not_applied().await;
+    world.other.post("bob", "hello").await;
+    world.other.catch_up(&["bob"]).await;
+    for _ in 0..5 {
+        world.other.follow("ada", "bob").await;
+        world.other.unfollow("ada", "bob").await;
+    }
+
+    catch_up(&world.tested, "ada").await.unwrap();
+
+    assert_eq!(world.network.count(Calls("Query", "AUTHOR#bob")), 0);
+    assert!(world.other.viewer("ada").await.followed.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follow_in_front_of_a_failing_event_is_complete_although_its_end_comes_behind() {
+    let world = ada_is_not_applied().await;
+    let old = world.other.post("bob", "before the follow").await;
+    world.other.catch_up(&["bob"]).await;
+    world.other.follow("ada", "bob").await;
+    world.other.post("ada", "hello").await;
+    world.other.unfollow("ada", "bob").await;
+    world.network.fail(Calls("BatchWriteItem", "AUTHOR#ada"), Failure::Internal);
+
+    let progress = catch_up(&world.tested, "ada").await.unwrap();
+
+    assert_eq!((stuck_at(&progress), applied(&world, "ada").await), (Some(3), 2));
+    assert!(world.other.viewer("ada").await.follows(&user("bob")));
+    assert_eq!(world.other.home("ada").await, [old]);
 }
 
 #[tokio::test(start_paused = true)]

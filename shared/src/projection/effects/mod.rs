@@ -1,10 +1,13 @@
-//! Effects: what each event changes in the read models. [`Effects::apply`] is the one match from events to effects.
+//! Effects: what events change in the read models. [`Effect::of`] is the one match from events to effects. [`plan`] has
+//! the effects of a page of a log, equal ones once.
 
 mod blocks;
+mod plan;
 mod posts;
 mod profile;
 
 pub(super) use blocks::BlockEffects;
+pub(super) use plan::{Planned, plan};
 pub(super) use posts::PostEffects;
 pub(super) use profile::ProfileEffects;
 
@@ -12,11 +15,56 @@ use super::{backfill::Backfill, owner::LogOwner};
 use crate::{
     celebrities::Celebrities,
     error::Error,
-    model::{Totals, UserEvent, UserId, Version},
+    model::{PostId, Totals, UserEvent, UserId, Version},
     store::cards::Cards,
 };
 
-/// The effects of all events.
+/// What an event changes in the read models. An effect writes what the truth says at present. So one effect does the
+/// work of all equal ones, and needs no order among others.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Effect {
+    /// Show the owner's profile, also on the owner's posts.
+    ShowProfile,
+    /// Show a post that may be in no timeline yet.
+    ShowNewPost(PostId),
+    /// Show a post that was edited.
+    ShowPost(PostId),
+    /// Remove a post that was deleted.
+    RemovePost(PostId),
+    /// Remove the comments on this post if it was deleted: a comment was committed meanwhile.
+    PurgeIfDeleted(PostId),
+    /// Copy this user's posts into the owner's home.
+    FillHome(UserId),
+    /// Show this user whether the owner blocks them.
+    ShowBlock(UserId),
+}
+
+impl Effect {
+    /// The effect of an event. Events that change no read model beside the viewer item have none.
+    fn of(event: &UserEvent) -> Option<Self> {
+        match event {
+            UserEvent::ProfileChanged(_) => Some(Self::ShowProfile),
+            UserEvent::PostCreated { post, .. } => Some(Self::ShowNewPost(*post)),
+            UserEvent::PostEdited { post } => Some(Self::ShowPost(*post)),
+            UserEvent::PostDeleted { post } => Some(Self::RemovePost(*post)),
+            UserEvent::UserFollowed { followee } => Some(Self::FillHome(followee.clone())),
+            UserEvent::UserBlocked { blocked } | UserEvent::UserUnblocked { blocked } => {
+                Some(Self::ShowBlock(blocked.clone()))
+            }
+            // Comments are read from the truth. The post's counter, not this event, tells how many there are. But the
+            // post may have been deleted, and purged, while the comment was committed.
+            UserEvent::PostCommented { post, .. } => Some(Self::PurgeIfDeleted(*post)),
+            // Readers filter by whom they follow, mute and block. So nothing is removed from timelines.
+            UserEvent::UserUnfollowed { .. }
+            | UserEvent::FollowerRemoved { .. }
+            | UserEvent::UserMuted { .. }
+            | UserEvent::UserUnmuted { .. }
+            | UserEvent::CommentDeleted { .. } => None,
+        }
+    }
+}
+
+/// Applies effects.
 #[derive(Debug, Clone)]
 pub(super) struct Effects {
     pub(super) posts: PostEffects,
@@ -28,30 +76,30 @@ pub(super) struct Effects {
 }
 
 impl Effects {
-    /// Applies the effects of an event in the owner's log. Events that change no read model beside the viewer item have
-    /// none.
+    /// Applies the effect of one event in the owner's log.
     ///
     /// # Errors
-    /// [`Error::Poison`] if the truth lacks what the event is about; otherwise as the stores'.
-    pub(super) async fn apply(&self, owner: &LogOwner<'_>, event: &UserEvent) -> Result<(), Error> {
-        match event {
-            UserEvent::ProfileChanged(_) => self.profile.show(owner).await,
-            UserEvent::PostCreated { post, .. } => self.posts.show_new(owner, *post).await,
-            UserEvent::PostEdited { post } => self.posts.show(owner, *post).await,
-            UserEvent::PostDeleted { post } => self.posts.remove(owner, *post).await,
-            UserEvent::UserFollowed { followee } => self.fill_home_after_follow(owner.user, followee).await,
-            UserEvent::UserBlocked { blocked } | UserEvent::UserUnblocked { blocked } => {
-                self.blocks.show(owner.user, blocked).await
-            }
-            // Readers filter by whom they follow, mute and block. So nothing is removed from timelines.
-            UserEvent::UserUnfollowed { .. }
-            | UserEvent::FollowerRemoved { .. }
-            | UserEvent::UserMuted { .. }
-            | UserEvent::UserUnmuted { .. } => Ok(()),
-            // Comments are read from the truth. The post's counter, not this event, tells how many there are. But the
-            // post may have been deleted, and purged, while the comment was committed.
-            UserEvent::PostCommented { post, .. } => self.posts.purge.begin_if_deleted(*post).await,
-            UserEvent::CommentDeleted { .. } => Ok(()),
+    /// As [`Effects::apply`].
+    pub(super) async fn apply_event(&self, owner: &LogOwner<'_>, event: &UserEvent) -> Result<(), Error> {
+        match Effect::of(event) {
+            Some(effect) => self.apply(owner, &effect).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Applies an effect of the owner's log.
+    ///
+    /// # Errors
+    /// [`Error::Poison`] if the truth lacks what the effect is about; otherwise as the stores'.
+    pub(super) async fn apply(&self, owner: &LogOwner<'_>, effect: &Effect) -> Result<(), Error> {
+        match effect {
+            Effect::ShowProfile => self.profile.show(owner).await,
+            Effect::ShowNewPost(post) => self.posts.show_new(owner, *post).await,
+            Effect::ShowPost(post) => self.posts.show(owner, *post).await,
+            Effect::RemovePost(post) => self.posts.remove(owner, *post).await,
+            Effect::PurgeIfDeleted(post) => self.posts.purge.begin_if_deleted(*post).await,
+            Effect::FillHome(followee) => self.fill_home_after_follow(owner.user, followee).await,
+            Effect::ShowBlock(blocked) => self.blocks.show(owner.user, blocked).await,
         }
     }
 

@@ -1,5 +1,5 @@
-//! The trending list: the posts of the last 24 h with the most heat left. The list is the same for every viewer, so a
-//! process reads the index at most every two seconds.
+//! The trending list: the posts of the last 24 h with the most heat left, where each further post of an author counts
+//! less. The list is the same for every viewer, so a process reads the index at most every two seconds.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,10 +7,10 @@ use crate::{
     cache::{Cache, Read},
     error::Error,
     model::{
-        Clock, PostId, Timestamp,
+        Clock, Timestamp,
         limits::{TRENDING_AGE_MAX, TRENDING_MAX},
     },
-    store::cards::Cards,
+    store::{cards::Cards, trending::TrendingPost},
 };
 
 /// How long a list is kept.
@@ -21,7 +21,7 @@ const LIFETIME: Duration = Duration::from_secs(2);
 pub(crate) struct TrendingList {
     cards: Cards,
     clock: Clock,
-    last: Cache<(), Arc<[PostId]>>,
+    last: Cache<(), Arc<[TrendingPost]>>,
 }
 
 impl TrendingList {
@@ -31,13 +31,13 @@ impl TrendingList {
     }
 
     /// The trending posts, best first, read no earlier than `not_before`.
-    pub(crate) async fn posts(&self, not_before: Option<Timestamp>) -> Result<Read<Arc<[PostId]>>, Error> {
+    pub(crate) async fn posts(&self, not_before: Option<Timestamp>) -> Result<Read<Arc<[TrendingPost]>>, Error> {
         let now = self.clock.now();
         if let Some(posts) = self.last.get(&(), now, not_before) {
             return Ok(posts);
         }
         let posts = self.cards.trending_index().best(now.before(TRENDING_AGE_MAX), now, TRENDING_MAX).await?;
-        let posts: Arc<[PostId]> = posts.into();
+        let posts: Arc<[TrendingPost]> = posts.into();
         self.last.put((), Arc::clone(&posts), now);
         Ok(Read { value: posts, at: now })
     }

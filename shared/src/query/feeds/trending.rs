@@ -1,9 +1,10 @@
-//! The trending feed: the posts of the last 24 h with the most heat left, best first.
+//! The trending feed: the posts of the last 24 h with the most heat left, best first. Each further post of an author
+//! counts less.
 //!
 //! Scores change while somebody walks. So a position says which posts the walk has shown, and a page is the best of the
 //! others.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,12 +15,13 @@ use crate::{
     model::{
         PostId, Timestamp,
         limits::TRENDING_MAX,
-        ranking::{Explanation, engagement, recency},
+        ranking::{Explanation, diversity, engagement, recency},
     },
     query::{
         pipeline::{FeedPost, Filter, Hydrator, Page, PageDraft, ReadRequest, ViewerState},
         services::Feeds,
     },
+    store::trending::TrendingPost,
 };
 
 /// Posts that one walk shows at most: a whole trending list, and half as many posts that enter the list later. This
@@ -53,7 +55,7 @@ impl Feeds {
 /// Fills the page with the posts of the list that the filter admits and the walk has not shown, best first.
 pub(super) async fn trending_page(
     draft: PageDraft<FeedPost>,
-    list: Read<Arc<[PostId]>>,
+    list: Read<Arc<[TrendingPost]>>,
     position: TrendingPosition,
     filter: &Filter<'_>,
     hydrator: Hydrator<'_>,
@@ -61,7 +63,7 @@ pub(super) async fn trending_page(
 ) -> Result<Page<FeedPost, TrendingPosition>, Error> {
     let Read { value: list, at } = list;
     let mut served = position.served;
-    let unserved: Vec<_> = list.iter().copied().filter(|post| !served.contains(*post)).collect();
+    let unserved: Vec<_> = list.iter().map(|it| it.post).filter(|post| !served.contains(*post)).collect();
     let mut left = unserved.as_slice();
     let mut admitted = 0;
     let read = async |count: usize| {
@@ -89,10 +91,13 @@ pub(super) async fn trending_page(
     let Page { mut entries, next } = draft.fill(|_| (), read).await?;
     // A page without room has no last entry to go on after, but there may be one that did not fit.
     let more = next.is_some() || admitted > entries.len();
+    let better: HashMap<PostId, u32> = list.iter().map(|it| (it.post, it.better)).collect();
     for post in &mut entries {
-        let (recency, engagement) = (recency(post.card.post.created_at(), at), engagement(post.card.heat));
-        post.explanation = Some(Explanation::new(recency, engagement, 1.0, 1.0));
-        served.insert(post.card.post);
+        let id = post.card.post;
+        let (recency, engagement) = (recency(id.created_at(), at), engagement(post.card.heat));
+        let diversity = diversity(better.get(&id).copied().unwrap_or_default());
+        post.explanation = Some(Explanation::new(recency, engagement, 1.0, diversity));
+        served.insert(id);
     }
     let more = more && served.len() < SERVED_MAX;
     Ok(Page { entries, next: more.then_some(TrendingPosition { served, as_of: Some(at) }) })

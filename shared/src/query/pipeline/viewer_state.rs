@@ -212,7 +212,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{CommandId, LogEvent},
+        model::{CommandId, LogEvent, Spent},
         samples::{NOW, shown, user, version},
     };
 
@@ -220,7 +220,8 @@ mod tests {
     fn log(first: u64, events: impl IntoIterator<Item = UserEvent>) -> Vec<LogEntry> {
         let entry = |(version, event): (Version, UserEvent)| {
             let totals = Totals { following: version.get(), ..Totals::default() };
-            let event = LogEvent { user: user("ada"), version, command: CommandId::new(NOW), at: NOW, totals, event };
+            let (command, spent) = (CommandId::new(NOW), Spent::default());
+            let event = LogEvent { user: user("ada"), version, command, at: NOW, totals, spent, event };
             LogEntry { version, event: Ok(event) }
         };
         (first..).map(version).zip(events).map(entry).collect()
