@@ -161,8 +161,8 @@ impl RankedPosition {
         Range { before: Some(self.before), since: self.at.before(FEED_AGE_MAX) }
     }
 
-    /// The number of rows to read first for a page with room for so many posts: those of the walk's window, and those of
-    /// the next window where this one cannot fill the page.
+    /// The number of rows to read first for a page with room for so many posts: those of the walk's window, and those
+    /// of the next window where this one cannot fill the page.
     fn rows_wanted(&self, room: usize) -> usize {
         if self.left > room { WINDOW } else { 2 * WINDOW }
     }
