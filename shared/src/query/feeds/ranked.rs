@@ -37,7 +37,9 @@ const GROUP: usize = 60;
 /// The newest of the viewer's likes, by which affinity is measured.
 const RECENT_LIKES: i32 = 100;
 /// Reads of one page at most. More than one is needed only where many rows are hidden or many posts are deleted.
-const READS_MAX: usize = 8;
+const READS_MAX: usize = 6;
+/// Rows of each read after the first, so that a page looks at more than 5000 rows.
+const ROWS_AGAIN: usize = 5 * WINDOW;
 
 /// How a home is ranked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +116,7 @@ impl Feeds {
                 break;
             }
             sources.move_below(walk.before);
-            count = walk.rows_wanted(limit - entries.len());
+            count = ROWS_AGAIN;
         }
         walk.as_of = Some(sources.as_of());
         walk.only_own &= entries.iter().all(|post| post.card.author == *request.viewer);
@@ -159,14 +161,15 @@ impl RankedPosition {
         Range { before: Some(self.before), since: self.at.before(FEED_AGE_MAX) }
     }
 
-    /// The number of rows to read for a page with room for so many posts: those of the walk's window, and those of the
-    /// next window where this one cannot fill the page.
+    /// The number of rows to read first for a page with room for so many posts: those of the walk's window, and those
+    /// of the next window where this one cannot fill the page.
     fn rows_wanted(&self, room: usize) -> usize {
         if self.left > room { WINDOW } else { 2 * WINDOW }
     }
 
     /// The windows to rank for a page with room for so many posts: the walk's window and, if it cannot fill the page,
-    /// the next one. What is known to be there tells whether there is a next page, so one post more is looked at.
+    /// those after it that were read. Only a post that is left tells that there is a next page, so the windows have one
+    /// post more, if there is one.
     fn windows<'a>(
         &self,
         read: &'a RowPage,
@@ -175,7 +178,7 @@ impl RankedPosition {
         visible: impl Fn(&UserId) -> bool,
     ) -> Vec<Window<'a>> {
         let (mut windows, mut rows, mut end, mut wanted) = (Vec::new(), read.rows.as_slice(), self.end, room + 1);
-        while wanted > 0 && windows.len() < 2 {
+        while wanted > 0 {
             let inside = rows.iter().take_while(|row| end.is_none_or(|end| row.post >= end)).take(WINDOW).count();
             let (part, below) = rows.split_at(inside);
             let list_ends = below.is_empty() && !read.more;
@@ -334,7 +337,8 @@ mod tests {
             let (mut page, ranker) = (Vec::new(), Ranker::new(NOW, HashMap::new()));
             for reads in 1..=READS_MAX {
                 let room = limit - page.len();
-                let (range, count) = (position.range(), position.rows_wanted(room));
+                let count = if reads == 1 { position.rows_wanted(room) } else { ROWS_AGAIN };
+                let range = position.range();
                 let below = self.rows.iter().filter(|row| range.contains(row.post));
                 let read = cut(RowPage { rows: below.take(count + 1).cloned().collect(), more: false }, count);
                 let windows = position.windows(&read, &ranker, room, |author| *author != self.hidden);
@@ -440,7 +444,9 @@ mod tests {
                             row.post.created_at() > NOW.before(Duration::from_secs(seconds))
                         });
                         let end = home.rows.len().min(first + count);
-                        home.rows.drain(first..end).for_each(|row| drop(stays.remove(&row.post)));
+                        for row in home.rows.drain(first..end) {
+                            stays.remove(&row.post);
+                        }
                     }
                     None => {}
                 }
