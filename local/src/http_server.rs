@@ -1,5 +1,5 @@
-//! Serves HTTP/1.1 on a loopback port. A client that stalls does not hold a connection for ever: it has to send the head
-//! of a request in time, and then some bytes of the body in time, again and again.
+//! Serves HTTP/1.1 on a loopback port. A client that stalls does not hold a connection for ever: it has to send the
+//! head of a request in time, and then some bytes of the body in time, again and again.
 
 use std::{convert::Infallible, future::Future, net::SocketAddr, pin::pin, time::Duration};
 

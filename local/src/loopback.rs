@@ -1,6 +1,6 @@
-//! What only this machine may call. A server on loopback can still be reached by a web page in a browser on this machine.
-//! So the `Host` must be a loopback name: a page could otherwise use a host name of its own that resolves to 127.0.0.1.
-//! An `Origin`, if there is one, must be a loopback name, too.
+//! What only this machine may call. A server on loopback can still be reached by a web page in a browser on this
+//! machine. So the `Host` must be a loopback name: a page could otherwise use a host name of its own that resolves to
+//! 127.0.0.1. An `Origin`, if there is one, must be a loopback name, too.
 
 use std::net::IpAddr;
 

@@ -155,12 +155,12 @@ impl Conversations {
         Ok(Page { entries: self.with_authors(&state, entries).await?, next })
     }
 
-    /// A comment on a post. A comment by a user whom the viewer mutes can still be looked up, and the author of the post
-    /// can look up every comment.
+    /// A comment on a post. A comment by a user whom the viewer mutes can still be looked up, and the author of the
+    /// post can look up every comment.
     ///
     /// # Errors
-    /// [`Rejection::PostNotFound`] if the post does not exist, or if there is a block between its author and the viewer.
-    /// [`Rejection::CommentNotFound`] likewise for the comment.
+    /// [`Rejection::PostNotFound`] if the post does not exist, or if there is a block between its author and the
+    /// viewer. [`Rejection::CommentNotFound`] likewise for the comment.
     pub async fn comment(
         &self,
         request: ReadRequest<'_>,
