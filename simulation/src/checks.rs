@@ -59,7 +59,7 @@ pub enum Check {
 }
 
 /// All checks.
-pub const ALL: [Check; 23] = [
+pub const ALL: [Check; 24] = [
     Check::EventsReachTheBus,
     Check::HomeAtRest,
     Check::FeedsAtRest,

@@ -107,6 +107,7 @@ impl Limited {
             | UserEvent::CommentDeleted { .. }
             | UserEvent::UserUnfollowed { .. }
             | UserEvent::UserUnmuted { .. }
+            | UserEvent::FollowerRemoved { .. }
             | UserEvent::UserUnblocked { .. } => None,
         }
     }

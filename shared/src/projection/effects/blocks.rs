@@ -10,9 +10,9 @@ use crate::{
 
 /// Effects of blocks.
 #[derive(Debug, Clone)]
-pub(super) struct BlockEffects {
-    pub(super) commands: CommandTable,
-    pub(super) viewers: Viewers,
+pub(in crate::projection) struct BlockEffects {
+    pub(in crate::projection) commands: CommandTable,
+    pub(in crate::projection) viewers: Viewers,
 }
 
 impl BlockEffects {

@@ -21,7 +21,7 @@ use crate::{
 
 /// What an event changes in the read models. An effect writes what the truth says at present. So one effect does the
 /// work of all equal ones, and needs no order among others.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Effect {
     /// Show the owner's profile, also on the owner's posts.
     ShowProfile,
