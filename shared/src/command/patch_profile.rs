@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn there_has_to_be_a_profile() {
-        let state = State { profile: None, handle_owner: None };
+        let state = State { profile: None, claim: None };
         let decision = PatchProfile::default().decide(&user("ada"), &state, turn());
         assert_eq!(decision, Err(Rejection::ProfileRequired));
     }
