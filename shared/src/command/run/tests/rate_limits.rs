@@ -6,7 +6,7 @@ use super::{COMMIT, create, follow, run_create, set_follow};
 use crate::{
     command::{BlockUser, Command, CreatePost, EditPost, MuteUser, UpdateProfile},
     error::{Error, Rejection},
-    model::{EdgeState, Limited, PostId, RateLimited, Spent},
+    model::{EdgeState, Limited, PostId, RateLimited, Spent, UserEvent},
     samples::{shown, user},
     test_world::{Calls, Failure, World},
 };
