@@ -63,7 +63,7 @@ pub struct Report {
 
 /// Messages after which an operator looks whether anything is left.
 const REDRIVES_MAX: usize = 10;
-/// How long at least caches of processes live on when everything is at rest.
+/// After this time at rest, no process shows cards, rows or trending posts from a cache that is older than the rest.
 const CACHES_LIVE: Duration = Duration::from_secs(10);
 /// Users who walk through feeds.
 const WALKERS: usize = 3;

@@ -173,6 +173,7 @@ impl Network {
         if fault == Some(Fault::Slow) {
             before += Duration::from_millis(dice % SLOW_MS_MAX);
         }
+        // An expiry happens only if there are messages, which is not known yet.
         if let Some(fault) = fault.filter(|fault| *fault != Fault::Expiry) {
             *state.counts.entry(fault).or_default() += 1;
         }

@@ -64,7 +64,7 @@ struct Response {
 impl CommentOnPost {
     fn once<'a>(&'a self, caller: &'a UserId) -> Once<'a> {
         let request = format!("POST /v1/posts/{}/comments\n{}", self.post, self.text.as_str());
-        Once { user: caller, key: self.key.as_ref(), request }
+        Once { user: caller, key: self.key(), request }
     }
 
     fn commented(&self, Response { comment, author }: Response, version: Version) -> Commented {
@@ -90,7 +90,7 @@ impl Command for CommentOnPost {
     }
 
     async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
-        let remembered = Once::read(commands, caller, self.key.as_ref());
+        let remembered = Once::read(commands, caller, self.key());
         let post = async {
             let post = commands.post(self.post).await?;
             let (edges, commenter) = match &post {

@@ -52,7 +52,7 @@ struct Response {
 impl CreatePost {
     fn once<'a>(&'a self, caller: &'a UserId) -> Once<'a> {
         let request = format!("POST /v1/posts\n{}", self.text.as_str());
-        Once { user: caller, key: self.key.as_ref(), request }
+        Once { user: caller, key: self.key(), request }
     }
 
     fn written(&self, post: PostId, author: Profile, version: Version) -> Written {
@@ -81,7 +81,7 @@ impl Command for CreatePost {
     }
 
     async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
-        let remembered = Once::read(commands, caller, self.key.as_ref());
+        let remembered = Once::read(commands, caller, self.key());
         let (author, remembered) = tokio::try_join!(commands.profile(caller), remembered)?;
         Ok(State { author, remembered })
     }

@@ -49,7 +49,7 @@ enum Effect {
     Fail(Failure),
     /// The call takes effect, but its answer is lost.
     LoseAnswer,
-    /// The call is answered with a conflict, and takes effect before the next write.
+    /// The call is answered with a conflict, and takes effect before the next transaction.
     Late,
     /// Something happens before the call.
     Before(Hook),
