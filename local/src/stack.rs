@@ -238,6 +238,7 @@ fn function_specs(
             ("AWS_REGION", aws::REGION),
             ("AWS_DEFAULT_REGION", aws::REGION),
             ("AWS_ENDPOINT_URL_DYNAMODB", &endpoints.dynamodb),
+            ("AWS_ENDPOINT_URL_DYNAMODB_STREAMS", &endpoints.dynamodb),
             ("AWS_ENDPOINT_URL_KINESIS", &endpoints.kinesis),
             ("AWS_ENDPOINT_URL_SQS", &endpoints.sqs),
         ];

@@ -2,6 +2,7 @@
 //!
 //! - [`command`] decides commands and commits their events to the command table.
 //! - [`projection`] keeps the read models up to date with the command table.
+//! - [`audit`] compares the two, and has repaired what is wrong.
 //! - [`query`] reads pages from the read models.
 //! - [`model`] has the plain values that all of them use.
 //! - [`store`] is the only way to DynamoDB.
@@ -14,6 +15,7 @@
 //!
 //! One idea decides most questions: a message is a hint, and the command table is the truth.
 
+pub mod audit;
 mod cache;
 pub mod celebrities;
 pub mod command;

@@ -11,12 +11,15 @@ use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc, time::Duration};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
+    audit::{Auditor, sweep::Sweeper},
     celebrities::Celebrities,
     model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReservedHandles},
     projection::{Dependencies, Projector},
     query::{Feeds, cursor::CursorKeys},
     store::{Dynamo, Meter, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
-    stream::{bus::Bus, quarantine::Quarantine, work_queue::WorkQueue},
+    stream::{
+        bus::Bus, failed_batches::FailedBatches, publisher::Publisher, quarantine::Quarantine, work_queue::WorkQueue,
+    },
 };
 
 /// Period of some rate limits.
@@ -109,6 +112,21 @@ impl Runtime {
         Ok(Quarantine::new(&self.config, self.variable("QUARANTINE_QUEUE")?.to_owned()))
     }
 
+    /// The queue of batches that event source mappings gave up.
+    pub fn failed_batches(&self) -> anyhow::Result<FailedBatches> {
+        Ok(FailedBatches::new(&self.config, self.variable("FAILED_BATCHES_QUEUE")?.to_owned()))
+    }
+
+    /// The configuration of AWS clients that only one function needs.
+    pub fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
+    /// Publishes items that could not be published.
+    pub fn publisher(&self) -> anyhow::Result<Publisher> {
+        Ok(Publisher { commands: self.commands()?, bus: self.bus()? })
+    }
+
     /// Whose posts are pulled.
     pub fn celebrities(&self) -> anyhow::Result<Celebrities> {
         let policy = CelebrityPolicy {
@@ -129,6 +147,22 @@ impl Runtime {
             work_queue: self.work_queue()?,
             clock: self.clock.clone(),
         }))
+    }
+
+    /// The audit, whose reads are measured.
+    pub fn sweeper(&self) -> anyhow::Result<Sweeper> {
+        let meter = Meter::default();
+        let measured = Self { dynamo: Dynamo::metered(&self.config, meter.clone()), ..self.clone() };
+        let auditor = Auditor {
+            commands: measured.commands()?,
+            timelines: measured.timelines()?,
+            viewers: measured.viewers()?,
+            cards: measured.cards()?,
+            celebrities: measured.celebrities()?,
+            clock: self.clock.clone(),
+        };
+        let units_per_hour = self.number("AUDIT_UNITS_PER_HOUR")?;
+        Ok(Sweeper { auditor, work_queue: self.work_queue()?, meter, units_per_hour })
     }
 
     /// Everything that feeds are read from.

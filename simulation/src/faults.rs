@@ -44,10 +44,16 @@ pub enum Fault {
     Replay,
     /// Received messages become visible again while their worker is still busy with them.
     Expiry,
+    /// An event source mapping gives up a batch, after the others went wrong often enough.
+    GivenUp,
+    /// A stream no longer has the records that a function wants to read again.
+    Trimmed,
+    /// Something in the read models is damaged, and nothing tells of it.
+    Damage,
 }
 
 /// Every kind of fault.
-pub const ALL: [Fault; 17] = [
+pub const ALL: [Fault; 20] = [
     Fault::Throttled,
     Fault::ServerError,
     Fault::Refused,
@@ -65,6 +71,9 @@ pub const ALL: [Fault; 17] = [
     Fault::Outage,
     Fault::Replay,
     Fault::Expiry,
+    Fault::GivenUp,
+    Fault::Trimmed,
+    Fault::Damage,
 ];
 
 /// How far clocks of processes differ at most.
@@ -109,6 +118,10 @@ pub struct Faults {
     pub expiry: f64,
     /// A service that does not answer for some time.
     pub outage: Option<Outage>,
+    /// Of each attempt to read records again: the share that finds them gone.
+    pub trimmed: f64,
+    /// How many items of the read models are damaged in the end.
+    pub damages: u32,
 }
 
 /// A time in which a service does not answer.
@@ -116,6 +129,8 @@ pub struct Faults {
 pub struct Outage {
     /// Which. DynamoDB and its streams go together.
     pub service: Service,
+    /// Another one that is out at the same time.
+    pub other: Option<Service>,
     /// When it begins, after the beginning of the phase.
     pub after: Duration,
     /// How long it lasts.
@@ -144,6 +159,8 @@ impl Faults {
             replay: false,
             expiry: 0.0,
             outage: None,
+            trimmed: 0.0,
+            damages: 0,
         }
     }
 
@@ -176,14 +193,18 @@ impl Faults {
         faults.duplicates = random.random_bool(0.6);
         faults.reordering = random.random_bool(0.6);
         faults.replay = random.random_bool(0.1);
-        if random.random_bool(0.08) {
+        if random.random_bool(0.15) {
             let services = [Service::DynamoDb, Service::Kinesis, Service::Sqs];
             faults.outage = Some(Outage {
                 service: *services.choose(random).unwrap_or(&Service::DynamoDb),
+                // Without DynamoDB, nobody is caught up; without SQS, nobody is handed over.
+                other: services.choose(random).copied(),
                 after: Duration::from_millis(random.random_range(0..10_000)),
                 lasts: Duration::from_secs(*[30, 120, 300, 1500].choose(random).unwrap_or(&30)),
             });
         }
+        faults.trimmed = *[0.0, 0.5, 1.0].choose(random).unwrap_or(&0.0);
+        faults.damages = if random.random_bool(0.15) { random.random_range(1..=5) } else { 0 };
         without.iter().for_each(|fault| faults.leave_out(*fault));
         faults
     }
@@ -207,6 +228,10 @@ impl Faults {
             Fault::Outage => self.outage = None,
             Fault::Replay => self.replay = false,
             Fault::Expiry => self.expiry = 0.0,
+            // Nobody causes it by itself.
+            Fault::GivenUp => {}
+            Fault::Trimmed => self.trimmed = 0.0,
+            Fault::Damage => self.damages = 0,
         }
     }
 }

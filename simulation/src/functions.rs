@@ -69,12 +69,14 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         "update-profile" => http!((runtime.commands()?, runtime.reserved_handles()?, clock), |it, call| {
             update_profile::handle(&it.0, &it.1, &it.2, call)
         }),
-        "publish-events" => events!(runtime.bus()?, |it, event| publish_events::handle(&it, event).await),
+        "publish-events" => events!((runtime.bus()?, runtime.quarantine()?), |it, event| {
+            publish_events::handle(&it.0, &it.1, event).await
+        }),
+        "recover" => events!(recover::Recoverer::new(&runtime)?, |it, event| recover::handle(&it, event).await),
+        "audit" => events!(runtime.sweeper()?, |it, event| audit::handle(&it, event).await),
         "fanout" => events!(runtime.projector()?, |it, event| fanout::handle(&it, event).await),
         "trending" => events!(runtime.cards()?, |it, event| trending::handle(&it, event).await),
-        "deliver" => events!((runtime.projector()?, runtime.quarantine()?), |it, event| {
-            deliver::handle(&it.0, &it.1, event).await
-        }),
+        "deliver" => events!(deliverer(&runtime)?, |it, event| deliver::handle(&it, event).await),
         "demote-author" => events!(demoter(&runtime)?, |it, event| { demote_author::handle(&it, event).await }),
         other => anyhow::bail!("the simulated world has no function {other}"),
     }
@@ -86,6 +88,14 @@ fn conversations(runtime: &Runtime) -> anyhow::Result<Conversations> {
 
 fn people(runtime: &Runtime) -> anyhow::Result<People> {
     Ok(People { commands: runtime.commands()?, viewers: runtime.viewers()?, cards: runtime.cards()? })
+}
+
+fn deliverer(runtime: &Runtime) -> anyhow::Result<deliver::Deliverer> {
+    Ok(deliver::Deliverer {
+        projector: runtime.projector()?,
+        quarantine: runtime.quarantine()?,
+        publisher: runtime.publisher()?,
+    })
 }
 
 fn demoter(runtime: &Runtime) -> anyhow::Result<demote_author::Demoter> {

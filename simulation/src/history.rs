@@ -20,7 +20,7 @@ use tokio::task::LocalSet;
 use crate::{
     checks::Checks,
     commands::Actor,
-    determinism,
+    damage, determinism,
     faults::{Fault, Faults},
     ledger::Ledger,
     queries, rest,
@@ -61,8 +61,6 @@ pub struct Report {
     pub processor_ms: u64,
 }
 
-/// Messages after which an operator looks whether anything is left.
-const REDRIVES_MAX: usize = 10;
 /// After this time at rest, no process shows cards, rows or trending posts from a cache that is older than the rest.
 const CACHES_LIVE: Duration = Duration::from_secs(10);
 /// Users who walk through feeds.
@@ -127,7 +125,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         }
         let acting = act(actors, options.commands - walking, &world, &mut random, plan.pause_ms_max);
         let mut actors = acting.await?;
-        come_to_rest(&world).await?;
+        world.settle().await?;
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
         settled(&mut ledger.borrow_mut());
 
@@ -147,7 +145,13 @@ async fn history(options: Options) -> anyhow::Result<Report> {
             walker.await.context("a walker")??;
         }
         drop(actors);
-        come_to_rest(&world).await?;
+        world.settle().await?;
+        if faults.damages > 0 {
+            damage::damage(&world, faults.damages, &mut random);
+            world.request_sweep();
+            world.settle().await?;
+            rest::compare_repaired(&world, &mut ledger.borrow_mut(), &ghosts);
+        }
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
         tokio::time::sleep(CACHES_LIVE).await;
         rest::compare_api(&users, &ledger, &mut random, !ghosts.is_empty()).await?;
@@ -257,17 +261,6 @@ async fn act(
         actors.push(actor.await.context("an actor")??);
     }
     Ok(actors)
-}
-
-/// Waits until nothing is on its way, with an operator's help if something was put aside.
-async fn come_to_rest(world: &World) -> anyhow::Result<()> {
-    for _ in 0..REDRIVES_MAX {
-        world.settle().await?;
-        if world.redrive().await? == 0 {
-            return Ok(());
-        }
-    }
-    anyhow::bail!("something is put aside again and again")
 }
 
 /// What everybody has seen by now: posts, and blocks.

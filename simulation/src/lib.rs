@@ -15,6 +15,7 @@
 
 pub mod checks;
 mod commands;
+mod damage;
 pub mod determinism;
 pub mod faults;
 mod functions;

@@ -7,7 +7,9 @@ use tidings::runtime::Runtime;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let runtime = Runtime::start().await;
-    let bus = &runtime.bus()?;
-    run(service_fn(async |event: LambdaEvent<Event>| Ok::<_, Error>(publish_events::handle(bus, event.payload).await?)))
-        .await
+    let (bus, quarantine) = (&runtime.bus()?, &runtime.quarantine()?);
+    run(service_fn(async |event: LambdaEvent<Event>| {
+        Ok::<_, Error>(publish_events::handle(bus, quarantine, event.payload).await?)
+    }))
+    .await
 }

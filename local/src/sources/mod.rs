@@ -4,6 +4,7 @@
 //!   the order of resharding, and stores [`checkpoint`]s. [`lane`] makes batches. [`batch_processor`] invokes the
 //!   function with a batch, retries, bisects, and gives up. It reports what it gave up to a destination ([`failure`]).
 //! - [`queue`] is a mapping from an SQS queue.
+//! - [`schedule`] is a rule that invokes a function again and again. It is no mapping, but an event source as well.
 //! - [`filter`] selects records. [`record_json`] turns records into the JSON that functions receive.
 //! - [`lifecycle`] pauses and stops all mappings. [`activity`] tells what a mapping is doing. [`parts`] is what both
 //!   kinds of mapping have in common.
@@ -21,6 +22,7 @@ mod lifecycle;
 mod parts;
 mod queue;
 mod record_json;
+mod schedule;
 mod shards;
 mod stream;
 
@@ -91,6 +93,7 @@ impl Sources {
                 let id = match source {
                     EventSource::Stream(source) => &source.id,
                     EventSource::Queue(source) => &source.id,
+                    EventSource::Schedule(source) => &source.id,
                 };
                 let activity = Activity::new(id, &function.name);
                 activities.push(activity.clone());
@@ -111,6 +114,9 @@ impl Sources {
                     EventSource::Queue(source) => {
                         let mapping = queue::Mapping::open(parts, source.clone()).await;
                         tasks.spawn(mapping.with_context(|| format!("event source {id}"))?.run());
+                    }
+                    EventSource::Schedule(source) => {
+                        tasks.spawn(schedule::Schedule::open(parts, source.clone()).run());
                     }
                 }
             }

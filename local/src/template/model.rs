@@ -110,7 +110,7 @@ pub struct Function {
     pub max_concurrency: Option<u32>,
     /// Routes of the HTTP API that invoke it.
     pub routes: Vec<Route>,
-    /// Streams and queues that invoke it.
+    /// Streams, queues and schedules that invoke it.
     pub sources: Vec<EventSource>,
     /// What the function may do, from its own inline policies.
     pub statements: Vec<Statement>,
@@ -136,13 +136,15 @@ pub struct Route {
     pub path: String,
 }
 
-/// An event source mapping.
+/// An event source: an event source mapping, or a schedule.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventSource {
     /// A DynamoDB stream or a Kinesis stream.
     Stream(StreamSource),
     /// An SQS queue.
     Queue(QueueSource),
+    /// A schedule.
+    Schedule(ScheduleSource),
 }
 
 /// The stream that a mapping reads.
@@ -200,6 +202,17 @@ pub struct QueueSource {
     pub max_concurrency: Option<u32>,
     /// `FilterCriteria` patterns on the message body.
     pub filters: Vec<serde_json::Value>,
+}
+
+/// A rule of EventBridge that invokes a function again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleSource {
+    /// Unique, and the same after a restart.
+    pub id: String,
+    /// How often. The first invocation comes after this time.
+    pub every: Duration,
+    /// The event of each invocation, instead of EventBridge's own.
+    pub input: Option<String>,
 }
 
 /// The HTTP API without its routes, which belong to the functions.

@@ -20,6 +20,9 @@ pub(crate) enum Resource {
     Events,
     Deliveries,
     Quarantine,
+    FailedBatches,
+    /// The stream of `Commands`.
+    CommandsStream,
 }
 
 /// A call on a resource.
@@ -80,13 +83,57 @@ const TRENDING: Access = to(Resource::CardsHottest, "dynamodb:Query");
 
 /// `Bus::publish`.
 const PUBLISH: Access = to(Resource::Events, "kinesis:PutRecords");
+/// `WorkQueue::put_off`.
+const PUT_OFF_TASK: Access = to(Resource::Deliveries, "sqs:ChangeMessageVisibility");
+/// `FailedBatches::send`.
+const SEND_REST: Access = to(Resource::FailedBatches, "sqs:SendMessage");
+/// `FailedBatches::put_off`.
+const PUT_OFF_BATCH: Access = to(Resource::FailedBatches, "sqs:ChangeMessageVisibility");
+/// `Shards::data` of `recover`.
+const PLACE_ON_BUS: Access = to(Resource::Events, "kinesis:GetShardIterator");
+/// `Shards::data` of `recover`.
+const READ_BUS: Access = to(Resource::Events, "kinesis:GetRecords");
+/// `Shards::keys` of `recover`.
+const PLACE_IN_STREAM: Access = to(Resource::CommandsStream, "dynamodb:GetShardIterator");
+/// `Shards::keys` of `recover`.
+const READ_STREAM: Access = to(Resource::CommandsStream, "dynamodb:GetRecords");
+/// `CommandTable::scan`, and those of the read models.
+const SCAN: Access = to(Resource::Commands, "dynamodb:Scan");
+const SCAN_TIMELINES: Access = to(Resource::Timelines, "dynamodb:Scan");
+const SCAN_VIEWERS: Access = to(Resource::Viewers, "dynamodb:Scan");
+const SCAN_CARDS: Access = to(Resource::Cards, "dynamodb:Scan");
+/// `Timelines::which`.
+const WHICH_ROWS: Access = to(Resource::Timelines, "dynamodb:BatchGetItem");
+/// `Cards::remove`.
+const REMOVE_CARD: Access = to(Resource::Cards, "dynamodb:DeleteItem");
+/// `CommandTable::put_audit_state`, `request_sweep`.
+const AUDIT_STATE: Access = Access { partition: Some("AUDIT"), ..CHANGE };
 /// `WorkQueue::send`. IAM checks SendMessageBatch as SendMessage.
 const DELIVER: Access = to(Resource::Deliveries, "sqs:SendMessage");
 /// `Quarantine::put`.
 const QUARANTINE: Access = to(Resource::Quarantine, "sqs:SendMessage");
 
 /// What the code of each function calls, by the name of its binary.
-pub(crate) const FUNCTIONS: [(&str, &[Access]); 17] = [
+pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
+    (
+        "audit",
+        &[
+            ITEM,
+            PARTITION,
+            ITEMS,
+            SCAN,
+            AUDIT_STATE,
+            ROWS,
+            WHICH_ROWS,
+            SCAN_TIMELINES,
+            VIEWER,
+            SCAN_VIEWERS,
+            CARDS,
+            TALLY,
+            SCAN_CARDS,
+            DELIVER,
+        ],
+    ),
     ("block-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
     ("comment-on-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
     ("create-post", &[ITEM, PARTITION, APPEND]),
@@ -94,8 +141,26 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 17] = [
     (
         "deliver",
         &[
-            ITEM, PARTITION, ITEMS, CHANGE, REMOVE, REQUIRE, ROWS, PUT_ROWS, TAG, UNTAG, VIEWER, PUT_VIEWER, PUT_CARD,
-            DELIVER, QUARANTINE,
+            ITEM,
+            PARTITION,
+            ITEMS,
+            CHANGE,
+            REMOVE,
+            REQUIRE,
+            ROWS,
+            PUT_ROWS,
+            TAG,
+            UNTAG,
+            VIEWER,
+            PUT_VIEWER,
+            CARDS,
+            TALLY,
+            PUT_CARD,
+            REMOVE_CARD,
+            PUBLISH,
+            DELIVER,
+            PUT_OFF_TASK,
+            QUARANTINE,
         ],
     ),
     ("demote-author", &[ITEM, MARK_CELEBRITY, CARDS, DELIVER]),
@@ -123,14 +188,28 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 17] = [
     ("get-post", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
     ("get-profile", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
     ("mute-user", &[ITEM, PARTITION, ITEMS, APPEND]),
-    ("publish-events", &[PUBLISH]),
+    ("publish-events", &[PUBLISH, QUARANTINE]),
     ("react-to-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
+    (
+        "recover",
+        &[
+            AUDIT_STATE,
+            PLACE_IN_STREAM,
+            READ_STREAM,
+            PLACE_ON_BUS,
+            READ_BUS,
+            SEND_REST,
+            PUT_OFF_BATCH,
+            DELIVER,
+            QUARANTINE,
+        ],
+    ),
     ("trending", &[TALLY, PUT_CARD]),
     ("update-profile", &[ITEM, PARTITION, APPEND]),
 ];
 
 /// How a call looks in the source, and the name of its action in IAM.
-const CALLS: [(&str, &str); 14] = [
+const CALLS: [(&str, &str); 20] = [
     (".get_item()", "dynamodb:GetItem"),
     (".batch_get(", "dynamodb:BatchGetItem"),
     (".query()", "dynamodb:Query"),
@@ -145,6 +224,12 @@ const CALLS: [(&str, &str); 14] = [
     (".batch_write_item()", "dynamodb:BatchWriteItem"),
     (".put_records()", "kinesis:PutRecords"),
     (".send_message_batch()", "sqs:SendMessage"),
+    (".change_message_visibility()", "sqs:ChangeMessageVisibility"),
+    (".scan_page(", "dynamodb:Scan"),
+    ("kinesis.get_shard_iterator()", "kinesis:GetShardIterator"),
+    ("kinesis.get_records()", "kinesis:GetRecords"),
+    ("streams.get_shard_iterator()", "dynamodb:GetShardIterator"),
+    ("streams.get_records()", "dynamodb:GetRecords"),
 ];
 
 /// The source files that call AWS, below `shared/src`, with the resources that they call.
@@ -158,13 +243,18 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
             "store/comments.rs",
             "store/celebrities.rs",
             "store/transaction.rs",
+            "store/audit_state.rs",
+            "store/scan.rs",
         ],
     ),
-    (&[Resource::Timelines], &["store/timelines.rs"]),
-    (&[Resource::Viewers], &["store/viewers.rs"]),
-    (&[Resource::Cards, Resource::CardsHottest], &["store/cards.rs", "store/card_tallies.rs", "store/trending.rs"]),
-    (&[Resource::Events], &["stream/bus.rs"]),
-    (&[Resource::Deliveries, Resource::Quarantine], &["stream/queue.rs"]),
+    (&[Resource::Timelines], &["store/timelines.rs", "store/scan.rs"]),
+    (&[Resource::Viewers], &["store/viewers.rs", "store/scan.rs"]),
+    (
+        &[Resource::Cards, Resource::CardsHottest],
+        &["store/cards.rs", "store/card_tallies.rs", "store/trending.rs", "store/scan.rs"],
+    ),
+    (&[Resource::Events, Resource::CommandsStream], &["stream/bus.rs", "../../functions/recover/src/shards.rs"]),
+    (&[Resource::Deliveries, Resource::Quarantine, Resource::FailedBatches], &["stream/queue.rs"]),
 ];
 
 /// Whether the source contains the call, and not only as the end of a longer name.

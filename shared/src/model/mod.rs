@@ -41,6 +41,6 @@ pub use rate_limit::{Limited, RateLimit, RateLimited, RateLimits, Spent, SpentUn
 pub use tag::{InvalidTag, Tag};
 pub use tally::{Counts, Tally, TallyChange, TallyImage, TallyShard, TallySubject};
 pub use text::{CommentText, InvalidText, Text};
-pub use user_event::{LogEntry, LogEvent, Totals, UserEvent};
+pub use user_event::{LogEntry, LogEvent, Totals, Unreadable, UserEvent};
 pub use version::Version;
 pub use viewer::{Blockers, Gap, Viewer};

@@ -18,7 +18,11 @@ use crate::{
     error::Error,
     model::{LogEntry, LogEvent, UserId, Version},
     retry::RACES_MAX,
-    store::{Consistency, command_table::CommandTable, viewers::Viewers},
+    store::{
+        Consistency,
+        command_table::{CommandTable, unreadable},
+        viewers::Viewers,
+    },
 };
 
 /// Events read and applied at a time.
@@ -88,12 +92,12 @@ impl CatchUp {
 
     /// Applies the effects of the events. Returns the first event whose effects failed. All effects of the events in
     /// front of it are applied.
-    async fn apply_effects(&self, user: &UserId, entries: &[LogEntry]) -> Option<(Version, Error)> {
+    pub(super) async fn apply_effects(&self, user: &UserId, entries: &[LogEntry]) -> Option<(Version, Error)> {
         let owner = &LogOwner::new(user, &self.commands);
         let mut events: Vec<&LogEvent> = entries.iter().map_while(|entry| entry.event.as_ref().ok()).collect();
-        let mut stuck = entries.get(events.len()).map(|entry| {
-            let why = entry.event.as_ref().err().cloned().unwrap_or_default();
-            (entry.version, Error::poison(format!("event {} of {user}", entry.version), why))
+        let mut stuck = entries.iter().find_map(|entry| {
+            let why = entry.event.as_ref().err()?;
+            Some((entry.version, unreadable(user, entry.version, why.clone())))
         });
         let mut failed_totals = None;
         if let Some(last) = events.last() {

@@ -8,7 +8,8 @@
 //! - `effects` maps each event to what it changes in the read models.
 //! - `audience`, `backfill` and `demotion` put posts into homes.
 //! - `purge` removes what is left of deleted posts.
-//! - `quarantine` sets events aside whose effects keep failing.
+//! - `quarantine` sets events aside that can never be applied.
+//! - `repair` sets parts of the read models to what the truth says.
 //! - `projector` puts all of these together.
 //! - `tally` shows counters on cards. It needs no log.
 
@@ -21,6 +22,7 @@ mod owner;
 mod projector;
 pub mod purge;
 pub mod quarantine;
+pub mod repair;
 pub mod tally;
 
 pub use projector::{Dependencies, Projector};

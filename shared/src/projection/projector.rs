@@ -7,6 +7,7 @@ use super::{
     demotion::Demotion,
     effects::{BlockEffects, Effects, PostEffects, ProfileEffects},
     purge::Purge,
+    repair::Repair,
 };
 use crate::{
     celebrities::Celebrities,
@@ -45,6 +46,8 @@ pub struct Projector {
     pub demotion: Demotion,
     /// Removes what is left of deleted posts.
     pub purge: Purge,
+    /// Sets parts of the read models to what the truth says.
+    pub repair: Repair,
     /// Takes the tasks that are left.
     pub work_queue: WorkQueue,
 }
@@ -79,6 +82,8 @@ impl Projector {
             clock,
         };
         let effects = Effects { posts, blocks, profile, celebrities, backfill, cards };
-        Self { catch_up: CatchUp { commands, viewers, effects }, audience, demotion, purge, work_queue }
+        let catch_up = CatchUp { commands, viewers, effects };
+        let repair = Repair { catch_up: catch_up.clone(), work_queue: work_queue.clone() };
+        Self { catch_up, audience, demotion, purge, repair, work_queue }
     }
 }

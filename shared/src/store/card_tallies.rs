@@ -86,7 +86,7 @@ impl Cards {
     }
 }
 
-fn card_key(subject: &TallySubject) -> String {
+pub(super) fn card_key(subject: &TallySubject) -> String {
     match subject {
         TallySubject::User(user) => key::user(user),
         TallySubject::Post(post) => key::post(*post),

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::model::{
-    CommentId, EdgeKind, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject, UserId, Version,
+    CommentId, EdgeKey, EdgeKind, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject, UserId, Version,
 };
 
 /// All characters are encoded but the unreserved ones of RFC 3986.
@@ -27,6 +27,12 @@ pub(super) const LIKE_LIMIT: &str = "LIMIT#LIKES";
 pub(super) const COMMENT_PREFIX: &str = "COMMENT#";
 /// Prefix of the keys of users.
 pub(super) const USER_PREFIX: &str = "USER#";
+/// Prefix of the keys of homes.
+pub(super) const HOME_PREFIX: &str = "HOME#";
+/// Prefix of the keys of authors' timelines.
+pub(super) const AUTHOR_PREFIX: &str = "AUTHOR#";
+/// Prefix of the keys of tags' timelines.
+const TAG_PREFIX: &str = "TAG#";
 /// Prefix of the keys of posts.
 const POST_PREFIX: &str = "POST#";
 
@@ -35,6 +41,9 @@ pub(super) const BUCKET: &str = "bucket";
 
 /// Partition key of all celebrities.
 pub(super) const CELEBRITIES: &str = "CELEBRITIES";
+
+/// Partition key of the state of the audit.
+pub(super) const AUDIT: &str = "AUDIT";
 
 /// Digits of a version in a key. Versions are padded, so that the order of texts is that of numbers.
 const VERSION_DIGITS: usize = 12;
@@ -78,6 +87,13 @@ pub(super) fn edge_prefix(kind: EdgeKind) -> &'static str {
 
 pub(super) fn edge(kind: EdgeKind, to: &UserId) -> String {
     format!("{}{}", edge_prefix(kind), encode(to.as_str()))
+}
+
+/// The edge of a key made by [`user`] and [`edge`].
+pub(super) fn parse_edge(pk: &str, sk: &str) -> Option<EdgeKey> {
+    let from = parse_user(pk, USER_PREFIX)?;
+    let kinds = [EdgeKind::Follows, EdgeKind::Mutes, EdgeKind::Blocks];
+    kinds.into_iter().find_map(|kind| Some(EdgeKey { from: from.clone(), kind, to: parse_user(sk, edge_prefix(kind))? }))
 }
 
 pub(super) fn followers(followee: &UserId) -> String {
@@ -129,15 +145,20 @@ pub(super) fn idempotency(key: &IdempotencyKey) -> String {
 }
 
 pub(super) fn home(viewer: &UserId) -> String {
-    format!("HOME#{}", encode(viewer.as_str()))
+    format!("{HOME_PREFIX}{}", encode(viewer.as_str()))
 }
 
 pub(super) fn author(author: &UserId) -> String {
-    format!("AUTHOR#{}", encode(author.as_str()))
+    format!("{AUTHOR_PREFIX}{}", encode(author.as_str()))
 }
 
 pub(super) fn tag(tag: &Tag) -> String {
-    format!("TAG#{}", encode(tag.as_str()))
+    format!("{TAG_PREFIX}{}", encode(tag.as_str()))
+}
+
+/// The tag of a key made by [`tag`].
+pub(super) fn parse_tag(key: &str) -> Option<Tag> {
+    percent_decode_str(key.strip_prefix(TAG_PREFIX)?).decode_utf8().ok()?.parse().ok()
 }
 
 /// Partition key of the index `hottest`: a half of the posts that were created within the same hours.
@@ -166,6 +187,11 @@ pub fn parse_tally_key(pk: &str, sk: &str) -> Option<(TallySubject, TallyShard)>
     Some((subject, TallyShard::new(shard.parse().ok()?)?))
 }
 
+/// Whether the item with this key is published: an event of a log, a like, or a shard of a counter.
+pub fn is_published(pk: &str, sk: &str) -> bool {
+    parse_event_key(pk, sk).is_some() || parse_like_key(pk, sk).is_some() || parse_tally_key(pk, sk).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -183,6 +209,7 @@ mod tests {
             prop_assert_eq!(parse_user(&user(&id), USER_PREFIX), Some(id.clone()));
             for kind in [EdgeKind::Follows, EdgeKind::Mutes, EdgeKind::Blocks] {
                 prop_assert_eq!(parse_user(&edge(kind, &id), edge_prefix(kind)), Some(id.clone()));
+                prop_assert_eq!(parse_edge(&user(&id), &edge(kind, &id)), Some(EdgeKey::new(&id, kind, &id)));
             }
         }
 

@@ -3,6 +3,7 @@
 //! [`command_table`] is the truth. The read models [`timelines`], [`viewers`] and [`cards`] follow from it. A store
 //! makes no decision: it reads and writes what its caller says, under the conditions that its caller sets.
 
+pub mod audit_state;
 mod card_tallies;
 pub mod cards;
 mod celebrities;
@@ -14,6 +15,7 @@ pub mod edges;
 mod key;
 pub mod likes;
 mod meter;
+pub mod scan;
 pub mod timelines;
 pub mod transaction;
 pub mod trending;
@@ -22,5 +24,5 @@ pub mod viewers;
 pub use card_tallies::StoredTally;
 pub use consistency::Consistency;
 pub use dynamo::Dynamo;
-pub use key::{parse_event_key, parse_like_key, parse_tally_key};
+pub use key::{is_published, parse_event_key, parse_like_key, parse_tally_key};
 pub use meter::{Cost, Meter};

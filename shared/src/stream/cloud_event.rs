@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    error::Error,
     model::{Like, PostId, TallyChange, TallyShard, TallySubject, Timestamp, UserId, Version},
     store,
 };
@@ -55,18 +56,24 @@ impl CloudEvent {
         Self { specversion, id, source, kind, subject, time: None, datacontenttype, data }
     }
 
-    /// The event of an item of the command table, given as JSON. None if the item is neither an event of a log, nor a
-    /// like, nor a shard of a counter.
-    pub fn from_item(item: &Map<String, Value>) -> Option<Self> {
-        let (pk, sk) = (item.get("PK")?.as_str()?, item.get("SK")?.as_str()?);
+    /// The event of an item of the command table, given as JSON.
+    ///
+    /// # Errors
+    /// [`Error::Poison`] if the item is neither an event of a log, nor a like, nor a shard of a counter, or makes no
+    /// sense.
+    pub fn from_item(item: &Map<String, Value>) -> Result<Self, Error> {
+        let key = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default();
+        let (pk, sk) = (key("PK"), key("SK"));
+        let poison = |why: &dyn std::fmt::Display| Error::poison(format!("the item {pk} {sk} to be published"), why);
         if let Some((user, version)) = store::parse_event_key(pk, sk) {
-            return Some(Self::of_log(&user, version, item));
+            return Ok(Self::of_log(&user, version, item));
         }
         if let Some((user, post)) = store::parse_like_key(pk, sk) {
-            return Self::of_like(&user, post, item);
+            return Self::of_like(&user, post, item).map_err(|error| poison(&error));
         }
-        let (subject, shard) = store::parse_tally_key(pk, sk)?;
-        Self::of_counter(subject, shard, item)
+        let (subject, shard) = store::parse_tally_key(pk, sk)
+            .ok_or_else(|| poison(&"it is neither an event of a log, nor a like, nor a shard of a counter"))?;
+        Self::of_counter(subject, shard, item).map_err(|error| poison(&error))
     }
 
     fn of_log(user: &UserId, version: Version, item: &Map<String, Value>) -> Self {
@@ -80,30 +87,79 @@ impl CloudEvent {
     }
 
     /// The event of a like or an unlike. Its version is that of the like, and not one of the user's log.
-    fn of_like(user: &UserId, post: PostId, item: &Map<String, Value>) -> Option<Self> {
-        let like: Like = serde_json::from_value(Value::Object(item.clone())).ok()?;
-        let data = json!({"user": user, "post": post, "author": like.author, "like_version": like.version});
-        let Value::Object(data) = data else { return None };
+    fn of_like(user: &UserId, post: PostId, item: &Map<String, Value>) -> serde_json::Result<Self> {
+        let like: Like = serde_json::from_value(Value::Object(item.clone()))?;
+        let data = [
+            ("user", json!(user)),
+            ("post", json!(post)),
+            ("author", json!(like.author)),
+            ("like_version", json!(like.version)),
+        ];
+        let data = data.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
         let kind = if like.liked { POST_LIKED } else { POST_UNLIKED };
         let id = format!("{user}/likes/{post}/{}", like.version);
-        Some(Self::new(kind.to_owned(), id, user.to_string(), data))
+        Ok(Self::new(kind.to_owned(), id, user.to_string(), data))
     }
 
-    fn of_counter(subject: TallySubject, shard: TallyShard, item: &Map<String, Value>) -> Option<Self> {
-        let image = serde_json::from_value(Value::Object(item.clone())).ok()?;
+    fn of_counter(subject: TallySubject, shard: TallyShard, item: &Map<String, Value>) -> serde_json::Result<Self> {
+        let image = serde_json::from_value(Value::Object(item.clone()))?;
         let change = TallyChange { subject, shard, image };
-        let Ok(Value::Object(data)) = serde_json::to_value(&change) else { return None };
+        let data = serde_json::from_value(serde_json::to_value(&change)?)?;
         let subject = match change.subject {
             TallySubject::User(user) => user.to_string(),
             TallySubject::Post(post) => post.to_string(),
         };
         let id = format!("{subject}/tally/{}/{}", shard.get(), change.image.version);
-        Some(Self::new(TALLY_CHANGED.to_owned(), id, subject, data))
+        Ok(Self::new(TALLY_CHANGED.to_owned(), id, subject, data))
     }
 
     /// The partition key in Kinesis. Events of one user keep their order, and so do those of one counter.
     pub fn partition_key(&self) -> &str {
         &self.subject
+    }
+}
+
+/// An event as our own consumers receive it from the bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Received {
+    /// A log has grown.
+    Log(Hint),
+    /// A counter has changed.
+    Counter(TallyChange),
+    /// Something for others.
+    Other,
+}
+
+/// Why a record of the bus is no event that this release knows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAnEvent {
+    /// An event of this type, which a newer release published.
+    #[error("this release does not know events of the type `{0}`")]
+    Newer(String),
+    /// It makes no sense.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+impl Received {
+    /// Reads a record of the bus.
+    ///
+    /// # Errors
+    /// [`NotAnEvent`] if it is no event that this release knows.
+    pub fn read(record: &[u8]) -> Result<Self, NotAnEvent> {
+        #[derive(Deserialize)]
+        struct Event {
+            #[serde(rename = "type")]
+            kind: String,
+            data: Value,
+        }
+        let malformed = |error: serde_json::Error| NotAnEvent::Malformed(error.to_string());
+        let Event { kind, data } = serde_json::from_slice(record).map_err(malformed)?;
+        match kind.as_str() {
+            TALLY_CHANGED => serde_json::from_value(data).map(Self::Counter).map_err(malformed),
+            POST_LIKED | POST_UNLIKED => Ok(Self::Other),
+            _ => serde_json::from_value(data).map(Self::Log).map_err(|_| NotAnEvent::Newer(kind)),
+        }
     }
 }
 
@@ -130,7 +186,7 @@ mod tests {
     use super::*;
 
     fn event(item: Value) -> Option<CloudEvent> {
-        CloudEvent::from_item(item.as_object().unwrap())
+        CloudEvent::from_item(item.as_object().unwrap()).ok()
     }
 
     #[test]
@@ -201,6 +257,25 @@ mod tests {
         }
         "#);
         assert_eq!(like(false, 2).unwrap().kind, POST_UNLIKED);
+    }
+
+    #[test]
+    fn consumers_read_what_was_published() {
+        let read = |item: Value| Received::read(&serde_json::to_vec(&event(item).unwrap()).unwrap());
+        let log = read(json!({"PK": "USER#bob", "SK": "EVENT#000000000007", "type": "FromTheFuture"}));
+        assert!(matches!(&log, Ok(Received::Log(Hint { version, .. })) if version.get() == 7), "{log:?}");
+        let counter = read(json!({"PK": "TALLY#USER#bob#3", "SK": "TALLY", "version": 2, "followers": 5}));
+        assert!(matches!(&counter, Ok(Received::Counter(change)) if change.image.version == 2), "{counter:?}");
+        let like = json!({
+            "PK": "USER#bob", "SK": "LIKES#014bc853-e807-7000-8000-000000000000",
+            "liked": true, "author": "ada", "heat": 1000, "version": 1,
+        });
+        assert_eq!(read(like), Ok(Received::Other));
+        let newer = json!({"type": "tidings.poll.closed.v1", "data": {"poll": "p"}}).to_string();
+        assert_eq!(Received::read(newer.as_bytes()), Err(NotAnEvent::Newer("tidings.poll.closed.v1".to_owned())));
+        for nonsense in ["", "{}", r#"{"type": "tidings.tally.changed.v1", "data": {}}"#] {
+            assert!(matches!(Received::read(nonsense.as_bytes()), Err(NotAnEvent::Malformed(_))), "{nonsense}");
+        }
     }
 
     #[test]

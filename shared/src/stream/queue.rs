@@ -1,8 +1,9 @@
-//! Sending to an SQS queue in batches, for the work queue and the quarantine.
+//! Sending to an SQS queue in batches, for the work queue and the quarantine, and putting off received messages.
 
 use std::time::Duration;
 
 use aws_sdk_sqs::{Client, error::DisplayErrorContext, types::SendMessageBatchRequestEntry};
+use rand::Rng;
 
 use crate::{error::Error, model::UserId, retry::RetryPolicy};
 
@@ -10,6 +11,11 @@ use crate::{error::Error, model::UserId, retry::RetryPolicy};
 const BATCH_MAX: usize = 10;
 /// Bytes of all bodies in one call. SQS has always taken this much; since August 2025 it takes 1 MiB.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
+/// How long a message waits after its first failure. The time doubles with each further one.
+const PUT_OFF_FIRST: Duration = Duration::from_secs(5);
+/// How long a message waits at most. So a task that fails for the 14 days of the queue is received fewer than 1000
+/// times, which is the template's `maxReceiveCount` and the highest that SQS allows.
+const PUT_OFF_LONGEST: Duration = Duration::from_secs(30 * 60);
 /// How often messages that SQS did not take are sent again.
 const RETRY: RetryPolicy =
     RetryPolicy { retries_max: 3, first: Duration::from_millis(50), longest: Duration::from_secs(1) };
@@ -25,7 +31,7 @@ pub(super) struct Queue {
 #[derive(Debug)]
 pub(super) struct QueueMessage {
     body: String,
-    group: String,
+    group: Option<String>,
     delay_s: i32,
 }
 
@@ -36,14 +42,19 @@ impl QueueMessage {
     /// not hold up those of others. A group id may hold only ASCII letters, digits and punctuation, at most 128 of
     /// them; a user id may hold anything. So the group id is the hash of the user id.
     pub(super) fn new(body: String, user: &UserId, delay_s: i32) -> Self {
-        Self { body, group: user.hash().to_string(), delay_s }
+        Self { body, group: Some(user.hash().to_string()), delay_s }
+    }
+
+    /// A message that belongs to no user, to be received at once.
+    pub(super) fn ungrouped(body: String) -> Self {
+        Self { body, group: None, delay_s: 0 }
     }
 
     fn request(&self, id: usize) -> Result<SendMessageBatchRequestEntry, Error> {
         SendMessageBatchRequestEntry::builder()
             .id(id.to_string())
             .message_body(&self.body)
-            .message_group_id(&self.group)
+            .set_message_group_id(self.group.clone())
             .delay_seconds(self.delay_s)
             .build()
             .map_err(|error| Error::poison("a queue message to send", error))
@@ -65,6 +76,18 @@ impl Queue {
             self.send_batch(batch).await?;
         }
         Ok(())
+    }
+
+    /// Puts off a message that was received so many times: it becomes visible again later each time.
+    ///
+    /// # Errors
+    /// [`Error::Transient`] if SQS did not do so. The message then becomes visible after the queue's visibility timeout.
+    pub(super) async fn put_off(&self, receipt_handle: &str, receives: u32) -> Result<(), Error> {
+        let delay_s = i32::try_from(delay_after(receives).as_secs()).unwrap_or(i32::MAX);
+        let request = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(receipt_handle);
+        let answer = request.visibility_timeout(delay_s).send().await;
+        let failed = |error| Error::transient("putting off a message", DisplayErrorContext(&error));
+        answer.map(|_| ()).map_err(failed)
     }
 
     async fn send_batch(&self, batch: Vec<QueueMessage>) -> Result<(), Error> {
@@ -107,6 +130,13 @@ fn batches(messages: Vec<QueueMessage>) -> Vec<Vec<QueueMessage>> {
     batches
 }
 
+/// How long a message waits after it was received so many times.
+fn delay_after(receives: u32) -> Duration {
+    let doubled = 2u32.saturating_pow(receives.saturating_sub(1));
+    let longest = PUT_OFF_FIRST.saturating_mul(doubled).min(PUT_OFF_LONGEST);
+    rand::rng().random_range(longest * 3 / 4..=longest)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -133,6 +163,15 @@ mod tests {
     #[test]
     fn any_user_id_makes_a_valid_group() {
         let message = QueueMessage::new(String::new(), &user("auth0|日本"), 0);
-        assert!(!message.group.is_empty() && message.group.bytes().all(|c| c.is_ascii_alphanumeric()));
+        let group = message.group.unwrap();
+        assert!(!group.is_empty() && group.bytes().all(|c| c.is_ascii_alphanumeric()));
+    }
+
+    #[test]
+    fn the_delay_grows_to_half_an_hour() {
+        for (receives, longest_s) in [(0, 5), (1, 5), (2, 10), (5, 80), (9, 1280), (10, 1800), (u32::MAX, 1800)] {
+            let delay = delay_after(receives).as_millis();
+            assert!((longest_s * 750..=longest_s * 1000).contains(&delay), "{receives}: {delay} ms");
+        }
     }
 }

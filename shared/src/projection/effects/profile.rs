@@ -29,7 +29,7 @@ pub(in crate::projection) struct ProfileEffects {
 
 impl ProfileEffects {
     /// Shows the owner's profile as the truth has it now.
-    pub(super) async fn show(&self, owner: &LogOwner<'_>) -> Result<(), Error> {
+    pub(in crate::projection) async fn show(&self, owner: &LogOwner<'_>) -> Result<(), Error> {
         let profile = owner.profile().await?;
         self.cards.put_profile(profile).await?;
         let timeline = Timeline::Author(owner.user.clone());

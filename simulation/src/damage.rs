@@ -1,0 +1,110 @@
+//! Damage to the read models: what no message tells of, and only an audit finds. It stands for work that was lost in any
+//! way, for bugs of releases before, and for operators who changed an item by hand.
+
+use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
+use serde_json::{Value, json};
+
+use crate::{
+    truth::{number, text},
+    world::World,
+};
+
+/// Damages this many items.
+pub(crate) fn damage(world: &World, items: u32, random: &mut StdRng) {
+    let kinds = [lose_row, add_row, change_count, change_image, change_text, lose_card, move_applied, lose_followed];
+    for _ in 0..items {
+        if let Some(kind) = kinds.choose(random) {
+            // Without an item of the kind, there is nothing to damage.
+            kind(world, random).unwrap_or_default();
+        }
+    }
+}
+
+/// A row of a timeline is lost.
+fn lose_row(world: &World, random: &mut StdRng) -> Option<()> {
+    let row = any(world, "Timelines", |_| true, random)?;
+    world.meddle("DeleteItem", json!({"TableName": "Timelines", "Key": {"PK": row["PK"], "SK": row["SK"]}}));
+    Some(())
+}
+
+/// A row appears for a post that there is not.
+fn add_row(world: &World, random: &mut StdRng) -> Option<()> {
+    let mut row = any(world, "Timelines", |_| true, random)?;
+    let post = text(&row, "SK").to_owned();
+    // The beginning is the time, and the end is random.
+    let end = format!("{:012x}", random.random_range(0..1u64 << 48));
+    row["SK"] = json!({"S": format!("{}{end}", &post[..post.len() - end.len()])});
+    world.meddle("PutItem", json!({"TableName": "Timelines", "Item": row}));
+    Some(())
+}
+
+/// A card shows another number than its counter has.
+fn change_count(world: &World, random: &mut StdRng) -> Option<()> {
+    let card = any(world, "Cards", |card| card.get("likes").is_some(), random)?;
+    let likes = number(&card, "likes") + 7;
+    set(world, "Cards", &card, "likes", &json!({"N": likes.to_string()}));
+    Some(())
+}
+
+/// A card has another image of a shard than the command table, with any version.
+fn change_image(world: &World, random: &mut StdRng) -> Option<()> {
+    let card = any(world, "Cards", |card| card["tally"]["M"].as_object().is_some_and(|all| !all.is_empty()), random)?;
+    let mut tally = card["tally"].clone();
+    let image = tally["M"].as_object_mut()?.values_mut().next()?;
+    let version = number(&image["M"], "version") + random.random_range(-1..=1);
+    image["M"]["version"] = json!({"N": version.max(0).to_string()});
+    let counted = if text(&card, "PK").starts_with("USER#") { "followers" } else { "likes" };
+    image["M"][counted] = json!({"N": "5"});
+    set(world, "Cards", &card, "tally", &tally);
+    Some(())
+}
+
+/// A card shows another text, or another name.
+fn change_text(world: &World, random: &mut StdRng) -> Option<()> {
+    let card = any(world, "Cards", |card| card.get("text").is_some() || card.get("profile").is_some(), random)?;
+    if card.get("text").is_some() {
+        set(world, "Cards", &card, "text", &json!({"S": "nobody wrote this"}));
+    } else {
+        let mut profile = card["profile"].clone();
+        profile["M"]["display_name"] = json!({"S": "Nobody"});
+        set(world, "Cards", &card, "profile", &profile);
+    }
+    Some(())
+}
+
+/// A card is lost.
+fn lose_card(world: &World, random: &mut StdRng) -> Option<()> {
+    let card = any(world, "Cards", |_| true, random)?;
+    world.meddle("DeleteItem", json!({"TableName": "Cards", "Key": {"PK": card["PK"]}}));
+    Some(())
+}
+
+/// More or less is applied than there is.
+fn move_applied(world: &World, random: &mut StdRng) -> Option<()> {
+    let viewer = any(world, "Viewers", |viewer| number(viewer, "applied") > 0, random)?;
+    let applied = number(&viewer, "applied") + if random.random_bool(0.5) { 3 } else { -1 };
+    set(world, "Viewers", &viewer, "applied", &json!({"N": applied.to_string()}));
+    Some(())
+}
+
+/// A viewer item forgets whom its user follows.
+fn lose_followed(world: &World, random: &mut StdRng) -> Option<()> {
+    let viewer = any(world, "Viewers", |viewer| number(viewer, "applied") > 0, random)?;
+    set(world, "Viewers", &viewer, "followed", &json!({"B": ""}));
+    Some(())
+}
+
+/// Any of these items of a table.
+fn any(world: &World, table: &str, meant: impl Fn(&Value) -> bool, random: &mut StdRng) -> Option<Value> {
+    let mut items: Vec<_> = world.items(table).into_iter().filter(meant).collect();
+    items.sort_by_cached_key(Value::to_string);
+    items.choose(random).cloned()
+}
+
+fn set(world: &World, table: &str, item: &Value, attribute: &str, value: &Value) {
+    let request = json!({
+        "TableName": table, "Key": {"PK": item["PK"]}, "UpdateExpression": "SET #attribute = :value",
+        "ExpressionAttributeNames": {"#attribute": attribute}, "ExpressionAttributeValues": {":value": value},
+    });
+    world.meddle("UpdateItem", request);
+}
