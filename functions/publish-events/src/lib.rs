@@ -1,5 +1,5 @@
 //! Publishes the changes of the command table to the bus: events of logs, likes, and counters. It serves the table's
-//! stream, and is the only writer of the bus (INV-1).
+//! stream (INV-1). Only `deliver` writes to the bus, too: what could not be published here.
 
 use std::collections::HashMap;
 

@@ -243,6 +243,6 @@ mod tests {
         let pages: Vec<Vec<u32>> = (0..20).map(|page| vec![page * 2, page * 2 + 1]).collect();
         let pages: Vec<&[u32]> = pages.iter().map(Vec::as_slice).collect();
         assert_eq!(found(0, 100, &pages).unwrap(), (numbers(0..20), End::More));
-        assert!(found(0, 100, &[&[]; 20]).is_err(), "it is tried again");
+        assert!(found(0, 100, &[&[] as &[u32]; 20]).is_err(), "it is tried again");
     }
 }

@@ -46,10 +46,10 @@ const ITEM: Access = to(Resource::Commands, "dynamodb:GetItem");
 const PARTITION: Access = to(Resource::Commands, "dynamodb:Query");
 /// `Commands`: several items by their keys, such as edges, likes and posts.
 const ITEMS: Access = to(Resource::Commands, "dynamodb:BatchGetItem");
-/// `CommandTable::commit`: an event, and items that are written as a whole. IAM checks each part of a transaction by
+/// `CommandTable::commit`: an event, and other items that are new or deleted, which are written as a whole. IAM checks each part of a transaction by
 /// its own action.
 const APPEND: Access = to(Resource::Commands, "dynamodb:PutItem");
-/// `Change::Count`, `Change::ScrubEvent`.
+/// Changes of items, which leave the attributes that they do not know.
 const CHANGE: Access = to(Resource::Commands, "dynamodb:UpdateItem");
 /// `Change::RemoveComment`, `CommandTable::end_demotion`.
 const REMOVE: Access = to(Resource::Commands, "dynamodb:DeleteItem");
@@ -164,7 +164,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
         ],
     ),
     ("demote-author", &[ITEM, MARK_CELEBRITY, CARDS, DELIVER]),
-    ("edit-post", &[ITEM, PARTITION, APPEND, CARDS]),
+    ("edit-post", &[ITEM, PARTITION, APPEND, CHANGE, CARDS]),
     (
         "fanout",
         &[
@@ -187,9 +187,9 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
     ("get-feed", &[ITEM, PARTITION, ITEMS, ROWS, VIEWER, CARDS, TRENDING]),
     ("get-post", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
     ("get-profile", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
-    ("mute-user", &[ITEM, PARTITION, ITEMS, APPEND]),
+    ("mute-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
     ("publish-events", &[PUBLISH, QUARANTINE]),
-    ("react-to-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
+    ("react-to-post", &[ITEM, PARTITION, ITEMS, CHANGE]),
     (
         "recover",
         &[
@@ -205,7 +205,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
         ],
     ),
     ("trending", &[TALLY, PUT_CARD]),
-    ("update-profile", &[ITEM, PARTITION, APPEND]),
+    ("update-profile", &[ITEM, PARTITION, APPEND, CHANGE]),
 ];
 
 /// How a call looks in the source, and the name of its action in IAM.

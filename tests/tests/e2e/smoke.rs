@@ -2,8 +2,8 @@
 //! deployed runs only these tests. They need nothing but the HTTP API, so they run against any deployment.
 //!
 //! Followers' homes show that PublishEvents and Fanout work, counts that Trending works, and an audience above
-//! [`PUSHED_AT_ONCE`] that Deliver works. Only DemoteAuthor has no route. The gateway of the local stack, and of
-//! LocalStack, invokes it.
+//! [`PUSHED_AT_ONCE`] that Deliver works. DemoteAuthor, Audit and Recover have no route. The gateway of the local stack,
+//! and of LocalStack, invokes them.
 
 use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
@@ -12,7 +12,7 @@ use harness::{
     deployment::{Deployment, unique, unique_handle},
     wait::{DEADLINE, eventually, persist, within},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{applied, home_becomes, likes::counts_become};
 
@@ -132,16 +132,51 @@ async fn a_post_reaches_an_audience_that_deliver_has_to_enumerate() -> Result<()
     Ok(())
 }
 
+/// Only an administrator, a schedule and AWS invoke these functions. None without a gateway that invokes functions.
+async fn invoke(function: &str, payload: &Value) -> Result<Option<Result<Value>>> {
+    match Deployment::shared()?.dev().invoke(function, payload).await {
+        Err(error) if error.to_string().contains("Not Found") => {
+            eprintln!("skipped: {function} needs a gateway that invokes functions");
+            Ok(None)
+        }
+        answer => Ok(Some(answer)),
+    }
+}
+
 #[tokio::test]
 async fn demote_author_refuses_an_author_who_is_no_celebrity() -> Result<()> {
-    let deployment = Deployment::shared()?;
-    let author = deployment.member("author").await?;
-    match deployment.dev().invoke("DemoteAuthor", &json!({ "user": author.id })).await {
-        Err(refused) if refused.to_string().contains("is not a celebrity") => Ok(()),
-        Err(error) if error.to_string().contains("Not Found") => {
-            eprintln!("skipped: demote_author_refuses_an_author_who_is_no_celebrity needs a gateway that invokes");
-            Ok(())
-        }
+    let author = Deployment::shared()?.member("author").await?;
+    match invoke("DemoteAuthor", &json!({ "user": author.id })).await? {
+        Some(Err(refused)) if refused.to_string().contains("is not a celebrity") => Ok(()),
+        None => Ok(()),
         other => bail!("expected a refusal, got {other:?}"),
     }
+}
+
+#[tokio::test]
+async fn audit_says_what_it_did() -> Result<()> {
+    let Some(answer) = invoke("Audit", &json!({})).await? else { return Ok(()) };
+    let report = answer?;
+    ensure!(report["checked"].is_u64() && report["found"].is_u64(), "{report}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn recover_has_everything_audited_if_records_are_gone() -> Result<()> {
+    let report = json!({
+        "requestContext": { "condition": "RetryAttemptsExhausted", "approximateInvokeCount": 6 },
+        "version": "1.0",
+        "DDBStreamBatchInfo": {
+            "shardId": "shardId-00000000000000000000-00000000",
+            "startSequenceNumber": "100000000000000000001",
+            "endSequenceNumber": "100000000000000000002",
+            "batchSize": 2,
+            "streamArn": "arn:aws:dynamodb:us-east-1:000000000000:table/gone/stream/2020-01-01T00:00:00.000",
+        },
+    });
+    let message = json!({ "messageId": "1", "body": report.to_string(), "attributes": {} });
+    let Some(answer) = invoke("Recover", &json!({ "Records": [message] })).await? else { return Ok(()) };
+    let answer = answer?;
+    ensure!(answer["batchItemFailures"] == json!([]), "{answer}");
+    Ok(())
 }

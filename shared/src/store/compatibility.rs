@@ -1,0 +1,179 @@
+//! Tests that this release works with what an older one wrote, and beside a newer one on the same tables.
+//!
+//! `compatibility/recorded.json` holds all items, events and tasks of a small deployment. It was recorded by commit
+//! 728dcce, which came after release 0.2.0, with the same code that is below in `record`.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    command::{EditPost, MuteUser, UpdateProfile, react_to_post},
+    model::{EdgeState, Version},
+    projection::quarantine::redo,
+    samples::{shown, user, version},
+    store::{Consistency, timelines::Timeline},
+    stream::work_queue::Task,
+    test_world::World,
+};
+
+/// The tables, by their names in [`World`].
+const TABLES: [&str; 4] = ["commands", "timelines", "viewers", "cards"];
+/// The attribute of a newer release.
+const NEW: &str = "from_the_future";
+
+fn recorded() -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/compatibility/recorded.json");
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// A world with the recorded items, each of which `change` may change.
+fn world(change: impl Fn(&str, &mut Map<String, Value>)) -> World {
+    let (world, mut recorded) = (World::new(), recorded());
+    for table in TABLES {
+        let items = recorded["tables"][table].as_array_mut().unwrap();
+        items.iter_mut().for_each(|item| change(table, item.as_object_mut().unwrap()));
+        world.put(table, items);
+    }
+    world
+}
+
+/// Adds an attribute that this release does not know, also to the data of events.
+fn add_attribute(_: &str, item: &mut Map<String, Value>) {
+    item.insert(NEW.to_owned(), json!({"S": "new"}));
+    if let Some(data) = item.get_mut("data").and_then(|data| data["M"].as_object_mut()) {
+        data.insert(NEW.to_owned(), json!({"M": {"nested": {"N": "1"}}}));
+    }
+}
+
+/// The items of the command table with this sort key that lack the newer release's attribute.
+fn without_new(world: &World, sort_key: &str) -> Vec<Value> {
+    let items = world.items("commands").into_iter();
+    items.filter(|item| item["SK"]["S"].as_str().unwrap().starts_with(sort_key) && item.get(NEW).is_none()).collect()
+}
+
+/// Ada and bob go on as if nothing had happened: every kind of item is read and changed.
+async fn go_on(world: &World) {
+    let it = &world.tested;
+    let posts = it.rows(&Timeline::Author(user("ada"))).await;
+    let post = posts[0].post;
+    it.edit("ada", post, "another text #tag").await;
+    it.rename("ada", "ada_now").await;
+    it.follow("bob", "carol").await;
+    it.unfollow("bob", "carol").await;
+    it.comment("bob", post, "one more comment").await;
+    for wanted in [EdgeState::Ended, EdgeState::Active] {
+        react_to_post(&user("bob"), post, wanted, &it.commands, &it.clock).await.unwrap();
+    }
+    it.done("bob", &MuteUser { muted: user("dave"), wanted: EdgeState::Ended }).await;
+    for id in ["ada", "bob", "carol", "dave"] {
+        it.catch_up(&[id]).await;
+        assert_eq!(it.viewer(id).await.applied, it.commands.head(&user(id)).await.unwrap().version, "{id}");
+    }
+    assert!(it.viewer("bob").await.follows(&user("ada")) && it.home("bob").await.contains(&post));
+    let cards = it.cards.posts(&[post], Consistency::Strong).await.unwrap();
+    let card = &cards[&post];
+    let text = card.text.clone().map(String::from);
+    assert_eq!((text.as_deref(), card.author_profile.handle.as_str()), (Some("another text #tag"), "ada_now"));
+    assert_eq!(world.take_quarantined(), Vec::<Value>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_older_release_wrote_is_read_and_changed() {
+    go_on(&world(|_, _| ())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn attributes_of_a_newer_release_are_passed_over_and_kept() {
+    let world = world(add_attribute);
+    let before = without_new(&world, "").len();
+    assert_eq!(before, 0);
+    go_on(&world).await;
+    // New items are written by this release, and lack it.
+    for kept in ["PROFILE", "POST", "FOLLOWS#ada", "USER#", "MUTES#", "LIKES#", "COMMENTS#", "LIMIT#"] {
+        let changed = without_new(&world, kept);
+        let old: Vec<_> = changed.iter().filter(|item| !item["SK"]["S"].as_str().unwrap().contains("carol")).collect();
+        assert!(old.is_empty() || kept == "USER#", "{kept}: {old:?}");
+    }
+    for table in ["viewers", "cards"] {
+        let lacking: Vec<_> = world.items(table).into_iter().filter(|item| item.get(NEW).is_none()).collect();
+        assert!(lacking.is_empty(), "{table}: {lacking:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_keeps_nothing_of_a_newer_release() {
+    let world = world(add_attribute);
+    let post = world.tested.rows(&Timeline::Author(user("ada"))).await[0].post;
+    world.tested.delete("ada", post).await;
+    let items = world.items("commands");
+    let item = items.iter().find(|item| item["PK"]["S"] == format!("POST#{post}") && item["SK"]["S"] == "POST");
+    assert!(item.unwrap().get(NEW).is_none(), "it may hold a text");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layout_that_is_not_known_waits_for_a_release_that_knows_it() {
+    let newer = |table: &str, item: &mut Map<String, Value>| {
+        let of_post = item["PK"]["S"].as_str().unwrap().starts_with("POST#");
+        if table == "commands" && of_post && item["SK"]["S"] == "POST" {
+            item.insert("schema".to_owned(), json!({"N": "2"}));
+        }
+    };
+    let world = world(newer);
+    let it = &world.tested;
+    let post = it.rows(&Timeline::Author(user("ada"))).await[0].post;
+    let edit = EditPost { post, text: "lost".to_owned().try_into().unwrap() };
+    assert!(matches!(it.run("ada", &edit).await, Err(crate::error::Error::Transient { .. })));
+    let created = it.log("ada").await.len();
+    let redone = redo(&it.projector.catch_up, &user("ada"), Version::new(created as u64).unwrap()).await;
+    assert!(!matches!(redone, Err(crate::error::Error::Poison { .. })), "{redone:?}");
+}
+
+#[test]
+fn every_recorded_task_is_known() {
+    let recorded = recorded();
+    let tasks = recorded["tasks"].as_array().unwrap();
+    assert!(tasks.len() >= 3, "{tasks:?}");
+    for task in tasks {
+        Task::parse(&task.to_string()).unwrap();
+        let mut newer = task.clone();
+        newer.as_object_mut().unwrap().values_mut().next().unwrap()[NEW] = json!(1);
+        assert_eq!(Task::parse(&newer.to_string()), Task::parse(&task.to_string()));
+    }
+}
+
+/// Records the deployment. It ran in commit 728dcce, and writes nothing unless it is asked to.
+#[tokio::test(start_paused = true)]
+async fn record() {
+    let world = World::new();
+    let it = &world.other;
+    it.join(&["ada", "bob", "carol", "dave"]).await;
+    it.catch_up(&["ada", "bob", "carol", "dave"]).await;
+    it.follow("bob", "ada").await;
+    it.follow("bob", "carol").await;
+    it.unfollow("bob", "carol").await;
+    it.done("bob", &MuteUser { muted: user("dave"), wanted: EdgeState::Active }).await;
+    it.block("carol", "dave").await;
+    let post = it.post("ada", "hello #you").await;
+    let gone = it.post("ada", "gone #soon").await;
+    it.comment("bob", post, "a comment").await;
+    it.edit("ada", post, "hello #you and #me").await;
+    react_to_post(&user("bob"), post, EdgeState::Active, &it.commands, &it.clock).await.unwrap();
+    it.catch_up(&["ada", "bob"]).await;
+    // Not applied yet.
+    it.delete("ada", gone).await;
+    it.done("carol", &UpdateProfile { profile: shown("carol_now"), is_reserved: false }).await;
+    let tasks = [
+        json!({"deliver": {"post": post, "author": "ada", "viewers": ["bob"]}}),
+        json!({"spread": {"post": post, "author": "ada", "after": "bob", "found": 500}}),
+        json!({"demote": {"author": "ada", "after": "bob"}}),
+        json!({"catch_up": {"user": "ada"}}),
+        json!({"purge": {"post": gone, "author": "ada"}}),
+        json!({"redo": {"user": "ada", "version": version(3), "error": "no"}}),
+    ];
+    let tables: Map<_, _> = TABLES.map(|table| (table.to_owned(), world.items(table).into())).into_iter().collect();
+    let recorded = json!({"tables": tables, "tasks": tasks});
+    if let Some(path) = std::env::var_os("TIDINGS_RECORD") {
+        std::fs::write(path, serde_json::to_vec_pretty(&recorded).unwrap()).unwrap();
+    }
+}
