@@ -19,6 +19,8 @@ pub mod audit;
 mod cache;
 pub mod celebrities;
 pub mod command;
+#[cfg(test)]
+mod compatibility;
 pub mod error;
 pub mod http;
 pub mod model;

@@ -1,5 +1,5 @@
-//! Damage to the read models: what no message tells of, and only an audit finds. It stands for work that was lost in any
-//! way, for bugs of releases before, and for operators who changed an item by hand.
+//! Damage to the read models: what no message tells of, and only an audit finds. It stands for work that was lost in
+//! any way, for bugs of releases before, and for operators who changed an item by hand.
 
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};

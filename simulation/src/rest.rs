@@ -346,8 +346,7 @@ fn rows(checks: &mut Checks, truth: &Truth, items: &[Value], ghosts: &BTreeSet<S
             continue;
         }
         let posts = truth.shown_posts().filter(|(_, post)| text(post, "author") == to);
-        let missing: Vec<_> =
-            posts.filter(|(id, _)| !rows.contains(&(&format!("HOME#{from}"), id.as_str()))).collect();
+        let missing: Vec<_> = posts.filter(|(id, _)| !rows.contains(&(&format!("HOME#{from}"), id.as_str()))).collect();
         checks.decide(Check::ReadModelsAtRest, missing.is_empty(), || format!("HOME#{from} lacks {missing:?}"));
     }
     for (id, post) in &truth.posts {

@@ -8,5 +8,6 @@ use tidings::runtime::Runtime;
 async fn main() -> Result<(), Error> {
     let runtime = Runtime::start().await;
     let sweeper = &runtime.sweeper()?;
-    run(service_fn(async |event: LambdaEvent<Value>| Ok::<_, Error>(audit::handle(sweeper, event.payload).await?))).await
+    run(service_fn(async |event: LambdaEvent<Value>| Ok::<_, Error>(audit::handle(sweeper, event.payload).await?)))
+        .await
 }

@@ -20,8 +20,8 @@ use tidings::{
     },
 };
 
-/// Publishes the records of a batch. Records that could not be published come again. A record that makes no sense is put
-/// into the quarantine, so that it holds up nobody.
+/// Publishes the records of a batch. Records that could not be published come again. A record that makes no sense is
+/// put into the quarantine, so that it holds up nobody.
 ///
 /// # Errors
 /// As [`dynamodb_response`].

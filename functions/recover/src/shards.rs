@@ -74,10 +74,7 @@ enum Unread {
 impl Shards {
     /// Clients with this configuration. Nothing is sent yet.
     pub(crate) fn new(config: &SdkConfig) -> Self {
-        Self {
-            kinesis: aws_sdk_kinesis::Client::new(config),
-            streams: aws_sdk_dynamodbstreams::Client::new(config),
-        }
+        Self { kinesis: aws_sdk_kinesis::Client::new(config), streams: aws_sdk_dynamodbstreams::Client::new(config) }
     }
 
     /// The data of the batch's records in a Kinesis stream.
@@ -173,9 +170,8 @@ async fn read<T>(
         let ended = page.records.iter().any(|record| order(&record.sequence, &batch.end_sequence_number).is_ge());
         found.records.extend(page.records.into_iter().take_while(|record| !is_beyond(record)));
         if ended {
-            let is_whole = found.records.first().is_some_and(|first| {
-                order(&first.sequence, &batch.start_sequence_number).is_eq()
-            });
+            let is_whole =
+                found.records.first().is_some_and(|first| order(&first.sequence, &batch.start_sequence_number).is_eq());
             found.end = if is_whole { End::Complete } else { End::Gone };
             return Ok(found);
         }

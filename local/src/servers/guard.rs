@@ -145,8 +145,8 @@ fn arn(service: &str, rest: &str) -> String {
 }
 
 impl Policies {
-    /// The permissions that a request needs. An unknown request needs a permission that nobody has. An empty resource is
-    /// any for which the function has the permission.
+    /// The permissions that a request needs. An unknown request needs a permission that nobody has. An empty resource
+    /// is any for which the function has the permission.
     fn wishes(&self, service: &str, operation: &str, request: &Value) -> Vec<Wish> {
         let wish = |resource: String| Wish { action: format!("{service}:{operation}"), resource, partition: None };
         match (service, operation) {

@@ -46,8 +46,8 @@ const ITEM: Access = to(Resource::Commands, "dynamodb:GetItem");
 const PARTITION: Access = to(Resource::Commands, "dynamodb:Query");
 /// `Commands`: several items by their keys, such as edges, likes and posts.
 const ITEMS: Access = to(Resource::Commands, "dynamodb:BatchGetItem");
-/// `CommandTable::commit`: an event, and other items that are new or deleted, which are written as a whole. IAM checks each part of a transaction by
-/// its own action.
+/// `CommandTable::commit`: an event, and other items that are new or deleted, which are written as a whole. IAM checks
+/// each part of a transaction by its own action.
 const APPEND: Access = to(Resource::Commands, "dynamodb:PutItem");
 /// Changes of items, which leave the attributes that they do not know.
 const CHANGE: Access = to(Resource::Commands, "dynamodb:UpdateItem");

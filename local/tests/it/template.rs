@@ -66,7 +66,9 @@ fn needed(system: &System, function: &Function, accesses: &[Access]) -> Granted 
             Resource::CommandsStream => arn("dynamodb", "table/tidings-Commands/stream/local"),
             Resource::CardsHottest => arn("dynamodb", "table/tidings-Cards/index/hottest"),
             Resource::Events => arn("kinesis", &format!("stream/tidings-{resource:?}")),
-            Resource::Deliveries | Resource::Quarantine | Resource::FailedBatches => arn("sqs", &format!("tidings-{resource:?}")),
+            Resource::Deliveries | Resource::Quarantine | Resource::FailedBatches => {
+                arn("sqs", &format!("tidings-{resource:?}"))
+            }
         }
     };
     let of_code = accesses

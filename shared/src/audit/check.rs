@@ -1,5 +1,5 @@
-//! Looks at single items: of the command table, and at what follows from it; of the read models, and at what they follow
-//! from. Items that changed a moment ago are passed over, because projections are a little behind.
+//! Looks at single items: of the command table, and at what follows from it; of the read models, and at what they
+//! follow from. Items that changed a moment ago are passed over, because projections are a little behind.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -154,7 +154,8 @@ impl Auditor {
             }
         }
         let counted = before.counts().followers;
-        if after.is_some() || i64::try_from(followers) == Ok(counted) || self.commands.tally(&subject).await? != before {
+        if after.is_some() || i64::try_from(followers) == Ok(counted) || self.commands.tally(&subject).await? != before
+        {
             return Ok(None);
         }
         tracing::error!(%user, followers, counted, "the counter of followers is not the number of their edges");
@@ -266,12 +267,7 @@ impl Auditor {
     }
 
     /// The image was read before. So the card's is the same or newer, but not newer than the truth is now.
-    async fn tally(
-        &self,
-        subject: &TallySubject,
-        shard: TallyShard,
-        image: TallyImage,
-    ) -> Result<Vec<Finding>, Error> {
+    async fn tally(&self, subject: &TallySubject, shard: TallyShard, image: TallyImage) -> Result<Vec<Finding>, Error> {
         let shown = self.cards.tally(subject).await?.tally;
         let of_shard = shown.0.get(&shard).copied().unwrap_or_default();
         let is_first = shard == TallyShard::default();
@@ -337,9 +333,7 @@ impl Auditor {
             TallySubject::User(user) => {
                 (self.commands.profile(user).await?.is_some(), Task::SettleUser { user: user.clone() })
             }
-            TallySubject::Post(post) => {
-                (self.commands.post(*post).await?.is_some(), Task::SettlePost { post: *post })
-            }
+            TallySubject::Post(post) => (self.commands.post(*post).await?.is_some(), Task::SettlePost { post: *post }),
         };
         Ok(if exists { Vec::new() } else { vec![Finding::new(Kind::StrayItem, repair)] })
     }

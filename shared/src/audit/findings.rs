@@ -30,7 +30,8 @@ pub enum Kind {
     StrayRow,
     /// A card or a viewer item is about something that does not exist.
     StrayItem,
-    /// A counter in the command table is not the number of edges. The truth contradicts itself, so a person has to look.
+    /// A counter in the command table is not the number of edges. The truth contradicts itself, so a person has to
+    /// look.
     WrongTruth,
 }
 

@@ -25,11 +25,7 @@ const QUARANTINED_MAX: u32 = 100;
 ///
 /// # Errors
 /// The error of an event that may succeed later; otherwise as those of the stores and the queue.
-pub async fn catch_up_or_quarantine(
-    catch_up: &CatchUp,
-    quarantine: &Quarantine,
-    user: &UserId,
-) -> Result<(), Error> {
+pub async fn catch_up_or_quarantine(catch_up: &CatchUp, quarantine: &Quarantine, user: &UserId) -> Result<(), Error> {
     for _ in 0..QUARANTINED_MAX {
         let (version, error) = match catch_up.user(user, None).await? {
             Progress::UpToDate => return Ok(()),

@@ -144,8 +144,8 @@ impl Repair {
         .await
     }
 
-    /// Deletes a row of a timeline unless it follows from the truth. A row of a deleted post stays in homes: it holds no
-    /// text, and the card tells readers that the post is deleted.
+    /// Deletes a row of a timeline unless it follows from the truth. A row of a deleted post stays in homes: it holds
+    /// no text, and the card tells readers that the post is deleted.
     ///
     /// # Errors
     /// [`Error::Poison`] if there is no such timeline; otherwise as the stores'.

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     error::Error,
     model::{
-        CommandId, Handle, IdempotencyKey, LogEntry, LogEvent, Post, PostId, Profile, RateLimits, Spent, Tally, TallyShard,
-        TallySubject, Timestamp, Totals, Unreadable, UserEvent, UserId, Version,
+        CommandId, Handle, IdempotencyKey, LogEntry, LogEvent, Post, PostId, Profile, RateLimits, Spent, Tally,
+        TallyShard, TallySubject, Timestamp, Totals, Unreadable, UserEvent, UserId, Version,
     },
 };
 

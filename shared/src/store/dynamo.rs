@@ -87,8 +87,8 @@ impl Dynamo {
 }
 
 impl Dynamo {
-    /// At most `limit` items of a table behind the item with the key `after`, in no particular order, and the key of the
-    /// last one if there may be more. The read is eventually consistent.
+    /// At most `limit` items of a table behind the item with the key `after`, in no particular order, and the key of
+    /// the last one if there may be more. The read is eventually consistent.
     pub(super) async fn scan_page(
         &self,
         table: &str,

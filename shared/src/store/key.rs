@@ -93,7 +93,9 @@ pub(super) fn edge(kind: EdgeKind, to: &UserId) -> String {
 pub(super) fn parse_edge(pk: &str, sk: &str) -> Option<EdgeKey> {
     let from = parse_user(pk, USER_PREFIX)?;
     let kinds = [EdgeKind::Follows, EdgeKind::Mutes, EdgeKind::Blocks];
-    kinds.into_iter().find_map(|kind| Some(EdgeKey { from: from.clone(), kind, to: parse_user(sk, edge_prefix(kind))? }))
+    kinds
+        .into_iter()
+        .find_map(|kind| Some(EdgeKey { from: from.clone(), kind, to: parse_user(sk, edge_prefix(kind))? }))
 }
 
 pub(super) fn followers(followee: &UserId) -> String {
@@ -166,17 +168,21 @@ pub(super) fn bucket(number: u64, half: u8) -> String {
     format!("{number}#{half}")
 }
 
+/// The card of this user or post.
+pub(super) fn card(subject: &TallySubject) -> String {
+    match subject {
+        TallySubject::User(shown) => user(shown),
+        TallySubject::Post(shown) => post(*shown),
+    }
+}
+
 /// Sort key of every shard of a counter.
 pub(super) const TALLY: &str = "TALLY";
 /// Prefix of the partition keys of counters' shards.
 const TALLY_PREFIX: &str = "TALLY#";
 
 pub(super) fn tally(subject: &TallySubject, shard: TallyShard) -> String {
-    let subject = match subject {
-        TallySubject::User(counted) => user(counted),
-        TallySubject::Post(counted) => post(*counted),
-    };
-    format!("{TALLY_PREFIX}{subject}#{}", shard.get())
+    format!("{TALLY_PREFIX}{}#{}", card(subject), shard.get())
 }
 
 /// The subject and the shard of the counter with this key. None if the key is not that of a counter.

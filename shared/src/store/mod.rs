@@ -8,8 +8,6 @@ mod card_tallies;
 pub mod cards;
 mod celebrities;
 pub mod command_table;
-#[cfg(test)]
-mod compatibility;
 pub mod comments;
 mod consistency;
 mod dynamo;

@@ -214,8 +214,7 @@ impl Timelines {
 
     /// Those of the rows that there are.
     pub(crate) async fn which(&self, rows: &[(Timeline, PostId)]) -> Result<HashSet<(Timeline, PostId)>, Error> {
-        let by_key: HashMap<_, _> =
-            rows.iter().map(|row| ((row.0.key(), row.1.to_string()), row)).collect();
+        let by_key: HashMap<_, _> = rows.iter().map(|row| ((row.0.key(), row.1.to_string()), row)).collect();
         let keys = by_key.keys().map(|(pk, sk)| primary_key(pk, sk)).collect();
         let found = self.dynamo.batch_get(&self.table, keys, Consistency::Eventual).await?;
         let row = |item: Item| {

@@ -400,8 +400,8 @@ impl CommandTable {
         ConditionCheck::builder().table_name(&self.table).key(PK, s(pk)).key(SK, s(sk))
     }
 
-    /// Writes the attributes of the value, and leaves all others of the item as they are: a newer release may have added
-    /// some, and its functions run beside this one during a deployment.
+    /// Writes the attributes of the value, and leaves all others of the item as they are: a newer release may have
+    /// added some, and its functions run beside this one during a deployment.
     fn set(&self, pk: String, sk: String, value: &impl Serialize) -> Result<UpdateBuilder, Error> {
         let mut update = Update::builder().table_name(&self.table).key(PK, s(pk)).key(SK, s(sk));
         let mut assignments = Vec::new();
@@ -423,7 +423,8 @@ impl CommandTable {
     }
 }
 
-/// Writes an item only if there is none yet, or only if the stored one has this version. The new one has a version, too.
+/// Writes an item only if there is none yet, or only if the stored one has this version. The new one has a version,
+/// too.
 fn replacing(update: UpdateBuilder, replaces: Option<AttributeValue>) -> UpdateBuilder {
     match replaces {
         None => update.condition_expression("attribute_not_exists(PK)"),

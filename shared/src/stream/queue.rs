@@ -80,8 +80,8 @@ impl Queue {
 
     /// Puts off a message that was received so many times: it becomes visible again later each time.
     ///
-    /// # Errors
-    /// [`Error::Transient`] if SQS did not do so. The message then becomes visible after the queue's visibility timeout.
+    /// # Errors [`Error::Transient`] if SQS did not do so. The message then becomes visible after the queue's
+    /// visibility timeout.
     pub(super) async fn put_off(&self, receipt_handle: &str, receives: u32) -> Result<(), Error> {
         let delay_s = i32::try_from(delay_after(receives).as_secs()).unwrap_or(i32::MAX);
         let request = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(receipt_handle);

@@ -348,5 +348,4 @@ mod tests {
             assert!(matches!(Task::parse(body), Err(NotATask::Malformed(_))), "{body}");
         }
     }
-
 }

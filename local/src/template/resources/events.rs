@@ -216,8 +216,8 @@ fn read_schedule(read: &mut Events, reading: &mut Reading<'_>, mut open: Propert
     Ok(())
 }
 
-/// The time of a rate expression (EventBridge, "Rate expressions"): a number, and a unit that is in the singular exactly
-/// if the number is 1.
+/// The time of a rate expression (EventBridge, "Rate expressions"): a number, and a unit that is in the singular
+/// exactly if the number is 1.
 fn rate(expression: &str) -> Option<Duration> {
     let (number, unit) = expression.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' ')?;
     let number: u32 = number.parse().ok().filter(|number| *number > 0)?;

@@ -212,7 +212,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Unreadable, CommandId, LogEvent, Spent},
+        model::{CommandId, LogEvent, Spent, Unreadable},
         samples::{NOW, shown, user, version},
     };
 

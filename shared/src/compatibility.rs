@@ -23,7 +23,7 @@ const TABLES: [&str; 4] = ["commands", "timelines", "viewers", "cards"];
 const NEW: &str = "from_the_future";
 
 fn recorded() -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/compatibility/recorded.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/compatibility/recorded.json");
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
