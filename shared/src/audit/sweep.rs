@@ -129,7 +129,8 @@ impl Sweeper {
 
     /// If the round began after a sweep was requested, the request is fulfilled.
     async fn end_round(&self, state: &AuditState) -> Result<(), Error> {
-        tracing::info!(round = state.round, checked = state.checked, found = ?state.found, "a round of the audit is complete");
+        let AuditState { round, checked, found, .. } = state;
+        tracing::info!(round, checked, ?found, "a round of the audit is complete");
         match (state.sweep_requested_at, state.round_began_at) {
             (Some(requested_at), Some(began_at)) if includes(began_at, requested_at) => {
                 self.auditor.commands.end_sweep(requested_at).await
