@@ -73,8 +73,7 @@ async fn go_on(world: &World) {
     assert!(it.viewer("bob").await.follows(&user("ada")) && it.home("bob").await.contains(&post));
     let cards = it.cards.posts(&[post], Consistency::Strong).await.unwrap();
     let card = &cards[&post];
-    let text = card.text.clone().map(String::from);
-    assert_eq!((text.as_deref(), card.author_profile.handle.as_str()), (Some("another text #tag"), "ada_now"));
+    assert_eq!(json!([card.text, card.author_profile.handle]), json!(["another text #tag", "ada_now"]));
     assert_eq!(world.take_quarantined(), Vec::<Value>::new());
 }
 
@@ -90,10 +89,9 @@ async fn attributes_of_a_newer_release_are_passed_over_and_kept() {
     assert_eq!(before, 0);
     go_on(&world).await;
     // New items are written by this release, and lack it.
-    for kept in ["PROFILE", "POST", "FOLLOWS#ada", "USER#", "MUTES#", "LIKES#", "COMMENTS#", "LIMIT#"] {
-        let changed = without_new(&world, kept);
-        let old: Vec<_> = changed.iter().filter(|item| !item["SK"]["S"].as_str().unwrap().contains("carol")).collect();
-        assert!(old.is_empty() || kept == "USER#", "{kept}: {old:?}");
+    for kept in ["PROFILE", "POST", "FOLLOWS#ada", "USER#", "MUTES#", "LIKES#", "COMMENTS#"] {
+        let lacking = without_new(&world, kept);
+        assert!(lacking.is_empty(), "{kept}: {lacking:?}");
     }
     for table in ["viewers", "cards"] {
         let lacking: Vec<_> = world.items(table).into_iter().filter(|item| item.get(NEW).is_none()).collect();
@@ -126,7 +124,7 @@ async fn a_layout_that_is_not_known_waits_for_a_release_that_knows_it() {
     assert!(matches!(it.run("ada", &edit).await, Err(crate::error::Error::Transient { .. })));
     let created = it.log("ada").await.len();
     let redone = redo(&it.projector.catch_up, &user("ada"), Version::new(created as u64).unwrap()).await;
-    assert!(!matches!(redone, Err(crate::error::Error::Poison { .. })), "{redone:?}");
+    assert!(matches!(redone, Err(crate::error::Error::Transient { .. })), "{redone:?}");
 }
 
 #[test]

@@ -82,14 +82,14 @@ impl Sweeper {
         let began_at = clock.now();
         let mut state = commands.audit_state().await?;
         let granted = self.grant(&state, began_at);
-        (state.debt_units, state.last_run_at) = (state.debt_units.saturating_sub(granted), Some(began_at));
+        let (debt, left) = (state.debt_units.saturating_sub(granted), granted.saturating_sub(state.debt_units));
+        (state.debt_units, state.last_run_at) = (debt, Some(began_at));
         if !begin_round(&mut state, began_at) {
             self.save(&mut state).await?;
             return Ok(Run::default());
         }
         self.meter.reset();
         let mut run = Run::default();
-        let left = granted.saturating_sub(state.debt_units);
         while let Some(position) = state.position.clone()
             && run.units < left
             && clock.now().since(began_at) < RUN_MAX
@@ -109,7 +109,7 @@ impl Sweeper {
             self.work_queue.send(repairs).await?;
             run.units = self.units();
         }
-        state.debt_units = run.units.saturating_sub(left);
+        state.debt_units = debt + run.units.saturating_sub(left);
         self.save(&mut state).await?;
         if state.position.is_none() {
             self.end_round(&state).await?;
