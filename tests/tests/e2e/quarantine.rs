@@ -100,3 +100,29 @@ async fn a_task_that_makes_no_sense_holds_up_nobody() -> Result<()> {
     home_becomes(&ada, &[&post.id]).await?;
     Ok(())
 }
+
+/// A report of a failed batch whose records nobody has any more is answered by an audit of everything.
+#[tokio::test]
+async fn what_cannot_be_recovered_is_audited() -> Result<()> {
+    let Some(deployment) = Deployment::shared_local("what_cannot_be_recovered_is_audited")? else {
+        return Ok(());
+    };
+    let dev = deployment.dev();
+    let arn = format!("arn:aws:dynamodb:us-east-1:000000000000:table/{COMMANDS}/stream/2020-01-01T00:00:00.000");
+    let report = json!({
+        "requestContext": { "condition": "RetryAttemptsExhausted", "approximateInvokeCount": 6 },
+        "version": "1.0",
+        "DDBStreamBatchInfo": {
+            "shardId": "shardId-00000000000000000000-00000000", "batchSize": 2, "streamArn": arn,
+            "startSequenceNumber": "100000000000000000001", "endSequenceNumber": "100000000000000000002",
+        },
+    });
+    dev.sqs("SendMessage", "tidings-FailedBatches", json!({ "MessageBody": report.to_string() })).await?;
+    let get = json!({ "TableName": COMMANDS, "Key": key("AUDIT", "STATE"), "ConsistentRead": true });
+    within(DEADLINE, "a sweep is requested", async || {
+        let state = dev.dynamodb("GetItem", &get).await?;
+        ensure!(state["Item"]["sweep_requested_at"].is_object(), "{state}");
+        anyhow::Ok(())
+    })
+    .await
+}

@@ -162,20 +162,8 @@ async fn audit_says_what_it_did() -> Result<()> {
 }
 
 #[tokio::test]
-async fn recover_has_everything_audited_if_records_are_gone() -> Result<()> {
-    let report = json!({
-        "requestContext": { "condition": "RetryAttemptsExhausted", "approximateInvokeCount": 6 },
-        "version": "1.0",
-        "DDBStreamBatchInfo": {
-            "shardId": "shardId-00000000000000000000-00000000",
-            "startSequenceNumber": "100000000000000000001",
-            "endSequenceNumber": "100000000000000000002",
-            "batchSize": 2,
-            "streamArn": "arn:aws:dynamodb:us-east-1:000000000000:table/gone/stream/2020-01-01T00:00:00.000",
-        },
-    });
-    let message = json!({ "messageId": "1", "body": report.to_string(), "attributes": {} });
-    let Some(answer) = invoke("Recover", &json!({ "Records": [message] })).await? else { return Ok(()) };
+async fn recover_has_nothing_to_do_without_reports() -> Result<()> {
+    let Some(answer) = invoke("Recover", &json!({ "Records": [] })).await? else { return Ok(()) };
     let answer = answer?;
     ensure!(answer["batchItemFailures"] == json!([]), "{answer}");
     Ok(())
