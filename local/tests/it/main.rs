@@ -11,6 +11,7 @@ mod partial;
 mod processes;
 mod queues;
 mod remote;
+mod schedules;
 mod streams;
 mod support;
 mod template;
