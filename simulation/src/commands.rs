@@ -247,8 +247,8 @@ impl Actor {
         Ok(())
     }
 
-    /// INV-6: sends a command twice at once; if both are accepted, the answers are the same. A refusal is not remembered:
-    /// the other of the two is decided again, and each refusal needs only its own reason.
+    /// INV-6: sends a command twice at once; if both are accepted, the answers are the same. A refusal is not
+    /// remembered: the other of the two is decided again, and each refusal needs only its own reason.
     async fn persist_twice(&mut self, command: &Command) -> Result<Outcome, ApiError> {
         let mut twin = Self {
             user: self.user.clone(),
