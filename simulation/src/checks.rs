@@ -38,6 +38,8 @@ pub enum Check {
     NothingOfTheDeleted,
     /// INV-9: nothing is lost: queues are empty in the end. Nothing was poison, so nothing is in the quarantine.
     NothingIsLost,
+    /// What a newer release wrote into an item is still there after this one changed the item.
+    NewerIsKept,
     /// After an audit, damaged read models follow from the command table again.
     DamageIsRepaired,
     /// An accepted command is in the command table, once; nothing else is.
@@ -61,7 +63,7 @@ pub enum Check {
 }
 
 /// All checks.
-pub const ALL: [Check; 25] = [
+pub const ALL: [Check; 26] = [
     Check::EventsReachTheBus,
     Check::HomeAtRest,
     Check::FeedsAtRest,
@@ -77,6 +79,7 @@ pub const ALL: [Check; 25] = [
     Check::DeletedPosts,
     Check::NothingOfTheDeleted,
     Check::NothingIsLost,
+    Check::NewerIsKept,
     Check::DamageIsRepaired,
     Check::CommandsAreKept,
     Check::LogsAreWhole,

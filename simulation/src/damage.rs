@@ -5,6 +5,7 @@ use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 
 use crate::{
+    faults::Fault,
     truth::{number, text},
     world::World,
 };
@@ -15,7 +16,9 @@ pub(crate) fn damage(world: &World, items: u32, random: &mut StdRng) {
     for _ in 0..items {
         if let Some(kind) = kinds.choose(random) {
             // Without an item of the kind, there is nothing to damage.
-            kind(world, random).unwrap_or_default();
+            if kind(world, random).is_some() {
+                world.network.count(Fault::Damage);
+            }
         }
     }
 }

@@ -50,10 +50,12 @@ pub enum Fault {
     Trimmed,
     /// Something in the read models is damaged, and nothing tells of it.
     Damage,
+    /// An event is of a type that only the next release knows, for some minutes.
+    NextRelease,
 }
 
 /// Every kind of fault.
-pub const ALL: [Fault; 20] = [
+pub const ALL: [Fault; 21] = [
     Fault::Throttled,
     Fault::ServerError,
     Fault::Refused,
@@ -74,6 +76,7 @@ pub const ALL: [Fault; 20] = [
     Fault::GivenUp,
     Fault::Trimmed,
     Fault::Damage,
+    Fault::NextRelease,
 ];
 
 /// How far clocks of processes differ at most.
@@ -122,6 +125,8 @@ pub struct Faults {
     pub trimmed: f64,
     /// How many items of the read models are damaged in the end.
     pub damages: u32,
+    /// Whether the next release is deployed meanwhile.
+    pub next_release: bool,
 }
 
 /// A time in which a service does not answer.
@@ -161,6 +166,7 @@ impl Faults {
             outage: None,
             trimmed: 0.0,
             damages: 0,
+            next_release: false,
         }
     }
 
@@ -205,6 +211,7 @@ impl Faults {
         }
         faults.trimmed = *[0.0, 0.5, 1.0].choose(random).unwrap_or(&0.0);
         faults.damages = if random.random_bool(0.15) { random.random_range(1..=5) } else { 0 };
+        faults.next_release = random.random_bool(0.2);
         without.iter().for_each(|fault| faults.leave_out(*fault));
         faults
     }
@@ -232,6 +239,7 @@ impl Faults {
             Fault::GivenUp => {}
             Fault::Trimmed => self.trimmed = 0.0,
             Fault::Damage => self.damages = 0,
+            Fault::NextRelease => self.next_release = false,
         }
     }
 }

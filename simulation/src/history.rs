@@ -23,7 +23,7 @@ use crate::{
     damage, determinism,
     faults::{Fault, Faults},
     ledger::Ledger,
-    queries, rest,
+    next_release, queries, rest,
     trace::Detail,
     walks,
     world::World,
@@ -134,6 +134,8 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         }
         tokio::time::sleep(CACHES_LIVE).await;
         world.set_faults(Faults { outage: None, ..faults.clone() });
+        let seed = StdRng::seed_from_u64(random.random());
+        let mut newer = faults.next_release.then(|| next_release::deploy(&world, seed));
         let mut walkers = Vec::new();
         for _ in 0..WALKERS {
             let Some(user) = users.choose(&mut random).cloned() else { break };
@@ -145,6 +147,9 @@ async fn history(options: Options) -> anyhow::Result<Report> {
             walker.await.context("a walker")??;
         }
         drop(actors);
+        if let Some(newer) = &mut newer {
+            newer.deployed().await?;
+        }
         world.settle().await?;
         if faults.damages > 0 {
             damage::damage(&world, faults.damages, &mut random);
@@ -153,6 +158,9 @@ async fn history(options: Options) -> anyhow::Result<Report> {
             rest::compare_repaired(&world, &mut ledger.borrow_mut(), &ghosts);
         }
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
+        if let Some(newer) = newer {
+            newer.check(&world, &mut ledger.borrow_mut().checks);
+        }
         tokio::time::sleep(CACHES_LIVE).await;
         rest::compare_api(&users, &ledger, &mut random, !ghosts.is_empty()).await?;
         anyhow::Ok(())

@@ -6,6 +6,7 @@
 //! - [`determinism`] makes time and randomness follow from the seed.
 //! - [`world`] puts the system together from `template.yaml`: [`network`] is the way from functions to AWS, [`lambda`]
 //!   runs [`functions`] in processes. [`faults`] says what goes wrong, [`partial`] how batches are done in part.
+//!   [`damage`] damages read models, and [`next_release`] writes what this release does not know.
 //! - [`history`] is one history: [`commands`] and [`queries`] of a few users, [`walks`] through feeds. [`ledger`] is
 //!   what is known of it from outside, with the reference model that the end-to-end tests use, too.
 //! - [`checks`] are the invariants by name; [`rest`] compares everything at rest with the model and with [`truth`],
@@ -23,6 +24,7 @@ pub mod history;
 mod lambda;
 mod ledger;
 mod network;
+mod next_release;
 mod partial;
 mod queries;
 mod rest;
