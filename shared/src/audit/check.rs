@@ -8,13 +8,14 @@ use crate::{
     celebrities::Celebrities,
     error::Error,
     model::{
-        Blockers, Clock, Edge, EdgeKey, EdgeKind, Post, PostId, Profile, TallyImage, TallyShard, TallySubject,
+        Blockers, Clock, Counts, Edge, EdgeKey, EdgeKind, Post, PostId, Profile, TallyImage, TallyShard, TallySubject,
         Timestamp, UserId, Viewer, limits::FEED_AGE_MAX,
     },
     store::{
         Consistency,
         cards::{Cards, PostCard},
         command_table::CommandTable,
+        comments::CommentOrder,
         scan::Fact,
         timelines::{Range, Row, Timeline, Timelines},
         viewers::Viewers,
@@ -32,6 +33,8 @@ const ROW_PAGES_MAX: usize = 10;
 /// Edges that are counted at most, in pages of 1000. Of more, nothing is said.
 const COUNTED_PAGES_MAX: usize = 10;
 const COUNTED_PAGE: i32 = 1000;
+/// Comments on a post that are counted at most.
+const COMMENTS_COUNTED_MAX: i32 = 200;
 
 /// Compares the read models with the truth.
 #[derive(Debug, Clone)]
@@ -136,29 +139,55 @@ impl Auditor {
         if !is_right {
             findings.push(Finding::new(Kind::WrongCard, settle()));
         }
-        findings.extend(self.followers_are_counted(user).await?);
+        let subject = TallySubject::User(user.clone());
+        let contradiction = self
+            .truth_contradicts_itself(&subject, shown, |counts| counts.followers, async || self.followers(user).await)
+            .await?;
+        findings.extend(contradiction);
         Ok(findings)
     }
 
-    /// Whether the counter of a user's followers is the number of their edges, unless it changes meanwhile.
-    async fn followers_are_counted(&self, user: &UserId) -> Result<Option<Finding>, Error> {
-        let subject = TallySubject::User(user.clone());
-        let before = self.commands.tally(&subject).await?;
+    /// Followers of a user. None if they are too many to be counted.
+    async fn followers(&self, user: &UserId) -> Result<Option<usize>, Error> {
         let (mut followers, mut after) = (0, None);
         for _ in 0..COUNTED_PAGES_MAX {
             let page = self.commands.followers(user, after.as_ref(), COUNTED_PAGE).await?;
             followers += page.users.len();
             after = page.next;
             if after.is_none() {
-                break;
+                return Ok(Some(followers));
             }
         }
-        let counted = before.counts().followers;
-        if after.is_some() || i64::try_from(followers) == Ok(counted) || self.commands.tally(&subject).await? != before
-        {
+        Ok(None)
+    }
+
+    /// Comments on a post that are not deleted. None if they are too many to be counted.
+    async fn comments(&self, post: PostId) -> Result<Option<usize>, Error> {
+        let (order, limit) = (CommentOrder::OldestFirst, COMMENTS_COUNTED_MAX);
+        let page = self.commands.comments(post, order, None, limit, Consistency::Strong).await?;
+        Ok((!page.more).then(|| page.comments.iter().filter(|comment| !comment.is_deleted()).count()))
+    }
+
+    /// Whether a counter of the command table is the number of what it counts. It is asked only if the card shows
+    /// another number, and says nothing if the counter changes meanwhile.
+    async fn truth_contradicts_itself(
+        &self,
+        subject: &TallySubject,
+        shown: i64,
+        of: fn(&Counts) -> i64,
+        count: impl AsyncFn() -> Result<Option<usize>, Error>,
+    ) -> Result<Option<Finding>, Error> {
+        let is = |counted: i64, found: usize| i64::try_from(found) == Ok(counted);
+        if count().await?.is_none_or(|found| is(shown, found)) {
             return Ok(None);
         }
-        tracing::error!(%user, followers, counted, "the counter of followers is not the number of their edges");
+        let before = self.commands.tally(subject).await?;
+        let counted = of(&before.counts());
+        let Some(found) = count().await?.filter(|found| !is(counted, *found)) else { return Ok(None) };
+        if self.commands.tally(subject).await? != before {
+            return Ok(None);
+        }
+        tracing::error!(?subject, found, counted, "a counter of the command table is not the number of what it counts");
         Ok(Some(Finding { kind: Kind::WrongTruth, repair: None }))
     }
 
@@ -246,6 +275,15 @@ impl Auditor {
             }
             return Ok(findings);
         }
+        let contradiction = self
+            .truth_contradicts_itself(
+                &subject,
+                counted.comments,
+                |counts| counts.comments,
+                async || self.comments(post.post).await,
+            )
+            .await?;
+        findings.extend(contradiction);
         if post.post.created_at() >= stays_since(now)
             && let Some(card) = &card
             && let Some(author) = self.commands.profile(&post.author).await?

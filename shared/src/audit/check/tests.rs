@@ -210,6 +210,15 @@ async fn a_truth_that_contradicts_itself_is_reported_and_left_alone() {
     let before = world.tables();
     assert_eq!(audit(&world).await, [Kind::WrongTruth]);
     assert_eq!(world.tables()[1..], before[1..]);
+
+    let (world, post) = settled().await;
+    let comment = world.other.comment("carol", post, "lost").await;
+    world.other.catch_up(&["carol"]).await;
+    world.other.projector.repair.settle_tally(&TallySubject::Post(post)).await.unwrap();
+    let key = json!({"PK": {"S": format!("POST#{post}")}, "SK": {"S": format!("COMMENT#{comment}")}});
+    world.meddle("DeleteItem", &json!({"TableName": "commands", "Key": key}));
+    world.pass(GRACE * 2);
+    assert_eq!(audit(&world).await, [Kind::WrongTruth]);
 }
 
 #[tokio::test(start_paused = true)]
