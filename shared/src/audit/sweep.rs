@@ -85,7 +85,6 @@ impl Sweeper {
         let (debt, left) = (state.debt_units.saturating_sub(granted), granted.saturating_sub(state.debt_units));
         (state.debt_units, state.last_run_at) = (debt, Some(began_at));
         if !begin_round(&mut state, began_at) {
-            self.save(&mut state).await?;
             return Ok(Run::default());
         }
         self.meter.reset();
