@@ -188,19 +188,30 @@ impl Sweeper {
         let found: Vec<Vec<Finding>> = match page {
             Page::Timelines(page) => vec![auditor.rows(&page.found).await?],
             Page::Commands(page) => {
-                let looks = stream::iter(&page.found).map(|fact| auditor.fact(fact));
+                let looks = stream::iter(&page.found).map(async |fact| readable(auditor.fact(fact).await));
                 looks.buffered(AT_ONCE).try_collect().await?
             }
             Page::Viewers(page) => {
-                let looks = stream::iter(&page.found).map(|user| auditor.viewer_item(user));
+                let looks = stream::iter(&page.found).map(async |user| readable(auditor.viewer_item(user).await));
                 looks.buffered(AT_ONCE).try_collect().await?
             }
             Page::Cards(page) => {
-                let looks = stream::iter(&page.found).map(|subject| auditor.card(subject));
+                let looks = stream::iter(&page.found).map(async |subject| readable(auditor.card(subject).await));
                 looks.buffered(AT_ONCE).try_collect().await?
             }
         };
         Ok(found.concat())
+    }
+}
+
+/// An item that makes no sense must not end the round.
+fn readable(look: Result<Vec<Finding>, Error>) -> Result<Vec<Finding>, Error> {
+    match look {
+        Err(error @ Error::Poison { .. }) => {
+            tracing::error!(%error, "an item makes no sense, and is not audited");
+            Ok(Vec::new())
+        }
+        look => look,
     }
 }
 

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::{GRACE, ROUND_MIN, Run, Sweeper};
 use crate::{
     samples::user,
@@ -113,4 +115,15 @@ async fn a_run_that_fails_is_done_again() {
     world.network.calm();
     world.tested.sweeper.run().await.unwrap();
     assert_eq!(caught_up(&world.take_tasks()), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_that_makes_no_sense_does_not_end_the_round() {
+    let world = nothing_is_applied().await;
+    let viewer = json!({"PK": {"S": "USER#user_3"}, "applied": {"S": "nonsense"}});
+    world.put("viewers", &[viewer]);
+    world.put("commands", &[json!({"PK": {"S": "USER#user_4"}, "SK": {"S": "PROFILE"}})]);
+    world.tested.sweeper.run().await.unwrap();
+    assert_eq!(caught_up(&world.take_tasks()), 18);
+    assert_eq!(world.other.commands.audit_state().await.unwrap().position, None);
 }
