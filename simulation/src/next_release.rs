@@ -23,8 +23,8 @@ const MARKED: usize = 6;
 const TYPE: &str = "PostCommented";
 const NEWER_TYPE: &str = "PostCommentedUpon";
 /// How often the next release looks for an event that is not applied yet, and how many times.
-const INTERVAL: Duration = Duration::from_millis(20);
-const LOOKS: u32 = 500;
+const INTERVAL: Duration = Duration::from_millis(100);
+const LOOKS: u32 = 100;
 
 /// What the next release has done.
 pub(crate) struct NextRelease {
