@@ -335,13 +335,14 @@ impl Auditor {
         let posts: Vec<_> = posts.into_iter().collect();
         let truth = self.commands.posts(&posts).await?;
         let find = |(timeline, row): &(String, Row)| {
-            let of_author = Timeline::parse(timeline);
+            // Rows of a kind that only a newer release knows are left to it.
+            let of = Timeline::parse(timeline)?;
             // Rows of authors stay, all others expire.
-            if !looked_at(row) && !matches!(of_author, Some(Timeline::Author(_))) {
+            if !looked_at(row) && !matches!(of, Timeline::Author(_)) {
                 return None;
             }
             let post = truth.iter().find(|post| post.post == row.post);
-            if of_author.is_some_and(|timeline| post.is_some_and(|post| timeline.may_have(row, post))) {
+            if post.is_some_and(|post| of.may_have(row, post)) {
                 return None;
             }
             let (post, author) = (row.post, row.author.clone());
