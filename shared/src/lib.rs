@@ -11,6 +11,7 @@
 //! - [`http`] turns API Gateway's requests into calls, and results into responses.
 //! - [`error`] says which error goes where.
 //! - [`runtime`] is what every `main` shares.
+//! - [`metrics`] has the metrics that functions write, and [`trace`] the id that logs of one request have in common.
 //!
 //! One idea decides most questions: a message is a hint, and the command table is the truth.
 
@@ -19,6 +20,7 @@ pub mod celebrities;
 pub mod command;
 pub mod error;
 pub mod http;
+pub mod metrics;
 pub mod model;
 pub mod projection;
 pub mod query;
@@ -30,3 +32,4 @@ pub mod store;
 pub mod stream;
 #[cfg(test)]
 mod test_world;
+pub mod trace;

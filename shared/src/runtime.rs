@@ -7,16 +7,20 @@ use aws_smithy_http_client::{
     Builder as HttpClient,
     tls::{Provider, rustls_provider::CryptoMode},
 };
-use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc, time::Duration};
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{collections::BTreeMap, future::Future, num::NonZeroU64, sync::Arc, time::Duration};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
     celebrities::Celebrities,
+    metrics,
     model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReservedHandles},
     projection::{Dependencies, Projector},
     query::{Feeds, cursor::CursorKeys},
     store::{Dynamo, Meter, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
     stream::{bus::Bus, quarantine::Quarantine, work_queue::WorkQueue},
+    trace::{self, TraceId},
 };
 
 /// Period of some rate limits.
@@ -59,7 +63,13 @@ impl Runtime {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
-        Self::new(config, environment.filter_map(text).collect(), Clock::system())
+        let runtime = Self::new(config, environment.filter_map(text).collect(), Clock::system());
+        let names = [runtime.variable("STACK_NAME"), runtime.variable("AWS_LAMBDA_FUNCTION_NAME")];
+        let [stack, function] = names.map(|name| name.unwrap_or("unknown"));
+        if let Err(error) = metrics::start(stack, function) {
+            tracing::error!(%error, "this process writes no metrics");
+        }
+        runtime
     }
 
     /// The same without logs, from this configuration of the SDKs and this environment.
@@ -174,6 +184,31 @@ impl Runtime {
         let value = self.environment.get(name).map(String::as_str);
         value.with_context(|| format!("the environment variable {name} is not set"))
     }
+}
+
+/// Answers invocations with `handler` until Lambda ends the process. Each invocation ends with a line of metrics, and
+/// runs within the trace of its event source, if that has one.
+///
+/// # Errors
+/// If the Runtime API cannot be reached.
+pub async fn run<Event, Answer, H, F>(handler: H) -> Result<(), lambda_runtime::Error>
+where
+    Event: DeserializeOwned,
+    Answer: Serialize,
+    H: Fn(Event) -> F,
+    F: Future<Output = Result<Answer, lambda_runtime::Error>>,
+{
+    let handler = &handler;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| async {
+        let LambdaEvent { payload, context, .. } = event;
+        let trace = context.xray_trace_id.as_deref().and_then(TraceId::from_aws_header);
+        metrics::begin_invocation();
+        // Boxed, because the nested type of the futures is too deep for the compiler.
+        let answer = Box::pin(trace::within(trace, handler(payload))).await;
+        metrics::end_invocation(&context.request_id, trace);
+        answer
+    }))
+    .await
 }
 
 /// How often the SDKs try again by themselves.

@@ -69,9 +69,11 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         "update-profile" => http!((runtime.commands()?, runtime.reserved_handles()?, clock), |it, call| {
             update_profile::handle(&it.0, &it.1, &it.2, call)
         }),
-        "publish-events" => events!(runtime.bus()?, |it, event| publish_events::handle(&it, event).await),
+        "publish-events" => {
+            events!((runtime.bus()?, clock), |it, event| publish_events::handle(&it.0, &it.1, event).await)
+        }
         "fanout" => events!(runtime.projector()?, |it, event| fanout::handle(&it, event).await),
-        "trending" => events!(runtime.cards()?, |it, event| trending::handle(&it, event).await),
+        "trending" => events!((runtime.cards()?, clock), |it, event| trending::handle(&it.0, &it.1, event).await),
         "deliver" => events!((runtime.projector()?, runtime.quarantine()?), |it, event| {
             deliver::handle(&it.0, &it.1, event).await
         }),

@@ -55,6 +55,8 @@ pub struct Report {
     pub faults: BTreeMap<Fault, u64>,
     /// Calls of AWS services.
     pub calls: u64,
+    /// Sums of the functions' metrics, by name. Of a metric that consists of durations, the number of these.
+    pub metrics: BTreeMap<String, u64>,
     /// Virtual time that passed.
     pub virtual_ms: u64,
     /// Processor time that it took.
@@ -168,6 +170,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         checks,
         faults,
         calls,
+        metrics: world.network.metrics.all(),
         virtual_ms: u64::try_from(determinism::elapsed().as_millis()).unwrap_or(u64::MAX),
         processor_ms: determinism::processor_ms(),
     })

@@ -15,6 +15,7 @@ use aws_config::SdkConfig;
 use bytes::Bytes;
 use rand::Rng;
 use tidings::{
+    metrics::{COLD_STARTS, Recorded},
     model::Clock,
     runtime::{Runtime, retry_config, timeout_config},
 };
@@ -136,7 +137,7 @@ impl Functions {
             None => self.start(&running.function).await?,
         };
         // In a task, so that a panic ends the invocation and not the world.
-        let invocation = tokio::task::spawn_local(Mortal { within: process(payload), end });
+        let invocation = tokio::task::spawn_local(Mortal { within: process(payload), end, metrics: self.network.metrics.clone() });
         let abort = invocation.abort_handle();
         match tokio::time::timeout(running.function.timeout, invocation).await {
             Ok(Ok(Some(answer))) => {
@@ -166,6 +167,7 @@ impl Functions {
             (random.random_range(-skew..=skew), random.random_range(0..=START_MS_MAX))
         });
         self.network.count(Fault::ColdStart);
+        self.network.metrics.within(|| COLD_STARTS.add(1));
         if skew_ms != 0 {
             self.network.count(Fault::ClockSkew);
         }
@@ -207,6 +209,8 @@ enum End {
 struct Mortal<F> {
     within: F,
     end: End,
+    /// Where the function counts and records.
+    metrics: Recorded,
 }
 
 impl<F: Future + Unpin> Future for Mortal<F> {
@@ -220,6 +224,7 @@ impl<F: Future + Unpin> Future for Mortal<F> {
             End::KilledAfter(left) | End::StuckAfter(left) => *left -= 1,
             End::OfItself => {}
         }
-        Pin::new(&mut self.within).poll(context).map(Some)
+        let Self { within, metrics, .. } = &mut *self;
+        metrics.within(|| Pin::new(within).poll(context).map(Some))
     }
 }

@@ -11,6 +11,7 @@ use aws_memory::{Answer, Aws, Refused, Request, Server, Service};
 use futures::{FutureExt as _, future::BoxFuture};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::Value;
+use tidings::metrics::Recorded;
 use tidings_local::servers::transaction_gate::TransactionGate;
 use tokio::{
     sync::Notify,
@@ -45,6 +46,8 @@ pub(crate) struct Network {
     pub(crate) aws: Arc<Aws>,
     /// What happened.
     pub(crate) trace: Arc<Trace>,
+    /// What the functions have counted and recorded.
+    pub(crate) metrics: Recorded,
     gate: TransactionGate,
     state: Mutex<State>,
     sent: Notify,
@@ -85,7 +88,7 @@ impl Network {
             calls: 0,
             counts: BTreeMap::new(),
         };
-        Arc::new(Self { aws, trace, gate, state: Mutex::new(state), sent: Notify::new() })
+        Arc::new(Self { aws, trace, metrics: Recorded::default(), gate, state: Mutex::new(state), sent: Notify::new() })
     }
 
     /// A caller's way.

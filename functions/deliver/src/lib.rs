@@ -5,6 +5,8 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
 use tidings::{
     error::Error,
+    metrics,
+    model::Timestamp,
     projection::{
         Projector,
         quarantine::{OnFailure, catch_up_or_quarantine, redo},
@@ -13,8 +15,9 @@ use tidings::{
     stream::{
         batch::{ItemOutcome, sqs_response},
         quarantine::Quarantine,
-        work_queue::Task,
+        work_queue::{TRACEPARENT, Task},
     },
+    trace::{self, TraceId},
 };
 
 /// Messages worked on at once.
@@ -34,12 +37,22 @@ pub async fn handle(
 ) -> Result<SqsBatchResponse, Error> {
     let outcomes: Vec<_> = stream::iter(&batch.records)
         .map(|message| async move {
-            let done = work(projector, quarantine, message).await;
             let identifier = message.message_id.as_deref();
-            if let Err(error) = &done {
-                tracing::warn!(id = identifier, %error, "a task failed, and its message will come again");
+            let work = async {
+                let done = work(projector, quarantine, message).await;
+                match &done {
+                    Ok(()) => metrics::TASKS_DONE.add(1),
+                    Err(error) => {
+                        metrics::TASKS_FAILED.add(1);
+                        tracing::warn!(id = identifier, %error, "a task failed, and its message will come again");
+                    }
+                }
+                done.is_ok()
+            };
+            if let Some(sent_at) = sent_at(message) {
+                metrics::TASK_AGE.record(projector.clock.now().since(sent_at));
             }
-            ItemOutcome { identifier, done: done.is_ok() }
+            ItemOutcome { identifier, done: trace::within(trace_of(message), work).await }
         })
         .buffer_unordered(MESSAGES_AT_ONCE)
         .collect()
@@ -64,6 +77,16 @@ async fn work(projector: &Projector, quarantine: &Quarantine, message: &SqsMessa
         }
         Task::Redo { user, version, .. } => redo(catch_up, &user, version).await,
     }
+}
+
+/// When the message was sent.
+fn sent_at(message: &SqsMessage) -> Option<Timestamp> {
+    message.attributes.get("SentTimestamp")?.parse().ok().map(Timestamp::from_ms)
+}
+
+/// The trace in which the task was sent.
+fn trace_of(message: &SqsMessage) -> Option<TraceId> {
+    TraceId::from_traceparent(message.message_attributes.get(TRACEPARENT)?.string_value.as_deref()?)
 }
 
 /// How often SQS has handed out the message.

@@ -1,15 +1,10 @@
 //! The Lambda function `deliver`.
 
-use aws_lambda_events::sqs::SqsEvent;
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use tidings::runtime::Runtime;
+use tidings::runtime::{self, Runtime};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let (projector, quarantine) = (&runtime.projector()?, &runtime.quarantine()?);
-    run(service_fn(async |event: LambdaEvent<SqsEvent>| {
-        Ok::<_, Error>(deliver::handle(projector, quarantine, event.payload).await?)
-    }))
-    .await
+    runtime::run(async |batch| Ok(deliver::handle(projector, quarantine, batch).await?)).await
 }

@@ -1,11 +1,10 @@
 //! The Lambda function `demote-author`.
 
-use demote_author::{Demoter, Request};
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use tidings::runtime::Runtime;
+use demote_author::Demoter;
+use tidings::runtime::{self, Runtime};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let demoter = &Demoter {
         commands: runtime.commands()?,
@@ -14,8 +13,5 @@ async fn main() -> Result<(), Error> {
         work_queue: runtime.work_queue()?,
         clock: runtime.clock,
     };
-    run(service_fn(async |event: LambdaEvent<Request>| {
-        Ok::<_, Error>(demote_author::handle(demoter, event.payload).await?)
-    }))
-    .await
+    runtime::run(async |request| Ok(demote_author::handle(demoter, request).await?)).await
 }

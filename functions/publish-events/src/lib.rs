@@ -10,6 +10,8 @@ use aws_lambda_events::{
 use serde_dynamo::AttributeValue;
 use tidings::{
     error::Error,
+    metrics,
+    model::{Clock, Timestamp},
     store,
     stream::{
         batch::{ItemOutcome, dynamodb_response},
@@ -22,12 +24,14 @@ use tidings::{
 ///
 /// # Errors
 /// As [`dynamodb_response`].
-pub async fn handle(bus: &Bus, batch: Event) -> Result<DynamoDbEventResponse, Error> {
-    let (mut events, mut sequence_numbers) = (Vec::new(), Vec::new());
+pub async fn handle(bus: &Bus, clock: &Clock, batch: Event) -> Result<DynamoDbEventResponse, Error> {
+    let (mut events, mut sequence_numbers, mut oldest) = (Vec::new(), Vec::new(), None);
     for record in newest(&batch.records) {
         match cloud_event(record) {
             Some(event) => {
-                events.push(event);
+                let committed_at = committed_at(record);
+                oldest = oldest.into_iter().chain(committed_at).min();
+                events.push(event.committed_at(committed_at));
                 sequence_numbers.push(record.change.sequence_number.as_deref());
             }
             // The mapping's filter lets through only the keys of events, likes and counters.
@@ -35,6 +39,10 @@ pub async fn handle(bus: &Bus, batch: Event) -> Result<DynamoDbEventResponse, Er
         }
     }
     let published = bus.publish(&events).await;
+    metrics::PUBLISHED.add(published.iter().filter(|published| **published).count());
+    if let Some(oldest) = oldest {
+        metrics::PUBLISH_LAG.record(clock.now().since(oldest));
+    }
     let outcomes = sequence_numbers.into_iter().zip(published);
     dynamodb_response(outcomes.map(|(identifier, done)| ItemOutcome { identifier, done }))
 }
@@ -68,6 +76,12 @@ fn key(record: &EventRecord) -> [Option<&str>; 2] {
         Some(AttributeValue::S(text)) => Some(text.as_str()),
         _ => None,
     })
+}
+
+/// When the change was committed, rounded to seconds by DynamoDB. None if the record does not tell.
+fn committed_at(record: &EventRecord) -> Option<Timestamp> {
+    let ms = u64::try_from(record.change.approximate_creation_date_time.timestamp_millis()).ok()?;
+    (ms > 0).then(|| Timestamp::from_ms(ms))
 }
 
 fn cloud_event(record: &EventRecord) -> Option<CloudEvent> {

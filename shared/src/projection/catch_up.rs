@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{LogEntry, LogEvent, UserId, Version},
+    metrics,
+    model::{Clock, LogEntry, LogEvent, UserId, Version},
     retry::RACES_MAX,
     store::{Consistency, command_table::CommandTable, viewers::Viewers},
 };
@@ -46,6 +47,7 @@ pub struct CatchUp {
     pub(super) commands: CommandTable,
     pub(super) viewers: Viewers,
     pub(super) effects: Effects,
+    pub(super) clock: Clock,
 }
 
 impl CatchUp {
@@ -78,6 +80,9 @@ impl CatchUp {
                         continue;
                     }
                     written => written?,
+                }
+                if let Some(oldest) = entries.first().and_then(|entry| entry.event.as_ref().ok()) {
+                    metrics::FEED_LAG.record(self.clock.now().since(oldest.at));
                 }
             }
             if let Some((version, error)) = stuck {

@@ -47,6 +47,8 @@ pub struct Projector {
     pub purge: Purge,
     /// Takes the tasks that are left.
     pub work_queue: WorkQueue,
+    /// The clock.
+    pub clock: Clock,
 }
 
 impl Projector {
@@ -76,9 +78,10 @@ impl Projector {
             timelines,
             audience: audience.clone(),
             purge: purge.clone(),
-            clock,
+            clock: clock.clone(),
         };
         let effects = Effects { posts, blocks, profile, celebrities, backfill, cards };
-        Self { catch_up: CatchUp { commands, viewers, effects }, audience, demotion, purge, work_queue }
+        let catch_up = CatchUp { commands, viewers, effects, clock: clock.clone() };
+        Self { catch_up, audience, demotion, purge, work_queue, clock }
     }
 }

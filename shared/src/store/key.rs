@@ -16,6 +16,9 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 pub(super) const PK: &str = "PK";
 /// Name of the sort key attribute of the tables that have one.
 pub(super) const SK: &str = "SK";
+/// Name of the attribute of an event with the trace in which it was appended ([`trace`](crate::trace)). Events of
+/// releases before 0.3 do not have it.
+pub const TRACE: &str = "trace";
 
 /// Prefix of the sort keys of events.
 pub(super) const EVENT_PREFIX: &str = "EVENT#";

@@ -22,5 +22,5 @@ pub mod viewers;
 pub use card_tallies::StoredTally;
 pub use consistency::Consistency;
 pub use dynamo::Dynamo;
-pub use key::{parse_event_key, parse_like_key, parse_tally_key};
+pub use key::{TRACE, parse_event_key, parse_like_key, parse_tally_key};
 pub use meter::{Cost, Meter};

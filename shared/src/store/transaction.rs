@@ -18,7 +18,7 @@ use super::{
     command_table::{CLAIM, Claim, CommandTable, POST, PROFILE, Remembered},
     dynamo::{item, n, s, transaction_failed},
     edges::near_side,
-    key::{self, PK, SK},
+    key::{self, PK, SK, TRACE},
     likes::LikeLimit,
 };
 use crate::{
@@ -27,6 +27,7 @@ use crate::{
         Comment, CommentId, Commenter, Counts, Edge, EdgeKey, EdgeKind, Handle, IdempotencyKey, Like, LogEvent, Post,
         PostId, Profile, TallyShard, TallySubject, Timestamp, UserId, Version,
     },
+    trace,
 };
 
 /// A change of the truth, with its condition.
@@ -378,7 +379,10 @@ impl CommandTable {
     }
 
     fn append(&self, event: &LogEvent) -> Result<TransactWriteItem, Error> {
-        let put = self.put(key::user(&event.user), key::event(event.version), event)?;
+        let mut put = self.put(key::user(&event.user), key::event(event.version), event)?;
+        if let Some(trace) = trace::current() {
+            put = put.item(TRACE, s(trace.to_string()));
+        }
         built(put.condition_expression("attribute_not_exists(PK)"))
     }
 

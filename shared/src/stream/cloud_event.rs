@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     model::{Like, PostId, TallyChange, TallyShard, TallySubject, Timestamp, UserId, Version},
     store,
+    trace::TraceId,
 };
 
 /// Version of the events' `data`. A change that old consumers would misread needs a new version.
@@ -37,6 +38,9 @@ pub struct CloudEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<String>,
     datacontenttype: &'static str,
+    /// The trace of the request that the event follows from (CloudEvents, "Distributed Tracing" extension).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
     data: Map<String, Value>,
 }
 
@@ -52,7 +56,7 @@ pub struct Hint {
 impl CloudEvent {
     fn new(kind: String, id: String, subject: String, data: Map<String, Value>) -> Self {
         let (specversion, source, datacontenttype) = ("1.0", "tidings", "application/json");
-        Self { specversion, id, source, kind, subject, time: None, datacontenttype, data }
+        Self { specversion, id, source, kind, subject, time: None, datacontenttype, traceparent: None, data }
     }
 
     /// The event of an item of the command table, given as JSON. None if the item is neither an event of a log, nor a
@@ -76,7 +80,9 @@ impl CloudEvent {
         let name = item.get("type").and_then(Value::as_str).unwrap_or("Unknown");
         let at = item.get("at").and_then(Value::as_u64).map(Timestamp::from_ms);
         let (kind, id) = (format!("tidings.{}.{TYPE_VERSION}", dotted(name)), format!("{user}/{version}"));
-        Self { time: at.map(|at| at.to_string()), ..Self::new(kind, id, user.to_string(), data) }
+        let trace: Option<TraceId> = item.get(store::TRACE).and_then(Value::as_str).and_then(|id| id.parse().ok());
+        let (time, traceparent) = (at.map(|at| at.to_string()), trace.map(TraceId::traceparent));
+        Self { time, traceparent, ..Self::new(kind, id, user.to_string(), data) }
     }
 
     /// The event of a like or an unlike. Its version is that of the like, and not one of the user's log.
@@ -101,23 +107,54 @@ impl CloudEvent {
         Some(Self::new(TALLY_CHANGED.to_owned(), id, subject, data))
     }
 
+    /// The event of a change that was committed at this moment. An event of a log knows its time already.
+    pub fn committed_at(mut self, at: Option<Timestamp>) -> Self {
+        self.time = self.time.or_else(|| at.map(|at| at.to_string()));
+        self
+    }
+
     /// The partition key in Kinesis. Events of one user keep their order, and so do those of one counter.
     pub fn partition_key(&self) -> &str {
         &self.subject
     }
 }
 
-/// Reads the data of an event from the bus. That is a [`Hint`] for an event of a log, and a [`TallyChange`] for one of
+/// What a consumer reads of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received<Data> {
+    /// What happened.
+    pub data: Data,
+    /// When it happened. Of a counter, only the second is known.
+    pub at: Option<Timestamp>,
+    /// The trace of the request that the event follows from.
+    pub trace: Option<TraceId>,
+}
+
+/// Reads an event from the bus. Its data is a [`Hint`] for an event of a log, and a [`TallyChange`] for one of
 /// a counter.
 ///
 /// # Errors
 /// If the record is not an event with such data.
-pub fn parse<Data: DeserializeOwned>(record: &[u8]) -> serde_json::Result<Data> {
+pub fn receive<Data: DeserializeOwned>(record: &[u8]) -> serde_json::Result<Received<Data>> {
     #[derive(Deserialize)]
     struct Event<Data> {
+        #[serde(default)]
+        time: Option<String>,
+        #[serde(default)]
+        traceparent: Option<String>,
         data: Data,
     }
-    serde_json::from_slice(record).map(|event: Event<Data>| event.data)
+    let Event { time, traceparent, data } = serde_json::from_slice(record)?;
+    let at = time.as_deref().and_then(Timestamp::from_rfc3339);
+    Ok(Received { data, at, trace: traceparent.as_deref().and_then(TraceId::from_traceparent) })
+}
+
+/// Reads only the data of an event from the bus.
+///
+/// # Errors
+/// As [`receive`].
+pub fn parse<Data: DeserializeOwned>(record: &[u8]) -> serde_json::Result<Data> {
+    receive(record).map(|received| received.data)
 }
 
 /// `post.created` for `PostCreated`.
@@ -137,7 +174,7 @@ mod tests {
     fn an_item_of_the_log_becomes_a_cloud_event() {
         let item = json!({
             "PK": "USER#a%7Cb", "SK": "EVENT#000000000007", "user": "a|b", "version": 7, "at": 1_425_000_000_007_u64,
-            "command": "c", "type": "PostCreated", "data": {"post": "p", "text": "hello", "tags": []},
+            "command": "c", "trace": "5759e988bd862e3fe1be46a994272793", "type": "PostCreated", "data": {"post": "p", "text": "hello", "tags": []},
         });
         insta::assert_json_snapshot!(event(item).unwrap(), @r#"
         {
@@ -148,6 +185,7 @@ mod tests {
           "subject": "a|b",
           "time": "2015-02-27T01:20:00.007Z",
           "datacontenttype": "application/json",
+          "traceparent": "00-5759e988bd862e3fe1be46a994272793-e1be46a994272793-00",
           "data": {
             "post": "p",
             "tags": [],

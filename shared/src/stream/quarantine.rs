@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     error::Error,
+    metrics,
     model::{UserId, Version},
 };
 
@@ -28,6 +29,8 @@ impl Quarantine {
     /// [`Error::Transient`] if SQS did not take the message.
     pub async fn put(&self, user: &UserId, version: Version, error: &Error) -> Result<(), Error> {
         let task = Task::Redo { user: user.clone(), version, error: error.to_string() };
-        self.queue.send(vec![QueueMessage::new(task.body()?, task.user(), 0)]).await
+        self.queue.send(vec![QueueMessage::new(task.body()?, task.user(), 0)]).await?;
+        metrics::QUARANTINED.add(1);
+        Ok(())
     }
 }

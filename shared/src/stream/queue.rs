@@ -2,10 +2,21 @@
 
 use std::time::Duration;
 
-use aws_sdk_sqs::{Client, error::DisplayErrorContext, types::SendMessageBatchRequestEntry};
+use aws_sdk_sqs::{
+    Client,
+    error::{BuildError, DisplayErrorContext},
+    types::{MessageAttributeValue, SendMessageBatchRequestEntry},
+};
 
-use crate::{error::Error, model::UserId, retry::RetryPolicy};
+use crate::{
+    error::Error,
+    model::UserId,
+    retry::RetryPolicy,
+    trace::{self, TraceId},
+};
 
+/// The message attribute with the trace in which a message was sent (W3C Trace Context).
+pub const TRACEPARENT: &str = "traceparent";
 /// Messages in one call of SendMessageBatch at most.
 const BATCH_MAX: usize = 10;
 /// Bytes of all bodies in one call. SQS has always taken this much; since August 2025 it takes 1 MiB.
@@ -27,6 +38,7 @@ pub(super) struct QueueMessage {
     body: String,
     group: String,
     delay_s: i32,
+    trace: Option<TraceId>,
 }
 
 impl QueueMessage {
@@ -35,18 +47,30 @@ impl QueueMessage {
     /// The user is the message's group. SQS serves groups fairly ("fair queues"), so the many messages of one user do
     /// not hold up those of others. A group id may hold only ASCII letters, digits and punctuation, at most 128 of
     /// them; a user id may hold anything. So the group id is the hash of the user id.
+    ///
+    /// The message carries the trace of the work that sends it.
     pub(super) fn new(body: String, user: &UserId, delay_s: i32) -> Self {
-        Self { body, group: user.hash().to_string(), delay_s }
+        Self { body, group: user.hash().to_string(), delay_s, trace: trace::current() }
     }
 
     fn request(&self, id: usize) -> Result<SendMessageBatchRequestEntry, Error> {
-        SendMessageBatchRequestEntry::builder()
+        let invalid = |error: BuildError| Error::poison("a queue message to send", error);
+        let mut entry = SendMessageBatchRequestEntry::builder()
             .id(id.to_string())
             .message_body(&self.body)
             .message_group_id(&self.group)
-            .delay_seconds(self.delay_s)
-            .build()
-            .map_err(|error| Error::poison("a queue message to send", error))
+            .delay_seconds(self.delay_s);
+        if let Some(trace) = self.trace {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(trace.traceparent());
+            entry = entry.message_attributes(TRACEPARENT, value.build().map_err(invalid)?);
+        }
+        entry.build().map_err(invalid)
+    }
+
+    /// What SQS counts: the body, and the name, type and value of each attribute.
+    fn bytes(&self) -> usize {
+        let attributes = self.trace.map_or(0, |trace| TRACEPARENT.len() + "String".len() + trace.traceparent().len());
+        self.body.len() + attributes
     }
 }
 
@@ -95,11 +119,11 @@ fn batches(messages: Vec<QueueMessage>) -> Vec<Vec<QueueMessage>> {
     let mut batches: Vec<Vec<QueueMessage>> = Vec::new();
     let mut bytes = 0;
     for message in messages {
-        bytes += message.body.len();
+        bytes += message.bytes();
         match batches.last_mut() {
             Some(batch) if batch.len() < BATCH_MAX && bytes <= BATCH_BYTES_MAX => batch.push(message),
             _ => {
-                bytes = message.body.len();
+                bytes = message.bytes();
                 batches.push(vec![message]);
             }
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::queue::TRACEPARENT;
 use super::queue::{Queue, QueueMessage};
 use crate::{
     error::Error,

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     cache::{Cache, Read},
     error::Error,
+    metrics,
     model::{Clock, PostId, Timestamp, UserId},
     store::{
         Consistency,
@@ -55,8 +56,10 @@ impl PulledRows {
         if let Some(Read { value: kept, at }) = self.newest.get(author, now, not_before)
             && let Some(page) = kept.page(range, count)
         {
+            metrics::CACHE_HITS.add(1);
             return Ok(Read { value: page, at });
         }
+        metrics::CACHE_MISSES.add(1);
         let timeline = Timeline::Author(author.clone());
         if range.before.is_some() {
             let page = self.timelines.newest(&timeline, range, count, Consistency::Eventual).await?;
