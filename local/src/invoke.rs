@@ -5,10 +5,17 @@ use std::future::Future;
 
 use bytes::Bytes;
 
+use crate::metrics::Metrics;
+
 /// Runs functions by name.
 pub trait Invoke: Clone + Send + Sync + 'static {
     /// Runs `function` with a JSON `payload`. Returns the function's JSON answer.
     fn invoke(&self, function: &str, payload: Bytes) -> impl Future<Output = Result<Bytes, InvokeError>> + Send;
+
+    /// Where metrics about invocations are recorded, if anywhere.
+    fn metrics(&self) -> Option<&Metrics> {
+        None
+    }
 }
 
 /// Why an invocation has no answer. Lambda reports each of these errors, too.

@@ -76,8 +76,23 @@ pub const TASK_AGE: Distribution = Distribution("TaskAge");
 /// The names and the units of all metrics, as CloudWatch knows them.
 pub const ALL: [(&str, &str); 21] = {
     let counters = [
-        COLD_STARTS, PAGES, PAGE_ROUNDS, ROWS_READ, ROWS_HIDDEN, CACHE_HITS, CACHE_MISSES, RATE_LIMITED, PUBLISHED,
-        HANDED_OVER, TASKS_DONE, TASKS_FAILED, QUARANTINED, RECOVERED, AUDITS, AUDITED, REPAIRED,
+        COLD_STARTS,
+        PAGES,
+        PAGE_ROUNDS,
+        ROWS_READ,
+        ROWS_HIDDEN,
+        CACHE_HITS,
+        CACHE_MISSES,
+        RATE_LIMITED,
+        PUBLISHED,
+        HANDED_OVER,
+        TASKS_DONE,
+        TASKS_FAILED,
+        QUARANTINED,
+        RECOVERED,
+        AUDITS,
+        AUDITED,
+        REPAIRED,
     ];
     let distributions = [PUBLISH_LAG, FEED_LAG, COUNT_LAG, TASK_AGE];
     let mut all = [("", ""); 21];

@@ -53,7 +53,8 @@ impl FromStr for TraceId {
     type Err = NotATrace;
 
     fn from_str(text: &str) -> Result<Self, NotATrace> {
-        let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        let is_hex =
+            text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
         match u128::from_str_radix(text, 16) {
             Ok(id) if is_hex && id != 0 => Ok(Self(id)),
             _ => Err(NotATrace),
@@ -94,7 +95,8 @@ mod tests {
 
     #[test]
     fn aws_and_w3c_write_the_same_id() {
-        let of_aws = TraceId::from_aws_header("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1");
+        let of_aws =
+            TraceId::from_aws_header("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1");
         let trace = of_aws.unwrap();
         assert_eq!(trace.to_string(), HEX);
         assert_eq!(TraceId::from_traceparent(&trace.traceparent()), Some(trace));
@@ -120,7 +122,9 @@ mod tests {
             tokio::task::yield_now().await;
             current()
         };
-        let seen = within(Some(one), async { (current(), within(Some(two), inner).await, within(None, async { current() }).await) });
+        let seen = within(Some(one), async {
+            (current(), within(Some(two), inner).await, within(None, async { current() }).await)
+        });
         assert_eq!(tokio::join!(seen, async { current() }), ((Some(one), Some(two), Some(one)), None));
     }
 }

@@ -137,7 +137,8 @@ impl Functions {
             None => self.start(&running.function).await?,
         };
         // In a task, so that a panic ends the invocation and not the world.
-        let invocation = tokio::task::spawn_local(Mortal { within: process(payload), end, metrics: self.network.metrics.clone() });
+        let invocation =
+            tokio::task::spawn_local(Mortal { within: process(payload), end, metrics: self.network.metrics.clone() });
         let abort = invocation.abort_handle();
         match tokio::time::timeout(running.function.timeout, invocation).await {
             Ok(Ok(Some(answer))) => {

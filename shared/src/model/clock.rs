@@ -4,7 +4,11 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use time::{OffsetDateTime, format_description::{BorrowedFormatItem, well_known::Rfc3339}, macros::format_description};
+use time::{
+    OffsetDateTime,
+    format_description::{BorrowedFormatItem, well_known::Rfc3339},
+    macros::format_description,
+};
 use uuid::{NoContext, Uuid};
 
 /// A moment, in milliseconds since the Unix epoch. That is the resolution of a UUIDv7.

@@ -56,6 +56,9 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
         reading.warnings,
         &[
             "Architectures",
+            "AutoPublishAlias",
+            "AutoPublishAliasAllProperties",
+            "DeploymentPreference",
             "EphemeralStorage",
             "FunctionName",
             "Handler",
@@ -66,6 +69,7 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
             "Role",
             "Tags",
             "Tracing",
+            "VersionDescription",
         ],
     );
     open.finish()?;
