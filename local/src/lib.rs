@@ -19,6 +19,7 @@ pub mod invoke;
 mod json;
 pub mod lambda;
 mod loopback;
+pub mod metric_routes;
 pub mod metrics;
 pub mod remote;
 pub mod servers;

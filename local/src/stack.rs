@@ -21,7 +21,7 @@ use crate::{
     gateway::{self, Gateway, LocalIssuer},
     invoke::Invoke as _,
     lambda::{FunctionSpec, Lambda, invoke_api},
-    metrics::routes,
+    metric_routes,
     servers::{Endpoints, Ports, Servers, conflicts::Conflicts, guard::Guard, provision, queues_file},
     sources::{Chaos, Clients, Pace, Sources},
     template::{
@@ -127,7 +127,7 @@ impl Stack {
         let metrics = lambda.metrics().cloned().unwrap_or_default();
         let queues_file = queues_file(data.path());
         let queue_watch =
-            routes::watch_queues(&system, metrics.clone(), endpoints.clone(), clients.sqs.clone(), queues_file);
+            metric_routes::watch_queues(&system, metrics.clone(), endpoints.clone(), clients.sqs.clone(), queues_file);
         let dev_routes = DevRoutes::new(&system, lambda.clone(), sources.clone(), endpoints, clients.sqs);
         let issuer = LocalIssuer::open(Some(&data.path().join("issuer-key.pk8")), &url)?;
         let api = system
@@ -136,7 +136,7 @@ impl Stack {
             .context("the template has no AWS::Serverless::HttpApi, so there is nothing to serve")?;
         let invoke_api = invoke_api::router(&system.functions, lambda.clone());
         let own_routes = dev_routes.router().merge(invoke_api).merge(gateway::docs::router(&directory)?);
-        let own_routes = own_routes.merge(routes::router(&system, metrics));
+        let own_routes = own_routes.merge(metric_routes::router(&system, metrics));
         let own_routes = own_routes.merge(guard.as_ref().map_or_else(Router::new, Guard::router));
         let gateway = Gateway::new(api, &system.functions, issuer, lambda.clone(), own_routes)?;
         let stop_gateway = watch::Sender::new(false);

@@ -1,6 +1,6 @@
-//! The metrics of Tidings itself, next to those that AWS keeps of its services. Code counts and records by the constants
-//! below. A function writes what it recorded as one line in the embedded metric format of CloudWatch at the end of each
-//! invocation ([`runtime::run`](crate::runtime::run)), and CloudWatch makes metrics of the line.
+//! The metrics of Tidings itself, next to those that AWS keeps of its services. Code counts and records by the
+//! constants below. At the end of each invocation, a function writes what it recorded as one line in the embedded
+//! metric format of CloudWatch ([`runtime::run`](crate::runtime::run)), and CloudWatch makes metrics of the line.
 //!
 //! All metrics have one dimension, the stack. A metric costs money for each combination of dimensions, so the function
 //! and the request are properties of the line: CloudWatch Logs can be searched for them. docs/operating.md lists the
@@ -184,5 +184,26 @@ pub(crate) fn end_invocation(request_id: &str, trace: Option<TraceId>) {
     };
     if let Err(error) = collector.flush(std::io::stdout().lock()) {
         tracing::warn!(%error, "the metrics of an invocation could not be written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_list_every_metric_with_its_unit() {
+        let operating = include_str!("../../docs/operating.md");
+        for (name, unit) in ALL {
+            let row = operating.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{name}`")));
+            let row = row.unwrap_or_else(|| panic!("docs/operating.md does not list {name}"));
+            assert!(row.contains(&format!("| {unit} |")), "{row}");
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let names: std::collections::BTreeSet<_> = ALL.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), ALL.len());
     }
 }

@@ -1,6 +1,6 @@
-//! The trace: one id for everything that follows from one request. API Gateway gives the request its id, the event in the
-//! log keeps it, the CloudEvent carries it as `traceparent`, and so does the message of every task. Each line that is
-//! logged on the way has it.
+//! The trace: one id for everything that follows from one request. API Gateway gives the request its id, the event in
+//! the log keeps it, the CloudEvent carries it as `traceparent`, and so does the message of every task. Each line that
+//! is logged on the way has it.
 //!
 //! Nothing but logs depends on a trace. Work without one goes on in the same way.
 

@@ -1,5 +1,5 @@
-//! Evaluates alarms as CloudWatch does: each of the last few periods is a data point, and an alarm needs so many of them
-//! beyond its threshold.
+//! Evaluates alarms as CloudWatch does: each of the last few periods is a data point, and an alarm needs so many of
+//! them beyond its threshold.
 
 use std::collections::BTreeMap;
 

@@ -5,7 +5,6 @@
 //! What this stack does not know it does not record: throttled requests and errors of DynamoDB and Kinesis.
 
 pub mod alarms;
-pub mod routes;
 
 use std::{
     collections::BTreeMap,

@@ -174,7 +174,8 @@ mod tests {
     fn an_item_of_the_log_becomes_a_cloud_event() {
         let item = json!({
             "PK": "USER#a%7Cb", "SK": "EVENT#000000000007", "user": "a|b", "version": 7, "at": 1_425_000_000_007_u64,
-            "command": "c", "trace": "5759e988bd862e3fe1be46a994272793", "type": "PostCreated", "data": {"post": "p", "text": "hello", "tags": []},
+            "command": "c", "trace": "5759e988bd862e3fe1be46a994272793",
+            "type": "PostCreated", "data": {"post": "p", "text": "hello", "tags": []},
         });
         insta::assert_json_snapshot!(event(item).unwrap(), @r#"
         {

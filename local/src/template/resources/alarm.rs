@@ -1,5 +1,5 @@
-//! `AWS::CloudWatch::Alarm` and `AWS::CloudWatch::CompositeAlarm`, as far as the local stack can evaluate them: one metric,
-//! or the sum of several, and an alarm that fires with any of others.
+//! `AWS::CloudWatch::Alarm` and `AWS::CloudWatch::CompositeAlarm`, as far as the local stack can evaluate them: one
+//! metric, or the sum of several, and an alarm that fires with any of others.
 
 use std::collections::BTreeMap;
 

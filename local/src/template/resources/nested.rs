@@ -1,5 +1,5 @@
-//! `AWS::CloudFormation::Stack`: a part of the system in another template. The local stack reads its alarms. A nested stack
-//! with anything else that has a meaning on one machine is an error.
+//! `AWS::CloudFormation::Stack`: a part of the system in another template. The local stack reads its alarms. A nested
+//! stack with anything else that has a meaning on one machine is an error.
 
 use std::collections::BTreeMap;
 

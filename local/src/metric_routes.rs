@@ -16,8 +16,8 @@ use serde_json::json;
 use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 
-use super::{Metrics, alarms};
 use crate::{
+    metrics::{Metrics, alarms},
     servers::{Endpoints, oldest_messages},
     template::model::{Alarm, CompositeAlarm, MetricId, System},
 };
