@@ -64,7 +64,7 @@ async fn alarms_fire_while_their_fault_lasts() -> Result<()> {
 
     // Pages take longer than a millisecond, again and again.
     within(DEADLINE, "slow pages raise an alarm", async || {
-        ada.home(None).await?;
+        ada.home(20, None).await?;
         let alarms = dev.alarms(PERIOD_S).await?;
         ensure!(alarms["PageTimeAlarm"] == "ALARM", "no alarm yet");
         anyhow::Ok(())
