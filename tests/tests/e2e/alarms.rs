@@ -1,5 +1,5 @@
-//! The template's alarms, with faults injected into a local stack: the metric crosses the threshold, the alarm fires, and
-//! is over when the fault is.
+//! The template's alarms, with faults injected into a local stack: the metric crosses the threshold, the alarm fires,
+//! and is over when the fault is.
 
 use std::time::Duration;
 
