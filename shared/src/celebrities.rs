@@ -54,6 +54,14 @@ impl Celebrities {
         Ok(self.list().await?.pushes(author, self.clock.now(), &self.policy))
     }
 
+    /// Whether new posts of this author are announced to readers.
+    ///
+    /// # Errors
+    /// As the store's.
+    pub async fn are_announced(&self, author: &UserId) -> Result<bool, Error> {
+        Ok(self.list().await?.announces(author))
+    }
+
     /// Makes the author a celebrity if that many followers are enough. This lasts until an administrator runs
     /// DemoteAuthor.
     ///

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, Rejection},
-    model::{Comment, CommentId, Post, PostId, Profile, UserId},
+    model::{Comment, CommentId, Post, PostId, Profile, UserId, Version},
     store::{
         Consistency,
         cards::{PostCard, UserCard},
@@ -73,10 +73,12 @@ impl Conversations {
     /// A post as it is shown to everybody who may see it.
     async fn shown(&self, state: &ViewerState<'_>, post: PostId) -> Result<FeedPost, Error> {
         let hydrator = Hydrator { commands: &self.commands, cards: &self.cards, recent_cards: None };
-        match hydrator.posts(state, &[post]).await?.remove(&post) {
-            Some(post) => Ok(post),
-            None => Ok(FeedPost::new(self.post_from_truth(post).await?, false)),
+        if let Some(shown) = hydrator.posts(state, &[post]).await?.remove(&post) {
+            return Ok(shown);
         }
+        let liked = self.commands.liked(state.request.viewer, post, post, state.consistency());
+        let (card, liked) = tokio::try_join!(self.post_from_truth(post), liked)?;
+        Ok(FeedPost::new(card, liked.contains(&post)))
     }
 
     /// Where there is a block between the viewer and the author, the post does not exist for the viewer.
@@ -87,12 +89,21 @@ impl Conversations {
         }
     }
 
-    /// The post that the viewer has just written, with the likes and comments of others.
+    /// The post that the viewer has just written, in this version of the viewer's log, with the likes and comments of
+    /// others.
     ///
     /// # Errors
     /// [`Rejection::PostNotFound`] if the post was deleted meanwhile.
-    pub async fn written(&self, viewer: &UserId, post: Post, author: Profile) -> Result<FeedPost, Error> {
-        let shown = self.shown(&ViewerState::unread(ReadRequest { viewer, min_version: None }), post.post).await?;
+    pub async fn written(
+        &self,
+        viewer: &UserId,
+        version: Version,
+        post: Post,
+        author: Profile,
+    ) -> Result<FeedPost, Error> {
+        // Strongly consistent, so that a like that was just accepted shows.
+        let request = ReadRequest { viewer, min_version: Some(version) };
+        let shown = self.shown(&ViewerState::unread(request), post.post).await?;
         let PostCard { likes, comments, heat, .. } = shown.card;
         Ok(FeedPost { card: PostCard { likes, comments, heat, ..PostCard::new(post, author) }, ..shown })
     }

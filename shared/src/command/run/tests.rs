@@ -5,12 +5,13 @@ use crate::{
         PatchProfile, attempts::ATTEMPTS_MAX, create_post::Written, react_to_post,
     },
     error::{Error, Rejection},
-    model::{CommentId, EdgeKey, EdgeKind, EdgeState, PostId, UserEvent, Version},
+    model::{CommentId, EdgeKey, EdgeKind, EdgeState, PostId, UserEvent},
     query::ReadRequest,
     samples::{user, version},
     test_world::{Calls, Failure, Process, World},
 };
 
+mod blocks;
 mod rate_limits;
 
 /// The one write of a command.
@@ -332,39 +333,6 @@ async fn the_version_of_an_unnecessary_command_covers_what_made_it_unnecessary()
     let request = ReadRequest { viewer: &ada, min_version: Some(answered) };
     let page = world.other.feeds.home(request, None, 10).await.unwrap();
     assert_eq!(page.version, version(2), "a page for this version shows the follow");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_block_appends_to_the_logs_of_both_users_or_to_none() {
-    let world = three_have_joined().await;
-    world.other.follow("bob", "ada").await;
-    let other = world.other.clone();
-    // The block was decided for bob's log as it was before this.
-    world.network.before(COMMIT, async move || {
-        other.follow("bob", "carol").await;
-    });
-
-    world.tested.block("ada", "bob").await;
-
-    let unfollowed = UserEvent::UserUnfollowed { followee: user("ada") };
-    assert_eq!(world.other.log("bob").await.split_off(1), [followed("ada"), followed("carol"), unfollowed]);
-    assert_eq!(log_of_ada(&world).await, [UserEvent::UserBlocked { blocked: user("bob") }]);
-    assert_eq!(world.other.commands.head(&user("bob")).await.unwrap().totals.following, 1);
-    assert!(!follows(&world, "bob", "ada").await);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_follow_that_is_committed_during_a_block_does_not_outlive_it() {
-    let world = three_have_joined().await;
-    let other = world.other.clone();
-    world.network.before(COMMIT, async move || {
-        other.follow("bob", "ada").await;
-    });
-
-    world.tested.block("ada", "bob").await;
-
-    assert!(!follows(&world, "bob", "ada").await);
-    assert_eq!(world.other.commands.head(&user("ada")).await.unwrap().version, Version::ZERO.next().next());
 }
 
 fn create(text: &str) -> CreatePost {
