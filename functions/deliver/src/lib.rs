@@ -1,5 +1,6 @@
 //! Works on the tasks of the work queue: pushing posts to large audiences, backfilling homes for demotions, purging
-//! deleted posts, ending follows of blocked users, catching up users that `fanout` handed over, and redoing events that were in the quarantine.
+//! deleted posts, ending follows of blocked users, catching up users that `fanout` handed over, and redoing events that
+//! were in the quarantine.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};

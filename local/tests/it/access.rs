@@ -52,8 +52,8 @@ const CHANGE: Access = to(Resource::Commands, "dynamodb:UpdateItem");
 const REMOVE: Access = to(Resource::Commands, "dynamodb:DeleteItem");
 /// `Change::RequireNoBlock`, `Timelines::tag`.
 const REQUIRE: Access = to(Resource::Commands, "dynamodb:ConditionCheckItem");
-/// `CommandTable::promote`, `begin_demotion`: outside of commands, celebrities are written, what is left of deleted posts
-/// is removed, and follows of blocked users end.
+/// `CommandTable::promote`, `begin_demotion`: outside of commands, celebrities are written, what is left of deleted
+/// posts is removed, and follows of blocked users end.
 const MARK_CELEBRITY: Access = Access { partition: Some("CELEBRITIES"), ..CHANGE };
 /// `Timelines::newest`, `announced`.
 const ROWS: Access = to(Resource::Timelines, "dynamodb:Query");

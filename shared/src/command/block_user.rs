@@ -2,9 +2,10 @@
 //! follows between the two, each in the log of its follower.
 //!
 //! A block is a transaction on the caller's log alone. So nothing that the other user does can delay it. It ends the
-//! caller's follow. The follow of the other user is ended by the projection of the block ([`super::end_blocked_follow`])
-//! or by the end of the block, whichever comes first. Until then the block itself hides the follow.
-//! While the block lasts, no follow and no comment between the two is committed (see [`Change::RequireNoBlock`]).
+//! caller's follow. The follow of the other user is ended by the projection of the block
+//! ([`super::end_blocked_follow`]) or by the end of the block, whichever comes first. Until then the block itself hides
+//! the follow. While the block lasts, no follow and no comment between the two is committed (see
+//! [`Change::RequireNoBlock`]).
 
 use super::{
     decision::{Command, Decision, Turn},

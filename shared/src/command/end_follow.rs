@@ -33,8 +33,7 @@ pub(crate) async fn end_blocked_follow(
         }
         let head = commands.head(follower).await?;
         let (at, shard) = (clock.now(), TallyShard::for_attempt(race, rand::rng().random()));
-        let turn =
-            Turn { version: head.version.next(), totals: head.totals, command: CommandId::new(at), shard, at };
+        let turn = Turn { version: head.version.next(), totals: head.totals, command: CommandId::new(at), shard, at };
         let Some((end, changes)) = end_follow_of(&edges, follower, &head, followee, turn) else { return Ok(()) };
         match commands.commit(&end, &changes).await {
             Err(Error::Conflict) => {}

@@ -144,7 +144,8 @@ mod tests {
             let name = |n: &u8| format!("user-{n}");
             let list: CelebrityList = listed.iter().map(|n| celebrity(&name(n), 1, None)).collect();
             let users = followed.iter().map(|n| user(&name(n)).hash()).collect();
-            let pulled: BTreeSet<_> = list.among(&users).into_iter().map(|celebrity| celebrity.author.clone()).collect();
+            let among = list.among(&users);
+            let pulled: BTreeSet<_> = among.iter().map(|celebrity| celebrity.author.clone()).collect();
             let expected = listed.intersection(&followed).map(|n| user(&name(n))).collect();
             prop_assert_eq!(pulled, expected);
         }

@@ -72,11 +72,8 @@ impl Projector {
         };
         let purge = Purge { commands: commands.clone(), timelines: timelines.clone(), work_queue: work_queue.clone() };
         let profile = ProfileEffects { cards: cards.clone(), timelines: timelines.clone(), clock: clock.clone() };
-        let blocked_follows = BlockedFollows {
-            commands: commands.clone(),
-            work_queue: work_queue.clone(),
-            clock: clock.clone(),
-        };
+        let blocked_follows =
+            BlockedFollows { commands: commands.clone(), work_queue: work_queue.clone(), clock: clock.clone() };
         let follows = blocked_follows.clone();
         let blocks = BlockEffects { commands: commands.clone(), viewers: viewers.clone(), follows };
         let posts = PostEffects {
@@ -88,6 +85,13 @@ impl Projector {
             clock,
         };
         let effects = Effects { posts, blocks, profile, celebrities, backfill, cards };
-        Self { catch_up: CatchUp { commands, viewers, effects }, audience, demotion, purge, blocked_follows, work_queue }
+        Self {
+            catch_up: CatchUp { commands, viewers, effects },
+            audience,
+            demotion,
+            purge,
+            blocked_follows,
+            work_queue,
+        }
     }
 }

@@ -2,7 +2,7 @@ use super::run;
 use crate::{
     command::{
         BlockUser, CommentOnPost, Committed, CreatePost, DeleteComment, DeletePost, EditPost, FollowUser, MuteUser,
-        PatchProfile, attempts::ATTEMPTS_MAX, create_post::Written, react_to_post,
+        PatchProfile, RemoveFollower, attempts::ATTEMPTS_MAX, create_post::Written, react_to_post,
     },
     error::{Error, Rejection},
     model::{CommentId, EdgeKey, EdgeKind, EdgeState, PostId, UserEvent},
@@ -88,6 +88,7 @@ async fn every_command_but_the_creation_of_a_profile_needs_a_profile() {
     refused.push(tested.run("ghost", &on_post).await.map(|_| ()));
     refused.push(tested.run("ghost", &DeleteComment { post, comment }).await.map(|_| ()));
     refused.push(tested.run("ghost", &PatchProfile::default()).await.map(|_| ()));
+    refused.push(tested.run("ghost", &RemoveFollower { follower: user("ada") }).await.map(|_| ()));
 
     for (index, result) in refused.iter().enumerate() {
         assert!(matches!(result, Err(Error::Rejected(Rejection::ProfileRequired))), "{index}: {result:?}");
@@ -283,16 +284,15 @@ async fn a_late_commit_is_recognised_behind_events_of_others() {
     let world = three_have_joined().await;
     world.network.delay_effect(COMMIT);
     let other = world.other.clone();
-    // The block ends the follow that has just been committed late, and is itself committed after it.
+    // Another follow of hers meets the one that has just been committed late, and is committed after it.
     world.network.before(COMMIT, async move || {
-        other.block("bob", "ada").await;
+        other.follow("ada", "carol").await;
     });
 
     let committed = follow(&world, "bob").await.unwrap();
 
     assert_eq!(committed.version, version(2));
-    let unfollowed = UserEvent::UserUnfollowed { followee: user("bob") };
-    assert_eq!(log_of_ada(&world).await, [followed("bob"), unfollowed]);
+    assert_eq!(log_of_ada(&world).await, [followed("bob"), followed("carol")]);
 }
 
 #[tokio::test(start_paused = true)]

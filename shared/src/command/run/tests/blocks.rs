@@ -1,6 +1,6 @@
 //! A block needs only the log of the blocker, whatever the other user does. The projection ends the other's follow.
 
-use super::{COMMIT, follows, followed, log_of_ada, three_have_joined};
+use super::{COMMIT, followed, follows, log_of_ada, three_have_joined};
 use crate::{
     command::{BlockUser, run},
     error::Error,

@@ -81,7 +81,10 @@ async fn posts_and_edits_share_a_limit_and_so_do_blocks_and_mutes() {
 
     let world = limited("PROFILE_CHANGES_PER_DAY", 2).await;
     world.other.rename("ada", "ada2").await;
-    assert_eq!(refused(&world, &UpdateProfile { profile: shown("ada3"), is_reserved: false }).await, Limited::ProfileChanges);
+    assert_eq!(
+        refused(&world, &UpdateProfile { profile: shown("ada3"), is_reserved: false }).await,
+        Limited::ProfileChanges
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,12 +133,13 @@ async fn commands_at_once_are_charged_each() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_block_does_not_change_the_limits_of_the_other_user() {
+async fn the_end_of_a_follow_after_a_block_does_not_change_the_limits_of_the_follower() {
     let world = limited("FOLLOWS_PER_DAY", 5).await;
     world.other.follow("bob", "ada").await;
     let before = spent(&world, "bob").await;
 
-    world.tested.block("ada", "bob").await;
+    world.other.block("ada", "bob").await;
+    world.tested.projector.blocked_follows.end(&user("bob"), &user("ada")).await.unwrap();
 
     assert!(matches!(world.other.log("bob").await.last(), Some(UserEvent::UserUnfollowed { .. })));
     assert_eq!(spent(&world, "bob").await, before);
