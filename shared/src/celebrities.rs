@@ -46,6 +46,11 @@ impl Celebrities {
         Ok(list)
     }
 
+    /// Whether there were any when this process read the list last, however long ago. False if it never did.
+    pub(crate) fn were_any(&self) -> bool {
+        self.listed.last(&()).is_some_and(|list| !list.is_empty())
+    }
+
     /// Whether posts of this author are pushed to followers' homes.
     ///
     /// # Errors

@@ -45,7 +45,8 @@ async fn main() -> Result<ExitCode> {
     let [busy, other] = circles.as_slice() else { anyhow::bail!("there are two authors") };
     let bar = progress_bar("posts", arguments.posts)?;
     for number in 0..arguments.posts {
-        persist(PATIENCE, |_| {}, || busy.author.post(&format!("post number {number}"), None)).await?;
+        let text = format!("post number {number}");
+        persist(PATIENCE, |_| {}, || busy.author.post(&text, None)).await?;
         bar.inc(1);
     }
     bar.finish();

@@ -73,12 +73,11 @@ impl Conversations {
     /// A post as it is shown to everybody who may see it.
     async fn shown(&self, state: &ViewerState<'_>, post: PostId) -> Result<FeedPost, Error> {
         let hydrator = Hydrator { commands: &self.commands, cards: &self.cards, recent_cards: None };
-        if let Some(shown) = hydrator.posts(state, &[post]).await?.remove(&post) {
-            return Ok(shown);
+        let (mut shown, liked) = hydrator.posts_and_likes(state, &[post]).await?;
+        match shown.remove(&post) {
+            Some(post) => Ok(post),
+            None => Ok(FeedPost::new(self.post_from_truth(post).await?, liked.contains(&post))),
         }
-        let liked = self.commands.liked(state.request.viewer, post, post, state.consistency());
-        let (card, liked) = tokio::try_join!(self.post_from_truth(post), liked)?;
-        Ok(FeedPost::new(card, liked.contains(&post)))
     }
 
     /// Where there is a block between the viewer and the author, the post does not exist for the viewer.

@@ -94,10 +94,17 @@ pub(super) async fn home_sources<'a>(
     let timeline = Timeline::Home(request.viewer.clone());
     let mut sources = Sources::new(&feeds.timelines, timeline, range, request.consistency(), feeds.clock.now());
     let celebrities = async {
-        let list = feeds.celebrities.list().await?;
-        let announced = match list.is_empty() {
-            true => None,
-            false => Some(feeds.announcements.read(not_before).await?),
+        // Where there were celebrities, there are some. So their announcements need not wait for the list.
+        let at_once = async {
+            match feeds.celebrities.were_any() {
+                true => feeds.announcements.read(not_before).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        let (list, announced) = tokio::try_join!(feeds.celebrities.list(), at_once)?;
+        let announced = match announced {
+            None if !list.is_empty() => Some(feeds.announcements.read(not_before).await?),
+            announced => announced,
         };
         Ok((list, announced))
     };
