@@ -1,7 +1,7 @@
 //! A Lambda function that does what its event says, so that tests can see how Lambda reacts. An event is `{"do": …}`
-//! with one of the actions below, records of a stream whose `data` are such events, or a message to send again. With the environment variable
-//! `FAIL_INIT`, the function does not start: `exit` ends with a message on stderr, and `once` does so only the first
-//! time (it creates the file in `FAIL_INIT_MARK`).
+//! with one of the actions below, records of a stream whose `data` are such events, or a message to send again. With
+//! the environment variable `FAIL_INIT`, the function does not start: `exit` ends with a message on stderr, and `once`
+//! does so only the first time (it creates the file in `FAIL_INIT_MARK`).
 
 use std::{path::Path, time::Duration};
 

@@ -13,7 +13,8 @@ pub trait Invoke: Clone + Send + Sync + 'static {
     fn invoke(&self, function: &str, payload: Bytes) -> impl Future<Output = Result<Bytes, InvokeError>> + Send;
 
     /// The same for an event that another function has sent. The trace header tells which functions have been invoked
-    /// because of each other. Who counts these chains otherwise ignores the header, as Lambda at a remote endpoint does.
+    /// because of each other. Who counts these chains otherwise ignores the header, as Lambda at a remote endpoint
+    /// does.
     fn invoke_in_chain(
         &self,
         function: &str,

@@ -1,7 +1,8 @@
 //! The trace header, as far as Lambda's recursive loop detection uses it (Lambda Developer Guide, "Use Lambda recursive
-//! loop detection to prevent infinite loops"). The field `Lineage` counts how often a chain of requests has invoked each
-//! function. The SDK in the function passes the header on (`RecursionDetectionInterceptor`), and SQS keeps it with the
-//! message. Lambda stops a function that a chain has invoked 16 times, unless its template says `RecursiveLoop: Allow`.
+//! loop detection to prevent infinite loops"). The field `Lineage` counts how often a chain of requests has invoked
+//! each function. The SDK in the function passes the header on (`RecursionDetectionInterceptor`), and SQS keeps it with
+//! the message. Lambda stops a function that a chain has invoked 16 times, unless its template says `RecursiveLoop:
+//! Allow`.
 
 use std::{collections::BTreeMap, fmt};
 

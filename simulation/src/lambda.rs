@@ -26,6 +26,7 @@ use tidings_local::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    chain,
     faults::Fault,
     functions::{Handler, handler},
     network::{Caller, Network},
@@ -85,17 +86,6 @@ impl Lambda {
         });
         Self { invocations }
     }
-}
-
-tokio::task_local! {
-    /// The trace header of the invocation that runs. On Lambda, this is the environment variable `_X_AMZN_TRACE_ID`,
-    /// from which the SDKs take the header of their requests.
-    static TRACE: TraceHeader;
-}
-
-/// The trace header of the invocation that this code is part of.
-pub(crate) fn trace_header() -> Option<TraceHeader> {
-    TRACE.try_with(Clone::clone).ok()
 }
 
 impl Invoke for Lambda {
@@ -165,7 +155,7 @@ impl Functions {
         };
         // In a task, so that a panic ends the invocation and not the world.
         let within = process(payload, running.function.timeout);
-        let invocation = tokio::task::spawn_local(TRACE.scope(trace, Mortal { within, end }));
+        let invocation = tokio::task::spawn_local(chain::TRACE.scope(trace, Mortal { within, end }));
         let abort = invocation.abort_handle();
         match tokio::time::timeout(running.function.timeout, invocation).await {
             Ok(Ok(Some(answer))) => {

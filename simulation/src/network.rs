@@ -18,8 +18,8 @@ use tokio::{
 };
 
 use crate::{
+    chain::trace_header,
     faults::{Fault, Faults, Outage},
-    lambda::trace_header,
     partial,
     trace::{Detail, Trace},
 };

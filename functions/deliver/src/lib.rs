@@ -1,5 +1,5 @@
-//! Works on the tasks of the work queue: steps of walks, catching up users that `fanout` handed over, and redoing events
-//! that were in the quarantine.
+//! Works on the tasks of the work queue: steps of walks, catching up users that `fanout` handed over, and redoing
+//! events that were in the quarantine.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
@@ -23,8 +23,8 @@ const MESSAGES_AT_ONCE: usize = 4;
 /// the queue's own `maxReceiveCount`, after which the whole catch-up would go to the quarantine.
 const RECEIVES_MAX: u32 = 5;
 
-/// Works on a batch. Messages whose task fails, or is not done in time, come again. The template sets a batch size of one,
-/// so a task that takes too long costs no other task a receive.
+/// Works on a batch. Messages whose task fails, or is not done in time, come again. The template sets a batch size of
+/// one, so a task that takes too long costs no other task a receive.
 ///
 /// # Errors
 /// As [`sqs_response`].

@@ -1,6 +1,6 @@
 //! Begins the demotion of a celebrity when an administrator asks for it. `deliver` then does the work step by step, see
-//! `projection/walks/demotion.rs`. If the demotion has already begun, it goes on as it began, and only its first step is sent
-//! again.
+//! `projection/walks/demotion.rs`. If the demotion has already begun, it goes on as it began, and only its first step
+//! is sent again.
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};

@@ -23,9 +23,9 @@ const USERS_AT_ONCE: usize = 16;
 /// wait as long.
 const TIME_PER_USER: Duration = Duration::from_millis(750);
 
-/// Catches up every user of a batch. A user whose catch-up fails, or takes too long, is handed over to the work queue, and
-/// so does not hold up other users (INV-9). A record comes again if it is not an event of a log, or if its user can neither be caught up
-/// nor handed over.
+/// Catches up every user of a batch. A user whose catch-up fails, or takes too long, is handed over to the work queue,
+/// and so does not hold up other users (INV-9). A record comes again if it is not an event of a log, or if its user can
+/// neither be caught up nor handed over.
 ///
 /// # Errors
 /// As [`kinesis_response`].

@@ -53,8 +53,8 @@ pub enum Progress {
         /// Why its effects failed.
         error: Error,
     },
-    /// The log is applied in part, and the rest has to follow after this time: the deadline is near, or the user has too
-    /// many unfinished backfills.
+    /// The log is applied in part, and the rest has to follow after this time: the deadline is near, or the user has
+    /// too many unfinished backfills.
     Paused(Duration),
 }
 
@@ -67,8 +67,8 @@ pub struct CatchUp {
 }
 
 impl CatchUp {
-    /// Applies the user's log to its end, as far as time allows. With `at_least`, stops as soon as the log is applied up
-    /// to that version.
+    /// Applies the user's log to its end, as far as time allows. With `at_least`, stops as soon as the log is applied
+    /// up to that version.
     ///
     /// # Errors
     /// [`Error::Conflict`] if other workers kept moving the viewer; otherwise as the stores'. What was applied by then
@@ -137,7 +137,8 @@ impl CatchUp {
                 continue;
             }
             // Every effect of the events in front of this one is applied.
-            let end = open.first().map(|open| open.version).into_iter().chain(stuck.as_ref().map(|stuck| stuck.0)).min();
+            let (next, failed) = (open.first().map(|open| open.version), stuck.as_ref().map(|stuck| stuck.0));
+            let end = next.into_iter().chain(failed).min();
             let entries = entries.iter().filter(|entry| end.is_none_or(|end| entry.version < end));
             let (viewer, all) = complete.fold(&stored.viewer, entries)?;
             if viewer.applied > stored.viewer.applied {
@@ -190,8 +191,8 @@ impl CatchUp {
 struct Complete(HashSet<Effect>);
 
 impl Complete {
-    /// Folds the entries, as far as the limit of unfinished backfills allows. Returns the viewer, and whether all entries
-    /// are folded.
+    /// Folds the entries, as far as the limit of unfinished backfills allows. Returns the viewer, and whether all
+    /// entries are folded.
     ///
     /// A follow that its unfollow follows in the same page has no effect. If only the follow is folded, its backfill is
     /// unfinished until the unfollow is folded.

@@ -176,8 +176,8 @@ impl Timelines {
             .map_err(failed("deleting a timeline row"))
     }
 
-    /// Deletes rows of an author from the home of a viewer who no longer follows the author. False if the viewer follows
-    /// the author again; then the rows stay.
+    /// Deletes rows of an author from the home of a viewer who no longer follows the author. False if the viewer
+    /// follows the author again; then the rows stay.
     ///
     /// The check and the deletions are one transaction, so they come before a new follow and its backfill, or not at
     /// all.

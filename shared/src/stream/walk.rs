@@ -1,5 +1,5 @@
-//! Walks as they stand in the work queue. A walk is work of any size that goes in steps. Each step does a bounded number
-//! of reads and writes, and then sends the walk again with its new position. So a kill repeats one step.
+//! Walks as they stand in the work queue. A walk is work of any size that goes in steps. Each step does a bounded
+//! number of reads and writes, and then sends the walk again with its new position. So a kill repeats one step.
 
 use serde::{Deserialize, Serialize};
 

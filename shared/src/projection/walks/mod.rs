@@ -10,8 +10,8 @@
 //! - `purge` removes what is left of deleted posts.
 //! - `demotion` copies a former celebrity's posts into all homes.
 //!
-//! While a backfill or the walk of a profile is under way, the viewer item says so ([`Unfinished`]), and readers make up
-//! for it. So `applied` waits for no walk.
+//! While a backfill or the walk of a profile is under way, the viewer item says so ([`Unfinished`]), and readers make
+//! up for it. So `applied` waits for no walk.
 
 mod audience;
 mod backfill;
@@ -114,9 +114,9 @@ impl Walks {
         self.step_rows.get().min(INLINE_ROWS)
     }
 
-    /// The last step of a walk that belongs to an event of this version, in the log of `user`: the viewer item no longer
-    /// names the walk. If the event is not applied yet, the step comes again later, as the viewer item will name the
-    /// walk.
+    /// The last step of a walk that belongs to an event of this version, in the log of `user`: the viewer item no
+    /// longer names the walk. If the event is not applied yet, the step comes again later, as the viewer item will name
+    /// the walk.
     async fn end(
         &self,
         user: &UserId,

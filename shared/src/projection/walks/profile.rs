@@ -20,8 +20,8 @@ const CARDS_AT_ONCE: usize = 8;
 const ALL: Timestamp = Timestamp::from_ms(0);
 
 impl Walks {
-    /// Shows the profile, as the truth has it now, on the user's card and on the newest posts, and lets a worker show it
-    /// on the others.
+    /// Shows the profile, as the truth has it now, on the user's card and on the newest posts, and lets a worker show
+    /// it on the others.
     pub(in crate::projection) async fn show_profile(&self, profile: &Profile) -> Result<Completion, Error> {
         self.cards.put_profile(profile).await?;
         match self.show_on_posts(profile, None, self.inline_rows()).await? {
@@ -34,8 +34,8 @@ impl Walks {
         }
     }
 
-    /// One step: shows the profile on the next posts. The profile may be newer than the walk by now. Then the walk ends,
-    /// because the newer profile has a walk of its own.
+    /// One step: shows the profile on the next posts. The profile may be newer than the walk by now. Then the walk
+    /// ends, because the newer profile has a walk of its own.
     pub(super) async fn profile_step(
         &self,
         user: UserId,

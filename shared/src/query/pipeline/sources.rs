@@ -1,7 +1,7 @@
 //! Sources: the rows that could be on a page, newest first. Most rows come from the timeline that projections write.
 //! Three other sources complete it: the timelines of celebrities, whose posts are not pushed to followers; the
-//! timelines of authors whom the viewer has followed, but whose posts are not all copied; and the viewer's own posts that projections have not
-//! reached.
+//! timelines of authors whom the viewer has followed, but whose posts are not all copied; and the viewer's own posts
+//! that projections have not reached.
 
 use std::collections::BTreeMap;
 
