@@ -147,6 +147,7 @@ async fn a_catch_up_to_a_version_ends_with_the_page_that_has_it() {
     world.put_mutes("ada", 1..=101);
 
     for _ in 0..2 {
+        let catch_up = &world.tested.projector.catch_up;
         catch_up.user(&user("ada"), Some(version(100)), Deadline::none()).await.unwrap();
         assert_eq!(applied(&world, "ada").await, 100);
     }
