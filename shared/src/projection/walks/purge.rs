@@ -1,8 +1,8 @@
 //! Purge: what is left of a deleted post is removed. The command removes the text of the post. Afterwards, at rest, no
 //! table holds a text, tag or mention of the post or of the comments on it.
 //!
-//! The first step removes the tags. A post may have any number of comments, so some of them are removed in each step. If
-//! there are many, the rest is split by the time of creation into parts, which run in parallel. Nothing that a late
+//! The first step removes the tags. A post may have any number of comments, so some of them are removed in each step.
+//! If there are many, the rest is split by the time of creation into parts, which run in parallel. Nothing that a late
 //! worker writes escapes:
 //!
 //! - Rows of tags are written in one transaction with a check of the post's version.
