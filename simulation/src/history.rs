@@ -261,8 +261,8 @@ async fn act(
     Ok(actors)
 }
 
-/// An operator demotes an author. Whether a user is a celebrity, and has few enough followers by then, is left to chance,
-/// so the operator tries several times.
+/// An operator demotes an author. Whether a user is a celebrity, and has few enough followers by then, is left to
+/// chance, so the operator tries several times.
 async fn demote(world: Arc<World>, users: usize, mut random: StdRng) {
     for _ in 0..DEMOTIONS_TRIED {
         tokio::time::sleep(Duration::from_millis(random.random_range(0..DEMOTION_PAUSE_MS_MAX))).await;
