@@ -32,14 +32,14 @@ const RETRY: RetryPolicy =
     RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 
 /// How often a transaction is tried again after a conflict with another one.
-const CONFLICTS: RetryPolicy =
+pub(super) const CONFLICTS: RetryPolicy =
     RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 
 /// The `timelines` table.
 #[derive(Debug, Clone)]
 pub struct Timelines {
-    dynamo: Dynamo,
-    table: String,
+    pub(super) dynamo: Dynamo,
+    pub(super) table: String,
     batch_writes: Arc<Semaphore>,
 }
 
@@ -55,7 +55,7 @@ pub enum Timeline {
 }
 
 impl Timeline {
-    fn key(&self) -> String {
+    pub(super) fn key(&self) -> String {
         match self {
             Self::Home(viewer) => key::home(viewer),
             Self::Author(author) => key::author(author),

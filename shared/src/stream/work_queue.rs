@@ -26,6 +26,13 @@ pub enum Task {
         /// The user.
         user: UserId,
     },
+    /// End the follow of a user who was blocked, in that user's log.
+    EndFollow {
+        /// The user who was blocked.
+        follower: UserId,
+        /// The user who blocked the follower.
+        followee: UserId,
+    },
     /// Apply the effects of an event that was put into the quarantine.
     Redo {
         /// The user whose log holds the event.
@@ -51,6 +58,7 @@ impl Task {
     pub(super) fn user(&self) -> &UserId {
         match self {
             Self::Walk(walk) => walk.user(),
+            Self::EndFollow { follower, .. } => follower,
             Self::CatchUp { user } | Self::Redo { user, .. } => user,
         }
     }
@@ -173,6 +181,10 @@ mod tests {
             (backfill(&ada, &bob, BackfillAt::Start), backfill_json(json!("start"))),
             (backfill(&ada, &bob, BackfillAt::Below(post)), backfill_json(json!({"below": POST}))),
             (backfill(&ada, &bob, BackfillAt::Copied), backfill_json(json!("copied"))),
+            (
+                Task::EndFollow { follower: ada.clone(), followee: user("bob") },
+                json!({"end_follow": {"follower": "auth0|ada", "followee": "bob"}}),
+            ),
             (Task::CatchUp { user: ada.clone() }, json!({"catch_up": {"user": "auth0|ada"}})),
             (
                 Task::Redo { user: ada, version: version(3), error: "no".to_owned() },
