@@ -10,7 +10,7 @@
 //! - [`celebrities`] tells both projections and queries whose posts are pulled.
 //! - [`http`] turns API Gateway's requests into calls, and results into responses.
 //! - [`error`] says which error goes where.
-//! - [`runtime`] is what every `main` shares.
+//! - [`deadline`] says until when an invocation works. [`runtime`] is what every `main` shares.
 //! - [`metrics`] has the metrics that functions write, and [`trace`] the id that logs of one request have in common.
 //!
 //! One idea decides most questions: a message is a hint, and the command table is the truth.
@@ -18,6 +18,7 @@
 mod cache;
 pub mod celebrities;
 pub mod command;
+pub mod deadline;
 pub mod error;
 pub mod http;
 pub mod metrics;

@@ -9,13 +9,20 @@ use aws_smithy_http_client::{
 };
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, future::Future, num::NonZeroU64, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    num::{NonZeroU64, NonZeroUsize},
+    sync::Arc,
+    time::Duration,
+};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
     celebrities::Celebrities,
+    deadline::Deadline,
     metrics,
-    model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReservedHandles},
+    model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReservedHandles, Timestamp},
     projection::{Dependencies, Projector},
     query::{Feeds, cursor::CursorKeys},
     store::{Dynamo, Meter, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
@@ -137,6 +144,7 @@ impl Runtime {
             cards: self.cards()?,
             celebrities: self.celebrities()?,
             work_queue: self.work_queue()?,
+            step_rows: self.walk_step_rows()?,
             clock: self.clock.clone(),
         }))
     }
@@ -175,6 +183,38 @@ impl Runtime {
         })
     }
 
+    /// Rows that one step of a walk reads or writes at most.
+    fn walk_step_rows(&self) -> anyhow::Result<NonZeroUsize> {
+        let rows = NonZeroUsize::new(usize::try_from(self.number("WALK_STEP_ROWS")?)?);
+        rows.context("the environment variable WALK_STEP_ROWS is 0")
+    }
+
+    /// Answers invocations with `handler` until Lambda ends the process. Each invocation has until its deadline, ends
+    /// with a line of metrics, and runs within the trace of its event source, if that has one.
+    ///
+    /// # Errors
+    /// If the Runtime API cannot be reached.
+    pub async fn run<Event, Answer, H, F>(&self, handler: H) -> Result<(), lambda_runtime::Error>
+    where
+        Event: DeserializeOwned,
+        Answer: Serialize,
+        H: Fn(Event, Deadline) -> F,
+        F: Future<Output = Result<Answer, lambda_runtime::Error>>,
+    {
+        let handler = &handler;
+        lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| async {
+            let LambdaEvent { payload, context, .. } = event;
+            let trace = context.xray_trace_id.as_deref().and_then(TraceId::from_aws_header);
+            let deadline = Deadline::after(Timestamp::from_ms(context.deadline).since(self.clock.now()));
+            metrics::begin_invocation();
+            // Boxed, because the nested type of the futures is too deep for the compiler.
+            let answer = Box::pin(trace::within(trace, handler(payload, deadline))).await;
+            metrics::end_invocation(&context.request_id, trace);
+            answer
+        }))
+        .await
+    }
+
     fn number(&self, name: &str) -> anyhow::Result<u64> {
         let number = self.variable(name)?.parse();
         number.with_context(|| format!("the environment variable {name} is not a whole number"))
@@ -184,31 +224,6 @@ impl Runtime {
         let value = self.environment.get(name).map(String::as_str);
         value.with_context(|| format!("the environment variable {name} is not set"))
     }
-}
-
-/// Answers invocations with `handler` until Lambda ends the process. Each invocation ends with a line of metrics, and
-/// runs within the trace of its event source, if that has one.
-///
-/// # Errors
-/// If the Runtime API cannot be reached.
-pub async fn run<Event, Answer, H, F>(handler: H) -> Result<(), lambda_runtime::Error>
-where
-    Event: DeserializeOwned,
-    Answer: Serialize,
-    H: Fn(Event) -> F,
-    F: Future<Output = Result<Answer, lambda_runtime::Error>>,
-{
-    let handler = &handler;
-    lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| async {
-        let LambdaEvent { payload, context, .. } = event;
-        let trace = context.xray_trace_id.as_deref().and_then(TraceId::from_aws_header);
-        metrics::begin_invocation();
-        // Boxed, because the nested type of the futures is too deep for the compiler.
-        let answer = Box::pin(trace::within(trace, handler(payload))).await;
-        metrics::end_invocation(&context.request_id, trace);
-        answer
-    }))
-    .await
 }
 
 /// How often the SDKs try again by themselves.

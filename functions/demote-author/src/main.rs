@@ -1,7 +1,7 @@
 //! The Lambda function `demote-author`.
 
 use demote_author::Demoter;
-use tidings::runtime::{self, Runtime};
+use tidings::runtime::Runtime;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
@@ -13,5 +13,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         work_queue: runtime.work_queue()?,
         clock: runtime.clock,
     };
-    runtime::run(async |request| Ok(demote_author::handle(demoter, request).await?)).await
+    runtime.run(async |request, _| Ok(demote_author::handle(demoter, request).await?)).await
 }

@@ -1,10 +1,10 @@
 //! The Lambda function `publish-events`.
 
-use tidings::runtime::{self, Runtime};
+use tidings::runtime::Runtime;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let (bus, clock) = (&runtime.bus()?, &runtime.clock);
-    runtime::run(async |batch| Ok(publish_events::handle(bus, clock, batch).await?)).await
+    runtime.run(async |batch, _| Ok(publish_events::handle(bus, clock, batch).await?)).await
 }

@@ -1,10 +1,10 @@
 //! The Lambda function `trending`.
 
-use tidings::runtime::{self, Runtime};
+use tidings::runtime::Runtime;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let (cards, clock) = (&runtime.cards()?, &runtime.clock);
-    runtime::run(async |batch| Ok(trending::handle(cards, clock, batch).await?)).await
+    runtime.run(async |batch, deadline| Ok(trending::handle(cards, clock, batch, deadline).await?)).await
 }

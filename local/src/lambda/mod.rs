@@ -26,6 +26,7 @@ use bytes::Bytes;
 use crate::{
     aws::{ACCOUNT, REGION},
     invoke::{Invoke, InvokeError},
+    lineage::{INVOCATIONS_MAX, TraceHeader},
     metrics::Metrics,
 };
 use pool::Pool;
@@ -54,6 +55,8 @@ pub struct FunctionSpec {
     pub memory_mib: u32,
     /// The most processes, which is the most concurrent invocations. At least 1.
     pub max_concurrency: u32,
+    /// Whether one chain of requests may invoke the function any number of times.
+    pub allows_recursion: bool,
 }
 
 /// The functions of a system, ready to be invoked. Clones share the processes. The processes end with the last clone.
@@ -118,6 +121,10 @@ impl Lambda {
 
 impl Invoke for Lambda {
     async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
+        self.invoke_in_chain(function, payload, &TraceHeader::default()).await
+    }
+
+    async fn invoke_in_chain(&self, function: &str, payload: Bytes, trace: &TraceHeader) -> Result<Bytes, InvokeError> {
         let pool = self
             .inner
             .pools
@@ -129,9 +136,14 @@ impl Invoke for Lambda {
                 payload.len()
             )));
         }
-        let begun = Instant::now();
-        let answer = pool.invoke(payload).await;
         let metrics = &self.inner.metrics;
+        let invocations = trace.invocations(function);
+        if invocations >= INVOCATIONS_MAX && !pool.function().allows_recursion {
+            metrics.of_function(function, "RecursiveInvocationsDropped", "Count", 1.0);
+            return Err(InvokeError::Recursive(invocations));
+        }
+        let begun = Instant::now();
+        let answer = pool.invoke(payload, trace).await;
         match &answer {
             Err(InvokeError::Throttled) => metrics.of_function(function, "Throttles", "Count", 1.0),
             Err(InvokeError::Unavailable(_)) => {}

@@ -22,7 +22,7 @@ pub use walk::Walk;
 
 use crate::{
     error::Error,
-    runtime,
+    runtime::Runtime,
     store::{Cost, Meter},
     trace::{self, TraceId},
 };
@@ -37,17 +37,19 @@ pub const MIN_VERSION_HEADER: &str = "tidings-min-version";
 /// DynamoDB, calls, and capacity units, as a dictionary (RFC 9651).
 const COST_HEADER: &str = "tidings-cost";
 
-/// Answers requests with `handler` until Lambda ends the process. With a `meter`, every response tells what it cost.
+/// Answers requests with `handler` until Lambda ends the process. If the runtime has a meter, every response tells what
+/// it cost.
 ///
 /// # Errors
 /// If the Runtime API cannot be reached.
-pub async fn serve<H, F>(meter: Option<&Meter>, handler: H) -> Result<(), lambda_runtime::Error>
+pub async fn serve<H, F>(runtime: &Runtime, handler: H) -> Result<(), lambda_runtime::Error>
 where
     H: Fn(Call) -> F,
     F: Future<Output = Result<Response, Error>>,
 {
     let handler = &handler;
-    runtime::run(async |request| Ok(answer(meter, request, handler).await)).await
+    let meter = runtime.meter.as_ref();
+    runtime.run(async |request, _| Ok(answer(meter, request, handler).await)).await
 }
 
 /// Answers one request with `handler`. With a `meter`, the response tells what the request cost.

@@ -39,6 +39,11 @@ pub(super) const BUCKET: &str = "bucket";
 /// Partition key of all celebrities.
 pub(super) const CELEBRITIES: &str = "CELEBRITIES";
 
+/// Prefix of the partition keys of the open parts of demotions.
+const DEMOTION_PREFIX: &str = "DEMOTION#";
+/// Sort key of the part of a demotion that enumerates the followers.
+pub(super) const ENUMERATION: &str = "ENUMERATION";
+
 /// Digits of a version in a key. Versions are padded, so that the order of texts is that of numbers.
 const VERSION_DIGITS: usize = 12;
 
@@ -155,6 +160,11 @@ pub(super) fn parse_announcement(key: &str) -> Option<(Timestamp, PostId)> {
 
 pub(super) fn author(author: &UserId) -> String {
     format!("AUTHOR#{}", encode(author.as_str()))
+}
+
+/// Partition key of the open parts of the demotion that began at this moment.
+pub(super) fn demotion(author: &UserId, begun_at: Timestamp) -> String {
+    format!("{DEMOTION_PREFIX}{}#{}", encode(author.as_str()), begun_at.as_ms())
 }
 
 pub(super) fn tag(tag: &Tag) -> String {

@@ -2,8 +2,8 @@
 //!
 //! A page takes two round trips: first the viewer state, the rows and what celebrities have announced, then the cards
 //! and the viewer's likes. Rows of celebrities that are not cached take a third one between the two. The viewer state
-//! decides whom the viewer follows, and the rows do not. So an unfollow takes effect at once, although its rows stay in
-//! the timeline.
+//! decides whom the viewer follows, and the rows do not. So an unfollow takes effect at once, although its rows are
+//! removed later.
 //!
 //! The home of a viewer who follows nobody, or only authors who have not posted for 30 days, is nearly empty. There,
 //! trending posts come after the viewer's own posts, in whatever order the home is read.
@@ -114,7 +114,7 @@ pub(super) async fn home_sources<'a>(
         celebrities
     )?;
     sources.add_unprojected_posts(&state);
-    sources.add_unprojected_follows(&state);
+    sources.add_unfinished_follows(&state);
     let (policy, now) = (feeds.celebrities.policy(), feeds.clock.now());
     for celebrity in celebrities.among(&state.viewer.followed) {
         let author = celebrity.author.clone();

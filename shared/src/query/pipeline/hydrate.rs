@@ -67,27 +67,27 @@ impl Hydrator<'_> {
 
     /// The same, and which posts the viewer likes, also of those that have no card.
     ///
-    /// All reads run at once: the cards, the viewer's likes between the oldest and the newest of the posts, and those
-    /// of the viewer's posts that projections have not reached.
+    /// All reads run at once: the cards, the viewer's likes of the posts, and those of the viewer's posts that
+    /// projections have not reached.
     pub(crate) async fn posts_and_likes(
         self,
         state: &ViewerState<'_>,
         posts: &[PostId],
     ) -> Result<(HashMap<PostId, FeedPost>, HashSet<PostId>), Error> {
-        let (Some(&oldest), Some(&newest)) = (posts.iter().min(), posts.iter().max()) else {
+        if posts.is_empty() {
             return Ok(Default::default());
-        };
+        }
         let viewer = state.request.viewer;
         let unprojected: Vec<_> = posts.iter().copied().filter(|post| state.overlay.posts.contains(post)).collect();
         let profile = async {
-            match state.has_unprojected_profile() || !unprojected.is_empty() {
+            match state.has_unfinished_profile() || !unprojected.is_empty() {
                 true => self.commands.profile(viewer).await,
                 false => Ok(None),
             }
         };
         let (mut cards, liked, unprojected, profile) = tokio::try_join!(
             self.cards(state.consistency(), posts),
-            self.commands.liked(viewer, oldest, newest, state.consistency()),
+            self.commands.liked(viewer, posts, state.consistency()),
             self.commands.posts(&unprojected),
             profile
         )?;

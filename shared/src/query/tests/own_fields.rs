@@ -1,6 +1,6 @@
-//! Read-your-writes, field by field (INV-4): after each kind of command, a query for its version shows the same in every
-//! member of every response as a query without a version after all projections have run. The counts that other users
-//! change, too, are left out: `likes`, `comments`, `followers`, and `following` of others.
+//! Read-your-writes, field by field (INV-4): after each kind of command, a query for its version shows the same in
+//! every member of every response as a query without a version after all projections have run. The counts that other
+//! users change, too, are left out: `likes`, `comments`, `followers`, and `following` of others.
 
 use serde_json::{Map, Value, json};
 
@@ -113,7 +113,7 @@ impl Given {
                     Task::EndFollow { follower, followee } => {
                         process.projector.blocked_follows.end(&follower, &followee).await.unwrap();
                     }
-                    Task::PurgePost { post, .. } => process.projector.purge.step(post).await.unwrap(),
+                    Task::Walk(walk) => process.projector.walks.advance(walk).await.unwrap(),
                     other => panic!("{other:?}"),
                 }
             }
