@@ -11,7 +11,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         cards: runtime.cards()?,
         celebrities: runtime.celebrities()?,
         work_queue: runtime.work_queue()?,
-        clock: runtime.clock,
+        clock: runtime.clock.clone(),
     };
     runtime.run(async |request, _| Ok(demote_author::handle(demoter, request).await?)).await
 }
