@@ -19,8 +19,10 @@ use crate::{
     data_dir::DataDir,
     dev_routes::DevRoutes,
     gateway::{self, Gateway, LocalIssuer},
+    invoke::Invoke as _,
     lambda::{FunctionSpec, Lambda, invoke_api},
-    servers::{Endpoints, Ports, Servers, conflicts::Conflicts, guard::Guard, provision},
+    metric_routes,
+    servers::{Endpoints, Ports, Servers, conflicts::Conflicts, guard::Guard, provision, queues_file},
     sources::{Chaos, Clients, Pace, Sources},
     template::{
         self, Addresses, Values,
@@ -68,6 +70,7 @@ pub struct Stack {
     servers: Servers,
     _conflicts: Option<Conflicts>,
     _guard: Option<Guard>,
+    queue_watch: JoinHandle<()>,
     /// The last field, so that it is dropped last: the directory may be a temporary one.
     _data: DataDir,
 }
@@ -121,6 +124,10 @@ impl Stack {
                 .await?;
         let sources = Arc::new(sources);
 
+        let metrics = lambda.metrics().cloned().unwrap_or_default();
+        let queues_file = queues_file(data.path());
+        let queue_watch =
+            metric_routes::watch_queues(&system, metrics.clone(), endpoints.clone(), clients.sqs.clone(), queues_file);
         let dev_routes = DevRoutes::new(&system, lambda.clone(), sources.clone(), endpoints, clients.sqs);
         let issuer = LocalIssuer::open(Some(&data.path().join("issuer-key.pk8")), &url)?;
         let api = system
@@ -129,6 +136,7 @@ impl Stack {
             .context("the template has no AWS::Serverless::HttpApi, so there is nothing to serve")?;
         let invoke_api = invoke_api::router(&system.functions, lambda.clone());
         let own_routes = dev_routes.router().merge(invoke_api).merge(gateway::docs::router(&directory)?);
+        let own_routes = own_routes.merge(metric_routes::router(&system, metrics));
         let own_routes = own_routes.merge(guard.as_ref().map_or_else(Router::new, Guard::router));
         let gateway = Gateway::new(api, &system.functions, issuer, lambda.clone(), own_routes)?;
         let stop_gateway = watch::Sender::new(false);
@@ -147,6 +155,7 @@ impl Stack {
             servers,
             _conflicts: conflicts,
             _guard: guard,
+            queue_watch,
             _data: data,
         })
     }
@@ -179,6 +188,7 @@ impl Stack {
             self.gateway.abort();
         }
         tracing::debug!("the gateway has stopped");
+        self.queue_watch.abort();
         self.sources.shutdown().await;
         tracing::debug!("the event sources have stopped");
         self.lambda.shutdown().await;
@@ -250,6 +260,7 @@ fn function_specs(
             timeout: function.timeout,
             memory_mib: function.memory_mib,
             max_concurrency: function.max_concurrency.unwrap_or(CONCURRENCY_MAX),
+            allows_recursion: function.allows_recursion,
         })
     };
     system.functions.iter().map(spec).collect()

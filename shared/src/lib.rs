@@ -11,7 +11,8 @@
 //! - [`celebrities`] tells both projections and queries whose posts are pulled.
 //! - [`http`] turns API Gateway's requests into calls, and results into responses.
 //! - [`error`] says which error goes where.
-//! - [`runtime`] is what every `main` shares.
+//! - [`deadline`] says until when an invocation works. [`runtime`] is what every `main` shares.
+//! - [`metrics`] has the metrics that functions write, and [`trace`] the id that logs of one request have in common.
 //!
 //! One idea decides most questions: a message is a hint, and the command table is the truth.
 
@@ -21,8 +22,10 @@ pub mod celebrities;
 pub mod command;
 #[cfg(test)]
 mod compatibility;
+pub mod deadline;
 pub mod error;
 pub mod http;
+pub mod metrics;
 pub mod model;
 pub mod projection;
 pub mod query;
@@ -34,3 +37,4 @@ pub mod store;
 pub mod stream;
 #[cfg(test)]
 mod test_world;
+pub mod trace;

@@ -7,19 +7,30 @@ use aws_smithy_http_client::{
     Builder as HttpClient,
     tls::{Provider, rustls_provider::CryptoMode},
 };
-use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc, time::Duration};
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    num::{NonZeroU64, NonZeroUsize},
+    sync::Arc,
+    time::Duration,
+};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
     audit::{Auditor, sweep::Sweeper},
     celebrities::Celebrities,
-    model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReservedHandles},
+    deadline::Deadline,
+    metrics,
+    model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReservedHandles, Timestamp},
     projection::{Dependencies, Projector},
     query::{Feeds, cursor::CursorKeys},
     store::{Dynamo, Meter, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
     stream::{
         bus::Bus, failed_batches::FailedBatches, publisher::Publisher, quarantine::Quarantine, work_queue::WorkQueue,
     },
+    trace::{self, TraceId},
 };
 
 /// Period of some rate limits.
@@ -62,7 +73,13 @@ impl Runtime {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
-        Self::new(config, environment.filter_map(text).collect(), Clock::system())
+        let runtime = Self::new(config, environment.filter_map(text).collect(), Clock::system());
+        let names = [runtime.variable("STACK_NAME"), runtime.variable("AWS_LAMBDA_FUNCTION_NAME")];
+        let [stack, function] = names.map(|name| name.unwrap_or("unknown"));
+        if let Err(error) = metrics::start(stack, function) {
+            tracing::error!(%error, "this process writes no metrics");
+        }
+        runtime
     }
 
     /// The same without logs, from this configuration of the SDKs and this environment.
@@ -145,6 +162,7 @@ impl Runtime {
             cards: self.cards()?,
             celebrities: self.celebrities()?,
             work_queue: self.work_queue()?,
+            step_rows: self.walk_step_rows()?,
             clock: self.clock.clone(),
         }))
     }
@@ -197,6 +215,38 @@ impl Runtime {
             blocks: limit("BLOCKS_PER_HOUR", HOUR)?,
             likes: limit("LIKES_PER_HOUR", HOUR)?,
         })
+    }
+
+    /// Rows that one step of a walk reads or writes at most.
+    fn walk_step_rows(&self) -> anyhow::Result<NonZeroUsize> {
+        let rows = NonZeroUsize::new(usize::try_from(self.number("WALK_STEP_ROWS")?)?);
+        rows.context("the environment variable WALK_STEP_ROWS is 0")
+    }
+
+    /// Answers invocations with `handler` until Lambda ends the process. Each invocation has until its deadline, ends
+    /// with a line of metrics, and runs within the trace of its event source, if that has one.
+    ///
+    /// # Errors
+    /// If the Runtime API cannot be reached.
+    pub async fn run<Event, Answer, H, F>(&self, handler: H) -> Result<(), lambda_runtime::Error>
+    where
+        Event: DeserializeOwned,
+        Answer: Serialize,
+        H: Fn(Event, Deadline) -> F,
+        F: Future<Output = Result<Answer, lambda_runtime::Error>>,
+    {
+        let handler = &handler;
+        lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| async {
+            let LambdaEvent { payload, context, .. } = event;
+            let trace = context.xray_trace_id.as_deref().and_then(TraceId::from_aws_header);
+            let deadline = Deadline::after(Timestamp::from_ms(context.deadline).since(self.clock.now()));
+            metrics::begin_invocation();
+            // Boxed, because the nested type of the futures is too deep for the compiler.
+            let answer = Box::pin(trace::within(trace, handler(payload, deadline))).await;
+            metrics::end_invocation(&context.request_id, trace);
+            answer
+        }))
+        .await
     }
 
     fn number(&self, name: &str) -> anyhow::Result<u64> {

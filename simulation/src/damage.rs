@@ -12,7 +12,8 @@ use crate::{
 
 /// Damages this many items.
 pub(crate) fn damage(world: &World, items: u32, random: &mut StdRng) {
-    let kinds = [lose_row, add_row, change_count, change_image, change_text, lose_card, move_applied, lose_followed];
+    let kinds =
+        [lose_row, add_row, change_count, change_image, change_text, lose_card, move_applied, lose_followed, lose_walk];
     for _ in 0..items {
         if let Some(kind) = kinds.choose(random) {
             // Without an item of the kind, there is nothing to damage.
@@ -26,14 +27,15 @@ pub(crate) fn damage(world: &World, items: u32, random: &mut StdRng) {
 /// A row of a timeline is lost.
 fn lose_row(world: &World, random: &mut StdRng) -> Option<()> {
     // Followers who have no log have nothing to audit.
-    let row = any(world, "Timelines", |row| !text(row, "PK").contains("ghost"), random)?;
+    let meant = |row: &Value| !text(row, "PK").contains("ghost") && is_in_timeline(row);
+    let row = any(world, "Timelines", meant, random)?;
     world.meddle("DeleteItem", json!({"TableName": "Timelines", "Key": {"PK": row["PK"], "SK": row["SK"]}}));
     Some(())
 }
 
 /// A row appears for a post that there is not.
 fn add_row(world: &World, random: &mut StdRng) -> Option<()> {
-    let mut row = any(world, "Timelines", |_| true, random)?;
+    let mut row = any(world, "Timelines", is_in_timeline, random)?;
     let post = text(&row, "SK").to_owned();
     // The beginning is the time, and the end is random.
     let end = format!("{:012x}", random.random_range(0..1u64 << 48));
@@ -96,6 +98,27 @@ fn lose_followed(world: &World, random: &mut StdRng) -> Option<()> {
     let viewer = any(world, "Viewers", |viewer| number(viewer, "applied") > 0, random)?;
     set(world, "Viewers", &viewer, "followed", &json!({"B": ""}));
     Some(())
+}
+
+/// A viewer item says that walks are under way, but they are lost.
+fn lose_walk(world: &World, random: &mut StdRng) -> Option<()> {
+    let viewer = any(world, "Viewers", |viewer| number(viewer, "applied") > 0, random)?;
+    let user = text(&viewer, "PK");
+    let is_follow = |item: &Value| {
+        text(item, "PK") == user && text(item, "SK").starts_with("FOLLOWS#") && item["active"]["BOOL"] == true
+    };
+    let mut walks = json!({"backfills": {"M": {}}, "profile": {"N": "1"}});
+    if let Some(follow) = any(world, "Commands", is_follow, random) {
+        let followee = text(&follow, "SK").trim_start_matches("FOLLOWS#");
+        walks["backfills"]["M"][followee] = follow["version"].clone();
+    }
+    set(world, "Viewers", &viewer, "unfinished", &json!({ "M": walks }));
+    Some(())
+}
+
+/// Whether the row is one of a timeline, and not an announcement.
+fn is_in_timeline(row: &Value) -> bool {
+    text(row, "PK") != "ANNOUNCED"
 }
 
 /// Any of these items of a table.

@@ -52,10 +52,12 @@ pub enum Fault {
     Damage,
     /// An event is of a type that only the next release knows, for some minutes.
     NextRelease,
+    /// Functions of streams and queues have three seconds, whatever the template says.
+    ShortTimeouts,
 }
 
 /// Every kind of fault.
-pub const ALL: [Fault; 21] = [
+pub const ALL: [Fault; 22] = [
     Fault::Throttled,
     Fault::ServerError,
     Fault::Refused,
@@ -77,7 +79,11 @@ pub const ALL: [Fault; 21] = [
     Fault::Trimmed,
     Fault::Damage,
     Fault::NextRelease,
+    Fault::ShortTimeouts,
 ];
+
+/// The timeout of functions of streams and queues in histories with [`Fault::ShortTimeouts`].
+pub const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How far clocks of processes differ at most.
 pub const CLOCK_SKEW_MS_MAX: i64 = 500;
@@ -119,6 +125,8 @@ pub struct Faults {
     pub replay: bool,
     /// Of each receipt of messages: the share whose visibility timeout ends within two seconds.
     pub expiry: f64,
+    /// Whether functions of streams and queues have only [`SHORT_TIMEOUT`].
+    pub short_timeouts: bool,
     /// A service that does not answer for some time.
     pub outage: Option<Outage>,
     /// Of each attempt to read records again: the share that finds them gone.
@@ -163,6 +171,7 @@ impl Faults {
             reordering: false,
             replay: false,
             expiry: 0.0,
+            short_timeouts: false,
             outage: None,
             trimmed: 0.0,
             damages: 0,
@@ -199,6 +208,7 @@ impl Faults {
         faults.duplicates = random.random_bool(0.6);
         faults.reordering = random.random_bool(0.6);
         faults.replay = random.random_bool(0.1);
+        faults.short_timeouts = random.random_bool(0.2);
         if random.random_bool(0.15) {
             let services = [Service::DynamoDb, Service::Kinesis, Service::Sqs];
             faults.outage = Some(Outage {
@@ -240,6 +250,7 @@ impl Faults {
             Fault::Trimmed => self.trimmed = 0.0,
             Fault::Damage => self.damages = 0,
             Fault::NextRelease => self.next_release = false,
+            Fault::ShortTimeouts => self.short_timeouts = false,
         }
     }
 }

@@ -55,6 +55,8 @@ pub struct Report {
     pub faults: BTreeMap<Fault, u64>,
     /// Calls of AWS services.
     pub calls: u64,
+    /// Sums of the functions' metrics, by name. Of a metric that consists of durations, the number of these.
+    pub metrics: BTreeMap<String, u64>,
     /// Virtual time that passed.
     pub virtual_ms: u64,
     /// Processor time that it took.
@@ -65,6 +67,10 @@ pub struct Report {
 const CACHES_LIVE: Duration = Duration::from_secs(10);
 /// Users who walk through feeds.
 const WALKERS: usize = 3;
+/// How often an operator tries to demote somebody.
+const DEMOTIONS_TRIED: usize = 12;
+/// Longest pause of an operator between two tries.
+const DEMOTION_PAUSE_MS_MAX: u64 = 3_000;
 /// Share of the commands that come while users walk through feeds.
 const WALKING_SHARE: f64 = 0.25;
 
@@ -180,6 +186,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         checks,
         faults,
         calls,
+        metrics: world.network.metrics.all(),
         virtual_ms: u64::try_from(determinism::elapsed().as_millis()).unwrap_or(u64::MAX),
         processor_ms: determinism::processor_ms(),
     })
@@ -197,6 +204,8 @@ struct Plan {
     pause_ms_max: u64,
     /// Followers of the first user who never do anything: enough of them make a large audience.
     ghosts: usize,
+    /// Rows that one step of a walk reads or writes at most. With few of them, walks take many steps.
+    walk_step_rows: u32,
     /// How much each user may do of each kind in an hour or a day, if that is little.
     rate_limit: Option<u32>,
 }
@@ -211,6 +220,11 @@ impl Plan {
             second_devices: random.random_range(0..3),
             pause_ms_max: *[20, 100, 500].choose(random).unwrap_or(&100),
             ghosts,
+            walk_step_rows: if ghosts > 0 {
+                *[20, 100, 500].choose(random).unwrap_or(&500)
+            } else {
+                *[1, 2, 3, 10, 500].choose(random).unwrap_or(&500)
+            },
             rate_limit: random.random_bool(0.1).then(|| random.random_range(1..8)),
         }
     }
@@ -221,6 +235,7 @@ impl Plan {
         let mut parameters = vec![
             ("CelebrityFollowers", self.celebrity_followers.to_string()),
             ("CelebrityListSeconds", self.celebrity_list_seconds.to_string()),
+            ("WalkStepRows", self.walk_step_rows.to_string()),
         ];
         parameters.extend(rate_limits);
         parameters
@@ -251,24 +266,29 @@ async fn act(
             anyhow::Ok(actor)
         }));
     }
-    if random.random_bool(0.3) {
-        let (world, name) = (Arc::clone(world), format!("user{}", random.random_range(0..users)));
-        let after = Duration::from_millis(random.random_range(0..20_000));
-        // Whether the user is a celebrity, and has few enough followers by then, is left to chance.
-        tokio::task::spawn_local(async move {
-            tokio::time::sleep(after).await;
-            let told = match world.invoke("DemoteAuthor", &json!({ "user": name })).await {
-                Ok(answer) => answer.to_string(),
-                Err(error) => format!("{error:#}"),
-            };
-            world.network.trace.note(Detail::Users, format_args!("operator demotes {name}: {told}"));
-        });
+    if random.random_bool(0.5) {
+        tokio::task::spawn_local(demote(Arc::clone(world), users, StdRng::seed_from_u64(random.random())));
     }
     let mut actors = Vec::new();
     for actor in acting {
         actors.push(actor.await.context("an actor")??);
     }
     Ok(actors)
+}
+
+/// An operator demotes an author. Whether a user is a celebrity, and has few enough followers by then, is left to
+/// chance, so the operator tries several times.
+async fn demote(world: Arc<World>, users: usize, mut random: StdRng) {
+    for _ in 0..DEMOTIONS_TRIED {
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..DEMOTION_PAUSE_MS_MAX))).await;
+        let name = format!("user{}", random.random_range(0..users));
+        let begun = world.invoke("DemoteAuthor", &json!({ "user": name })).await;
+        let told = begun.as_ref().map_or_else(|error| format!("{error:#}"), ToString::to_string);
+        world.network.trace.note(Detail::Users, format_args!("operator demotes {name}: {told}"));
+        if begun.is_ok() {
+            return;
+        }
+    }
 }
 
 /// What everybody has seen by now: posts, and blocks.

@@ -15,17 +15,20 @@ use aws_config::SdkConfig;
 use bytes::Bytes;
 use rand::Rng;
 use tidings::{
+    metrics::{COLD_STARTS, Recorded},
     model::Clock,
     runtime::{Runtime, retry_config, timeout_config},
 };
 use tidings_local::{
     invoke::{Invoke, InvokeError},
-    template::model::Function,
+    lineage::{INVOCATIONS_MAX, TraceHeader},
+    template::model::{EventSource, Function},
 };
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    faults::Fault,
+    chain,
+    faults::{Fault, SHORT_TIMEOUT},
     functions::{Handler, handler},
     network::{Caller, Network},
     trace::Detail,
@@ -47,6 +50,7 @@ pub(crate) struct Lambda {
 struct Invocation {
     function: String,
     payload: Bytes,
+    trace: TraceHeader,
     answer: oneshot::Sender<Result<Bytes, InvokeError>>,
 }
 
@@ -73,11 +77,11 @@ impl Lambda {
         let functions = functions.iter().map(running).collect();
         let functions = Rc::new(Functions { network, functions, started: Cell::new(0) });
         tokio::task::spawn_local(async move {
-            while let Some(Invocation { function, payload, answer }) = arriving.recv().await {
+            while let Some(Invocation { function, payload, trace, answer }) = arriving.recv().await {
                 let functions = Rc::clone(&functions);
                 tokio::task::spawn_local(async move {
                     // That nobody waits for the answer any more does not end an invocation.
-                    drop(answer.send(functions.run(&function, payload).await));
+                    drop(answer.send(functions.run(&function, payload, &trace).await));
                 });
             }
         });
@@ -87,18 +91,27 @@ impl Lambda {
 
 impl Invoke for Lambda {
     async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
+        self.invoke_in_chain(function, payload, &TraceHeader::default()).await
+    }
+
+    async fn invoke_in_chain(&self, function: &str, payload: Bytes, trace: &TraceHeader) -> Result<Bytes, InvokeError> {
         let (answer, answered) = oneshot::channel();
-        let invocation = Invocation { function: function.to_owned(), payload, answer };
+        let invocation = Invocation { function: function.to_owned(), payload, trace: trace.clone(), answer };
         self.invocations.send(invocation).map_err(|_| InvokeError::Unavailable("the world has ended".to_owned()))?;
         answered.await.unwrap_or(Err(InvokeError::Crashed))
     }
 }
 
 impl Functions {
-    async fn run(&self, name: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
+    async fn run(&self, name: &str, payload: Bytes, trace: &TraceHeader) -> Result<Bytes, InvokeError> {
         let Some(running) = self.functions.get(name) else {
             return Err(InvokeError::Unavailable(format!("there is no function {name}")));
         };
+        let invocations = trace.invocations(name);
+        if invocations >= INVOCATIONS_MAX && !running.function.allows_recursion {
+            return Err(InvokeError::Recursive(invocations));
+        }
+        let trace = trace.enter(name, || "1-simulated".to_owned());
         let faults = self.network.faults();
         let (throttled, cold, end) = self.network.random(|random| {
             let polls = random.random_range(0..ENDS_WITHIN_POLLS);
@@ -115,7 +128,7 @@ impl Functions {
             return Err(InvokeError::Throttled);
         }
         running.busy.set(running.busy.get() + 1);
-        let answered = self.run_in_process(running, payload, cold, end).await;
+        let answered = self.run_in_process(running, payload, trace, cold, end).await;
         running.busy.set(running.busy.get() - 1);
         if let Err(error) = &answered {
             self.network.trace.note(Detail::Users, format_args!("{name}: {error}"));
@@ -127,6 +140,7 @@ impl Functions {
         &self,
         running: &Running,
         payload: Bytes,
+        trace: TraceHeader,
         cold: bool,
         end: End,
     ) -> Result<Bytes, InvokeError> {
@@ -135,10 +149,18 @@ impl Functions {
             Some(process) => process,
             None => self.start(&running.function).await?,
         };
+        let mut timeout = running.function.timeout;
+        // The audit looks at what it finds once more after five seconds.
+        let has_batches = running.function.sources.iter().any(|source| !matches!(source, EventSource::Schedule(_)));
+        if self.network.faults().short_timeouts && has_batches && timeout > SHORT_TIMEOUT {
+            timeout = SHORT_TIMEOUT;
+            self.network.count(Fault::ShortTimeouts);
+        }
         // In a task, so that a panic ends the invocation and not the world.
-        let invocation = tokio::task::spawn_local(Mortal { within: process(payload), end });
+        let mortal = Mortal { within: process(payload, timeout), end, metrics: self.network.metrics.clone() };
+        let invocation = tokio::task::spawn_local(chain::TRACE.scope(trace, mortal));
         let abort = invocation.abort_handle();
-        match tokio::time::timeout(running.function.timeout, invocation).await {
+        match tokio::time::timeout(timeout, invocation).await {
             Ok(Ok(Some(answer))) => {
                 running.idle.borrow_mut().push(process);
                 answer.map_err(InvokeError::Function)
@@ -151,7 +173,7 @@ impl Functions {
             Err(_) => {
                 abort.abort();
                 self.network.count(Fault::TimedOut);
-                Err(InvokeError::TimedOut(running.function.timeout))
+                Err(InvokeError::TimedOut(timeout))
             }
         }
     }
@@ -166,6 +188,7 @@ impl Functions {
             (random.random_range(-skew..=skew), random.random_range(0..=START_MS_MAX))
         });
         self.network.count(Fault::ColdStart);
+        self.network.metrics.within(|| COLD_STARTS.add(1));
         if skew_ms != 0 {
             self.network.count(Fault::ClockSkew);
         }
@@ -207,6 +230,8 @@ enum End {
 struct Mortal<F> {
     within: F,
     end: End,
+    /// Where the function counts and records.
+    metrics: Recorded,
 }
 
 impl<F: Future + Unpin> Future for Mortal<F> {
@@ -220,6 +245,7 @@ impl<F: Future + Unpin> Future for Mortal<F> {
             End::KilledAfter(left) | End::StuckAfter(left) => *left -= 1,
             End::OfItself => {}
         }
-        Pin::new(&mut self.within).poll(context).map(Some)
+        let Self { within, metrics, .. } = &mut *self;
+        metrics.within(|| Pin::new(within).poll(context).map(Some))
     }
 }

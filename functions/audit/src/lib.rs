@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use tidings::{audit::sweep::Sweeper, error::Error};
+use tidings::{audit::sweep::Sweeper, deadline::Deadline, error::Error, metrics};
 
 /// What a run did.
 #[derive(Debug, Serialize)]
@@ -21,7 +21,10 @@ pub struct Report {
 ///
 /// # Errors
 /// As [`Sweeper::run`]. Lambda then invokes the function again, and the schedule does so anyway.
-pub async fn handle(sweeper: &Sweeper, _event: Value) -> Result<Report, Error> {
-    let run = sweeper.run().await?;
+pub async fn handle(sweeper: &Sweeper, _event: Value, deadline: Deadline) -> Result<Report, Error> {
+    metrics::AUDITS.add(1);
+    let run = sweeper.run(deadline).await?;
+    metrics::AUDITED.add(run.checked as usize);
+    metrics::REPAIRED.add(run.repairs as usize);
     Ok(Report { checked: run.checked, found: run.found, repairs: run.repairs, units: run.units })
 }

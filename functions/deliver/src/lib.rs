@@ -1,22 +1,24 @@
-//! Works on the tasks of the work queue: pushing posts to large audiences, backfilling homes for demotions, purging
-//! deleted posts, catching up users that `fanout` handed over, redoing what was in the quarantine, and repairing what
-//! `audit` found.
+//! Works on the tasks of the work queue: steps of walks, ending follows of blocked users, catching up users that
+//! `fanout` handed over, redoing what was in the quarantine, and repairing what `audit` found.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
 use tidings::{
+    deadline::Deadline,
     error::Error,
+    metrics,
     projection::{
         Projector,
         quarantine::{catch_up_or_quarantine, redo},
     },
     store::timelines::Row,
     stream::{
-        batch::{ItemOutcome, sqs_response},
+        batch::{ItemOutcome, receives, sent_at, sqs_response},
         publisher::Publisher,
         quarantine::Quarantine,
-        work_queue::Task,
+        work_queue::{TRACEPARENT, Task},
     },
+    trace::{self, TraceId},
 };
 
 /// Messages worked on at once.
@@ -33,23 +35,22 @@ pub struct Deliverer {
     pub publisher: Publisher,
 }
 
-/// Works on a batch. A message whose task fails comes again, later each time. A task that can never succeed is put into
-/// the quarantine.
+/// Works on a batch. A message whose task fails, or is not done in time, comes again, later each time. A task that can
+/// never succeed is put into the quarantine. The template sets a batch size of one, so a task that takes too long costs
+/// no other task a receive.
 ///
 /// # Errors
 /// As [`sqs_response`].
-pub async fn handle(deliverer: &Deliverer, batch: SqsEvent) -> Result<SqsBatchResponse, Error> {
+pub async fn handle(deliverer: &Deliverer, batch: SqsEvent, deadline: Deadline) -> Result<SqsBatchResponse, Error> {
     let outcomes: Vec<_> = stream::iter(&batch.records)
         .map(|message| async move {
-            let done = match work(deliverer, message).await {
-                Ok(()) => true,
-                Err(error @ Error::Poison { .. }) => put_aside(&deliverer.quarantine, message, &error).await,
-                Err(error) => {
-                    put_off(deliverer, message, &error).await;
-                    false
-                }
-            };
-            ItemOutcome { identifier: message.message_id.as_deref(), done }
+            let identifier = message.message_id.as_deref();
+            if let Some(sent_at) = sent_at(message) {
+                metrics::TASK_AGE.record(deliverer.projector.clock.now().since(sent_at));
+            }
+            // Boxed, because the nested type of the futures is too deep for the compiler.
+            let work = Box::pin(settle(deliverer, message, deadline));
+            ItemOutcome { identifier, done: trace::within(trace_of(message), work).await }
         })
         .buffer_unordered(MESSAGES_AT_ONCE)
         .collect()
@@ -57,17 +58,35 @@ pub async fn handle(deliverer: &Deliverer, batch: SqsEvent) -> Result<SqsBatchRe
     sqs_response(outcomes)
 }
 
-async fn work(deliverer: &Deliverer, message: &SqsMessage) -> Result<(), Error> {
-    let Deliverer { projector, quarantine, publisher } = deliverer;
-    let Projector { catch_up, audience, demotion, purge, repair, .. } = projector;
-    match Task::parse(message.body.as_deref().unwrap_or_default())? {
-        Task::PushToHomes { post, author, viewers } => audience.push_to_homes(&Row { post, author }, viewers).await,
-        Task::EnumerateAudience { post, author, after, found } => {
-            audience.enumerate_audience(&Row { post, author }, after, found).await
+/// Works on a message. True if it is done: its task is, or it is in the quarantine.
+async fn settle(deliverer: &Deliverer, message: &SqsMessage, deadline: Deadline) -> bool {
+    let done = match deadline.limit(work(deliverer, message, deadline)).await {
+        Ok(()) => {
+            metrics::TASKS_DONE.add(1);
+            return true;
         }
-        Task::BackfillHomes { author, after } => demotion.backfill_step(&author, after).await,
-        Task::PurgePost { post, .. } => purge.step(post).await,
-        Task::CatchUp { user } => catch_up_or_quarantine(catch_up, quarantine, &user).await,
+        Err(error @ Error::Poison { .. }) => put_aside(&deliverer.quarantine, message, &error).await,
+        Err(error) => {
+            put_off(deliverer, message, &error).await;
+            false
+        }
+    };
+    if !done {
+        metrics::TASKS_FAILED.add(1);
+    }
+    done
+}
+
+async fn work(deliverer: &Deliverer, message: &SqsMessage, deadline: Deadline) -> Result<(), Error> {
+    let Deliverer { projector, quarantine, publisher } = deliverer;
+    let Projector { catch_up, walks, blocked_follows, repair, work_queue, .. } = projector;
+    match Task::parse(message.body.as_deref().unwrap_or_default())? {
+        Task::Walk(walk) => walks.advance(walk).await,
+        Task::EndFollow { follower, followee } => blocked_follows.end(&follower, &followee).await,
+        Task::CatchUp { user } => match catch_up_or_quarantine(catch_up, quarantine, &user, deadline).await? {
+            None => Ok(()),
+            Some(wait) => work_queue.send_after(wait, vec![Task::CatchUp { user }]).await,
+        },
         Task::Redo { user, version, .. } => redo(catch_up, &user, version).await,
         Task::Republish { pk, sk, .. } => publisher.republish(&pk, &sk).await,
         Task::Reapply { user, after } => repair.reapply_step(&user, after).await,
@@ -99,7 +118,7 @@ async fn put_off(deliverer: &Deliverer, message: &SqsMessage, error: &Error) {
     }
 }
 
-/// How often SQS has handed out the message.
-fn receives(message: &SqsMessage) -> u32 {
-    message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1)
+/// The trace in which the task was sent.
+fn trace_of(message: &SqsMessage) -> Option<TraceId> {
+    TraceId::from_traceparent(message.message_attributes.get(TRACEPARENT)?.string_value.as_deref()?)
 }

@@ -1,20 +1,15 @@
 //! The Lambda function `deliver`.
 
-use aws_lambda_events::sqs::SqsEvent;
 use deliver::Deliverer;
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use tidings::runtime::Runtime;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let deliverer = &Deliverer {
         projector: runtime.projector()?,
         quarantine: runtime.quarantine()?,
         publisher: runtime.publisher()?,
     };
-    run(service_fn(async |event: LambdaEvent<SqsEvent>| {
-        Ok::<_, Error>(deliver::handle(deliverer, event.payload).await?)
-    }))
-    .await
+    runtime.run(async |batch, deadline| Ok(deliver::handle(deliverer, batch, deadline).await?)).await
 }

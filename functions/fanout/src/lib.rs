@@ -1,46 +1,61 @@
 //! Projects users' logs to the read models: cards, timelines and viewer items. It serves the events of logs on the bus.
 //! A record only tells that a user's log has grown. Users of a batch are caught up at once, each user in order.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
 use futures::{StreamExt, stream};
 use tidings::{
+    deadline::Deadline,
     error::Error,
+    metrics,
     model::{UserId, Version},
     projection::{Projector, catch_up::Progress},
     stream::{
         batch::{ItemOutcome, kinesis_response},
-        cloud_event::{self, Hint},
+        cloud_event::{self, Hint, Received},
         work_queue::Task,
     },
+    trace::{self, TraceId},
 };
 
 /// Users caught up at once.
 const USERS_AT_ONCE: usize = 16;
+/// No step of a user begins after this time, and a step that runs then has as much time again. Other users of the lane
+/// wait as long.
+const TIME_PER_USER: Duration = Duration::from_millis(750);
 
-/// Catches up every user of a batch. A user whose catch-up fails is handed over to the work queue, and so does not hold
-/// up other users (INV-9). A record comes again if it is not an event of a log, or if its user can neither be caught up
-/// nor handed over.
+/// Catches up every user of a batch. A user whose catch-up fails, or takes too long, is handed over to the work queue,
+/// and so does not hold up other users (INV-9). A record comes again if it is not an event of a log, or if its user can
+/// neither be caught up nor handed over.
 ///
 /// # Errors
 /// As [`kinesis_response`].
-pub async fn handle(projector: &Projector, batch: KinesisEvent) -> Result<KinesisEventResponse, Error> {
-    let hints: Vec<serde_json::Result<Hint>> =
-        batch.records.iter().map(|record| cloud_event::parse(&record.kinesis.data)).collect();
-    let mut newest: HashMap<&UserId, Version> = HashMap::new();
-    for hint in hints.iter().flatten() {
-        let version = newest.entry(&hint.user).or_default();
-        *version = hint.version.max(*version);
+pub async fn handle(
+    projector: &Projector,
+    batch: KinesisEvent,
+    deadline: Deadline,
+) -> Result<KinesisEventResponse, Error> {
+    let hints: Vec<serde_json::Result<Received<Hint>>> =
+        batch.records.iter().map(|record| cloud_event::receive(&record.kinesis.data)).collect();
+    // Of each user the newest version, and the trace of its event.
+    let mut newest: HashMap<&UserId, (Version, Option<TraceId>)> = HashMap::new();
+    for Received { data: hint, trace, .. } in hints.iter().flatten() {
+        let known = newest.entry(&hint.user).or_default();
+        if hint.version > known.0 {
+            *known = (hint.version, *trace);
+        }
     }
     let done: HashMap<_, _> = stream::iter(newest)
-        .map(|(user, version)| async move { (user, catch_up(projector, user, version).await) })
+        .map(|(user, (version, trace))| async move {
+            (user, trace::within(trace, catch_up(projector, user, version, deadline)).await)
+        })
         .buffer_unordered(USERS_AT_ONCE)
         .collect()
         .await;
     let outcomes = batch.records.iter().zip(&hints).map(|(record, hint)| {
         let done = match hint {
-            Ok(hint) => done.get(&hint.user).copied().unwrap_or_default(),
+            Ok(hint) => done.get(&hint.data.user).copied().unwrap_or_default(),
             Err(error) => {
                 let sequence_number = &record.kinesis.sequence_number;
                 tracing::error!(%error, sequence_number, "a record is not an event of a log");
@@ -53,18 +68,26 @@ pub async fn handle(projector: &Projector, batch: KinesisEvent) -> Result<Kinesi
 }
 
 /// Catches up a user to this version. True if the user is caught up, or handed over to the work queue.
-async fn catch_up(projector: &Projector, user: &UserId, version: Version) -> bool {
-    let error = match projector.catch_up.user(user, Some(version)).await {
+async fn catch_up(projector: &Projector, user: &UserId, version: Version, deadline: Deadline) -> bool {
+    let deadline = deadline.at_most(TIME_PER_USER);
+    let wait = match deadline.limit(projector.catch_up.user(user, Some(version), deadline)).await {
         Ok(Progress::UpToDate) => return true,
-        Ok(Progress::Stuck { error, .. }) | Err(error) => error,
+        Ok(Progress::Paused(wait)) => {
+            tracing::info!(%user, %version, "a catch-up takes long and is handed over to the work queue");
+            wait
+        }
+        Ok(Progress::Stuck { error, .. }) | Err(error) => {
+            match error {
+                Error::Conflict => {}
+                _ => tracing::warn!(%user, %version, %error, "a catch-up failed and is handed over to the work queue"),
+            }
+            Duration::ZERO
+        }
     };
-    match error {
-        Error::Conflict => {}
-        _ => tracing::warn!(%user, %version, %error, "a catch-up failed and is handed over to the work queue"),
-    }
-    let handed_over = projector.work_queue.send(vec![Task::CatchUp { user: user.clone() }]).await;
-    if let Err(error) = &handed_over {
-        tracing::warn!(%user, %error, "a catch-up could not be handed over to the work queue");
+    let handed_over = projector.work_queue.send_after(wait, vec![Task::CatchUp { user: user.clone() }]).await;
+    match &handed_over {
+        Ok(()) => metrics::HANDED_OVER.add(1),
+        Err(error) => tracing::warn!(%user, %error, "a catch-up could not be handed over to the work queue"),
     }
     handed_over.is_ok()
 }

@@ -10,6 +10,8 @@ use aws_lambda_events::{
 use serde_dynamo::AttributeValue;
 use tidings::{
     error::Error,
+    metrics,
+    model::{Clock, Timestamp},
     store,
     stream::{
         batch::{ItemOutcome, dynamodb_response},
@@ -25,13 +27,20 @@ use tidings::{
 ///
 /// # Errors
 /// As [`dynamodb_response`].
-pub async fn handle(bus: &Bus, quarantine: &Quarantine, batch: Event) -> Result<DynamoDbEventResponse, Error> {
-    let (mut events, mut published_as, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+pub async fn handle(
+    bus: &Bus,
+    quarantine: &Quarantine,
+    clock: &Clock,
+    batch: Event,
+) -> Result<DynamoDbEventResponse, Error> {
+    let (mut events, mut published_as, mut outcomes, mut oldest) = (Vec::new(), Vec::new(), Vec::new(), None);
     for record in newest(&batch.records) {
         let identifier = record.change.sequence_number.as_deref();
         let done = match cloud_event(record) {
             Ok(event) => {
-                events.push(event);
+                let committed_at = committed_at(record);
+                oldest = oldest.into_iter().chain(committed_at).min();
+                events.push(event.committed_at(committed_at));
                 published_as.push(outcomes.len());
                 false
             }
@@ -39,7 +48,12 @@ pub async fn handle(bus: &Bus, quarantine: &Quarantine, batch: Event) -> Result<
         };
         outcomes.push(ItemOutcome { identifier, done });
     }
-    for (at, done) in published_as.into_iter().zip(bus.publish(&events).await) {
+    let published = bus.publish(&events).await;
+    metrics::PUBLISHED.add(published.iter().filter(|published| **published).count());
+    if let Some(oldest) = oldest {
+        metrics::PUBLISH_LAG.record(clock.now().since(oldest));
+    }
+    for (at, done) in published_as.into_iter().zip(published) {
         outcomes[at].done = done;
     }
     dynamodb_response(outcomes)
@@ -85,6 +99,12 @@ fn key(record: &EventRecord) -> [Option<&str>; 2] {
         Some(AttributeValue::S(text)) => Some(text.as_str()),
         _ => None,
     })
+}
+
+/// When the change was committed, rounded to seconds by DynamoDB. None if the record does not tell.
+fn committed_at(record: &EventRecord) -> Option<Timestamp> {
+    let ms = u64::try_from(record.change.approximate_creation_date_time.timestamp_millis()).ok()?;
+    (ms > 0).then(|| Timestamp::from_ms(ms))
 }
 
 fn cloud_event(record: &EventRecord) -> Result<CloudEvent, Error> {

@@ -8,21 +8,24 @@
 mod notice;
 mod shards;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use tidings::{
+    deadline::Deadline,
     error::Error,
+    metrics,
     model::{Clock, TallySubject, UserId},
     runtime::Runtime,
     store::{command_table::CommandTable, is_published},
     stream::{
-        batch::{ItemOutcome, sqs_response},
-        cloud_event::{NotAnEvent, Received},
+        batch::{ItemOutcome, receives, sent_at, sqs_response},
+        cloud_event::{AnyEvent, NotAnEvent, receive_any},
         failed_batches::FailedBatches,
         quarantine::Quarantine,
         work_queue::{Task, WorkQueue},
     },
+    trace::TraceId,
 };
 
 use notice::{Notice, rest_of};
@@ -56,15 +59,19 @@ impl Recoverer {
     }
 }
 
-/// Works on a batch of messages, one after the other. A message whose records cannot be read at present comes again,
-/// later each time.
+/// Works on a batch of messages, one after the other. A message whose records cannot be read at present, or not in
+/// time, comes again, later each time.
 ///
 /// # Errors
 /// As [`sqs_response`].
-pub async fn handle(recoverer: &Recoverer, batch: SqsEvent) -> Result<SqsBatchResponse, Error> {
+pub async fn handle(recoverer: &Recoverer, batch: SqsEvent, deadline: Deadline) -> Result<SqsBatchResponse, Error> {
     let mut outcomes = Vec::new();
     for message in &batch.records {
-        let done = match recover(recoverer, message.body.as_deref().unwrap_or_default()).await {
+        if let Some(sent_at) = sent_at(message) {
+            metrics::TASK_AGE.record(recoverer.clock.now().since(sent_at));
+        }
+        let recovered = deadline.limit(recover(recoverer, message.body.as_deref().unwrap_or_default()));
+        let done = match recovered.await {
             Ok(()) => true,
             Err(error @ Error::Poison { .. }) => put_aside(recoverer, message, &error).await,
             Err(error) => {
@@ -80,26 +87,27 @@ pub async fn handle(recoverer: &Recoverer, batch: SqsEvent) -> Result<SqsBatchRe
 async fn recover(recoverer: &Recoverer, body: &str) -> Result<(), Error> {
     let not_a_notice = |why: &dyn std::fmt::Display| Error::poison("a report of a failed batch", why);
     let notice: Notice = serde_json::from_str(body).map_err(|error| not_a_notice(&error))?;
-    let (tasks, end, last) = match (&notice.kinesis, &notice.table) {
+    let (tasks, end, records, last) = match (&notice.kinesis, &notice.table) {
         (Some(batch), None) => {
             let Found { records, end } = recoverer.shards.data(batch).await?;
-            let last = last(&records);
+            let (count, last) = (records.len(), last(&records));
             let Events { tasks, end, newer } = tasks_of_events(&records, end);
             if let Some(kind) = newer {
                 // The others need not wait for that release.
-                recoverer.work_queue.send(tasks).await?;
+                recoverer.work_queue.send_traced(tasks).await?;
                 return Err(Error::transient("reading an event", format!("only a newer release knows {kind}")));
             }
-            (tasks, end, last)
+            (tasks, end, count, last)
         }
         (None, Some(batch)) => {
             let Found { records, end } = recoverer.shards.keys(batch).await?;
-            (tasks_of_items(&records), end, last(&records))
+            (tasks_of_items(&records), end, records.len(), last(&records))
         }
         _ => return Err(not_a_notice(&"it names no records of one stream")),
     };
     let count = tasks.len();
-    recoverer.work_queue.send(tasks).await?;
+    recoverer.work_queue.send_traced(tasks).await?;
+    metrics::RECOVERED.add(records);
     match (end, last) {
         (End::Complete, _) => {}
         (End::More, Some(last)) => {
@@ -111,7 +119,7 @@ async fn recover(recoverer: &Recoverer, body: &str) -> Result<(), Error> {
             recoverer.commands.request_sweep(recoverer.clock.now()).await?;
         }
     }
-    tracing::info!(tasks = count, ?end, "a failed batch was recovered");
+    tracing::info!(records, tasks = count, ?end, "a failed batch was recovered");
     Ok(())
 }
 
@@ -121,7 +129,8 @@ fn last<T>(records: &[Record<T>]) -> Option<String> {
 
 /// What follows from the events of a batch.
 struct Events {
-    tasks: Vec<Task>,
+    /// Each with the trace of the newest event that it follows from.
+    tasks: Vec<(Task, Option<TraceId>)>,
     end: End,
     /// The type of an event that only a newer release knows.
     newer: Option<String>,
@@ -131,12 +140,13 @@ struct Events {
 /// been about anybody.
 fn tasks_of_events(records: &[Record<Vec<u8>>], mut end: End) -> Events {
     let mut newer = None;
-    let (mut users, mut counters) = (BTreeSet::<UserId>::new(), BTreeSet::<TallySubject>::new());
+    let (mut users, mut counters) = (BTreeMap::<UserId, _>::new(), BTreeMap::<TallySubject, _>::new());
     for Record { sequence, holds } in records {
-        match Received::read(holds) {
-            Ok(Received::Log(hint)) => drop(users.insert(hint.user)),
-            Ok(Received::Counter(change)) => drop(counters.insert(change.subject)),
-            Ok(Received::Other) => {}
+        let event = receive_any(holds).map(|received| (received.data, received.trace));
+        match event {
+            Ok((AnyEvent::Log(hint), trace)) => drop(users.insert(hint.user, trace)),
+            Ok((AnyEvent::Counter(change), trace)) => drop(counters.insert(change.subject, trace)),
+            Ok((AnyEvent::Other, _)) => {}
             Err(NotAnEvent::Newer(kind)) => newer = Some(kind),
             Err(NotAnEvent::Malformed(why)) => {
                 tracing::error!(sequence, why, "a record of the bus makes no sense");
@@ -144,17 +154,19 @@ fn tasks_of_events(records: &[Record<Vec<u8>>], mut end: End) -> Events {
             }
         }
     }
-    let users = users.into_iter().map(|user| Task::CatchUp { user });
-    let counters = counters.into_iter().map(|subject| Task::SettleTally { subject });
+    let users = users.into_iter().map(|(user, trace)| (Task::CatchUp { user }, trace));
+    let counters = counters.into_iter().map(|(subject, trace)| (Task::SettleTally { subject }, trace));
     Events { tasks: users.chain(counters).collect(), end, newer }
 }
 
 /// What `publish-events` would have done. Items are published as they are now.
-fn tasks_of_items(records: &[Record<ItemKey>]) -> Vec<Task> {
+fn tasks_of_items(records: &[Record<ItemKey>]) -> Vec<(Task, Option<TraceId>)> {
     let keys: BTreeSet<_> = records.iter().map(|record| (&record.holds.pk, &record.holds.sk)).collect();
     let published = keys.into_iter().filter(|(pk, sk)| is_published(pk, sk));
     let error = || "the stream gave up its record".to_owned();
-    published.map(|(pk, sk)| Task::Republish { pk: pk.clone(), sk: sk.clone(), error: error() }).collect()
+    let task = |(pk, sk): (&String, &String)| Task::Republish { pk: pk.clone(), sk: sk.clone(), error: error() };
+    // The item has its trace, which is published with it.
+    published.map(|key| (task(key), None)).collect()
 }
 
 /// Puts a message that can never be understood into the quarantine. True if that succeeded.
@@ -172,9 +184,8 @@ async fn put_aside(recoverer: &Recoverer, message: &SqsMessage, error: &Error) -
 async fn put_off(recoverer: &Recoverer, message: &SqsMessage, error: &Error) {
     let id = message.message_id.as_deref();
     tracing::warn!(id, %error, "a failed batch could not be recovered, and its message will come again");
-    let receives = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok());
     let Some(handle) = &message.receipt_handle else { return };
-    if let Err(error) = recoverer.failed_batches.put_off(handle, receives.unwrap_or(1)).await {
+    if let Err(error) = recoverer.failed_batches.put_off(handle, receives(message)).await {
         tracing::warn!(id, %error, "a message could not be put off, and comes again after the visibility timeout");
     }
 }

@@ -17,7 +17,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -26,6 +26,8 @@ use bytes::Bytes;
 use crate::{
     aws::{ACCOUNT, REGION},
     invoke::{Invoke, InvokeError},
+    lineage::{INVOCATIONS_MAX, TraceHeader},
+    metrics::Metrics,
 };
 use pool::Pool;
 
@@ -53,6 +55,8 @@ pub struct FunctionSpec {
     pub memory_mib: u32,
     /// The most processes, which is the most concurrent invocations. At least 1.
     pub max_concurrency: u32,
+    /// Whether one chain of requests may invoke the function any number of times.
+    pub allows_recursion: bool,
 }
 
 /// The functions of a system, ready to be invoked. Clones share the processes. The processes end with the last clone.
@@ -63,6 +67,7 @@ pub struct Lambda {
 
 struct Inner {
     pools: HashMap<String, Arc<Pool>>,
+    metrics: Metrics,
     background: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -83,14 +88,16 @@ impl Lambda {
         }
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.context("Lambda Runtime API")?;
         let runtime_api = listener.local_addr().context("Lambda Runtime API")?;
-        let spawner = process::Spawner::start().context("cannot start the thread that starts function processes")?;
+        let metrics = Metrics::default();
+        let spawner = process::Spawner::start(metrics.clone())
+            .context("cannot start the thread that starts function processes")?;
         let pools: HashMap<_, _> = functions
             .into_iter()
             .map(|function| (function.name.clone(), Pool::new(function, runtime_api, spawner.clone())))
             .collect();
         let mut background = vec![tokio::spawn(runtime_api::serve(listener, pools.clone()))];
         background.extend(pools.values().map(|pool| tokio::spawn(Arc::clone(pool).reap_idle())));
-        Ok(Self { inner: Arc::new(Inner { pools, background }) })
+        Ok(Self { inner: Arc::new(Inner { pools, metrics, background }) })
     }
 
     /// The function and the process id of every running process.
@@ -114,6 +121,10 @@ impl Lambda {
 
 impl Invoke for Lambda {
     async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
+        self.invoke_in_chain(function, payload, &TraceHeader::default()).await
+    }
+
+    async fn invoke_in_chain(&self, function: &str, payload: Bytes, trace: &TraceHeader) -> Result<Bytes, InvokeError> {
         let pool = self
             .inner
             .pools
@@ -125,7 +136,28 @@ impl Invoke for Lambda {
                 payload.len()
             )));
         }
-        pool.invoke(payload).await
+        let metrics = &self.inner.metrics;
+        let invocations = trace.invocations(function);
+        if invocations >= INVOCATIONS_MAX && !pool.function().allows_recursion {
+            metrics.of_function(function, "RecursiveInvocationsDropped", "Count", 1.0);
+            return Err(InvokeError::Recursive(invocations));
+        }
+        let begun = Instant::now();
+        let answer = pool.invoke(payload, trace).await;
+        match &answer {
+            Err(InvokeError::Throttled) => metrics.of_function(function, "Throttles", "Count", 1.0),
+            Err(InvokeError::Unavailable(_)) => {}
+            ran => {
+                metrics.of_function(function, "Invocations", "Count", 1.0);
+                metrics.of_function(function, "Errors", "Count", if ran.is_err() { 1.0 } else { 0.0 });
+                metrics.of_function(function, "Duration", "Milliseconds", begun.elapsed().as_secs_f64() * 1000.0);
+            }
+        }
+        answer
+    }
+
+    fn metrics(&self) -> Option<&Metrics> {
+        Some(&self.inner.metrics)
     }
 }
 

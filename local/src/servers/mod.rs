@@ -10,12 +10,21 @@ pub mod provision;
 pub mod sqs;
 pub mod transaction_gate;
 
-use std::{net::TcpListener, path::Path};
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::aws;
+pub(crate) use sqs::oldest_messages;
+
+/// The file of the queues, if the servers' data is in `directory`.
+pub(crate) fn queues_file(directory: &Path) -> PathBuf {
+    directory.join("sqs.sqlite")
+}
 
 /// The URLs of the servers, as `http://127.0.0.1:<port>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +92,7 @@ impl Servers {
         let (shutdown, database) = (stopped(), directory.join("kinesis.sqlite"));
         let listener = tokio::net::TcpListener::from_std(ports.kinesis)?;
         tasks.spawn(async move { kinesis::serve(listener, Some(&database), shutdown).await });
-        let (shutdown, database) = (stopped(), directory.join("sqs.sqlite"));
+        let (shutdown, database) = (stopped(), queues_file(directory));
         let listener = tokio::net::TcpListener::from_std(ports.sqs)?;
         tasks.spawn(async move { sqs::serve(listener, Some(&database), shutdown).await });
         Ok(Self { stop, tasks })

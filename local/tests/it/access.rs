@@ -53,16 +53,16 @@ const APPEND: Access = to(Resource::Commands, "dynamodb:PutItem");
 const CHANGE: Access = to(Resource::Commands, "dynamodb:UpdateItem");
 /// `Change::RemoveComment`, `CommandTable::end_demotion`.
 const REMOVE: Access = to(Resource::Commands, "dynamodb:DeleteItem");
-/// `Change::RequireNoBlock`, `Change::RequireEdge`, `Timelines::tag`.
+/// `Change::RequireNoBlock`, `Timelines::tag`.
 const REQUIRE: Access = to(Resource::Commands, "dynamodb:ConditionCheckItem");
-/// `CommandTable::promote`, `begin_demotion`: outside of commands, celebrities are written, and what is left of deleted
-/// posts is removed.
+/// `CommandTable::promote`, `begin_demotion`: outside of commands, celebrities are written, what is left of deleted
+/// posts is removed, and follows of blocked users end.
 const MARK_CELEBRITY: Access = Access { partition: Some("CELEBRITIES"), ..CHANGE };
-/// `Timelines::newest`.
+/// `Timelines::newest`, `announced`.
 const ROWS: Access = to(Resource::Timelines, "dynamodb:Query");
 /// `Timelines::put`, `put_rows`.
 const PUT_ROWS: Access = to(Resource::Timelines, "dynamodb:BatchWriteItem");
-/// `Timelines::tag`.
+/// `Timelines::tag`, `put_announced`.
 const TAG: Access = to(Resource::Timelines, "dynamodb:PutItem");
 /// `Timelines::untag`, `delete`.
 const UNTAG: Access = to(Resource::Timelines, "dynamodb:DeleteItem");
@@ -134,7 +134,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
             DELIVER,
         ],
     ),
-    ("block-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
+    ("block-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
     ("comment-on-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
     ("create-post", &[ITEM, PARTITION, APPEND]),
     ("delete-post", &[ITEM, PARTITION, APPEND, CHANGE]),
@@ -144,6 +144,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
             ITEM,
             PARTITION,
             ITEMS,
+            APPEND,
             CHANGE,
             REMOVE,
             REQUIRE,
@@ -179,6 +180,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
             UNTAG,
             VIEWER,
             PUT_VIEWER,
+            CARDS,
             PUT_CARD,
             DELIVER,
         ],
@@ -242,12 +244,13 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
             "store/likes.rs",
             "store/comments.rs",
             "store/celebrities.rs",
+            "store/demotions.rs",
             "store/transaction.rs",
             "store/audit_state.rs",
             "store/scan.rs",
         ],
     ),
-    (&[Resource::Timelines], &["store/timelines.rs", "store/scan.rs"]),
+    (&[Resource::Timelines], &["store/timelines.rs", "store/announcements.rs", "store/scan.rs"]),
     (&[Resource::Viewers], &["store/viewers.rs", "store/scan.rs"]),
     (
         &[Resource::Cards, Resource::CardsHottest],

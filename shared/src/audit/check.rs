@@ -9,7 +9,7 @@ use crate::{
     error::Error,
     model::{
         Blockers, Clock, Counts, Edge, EdgeKey, EdgeKind, Post, PostId, Profile, TallyImage, TallyShard, TallySubject,
-        Timestamp, UserId, Viewer, limits::FEED_AGE_MAX,
+        Timestamp, UserId, Version, Viewer, limits::FEED_AGE_MAX,
     },
     store::{
         Consistency,
@@ -20,7 +20,7 @@ use crate::{
         timelines::{Range, Row, Timeline, Timelines},
         viewers::Viewers,
     },
-    stream::work_queue::Task,
+    stream::{walk::Walk, work_queue::Task},
 };
 
 /// What changed less than this ago is not looked at: it is still on its way.
@@ -125,8 +125,15 @@ impl Auditor {
             return Ok(vec![Finding::new(Kind::LogBehind, Task::CatchUp { user: user.clone() })]);
         }
         let mut findings = Vec::new();
-        if u64::try_from(viewer.followed.len()) != Ok(head.totals.following) {
+        let following = u64::try_from(viewer.followed.len());
+        let mut filled = viewer.unfinished.backfills.keys();
+        if following != Ok(head.totals.following) || filled.any(|author| !viewer.follows(author)) {
             findings.push(Finding::new(Kind::WrongViewer, settle()));
+        }
+        if let Some(version) = viewer.unfinished.profile
+            && self.is_old(user, version).await?
+        {
+            findings.push(Finding::new(Kind::LostWalk, settle()));
         }
         let card = self.cards.users(std::slice::from_ref(user), Consistency::Eventual).await?.remove(user);
         let shown = self.cards.tally(&TallySubject::User(user.clone())).await?.tally.counts().followers;
@@ -210,9 +217,12 @@ impl Auditor {
         }
         match kind {
             EdgeKind::Follows if edge.active => {
-                if self.misses_rows(from, to).await? {
-                    findings.push(Finding::new(Kind::MissingRow, redo()));
-                }
+                // Rows are missing as long as a walk copies them.
+                let found = match viewer.unfinished.backfills.get(to) {
+                    Some(version) => self.is_old(from, *version).await?.then_some(Kind::LostWalk),
+                    None => self.misses_rows(from, to).await?.then_some(Kind::MissingRow),
+                };
+                findings.extend(found.map(|kind| Finding::new(kind, redo())));
             }
             EdgeKind::Blocks => {
                 let listed = match self.viewer(to).await?.blocked_by {
@@ -222,10 +232,26 @@ impl Auditor {
                 if listed != edge.active {
                     findings.push(Finding::new(Kind::WrongViewer, redo()));
                 }
+                if edge.active && self.follows(to, from).await? && self.is_old(from, edge.version).await? {
+                    let (follower, followee) = (to.clone(), from.clone());
+                    findings.push(Finding::new(Kind::LostTask, Task::EndFollow { follower, followee }));
+                }
             }
             EdgeKind::Follows | EdgeKind::Mutes => {}
         }
         Ok(findings)
+    }
+
+    /// Whether the follower follows the followee, as the command table has it.
+    async fn follows(&self, follower: &UserId, followee: &UserId) -> Result<bool, Error> {
+        let key = EdgeKey::new(follower, EdgeKind::Follows, followee);
+        Ok(self.commands.edges(std::slice::from_ref(&key)).await?.get(&key).is_some_and(|edge| edge.active))
+    }
+
+    /// Whether the event was committed so long ago that what follows from it should be complete.
+    async fn is_old(&self, user: &UserId, version: Version) -> Result<bool, Error> {
+        let event = self.commands.event(user, version).await?;
+        Ok(event.is_none_or(|event| self.clock.now().since(event.at) >= GRACE))
     }
 
     /// Whether the viewer's home lacks posts of an author whom the viewer follows.
@@ -269,9 +295,12 @@ impl Auditor {
             findings.push(Finding::new(Kind::WrongCard, settle()));
         }
         if post.is_deleted() {
-            if !post.tags_ever.is_empty() {
+            let (order, some) = (CommentOrder::OldestFirst, Consistency::Eventual);
+            let comments = self.commands.comments(post.post, order, None, 1, some).await?.comments;
+            if !post.tags_ever.is_empty() || !comments.is_empty() {
                 let (post, author) = (post.post, post.author.clone());
-                findings.push(Finding::new(Kind::StrayRow, Task::PurgePost { post, author }));
+                let purge = Walk::Purge { post, author, after: None, until: None };
+                findings.push(Finding::new(Kind::LostWalk, purge.into()));
             }
             return Ok(findings);
         }
@@ -288,8 +317,10 @@ impl Auditor {
             && let Some(card) = &card
             && let Some(author) = self.commands.profile(&post.author).await?
             && card.author_profile != author.public
+            && let viewer = self.viewer(&post.author).await?
             // The profile may have changed a moment ago.
-            && self.viewer(&post.author).await?.applied >= author.version
+            && viewer.applied >= author.version
+            && viewer.unfinished.profile.is_none()
         {
             findings.push(Finding::new(Kind::WrongCard, settle()));
         }

@@ -28,6 +28,10 @@ pub enum Kind {
     MissingRow,
     /// A row does not follow from the truth.
     StrayRow,
+    /// A walk has not ended for long, and may be lost.
+    LostWalk,
+    /// A user still follows somebody who blocked the user long ago.
+    LostTask,
     /// A card or a viewer item is about something that does not exist.
     StrayItem,
     /// A counter in the command table is not the number of edges. The truth contradicts itself, so a person has to
@@ -46,6 +50,8 @@ impl Kind {
             Self::WrongTally => "wrong_tally",
             Self::MissingRow => "missing_row",
             Self::StrayRow => "stray_row",
+            Self::LostWalk => "lost_walk",
+            Self::LostTask => "lost_task",
             Self::StrayItem => "stray_item",
             Self::WrongTruth => "wrong_truth",
         }

@@ -12,6 +12,7 @@ use super::{
     findings::Finding,
 };
 use crate::{
+    deadline::Deadline,
     error::Error,
     model::{TallySubject, Timestamp, UserId},
     store::{
@@ -31,8 +32,6 @@ const ROWS_PAGE: i32 = 100;
 const AT_ONCE: usize = 4;
 /// How long to wait before something that looks wrong is looked at again. Projections are a second or two behind.
 const SECOND_LOOK: Duration = Duration::from_secs(5);
-/// How long a run may take. The rest of the function's time is for the last page.
-const RUN_MAX: Duration = Duration::from_secs(60);
 /// The next round begins this long after the last one began, at the earliest.
 const ROUND_MIN: Duration = Duration::from_secs(24 * 60 * 60);
 /// Units are granted for this much time at most, however long ago the last run was.
@@ -73,11 +72,11 @@ enum Page {
 }
 
 impl Sweeper {
-    /// Goes on with the round, or begins the next one if it is time, until the budget or the time of this run is spent.
+    /// Goes on with the round, or begins the next one if it is time, until the budget is spent or the deadline is near.
     ///
     /// # Errors
     /// As those of the stores and the queue. The next run goes on where the last complete page ended.
-    pub async fn run(&self) -> Result<Run, Error> {
+    pub async fn run(&self, deadline: Deadline) -> Result<Run, Error> {
         let Auditor { commands, clock, .. } = &self.auditor;
         let began_at = clock.now();
         let mut state = commands.audit_state().await?;
@@ -91,7 +90,7 @@ impl Sweeper {
         let mut run = Run::default();
         while let Some(position) = state.position.clone()
             && run.units < left
-            && clock.now().since(began_at) < RUN_MAX
+            && !deadline.is_near()
         {
             let (checked, findings, next) = self.step(position).await?;
             state.position = next;

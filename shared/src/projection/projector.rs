@@ -1,13 +1,13 @@
 //! All projections of users' logs, put together.
 
+use std::num::NonZeroUsize;
+
 use super::{
-    audience::Audience,
-    backfill::Backfill,
+    blocked_follows::BlockedFollows,
     catch_up::CatchUp,
-    demotion::Demotion,
-    effects::{BlockEffects, Effects, PostEffects, ProfileEffects},
-    purge::Purge,
+    effects::{BlockEffects, Effects, PostEffects},
     repair::Repair,
+    walks::Walks,
 };
 use crate::{
     celebrities::Celebrities,
@@ -31,6 +31,8 @@ pub struct Dependencies {
     pub celebrities: Celebrities,
     /// The queue for tasks that are too large for a batch of the bus, or that failed there.
     pub work_queue: WorkQueue,
+    /// Rows that one step of a walk reads or writes at most.
+    pub step_rows: NonZeroUsize,
     /// The clock.
     pub clock: Clock,
 }
@@ -40,50 +42,47 @@ pub struct Dependencies {
 pub struct Projector {
     /// Applies logs.
     pub catch_up: CatchUp,
-    /// Pushes posts to followers.
-    pub audience: Audience,
-    /// Demotes celebrities.
-    pub demotion: Demotion,
-    /// Removes what is left of deleted posts.
-    pub purge: Purge,
+    /// Does what may be large.
+    pub walks: Walks,
+    /// Ends follows of blocked users.
+    pub blocked_follows: BlockedFollows,
     /// Sets parts of the read models to what the truth says.
     pub repair: Repair,
     /// Takes the tasks that are left.
     pub work_queue: WorkQueue,
+    /// The clock.
+    pub clock: Clock,
 }
 
 impl Projector {
     /// Puts the projections together.
     pub fn new(dependencies: Dependencies) -> Self {
-        let Dependencies { commands, timelines, viewers, cards, celebrities, work_queue, clock } = dependencies;
-        let audience = Audience {
+        let Dependencies { commands, timelines, viewers, cards, celebrities, work_queue, step_rows, clock } =
+            dependencies;
+        let walks = Walks {
             commands: commands.clone(),
-            celebrities: celebrities.clone(),
             timelines: timelines.clone(),
-            work_queue: work_queue.clone(),
-        };
-        let backfill = Backfill { timelines: timelines.clone(), clock: clock.clone() };
-        let demotion = Demotion {
-            commands: commands.clone(),
-            celebrities: celebrities.clone(),
-            backfill: backfill.clone(),
+            viewers: viewers.clone(),
+            cards: cards.clone(),
+            celebrities,
             work_queue: work_queue.clone(),
             clock: clock.clone(),
+            step_rows,
         };
-        let purge = Purge { commands: commands.clone(), timelines: timelines.clone(), work_queue: work_queue.clone() };
-        let profile = ProfileEffects { cards: cards.clone(), timelines: timelines.clone(), clock: clock.clone() };
-        let blocks = BlockEffects { commands: commands.clone(), viewers: viewers.clone() };
+        let blocked_follows =
+            BlockedFollows { commands: commands.clone(), work_queue: work_queue.clone(), clock: clock.clone() };
+        let follows = blocked_follows.clone();
+        let blocks = BlockEffects { commands: commands.clone(), viewers: viewers.clone(), follows };
         let posts = PostEffects {
             commands: commands.clone(),
             cards: cards.clone(),
             timelines,
-            audience: audience.clone(),
-            purge: purge.clone(),
-            clock,
+            walks: walks.clone(),
+            clock: clock.clone(),
         };
-        let effects = Effects { posts, blocks, profile, celebrities, backfill, cards };
-        let catch_up = CatchUp { commands, viewers, effects };
+        let effects = Effects { posts, blocks, walks: walks.clone(), cards };
+        let catch_up = CatchUp { commands, viewers, effects, clock: clock.clone() };
         let repair = Repair { catch_up: catch_up.clone(), work_queue: work_queue.clone() };
-        Self { catch_up, audience, demotion, purge, repair, work_queue }
+        Self { catch_up, walks, blocked_follows, repair, work_queue, clock }
     }
 }

@@ -1,7 +1,7 @@
 //! Repairs: they set a part of the read models to what the truth says, whatever is there. `audit` asks for them by
 //! tasks. Each can be repeated at any time, and changes nothing where nothing is wrong.
 
-use super::{catch_up::CatchUp, owner::LogOwner};
+use super::{catch_up::CatchUp, effects::Effect, owner::LogOwner};
 use crate::{
     error::Error,
     model::{EdgeKind, PostId, TallySubject, UserHash, UserId, Version},
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Events whose effects are applied again in one step.
-const EVENTS_PER_STEP: i32 = 100;
+const EVENTS_PER_STEP: i32 = 50;
 /// Edges read at a time.
 const EDGES_PAGE: i32 = 1000;
 /// Pages of edges that are read at most. A user has up to [`crate::model::limits::FOLLOWING_MAX`] edges of a kind, and
@@ -37,7 +37,7 @@ impl Repair {
     pub async fn reapply_step(&self, user: &UserId, after: Version) -> Result<(), Error> {
         let entries = self.catch_up.commands.log_after(user, after, EVENTS_PER_STEP).await?;
         let Some(last) = entries.last() else { return Ok(()) };
-        let after = match self.catch_up.apply_effects(user, &entries).await {
+        let after = match self.catch_up.apply_again(user, &entries).await {
             None => last.version,
             Some((version, error @ Error::Poison { .. })) => {
                 tracing::warn!(%user, %version, %error, "an event cannot be applied again");
@@ -62,7 +62,7 @@ impl Repair {
         }
         until_no_conflict(async || self.settle_viewer(user).await).await?;
         let owner = LogOwner::new(user, commands);
-        effects.profile.show(&owner).await?;
+        effects.apply_late(&owner, &Effect::ShowProfile).await?;
         let head = commands.head(user).await?;
         effects.show_totals(user, head.totals, head.version).await?;
         self.settle_tally(&TallySubject::User(user.clone())).await
@@ -87,10 +87,12 @@ impl Repair {
         ] {
             *users = self.others(user, kind).await?.into_iter().collect();
         }
+        let followed = &viewer.followed;
+        viewer.unfinished.backfills.retain(|author, _| followed.contains(&author.hash()));
         if viewer == before.viewer {
             return Ok(());
         }
-        viewers.put(user, &before, &viewer).await
+        viewers.put(user, &before, viewer).await.map(drop)
     }
 
     /// The users to whom edges of this kind go.

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::model::{
-    CommentId, EdgeKey, EdgeKind, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject, UserId, Version,
+    CommentId, EdgeKey, EdgeKind, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject, Timestamp, UserId,
+    Version,
 };
 
 /// All characters are encoded but the unreserved ones of RFC 3986.
@@ -16,6 +17,9 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 pub(super) const PK: &str = "PK";
 /// Name of the sort key attribute of the tables that have one.
 pub(super) const SK: &str = "SK";
+/// Name of the attribute of an event with the trace in which it was appended ([`trace`](crate::trace)). Events of
+/// releases before 0.3 do not have it.
+pub const TRACE: &str = "trace";
 
 /// Prefix of the sort keys of events.
 pub(super) const EVENT_PREFIX: &str = "EVENT#";
@@ -44,6 +48,11 @@ pub(super) const CELEBRITIES: &str = "CELEBRITIES";
 
 /// Partition key of the state of the audit.
 pub(super) const AUDIT: &str = "AUDIT";
+
+/// Prefix of the partition keys of the open parts of demotions.
+const DEMOTION_PREFIX: &str = "DEMOTION#";
+/// Sort key of the part of a demotion that enumerates the followers.
+pub(super) const ENUMERATION: &str = "ENUMERATION";
 
 /// Digits of a version in a key. Versions are padded, so that the order of texts is that of numbers.
 const VERSION_DIGITS: usize = 12;
@@ -150,8 +159,31 @@ pub(super) fn home(viewer: &UserId) -> String {
     format!("{HOME_PREFIX}{}", encode(viewer.as_str()))
 }
 
+/// The partition of announcements.
+pub(super) const ANNOUNCED: &str = "ANNOUNCED";
+
+/// Before the sort keys of all announcements of this moment and later. 13 digits are enough until the year 2286.
+pub(super) fn announced_at(at: Timestamp) -> String {
+    format!("{:013}", at.as_ms())
+}
+
+pub(super) fn announcement(at: Timestamp, post: PostId) -> String {
+    format!("{}#{post}", announced_at(at))
+}
+
+/// The moment and the post of the sort key of an announcement.
+pub(super) fn parse_announcement(key: &str) -> Option<(Timestamp, PostId)> {
+    let (at, post) = key.split_once('#')?;
+    Some((Timestamp::from_ms(at.parse().ok()?), post.parse().ok()?))
+}
+
 pub(super) fn author(author: &UserId) -> String {
     format!("{AUTHOR_PREFIX}{}", encode(author.as_str()))
+}
+
+/// Partition key of the open parts of the demotion that began at this moment.
+pub(super) fn demotion(author: &UserId, begun_at: Timestamp) -> String {
+    format!("{DEMOTION_PREFIX}{}#{}", encode(author.as_str()), begun_at.as_ms())
 }
 
 pub(super) fn tag(tag: &Tag) -> String {
@@ -203,7 +235,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::Timestamp;
 
     fn any_user() -> impl Strategy<Value = UserId> {
         "\\PC{1,40}".prop_filter_map("a user id", |id| UserId::try_from(id).ok())
@@ -231,6 +262,17 @@ mod tests {
         fn parsing_a_rendered_like_key_is_the_identity(id in any_user(), ms in 0u64..(1 << 48)) {
             let post = PostId::new(Timestamp::from_ms(ms));
             prop_assert_eq!(parse_like_key(&user(&id), &likes(post)), Some((id, post)));
+        }
+
+        #[test]
+        fn announcements_sort_by_their_moments(ms in 0u64..10_000_000_000_000, later in 1u64..1_000_000) {
+            let (at, post) = (Timestamp::from_ms(ms), PostId::new(Timestamp::from_ms(7)));
+            let key = announcement(at, post);
+            prop_assert_eq!(parse_announcement(&key), Some((at, post)));
+            prop_assert!(announced_at(at) < key);
+            if ms + later < 10_000_000_000_000 {
+                prop_assert!(key < announced_at(Timestamp::from_ms(ms + later)));
+            }
         }
 
         #[test]

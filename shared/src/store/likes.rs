@@ -8,13 +8,16 @@ use serde::{Deserialize, Serialize};
 use super::{
     command_table::{CommandTable, POST},
     consistency::Consistency,
-    dynamo::{failed, primary_key, s, text, value},
+    dynamo::{Item, failed, primary_key, s, text, value},
     key::{self, SK},
 };
 use crate::{
     error::Error,
     model::{EdgeState, Like, Post, PostId, SpentUntil, UserId},
 };
+
+/// Likes that one query reads at most. An item has some 150 bytes, so these are 75 kB: 19 units if consistent.
+const LIKES_PER_QUERY: i32 = 500;
 
 /// What a like is decided on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -52,35 +55,42 @@ impl CommandTable {
         Ok(reaction)
     }
 
-    /// Which of the posts from `oldest` to `newest` the user likes. This is one query, except for many thousands of
-    /// likes.
+    /// Which of the posts the user likes; other posts may be among the answer.
+    ///
+    /// One query reads the likes of all posts between the oldest and the newest of these. If the user likes very many
+    /// posts in between, the query ends early, and the likes of the remaining posts are read by their keys.
     pub async fn liked(
         &self,
         user: &UserId,
-        oldest: PostId,
-        newest: PostId,
+        posts: &[PostId],
         consistency: Consistency,
     ) -> Result<HashSet<PostId>, Error> {
-        let mut liked = HashSet::new();
-        let mut start = None;
-        loop {
-            let query = self
-                .likes_query(user, &key::likes(oldest), &key::likes(newest))
-                .consistent_read(consistency.is_strong());
-            let answer = query.set_exclusive_start_key(start).send().await.map_err(failed("reading likes"))?;
-            for item in answer.items() {
-                let key = text(item, SK)?;
-                liked.insert(key::parse_likes(key).ok_or_else(|| Error::poison("the key of a like", key))?);
-            }
-            start = answer.last_evaluated_key;
-            if start.is_none() {
-                return Ok(liked);
+        let (Some(&oldest), Some(&newest)) = (posts.iter().min(), posts.iter().max()) else {
+            return Ok(HashSet::new());
+        };
+        let query = self.likes_query(user, &key::likes(oldest), &key::likes(newest)).limit(LIKES_PER_QUERY);
+        let answer = query.consistent_read(consistency.is_strong()).send().await.map_err(failed("reading likes"))?;
+        let mut liked = answer.items().iter().map(liked_post).collect::<Result<HashSet<_>, Error>>()?;
+        if let Some(end) = answer.last_evaluated_key() {
+            let end = liked_post(end)?;
+            let keys = posts.iter().filter(|post| **post > end);
+            let keys = keys.map(|post| primary_key(key::user(user), key::likes(*post))).collect();
+            for item in self.dynamo.batch_get(&self.table, keys, consistency).await? {
+                if matches!(item.get("liked"), Some(AttributeValue::Bool(true))) {
+                    liked.insert(liked_post(&item)?);
+                }
             }
         }
+        Ok(liked)
     }
 
     /// The authors of the newest posts that the user likes. At most `limit` likes are read, ended ones included.
-    pub async fn recently_liked_authors(&self, user: &UserId, limit: i32) -> Result<Vec<UserId>, Error> {
+    pub async fn recently_liked_authors(
+        &self,
+        user: &UserId,
+        limit: i32,
+        consistency: Consistency,
+    ) -> Result<Vec<UserId>, Error> {
         #[derive(Deserialize)]
         struct Liked {
             author: UserId,
@@ -90,6 +100,7 @@ impl CommandTable {
             .likes_query(user, &first, &last)
             .scan_index_forward(false)
             .limit(limit)
+            .consistent_read(consistency.is_strong())
             .send()
             .await
             .map_err(failed("reading likes"))?;
@@ -108,5 +119,54 @@ impl CommandTable {
             .expression_attribute_values(":first", s(first))
             .expression_attribute_values(":last", s(last))
             .expression_attribute_values(":true", AttributeValue::Bool(true))
+    }
+}
+
+/// The post of the like with this key.
+fn liked_post(item: &Item) -> Result<PostId, Error> {
+    let key = text(item, SK)?;
+    key::parse_likes(key).ok_or_else(|| Error::poison("the key of a like", key))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        samples::{NOW, user},
+        test_world::{Calls, World},
+    };
+
+    /// A like that ada gave, or took back, of the post of this second.
+    fn like(post: PostId, liked: bool) -> Value {
+        json!({
+            "PK": {"S": "USER#ada"}, "SK": {"S": format!("LIKES#{post}")}, "liked": {"BOOL": liked},
+            "author": {"S": "bob"}, "heat": {"N": "0"}, "version": {"N": "1"},
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn likes_of_a_page_are_found_with_two_calls_however_many_likes_lie_between_its_posts() {
+        let world = World::new();
+        let posts: Vec<_> = (0..1300).map(|second| PostId::new(NOW.after(Duration::from_secs(second)))).collect();
+        let likes: Vec<_> = posts.iter().enumerate().map(|(at, post)| like(*post, at % 3 != 0)).collect();
+        world.put("commands", &likes);
+        let page: Vec<_> = posts.iter().copied().step_by(100).collect();
+
+        let liked = world.tested.commands.liked(&user("ada"), &page, Consistency::Eventual).await.unwrap();
+
+        let expected: Vec<_> = (0..13).filter(|at| at % 3 != 0).map(|at| page[at]).collect();
+        assert_eq!(page.iter().copied().filter(|post| liked.contains(post)).collect::<Vec<_>>(), expected);
+        assert_eq!(["Query", "BatchGetItem"].map(|call| world.network.count(Calls(call, ""))), [1, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_posts_need_no_call() {
+        let world = World::new();
+        let liked = world.tested.commands.liked(&user("ada"), &[], Consistency::Strong).await.unwrap();
+        assert_eq!((liked.len(), world.network.count(Calls("Query", ""))), (0, 0));
     }
 }

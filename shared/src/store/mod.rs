@@ -3,6 +3,7 @@
 //! [`command_table`] is the truth. The read models [`timelines`], [`viewers`] and [`cards`] follow from it. A store
 //! makes no decision: it reads and writes what its caller says, under the conditions that its caller sets.
 
+mod announcements;
 pub mod audit_state;
 mod card_tallies;
 pub mod cards;
@@ -10,6 +11,7 @@ mod celebrities;
 pub mod command_table;
 pub mod comments;
 mod consistency;
+pub mod demotions;
 mod dynamo;
 pub mod edges;
 mod key;
@@ -21,8 +23,9 @@ pub mod transaction;
 pub mod trending;
 pub mod viewers;
 
+pub use announcements::{Announcement, Announcements};
 pub use card_tallies::StoredTally;
 pub use consistency::Consistency;
 pub use dynamo::Dynamo;
-pub use key::{is_published, parse_event_key, parse_like_key, parse_tally_key};
+pub use key::{TRACE, is_published, parse_event_key, parse_like_key, parse_tally_key};
 pub use meter::{Cost, Meter};

@@ -7,7 +7,7 @@ use super::{
     command_table::{CommandTable, POST, PROFILE},
     dynamo::{Item, primary_key, s, text, value},
     key::{self, PK, SK},
-    timelines::{Row, Timelines, row},
+    timelines::{Row, Timeline, Timelines, row},
     viewers::Viewers,
 };
 use crate::{
@@ -84,7 +84,11 @@ impl CommandTable {
 impl Timelines {
     /// At most `limit` rows behind `after`, each with the key of its timeline.
     pub async fn scan(&self, after: Option<&ScanKey>, limit: i32) -> Result<ScanPage<(String, Row)>, Error> {
-        let read = |item: Item| Ok(Some((text(&item, PK)?.to_owned(), row(&item)?)));
+        // Rows of other timelines, such as announcements, follow from no item that is looked at.
+        let read = |item: Item| match text(&item, PK)? {
+            timeline if Timeline::parse(timeline).is_some() => Ok(Some((timeline.to_owned(), row(&item)?))),
+            _ => Ok(None),
+        };
         page(self.dynamo.scan_page(&self.table, after.map(ScanKey::item), limit).await?, read)
     }
 }

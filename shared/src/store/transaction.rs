@@ -18,7 +18,7 @@ use super::{
     command_table::{CLAIM, Claim, CommandTable, POST, PROFILE, Remembered},
     dynamo::{item, n, s, transaction_failed},
     edges::near_side,
-    key::{self, PK, SK},
+    key::{self, PK, SK, TRACE},
     likes::LikeLimit,
 };
 use crate::{
@@ -27,6 +27,7 @@ use crate::{
         Comment, CommentId, Commenter, Counts, Edge, EdgeKey, EdgeKind, Handle, IdempotencyKey, Like, LogEvent, Post,
         PostId, Profile, TallyShard, TallySubject, Timestamp, UserId, Version,
     },
+    trace,
 };
 
 /// A change of the truth, with its condition.
@@ -74,13 +75,6 @@ pub enum Change {
     RequireNoBlock {
         /// The two users.
         between: [UserId; 2],
-    },
-    /// Require that the edge still has this version, or still does not exist. Nothing changes.
-    RequireEdge {
-        /// Identifies the edge.
-        key: EdgeKey,
-        /// The version that was read. None if there was no edge.
-        version: Option<Version>,
     },
     /// Write an edge, if there is none yet or the stored one still has this version. A follow is written to both sides.
     PutEdge {
@@ -200,6 +194,20 @@ impl CommandTable {
         )
     }
 
+    /// A part of a transaction that requires that the edge has ended. Nothing changes.
+    pub(super) fn require_ended(&self, key: &EdgeKey) -> Result<TransactWriteItem, Error> {
+        let (pk, sk) = near_side(key);
+        check(
+            ConditionCheck::builder()
+                .table_name(&self.table)
+                .key(PK, s(pk))
+                .key(SK, s(sk))
+                .condition_expression("#active = :false")
+                .expression_attribute_names("#active", "active")
+                .expression_attribute_values(":false", AttributeValue::Bool(false)),
+        )
+    }
+
     /// Commits changes that belong to no log.
     ///
     /// # Errors
@@ -287,17 +295,6 @@ impl CommandTable {
                 let [to, from] = EdgeKey::blocks(a, b);
                 transaction.transact_items(self.require_inactive(&to)?).transact_items(self.require_inactive(&from)?)
             }
-            Change::RequireEdge { key, version: None } => {
-                transaction.transact_items(check(self.check(key).condition_expression("attribute_not_exists(PK)"))?)
-            }
-            Change::RequireEdge { key, version: Some(version) } => {
-                let unchanged = self
-                    .check(key)
-                    .condition_expression("#version = :version")
-                    .expression_attribute_names("#version", "version")
-                    .expression_attribute_values(":version", n(version));
-                transaction.transact_items(check(unchanged)?)
-            }
             Change::PutEdge { key, edge, replaces } => {
                 let (pk, sk) = near_side(key);
                 let near = updated(replacing(self.set(pk, sk, edge)?, replaces.map(n)))?;
@@ -382,7 +379,10 @@ impl CommandTable {
     }
 
     fn append(&self, event: &LogEvent) -> Result<TransactWriteItem, Error> {
-        let put = self.put(key::user(&event.user), key::event(event.version), event)?;
+        let mut put = self.put(key::user(&event.user), key::event(event.version), event)?;
+        if let Some(trace) = trace::current() {
+            put = put.item(TRACE, s(trace.to_string()));
+        }
         built(put.condition_expression("attribute_not_exists(PK)"))
     }
 

@@ -21,7 +21,7 @@ impl FailedBatches {
     /// # Errors
     /// [`Error::Transient`] if SQS did not take the message.
     pub async fn send(&self, body: String) -> Result<(), Error> {
-        self.queue.send(vec![QueueMessage::ungrouped(body)]).await
+        self.queue.send(vec![QueueMessage::ungrouped(body, 0)]).await
     }
 
     /// Puts off a received report, the longer the more often it was received.

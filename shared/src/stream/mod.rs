@@ -8,4 +8,5 @@ pub mod failed_batches;
 pub mod publisher;
 pub mod quarantine;
 mod queue;
+pub mod walk;
 pub mod work_queue;

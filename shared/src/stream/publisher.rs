@@ -1,7 +1,7 @@
 //! Publishing items of the command table that could not be published when they changed.
 
 use super::{bus::Bus, cloud_event::CloudEvent};
-use crate::{error::Error, store::command_table::CommandTable};
+use crate::{error::Error, metrics, store::command_table::CommandTable};
 
 /// Publishes items again.
 #[derive(Debug, Clone)]
@@ -21,7 +21,10 @@ impl Publisher {
     pub async fn republish(&self, pk: &str, sk: &str) -> Result<(), Error> {
         let Some(item) = self.commands.item_as_json(pk, sk).await? else { return Ok(()) };
         match self.bus.publish(&[CloudEvent::from_item(&item)?]).await[..] {
-            [true] => Ok(()),
+            [true] => {
+                metrics::PUBLISHED.add(1);
+                Ok(())
+            }
             _ => Err(Error::transient("publishing an item", "the bus did not take the event")),
         }
     }

@@ -5,7 +5,7 @@ use super::{
     queue::{Queue, QueueMessage},
     work_queue::Task,
 };
-use crate::error::Error;
+use crate::{error::Error, metrics};
 
 /// The quarantine.
 #[derive(Debug, Clone)]
@@ -24,14 +24,20 @@ impl Quarantine {
     /// # Errors
     /// [`Error::Transient`] if SQS did not take the message.
     pub async fn put(&self, task: &Task) -> Result<(), Error> {
-        self.queue.send(vec![task.message(0)?]).await
+        self.send(task.message(0)?).await
     }
 
-    /// Puts a message of the work queue into the quarantine as it is, whether it makes sense or not.
+    /// Puts a message of a queue into the quarantine as it is, whether it makes sense or not.
     ///
     /// # Errors
     /// As [`Quarantine::put`].
     pub async fn put_body(&self, body: String) -> Result<(), Error> {
-        self.queue.send(vec![QueueMessage::ungrouped(body)]).await
+        self.send(QueueMessage::ungrouped(body, 0)).await
+    }
+
+    async fn send(&self, message: QueueMessage) -> Result<(), Error> {
+        self.queue.send(vec![message]).await?;
+        metrics::QUARANTINED.add(1);
+        Ok(())
     }
 }

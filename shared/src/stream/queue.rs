@@ -2,11 +2,22 @@
 
 use std::time::Duration;
 
-use aws_sdk_sqs::{Client, error::DisplayErrorContext, types::SendMessageBatchRequestEntry};
+use aws_sdk_sqs::{
+    Client,
+    error::{BuildError, DisplayErrorContext},
+    types::{MessageAttributeValue, SendMessageBatchRequestEntry},
+};
 use rand::Rng;
 
-use crate::{error::Error, model::UserId, retry::RetryPolicy};
+use crate::{
+    error::Error,
+    model::UserId,
+    retry::RetryPolicy,
+    trace::{self, TraceId},
+};
 
+/// The message attribute with the trace in which a message was sent (W3C Trace Context).
+pub const TRACEPARENT: &str = "traceparent";
 /// Messages in one call of SendMessageBatch at most.
 const BATCH_MAX: usize = 10;
 /// Bytes of all bodies in one call. SQS has always taken this much; since August 2025 it takes 1 MiB.
@@ -33,6 +44,7 @@ pub(super) struct QueueMessage {
     body: String,
     group: Option<String>,
     delay_s: i32,
+    trace: Option<TraceId>,
 }
 
 impl QueueMessage {
@@ -41,23 +53,40 @@ impl QueueMessage {
     /// The user is the message's group. SQS serves groups fairly ("fair queues"), so the many messages of one user do
     /// not hold up those of others. A group id may hold only ASCII letters, digits and punctuation, at most 128 of
     /// them; a user id may hold anything. So the group id is the hash of the user id.
+    ///
+    /// The message carries the trace of the work that sends it.
     pub(super) fn new(body: String, user: &UserId, delay_s: i32) -> Self {
-        Self { body, group: Some(user.hash().to_string()), delay_s }
+        Self { body, group: Some(user.hash().to_string()), delay_s, trace: trace::current() }
     }
 
-    /// A message that belongs to no user, to be received at once.
-    pub(super) fn ungrouped(body: String) -> Self {
-        Self { body, group: None, delay_s: 0 }
+    /// The same without a group: it belongs to no user.
+    pub(super) fn ungrouped(body: String, delay_s: i32) -> Self {
+        Self { body, group: None, delay_s, trace: trace::current() }
+    }
+
+    /// The same within this trace, if there is one.
+    pub(super) fn within(self, trace: Option<TraceId>) -> Self {
+        Self { trace: trace.or(self.trace), ..self }
     }
 
     fn request(&self, id: usize) -> Result<SendMessageBatchRequestEntry, Error> {
-        SendMessageBatchRequestEntry::builder()
+        let invalid = |error: BuildError| Error::poison("a queue message to send", error);
+        let mut entry = SendMessageBatchRequestEntry::builder()
             .id(id.to_string())
             .message_body(&self.body)
             .set_message_group_id(self.group.clone())
-            .delay_seconds(self.delay_s)
-            .build()
-            .map_err(|error| Error::poison("a queue message to send", error))
+            .delay_seconds(self.delay_s);
+        if let Some(trace) = self.trace {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(trace.traceparent());
+            entry = entry.message_attributes(TRACEPARENT, value.build().map_err(invalid)?);
+        }
+        entry.build().map_err(invalid)
+    }
+
+    /// What SQS counts: the body, and the name, type and value of each attribute.
+    fn bytes(&self) -> usize {
+        let attributes = self.trace.map_or(0, |trace| TRACEPARENT.len() + "String".len() + trace.traceparent().len());
+        self.body.len() + attributes
     }
 }
 
@@ -80,8 +109,8 @@ impl Queue {
 
     /// Puts off a message that was received so many times: it becomes visible again later each time.
     ///
-    /// # Errors [`Error::Transient`] if SQS did not do so. The message then becomes visible after the queue's
-    /// visibility timeout.
+    /// # Errors
+    /// [`Error::Transient`] if SQS did not do so. The message then becomes visible after the visibility timeout.
     pub(super) async fn put_off(&self, receipt_handle: &str, receives: u32) -> Result<(), Error> {
         let delay_s = i32::try_from(delay_after(receives).as_secs()).unwrap_or(i32::MAX);
         let request = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(receipt_handle);
@@ -118,11 +147,11 @@ fn batches(messages: Vec<QueueMessage>) -> Vec<Vec<QueueMessage>> {
     let mut batches: Vec<Vec<QueueMessage>> = Vec::new();
     let mut bytes = 0;
     for message in messages {
-        bytes += message.body.len();
+        bytes += message.bytes();
         match batches.last_mut() {
             Some(batch) if batch.len() < BATCH_MAX && bytes <= BATCH_BYTES_MAX => batch.push(message),
             _ => {
-                bytes = message.body.len();
+                bytes = message.bytes();
                 batches.push(vec![message]);
             }
         }

@@ -1,25 +1,36 @@
-//! The work queue: tasks that are too large for a batch of the bus, or that failed there. `deliver` works on them.
+//! The work queue: walks, which are too large for a batch of the bus, and catch-ups that failed or took too long there.
+//! `deliver` works on them.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::queue::{Queue, QueueMessage};
+pub use super::queue::TRACEPARENT;
+use super::{
+    queue::{Queue, QueueMessage},
+    walk::Walk,
+};
 use crate::{
     error::Error,
     model::{NOT_IN_MESSAGES, PostId, TallySubject, UserId, Version},
+    trace::TraceId,
 };
 
 /// Longest delay of a message (SQS, `DelaySeconds`).
 const DELAY_S_MAX: i32 = 900;
 
-/// The names of tasks in messages.
-const NAMES: [&str; 12] = [
-    "deliver",
+/// The names of tasks in messages, first those of walks.
+const NAMES: [&str; 17] = [
     "spread",
-    "demote",
-    "catch_up",
+    "deliver",
+    "backfill",
+    "unfollowed",
+    "profile",
     "purge",
+    "demote",
+    "fill_homes",
+    "catch_up",
+    "end_follow",
     "redo",
     "republish",
     "reapply",
@@ -33,48 +44,17 @@ const NAMES: [&str; 12] = [
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
-    /// Put a post into the homes of these viewers.
-    #[serde(rename = "deliver")]
-    PushToHomes {
-        /// The post.
-        post: PostId,
-        /// Its author.
-        author: UserId,
-        /// Some of the author's followers.
-        viewers: Vec<UserId>,
-    },
-    /// Enumerate the followers of a large audience, and make a [`Task::PushToHomes`] for every few hundred of them.
-    #[serde(rename = "spread")]
-    EnumerateAudience {
-        /// The post.
-        post: PostId,
-        /// Its author.
-        author: UserId,
-        /// The follower after whom the enumeration goes on. None at its beginning.
-        after: Option<UserId>,
-        /// How many followers were found so far.
-        found: u64,
-    },
-    /// Copy the posts of an author who is being demoted into the homes of the next few followers.
-    #[serde(rename = "demote")]
-    BackfillHomes {
-        /// The author.
-        author: UserId,
-        /// The follower after whom the backfill goes on. None at its beginning.
-        after: Option<UserId>,
-    },
     /// Apply the events of this user's log that are not applied yet.
     CatchUp {
         /// The user.
         user: UserId,
     },
-    /// Remove what is left of a deleted post: comments on it, step by step, and then its tags.
-    #[serde(rename = "purge")]
-    PurgePost {
-        /// The post.
-        post: PostId,
-        /// Its author.
-        author: UserId,
+    /// End the follow of a user who was blocked, in that user's log.
+    EndFollow {
+        /// The user who was blocked.
+        follower: UserId,
+        /// The user who blocked the follower.
+        followee: UserId,
     },
     /// Apply the effects of an event that was put into the quarantine.
     Redo {
@@ -125,6 +105,15 @@ pub enum Task {
         /// The author that the row names.
         author: UserId,
     },
+    /// Take a step of a walk.
+    #[serde(untagged)]
+    Walk(Walk),
+}
+
+impl From<Walk> for Task {
+    fn from(walk: Walk) -> Self {
+        Self::Walk(walk)
+    }
 }
 
 /// Why a message is no task.
@@ -169,17 +158,15 @@ impl Task {
         let body = self.body()?;
         Ok(match self.user() {
             Some(user) => QueueMessage::new(body, user, delay_s),
-            None => QueueMessage::ungrouped(body),
+            None => QueueMessage::ungrouped(body, delay_s),
         })
     }
 
     /// The user whose task it is, if it is one user's.
     fn user(&self) -> Option<&UserId> {
         Some(match self {
-            Self::PushToHomes { author, .. }
-            | Self::EnumerateAudience { author, .. }
-            | Self::BackfillHomes { author, .. }
-            | Self::PurgePost { author, .. } => author,
+            Self::Walk(walk) => walk.user(),
+            Self::EndFollow { follower, .. } => follower,
             Self::CatchUp { user }
             | Self::Redo { user, .. }
             | Self::Reapply { user, .. }
@@ -235,6 +222,15 @@ impl WorkQueue {
         self.queue.send(tasks.iter().map(|task| task.message(delay_s)).collect::<Result<_, Error>>()?).await
     }
 
+    /// Sends the tasks, each within the trace of what it follows from.
+    ///
+    /// # Errors
+    /// As [`WorkQueue::send`].
+    pub async fn send_traced(&self, tasks: Vec<(Task, Option<TraceId>)>) -> Result<(), Error> {
+        let message = |(task, trace): (Task, _)| Ok(task.message(0)?.within(trace));
+        self.queue.send(tasks.into_iter().map(message).collect::<Result<_, Error>>()?).await
+    }
+
     /// Puts off a received message whose task failed, the longer the more often it was received: from 5 seconds to half
     /// an hour, less a random part of up to a quarter.
     ///
@@ -250,9 +246,26 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::samples::{user, version};
+    use crate::{
+        model::{CommentId, Timestamp},
+        samples::{user, version},
+        stream::walk::BackfillAt,
+    };
 
     const POST: &str = "014bc853-e807-7000-8000-000000000000";
+
+    fn purge(comment: Option<CommentId>) -> Task {
+        let (post, author) = (POST.parse().unwrap(), user("auth0|ada"));
+        Walk::Purge { post, author, after: comment, until: comment }.into()
+    }
+
+    fn backfill(viewer: &UserId, author: &UserId, at: BackfillAt) -> Task {
+        Walk::Backfill { viewer: viewer.clone(), author: author.clone(), version: version(3), at }.into()
+    }
+
+    fn backfill_json(at: Value) -> Value {
+        json!({"backfill": {"viewer": "auth0|ada", "author": "bob", "version": 3, "at": at}})
+    }
 
     /// Every task with its JSON as it stands in queues.
     fn tasks() -> Vec<(Task, Value)> {
@@ -260,22 +273,51 @@ mod tests {
         let (ada, bob) = (user("auth0|ada"), user("bob"));
         vec![
             (
-                Task::PushToHomes { post, author: ada.clone(), viewers: vec![bob.clone()] },
+                Walk::Push { post, author: ada.clone(), viewers: vec![bob.clone()] }.into(),
                 json!({"deliver": {"post": POST, "author": "auth0|ada", "viewers": ["bob"]}}),
             ),
             (
-                Task::EnumerateAudience { post, author: ada.clone(), after: Some(bob.clone()), found: 500 },
+                Walk::Audience { post, author: ada.clone(), after: Some(bob.clone()), found: 500 }.into(),
                 json!({"spread": {"post": POST, "author": "auth0|ada", "after": "bob", "found": 500}}),
             ),
             (
-                Task::EnumerateAudience { post, author: ada.clone(), after: None, found: 0 },
+                Walk::Audience { post, author: ada.clone(), after: None, found: 0 }.into(),
                 json!({"spread": {"post": POST, "author": "auth0|ada", "after": null, "found": 0}}),
             ),
             (
-                Task::BackfillHomes { author: ada.clone(), after: Some(bob) },
+                Walk::Demotion { author: ada.clone(), after: Some(bob.clone()) }.into(),
                 json!({"demote": {"author": "auth0|ada", "after": "bob"}}),
             ),
-            (Task::PurgePost { post, author: ada.clone() }, json!({"purge": {"post": POST, "author": "auth0|ada"}})),
+            (
+                Walk::FillHomes {
+                    author: ada.clone(),
+                    begun_at: Timestamp::from_ms(7),
+                    viewers: vec![bob.clone()],
+                    before: None,
+                }
+                .into(),
+                json!({"fill_homes": {"author": "auth0|ada", "begun_at": 7, "viewers": ["bob"], "before": null}}),
+            ),
+            (purge(None), json!({"purge": {"post": POST, "author": "auth0|ada"}})),
+            (
+                purge(Some(POST.parse().unwrap())),
+                json!({"purge": {"post": POST, "author": "auth0|ada", "after": POST, "until": POST}}),
+            ),
+            (
+                Walk::Profile { user: ada.clone(), version: version(3), before: Some(post) }.into(),
+                json!({"profile": {"user": "auth0|ada", "version": 3, "before": POST}}),
+            ),
+            (
+                Walk::Unfollowed { viewer: ada.clone(), author: bob.clone(), before: None }.into(),
+                json!({"unfollowed": {"viewer": "auth0|ada", "author": "bob", "before": null}}),
+            ),
+            (backfill(&ada, &bob, BackfillAt::Start), backfill_json(json!("start"))),
+            (backfill(&ada, &bob, BackfillAt::Below(post)), backfill_json(json!({"below": POST}))),
+            (backfill(&ada, &bob, BackfillAt::Copied), backfill_json(json!("copied"))),
+            (
+                Task::EndFollow { follower: ada.clone(), followee: user("bob") },
+                json!({"end_follow": {"follower": "auth0|ada", "followee": "bob"}}),
+            ),
             (Task::CatchUp { user: ada.clone() }, json!({"catch_up": {"user": "auth0|ada"}})),
             (
                 Task::Redo { user: ada.clone(), version: version(3), error: "no".to_owned() },
@@ -316,7 +358,7 @@ mod tests {
         // A quotation mark is escaped, so it takes two bytes.
         let longest = user(&"\"".repeat(255));
         let post = POST.parse().unwrap();
-        let task = Task::PushToHomes { post, author: longest.clone(), viewers: vec![longest; 500] };
+        let task = Task::from(Walk::Push { post, author: longest.clone(), viewers: vec![longest; 500] });
         assert!(task.body().unwrap().len() <= 256 * 1024);
     }
 

@@ -10,6 +10,7 @@ use crate::{
     command::{
         self, BlockUser, Command, CommentOnPost, Committed, CreatePost, DeletePost, EditPost, FollowUser, UpdateProfile,
     },
+    deadline::Deadline,
     error::Error,
     model::{Clock, CommentId, EdgeState, PostId, Text, UserEvent, Version, Viewer},
     projection::{Projector, catch_up::Progress, quarantine::redo},
@@ -137,23 +138,25 @@ impl Process {
     /// Applies the logs of these users to their ends.
     pub(crate) async fn catch_up(&self, ids: &[&str]) {
         for id in ids {
-            let progress = self.projector.catch_up.user(&user(id), None).await.unwrap();
+            let progress = self.projector.catch_up.user(&user(id), None, Deadline::none()).await.unwrap();
             assert!(matches!(progress, Progress::UpToDate), "{progress:?}");
         }
     }
 
-    /// Works on a repair.
+    /// Works on a task that repairs something, or follows from one that does.
     pub(crate) async fn repair(&self, task: Task) -> Result<(), Error> {
-        let Projector { catch_up, repair, .. } = &self.projector;
+        let Projector { catch_up, walks, blocked_follows, repair, .. } = &self.projector;
         match task {
-            Task::CatchUp { user } => catch_up.user(&user, None).await.map(drop),
+            Task::Walk(walk) => walks.advance(walk).await,
+            Task::EndFollow { follower, followee } => blocked_follows.end(&follower, &followee).await,
+            Task::CatchUp { user } => catch_up.user(&user, None, Deadline::none()).await.map(drop),
             Task::Redo { user, version, .. } => redo(catch_up, &user, version).await,
             Task::Reapply { user, after } => repair.reapply_step(&user, after).await,
             Task::SettleUser { user } => repair.settle_user(&user).await,
             Task::SettlePost { post } => repair.settle_post(post).await,
             Task::SettleTally { subject } => repair.settle_tally(&subject).await,
             Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
-            other => panic!("{other:?} is no repair"),
+            Task::Republish { .. } => panic!("{task:?} is no repair"),
         }
     }
 

@@ -46,6 +46,7 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
     let timeout = open.seconds("Timeout", 1..=900)?.unwrap_or(Duration::from_secs(3));
     let memory_mib = open.count("MemorySize", 128..=10_240)?.unwrap_or(128);
     let max_concurrency = open.count("ReservedConcurrentExecutions", 0..=1_000_000)?;
+    let allows_recursion = open.one_of("RecursiveLoop", &["Allow", "Terminate"])? == Some("Allow");
     let events = match open.nested("Events")? {
         Some(events) => events::read(reading, events, timeout)?,
         None => events::Events::default(),
@@ -56,6 +57,9 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
         reading.warnings,
         &[
             "Architectures",
+            "AutoPublishAlias",
+            "AutoPublishAliasAllProperties",
+            "DeploymentPreference",
             "EphemeralStorage",
             "FunctionName",
             "Handler",
@@ -66,6 +70,7 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
             "Role",
             "Tags",
             "Tracing",
+            "VersionDescription",
         ],
     );
     open.finish()?;
@@ -77,6 +82,7 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
         timeout,
         memory_mib,
         max_concurrency,
+        allows_recursion,
         routes: events.routes,
         sources: events.sources,
         statements,

@@ -4,6 +4,7 @@ use super::GRACE;
 use crate::{
     audit::Kind,
     command::{MuteUser, react_to_post},
+    deadline::Deadline,
     model::{EdgeState, PostId, TallySubject},
     samples::user,
     stream::work_queue::Task,
@@ -41,7 +42,7 @@ async fn audit(world: &World) -> Vec<Kind> {
     let mut kinds = Vec::new();
     // A round may take several runs: their time is limited.
     for _ in 0..10 {
-        world.tested.sweeper.run().await.unwrap();
+        world.tested.sweeper.run(Deadline::none()).await.unwrap();
         let state = world.other.commands.audit_state().await.unwrap();
         kinds = state.found.keys().cloned().collect();
         if state.sweep_requested_at.is_none() {
@@ -54,9 +55,7 @@ async fn audit(world: &World) -> Vec<Kind> {
             break;
         }
         for task in tasks {
-            if !matches!(task, Task::PurgePost { .. }) {
-                world.tested.repair(task).await.unwrap();
-            }
+            world.tested.repair(task).await.unwrap();
         }
     }
     let all = [
@@ -67,6 +66,8 @@ async fn audit(world: &World) -> Vec<Kind> {
         Kind::WrongTally,
         Kind::MissingRow,
         Kind::StrayRow,
+        Kind::LostWalk,
+        Kind::LostTask,
         Kind::StrayItem,
         Kind::WrongTruth,
     ];
@@ -219,6 +220,79 @@ async fn a_truth_that_contradicts_itself_is_reported_and_left_alone() {
     world.meddle("DeleteItem", &json!({"TableName": "commands", "Key": key}));
     world.pass(GRACE * 2);
     assert_eq!(audit(&world).await, [Kind::WrongTruth]);
+}
+
+/// What a viewer item says while a walk copies this author's posts, since bob's second event.
+fn backfill(author: &str) -> Value {
+    json!({"M": {"backfills": {"M": {author: {"N": "2"}}}}})
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_walk_begins_again() {
+    let of_follow = |world: &World, post| {
+        world.set("viewers", "USER#bob", "unfinished", &backfill("ada"));
+        world.meddle("DeleteItem", &json!({"TableName": "timelines", "Key": key("HOME#bob", post)}));
+    };
+    repairs(of_follow, &[Kind::LostWalk]).await;
+    let of_profile = |world: &World, post: PostId| {
+        let unfinished = json!({"M": {"backfills": {"M": {}}, "profile": {"N": "1"}}});
+        world.set("viewers", "USER#ada", "unfinished", &unfinished);
+        let nobody = json!({"M": {"handle": {"S": "nobody"}, "display_name": {"S": "Nobody"}}});
+        world.set("cards", &format!("POST#{post}"), "author_profile", &nobody);
+    };
+    repairs(of_profile, &[Kind::LostWalk]).await;
+    let of_nobody = |world: &World, _| world.set("viewers", "USER#bob", "unfinished", &backfill("erin"));
+    repairs(of_nobody, &[Kind::WrongViewer]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_a_walk_is_copying_are_not_missed() {
+    let (world, post) = settled().await;
+    let it = &world.other;
+    it.follow("carol", "ada").await;
+    it.catch_up(&["carol"]).await;
+    it.projector.repair.settle_tally(&TallySubject::User(user("ada"))).await.unwrap();
+    world.set("viewers", "USER#carol", "unfinished", &backfill("ada"));
+    world.meddle("DeleteItem", &json!({"TableName": "timelines", "Key": key("HOME#carol", post)}));
+    assert_eq!(world.tested.sweeper.auditor.user(&user("carol")).await.unwrap(), []);
+    assert_eq!(audit(&world).await, [Kind::LostWalk], "ten minutes later");
+    assert_eq!(it.home("carol").await, [post]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_lost_purge_left_is_removed() {
+    let (world, post) = settled().await;
+    let it = &world.other;
+    it.comment("carol", post, "hello").await;
+    it.delete("ada", post).await;
+    it.catch_up(&["ada", "carol"]).await;
+    it.projector.repair.settle_tally(&TallySubject::Post(post)).await.unwrap();
+    world.take_tasks();
+    world.pass(GRACE * 2);
+    assert_eq!(audit(&world).await, [Kind::LostWalk]);
+    let left = world.items("commands").into_iter().map(|item| item["SK"]["S"].as_str().unwrap().to_owned());
+    assert!(left.into_iter().all(|key| !key.starts_with("COMMENT#")));
+    assert_eq!(audit(&world).await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follow_that_a_block_did_not_end_is_ended() {
+    let (world, _) = settled().await;
+    let it = &world.other;
+    let settle = async || {
+        it.catch_up(&["bob", "erin"]).await;
+        it.projector.repair.settle_tally(&TallySubject::User(user("bob"))).await.unwrap();
+    };
+    it.follow("erin", "bob").await;
+    it.block("bob", "erin").await;
+    settle().await;
+    world.take_tasks();
+    assert_eq!(world.tested.sweeper.auditor.user(&user("bob")).await.unwrap(), [], "the task is on its way");
+    world.pass(GRACE * 2);
+    assert_eq!(audit(&world).await, [Kind::LostTask]);
+    settle().await;
+    assert!(!it.viewer("erin").await.follows(&user("bob")));
+    assert_eq!(audit(&world).await, []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,12 @@
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{catch_up_or_quarantine, redo};
 use crate::{
+    deadline::Deadline,
     error::Error,
+    metrics::{FEED_LAG, QUARANTINED, Recorded},
     samples::{user, version},
     store::Consistency,
     test_world::{Calls, Failure, Process, World},
@@ -19,7 +23,10 @@ const WRONG: &str = "PostEdited";
 
 /// Catches up ada with the code under test.
 async fn catch_up(process: &Process) -> Result<(), Error> {
-    catch_up_or_quarantine(&process.projector.catch_up, &process.quarantine, &user("ada")).await
+    let (catch_up, quarantine) = (&process.projector.catch_up, &process.quarantine);
+    let paused = catch_up_or_quarantine(catch_up, quarantine, &user("ada"), Deadline::none()).await?;
+    assert_eq!(paused, None);
+    Ok(())
 }
 
 /// Redoes an event of ada's with the code under test.
@@ -66,6 +73,20 @@ async fn poison_is_put_into_the_quarantine_at_once() {
     catch_up(&world.tested).await.unwrap();
 
     assert_eq!(take_quarantined(&world), [message(2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_put_into_the_quarantine_and_how_late_events_were_is_recorded() {
+    let world = event_2_is_poison().await;
+    world.pass(Duration::from_secs(7));
+    let metrics = Recorded::default();
+    let _recording = metrics.begin();
+
+    catch_up(&world.tested).await.unwrap();
+
+    assert_eq!(metrics.sum(QUARANTINED), 1);
+    assert_eq!(metrics.count(FEED_LAG), 2, "before the event, and after it");
+    assert!((7000..7100).contains(&metrics.max_ms(FEED_LAG)), "{}", metrics.max_ms(FEED_LAG));
 }
 
 #[tokio::test(start_paused = true)]

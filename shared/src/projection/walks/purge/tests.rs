@@ -1,23 +1,22 @@
-use super::*;
+use super::{
+    super::testing::{finish, take_walks},
+    *,
+};
 use crate::test_world::{Calls, Process, World};
 
 /// What ada and bob say, in parts that stand nowhere else.
 const SAID: [&str; 7] = ["hush", "psst", "whisper", "cyd_", "murmur", "mumble", "dee_"];
 
-/// Works on tasks until none is left. Returns how many there were.
+/// Works on walks until none is left. Returns how many steps there were.
 async fn work(world: &World) -> usize {
-    let mut worked = 0;
-    loop {
-        let tasks = world.take_tasks();
-        if tasks.is_empty() {
-            return worked;
-        }
-        for task in tasks {
-            let Task::PurgePost { post, .. } = task else { panic!("{task:?}") };
-            world.tested.projector.purge.step(post).await.unwrap();
-            worked += 1;
-        }
-    }
+    let walks = take_walks(world);
+    finish(world, walks).await
+}
+
+/// Takes one step of the purge.
+async fn step(process: &Process, post: PostId) {
+    let walks = &process.projector.walks;
+    walks.purge_step(post, None, None, walks.step_rows.get()).await.unwrap();
 }
 
 /// The items, in any table, that hold something that ada or bob said.
@@ -63,7 +62,7 @@ async fn a_repeated_purge_changes_nothing() {
     work(&world).await;
     let tables = world.tables();
 
-    world.tested.projector.purge.step(post).await.unwrap();
+    step(&world.tested, post).await;
 
     assert_eq!(world.tables(), tables);
 }
@@ -73,21 +72,45 @@ async fn a_post_that_is_not_deleted_is_not_purged() {
     let (world, post) = a_talked_about_post().await;
     let tables = world.tables();
 
-    world.tested.projector.purge.step(post).await.unwrap();
+    step(&world.tested, post).await;
 
     assert_eq!(world.tables(), tables);
 }
 
 #[tokio::test(start_paused = true)]
-async fn comments_are_removed_in_steps_of_a_hundred() {
-    let (world, post) = a_talked_about_post().await;
-    for number in 0..100 {
+async fn many_comments_are_removed_in_parts_of_equal_time() {
+    let world = World::with_steps_of(10);
+    world.other.join(&["ada", "bob"]).await;
+    let post = world.other.post("ada", "hush #psst @cyd_").await;
+    for number in 0..101 {
         world.other.comment("bob", post, &format!("mumble {number}")).await;
     }
     world.other.delete("ada", post).await;
     world.tested.catch_up(&["ada"]).await;
+    let first = take_walks(&world).remove(0);
 
-    assert_eq!(work(&world).await, 2);
+    let Step::Next(parts) = world.tested.projector.walks.step(first, 10).await.unwrap() else { panic!("no parts") };
+    assert_eq!(parts.len(), 8);
+    let steps = finish(&world, parts).await;
+
+    assert!((16..=24).contains(&steps), "some 12 comments in each part: {steps}");
+    assert_eq!(left(&world), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn comments_of_the_same_moment_are_removed_without_parts() {
+    let world = World::with_steps_of(2);
+    world.other.join(&["ada", "bob"]).await;
+    let post = world.other.post("ada", "hush").await;
+    let now = world.other.clock.now();
+    for number in 0..7 {
+        let (comment, text) = (CommentId::new(now), format!("mumble {number}").try_into().unwrap());
+        world.other.done("bob", &crate::command::CommentOnPost { post, comment, text, key: None }).await;
+    }
+    world.other.delete("ada", post).await;
+    world.tested.catch_up(&["ada"]).await;
+
+    work(&world).await;
 
     assert_eq!(left(&world), [""; 0]);
 }
@@ -96,7 +119,7 @@ async fn comments_are_removed_in_steps_of_a_hundred() {
 async fn purge(process: &Process, post: PostId) {
     process.delete("ada", post).await;
     process.catch_up(&["ada"]).await;
-    process.projector.purge.step(post).await.unwrap();
+    step(process, post).await;
 }
 
 #[tokio::test(start_paused = true)]

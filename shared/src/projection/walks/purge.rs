@@ -1,0 +1,125 @@
+//! Purge: what is left of a deleted post is removed. The command removes the text of the post. Afterwards, at rest, no
+//! table holds a text, tag or mention of the post or of the comments on it.
+//!
+//! The first step removes the tags. A post may have any number of comments, so some of them are removed in each step.
+//! If there are many, the rest is split by the time of creation into parts, which run in parallel. Nothing that a late
+//! worker writes escapes:
+//!
+//! - Rows of tags are written in one transaction with a check of the post's version.
+//! - A comment may be committed just after the deletion. The effect of its event finds the post deleted, and sends the
+//!   walk again.
+//!
+//! Comments are removed from the truth without an event. Their events stay in the logs of their authors, without text.
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::{Step, Walks};
+use crate::{
+    error::Error,
+    model::{Comment, CommentId, Post, PostId},
+    store::{
+        Consistency,
+        comments::{CommentOrder, CommentPage},
+        transaction::Change,
+    },
+    stream::walk::Walk,
+};
+
+/// Comments removed in one step at most. Each takes a transaction of two items.
+const COMMENTS_PER_STEP: usize = 100;
+/// Parts into which the comments behind the first step are split.
+const PARTS: u32 = 8;
+/// Comments, or rows of tags, removed at once.
+const REMOVALS_AT_ONCE: usize = 8;
+
+impl Walks {
+    /// Lets a worker purge the post, which is deleted.
+    pub(in crate::projection) async fn begin_purge(&self, post: &Post) -> Result<(), Error> {
+        self.send(vec![purge(post)]).await
+    }
+
+    /// If the post is deleted, lets a worker purge it.
+    pub(in crate::projection) async fn begin_purge_if_deleted(&self, post: PostId) -> Result<(), Error> {
+        match self.commands.post(post).await? {
+            Some(post) if post.is_deleted() => self.begin_purge(&post).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// One step of a purge: removes comments on the post, from the one behind `after` to the one at `until`.
+    pub(super) async fn purge_step(
+        &self,
+        post: PostId,
+        after: Option<CommentId>,
+        until: Option<CommentId>,
+        rows: usize,
+    ) -> Result<Step, Error> {
+        let Some(deleted) = self.commands.post(post).await?.filter(Post::is_deleted) else {
+            tracing::warn!(%post, "the post to purge is not deleted");
+            return Ok(Step::Done);
+        };
+        self.remove_tags(&deleted).await?;
+        let limit = i32::try_from(rows.min(COMMENTS_PER_STEP)).unwrap_or(i32::MAX);
+        let oldest = CommentOrder::OldestFirst;
+        let CommentPage { mut comments, more } =
+            self.commands.comments(post, oldest, after, limit, Consistency::Strong).await?;
+        let read = comments.len();
+        comments.retain(|comment| until.is_none_or(|until| comment.comment <= until));
+        stream::iter(&comments)
+            .map(|comment| self.remove_comment(comment))
+            .buffer_unordered(REMOVALS_AT_ONCE)
+            .try_collect::<()>()
+            .await?;
+        let Some(last) = comments.last().map(|last| last.comment).filter(|_| more && comments.len() == read) else {
+            return Ok(Step::Done);
+        };
+        let part = |(after, until)| {
+            let author = deleted.author.clone();
+            Walk::Purge { post, author, after: Some(after), until: Some(until) }
+        };
+        Ok(Step::Next(match until {
+            Some(until) => vec![part((last, until))],
+            None => self.parts(post, last).await?.into_iter().map(part).collect(),
+        }))
+    }
+
+    /// Splits the comments behind this one into parts of equal time.
+    async fn parts(&self, post: PostId, after: CommentId) -> Result<Vec<(CommentId, CommentId)>, Error> {
+        let newest = CommentOrder::NewestFirst;
+        let newest = self.commands.comments(post, newest, None, 1, Consistency::Strong).await?.comments;
+        let Some(end) = newest.first().map(|newest| newest.comment) else { return Ok(Vec::new()) };
+        let (from, span) = (after.created_at(), end.created_at().since(after.created_at()));
+        let bound = |number| CommentId::lowest(from.after(span * number / PARTS));
+        let bounds = std::iter::once(after).chain((1..PARTS).map(bound)).chain(std::iter::once(end));
+        let mut bounds: Vec<_> = bounds.filter(|bound| (after..=end).contains(bound)).collect();
+        bounds.dedup();
+        Ok(bounds.windows(2).filter_map(|part| Some((*part.first()?, *part.last()?))).collect())
+    }
+
+    async fn remove_tags(&self, deleted: &Post) -> Result<(), Error> {
+        if deleted.tags_ever.is_empty() {
+            return Ok(());
+        }
+        stream::iter(&deleted.tags_ever)
+            .map(|tag| self.timelines.untag(tag, deleted.post, deleted.version))
+            .buffer_unordered(REMOVALS_AT_ONCE)
+            .try_collect::<()>()
+            .await?;
+        self.commands.commit_unlogged(&[Change::ForgetTags(deleted.post)]).await
+    }
+
+    async fn remove_comment(&self, comment: &Comment) -> Result<(), Error> {
+        let changes = [
+            Change::RemoveComment { post: comment.post, comment: comment.comment },
+            Change::ScrubEvent { user: comment.author.clone(), version: comment.event_version },
+        ];
+        self.commands.commit_unlogged(&changes).await
+    }
+}
+
+fn purge(post: &Post) -> Walk {
+    Walk::Purge { post: post.post, author: post.author.clone(), after: None, until: None }
+}
+
+#[cfg(test)]
+mod tests;
