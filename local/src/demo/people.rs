@@ -17,7 +17,7 @@ pub(super) const PEOPLE: [(&str, &str); 40] = [
     ("ines_alvarez", "Inés Álvarez"),
     ("somchai_dee", "สมชาย ดี"),
     ("zofia_nowak", "Zofia Nowak"),
-    ("tariq_aziz_demo", "طارق عزيز"),
+    ("tariq_aziz", "طارق عزيز"),
     ("yuki_sato", "佐藤 ゆき"),
     ("lars_berg", "Lars Berg"),
     ("chipo_moyo", "Chipo Moyo"),

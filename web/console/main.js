@@ -1,0 +1,91 @@
+// The page: which parts are shown side by side, and a banner while the server cannot be reached.
+
+import { client, visits } from "./client/client.js";
+import { load } from "./config.js";
+import { h } from "./dom.js";
+import { complete } from "./oidc.js";
+import { inside } from "./inside/inside.js";
+
+/** As in base.css: below this width, one part is shown at a time. */
+const NARROW = matchMedia("(max-width: 60rem)");
+const PARTS = { a: "Feed", b: "Second user", inside: "Inside" };
+
+const panes = document.getElementById("panes");
+const shown = new Set(["a", "inside"]);
+const buttons = {};
+
+async function begin() {
+  const config = await load();
+  document.querySelector(".docs").hidden = !config.development;
+  const returned = await complete(config.oidc).catch((error) => ({ error }));
+  if (returned?.token) {
+    sessionStorage.setItem(`tidings:${returned.side}`, JSON.stringify({ kind: "oidc", ...who(returned.token) }));
+  }
+  const made = {
+    a: client("a", config),
+    b: null,
+    inside: inside(config, () => made.a.session.user),
+  };
+  if (returned?.error) made.a.prepend(h("p", { class: "error", role: "alert" }, returned.error.message));
+  const element = (part) => made[part] ??= client(part, config);
+  const draw = () => {
+    const order = Object.keys(PARTS).filter((part) => shown.has(part));
+    const wanted = order.map((part) => document.getElementById(`pane-${part}`) ?? pane(part, element(part)));
+    for (const pane of [...panes.children]) if (!wanted.includes(pane)) pane.remove();
+    // A pane that stays is not moved, so it keeps what it shows.
+    wanted.forEach((pane, at) => panes.children[at] !== pane && panes.insertBefore(pane, panes.children[at] ?? null));
+    for (const [part, button] of Object.entries(buttons)) {
+      button.setAttribute("aria-pressed", String(shown.has(part)));
+    }
+  };
+  const choose = (part) => {
+    if (NARROW.matches) {
+      shown.clear();
+      shown.add(part);
+    } else if (shown.has(part) && shown.size > 1) shown.delete(part);
+    else shown.add(part);
+    draw();
+  };
+  const fit = () => {
+    if (NARROW.matches) choose("a");
+    else {
+      shown.add("a").add("inside");
+      draw();
+    }
+  };
+  for (const [part, label] of Object.entries(PARTS)) {
+    buttons[part] = h("button", { "aria-pressed": "false", onclick: () => choose(part) }, label);
+    document.getElementById("switches").append(buttons[part]);
+  }
+  NARROW.addEventListener("change", fit);
+  fit();
+  globalThis.addEventListener("popstate", () => {
+    const side = visits.pop();
+    made[side]?.back();
+  });
+}
+
+function who(token) {
+  const part = token.split(".")[1]?.replace(/-/g, "+").replace(/_/g, "/") ?? "";
+  let user = "";
+  try {
+    user = JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(part), (c) => c.charCodeAt(0)))).sub ?? "";
+  } catch {
+    // An opaque token. The server knows whose it is.
+  }
+  return { token, user, version: 0 };
+}
+
+function pane(part, element) {
+  return h("section", { class: `pane pane-${part}`, id: `pane-${part}`, "aria-label": PARTS[part], tabindex: "0" }, element);
+}
+
+const banner = document.getElementById("offline");
+globalThis.addEventListener("tidings-reach", ({ detail: reached }) => {
+  banner.textContent = reached ? "" : "The server cannot be reached. What you see may be old. Trying again …";
+  banner.hidden = reached;
+});
+
+begin().catch((error) => {
+  panes.replaceChildren(h("p", { class: "error", role: "alert" }, `The page cannot start: ${error.message}`));
+});
