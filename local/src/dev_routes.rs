@@ -121,7 +121,8 @@ impl DevRoutes {
     async fn status(&self) -> anyhow::Result<Value> {
         let Inner { sources, endpoints, queues, .. } = &*self.inner;
         let counted = self.queues().await?;
-        let mut idle = counted.iter().zip(queues).all(|(queue, (_, read))| !read || queue.visible + queue.in_flight == 0);
+        let mut idle =
+            counted.iter().zip(queues).all(|(queue, (_, read))| !read || queue.visible + queue.in_flight == 0);
         let sources = sources.status().await;
         idle &= sources.iter().all(|source| source.idle);
         let sources: Vec<_> = sources

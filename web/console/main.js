@@ -77,7 +77,8 @@ function who(token) {
 }
 
 function pane(part, element) {
-  return h("section", { class: `pane pane-${part}`, id: `pane-${part}`, "aria-label": PARTS[part], tabindex: "0" }, element);
+  const id = `pane-${part}`;
+  return h("section", { class: `pane ${id}`, id, "aria-label": PARTS[part], tabindex: "0" }, element);
 }
 
 const banner = document.getElementById("offline");

@@ -8,7 +8,7 @@ WEB = Path(__file__).resolve().parent.parent
 SERVED = [WEB / "index.html", WEB / "config.json", *sorted((WEB / "console").rglob("*.*"))]
 BYTES_MAX = 150_000
 # Ways to turn text into markup or code.
-UNSAFE = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc|setTimeout\(\"")
+UNSAFE = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc|\bsetHTML")
 
 
 class Files(unittest.TestCase):

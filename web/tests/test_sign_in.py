@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,15 +26,19 @@ class Provider(BaseHTTPRequestHandler):
         assert query["response_type"] == "code" and query["code_challenge_method"] == "S256", query
         code = str(len(self.challenges))
         self.challenges[code] = query
-        self.send_response(302)
-        self.send_header("Location", f"{query['redirect_uri']}?{urlencode({'code': code, 'state': query['state']})}")
+        back = f"{query['redirect_uri']}?{urlencode({'code': code, 'state': query['state']})}"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
         self.end_headers()
+        # A redirection would not pass through the route that the test sets.
+        self.wfile.write(f'<meta http-equiv="refresh" content="0;url={html.escape(back)}">'.encode())
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         sent = {name: values[0] for name, values in parse_qs(body).items()}
         asked = self.challenges.pop(sent["code"])
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(sent["code_verifier"].encode()).digest()).rstrip(b"=").decode()
+        digest = hashlib.sha256(sent["code_verifier"].encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
         known = all(asked[name] == sent[name] for name in ("client_id", "redirect_uri"))
         if challenge != asked["code_challenge"] or not known or sent["grant_type"] != "authorization_code":
             return self.answer(400, {"error": "invalid_grant"})
@@ -95,13 +100,17 @@ class SignIn(PageTest):
         self.addCleanup(provider.shutdown)
         threading.Thread(target=provider.serve_forever, daemon=True).start()
         issuer = f"http://127.0.0.1:{provider.server_port}"
-        config = {"api": "", "development": False, "oidc": {"issuer": issuer, "client_id": "console"}, "connect": [issuer]}
+        oidc = {"issuer": issuer, "client_id": "console"}
+        config = {"api": "", "development": False, "oidc": oidc, "connect": [issuer]}
+
+        # The page below does not come from a server, so Chromium asks before it may call one on this machine.
+        self.context.grant_permissions(["local-network-access"])
 
         def page(route):
             # As the stack does with such a config.json.
             answer = route.fetch()
-            policy = answer.headers["content-security-policy"]
-            route.fulfill(response=answer, headers={**answer.headers, "content-security-policy": f"{policy} {issuer}"})
+            policy = {"content-security-policy": f"{answer.headers['content-security-policy']} {issuer}"}
+            route.fulfill(body=answer.text(), headers={**answer.headers, **policy})
 
         self.page.route(lambda url: urlsplit(url).path == "/" and url.startswith(stack()), page)
         self.page.route("**/config.json", lambda route: route.fulfill(json=config))

@@ -34,11 +34,16 @@ pub(super) struct Api {
 pub(super) struct Member {
     id: String,
     token: String,
+    language: &'static str,
 }
 
 impl Member {
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    pub(super) fn language(&self) -> &'static str {
+        self.language
     }
 }
 
@@ -50,11 +55,11 @@ impl Api {
     }
 
     /// Creates or finds the user with this handle.
-    pub(super) async fn join(&self, handle: &str, name: &str) -> Result<Member, Failure> {
+    pub(super) async fn join(&self, handle: &str, name: &str, language: &'static str) -> Result<Member, Failure> {
         let id = handle.to_owned();
         let answer = self.send(None, Method::POST, "/dev/token", Some(json!({ "user": id }))).await?;
         let token = answer["token"].as_str().ok_or_else(|| Failure::Failed("no token".to_owned()))?.to_owned();
-        let member = Member { id, token };
+        let member = Member { id, token, language };
         let profile = json!({ "handle": handle, "display_name": name });
         self.send(Some(&member), Method::PUT, "/v1/me", Some(profile)).await?;
         Ok(member)
@@ -100,7 +105,8 @@ impl Api {
             StatusCode::NO_CONTENT => Ok(Value::Null),
             status if status.is_success() => answer.json().await.map_err(failed),
             StatusCode::TOO_MANY_REQUESTS => {
-                let pause = answer.headers().get(header::RETRY_AFTER).and_then(|pause| pause.to_str().ok()?.parse().ok());
+                let pause =
+                    answer.headers().get(header::RETRY_AFTER).and_then(|pause| pause.to_str().ok()?.parse().ok());
                 Err(Failure::RateLimited(pause.map_or(RATE_LIMIT_PAUSE, Duration::from_secs)))
             }
             status if status.is_client_error() => Err(Failure::Refused),

@@ -147,9 +147,9 @@ async fn live(inner: Arc<Inner>, follow: Option<String>) {
 
 impl Life {
     async fn join(&mut self, index: usize) {
-        let (handle, name) = PEOPLE[index];
+        let (handle, name, language) = PEOPLE[index];
         for _ in 0..JOIN_TRIES {
-            match self.api.join(handle, name).await {
+            match self.api.join(handle, name, language).await {
                 Ok(member) => {
                     self.members.push(member);
                     self.inner.users.fetch_add(1, Ordering::Relaxed);
@@ -189,7 +189,7 @@ impl Life {
         let done = match (rand::random_range(0..100), known) {
             (0..45, Some(post)) => self.api.like(member, &post).await,
             (45..70, Some(post)) => self.api.comment(member, &post, &texts::comment()).await,
-            _ => match self.api.post(member, &texts::post()).await {
+            _ => match self.api.post(member, &texts::post(member.language())).await {
                 Ok(post) => {
                     self.posts.push_back(post);
                     if self.posts.len() > KNOWN_POSTS_MAX {
@@ -240,15 +240,17 @@ mod tests {
 
     #[test]
     fn names_and_texts_keep_the_limits_of_the_api() {
-        let handles: BTreeSet<_> = PEOPLE.iter().map(|(handle, _)| *handle).collect();
+        let handles: BTreeSet<_> = PEOPLE.iter().map(|(handle, ..)| *handle).collect();
         assert_eq!(handles.len(), PEOPLE.len());
-        for (handle, name) in PEOPLE {
+        for (handle, name, language) in PEOPLE {
             let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
             assert!((3..=30).contains(&handle.len()) && handle.chars().all(valid), "{handle}");
             assert!((1..=50).contains(&name.chars().count()), "{name}");
+            assert!(!texts::post(language).is_empty(), "{language}");
         }
-        let posts: BTreeSet<_> = (0..500).map(|_| texts::post()).collect();
-        assert!(posts.len() > 200, "the texts vary: {}", posts.len());
+        let posts: BTreeSet<_> =
+            PEOPLE.iter().cycle().take(2_000).map(|(.., language)| texts::post(language)).collect();
+        assert!(posts.len() > 100, "the texts vary: {}", posts.len());
         assert!(posts.iter().all(|text| text.chars().count() <= 300));
         for script in ['a', 'あ', 'ш', 'م', 'ह', '한'] {
             assert!(posts.iter().any(|text| text.contains(script)), "{script}");

@@ -72,8 +72,8 @@ async fn served(files: &Path, path: PathBuf) -> Response {
     (headers, content).into_response()
 }
 
-/// The content security policy. The member `connect` of the configuration has more origins that the page may call: those
-/// of another API and of an OpenID Connect provider.
+/// The content security policy. The member `connect` of the configuration has more origins that the page may call:
+/// those of another API and of an OpenID Connect provider.
 async fn policy(configuration: &Path) -> String {
     let text = tokio::fs::read(configuration).await.unwrap_or_default();
     let configuration: Value = serde_json::from_slice(&text).unwrap_or_default();

@@ -133,6 +133,9 @@ fn the_items_of_every_writing_operation_are_found() {
         { "Update": { "TableName": "T", "Key": key("b") } },
         { "Delete": { "TableName": "T", "Key": key("c") } },
     ]);
-    assert_eq!(found("TransactWriteItems", json!({ "TransactItems": transaction })), ["T:a/s", "T:b/s", "T:c/s deleted"]);
+    assert_eq!(
+        found("TransactWriteItems", json!({ "TransactItems": transaction })),
+        ["T:a/s", "T:b/s", "T:c/s deleted"]
+    );
     assert!(!writes::can_write("Query") && found("PutItem", json!([])).is_empty());
 }

@@ -40,8 +40,8 @@ use crate::{
 use activity::Activity;
 use checkpoint::Checkpoints;
 use lifecycle::{Lifecycle, Mode};
-use parts::{ChaosSwitch, Parts};
 pub use parts::{Chaos, Clients, Pace};
+use parts::{ChaosSwitch, Parts};
 
 /// How long [`Sources::shutdown`] waits for batches in flight. Batches that take longer are delivered again later.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);

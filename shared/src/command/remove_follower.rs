@@ -73,11 +73,8 @@ mod tests {
     fn decide(follower: &str, follow: Option<EdgeState>) -> Result<Decision<()>, Rejection> {
         let key = EdgeKey::new(&user("bob"), EdgeKind::Follows, &user("ada"));
         let edges = follow.map(|state| (key, Edge::new(state, version(3)))).into_iter().collect();
-        let followers = Head {
-            version: version(6),
-            totals: Totals { following: 1, ..Totals::default() },
-            ..Head::default()
-        };
+        let followers =
+            Head { version: version(6), totals: Totals { following: 1, ..Totals::default() }, ..Head::default() };
         let state = State { exists: follower != "ghost", edges, followers };
         RemoveFollower { follower: user(follower) }.decide(&user("ada"), &state, turn())
     }

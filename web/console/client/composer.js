@@ -18,7 +18,8 @@ export class Composer extends HTMLElement {
     this.button = h("button", { class: "primary" }, button);
     const cancel = options.cancel && h("button", { type: "button", onclick: options.cancel }, "Cancel");
     const form = h("form", { class: "composer", onsubmit: (event) => this.#send(event) },
-      h("label", { for: id }, label), this.area, h("div", { class: "row" }, this.left, cancel, this.button), this.error);
+      h("label", { for: id }, label), this.area,
+      h("div", { class: "row" }, this.left, cancel, this.button), this.error);
     this.area.addEventListener("input", () => this.#changed());
     this.area.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();

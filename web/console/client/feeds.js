@@ -55,10 +55,10 @@ class Home extends HTMLElement {
   async refresh(focus = false) {
     const { client, order } = this;
     this.news.hidden = true;
-    const empty = h("span", {}, "Nothing here yet. Write the first post, or follow somebody from ", h("b", {}, "Trending"),
-      ".");
+    const empty = "Nothing here yet. Write the first post, or follow somebody from “Trending”.";
     const query = order === "chronological" ? {} : { order, explain: true };
-    const next = posts(client, "/v1/feeds/home", query, { label: "Home", empty, end: "These are the posts of 30 days." });
+    const end = "These are the posts of 30 days.";
+    const next = posts(client, "/v1/feeds/home", query, { label: "Home", empty, end });
     if (this.list) this.list.replaceWith(next);
     else this.append(next);
     this.list = next;
@@ -98,6 +98,7 @@ export function trending(client) {
 
 export function tag(client, view) {
   const path = `/v1/tags/${encodeURIComponent(view.tag)}/posts`;
+  const empty = "No post of the last 30 days has this tag.";
   return h("div", {}, h("h2", { dir: "auto" }, `#${view.tag}`),
-    posts(client, path, {}, { label: `Posts with the tag ${view.tag}`, empty: "No post of the last 30 days has this tag." }));
+    posts(client, path, {}, { label: `Posts with the tag ${view.tag}`, empty }));
 }

@@ -85,8 +85,8 @@ export function lookup(client) {
     h("h3", {}, "Their posts trend"), list({
       load: async (cursor) => {
         const page = await client.api.get("/v1/feeds/trending", { limit: PAGE, cursor });
-        const known = (author) => authors.has(author.id) || author.id === client.session.user;
-        const entries = page.posts.map((post) => post.author).filter((author) => !known(author) && authors.add(author.id));
+        const isNew = ({ id }) => id !== client.session.user && !authors.has(id) && authors.add(id);
+        const entries = page.posts.map((post) => post.author).filter(isNew);
         return { entries, next: page.next_cursor };
       },
       id: (person) => person.id,

@@ -32,8 +32,8 @@ const EDGES = [["client", "command"], ["command", "log"], ["log", "publish"], ["
   ["bus", "trending"], ["fanout", "rows"], ["fanout", "queue"], ["queue", "deliver"], ["deliver", "rows"],
   ["rows", "query"], ["query", "client"], ["queue", "quarantine"]];
 /** The boxes that a dot passes when a post reaches a stage. */
-const WAYS = { command: ["client", "command", "log"], stream: ["publish"], bus: ["bus"], fanout: ["fanout"], rows: ["rows"],
-  deliver: ["queue", "deliver"], delivered: ["rows"] };
+const WAYS = { command: ["client", "command", "log"], stream: ["publish"], bus: ["bus"], fanout: ["fanout"],
+  rows: ["rows"], deliver: ["queue", "deliver"], delivered: ["rows"] };
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -51,8 +51,8 @@ class Diagram extends HTMLElement {
 
   #draw(name, { x, y, name: title, kind = "function", note = "" }) {
     const detail = s("text", { x, y: y + 15, class: "detail" }, note);
-    const box = s("g", { class: `box ${kind}` }, s("rect", { x: x - BOX.width / 2, y: y - BOX.height / 2, ...BOX, rx: 8 }),
-      s("text", { x, y: y - 3 }, title), detail);
+    const frame = s("rect", { x: x - BOX.width / 2, y: y - BOX.height / 2, ...BOX, rx: 8 });
+    const box = s("g", { class: `box ${kind}` }, frame, s("text", { x, y: y - 3 }, title), detail);
     this.#boxes[name] = { box, detail };
     return box;
   }

@@ -24,7 +24,8 @@ class Inside extends HTMLElement {
         this.costs.add(`${detail.method} ${route}`, detail);
       };
       this.append(h("h2", {}, "What requests cost"),
-        h("p", {}, "The local stack shows much more here: the way of each post through the system."), this.costs.element);
+        h("p", {}, "The local stack shows much more here: the way of each post through the system."),
+        this.costs.element);
       return this;
     }
     this.diagram = diagram();
@@ -37,8 +38,8 @@ class Inside extends HTMLElement {
     this.status = h("p", { class: "note", role: "status" }, "Connecting …");
     this.numbers = h("p", { class: "numbers" });
     this.append(h("h2", {}, "Inside"),
-      h("p", {}, "A post is a command, committed in one transaction. Everything that is read is derived from it: write a ",
-        "post and follow its dot. Then disturb the system, and see it recover."),
+      h("p", {}, "A post is a command, committed in one transaction. Everything that is read is derived from it: ",
+        "write a post and follow its dot. Then disturb the system, and see it recover."),
       this.faults.element, this.diagram, this.status, this.numbers, this.ways.element, this.lag.element,
       this.costs.element, this.events.element, this.processes.element);
     return this;

@@ -15,7 +15,7 @@ function table(caption, columns) {
   const head = h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col" }, column))));
   const element = h("div", { class: "scroll", role: "region", "aria-label": caption, tabindex: "0" },
     h("table", {}, h("caption", {}, caption), head, body));
-  const cell = (content) => h("td", {}, typeof content === "string" || content instanceof Node ? content : String(content));
+  const cell = (content) => h("td", {}, content instanceof Node ? content : String(content));
   const row = ([first, ...rest]) => h("tr", {}, h("th", { scope: "row" }, first), rest.map(cell));
   return { element, fill: (rows) => body.replaceChildren(...rows.map(row)) };
 }
@@ -82,7 +82,9 @@ export function eventsPanel() {
   const events = [];
   const started = ({ at, source, records, function: reader }) => {
     if (source !== "kinesis") return;
-    for (const { type, id } of records) events.unshift([type.replace(/^tidings\.|\.v1$/g, ""), short(id), reader, clock(at)]);
+    for (const { type, id } of records) {
+      events.unshift([type.replace(/^tidings\.|\.v1$/g, ""), short(id), reader, clock(at)]);
+    }
     events.length = Math.min(events.length, EVENTS_SHOWN);
   };
   return { element, started, draw: () => fill(events) };
@@ -122,12 +124,13 @@ export function faultsPanel(visitor, killed) {
   const recovering = new Map();
   const kill = async () => {
     const name = select.value;
-    recovering.set(name, Date.now());
+    const at = Date.now();
     await attempt(async () => {
       const { killed: count } = await act("kill", { function: name });
+      if (count === 0) return note(`${name} has no process at present. One starts with the next event.`);
       killed(name);
-      note(count ? `Killed ${count} process${count === 1 ? "" : "es"} of ${name}.` : `${name} has no process at present.`);
-      if (!count) recovering.delete(name);
+      recovering.set(name, at);
+      return note(`Killed ${count} process${count === 1 ? "" : "es"} of ${name}. It starts again with the next event.`);
     });
   };
   const throttle = h("button", { "aria-pressed": "false", onclick: async () => {
@@ -137,7 +140,8 @@ export function faultsPanel(visitor, killed) {
       active ? `No invocation of ${name} runs. Its events wait; requests get 503.` : `${name} runs again.`);
   } }, "Throttle");
   const demo = toggle("Bring it to life", "demo", (running) => act("demo", { running, follow: visitor() ?? undefined }),
-    "40 users join, follow each other and you, and post, like and comment. Press again to stop.", "The demo has stopped.");
+    "40 users join, follow each other and you, and post, like and comment. Press again to stop.",
+    "The demo has stopped.");
   let throttled = [];
   const showThrottled = () => throttle.setAttribute("aria-pressed", String(throttled.includes(select.value)));
   select.addEventListener("change", showThrottled);
@@ -150,8 +154,8 @@ export function faultsPanel(visitor, killed) {
         "Records are delivered once again."),
       toggle("Reorder", "reorder", chaos("reorder"), "Records of different users overtake each other.",
         "Records come in their order again.")),
-    h("div", { class: "row" }, h("label", { for: id }, "Function"), select, h("button", { onclick: kill }, "Kill"), throttle),
-    log);
+    h("div", { class: "row" }, h("label", { for: id }, "Function"), select, h("button", { onclick: kill }, "Kill"),
+      throttle), log);
   const state = (told) => {
     if (select.options.length === 0) {
       select.append(...told.functions.map((name) => h("option", { selected: name === "Fanout" }, name)));

@@ -42,14 +42,14 @@ export class Paths {
     });
     const stage = STAGES[name];
     if (!stage) return;
-    remember(this.#invocations, invocation, { stage, at, ids: records.map(({ id }) => id), posts: concerned }, PATHS_MAX);
+    const ids = records.map(({ id }) => id);
+    remember(this.#invocations, invocation, { stage, ids, posts: concerned }, PATHS_MAX);
     for (const record of concerned) {
       if (!record.post) continue;
       const path = this.#path(record.post);
       if (record.id.includes("/")) path.id ??= record.id;
       path.user ??= record.id.includes("/") ? record.id.slice(0, record.id.lastIndexOf("/")) : null;
       if (record.decided_at) path.began ??= record.decided_at;
-      if (path[stage.begins]) path.repeats = (path.repeats ?? 0) + (stage.repeatable ? 0 : 1);
       path[stage.begins] ??= at;
       this.moved(path, stage.begins);
     }
@@ -94,7 +94,7 @@ export class Paths {
 const STAGES = {
   PublishEvents: { begins: "stream", ends: "bus" },
   Fanout: { begins: "fanout", ends: "rows" },
-  Deliver: { begins: "deliver", ends: "delivered", repeatable: true },
+  Deliver: { begins: "deliver", ends: "delivered" },
 };
 
 function remember(map, key, value, max) {

@@ -24,6 +24,7 @@ use dynoxide::Database;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::guard::access_key;
 use crate::{
     http_server::{self, Patience},
     loopback::only_this_machine,
@@ -32,7 +33,6 @@ use crate::{
         writes::{self, Written},
     },
 };
-use super::guard::access_key;
 
 /// The largest request, on AWS and here.
 const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;

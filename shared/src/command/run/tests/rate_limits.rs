@@ -81,7 +81,10 @@ async fn posts_and_edits_share_a_limit_and_so_do_blocks_and_mutes() {
 
     let world = limited("PROFILE_CHANGES_PER_DAY", 2).await;
     world.other.rename("ada", "ada2").await;
-    assert_eq!(refused(&world, &UpdateProfile { profile: shown("ada3"), is_reserved: false }).await, Limited::ProfileChanges);
+    assert_eq!(
+        refused(&world, &UpdateProfile { profile: shown("ada3"), is_reserved: false }).await,
+        Limited::ProfileChanges
+    );
 }
 
 #[tokio::test(start_paused = true)]
