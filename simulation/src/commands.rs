@@ -247,8 +247,8 @@ impl Actor {
         Ok(())
     }
 
-    /// INV-6: sends a command twice at once; both answers are the same. A refusal is not remembered: the other one of
-    /// the two may be sent again, and accepted, when there is no longer a reason to refuse it.
+    /// INV-6: sends a command twice at once; if both are accepted, the answers are the same. A refusal is not
+    /// remembered: the other of the two is decided again, and each refusal needs only its own reason.
     async fn persist_twice(&mut self, command: &Command) -> Result<Outcome, ApiError> {
         let mut twin = Self {
             user: self.user.clone(),
@@ -262,6 +262,10 @@ impl Actor {
         let (first, second) = match (first?, second?) {
             (Outcome::Refused(_), accepted @ Outcome::Accepted(..))
             | (accepted @ Outcome::Accepted(..), Outcome::Refused(_)) => return Ok(accepted),
+            (first @ Outcome::Refused(_), Outcome::Refused(code)) => {
+                self.refuse(command, &code);
+                return Ok(first);
+            }
             both => both,
         };
         let same = first.told() == second.told();

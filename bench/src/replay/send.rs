@@ -124,7 +124,7 @@ impl Shared {
                 // The same user sent the comment before. There is none if it was refused.
                 let comment = self.accepted().comments.get(&number).cloned();
                 if let Some(comment) = comment {
-                    self.answer(sender, &what, None, || sender.delete_comment(&post, &comment)).await?;
+                    self.answer(sender, &what, refusal, || sender.delete_comment(&post, &comment)).await?;
                     self.accepted().model.member(sender).comments.remove(&comment);
                 }
             }

@@ -92,7 +92,7 @@ async fn requests_reach_the_functions_of_the_stack() {
     let get = |path: &str| client.get(format!("{url}{path}")).bearer_auth(&token).send();
 
     assert_eq!(client.get(format!("{url}/v1/me")).send().await.unwrap().status(), 401);
-    assert_eq!(get("/v1/me").await.unwrap().text().await.unwrap(), "tidings-UpdateProfile");
+    assert_eq!(get("/v1/me").await.unwrap().text().await.unwrap(), "tidings-GetProfile");
     assert_eq!(get("/v1/feeds/home").await.unwrap().text().await.unwrap(), "tidings-GetFeed");
     assert_eq!(get("/v1/me?do=fail").await.unwrap().status(), 500);
     assert_eq!(get("/v1/me?do=throttle").await.unwrap().status(), 503);

@@ -41,8 +41,10 @@ impl Command for DeleteComment {
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<()>, Rejection> {
+        // The comments of a deleted post are removed in the background, so they are not there from its deletion on.
+        let post = state.post.as_ref().filter(|post| !post.is_deleted()).ok_or(Rejection::PostNotFound)?;
         let comment = state.comment.as_ref().ok_or(Rejection::CommentNotFound)?;
-        let may = comment.author == *caller || state.post.as_ref().is_some_and(|post| post.author == *caller);
+        let may = comment.author == *caller || post.author == *caller;
         match (may, comment.is_deleted()) {
             (true, true) => return Ok(Decision::Unchanged(())),
             (true, false) => {}
@@ -142,6 +144,8 @@ mod tests {
         assert_eq!(decide("bob", &State { comment: None, ..state() }), Err(Rejection::CommentNotFound));
         let comment = state().comment.map(|comment| comment.scrubbed(NOW));
         assert_eq!(decide("eve", &State { comment, ..state() }), Err(Rejection::CommentNotFound));
+        let post = state().post.map(|post| Post { deleted_at: Some(NOW), ..post });
+        assert_eq!(decide("bob", &State { post, ..state() }), Err(Rejection::PostNotFound));
     }
 
     #[test]

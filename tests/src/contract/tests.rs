@@ -30,7 +30,8 @@ fn judge(
 fn post() -> Value {
     json!({
         "id": POST, "author": {"id": "ada", "handle": "ada", "display_name": "Ada", "avatar_url": null},
-        "text": "Hello", "tags": [], "created_at": "2026-11-24T09:31:00.000Z", "edited_at": null,
+        "text": "Hello", "tags": [], "entities": [], "ignored_tags": [],
+        "created_at": "2026-11-24T09:31:00.000Z", "edited_at": null,
         "version": 1, "likes": 0, "comments": 0, "liked": false,
     })
 }

@@ -85,7 +85,7 @@ async fn pages_stay_within_their_bounds() -> Result<()> {
         (user_path(&authors[0].id, "/posts"), 2, 13.0),
         (post_path(&posts[0][0], ""), 1, 1.5),
         (post_path(&posts[0][0], "/comments"), 2, 3.0),
-        (user_path(&authors[0].id, ""), 1, 5.0),
+        (user_path(&authors[0].id, ""), 1, 5.5),
     ];
     for (path, round_trips, read_units) in bounds {
         let Some(cost) = cost(get(&reader, &path)).await? else { return Ok(()) };

