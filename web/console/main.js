@@ -5,9 +5,12 @@ import { load } from "./config.js";
 import { h } from "./dom.js";
 import { complete } from "./oidc.js";
 import { inside } from "./inside/inside.js";
+import { age } from "./text.js";
 
 /** As in base.css: below this width, one part is shown at a time. */
 const NARROW = matchMedia("(max-width: 60rem)");
+/** How often times such as "3 min. ago" are brought up to date. */
+const AGE_MS = 20_000;
 const PARTS = { a: "Feed", b: "Second user", inside: "Inside" };
 
 const panes = document.getElementById("panes");
@@ -59,6 +62,7 @@ async function begin() {
   }
   NARROW.addEventListener("change", fit);
   fit();
+  setInterval(age, AGE_MS);
   globalThis.addEventListener("popstate", () => {
     const side = visits.pop();
     made[side]?.back();

@@ -66,12 +66,20 @@ const relative = new Intl.RelativeTimeFormat("en", { style: "narrow", numeric: "
 const UNITS = [["day", 86_400], ["hour", 3_600], ["minute", 60]];
 
 /** A time such as "3 min. ago". */
-export function time(iso) {
-  const date = new Date(iso);
-  const seconds = Math.max(0, (Date.now() - date) / 1000);
+export const time = (iso) => h("time", { datetime: iso, title: new Date(iso).toLocaleString() }, ago(iso));
+
+function ago(iso) {
+  const seconds = Math.max(0, (Date.now() - new Date(iso)) / 1000);
   const [unit, length] = UNITS.find(([, length]) => seconds >= length) ?? ["second", 1];
-  const shown = seconds < 5 ? "now" : relative.format(-Math.floor(seconds / length), unit);
-  return h("time", { datetime: iso, title: date.toLocaleString() }, shown);
+  return seconds < 5 ? "now" : relative.format(-Math.floor(seconds / length), unit);
+}
+
+/** Brings all shown times up to date. */
+export function age() {
+  for (const element of document.querySelectorAll("time")) {
+    const shown = ago(element.dateTime);
+    if (shown !== element.textContent) element.textContent = shown;
+  }
 }
 
 const segmenter = new Intl.Segmenter();

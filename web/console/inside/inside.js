@@ -52,8 +52,20 @@ class Inside extends HTMLElement {
       return;
     }
     this.timers.push(setInterval(() => this.#tick(), 1_000));
+    // A browser has only six connections to a server for all of its tabs, so a hidden one gives up its own.
+    this.seen = () => (document.hidden ? this.#leave() : this.#watch());
+    document.addEventListener("visibilitychange", this.seen);
+    this.seen();
+  }
+
+  #leave() {
+    this.end?.();
+    this.end = null;
+  }
+
+  #watch() {
     const { paths, costs, events, faults } = this;
-    this.end = watch({
+    this.end ??= watch({
       state: (state) => {
         this.diagram.state(state);
         this.processes.state(state);
@@ -81,7 +93,8 @@ class Inside extends HTMLElement {
 
   disconnectedCallback() {
     this.timers.forEach(clearInterval);
-    this.end?.();
+    this.#leave();
+    document.removeEventListener("visibilitychange", this.seen);
     globalThis.removeEventListener("tidings-request", this.own);
   }
 
