@@ -21,22 +21,25 @@ async function begin() {
   const config = await load();
   document.querySelector(".docs").hidden = !config.development;
   const returned = await complete(config.oidc).catch((error) => ({ error }));
-  if (returned?.token) {
-    sessionStorage.setItem(`tidings:${returned.side}`, JSON.stringify({ kind: "oidc", ...who(returned.token) }));
-  }
   const made = {
     a: client("a", config),
     b: null,
     inside: inside(config, () => made.a.session.user),
   };
   if (returned?.error) made.a.prepend(h("p", { class: "error", role: "alert" }, returned.error.message));
-  const element = (part) => made[part] ??= client(part, config);
+  if (returned?.token) {
+    shown.add(returned.side);
+    (made[returned.side] ??= client(returned.side, config)).session.signInWith(returned.token, "oidc");
+  }
   const draw = () => {
-    const order = Object.keys(PARTS).filter((part) => shown.has(part));
-    const wanted = order.map((part) => document.getElementById(`pane-${part}`) ?? pane(part, element(part)));
-    for (const pane of [...panes.children]) if (!wanted.includes(pane)) pane.remove();
-    // A pane that stays is not moved, so it keeps what it shows.
-    wanted.forEach((pane, at) => panes.children[at] !== pane && panes.insertBefore(pane, panes.children[at] ?? null));
+    for (const part of shown) made[part] ??= client(part, config);
+    const order = Object.keys(PARTS).filter((part) => made[part]);
+    // What is not shown stays in the page, so that the inside view goes on watching.
+    order.map((part) => document.getElementById(`pane-${part}`) ?? pane(part, made[part])).forEach((pane, at) => {
+      if (panes.children[at] !== pane) panes.insertBefore(pane, panes.children[at] ?? null);
+      pane.hidden = !shown.has(order[at]);
+    });
+    panes.dataset.shown = order.filter((part) => shown.has(part)).join(" ");
     for (const [part, button] of Object.entries(buttons)) {
       button.setAttribute("aria-pressed", String(shown.has(part)));
     }
@@ -67,17 +70,6 @@ async function begin() {
     const side = visits.pop();
     made[side]?.back();
   });
-}
-
-function who(token) {
-  const part = token.split(".")[1]?.replace(/-/g, "+").replace(/_/g, "/") ?? "";
-  let user = "";
-  try {
-    user = JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(part), (c) => c.charCodeAt(0)))).sub ?? "";
-  } catch {
-    // An opaque token. The server knows whose it is.
-  }
-  return { token, user, version: 0 };
 }
 
 function pane(part, element) {

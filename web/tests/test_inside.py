@@ -65,6 +65,23 @@ class Faults(PageTest):
         expect(feed.get_by_role("feed", name="Trending")).to_be_attached()
 
 
+class OnAPhone(PageTest):
+    viewport = PHONE
+
+    def test_a_post_is_followed_although_the_inside_view_was_not_shown(self):
+        self.open()
+        self.sign_in("Phoebe Phone")
+        expect(self.inside).to_be_hidden()
+        self.write("Written on a phone")
+        expect(self.side().get_by_role("article").first).to_contain_text("Written on a phone")
+        self.page.get_by_role("button", name="Inside").click()
+        expect(self.side()).to_be_hidden()
+        row = self.inside.get_by_role("row").filter(has_text="Phoebe Phone")
+        expect(row.first).to_contain_text(re.compile(r"\d+ ms$"))
+        self.page.get_by_role("button", name="Feed").click()
+        expect(self.side().get_by_role("article").first).to_contain_text("Written on a phone")
+
+
 class EveryView(PageTest):
     """Every view, with checks of accessibility and of its width."""
 

@@ -70,7 +70,7 @@ class Home extends HTMLElement {
   /** Asks whether there are new posts, and says how many. */
   async #look() {
     const { client, list, order } = this;
-    if (document.hidden || order !== "chronological" || !list?.items) return;
+    if (document.hidden || !this.checkVisibility() || order !== "chronological" || !list?.items) return;
     try {
       const { posts: newest } = await client.api.get("/v1/feeds/home", { limit: PAGE });
       if (list !== this.list) return;

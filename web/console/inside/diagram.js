@@ -44,6 +44,9 @@ class Diagram extends HTMLElement {
   connectedCallback() {
     if (this.firstChild) return;
     this.layer = s("g", {});
+    for (const [name, value] of [["role", "region"], ["aria-label", "Diagram"], ["tabindex", "0"]]) {
+      this.setAttribute(name, value);
+    }
     const boxes = Object.entries(BOXES).map(([name, box]) => this.#draw(name, box));
     this.append(s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "diagram", "aria-hidden": "true" },
       EDGES.map(([from, to]) => edge(BOXES[from], BOXES[to])), boxes, this.layer));
