@@ -53,7 +53,7 @@ async function begin() {
     draw();
   };
   const fit = () => {
-    if (NARROW.matches) choose("a");
+    if (NARROW.matches) choose(returned?.side ?? "a");
     else {
       shown.add("a").add("inside");
       draw();

@@ -166,7 +166,7 @@ class PageTest(unittest.TestCase):
     def overflow(self):
         """What is wider than its place: the page, or a part of it."""
         return self.page.evaluate("""() => {
-            const wide = [document.scrollingElement, ...document.querySelectorAll(".pane")];
+            const wide = [document.scrollingElement, ...document.querySelectorAll(".pane, .post, .post .text")];
             const named = (element) => `${element.tagName}.${element.className}: ${element.scrollWidth}`;
             return wide.filter((element) => element.scrollWidth > element.clientWidth + 1).map(named);
         }""")
