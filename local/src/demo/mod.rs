@@ -206,7 +206,6 @@ impl Life {
     /// A known post. Newer ones are more likely, and a few posts get most of the attention.
     fn some_post(&self) -> Option<String> {
         let age = rand::random::<f64>() * rand::random::<f64>();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the length")]
         let back = (age * self.posts.len() as f64) as usize;
         self.posts.iter().rev().nth(back).cloned()
     }
