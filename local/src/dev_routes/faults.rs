@@ -46,7 +46,7 @@ pub(super) async fn chaos(State(routes): State<DevRoutes>, body: Bytes) -> Respo
     let example = r#"{"duplicate_records":true,"reorder_records":false}"#;
     let request: ChaosRequest = match read(&body, example) {
         Ok(request) => request,
-        Err(refusal) => return refusal,
+        Err(text) => return refuse(StatusCode::BAD_REQUEST, &text),
     };
     let ChaosRequest { duplicate_records, reorder_records } = request;
     routes.inner.sources.set_chaos(Chaos { duplicate_records, reorder_records });
@@ -57,7 +57,7 @@ pub(super) async fn chaos(State(routes): State<DevRoutes>, body: Bytes) -> Respo
 pub(super) async fn kill(State(routes): State<DevRoutes>, body: Bytes) -> Response {
     let request: KillRequest = match read(&body, r#"{"function":"Fanout"}"#) {
         Ok(request) => request,
-        Err(refusal) => return refusal,
+        Err(text) => return refuse(StatusCode::BAD_REQUEST, &text),
     };
     match routes.inner.lambda.kill(&request.function) {
         Some(killed) => Json(json!({ "killed": killed })).into_response(),
@@ -69,7 +69,7 @@ pub(super) async fn kill(State(routes): State<DevRoutes>, body: Bytes) -> Respon
 pub(super) async fn throttle(State(routes): State<DevRoutes>, body: Bytes) -> Response {
     let request: ThrottleRequest = match read(&body, r#"{"function":"Fanout","throttled":true}"#) {
         Ok(request) => request,
-        Err(refusal) => return refusal,
+        Err(text) => return refuse(StatusCode::BAD_REQUEST, &text),
     };
     match routes.inner.lambda.set_throttled(&request.function, request.throttled) {
         true => StatusCode::NO_CONTENT.into_response(),
@@ -81,7 +81,7 @@ pub(super) async fn throttle(State(routes): State<DevRoutes>, body: Bytes) -> Re
 pub(super) async fn demo(State(routes): State<DevRoutes>, body: Bytes) -> Response {
     let request: DemoRequest = match read(&body, r#"{"running":true}"#) {
         Ok(request) => request,
-        Err(refusal) => return refusal,
+        Err(text) => return refuse(StatusCode::BAD_REQUEST, &text),
     };
     match request.running {
         true => routes.inner.demo.start(request.follow),
@@ -90,14 +90,15 @@ pub(super) async fn demo(State(routes): State<DevRoutes>, body: Bytes) -> Respon
     StatusCode::NO_CONTENT.into_response()
 }
 
-fn read<Request: DeserializeOwned>(body: &[u8], example: &str) -> Result<Request, Response> {
-    json::object(body).map_err(|error| {
-        let text = format!("the body must be a JSON object such as {example}: {error}");
-        (StatusCode::BAD_REQUEST, Json(json!({ "message": text }))).into_response()
-    })
+fn read<Request: DeserializeOwned>(body: &[u8], example: &str) -> Result<Request, String> {
+    json::object(body).map_err(|error| format!("the body must be a JSON object such as {example}: {error}"))
 }
 
 fn unknown(routes: &DevRoutes, function: &str) -> Response {
     let text = format!("there is no function {function}; there are {}", routes.inner.functions.join(", "));
-    (StatusCode::NOT_FOUND, Json(json!({ "message": text }))).into_response()
+    refuse(StatusCode::NOT_FOUND, &text)
+}
+
+fn refuse(status: StatusCode, text: &str) -> Response {
+    (status, Json(json!({ "message": text }))).into_response()
 }
