@@ -1,5 +1,6 @@
 //! Works on the tasks of the work queue: pushing posts to large audiences, backfilling homes for demotions, purging
-//! deleted posts, catching up users that `fanout` handed over, and redoing events that were in the quarantine.
+//! deleted posts, ending follows of blocked users, catching up users that `fanout` handed over, and redoing events that
+//! were in the quarantine.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
@@ -48,7 +49,7 @@ pub async fn handle(
 }
 
 async fn work(projector: &Projector, quarantine: &Quarantine, message: &SqsMessage) -> Result<(), Error> {
-    let Projector { catch_up, audience, demotion, purge, .. } = projector;
+    let Projector { catch_up, audience, demotion, purge, blocked_follows, .. } = projector;
     let body = message.body.as_deref().unwrap_or_default();
     match serde_json::from_str(body).map_err(|error| Error::poison("a message of the work queue", error))? {
         Task::PushToHomes { post, author, viewers } => audience.push_to_homes(&Row { post, author }, viewers).await,
@@ -57,6 +58,7 @@ async fn work(projector: &Projector, quarantine: &Quarantine, message: &SqsMessa
         }
         Task::BackfillHomes { author, after } => demotion.backfill_step(&author, after).await,
         Task::PurgePost { post, .. } => purge.step(post).await,
+        Task::EndFollow { follower, followee } => blocked_follows.end(&follower, &followee).await,
         Task::CatchUp { user } => {
             let is_last_try = receives(message) >= RECEIVES_MAX;
             let on_failure = if is_last_try { OnFailure::Quarantine } else { OnFailure::TryAgain };

@@ -7,13 +7,14 @@
 //! - `catch_up` applies a user's log. `owner` is the user whose log is applied.
 //! - `effects` maps each event to what it changes in the read models.
 //! - `audience`, `backfill` and `demotion` put posts into homes.
-//! - `purge` removes what is left of deleted posts.
+//! - `blocked_follows` ends follows of blocked users. `purge` removes what is left of deleted posts.
 //! - `quarantine` sets events aside whose effects keep failing.
 //! - `projector` puts all of these together.
 //! - `tally` shows counters on cards. It needs no log.
 
 pub mod audience;
 mod backfill;
+pub mod blocked_follows;
 pub mod catch_up;
 pub mod demotion;
 mod effects;

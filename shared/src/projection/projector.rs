@@ -3,6 +3,7 @@
 use super::{
     audience::Audience,
     backfill::Backfill,
+    blocked_follows::BlockedFollows,
     catch_up::CatchUp,
     demotion::Demotion,
     effects::{BlockEffects, Effects, PostEffects, ProfileEffects},
@@ -45,6 +46,8 @@ pub struct Projector {
     pub demotion: Demotion,
     /// Removes what is left of deleted posts.
     pub purge: Purge,
+    /// Ends the follows of blocked users.
+    pub blocked_follows: BlockedFollows,
     /// Takes the tasks that are left.
     pub work_queue: WorkQueue,
 }
@@ -69,7 +72,10 @@ impl Projector {
         };
         let purge = Purge { commands: commands.clone(), timelines: timelines.clone(), work_queue: work_queue.clone() };
         let profile = ProfileEffects { cards: cards.clone(), timelines: timelines.clone(), clock: clock.clone() };
-        let blocks = BlockEffects { commands: commands.clone(), viewers: viewers.clone() };
+        let blocked_follows =
+            BlockedFollows { commands: commands.clone(), work_queue: work_queue.clone(), clock: clock.clone() };
+        let follows = blocked_follows.clone();
+        let blocks = BlockEffects { commands: commands.clone(), viewers: viewers.clone(), follows };
         let posts = PostEffects {
             commands: commands.clone(),
             cards: cards.clone(),
@@ -79,6 +85,13 @@ impl Projector {
             clock,
         };
         let effects = Effects { posts, blocks, profile, celebrities, backfill, cards };
-        Self { catch_up: CatchUp { commands, viewers, effects }, audience, demotion, purge, work_queue }
+        Self {
+            catch_up: CatchUp { commands, viewers, effects },
+            audience,
+            demotion,
+            purge,
+            blocked_follows,
+            work_queue,
+        }
     }
 }

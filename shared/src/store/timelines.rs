@@ -29,15 +29,15 @@ const BATCH_WRITES_AT_ONCE: usize = 2;
 const RETRY: RetryPolicy =
     RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 
-/// How often rows of tags are written again after a conflict of two transactions.
-const CONFLICTS: RetryPolicy =
+/// How often rows of tags, or announced rows, are written again after a conflict of two transactions.
+pub(super) const CONFLICTS: RetryPolicy =
     RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 
 /// The `timelines` table.
 #[derive(Debug, Clone)]
 pub struct Timelines {
-    dynamo: Dynamo,
-    table: String,
+    pub(super) dynamo: Dynamo,
+    pub(super) table: String,
     batch_writes: Arc<Semaphore>,
 }
 
@@ -53,7 +53,7 @@ pub enum Timeline {
 }
 
 impl Timeline {
-    fn key(&self) -> String {
+    pub(super) fn key(&self) -> String {
         match self {
             Self::Home(viewer) => key::home(viewer),
             Self::Author(author) => key::author(author),

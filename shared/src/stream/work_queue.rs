@@ -60,6 +60,13 @@ pub enum Task {
         /// Its author.
         author: UserId,
     },
+    /// End the follow of a user who was blocked, in that user's log.
+    EndFollow {
+        /// The user who was blocked.
+        follower: UserId,
+        /// The user who blocked the follower.
+        followee: UserId,
+    },
     /// Apply the effects of an event that was put into the quarantine.
     Redo {
         /// The user whose log holds the event.
@@ -79,6 +86,7 @@ impl Task {
             | Self::EnumerateAudience { author, .. }
             | Self::BackfillHomes { author, .. }
             | Self::PurgePost { author, .. } => author,
+            Self::EndFollow { follower, .. } => follower,
             Self::CatchUp { user } | Self::Redo { user, .. } => user,
         }
     }
@@ -159,6 +167,10 @@ mod tests {
                 json!({"demote": {"author": "auth0|ada", "after": "bob"}}),
             ),
             (Task::PurgePost { post, author: ada.clone() }, json!({"purge": {"post": POST, "author": "auth0|ada"}})),
+            (
+                Task::EndFollow { follower: ada.clone(), followee: user("bob") },
+                json!({"end_follow": {"follower": "auth0|ada", "followee": "bob"}}),
+            ),
             (Task::CatchUp { user: ada.clone() }, json!({"catch_up": {"user": "auth0|ada"}})),
             (
                 Task::Redo { user: ada, version: version(3), error: "no".to_owned() },

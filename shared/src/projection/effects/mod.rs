@@ -35,7 +35,7 @@ pub(super) enum Effect {
     PurgeIfDeleted(PostId),
     /// Copy this user's posts into the owner's home.
     FillHome(UserId),
-    /// Show this user whether the owner blocks them.
+    /// Show this user whether the owner blocks them, and end this user's follow of the owner if so.
     ShowBlock(UserId),
 }
 
