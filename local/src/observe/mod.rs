@@ -28,8 +28,8 @@ use crate::invoke::{Invoke, InvokeError};
 use payload::Call;
 use writes::Written;
 
-/// The most observations that wait for a slow watcher.
-const BACKLOG_MAX: usize = 2_000;
+/// The most observations that wait for a slow watcher. A channel rounds this up to a power of two.
+const BACKLOG_MAX: usize = 2_048;
 /// The most watchers at a time. Each has an open connection.
 const WATCHERS_MAX: usize = 16;
 

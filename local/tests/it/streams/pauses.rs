@@ -118,7 +118,7 @@ async fn chaos_can_be_switched_on_and_off() {
         world.put("stream", "key", json!({ "n": n })).await;
     }
     idle(&sources).await;
-    assert_eq!(script.numbers()[before..], (300..600).collect::<Vec<_>>());
+    assert_eq!(script.numbers()[before..], (300..600).collect::<Vec<u64>>());
 }
 
 #[tokio::test]
