@@ -6,6 +6,7 @@
 //! A request passes through `route`, `jwt`, `request_event`, the function, `response` and `cors`. The keys for `jwt`
 //! are in `keys`; they come from the stack's own `issuer`, or from another issuer by `discovery`.
 
+pub mod console;
 mod cors;
 mod crypto;
 mod direct;

@@ -112,6 +112,27 @@ impl Lambda {
         all
     }
 
+    /// Kills the processes of a function with SIGKILL. Invocations in progress end as crashed. Returns how many
+    /// processes there were, or `None` if there is no such function.
+    pub fn kill(&self, function: &str) -> Option<usize> {
+        Some(self.inner.pools.get(function)?.kill())
+    }
+
+    /// Lets no invocation of a function run, as a reserved concurrency of 0 does on AWS, or ends that. Returns `false`
+    /// if there is no such function.
+    pub fn set_throttled(&self, function: &str, throttled: bool) -> bool {
+        let pool = self.inner.pools.get(function);
+        pool.inspect(|pool| pool.set_throttled(throttled)).is_some()
+    }
+
+    /// The functions that are throttled.
+    pub fn throttled(&self) -> Vec<String> {
+        let throttled = self.inner.pools.values().filter(|pool| pool.is_throttled());
+        let mut names: Vec<_> = throttled.map(|pool| pool.function().name.clone()).collect();
+        names.sort();
+        names
+    }
+
     /// Kills all processes and waits until they are gone. Invocations in progress end as crashed. Later invocations end
     /// as unavailable.
     pub async fn shutdown(&self) {

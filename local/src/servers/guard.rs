@@ -135,7 +135,7 @@ async fn pass(State(before): State<Before>, headers: HeaderMap, body: Bytes) -> 
 }
 
 /// The access key in the signature (AWS Signature Version 4: `Credential=<access key>/<date>/…`).
-fn access_key(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn access_key(headers: &HeaderMap) -> Option<&str> {
     let credential = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once("Credential=")?.1;
     credential.split('/').next()
 }

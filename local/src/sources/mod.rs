@@ -42,8 +42,8 @@ use crate::{
 use activity::Activity;
 use checkpoint::Checkpoints;
 use lifecycle::{Lifecycle, Mode};
-use parts::Parts;
 pub use parts::{Chaos, Clients, Pace};
+use parts::{ChaosSwitch, Parts};
 
 /// How long [`Sources::shutdown`] waits for batches in flight. Batches that take longer are delivered again later.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
@@ -67,6 +67,7 @@ pub struct SourceStatus {
 /// delivered again after the next start. [`Sources::shutdown`] waits for batches in flight.
 pub struct Sources {
     lifecycle: Lifecycle,
+    chaos: ChaosSwitch,
     activities: Vec<Arc<Activity>>,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -86,7 +87,7 @@ impl Sources {
         invoker: I,
     ) -> anyhow::Result<Self> {
         let checkpoints = Checkpoints::open(checkpoints)?;
-        let lifecycle = Lifecycle::new();
+        let (lifecycle, chaos) = (Lifecycle::new(), ChaosSwitch::new(chaos));
         let (mut activities, mut tasks) = (Vec::new(), JoinSet::new());
         for function in functions {
             for source in &function.sources {
@@ -102,7 +103,7 @@ impl Sources {
                     function: function.name.clone(),
                     activity,
                     lifecycle: lifecycle.clone(),
-                    chaos,
+                    chaos: chaos.clone(),
                     pace,
                     invoker: invoker.clone(),
                 };
@@ -121,7 +122,7 @@ impl Sources {
                 }
             }
         }
-        Ok(Self { lifecycle, activities, tasks: Mutex::new(tasks) })
+        Ok(Self { lifecycle, chaos, activities, tasks: Mutex::new(tasks) })
     }
 
     /// Stops reading. Batches that were read already go on until their next retry, and wait there.
@@ -132,6 +133,27 @@ impl Sources {
     /// Ends a pause.
     pub fn resume(&self) {
         self.lifecycle.set(Mode::Running);
+    }
+
+    /// Whether the mappings are paused.
+    pub fn is_paused(&self) -> bool {
+        self.lifecycle.mode() == Mode::Paused
+    }
+
+    /// The faults that the mappings make at present.
+    pub fn chaos(&self) -> Chaos {
+        self.chaos.get()
+    }
+
+    /// Makes these faults from now on.
+    pub fn set_chaos(&self, chaos: Chaos) {
+        self.chaos.set(chaos);
+    }
+
+    /// How many records and messages each mapping has read and not finished: its id, its function and the number.
+    pub fn in_flight(&self) -> Vec<(String, String, usize)> {
+        let each = |activity: &Arc<Activity>| (activity.id.clone(), activity.function.clone(), activity.in_flight());
+        self.activities.iter().map(each).collect()
     }
 
     /// What the mappings are doing. Each mapping polls its source once more for this, so the answer takes account of
