@@ -22,8 +22,8 @@ pub struct Report {
 /// # Errors
 /// As [`Sweeper::run`]. Lambda then invokes the function again, and the schedule does so anyway.
 pub async fn handle(sweeper: &Sweeper, _event: Value, deadline: Deadline) -> Result<Report, Error> {
-    metrics::AUDITS.add(1);
     let run = sweeper.run(deadline).await?;
+    metrics::AUDITS.add(1);
     metrics::AUDITED.add(run.checked as usize);
     metrics::REPAIRED.add(run.repairs as usize);
     Ok(Report { checked: run.checked, found: run.found, repairs: run.repairs, units: run.units })
