@@ -7,7 +7,6 @@ use crate::{
     deadline::Deadline,
     model::{EdgeState, PostId, TallySubject},
     samples::user,
-    stream::work_queue::Task,
     test_world::World,
 };
 
