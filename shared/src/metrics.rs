@@ -57,7 +57,7 @@ pub const TASKS_FAILED: Counter = Counter("TasksFailed");
 pub const QUARANTINED: Counter = Counter("Quarantined");
 /// Records of failed batches that were read again and became tasks.
 pub const RECOVERED: Counter = Counter("Recovered");
-/// Runs of the audit that did not fail. One run a day at least is expected, whether there is anything to compare or not.
+/// Runs of the audit that did not fail. One a day at least is expected, whether there is anything to compare or not.
 pub const AUDITS: Counter = Counter("Audits");
 /// Items that were compared with what follows from them, or with what they follow from.
 pub const AUDITED: Counter = Counter("Audited");
