@@ -27,7 +27,7 @@ const MESSAGES_AT_ONCE: usize = 4;
 const RECEIVES_MAX: u32 = 5;
 
 /// Works on a batch. Messages whose task fails, or is not done in time, come again. The template sets a batch size of
-/// one, so a task that takes too long costs no other task a receive.
+/// [`MESSAGES_AT_ONCE`], so no task waits for another one, and one that takes too long costs no other a receive.
 ///
 /// # Errors
 /// As [`sqs_response`].
