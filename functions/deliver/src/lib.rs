@@ -36,8 +36,8 @@ pub struct Deliverer {
 }
 
 /// Works on a batch. A message whose task fails, or is not done in time, comes again, later each time. A task that can
-/// never succeed is put into the quarantine. The template sets a batch size of one, so a task that takes too long costs
-/// no other task a receive.
+/// never succeed is put into the quarantine. The template sets a batch size of [`MESSAGES_AT_ONCE`], so no task waits
+/// for another one, and one that takes too long costs no other a receive.
 ///
 /// # Errors
 /// As [`sqs_response`].
