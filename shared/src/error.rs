@@ -101,6 +101,18 @@ pub enum Rejection {
     /// `include_hidden` is neither `true` nor `false`.
     #[error("include_hidden must be true or false")]
     InvalidIncludeHidden,
+    /// `ids` has no id, or one that is not valid.
+    #[error("ids must be ids with commas between them")]
+    InvalidIds,
+    /// `ids` has an id twice.
+    #[error("ids must be different")]
+    DuplicateIds,
+    /// `ids` has more than 100 ids.
+    #[error("there may be at most {} ids", crate::model::limits::IDS_MAX)]
+    TooManyIds,
+    /// `newer_than` was not made for this caller, or stands beside parameters that make no sense with it.
+    #[error("newer_than must be the `newest` of a page of your home, without cursor, order and explain")]
+    InvalidNewerThan,
     /// The path has no valid tag.
     #[error(transparent)]
     InvalidTag(#[from] InvalidTag),

@@ -17,8 +17,8 @@ pub use self::{
     answer::{Answer, ApiError},
     transport::{Transport, Transported},
     types::{
-        Accepted, Comment, CommentsPage, Explanation, Freshness, HomePage, OwnProfile, PeoplePage, Person, Post,
-        PostsPage, Profile, ProfileInput, ProfilePatch, PublicProfile, Relation,
+        Accepted, Comment, CommentsPage, Explanation, Freshness, HomePage, NewPosts, OwnProfile, PeoplePage, Person,
+        Post, PostsFound, PostsPage, Profile, ProfileInput, ProfilePatch, PublicProfile, Relation, UsersFound,
     },
 };
 
@@ -112,6 +112,17 @@ impl User {
     /// `GET /v1/users/{user}`; `user` is an id, or a handle with `@` before it.
     pub async fn user(&self, user: &str) -> Result<PublicProfile, ApiError> {
         self.get(&user_path(user, ""), &Paging::default()).await
+    }
+
+    /// `GET /v1/users?ids=…`.
+    pub async fn users_by_id(&self, ids: &[&str]) -> Result<Vec<Person>, ApiError> {
+        let found: UsersFound = self.get("/v1/users", &Paging::of_ids(ids)).await?;
+        Ok(found.users)
+    }
+
+    /// All users who like a post.
+    pub async fn walk_likers_of(&self, post: &str, limit: u32) -> Result<Vec<Person>, ApiError> {
+        self.walk_own(&post_path(post, "/likes"), limit).await
     }
 
     /// `PUT /v1/users/{user}/follow`.
@@ -214,11 +225,19 @@ struct Paging<'a> {
     explain: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     include_hidden: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    newer_than: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ids: Option<String>,
 }
 
 impl<'a> Paging<'a> {
     fn page(limit: u32, cursor: Option<&'a str>) -> Self {
         Self { limit: Some(limit), cursor, ..Self::default() }
+    }
+
+    fn of_ids(ids: &[&str]) -> Self {
+        Self { ids: Some(ids.join(",")), ..Self::default() }
     }
 }
 

@@ -77,6 +77,10 @@ impl Contract {
             .get(&status.as_u16())
             .ok_or_else(|| format!("{} {} may not answer {status}", operation.method, operation.path))?;
         self.check_headers(response, headers)?;
+        let by_gateway = serde_json::from_str::<Value>(body).is_ok_and(|body| body.get("message").is_some());
+        if !by_gateway && !headers.contains_key("cache-control") {
+            return Err("the header cache-control is missing".to_owned());
+        }
         self.check_body(response, headers, body)?;
         if status.is_success() { self.check_request(operation, &values, request) } else { Ok(()) }
     }

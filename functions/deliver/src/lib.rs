@@ -93,6 +93,7 @@ async fn work(deliverer: &Deliverer, message: &SqsMessage, deadline: Deadline) -
         Task::SettleUser { user } => repair.settle_user(&user).await,
         Task::SettlePost { post } => repair.settle_post(post).await,
         Task::SettleTally { subject } => repair.settle_tally(&subject).await,
+        Task::SettleLike { user, post } => repair.settle_like(&user, post).await,
         Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
     }
 }

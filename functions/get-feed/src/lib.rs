@@ -1,14 +1,18 @@
-//! Serves `GET /v1/feeds/home`, `/v1/feeds/trending`, `/v1/users/{user}/posts` and `/v1/tags/{tag}/posts`: all feeds,
-//! page by page.
+//! Serves all lists of posts, page by page: `GET /v1/feeds/home`, `/v1/feeds/trending`, `/v1/users/{user}/posts`,
+//! `/v1/tags/{tag}/posts` and `/v1/me/likes`. It also serves what is new in a home, and who likes a post:
+//! `GET /v1/posts/{post}/likes`.
+
+use std::time::Duration;
 
 use serde::Serialize;
 use tidings::{
     error::Error,
     http::{
         Call, Response, Walk,
-        view::{Freshness, PostView, PostsView},
+        view::{Freshness, NewPostsView, PeopleView, Person, PostView, PostsView},
     },
-    query::{self, FeedPost, Feeds, HomePage, Page, Ranking, cursor::CursorKeys},
+    model::Timestamp,
+    query::{self, FeedPost, Feeds, HomePage, Newest, Page, Ranking, cursor::CursorKeys},
 };
 
 /// The order of a home feed.
@@ -18,16 +22,21 @@ enum HomeOrder {
     By(Ranking),
 }
 
-/// The only order of author and tag feeds.
+/// The only order of author and tag feeds, and of the posts that the caller likes.
 const CHRONOLOGICAL: &str = "chronological";
 /// The only order of the trending feed.
 const TRENDING: &str = "trending";
+/// The only order of those who like a post.
+const LAST_LIKE: &str = "last like";
 /// The orders of a home feed by their names.
 const HOME_ORDERS: [(&str, HomeOrder); 3] = [
     (CHRONOLOGICAL, HomeOrder::Chronological),
     ("ranked", HomeOrder::By(Ranking::Ranked)),
     ("personalized", HomeOrder::By(Ranking::Personalized)),
 ];
+/// After this time, a home has another entity tag although nothing has changed. So the cursor of a page that a client
+/// kept does not expire before the client has a new one.
+const TAG_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// Answers a request.
 ///
@@ -35,11 +44,28 @@ const HOME_ORDERS: [(&str, HomeOrder); 3] = [
 /// Those of the request and of [`Feeds`].
 pub async fn handle(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
     match call.route() {
-        "GET /v1/feeds/home" => home(feeds, keys, call).await,
+        "GET /v1/feeds/home" => match call.newer_than()? {
+            Some(newer_than) => newer(feeds, keys, &call, &newer_than).await,
+            None => home(feeds, keys, call).await,
+        },
         "GET /v1/feeds/trending" => trending(feeds, keys, call).await,
         "GET /v1/tags/{tag}/posts" => tag(feeds, keys, call).await,
+        "GET /v1/me/likes" => liked(feeds, keys, call).await,
+        "GET /v1/posts/{post}/likes" => likers(feeds, keys, call).await,
         _ => author(feeds, keys, call).await,
     }
+}
+
+async fn newer(feeds: &Feeds, keys: &CursorKeys, call: &Call, newer_than: &str) -> Result<Response, Error> {
+    let limit = call.query("limit").map(|_| call.limit()).transpose()?;
+    let mark = keys.open_newest(&call.caller, newer_than)?;
+    let found = feeds.newer(call.read_request()?, &mark, limit).await?;
+    let body = NewPostsView {
+        new: found.count,
+        posts: found.posts.iter().map(PostView::from).collect(),
+        newest: keys.seal_newest(&call.caller, &found.newest)?,
+    };
+    Ok(Response::json(200, &body).tagged(&body, call.if_none_match()))
 }
 
 async fn home(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
@@ -48,12 +74,14 @@ async fn home(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, 
         HomeOrder::Chronological => {
             let (walk, position) = Walk::new(keys, &feeds.clock, &call, "home", order)?;
             let explain = call.explain()?;
-            home_response(&walk, feeds.home(walk.request, position, walk.limit).await?, explain)
+            let page = feeds.home(walk.request, position, walk.limit).await?;
+            home_response(keys, &call, walk, page, explain, feeds.clock.now())
         }
         HomeOrder::By(ranking) => {
             let (walk, position) = Walk::new(keys, &feeds.clock, &call, "home", order)?;
             let explain = call.explain()?;
-            home_response(&walk, feeds.ranked_home(walk.request, ranking, position, walk.limit).await?, explain)
+            let page = feeds.ranked_home(walk.request, ranking, position, walk.limit).await?;
+            home_response(keys, &call, walk, page, explain, feeds.clock.now())
         }
     }
 }
@@ -62,7 +90,7 @@ async fn trending(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Respon
     let (walk, position) = Walk::new(keys, &feeds.clock, &call, "trending", TRENDING)?;
     let explain = call.explain()?;
     let page = feeds.trending(walk.request, Option::unwrap_or_default(position), walk.limit).await?;
-    response(&walk, page, None, explain)
+    response(&walk, page, explain)
 }
 
 async fn tag(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
@@ -71,7 +99,7 @@ async fn tag(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, E
     let (walk, before) = Walk::new(keys, &feeds.clock, &call, &route, CHRONOLOGICAL)?;
     let explain = call.explain()?;
     let page = feeds.tag(walk.request, &tag, before, walk.limit).await?;
-    response(&walk, page, None, explain)
+    response(&walk, page, explain)
 }
 
 async fn author(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
@@ -83,31 +111,68 @@ async fn author(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response
     let (walk, before) = Walk::new(keys, &feeds.clock, &call, &route, CHRONOLOGICAL)?;
     let explain = call.explain()?;
     let page = feeds.author(walk.request, &author, before, walk.limit).await?;
-    response(&walk, page, None, explain)
+    response(&walk, page, explain)
 }
 
+async fn liked(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
+    let (walk, before) = Walk::new(keys, &feeds.clock, &call, "liked posts", CHRONOLOGICAL)?;
+    let page = feeds.liked(walk.request, before, walk.limit).await?;
+    response(&walk, page, false)
+}
+
+async fn likers(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
+    let post = call.post()?;
+    let route = format!("likes of {post}");
+    let (walk, after) = Walk::new(keys, &feeds.clock, &call, &route, LAST_LIKE)?;
+    let page = feeds.likers(walk.request, post, after, walk.limit).await?;
+    let body = PeopleView {
+        users: page.entries.iter().map(Person::from).collect(),
+        next_cursor: walk.next_cursor(page.next)?,
+    };
+    Ok(Response::json(200, &body))
+}
+
+/// The page of a home. Its entity tag is that of what it shows, without the cursor, which differs in every answer.
 fn home_response<Position: Serialize>(
-    walk: &Walk<'_>,
+    keys: &CursorKeys,
+    call: &Call,
+    mut walk: Walk<'_>,
     home: HomePage<Position>,
     explain: bool,
+    now: Timestamp,
 ) -> Result<Response, Error> {
-    let HomePage { page, version, overlaid } = home;
-    response(walk, page, Some(Freshness { version, overlaid }), explain)
+    let HomePage { page, version, overlaid, newest } = home;
+    // A cursor of a release before 0.3 does not say.
+    let newest = walk.newest.take().or(newest).unwrap_or_else(|| Newest::as_of(now));
+    let text = keys.seal_newest(&call.caller, &newest)?;
+    walk.newest = Some(newest);
+    let mut body = view(&walk, &page, explain)?;
+    body.freshness = Some(Freshness { version, overlaid });
+    body.newest = Some(text);
+    let whole = Response::json(200, &body);
+    let has_next = body.next_cursor.take().is_some();
+    let period = now.as_secs() / TAG_LIFETIME.as_secs();
+    Ok(whole.tagged(&(body, has_next, period), call.if_none_match()))
 }
 
 fn response<Position: Serialize>(
     walk: &Walk<'_>,
-    mut page: Page<FeedPost, Position>,
-    freshness: Option<Freshness>,
+    page: Page<FeedPost, Position>,
     explain: bool,
 ) -> Result<Response, Error> {
-    if !explain {
-        page.entries.iter_mut().for_each(|post| post.explanation = None);
-    }
-    let body = PostsView {
-        posts: page.entries.iter().map(PostView::from).collect(),
-        next_cursor: walk.next_cursor(page.next)?,
-        freshness,
-    };
-    Ok(Response::json(200, &body))
+    Ok(Response::json(200, &view(walk, &page, explain)?))
+}
+
+fn view<'a, Position: Serialize>(
+    walk: &Walk<'_>,
+    page: &'a Page<FeedPost, Position>,
+    explain: bool,
+) -> Result<PostsView<'a>, Error> {
+    let post = |post| if explain { PostView::from(post) } else { PostView::from(post).unexplained() };
+    Ok(PostsView {
+        posts: page.entries.iter().map(post).collect(),
+        next_cursor: walk.next_cursor(page.next.as_ref())?,
+        freshness: None,
+        newest: None,
+    })
 }

@@ -1,11 +1,11 @@
-//! Serves `GET /v1/posts/{post}`, `/v1/posts/{post}/comments` and `/v1/posts/{post}/comments/{comment}`: a post, the
-//! comments on it, and one comment.
+//! Serves `GET /v1/posts`, `/v1/posts/{post}`, `/v1/posts/{post}/comments` and `/v1/posts/{post}/comments/{comment}`:
+//! posts, the comments on one, and one comment.
 
 use tidings::{
     error::Error,
     http::{
         Call, Response, Walk,
-        view::{CommentView, CommentsView, PostView},
+        view::{CommentView, CommentsView, PostView, PostsByIdView},
     },
     model::Clock,
     query::{CommentsOf, Conversations, HiddenComments, cursor::CursorKeys},
@@ -32,6 +32,10 @@ pub async fn handle(
             let (post, comment) = (call.post()?, call.comment()?);
             let found = conversations.comment(call.read_request()?, post, comment).await?;
             Ok(Response::json(200, &CommentView::new(&found.comment, &found.author.profile)))
+        }
+        "GET /v1/posts" => {
+            let posts = conversations.posts(call.read_request()?, &call.ids()?).await?;
+            Ok(Response::json(200, &PostsByIdView { posts: posts.iter().map(PostView::from).collect() }))
         }
         _ => {
             let post = conversations.post(call.read_request()?, call.post()?).await?;

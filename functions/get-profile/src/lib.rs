@@ -1,11 +1,11 @@
-//! Serves `GET /v1/users/{user}`, `/v1/users/{user}/followers` and `/following`, `GET /v1/me`, `/v1/me/mutes` and
-//! `/v1/me/blocks`: profiles, and lists of people.
+//! Serves `GET /v1/users`, `/v1/users/{user}`, `/v1/users/{user}/followers` and `/following`, `GET /v1/me`,
+//! `/v1/me/mutes` and `/v1/me/blocks`: profiles, and lists of people.
 
 use tidings::{
     error::Error,
     http::{
         Call, Response, Walk,
-        view::{CountedProfile, OtherProfile, PeopleView, Person},
+        view::{CountedProfile, OtherProfile, PeopleByIdView, PeopleView, Person},
     },
     model::{Clock, UserId},
     query::{self, People, cursor::CursorKeys, people::Side},
@@ -21,6 +21,10 @@ const BY_ID: &str = "id";
 pub async fn handle(people: &People, keys: &CursorKeys, clock: &Clock, call: Call) -> Result<Response, Error> {
     if call.route() == "GET /v1/me" {
         return Ok(Response::json(200, &CountedProfile::from(&people.own_profile(&call.caller).await?)));
+    }
+    if call.route() == "GET /v1/users" {
+        let users = people.users(call.read_request()?, &call.ids()?).await?;
+        return Ok(Response::json(200, &PeopleByIdView { users: users.iter().map(Person::from).collect() }));
     }
     let own_list = match call.route() {
         "GET /v1/me/mutes" => Some(Side::Muted),

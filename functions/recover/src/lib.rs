@@ -15,7 +15,7 @@ use tidings::{
     deadline::Deadline,
     error::Error,
     metrics,
-    model::{Clock, TallySubject, UserId},
+    model::{Clock, PostId, TallySubject, UserId},
     runtime::Runtime,
     store::{command_table::CommandTable, is_published},
     stream::{
@@ -141,12 +141,13 @@ struct Events {
 fn tasks_of_events(records: &[Record<Vec<u8>>], mut end: End) -> Events {
     let mut newer = None;
     let (mut users, mut counters) = (BTreeMap::<UserId, _>::new(), BTreeMap::<TallySubject, _>::new());
+    let mut likes = BTreeMap::<(UserId, PostId), _>::new();
     for Record { sequence, holds } in records {
         let event = receive_any(holds).map(|received| (received.data, received.trace));
         match event {
             Ok((AnyEvent::Log(hint), trace)) => drop(users.insert(hint.user, trace)),
             Ok((AnyEvent::Counter(change), trace)) => drop(counters.insert(change.subject, trace)),
-            Ok((AnyEvent::Other, _)) => {}
+            Ok((AnyEvent::Like(like), trace)) => drop(likes.insert((like.user, like.post), trace)),
             Err(NotAnEvent::Newer(kind)) => newer = Some(kind),
             Err(NotAnEvent::Malformed(why)) => {
                 tracing::error!(sequence, why, "a record of the bus makes no sense");
@@ -156,7 +157,8 @@ fn tasks_of_events(records: &[Record<Vec<u8>>], mut end: End) -> Events {
     }
     let users = users.into_iter().map(|(user, trace)| (Task::CatchUp { user }, trace));
     let counters = counters.into_iter().map(|(subject, trace)| (Task::SettleTally { subject }, trace));
-    Events { tasks: users.chain(counters).collect(), end, newer }
+    let likes = likes.into_iter().map(|((user, post), trace)| (Task::SettleLike { user, post }, trace));
+    Events { tasks: users.chain(counters).chain(likes).collect(), end, newer }
 }
 
 /// What `publish-events` would have done. Items are published as they are now.

@@ -1,7 +1,10 @@
 //! Shows counters on cards: likes, comments and heat of posts, which also decide what trends, and followers of users.
-//! It serves the events of counters on the bus.
+//! Shows who likes a post, too. It serves the events of counters and likes on the bus.
 
-use std::collections::HashSet;
+use std::{
+    collections::{BTreeMap, HashSet},
+    pin::Pin,
+};
 
 use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
 use futures::{StreamExt, stream};
@@ -9,56 +12,95 @@ use tidings::{
     deadline::Deadline,
     error::Error,
     metrics,
-    model::{Clock, TallyChange, TallySubject, Timestamp},
+    model::{Clock, LikeChange, PostId, TallyChange, TallySubject, Timestamp, UserId},
     projection::tally,
-    store::cards::Cards,
+    store::{cards::Cards, timelines::Timelines},
     stream::{
         batch::{ItemOutcome, kinesis_response},
-        cloud_event::{self, Received},
+        cloud_event::{AnyEvent, NotAnEvent, Received, receive_any},
     },
 };
 
-/// Cards written at once.
-const CARDS_AT_ONCE: usize = 16;
+/// Items written at once.
+const ITEMS_AT_ONCE: usize = 16;
 
-/// Shows the counters of a batch. A record comes again if its card could not be written in time, or if it is not the
-/// event of a counter.
+/// What is to be written of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Shown {
+    /// A counter, on its card.
+    Counter(TallySubject),
+    /// The like of a post by a user, in the list of those who like the post.
+    Like(PostId, UserId),
+}
+
+/// Shows the counters and likes of a batch. A record comes again if its item could not be written in time, or if it is
+/// the event of neither.
 ///
 /// # Errors
 /// As [`kinesis_response`].
 pub async fn handle(
     cards: &Cards,
+    timelines: &Timelines,
     clock: &Clock,
     batch: KinesisEvent,
     deadline: Deadline,
 ) -> Result<KinesisEventResponse, Error> {
-    let changes: Vec<serde_json::Result<Received<TallyChange>>> =
-        batch.records.iter().map(|record| cloud_event::receive(&record.kinesis.data)).collect();
-    let counters = tally::by_counter(changes.iter().flatten().map(|received| received.data.clone()).collect());
-    let failed: HashSet<TallySubject> = stream::iter(counters)
-        .map(|(subject, changes)| async move {
-            let error = deadline.limit(tally::show(cards, &subject, &changes)).await.err()?;
+    let events: Vec<_> = batch.records.iter().map(|record| receive_any(&record.kinesis.data)).collect();
+    let (counters, likes) = changes(&events);
+    let written = counters.iter().map(|(subject, changes)| -> Written<'_> {
+        Box::pin(async move {
+            let error = deadline.limit(tally::show(cards, subject, changes)).await.err()?;
             tracing::warn!(?subject, %error, "a counter could not be written to its card");
-            Some(subject)
+            Some(Shown::Counter(subject.clone()))
         })
-        .buffer_unordered(CARDS_AT_ONCE)
-        .filter_map(async |failed| failed)
-        .collect()
-        .await;
-    let oldest: Option<Timestamp> = changes.iter().flatten().filter_map(|received| received.at).min();
+    });
+    let written = written.chain(likes.values().map(|like| -> Written<'_> {
+        Box::pin(async move {
+            let error = deadline.limit(timelines.put_liker(like)).await.err()?;
+            tracing::warn!(user = %like.user, post = %like.post, %error, "a like could not be shown");
+            Some(Shown::Like(like.post, like.user.clone()))
+        })
+    }));
+    let failed: HashSet<Shown> =
+        stream::iter(written).buffer_unordered(ITEMS_AT_ONCE).filter_map(async |failed| failed).collect().await;
+    let oldest: Option<Timestamp> = events.iter().flatten().filter_map(|received| received.at).min();
     if let Some(oldest) = oldest {
         metrics::COUNT_LAG.record(clock.now().since(oldest));
     }
-    let outcomes = batch.records.iter().zip(&changes).map(|(record, change)| {
-        let done = match change {
-            Ok(change) => !failed.contains(&change.data.subject),
-            Err(error) => {
+    let outcomes = batch.records.iter().zip(&events).map(|(record, event)| {
+        let done = match event.as_ref().map(|received| &received.data) {
+            Ok(AnyEvent::Counter(change)) => !failed.contains(&Shown::Counter(change.subject.clone())),
+            Ok(AnyEvent::Like(like)) => !failed.contains(&Shown::Like(like.post, like.user.clone())),
+            other => {
                 let sequence_number = &record.kinesis.sequence_number;
-                tracing::error!(%error, sequence_number, "a record is not the event of a counter");
+                tracing::error!(?other, sequence_number, "a record is the event of neither a counter nor a like");
                 false
             }
         };
         ItemOutcome { identifier: Some(&record.kinesis.sequence_number), done }
     });
     kinesis_response(outcomes)
+}
+
+/// A write, which says what it was to write if it failed.
+type Written<'a> = Pin<Box<dyn Future<Output = Option<Shown>> + 'a>>;
+
+/// The images of each counter, and the newest change of each like. So each item is written once.
+fn changes(
+    events: &[Result<Received<AnyEvent>, NotAnEvent>],
+) -> (BTreeMap<TallySubject, Vec<TallyChange>>, BTreeMap<(PostId, UserId), LikeChange>) {
+    let (mut counters, mut likes) = (Vec::new(), BTreeMap::new());
+    for event in events.iter().flatten() {
+        match &event.data {
+            AnyEvent::Counter(change) => counters.push(change.clone()),
+            AnyEvent::Like(like) => {
+                let newest = likes.entry((like.post, like.user.clone())).or_insert_with(|| like.clone());
+                if like.like_version > newest.like_version {
+                    newest.clone_from(like);
+                }
+            }
+            AnyEvent::Log(_) => {}
+        }
+    }
+    (tally::by_counter(counters), likes)
 }

@@ -66,6 +66,8 @@ const PUT_ROWS: Access = to(Resource::Timelines, "dynamodb:BatchWriteItem");
 const TAG: Access = to(Resource::Timelines, "dynamodb:PutItem");
 /// `Timelines::untag`, `delete`.
 const UNTAG: Access = to(Resource::Timelines, "dynamodb:DeleteItem");
+/// `Timelines::put_liker`.
+const PUT_LIKER: Access = to(Resource::Timelines, "dynamodb:UpdateItem");
 
 /// `Viewers::get`.
 const VIEWER: Access = to(Resource::Viewers, "dynamodb:GetItem");
@@ -152,6 +154,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
             PUT_ROWS,
             TAG,
             UNTAG,
+            PUT_LIKER,
             VIEWER,
             PUT_VIEWER,
             CARDS,
@@ -206,7 +209,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
             QUARANTINE,
         ],
     ),
-    ("trending", &[TALLY, PUT_CARD]),
+    ("trending", &[TALLY, PUT_CARD, PUT_LIKER]),
     ("update-profile", &[ITEM, PARTITION, APPEND, CHANGE]),
 ];
 
@@ -250,7 +253,7 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
             "store/scan.rs",
         ],
     ),
-    (&[Resource::Timelines], &["store/timelines.rs", "store/announcements.rs", "store/scan.rs"]),
+    (&[Resource::Timelines], &["store/timelines.rs", "store/announcements.rs", "store/likers.rs", "store/scan.rs"]),
     (&[Resource::Viewers], &["store/viewers.rs", "store/scan.rs"]),
     (
         &[Resource::Cards, Resource::CardsHottest],

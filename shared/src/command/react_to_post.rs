@@ -114,7 +114,9 @@ fn decide(
         _ if post.author == *caller => 0,
         _ => ranking::like_heat(post.post.created_at(), at),
     };
-    let like = Like { liked, author: post.author.clone(), heat, version: before.map_or(1, |like| like.version + 1) };
+    let version = before.map_or(1, |like| like.version + 1);
+    let first_at = before.map_or(Some(at), |like| like.at);
+    let like = Like { liked, author: post.author.clone(), heat, version, at: first_at };
     let one = Counts { likes: 1, heat, ..Counts::default() };
     Ok(Some((like, if liked { one } else { -one })))
 }

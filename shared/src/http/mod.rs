@@ -67,12 +67,13 @@ where
     // API Gateway gives every request this header.
     let header = request.headers.get("x-amzn-trace-id").and_then(|header| header.to_str().ok());
     let trace = header.and_then(TraceId::from_aws_header);
+    let method = request.request_context.http.method.to_string();
     let answer = match Call::new(request) {
         // Boxed, because the nested type of the futures is too deep for the compiler.
         Ok(call) => Box::pin(trace::within(trace, handler(call))).await,
         Err(rejection) => Err(rejection.into()),
     };
-    let response = answer.unwrap_or_else(problem::response);
+    let response = answer.unwrap_or_else(problem::response).cache_control(&method);
     match meter {
         Some(meter) => response.header(COST_HEADER, dictionary(meter.cost())),
         None => response,

@@ -1,13 +1,13 @@
 //! What functions read from a request. Each part is checked when it is read.
 
-use std::{borrow::Cow, fmt::Display, str::FromStr};
+use std::{borrow::Cow, collections::HashSet, fmt::Display, hash::Hash, str::FromStr};
 
 use super::{MIN_VERSION_HEADER, members::Members};
 use crate::{
     error::Rejection,
     model::{
         CommentId, IdempotencyKey, PostId, Tag, UserId, UserRef, Version,
-        limits::{BODY_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX},
+        limits::{BODY_BYTES_MAX, IDS_MAX, PAGE_DEFAULT, PAGE_MAX},
     },
     query::ReadRequest,
 };
@@ -160,6 +160,40 @@ impl Call {
         self.flag("include_hidden").ok_or(Rejection::InvalidIncludeHidden)
     }
 
+    /// The parameter `ids`: different ids with commas between them, in the order of the request.
+    ///
+    /// # Errors
+    /// [`Rejection::TooManyIds`], [`Rejection::InvalidIds`] if there is none or one is not valid, and
+    /// [`Rejection::DuplicateIds`].
+    pub fn ids<Id: FromStr + Clone + Eq + Hash>(&self) -> Result<Vec<Id>, Rejection> {
+        let text = self.query("ids").unwrap_or_default();
+        if text.split(',').count() > IDS_MAX {
+            return Err(Rejection::TooManyIds);
+        }
+        let mut known = HashSet::new();
+        text.split(',')
+            .map(|id| {
+                let id: Id = id.parse().map_err(|_| Rejection::InvalidIds)?;
+                if known.insert(id.clone()) { Ok(id) } else { Err(Rejection::DuplicateIds) }
+            })
+            .collect()
+    }
+
+    /// The parameter `newer_than`: the `newest` of an earlier page of the caller's home.
+    ///
+    /// # Errors
+    /// [`Rejection::InvalidNewerThan`] if parameters stand beside it that make no sense with it.
+    pub fn newer_than(&self) -> Result<Option<String>, Rejection> {
+        let newer_than = self.query("newer_than");
+        let is_alone = ["cursor", "order", "explain"].iter().all(|other| self.query(other).is_none());
+        if newer_than.is_none() || is_alone { Ok(newer_than) } else { Err(Rejection::InvalidNewerThan) }
+    }
+
+    /// The `If-None-Match` header: the entity tags of the answers that the client has.
+    pub fn if_none_match(&self) -> Option<&str> {
+        self.request.headers.get("if-none-match")?.to_str().ok()
+    }
+
     /// A parameter that is `true` or `false`, and `false` by default. None for any other value.
     fn flag(&self, name: &str) -> Option<bool> {
         match self.query(name).as_deref() {
@@ -170,8 +204,8 @@ impl Call {
     }
 
     /// A parameter of the query string. Of a repeated parameter, all values with commas between them: so the gateway
-    /// passes them. No parameter has a comma in a valid value, so a repeated parameter is refused like any other value
-    /// that is not valid.
+    /// passes them. No parameter but `ids` has a comma in a valid value, so a repeated parameter is refused like any
+    /// other value that is not valid.
     pub fn query(&self, name: &str) -> Option<String> {
         self.request.query_string_parameters.all(name).map(|values| values.join(","))
     }
@@ -235,6 +269,33 @@ mod tests {
         let flag = |query: Value| call(json!({"queryStringParameters": query})).unwrap().include_hidden();
         assert_eq!((flag(json!({})), flag(json!({"include_hidden": "true"}))), (Ok(false), Ok(true)));
         assert_eq!(flag(json!({"include_hidden": "1"})), Err(Rejection::InvalidIncludeHidden));
+    }
+
+    #[test]
+    fn ids_are_different_and_not_too_many() {
+        let ids = |query: Value| call(json!({"queryStringParameters": query})).unwrap().ids::<UserId>();
+        let [ada, bob] = ["ada", "bob"].map(|id| id.parse::<UserId>().unwrap());
+        assert_eq!(ids(json!({"ids": "bob,ada"})), Ok(vec![bob, ada.clone()]));
+        assert_eq!(ids(json!({"ids": "ada"})), Ok(vec![ada]));
+        for invalid in [json!({}), json!({"ids": ""}), json!({"ids": "ada,"}), json!({"ids": "@ada"})] {
+            assert_eq!(ids(invalid), Err(Rejection::InvalidIds));
+        }
+        assert_eq!(ids(json!({"ids": "ada,bob,ada"})), Err(Rejection::DuplicateIds));
+        let many = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+        assert_eq!(ids(json!({"ids": many(IDS_MAX)})).map(|ids| ids.len()), Ok(IDS_MAX));
+        assert_eq!(ids(json!({"ids": many(IDS_MAX + 1)})), Err(Rejection::TooManyIds));
+        let posts = call(json!({"queryStringParameters": {"ids": "x"}})).unwrap().ids::<PostId>();
+        assert_eq!(posts, Err(Rejection::InvalidIds));
+    }
+
+    #[test]
+    fn newer_than_stands_alone() {
+        let newer_than = |query: Value| call(json!({"queryStringParameters": query})).unwrap().newer_than();
+        assert_eq!(newer_than(json!({"newer_than": "x", "limit": "3"})), Ok(Some("x".to_owned())));
+        assert_eq!(newer_than(json!({"cursor": "x"})), Ok(None));
+        for other in ["cursor", "order", "explain"] {
+            assert_eq!(newer_than(json!({"newer_than": "x", other: "y"})), Err(Rejection::InvalidNewerThan));
+        }
     }
 
     #[test]

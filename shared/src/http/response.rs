@@ -2,10 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use ring::digest::{SHA256, digest};
 use serde::Serialize;
 
 use super::VERSION_HEADER;
 use crate::model::Version;
+
+/// Bytes of the hash in an entity tag: two different documents of one client have the same one with a probability of
+/// 2⁻⁹⁶.
+const TAG_BYTES: usize = 12;
+/// `Cache-Control` of the answers to queries: whoever asked may keep the answer, and has to ask again before using it.
+const OWN_AND_CHECKED: &str = "private, no-cache";
+/// `Cache-Control` of all other answers.
+const NOT_KEPT: &str = "no-store";
 
 /// A response to a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,5 +59,62 @@ impl Response {
     /// The response with the version of the caller's log that holds the command's effect.
     pub fn version(self, version: Version) -> Self {
         self.header(VERSION_HEADER, version.to_string())
+    }
+
+    /// The response with an entity tag. `shown` is what the body shows, without what differs in every answer, such as
+    /// cursors. If the client has the body already, as its `If-None-Match` tells, the response is 304 without a body
+    /// (RFC 9110, section 13.1.2).
+    pub fn tagged(self, shown: &impl Serialize, if_none_match: Option<&str>) -> Self {
+        let Ok(shown) = serde_json::to_vec(shown) else { return self };
+        let tag = format!("W/\"{}\"", BASE64.encode(&digest(&SHA256, &shown).as_ref()[..TAG_BYTES]));
+        let has = |known: &str| known == "*" || known.trim_start_matches("W/") == tag.trim_start_matches("W/");
+        if if_none_match.is_some_and(|known| known.split(',').map(str::trim).any(has)) {
+            return Self { status_code: 304, headers: BTreeMap::new(), body: None }.header("etag", tag);
+        }
+        self.header("etag", tag)
+    }
+
+    /// The response with the header `Cache-Control`. Every answer is about its caller, so nobody else may keep it.
+    pub(super) fn cache_control(self, method: &str) -> Self {
+        let is_kept = method == "GET" && matches!(self.status_code, 200 | 304);
+        self.header("cache-control", if is_kept { OWN_AND_CHECKED } else { NOT_KEPT })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn answer(shown: &str, if_none_match: Option<&str>) -> Value {
+        let response = Response::json(200, &json!({"shown": shown})).tagged(&shown, if_none_match);
+        serde_json::to_value(response).unwrap()
+    }
+
+    #[test]
+    fn what_the_client_has_is_not_sent_again() {
+        let first = answer("a", None);
+        let tag = first["headers"]["etag"].as_str().unwrap();
+        assert!(tag.starts_with("W/\"") && first["body"].is_string(), "{first}");
+        for known in [tag, "*", tag.trim_start_matches("W/"), &format!("\"x\", {tag}")] {
+            let again = answer("a", Some(known));
+            assert_eq!((&again["statusCode"], &again["headers"]["etag"]), (&json!(304), &json!(tag)), "{known}");
+            assert!(again.get("body").is_none() && again["headers"].get("content-type").is_none(), "{again}");
+        }
+        for other in [answer("b", Some(tag)), answer("a", Some("\"x\"")), answer("a", Some(""))] {
+            assert_eq!(other["statusCode"], 200);
+        }
+    }
+
+    #[test]
+    fn only_answers_to_queries_may_be_kept_and_only_by_the_caller() {
+        let kept = |response: Response, method: &str| {
+            serde_json::to_value(response.cache_control(method)).unwrap()["headers"]["cache-control"].clone()
+        };
+        assert_eq!(kept(Response::json(200, &1), "GET"), OWN_AND_CHECKED);
+        assert_eq!(kept(Response::json(404, &1), "GET"), NOT_KEPT);
+        assert_eq!(kept(Response::json(200, &1), "PUT"), NOT_KEPT);
+        assert_eq!(kept(Response::no_content(), "DELETE"), NOT_KEPT);
     }
 }

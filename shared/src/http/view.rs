@@ -129,6 +129,34 @@ pub struct PostsView<'a> {
     /// How fresh the page is, in home feeds only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freshness: Option<Freshness>,
+    /// What the walk's first page shows as newest, in home feeds only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newest: Option<String>,
+}
+
+/// What is new in a home.
+#[derive(Debug, Serialize)]
+pub struct NewPostsView<'a> {
+    /// How many posts are new, 100 at most.
+    pub new: usize,
+    /// The oldest of them, as many as were asked for: newest first.
+    pub posts: Vec<PostView<'a>>,
+    /// To ask with for what comes after these posts.
+    pub newest: String,
+}
+
+/// Posts that were looked up.
+#[derive(Debug, Serialize)]
+pub struct PostsByIdView<'a> {
+    /// The posts.
+    pub posts: Vec<PostView<'a>>,
+}
+
+/// Users who were looked up.
+#[derive(Debug, Serialize)]
+pub struct PeopleByIdView<'a> {
+    /// The users.
+    pub users: Vec<Person<'a>>,
 }
 
 /// How fresh a page of a home feed is.
@@ -211,6 +239,14 @@ impl<'a> From<&'a FeedPost> for PostView<'a> {
             explain: *explanation,
             source: *origin,
         }
+    }
+}
+
+impl PostView<'_> {
+    /// The same post without the factors of its score.
+    #[must_use]
+    pub fn unexplained(self) -> Self {
+        Self { explain: None, ..self }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     error::Error,
     model::{Clock, Timestamp},
     query::{
-        ReadRequest,
+        Newest, ReadRequest,
         cursor::{CursorKeys, Place, Scope},
     },
 };
@@ -20,6 +20,8 @@ pub struct Walk<'a> {
     pub request: ReadRequest<'a>,
     /// How many entries the page may have.
     pub limit: usize,
+    /// What the first page of a walk through a home said was newest. The handler of the first page sets it.
+    pub newest: Option<Newest>,
     keys: &'a CursorKeys,
     scope: Scope<'a>,
     now: Timestamp,
@@ -42,9 +44,11 @@ impl<'a> Walk<'a> {
         let scope = Scope { caller: &call.caller, route, order };
         let place: Option<Place<Position>> =
             call.query("cursor").map(|cursor| keys.open(scope, &cursor, now)).transpose()?;
-        let (position, min_version) = place.map(|place| (place.position, place.min_version)).unzip();
-        let request = request.at_least(min_version.flatten());
-        Ok((Self { request, limit, keys, scope, now }, position))
+        let Some(Place { position, min_version, newest }) = place else {
+            return Ok((Self { request, limit, newest: None, keys, scope, now }, None));
+        };
+        let request = request.at_least(min_version);
+        Ok((Self { request, limit, newest, keys, scope, now }, Some(position)))
     }
 
     /// The cursor of the next page, which begins at this position; none after the last page.
@@ -52,8 +56,8 @@ impl<'a> Walk<'a> {
     /// # Errors
     /// [`Error::Poison`] if the position cannot be written as JSON.
     pub fn next_cursor<Position: Serialize>(&self, next: Option<Position>) -> Result<Option<String>, Error> {
-        let min_version = self.request.min_version;
-        next.map(|position| self.keys.seal(self.scope, Place { position, min_version }, self.now)).transpose()
+        let (min_version, newest) = (self.request.min_version, self.newest.clone());
+        next.map(|position| self.keys.seal(self.scope, Place { position, min_version, newest }, self.now)).transpose()
     }
 }
 

@@ -61,6 +61,11 @@ pub const PAGE_DEFAULT: usize = 20;
 /// Posts, comments or users on a page at most.
 pub const PAGE_MAX: usize = 100;
 
+/// Posts or users that are looked up by their ids at once, at most.
+pub const IDS_MAX: usize = 100;
+/// New posts of a home that are counted at most.
+pub const NEW_POSTS_MAX: usize = 100;
+
 /// Largest request body in bytes.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Longest idempotency key, in visible ASCII characters.

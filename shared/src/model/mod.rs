@@ -34,7 +34,7 @@ pub use handle::{Handle, InvalidHandle, ReservedHandles};
 pub(crate) use id::NOT_IN_MESSAGES;
 pub use id::{CommandId, CommentId, InvalidUserId, InvalidUserRef, PostId, UserHash, UserId, UserRef};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
-pub use like::Like;
+pub use like::{Like, LikeChange};
 pub use post::Post;
 pub use profile::{AvatarUrl, DisplayName, InvalidName, InvalidProfile, Profile, PublicProfile};
 pub use rate_limit::{Limited, RateLimit, RateLimited, RateLimits, Spent, SpentUntil};

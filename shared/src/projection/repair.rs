@@ -4,7 +4,7 @@
 use super::{catch_up::CatchUp, effects::Effect, owner::LogOwner};
 use crate::{
     error::Error,
-    model::{EdgeKind, PostId, TallySubject, UserHash, UserId, Version},
+    model::{EdgeKind, LikeChange, PostId, TallySubject, UserHash, UserId, Version},
     retry::until_no_conflict,
     store::{
         Consistency,
@@ -144,6 +144,16 @@ impl Repair {
             effects.cards.put_tally(subject, &before, &tally).await
         })
         .await
+    }
+
+    /// Shows a like, or its end, as the truth says.
+    ///
+    /// # Errors
+    /// As the stores'.
+    pub async fn settle_like(&self, user: &UserId, post: PostId) -> Result<(), Error> {
+        let CatchUp { commands, effects, .. } = &self.catch_up;
+        let Some(like) = commands.like(user, post).await? else { return Ok(()) };
+        effects.posts.timelines.put_liker(&LikeChange::of(user.clone(), post, like)).await
     }
 
     /// Deletes a row of a timeline unless it follows from the truth. A row of a deleted post stays in homes: it holds

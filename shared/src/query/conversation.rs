@@ -81,7 +81,7 @@ impl Conversations {
     }
 
     /// Where there is a block between the viewer and the author, the post does not exist for the viewer.
-    async fn require_no_block(&self, state: &ViewerState<'_>, author: &UserId) -> Result<(), Error> {
+    pub(super) async fn require_no_block(&self, state: &ViewerState<'_>, author: &UserId) -> Result<(), Error> {
         match state.is_cut_off_from(&self.commands, author).await? {
             true => Err(Rejection::PostNotFound.into()),
             false => Ok(()),
@@ -195,7 +195,7 @@ impl Conversations {
     }
 
     /// The author of a post that exists.
-    async fn author_of(&self, request: ReadRequest<'_>, post: PostId) -> Result<UserId, Error> {
+    pub(super) async fn author_of(&self, request: ReadRequest<'_>, post: PostId) -> Result<UserId, Error> {
         let card = match request.consistency() {
             Consistency::Strong => None,
             Consistency::Eventual => self.cards.posts(&[post], Consistency::Eventual).await?.remove(&post),

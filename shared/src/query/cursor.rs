@@ -4,11 +4,14 @@
 //! The text is base64url of a version byte, an HMAC-SHA256 (RFC 2104), and the position as JSON. The HMAC covers the
 //! scope (caller, route and order), which is not part of the text. One key signs; the key before it is still accepted,
 //! so that keys can be rotated.
+//!
+//! The `newest` of a home is signed likewise. It does not expire.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use ring::hmac;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::newest::Newest;
 use crate::{
     error::{Error, Rejection},
     model::{
@@ -50,6 +53,9 @@ pub struct Place<Position> {
     /// The version that a request of the walk asked for. Every later page shows its effects, too (INV-4).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_version: Option<Version>,
+    /// What the walk's first page says was newest, in home feeds. All pages of the walk say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<Newest>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -88,8 +94,27 @@ impl CursorKeys {
         place: Place<Position>,
         now: Timestamp,
     ) -> Result<String, Error> {
-        let payload = Payload { place, expires_at: now.after(CURSOR_LIFETIME).as_secs() };
-        let payload = serde_json::to_vec(&payload).map_err(|error| Error::poison("a cursor", error))?;
+        self.sign(scope, &Payload { place, expires_at: now.after(CURSOR_LIFETIME).as_secs() })
+    }
+
+    /// The text of what a caller has seen of the home.
+    ///
+    /// # Errors
+    /// [`Error::Poison`] if it cannot be written as JSON.
+    pub fn seal_newest(&self, caller: &UserId, newest: &Newest) -> Result<String, Error> {
+        self.sign(of_newest(caller), newest)
+    }
+
+    /// What a caller has seen of the home, from its text.
+    ///
+    /// # Errors
+    /// [`Rejection::InvalidNewerThan`] if it was not made for this caller.
+    pub fn open_newest(&self, caller: &UserId, text: &str) -> Result<Newest, Error> {
+        self.verified(of_newest(caller), text)?.ok_or_else(|| Rejection::InvalidNewerThan.into())
+    }
+
+    fn sign(&self, scope: Scope<'_>, payload: &impl Serialize) -> Result<String, Error> {
+        let payload = serde_json::to_vec(payload).map_err(|error| Error::poison("a cursor", error))?;
         let mac = hmac::sign(&self.current, &signed(scope, &payload)?);
         Ok(BASE64.encode([&[FORMAT], mac.as_ref(), &payload].concat()))
     }
@@ -104,26 +129,33 @@ impl CursorKeys {
         cursor: &str,
         now: Timestamp,
     ) -> Result<Place<Position>, Error> {
-        if cursor.len() > CURSOR_BYTES_MAX {
-            return Err(Rejection::InvalidCursor.into());
-        }
-        let bytes = BASE64.decode(cursor).map_err(|_| Rejection::InvalidCursor)?;
-        let (mac, payload) = match bytes.split_first() {
-            Some((&FORMAT, rest)) => rest.split_at_checked(MAC_BYTES).ok_or(Rejection::InvalidCursor)?,
-            _ => return Err(Rejection::InvalidCursor.into()),
-        };
-        let signed = signed(scope, payload)?;
-        // `verify` compares in constant time.
-        let valid = |key: &hmac::Key| hmac::verify(key, &signed, mac).is_ok();
-        if !valid(&self.current) && !self.previous.as_ref().is_some_and(valid) {
-            return Err(Rejection::InvalidCursor.into());
-        }
-        let payload: Payload<Position> = serde_json::from_slice(payload).map_err(|_| Rejection::InvalidCursor)?;
+        let payload: Payload<Position> = self.verified(scope, cursor)?.ok_or(Rejection::InvalidCursor)?;
         if now.as_secs() >= payload.expires_at {
             return Err(Rejection::CursorExpired.into());
         }
         Ok(payload.place)
     }
+
+    /// What was signed for this scope; none if it was not.
+    fn verified<Signed: DeserializeOwned>(&self, scope: Scope<'_>, text: &str) -> Result<Option<Signed>, Error> {
+        let decoded =
+            Some(text).filter(|text| text.len() <= CURSOR_BYTES_MAX).and_then(|text| BASE64.decode(text).ok());
+        let Some(bytes) = decoded else { return Ok(None) };
+        let Some((mac, payload)) = bytes.strip_prefix(&[FORMAT]).and_then(|rest| rest.split_at_checked(MAC_BYTES))
+        else {
+            return Ok(None);
+        };
+        let signed = signed(scope, payload)?;
+        // `verify` compares in constant time.
+        let valid = |key: &hmac::Key| hmac::verify(key, &signed, mac).is_ok();
+        let is_valid = valid(&self.current) || self.previous.as_ref().is_some_and(valid);
+        Ok(if is_valid { serde_json::from_slice(payload).ok() } else { None })
+    }
+}
+
+/// The scope of what a caller has seen of the home.
+fn of_newest(caller: &UserId) -> Scope<'_> {
+    Scope { caller, route: "home", order: "newest" }
 }
 
 /// The bytes that are signed: format and scope as JSON, a NUL, which JSON never contains, and the payload.
@@ -139,6 +171,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::query::newest::Covered;
 
     const NOW: Timestamp = Timestamp::from_ms(1_000_000);
 
@@ -147,7 +180,7 @@ mod tests {
     }
 
     fn place<Position>(position: Position) -> Place<Position> {
-        Place { position, min_version: Version::new(7) }
+        Place { position, min_version: Version::new(7), newest: None }
     }
 
     fn ada() -> UserId {
@@ -216,6 +249,20 @@ mod tests {
         let open = |secrets: &str| CursorKeys::parse(secrets).unwrap().open::<String>(scope(&caller), &cursor, NOW);
         assert_eq!(open(&format!("{new},{old}")).unwrap(), place("position".to_owned()));
         assert!(is(open(new), &Rejection::InvalidCursor));
+    }
+
+    #[test]
+    fn what_one_caller_has_seen_is_of_no_use_to_another_and_a_cursor_is_no_such_text() {
+        let (keys, caller, other) = (keys(), ada(), "bob".parse().unwrap());
+        let newest = Newest::new(&Covered::default(), NOW);
+        let text = keys.seal_newest(&caller, &newest).unwrap();
+        assert_eq!(keys.open_newest(&caller, &text).unwrap(), newest);
+        let cursor = keys.seal(scope(&caller), place("position"), NOW).unwrap();
+        for refused in
+            [keys.open_newest(&other, &text), keys.open_newest(&caller, &cursor), keys.open_newest(&caller, "")]
+        {
+            assert!(matches!(refused, Err(Error::Rejected(Rejection::InvalidNewerThan))), "{refused:?}");
+        }
     }
 
     #[test]

@@ -13,10 +13,13 @@
 //! | module | content |
 //! |---|---|
 //! | `feeds/home.rs`, `ranked.rs`, `trending.rs`, `author.rs`, `tag.rs` | one feed each |
+//! | `feeds/newer.rs`, `newest.rs` | what is new in a home since a client asked last |
+//! | `feeds/liked.rs`, `likers.rs` | the posts that the viewer likes; who likes a post |
 //! | `feeds/served.rs` | the posts that a walk through a ranked or trending feed has shown |
 //! | `pipeline/` | the five stages, one file each, and the two ranking stages of ranked feeds |
 //! | `caches/` | what a process keeps between requests: cards, rows of celebrities, the trending list |
 //! | `conversation.rs` | a post by itself, and its comments |
+//! | `lookup.rs` | posts and users by their ids, many at once |
 //! | `people.rs`, `profile.rs` | followers, follows, mutes and blocks; a profile and its relation to the caller |
 //! | `users.rs` | users read from the command table: by handle, or before their card exists |
 //! | [`cursor`] | the signed text that carries a position from page to page |
@@ -27,6 +30,8 @@ mod caches;
 mod conversation;
 pub mod cursor;
 mod feeds;
+mod lookup;
+mod newest;
 pub mod people;
 mod pipeline;
 mod profile;
@@ -34,7 +39,8 @@ mod services;
 mod users;
 
 pub use conversation::{CommentWithAuthor, CommentsOf, HiddenComments};
-pub use feeds::{HomePage, HomePosition, HomeWalk, RankedPosition, Ranking, TrendingPosition};
+pub use feeds::{HomePage, HomePosition, HomeWalk, LikerAt, NewPosts, RankedPosition, Ranking, TrendingPosition};
+pub use newest::Newest;
 pub use pipeline::{FeedPost, Origin, Page, ReadRequest};
 pub use profile::{OwnProfileView, ProfileView, Relation};
 pub use services::{Conversations, Feeds, People};

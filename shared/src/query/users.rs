@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Rejection},
-    model::{UserId, UserRef},
+    model::{Profile, UserId, UserRef},
     store::{
         cards::UserCard,
         command_table::{Claim, CommandTable},
@@ -41,12 +41,14 @@ pub(super) async fn require_user(commands: &CommandTable, user: &UserId) -> Resu
 /// # Errors
 /// [`Rejection::UserNotFound`] if the user does not exist.
 pub(super) async fn card_from_truth(commands: &CommandTable, user: &UserId) -> Result<UserCard, Error> {
-    let profile = commands.profile(user).await?.ok_or(Rejection::UserNotFound)?;
-    Ok(UserCard {
-        user: profile.user,
-        profile: profile.public,
-        created_at: profile.created_at,
-        following: 0,
-        followers: 0,
-    })
+    Ok(card(commands.profile(user).await?.ok_or(Rejection::UserNotFound)?))
+}
+
+/// The cards of those of the users who exist, likewise.
+pub(super) async fn cards_from_truth(commands: &CommandTable, users: &[UserId]) -> Result<Vec<UserCard>, Error> {
+    Ok(commands.profiles(users).await?.into_iter().map(card).collect())
+}
+
+fn card(profile: Profile) -> UserCard {
+    UserCard { user: profile.user, profile: profile.public, created_at: profile.created_at, following: 0, followers: 0 }
 }

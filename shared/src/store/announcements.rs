@@ -86,7 +86,7 @@ impl Timelines {
             .table_name(&self.table)
             .key_condition_expression("PK = :announced AND SK >= :first")
             .expression_attribute_values(":announced", s(key::ANNOUNCED))
-            .expression_attribute_values(":first", s(key::announced_at(since)))
+            .expression_attribute_values(":first", s(key::moment(since)))
             .scan_index_forward(false)
             .limit(limit)
             .consistent_read(Consistency::Eventual.is_strong())

@@ -141,6 +141,16 @@ impl CommandTable {
         self.get("a profile", key::user(user), PROFILE.to_owned()).await
     }
 
+    /// The profiles of those of the users who have one, in one consistent read.
+    pub async fn profiles(&self, users: &[UserId]) -> Result<Vec<Profile>, Error> {
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = users.iter().map(|user| primary_key(key::user(user), PROFILE)).collect();
+        let items = self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await?;
+        items.into_iter().map(|item| value("a profile", item)).collect()
+    }
+
     /// Who has the handle, or had it last. None if nobody ever had it, or gave it up long ago.
     pub async fn claim(&self, handle: &Handle) -> Result<Option<Claim>, Error> {
         self.get("a handle", key::handle(handle), CLAIM.to_owned()).await

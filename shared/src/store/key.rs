@@ -25,6 +25,8 @@ pub const TRACE: &str = "trace";
 pub(super) const EVENT_PREFIX: &str = "EVENT#";
 /// Prefix of the sort keys of likes.
 const LIKES_PREFIX: &str = "LIKES#";
+/// Prefix of the partitions of those who like a post.
+pub(super) const LIKERS_PREFIX: &str = "LIKERS#";
 /// Sort key of the state of a user's limit for likes.
 pub(super) const LIKE_LIMIT: &str = "LIMIT#LIKES";
 /// Prefix of the sort keys of comments.
@@ -151,6 +153,21 @@ pub fn parse_like_key(pk: &str, sk: &str) -> Option<(UserId, PostId)> {
     Some((parse_user(pk, USER_PREFIX)?, parse_likes(sk)?))
 }
 
+/// The partition of those who like a post, in the `timelines` table.
+pub(super) fn likers(post: PostId) -> String {
+    format!("{LIKERS_PREFIX}{post}")
+}
+
+/// The sort key of a user who first liked the post at this moment.
+pub(super) fn liker(at: Timestamp, user: &UserId) -> String {
+    format!("{}#{}", moment(at), encode(user.as_str()))
+}
+
+pub(super) fn parse_liker(key: &str) -> Option<(Timestamp, UserId)> {
+    let (at, user) = key.split_once('#')?;
+    Some((Timestamp::from_ms(at.parse().ok()?), parse_user(user, "")?))
+}
+
 pub(super) fn idempotency(key: &IdempotencyKey) -> String {
     format!("KEY#{}", encode(key.as_str()))
 }
@@ -162,13 +179,14 @@ pub(super) fn home(viewer: &UserId) -> String {
 /// The partition of announcements.
 pub(super) const ANNOUNCED: &str = "ANNOUNCED";
 
-/// Before the sort keys of all announcements of this moment and later. 13 digits are enough until the year 2286.
-pub(super) fn announced_at(at: Timestamp) -> String {
+/// A moment as the beginning of a sort key, so that keys sort by their moments. 13 digits are enough until the year
+/// 2286.
+pub(super) fn moment(at: Timestamp) -> String {
     format!("{:013}", at.as_ms())
 }
 
 pub(super) fn announcement(at: Timestamp, post: PostId) -> String {
-    format!("{}#{post}", announced_at(at))
+    format!("{}#{post}", moment(at))
 }
 
 /// The moment and the post of the sort key of an announcement.
@@ -265,13 +283,19 @@ mod tests {
         }
 
         #[test]
+        fn parsing_a_rendered_liker_is_the_identity(id in any_user(), ms in 0u64..10_000_000_000_000) {
+            let at = Timestamp::from_ms(ms);
+            prop_assert_eq!(parse_liker(&liker(at, &id)), Some((at, id)));
+        }
+
+        #[test]
         fn announcements_sort_by_their_moments(ms in 0u64..10_000_000_000_000, later in 1u64..1_000_000) {
             let (at, post) = (Timestamp::from_ms(ms), PostId::new(Timestamp::from_ms(7)));
             let key = announcement(at, post);
             prop_assert_eq!(parse_announcement(&key), Some((at, post)));
-            prop_assert!(announced_at(at) < key);
+            prop_assert!(moment(at) < key);
             if ms + later < 10_000_000_000_000 {
-                prop_assert!(key < announced_at(Timestamp::from_ms(ms + later)));
+                prop_assert!(key < moment(Timestamp::from_ms(ms + later)));
             }
         }
 

@@ -10,6 +10,7 @@ use super::{
     consistency::Consistency,
     dynamo::{Item, failed, primary_key, s, text, value},
     key::{self, SK},
+    timelines::{Row, RowPage},
 };
 use crate::{
     error::Error,
@@ -106,6 +107,41 @@ impl CommandTable {
             .map_err(failed("reading likes"))?;
         let author = |item| value("a like", item).map(|liked: Liked| liked.author);
         answer.items.unwrap_or_default().into_iter().map(author).collect()
+    }
+
+    /// The posts that the user likes, older than `before`, newest post first, as rows with their authors. At most
+    /// `limit` likes are read, ended ones included. Also returns the last of these posts.
+    pub async fn liked_before(
+        &self,
+        user: &UserId,
+        before: Option<PostId>,
+        limit: i32,
+        consistency: Consistency,
+    ) -> Result<(RowPage, Option<PostId>), Error> {
+        let [first, last] = key::all_likes();
+        let answer = self
+            .likes_query(user, &first, &last)
+            .set_exclusive_start_key(before.map(|before| primary_key(key::user(user), key::likes(before))))
+            .scan_index_forward(false)
+            .limit(limit)
+            .consistent_read(consistency.is_strong())
+            .send()
+            .await
+            .map_err(failed("reading likes"))?;
+        let end = answer.last_evaluated_key().map(liked_post).transpose()?;
+        let more = end.is_some();
+        let row = |item: Item| {
+            let post = liked_post(&item)?;
+            value("a like", item).map(|Like { author, .. }| Row { post, author })
+        };
+        let rows = answer.items.unwrap_or_default().into_iter().map(row).collect::<Result<Vec<_>, Error>>()?;
+        let end = end.or_else(|| rows.last().map(|row| row.post));
+        Ok((RowPage { rows, more }, end))
+    }
+
+    /// A user's like of a post, which may have ended.
+    pub async fn like(&self, user: &UserId, post: PostId) -> Result<Option<Like>, Error> {
+        self.get("a like", key::user(user), key::likes(post)).await
     }
 
     fn likes_query(&self, user: &UserId, first: &str, last: &str) -> QueryFluentBuilder {

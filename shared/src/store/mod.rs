@@ -15,6 +15,7 @@ pub mod demotions;
 mod dynamo;
 pub mod edges;
 mod key;
+pub mod likers;
 pub mod likes;
 mod meter;
 pub mod scan;

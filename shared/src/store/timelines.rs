@@ -100,12 +100,12 @@ pub struct Row {
     pub author: UserId,
 }
 
-/// Rows from newest to oldest.
+/// Rows in their order, from newest to oldest unless something else is said.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RowPage {
     /// The rows.
     pub rows: Vec<Row>,
-    /// Whether there may be older rows within the range.
+    /// Whether there may be further rows within the range.
     pub more: bool,
 }
 
@@ -157,6 +157,35 @@ impl Timelines {
             .expression_attribute_values(":first", s(first))
             .set_exclusive_start_key(start)
             .scan_index_forward(false)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .consistent_read(consistency.is_strong())
+            .send()
+            .await
+            .map_err(failed("reading a timeline"))?;
+        let rows = answer.items().iter().map(row).collect::<Result<_, _>>()?;
+        Ok(RowPage { rows, more: answer.last_evaluated_key().is_some() })
+    }
+
+    /// At most `limit` rows of the timeline from the post `first` on, oldest first. With `after`, only those behind that
+    /// row.
+    pub async fn oldest(
+        &self,
+        timeline: &Timeline,
+        first: PostId,
+        after: Option<PostId>,
+        limit: usize,
+        consistency: Consistency,
+    ) -> Result<RowPage, Error> {
+        let key = timeline.key();
+        let answer = self
+            .dynamo
+            .0
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("PK = :timeline AND SK >= :first")
+            .expression_attribute_values(":timeline", s(&key))
+            .expression_attribute_values(":first", s(first))
+            .set_exclusive_start_key(after.filter(|after| *after >= first).map(|after| primary_key(&key, after)))
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .consistent_read(consistency.is_strong())
             .send()

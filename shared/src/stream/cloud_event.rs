@@ -6,11 +6,11 @@
 
 use heck::ToSnakeCase;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::{
     error::Error,
-    model::{Like, PostId, TallyChange, TallyShard, TallySubject, Timestamp, UserId, Version},
+    model::{Like, LikeChange, PostId, TallyChange, TallyShard, TallySubject, Timestamp, UserId, Version},
     store,
     trace::TraceId,
 };
@@ -95,15 +95,9 @@ impl CloudEvent {
     /// The event of a like or an unlike. Its version is that of the like, and not one of the user's log.
     fn of_like(user: &UserId, post: PostId, item: &Map<String, Value>) -> serde_json::Result<Self> {
         let like: Like = serde_json::from_value(Value::Object(item.clone()))?;
-        let data = [
-            ("user", json!(user)),
-            ("post", json!(post)),
-            ("author", json!(like.author)),
-            ("like_version", json!(like.version)),
-        ];
-        let data = data.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
         let kind = if like.liked { POST_LIKED } else { POST_UNLIKED };
         let id = format!("{user}/likes/{post}/{}", like.version);
+        let data = serde_json::from_value(serde_json::to_value(LikeChange::of(user.clone(), post, like))?)?;
         Ok(Self::new(kind.to_owned(), id, user.to_string(), data))
     }
 
@@ -149,8 +143,8 @@ pub enum AnyEvent {
     Log(Hint),
     /// A counter has changed.
     Counter(TallyChange),
-    /// Something for others.
-    Other,
+    /// A like has begun or ended.
+    Like(LikeChange),
 }
 
 /// Why a record of the bus is no event that this release knows.
@@ -179,14 +173,16 @@ pub fn receive_any(record: &[u8]) -> Result<Received<AnyEvent>, NotAnEvent> {
     let Received { data, at, trace } = receive::<Value>(record).map_err(malformed)?;
     let data = match kind.as_str() {
         TALLY_CHANGED => serde_json::from_value(data).map(AnyEvent::Counter).map_err(malformed)?,
-        POST_LIKED | POST_UNLIKED => AnyEvent::Other,
+        POST_LIKED | POST_UNLIKED => {
+            let change: LikeChange = serde_json::from_value(data).map_err(malformed)?;
+            AnyEvent::Like(LikeChange { liked: kind == POST_LIKED, ..change })
+        }
         _ => serde_json::from_value(data).map(AnyEvent::Log).map_err(|_| NotAnEvent::Newer(kind))?,
     };
     Ok(Received { data, at, trace })
 }
 
-/// Reads an event from the bus. Its data is a [`Hint`] for an event of a log, and a [`TallyChange`] for one of
-/// a counter.
+/// Reads an event from the bus. Its data is a [`Hint`] for an event of a log.
 ///
 /// # Errors
 /// If the record is not an event with such data.
@@ -219,6 +215,8 @@ fn dotted(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn event(item: Value) -> Option<CloudEvent> {
@@ -309,7 +307,7 @@ mod tests {
             "PK": "USER#bob", "SK": "LIKES#014bc853-e807-7000-8000-000000000000",
             "liked": true, "author": "ada", "heat": 1000, "version": 1,
         });
-        assert_eq!(read(like), Ok(AnyEvent::Other));
+        assert!(matches!(read(like), Ok(AnyEvent::Like(LikeChange { like_version: 1, liked: true, .. }))));
         let newer = json!({"type": "tidings.poll.closed.v1", "data": {"poll": "p"}}).to_string();
         assert_eq!(receive(newer.as_bytes()), Err(NotAnEvent::Newer("tidings.poll.closed.v1".to_owned())));
         for nonsense in ["", "{}", r#"{"type": "tidings.tally.changed.v1", "data": {}}"#] {

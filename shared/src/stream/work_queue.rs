@@ -20,7 +20,7 @@ use crate::{
 const DELAY_S_MAX: i32 = 900;
 
 /// The names of tasks in messages, first those of walks.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 18] = [
     "spread",
     "deliver",
     "backfill",
@@ -37,6 +37,7 @@ const NAMES: [&str; 17] = [
     "settle_user",
     "settle_post",
     "settle_tally",
+    "settle_like",
     "check_row",
 ];
 
@@ -95,6 +96,13 @@ pub enum Task {
     SettleTally {
         /// What is counted.
         subject: TallySubject,
+    },
+    /// Show a like, or its end, in the list of those who like the post, as the truth says.
+    SettleLike {
+        /// The user.
+        user: UserId,
+        /// The post.
+        post: PostId,
     },
     /// Delete a row of a timeline unless it follows from the truth.
     CheckRow {
@@ -171,6 +179,7 @@ impl Task {
             | Self::Redo { user, .. }
             | Self::Reapply { user, .. }
             | Self::SettleUser { user }
+            | Self::SettleLike { user, .. }
             | Self::SettleTally { subject: TallySubject::User(user) } => user,
             Self::CheckRow { author, .. } => author,
             Self::SettleTally { subject: TallySubject::Post(_) } | Self::SettlePost { .. } | Self::Republish { .. } => {
@@ -337,6 +346,7 @@ mod tests {
                 Task::SettleTally { subject: TallySubject::User(ada.clone()) },
                 json!({"settle_tally": {"subject": {"user": "auth0|ada"}}}),
             ),
+            (Task::SettleLike { user: ada.clone(), post }, json!({"settle_like": {"user": "auth0|ada", "post": POST}})),
             (
                 Task::CheckRow { timeline: "HOME#ada".to_owned(), post, author: ada },
                 json!({"check_row": {"timeline": "HOME#ada", "post": POST, "author": "auth0|ada"}}),

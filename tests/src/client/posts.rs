@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{
-    Accepted, ApiError, Comment, CommentsPage, HomePage, Paging, Post, PostsPage, SEGMENT, User, post_path, user_path,
-    walk,
+    Accepted, ApiError, Comment, CommentsPage, HomePage, NewPosts, Paging, Post, PostsFound, PostsPage, SEGMENT, User,
+    post_path, user_path, walk,
 };
 
 impl User {
@@ -86,6 +86,26 @@ impl User {
     /// `GET /v1/feeds/home`, one page.
     pub async fn home(&self, limit: u32, cursor: Option<&str>) -> Result<HomePage, ApiError> {
         self.get("/v1/feeds/home", &Paging::page(limit, cursor)).await
+    }
+
+    /// `GET /v1/feeds/home?newer_than=…`: what is new, and with a limit the oldest new posts.
+    pub async fn newer(&self, newer_than: &str, limit: Option<u32>) -> Result<NewPosts, ApiError> {
+        self.get("/v1/feeds/home", &Paging { limit, newer_than: Some(newer_than), ..Paging::default() }).await
+    }
+
+    /// `GET /v1/posts?ids=…`.
+    pub async fn posts_by_id(&self, ids: &[&str]) -> Result<Vec<Post>, ApiError> {
+        let found: PostsFound = self.get("/v1/posts", &Paging::of_ids(ids)).await?;
+        Ok(found.posts)
+    }
+
+    /// All posts that this user likes.
+    pub async fn walk_liked(&self, limit: u32) -> Result<Vec<Post>, ApiError> {
+        walk(async |cursor| {
+            let page: PostsPage = self.get("/v1/me/likes", &Paging::page(limit, cursor.as_deref())).await?;
+            Ok((page.posts, page.next_cursor))
+        })
+        .await
     }
 
     /// `GET /v1/feeds/home` in this order, explained, one page.

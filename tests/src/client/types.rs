@@ -192,6 +192,36 @@ pub struct HomePage {
     pub next_cursor: Option<String>,
     /// How far the projection of the viewer's own log is.
     pub freshness: Freshness,
+    /// What the walk's first page showed as newest.
+    pub newest: String,
+}
+
+/// What is new in a home feed.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPosts {
+    /// How many posts are new, 100 at most.
+    pub new: usize,
+    /// The oldest of them, as many as were asked for: newest first.
+    pub posts: Vec<Post>,
+    /// To ask with for what comes after these posts.
+    pub newest: String,
+}
+
+/// Posts that were looked up.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostsFound {
+    /// The posts in the order of the request.
+    pub posts: Vec<Post>,
+}
+
+/// Users who were looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UsersFound {
+    /// The users in the order of the request.
+    pub users: Vec<Person>,
 }
 
 /// How far the projections are for the viewer of a feed.

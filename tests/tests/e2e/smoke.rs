@@ -86,6 +86,26 @@ async fn every_feature_works_once() -> Result<()> {
     ensure!(people.iter().all(|person| person.id == ada.id) && people.len() == 2, "{people:?}");
     ensure!(ada.walk_followed_by(&ada.id, 1).await?.len() == 2, "ada follows two users");
 
+    // What clients ask often: several items at once, who likes what, and what is new.
+    ensure!(ids(&ada.posts_by_id(&[&of_eve, &gone, &edited]).await?) == both, "posts by their ids");
+    ensure!(ada.users_by_id(&[&eve.id, &bob.id]).await?.len() == 2, "users by their ids");
+    ensure!(ids(&ada.walk_liked(10).await?) == [edited.as_str()], "the posts that ada likes");
+    eventually("the post is liked by ada", async || {
+        let likers = eve.walk_likers_of(&edited, 10).await?;
+        ensure!(likers.len() == 1 && likers[0].id == ada.id, "{likers:?}");
+        Ok(())
+    })
+    .await?;
+    let newest = ada.home(20, None).await?.newest;
+    let new = bob.post("news", None).await?.value.id;
+    eventually("the new post is new", async || {
+        let found = ada.newer(&newest, Some(10)).await?;
+        ensure!(found.new == 1 && ids(&found.posts) == [new.as_str()], "{found:?}");
+        Ok(())
+    })
+    .await?;
+    bob.delete_post(&new).await?;
+
     // MuteUser and BlockUser, the reversals of all commands, and an own command before its projection.
     ada.mute(&bob.id).await?;
     let blocked = ada.block(&eve.id).await?.version;

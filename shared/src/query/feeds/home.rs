@@ -17,6 +17,7 @@ use crate::{
     error::Error,
     model::{PostId, Timestamp, Version, limits::FEED_AGE_MAX},
     query::{
+        newest::Newest,
         pipeline::{FeedPost, Filter, Origin, Page, PageDraft, ReadRequest, Sources, ViewerState, posts_page},
         services::Feeds,
     },
@@ -32,6 +33,8 @@ pub struct HomePage<Position> {
     pub version: Version,
     /// Whether some of these effects were laid over the read models, because projections had not reached them.
     pub overlaid: bool,
+    /// What is newest, on the first page of a walk.
+    pub newest: Option<Newest>,
 }
 
 /// Where a walk through a home feed goes on.
@@ -79,7 +82,8 @@ impl Feeds {
         let page = posts_page(draft, &mut sources, &Filter::Home, self.hydrator(), &state).await?;
         let only_own = only_own(position.is_none_or(|position| position.only_own), &page.entries, &state);
         let page = page.map_next(|before| HomePosition { before, as_of: sources.as_of(), only_own });
-        with_trending(self, &state, page, only_own, limit).await
+        let newest = sources.newest();
+        Ok(HomePage { newest, ..with_trending(self, &state, page, only_own, limit).await? })
     }
 }
 
@@ -181,7 +185,7 @@ async fn trending_after_home(
 }
 
 fn home_page<Position>(page: Page<FeedPost, HomeWalk<Position>>, state: &ViewerState<'_>) -> HomePage<Position> {
-    HomePage { page, version: state.viewer.applied, overlaid: state.is_overlaid() }
+    HomePage { page, version: state.viewer.applied, overlaid: state.is_overlaid(), newest: None }
 }
 
 #[cfg(test)]

@@ -2,11 +2,16 @@
 
 mod author;
 mod home;
+mod liked;
+mod likers;
+mod newer;
 mod ranked;
 mod served;
 mod tag;
 mod trending;
 
 pub use home::{HomePage, HomePosition, HomeWalk};
+pub use likers::LikerAt;
+pub use newer::NewPosts;
 pub use ranked::{RankedPosition, Ranking};
 pub use trending::TrendingPosition;

@@ -129,7 +129,8 @@ impl Feeds {
         walk.only_own = only_own(walk.only_own, &entries, &state);
         let only_own = walk.only_own;
         let page = Page { entries, next: (!home_ends).then_some(walk) };
-        with_trending(self, &state, page, only_own, limit).await
+        let newest = sources.newest();
+        Ok(HomePage { newest, ..with_trending(self, &state, page, only_own, limit).await? })
     }
 }
 

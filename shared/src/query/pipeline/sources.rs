@@ -12,7 +12,10 @@ use crate::{
     cache::Read,
     error::Error,
     model::{PostId, Timestamp, UserId},
-    query::caches::{Announced, PulledRows},
+    query::{
+        caches::{Announced, PulledRows},
+        newest::{Covered, Newest},
+    },
     store::{
         Consistency,
         timelines::{Range, Row, RowPage, Timeline, Timelines},
@@ -48,6 +51,8 @@ pub(crate) struct Sources<'a> {
     found_stored: bool,
     /// All rows written before this moment were there to be read.
     as_of: Timestamp,
+    /// The first rows of all sources: what is newest.
+    top: Option<Covered>,
 }
 
 impl<'a> Sources<'a> {
@@ -68,6 +73,7 @@ impl<'a> Sources<'a> {
             unread: range,
             found_stored: false,
             as_of: now,
+            top: None,
         }
     }
 
@@ -126,6 +132,10 @@ impl<'a> Sources<'a> {
             pages.push(page);
         }
         let rows = merge(pages, count);
+        if self.top.is_none() && self.unread.before.is_none() {
+            let posts: Vec<_> = rows.rows.iter().map(|row| row.post).collect();
+            self.top = Some(Covered { from: posts.last().copied().filter(|_| rows.more), posts, unseen: None });
+        }
         self.unread.before = rows.rows.last().map(|row| row.post).or(self.unread.before);
         Ok(rows)
     }
@@ -157,6 +167,11 @@ impl<'a> Sources<'a> {
     /// Whether the stored timeline has had a row. Rows of other sources do not count: they may belong elsewhere.
     pub(crate) fn found_stored(&self) -> bool {
         self.found_stored
+    }
+
+    /// What is newest, if the first rows were read.
+    pub(crate) fn newest(&self) -> Option<Newest> {
+        self.top.as_ref().map(|top| Newest::new(top, self.as_of))
     }
 
     /// All rows written before this moment were there to be read. The next page of the walk must not read anything

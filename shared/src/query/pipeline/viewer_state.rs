@@ -166,6 +166,11 @@ impl<'a> ViewerState<'a> {
         self.overlay.totals
     }
 
+    /// The viewer's posts that projections have not reached.
+    pub(crate) fn unprojected_posts(&self) -> impl Iterator<Item = PostId> {
+        self.overlay.posts.iter().copied()
+    }
+
     /// Whether the viewer's profile may be newer than cards that show it.
     pub(crate) fn has_unfinished_profile(&self) -> bool {
         self.viewer.unfinished.profile.is_some()

@@ -1,0 +1,195 @@
+//! What is new in a home since a client asked last. Clients ask this every minute, and mostly nothing is new. Then one
+//! round trip shows it, with at most one read unit: the rows of the home since the client's mark, and what celebrities
+//! have announced since. Only if there is something does the rest of a page follow: viewer state, filter, hydrate.
+//!
+//! The oldest of the new posts come first: a client that asks again and again with the mark of the last answer gets
+//! every post once, however many there are. [`Newest`] says which posts are new.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::{
+    error::Error,
+    metrics,
+    model::{
+        PostId, Timestamp, UserId,
+        limits::{ANNOUNCEMENT_KEPT, FEED_AGE_MAX, NEW_POSTS_MAX},
+    },
+    query::{
+        newest::{Covered, KNOWN_MAX, Newest},
+        pipeline::{FeedPost, Filter, ReadRequest, ViewerState},
+        services::Feeds,
+    },
+    store::{
+        Announcements, Consistency,
+        timelines::{RowPage, Timeline},
+    },
+};
+
+/// Rows that one read looks at: enough for all new posts that are counted, and those that are known.
+const ROWS: usize = NEW_POSTS_MAX + KNOWN_MAX + 1;
+/// Reads at most. More than one is needed only where many of the new posts are hidden.
+const READS_MAX: usize = 5;
+/// Announcements that are looked at. If there are more, the timelines of the celebrities are read instead.
+const ANNOUNCED_MAX: i32 = 500;
+/// Timelines of celebrities read at once.
+const AUTHORS_AT_ONCE: usize = 64;
+
+/// What is new in a home.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewPosts {
+    /// How many posts are new, [`NEW_POSTS_MAX`] at most.
+    pub count: usize,
+    /// The oldest of them, as many as were asked for: newest first.
+    pub posts: Vec<FeedPost>,
+    /// The mark to ask with for what comes after these posts.
+    pub newest: Newest,
+}
+
+/// Rows beside those of the home itself.
+struct Others {
+    rows: BTreeMap<PostId, UserId>,
+    /// All rows up to this post are among them; all at all if none is given.
+    until: Option<PostId>,
+}
+
+impl Feeds {
+    /// What is new in the viewer's home. With a limit, the oldest new posts; without one, only their number, and the
+    /// mark stays as long as something is new.
+    ///
+    /// # Errors
+    /// As [`ViewerState::read`] and the stores'.
+    pub async fn newer(
+        &self,
+        request: ReadRequest<'_>,
+        mark: &Newest,
+        limit: Option<usize>,
+    ) -> Result<NewPosts, Error> {
+        let (now, home) = (self.clock.now(), Timeline::Home(request.viewer.clone()));
+        let first = mark.first().max(PostId::lowest(now.before(FEED_AGE_MAX)));
+        let read = |after| self.timelines.oldest(&home, first, after, ROWS, request.consistency());
+        // A strongly consistent query reads rows after the viewer state (INV-4).
+        let exact = match request.consistency() {
+            Consistency::Strong => Some(self.viewer_state(request).await?),
+            Consistency::Eventual => None,
+        };
+        let (mut page, announced) =
+            tokio::try_join!(read(None), self.timelines.announced(mark.announced_since(), ANNOUNCED_MAX))?;
+        let is_new = |post: &PostId| *post >= first && mark.is_new(post);
+        let is_quiet = !page.rows.iter().map(|row| &row.post).chain(announced_posts(&announced)).any(is_new);
+        // Announcements are deleted after a while.
+        let all_announced = !announced.more && now.since(mark.announced_since()) < ANNOUNCEMENT_KEPT;
+        if is_quiet && all_announced && exact.is_none() {
+            let posts = page.rows.iter().map(|row| row.post).collect();
+            let newest = mark.after(&Covered { posts, ..Covered::default() }, now);
+            return Ok(NewPosts { count: 0, posts: Vec::new(), newest });
+        }
+        let state = match exact {
+            Some(state) => state,
+            None => self.viewer_state(request).await?,
+        };
+        let others = self.others(&state, first, all_announced.then_some(announced)).await?;
+        let (mut found, mut covered) = (Vec::<FeedPost>::new(), Covered::default());
+        let mut from = None;
+        for _ in 0..READS_MAX {
+            let until = page.rows.last().map(|row| row.post).filter(|_| page.more);
+            let until = [until, others.until].into_iter().flatten().min();
+            let rows = rows(page, &others, from, until);
+            let admits = |post: &PostId, author: &UserId| is_new(post) && Filter::Home.admits_author(&state, author);
+            let admitted = rows.iter().filter(|(post, author)| admits(post, author));
+            let ids: Vec<_> = admitted.map(|(post, _)| *post).collect();
+            let mut posts = self.hydrator().posts(&state, &ids).await?;
+            found.extend(ids.iter().filter_map(|id| posts.remove(id)));
+            metrics::ROWS_READ.add(rows.len());
+            covered.posts.extend(rows.into_keys());
+            // Nothing behind this row was looked at.
+            covered.unseen = until;
+            if until.is_none() || until == others.until || found.len() >= NEW_POSTS_MAX {
+                break;
+            }
+            from = until;
+            page = read(from).await?;
+        }
+        metrics::PAGES.add(1);
+        Ok(answer(mark, found, covered, limit, now))
+    }
+
+    async fn viewer_state<'a>(&self, request: ReadRequest<'a>) -> Result<ViewerState<'a>, Error> {
+        ViewerState::read(request, &self.viewers, &self.commands).await
+    }
+
+    /// The new rows beside the home's: posts of celebrities whom the viewer follows, and for a query with a version
+    /// what projections have not reached. If not everything was announced, the celebrities' timelines are read.
+    async fn others(
+        &self,
+        state: &ViewerState<'_>,
+        first: PostId,
+        announced: Option<Announcements>,
+    ) -> Result<Others, Error> {
+        let unprojected = state.unprojected_posts().map(|post| (post, state.request.viewer.clone()));
+        let mut others = Others { rows: unprojected.filter(|(post, _)| *post >= first).collect(), until: None };
+        let mut authors: Vec<_> = match state.consistency() {
+            Consistency::Strong => state.viewer.unfinished.backfills.keys().cloned().collect(),
+            Consistency::Eventual => Vec::new(),
+        };
+        match announced {
+            Some(announced) => {
+                let rows = announced.newest.into_iter().map(|announcement| announcement.row);
+                others.rows.extend(rows.filter(|row| row.post >= first).map(|row| (row.post, row.author)));
+            }
+            None => {
+                let list = self.celebrities.list().await?;
+                authors
+                    .extend(list.among(&state.viewer.followed).into_iter().map(|celebrity| celebrity.author.clone()));
+            }
+        }
+        let read = async |author: UserId| {
+            let timeline = Timeline::Author(author);
+            self.timelines.oldest(&timeline, first, None, ROWS, state.consistency()).await
+        };
+        let pages: Vec<RowPage> =
+            stream::iter(authors).map(read).buffer_unordered(AUTHORS_AT_ONCE).try_collect().await?;
+        for RowPage { rows, more } in pages {
+            let last = rows.last().map(|row| row.post).filter(|_| more);
+            others.until = [others.until, last].into_iter().flatten().min();
+            others.rows.extend(rows.into_iter().map(|row| (row.post, row.author)));
+        }
+        Ok(others)
+    }
+}
+
+fn announced_posts(announced: &Announcements) -> impl Iterator<Item = &PostId> {
+    announced.newest.iter().map(|announcement| &announcement.row.post)
+}
+
+/// The rows of the home and of other sources behind the post `from` up to the post `until`.
+fn rows(page: RowPage, others: &Others, from: Option<PostId>, until: Option<PostId>) -> BTreeMap<PostId, UserId> {
+    let others = others.rows.iter().map(|(post, author)| (*post, author.clone()));
+    let home = page.rows.into_iter().map(|row| (row.post, row.author));
+    let within = |post: &PostId| from.is_none_or(|from| *post > from) && until.is_none_or(|until| *post <= until);
+    others.chain(home).filter(|(post, _)| within(post)).collect()
+}
+
+/// The answer if these posts are new, oldest first, of all that was covered.
+fn answer(
+    mark: &Newest,
+    mut found: Vec<FeedPost>,
+    mut covered: Covered,
+    limit: Option<usize>,
+    now: Timestamp,
+) -> NewPosts {
+    let count = found.len().min(NEW_POSTS_MAX);
+    let Some(limit) = limit else {
+        // The new posts stay new.
+        let newest = if count == 0 { mark.after(&covered, now) } else { mark.clone() };
+        return NewPosts { count, posts: Vec::new(), newest };
+    };
+    if let Some(unseen) = found.get(limit).map(|post| post.card.post) {
+        covered.posts.retain(|post| *post < unseen);
+        covered.unseen = Some(unseen);
+    }
+    found.truncate(limit);
+    found.reverse();
+    NewPosts { count, posts: found, newest: mark.after(&covered, now) }
+}

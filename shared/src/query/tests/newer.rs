@@ -1,0 +1,139 @@
+//! What is new in a home: pushed posts, and those of celebrities.
+
+use std::time::Duration;
+
+use crate::{
+    model::PostId,
+    query::{Newest, ReadRequest},
+    samples::user,
+    store::timelines::{Row, Timeline},
+    test_world::{Calls, LIST_LIFETIME, World},
+};
+
+/// Any read of DynamoDB.
+const READS: [Calls; 3] = [Calls("Query", ""), Calls("GetItem", ""), Calls("BatchGetItem", "")];
+
+/// Ada follows bob and the star, who is a celebrity with one pushed post.
+async fn ada_follows_two() -> (World, PostId) {
+    let world = World::with_celebrities_from(1);
+    world.other.join(&["ada", "bob", "star", "far"]).await;
+    for (follower, followee) in [("ada", "star"), ("bob", "star"), ("bob", "far")] {
+        world.other.follow(follower, followee).await;
+    }
+    let first = world.other.post("star", "pushed").await;
+    world.other.post("far", "pushed").await;
+    world.other.catch_up(&["ada", "bob", "star", "far"]).await;
+    world.pass(3 * LIST_LIFETIME);
+    (world, first)
+}
+
+async fn post(world: &World, author: &str) -> PostId {
+    let post = world.other.post(author, "a post").await;
+    world.other.catch_up(&[author]).await;
+    post
+}
+
+/// The mark of ada's home.
+async fn mark(world: &World) -> Newest {
+    let ada = user("ada");
+    let request = ReadRequest { viewer: &ada, min_version: None };
+    world.other.feeds.home(request, None, 20).await.unwrap().newest.unwrap()
+}
+
+/// How many posts are new, the oldest of them, and the next mark.
+async fn newer(world: &World, mark: &Newest, limit: Option<usize>) -> (usize, Vec<PostId>, Newest) {
+    let ada = user("ada");
+    let request = ReadRequest { viewer: &ada, min_version: None };
+    let found = world.tested.feeds.newer(request, mark, limit).await.unwrap();
+    (found.count, found.posts.into_iter().map(|post| post.card.post).collect(), found.newest)
+}
+
+fn reads(world: &World) -> usize {
+    READS.map(|calls| world.network.count(calls)).iter().sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_reads_tell_that_nothing_is_new_however_long_nothing_was() {
+    let (world, _) = ada_follows_two().await;
+    let mut mark = mark(&world).await;
+    for minutes in [0, 1, 30, 50] {
+        world.pass(Duration::from_secs(60 * minutes));
+        let (count, posts, next) = newer(&world, &mark, Some(20)).await;
+        assert_eq!((count, posts), (0, Vec::new()));
+        mark = next;
+    }
+    assert_eq!(reads(&world), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn posts_of_celebrities_are_new_for_their_followers_only() {
+    let (world, _) = ada_follows_two().await;
+    let before = mark(&world).await;
+    post(&world, "far").await;
+    let (count, _, after) = newer(&world, &before, None).await;
+    assert_eq!(count, 0, "ada does not follow far");
+    let of_star = post(&world, "star").await;
+    for mark in [&before, &after] {
+        assert_eq!(newer(&world, mark, Some(20)).await.1, [of_star]);
+    }
+    // Pages ask once a second what was announced.
+    world.pass(Duration::from_secs(1));
+    assert_eq!(newer(&world, &mark(&world).await, None).await.0, 0, "the page has shown it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_more_time_than_announcements_are_kept_the_celebrities_are_read() {
+    let (world, _) = ada_follows_two().await;
+    let before = mark(&world).await;
+    let of_star = post(&world, "star").await;
+    post(&world, "far").await;
+    world.pass(Duration::from_secs(2 * 3600));
+    let (count, posts, next) = newer(&world, &before, Some(20)).await;
+    assert_eq!((count, posts), (1, vec![of_star]));
+    assert_eq!(newer(&world, &next, None).await.0, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_that_arrives_late_behind_newer_ones_is_new() {
+    let (world, _) = ada_follows_two().await;
+    world.other.follow("ada", "bob").await;
+    world.other.catch_up(&["ada"]).await;
+    let [late, punctual] = [world.other.post("bob", "late").await, world.other.post("ada", "punctual").await];
+    world.other.catch_up(&["ada"]).await;
+    let (_, shown, mark) = newer(&world, &mark(&world).await, Some(20)).await;
+    assert_eq!(shown, [], "the page has shown it: {punctual:?}");
+    world.other.catch_up(&["bob"]).await;
+    assert_eq!(newer(&world, &mark, Some(20)).await.1, [late]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hundreds_of_new_posts_are_counted_to_a_hundred_and_shown_one_by_one() {
+    let (world, _) = ada_follows_two().await;
+    world.other.follow("ada", "bob").await;
+    world.other.catch_up(&["ada"]).await;
+    let before = mark(&world).await;
+    let mut written = Vec::new();
+    for _ in 0..260 {
+        written.push(world.other.post("bob", "one of many").await);
+    }
+    world.other.catch_up(&["bob"]).await;
+    // Some rows show nothing: another author's, whom ada does not follow.
+    let hidden = world.other.post("far", "hidden").await;
+    let row = Row { post: hidden, author: user("far") };
+    world.other.timelines.put(&[Timeline::Home(user("ada"))], &row).await.unwrap();
+
+    assert_eq!(newer(&world, &before, None).await.0, 100);
+    for limit in [7, 100] {
+        let (mut shown, mut mark) = (Vec::new(), before.clone());
+        loop {
+            let (count, mut posts, next) = newer(&world, &mark, Some(limit)).await;
+            posts.reverse();
+            shown.extend(posts);
+            mark = next;
+            if count == 0 {
+                break;
+            }
+        }
+        assert_eq!(shown, written, "{limit} at a time");
+    }
+}
