@@ -113,6 +113,15 @@ pub enum Rejection {
     /// `newer_than` was not made for this caller, or stands beside parameters that make no sense with it.
     #[error("newer_than must be the `newest` of a page of your home, without cursor, order and explain")]
     InvalidNewerThan,
+    /// The path names no kind of notifications.
+    #[error(transparent)]
+    UnknownKind(#[from] crate::model::UnknownKind),
+    /// `up_to` is no moment.
+    #[error("up_to must be the `at` of a notification, such as 2026-11-24T09:31:00.000Z")]
+    InvalidUpTo,
+    /// `up_to` has not come yet.
+    #[error("up_to must not be in the future")]
+    UpToInFuture,
     /// The path has no valid tag.
     #[error(transparent)]
     InvalidTag(#[from] InvalidTag),

@@ -24,8 +24,8 @@ use crate::{
     deadline::Deadline,
     metrics,
     model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReservedHandles, Timestamp},
-    projection::{Dependencies, Projector},
-    query::{Feeds, cursor::CursorKeys},
+    projection::{Dependencies, Projector, notices::Notices},
+    query::{Feeds, Notifications, cursor::CursorKeys},
     store::{Dynamo, Meter, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
     stream::{
         bus::Bus, failed_batches::FailedBatches, publisher::Publisher, quarantine::Quarantine, work_queue::WorkQueue,
@@ -165,6 +165,27 @@ impl Runtime {
             step_rows: self.walk_step_rows()?,
             clock: self.clock.clone(),
         }))
+    }
+
+    /// What tells users of what others did that concerns them.
+    pub fn notices(&self) -> anyhow::Result<Notices> {
+        Ok(Notices {
+            commands: self.commands()?,
+            timelines: self.timelines()?,
+            work_queue: self.work_queue()?,
+            clock: self.clock.clone(),
+        })
+    }
+
+    /// What queries about notifications are answered from.
+    pub fn notifications(&self) -> anyhow::Result<Notifications> {
+        Ok(Notifications {
+            commands: self.commands()?,
+            timelines: self.timelines()?,
+            viewers: self.viewers()?,
+            cards: self.cards()?,
+            clock: self.clock.clone(),
+        })
     }
 
     /// The audit, whose reads are measured.

@@ -40,6 +40,7 @@ pub(crate) fn post() -> Post {
         author: user("ada"),
         tags: text.tags(),
         tags_ever: text.tags(),
+        mentioned: Vec::new(),
         text: Some(text),
         version: 1,
         event_version: version(4),

@@ -16,6 +16,12 @@ pub enum Check {
     FeedsAtRest,
     /// INV-2: rows, cards and viewer items at rest follow from the command table.
     ReadModelsAtRest,
+    /// INV-10: notices at rest follow from the command table.
+    NoticesAtRest,
+    /// INV-10: notifications at rest are what the reference model says, and so are liked posts and those who like a post.
+    NotificationsAtRest,
+    /// INV-10: what a user has seen does not become unread unless it grows.
+    SeenStaysSeen,
     /// INV-3: counters equal the edges, comments and likes that they count, in the command table and on cards.
     CountsAtRest,
     /// INV-4: a query with `Tidings-Min-Version` shows the viewer's own commands.
@@ -63,11 +69,14 @@ pub enum Check {
 }
 
 /// All checks.
-pub const ALL: [Check; 26] = [
+pub const ALL: [Check; 29] = [
     Check::EventsReachTheBus,
     Check::HomeAtRest,
     Check::FeedsAtRest,
     Check::ReadModelsAtRest,
+    Check::NoticesAtRest,
+    Check::NotificationsAtRest,
+    Check::SeenStaysSeen,
     Check::CountsAtRest,
     Check::OwnWrites,
     Check::WalkWithoutRepetition,
@@ -131,6 +140,7 @@ impl fmt::Display for Check {
             Self::OneEffectPerKey | Self::KeyOfAnotherRequest => "INV-6",
             Self::HiddenAuthors | Self::DeletedPosts => "INV-7",
             Self::NothingIsLost => "INV-9",
+            Self::NoticesAtRest | Self::NotificationsAtRest | Self::SeenStaysSeen => "INV-10",
             _ => "truth",
         };
         let name = serde_json::to_value(self).map_err(|_| fmt::Error)?;

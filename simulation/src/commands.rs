@@ -149,7 +149,9 @@ impl Actor {
         let tags = TAGS.choose_multiple(&mut self.random, 2).map(|tag| format!(" #{tag}")).collect::<Vec<_>>();
         let tags = &tags[..self.random.random_range(0..=tags.len())];
         let device = if self.is_second { "also " } else { "" };
-        format!("{} {device}says {}{}", self.user.id, self.sent, tags.concat())
+        let mention = HANDLES.choose(&mut self.random).filter(|_| self.random.random_bool(0.3));
+        let mention = mention.map(|handle| format!(" to @{handle}")).unwrap_or_default();
+        format!("{} {device}says {}{mention}{}", self.user.id, self.sent, tags.concat())
     }
 
     fn choose(&mut self) -> Option<Command> {

@@ -6,14 +6,19 @@ use serde_json::{Value, json};
 
 use crate::{
     faults::Fault,
+    notices::is_of_notices,
     truth::{number, text},
     world::World,
 };
+
+/// Damages something at random, if there is something of the kind.
+type Kind = fn(&World, &mut StdRng) -> Option<()>;
 
 /// Damages this many items.
 pub(crate) fn damage(world: &World, items: u32, random: &mut StdRng) {
     let kinds =
         [lose_row, add_row, change_count, change_image, change_text, lose_card, move_applied, lose_followed, lose_walk];
+    let kinds = kinds.into_iter().chain([lose_notice, end_notice, lose_inbox] as [Kind; 3]).collect::<Vec<_>>();
     for _ in 0..items {
         if let Some(kind) = kinds.choose(random) {
             // Without an item of the kind, there is nothing to damage.
@@ -29,6 +34,28 @@ fn lose_row(world: &World, random: &mut StdRng) -> Option<()> {
     // Followers who have no log have nothing to audit.
     let meant = |row: &Value| !text(row, "PK").contains("ghost") && is_in_timeline(row);
     let row = any(world, "Timelines", meant, random)?;
+    world.meddle("DeleteItem", json!({"TableName": "Timelines", "Key": {"PK": row["PK"], "SK": row["SK"]}}));
+    Some(())
+}
+
+/// A notice is lost.
+fn lose_notice(world: &World, random: &mut StdRng) -> Option<()> {
+    let row = any(world, "Timelines", |row| is_of_notices(row) && row.get("actor").is_some(), random)?;
+    world.meddle("DeleteItem", json!({"TableName": "Timelines", "Key": {"PK": row["PK"], "SK": row["SK"]}}));
+    Some(())
+}
+
+/// A notice stands that has ended, or the other way round.
+fn end_notice(world: &World, random: &mut StdRng) -> Option<()> {
+    let mut row = any(world, "Timelines", |row| is_of_notices(row) && row.get("actor").is_some(), random)?;
+    row["active"] = json!({"BOOL": row["active"]["BOOL"] != true});
+    world.meddle("PutItem", json!({"TableName": "Timelines", "Item": row}));
+    Some(())
+}
+
+/// An inbox is lost.
+fn lose_inbox(world: &World, random: &mut StdRng) -> Option<()> {
+    let row = any(world, "Timelines", |row| text(row, "SK") == "INBOX", random)?;
     world.meddle("DeleteItem", json!({"TableName": "Timelines", "Key": {"PK": row["PK"], "SK": row["SK"]}}));
     Some(())
 }
@@ -116,9 +143,9 @@ fn lose_walk(world: &World, random: &mut StdRng) -> Option<()> {
     Some(())
 }
 
-/// Whether the row is one of a timeline, and not an announcement.
+/// Whether the row is one of a timeline: neither an announcement nor a notice.
 fn is_in_timeline(row: &Value) -> bool {
-    text(row, "PK") != "ANNOUNCED"
+    text(row, "PK") != "ANNOUNCED" && !is_of_notices(row)
 }
 
 /// Any of these items of a table.

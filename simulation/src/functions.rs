@@ -64,9 +64,11 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         "get-post" => http!((conversations(&runtime)?, runtime.cursor_keys()?, clock), |it, call| {
             get_post::handle(&it.0, &it.1, &it.2, call)
         }),
-        "get-profile" => http!((people(&runtime)?, runtime.cursor_keys()?, clock), |it, call| {
-            get_profile::handle(&it.0, &it.1, &it.2, call)
-        }),
+        "get-profile" => {
+            http!((people(&runtime)?, runtime.notifications()?, runtime.cursor_keys()?, clock), |it, call| {
+                get_profile::handle(&it.0, &it.1, &it.2, &it.3, call)
+            })
+        }
         "mute-user" => http!((runtime.commands()?, clock), |it, call| mute_user::handle(&it.0, &it.1, call)),
         "react-to-post" => http!((runtime.commands()?, clock), |it, call| react_to_post::handle(&it.0, &it.1, call)),
         "update-profile" => http!((runtime.commands()?, runtime.reserved_handles()?, clock), |it, call| {
@@ -80,7 +82,7 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         }),
         "audit" => events!(runtime.sweeper()?, |it, event, deadline| audit::handle(&it, event, deadline).await),
         "fanout" => events!(runtime.projector()?, |it, event, deadline| { fanout::handle(&it, event, deadline).await }),
-        "trending" => events!((runtime.cards()?, runtime.timelines()?, clock), |it, event, deadline| {
+        "trending" => events!((runtime.cards()?, runtime.notices()?, clock), |it, event, deadline| {
             trending::handle(&it.0, &it.1, &it.2, event, deadline).await
         }),
         "deliver" => {

@@ -23,7 +23,7 @@ use crate::{
     damage, determinism,
     faults::{Fault, Faults},
     ledger::Ledger,
-    next_release, queries, rest,
+    next_release, notices, queries, rest,
     trace::Detail,
     walks,
     world::World,
@@ -169,6 +169,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         }
         tokio::time::sleep(CACHES_LIVE).await;
         rest::compare_api(&users, &ledger, &mut random, !ghosts.is_empty()).await?;
+        notices::compare_notifications(&world, &users, &ledger, &mut random).await?;
         anyhow::Ok(())
     };
     let ended = history.await;

@@ -40,6 +40,10 @@ pub(crate) struct Ledger {
     pub(crate) views: BTreeMap<String, Vec<View>>,
     /// Posts that everybody who may see them has seen at rest.
     pub(crate) settled: BTreeSet<String>,
+    /// The `newest` that each user got last, and the posts that were new for the user.
+    pub(crate) marks: BTreeMap<String, (String, BTreeSet<String>)>,
+    /// Up to when each user has marked notifications as seen, and up to when they at least began to do so.
+    pub(crate) seen: BTreeMap<String, (String, String)>,
     /// How much each user may do of each kind in an hour or a day, if that is little.
     pub(crate) rate_limit: Option<u32>,
     /// What was decided.

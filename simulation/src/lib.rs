@@ -10,6 +10,7 @@
 //!   this release does not know.
 //! - [`history`] is one history: [`commands`] and [`queries`] of a few users, [`walks`] through feeds. [`ledger`] is
 //!   what is known of it from outside, with the reference model that the end-to-end tests use, too.
+//! - [`notices`] judges notifications.
 //! - [`checks`] are the invariants by name; [`rest`] compares everything at rest with the model and with [`truth`],
 //!   the command table.
 //! - [`runner`] runs many histories, each in a process of its own, and shortens one that fails. [`trace`] tells what
@@ -27,6 +28,7 @@ mod lambda;
 mod ledger;
 mod network;
 mod next_release;
+mod notices;
 mod partial;
 mod queries;
 mod rest;

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 use harness::client::{ApiError, HomePage, Post, User};
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom, seq::IteratorRandom};
 
-use crate::{checks::Check, commands::TAGS, ledger::Ledger};
+use crate::{checks::Check, commands::TAGS, ledger::Ledger, notices::look};
 
 /// Asks for something at random, and judges the answer. An answer that says to come again later is no answer.
 pub(crate) async fn ask(user: &User, ledger: &Rc<RefCell<Ledger>>, random: &mut StdRng) -> Result<(), ApiError> {
@@ -15,7 +15,7 @@ pub(crate) async fn ask(user: &User, ledger: &Rc<RefCell<Ledger>>, random: &mut 
     let asker = if exact { user.at_least(version) } else { user.clone() };
     let other = ledger.borrow().model.members.keys().choose(random).cloned().unwrap_or_default();
     let post = ledger.borrow().authors.keys().choose(random).cloned();
-    let answered = match random.random_range(0..11) {
+    let answered = match random.random_range(0..13) {
         0..4 => home(&asker, ledger, exact, version).await,
         4 => shown(user, ledger, async || Ok(asker.posts_of(&other, limit, None).await?.posts)).await,
         5 => {
@@ -31,6 +31,8 @@ pub(crate) async fn ask(user: &User, ledger: &Rc<RefCell<Ledger>>, random: &mut 
             Some(post) => comments(&asker, ledger, &post, limit).await,
             None => Ok(()),
         },
+        11 => look(&user.at_least(version), ledger, random).await,
+        12 => newer(&asker, ledger, random).await,
         9 => relation(&user.at_least(version), ledger, &other).await,
         _ => lists(&user.at_least(version), ledger).await,
     };
@@ -167,6 +169,36 @@ fn judge_posts(ledger: &mut Ledger, own: &str, posts: &[Post]) {
         ledger
             .checks
             .decide(Check::WalkWithoutRepetition, times == 1, || format!("{own}: {id} is on one page {times} times"));
+    }
+}
+
+/// What is new in the user's home, asked for until nothing is: every post once.
+async fn newer(user: &User, ledger: &Rc<RefCell<Ledger>>, random: &mut StdRng) -> Result<(), ApiError> {
+    let own = &user.id;
+    let known = ledger.borrow().marks.get(own).cloned();
+    let (mut mark, mut seen) = match known {
+        Some(known) => known,
+        None => {
+            let page = user.home(20, None).await?;
+            let belongs = page.posts.into_iter().filter(|post| post.source.is_none());
+            (page.newest, belongs.map(|post| post.id).collect())
+        }
+    };
+    let limit = random.random_range(1..6);
+    loop {
+        let found = user.newer(&mark, Some(limit)).await?;
+        judge_posts(&mut ledger.borrow_mut(), own, &found.posts);
+        let twice: Vec<_> = found.posts.iter().filter(|post| !seen.insert(post.id.clone())).collect();
+        let problem = || format!("{own}: {twice:?} are new for the second time");
+        ledger.borrow_mut().checks.decide(Check::WalkWithoutRepetition, twice.is_empty(), problem);
+        let right = found.posts.len() == found.new.min(limit as usize);
+        let problem = || format!("{own}: {} of {} new posts are shown", found.posts.len(), found.new);
+        ledger.borrow_mut().checks.decide(Check::WalkWithoutGap, right, problem);
+        mark = found.newest;
+        ledger.borrow_mut().marks.insert(own.clone(), (mark.clone(), seen.clone()));
+        if found.posts.is_empty() {
+            return Ok(());
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     commands::TAGS,
     determinism,
     ledger::Ledger,
+    notices::{compare_notices, is_of_notices},
     truth::{COUNTS, Truth, is, number, text},
     world::World,
 };
@@ -39,7 +40,9 @@ pub(crate) fn compare_tables(world: &World, ledger: &mut Ledger, ghosts: &BTreeS
     bus(checks, &truth, &world.bus());
     viewers(checks, &truth, &by_key(world.items("Viewers")));
     cards(checks, &truth, &by_key(world.items("Cards")));
-    rows(checks, &truth, &world.items("Timelines"), ghosts);
+    let timelines = world.items("Timelines");
+    compare_notices(checks, &truth, &timelines);
+    rows(checks, &truth, &timelines, ghosts);
     let queues = ["Deliveries", "Quarantine", "FailedBatches"];
     let left: Vec<_> =
         queues.iter().map(|queue| (queue, world.messages(queue))).filter(|(_, count)| *count > 0).collect();
@@ -340,7 +343,8 @@ fn cards(checks: &mut Checks, truth: &Truth, items: &BTreeMap<String, Value>) {
 }
 
 fn rows(checks: &mut Checks, truth: &Truth, items: &[Value], ghosts: &BTreeSet<String>) {
-    let rows: BTreeSet<_> = items.iter().map(|item| (text(item, "PK"), text(item, "SK"))).collect();
+    let items = items.iter().filter(|item| !is_of_notices(item));
+    let rows: BTreeSet<_> = items.map(|item| (text(item, "PK"), text(item, "SK"))).collect();
     for (timeline, post) in rows.iter().filter(|(timeline, _)| *timeline != "ANNOUNCED") {
         let is_real = truth.posts.contains_key(*post);
         checks.decide(Check::ReadModelsAtRest, is_real, || format!("{timeline} has {post}, which there is not"));

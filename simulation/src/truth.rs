@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use harness::model::Mentions;
 use serde_json::Value;
 
 /// The command table.
@@ -19,6 +20,10 @@ pub(crate) struct Truth {
     pub(crate) posts: BTreeMap<String, Value>,
     /// Comments that are not deleted, by id: their post, author and text.
     pub(crate) comments: BTreeMap<String, (String, String, String)>,
+    /// Who is mentioned in posts and comments that are not deleted: the mentioned user, the post, and who mentions them.
+    pub(crate) mentions: Mentions,
+    /// Since when each of the follows is, as far as that is known.
+    pub(crate) follows_since: BTreeSet<(String, String)>,
     /// Likes that are: from whom, of which post.
     pub(crate) likes: BTreeSet<(String, String)>,
     /// The heat of each of these likes.
@@ -70,6 +75,9 @@ impl Truth {
                     truth.commenters.insert((id.to_owned(), of.to_owned()), sums);
                 }
                 ("USER", "FOLLOWS" | "MUTES" | "BLOCKS") if is(item, "active") => {
+                    if item.get("since").is_some() {
+                        truth.follows_since.insert((id.to_owned(), of.to_owned()));
+                    }
                     truth.edges.entry(part.to_owned()).or_default().insert((id.to_owned(), of.to_owned()));
                 }
                 ("FOLLOWERS", "USER") if is(item, "active") => {
@@ -79,8 +87,12 @@ impl Truth {
                 ("HANDLE", _) if item.get("expires_at").is_some() => {}
                 ("HANDLE", _) => drop(truth.handles.insert(id.to_owned(), text(item, "user").to_owned())),
                 ("CELEBRITIES", _) => drop(truth.celebrities.insert(of.to_owned())),
-                ("POST", "POST") => drop(truth.posts.insert(id.to_owned(), item.clone())),
+                ("POST", "POST") => {
+                    truth.mention(id, item);
+                    truth.posts.insert(id.to_owned(), item.clone());
+                }
                 ("POST", "COMMENT") if is_null(item, "deleted_at") => {
+                    truth.mention(id, item);
                     let comment = (id.to_owned(), text(item, "author").to_owned(), text(item, "text").to_owned());
                     truth.comments.insert(of.to_owned(), comment);
                 }
@@ -114,6 +126,20 @@ impl Truth {
     pub(crate) fn from(&self, kind: &str, to: &str) -> BTreeSet<String> {
         let edges = self.edges.get(kind).into_iter().flatten();
         edges.filter(|(_, other)| other == to).map(|(one, _)| one.clone()).collect()
+    }
+
+    fn mention(&mut self, post: &str, item: &Value) {
+        for mentioned in item["mentioned"]["L"].as_array().into_iter().flatten() {
+            let user = text(&mentioned["M"], "user").to_owned();
+            self.mentions.entry((user, post.to_owned())).or_default().push(text(item, "author").to_owned());
+        }
+    }
+
+    /// Mentions of which users must be notified: below their own posts, they are notified of the comment.
+    pub(crate) fn mentions(&self) -> Mentions {
+        let mut mentions = self.mentions.clone();
+        mentions.retain(|(user, post), _| self.posts.get(post).is_some_and(|post| text(post, "author") != user));
+        mentions
     }
 
     /// Posts that are not deleted.

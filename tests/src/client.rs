@@ -12,13 +12,15 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
 
 pub use self::{
     answer::{Answer, ApiError},
     transport::{Transport, Transported},
     types::{
-        Accepted, Comment, CommentsPage, Explanation, Freshness, HomePage, NewPosts, OwnProfile, PeoplePage, Person,
-        Post, PostsFound, PostsPage, Profile, ProfileInput, ProfilePatch, PublicProfile, Relation, UsersFound,
+        Accepted, Comment, CommentsPage, Explanation, Freshness, HomePage, NewPosts, Notification, NotificationsPage,
+        OwnProfile, PeoplePage, Person, Post, PostsFound, PostsPage, Profile, ProfileInput, ProfilePatch,
+        PublicProfile, Relation, UsersFound,
     },
 };
 
@@ -173,6 +175,37 @@ impl User {
     /// `GET /v1/users/{user}/following`, one page.
     pub async fn followed_by(&self, user: &str, limit: u32, cursor: Option<&str>) -> Result<PeoplePage, ApiError> {
         self.get(&user_path(user, "/following"), &Paging::page(limit, cursor)).await
+    }
+
+    /// `GET /v1/me/notifications`, one page.
+    pub async fn notifications(&self, limit: u32, cursor: Option<&str>) -> Result<NotificationsPage, ApiError> {
+        self.get("/v1/me/notifications", &Paging::page(limit, cursor)).await
+    }
+
+    /// All notifications.
+    pub async fn walk_notifications(&self, limit: u32) -> Result<Vec<Notification>, ApiError> {
+        walk(async |cursor| {
+            let page = self.notifications(limit, cursor.as_deref()).await?;
+            Ok((page.notifications, page.next_cursor))
+        })
+        .await
+    }
+
+    /// `PUT /v1/me/notifications/seen`.
+    pub async fn see_notifications(&self, up_to: &str) -> Result<Accepted<()>, ApiError> {
+        let request = self.request(Method::PUT, "/v1/me/notifications/seen").json(&json!({ "up_to": up_to }));
+        let answer = self.send(request).await?.expect(StatusCode::NO_CONTENT)?;
+        Ok(Accepted { value: (), version: answer.version()? })
+    }
+
+    /// `PUT /v1/me/notifications/off/{kind}`.
+    pub async fn turn_off(&self, kind: &str) -> Result<Accepted<()>, ApiError> {
+        self.bare(Method::PUT, &format!("/v1/me/notifications/off/{kind}")).await
+    }
+
+    /// `DELETE /v1/me/notifications/off/{kind}`.
+    pub async fn turn_on(&self, kind: &str) -> Result<Accepted<()>, ApiError> {
+        self.bare(Method::DELETE, &format!("/v1/me/notifications/off/{kind}")).await
     }
 
     /// All users whom this user mutes.

@@ -3,6 +3,7 @@
 //! the client's clock, because tests end long before anything expires. It must never become clever.
 
 mod judge;
+mod notifications;
 mod trending;
 
 use std::{
@@ -10,7 +11,10 @@ use std::{
     fmt,
 };
 
-pub use self::judge::{Feed, Judge};
+pub use self::{
+    judge::{Feed, Judge},
+    notifications::Mentions,
+};
 use crate::client::ProfileInput;
 
 /// One user, from the accepted commands of this user.

@@ -176,6 +176,9 @@ async fn main() -> Result<ExitCode> {
     let (seen, found) = replay.compare_trending().await?;
     println!("compared   {seen} posts that trend");
     differences.extend(found);
+    let (seen, found) = replay.compare_notifications().await?;
+    println!("compared   {seen} notifications");
+    differences.extend(found);
     for difference in differences.iter().take(SHOWN) {
         println!("  {difference}");
     }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use futures::{StreamExt, TryStreamExt, stream};
 use harness::{
     client::{ApiError, User},
-    model::{Difference, Judge, Member, Window},
+    model::{Difference, Judge, Member, Mentions, Window},
     wait::persist,
 };
 
@@ -80,6 +80,32 @@ impl Replay {
         let shown: Vec<_> = pairs.map(ask).buffered(self.concurrency).collect().await;
         found.extend(shown.into_iter().flatten());
         Ok((seen, deleted.len(), found))
+    }
+
+    /// Compares the notifications of all users, their liked posts, and who likes the posts. Call this at rest. Returns
+    /// the number of notifications and the differences.
+    pub async fn compare_notifications(&self) -> Result<(usize, Vec<Difference>)> {
+        let model = self.shared.accepted().model.clone();
+        let judge = Judge::new(&model);
+        let bar = progress_bar("notifications", self.shared.users.len())?;
+        let compare = async |user: &User| {
+            let shown = persist(PATIENCE, |_| {}, || user.walk_notifications(100)).await?;
+            // The texts of a plan mention nobody.
+            let mut found = judge.compare_notifications(&user.id, &Mentions::new(), &shown);
+            let liked = persist(PATIENCE, |_| {}, || user.walk_liked(100)).await?;
+            found.extend(judge.compare_liked(&user.id, &liked));
+            if let Some(post) = model.members.get(&user.id).and_then(|member| member.posts.keys().next_back()) {
+                let likers = persist(PATIENCE, |_| {}, || user.walk_likers_of(post, 100)).await?;
+                found.extend(judge.compare_likers(&user.id, post, &likers));
+            }
+            bar.inc(1);
+            Ok::<_, ApiError>((shown.len(), found))
+        };
+        let results: Vec<_> =
+            stream::iter(&self.shared.users).map(compare).buffered(self.concurrency).try_collect().await?;
+        bar.finish();
+        let seen = results.iter().map(|(seen, _)| seen).sum();
+        Ok((seen, results.into_iter().flat_map(|(_, differences)| differences).collect()))
     }
 
     /// Compares the trending feed with a computation over all likes and comments, for the user who hides the most

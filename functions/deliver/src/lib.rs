@@ -94,6 +94,7 @@ async fn work(deliverer: &Deliverer, message: &SqsMessage, deadline: Deadline) -
         Task::SettlePost { post } => repair.settle_post(post).await,
         Task::SettleTally { subject } => repair.settle_tally(&subject).await,
         Task::SettleLike { user, post } => repair.settle_like(&user, post).await,
+        Task::Notify { user, group, writes } => projector.notices.settle(&user, group, Some(writes)).await,
         Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
     }
 }

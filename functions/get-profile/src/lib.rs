@@ -1,26 +1,44 @@
 //! Serves `GET /v1/users`, `/v1/users/{user}`, `/v1/users/{user}/followers` and `/following`, `GET /v1/me`,
-//! `/v1/me/mutes` and `/v1/me/blocks`: profiles, and lists of people.
+//! `/v1/me/mutes` and `/v1/me/blocks`: profiles, and lists of people. It also serves the caller's notifications:
+//! `GET /v1/me/notifications` and `/v1/me/notifications/off`.
 
 use tidings::{
     error::Error,
     http::{
         Call, Response, Walk,
-        view::{CountedProfile, OtherProfile, PeopleByIdView, PeopleView, Person},
+        view::{
+            CountedProfile, KindsView, NotificationView, NotificationsView, OtherProfile, PeopleByIdView, PeopleView,
+            Person,
+        },
     },
     model::{Clock, UserId},
-    query::{self, People, cursor::CursorKeys, people::Side},
+    query::{self, Notifications, NotificationsPage, People, ReadRequest, cursor::CursorKeys, people::Side},
 };
 
 /// The only order of lists of people.
 const BY_ID: &str = "id";
+/// The only order of notifications.
+const BY_TIME: &str = "time";
 
 /// Answers a request.
 ///
 /// # Errors
-/// Those of the request and of [`People`].
-pub async fn handle(people: &People, keys: &CursorKeys, clock: &Clock, call: Call) -> Result<Response, Error> {
-    if call.route() == "GET /v1/me" {
-        return Ok(Response::json(200, &CountedProfile::from(&people.own_profile(&call.caller).await?)));
+/// Those of the request, of [`People`] and of [`Notifications`].
+pub async fn handle(
+    people: &People,
+    notifications: &Notifications,
+    keys: &CursorKeys,
+    clock: &Clock,
+    call: Call,
+) -> Result<Response, Error> {
+    match call.route() {
+        "GET /v1/me" => return own_profile(people, notifications, &call.caller).await,
+        "GET /v1/me/notifications" => return listed_notifications(notifications, keys, clock, &call).await,
+        "GET /v1/me/notifications/off" => {
+            let kinds = notifications.turned_off(call.read_request()?).await?;
+            return Ok(Response::json(200, &KindsView { kinds: kinds.into_iter().collect() }));
+        }
+        _ => {}
     }
     if call.route() == "GET /v1/users" {
         let users = people.users(call.read_request()?, &call.ids()?).await?;
@@ -44,6 +62,28 @@ pub async fn handle(people: &People, keys: &CursorKeys, clock: &Clock, call: Cal
             Ok(Response::json(200, &OtherProfile::from(&view)))
         }
     }
+}
+
+async fn own_profile(people: &People, notifications: &Notifications, caller: &UserId) -> Result<Response, Error> {
+    let request = ReadRequest { viewer: caller, min_version: None };
+    let (profile, unread) = tokio::try_join!(people.own_profile(caller), notifications.unread(request))?;
+    Ok(Response::json(200, &CountedProfile::new(&profile, unread)))
+}
+
+async fn listed_notifications(
+    notifications: &Notifications,
+    keys: &CursorKeys,
+    clock: &Clock,
+    call: &Call,
+) -> Result<Response, Error> {
+    let (walk, after) = Walk::new(keys, clock, call, "notifications", BY_TIME)?;
+    let NotificationsPage { page, unread } = notifications.list(walk.request, after, walk.limit).await?;
+    let body = NotificationsView {
+        notifications: page.entries.iter().map(NotificationView::from).collect(),
+        unread,
+        next_cursor: walk.next_cursor(page.next)?,
+    };
+    Ok(Response::json(200, &body))
 }
 
 async fn list(

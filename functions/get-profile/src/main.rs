@@ -7,5 +7,6 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let (keys, clock) = (&runtime.cursor_keys()?, &runtime.clock);
     let people = &People { commands: runtime.commands()?, viewers: runtime.viewers()?, cards: runtime.cards()? };
-    http::serve(&runtime, async |call| get_profile::handle(people, keys, clock, call).await).await
+    let notifications = &runtime.notifications()?;
+    http::serve(&runtime, async |call| get_profile::handle(people, notifications, keys, clock, call).await).await
 }

@@ -1,5 +1,5 @@
 //! Shows counters on cards: likes, comments and heat of posts, which also decide what trends, and followers of users.
-//! Shows who likes a post, too. It serves the events of counters and likes on the bus.
+//! Shows who likes a post, too, and tells its author. It serves the events of counters and likes on the bus.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -7,14 +7,14 @@ use std::{
 };
 
 use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use tidings::{
     deadline::Deadline,
     error::Error,
     metrics,
-    model::{Clock, LikeChange, PostId, TallyChange, TallySubject, Timestamp, UserId},
-    projection::tally,
-    store::{cards::Cards, timelines::Timelines},
+    model::{Clock, Group, LikeChange, PostId, TallyChange, TallySubject, Timestamp, UserId},
+    projection::{notices::Notices, tally},
+    store::cards::Cards,
     stream::{
         batch::{ItemOutcome, kinesis_response},
         cloud_event::{AnyEvent, NotAnEvent, Received, receive_any},
@@ -24,13 +24,16 @@ use tidings::{
 /// Items written at once.
 const ITEMS_AT_ONCE: usize = 16;
 
+/// Likes of a post written at once.
+const LIKES_AT_ONCE: usize = 8;
+
 /// What is to be written of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Shown {
     /// A counter, on its card.
     Counter(TallySubject),
-    /// The like of a post by a user, in the list of those who like the post.
-    Like(PostId, UserId),
+    /// The likes of a post: in the list of those who like it, and in its author's inbox.
+    Likes(PostId),
 }
 
 /// Shows the counters and likes of a batch. A record comes again if its item could not be written in time, or if it is
@@ -40,7 +43,7 @@ enum Shown {
 /// As [`kinesis_response`].
 pub async fn handle(
     cards: &Cards,
-    timelines: &Timelines,
+    notices: &Notices,
     clock: &Clock,
     batch: KinesisEvent,
     deadline: Deadline,
@@ -54,11 +57,11 @@ pub async fn handle(
             Some(Shown::Counter(subject.clone()))
         })
     });
-    let written = written.chain(likes.values().map(|like| -> Written<'_> {
+    let written = written.chain(likes.iter().map(|(post, likes)| -> Written<'_> {
         Box::pin(async move {
-            let error = deadline.limit(timelines.put_liker(like)).await.err()?;
-            tracing::warn!(user = %like.user, post = %like.post, %error, "a like could not be shown");
-            Some(Shown::Like(like.post, like.user.clone()))
+            let error = deadline.limit(show_likes(notices, *post, likes)).await.err()?;
+            tracing::warn!(%post, %error, "likes could not be shown");
+            Some(Shown::Likes(*post))
         })
     }));
     let failed: HashSet<Shown> =
@@ -70,7 +73,7 @@ pub async fn handle(
     let outcomes = batch.records.iter().zip(&events).map(|(record, event)| {
         let done = match event.as_ref().map(|received| &received.data) {
             Ok(AnyEvent::Counter(change)) => !failed.contains(&Shown::Counter(change.subject.clone())),
-            Ok(AnyEvent::Like(like)) => !failed.contains(&Shown::Like(like.post, like.user.clone())),
+            Ok(AnyEvent::Like(like)) => !failed.contains(&Shown::Likes(like.post)),
             other => {
                 let sequence_number = &record.kinesis.sequence_number;
                 tracing::error!(?other, sequence_number, "a record is the event of neither a counter nor a like");
@@ -85,16 +88,17 @@ pub async fn handle(
 /// A write, which says what it was to write if it failed.
 type Written<'a> = Pin<Box<dyn Future<Output = Option<Shown>> + 'a>>;
 
-/// The images of each counter, and the newest change of each like. So each item is written once.
+/// The images of each counter, and the newest change of each like, by post. So each item is written once.
 fn changes(
     events: &[Result<Received<AnyEvent>, NotAnEvent>],
-) -> (BTreeMap<TallySubject, Vec<TallyChange>>, BTreeMap<(PostId, UserId), LikeChange>) {
-    let (mut counters, mut likes) = (Vec::new(), BTreeMap::new());
+) -> (BTreeMap<TallySubject, Vec<TallyChange>>, BTreeMap<PostId, BTreeMap<UserId, LikeChange>>) {
+    let (mut counters, mut likes) = (Vec::new(), BTreeMap::<_, BTreeMap<_, LikeChange>>::new());
     for event in events.iter().flatten() {
         match &event.data {
             AnyEvent::Counter(change) => counters.push(change.clone()),
             AnyEvent::Like(like) => {
-                let newest = likes.entry((like.post, like.user.clone())).or_insert_with(|| like.clone());
+                let newest = likes.entry(like.post).or_default().entry(like.user.clone());
+                let newest = newest.or_insert_with(|| like.clone());
                 if like.like_version > newest.like_version {
                     newest.clone_from(like);
                 }
@@ -103,4 +107,15 @@ fn changes(
         }
     }
     (tally::by_counter(counters), likes)
+}
+
+/// Shows these likes of a post, and then tells its author once.
+async fn show_likes(notices: &Notices, post: PostId, likes: &BTreeMap<UserId, LikeChange>) -> Result<(), Error> {
+    let shown = stream::iter(likes.values()).map(|like| notices.show_like(like));
+    shown.buffer_unordered(LIKES_AT_ONCE).try_collect::<()>().await?;
+    // What has ended makes no group grow, and nobody is notified of their own likes.
+    match likes.values().find(|like| like.liked && like.user != like.author) {
+        Some(like) => notices.settle(&like.author, Group::Like(post), None).await,
+        None => Ok(()),
+    }
 }

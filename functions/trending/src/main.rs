@@ -5,6 +5,6 @@ use tidings::runtime::Runtime;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
-    let (cards, timelines, clock) = (&runtime.cards()?, &runtime.timelines()?, &runtime.clock);
-    runtime.run(async |batch, deadline| Ok(trending::handle(cards, timelines, clock, batch, deadline).await?)).await
+    let (cards, notices, clock) = (&runtime.cards()?, &runtime.notices()?, &runtime.clock);
+    runtime.run(async |batch, deadline| Ok(trending::handle(cards, notices, clock, batch, deadline).await?)).await
 }

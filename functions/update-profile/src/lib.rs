@@ -1,10 +1,12 @@
-//! `PUT /v1/me` and `PATCH /v1/me`: the caller creates or changes their own profile.
+//! The caller creates or changes their own profile: `PUT /v1/me` and `PATCH /v1/me`; and says what they have seen of the
+//! notifications, and which kinds are off: `PUT /v1/me/notifications/seen`, `PUT` and `DELETE
+//! /v1/me/notifications/off/{kind}`.
 
 use tidings::{
     command::{self, PatchProfile, UpdateProfile},
     error::{Error, Rejection},
     http::{Call, Optional, Response, view::OwnProfile},
-    model::{AvatarUrl, Clock, DisplayName, Handle, PublicProfile, ReservedHandles},
+    model::{AvatarUrl, Clock, DisplayName, Handle, PublicProfile, ReservedHandles, Timestamp},
     store::command_table::CommandTable,
 };
 
@@ -21,6 +23,20 @@ pub async fn handle(
     clock: &Clock,
     call: Call,
 ) -> Result<Response, Error> {
+    match call.route() {
+        "PUT /v1/me/notifications/seen" => {
+            let up_to = call.body(&["up_to"])?.text("up_to")?;
+            let up_to = Timestamp::from_rfc3339(&up_to).ok_or(Rejection::InvalidUpTo)?;
+            let seen = command::see_notifications(&call.caller, up_to, commands, clock).await?;
+            return Ok(Response::no_content().version(seen.version));
+        }
+        "PUT /v1/me/notifications/off/{kind}" | "DELETE /v1/me/notifications/off/{kind}" => {
+            let (kind, on) = (call.notification_kind()?, call.method() == "DELETE");
+            let turned = command::turn_notifications(&call.caller, kind, on, commands).await?;
+            return Ok(Response::no_content().version(turned.version));
+        }
+        _ => {}
+    }
     let committed = match call.method() {
         "PATCH" => command::run(&patch(&call, reserved)?, &call.caller, commands, clock).await?,
         _ => {

@@ -66,8 +66,10 @@ const PUT_ROWS: Access = to(Resource::Timelines, "dynamodb:BatchWriteItem");
 const TAG: Access = to(Resource::Timelines, "dynamodb:PutItem");
 /// `Timelines::untag`, `delete`.
 const UNTAG: Access = to(Resource::Timelines, "dynamodb:DeleteItem");
-/// `Timelines::put_liker`.
-const PUT_LIKER: Access = to(Resource::Timelines, "dynamodb:UpdateItem");
+/// `Timelines::put_notice`, `put_inbox`.
+const PUT_NOTICE: Access = to(Resource::Timelines, "dynamodb:UpdateItem");
+/// `Timelines::inbox`, `notice`.
+const INBOX: Access = to(Resource::Timelines, "dynamodb:GetItem");
 
 /// `Viewers::get`.
 const VIEWER: Access = to(Resource::Viewers, "dynamodb:GetItem");
@@ -127,6 +129,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
             AUDIT_STATE,
             ROWS,
             WHICH_ROWS,
+            INBOX,
             SCAN_TIMELINES,
             VIEWER,
             SCAN_VIEWERS,
@@ -138,7 +141,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
     ),
     ("block-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
     ("comment-on-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
-    ("create-post", &[ITEM, PARTITION, APPEND]),
+    ("create-post", &[ITEM, PARTITION, ITEMS, APPEND]),
     ("delete-post", &[ITEM, PARTITION, APPEND, CHANGE]),
     (
         "deliver",
@@ -154,7 +157,8 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
             PUT_ROWS,
             TAG,
             UNTAG,
-            PUT_LIKER,
+            PUT_NOTICE,
+            INBOX,
             VIEWER,
             PUT_VIEWER,
             CARDS,
@@ -168,7 +172,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
         ],
     ),
     ("demote-author", &[ITEM, MARK_CELEBRITY, CARDS, DELIVER]),
-    ("edit-post", &[ITEM, PARTITION, APPEND, CHANGE, CARDS]),
+    ("edit-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, CARDS]),
     (
         "fanout",
         &[
@@ -181,6 +185,8 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
             PUT_ROWS,
             TAG,
             UNTAG,
+            PUT_NOTICE,
+            INBOX,
             VIEWER,
             PUT_VIEWER,
             CARDS,
@@ -191,7 +197,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
     ("follow-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
     ("get-feed", &[ITEM, PARTITION, ITEMS, ROWS, VIEWER, CARDS, TRENDING]),
     ("get-post", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
-    ("get-profile", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
+    ("get-profile", &[ITEM, PARTITION, ITEMS, ROWS, INBOX, VIEWER, CARDS]),
     ("mute-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
     ("publish-events", &[PUBLISH, QUARANTINE]),
     ("react-to-post", &[ITEM, PARTITION, ITEMS, CHANGE]),
@@ -209,7 +215,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
             QUARANTINE,
         ],
     ),
-    ("trending", &[TALLY, PUT_CARD, PUT_LIKER]),
+    ("trending", &[TALLY, PUT_CARD, ROWS, INBOX, PUT_NOTICE, DELIVER]),
     ("update-profile", &[ITEM, PARTITION, APPEND, CHANGE]),
 ];
 
@@ -245,6 +251,7 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
             "store/command_table.rs",
             "store/edges.rs",
             "store/likes.rs",
+            "store/notification_settings.rs",
             "store/comments.rs",
             "store/celebrities.rs",
             "store/demotions.rs",
@@ -253,7 +260,7 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
             "store/scan.rs",
         ],
     ),
-    (&[Resource::Timelines], &["store/timelines.rs", "store/announcements.rs", "store/likers.rs", "store/scan.rs"]),
+    (&[Resource::Timelines], &["store/timelines.rs", "store/announcements.rs", "store/notices.rs", "store/scan.rs"]),
     (&[Resource::Viewers], &["store/viewers.rs", "store/scan.rs"]),
     (
         &[Resource::Cards, Resource::CardsHottest],

@@ -11,6 +11,7 @@ use crate::{
         Blockers, Clock, Counts, Edge, EdgeKey, EdgeKind, Post, PostId, Profile, TallyImage, TallyShard, TallySubject,
         Timestamp, UserId, Version, Viewer, limits::FEED_AGE_MAX,
     },
+    projection::notices::{of_follow, of_post},
     store::{
         Consistency,
         cards::{Cards, PostCard},
@@ -64,6 +65,8 @@ impl Auditor {
             Fact::Edge(key, edge) => self.edge(key, *edge).await,
             Fact::Post(post) => self.post_item(post).await,
             Fact::Tally(subject, shard, image) => self.tally(subject, *shard, *image).await,
+            Fact::Like(like) => self.like(like).await,
+            Fact::Comment(comment) => self.comment(comment).await,
         }
     }
 
@@ -215,6 +218,9 @@ impl Auditor {
         if listed != edge.active {
             findings.push(Finding::new(Kind::WrongViewer, Task::SettleUser { user: from.clone() }));
         }
+        if *kind == EdgeKind::Follows && self.are_wrong(of_follow(from, to, edge).as_slice()).await? {
+            findings.push(Finding::new(Kind::WrongNotice, redo()));
+        }
         match kind {
             EdgeKind::Follows if edge.active => {
                 // Rows are missing as long as a walk copies them.
@@ -331,6 +337,9 @@ impl Auditor {
         }
         if self.timelines.which(&expected).await?.len() < expected.len() {
             findings.push(Finding::new(Kind::MissingRow, settle()));
+        }
+        if self.are_wrong(&of_post(post)).await? {
+            findings.push(Finding::new(Kind::WrongNotice, settle()));
         }
         Ok(findings)
     }

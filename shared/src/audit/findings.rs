@@ -28,6 +28,8 @@ pub enum Kind {
     MissingRow,
     /// A row does not follow from the truth.
     StrayRow,
+    /// A notice is missing or does not say what the truth says, or the inbox does not list its group.
+    WrongNotice,
     /// A walk has not ended for long, and may be lost.
     LostWalk,
     /// A user still follows somebody who blocked the user long ago.
@@ -50,6 +52,7 @@ impl Kind {
             Self::WrongTally => "wrong_tally",
             Self::MissingRow => "missing_row",
             Self::StrayRow => "stray_row",
+            Self::WrongNotice => "wrong_notice",
             Self::LostWalk => "lost_walk",
             Self::LostTask => "lost_task",
             Self::StrayItem => "stray_item",

@@ -12,6 +12,7 @@
 
 pub mod check;
 mod findings;
+mod notices;
 pub mod sweep;
 
 pub use check::Auditor;

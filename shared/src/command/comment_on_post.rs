@@ -4,12 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     decision::{Command, Decision, Turn},
+    mentions::mentioned,
     once::Once,
 };
 use crate::{
     error::{Error, Rejection},
     model::{
-        Comment, CommentId, CommentText, Commenter, Counts, EdgeKey, IdempotencyKey, Post, PostId, Profile,
+        Comment, CommentId, CommentText, Commenter, Counts, EdgeKey, IdempotencyKey, Mentioned, Post, PostId, Profile,
         TallySubject, UserEvent, UserId, Version, ranking,
     },
     store::{
@@ -51,6 +52,8 @@ pub struct State {
     edges: Edges,
     /// What the caller's comments on the post add up to.
     commenter: Option<Commenter>,
+    /// The users whom the text mentions.
+    mentions: Vec<UserId>,
     remembered: Option<Remembered>,
 }
 
@@ -67,7 +70,12 @@ impl CommentOnPost {
         Once { user: caller, key: self.key(), request }
     }
 
-    fn commented(&self, Response { comment, author }: Response, version: Version) -> Commented {
+    fn commented(
+        &self,
+        Response { comment, author }: Response,
+        version: Version,
+        mentioned: Vec<Mentioned>,
+    ) -> Commented {
         let comment = Comment {
             comment,
             post: self.post,
@@ -75,6 +83,7 @@ impl CommentOnPost {
             text: Some(self.text.clone()),
             heat: 0,
             event_version: version,
+            mentioned,
             deleted_at: None,
         };
         Commented { comment, author }
@@ -102,14 +111,16 @@ impl Command for CommentOnPost {
             };
             Ok((post, edges, commenter))
         };
-        let (author, (post, edges, commenter), remembered) =
-            tokio::try_join!(commands.profile(caller), post, remembered)?;
-        Ok(State { author, post, edges, commenter, remembered })
+        let text = self.text.entities();
+        let (author, (post, edges, commenter), mentions, remembered) =
+            tokio::try_join!(commands.profile(caller), post, mentioned(commands, &text, caller), remembered)?;
+        Ok(State { author, post, edges, commenter, mentions, remembered })
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<Commented>, Rejection> {
         let once = self.once(caller);
-        let again = |response, remembered: &Remembered| self.commented(response, remembered.version);
+        // Whom the text mentions is no part of the answer.
+        let again = |response, remembered: &Remembered| self.commented(response, remembered.version, Vec::new());
         if let Some(replay) = once.replay(state.remembered.as_ref(), turn.at, again)? {
             return Ok(replay);
         }
@@ -120,7 +131,8 @@ impl Command for CommentOnPost {
         }
         let response = Response { comment: self.comment, author };
         let remember = once.remember(&response, turn);
-        let output = self.commented(response, turn.version);
+        let mentioned = state.mentions.iter().map(|user| Mentioned { user: user.clone(), at: turn.at }).collect();
+        let output = self.commented(response, turn.version, mentioned);
         let mut more = Counts { comments: 1, ..Counts::default() };
         let mut changes = vec![Change::CreateComment(output.comment.clone())];
         // Authors do not count on their own posts, and others count once.
@@ -162,7 +174,14 @@ mod tests {
 
     fn state(post: &Post, commenter: Option<Commenter>) -> State {
         let author = Some(profile("bob"));
-        State { author, post: Some(post.clone()), edges: Edges::default(), commenter, remembered: None }
+        State {
+            author,
+            post: Some(post.clone()),
+            edges: Edges::default(),
+            commenter,
+            mentions: Vec::new(),
+            remembered: None,
+        }
     }
 
     /// What the changes add to the counter of the post.

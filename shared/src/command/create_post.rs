@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     decision::{Command, Decision, Turn},
+    mentions::mentioned,
     once::Once,
 };
 use crate::{
     error::{Error, Rejection},
-    model::{IdempotencyKey, Post, PostId, Profile, Text, Totals, UserEvent, UserId, Version},
+    model::{IdempotencyKey, Mentioned, Post, PostId, Profile, Text, Totals, UserEvent, UserId, Version},
     store::{
         command_table::{CommandTable, Remembered},
         transaction::Change,
@@ -39,6 +40,8 @@ pub struct Written {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     author: Option<Profile>,
+    /// The users whom the text mentions.
+    mentions: Vec<UserId>,
     remembered: Option<Remembered>,
 }
 
@@ -55,7 +58,7 @@ impl CreatePost {
         Once { user: caller, key: self.key(), request }
     }
 
-    fn written(&self, post: PostId, author: Profile, version: Version) -> Written {
+    fn written(&self, post: PostId, author: Profile, version: Version, mentioned: Vec<Mentioned>) -> Written {
         let tags = self.text.tags();
         let post = Post {
             post,
@@ -63,6 +66,7 @@ impl CreatePost {
             text: Some(self.text.clone()),
             tags: tags.clone(),
             tags_ever: tags,
+            mentioned,
             version: 1,
             event_version: version,
             edited_at: None,
@@ -82,19 +86,25 @@ impl Command for CreatePost {
 
     async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
         let remembered = Once::read(commands, caller, self.key());
-        let (author, remembered) = tokio::try_join!(commands.profile(caller), remembered)?;
-        Ok(State { author, remembered })
+        let text = self.text.entities();
+        let (author, mentions, remembered) =
+            tokio::try_join!(commands.profile(caller), mentioned(commands, &text, caller), remembered)?;
+        Ok(State { author, mentions, remembered })
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<Written>, Rejection> {
         let once = self.once(caller);
-        let again = |Response { post, author }, remembered: &Remembered| self.written(post, author, remembered.version);
+        // Whom the text mentions is no part of the answer.
+        let again = |Response { post, author }, remembered: &Remembered| {
+            self.written(post, author, remembered.version, Vec::new())
+        };
         if let Some(replay) = once.replay(state.remembered.as_ref(), turn.at, again)? {
             return Ok(replay);
         }
         let author = state.author.clone().ok_or(Rejection::ProfileRequired)?;
         let remember = once.remember(&Response { post: self.post, author: author.clone() }, turn);
-        let output = self.written(self.post, author, turn.version);
+        let mentioned = state.mentions.iter().map(|user| Mentioned { user: user.clone(), at: turn.at }).collect();
+        let output = self.written(self.post, author, turn.version, mentioned);
         let mut changes = vec![Change::CreatePost(output.post.clone())];
         changes.extend(remember);
         Ok(Decision::Append {
@@ -138,18 +148,18 @@ mod tests {
 
     /// Decides the first command, then `later` the second one, with the stored response of the first.
     fn again(first: &CreatePost, second: &CreatePost, later: Duration) -> Result<Decision<Written>, Rejection> {
-        let state = State { author: Some(author()), remembered: None };
+        let state = State { author: Some(author()), mentions: Vec::new(), remembered: None };
         let Decision::Append { mut changes, .. } = first.decide(&author().user, &state, turn(NOW)).unwrap() else {
             panic!("a first post is appended")
         };
         let Some(Change::Remember { remembered, .. }) = changes.pop() else { panic!("nothing is stored") };
-        let state = State { author: Some(author()), remembered: Some(remembered) };
+        let state = State { author: Some(author()), mentions: Vec::new(), remembered: Some(remembered) };
         second.decide(&author().user, &state, turn(NOW.after(later)))
     }
 
     #[test]
     fn a_post_is_counted() {
-        let state = State { author: Some(author()), remembered: None };
+        let state = State { author: Some(author()), mentions: Vec::new(), remembered: None };
         let totals = Totals { posts: 3, following: 2, ..Totals::default() };
         let turn = Turn { totals, ..turn(NOW) };
         let decision = command("hello").decide(&author().user, &state, turn).unwrap();
@@ -159,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_post_needs_a_profile() {
-        let state = State { author: None, remembered: None };
+        let state = State { author: None, mentions: Vec::new(), remembered: None };
         let decision = command("hello").decide(&author().user, &state, turn(NOW));
         assert_eq!(decision, Err(Rejection::ProfileRequired));
     }
@@ -171,7 +181,7 @@ mod tests {
             panic!("not replayed")
         };
         assert_eq!(version, samples::version(9));
-        assert_eq!(output, first.written(first.post, author(), version));
+        assert_eq!(output, first.written(first.post, author(), version, Vec::new()));
         assert_ne!(output.post.post, second.post);
     }
 
@@ -189,7 +199,7 @@ mod tests {
 
     #[test]
     fn the_stored_response_does_not_hold_the_text() {
-        let state = State { author: Some(author()), remembered: None };
+        let state = State { author: Some(author()), mentions: Vec::new(), remembered: None };
         let decision = command("a secret").decide(&author().user, &state, turn(NOW)).unwrap();
         let Decision::Append { changes, .. } = decision else { panic!("not appended") };
         assert!(!format!("{:?}", changes[1]).contains("secret"));

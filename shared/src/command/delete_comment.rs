@@ -88,6 +88,7 @@ mod tests {
             text: Some("nice".to_owned().try_into().unwrap()),
             heat: 0,
             event_version: version(7),
+            mentioned: Vec::new(),
             deleted_at: None,
         };
         let commenter = Commenter { comments: 2, heat: 3210, version: 5 };

@@ -1,7 +1,10 @@
 //! `EditPost`: an author replaces the text of a post. The post keeps its position in every feed. Its card and its tags
 //! change.
 
-use super::decision::{Command, Decision, Turn};
+use super::{
+    decision::{Command, Decision, Turn},
+    mentions::mentioned,
+};
 use crate::{
     error::{Error, Rejection},
     model::{Post, PostId, Profile, Text, UserEvent, UserId, limits::POST_EDITS_MAX},
@@ -22,6 +25,8 @@ pub struct EditPost {
 pub struct State {
     post: Option<Post>,
     caller: Option<Profile>,
+    /// The users whom the new text mentions.
+    mentions: Vec<UserId>,
 }
 
 impl Command for EditPost {
@@ -29,8 +34,10 @@ impl Command for EditPost {
     type Output = (Post, Profile);
 
     async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
-        let (post, caller) = tokio::try_join!(commands.post(self.post), commands.profile(caller))?;
-        Ok(State { post, caller })
+        let text = self.text.entities();
+        let (post, mentions, caller) =
+            tokio::try_join!(commands.post(self.post), mentioned(commands, &text, caller), commands.profile(caller))?;
+        Ok(State { post, caller, mentions })
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<Self::Output>, Rejection> {
@@ -45,7 +52,7 @@ impl Command for EditPost {
         if post.version > POST_EDITS_MAX {
             return Err(Rejection::EditLimitReached);
         }
-        let edited = post.edited(self.text.clone(), turn.at);
+        let edited = post.edited(self.text.clone(), &state.mentions, turn.at);
         Ok(Decision::Append {
             event: UserEvent::PostEdited { post: self.post },
             totals: turn.totals,
@@ -61,7 +68,7 @@ mod tests {
     use crate::samples::{NOW, post, profile, turn, user};
 
     fn state() -> State {
-        State { post: Some(post()), caller: Some(profile("ada")) }
+        State { post: Some(post()), caller: Some(profile("ada")), mentions: Vec::new() }
     }
 
     fn decide(caller: &str, text: &str, state: &State) -> Result<Decision<(Post, Profile)>, Rejection> {

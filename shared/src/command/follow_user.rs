@@ -73,8 +73,9 @@ impl FollowUser {
         if turn.totals.following >= FOLLOWING_MAX {
             return Err(Rejection::FollowingLimitReached);
         }
-        let mut changes =
-            change_edge(&state.edges, caller, &self.followee, EdgeState::Active, turn.version, turn.shard);
+        let since = state.edges.get(&EdgeKey::new(caller, EdgeKind::Follows, &self.followee)).and_then(|it| it.since);
+        let edge = Edge { since: since.or(Some(turn.at)), ..Edge::new(EdgeState::Active, turn.version) };
+        let mut changes = change_edge(&state.edges, caller, &self.followee, edge, turn.shard);
         changes.push(Change::RequireNoBlock { between: [caller.clone(), self.followee.clone()] });
         Ok(Decision::Append {
             event: UserEvent::UserFollowed { followee: self.followee.clone() },
@@ -110,7 +111,7 @@ pub(super) fn unfollow(
 ) -> Option<(Totals, Vec<Change>)> {
     let totals = Totals { following: totals.following.saturating_sub(1), ..totals };
     let follows = edges.active(follower, EdgeKind::Follows, followee);
-    follows.then(|| (totals, change_edge(edges, follower, followee, EdgeState::Ended, version, shard)))
+    follows.then(|| (totals, change_edge(edges, follower, followee, Edge::new(EdgeState::Ended, version), shard)))
 }
 
 /// The event that ends the follow of another user in that user's log, and its changes. `head` is the end of that log.
@@ -130,19 +131,12 @@ pub(super) fn end_follow_of(
 }
 
 /// Changes the edge and the count of followers. The count changes only if the edge does (INV-3).
-fn change_edge(
-    edges: &Edges,
-    follower: &UserId,
-    followee: &UserId,
-    state: EdgeState,
-    version: Version,
-    shard: TallyShard,
-) -> Vec<Change> {
+fn change_edge(edges: &Edges, follower: &UserId, followee: &UserId, edge: Edge, shard: TallyShard) -> Vec<Change> {
     let key = EdgeKey::new(follower, EdgeKind::Follows, followee);
     let replaces = edges.get(&key).map(|edge| edge.version);
-    let more = Counts { followers: if state.is_active() { 1 } else { -1 }, ..Counts::default() };
+    let more = Counts { followers: if edge.active { 1 } else { -1 }, ..Counts::default() };
     vec![
-        Change::PutEdge { key, edge: Edge::new(state, version), replaces },
+        Change::PutEdge { key, edge, replaces },
         Change::Count { subject: TallySubject::User(followee.clone()), shard, more },
     ]
 }
@@ -180,7 +174,8 @@ mod tests {
     fn a_first_follow_writes_the_edge_unless_there_is_a_block() {
         let Ok(Decision::Append { changes, totals, .. }) = follow("bob", state(None), 0) else { panic!() };
         assert_eq!(totals.following, 1);
-        let (key, edge) = (EdgeKey::new(&user("ada"), EdgeKind::Follows, &user("bob")), Edge::new(Active, version(9)));
+        let key = EdgeKey::new(&user("ada"), EdgeKind::Follows, &user("bob"));
+        let edge = Edge { since: Some(turn(0).at), ..Edge::new(Active, version(9)) };
         let more = Counts { followers: 1, ..Counts::default() };
         assert_eq!(
             changes,

@@ -5,7 +5,8 @@
 //! `decision.rs` has the trait that every command implements, `run.rs` runs a command, and `attempts.rs` bounds how
 //! often it is decided again. `once.rs` makes a repeated request a single effect.
 //!
-//! Likes are the exception: there are too many of them for the log. [`react_to_post`] commits a like with its count.
+//! Likes are an exception: there are too many of them for the log. [`react_to_post`] commits a like with its count. What
+//! a user says about notifications is another one, see `notifications.rs`.
 
 mod attempts;
 mod block_user;
@@ -17,7 +18,9 @@ mod delete_post;
 mod edit_post;
 mod end_follow;
 mod follow_user;
+mod mentions;
 mod mute_user;
+mod notifications;
 mod once;
 mod patch_profile;
 mod react_to_post;
@@ -35,6 +38,7 @@ pub use edit_post::EditPost;
 pub(crate) use end_follow::end_blocked_follow;
 pub use follow_user::FollowUser;
 pub use mute_user::MuteUser;
+pub use notifications::{see_notifications, turn_notifications};
 pub use patch_profile::PatchProfile;
 pub use react_to_post::react_to_post;
 pub use remove_follower::RemoveFollower;

@@ -6,7 +6,7 @@ use super::{MIN_VERSION_HEADER, members::Members};
 use crate::{
     error::Rejection,
     model::{
-        CommentId, IdempotencyKey, PostId, Tag, UserId, UserRef, Version,
+        CommentId, IdempotencyKey, NotificationKind, PostId, Tag, UserId, UserRef, Version,
         limits::{BODY_BYTES_MAX, IDS_MAX, PAGE_DEFAULT, PAGE_MAX},
     },
     query::ReadRequest,
@@ -73,6 +73,14 @@ impl Call {
     /// [`Rejection::InvalidTag`] if the path has no valid tag.
     pub fn tag(&self) -> Result<Tag, Rejection> {
         Ok(self.path("tag").parse()?)
+    }
+
+    /// The kind of notifications that the path names.
+    ///
+    /// # Errors
+    /// [`Rejection::UnknownKind`] if there is no such kind.
+    pub fn notification_kind(&self) -> Result<NotificationKind, Rejection> {
+        Ok(self.path("kind").parse()?)
     }
 
     fn path(&self, name: &str) -> &str {

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use crate::{
     model::{
-        AvatarUrl, Comment, CommentId, CommentText, DisplayName, Entities, Entity, Handle, IgnoredTag, PostId, Profile,
-        PublicProfile, Tag, Text, Totals, UserId, Version, ranking::Explanation,
+        AvatarUrl, Comment, CommentId, CommentText, DisplayName, Entities, Entity, Handle, IgnoredTag,
+        NotificationKind, PostId, Profile, PublicProfile, Tag, Text, Totals, UserId, Version, ranking::Explanation,
     },
-    query::{FeedPost, Origin, OwnProfileView, ProfileView, Relation},
+    query::{FeedPost, Notification, Origin, OwnProfileView, ProfileView, Relation},
     store::cards::UserCard,
 };
 
@@ -36,6 +36,36 @@ pub struct CountedProfile<'a> {
     posts: u64,
     following: u64,
     followers: u64,
+    unread: usize,
+}
+
+/// A page of notifications.
+#[derive(Debug, Serialize)]
+pub struct NotificationsView<'a> {
+    /// The notifications.
+    pub notifications: Vec<NotificationView<'a>>,
+    /// How many are unread, on this page and elsewhere.
+    pub unread: usize,
+    /// The cursor of the next page; null on the last page.
+    pub next_cursor: Option<String>,
+}
+
+/// A notification.
+#[derive(Debug, Serialize)]
+pub struct NotificationView<'a> {
+    kind: NotificationKind,
+    post: Option<PostView<'a>>,
+    count: usize,
+    people: Vec<Person<'a>>,
+    at: String,
+    unread: bool,
+}
+
+/// Kinds of notifications.
+#[derive(Debug, Serialize)]
+pub struct KindsView {
+    /// The kinds.
+    pub kinds: Vec<NotificationKind>,
 }
 
 /// A profile as other users see it.
@@ -196,10 +226,25 @@ impl<'a> From<&'a Profile> for OwnProfile<'a> {
     }
 }
 
-impl<'a> From<&'a OwnProfileView> for CountedProfile<'a> {
-    fn from(OwnProfileView { profile, totals, followers }: &'a OwnProfileView) -> Self {
+impl<'a> CountedProfile<'a> {
+    /// The profile of a user who has so many unread notifications.
+    pub fn new(OwnProfileView { profile, totals, followers }: &'a OwnProfileView, unread: usize) -> Self {
         let Totals { posts, following, .. } = *totals;
-        Self { profile: profile.into(), posts, following, followers: *followers }
+        Self { profile: profile.into(), posts, following, followers: *followers, unread }
+    }
+}
+
+impl<'a> From<&'a Notification> for NotificationView<'a> {
+    fn from(notification: &'a Notification) -> Self {
+        let Notification { kind, post, count, people, at, unread, .. } = notification;
+        Self {
+            kind: *kind,
+            post: post.as_ref().map(PostView::from),
+            count: *count,
+            people: people.iter().map(Person::from).collect(),
+            at: at.to_string(),
+            unread: *unread,
+        }
     }
 }
 

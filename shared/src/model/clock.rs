@@ -12,7 +12,7 @@ use time::{
 use uuid::{NoContext, Uuid};
 
 /// A moment, in milliseconds since the Unix epoch. That is the resolution of a UUIDv7.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CommentId, CommentText, PostId, Timestamp, UserId, Version};
+use super::{CommentId, CommentText, Mentioned, PostId, Timestamp, UserId, Version};
 
 /// A comment. A deleted comment is kept without its text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Comment {
     pub heat: i64,
     /// Version of the event that created the comment, in the author's log. A deletion removes the text from that event.
     pub event_version: Version,
+    /// The users whom the comment mentions, as far as they are notified. A deletion keeps them: their notices end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentioned: Vec<Mentioned>,
     /// When the comment was deleted.
     pub deleted_at: Option<Timestamp>,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{UserId, Version};
+use super::{Timestamp, UserId, Version};
 
 /// Kinds of edges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +42,10 @@ pub struct Edge {
     pub active: bool,
     /// Version of the event that last changed the edge, in the log of the user in [`EdgeKey::from`].
     pub version: Version,
+    /// When a follow first began. One that ends and begins again keeps it: a write without it leaves what is stored.
+    /// Follows of releases before 0.3 do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }
 
 impl EdgeState {
@@ -54,7 +58,7 @@ impl EdgeState {
 impl Edge {
     /// The edge as an event of this version leaves it.
     pub fn new(state: EdgeState, version: Version) -> Self {
-        Self { active: state.is_active(), version }
+        Self { active: state.is_active(), version, since: None }
     }
 
     /// Whether the edge exists at present.

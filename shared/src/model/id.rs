@@ -167,6 +167,17 @@ impl<Kind> Id<Kind> {
         Timestamp::from_ms(secs * 1000 + u64::from(nanos / 1_000_000))
     }
 
+    /// The 16 bytes of the id.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
+    }
+
+    /// The id of these bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> Option<Self> {
+        let uuid = Uuid::from_bytes(bytes);
+        (uuid.get_version_num() == 7).then_some(Self(uuid, PhantomData))
+    }
+
     /// 48 of the 74 random bits of the id. They represent the id where many ids take up space, and spread posts evenly.
     pub fn short(&self) -> [u8; 6] {
         let [.., a, b, c, d, e, f] = *self.0.as_bytes();

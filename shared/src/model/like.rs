@@ -47,7 +47,7 @@ impl LikeChange {
         Self { user, post, author, liked, at, like_version: version }
     }
 
-    /// When the user first liked the post. A like that does not know counts as one of the first moment.
+    /// When the user first liked the post. A like that does not know counts as one of the post's first moment.
     pub fn liked_at(&self) -> Timestamp {
         self.at.unwrap_or_else(|| self.post.created_at())
     }

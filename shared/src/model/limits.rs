@@ -66,6 +66,17 @@ pub const IDS_MAX: usize = 100;
 /// New posts of a home that are counted at most.
 pub const NEW_POSTS_MAX: usize = 100;
 
+/// Groups of notifications that a user has at most: the newest ones. So the inbox takes less than 4 kB.
+pub const NOTIFICATION_GROUPS_MAX: usize = 100;
+/// The newest notices of a group that count.
+pub const NOTICES_COUNTED_MAX: usize = 100;
+/// People that a notification shows at most.
+pub const NOTIFICATION_PEOPLE_MAX: usize = 8;
+/// How long notifications are kept.
+pub const NOTIFICATIONS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Users that a post or a comment mentions at most. Further ones are not notified.
+pub const MENTIONS_MAX: usize = 10;
+
 /// Largest request body in bytes.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Longest idempotency key, in visible ASCII characters.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{PostId, Tag, Text, Timestamp, UserId, Version};
+use super::{Mentioned, PostId, Tag, Text, Timestamp, UserId, Version, limits::MENTIONS_MAX};
 
 /// A post. A deleted post is kept without its text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct Post {
     /// All tags that the post ever had. A projection has to update the timelines of all of them. Once a deleted post is
     /// purged, there are none.
     pub tags_ever: Vec<Tag>,
+    /// The users whom the post ever mentioned, as far as they are notified. None once the post is deleted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentioned: Vec<Mentioned>,
     /// 1 at first, and one more with each change.
     pub version: u64,
     /// Version of the event that created the post, in the author's log. A deletion removes the text from that event.
@@ -35,16 +38,22 @@ impl Post {
         self.deleted_at.is_some()
     }
 
-    /// The post with this text instead, edited at this moment.
-    pub fn edited(&self, text: Text, at: Timestamp) -> Self {
+    /// The post with this text instead, which mentions these users, edited at this moment.
+    pub fn edited(&self, text: Text, mentions: &[UserId], at: Timestamp) -> Self {
+        let mut mentioned = self.mentioned.clone();
+        let is_new = |user: &&UserId| !self.mentioned.iter().any(|known| known.user == **user);
+        mentioned.extend(mentions.iter().filter(is_new).map(|user| Mentioned { user: user.clone(), at }));
+        mentioned.truncate(MENTIONS_MAX);
         let tags = text.tags();
         let mut tags_ever = self.tags_ever.clone();
         tags_ever.extend(tags.iter().filter(|tag| !self.tags_ever.contains(tag)).cloned());
-        Self { text: Some(text), tags, tags_ever, version: self.version + 1, edited_at: Some(at), ..self.clone() }
+        let (text, version, edited_at) = (Some(text), self.version + 1, Some(at));
+        Self { text, tags, tags_ever, mentioned, version, edited_at, ..self.clone() }
     }
 
     /// The post without its text, deleted at this moment.
     pub fn scrubbed(&self, at: Timestamp) -> Self {
-        Self { text: None, tags: Vec::new(), version: self.version + 1, deleted_at: Some(at), ..self.clone() }
+        let (tags, mentioned, version) = (Vec::new(), Vec::new(), self.version + 1);
+        Self { text: None, tags, mentioned, version, deleted_at: Some(at), ..self.clone() }
     }
 }

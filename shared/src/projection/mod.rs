@@ -8,6 +8,7 @@
 //! - `effects` maps each event to what it changes in the read models.
 //! - `walks` do what may be large, step by step: they put posts into homes, and show profiles.
 //! - `blocked_follows` ends follows of blocked users.
+//! - `notices` tell users what others did that concerns them.
 //! - `quarantine` sets events aside that can never be applied.
 //! - `repair` sets parts of the read models to what the truth says.
 //! - `projector` puts all of these together.
@@ -16,6 +17,7 @@
 pub mod blocked_follows;
 pub mod catch_up;
 mod effects;
+pub mod notices;
 mod owner;
 mod projector;
 pub mod quarantine;

@@ -6,6 +6,7 @@ use super::{
     blocked_follows::BlockedFollows,
     catch_up::CatchUp,
     effects::{BlockEffects, Effects, PostEffects},
+    notices::Notices,
     repair::Repair,
     walks::Walks,
 };
@@ -46,6 +47,8 @@ pub struct Projector {
     pub walks: Walks,
     /// Ends follows of blocked users.
     pub blocked_follows: BlockedFollows,
+    /// Keeps notices and inboxes.
+    pub notices: Notices,
     /// Sets parts of the read models to what the truth says.
     pub repair: Repair,
     /// Takes the tasks that are left.
@@ -73,16 +76,23 @@ impl Projector {
             BlockedFollows { commands: commands.clone(), work_queue: work_queue.clone(), clock: clock.clone() };
         let follows = blocked_follows.clone();
         let blocks = BlockEffects { commands: commands.clone(), viewers: viewers.clone(), follows };
+        let notices = Notices {
+            commands: commands.clone(),
+            timelines: timelines.clone(),
+            work_queue: work_queue.clone(),
+            clock: clock.clone(),
+        };
         let posts = PostEffects {
             commands: commands.clone(),
             cards: cards.clone(),
             timelines,
             walks: walks.clone(),
+            notices: notices.clone(),
             clock: clock.clone(),
         };
-        let effects = Effects { posts, blocks, walks: walks.clone(), cards };
+        let effects = Effects { posts, blocks, walks: walks.clone(), notices: notices.clone(), cards };
         let catch_up = CatchUp { commands, viewers, effects, clock: clock.clone() };
         let repair = Repair { catch_up: catch_up.clone(), work_queue: work_queue.clone() };
-        Self { catch_up, walks, blocked_follows, repair, work_queue, clock }
+        Self { catch_up, walks, blocked_follows, notices, repair, work_queue, clock }
     }
 }

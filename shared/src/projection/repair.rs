@@ -4,7 +4,7 @@
 use super::{catch_up::CatchUp, effects::Effect, owner::LogOwner};
 use crate::{
     error::Error,
-    model::{EdgeKind, LikeChange, PostId, TallySubject, UserHash, UserId, Version},
+    model::{EdgeKind, Group, LikeChange, PostId, TallySubject, UserHash, UserId, Version},
     retry::until_no_conflict,
     store::{
         Consistency,
@@ -149,11 +149,16 @@ impl Repair {
     /// Shows a like, or its end, as the truth says.
     ///
     /// # Errors
-    /// As the stores'.
+    /// As the stores' and the queue's.
     pub async fn settle_like(&self, user: &UserId, post: PostId) -> Result<(), Error> {
         let CatchUp { commands, effects, .. } = &self.catch_up;
         let Some(like) = commands.like(user, post).await? else { return Ok(()) };
-        effects.posts.timelines.put_liker(&LikeChange::of(user.clone(), post, like)).await
+        let like = LikeChange::of(user.clone(), post, like);
+        effects.notices.show_like(&like).await?;
+        match like.liked && like.user != like.author {
+            true => effects.notices.settle(&like.author, Group::Like(post), None).await,
+            false => Ok(()),
+        }
     }
 
     /// Deletes a row of a timeline unless it follows from the truth. A row of a deleted post stays in homes: it holds

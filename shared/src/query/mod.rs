@@ -1,6 +1,6 @@
 //! Queries: pages of feeds, posts with their comments, profiles, and lists of people. Queries only read.
 //!
-//! Three services answer all queries: [`Feeds`], [`Conversations`] and [`People`]. A page of a feed passes through five
+//! Four services answer all queries: [`Feeds`], [`Conversations`], [`People`] and [`Notifications`]. A page of a feed passes through five
 //! stages. The file of each feed in `feeds/` names them from top to bottom:
 //!
 //! 1. *Viewer state*: whom the viewer follows, mutes and blocks, and which of the viewer's writes projections have not
@@ -20,6 +20,7 @@
 //! | `caches/` | what a process keeps between requests: cards, rows of celebrities, the trending list |
 //! | `conversation.rs` | a post by itself, and its comments |
 //! | `lookup.rs` | posts and users by their ids, many at once |
+//! | `notifications.rs` | what others did that concerns the viewer |
 //! | `people.rs`, `profile.rs` | followers, follows, mutes and blocks; a profile and its relation to the caller |
 //! | `users.rs` | users read from the command table: by handle, or before their card exists |
 //! | [`cursor`] | the signed text that carries a position from page to page |
@@ -32,6 +33,7 @@ pub mod cursor;
 mod feeds;
 mod lookup;
 mod newest;
+mod notifications;
 pub mod people;
 mod pipeline;
 mod profile;
@@ -41,6 +43,7 @@ mod users;
 pub use conversation::{CommentWithAuthor, CommentsOf, HiddenComments};
 pub use feeds::{HomePage, HomePosition, HomeWalk, LikerAt, NewPosts, RankedPosition, Ranking, TrendingPosition};
 pub use newest::Newest;
+pub use notifications::{Notification, NotificationAt, Notifications, NotificationsPage};
 pub use pipeline::{FeedPost, Origin, Page, ReadRequest};
 pub use profile::{OwnProfileView, ProfileView, Relation};
 pub use services::{Conversations, Feeds, People};

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::model::{
-    CommentId, EdgeKey, EdgeKind, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject, Timestamp, UserId,
-    Version,
+    CommentId, EdgeKey, EdgeKind, Group, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject, Timestamp,
+    UserId, Version,
 };
 
 /// All characters are encoded but the unreserved ones of RFC 3986.
@@ -27,6 +27,12 @@ pub(super) const EVENT_PREFIX: &str = "EVENT#";
 const LIKES_PREFIX: &str = "LIKES#";
 /// Prefix of the partitions of those who like a post.
 pub(super) const LIKERS_PREFIX: &str = "LIKERS#";
+/// Prefix of the partitions of users' inboxes and notices.
+pub(super) const NOTICES_PREFIX: &str = "NOTICES#";
+/// Sort key of an inbox.
+pub(super) const INBOX: &str = "INBOX";
+/// Sort key of what a user says about notifications.
+pub(super) const NOTIFICATIONS: &str = "NOTIFICATIONS";
 /// Sort key of the state of a user's limit for likes.
 pub(super) const LIKE_LIMIT: &str = "LIMIT#LIKES";
 /// Prefix of the sort keys of comments.
@@ -153,19 +159,36 @@ pub fn parse_like_key(pk: &str, sk: &str) -> Option<(UserId, PostId)> {
     Some((parse_user(pk, USER_PREFIX)?, parse_likes(sk)?))
 }
 
-/// The partition of those who like a post, in the `timelines` table.
-pub(super) fn likers(post: PostId) -> String {
-    format!("{LIKERS_PREFIX}{post}")
+/// The partition of the notices of a group of this user's, and what their sort keys begin with. Likes of a post are the
+/// same for whoever asks.
+pub(super) fn notices(recipient: &UserId, group: Group) -> (String, String) {
+    match group {
+        Group::Like(post) => (format!("{LIKERS_PREFIX}{post}"), String::new()),
+        Group::Comment(post) => (inbox_partition(recipient), format!("comment#{post}#")),
+        Group::Mention(post) => (inbox_partition(recipient), format!("mention#{post}#")),
+        Group::Follow(day) => (inbox_partition(recipient), format!("follow#{day}#")),
+    }
 }
 
-/// The sort key of a user who first liked the post at this moment.
-pub(super) fn liker(at: Timestamp, user: &UserId) -> String {
-    format!("{}#{}", moment(at), encode(user.as_str()))
+/// The end of the sort key of a notice of this moment.
+pub(super) fn notice(at: Timestamp, id: &str) -> String {
+    format!("{}#{id}", moment(at))
 }
 
-pub(super) fn parse_liker(key: &str) -> Option<(Timestamp, UserId)> {
-    let (at, user) = key.split_once('#')?;
-    Some((Timestamp::from_ms(at.parse().ok()?), parse_user(user, "")?))
+/// The moment and the id of a notice, from the end of its sort key.
+pub(super) fn parse_notice(key: &str) -> Option<(Timestamp, String)> {
+    let (at, id) = key.split_once('#')?;
+    Some((Timestamp::from_ms(at.parse().ok()?), id.to_owned()))
+}
+
+/// The id of a user as that of a notice.
+pub(crate) fn actor(user: &UserId) -> String {
+    encode(user.as_str()).into_owned()
+}
+
+/// The partition of a user's inbox and notices.
+pub(super) fn inbox_partition(user: &UserId) -> String {
+    format!("{NOTICES_PREFIX}{}", encode(user.as_str()))
 }
 
 pub(super) fn idempotency(key: &IdempotencyKey) -> String {
@@ -283,9 +306,9 @@ mod tests {
         }
 
         #[test]
-        fn parsing_a_rendered_liker_is_the_identity(id in any_user(), ms in 0u64..10_000_000_000_000) {
-            let at = Timestamp::from_ms(ms);
-            prop_assert_eq!(parse_liker(&liker(at, &id)), Some((at, id)));
+        fn parsing_a_rendered_notice_is_the_identity(user in any_user(), ms in 0u64..10_000_000_000_000) {
+            let (at, id) = (Timestamp::from_ms(ms), actor(&user));
+            prop_assert_eq!(parse_notice(&notice(at, &id)), Some((at, id)));
         }
 
         #[test]

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Edge, EdgeKey, Post, Profile, TallyImage, TallyShard, TallySubject, UserId},
+    model::{Comment, Edge, EdgeKey, LikeChange, Post, Profile, TallyImage, TallyShard, TallySubject, UserId},
 };
 
 /// The place of an item in a scan.
@@ -42,6 +42,10 @@ pub enum Fact {
     Post(Post),
     /// A shard of a counter.
     Tally(TallySubject, TallyShard, TallyImage),
+    /// A like, present or ended.
+    Like(LikeChange),
+    /// A comment, shown or deleted.
+    Comment(Comment),
 }
 
 impl ScanKey {
@@ -126,6 +130,12 @@ fn fact(item: Item) -> Result<Option<Fact>, Error> {
     }
     if let Some((subject, shard)) = key::parse_tally_key(&pk, &sk) {
         return value("a shard of a counter", item).map(|image| Some(Fact::Tally(subject, shard, image)));
+    }
+    if let Some((user, post)) = key::parse_like_key(&pk, &sk) {
+        return value("a like", item).map(|like| Some(Fact::Like(LikeChange::of(user, post, like))));
+    }
+    if key::parse_post(&pk).is_some() && sk.starts_with(key::COMMENT_PREFIX) {
+        return value("a comment", item).map(Fact::Comment).map(Some);
     }
     Ok(None)
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{NOT_IN_MESSAGES, PostId, TallySubject, UserId, Version},
+    model::{Group, NOT_IN_MESSAGES, PostId, TallySubject, UserId, Version},
     trace::TraceId,
 };
 
@@ -20,7 +20,7 @@ use crate::{
 const DELAY_S_MAX: i32 = 900;
 
 /// The names of tasks in messages, first those of walks.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     "spread",
     "deliver",
     "backfill",
@@ -38,6 +38,7 @@ const NAMES: [&str; 18] = [
     "settle_post",
     "settle_tally",
     "settle_like",
+    "notify",
     "check_row",
 ];
 
@@ -103,6 +104,15 @@ pub enum Task {
         user: UserId,
         /// The post.
         post: PostId,
+    },
+    /// Bring a group of this user's inbox up to date.
+    Notify {
+        /// The user.
+        user: UserId,
+        /// The group.
+        group: Group,
+        /// How often the group had been written when the task was sent.
+        writes: u32,
     },
     /// Delete a row of a timeline unless it follows from the truth.
     CheckRow {
@@ -180,6 +190,7 @@ impl Task {
             | Self::Reapply { user, .. }
             | Self::SettleUser { user }
             | Self::SettleLike { user, .. }
+            | Self::Notify { user, .. }
             | Self::SettleTally { subject: TallySubject::User(user) } => user,
             Self::CheckRow { author, .. } => author,
             Self::SettleTally { subject: TallySubject::Post(_) } | Self::SettlePost { .. } | Self::Republish { .. } => {
@@ -345,6 +356,10 @@ mod tests {
             (
                 Task::SettleTally { subject: TallySubject::User(ada.clone()) },
                 json!({"settle_tally": {"subject": {"user": "auth0|ada"}}}),
+            ),
+            (
+                Task::Notify { user: ada.clone(), group: Group::Like(post), writes: 3 },
+                json!({"notify": {"user": "auth0|ada", "group": {"like": POST}, "writes": 3}}),
             ),
             (Task::SettleLike { user: ada.clone(), post }, json!({"settle_like": {"user": "auth0|ada", "post": POST}})),
             (

@@ -14,7 +14,7 @@ use crate::{
     error::Error,
     model::{Clock, CommentId, EdgeState, PostId, Text, UserEvent, Version, Viewer},
     projection::{Projector, catch_up::Progress, quarantine::redo},
-    query::{Conversations, Feeds, People},
+    query::{Conversations, Feeds, Notifications, People},
     runtime::Runtime,
     samples::{shown, user},
     store::{
@@ -62,6 +62,12 @@ impl Process {
     pub(crate) fn conversations(&self) -> Conversations {
         let Self { commands, viewers, cards, .. } = self.clone();
         Conversations { commands, viewers, cards }
+    }
+
+    /// The queries about notifications.
+    pub(crate) fn notifications(&self) -> Notifications {
+        let Self { commands, timelines, viewers, cards, clock, .. } = self.clone();
+        Notifications { commands, timelines, viewers, cards, clock }
     }
 
     /// The queries about people.
@@ -156,6 +162,7 @@ impl Process {
             Task::SettlePost { post } => repair.settle_post(post).await,
             Task::SettleTally { subject } => repair.settle_tally(&subject).await,
             Task::SettleLike { user, post } => repair.settle_like(&user, post).await,
+            Task::Notify { user, group, writes } => self.projector.notices.settle(&user, group, Some(writes)).await,
             Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
             Task::Republish { .. } => panic!("{task:?} is no repair"),
         }

@@ -52,6 +52,32 @@ pub struct OwnProfile {
     pub posts: u64,
     pub following: u64,
     pub followers: u64,
+    pub unread: usize,
+}
+
+/// One page of notifications.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotificationsPage {
+    /// The notifications, those that grew last first.
+    pub notifications: Vec<Notification>,
+    /// How many are unread, on this page and elsewhere.
+    pub unread: usize,
+    /// Where the next page starts. `None` at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// A notification.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are those of the HTTP contract")]
+pub struct Notification {
+    pub kind: String,
+    pub post: Option<Post>,
+    pub count: usize,
+    pub people: Vec<Person>,
+    pub at: String,
+    pub unread: bool,
 }
 
 impl OwnProfile {

@@ -26,6 +26,7 @@ mod load;
 mod lookup;
 mod mutes;
 mod newest;
+mod notifications;
 mod own_writes;
 mod paging;
 mod posts;

@@ -5,6 +5,8 @@
 //! [`PUSHED_AT_ONCE`] that Deliver works. DemoteAuthor, Audit and Recover have no route. The gateway of the local
 //! stack, and of LocalStack, invokes them.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use harness::{
@@ -96,6 +98,19 @@ async fn every_feature_works_once() -> Result<()> {
         Ok(())
     })
     .await?;
+    // Notifications: bob has those of his post and of his followers.
+    eventually("bob is notified", async || {
+        let page = bob.notifications(20, None).await?;
+        let kinds: BTreeSet<_> = page.notifications.iter().map(|it| it.kind.as_str()).collect();
+        ensure!(kinds == ["comment", "follow", "like"].into() && page.unread == 3, "{page:?}");
+        Ok(())
+    })
+    .await?;
+    bob.see_notifications(&bob.notifications(1, None).await?.notifications[0].at).await?;
+    bob.turn_off("like").await?;
+    bob.turn_on("like").await?;
+    ensure!(bob.profile().await?.unread == 0, "bob has seen all");
+
     let newest = ada.home(20, None).await?.newest;
     let new = bob.post("news", None).await?.value.id;
     eventually("the new post is new", async || {

@@ -10,12 +10,13 @@ pub(super) use plan::{Planned, plan};
 pub(super) use posts::PostEffects;
 
 use super::{
+    notices::Notices,
     owner::LogOwner,
     walks::{Completion, Walks},
 };
 use crate::{
     error::Error,
-    model::{PostId, Totals, Unfinished, UserEvent, UserId, Version},
+    model::{CommentId, PostId, Totals, Unfinished, UserEvent, UserId, Version},
     store::cards::Cards,
 };
 
@@ -33,9 +34,12 @@ pub(super) enum Effect {
     RemovePost(PostId),
     /// Remove the comments on this post if it was deleted: a comment was committed meanwhile.
     PurgeIfDeleted(PostId),
-    /// Copy this user's posts into the owner's home.
+    /// Show a comment on this post, or its deletion, to those whom it concerns.
+    ShowComment(PostId, CommentId),
+    /// Show the owner's follow to this user, and copy this user's posts into the owner's home.
     FillHome(UserId),
-    /// Remove this user's posts from the owner's home, if the owner once followed the user.
+    /// Show the end of the owner's follow to this user, and remove this user's posts from the owner's home, if the owner
+    /// once followed the user.
     ClearHome(UserId),
     /// Show this user whether the owner blocks them, and end this user's follow of the owner if so.
     ShowBlock(UserId),
@@ -58,12 +62,14 @@ impl Effect {
             UserEvent::UserUnblocked { blocked } => vec![Self::ShowBlock(blocked.clone())],
             // Comments are read from the truth. The post's counter, not this event, tells how many there are. But the
             // post may have been deleted, and purged, while the comment was committed.
-            UserEvent::PostCommented { post, .. } => vec![Self::PurgeIfDeleted(*post)],
+            UserEvent::PostCommented { post, comment, .. } => {
+                vec![Self::PurgeIfDeleted(*post), Self::ShowComment(*post, *comment)]
+            }
+            UserEvent::CommentDeleted { post, comment } => vec![Self::ShowComment(*post, *comment)],
             // Readers filter by whom they mute. The follow of a removed follower ends in the follower's own log.
-            UserEvent::FollowerRemoved { .. }
-            | UserEvent::UserMuted { .. }
-            | UserEvent::UserUnmuted { .. }
-            | UserEvent::CommentDeleted { .. } => Vec::new(),
+            UserEvent::FollowerRemoved { .. } | UserEvent::UserMuted { .. } | UserEvent::UserUnmuted { .. } => {
+                Vec::new()
+            }
         }
     }
 
@@ -76,6 +82,7 @@ impl Effect {
             | Self::ShowPost(_)
             | Self::RemovePost(_)
             | Self::PurgeIfDeleted(_)
+            | Self::ShowComment(..)
             | Self::ClearHome(_)
             | Self::ShowBlock(_) => {}
         }
@@ -88,6 +95,7 @@ pub(super) struct Effects {
     pub(super) posts: PostEffects,
     pub(super) blocks: BlockEffects,
     pub(super) walks: Walks,
+    pub(super) notices: Notices,
     pub(super) cards: Cards,
 }
 
@@ -123,8 +131,15 @@ impl Effects {
             Effect::ShowPost(post) => self.posts.show(owner, *post).await?,
             Effect::RemovePost(post) => self.posts.remove(owner, *post).await?,
             Effect::PurgeIfDeleted(post) => self.walks.begin_purge_if_deleted(*post).await?,
-            Effect::FillHome(followee) => return self.walks.fill_home(owner.user, followee).await,
-            Effect::ClearHome(followee) => self.walks.begin_unfollowed(owner.user, followee).await?,
+            Effect::ShowComment(post, comment) => self.notices.show_comment(*post, *comment).await?,
+            Effect::FillHome(followee) => {
+                self.notices.show_follow(owner.user, followee).await?;
+                return self.walks.fill_home(owner.user, followee).await;
+            }
+            Effect::ClearHome(followee) => {
+                self.notices.show_follow(owner.user, followee).await?;
+                self.walks.begin_unfollowed(owner.user, followee).await?;
+            }
             Effect::ShowBlock(blocked) => self.blocks.show(owner.user, blocked).await?,
         }
         Ok(Completion::Complete)

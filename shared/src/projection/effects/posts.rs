@@ -5,7 +5,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::{
     error::Error,
     model::{Clock, Post, PostId, Profile},
-    projection::{owner::LogOwner, walks::Walks},
+    projection::{notices::Notices, owner::LogOwner, walks::Walks},
     store::{
         cards::{Cards, PostCard},
         command_table::CommandTable,
@@ -23,6 +23,7 @@ pub(in crate::projection) struct PostEffects {
     pub(in crate::projection) cards: Cards,
     pub(in crate::projection) timelines: Timelines,
     pub(in crate::projection) walks: Walks,
+    pub(in crate::projection) notices: Notices,
     pub(in crate::projection) clock: Clock,
 }
 
@@ -75,6 +76,7 @@ impl PostEffects {
 
     async fn put_card_and_tags(&self, post: &Post, profile: Profile) -> Result<(), Error> {
         self.cards.put_post(&PostCard::new(post.clone(), profile)).await?;
+        self.notices.show_mentions(post).await?;
         self.show_tags(post).await
     }
 

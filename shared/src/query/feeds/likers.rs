@@ -4,19 +4,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::Error,
-    model::{PostId, Timestamp, UserId},
+    model::{Group, Notice, PostId, Timestamp},
     query::{
         pipeline::{Page, PageDraft, ReadRequest, ViewerState},
         services::{Conversations, Feeds},
     },
-    store::{cards::UserCard, likers::Liker},
+    store::{
+        cards::UserCard,
+        notices::{NoticeAt, NoticePage},
+    },
 };
 
-/// A place in the list: this user, who first liked the post at this moment.
+/// A place in the list: behind the user of this key, who first liked the post at this moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LikerAt {
     at: Timestamp,
-    user: UserId,
+    user: String,
 }
 
 impl Feeds {
@@ -36,10 +39,10 @@ impl Feeds {
         let Self { commands, viewers, cards, .. } = self.clone();
         let posts = Conversations { commands, viewers, cards };
         let draft = PageDraft::new(limit);
-        let mut after = after.map(|LikerAt { at, user }| Liker { at, user });
-        let source = async |after: Option<&Liker>, count| {
+        let mut after = after.map(|LikerAt { at, user }| NoticeAt { at, id: user });
+        let source = async |after: Option<&NoticeAt>, count| {
             let count = i32::try_from(count).unwrap_or(i32::MAX);
-            self.timelines.likers(post, after, count, request.consistency()).await
+            self.timelines.notices(request.viewer, Group::Like(post), after, count, request.consistency()).await
         };
         let (state, author, first) = tokio::try_join!(
             ViewerState::read(request, &self.viewers, &self.commands),
@@ -49,22 +52,24 @@ impl Feeds {
         posts.require_no_block(&state, &author).await?;
         let mut ahead = Some(first);
         let read = async |count| {
-            let (mut likers, end) = match ahead.take() {
+            let NoticePage { mut notices, next } = match ahead.take() {
                 Some(first) => first,
                 None => source(after.as_ref(), count).await?,
             };
-            let users: Vec<_> = likers.iter().map(|liker| liker.user.clone()).collect();
+            notices.retain(|like| like.active && !state.viewer.blocks(&like.actor));
+            let users: Vec<_> = notices.iter().map(|like| like.actor.clone()).collect();
             let blockers = state.blockers_among(&self.commands, &users).await?;
-            likers.retain(|liker| !state.viewer.blocks(&liker.user) && !blockers.contains(&liker.user));
-            let users: Vec<_> = likers.iter().map(|liker| liker.user.clone()).collect();
+            notices.retain(|like| !blockers.contains(&like.actor));
+            let users: Vec<_> = notices.iter().map(|like| like.actor.clone()).collect();
             let mut cards = self.cards.users(&users, request.consistency()).await?;
-            let with_card = |liker: Liker| Some((cards.remove(&liker.user)?, liker));
-            let entries = likers.into_iter().filter_map(with_card).collect();
-            after.clone_from(&end);
-            Ok(Page { entries, next: end })
+            let with_card = |like: Notice| Some((cards.remove(&like.actor)?, like));
+            let entries = notices.into_iter().filter_map(with_card).collect();
+            after.clone_from(&next);
+            Ok(Page { entries, next })
         };
-        let Page { entries, next } = draft.fill(|(_, liker): &(UserCard, Liker)| liker.clone(), read).await?;
-        let next = next.map(|Liker { at, user }| LikerAt { at, user });
+        let position = |(_, like): &(UserCard, Notice)| NoticeAt { at: like.at, id: like.id.clone() };
+        let Page { entries, next } = draft.fill(position, read).await?;
+        let next = next.map(|NoticeAt { at, id }| LikerAt { at, user: id });
         Ok(Page { entries: entries.into_iter().map(|(card, _)| card).collect(), next })
     }
 }

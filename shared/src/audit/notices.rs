@@ -1,0 +1,70 @@
+//! Looks at notices and inboxes: whether what others did is shown to those whom it concerns.
+
+use std::time::Duration;
+
+use super::{
+    check::Auditor,
+    findings::{Finding, Kind},
+};
+use crate::{
+    error::Error,
+    model::{Comment, Group, LikeChange, limits::NOTIFICATIONS_KEPT},
+    projection::notices::{Addressed, of_comment, of_like},
+    store::{Consistency, notices::NoticeAt},
+    stream::work_queue::Task,
+};
+
+/// Notices that expire within this time are not missed: DynamoDB may have deleted them.
+const LEAVING: Duration = Duration::from_secs(60 * 60);
+
+impl Auditor {
+    /// What is wrong with what follows from a like.
+    pub(super) async fn like(&self, like: &LikeChange) -> Result<Vec<Finding>, Error> {
+        let repair = || Task::SettleLike { user: like.user.clone(), post: like.post };
+        Ok(match self.are_wrong(&[of_like(like)]).await? {
+            true => vec![Finding::new(Kind::WrongNotice, repair())],
+            false => Vec::new(),
+        })
+    }
+
+    /// What is wrong with what follows from a comment.
+    pub(super) async fn comment(&self, comment: &Comment) -> Result<Vec<Finding>, Error> {
+        // A comment on a deleted post is about to be removed.
+        let Some(post) = self.commands.post(comment.post).await?.filter(|post| !post.is_deleted()) else {
+            return Ok(Vec::new());
+        };
+        let (user, version) = (comment.author.clone(), comment.event_version);
+        let redo = || Task::Redo { user, version, error: "found by the audit".to_owned() };
+        Ok(match self.are_wrong(&of_comment(&post, comment)).await? {
+            true => vec![Finding::new(Kind::WrongNotice, redo())],
+            false => Vec::new(),
+        })
+    }
+
+    /// Whether one of the notices is missing or does not say what it should, or is not listed in the inbox.
+    pub(super) async fn are_wrong(&self, notices: &[Addressed]) -> Result<bool, Error> {
+        let now = self.clock.now();
+        for Addressed { recipient, group, notice } in notices {
+            let is_old = notice.at.after(NOTIFICATIONS_KEPT.saturating_sub(LEAVING)) <= now;
+            let is_like = matches!(group, Group::Like(_));
+            if !is_like && (is_old || notice.actor == *recipient) {
+                continue;
+            }
+            let at = NoticeAt { at: notice.at, id: notice.id.clone() };
+            match self.timelines.notice(recipient, *group, &at).await? {
+                Some(shown) if shown.version > notice.version => continue,
+                Some(shown) if shown == *notice => {}
+                // What began and ended before there were notices needs none.
+                None if !notice.active => continue,
+                _ => return Ok(true),
+            }
+            if notice.active && !is_old && notice.actor != *recipient {
+                let inbox = self.timelines.inbox(recipient, Consistency::Eventual).await?.inbox;
+                if inbox.lacks(*group, notice.at) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+}

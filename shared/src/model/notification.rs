@@ -1,0 +1,380 @@
+//! Notifications: what others did that concerns a user, in groups. A *notice* is one thing that somebody did, such as
+//! one like. A *group* holds the notices of one kind about one subject, and is shown as one notification. The *inbox*
+//! of a user lists the newest groups.
+
+use std::{fmt, str::FromStr};
+
+use ring::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    PostId, Timestamp, UserId,
+    limits::{NOTIFICATION_GROUPS_MAX, NOTIFICATIONS_KEPT},
+};
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// A notice that is later than this was not delayed by a projection, but comes from a rebuild or a repair. Its group
+/// does not count as new.
+const LATE_MS: u64 = 10 * 60 * 1000;
+
+/// Kinds of notifications.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotificationKind {
+    /// Somebody liked a post of the user's.
+    Like,
+    /// Somebody commented on a post of the user's.
+    Comment,
+    /// Somebody mentioned the user in a post, or in a comment.
+    Mention,
+    /// Somebody followed the user.
+    Follow,
+}
+
+/// The text names no kind of notifications.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a kind of notifications is one of: like, comment, mention, follow")]
+pub struct UnknownKind;
+
+impl NotificationKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Like, Self::Comment, Self::Mention, Self::Follow];
+
+    /// The name of the kind.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Like => "like",
+            Self::Comment => "comment",
+            Self::Mention => "mention",
+            Self::Follow => "follow",
+        }
+    }
+}
+
+impl FromStr for NotificationKind {
+    type Err = UnknownKind;
+
+    fn from_str(name: &str) -> Result<Self, UnknownKind> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or(UnknownKind)
+    }
+}
+
+/// What notices are grouped by: their kind, and the post that they are about. New followers are grouped by the day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Group {
+    /// Likes of this post.
+    Like(PostId),
+    /// Comments on this post.
+    Comment(PostId),
+    /// Mentions in this post, and in comments on it.
+    Mention(PostId),
+    /// Follows of this day.
+    Follow(Day),
+}
+
+/// A day in UTC, counted from the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Day(u32);
+
+impl Day {
+    /// The day of this moment.
+    pub fn of(at: Timestamp) -> Self {
+        Self(u32::try_from(at.as_ms() / DAY_MS).unwrap_or(u32::MAX))
+    }
+}
+
+/// Its number.
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Group {
+    /// The kind of its notices.
+    pub fn kind(&self) -> NotificationKind {
+        match self {
+            Self::Like(_) => NotificationKind::Like,
+            Self::Comment(_) => NotificationKind::Comment,
+            Self::Mention(_) => NotificationKind::Mention,
+            Self::Follow(_) => NotificationKind::Follow,
+        }
+    }
+
+    /// The post that it is about, if it is about one.
+    pub fn post(&self) -> Option<PostId> {
+        match self {
+            Self::Like(post) | Self::Comment(post) | Self::Mention(post) => Some(*post),
+            Self::Follow(_) => None,
+        }
+    }
+
+    fn to_bytes(self) -> [u8; 17] {
+        let mut bytes = [0; 17];
+        let (kind, subject) = bytes.split_at_mut(1);
+        kind[0] = self.kind() as u8;
+        match self {
+            Self::Like(post) | Self::Comment(post) | Self::Mention(post) => subject.copy_from_slice(&post.to_bytes()),
+            Self::Follow(Day(day)) => subject[..4].copy_from_slice(&day.to_be_bytes()),
+        }
+        bytes
+    }
+
+    fn from_bytes(bytes: [u8; 17]) -> Option<Self> {
+        let [kind, subject @ ..] = bytes;
+        let kind = NotificationKind::ALL.into_iter().find(|known| *known as u8 == kind)?;
+        Some(match kind {
+            NotificationKind::Like => Self::Like(PostId::from_bytes(subject)?),
+            NotificationKind::Comment => Self::Comment(PostId::from_bytes(subject)?),
+            NotificationKind::Mention => Self::Mention(PostId::from_bytes(subject)?),
+            NotificationKind::Follow => {
+                let [a, b, c, d, ..] = subject;
+                Self::Follow(Day(u32::from_be_bytes([a, b, c, d])))
+            }
+        })
+    }
+}
+
+/// One thing that somebody did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// When it was first done.
+    pub at: Timestamp,
+    /// Distinguishes it from others in its group at that moment: a user, or a comment. It has no `#`.
+    pub id: String,
+    /// Who did it.
+    pub actor: UserId,
+    /// Whether it still stands. A notice that has ended is kept, so that an older state which comes later does not bring
+    /// it back.
+    pub active: bool,
+    /// Of two states of a notice, that with the higher version is the newer one.
+    pub version: u64,
+}
+
+/// A user who was mentioned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mentioned {
+    /// The user who had the handle in the text.
+    pub user: UserId,
+    /// When the user was first mentioned there.
+    pub at: Timestamp,
+}
+
+/// A group in an inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grouped {
+    /// The group.
+    pub group: Group,
+    /// When it last grew, as the inbox saw it: later than every moment in the inbox before. So a user who has seen the
+    /// inbox up to some moment has not seen what comes later.
+    pub at: Timestamp,
+    /// Stands for the newest notices of the group. It changes if and only if there is another one among them.
+    window: [u8; 8],
+    /// How often the group was written.
+    pub writes: u32,
+}
+
+/// The newest groups of a user, those that grew last first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Inbox {
+    groups: Vec<Grouped>,
+}
+
+impl Inbox {
+    /// Bytes of a group.
+    const GROUP_BYTES: usize = 17 + 6 + 8 + 4;
+
+    /// The groups that are not too old at this moment.
+    pub fn groups(&self, now: Timestamp) -> impl Iterator<Item = &Grouped> {
+        self.groups.iter().filter(move |grouped| grouped.at.after(NOTIFICATIONS_KEPT) > now)
+    }
+
+    /// How often this group was written.
+    pub fn writes(&self, group: Group) -> u32 {
+        self.groups.iter().find(|grouped| grouped.group == group).map_or(0, |grouped| grouped.writes)
+    }
+
+    /// Whether the group should be listed, because it has a notice of this moment, but is not.
+    pub fn lacks(&self, group: Group, at: Timestamp) -> bool {
+        let is_full = self.groups.len() >= NOTIFICATION_GROUPS_MAX;
+        let is_old = is_full && self.groups.last().is_some_and(|last| at <= last.at);
+        !is_old && !self.groups.iter().any(|grouped| grouped.group == group)
+    }
+
+    /// Takes over what the newest notices of a group are. Returns whether there is another one than was known; then the
+    /// group is the newest one of the inbox, and has not been seen. Notices that have ended count like all others: what
+    /// ends and begins again is nothing new.
+    pub fn grow(&mut self, group: Group, newest: &[Notice], now: Timestamp) -> bool {
+        let Some(last) = newest.iter().map(|notice| notice.at).max() else { return false };
+        let window = window(newest);
+        let before = self.groups.iter().position(|grouped| grouped.group == group).map(|at| self.groups.remove(at));
+        if let Some(before) = before.filter(|before| before.window == window) {
+            self.insert(before);
+            return false;
+        }
+        let is_late = now.as_ms().saturating_sub(last.as_ms()) > LATE_MS;
+        let newest_at = self.groups.first().map_or(0, |first| first.at.as_ms());
+        let at = match before {
+            // Of a group that is made again, such as by a rebuild, all notices are old.
+            _ if is_late => last.max(before.map_or(last, |before| before.at)),
+            _ => Timestamp::from_ms(now.as_ms().max(newest_at + 1).max(before.map_or(0, |it| it.at.as_ms() + 1))),
+        };
+        let writes = before.map_or(1, |before| before.writes.wrapping_add(1));
+        self.insert(Grouped { group, at, window, writes });
+        self.groups.retain(|grouped| grouped.at.after(NOTIFICATIONS_KEPT) > now || grouped.group == group);
+        self.groups.truncate(NOTIFICATION_GROUPS_MAX);
+        true
+    }
+
+    fn insert(&mut self, grouped: Grouped) {
+        let place = |other: &Grouped| (other.at, other.group) > (grouped.at, grouped.group);
+        let at = self.groups.partition_point(place);
+        self.groups.insert(at, grouped);
+    }
+
+    /// The inbox as it is stored: [`Inbox::GROUP_BYTES`] for each group.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.groups.len() * Self::GROUP_BYTES);
+        for Grouped { group, at, window, writes } in &self.groups {
+            bytes.extend(group.to_bytes());
+            bytes.extend(&at.as_ms().to_be_bytes()[2..]);
+            bytes.extend(window);
+            bytes.extend(writes.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// An inbox as it was stored. A group of a kind that this release does not know is left out.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (groups, []) = bytes.as_chunks::<{ Self::GROUP_BYTES }>() else { return None };
+        let grouped = |bytes: &[u8; Self::GROUP_BYTES]| {
+            let (group, rest) = bytes.split_first_chunk::<17>()?;
+            let (&[a, b, c, d, e, f], rest) = rest.split_first_chunk::<6>()?;
+            let (window, rest) = rest.split_first_chunk::<8>()?;
+            let at = Timestamp::from_ms(u64::from_be_bytes([0, 0, a, b, c, d, e, f]));
+            let writes = u32::from_be_bytes(rest.try_into().ok()?);
+            Some(Grouped { group: Group::from_bytes(*group)?, at, window: *window, writes })
+        };
+        Some(Self { groups: groups.iter().filter_map(grouped).collect() })
+    }
+}
+
+/// What stands for these notices.
+fn window(notices: &[Notice]) -> [u8; 8] {
+    let mut hash = Context::new(&SHA256);
+    for notice in notices {
+        hash.update(&notice.at.as_ms().to_be_bytes());
+        hash.update(notice.id.as_bytes());
+        hash.update(b"#");
+    }
+    let mut short = [0; 8];
+    short.copy_from_slice(&hash.finish().as_ref()[..8]);
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::samples::{NOW, user};
+
+    fn secs(secs: u64) -> Timestamp {
+        NOW.after(Duration::from_secs(secs))
+    }
+
+    fn notice(at: Timestamp, id: &str, active: bool) -> Notice {
+        Notice { at, id: id.to_owned(), actor: user("bob"), active, version: 1 }
+    }
+
+    fn post(at: u64) -> PostId {
+        PostId::lowest(secs(at))
+    }
+
+    fn order(inbox: &Inbox, now: Timestamp) -> Vec<Group> {
+        inbox.groups(now).map(|grouped| grouped.group).collect()
+    }
+
+    #[test]
+    fn a_group_that_grows_is_the_newest_and_one_that_stays_is_not_touched() {
+        let (a, b) = (Group::Like(post(1)), Group::Comment(post(1)));
+        let mut inbox = Inbox::default();
+        assert!(inbox.grow(a, &[notice(secs(1), "bob", true)], secs(1)));
+        assert!(inbox.grow(b, &[notice(secs(2), "x", true)], secs(2)));
+        assert!(!inbox.grow(a, &[notice(secs(1), "bob", false)], secs(3)), "it has ended");
+        assert!(!inbox.grow(a, &[notice(secs(1), "bob", true)], secs(4)), "and begun again");
+        assert_eq!(order(&inbox, secs(4)), [b, a]);
+        assert!(inbox.grow(a, &[notice(secs(5), "eve", true), notice(secs(1), "bob", true)], secs(5)));
+        assert_eq!((order(&inbox, secs(5)), inbox.writes(a), inbox.writes(b)), (vec![a, b], 2, 1));
+        assert!(!inbox.grow(b, &[], secs(6)), "nothing is known any more, which is nothing new");
+    }
+
+    #[test]
+    fn what_arrives_late_behind_newer_notices_is_new_whatever_the_clocks_say() {
+        let group = Group::Like(post(1));
+        let mut inbox = Inbox::default();
+        inbox.grow(group, &[notice(secs(9), "eve", true)], secs(9));
+        let seen = inbox.groups(secs(9)).next().unwrap().at;
+        // A worker whose clock is behind reads a notice of a clock that is behind, too.
+        assert!(inbox.grow(group, &[notice(secs(9), "eve", true), notice(secs(2), "bob", true)], secs(3)));
+        assert!(inbox.groups(secs(9)).next().unwrap().at > seen);
+    }
+
+    #[test]
+    fn a_rebuilt_group_stands_where_its_newest_notice_does() {
+        let (a, b) = (Group::Like(post(1)), Group::Like(post(2)));
+        let mut inbox = Inbox::default();
+        let now = secs(24 * 3600);
+        for (group, at) in [(a, 500), (b, 100)] {
+            assert!(inbox.grow(group, &[notice(secs(at), "bob", true)], now));
+        }
+        let at: Vec<_> = inbox.groups(now).map(|grouped| (grouped.group, grouped.at)).collect();
+        assert_eq!(at, [(a, secs(500)), (b, secs(100))]);
+    }
+
+    #[test]
+    fn an_inbox_has_the_newest_groups_and_forgets_old_ones() {
+        let mut inbox = Inbox::default();
+        for at in 0..200 {
+            inbox.grow(Group::Like(post(at)), &[notice(secs(at), "bob", true)], secs(at));
+        }
+        assert_eq!(order(&inbox, secs(200)).len(), NOTIFICATION_GROUPS_MAX);
+        assert_eq!(order(&inbox, secs(200))[0], Group::Like(post(199)));
+        assert!(inbox.to_bytes().len() < 4000, "one read unit, and four write units");
+        assert_eq!(order(&inbox, secs(200).after(NOTIFICATIONS_KEPT)).len(), 0);
+    }
+
+    #[test]
+    fn kinds_have_names() {
+        for kind in NotificationKind::ALL {
+            assert_eq!(kind.name().parse(), Ok(kind));
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
+        for other in ["", "Like", "reblog", "like,comment"] {
+            assert_eq!(other.parse::<NotificationKind>(), Err(UnknownKind));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reading_a_written_inbox_is_the_identity(
+            notices in proptest::collection::vec((0u8..4, 0u64..5, 0u64..90), 0..40),
+        ) {
+            let mut inbox = Inbox::default();
+            for (now, (kind, subject, at)) in notices.into_iter().enumerate() {
+                let group = [
+                    Group::Like(post(subject)),
+                    Group::Comment(post(subject)),
+                    Group::Mention(post(subject)),
+                    Group::Follow(Day::of(secs(subject * 24 * 3600))),
+                ][usize::from(kind)];
+                inbox.grow(group, &[notice(secs(at), "bob", true)], secs(now as u64));
+            }
+            prop_assert_eq!(Inbox::from_bytes(&inbox.to_bytes()), Some(inbox));
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Notices: who likes a post, comments on it, mentions or follows somebody, for the user whom it concerns, and the
+//! inboxes that list them in groups ([decision 0060](../../../docs/decisions/0060-notices-and-inboxes.md)).
+//!
+//! A notice is a row that says what the truth says, under a version. It is written whenever a worker hears of what it is
+//! about. Then the worker reads the newest notices of the group, and writes the inbox if there is one among them that the
+//! inbox does not know. However many notices come, an inbox is written once a second at most: a worker that comes too
+//! early leaves the inbox to a task, and many such tasks end with one write.
+
+use std::time::Duration;
+
+use crate::{
+    error::Error,
+    model::{
+        Clock, Comment, CommentId, Day, Edge, EdgeKey, EdgeKind, Group, LikeChange, Mentioned, Notice, Post, PostId,
+        UserId,
+        limits::{NOTICES_COUNTED_MAX, NOTIFICATIONS_KEPT},
+    },
+    retry::until_no_conflict,
+    store::{Consistency, actor, command_table::CommandTable, timelines::Timelines},
+    stream::work_queue::{Task, WorkQueue},
+};
+
+/// The shortest time between two writes of an inbox.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// A notice, and whom it concerns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addressed {
+    /// The user whom it concerns.
+    pub recipient: UserId,
+    /// The group that it belongs to.
+    pub group: Group,
+    /// The notice.
+    pub notice: Notice,
+}
+
+/// The notice of a like.
+pub fn of_like(like: &LikeChange) -> Addressed {
+    let (at, id, actor) = (like.liked_at(), actor(&like.user), like.user.clone());
+    let notice = Notice { at, id, actor, active: like.liked, version: like.like_version };
+    Addressed { recipient: like.author.clone(), group: Group::Like(like.post), notice }
+}
+
+/// The notices of a comment on this post. The author of the post is notified of the comment, and so not of a mention.
+pub fn of_comment(post: &Post, comment: &Comment) -> Vec<Addressed> {
+    let (at, id, actor) = (comment.comment.created_at(), comment.comment.to_string(), comment.author.clone());
+    let version = if comment.is_deleted() { 2 } else { 1 };
+    let notice = Notice { at, id, actor, active: !comment.is_deleted(), version };
+    let mentioned = comment.mentioned.iter().map(|mentioned| &mentioned.user).filter(|user| **user != post.author);
+    let mentions = mentioned.map(|user| (user, Group::Mention(post.post)));
+    let all = std::iter::once((&post.author, Group::Comment(post.post))).chain(mentions);
+    all.map(|(user, group)| Addressed { recipient: user.clone(), group, notice: notice.clone() }).collect()
+}
+
+/// The notices of the mentions in a post.
+pub fn of_post(post: &Post) -> Vec<Addressed> {
+    let mention = |mentioned: &Mentioned| {
+        let (at, id, actor) = (mentioned.at, post.post.to_string(), post.author.clone());
+        let notice = Notice { at, id, actor, active: true, version: 1 };
+        Addressed { recipient: mentioned.user.clone(), group: Group::Mention(post.post), notice }
+    };
+    post.mentioned.iter().map(mention).collect()
+}
+
+/// The notice of a follow; none of one that began before there were notices.
+pub fn of_follow(follower: &UserId, followee: &UserId, edge: Edge) -> Option<Addressed> {
+    let (at, id, actor) = (edge.since?, actor(follower), follower.clone());
+    let notice = Notice { at, id, actor, active: edge.active, version: edge.version.get() };
+    Some(Addressed { recipient: followee.clone(), group: Group::Follow(Day::of(at)), notice })
+}
+
+/// Keeps notices and inboxes.
+#[derive(Debug, Clone)]
+pub struct Notices {
+    /// The truth.
+    pub commands: CommandTable,
+    /// Where notices and inboxes stand.
+    pub timelines: Timelines,
+    /// Takes what has to wait.
+    pub work_queue: WorkQueue,
+    /// The clock.
+    pub clock: Clock,
+}
+
+impl Notices {
+    /// Shows a like, or its end, among those of its post.
+    ///
+    /// # Errors
+    /// As the store's.
+    pub async fn show_like(&self, like: &LikeChange) -> Result<(), Error> {
+        let Addressed { recipient, group, notice } = of_like(like);
+        self.timelines.put_notice(&recipient, group, &notice).await
+    }
+
+    /// Shows a comment, or its deletion, to the author of the post and to those whom it mentions.
+    ///
+    /// # Errors
+    /// As the stores' and the queue's.
+    pub async fn show_comment(&self, post: PostId, comment: CommentId) -> Result<(), Error> {
+        let (post, comment) = tokio::try_join!(self.commands.post(post), self.commands.comment(post, comment))?;
+        // A comment on a deleted post is gone, or will be.
+        let (Some(post), Some(comment)) = (post.filter(|post| !post.is_deleted()), comment) else { return Ok(()) };
+        self.notify_all(of_comment(&post, &comment)).await
+    }
+
+    /// Shows a post to those whom it mentions. A deleted post mentions nobody any more, and its card says that it is
+    /// deleted.
+    ///
+    /// # Errors
+    /// As the stores' and the queue's.
+    pub async fn show_mentions(&self, post: &Post) -> Result<(), Error> {
+        self.notify_all(of_post(post)).await
+    }
+
+    /// Shows a follow, or its end, to the followed user.
+    ///
+    /// # Errors
+    /// As the stores' and the queue's.
+    pub async fn show_follow(&self, follower: &UserId, followee: &UserId) -> Result<(), Error> {
+        let key = EdgeKey::new(follower, EdgeKind::Follows, followee);
+        let Some(edge) = self.commands.edges(std::slice::from_ref(&key)).await?.get(&key) else { return Ok(()) };
+        self.notify_all(of_follow(follower, followee, edge)).await
+    }
+
+    async fn notify_all(&self, notices: impl IntoIterator<Item = Addressed>) -> Result<(), Error> {
+        for Addressed { recipient, group, notice } in notices {
+            self.notify(&recipient, group, &notice).await?;
+        }
+        Ok(())
+    }
+
+    async fn notify(&self, recipient: &UserId, group: Group, notice: &Notice) -> Result<(), Error> {
+        if notice.actor == *recipient || notice.at.after(NOTIFICATIONS_KEPT) <= self.clock.now() {
+            return Ok(());
+        }
+        self.timelines.put_notice(recipient, group, notice).await?;
+        // What has ended makes no group grow.
+        if notice.active { self.settle(recipient, group, None).await } else { Ok(()) }
+    }
+
+    /// Brings a group of an inbox up to date. If the inbox was written less than a second ago, a task does so later.
+    ///
+    /// `known` is how often the group had been written when such a task was sent, after its notice was. If it was
+    /// written twice since then, the second of these writers read the inbox after the first write, and the notices after
+    /// that. So it has seen the notice, and the task is done.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if other workers kept writing the inbox; otherwise as the store's and the queue's.
+    pub async fn settle(&self, recipient: &UserId, group: Group, known: Option<u32>) -> Result<(), Error> {
+        let limit = i32::try_from(NOTICES_COUNTED_MAX).unwrap_or(i32::MAX);
+        until_no_conflict(async || {
+            let before = self.timelines.inbox(recipient, Consistency::Strong).await?;
+            let writes = before.inbox.writes(group);
+            if known.is_some_and(|known| writes >= known.saturating_add(2)) {
+                return Ok(());
+            }
+            let mut newest = self.timelines.notices(recipient, group, None, limit, Consistency::Strong).await?.notices;
+            let now = self.clock.now();
+            // Nobody is notified of what they do themselves.
+            newest.retain(|notice| notice.actor != *recipient && notice.at.after(NOTIFICATIONS_KEPT) > now);
+            let mut inbox = before.inbox.clone();
+            if !inbox.grow(group, &newest, now) {
+                return Ok(());
+            }
+            let wait = before.written_at.after(INTERVAL).since(now);
+            if wait > Duration::ZERO {
+                let task = Task::Notify { user: recipient.clone(), group, writes };
+                return self.work_queue.send_after(wait, vec![task]).await;
+            }
+            self.timelines.put_inbox(recipient, &before, &inbox, now).await
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests;

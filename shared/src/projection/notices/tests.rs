@@ -1,0 +1,252 @@
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    command::{CommentOnPost, DeleteComment, FollowUser, react_to_post, see_notifications, turn_notifications},
+    model::{EdgeState, NotificationKind, Timestamp},
+    query::{Notification, ReadRequest},
+    samples::user,
+    test_world::{Calls, World},
+};
+
+/// The write of an inbox.
+const WRITE_INBOX: Calls = Calls("UpdateItem", "INBOX");
+
+/// Ada has written a post; the others have joined.
+async fn post_of_ada(others: &[&str]) -> (World, PostId) {
+    let world = World::new();
+    world.other.join(&["ada"]).await;
+    world.other.join(others).await;
+    let post = world.other.post("ada", "a post").await;
+    world.other.catch_up(&["ada"]).await;
+    world.other.catch_up(others).await;
+    (world, post)
+}
+
+/// A user likes a post or ends that, and the process under test hears of it.
+async fn like(world: &World, id: &str, post: PostId, wanted: EdgeState) {
+    world.pass(Duration::from_millis(1));
+    react_to_post(&user(id), post, wanted, &world.other.commands, &world.other.clock).await.unwrap();
+    world.tested.repair(Task::SettleLike { user: user(id), post }).await.unwrap();
+}
+
+/// What the user is shown, and how many notifications are unread.
+async fn shown(world: &World, id: &str) -> (Vec<Notification>, usize) {
+    let viewer = user(id);
+    let request = ReadRequest { viewer: &viewer, min_version: None };
+    let page = world.other.notifications().list(request, None, 20).await.unwrap();
+    assert_eq!(world.other.notifications().unread(request).await.unwrap(), page.unread);
+    (page.page.entries, page.unread)
+}
+
+/// In short: the kind, the number, the people, and whether it is unread.
+fn short(notifications: &[Notification]) -> Vec<(&'static str, usize, Vec<&str>, bool)> {
+    let people = |it: &Notification| it.people.iter().map(|card| card.user.to_string()).collect::<Vec<_>>();
+    notifications
+        .iter()
+        .map(|it| (it.kind.name(), it.count, people(it), it.unread))
+        .map(|(kind, count, people, unread)| (kind, count, people.into_iter().map(|id| &*id.leak()).collect(), unread))
+        .collect()
+}
+
+async fn see(world: &World, id: &str, up_to: Timestamp) {
+    see_notifications(&user(id), up_to, &world.other.commands, &world.other.clock).await.unwrap();
+}
+
+/// Works on all tasks that inboxes need, as time passes.
+async fn settle_inboxes(world: &World) {
+    for _ in 0..10 {
+        world.pass(Duration::from_secs(1));
+        for task in world.take_tasks() {
+            if matches!(task, Task::Notify { .. }) {
+                world.tested.repair(task).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn likes_of_a_post_are_one_notification_that_is_unread_again_when_it_grows() {
+    let (world, post) = post_of_ada(&["bob", "eve"]).await;
+    like(&world, "bob", post, EdgeState::Active).await;
+    let (first, unread) = shown(&world, "ada").await;
+    assert_eq!((short(&first), unread), (vec![("like", 1, vec!["bob"], true)], 1));
+    assert_eq!(first[0].post.as_ref().unwrap().card.post, post);
+    see(&world, "ada", first[0].at).await;
+    assert_eq!(shown(&world, "ada").await.1, 0);
+    world.pass(Duration::from_secs(2));
+    like(&world, "eve", post, EdgeState::Active).await;
+    let (second, unread) = shown(&world, "ada").await;
+    assert_eq!((short(&second), unread), (vec![("like", 2, vec!["eve", "bob"], true)], 1));
+    see(&world, "ada", second[0].at).await;
+    see(&world, "ada", first[0].at).await;
+    assert_eq!(shown(&world, "ada").await.1, 0, "the mark of another device does not move backwards");
+    let ahead = world.other.clock.now().after(Duration::from_secs(61));
+    let refused = see_notifications(&user("ada"), ahead, &world.other.commands, &world.other.clock).await;
+    assert!(matches!(refused, Err(Error::Rejected(crate::error::Rejection::UpToInFuture))), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn liking_unliking_and_liking_again_is_one_notification() {
+    let (world, post) = post_of_ada(&["bob"]).await;
+    like(&world, "bob", post, EdgeState::Active).await;
+    let at = shown(&world, "ada").await.0[0].at;
+    see(&world, "ada", at).await;
+    world.pass(Duration::from_secs(5));
+    like(&world, "bob", post, EdgeState::Ended).await;
+    assert_eq!(shown(&world, "ada").await, (Vec::new(), 0));
+    like(&world, "bob", post, EdgeState::Active).await;
+    let (again, unread) = shown(&world, "ada").await;
+    assert_eq!((short(&again), again[0].at, unread), (vec![("like", 1, vec!["bob"], false)], at, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_notified_of_what_they_do_themselves() {
+    let (world, post) = post_of_ada(&["bob"]).await;
+    like(&world, "ada", post, EdgeState::Active).await;
+    world.other.comment("ada", post, "by @ada herself").await;
+    world.other.post("ada", "I am @ada").await;
+    world.other.catch_up(&["ada"]).await;
+    assert_eq!(shown(&world, "ada").await, (Vec::new(), 0));
+    assert_eq!(world.network.count(WRITE_INBOX), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viral_post_costs_the_inbox_one_write_a_second() {
+    let names: Vec<String> = (0..60).map(|n| format!("fan{n:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (world, post) = post_of_ada(&names).await;
+    let before = world.other.clock.now();
+    for name in &names {
+        world.pass(Duration::from_millis(99));
+        like(&world, name, post, EdgeState::Active).await;
+        // Tasks come when their delay is over.
+        if name.ends_with('0') {
+            for task in world.take_tasks() {
+                world.tested.repair(task).await.unwrap();
+            }
+        }
+    }
+    let took = world.other.clock.now().since(before);
+    assert!(took >= Duration::from_secs(6), "{took:?}");
+    let writes = world.network.count(WRITE_INBOX);
+    assert!((2..=7).contains(&writes), "{writes}");
+    settle_inboxes(&world).await;
+    let (shown, unread) = shown(&world, "ada").await;
+    assert_eq!((shown.len(), shown[0].count, shown[0].people.len(), unread), (1, 60, 8, 1));
+    assert_eq!(shown[0].people[0].user, user("fan59"));
+    assert!(world.network.count(WRITE_INBOX) <= writes + 2, "tasks that came too late write nothing");
+    assert_eq!(world.take_tasks(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_workers_at_once_lose_no_notice() {
+    let (world, post) = post_of_ada(&["bob", "eve"]).await;
+    for id in ["bob", "eve"] {
+        react_to_post(&user(id), post, EdgeState::Active, &world.other.commands, &world.other.clock).await.unwrap();
+    }
+    let other = world.other.clone();
+    world.network.before(WRITE_INBOX, async move || {
+        other.repair(Task::SettleLike { user: user("eve"), post }).await.unwrap();
+    });
+    world.tested.repair(Task::SettleLike { user: user("bob"), post }).await.unwrap();
+    settle_inboxes(&world).await;
+    assert_eq!(shown(&world, "ada").await.0[0].count, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn comments_mentions_and_follows_are_notifications_and_end_with_what_they_are_about() {
+    let (world, post) = post_of_ada(&["bob", "eve"]).await;
+    let text = |text: &str| text.to_owned().try_into().unwrap();
+    let command = |name: &str| CommentOnPost {
+        post,
+        comment: CommentId::new(world.other.clock.now()),
+        text: text(&format!("to @ada and @eve by {name}")),
+        key: None,
+    };
+    let comments = [command("bob"), command("bob")];
+    for comment in &comments {
+        world.other.done("bob", comment).await;
+    }
+    world.other.done("bob", &FollowUser { followee: user("ada"), wanted: EdgeState::Active }).await;
+    let mention = world.other.post("bob", "Hi @Eve, @eve and @nobody").await;
+    world.other.catch_up(&["bob"]).await;
+    settle_inboxes(&world).await;
+
+    let (of_ada, unread) = shown(&world, "ada").await;
+    let mut kinds = short(&of_ada);
+    kinds.sort_unstable();
+    assert_eq!(kinds, [("comment", 2, vec!["bob"], true), ("follow", 1, vec!["bob"], true)]);
+    assert_eq!(unread, 2, "the author of the post is not notified of the mention, too");
+    let (of_eve, _) = shown(&world, "eve").await;
+    let subjects: Vec<_> = of_eve.iter().map(|it| (it.kind, it.post.as_ref().unwrap().card.post, it.count)).collect();
+    assert!(subjects.contains(&(NotificationKind::Mention, post, 2)), "{subjects:?}");
+    assert!(subjects.contains(&(NotificationKind::Mention, mention, 1)), "{subjects:?}");
+
+    world.other.done("bob", &DeleteComment { post, comment: comments[0].comment }).await;
+    world.other.unfollow("bob", "ada").await;
+    world.other.delete("bob", mention).await;
+    world.other.catch_up(&["bob"]).await;
+    assert_eq!(short(&shown(&world, "ada").await.0), [("comment", 1, vec!["bob"], true)]);
+    assert_eq!(short(&shown(&world, "eve").await.0), [("mention", 1, vec!["bob"], true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_viewer_hides_is_neither_listed_nor_counted() {
+    let (world, post) = post_of_ada(&["bob", "eve", "dan"]).await;
+    for id in ["bob", "eve", "dan"] {
+        like(&world, id, post, EdgeState::Active).await;
+    }
+    settle_inboxes(&world).await;
+    let mute = crate::command::MuteUser { muted: user("bob"), wanted: EdgeState::Active };
+    world.other.done("ada", &mute).await;
+    world.other.block("dan", "ada").await;
+    world.other.catch_up(&["ada", "dan"]).await;
+    let (left, unread) = shown(&world, "ada").await;
+    assert_eq!((short(&left), unread), (vec![("like", 1, vec!["eve"], true)], 1));
+    world.other.block("ada", "eve").await;
+    world.other.catch_up(&["ada"]).await;
+    assert_eq!(shown(&world, "ada").await, (Vec::new(), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_is_off_is_hidden_until_it_is_on_again() {
+    let (world, post) = post_of_ada(&["bob"]).await;
+    like(&world, "bob", post, EdgeState::Active).await;
+    let turn = async |on| {
+        let ada = user("ada");
+        turn_notifications(&ada, NotificationKind::Like, on, &world.other.commands).await.unwrap();
+        shown(&world, "ada").await.1
+    };
+    assert_eq!([turn(false).await, turn(false).await, turn(true).await, turn(true).await], [0, 0, 1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_show_every_group_once_and_old_groups_are_gone() {
+    let (world, _) = post_of_ada(&["bob"]).await;
+    let mut posts = Vec::new();
+    for number in 0..5 {
+        let post = world.other.post("ada", &format!("number {number}")).await;
+        world.other.catch_up(&["ada"]).await;
+        world.pass(Duration::from_secs(2));
+        like(&world, "bob", post, EdgeState::Active).await;
+        posts.insert(0, post);
+    }
+    let ada = user("ada");
+    let request = ReadRequest { viewer: &ada, min_version: None };
+    for limit in [1, 2, 5] {
+        let (mut walked, mut after) = (Vec::new(), None);
+        loop {
+            let page = world.other.notifications().list(request, after, limit).await.unwrap();
+            assert_eq!(page.unread, 5);
+            walked.extend(page.page.entries.iter().map(|it| it.post.as_ref().unwrap().card.post));
+            after = page.page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(walked, posts, "{limit} at a time");
+    }
+    world.pass(NOTIFICATIONS_KEPT);
+    assert_eq!(shown(&world, "ada").await, (Vec::new(), 0));
+}

@@ -1,0 +1,220 @@
+//! Notifications: the groups of the viewer's inbox with their newest notices. Nothing is filtered where they are
+//! written: whom the viewer mutes and blocks, and which kinds are turned off, is applied here, to the list and to the
+//! number of unread groups alike.
+
+use std::collections::{BTreeSet, HashMap};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+
+use super::pipeline::{FeedPost, Filter, Hydrator, Page, PageDraft, ReadRequest, ViewerState};
+use crate::{
+    error::Error,
+    model::{
+        Clock, Group, Grouped, Notice, NotificationKind, Timestamp, UserId,
+        limits::{NOTICES_COUNTED_MAX, NOTIFICATION_PEOPLE_MAX},
+    },
+    store::{
+        cards::{Cards, UserCard},
+        command_table::CommandTable,
+        notification_settings::NotificationSettings,
+        timelines::Timelines,
+        viewers::Viewers,
+    },
+};
+
+/// Groups whose notices are read at once.
+const GROUPS_AT_ONCE: usize = 32;
+
+/// Notifications, and what the viewer says about them.
+#[derive(Debug, Clone)]
+pub struct Notifications {
+    /// The truth: what the viewer says about notifications, and likes.
+    pub commands: CommandTable,
+    /// Inboxes and notices.
+    pub timelines: Timelines,
+    /// The projected state of the viewer.
+    pub viewers: Viewers,
+    /// The cards of posts and people.
+    pub cards: Cards,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// A group as the viewer sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notification {
+    /// The kind.
+    pub kind: NotificationKind,
+    /// The post that it is about, if it is about one.
+    pub post: Option<FeedPost>,
+    /// The number of its notices that the viewer sees, among the newest [`NOTICES_COUNTED_MAX`].
+    pub count: usize,
+    /// Who acted last: at most [`NOTIFICATION_PEOPLE_MAX`] people.
+    pub people: Vec<UserCard>,
+    /// When it last grew.
+    pub at: Timestamp,
+    /// Whether it has grown since the viewer looked.
+    pub unread: bool,
+    group: Group,
+}
+
+/// A page of notifications.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotificationsPage {
+    /// The notifications, those that grew last first.
+    pub page: Page<Notification, NotificationAt>,
+    /// How many notifications are unread, on this page and elsewhere.
+    pub unread: usize,
+}
+
+/// A place in the list: behind the group that had grown at this moment. A group that grows meanwhile moves in front of
+/// the first page, and is not shown again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NotificationAt {
+    at: Timestamp,
+    group: Group,
+}
+
+/// What a reader knows before reading notices.
+struct Opened<'a> {
+    state: ViewerState<'a>,
+    settings: NotificationSettings,
+    /// The groups of kinds that are not turned off, newest first.
+    groups: Vec<Grouped>,
+}
+
+impl Notifications {
+    /// At most `limit` notifications behind `after`, and how many are unread.
+    ///
+    /// # Errors
+    /// As [`ViewerState::read`] and the stores'.
+    pub async fn list(
+        &self,
+        request: ReadRequest<'_>,
+        after: Option<NotificationAt>,
+        limit: usize,
+    ) -> Result<NotificationsPage, Error> {
+        let opened = self.open(request).await?;
+        let mut groups = opened.groups.iter().copied().filter(|it| after.is_none_or(|after| place(it) < after));
+        let mut known = HashMap::new();
+        let mut unread = 0;
+        for notification in self.shown(&opened, &opened.unread()).await? {
+            unread += 1;
+            known.insert(notification.group, notification);
+        }
+        let read = async |count| {
+            let next: Vec<_> = groups.by_ref().take(count).collect();
+            let (seen, unseen): (Vec<_>, Vec<_>) = next.iter().partition(|grouped| !opened.is_unread(grouped));
+            let mut found: Vec<_> = unseen.iter().filter_map(|grouped| known.remove(&grouped.group)).collect();
+            found.extend(self.shown(&opened, &seen).await?);
+            found.sort_by_key(|notification| std::cmp::Reverse((notification.at, notification.group)));
+            let end = next.last().filter(|_| next.len() == count).map(place);
+            Ok(Page { entries: found, next: end })
+        };
+        let position = |it: &Notification| NotificationAt { at: it.at, group: it.group };
+        let page = PageDraft::new(limit).fill(position, read).await?;
+        Ok(NotificationsPage { page, unread })
+    }
+
+    /// How many notifications are unread.
+    ///
+    /// # Errors
+    /// As [`Notifications::list`].
+    pub async fn unread(&self, request: ReadRequest<'_>) -> Result<usize, Error> {
+        let opened = self.open(request).await?;
+        Ok(self.shown(&opened, &opened.unread()).await?.len())
+    }
+
+    /// The kinds that the viewer has turned off.
+    ///
+    /// # Errors
+    /// As the store's.
+    pub async fn turned_off(&self, request: ReadRequest<'_>) -> Result<BTreeSet<NotificationKind>, Error> {
+        Ok(self.commands.notification_settings(request.viewer, request.consistency()).await?.off)
+    }
+
+    async fn open<'a>(&self, request: ReadRequest<'a>) -> Result<Opened<'a>, Error> {
+        let (state, stored, settings) = tokio::try_join!(
+            ViewerState::read(request, &self.viewers, &self.commands),
+            self.timelines.inbox(request.viewer, request.consistency()),
+            self.commands.notification_settings(request.viewer, request.consistency())
+        )?;
+        let groups = stored.inbox.groups(self.clock.now()).copied();
+        let groups = groups.filter(|grouped| !settings.off.contains(&grouped.group.kind())).collect();
+        Ok(Opened { state, settings, groups })
+    }
+
+    /// Those of the groups of which the viewer sees something, in the same order.
+    async fn shown(&self, opened: &Opened<'_>, groups: &[Grouped]) -> Result<Vec<Notification>, Error> {
+        let state = &opened.state;
+        let posts: BTreeSet<_> = groups.iter().filter_map(|grouped| grouped.group.post()).collect();
+        let posts: Vec<_> = posts.into_iter().collect();
+        let hydrator = Hydrator { commands: &self.commands, cards: &self.cards, recent_cards: None };
+        let notices = stream::iter(groups).map(|grouped| self.notices(state, grouped.group));
+        let (notices, mut posts) =
+            tokio::try_join!(notices.buffered(GROUPS_AT_ONCE).try_collect::<Vec<_>>(), hydrator.posts(state, &posts))?;
+        let authors = posts.values().map(|post| &post.card.author);
+        let actors = notices.iter().flatten().map(|notice| &notice.actor);
+        let involved: BTreeSet<UserId> = authors.chain(actors).cloned().collect();
+        let blockers = state.blockers_among(&self.commands, &involved).await?;
+        // Whoever mentions the viewer may do so below a post of somebody whom the viewer mutes.
+        let looked_up = |author: &UserId| Filter::LookedUp.admits_author(state, author) && !blockers.contains(author);
+        posts.retain(|_, post| looked_up(&post.card.author));
+        let visible = |notices: Vec<Notice>| -> Vec<Notice> {
+            let seen = |notice: &Notice| !state.viewer.hides(&notice.actor) && !blockers.contains(&notice.actor);
+            notices.into_iter().filter(seen).collect()
+        };
+        let seen: Vec<_> = groups.iter().zip(notices).map(|(grouped, notices)| (grouped, visible(notices))).collect();
+        let people: BTreeSet<_> = seen.iter().flat_map(|(_, notices)| people(notices)).cloned().collect();
+        let cards = self.cards.users(&people.into_iter().collect::<Vec<_>>(), state.consistency()).await?;
+        let notification = |(grouped, notices): (&Grouped, Vec<Notice>)| {
+            let post = match grouped.group.post() {
+                Some(post) => Some(posts.get(&post)?.clone()),
+                None => None,
+            };
+            let people: Vec<_> = people(&notices).into_iter().filter_map(|user| cards.get(user)).cloned().collect();
+            if people.is_empty() {
+                return None;
+            }
+            let Grouped { group, at, .. } = *grouped;
+            let unread = opened.is_unread(grouped);
+            Some(Notification { kind: group.kind(), post, count: notices.len(), people, at, unread, group })
+        };
+        Ok(seen.into_iter().filter_map(notification).collect())
+    }
+
+    /// The newest notices of a group that stand, and are not the viewer's own.
+    async fn notices(&self, state: &ViewerState<'_>, group: Group) -> Result<Vec<Notice>, Error> {
+        let (viewer, limit) = (state.request.viewer, i32::try_from(NOTICES_COUNTED_MAX).unwrap_or(i32::MAX));
+        let page = self.timelines.notices(viewer, group, None, limit, state.consistency()).await?;
+        let stands = |notice: &Notice| notice.active && notice.actor != *viewer;
+        Ok(page.notices.into_iter().filter(stands).collect())
+    }
+}
+
+impl Opened<'_> {
+    fn is_unread(&self, grouped: &Grouped) -> bool {
+        grouped.at > self.settings.seen
+    }
+
+    /// The groups that grew after the viewer looked.
+    fn unread(&self) -> Vec<Grouped> {
+        self.groups.iter().copied().filter(|grouped| self.is_unread(grouped)).collect()
+    }
+}
+
+fn place(grouped: &Grouped) -> NotificationAt {
+    NotificationAt { at: grouped.at, group: grouped.group }
+}
+
+/// Who acted last: different people, as many as a notification shows.
+fn people(notices: &[Notice]) -> Vec<&UserId> {
+    let mut people = Vec::new();
+    for notice in notices {
+        if people.len() < NOTIFICATION_PEOPLE_MAX && !people.contains(&&notice.actor) {
+            people.push(&notice.actor);
+        }
+    }
+    people
+}

@@ -1,0 +1,218 @@
+//! Notices in the `timelines` table, and the inboxes that list their groups. The notices of a group stand in the order
+//! in which they were first done. Likes stand in a partition of their post, because everybody can ask who likes a post,
+//! and are kept as long as the post. All others stand in a partition of the user whom they concern, together with the
+//! user's inbox, and expire.
+
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+
+use super::{
+    consistency::Consistency,
+    dynamo::{Item, failed, n, newer_wins, number, primary_key, s, text},
+    key::{self, PK, SK},
+    timelines::Timelines,
+};
+use crate::{
+    error::Error,
+    model::{Group, Inbox, Notice, Timestamp, UserId, limits::NOTIFICATIONS_KEPT},
+};
+
+/// A place among the notices of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoticeAt {
+    /// The moment of the notice.
+    pub at: Timestamp,
+    /// Its id.
+    pub id: String,
+}
+
+/// Notices of a group, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NoticePage {
+    /// The notices, also those that have ended.
+    pub notices: Vec<Notice>,
+    /// The place to go on behind, if there may be more.
+    pub next: Option<NoticeAt>,
+}
+
+/// An inbox as it was read, with the revision by which a writer notices that another writer came between.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoredInbox {
+    /// The inbox.
+    pub inbox: Inbox,
+    /// When it was written last.
+    pub written_at: Timestamp,
+    revision: u64,
+}
+
+impl Timelines {
+    /// Writes a notice of this user's, unless there is a newer version of it. That is success, too. The same version is
+    /// written again.
+    pub async fn put_notice(&self, recipient: &UserId, group: Group, notice: &Notice) -> Result<(), Error> {
+        let (pk, prefix) = key::notices(recipient, group);
+        let mut set = "SET #actor = :actor, #active = :active, #version = :version".to_owned();
+        let mut update = self.dynamo.0.update_item();
+        if !matches!(group, Group::Like(_)) {
+            set += ", expires_at = :expires_at";
+            let expires_at = notice.at.after(NOTIFICATIONS_KEPT).as_secs();
+            update = update.expression_attribute_values(":expires_at", n(expires_at));
+        }
+        update
+            .table_name(&self.table)
+            .key(PK, s(pk))
+            .key(SK, s(format!("{prefix}{}", key::notice(notice.at, &notice.id))))
+            .update_expression(set)
+            .condition_expression("attribute_not_exists(#version) OR #version <= :version")
+            .expression_attribute_names("#actor", "actor")
+            .expression_attribute_names("#active", "active")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":actor", s(notice.actor.as_str()))
+            .expression_attribute_values(":active", AttributeValue::Bool(notice.active))
+            .expression_attribute_values(":version", n(notice.version))
+            .send()
+            .await
+            .map(|_| ())
+            .or_else(newer_wins("writing a notice"))
+    }
+
+    /// A notice of this user's, if there is one.
+    pub async fn notice(&self, recipient: &UserId, group: Group, at: &NoticeAt) -> Result<Option<Notice>, Error> {
+        let (pk, prefix) = key::notices(recipient, group);
+        let answer = self
+            .dynamo
+            .0
+            .get_item()
+            .table_name(&self.table)
+            .key(PK, s(pk))
+            .key(SK, s(format!("{prefix}{}", key::notice(at.at, &at.id))))
+            .send()
+            .await
+            .map_err(failed("reading a notice"))?;
+        answer.item.map(|item| notice(&item, &prefix)).transpose()
+    }
+
+    /// Deletes a notice, for good.
+    pub async fn remove_notice(
+        &self,
+        recipient: &UserId,
+        group: Group,
+        NoticeAt { at, id }: &NoticeAt,
+    ) -> Result<(), Error> {
+        let (pk, prefix) = key::notices(recipient, group);
+        self.dynamo
+            .0
+            .delete_item()
+            .table_name(&self.table)
+            .key(PK, s(pk))
+            .key(SK, s(format!("{prefix}{}", key::notice(*at, id))))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(failed("deleting a notice"))
+    }
+
+    /// At most `limit` notices of a group of this user's, newest first, behind `after`.
+    pub async fn notices(
+        &self,
+        recipient: &UserId,
+        group: Group,
+        after: Option<&NoticeAt>,
+        limit: i32,
+        consistency: Consistency,
+    ) -> Result<NoticePage, Error> {
+        let (pk, prefix) = key::notices(recipient, group);
+        let start = after.map(|NoticeAt { at, id }| primary_key(&pk, format!("{prefix}{}", key::notice(*at, id))));
+        let answer = self
+            .dynamo
+            .0
+            .query()
+            .table_name(&self.table)
+            // Every key goes on with a digit, and `~` is behind every character of an id.
+            .key_condition_expression("PK = :partition AND SK BETWEEN :first AND :last")
+            .expression_attribute_values(":partition", s(&pk))
+            .expression_attribute_values(":first", s(format!("{prefix}0")))
+            .expression_attribute_values(":last", s(format!("{prefix}~")))
+            .set_exclusive_start_key(start)
+            .scan_index_forward(false)
+            .limit(limit)
+            .consistent_read(consistency.is_strong())
+            .send()
+            .await
+            .map_err(failed("reading notices"))?;
+        let notices = answer.items().iter().map(|item| notice(item, &prefix)).collect::<Result<_, _>>()?;
+        let next = answer.last_evaluated_key().map(|key| place(key, &prefix)).transpose()?;
+        Ok(NoticePage { notices, next })
+    }
+
+    /// The user's inbox.
+    pub async fn inbox(&self, user: &UserId, consistency: Consistency) -> Result<StoredInbox, Error> {
+        let answer = self
+            .dynamo
+            .0
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(primary_key(key::inbox_partition(user), key::INBOX)))
+            .consistent_read(consistency.is_strong())
+            .send()
+            .await
+            .map_err(failed("reading an inbox"))?;
+        let Some(item) = answer.item else { return Ok(StoredInbox::default()) };
+        let inbox = match item.get("groups") {
+            Some(AttributeValue::B(bytes)) => Inbox::from_bytes(bytes.as_ref()),
+            _ => None,
+        };
+        Ok(StoredInbox {
+            inbox: inbox.ok_or_else(|| Error::poison("an inbox", "its groups make no sense"))?,
+            written_at: Timestamp::from_ms(number(&item, "written_at")?),
+            revision: number(&item, "revision")?,
+        })
+    }
+
+    /// Replaces the inbox that was read as `before`.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if another writer replaced it meanwhile.
+    pub async fn put_inbox(
+        &self,
+        user: &UserId,
+        before: &StoredInbox,
+        inbox: &Inbox,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let update = self
+            .dynamo
+            .0
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(primary_key(key::inbox_partition(user), key::INBOX)))
+            .update_expression(
+                "SET #groups = :groups, written_at = :written_at, revision = :next, expires_at = :expires_at",
+            )
+            .expression_attribute_names("#groups", "groups")
+            .expression_attribute_values(":groups", AttributeValue::B(Blob::new(inbox.to_bytes())))
+            .expression_attribute_values(":written_at", n(now.as_ms()))
+            .expression_attribute_values(":expires_at", n(now.after(NOTIFICATIONS_KEPT).as_secs()))
+            .expression_attribute_values(":next", n(before.revision + 1));
+        let update = match before.revision {
+            0 => update.condition_expression("attribute_not_exists(PK)"),
+            revision => update
+                .condition_expression("revision = :revision")
+                .expression_attribute_values(":revision", n(revision)),
+        };
+        update.send().await.map(|_| ()).map_err(failed("writing an inbox"))
+    }
+}
+
+fn notice(item: &Item, prefix: &str) -> Result<Notice, Error> {
+    let NoticeAt { at, id } = place(item, prefix)?;
+    let actor = text(item, "actor")?;
+    let actor = UserId::try_from(actor.to_owned()).map_err(|error| Error::poison(actor, error))?;
+    let active = matches!(item.get("active"), Some(AttributeValue::Bool(true)));
+    Ok(Notice { at, id, actor, active, version: number(item, "version")? })
+}
+
+fn place(item: &Item, prefix: &str) -> Result<NoticeAt, Error> {
+    let key = text(item, SK)?;
+    let place = key.strip_prefix(prefix).and_then(key::parse_notice);
+    let (at, id) = place.ok_or_else(|| Error::poison("the key of a notice", key))?;
+    Ok(NoticeAt { at, id })
+}
