@@ -18,7 +18,7 @@ pub enum Check {
     ReadModelsAtRest,
     /// INV-10: notices at rest follow from the command table.
     NoticesAtRest,
-    /// INV-10: notifications at rest are what the reference model says, and so are liked posts and those who like a post.
+    /// INV-10: notifications at rest are what the reference model says. So are liked posts, and those who like a post.
     NotificationsAtRest,
     /// INV-10: what a user has seen does not become unread unless it grows.
     SeenStaysSeen,

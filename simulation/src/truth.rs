@@ -20,7 +20,7 @@ pub(crate) struct Truth {
     pub(crate) posts: BTreeMap<String, Value>,
     /// Comments that are not deleted, by id: their post, author and text.
     pub(crate) comments: BTreeMap<String, (String, String, String)>,
-    /// Who is mentioned in posts and comments that are not deleted: the mentioned user, the post, and who mentions them.
+    /// Who is mentioned in posts and comments that are not deleted: the user, the post, and who mentions the user.
     pub(crate) mentions: Mentions,
     /// Since when each of the follows is, as far as that is known.
     pub(crate) follows_since: BTreeSet<(String, String)>,

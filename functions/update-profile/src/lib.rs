@@ -1,5 +1,5 @@
-//! The caller creates or changes their own profile: `PUT /v1/me` and `PATCH /v1/me`; and says what they have seen of the
-//! notifications, and which kinds are off: `PUT /v1/me/notifications/seen`, `PUT` and `DELETE
+//! The caller creates or changes their own profile: `PUT /v1/me` and `PATCH /v1/me`; and says what they have seen of
+//! the notifications, and which kinds are off: `PUT /v1/me/notifications/seen`, `PUT` and `DELETE
 //! /v1/me/notifications/off/{kind}`.
 
 use tidings::{

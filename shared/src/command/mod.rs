@@ -5,8 +5,8 @@
 //! `decision.rs` has the trait that every command implements, `run.rs` runs a command, and `attempts.rs` bounds how
 //! often it is decided again. `once.rs` makes a repeated request a single effect.
 //!
-//! Likes are an exception: there are too many of them for the log. [`react_to_post`] commits a like with its count. What
-//! a user says about notifications is another one, see `notifications.rs`.
+//! Likes are an exception: there are too many of them for the log. [`react_to_post`] commits a like with its count.
+//! What a user says about notifications is another one, see `notifications.rs`.
 
 mod attempts;
 mod block_user;

@@ -146,8 +146,8 @@ pub struct Notice {
     pub id: String,
     /// Who did it.
     pub actor: UserId,
-    /// Whether it still stands. A notice that has ended is kept, so that an older state which comes later does not bring
-    /// it back.
+    /// Whether it still stands. A notice that has ended is kept, so that an older state which comes later does not
+    /// bring it back.
     pub active: bool,
     /// Of two states of a notice, that with the higher version is the newer one.
     pub version: u64,

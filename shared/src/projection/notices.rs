@@ -1,10 +1,10 @@
 //! Notices: who likes a post, comments on it, mentions or follows somebody, for the user whom it concerns, and the
 //! inboxes that list them in groups ([decision 0060](../../../docs/decisions/0060-notices-and-inboxes.md)).
 //!
-//! A notice is a row that says what the truth says, under a version. It is written whenever a worker hears of what it is
-//! about. Then the worker reads the newest notices of the group, and writes the inbox if there is one among them that the
-//! inbox does not know. However many notices come, an inbox is written once a second at most: a worker that comes too
-//! early leaves the inbox to a task, and many such tasks end with one write.
+//! A notice is a row that says what the truth says, under a version. It is written whenever a worker hears of what it
+//! is about. Then the worker reads the newest notices of the group, and writes the inbox if there is one among them
+//! that the inbox does not know. However many notices come, an inbox is written once a second at most: a worker that
+//! comes too early leaves the inbox to a task, and many such tasks end with one write.
 
 use std::time::Duration;
 
@@ -141,8 +141,8 @@ impl Notices {
     /// Brings a group of an inbox up to date. If the inbox was written less than a second ago, a task does so later.
     ///
     /// `known` is how often the group had been written when such a task was sent, after its notice was. If it was
-    /// written twice since then, the second of these writers read the inbox after the first write, and the notices after
-    /// that. So it has seen the notice, and the task is done.
+    /// written twice since then, the second of these writers read the inbox after the first write, and the notices
+    /// after that. So it has seen the notice, and the task is done.
     ///
     /// # Errors
     /// [`Error::Conflict`] if other workers kept writing the inbox; otherwise as the store's and the queue's.

@@ -45,8 +45,8 @@ impl Conversations {
         Ok(posts.iter().filter_map(|post| shown.remove(post)).collect())
     }
 
-    /// The cards of those of the posts that are so new that no projection has made their cards. Deleted posts, and those
-    /// that never were, are not among them.
+    /// The cards of those of the posts that are so new that no projection has made their cards. Deleted posts, and
+    /// those that never were, are not among them.
     async fn new_posts(&self, posts: Vec<PostId>) -> Result<Vec<PostCard>, Error> {
         let mut found = self.commands.posts(&posts).await?;
         found.retain(|post| !post.is_deleted());

@@ -1,7 +1,7 @@
 //! Queries: pages of feeds, posts with their comments, profiles, and lists of people. Queries only read.
 //!
-//! Four services answer all queries: [`Feeds`], [`Conversations`], [`People`] and [`Notifications`]. A page of a feed passes through five
-//! stages. The file of each feed in `feeds/` names them from top to bottom:
+//! Four services answer all queries: [`Feeds`], [`Conversations`], [`People`] and [`Notifications`]. A page of a feed
+//! passes through five stages. The file of each feed in `feeds/` names them from top to bottom:
 //!
 //! 1. *Viewer state*: whom the viewer follows, mutes and blocks, and which of the viewer's writes projections have not
 //!    reached.

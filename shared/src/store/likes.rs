@@ -10,7 +10,6 @@ use super::{
     consistency::Consistency,
     dynamo::{Item, failed, primary_key, s, text, value},
     key::{self, SK},
-    timelines::{Row, RowPage},
 };
 use crate::{
     error::Error,
@@ -29,6 +28,15 @@ pub struct Reaction {
     pub like: Option<Like>,
     /// The state of the user's limit for likes.
     pub limit: Option<LikeLimit>,
+}
+
+/// Posts that a user likes, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LikedPage {
+    /// The posts with their authors.
+    pub posts: Vec<(PostId, UserId)>,
+    /// The post to go on below, if there may be more.
+    pub next: Option<PostId>,
 }
 
 /// The state of a user's limit for likes. Likes are in no log, whose newest event could carry it.
@@ -109,15 +117,15 @@ impl CommandTable {
         answer.items.unwrap_or_default().into_iter().map(author).collect()
     }
 
-    /// The posts that the user likes, older than `before`, newest post first, as rows with their authors. At most
-    /// `limit` likes are read, ended ones included. Also returns the last of these posts.
+    /// The posts that the user likes, older than `before`, newest post first. At most `limit` likes are read, ended ones
+    /// included.
     pub async fn liked_before(
         &self,
         user: &UserId,
         before: Option<PostId>,
         limit: i32,
         consistency: Consistency,
-    ) -> Result<(RowPage, Option<PostId>), Error> {
+    ) -> Result<LikedPage, Error> {
         let [first, last] = key::all_likes();
         let answer = self
             .likes_query(user, &first, &last)
@@ -128,15 +136,10 @@ impl CommandTable {
             .send()
             .await
             .map_err(failed("reading likes"))?;
-        let end = answer.last_evaluated_key().map(liked_post).transpose()?;
-        let more = end.is_some();
-        let row = |item: Item| {
-            let post = liked_post(&item)?;
-            value("a like", item).map(|Like { author, .. }| Row { post, author })
-        };
-        let rows = answer.items.unwrap_or_default().into_iter().map(row).collect::<Result<Vec<_>, Error>>()?;
-        let end = end.or_else(|| rows.last().map(|row| row.post));
-        Ok((RowPage { rows, more }, end))
+        let next = answer.last_evaluated_key().map(liked_post).transpose()?;
+        let liked = |item: Item| Ok((liked_post(&item)?, value("a like", item).map(|Like { author, .. }| author)?));
+        let posts = answer.items.unwrap_or_default().into_iter().map(liked).collect::<Result<_, Error>>()?;
+        Ok(LikedPage { posts, next })
     }
 
     /// A user's like of a post, which may have ended.

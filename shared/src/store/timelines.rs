@@ -166,8 +166,8 @@ impl Timelines {
         Ok(RowPage { rows, more: answer.last_evaluated_key().is_some() })
     }
 
-    /// At most `limit` rows of the timeline from the post `first` on, oldest first. With `after`, only those behind that
-    /// row.
+    /// At most `limit` rows of the timeline from the post `first` on, oldest first. With `after`, only those behind
+    /// that row.
     pub async fn oldest(
         &self,
         timeline: &Timeline,

@@ -38,8 +38,8 @@ pub(super) enum Effect {
     ShowComment(PostId, CommentId),
     /// Show the owner's follow to this user, and copy this user's posts into the owner's home.
     FillHome(UserId),
-    /// Show the end of the owner's follow to this user, and remove this user's posts from the owner's home, if the owner
-    /// once followed the user.
+    /// Show the end of the owner's follow to this user, and remove this user's posts from the owner's home, if the
+    /// owner once followed the user.
     ClearHome(UserId),
     /// Show this user whether the owner blocks them, and end this user's follow of the owner if so.
     ShowBlock(UserId),

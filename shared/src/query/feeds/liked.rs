@@ -2,12 +2,12 @@
 
 use crate::{
     error::Error,
-    model::PostId,
+    model::{PostId, UserId},
     query::{
         pipeline::{FeedPost, Filter, Page, PageDraft, PostPage, ReadRequest, ViewerState},
         services::Feeds,
     },
-    store::timelines::{Row, RowPage},
+    store::likes::LikedPage,
 };
 
 impl Feeds {
@@ -34,18 +34,17 @@ impl Feeds {
         )?;
         let (mut ahead, filter) = (Some(first), Filter::LookedUp);
         let read = async |count| {
-            let (RowPage { rows, more }, end) = match ahead.take() {
+            let LikedPage { posts: likes, next } = match ahead.take() {
                 Some(first) => first,
                 None => source(before, count).await?,
             };
-            before = end.or(before);
+            before = next;
             // Filter and hydrate.
-            let blockers = filter.blockers(&state, &self.commands, rows.iter().map(|row| &row.author)).await?;
-            let admits = |row: &&Row| filter.admits_author(&state, &row.author) && !blockers.contains(&row.author);
-            let ids: Vec<_> = rows.iter().filter(admits).map(|row| row.post).collect();
+            let blockers = filter.blockers(&state, &self.commands, likes.iter().map(|(_, author)| author)).await?;
+            let admits = |author: &UserId| filter.admits_author(&state, author) && !blockers.contains(author);
+            let ids: Vec<_> = likes.iter().filter(|(_, author)| admits(author)).map(|(post, _)| *post).collect();
             let mut posts = self.hydrator().posts(&state, &ids).await?;
-            let entries = ids.iter().filter_map(|id| posts.remove(id)).collect();
-            Ok(Page { entries, next: before.filter(|_| more) })
+            Ok(Page { entries: ids.iter().filter_map(|id| posts.remove(id)).collect(), next })
         };
         // Page.
         draft.fill(|post: &FeedPost| post.card.post, read).await
