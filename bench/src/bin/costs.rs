@@ -81,6 +81,8 @@ async fn main() -> Result<()> {
     target.deployment.dev().settle(SETTLE).await?;
     for number in 0..TIMES {
         pages(&mut table, reader, &authors[AUTHORS - 1 - number], &posts[POSTS * 20 + number], &tag).await?;
+        let several = &posts[POSTS * 30 + 20 * number..][..20];
+        frequent(&mut table, reader, &authors[AUTHORS - 1 - number], several).await?;
     }
     println!("| route | round trips | calls | read units | write units |\n|---|--:|--:|--:|--:|");
     for (name, Cost { round_trips, calls, read_units, write_units }) in table.0 {
@@ -141,6 +143,37 @@ async fn pages(table: &mut Table, user: &User, author: &User, post: &str, tag: &
         }
         table.measure(name, user.request(Method::GET, &path)).await?;
     }
+    Ok(())
+}
+
+/// What clients ask often: several items at once, and whether something is new.
+async fn frequent(table: &mut Table, user: &User, author: &User, posts: &[String]) -> Result<()> {
+    let mark = user.home(20, None).await?.newest;
+    let page = author.notifications(20, None).await?;
+    let groups = page.notifications.len();
+    let people: Vec<_> = user.followed_by(&user.id, 20, None).await?.users.into_iter().map(|it| it.id).collect();
+    tokio::time::sleep(ALL_AGREE_AFTER).await;
+    for (name, asks, path, query) in [
+        ("`…?newer_than=…`, nothing new", user, "/v1/feeds/home", ("newer_than", mark)),
+        ("`GET /v1/posts?ids=…`, 20", user, "/v1/posts", ("ids", posts.join(","))),
+        ("`GET /v1/users?ids=…`, 20", user, "/v1/users", ("ids", people.join(","))),
+        ("`GET /v1/me/likes`, 20", user, "/v1/me/likes", ("limit", "20".to_owned())),
+        (
+            &format!("`GET /v1/me/notifications`, {groups} groups"),
+            author,
+            "/v1/me/notifications",
+            ("limit", "20".to_owned()),
+        ),
+    ] {
+        table.measure(name, asks.request(Method::GET, path).query(&[query])).await?;
+    }
+    table.measure("`GET …/likes`, of a post", user.request(Method::GET, &post_path(&posts[0], "/likes"))).await?;
+    let at = page.notifications.first().context("no notifications")?.at.clone();
+    let seen = author.request(Method::PUT, "/v1/me/notifications/seen").json(&json!({ "up_to": at }));
+    table.measure("`PUT /v1/me/notifications/seen`", seen).await?;
+    table.measure("`GET /v1/me`, nothing unread", author.request(Method::GET, "/v1/me")).await?;
+    let off = author.request(Method::PUT, "/v1/me/notifications/off/follow");
+    table.measure("`PUT`, `DELETE /v1/me/notifications/off/{kind}`", off).await?;
     Ok(())
 }
 

@@ -1,13 +1,10 @@
 //! Shows counters on cards: likes, comments and heat of posts, which also decide what trends, and followers of users.
 //! Shows who likes a post, too, and tells its author. It serves the events of counters and likes on the bus.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    pin::Pin,
-};
+use std::collections::{BTreeMap, HashSet};
 
 use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
 use tidings::{
     deadline::Deadline,
     error::Error,
@@ -50,22 +47,27 @@ pub async fn handle(
 ) -> Result<KinesisEventResponse, Error> {
     let events: Vec<_> = batch.records.iter().map(|record| receive_any(&record.kinesis.data)).collect();
     let (counters, likes) = changes(&events);
-    let written = counters.iter().map(|(subject, changes)| -> Written<'_> {
-        Box::pin(async move {
+    let counters = counters.iter().map(|(subject, changes)| -> Written<'_> {
+        async move {
             let error = deadline.limit(tally::show(cards, subject, changes)).await.err()?;
             tracing::warn!(?subject, %error, "a counter could not be written to its card");
             Some(Shown::Counter(subject.clone()))
-        })
+        }
+        .boxed()
     });
-    let written = written.chain(likes.iter().map(|(post, likes)| -> Written<'_> {
-        Box::pin(async move {
+    let likes = likes.iter().map(|(post, likes)| -> Written<'_> {
+        async move {
             let error = deadline.limit(show_likes(notices, *post, likes)).await.err()?;
             tracing::warn!(%post, %error, "likes could not be shown");
             Some(Shown::Likes(*post))
-        })
-    }));
-    let failed: HashSet<Shown> =
-        stream::iter(written).buffer_unordered(ITEMS_AT_ONCE).filter_map(async |failed| failed).collect().await;
+        }
+        .boxed()
+    });
+    let failed: HashSet<Shown> = stream::iter(counters.chain(likes))
+        .buffer_unordered(ITEMS_AT_ONCE)
+        .filter_map(async |failed| failed)
+        .collect()
+        .await;
     let oldest: Option<Timestamp> = events.iter().flatten().filter_map(|received| received.at).min();
     if let Some(oldest) = oldest {
         metrics::COUNT_LAG.record(clock.now().since(oldest));
@@ -86,7 +88,7 @@ pub async fn handle(
 }
 
 /// A write, which says what it was to write if it failed.
-type Written<'a> = Pin<Box<dyn Future<Output = Option<Shown>> + 'a>>;
+type Written<'a> = BoxFuture<'a, Option<Shown>>;
 
 /// The images of each counter, and the newest change of each like, by post. So each item is written once.
 fn changes(

@@ -215,11 +215,12 @@ impl Inbox {
             return false;
         }
         let is_late = now.as_ms().saturating_sub(last.as_ms()) > LATE_MS;
-        let newest_at = self.groups.first().map_or(0, |first| first.at.as_ms());
-        let at = match before {
-            // Of a group that is made again, such as by a rebuild, all notices are old.
-            _ if is_late => last.max(before.map_or(last, |before| before.at)),
-            _ => Timestamp::from_ms(now.as_ms().max(newest_at + 1).max(before.map_or(0, |it| it.at.as_ms() + 1))),
+        let newest_ms = self.groups.first().map_or(0, |first| first.at.as_ms());
+        let later = |at: Timestamp| before.map_or(at, |before| at.max(before.at));
+        let at = match is_late {
+            // All notices of the group are old, as after a rebuild.
+            true => later(last),
+            false => Timestamp::from_ms(later(now).as_ms().max(newest_ms) + 1),
         };
         let writes = before.map_or(1, |before| before.writes.wrapping_add(1));
         self.insert(Grouped { group, at, window, writes });

@@ -105,7 +105,7 @@ impl Notifications {
         }
         let read = async |count| {
             let next: Vec<_> = groups.by_ref().take(count).collect();
-            let (seen, unseen): (Vec<_>, Vec<_>) = next.iter().partition(|grouped| !opened.is_unread(grouped));
+            let (seen, unseen): (Vec<_>, Vec<_>) = next.iter().copied().partition(|grouped| !opened.is_unread(grouped));
             let mut found: Vec<_> = unseen.iter().filter_map(|grouped| known.remove(&grouped.group)).collect();
             found.extend(self.shown(&opened, &seen).await?);
             found.sort_by_key(|notification| std::cmp::Reverse((notification.at, notification.group)));
@@ -166,14 +166,15 @@ impl Notifications {
             notices.into_iter().filter(seen).collect()
         };
         let seen: Vec<_> = groups.iter().zip(notices).map(|(grouped, notices)| (grouped, visible(notices))).collect();
-        let people: BTreeSet<_> = seen.iter().flat_map(|(_, notices)| people(notices)).cloned().collect();
+        let people: BTreeSet<_> = seen.iter().flat_map(|(_, notices)| last_actors(notices)).cloned().collect();
         let cards = self.cards.users(&people.into_iter().collect::<Vec<_>>(), state.consistency()).await?;
         let notification = |(grouped, notices): (&Grouped, Vec<Notice>)| {
             let post = match grouped.group.post() {
                 Some(post) => Some(posts.get(&post)?.clone()),
                 None => None,
             };
-            let people: Vec<_> = people(&notices).into_iter().filter_map(|user| cards.get(user)).cloned().collect();
+            let people: Vec<_> =
+                last_actors(&notices).into_iter().filter_map(|user| cards.get(user)).cloned().collect();
             if people.is_empty() {
                 return None;
             }
@@ -209,7 +210,7 @@ fn place(grouped: &Grouped) -> NotificationAt {
 }
 
 /// Who acted last: different people, as many as a notification shows.
-fn people(notices: &[Notice]) -> Vec<&UserId> {
+fn last_actors(notices: &[Notice]) -> Vec<&UserId> {
     let mut people = Vec::new();
     for notice in notices {
         if people.len() < NOTIFICATION_PEOPLE_MAX && !people.contains(&&notice.actor) {

@@ -117,8 +117,8 @@ impl CommandTable {
         answer.items.unwrap_or_default().into_iter().map(author).collect()
     }
 
-    /// The posts that the user likes, older than `before`, newest post first. At most `limit` likes are read, ended ones
-    /// included.
+    /// The posts that the user likes, older than `before`, newest post first. At most `limit` likes are read, ended
+    /// ones included.
     pub async fn liked_before(
         &self,
         user: &UserId,
