@@ -150,7 +150,7 @@ async fn pages(table: &mut Table, user: &User, author: &User, post: &str, tag: &
 async fn frequent(table: &mut Table, user: &User, author: &User, posts: &[String]) -> Result<()> {
     let mark = user.home(20, None).await?.newest;
     let page = author.notifications(20, None).await?;
-    let groups = page.notifications.len();
+    let of_groups = format!("`GET /v1/me/notifications`, {} groups", page.notifications.len());
     let people: Vec<_> = user.followed_by(&user.id, 20, None).await?.users.into_iter().map(|it| it.id).collect();
     tokio::time::sleep(ALL_AGREE_AFTER).await;
     for (name, asks, path, query) in [
@@ -158,12 +158,7 @@ async fn frequent(table: &mut Table, user: &User, author: &User, posts: &[String
         ("`GET /v1/posts?ids=…`, 20", user, "/v1/posts", ("ids", posts.join(","))),
         ("`GET /v1/users?ids=…`, 20", user, "/v1/users", ("ids", people.join(","))),
         ("`GET /v1/me/likes`, 20", user, "/v1/me/likes", ("limit", "20".to_owned())),
-        (
-            &format!("`GET /v1/me/notifications`, {groups} groups"),
-            author,
-            "/v1/me/notifications",
-            ("limit", "20".to_owned()),
-        ),
+        (of_groups.as_str(), author, "/v1/me/notifications", ("limit", "20".to_owned())),
     ] {
         table.measure(name, asks.request(Method::GET, path).query(&[query])).await?;
     }

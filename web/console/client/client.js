@@ -5,12 +5,14 @@ import { h } from "../dom.js";
 import { Session } from "../session.js";
 import { conversation } from "./conversation.js";
 import { home, tag, trending } from "./feeds.js";
+import { notifications } from "./notifications.js";
 import { blocks, followers, following, lookup, mutes, profile, profileForm, settings } from "./people.js";
 import { handleFor, signIn } from "./sign-in.js";
 
 const VIEWS = {
-  home, trending, tag, post: conversation, profile, followers, following, people: lookup, mutes, blocks, settings };
-const MENU = { home: "Home", trending: "Trending", people: "People" };
+  home, trending, tag, post: conversation, profile, followers, following, people: lookup, mutes, blocks, settings,
+  notifications };
+const MENU = { home: "Home", trending: "Trending", people: "People", notifications: "Notifications" };
 
 /** The sides that showed a new view, newest last: the browser's back button takes the newest one back. */
 export const visits = [];
