@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::GRACE;
@@ -7,6 +9,7 @@ use crate::{
     deadline::Deadline,
     model::{EdgeState, PostId, TallySubject},
     samples::user,
+    stream::work_queue::Task,
     test_world::World,
 };
 
@@ -29,7 +32,11 @@ async fn settled() -> (World, PostId) {
         it.projector.repair.settle_tally(&subject).await.unwrap();
     }
     it.projector.repair.settle_tally(&TallySubject::Post(post)).await.unwrap();
-    world.take_tasks();
+    it.projector.repair.settle_like(&user("bob"), post).await.unwrap();
+    world.pass(Duration::from_secs(2));
+    for task in world.take_tasks().into_iter().filter(|task| matches!(task, Task::Notify { .. })) {
+        it.repair(task).await.unwrap();
+    }
     world.pass(GRACE * 2);
     (world, post)
 }
@@ -65,6 +72,7 @@ async fn audit(world: &World) -> Vec<Kind> {
         Kind::WrongTally,
         Kind::MissingRow,
         Kind::StrayRow,
+        Kind::WrongNotice,
         Kind::LostWalk,
         Kind::LostTask,
         Kind::StrayItem,
@@ -80,6 +88,9 @@ fn read_models(world: &World) -> Vec<Vec<Value>> {
         let item = item.as_object_mut().unwrap();
         item.remove("revision");
         item.remove("tally_revision");
+        if item.get("SK") == Some(&json!({"S": "INBOX"})) {
+            item.retain(|name, _| ["PK", "SK"].contains(&name.as_str()));
+        }
         if item.get("tally") == Some(&json!({"M": {}})) {
             item.remove("tally");
             item.retain(|name, value| name != "followers" || *value != json!({"N": "0"}));
@@ -125,6 +136,33 @@ async fn a_lost_row_comes_back() {
         };
         repairs(lose, &[Kind::MissingRow]).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn notices_and_inboxes_are_set_to_the_truth() {
+    let row = |world: &World, meant: &dyn Fn(&str, &str) -> bool| {
+        let text = |item: &Value, name: &str| item[name]["S"].as_str().unwrap_or_default().to_owned();
+        let rows = world.items("timelines").into_iter();
+        let found = rows.filter(|item| meant(&text(item, "PK"), &text(item, "SK"))).collect::<Vec<_>>();
+        assert_eq!(found.len(), 1);
+        found.into_iter().next().unwrap()
+    };
+    let lose = |world: &World, meant: &dyn Fn(&str, &str) -> bool| {
+        let row = row(world, meant);
+        let key = json!({"PK": row["PK"], "SK": row["SK"]});
+        world.meddle("DeleteItem", &json!({"TableName": "timelines", "Key": key}));
+    };
+    let is_like = |pk: &str, _: &str| pk.starts_with("LIKERS#");
+    let is_follow = |pk: &str, sk: &str| pk == "NOTICES#carol" && sk.starts_with("follow#");
+    repairs(|world, _| lose(world, &is_like), &[Kind::WrongNotice]).await;
+    repairs(|world, _| lose(world, &is_follow), &[Kind::WrongNotice]).await;
+    repairs(|world, _| lose(world, &|pk, sk| pk == "NOTICES#ada" && sk == "INBOX"), &[Kind::WrongNotice]).await;
+    let end = |world: &World, _| {
+        let mut row = row(world, &is_like);
+        row["active"] = json!({"BOOL": false});
+        world.put("timelines", &[row]);
+    };
+    repairs(end, &[Kind::WrongNotice]).await;
 }
 
 #[tokio::test(start_paused = true)]
