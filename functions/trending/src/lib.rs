@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
-use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, future::LocalBoxFuture, stream};
 use tidings::{
     deadline::Deadline,
     error::Error,
@@ -53,7 +53,7 @@ pub async fn handle(
             tracing::warn!(?subject, %error, "a counter could not be written to its card");
             Some(Shown::Counter(subject.clone()))
         }
-        .boxed()
+        .boxed_local()
     });
     let likes = likes.iter().map(|(post, likes)| -> Written<'_> {
         async move {
@@ -61,7 +61,7 @@ pub async fn handle(
             tracing::warn!(%post, %error, "likes could not be shown");
             Some(Shown::Likes(*post))
         }
-        .boxed()
+        .boxed_local()
     });
     let failed: HashSet<Shown> = stream::iter(counters.chain(likes))
         .buffer_unordered(ITEMS_AT_ONCE)
@@ -88,7 +88,7 @@ pub async fn handle(
 }
 
 /// A write, which says what it was to write if it failed.
-type Written<'a> = BoxFuture<'a, Option<Shown>>;
+type Written<'a> = LocalBoxFuture<'a, Option<Shown>>;
 
 /// The images of each counter, and the newest change of each like, by post. So each item is written once.
 fn changes(

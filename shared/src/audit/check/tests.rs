@@ -60,6 +60,8 @@ async fn audit(world: &World) -> Vec<Kind> {
         if tasks.is_empty() {
             break;
         }
+        // An inbox is written once a second at most.
+        world.pass(Duration::from_secs(1));
         for task in tasks {
             world.tested.repair(task).await.unwrap();
         }
