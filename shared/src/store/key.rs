@@ -159,11 +159,16 @@ pub fn parse_like_key(pk: &str, sk: &str) -> Option<(UserId, PostId)> {
     Some((parse_user(pk, USER_PREFIX)?, parse_likes(sk)?))
 }
 
+/// The partition of the likes of a post.
+pub(super) fn likers(post: PostId) -> String {
+    format!("{LIKERS_PREFIX}{post}")
+}
+
 /// The partition of the notices of a group of this user's, and what their sort keys begin with. Likes of a post are the
 /// same for whoever asks.
 pub(super) fn notices(recipient: &UserId, group: Group) -> (String, String) {
     match group {
-        Group::Like(post) => (format!("{LIKERS_PREFIX}{post}"), String::new()),
+        Group::Like(post) => (likers(post), String::new()),
         Group::Comment(post) => (inbox_partition(recipient), format!("comment#{post}#")),
         Group::Mention(post) => (inbox_partition(recipient), format!("mention#{post}#")),
         Group::Follow(day) => (inbox_partition(recipient), format!("follow#{day}#")),

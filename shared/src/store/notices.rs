@@ -3,7 +3,10 @@
 //! and are kept as long as the post. All others stand in a partition of the user whom they concern, together with the
 //! user's inbox, and expire.
 
-use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+use aws_sdk_dynamodb::{
+    primitives::Blob,
+    types::{AttributeValue, DeleteRequest, WriteRequest},
+};
 
 use super::{
     consistency::Consistency,
@@ -13,7 +16,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Group, Inbox, Notice, Timestamp, UserId, limits::NOTIFICATIONS_KEPT},
+    model::{Group, Inbox, Notice, PostId, Timestamp, UserId, limits::NOTIFICATIONS_KEPT},
 };
 
 /// A place among the notices of a group.
@@ -90,24 +93,29 @@ impl Timelines {
         answer.item.map(|item| notice(&item, &prefix)).transpose()
     }
 
-    /// Deletes a notice, for good.
-    pub async fn remove_notice(
-        &self,
-        recipient: &UserId,
-        group: Group,
-        NoticeAt { at, id }: &NoticeAt,
-    ) -> Result<(), Error> {
-        let (pk, prefix) = key::notices(recipient, group);
-        self.dynamo
+    /// Deletes the likes of a post, at most so many. Returns whether there may be more.
+    pub async fn clear_likes(&self, post: PostId, limit: usize) -> Result<bool, Error> {
+        let answer = self
+            .dynamo
             .0
-            .delete_item()
+            .query()
             .table_name(&self.table)
-            .key(PK, s(pk))
-            .key(SK, s(format!("{prefix}{}", key::notice(*at, id))))
+            .key_condition_expression("PK = :likes")
+            .expression_attribute_values(":likes", s(key::likers(post)))
+            .projection_expression("PK, SK")
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .consistent_read(true)
             .send()
             .await
-            .map(|_| ())
-            .map_err(failed("deleting a notice"))
+            .map_err(failed("reading notices"))?;
+        let delete = |item: &Item| {
+            let key = primary_key(text(item, PK)?, text(item, SK)?);
+            let delete = DeleteRequest::builder().set_key(Some(key)).build();
+            let delete = delete.map_err(|error| Error::poison("the key of a notice", error))?;
+            Ok(WriteRequest::builder().delete_request(delete).build())
+        };
+        self.write_all(answer.items().iter().map(delete).collect()).await?;
+        Ok(answer.last_evaluated_key().is_some())
     }
 
     /// At most `limit` notices of a group of this user's, newest first, behind `after`.

@@ -375,7 +375,7 @@ impl Timelines {
         Ok(WriteRequest::builder().put_request(put).build())
     }
 
-    async fn write_all(&self, writes: Vec<Result<WriteRequest, Error>>) -> Result<(), Error> {
+    pub(super) async fn write_all(&self, writes: Vec<Result<WriteRequest, Error>>) -> Result<(), Error> {
         let writes = writes.into_iter().collect::<Result<Vec<_>, _>>()?;
         try_join_all(writes.chunks(BATCH_WRITE_MAX).map(|batch| self.write_batch(batch.to_vec()))).await?;
         Ok(())

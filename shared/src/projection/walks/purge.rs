@@ -6,6 +6,7 @@
 //! worker writes escapes:
 //!
 //! - Rows of tags are written in one transaction with a check of the post's version.
+//! - The likes that are shown hold only ids. One that is shown late stays, and nobody sees it.
 //! - A comment may be committed just after the deletion. The effect of its event finds the post deleted, and sends the
 //!   walk again.
 //!
@@ -59,6 +60,8 @@ impl Walks {
             return Ok(Step::Done);
         };
         self.remove_tags(&deleted).await?;
+        // The first step of each purge removes some of the likes that are shown, until none is left.
+        let more_likes = after.is_none() && self.timelines.clear_likes(post, rows).await?;
         let limit = i32::try_from(rows.min(COMMENTS_PER_STEP)).unwrap_or(i32::MAX);
         let oldest = CommentOrder::OldestFirst;
         let CommentPage { mut comments, more } =
@@ -71,16 +74,18 @@ impl Walks {
             .try_collect::<()>()
             .await?;
         let Some(last) = comments.last().map(|last| last.comment).filter(|_| more && comments.len() == read) else {
-            return Ok(Step::Done);
+            return Ok(if more_likes { Step::Next(vec![purge(&deleted)]) } else { Step::Done });
         };
         let part = |(after, until)| {
             let author = deleted.author.clone();
             Walk::Purge { post, author, after: Some(after), until: Some(until) }
         };
-        Ok(Step::Next(match until {
+        let mut next: Vec<_> = match until {
             Some(until) => vec![part((last, until))],
             None => self.parts(post, last).await?.into_iter().map(part).collect(),
-        }))
+        };
+        next.extend(more_likes.then(|| purge(&deleted)));
+        Ok(Step::Next(next))
     }
 
     /// Splits the comments behind this one into parts of equal time.
