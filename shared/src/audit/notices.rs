@@ -20,11 +20,11 @@ const LEAVING: Duration = Duration::from_secs(60 * 60);
 impl Auditor {
     /// What is wrong with what follows from a like.
     pub(super) async fn like(&self, like: &LikeChange) -> Result<Vec<Finding>, Error> {
+        // The likes of a deleted post are not shown.
+        let is_wrong = self.are_wrong(&[of_like(like)]).await?
+            && self.commands.post(like.post).await?.is_some_and(|post| !post.is_deleted());
         let repair = || Task::SettleLike { user: like.user.clone(), post: like.post };
-        Ok(match self.are_wrong(&[of_like(like)]).await? {
-            true => vec![Finding::new(Kind::WrongNotice, repair())],
-            false => Vec::new(),
-        })
+        Ok(if is_wrong { vec![Finding::new(Kind::WrongNotice, repair())] } else { Vec::new() })
     }
 
     /// What is wrong with what follows from a comment.

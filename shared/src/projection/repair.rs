@@ -152,7 +152,9 @@ impl Repair {
     /// As the stores' and the queue's.
     pub async fn settle_like(&self, user: &UserId, post: PostId) -> Result<(), Error> {
         let CatchUp { commands, effects, .. } = &self.catch_up;
-        let Some(like) = commands.like(user, post).await? else { return Ok(()) };
+        let (like, truth) = tokio::try_join!(commands.like(user, post), commands.post(post))?;
+        // The likes of a deleted post are not shown.
+        let Some(like) = like.filter(|_| truth.is_some_and(|post| !post.is_deleted())) else { return Ok(()) };
         let like = LikeChange::of(user.clone(), post, like);
         effects.notices.show_like(&like).await?;
         match like.liked && like.user != like.author {
