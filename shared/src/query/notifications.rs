@@ -23,6 +23,9 @@ use crate::{
     },
 };
 
+/// Actors of a group whose cards are read at most, those who acted last. Those without a card, whose accounts are
+/// deleted, do not count. Of a group with more actors, the others count whatever became of them.
+const ACTORS_MAX: usize = 3 * NOTIFICATION_PEOPLE_MAX;
 /// Groups whose notices are read at once.
 const GROUPS_AT_ONCE: usize = 32;
 
@@ -173,14 +176,17 @@ impl Notifications {
                 Some(post) => Some(posts.get(&post)?.clone()),
                 None => None,
             };
-            let people: Vec<_> =
-                last_actors(&notices).into_iter().filter_map(|user| cards.get(user)).cloned().collect();
+            let (known, gone): (Vec<_>, Vec<_>) =
+                last_actors(&notices).into_iter().partition(|user| cards.contains_key(*user));
+            let people = known.into_iter().take(NOTIFICATION_PEOPLE_MAX).filter_map(|user| cards.get(user)).cloned();
+            let people: Vec<_> = people.collect();
             if people.is_empty() {
                 return None;
             }
+            let count = notices.iter().filter(|notice| !gone.contains(&&notice.actor)).count();
             let Grouped { group, at, .. } = *grouped;
             let unread = opened.is_unread(grouped);
-            Some(Notification { kind: group.kind(), post, count: notices.len(), people, at, unread, group })
+            Some(Notification { kind: group.kind(), post, count, people, at, unread, group })
         };
         Ok(seen.into_iter().filter_map(notification).collect())
     }
@@ -209,11 +215,11 @@ fn place(grouped: &Grouped) -> NotificationAt {
     NotificationAt { at: grouped.at, group: grouped.group }
 }
 
-/// Who acted last: different people, as many as a notification shows.
+/// Who acted last: different people, as many as are looked at.
 fn last_actors(notices: &[Notice]) -> Vec<&UserId> {
     let mut people = Vec::new();
     for notice in notices {
-        if people.len() < NOTIFICATION_PEOPLE_MAX && !people.contains(&&notice.actor) {
+        if people.len() < ACTORS_MAX && !people.contains(&&notice.actor) {
             people.push(&notice.actor);
         }
     }
