@@ -22,7 +22,8 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 #[group(id = "target")]
 pub struct Arguments {
     /// URL of a running local stack [default: start one, and kill it at the end]
-    #[arg(long, conflicts_with_all = ["data", "parameters", "duplicate_records", "reorder_records", "function_timeout"])]
+    #[arg(long)]
+    #[arg(conflicts_with_all = ["data", "parameters", "duplicate_records", "reorder_records", "function_timeout"])]
     url: Option<String>,
     /// Data directory of the started stack [default: a temporary directory]
     #[arg(long)]
