@@ -16,9 +16,20 @@ type Kind = fn(&World, &mut StdRng) -> Option<()>;
 
 /// Damages this many items.
 pub(crate) fn damage(world: &World, items: u32, random: &mut StdRng) {
-    let kinds =
-        [lose_row, add_row, change_count, change_image, change_text, lose_card, move_applied, lose_followed, lose_walk];
-    let kinds = kinds.into_iter().chain([lose_notice, end_notice, lose_inbox] as [Kind; 3]).collect::<Vec<_>>();
+    let kinds: [Kind; 12] = [
+        lose_row,
+        add_row,
+        lose_notice,
+        end_notice,
+        lose_inbox,
+        change_count,
+        change_image,
+        change_text,
+        lose_card,
+        move_applied,
+        lose_followed,
+        lose_walk,
+    ];
     for _ in 0..items {
         if let Some(kind) = kinds.choose(random) {
             // Without an item of the kind, there is nothing to damage.

@@ -120,7 +120,9 @@ pub(crate) async fn look(user: &User, ledger: &Rc<RefCell<Ledger>>, random: &mut
     let wrong: Vec<_> = shown.iter().filter(|it| if it.unread { it.at <= seen } else { it.at > begun }).collect();
     let problem = || format!("{own} has seen all up to {seen}, perhaps {begun}, but is shown {wrong:?}");
     ledger.borrow_mut().checks.decide(Check::SeenStaysSeen, wrong.is_empty(), problem);
-    if let Some(up_to) = shown.iter().filter(|_| random.random_bool(0.7)).choose(random).map(|it| it.at.clone()) {
+    if random.random_bool(0.7)
+        && let Some(up_to) = shown.iter().choose(random).map(|it| it.at.clone())
+    {
         let later = |a: &String, b: &String| a.max(b).clone();
         let begins = later(&up_to, &begun);
         ledger.borrow_mut().seen.insert(own.clone(), (seen.clone(), begins.clone()));
