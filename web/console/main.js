@@ -24,7 +24,7 @@ async function begin() {
   const made = {
     a: client("a", config),
     b: null,
-    inside: inside(config, () => made.a.session.user),
+    inside: inside(config, () => made.a.session.profile && made.a.session.user),
   };
   if (returned?.error) made.a.prepend(h("p", { class: "error", role: "alert" }, returned.error.message));
   if (returned?.token) {

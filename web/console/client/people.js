@@ -82,7 +82,7 @@ export function lookup(client) {
     h("p", { class: "links" }, viewLink("Whom I follow", { view: "following", user: client.session.user }), " · ",
       viewLink("My followers", { view: "followers", user: client.session.user }), " · ",
       viewLink("Muted", { view: "mutes" }), " · ", viewLink("Blocked", { view: "blocks" })),
-    h("h3", {}, "Their posts trend"), list({
+    h("h3", {}, "Authors of trending posts"), list({
       load: async (cursor) => {
         const page = await client.api.get("/v1/feeds/trending", { limit: PAGE, cursor });
         const isNew = ({ id }) => id !== client.session.user && !authors.has(id) && authors.add(id);

@@ -19,7 +19,7 @@ export class Paths {
 
   /** The newest paths first. */
   newest(count) {
-    return [...this.#paths.values()].slice(-count).reverse();
+    return [...this.#paths.values()].filter(({ began }) => began).slice(-count).reverse();
   }
 
   /** The times from decisions to finished fan-outs, in milliseconds, of events that ended after `since`. */
