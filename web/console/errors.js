@@ -58,6 +58,9 @@ export class ApiError extends Error {
     Object.assign(this, { status, code, detail, retryAfter });
   }
 
+  /** Whether the same request may succeed later. */
+  get passes() { return this.status === 0 || this.status === 429 || this.status >= 500; }
+
   static text(status, code, detail, retryAfter) {
     if (code === "offline") return "The server cannot be reached. Your text is kept.";
     const text = TEXTS[code] ?? STATUS_TEXTS[status] ?? `The request has failed (${status}). ${detail ?? ""}`;

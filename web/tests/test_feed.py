@@ -276,6 +276,44 @@ class Keyboard(PageTest):
         self.fail(f"{name} cannot be reached with the Tab key")
 
 
+class People(PageTest):
+    def look_up(self, feed, handle):
+        feed.get_by_role("button", name="People").click()
+        feed.get_by_label("Handle").fill(handle)
+        feed.get_by_role("button", name="Look up").click()
+
+    def test_a_follower_can_be_removed(self):
+        follower, me = User("ruth_removed"), User("remo_remover")
+        follower.follow(me.id)
+        self.open()
+        feed = self.sign_in(me.id)
+        self.look_up(feed, follower.id)
+        expect(feed.get_by_text("follows you")).to_be_visible()
+        feed.get_by_role("button", name="Remove follower").click()
+        expect(feed.get_by_role("button", name="Follow", exact=True)).to_be_visible()
+        expect(feed.get_by_text("follows you")).to_have_count(0)
+        expect(feed.get_by_role("button", name="Remove follower")).to_have_count(0)
+
+    def test_nobody_is_asked_to_try_again_what_cannot_succeed(self):
+        self.open()
+        feed = self.sign_in("Nils Nobody")
+        self.look_up(feed, "nobody_at_all")
+        expect(feed.get_by_role("alert").filter(has_text="Nobody has this name")).to_be_visible()
+        expect(feed.get_by_role("button", name="Try again")).to_have_count(0)
+        feed.get_by_role("button", name="Go back").click()
+        expect(feed.get_by_label("Handle")).to_be_visible()
+
+    def test_a_user_who_blocks_is_named_once(self):
+        blocker, me = User("bella_blocks"), User("bert_blocked")
+        blocker.call("PUT", f"/v1/users/{me.id}/block")
+        self.open()
+        feed = self.sign_in(me.id)
+        self.look_up(feed, blocker.id)
+        expect(feed.get_by_text("This user blocks you.")).to_be_visible()
+        expect(feed.get_by_text("@bella_blocks")).to_have_count(1)
+        expect(feed.get_by_role("button", name="Follow", exact=True)).to_have_count(0)
+
+
 class TwoUsers(PageTest):
     def test_two_users_side_by_side_hear_of_each_other(self):
         self.open()

@@ -111,7 +111,8 @@ class Client extends HTMLElement {
   #failed(error, again, slot = this) {
     if (error.code === "offline") this.unreached = again;
     slot.replaceChildren(h("div", { class: "failed" }, h("p", { role: "alert" }, error.message),
-      h("button", { onclick: again }, "Try again")));
+      error.passes === false ? this.trail.length > 1 && h("button", { onclick: () => history.back() }, "Go back")
+        : h("button", { onclick: again }, "Try again")));
   }
 }
 
