@@ -52,7 +52,7 @@ export class Api {
     reach(true);
     const text = await answer.text().catch(() => "");
     const document = text ? parse(text) : null;
-    const detail = { method, path, status: answer.status, ms: performance.now() - began };
+    const detail = { method, path, status: answer.status, ms: performance.now() - began, user: session.user };
     detail.cost = answer.headers.get("Tidings-Cost");
     globalThis.dispatchEvent(new CustomEvent("tidings-request", { detail }));
     if (answer.ok) {

@@ -49,7 +49,8 @@ export async function profile(client, view) {
   const state = relation.blocked ? "You block this user." : relation.blocked_by ? "This user blocks you." : null;
   return h("div", {},
     h("section", { class: "profile" }, avatar(user),
-      h("h2", {}, h("bdi", {}, user.display_name ?? `@${user.handle}`)), user.display_name && h("p", { class: "handle" }, `@${user.handle}`),
+      h("h2", {}, h("bdi", {}, user.display_name ?? `@${user.handle}`)),
+      user.display_name && h("p", { class: "handle" }, `@${user.handle}`),
       user.avatar_url && h("p", {}, webLink(user.avatar_url, "Picture")), counts, state && h("p", {}, state), buttons,
       error),
     !closed && posts(client, `${userPath(user.id)}/posts`, {}, {

@@ -71,8 +71,8 @@ class Diagram extends HTMLElement {
       const stopped = functions.some((name) => throttled.includes(name)) ? "throttled"
         : paused && own.length > 0 ? "paused" : null;
       const idle = note && running === 0 ? note : `${running} process${running === 1 ? "" : "es"}`;
-      const work = flying > 0 ? `, ${flying} ${stopped ? "wait" : "in work"}` : "";
-      this.#set(name, `${stopped ?? idle}${work}`, stopped !== null);
+      const text = flying === 0 ? stopped ?? idle : stopped ? `${stopped}, ${flying} wait` : `${flying} in work`;
+      this.#set(name, text, stopped !== null);
     }
     const depth = (suffix) =>
       queues.find(({ name }) => name.endsWith(suffix)) ?? { visible: 0, in_flight: 0 };
@@ -98,14 +98,15 @@ class Diagram extends HTMLElement {
     setTimeout(() => box?.classList.remove("killed"), 1_500);
   }
 
-  /** Lets the dot of a post travel to a stage. */
-  move(path, stage) {
+  /** Lets the dot of a post travel to a stage. The dot of the user's own post stands out. */
+  move(path, stage, own) {
     const way = WAYS[stage];
     if (!way || !this.#shape || still.matches || document.hidden) return;
     let dot = this.#dots.get(path.post);
     if (!dot) {
       if (this.#dots.size >= DOTS_MAX || stage === "delivered") return;
-      dot = { element: s("circle", { r: 7, class: `dot hue-${hue(path.user ?? "")}` }), hops: [], at: null };
+      const element = s("circle", { r: own ? 9 : 7, class: `dot hue-${hue(path.user ?? "")}${own ? " own" : ""}` });
+      dot = { element, hops: [], at: null };
       dot.forget = setTimeout(() => this.#remove(path.post), DOT_AGE_MAX_MS);
       this.#dots.set(path.post, dot);
       this.layer.append(dot.element);

@@ -4,7 +4,7 @@ import { h, uid } from "../dom.js";
 import { act } from "./live.js";
 
 /** Switches that disturb the system, and a line that says what came of it. */
-export function faultsPanel(visitor, killed) {
+export function faultsPanel(visitors, killed) {
   const log = h("p", { class: "log", role: "status" });
   const note = (text) => { log.textContent = text; };
   const now = {};
@@ -50,19 +50,17 @@ export function faultsPanel(visitor, killed) {
     await attempt(() => act("throttle", { function: name, throttled: active }),
       active ? `No invocation of ${name} runs. Its events wait; requests get 503.` : `${name} runs again.`);
   } }, "Throttle");
-  const demo = toggle("Bring it to life", "demo", (running) => {
-    welcomed = null;
-    return act("demo", { running });
-  }, "40 users join, follow each other and you, and post, like and comment. Press again to stop.",
-  "The demo has stopped.");
+  const demo = toggle("Bring it to life", "demo", (running) => act("demo", { running }),
+    "40 users join, follow each other and you, and post, like and comment. Press again to stop.",
+    "The demo has stopped.");
   /** Whom the demo's users were asked to follow. */
-  let welcomed = null;
+  const welcomed = new Set();
   /** The demo's users follow whoever is signed in, so that this user's posts reach somebody. */
   const welcome = async () => {
-    const follow = visitor();
-    if (!follow || follow === welcomed) return;
-    welcomed = follow;
-    await act("demo", { running: true, follow }).catch(() => { welcomed = null; });
+    for (const follow of visitors().filter((visitor) => !welcomed.has(visitor))) {
+      welcomed.add(follow);
+      await act("demo", { running: true, follow }).catch(() => welcomed.delete(follow));
+    }
   };
   let throttled = [];
   const showThrottled = () => {
@@ -93,6 +91,7 @@ export function faultsPanel(visitor, killed) {
     ({ throttled } = told);
     showThrottled();
     if (told.demo.running) welcome();
+    else welcomed.clear();
     const active = { demo: told.demo.running, paused: told.paused, duplicate: told.duplicate_records,
       reorder: told.reorder_records };
     for (const [name, on] of Object.entries(active)) now[name].setAttribute("aria-pressed", String(on));

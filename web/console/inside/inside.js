@@ -15,18 +15,18 @@ const DRAW_MS = 500;
 const LAG_WINDOW_MS = 10_000;
 
 /** The shapes of the diagram. */
-const KEY = { dot: "a post", function: "function", table: "table", queue: "stream or queue" };
+const KEY = { own: "your post", dot: "a post", function: "function", table: "table", queue: "stream or queue" };
 
 class Inside extends HTMLElement {
-  /** `visitor()` is the id of the user who is signed in. */
-  begin(config, visitor) {
-    Object.assign(this, { config, visitor });
+  /** `visitors()` are the ids of the users who are signed in. */
+  begin(config, visitors) {
+    Object.assign(this, { config, visitors });
     this.costs = costsPanel();
     this.requests = requestsPanel();
     if (!config.development) {
       this.own = ({ detail }) => {
         const route = detail.path.replace(/\/(users|posts|tags|comments|followers)\/[^/]+/g, "/$1/…");
-        this.requested(`${detail.method} ${route}`, { ...detail, user: visitor() });
+        this.requested(`${detail.method} ${route}`, detail);
       };
       this.append(h("h2", {}, "What requests cost"),
         h("p", {}, "The local stack shows much more here: the way of each post through the system."),
@@ -34,12 +34,13 @@ class Inside extends HTMLElement {
       return this;
     }
     this.diagram = diagram();
-    this.paths = new Paths((path, stage) => this.diagram.move(path, stage));
-    this.ways = pathsPanel(this.paths);
+    const own = (path) => this.visitors().includes(path.user);
+    this.paths = new Paths((path, stage) => this.diagram.move(path, stage, own(path)));
+    this.ways = pathsPanel(this.paths, own);
     this.lag = chart("Lag from a command to its rows, last minute", { p50: "median", p99: "99th percentile" });
     this.processes = processesPanel();
     this.events = eventsPanel();
-    this.faults = faultsPanel(this.visitor, (name) => this.diagram.killed(name));
+    this.faults = faultsPanel(this.visitors, (name) => this.diagram.killed(name));
     this.status = h("p", { class: "note", role: "status" }, "Connecting …");
     this.numbers = h("p", { class: "numbers" });
     this.append(h("h2", {}, "Inside"),
@@ -130,4 +131,4 @@ class Inside extends HTMLElement {
 
 customElements.define("tidings-inside", Inside);
 
-export const inside = (config, visitor) => new Inside().begin(config, visitor);
+export const inside = (config, visitors) => new Inside().begin(config, visitors);

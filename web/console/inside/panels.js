@@ -24,12 +24,12 @@ const ms = (value) => (value === null || Number.isNaN(value) ? "…" : `${Math.r
 const after = (later, earlier) => (later && earlier ? Math.max(0, later - earlier) : null);
 
 /** The latest posts with their times between two stages. Without those whose beginning the page has not seen. */
-export function pathsPanel(paths) {
+export function pathsPanel(paths, own) {
   const columns = ["Post by", "Command", "Stream", "Bus", "Fan-out", "Homes", "Total"];
   const { element, fill } = table("The latest posts on their way", columns);
-  const cells = (path) => [h("bdi", { title: path.post }, path.user ?? "?"), ms(after(path.command, path.began)),
-    ms(after(path.stream, path.began)), ms(after(path.fanout, path.stream)), ms(after(path.rows, path.fanout)),
-    path.homes?.size ?? "…", h("b", {}, ms(after(path.rows, path.began)))];
+  const cells = (path) => [h("bdi", { title: path.post, class: own(path) && "own" }, path.user ?? "?"),
+    ms(after(path.command, path.began)), ms(after(path.stream, path.began)), ms(after(path.fanout, path.stream)),
+    ms(after(path.rows, path.fanout)), path.homes?.size ?? "…", h("b", {}, ms(after(path.rows, path.began)))];
   return { element, draw: () => fill(paths.newest(PATHS_SHOWN).map(cells)) };
 }
 

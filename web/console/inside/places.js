@@ -4,9 +4,9 @@
 export const BOX = { width: 116, height: 46 };
 /** Between the middles of boxes. */
 const COLUMN = { wide: 147, narrow: 132 };
-const ROW = 82;
+const ROW = 78;
 /** Between the edge and the outermost boxes: a dot needs it. */
-const MARGIN = 8;
+const MARGIN = 12;
 
 /** `wide` and `narrow` are columns and rows, from 0. */
 export const BOXES = {
