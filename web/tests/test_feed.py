@@ -106,6 +106,17 @@ class OwnWrites(PageTest):
         expect(feed.get_by_text("Edited at once")).to_have_count(0)
 
 
+class Tags(PageTest):
+    def test_the_author_is_told_which_tags_are_ignored(self):
+        self.open()
+        feed = self.sign_in("Tara Tags")
+        self.write("#one #two #three #four #five #six")
+        first = feed.get_by_role("article").first
+        expect(first.get_by_text("#six is only text: a post has at most five tags.")).to_be_visible()
+        expect(first.get_by_role("link", name="#five")).to_be_visible()
+        expect(first.get_by_role("link", name="#six")).to_have_count(0)
+
+
 class Scrolling(PageTest):
     def test_scrolling_through_300_posts_shows_each_once(self):
         authors = [User(f"scroll_{number}") for number in range(3)]
