@@ -8,6 +8,8 @@ from harness import PHONE, PageTest, User, expect, send
 
 # Few enough for the seats of one box.
 PAUSED_POSTS = 4
+# Longer than a poll of a queue by the local stack.
+POLL_MS = 1_500
 
 
 def queue_of(name):
@@ -147,6 +149,8 @@ class Disturbed(PageTest):
         expect(failed).to_contain_text("0 given up")
         before = int(re.search(r"(\d+) for a person", quarantine.text_content())[1])
         send("POST", "/dev/sources", {"paused": True})
+        # A poll that has begun takes messages for another second.
+        self.page.wait_for_timeout(POLL_MS)
         put_into("tidings-FailedBatches", "no report of a source")
         expect(failed).to_contain_text("1 given up")
         expect(failed).to_have_class(re.compile("bad"))
