@@ -162,6 +162,26 @@ class Disturbed(PageTest):
         expect(self.inside.locator("[data-box=audit]")).to_be_attached()
 
 
+    def test_a_post_whose_batch_was_given_up_arrives_when_deliver_has_written_its_rows(self):
+        self.open()
+        way = self.page.evaluate("""async () => {
+            const { Paths } = await import("/console/inside/paths.js");
+            const stages = [];
+            const paths = new Paths((path, stage) => stages.push(stage));
+            const batch = { source: "kinesis", records: [{ type: "tidings.post.created.v1", id: "ada/7", post: "p" }] };
+            const row = (user) => ({ table: "tidings-Timelines", pk: `HOME#${user}`, sk: "p", deleted: false });
+            paths.request({ at: 100, ms: 5, user: "ada", status: 201, version: 7, location: "/v1/posts/p",
+                route: "POST /v1/posts" });
+            paths.started({ invocation: 1, at: 110, function: "Fanout", ...batch });
+            paths.ended({ invocation: 1, at: 120, function: "Fanout", outcome: "crashed" });
+            paths.written({ at: 900, function: "Deliver", items: [row("ada")] });
+            paths.written({ at: 905, function: "Deliver", items: [row("bob")] });
+            const [{ began, recovered, homes }] = paths.newest(1);
+            return { stages, ms: recovered - began, homes: homes.size };
+        }""")
+        self.assertEqual(way, {"stages": ["command", "fanout", "deliver", "delivered"], "ms": 805, "homes": 2})
+
+
 class Requests(PageTest):
     def test_each_request_is_shown_with_what_it_cost(self):
         self.open()

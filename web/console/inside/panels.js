@@ -29,7 +29,8 @@ export function pathsPanel(paths, own) {
   const { element, fill } = table("The latest posts on their way", columns);
   const cells = (path) => [h("bdi", { title: path.post, class: own(path) && "own" }, path.user ?? "?"),
     ms(after(path.command, path.began)), ms(after(path.stream, path.began)), ms(after(path.fanout, path.stream)),
-    ms(after(path.rows, path.fanout)), path.homes?.size ?? "…", h("b", {}, ms(after(path.rows, path.began)))];
+    ms(after(path.rows ?? path.recovered, path.fanout)), path.homes?.size ?? "…",
+    h("b", {}, ms(after(path.rows ?? path.recovered, path.began)))];
   return { element, draw: () => fill(paths.newest(PATHS_SHOWN).map(cells)) };
 }
 
