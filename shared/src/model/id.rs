@@ -168,7 +168,7 @@ impl<Kind> Id<Kind> {
     }
 
     /// The 16 bytes of the id.
-    pub fn to_bytes(self) -> [u8; 16] {
+    pub fn to_bytes(&self) -> [u8; 16] {
         self.0.into_bytes()
     }
 

@@ -33,7 +33,7 @@ pub struct HomePage<Position> {
     pub version: Version,
     /// Whether some of these effects were laid over the read models, because projections had not reached them.
     pub overlaid: bool,
-    /// What is newest, on the first page of a walk.
+    /// What is newest: on the first page of a walk, the mark of the walk.
     pub newest: Option<Newest>,
 }
 

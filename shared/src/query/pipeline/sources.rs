@@ -132,7 +132,7 @@ impl<'a> Sources<'a> {
             pages.push(page);
         }
         let rows = merge(pages, count);
-        if self.top.is_none() && self.unread.before.is_none() {
+        if self.top.is_none() {
             let posts: Vec<_> = rows.rows.iter().map(|row| row.post).collect();
             self.top = Some(Covered { from: posts.last().copied().filter(|_| rows.more), posts, unseen: None });
         }
@@ -169,7 +169,7 @@ impl<'a> Sources<'a> {
         self.found_stored
     }
 
-    /// What is newest, if the first rows were read.
+    /// What was newest of the rows that were read first, if any were read.
     pub(crate) fn newest(&self) -> Option<Newest> {
         self.top.as_ref().map(|top| Newest::new(top, self.as_of))
     }
