@@ -133,6 +133,7 @@ impl Runtime {
             cards: self.cards()?,
             celebrities: self.celebrities()?,
             work_queue: self.work_queue()?,
+            erasure_delay: Duration::from_secs(self.number("ERASURE_DELAY_SECONDS")?),
             step_rows: self.walk_step_rows()?,
             clock: self.clock.clone(),
         }))

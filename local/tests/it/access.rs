@@ -48,7 +48,7 @@ const ITEMS: Access = to(Resource::Commands, "dynamodb:BatchGetItem");
 const APPEND: Access = to(Resource::Commands, "dynamodb:PutItem");
 /// `Change::Count`, `Change::ScrubEvent`.
 const CHANGE: Access = to(Resource::Commands, "dynamodb:UpdateItem");
-/// `Change::RemoveComment`, `CommandTable::end_demotion`.
+/// `Change::RemoveComment`, `Change::RemoveProfile`, `CommandTable::end_demotion`, and the erasure of accounts.
 const REMOVE: Access = to(Resource::Commands, "dynamodb:DeleteItem");
 /// `Change::RequireNoBlock`, `Change::RequireEdge`, `Timelines::tag`.
 const REQUIRE: Access = to(Resource::Commands, "dynamodb:ConditionCheckItem");
@@ -68,11 +68,15 @@ const UNTAG: Access = to(Resource::Timelines, "dynamodb:DeleteItem");
 const VIEWER: Access = to(Resource::Viewers, "dynamodb:GetItem");
 /// `Viewers::put`.
 const PUT_VIEWER: Access = to(Resource::Viewers, "dynamodb:UpdateItem");
+/// `Viewers::remove`.
+const REMOVE_VIEWER: Access = to(Resource::Viewers, "dynamodb:DeleteItem");
 
 /// `Cards::posts`, `Cards::users`.
 const CARDS: Access = to(Resource::Cards, "dynamodb:BatchGetItem");
 /// `Cards`: writing a part of a card.
 const PUT_CARD: Access = to(Resource::Cards, "dynamodb:UpdateItem");
+/// `Cards::remove`.
+const REMOVE_CARD: Access = to(Resource::Cards, "dynamodb:DeleteItem");
 /// `Cards::tally`.
 const TALLY: Access = to(Resource::Cards, "dynamodb:GetItem");
 /// `TrendingIndex::best`.
@@ -86,20 +90,40 @@ const DELIVER: Access = to(Resource::Deliveries, "sqs:SendMessage");
 const QUARANTINE: Access = to(Resource::Quarantine, "sqs:SendMessage");
 
 /// What the code of each function calls, by the name of its binary.
-pub(crate) const FUNCTIONS: [(&str, &[Access]); 17] = [
+pub(crate) const FUNCTIONS: [(&str, &[Access]); 20] = [
     ("block-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
     ("comment-on-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
     ("create-post", &[ITEM, PARTITION, APPEND]),
+    ("delete-account", &[ITEM, PARTITION, APPEND, REMOVE]),
     ("delete-post", &[ITEM, PARTITION, APPEND, CHANGE]),
     (
         "deliver",
         &[
-            ITEM, PARTITION, ITEMS, CHANGE, REMOVE, REQUIRE, ROWS, PUT_ROWS, TAG, UNTAG, VIEWER, PUT_VIEWER, CARDS,
-            PUT_CARD, DELIVER, QUARANTINE,
+            ITEM,
+            PARTITION,
+            ITEMS,
+            APPEND,
+            CHANGE,
+            REMOVE,
+            REQUIRE,
+            ROWS,
+            PUT_ROWS,
+            TAG,
+            UNTAG,
+            VIEWER,
+            PUT_VIEWER,
+            REMOVE_VIEWER,
+            CARDS,
+            PUT_CARD,
+            REMOVE_CARD,
+            TALLY,
+            DELIVER,
+            QUARANTINE,
         ],
     ),
     ("demote-author", &[ITEM, MARK_CELEBRITY, CARDS, DELIVER]),
     ("edit-post", &[ITEM, PARTITION, APPEND, CARDS]),
+    ("export-account", &[PARTITION, ITEMS]),
     (
         "fanout",
         &[
@@ -116,6 +140,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 17] = [
             PUT_VIEWER,
             CARDS,
             PUT_CARD,
+            TALLY,
             DELIVER,
         ],
     ),
@@ -123,6 +148,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 17] = [
     ("get-feed", &[ITEM, PARTITION, ITEMS, ROWS, VIEWER, CARDS, TRENDING]),
     ("get-post", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
     ("get-profile", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
+    ("moderate", &[ITEM, PARTITION, ITEMS, APPEND, REMOVE]),
     ("mute-user", &[ITEM, PARTITION, ITEMS, APPEND]),
     ("publish-events", &[PUBLISH]),
     ("react-to-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
@@ -159,6 +185,8 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
             "store/comments.rs",
             "store/celebrities.rs",
             "store/demotions.rs",
+            "store/erasure.rs",
+            "store/export.rs",
             "store/transaction.rs",
         ],
     ),

@@ -54,11 +54,13 @@ impl Command for BlockUser {
         if *caller == self.blocked {
             return Err(Rejection::CannotBlockSelf);
         }
-        if !state.exists {
-            return Err(Rejection::UserNotFound);
-        }
         let key = EdgeKey::new(caller, EdgeKind::Blocks, &self.blocked);
         let before = state.edges.get(&key);
+        // The other user may have deleted the account. Then the end is still possible.
+        let is_end = !self.wanted.is_active() && before.is_some();
+        if !state.exists && !is_end {
+            return Err(Rejection::UserNotFound);
+        }
         if before.map_or(EdgeState::Ended, |edge| edge.state()) == self.wanted {
             return Ok(Decision::Unchanged(()));
         }

@@ -93,8 +93,18 @@ impl CatchUp {
             if deadline.is_near() {
                 return Ok(Progress::Paused(Duration::ZERO));
             }
+            if entries.first().is_some_and(|entry| entry.version != applied.next()) {
+                // The account is being erased, or is erased already. Nothing is written for it any more.
+                self.effects.walks.begin_erasure(user).await?;
+                return Ok(Progress::UpToDate);
+            }
             match self.apply_page(user, stored, &entries, deadline).await {
                 Ok(None) => {}
+                Ok(Some(Progress::Stuck { error: Error::Poison { .. }, .. }))
+                    if self.effects.walks.begin_erasure(user).await? =>
+                {
+                    return Ok(Progress::UpToDate);
+                }
                 Ok(Some(progress)) => return Ok(progress),
                 Err(Error::Conflict) if races < RACES_MAX => races += 1,
                 Err(error) => return Err(error),

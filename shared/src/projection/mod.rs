@@ -5,6 +5,7 @@
 //! in the same read model.
 //!
 //! - `catch_up` applies a user's log. `owner` is the user whose log is applied.
+//! - `blocks` shows users who blocks them.
 //! - `effects` maps each event to what it changes in the read models.
 //! - `walks` do what may be large, step by step: they put posts into homes, and show profiles.
 //! - `quarantine` sets events aside whose effects keep failing.
@@ -12,6 +13,7 @@
 //! - `tally` shows counters on cards. It needs no log.
 
 pub mod catch_up;
+mod blocks;
 mod effects;
 mod owner;
 mod projector;

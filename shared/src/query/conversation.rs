@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 use super::{
     pipeline::{FeedPost, Hydrator, Page, PageDraft, ReadRequest, ViewerState},
     services::Conversations,
-    users::card_from_truth,
+    users::card_if_exists,
 };
 use crate::{
     error::{Error, Rejection},
@@ -75,7 +75,7 @@ impl Conversations {
         let hydrator = Hydrator { commands: &self.commands, cards: &self.cards, recent_cards: None };
         match hydrator.posts(state, &[post]).await?.remove(&post) {
             Some(post) => Ok(post),
-            None => Ok(FeedPost::new(self.post_from_truth(post).await?, false)),
+            None => Ok(FeedPost::new(self.post_from_truth(state.request.viewer, post).await?, false)),
         }
     }
 
@@ -98,10 +98,11 @@ impl Conversations {
     }
 
     /// The card of a post that is so new that no projection has made the card yet.
-    async fn post_from_truth(&self, post: PostId) -> Result<PostCard, Error> {
+    async fn post_from_truth(&self, viewer: &UserId, post: PostId) -> Result<PostCard, Error> {
         let post = self.commands.post(post).await?.filter(|post| !post.is_deleted()).ok_or(Rejection::PostNotFound)?;
         let author = self.commands.profile(&post.author).await?.ok_or(Rejection::PostNotFound)?;
-        Ok(PostCard::new(post, author))
+        let card = Some(PostCard::new(post, author)).filter(|card| card.is_shown_to(viewer));
+        Ok(card.ok_or(Rejection::PostNotFound)?)
     }
 
     /// At most `limit` comments on a post, those after `after` in the order.
@@ -191,9 +192,9 @@ impl Conversations {
             Consistency::Eventual => self.cards.posts(&[post], Consistency::Eventual).await?.remove(&post),
         };
         match card {
-            Some(card) if card.deleted => Err(Rejection::PostNotFound.into()),
+            Some(card) if !card.is_shown_to(request.viewer) => Err(Rejection::PostNotFound.into()),
             Some(card) => Ok(card.author),
-            None => Ok(self.post_from_truth(post).await?.author),
+            None => Ok(self.post_from_truth(request.viewer, post).await?.author),
         }
     }
 
@@ -210,13 +211,15 @@ impl Conversations {
             cards.remove(state.request.viewer);
         }
         for author in authors {
-            if let Entry::Vacant(missing) = cards.entry(author) {
-                let card = card_from_truth(&self.commands, missing.key()).await?;
+            if let Entry::Vacant(missing) = cards.entry(author)
+                && let Some(card) = card_if_exists(&self.commands, missing.key()).await?
+            {
                 missing.insert(card);
             }
         }
         let with_author = |(comment, hidden): (Comment, bool)| {
-            let author = cards.get(&comment.author)?.clone();
+            // Nobody but a suspended author sees the author's comments, and those of a deleted account are being erased.
+            let author = cards.get(&comment.author).filter(|card| card.is_shown_to(state.request.viewer))?.clone();
             Some(CommentWithAuthor { comment, author, hidden })
         };
         Ok(comments.into_iter().filter_map(with_author).collect())

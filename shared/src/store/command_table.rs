@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     consistency::Consistency,
-    dynamo::{Dynamo, failed, primary_key, s, text, value},
+    dynamo::{Dynamo, Item, failed, primary_key, s, text, value},
     key::{self, PK, SK},
 };
 use crate::{
     error::Error,
     model::{
-        CommandId, Handle, IdempotencyKey, LogEntry, LogEvent, Post, PostId, Profile, RateLimits, Spent, Timestamp,
-        Totals, UserId, Version,
+        CommandId, Handle, IdempotencyKey, LogEntry, LogEvent, Post, PostId, Profile, RateLimits, Spent, Standing, Timestamp,
+        Totals, UserEvent, UserId, Version,
     },
 };
 
@@ -36,6 +36,9 @@ pub struct Head {
     /// The state of the user's rate limits after that event.
     #[serde(default)]
     pub spent: Spent,
+    /// The user's standing after that event.
+    #[serde(default)]
+    pub standing: Standing,
 }
 
 /// Who has a handle, or had it last.
@@ -99,7 +102,8 @@ impl CommandTable {
     /// At most `limit` entries of the user's log, in order, from the one behind `after`.
     ///
     /// # Errors
-    /// [`Error::Poison`] if a version is missing, because a log has no gaps.
+    /// [`Error::Poison`] if a version is missing, because a log has no gaps. Only that of a deleted account has some, and
+    /// then its last entry alone is returned.
     pub async fn log_after(&self, user: &UserId, after: Version, limit: i32) -> Result<Vec<LogEntry>, Error> {
         let answer = self.log_query(user, after).limit(limit).send().await.map_err(failed("reading a log"))?;
         let mut entries = Vec::new();
@@ -107,6 +111,9 @@ impl CommandTable {
         for item in answer.items.unwrap_or_default() {
             let version = key::parse_event(text(&item, SK)?);
             if version != Some(expected) {
+                if let Some(end) = self.end_of_erased_log(user).await? {
+                    return Ok(vec![end]);
+                }
                 let why = format!("found version {version:?} where version {expected} was expected");
                 return Err(Error::poison(format!("the log of {user}"), why));
             }
@@ -115,6 +122,20 @@ impl CommandTable {
             expected = expected.next();
         }
         Ok(entries)
+    }
+
+    /// The oldest entries of the user's log, at most `limit`. The log may have gaps.
+    pub async fn oldest_events(&self, user: &UserId, limit: i32) -> Result<Vec<LogEntry>, Error> {
+        let answer = self.log_query(user, Version::ZERO).limit(limit).send().await.map_err(failed("reading a log"))?;
+        answer.items.unwrap_or_default().into_iter().map(log_entry).collect()
+    }
+
+    async fn end_of_erased_log(&self, user: &UserId) -> Result<Option<LogEntry>, Error> {
+        let newest = self.log_query(user, Version::ZERO).scan_index_forward(false).limit(1);
+        let answer = newest.send().await.map_err(failed("reading the head of a log"))?;
+        let newest = answer.items.unwrap_or_default().pop().map(log_entry).transpose()?;
+        let is_end = |entry: &LogEntry| entry.event.as_ref().is_ok_and(|it| it.event == UserEvent::AccountDeleted);
+        Ok(newest.filter(is_end))
     }
 
     fn log_query(
@@ -182,6 +203,13 @@ impl CommandTable {
             .map_err(failed(what))?;
         answer.item.map(|item| value(what, item)).transpose()
     }
+}
+
+/// The entry of a log in this item.
+pub(super) fn log_entry(item: Item) -> Result<LogEntry, Error> {
+    let key = text(&item, SK)?;
+    let version = key::parse_event(key).ok_or_else(|| Error::poison("the key of an event", key))?;
+    Ok(LogEntry { version, event: value("an event", item).map_err(|error| error.to_string()) })
 }
 
 impl Claim {

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aws_sdk_dynamodb::types::{Delete, Put, PutRequest, TransactWriteItem, WriteRequest};
+use aws_sdk_dynamodb::types::{Delete, DeleteRequest, Put, PutRequest, TransactWriteItem, WriteRequest};
 use futures::future::try_join_all;
 use tokio::sync::Semaphore;
 
@@ -281,6 +281,19 @@ impl Timelines {
             .await
             .map(|_| ())
             .or_else(newer_wins("deleting a tag's row"))
+    }
+
+    /// Deletes at most `limit` rows of a timeline. True if there may be more.
+    pub async fn clear(&self, timeline: &Timeline, limit: usize) -> Result<bool, Error> {
+        let all = Range { before: None, since: Timestamp::from_ms(0) };
+        let page = self.newest(timeline, all, limit, Consistency::Strong).await?;
+        let delete = |row: &Row| {
+            let delete = DeleteRequest::builder().key(PK, s(timeline.key())).key(SK, s(row.post)).build();
+            let delete = delete.map_err(|error| Error::poison("the key of a timeline row", error))?;
+            Ok(WriteRequest::builder().delete_request(delete).build())
+        };
+        self.write_all(page.rows.iter().map(delete).collect()).await?;
+        Ok(page.more)
     }
 
     fn write(&self, timeline: &Timeline, row: &Row) -> Result<WriteRequest, Error> {

@@ -39,6 +39,13 @@ pub enum Change {
         /// Version that it replaces.
         replaces: Option<Version>,
     },
+    /// Remove the profile, if the stored one still has this version.
+    RemoveProfile {
+        /// The user.
+        user: UserId,
+        /// The version.
+        replaces: Version,
+    },
     /// Claim the handle, if nobody has it, and nobody else gave it up so recently that it is not free at this moment.
     ClaimHandle {
         /// The handle.
@@ -91,6 +98,8 @@ pub enum Change {
         /// Version that it replaces.
         replaces: Option<Version>,
     },
+    /// Remove both sides of an edge that has ended, without a trace. One of its users has deleted the account.
+    RemoveEdge(EdgeKey),
     /// Write a new comment.
     CreateComment(Comment),
     /// Replace a comment that is not deleted by what its deletion leaves.
@@ -243,6 +252,18 @@ impl CommandTable {
                 let put = self.put(key::user(&profile.user), PROFILE.to_owned(), profile)?;
                 transaction.transact_items(built(replacing(put, replaces.map(n)))?)
             }
+            Change::RemoveProfile { user, replaces } => {
+                let delete = Delete::builder()
+                    .table_name(&self.table)
+                    .key(PK, s(key::user(user)))
+                    .key(SK, s(PROFILE))
+                    .condition_expression("#version = :replaced")
+                    .expression_attribute_names("#version", "version")
+                    .expression_attribute_values(":replaced", n(replaces))
+                    .build()
+                    .map_err(invalid)?;
+                transaction.transact_items(TransactWriteItem::builder().delete(delete).build())
+            }
             Change::ClaimHandle { handle, user, at } => {
                 let claim = Claim { user: user.clone(), expires_at: None };
                 let put = self
@@ -317,6 +338,25 @@ impl CommandTable {
                 }
                 let far = self.put(key::followers(&key.to), key::user(&key.from), edge)?;
                 transaction.transact_items(built(replacing(far, replaces.map(n)))?)
+            }
+            Change::RemoveEdge(key) => {
+                let remove = |(pk, sk): (String, String)| {
+                    let delete = Delete::builder()
+                        .table_name(&self.table)
+                        .key(PK, s(pk))
+                        .key(SK, s(sk))
+                        .condition_expression("attribute_not_exists(PK) OR #active = :false")
+                        .expression_attribute_names("#active", "active")
+                        .expression_attribute_values(":false", AttributeValue::Bool(false))
+                        .build()
+                        .map_err(invalid)?;
+                    Ok::<_, Error>(TransactWriteItem::builder().delete(delete).build())
+                };
+                let transaction = transaction.transact_items(remove(near_side(key))?);
+                if key.kind != EdgeKind::Follows {
+                    return Ok(transaction);
+                }
+                transaction.transact_items(remove((key::followers(&key.to), key::user(&key.from)))?)
             }
             Change::CreateComment(comment) => {
                 let put = self.put(key::post(comment.post), key::comment(comment.comment), comment)?;

@@ -15,7 +15,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{Step, Walks};
 use crate::{
     error::Error,
-    model::{Comment, Post, PostId},
+    model::{Comment, Post, PostId, UserId},
     store::{
         Consistency,
         comments::{CommentOrder, CommentPage},
@@ -32,23 +32,30 @@ const REMOVALS_AT_ONCE: usize = 8;
 impl Walks {
     /// Lets a worker purge the post, which is deleted.
     pub(in crate::projection) async fn begin_purge(&self, post: &Post) -> Result<(), Error> {
-        self.send(vec![purge(post)]).await
+        self.send(vec![purge(post.post, &post.author)]).await
     }
 
     /// If the post is deleted, lets a worker purge it.
-    pub(in crate::projection) async fn begin_purge_if_deleted(&self, post: PostId) -> Result<(), Error> {
+    /// The account of its author may have been erased with it. Then `commenter` has the walk.
+    pub(in crate::projection) async fn begin_purge_if_deleted(
+        &self,
+        commenter: &UserId,
+        post: PostId,
+    ) -> Result<(), Error> {
         match self.commands.post(post).await? {
             Some(post) if post.is_deleted() => self.begin_purge(&post).await,
-            _ => Ok(()),
+            Some(_) => Ok(()),
+            None => self.send(vec![purge(post, commenter)]).await,
         }
     }
 
     /// One step of a purge: removes some comments on the post. The last step removes its tags.
-    pub(super) async fn purge_step(&self, post: PostId, rows: usize) -> Result<Step, Error> {
-        let Some(deleted) = self.commands.post(post).await?.filter(Post::is_deleted) else {
+    pub(super) async fn purge_step(&self, post: PostId, user: &UserId, rows: usize) -> Result<Step, Error> {
+        let deleted = self.commands.post(post).await?;
+        if deleted.as_ref().is_some_and(|post| !post.is_deleted()) {
             tracing::warn!(%post, "the post to purge is not deleted");
             return Ok(Step::Done);
-        };
+        }
         let order = CommentOrder::OldestFirst;
         let limit = i32::try_from(rows.min(COMMENTS_PER_STEP)).unwrap_or(i32::MAX);
         let CommentPage { comments, more } =
@@ -59,8 +66,9 @@ impl Walks {
             .try_collect::<()>()
             .await?;
         if more {
-            return Ok(Step::Next(vec![purge(&deleted)]));
+            return Ok(Step::Next(vec![purge(post, user)]));
         }
+        let Some(deleted) = deleted else { return Ok(Step::Done) };
         stream::iter(&deleted.tags_ever)
             .map(|tag| self.timelines.untag(tag, post, deleted.version))
             .buffer_unordered(REMOVALS_AT_ONCE)
@@ -81,8 +89,8 @@ impl Walks {
     }
 }
 
-fn purge(post: &Post) -> Walk {
-    Walk::Purge { post: post.post, author: post.author.clone() }
+fn purge(post: PostId, user: &UserId) -> Walk {
+    Walk::Purge { post, author: user.clone() }
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub(crate) struct Hydrator<'a> {
 }
 
 impl Hydrator<'_> {
-    /// The posts that have a card and are not deleted (INV-7), by their ids.
+    /// The posts that have a card, are not deleted and may be shown to the viewer (INV-7), by their ids.
     ///
     /// All reads run at once: the cards, the viewer's likes of them, and those
     /// of the viewer's posts that projections have not reached.
@@ -85,7 +85,7 @@ impl Hydrator<'_> {
         if let Some(profile) = profile {
             lay_over(&mut cards, unprojected, &profile);
         }
-        let visible = cards.into_iter().filter(|(_, card)| !card.deleted);
+        let visible = cards.into_iter().filter(|(_, card)| card.is_shown_to(viewer));
         Ok(visible.map(|(post, card)| (post, FeedPost::new(card, liked.contains(&post)))).collect())
     }
 

@@ -10,9 +10,9 @@ use crate::{
 
 /// Effects of blocks.
 #[derive(Debug, Clone)]
-pub(in crate::projection) struct BlockEffects {
-    pub(in crate::projection) commands: CommandTable,
-    pub(in crate::projection) viewers: Viewers,
+pub(super) struct BlockEffects {
+    pub(super) commands: CommandTable,
+    pub(super) viewers: Viewers,
 }
 
 impl BlockEffects {
@@ -25,6 +25,10 @@ impl BlockEffects {
     /// [`Error::Conflict`] if other workers kept changing the item; otherwise as the stores'.
     pub(super) async fn show(&self, blocker: &UserId, blocked: &UserId) -> Result<(), Error> {
         let key = EdgeKey::new(blocker, EdgeKind::Blocks, blocked);
+        if self.commands.profile(blocked).await?.is_none() {
+            // The account is deleted, and nothing may be written for it any more.
+            return Ok(());
+        }
         until_no_conflict(async || {
             let before = self.viewers.get(blocked, Consistency::Strong).await?;
             let Some(edge) = self.commands.edges(std::slice::from_ref(&key)).await?.get(&key) else { return Ok(()) };
