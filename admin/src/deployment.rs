@@ -96,9 +96,10 @@ impl Deployment {
         let config = config(endpoint).await?;
         let region = config.region().map_or(aws::REGION, Region::as_ref).to_owned();
         let provider = config.credentials_provider().context("there are no AWS credentials")?;
-        let credentials = provider.provide_credentials().await.context(
-            "there are no AWS credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-        )?;
+        let credentials = provider
+            .provide_credentials()
+            .await
+            .context("there are no AWS credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")?;
         let service = |name: &str| {
             let url = endpoint.map_or_else(|| format!("https://{name}.{region}.amazonaws.com"), str::to_owned);
             Endpoint::new(&url, &region, credentials.clone())

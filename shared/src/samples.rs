@@ -2,7 +2,9 @@
 
 use crate::{
     command::Turn,
-    model::{CommandId, Post, PostId, Profile, PublicProfile, Standing, TallyShard, Text, Timestamp, Totals, UserId, Version},
+    model::{
+        CommandId, Post, PostId, Profile, PublicProfile, Standing, TallyShard, Text, Timestamp, Totals, UserId, Version,
+    },
     query::FeedPost,
     store::cards::PostCard,
 };

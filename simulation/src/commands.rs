@@ -16,6 +16,7 @@ use crate::{
     checks::Check,
     faults::CLOCK_SKEW_MS_MAX,
     ledger::Ledger,
+    reasons,
     trace::{Detail, Trace},
 };
 
@@ -70,6 +71,8 @@ pub(crate) enum Command {
     RemoveFollower(String),
     /// Change the profile.
     Rename(ProfileInput),
+    /// Delete the account.
+    DeleteAccount,
 }
 
 /// What else is sent with an idempotency key after the command is answered.
@@ -175,6 +178,9 @@ impl Actor {
                 Some(post) => Command::Comment { post, text, key, again },
                 None => Command::Post { text, key, again },
             });
+        }
+        if ledger.may_delete_account && random.random_bool(0.01) {
+            return Some(Command::DeleteAccount);
         }
         Some(match random.random_range(0..100) {
             0..24 => Command::Post { text, key, again },
@@ -316,6 +322,7 @@ impl Actor {
                 }
             }
             Command::RemoveFollower(other) => ledger.removal_begins(own, other),
+            Command::DeleteAccount => ledger.deletion_begins(own),
             Command::Rename(profile) => {
                 ledger.handles.entry(profile.handle.clone()).or_default().insert(own.clone());
             }
@@ -326,6 +333,13 @@ impl Actor {
     fn accept(&self, command: &Command, made: &Made, at: Window) {
         let mut ledger = self.ledger.borrow_mut();
         let own = &self.user.id;
+        if ledger.accounts_deleted.contains(own) {
+            // It came before the deletion, and is erased with the account.
+            if let Made::Post(post) = made {
+                ledger.deleted.insert(post.id.clone());
+            }
+            return;
+        }
         match (command, made) {
             (Command::Post { text, .. }, Made::Post(post)) => {
                 ledger.authors.insert(post.id.clone(), own.clone());
@@ -333,7 +347,9 @@ impl Actor {
                 ledger.member(own).posts.insert(post.id.clone(), Said::new(text));
             }
             (Command::Edit { post, text }, Made::Post(shown)) => {
-                ledger.member(own).posts.insert(post.clone(), Said { text: text.clone(), version: shown.version });
+                let taken_down = shown.taken_down;
+                let said = Said { text: text.clone(), version: shown.version, taken_down };
+                ledger.member(own).posts.insert(post.clone(), said);
             }
             (Command::Delete(post), _) => {
                 ledger.member(own).posts.remove(post);
@@ -365,6 +381,7 @@ impl Actor {
             (Command::Block(other, block), _) => ledger.block_ends(own, other, Some(*block)),
             (Command::RemoveFollower(other), _) => ledger.removal_ends(own, other, true),
             (Command::Rename(profile), _) => ledger.member(own).profile = Some(profile.clone()),
+            (Command::DeleteAccount, _) => ledger.deletion_ends(own),
             (Command::Post { .. } | Command::Edit { .. } | Command::Comment { .. }, _) => {}
         }
     }
@@ -373,34 +390,7 @@ impl Actor {
     fn refuse(&self, command: &Command, code: &str) {
         let mut ledger = self.ledger.borrow_mut();
         let own = &self.user.id;
-        let blocked = |ledger: &Ledger, other: &str| ledger.blocks_begun.contains(&(own.clone(), other.to_owned()));
-        let has_reason = match (command, code) {
-            (Command::Like(post, true) | Command::Comment { post, .. }, "post_not_found") => {
-                ledger.deleted.contains(post)
-            }
-            (Command::Like(post, true) | Command::Comment { post, .. }, "blocked") => {
-                ledger.authors.get(post).is_some_and(|author| blocked(&ledger, author))
-            }
-            (Command::DeleteComment { comment, post }, "comment_not_found" | "post_not_found" | "not_author") => {
-                ledger.deleted_comments.contains(comment) || ledger.deleted.contains(post)
-            }
-            (Command::Follow(other, true), "blocked") => blocked(&ledger, other),
-            (Command::Rename(profile), "handle_taken") => {
-                ledger.handles.get(&profile.handle).is_some_and(|users| users.len() > 1)
-            }
-            (
-                Command::Post { .. }
-                | Command::Edit { .. }
-                | Command::Comment { .. }
-                | Command::Like(_, true)
-                | Command::Follow(_, true)
-                | Command::Mute(_, true)
-                | Command::Block(_, true)
-                | Command::Rename(_),
-                "rate_limited",
-            ) => ledger.rate_limit.is_some(),
-            _ => false,
-        };
+        let has_reason = reasons::has_reason(&ledger, own, command, code);
         ledger.checks.decide(Check::RefusalsHaveReasons, has_reason, || format!("{own}: {command:?} refused: {code}"));
         match command {
             Command::Follow(other, _) => ledger.follow_ends(own, other, None),
@@ -429,7 +419,8 @@ impl Actor {
         let own = &self.user.id;
         match (again, outcome) {
             (Again::Other, outcome) => {
-                let refused = matches!(&outcome, Outcome::Refused(code) if code == "idempotency_key_reused");
+                let is_reason = |code: &str| code == "idempotency_key_reused" || code.starts_with("account_");
+                let refused = matches!(&outcome, Outcome::Refused(code) if is_reason(code));
                 let problem = || format!("{own}: {repeated:?} was not refused");
                 ledger.checks.decide(Check::KeyOfAnotherRequest, refused, problem);
             }
@@ -442,6 +433,8 @@ impl Actor {
                 ledger.checks.decide(Check::OneEffectPerKey, same, || format!("{own}: {repeated:?} commented again"));
             }
             (_, Outcome::Accepted(Made::Nothing, _)) => {}
+            // An administrator may have suspended the user meanwhile, or another device deleted the account.
+            (_, Outcome::Refused(code)) if code.starts_with("account_") => {}
             (_, Outcome::Refused(code)) => {
                 let problem = || format!("{own}: {repeated:?} refused: {code}");
                 ledger.checks.decide(Check::OneEffectPerKey, false, problem);
@@ -478,5 +471,6 @@ async fn send(user: &User, command: &Command) -> Result<(Made, u64), ApiError> {
         Command::Block(other, false) => nothing(user.unblock(other).await?.version),
         Command::RemoveFollower(other) => nothing(user.remove_follower(other).await?.version),
         Command::Rename(profile) => nothing(user.put_profile(profile).await?.version),
+        Command::DeleteAccount => nothing(user.delete_account().await?.version),
     })
 }

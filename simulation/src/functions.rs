@@ -77,18 +77,14 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
             update_profile::handle(&it.0, &it.1, &it.2, call)
         }),
         "publish-events" => events!(runtime.bus()?, |it, event, _| publish_events::handle(&it, event).await),
-        "fanout" => events!(runtime.projector()?, |it, event, deadline| {
-            fanout::handle(&it, event, deadline).await
-        }),
-        "trending" => events!(runtime.cards()?, |it, event, deadline| {
-            trending::handle(&it, event, deadline).await
-        }),
+        "fanout" => events!(runtime.projector()?, |it, event, deadline| { fanout::handle(&it, event, deadline).await }),
+        "trending" => events!(runtime.cards()?, |it, event, deadline| { trending::handle(&it, event, deadline).await }),
         "deliver" => events!((runtime.projector()?, runtime.quarantine()?), |it, event, deadline| {
             deliver::handle(&it.0, &it.1, event, deadline).await
         }),
-        "moderate" => events!((runtime.commands()?, clock), |it, event, _| {
-            moderate::handle(&it.0, &it.1, event).await
-        }),
+        "moderate" => {
+            events!((runtime.commands()?, clock), |it, event, _| { moderate::handle(&it.0, &it.1, event).await })
+        }
         "demote-author" => events!(demoter(&runtime)?, |it, event, _| { demote_author::handle(&it, event).await }),
         other => anyhow::bail!("the simulated world has no function {other}"),
     }

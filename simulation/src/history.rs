@@ -23,6 +23,7 @@ use crate::{
     determinism,
     faults::{Fault, Faults},
     ledger::Ledger,
+    moderation,
     queries, rest,
     trace::Detail,
     walks,
@@ -98,6 +99,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
     trace.note(Detail::Users, format_args!("{plan:?} {faults:?}"));
     let ledger = Rc::new(RefCell::new(Ledger::default()));
     ledger.borrow_mut().rate_limit = plan.rate_limit;
+    ledger.borrow_mut().may_delete_account = plan.accounts_are_deleted;
     let names: Rc<Vec<String>> = Rc::new((0..plan.users).map(|number| format!("user{number}")).collect());
     let users: Vec<_> = names.iter().map(|name| world.user(name)).collect();
     let mut actors: Vec<_> = users
@@ -125,7 +127,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
             let second = Actor::new(user.clone(), Rc::clone(&names), Rc::clone(&ledger), Arc::clone(&trace), seed);
             actors.push(Actor { is_second: true, ..second });
         }
-        let acting = act(actors, options.commands - walking, &world, &mut random, plan.pause_ms_max);
+        let acting = act(actors, options.commands - walking, &world, &mut random, &plan);
         let mut actors = acting.await?;
         come_to_rest(&world).await?;
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
@@ -142,7 +144,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
             let seed = StdRng::seed_from_u64(random.random());
             walkers.push(tokio::task::spawn_local(walks::walk(user, Rc::clone(&ledger), seed)));
         }
-        actors = act(actors, walking, &world, &mut random, plan.pause_ms_max).await?;
+        actors = act(actors, walking, &world, &mut random, &plan).await?;
         for walker in walkers {
             walker.await.context("a walker")??;
         }
@@ -187,6 +189,10 @@ struct Plan {
     ghosts: usize,
     /// Rows that one step of a walk reads or writes at most. With few of them, walks take many steps.
     walk_step_rows: u32,
+    /// Decisions of an operator about posts and users, while users act.
+    decisions: usize,
+    /// Whether users may delete their accounts.
+    accounts_are_deleted: bool,
     /// How much each user may do of each kind in an hour or a day, if that is little.
     rate_limit: Option<u32>,
 }
@@ -206,6 +212,9 @@ impl Plan {
             } else {
                 *[1, 2, 3, 10, 500].choose(random).unwrap_or(&500)
             },
+            decisions: if random.random_bool(0.4) { random.random_range(1..20) } else { 0 },
+            // Ghosts have no logs, which could hold the end of a follow.
+            accounts_are_deleted: ghosts == 0 && random.random_bool(0.4),
             rate_limit: random.random_bool(0.1).then(|| random.random_range(1..8)),
         }
     }
@@ -217,6 +226,8 @@ impl Plan {
             ("CelebrityFollowers", self.celebrity_followers.to_string()),
             ("CelebrityListSeconds", self.celebrity_list_seconds.to_string()),
             ("WalkStepRows", self.walk_step_rows.to_string()),
+            // Longer than any function runs.
+            ("ErasureDelaySeconds", "120".to_owned()),
         ];
         parameters.extend(rate_limits);
         parameters
@@ -229,8 +240,10 @@ async fn act(
     commands: usize,
     world: &Arc<World>,
     random: &mut StdRng,
-    pause_ms_max: u64,
+    plan: &Plan,
 ) -> anyhow::Result<Vec<Actor>> {
+    let Plan { pause_ms_max, decisions, .. } = *plan;
+    let actors_ledger = actors.first().map(|actor| Rc::clone(&actor.ledger)).unwrap_or_default();
     let (count, users) = (actors.len(), actors.first().map_or(1, |actor| actor.everybody.len()));
     let mut acting = Vec::new();
     for (at, mut actor) in actors.into_iter().enumerate() {
@@ -240,13 +253,19 @@ async fn act(
                 let pause = Duration::from_millis(actor.random.random_range(0..pause_ms_max));
                 tokio::time::sleep(pause).await;
                 actor.act().await?;
-                if !actor.is_second && actor.random.random_bool(0.3) {
+                let is_gone = actor.ledger.borrow().accounts_deleted.contains(&actor.user.id);
+                if !actor.is_second && !is_gone && actor.random.random_bool(0.3) {
                     queries::ask(&actor.user, &actor.ledger, &mut actor.random).await?;
                 }
             }
             anyhow::Ok(actor)
         }));
     }
+    let ledger = actors_ledger;
+    let moderating = (decisions > 0).then(|| {
+        let moderating = moderation::moderate(Arc::clone(world), ledger, random.random(), decisions);
+        tokio::task::spawn_local(moderating)
+    });
     if random.random_bool(0.3) {
         let (world, name) = (Arc::clone(world), format!("user{}", random.random_range(0..users)));
         let after = Duration::from_millis(random.random_range(0..20_000));
@@ -263,6 +282,9 @@ async fn act(
     let mut actors = Vec::new();
     for actor in acting {
         actors.push(actor.await.context("an actor")??);
+    }
+    if let Some(moderating) = moderating {
+        moderating.await.context("the operator")??;
     }
     Ok(actors)
 }

@@ -7,7 +7,8 @@
 //! - [`world`] puts the system together from `template.yaml`: [`network`] is the way from functions to AWS, [`lambda`]
 //!   runs [`functions`] in processes, and [`chain`] tells which invocation caused which. [`faults`] says what goes
 //!   wrong, [`partial`] how batches are done in part.
-//! - [`history`] is one history: [`commands`] and [`queries`] of a few users, [`walks`] through feeds. [`ledger`] is
+//! - [`history`] is one history: [`commands`] and [`queries`] of a few users, [`walks`] through feeds, and what an
+//!   operator does ([`moderation`]). [`reasons`] tells why a command may be refused. [`ledger`] is
 //!   what is known of it from outside, with the reference model that the end-to-end tests use, too.
 //! - [`checks`] are the invariants by name; [`rest`] compares everything at rest with the model and with [`truth`],
 //!   the command table.
@@ -23,9 +24,11 @@ mod functions;
 pub mod history;
 mod lambda;
 mod ledger;
+mod moderation;
 mod network;
 mod partial;
 mod queries;
+mod reasons;
 mod rest;
 pub mod runner;
 pub mod trace;

@@ -118,6 +118,11 @@ impl Truth {
         self.posts.iter().filter(|(_, post)| is_null(post, "deleted_at"))
     }
 
+    /// Whether the user has deleted the account.
+    pub(crate) fn is_erased(&self, user: &str) -> bool {
+        self.events.contains_key(&(user.to_owned(), "AccountDeleted".to_owned()))
+    }
+
     /// Sum of a counter's shards, as `USER#u` or `POST#p`.
     pub(crate) fn count(&self, subject: &str) -> [i64; 4] {
         let shards = self.tallies.get(subject).into_iter().flat_map(BTreeMap::values);

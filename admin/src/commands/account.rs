@@ -71,7 +71,10 @@ pub(crate) async fn erase(
         let entries = page["entries"].as_array().context("the answer has no entries")?;
         let more = if page["next"]["items"].is_null() { "" } else { " or more" };
         let is_end = |entry: &Value| entry["data"]["type"] == "AccountDeleted";
-        ensure!(!entries.is_empty(), "nothing is left of {id}, not even the end of the log; look at the log of Deliver");
+        ensure!(
+            !entries.is_empty(),
+            "nothing is left of {id}, not even the end of the log; look at the log of Deliver"
+        );
         if entries.len() == 1 && more.is_empty() && entries.iter().all(is_end) {
             eprintln!("the items of {id} are removed    ");
             break;

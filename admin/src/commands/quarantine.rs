@@ -124,7 +124,11 @@ impl Quarantine<'_> {
         let mut gone = Vec::new();
         let done = async {
             let unknown = selection.ids.iter().find(|id| !found.contains_key(*id));
-            ensure!(unknown.is_none(), "the quarantine has no message {}; see `list`", unknown.cloned().unwrap_or_default());
+            ensure!(
+                unknown.is_none(),
+                "the quarantine has no message {}; see `list`",
+                unknown.cloned().unwrap_or_default()
+            );
             for (id, message) in found.iter().filter(|(id, _)| selection.all || selection.ids.contains(id)) {
                 if sends {
                     let request = self.deployment.sqs.send_message().queue_url(self.deployment.name("Deliveries")?);
@@ -173,7 +177,10 @@ mod tests {
         let redo = row(&message(r#"{"redo":{"user":"ada","version":3,"error":"no"}}"#));
         assert_eq!(redo, json!({"id": "1", "kind": "redo", "user": "ada", "version": 3, "error": "no"}));
         let spread = row(&message(r#"{"spread":{"post":"p","author":"bob","after":null,"found":0}}"#));
-        assert_eq!((&spread["kind"], &spread["user"], &spread["error"]), (&"spread".into(), &"bob".into(), &Value::Null));
+        assert_eq!(
+            (&spread["kind"], &spread["user"], &spread["error"]),
+            (&"spread".into(), &"bob".into(), &Value::Null)
+        );
         assert_eq!(row(&message("broken"))["kind"], Value::Null);
     }
 }

@@ -59,11 +59,7 @@ pub(crate) async fn status(deployment: &Deployment, output: Output) -> anyhow::R
 }
 
 /// Prints a line for each interval.
-pub(crate) async fn watch(
-    deployment: &Deployment,
-    output: Output,
-    arguments: &WatchArguments,
-) -> anyhow::Result<()> {
+pub(crate) async fn watch(deployment: &Deployment, output: Output, arguments: &WatchArguments) -> anyhow::Result<()> {
     let mut printed = 0;
     loop {
         let mut line = serde_json::Map::new();

@@ -100,12 +100,7 @@ pub async fn handle(commands: &CommandTable, clock: &Clock, request: Request) ->
     }
 }
 
-async fn of_post(
-    commands: &CommandTable,
-    clock: &Clock,
-    post: PostId,
-    wanted: Moderation,
-) -> anyhow::Result<Answer> {
+async fn of_post(commands: &CommandTable, clock: &Clock, post: PostId, wanted: Moderation) -> anyhow::Result<Answer> {
     let found = commands.post(post).await?.filter(|post| !post.is_deleted());
     let user = found.with_context(|| format!("there is no post {post}, or its author deleted it"))?.author;
     let version = command::run(&ModeratePost { post, wanted }, &user, commands, clock).await?.version;

@@ -4,7 +4,9 @@
 use super::decision::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
-    model::{Comment, CommentId, Commenter, Counts, Post, PostId, TallyShard, TallySubject, Timestamp, UserEvent, UserId},
+    model::{
+        Comment, CommentId, Commenter, Counts, Post, PostId, TallyShard, TallySubject, Timestamp, UserEvent, UserId,
+    },
     store::{command_table::CommandTable, transaction::Change},
 };
 

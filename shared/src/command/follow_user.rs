@@ -5,8 +5,8 @@ use super::decision::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
     model::{
-        Counts, Edge, EdgeKey, EdgeKind, EdgeState, LogEvent, Profile, TallyShard, TallySubject, Totals, UserEvent, UserId,
-        Version, limits::FOLLOWING_MAX,
+        Counts, Edge, EdgeKey, EdgeKind, EdgeState, LogEvent, Profile, TallyShard, TallySubject, Totals, UserEvent,
+        UserId, Version, limits::FOLLOWING_MAX,
     },
     store::{
         command_table::{CommandTable, Head},
@@ -133,7 +133,16 @@ pub(super) fn end_follow_of(
     let (totals, mut changes) = unfollow(edges, follower, caller, head.totals, version, turn.shard)?;
     let event = UserEvent::UserUnfollowed { followee: caller.clone() };
     let (user, spent, command, at) = (follower.clone(), head.spent, turn.command, turn.at);
-    changes.push(Change::Append(LogEvent { user, version, command, at, totals, spent, standing: head.standing, event }));
+    changes.push(Change::Append(LogEvent {
+        user,
+        version,
+        command,
+        at,
+        totals,
+        spent,
+        standing: head.standing,
+        event,
+    }));
     Some(changes)
 }
 

@@ -96,7 +96,9 @@ impl Viewer {
     /// # Errors
     /// [`Gap`] if entries before it are missing.
     pub fn fold(&mut self, entry: &LogEntry) -> Result<(), Gap> {
-        if entry.version > self.applied && entry.event.as_ref().is_ok_and(|event| event.event == UserEvent::AccountDeleted) {
+        if entry.version > self.applied
+            && entry.event.as_ref().is_ok_and(|event| event.event == UserEvent::AccountDeleted)
+        {
             // The events in front of it may have been erased.
             *self = Self { applied: entry.version, ..Self::default() };
             return Ok(());
@@ -226,7 +228,16 @@ mod tests {
         for (index, event) in events {
             let version = Version::new(index as u64 + 1).unwrap();
             let (command, totals, spent) = (CommandId::new(NOW), Totals::default(), Spent::default());
-            let event = LogEvent { user: user(9), version, command, at: NOW, totals, spent, standing: Standing::Active, event: event.clone() };
+            let event = LogEvent {
+                user: user(9),
+                version,
+                command,
+                at: NOW,
+                totals,
+                spent,
+                standing: Standing::Active,
+                event: event.clone(),
+            };
             viewer.fold(&LogEntry { version, event: Ok(event) })?;
         }
         Ok(())

@@ -12,8 +12,8 @@
 //! - `projector` puts all of these together.
 //! - `tally` shows counters on cards. It needs no log.
 
-pub mod catch_up;
 mod blocks;
+pub mod catch_up;
 mod effects;
 mod owner;
 mod projector;

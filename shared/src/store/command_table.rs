@@ -12,8 +12,8 @@ use super::{
 use crate::{
     error::Error,
     model::{
-        CommandId, Handle, IdempotencyKey, LogEntry, LogEvent, Post, PostId, Profile, RateLimits, Spent, Standing, Timestamp,
-        Totals, UserEvent, UserId, Version,
+        CommandId, Handle, IdempotencyKey, LogEntry, LogEvent, Post, PostId, Profile, RateLimits, Spent, Standing,
+        Timestamp, Totals, UserEvent, UserId, Version,
     },
 };
 

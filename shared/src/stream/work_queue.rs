@@ -108,7 +108,7 @@ mod tests {
     use crate::{
         model::Timestamp,
         samples::{user, version},
-        stream::walk::BackfillAt,
+        stream::walk::{BackfillAt, ErasureAt, Pass},
     };
 
     const POST: &str = "014bc853-e807-7000-8000-000000000000";
@@ -164,6 +164,25 @@ mod tests {
             (backfill(&ada, &bob, BackfillAt::Start), backfill_json(json!("start"))),
             (backfill(&ada, &bob, BackfillAt::Below(post)), backfill_json(json!({"below": POST}))),
             (backfill(&ada, &bob, BackfillAt::Copied), backfill_json(json!("copied"))),
+            (
+                Walk::Erase { user: ada.clone(), begun_at: Timestamp::from_ms(7), at: ErasureAt::Wait }.into(),
+                json!({"erase": {"user": "auth0|ada", "begun_at": 7, "at": "wait"}}),
+            ),
+            (
+                Walk::Erase {
+                    user: ada.clone(),
+                    begun_at: Timestamp::from_ms(7),
+                    at: ErasureAt::Followers { after: None, pass: Pass::Last },
+                }
+                .into(),
+                json!({"erase": {
+                    "user": "auth0|ada", "begun_at": 7, "at": {"followers": {"after": null, "pass": "last"}},
+                }}),
+            ),
+            (
+                Walk::LeaveDeleted { follower: ada.clone(), followee: user("bob") }.into(),
+                json!({"leave_deleted": {"follower": "auth0|ada", "followee": "bob"}}),
+            ),
             (Task::CatchUp { user: ada.clone() }, json!({"catch_up": {"user": "auth0|ada"}})),
             (
                 Task::Redo { user: ada, version: version(3), error: "no".to_owned() },

@@ -62,7 +62,11 @@ impl Walks {
     }
 
     /// If the account of `followee` is deleted, lets a worker end the follow. True if it is.
-    pub(in crate::projection) async fn begin_leaving(&self, follower: &UserId, followee: &UserId) -> Result<bool, Error> {
+    pub(in crate::projection) async fn begin_leaving(
+        &self,
+        follower: &UserId,
+        followee: &UserId,
+    ) -> Result<bool, Error> {
         if self.commands.profile(followee).await?.is_some() {
             return Ok(false);
         }
@@ -219,7 +223,9 @@ impl Walks {
                 let more = -Counts { likes: 1, heat: like.heat, ..Counts::default() };
                 let like = Like { liked: false, version: like.version + 1, ..like };
                 let count = Change::Count { subject: TallySubject::Post(post), shard: shard(), more };
-                self.commands.commit_unlogged(&[Change::PutLike { user: account.user.clone(), post, like }, count]).await
+                self.commands
+                    .commit_unlogged(&[Change::PutLike { user: account.user.clone(), post, like }, count])
+                    .await
             })
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>()

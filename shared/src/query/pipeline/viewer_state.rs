@@ -181,8 +181,11 @@ impl<'a> ViewerState<'a> {
 impl Overlay {
     fn add(&mut self, event: &UserEvent) {
         match event {
-            UserEvent::PostCreated { post, .. } | UserEvent::PostEdited { post } | UserEvent::PostDeleted { post }
-            | UserEvent::PostTakenDown { post } | UserEvent::PostRestored { post } => {
+            UserEvent::PostCreated { post, .. }
+            | UserEvent::PostEdited { post }
+            | UserEvent::PostDeleted { post }
+            | UserEvent::PostTakenDown { post }
+            | UserEvent::PostRestored { post } => {
                 self.posts.insert(*post);
             }
             // The fold has the effects of these events. Comments are read from the command table.
@@ -218,7 +221,16 @@ mod tests {
         let entry = |(version, event): (Version, UserEvent)| {
             let totals = Totals { following: version.get(), ..Totals::default() };
             let (command, spent) = (CommandId::new(NOW), Spent::default());
-            let event = LogEvent { user: user("ada"), version, command, at: NOW, totals, spent, standing: Standing::Active, event };
+            let event = LogEvent {
+                user: user("ada"),
+                version,
+                command,
+                at: NOW,
+                totals,
+                spent,
+                standing: Standing::Active,
+                event,
+            };
             LogEntry { version, event: Ok(event) }
         };
         (first..).map(version).zip(events).map(entry).collect()

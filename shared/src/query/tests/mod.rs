@@ -2,4 +2,5 @@
 
 mod blocks;
 mod conversation;
+mod moderation;
 mod own_writes;

@@ -75,7 +75,8 @@ fn left_of_ada(world: &World) -> Vec<String> {
 
 async fn followers_of(world: &World, id: &str) -> i64 {
     let items = world.items("commands");
-    let shards = items.iter().filter(|item| item["PK"]["S"].as_str().unwrap().starts_with(&format!("TALLY#USER#{id}#")));
+    let shards =
+        items.iter().filter(|item| item["PK"]["S"].as_str().unwrap().starts_with(&format!("TALLY#USER#{id}#")));
     shards.map(|shard| shard["followers"]["N"].as_str().unwrap_or("0").parse::<i64>().unwrap()).sum()
 }
 
@@ -99,7 +100,8 @@ async fn nothing_is_left_but_the_end_of_the_log_and_the_reserved_handles() {
             assert!(!world.other.home(follower).await.contains(&of_ada), "{follower}");
         }
         let likes = world.items("commands");
-        let tally = likes.iter().find(|item| item["PK"]["S"].as_str() == Some(&format!("TALLY#POST#{of_bob}#0"))).unwrap();
+        let tally =
+            likes.iter().find(|item| item["PK"]["S"].as_str() == Some(&format!("TALLY#POST#{of_bob}#0"))).unwrap();
         assert_eq!((&tally["likes"]["N"], &tally["comments"]["N"]), (&"1".into(), &"0".into()), "carol's like is left");
         assert!(!likes.iter().any(|item| item.to_string().contains("mumble")), "bob's comment went with the post");
         assert!(world.take_quarantined().is_empty());
