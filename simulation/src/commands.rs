@@ -14,6 +14,7 @@ use rand::{
 
 use crate::{
     checks::Check,
+    command::{Again, Command},
     faults::CLOCK_SKEW_MS_MAX,
     ledger::Ledger,
     reasons,
@@ -44,48 +45,6 @@ pub(crate) struct Actor {
     /// Whether this is a second device of the user's, which only posts and comments: what it sends meets the commands
     /// of the first one.
     pub(crate) is_second: bool,
-}
-
-/// A command.
-#[derive(Debug, Clone)]
-pub(crate) enum Command {
-    /// Write a post, perhaps twice with the same key, perhaps another with that key.
-    Post { text: String, key: String, again: Again },
-    /// Change a post's text.
-    Edit { post: String, text: String },
-    /// Delete a post.
-    Delete(String),
-    /// Like a post, or stop that.
-    Like(String, bool),
-    /// Comment on a post, perhaps twice with the same key.
-    Comment { post: String, text: String, key: String, again: Again },
-    /// Delete a comment.
-    DeleteComment { post: String, comment: String },
-    /// Follow somebody, or stop that.
-    Follow(String, bool),
-    /// Mute somebody, or stop that.
-    Mute(String, bool),
-    /// Block somebody, or stop that.
-    Block(String, bool),
-    /// Remove a follower.
-    RemoveFollower(String),
-    /// Change the profile.
-    Rename(ProfileInput),
-    /// Delete the account.
-    DeleteAccount,
-}
-
-/// What else is sent with an idempotency key after the command is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Again {
-    /// Nothing.
-    No,
-    /// The same request.
-    Same,
-    /// The same request, while the first is on its way.
-    AtOnce,
-    /// Another request.
-    Other,
 }
 
 /// What a command came to.
@@ -243,7 +202,8 @@ impl Actor {
             Outcome::Accepted(made, version) => {
                 self.accept(&command, &made, at);
                 self.ledger.borrow_mut().accepted(&self.user.id, version);
-                if !self.is_second {
+                let is_gone = self.ledger.borrow().accounts_deleted.contains(&self.user.id);
+                if !self.is_second && !is_gone {
                     self.ledger.borrow_mut().views(&self.user.id, version);
                 }
                 self.repeat(&command, &made).await?;

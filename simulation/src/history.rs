@@ -23,8 +23,7 @@ use crate::{
     determinism,
     faults::{Fault, Faults},
     ledger::Ledger,
-    moderation,
-    queries, rest,
+    moderation, queries, rest,
     trace::Detail,
     walks,
     world::World,
@@ -243,7 +242,7 @@ async fn act(
     plan: &Plan,
 ) -> anyhow::Result<Vec<Actor>> {
     let Plan { pause_ms_max, decisions, .. } = *plan;
-    let actors_ledger = actors.first().map(|actor| Rc::clone(&actor.ledger)).unwrap_or_default();
+    let ledger = actors.first().map(|actor| Rc::clone(&actor.ledger)).unwrap_or_default();
     let (count, users) = (actors.len(), actors.first().map_or(1, |actor| actor.everybody.len()));
     let mut acting = Vec::new();
     for (at, mut actor) in actors.into_iter().enumerate() {
@@ -261,7 +260,6 @@ async fn act(
             anyhow::Ok(actor)
         }));
     }
-    let ledger = actors_ledger;
     let moderating = (decisions > 0).then(|| {
         let moderating = moderation::moderate(Arc::clone(world), ledger, random.random(), decisions);
         tokio::task::spawn_local(moderating)

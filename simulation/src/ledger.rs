@@ -107,8 +107,8 @@ impl Ledger {
         self.deleted.extend(posts.collect::<Vec<_>>());
     }
 
-    /// Whether what others see of this post, or of its author, may have changed by an administrator's decision or by the
-    /// deletion of the account.
+    /// Whether what others see of this post, or of its author, may have changed by an administrator's decision or by
+    /// the deletion of the account.
     pub(crate) fn may_be_withdrawn(&self, post: &str) -> bool {
         let of_author = |author: &String| self.moderated.contains(author) || self.deletions_begun.contains(author);
         self.moderated.contains(post) || self.authors.get(post).is_some_and(of_author)

@@ -7,9 +7,9 @@
 //! - [`world`] puts the system together from `template.yaml`: [`network`] is the way from functions to AWS, [`lambda`]
 //!   runs [`functions`] in processes, and [`chain`] tells which invocation caused which. [`faults`] says what goes
 //!   wrong, [`partial`] how batches are done in part.
-//! - [`history`] is one history: [`commands`] and [`queries`] of a few users, [`walks`] through feeds, and what an
-//!   operator does ([`moderation`]). [`reasons`] tells why a command may be refused. [`ledger`] is
-//!   what is known of it from outside, with the reference model that the end-to-end tests use, too.
+//! - [`history`] is one history: each [`command`] of a few users ([`commands`]), their [`queries`], [`walks`] through
+//!   feeds, and what an operator decides ([`moderation`]). [`ledger`] is what is known of it from outside, with the
+//!   reference model that the end-to-end tests use, too. [`reasons`] tells why a command may be refused.
 //! - [`checks`] are the invariants by name; [`rest`] compares everything at rest with the model and with [`truth`],
 //!   the command table.
 //! - [`runner`] runs many histories, each in a process of its own, and shortens one that fails. [`trace`] tells what
@@ -17,6 +17,7 @@
 
 mod chain;
 pub mod checks;
+mod command;
 mod commands;
 pub mod determinism;
 pub mod faults;

@@ -74,7 +74,8 @@ async fn decide(world: &World, random: &mut StdRng, request: &Value) -> anyhow::
             Err(error) => {
                 let error = format!("{error:#}");
                 world.network.trace.note(Detail::Users, format_args!("operator: {request}: {error}"));
-                if ["there is no post", "does not exist", "account is deleted"].iter().any(|gone| error.contains(gone)) {
+                if ["there is no post", "does not exist", "account is deleted"].iter().any(|gone| error.contains(gone))
+                {
                     return Ok(None);
                 }
             }

@@ -69,7 +69,8 @@ async fn home(user: &User, ledger: &Rc<RefCell<Ledger>>, exact: bool, version: u
         let reached = at >= version;
         ledger.checks.decide(Check::OwnWrites, reached, || format!("{own}: asked for {version}, got {at}"));
         if page.next_cursor.is_none() {
-            let own_posts: BTreeSet<_> = ledger.authors.iter().filter(|(_, author)| *author == own).map(|it| it.0).collect();
+            let own_posts: BTreeSet<_> =
+                ledger.authors.iter().filter(|(_, author)| *author == own).map(|it| it.0).collect();
             // Meanwhile, the author may have ended the follow.
             let ended = |post: &String| {
                 let author = ledger.authors.get(post).cloned().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Why a command may be refused, as far as it is known from outside.
 
-use crate::{commands::Command, ledger::Ledger};
+use crate::{command::Command, ledger::Ledger};
 
 /// Whether there is a reason to refuse this command of the user with this code.
 pub(crate) fn has_reason(ledger: &Ledger, own: &str, command: &Command, code: &str) -> bool {
@@ -11,7 +11,9 @@ pub(crate) fn has_reason(ledger: &Ledger, own: &str, command: &Command, code: &s
         (Command::Like(post, _) | Command::Comment { post, .. } | Command::Edit { post, .. }, "post_not_found") => {
             ledger.deleted.contains(post) || ledger.may_be_withdrawn(post)
         }
-        (Command::Delete(post), "post_not_found") => ledger.deletions_begun.contains(own) && ledger.deleted.contains(post),
+        (Command::Delete(post), "post_not_found") => {
+            ledger.deletions_begun.contains(own) && ledger.deleted.contains(post)
+        }
         (Command::Like(post, true) | Command::Comment { post, .. } | Command::Edit { post, .. }, "post_taken_down") => {
             ledger.moderated.contains(post)
         }
@@ -23,7 +25,10 @@ pub(crate) fn has_reason(ledger: &Ledger, own: &str, command: &Command, code: &s
         }
         (Command::Follow(other, true), "blocked") => blocked(other),
         (
-            Command::Follow(other, _) | Command::Mute(other, _) | Command::Block(other, _) | Command::RemoveFollower(other),
+            Command::Follow(other, _)
+            | Command::Mute(other, _)
+            | Command::Block(other, _)
+            | Command::RemoveFollower(other),
             "user_not_found",
         ) => ledger.moderated.contains(other) || ledger.deletions_begun.contains(other),
         (Command::Rename(profile), "handle_taken") => {

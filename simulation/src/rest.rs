@@ -77,8 +77,7 @@ fn adopt_versions(ledger: &mut Ledger, truth: &Truth) {
 /// it: their likes, mutes and blocks, and the names of the account and its posts in their logs. Rows in their homes
 /// expire.
 fn nothing_of_the_erased(checks: &mut Checks, truth: &Truth, items: impl Iterator<Item = Value>) {
-    let erased: BTreeSet<&str> =
-        truth.logs.keys().map(String::as_str).filter(|user| truth.is_erased(user)).collect();
+    let erased: BTreeSet<&str> = truth.logs.keys().map(String::as_str).filter(|user| truth.is_erased(user)).collect();
     if erased.is_empty() {
         return;
     }
@@ -105,8 +104,11 @@ fn commands_are_kept(checks: &mut Checks, model: &Model, truth: &Truth) {
             (id.clone(), text(post, "text").to_owned(), number(post, "version"), down)
         };
         let found: Vec<_> = truth.shown_posts().filter(own).map(said).collect();
-        let expected: Vec<_> =
-            member.posts.iter().map(|(id, said)| (id.clone(), said.text.clone(), said.version, said.taken_down)).collect();
+        let expected: Vec<_> = member
+            .posts
+            .iter()
+            .map(|(id, said)| (id.clone(), said.text.clone(), said.version, said.taken_down))
+            .collect();
         expect("posts", format!("{expected:?}"), format!("{found:?}"));
         for (kind, expected) in [("FOLLOWS", &member.follows), ("MUTES", &member.mutes), ("BLOCKS", &member.blocks)] {
             let found: BTreeSet<_> = truth.of(kind, id).into_iter().filter(|to| !truth.is_erased(to)).collect();

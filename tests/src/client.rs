@@ -17,8 +17,8 @@ pub use self::{
     answer::{Answer, ApiError},
     transport::{Transport, Transported},
     types::{
-        Accepted, Comment, CommentsPage, Explanation, ExportEntry, ExportPage, Freshness, HomePage, OwnProfile, PeoplePage, Person, Post,
-        PostsPage, Profile, ProfileInput, ProfilePatch, PublicProfile, Relation,
+        Accepted, Comment, CommentsPage, Explanation, ExportEntry, ExportPage, Freshness, HomePage, OwnProfile,
+        PeoplePage, Person, Post, PostsPage, Profile, ProfileInput, ProfilePatch, PublicProfile, Relation,
     },
 };
 

@@ -11,8 +11,8 @@ use tidings::{
     store::command_table::CommandTable,
 };
 
-/// Entries on a page of an export. 100 events with the posts that they made are some hundred kB, and an answer of Lambda
-/// may have 6 MB.
+/// Entries on a page of an export. 100 events with the posts that they made are some hundred kB, and an answer of
+/// Lambda may have 6 MB.
 const EXPORT_PAGE: usize = 100;
 
 /// The administrator's request, for example `{"take_down": {"post": "…"}}`.

@@ -54,8 +54,8 @@ pub(super) fn require_active(standing: Standing) -> Result<(), Rejection> {
 /// The post, if the caller may react to it or change it.
 ///
 /// # Errors
-/// [`Rejection::PostNotFound`] if there is no such post, or none that others can see; [`Rejection::PostTakenDown`] if it
-/// is the caller's own.
+/// [`Rejection::PostNotFound`] if there is no such post, or none that others can see; [`Rejection::PostTakenDown`] if
+/// it is the caller's own.
 pub(super) fn require_open<'a>(post: Option<&'a Post>, caller: &UserId) -> Result<&'a Post, Rejection> {
     let post = post.filter(|post| !post.is_deleted()).ok_or(Rejection::PostNotFound)?;
     match (post.is_taken_down(), post.author == *caller) {

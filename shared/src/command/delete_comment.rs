@@ -63,8 +63,8 @@ impl Command for DeleteComment {
     }
 }
 
-/// The changes of the deletion of a comment. `commenter` is what all comments of the comment's author on the post add up
-/// to.
+/// The changes of the deletion of a comment. `commenter` is what all comments of the comment's author on the post add
+/// up to.
 pub(crate) fn removal_of_comment(
     comment: &Comment,
     commenter: Option<&Commenter>,

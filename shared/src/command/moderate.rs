@@ -1,5 +1,5 @@
-//! What administrators decide about a user's posts and account. Each decision is an event in the log of that user, as if
-//! the user had caused it: so it is ordered among the user's own commands, and reaches every projection.
+//! What administrators decide about a user's posts and account. Each decision is an event in the log of that user, as
+//! if the user had caused it: so it is ordered among the user's own commands, and reaches every projection.
 
 use super::decision::{Command, Decision, Turn};
 use crate::{

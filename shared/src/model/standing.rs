@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Whether the user of an account may act. Every event of a log carries the standing after it, so the newest event alone
-/// tells it, and every command reads that event anyway.
+/// Whether the user of an account may act. Every event of a log carries the standing after it, so the newest event
+/// alone tells it, and every command reads that event anyway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {

@@ -90,8 +90,8 @@ pub struct Gap {
 }
 
 impl Viewer {
-    /// Folds an entry of the log. Nothing is left after the deletion of the account. An entry that cannot be understood only moves `applied`. One that was folded before
-    /// changes nothing.
+    /// Folds an entry of the log. Nothing is left after the deletion of the account. An entry that cannot be understood
+    /// only moves `applied`. One that was folded before changes nothing.
     ///
     /// # Errors
     /// [`Gap`] if entries before it are missing.

@@ -218,7 +218,7 @@ impl Conversations {
             }
         }
         let with_author = |(comment, hidden): (Comment, bool)| {
-            // Nobody but a suspended author sees the author's comments, and those of a deleted account are being erased.
+            // A suspended author's comments are shown to the author only. Those of deleted accounts are being erased.
             let author = cards.get(&comment.author).filter(|card| card.is_shown_to(state.request.viewer))?.clone();
             Some(CommentWithAuthor { comment, author, hidden })
         };

@@ -1,6 +1,6 @@
 //! The export of an account: everything that the command table holds about a user, page by page. First come the items
-//! of the user, in the order of their keys: the mutes and blocks, the log, the follows, the likes, the profile and so on.
-//! An event comes with the post or comment that it made, as it stands now. Last come the followers.
+//! of the user, in the order of their keys: the mutes and blocks, the log, the follows, the likes, the profile and so
+//! on. An event comes with the post or comment that it made, as it stands now. Last come the followers.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};

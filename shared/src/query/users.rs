@@ -24,8 +24,8 @@ pub async fn resolve(commands: &CommandTable, user: &UserRef) -> Result<UserId, 
     }
 }
 
-/// Checks that the user exists for this viewer: a suspended user exists for nobody else. Queries call this for an empty page, to distinguish a user without entries from an
-/// unknown user.
+/// Checks that the user exists for this viewer: a suspended user exists for nobody else. Queries call this for an empty
+/// page, to distinguish a user without entries from an unknown user.
 ///
 /// # Errors
 /// [`Rejection::UserNotFound`] if the user does not exist.

@@ -48,7 +48,7 @@ impl Cards {
             .0
             .get_item()
             .table_name(&self.table)
-            .key(PK, s(card_key(subject)))
+            .key(PK, s(key::card(subject)))
             .projection_expression("tally, tally_revision, deleted, taken_down")
             .consistent_read(true)
             .send()
@@ -69,7 +69,7 @@ impl Cards {
         set.insert("tally".to_owned(), AttributeValue::M(images));
         set.insert("tally_revision".to_owned(), n(before.revision + 1));
 
-        let mut update = self.dynamo.0.update_item().table_name(&self.table).key(PK, s(card_key(subject)));
+        let mut update = self.dynamo.0.update_item().table_name(&self.table).key(PK, s(key::card(subject)));
         let assignments: Vec<_> = set.keys().map(|name| format!("#{name} = :{name}")).collect();
         for (name, value) in set {
             update = update
@@ -99,13 +99,6 @@ impl Cards {
             .await
             .map(|_| ())
             .map_err(failed("writing a counter"))
-    }
-}
-
-pub(super) fn card_key(subject: &TallySubject) -> String {
-    match subject {
-        TallySubject::User(user) => key::user(user),
-        TallySubject::Post(post) => key::post(*post),
     }
 }
 

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    card_tallies::card_key,
     consistency::Consistency,
     dynamo::{Dynamo, Item, failed, item, newer_wins, s, value},
     key::{self, BUCKET, PK},
@@ -238,7 +237,7 @@ impl Cards {
             .0
             .delete_item()
             .table_name(&self.table)
-            .key(PK, s(card_key(subject)))
+            .key(PK, s(key::card(subject)))
             .send()
             .await
             .map(|_| ())

@@ -102,8 +102,8 @@ impl CommandTable {
     /// At most `limit` entries of the user's log, in order, from the one behind `after`.
     ///
     /// # Errors
-    /// [`Error::Poison`] if a version is missing, because a log has no gaps. Only that of a deleted account has some, and
-    /// then its last entry alone is returned.
+    /// [`Error::Poison`] if a version is missing, because a log has no gaps. Only that of a deleted account has some,
+    /// and then its last entry alone is returned.
     pub async fn log_after(&self, user: &UserId, after: Version, limit: i32) -> Result<Vec<LogEntry>, Error> {
         let answer = self.log_query(user, after).limit(limit).send().await.map_err(failed("reading a log"))?;
         let mut entries = Vec::new();

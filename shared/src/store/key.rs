@@ -161,11 +161,15 @@ pub(super) const TALLY: &str = "TALLY";
 const TALLY_PREFIX: &str = "TALLY#";
 
 pub(super) fn tally(subject: &TallySubject, shard: TallyShard) -> String {
-    let subject = match subject {
+    format!("{TALLY_PREFIX}{}#{}", card(subject), shard.get())
+}
+
+/// Key of the card of a counter's subject.
+pub(super) fn card(subject: &TallySubject) -> String {
+    match subject {
         TallySubject::User(counted) => user(counted),
         TallySubject::Post(counted) => post(*counted),
-    };
-    format!("{TALLY_PREFIX}{subject}#{}", shard.get())
+    }
 }
 
 /// The subject and the shard of the counter with this key. None if the key is not that of a counter.

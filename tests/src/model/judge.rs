@@ -133,7 +133,8 @@ impl<'a> Judge<'a> {
 
     /// Whether the viewer can read this post by its id.
     pub fn can_read(&self, viewer: &str, post: &str) -> bool {
-        self.posts.get(post).is_some_and(|(author, _)| !self.has_block(viewer, author) && self.is_shown(viewer, post))
+        let by_author = self.posts.get(post).is_some_and(|(author, _)| !self.has_block(viewer, author));
+        by_author && self.is_shown(viewer, post)
     }
 
     /// The posts of an author whom the viewer looks up. A mute does not matter there.
@@ -217,7 +218,8 @@ impl<'a> Judge<'a> {
         (expected != shown).then(|| Difference { viewer: viewer.to_owned(), place, problem }).into_iter().collect()
     }
 
-    /// Compares everything that `viewer` can see of `subject`, who is not suspended unless it is the viewer. Reads every list in pages of `limit`.
+    /// Compares everything that `viewer` can see of `subject`, who is not suspended unless it is the viewer. Reads
+    /// every list in pages of `limit`.
     pub async fn compare_user(&self, viewer: &User, subject: &str, limit: u32) -> Result<Vec<Difference>, ApiError> {
         let members = &self.model.members;
         let mut found = self.compare_posts_of(&viewer.id, subject, &viewer.walk_posts_of(subject, limit).await?);

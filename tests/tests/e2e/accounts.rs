@@ -87,7 +87,9 @@ async fn a_suspended_user_reads_and_is_not_read() -> Result<()> {
     assert_eq!(refusal(bob.walk_posts_of(&ada.id, 10).await)?, (404, "user_not_found".to_owned()));
     assert_eq!(refusal(bob.get_post(&of_ada).await)?, (404, "post_not_found".to_owned()));
     ensure!(bob.walk_comments(&of_bob, "oldest", 10).await?.is_empty(), "comments of a suspended user are hidden");
-    ensure!(bob.walk_followers_of(&bob.id, 10).await?.is_empty() && bob.walk_followed_by(&bob.id, 10).await?.is_empty());
+    ensure!(
+        bob.walk_followers_of(&bob.id, 10).await?.is_empty() && bob.walk_followed_by(&bob.id, 10).await?.is_empty()
+    );
     let eve = deployment.member("eve").await?;
     assert_eq!(refusal(eve.follow(&ada.id).await)?, (404, "user_not_found".to_owned()));
 

@@ -2,8 +2,8 @@
 //! deployed runs only these tests. They need nothing but the HTTP API, so they run against any deployment.
 //!
 //! Followers' homes show that PublishEvents and Fanout work, counts that Trending works, and an audience above
-//! [`PUSHED_AT_ONCE`] that Deliver works. DemoteAuthor and Moderate have no routes. The gateway of the local stack, and of
-//! LocalStack, invokes them.
+//! [`PUSHED_AT_ONCE`] that Deliver works. DemoteAuthor and Moderate have no routes. The gateway of the local stack, and
+//! of LocalStack, invokes them.
 
 use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};

@@ -11,8 +11,8 @@
 //! Every step removes what it finds, so it can be repeated, and so can the whole walk. A hint that arrives late begins
 //! another walk, which finds nothing.
 //!
-//! Other users keep what is theirs: their logs name the id of the account, and so do their likes, mutes and blocks. Rows
-//! in the homes of former followers are removed as after any unfollow ([`super::unfollowed`]).
+//! Other users keep what is theirs: their logs name the id of the account, and so do their likes, mutes and blocks.
+//! Rows in the homes of former followers are removed as after any unfollow ([`super::unfollowed`]).
 
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ use crate::{
         Timestamp, UserEvent, UserId, Version,
     },
     projection::blocks::BlockEffects,
+    retry::until_no_conflict,
     store::{Remains, timelines::Timeline, transaction::Change},
     stream::walk::{ErasureAt, Pass, Walk},
 };
@@ -128,7 +129,7 @@ impl Walks {
     ) -> Result<Option<ErasureAt>, Error> {
         let entries = self.commands.log_before(account.user, before, limit(count)).await?;
         stream::iter(&entries)
-            .map(|entry| self.undo(account, entry))
+            .map(|entry| until_no_conflict(async || self.undo(account, entry).await))
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>()
             .await?;
