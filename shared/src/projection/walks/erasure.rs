@@ -269,7 +269,7 @@ impl Walks {
             match entry.event.map(|event| event.event) {
                 Ok(UserEvent::PostCreated { post, .. }) => {
                     // Somebody may have commented on the post just after it was deleted.
-                    if matches!(self.purge_step(post, account.user, rows).await?, Step::Next(_)) {
+                    if matches!(self.purge_step(post, account.user, None, None, rows).await?, Step::Next(_)) {
                         return Ok(Some(ErasureAt::Events));
                     }
                     let subject = TallySubject::Post(post);

@@ -99,7 +99,7 @@ impl Walks {
             }
             Walk::Unfollowed { viewer, author, before } => self.unfollowed_step(viewer, author, before, rows).await,
             Walk::Profile { user, version, before } => self.profile_step(user, version, before, rows).await,
-            Walk::Purge { post, author } => self.purge_step(post, &author, rows).await,
+            Walk::Purge { post, author, after, until } => self.purge_step(post, &author, after, until, rows).await,
             Walk::Erase { user, begun_at, at } => self.erasure_step(user, begun_at, at, rows).await,
             Walk::LeaveDeleted { follower, followee } => self.leave_step(&follower, &followee).await,
             Walk::Demotion { author, after } => self.demotion_step(author, after, rows).await,
