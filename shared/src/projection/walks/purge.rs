@@ -38,7 +38,8 @@ impl Walks {
         self.send(vec![purge(post.post, &post.author)]).await
     }
 
-    /// If the post is deleted, lets a worker purge it. The account of its author may have been erased with it. Then `commenter` has the walk.
+    /// If the post is deleted, lets a worker purge it. The account of its author may have been erased with it. Then
+    /// `commenter` has the walk.
     pub(in crate::projection) async fn begin_purge_if_deleted(
         &self,
         commenter: &UserId,
@@ -51,8 +52,8 @@ impl Walks {
         }
     }
 
-    /// One step of a purge: removes comments on the post, from the one behind `after` to the one at `until`. The account
-    /// of the post's author may have been erased. Then `user` has the walk.
+    /// One step of a purge: removes comments on the post, from the one behind `after` to the one at `until`. The walk
+    /// belongs to `user`: the post's author, or a commenter if the author's account was erased.
     pub(super) async fn purge_step(
         &self,
         post: PostId,
