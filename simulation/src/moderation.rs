@@ -33,8 +33,8 @@ pub(crate) async fn moderate(
                 ledger.borrow_mut().moderated.insert(post.clone());
                 if let Some(answer) = decide(&world, &mut random, &json!({ action: { "post": post } })).await? {
                     let mut ledger = ledger.borrow_mut();
-                    let posts = ledger.model.members.values_mut().map(|member| &mut member.posts);
-                    if let Some(said) = posts.filter_map(|posts| posts.get_mut(&post)).next() {
+                    let mut members = ledger.model.members.values_mut();
+                    if let Some(said) = members.find_map(|member| member.posts.get_mut(&post)) {
                         said.taken_down = withdraws;
                     }
                     note(&mut ledger, &answer);

@@ -129,7 +129,7 @@ impl Walks {
     ) -> Result<Option<ErasureAt>, Error> {
         let entries = self.commands.log_before(account.user, before, limit(count)).await?;
         stream::iter(&entries)
-            .map(|entry| until_no_conflict(async || self.undo(account, entry).await))
+            .map(|entry| until_no_conflict(async move || self.undo(account, entry).await))
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>()
             .await?;
