@@ -202,6 +202,7 @@ mod tests {
             version: 1,
             likes: 0,
             comments: 0,
+            taken_down: false,
             liked: false,
             source: None,
             explain: None,
