@@ -1,5 +1,5 @@
-//! Works on the tasks of the work queue: steps of walks, catching up users that `fanout` handed over, and redoing
-//! events that were in the quarantine.
+//! Works on the tasks of the work queue: steps of walks, ending follows of blocked users, catching up users that
+//! `fanout` handed over, and redoing events that were in the quarantine.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
@@ -55,10 +55,11 @@ async fn work(
     message: &SqsMessage,
     deadline: Deadline,
 ) -> Result<(), Error> {
-    let Projector { catch_up, walks, work_queue } = projector;
+    let Projector { catch_up, walks, blocked_follows, work_queue } = projector;
     let body = message.body.as_deref().unwrap_or_default();
     match serde_json::from_str(body).map_err(|error| Error::poison("a message of the work queue", error))? {
         Task::Walk(walk) => walks.advance(walk).await,
+        Task::EndFollow { follower, followee } => blocked_follows.end(&follower, &followee).await,
         Task::CatchUp { user } => {
             let is_last_try = receives(message) >= RECEIVES_MAX;
             let on_failure = if is_last_try { OnFailure::Quarantine } else { OnFailure::TryAgain };

@@ -17,6 +17,6 @@ pub async fn handle(conversations: &Conversations, clock: &Clock, call: Call) ->
     let text = text_body(&call)?;
     let committed = command::run(&EditPost { post, text }, &call.caller, &conversations.commands, clock).await?;
     let (post, author) = committed.output;
-    let post = conversations.written(&call.caller, post, author).await?;
+    let post = conversations.written(&call.caller, committed.version, post, author).await?;
     Ok(Response::json(200, &PostView::from(&post)).version(committed.version))
 }

@@ -50,16 +50,16 @@ const APPEND: Access = to(Resource::Commands, "dynamodb:PutItem");
 const CHANGE: Access = to(Resource::Commands, "dynamodb:UpdateItem");
 /// `Change::RemoveComment`, `Change::RemoveProfile`, `CommandTable::end_demotion`, and the erasure of accounts.
 const REMOVE: Access = to(Resource::Commands, "dynamodb:DeleteItem");
-/// `Change::RequireNoBlock`, `Change::RequireEdge`, `Timelines::tag`.
+/// `Change::RequireNoBlock`, `Timelines::tag`.
 const REQUIRE: Access = to(Resource::Commands, "dynamodb:ConditionCheckItem");
-/// `CommandTable::promote`, `begin_demotion`: outside of commands, celebrities are written, and what is left of deleted
-/// posts is removed.
+/// `CommandTable::promote`, `begin_demotion`: outside of commands, celebrities are written, what is left of deleted
+/// posts is removed, and follows of blocked users end.
 const MARK_CELEBRITY: Access = Access { partition: Some("CELEBRITIES"), ..CHANGE };
-/// `Timelines::newest`.
+/// `Timelines::newest`, `announced`.
 const ROWS: Access = to(Resource::Timelines, "dynamodb:Query");
 /// `Timelines::put`, `put_rows`.
 const PUT_ROWS: Access = to(Resource::Timelines, "dynamodb:BatchWriteItem");
-/// `Timelines::tag`.
+/// `Timelines::tag`, `put_announced`.
 const TAG: Access = to(Resource::Timelines, "dynamodb:PutItem");
 /// `Timelines::untag`, `delete`.
 const UNTAG: Access = to(Resource::Timelines, "dynamodb:DeleteItem");
@@ -91,7 +91,7 @@ const QUARANTINE: Access = to(Resource::Quarantine, "sqs:SendMessage");
 
 /// What the code of each function calls, by the name of its binary.
 pub(crate) const FUNCTIONS: [(&str, &[Access]); 20] = [
-    ("block-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
+    ("block-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
     ("comment-on-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
     ("create-post", &[ITEM, PARTITION, APPEND]),
     ("delete-account", &[ITEM, PARTITION, APPEND, REMOVE]),
@@ -190,7 +190,7 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
             "store/transaction.rs",
         ],
     ),
-    (&[Resource::Timelines], &["store/timelines.rs"]),
+    (&[Resource::Timelines], &["store/timelines.rs", "store/announcements.rs"]),
     (&[Resource::Viewers], &["store/viewers.rs"]),
     (&[Resource::Cards, Resource::CardsHottest], &["store/cards.rs", "store/card_tallies.rs", "store/trending.rs"]),
     (&[Resource::Events], &["stream/bus.rs"]),

@@ -8,10 +8,12 @@
 //! - `blocks` shows users who blocks them.
 //! - `effects` maps each event to what it changes in the read models.
 //! - `walks` do what may be large, step by step: they put posts into homes, and show profiles.
+//! - `blocked_follows` ends follows of blocked users.
 //! - `quarantine` sets events aside whose effects keep failing.
 //! - `projector` puts all of these together.
 //! - `tally` shows counters on cards. It needs no log.
 
+pub mod blocked_follows;
 mod blocks;
 pub mod catch_up;
 mod effects;

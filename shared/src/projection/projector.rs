@@ -3,6 +3,7 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use super::{
+    blocked_follows::BlockedFollows,
     blocks::BlockEffects,
     catch_up::CatchUp,
     effects::{Effects, PostEffects},
@@ -45,6 +46,8 @@ pub struct Projector {
     pub catch_up: CatchUp,
     /// Does what may be large.
     pub walks: Walks,
+    /// Ends follows of blocked users.
+    pub blocked_follows: BlockedFollows,
     /// Takes the tasks that are left.
     pub work_queue: WorkQueue,
 }
@@ -74,10 +77,13 @@ impl Projector {
             erasure_delay,
             step_rows,
         };
-        let blocks = BlockEffects { commands: commands.clone(), viewers: viewers.clone() };
+        let blocked_follows =
+            BlockedFollows { commands: commands.clone(), work_queue: work_queue.clone(), clock: clock.clone() };
+        let follows = blocked_follows.clone();
+        let blocks = BlockEffects { commands: commands.clone(), viewers: viewers.clone(), follows };
         let posts =
             PostEffects { commands: commands.clone(), cards: cards.clone(), timelines, walks: walks.clone(), clock };
         let effects = Effects { posts, blocks, walks: walks.clone(), cards };
-        Self { catch_up: CatchUp { commands, viewers, effects }, walks, work_queue }
+        Self { catch_up: CatchUp { commands, viewers, effects }, walks, blocked_follows, work_queue }
     }
 }

@@ -88,8 +88,14 @@ impl CommandTable {
         Ok(remains)
     }
 
-    /// At most `limit` follows of this user, present and ended ones.
-    pub async fn follows_ever(&self, followee: &UserId, limit: i32) -> Result<Vec<EdgeKey>, Error> {
+    /// At most `limit` follows of this user behind that of `after`, present and ended ones.
+    pub async fn follows_ever(
+        &self,
+        followee: &UserId,
+        after: Option<&UserId>,
+        limit: i32,
+    ) -> Result<Vec<EdgeKey>, Error> {
+        let start = after.map(|user| primary_key(key::followers(followee), key::user(user)));
         let answer = self
             .dynamo
             .0
@@ -98,6 +104,7 @@ impl CommandTable {
             .key_condition_expression("PK = :followers")
             .expression_attribute_values(":followers", s(key::followers(followee)))
             .projection_expression("SK")
+            .set_exclusive_start_key(start)
             .limit(limit)
             .consistent_read(true)
             .send()

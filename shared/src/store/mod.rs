@@ -3,6 +3,7 @@
 //! [`command_table`] is the truth. The read models [`timelines`], [`viewers`] and [`cards`] follow from it. A store
 //! makes no decision: it reads and writes what its caller says, under the conditions that its caller sets.
 
+mod announcements;
 mod card_tallies;
 pub mod cards;
 mod celebrities;
@@ -22,6 +23,7 @@ pub mod transaction;
 pub mod trending;
 pub mod viewers;
 
+pub use announcements::{Announcement, Announcements};
 pub use card_tallies::StoredTally;
 pub use consistency::Consistency;
 pub use dynamo::Dynamo;

@@ -32,14 +32,14 @@ const RETRY: RetryPolicy =
     RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 
 /// How often a transaction is tried again after a conflict with another one.
-const CONFLICTS: RetryPolicy =
+pub(super) const CONFLICTS: RetryPolicy =
     RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 
 /// The `timelines` table.
 #[derive(Debug, Clone)]
 pub struct Timelines {
-    dynamo: Dynamo,
-    table: String,
+    pub(super) dynamo: Dynamo,
+    pub(super) table: String,
     batch_writes: Arc<Semaphore>,
 }
 
@@ -55,7 +55,7 @@ pub enum Timeline {
 }
 
 impl Timeline {
-    fn key(&self) -> String {
+    pub(super) fn key(&self) -> String {
         match self {
             Self::Home(viewer) => key::home(viewer),
             Self::Author(author) => key::author(author),
@@ -283,16 +283,25 @@ impl Timelines {
             .or_else(newer_wins("deleting a tag's row"))
     }
 
-    /// Deletes at most `limit` rows of a timeline. True if there may be more.
-    pub async fn clear(&self, timeline: &Timeline, limit: usize) -> Result<bool, Error> {
-        let all = Range { before: None, since: Timestamp::from_ms(0) };
-        let page = self.newest(timeline, all, limit, Consistency::Strong).await?;
-        let delete = |row: &Row| {
+    /// Deletes the rows of these posts from each of the timelines.
+    ///
+    /// # Errors
+    /// As [`Timelines::put`].
+    pub async fn remove(&self, timelines: &[Timeline], rows: &[Row]) -> Result<(), Error> {
+        let delete = |timeline: &Timeline, row: &Row| {
             let delete = DeleteRequest::builder().key(PK, s(timeline.key())).key(SK, s(row.post)).build();
             let delete = delete.map_err(|error| Error::poison("the key of a timeline row", error))?;
             Ok(WriteRequest::builder().delete_request(delete).build())
         };
-        self.write_all(page.rows.iter().map(delete).collect()).await?;
+        let deletes = timelines.iter().flat_map(|timeline| rows.iter().map(move |row| delete(timeline, row)));
+        self.write_all(deletes.collect()).await
+    }
+
+    /// Deletes at most `limit` rows of a timeline. True if there may be more.
+    pub async fn clear(&self, timeline: &Timeline, limit: usize) -> Result<bool, Error> {
+        let all = Range { before: None, since: Timestamp::from_ms(0) };
+        let page = self.newest(timeline, all, limit, Consistency::Strong).await?;
+        self.remove(std::slice::from_ref(timeline), &page.rows).await?;
         Ok(page.more)
     }
 

@@ -91,13 +91,6 @@ pub enum Walk {
         /// How far it came.
         at: ErasureAt,
     },
-    /// End a follow whose followed user deleted the account.
-    LeaveDeleted {
-        /// The follower.
-        follower: UserId,
-        /// The user who deleted the account.
-        followee: UserId,
-    },
     /// Copy the posts of an author who is being demoted into the homes of these followers.
     FillHomes {
         /// The author.
@@ -148,6 +141,13 @@ pub enum ErasureAt {
     },
     /// Nothing is removed before all functions have ended that may not know of the deletion.
     Wait,
+    /// The user's posts are being removed from the homes of former followers.
+    Homes {
+        /// The follower after whom the homes come. None at the beginning.
+        after: Option<UserId>,
+        /// The next posts are below this one. None at the beginning of these homes.
+        before: Option<PostId>,
+    },
     /// The events of the log are being removed, with the posts and comments that they began.
     Events,
     /// All other items of the user are being removed.
@@ -179,7 +179,6 @@ impl Walk {
             | Self::FillHomes { author, .. } => author,
             Self::Backfill { viewer, .. } | Self::Unfollowed { viewer, .. } => viewer,
             Self::Profile { user, .. } | Self::Erase { user, .. } => user,
-            Self::LeaveDeleted { follower, .. } => follower,
         }
     }
 }

@@ -26,6 +26,13 @@ pub enum Task {
         /// The user.
         user: UserId,
     },
+    /// End the follow of a user who was blocked, or whose followed user deleted the account, in the follower's log.
+    EndFollow {
+        /// The follower.
+        follower: UserId,
+        /// The followed user.
+        followee: UserId,
+    },
     /// Apply the effects of an event that was put into the quarantine.
     Redo {
         /// The user whose log holds the event.
@@ -51,6 +58,7 @@ impl Task {
     pub(super) fn user(&self) -> &UserId {
         match self {
             Self::Walk(walk) => walk.user(),
+            Self::EndFollow { follower, .. } => follower,
             Self::CatchUp { user } | Self::Redo { user, .. } => user,
         }
     }
@@ -189,8 +197,8 @@ mod tests {
                 }}),
             ),
             (
-                Walk::LeaveDeleted { follower: ada.clone(), followee: user("bob") }.into(),
-                json!({"leave_deleted": {"follower": "auth0|ada", "followee": "bob"}}),
+                Task::EndFollow { follower: ada.clone(), followee: user("bob") },
+                json!({"end_follow": {"follower": "auth0|ada", "followee": "bob"}}),
             ),
             (Task::CatchUp { user: ada.clone() }, json!({"catch_up": {"user": "auth0|ada"}})),
             (

@@ -5,14 +5,14 @@
 //!    blocks end, each with its counts. Then the user's likes end, and the follows of the followers, in their logs.
 //! 2. The walk waits for longer than any function runs. Whoever had read something before the deletion has ended by
 //!    then, and nobody writes it again.
-//! 3. Likes and follows that came meanwhile end. Then all items are removed, the log from its beginning to its end, and
-//!    the read models last.
+//! 3. Likes and follows that came meanwhile end. Then the user's posts are removed from the homes of former followers, and
+//!    all items: the log from its beginning to its end, and the read models last.
 //!
 //! Every step removes what it finds, so it can be repeated, and so can the whole walk. A hint that arrives late begins
 //! another walk, which finds nothing.
 //!
 //! Other users keep what is theirs: their logs name the id of the account, and so do their likes, mutes and blocks.
-//! Rows in the homes of former followers are removed as after any unfollow ([`super::unfollowed`]).
+//! Rows of posts that were deleted one by one before stay in homes until they expire, as after any deletion.
 
 use std::time::Duration;
 
@@ -21,22 +21,31 @@ use rand::Rng;
 
 use super::{Step, Walks};
 use crate::{
-    command::{leave_deleted, removal_of_comment},
+    command::{end_follow, removal_of_comment},
     error::Error,
     model::{
         CommentId, Counts, Edge, EdgeKey, EdgeKind, EdgeState, Like, LogEntry, PostId, TallyShard, TallySubject,
-        Timestamp, UserEvent, UserId, Version,
+        Timestamp, UserEvent, UserId, Version, limits::FEED_AGE_MAX,
     },
-    projection::blocks::BlockEffects,
-    retry::until_no_conflict,
-    store::{Remains, timelines::Timeline, transaction::Change},
-    stream::walk::{ErasureAt, Pass, Walk},
+    projection::{blocked_follows::BlockedFollows, blocks::BlockEffects},
+    retry::{RACES_MAX, until_no_conflict},
+    store::{
+        Consistency, Remains,
+        timelines::{Range, Timeline},
+        transaction::Change,
+    },
+    stream::{
+        walk::{ErasureAt, Pass, Walk},
+        work_queue::Task,
+    },
 };
 
 /// Events, likes, followers or items of one step at most. Each may take several transactions.
 const PER_STEP: usize = 50;
 /// Posts whose remains are removed in one step at most. Each takes some dozens of reads and writes.
 const POSTS_PER_STEP: usize = 10;
+/// Homes cleared in one step at most.
+const HOMES_PER_STEP: usize = 20;
 /// Events, likes, followers or items worked on at once.
 const AT_ONCE: usize = 4;
 /// How long an erasure waits for another one, or for the purge of a post.
@@ -72,14 +81,8 @@ impl Walks {
             return Ok(false);
         }
         let (follower, followee) = (follower.clone(), followee.clone());
-        self.send(vec![Walk::LeaveDeleted { follower, followee }]).await?;
+        self.work_queue.send(vec![Task::EndFollow { follower, followee }]).await?;
         Ok(true)
-    }
-
-    /// Ends a follow whose followed user deleted the account.
-    pub(super) async fn leave_step(&self, follower: &UserId, followee: &UserId) -> Result<Step, Error> {
-        leave_deleted(follower, followee, &self.commands, &self.clock).await?;
-        Ok(Step::Done)
     }
 
     /// One step of an erasure.
@@ -109,6 +112,7 @@ impl Walks {
                 }
                 Some(ErasureAt::Likes { after: None, pass: Pass::Last })
             }
+            ErasureAt::Homes { after, before } => self.clear_homes(&account, after, before, rows).await?,
             ErasureAt::Events => self.remove_events(&account, rows).await?,
             ErasureAt::Items => self.remove_items(&account, count).await?,
             ErasureAt::Edges => match self.remove_edges(&account, count).await {
@@ -201,7 +205,9 @@ impl Walks {
             self.commands.commit_unlogged(&changes).await?;
         }
         if key.kind == EdgeKind::Blocks {
-            let blocks = BlockEffects { commands: self.commands.clone(), viewers: self.viewers.clone() };
+            let (commands, work_queue, clock) = (self.commands.clone(), self.work_queue.clone(), self.clock.clone());
+            let follows = BlockedFollows { commands: commands.clone(), work_queue, clock };
+            let blocks = BlockEffects { commands, viewers: self.viewers.clone(), follows };
             blocks.show(account.user, &key.to).await?;
         }
         Ok(())
@@ -246,14 +252,36 @@ impl Walks {
     ) -> Result<Option<ErasureAt>, Error> {
         let page = self.commands.followers(account.user, after.as_ref(), limit(count)).await?;
         stream::iter(&page.users)
-            .map(|follower| leave_deleted(follower, account.user, &self.commands, &self.clock))
+            .map(|follower| end_follow(follower, account.user, RACES_MAX, &self.commands, &self.clock))
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>()
             .await?;
         Ok(Some(match (page.next, pass) {
             (Some(after), pass) => ErasureAt::Followers { after: Some(after), pass },
             (None, Pass::First) => ErasureAt::Wait,
-            (None, Pass::Last) => ErasureAt::Events,
+            (None, Pass::Last) => ErasureAt::Homes { after: None, before: None },
+        }))
+    }
+
+    /// Removes the next posts from the homes of the next former followers. Nobody can follow the user again, so nothing
+    /// brings a row back.
+    async fn clear_homes(
+        &self,
+        account: &Account<'_>,
+        after: Option<UserId>,
+        before: Option<PostId>,
+        rows: usize,
+    ) -> Result<Option<ErasureAt>, Error> {
+        let follows = self.commands.follows_ever(account.user, after.as_ref(), limit(rows.min(HOMES_PER_STEP))).await?;
+        let Some(last) = follows.last().map(|follow| follow.from.clone()) else { return Ok(Some(ErasureAt::Events)) };
+        let range = Range { before, since: self.clock.now().before(FEED_AGE_MAX) };
+        let author = Timeline::Author(account.user.clone());
+        let page = self.timelines.newest(&author, range, (rows / follows.len()).max(1), Consistency::Strong).await?;
+        let homes: Vec<_> = follows.into_iter().map(|follow| Timeline::Home(follow.from)).collect();
+        self.timelines.remove(&homes, &page.rows).await?;
+        Ok(Some(match page.rows.last() {
+            Some(row) if page.more => ErasureAt::Homes { after, before: Some(row.post) },
+            _ => ErasureAt::Homes { after: Some(last), before: None },
         }))
     }
 
@@ -308,7 +336,7 @@ impl Walks {
     }
 
     async fn remove_edges(&self, account: &Account<'_>, count: usize) -> Result<Option<ErasureAt>, Error> {
-        let follows = self.commands.follows_ever(account.user, limit(count)).await?;
+        let follows = self.commands.follows_ever(account.user, None, limit(count)).await?;
         if follows.is_empty() {
             return Ok(Some(ErasureAt::ReadModels));
         }

@@ -101,7 +101,6 @@ impl Walks {
             Walk::Profile { user, version, before } => self.profile_step(user, version, before, rows).await,
             Walk::Purge { post, author, after, until } => self.purge_step(post, &author, after, until, rows).await,
             Walk::Erase { user, begun_at, at } => self.erasure_step(user, begun_at, at, rows).await,
-            Walk::LeaveDeleted { follower, followee } => self.leave_step(&follower, &followee).await,
             Walk::Demotion { author, after } => self.demotion_step(author, after, rows).await,
             Walk::FillHomes { author, begun_at, viewers, before } => {
                 self.fill_homes_step(author, begun_at, viewers, before, rows).await

@@ -1,6 +1,8 @@
 //! Tests of queries as a whole, with tables in memory.
 
 mod blocks;
+mod celebrities;
 mod conversation;
 mod moderation;
+mod own_fields;
 mod own_writes;

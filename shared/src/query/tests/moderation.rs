@@ -30,11 +30,15 @@ async fn ada_is_read_by_bob() -> (World, PostId, PostId) {
 async fn moderate_post(world: &World, post: PostId, wanted: Moderation) {
     world.other.done("ada", &ModeratePost { post, wanted }).await;
     world.other.catch_up(&["ada"]).await;
+    // Processes use cards for two seconds.
+    world.pass(Duration::from_secs(3));
 }
 
 async fn moderate_ada(world: &World, wanted: Moderation) {
     world.other.done("ada", &ModerateUser { wanted }).await;
     world.other.catch_up(&["ada"]).await;
+    // Processes use cards for two seconds.
+    world.pass(Duration::from_secs(3));
 }
 
 /// The posts that the viewer sees in the home, of ada, with the tag, and by the id of ada's post.

@@ -5,7 +5,7 @@ use crate::{
     command::{CommentOnPost, DeleteAccount, react_to_post},
     error::Rejection,
     model::Standing,
-    projection::catch_up::Progress,
+    projection::{Projector, catch_up::Progress},
     samples::user,
     test_world::{Process, World},
 };
@@ -14,23 +14,31 @@ const EVERYBODY: [&str; 3] = ["ada", "bob", "carol"];
 
 /// Works until no task is left, and bob and carol know of it. Time passes while an erasure waits.
 async fn settle(world: &World) {
-    let mut open = VecDeque::from(take_walks(world));
+    let mut open = VecDeque::from(world.take_tasks());
     for _ in 0..2000 {
-        let Some(walk) = open.pop_front() else {
+        let Some(task) = open.pop_front() else {
             world.other.catch_up(&["bob", "carol"]).await;
-            open.extend(take_walks(world));
+            open.extend(world.take_tasks());
             match open.is_empty() {
                 true => return,
                 false => continue,
             }
         };
-        let walks = &world.tested.projector.walks;
+        let Projector { walks, blocked_follows, .. } = &world.tested.projector;
+        let walk = match task {
+            Task::Walk(walk) => walk,
+            Task::EndFollow { follower, followee } => {
+                blocked_follows.end(&follower, &followee).await.unwrap();
+                continue;
+            }
+            other => panic!("{other:?}"),
+        };
         match walks.step(walk, walks.step_rows.get()).await.unwrap() {
             Step::Done => {}
-            Step::Next(next) => open.extend(next),
+            Step::Next(next) => open.extend(next.into_iter().map(Task::Walk)),
             Step::Later(delay, walk) => {
                 world.pass(delay);
-                open.push_back(walk);
+                open.push_back(walk.into());
             }
         }
     }
