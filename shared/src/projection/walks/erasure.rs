@@ -5,8 +5,8 @@
 //!    blocks end, each with its counts. Then the user's likes end, and the follows of the followers, in their logs.
 //! 2. The walk waits for longer than any function runs. Whoever had read something before the deletion has ended by
 //!    then, and nobody writes it again.
-//! 3. Likes and follows that came meanwhile end. Then the user's posts are removed from the homes of former followers, and
-//!    all items: the log from its beginning to its end, and the read models last.
+//! 3. Likes and follows that came meanwhile end. Then the user's posts are removed from the homes of former followers,
+//!    and all items: the log from its beginning to its end, and the read models last.
 //!
 //! Every step removes what it finds, so it can be repeated, and so can the whole walk. A hint that arrives late begins
 //! another walk, which finds nothing.
