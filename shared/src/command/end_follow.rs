@@ -1,7 +1,7 @@
 //! The end of a follow by a user who was blocked, or whose followed user deleted the account. The block, or the
 //! deletion, is in the log of the followed user. The end of the follow belongs into the log of the follower, whose home
-//! is filtered by it. No caller waits for it, so no caller can be kept waiting
-//! by a follower whose log never stands still.
+//! is filtered by it. No caller waits for it, so no caller can be kept waiting by a follower whose log never stands
+//! still.
 
 use rand::Rng;
 
