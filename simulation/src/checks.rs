@@ -36,8 +36,12 @@ pub enum Check {
     DeletedPosts,
     /// At rest, no table holds a text or a tag of a deleted post, of comments on it, or of a deleted comment.
     NothingOfTheDeleted,
-    /// INV-9: nothing is lost: queues are empty in the end, and an operator's redrive leaves nothing behind.
+    /// INV-9: nothing is lost: queues are empty in the end. Nothing was poison, so nothing is in the quarantine.
     NothingIsLost,
+    /// What a newer release wrote into an item is still there after this one changed the item.
+    NewerIsKept,
+    /// After an audit, damaged read models follow from the command table again.
+    DamageIsRepaired,
     /// An accepted command is in the command table, once; nothing else is.
     CommandsAreKept,
     /// A log has no gaps, and both sides of an edge agree.
@@ -59,7 +63,7 @@ pub enum Check {
 }
 
 /// All checks.
-pub const ALL: [Check; 24] = [
+pub const ALL: [Check; 26] = [
     Check::EventsReachTheBus,
     Check::HomeAtRest,
     Check::FeedsAtRest,
@@ -75,6 +79,8 @@ pub const ALL: [Check; 24] = [
     Check::DeletedPosts,
     Check::NothingOfTheDeleted,
     Check::NothingIsLost,
+    Check::NewerIsKept,
+    Check::DamageIsRepaired,
     Check::CommandsAreKept,
     Check::LogsAreWhole,
     Check::BlocksEndFollows,

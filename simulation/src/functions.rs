@@ -76,14 +76,22 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         "update-profile" => http!((runtime.commands()?, runtime.reserved_handles()?, clock), |it, call| {
             update_profile::handle(&it.0, &it.1, &it.2, call)
         }),
-        "publish-events" => events!(runtime.bus()?, |it, event, _| publish_events::handle(&it, event).await),
+        "publish-events" => events!((runtime.bus()?, runtime.quarantine()?, clock), |it, event, _| {
+            publish_events::handle(&it.0, &it.1, &it.2, event).await
+        }),
+        "recover" => events!(recover::Recoverer::new(&runtime)?, |it, event, deadline| {
+            recover::handle(&it, event, deadline).await
+        }),
+        "audit" => events!(runtime.sweeper()?, |it, event, deadline| audit::handle(&it, event, deadline).await),
         "fanout" => events!(runtime.projector()?, |it, event, deadline| { fanout::handle(&it, event, deadline).await }),
-        "trending" => events!(runtime.cards()?, |it, event, deadline| { trending::handle(&it, event, deadline).await }),
-        "deliver" => events!((runtime.projector()?, runtime.quarantine()?), |it, event, deadline| {
-            deliver::handle(&it.0, &it.1, event, deadline).await
+        "trending" => events!((runtime.cards()?, clock), |it, event, deadline| {
+            trending::handle(&it.0, &it.1, event, deadline).await
         }),
         "moderate" => {
             events!((runtime.commands()?, clock), |it, event, _| { moderate::handle(&it.0, &it.1, event).await })
+        }
+        "deliver" => {
+            events!(deliverer(&runtime)?, |it, event, deadline| { deliver::handle(&it, event, deadline).await })
         }
         "demote-author" => events!(demoter(&runtime)?, |it, event, _| { demote_author::handle(&it, event).await }),
         other => anyhow::bail!("the simulated world has no function {other}"),
@@ -96,6 +104,14 @@ fn conversations(runtime: &Runtime) -> anyhow::Result<Conversations> {
 
 fn people(runtime: &Runtime) -> anyhow::Result<People> {
     Ok(People { commands: runtime.commands()?, viewers: runtime.viewers()?, cards: runtime.cards()? })
+}
+
+fn deliverer(runtime: &Runtime) -> anyhow::Result<deliver::Deliverer> {
+    Ok(deliver::Deliverer {
+        projector: runtime.projector()?,
+        quarantine: runtime.quarantine()?,
+        publisher: runtime.publisher()?,
+    })
 }
 
 fn demoter(runtime: &Runtime) -> anyhow::Result<demote_author::Demoter> {

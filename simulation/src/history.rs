@@ -20,10 +20,10 @@ use tokio::task::LocalSet;
 use crate::{
     checks::Checks,
     commands::Actor,
-    determinism,
+    damage, determinism,
     faults::{Fault, Faults},
     ledger::Ledger,
-    moderation, queries, rest,
+    moderation, next_release, queries, rest,
     trace::Detail,
     walks,
     world::World,
@@ -55,14 +55,14 @@ pub struct Report {
     pub faults: BTreeMap<Fault, u64>,
     /// Calls of AWS services.
     pub calls: u64,
+    /// Sums of the functions' metrics, by name. Of a metric that consists of durations, the number of these.
+    pub metrics: BTreeMap<String, u64>,
     /// Virtual time that passed.
     pub virtual_ms: u64,
     /// Processor time that it took.
     pub processor_ms: u64,
 }
 
-/// Messages after which an operator looks whether anything is left.
-const REDRIVES_MAX: usize = 10;
 /// After this time at rest, no process shows cards, rows or trending posts from a cache that is older than the rest.
 const CACHES_LIVE: Duration = Duration::from_secs(10);
 /// Users who walk through feeds.
@@ -132,7 +132,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         }
         let acting = act(actors, options.commands - walking, &world, &mut random, &plan);
         let mut actors = acting.await?;
-        come_to_rest(&world).await?;
+        world.settle().await?;
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
         settled(&mut ledger.borrow_mut());
 
@@ -141,6 +141,8 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         }
         tokio::time::sleep(CACHES_LIVE).await;
         world.set_faults(Faults { outage: None, ..faults.clone() });
+        let seed = StdRng::seed_from_u64(random.random());
+        let mut newer = faults.next_release.then(|| next_release::deploy(&world, seed));
         let mut walkers = Vec::new();
         for _ in 0..WALKERS {
             let Some(user) = users.choose(&mut random).cloned() else { break };
@@ -152,8 +154,20 @@ async fn history(options: Options) -> anyhow::Result<Report> {
             walker.await.context("a walker")??;
         }
         drop(actors);
-        come_to_rest(&world).await?;
+        if let Some(newer) = &mut newer {
+            newer.deployed().await?;
+        }
+        world.settle().await?;
+        if faults.damages > 0 {
+            damage::damage(&world, faults.damages, &mut random);
+            world.request_sweep();
+            world.settle().await?;
+            rest::compare_repaired(&world, &mut ledger.borrow_mut(), &ghosts);
+        }
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
+        if let Some(newer) = newer {
+            newer.check(&world, &mut ledger.borrow_mut().checks);
+        }
         tokio::time::sleep(CACHES_LIVE).await;
         rest::compare_api(&users, &ledger, &mut random, !ghosts.is_empty()).await?;
         anyhow::Ok(())
@@ -173,6 +187,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         checks,
         faults,
         calls,
+        metrics: world.network.metrics.all(),
         virtual_ms: u64::try_from(determinism::elapsed().as_millis()).unwrap_or(u64::MAX),
         processor_ms: determinism::processor_ms(),
     })
@@ -294,17 +309,6 @@ async fn demote(world: Arc<World>, users: usize, mut random: StdRng) {
             return;
         }
     }
-}
-
-/// Waits until nothing is on its way, with an operator's help if something was put aside.
-async fn come_to_rest(world: &World) -> anyhow::Result<()> {
-    for _ in 0..REDRIVES_MAX {
-        world.settle().await?;
-        if world.redrive().await? == 0 {
-            return Ok(());
-        }
-    }
-    anyhow::bail!("something is put aside again and again")
 }
 
 /// What everybody has seen by now: posts, and blocks.

@@ -6,7 +6,8 @@
 //! - [`determinism`] makes time and randomness follow from the seed.
 //! - [`world`] puts the system together from `template.yaml`: [`network`] is the way from functions to AWS, [`lambda`]
 //!   runs [`functions`] in processes, and [`chain`] tells which invocation caused which. [`faults`] says what goes
-//!   wrong, [`partial`] how batches are done in part.
+//!   wrong, [`partial`] how batches are done in part. [`damage`] damages read models, and [`next_release`] writes what
+//!   this release does not know.
 //! - [`history`] is one history: each [`command`] of a few users ([`commands`]), their [`queries`], [`walks`] through
 //!   feeds, and what an operator decides ([`moderation`]). [`ledger`] is what is known of it from outside, with the
 //!   reference model that the end-to-end tests use, too. [`reasons`] tells why a command may be refused.
@@ -19,6 +20,7 @@ mod chain;
 pub mod checks;
 mod command;
 mod commands;
+mod damage;
 pub mod determinism;
 pub mod faults;
 mod functions;
@@ -27,6 +29,7 @@ mod lambda;
 mod ledger;
 mod moderation;
 mod network;
+mod next_release;
 mod partial;
 mod queries;
 mod reasons;

@@ -8,5 +8,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let conversations =
         &Conversations { commands: runtime.commands()?, viewers: runtime.viewers()?, cards: runtime.cards()? };
     let clock = &runtime.clock;
-    http::serve(runtime.meter.as_ref(), async |call| edit_post::handle(conversations, clock, call).await).await
+    http::serve(&runtime, async |call| edit_post::handle(conversations, clock, call).await).await
 }

@@ -6,5 +6,5 @@ use tidings::{http, runtime::Runtime};
 async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let (commands, keys, clock) = (&runtime.commands()?, &runtime.cursor_keys()?, &runtime.clock);
-    http::serve(runtime.meter.as_ref(), async |call| export_account::handle(commands, keys, clock, call).await).await
+    http::serve(&runtime, async |call| export_account::handle(commands, keys, clock, call).await).await
 }

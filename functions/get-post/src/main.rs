@@ -8,5 +8,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let (keys, clock) = (&runtime.cursor_keys()?, &runtime.clock);
     let conversations =
         &Conversations { commands: runtime.commands()?, viewers: runtime.viewers()?, cards: runtime.cards()? };
-    http::serve(runtime.meter.as_ref(), async |call| get_post::handle(conversations, keys, clock, call).await).await
+    http::serve(&runtime, async |call| get_post::handle(conversations, keys, clock, call).await).await
 }

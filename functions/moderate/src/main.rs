@@ -1,15 +1,10 @@
 //! The Lambda function `moderate`.
 
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use moderate::Request;
 use tidings::runtime::Runtime;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let (commands, clock) = (&runtime.commands()?, &runtime.clock);
-    run(service_fn(async |event: LambdaEvent<Request>| {
-        Ok::<_, Error>(moderate::handle(commands, clock, event.payload).await?)
-    }))
-    .await
+    runtime.run(async |request, _| Ok(moderate::handle(commands, clock, request).await?)).await
 }

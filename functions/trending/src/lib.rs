@@ -8,12 +8,13 @@ use futures::{StreamExt, stream};
 use tidings::{
     deadline::Deadline,
     error::Error,
-    model::{TallyChange, TallySubject},
+    metrics,
+    model::{Clock, TallyChange, TallySubject, Timestamp},
     projection::tally,
     store::cards::Cards,
     stream::{
         batch::{ItemOutcome, kinesis_response},
-        cloud_event,
+        cloud_event::{self, Received},
     },
 };
 
@@ -25,10 +26,15 @@ const CARDS_AT_ONCE: usize = 16;
 ///
 /// # Errors
 /// As [`kinesis_response`].
-pub async fn handle(cards: &Cards, batch: KinesisEvent, deadline: Deadline) -> Result<KinesisEventResponse, Error> {
-    let changes: Vec<serde_json::Result<TallyChange>> =
-        batch.records.iter().map(|record| cloud_event::parse(&record.kinesis.data)).collect();
-    let counters = tally::by_counter(changes.iter().flatten().cloned().collect());
+pub async fn handle(
+    cards: &Cards,
+    clock: &Clock,
+    batch: KinesisEvent,
+    deadline: Deadline,
+) -> Result<KinesisEventResponse, Error> {
+    let changes: Vec<serde_json::Result<Received<TallyChange>>> =
+        batch.records.iter().map(|record| cloud_event::receive(&record.kinesis.data)).collect();
+    let counters = tally::by_counter(changes.iter().flatten().map(|received| received.data.clone()).collect());
     let failed: HashSet<TallySubject> = stream::iter(counters)
         .map(|(subject, changes)| async move {
             let error = deadline.limit(tally::show(cards, &subject, &changes)).await.err()?;
@@ -39,9 +45,13 @@ pub async fn handle(cards: &Cards, batch: KinesisEvent, deadline: Deadline) -> R
         .filter_map(async |failed| failed)
         .collect()
         .await;
+    let oldest: Option<Timestamp> = changes.iter().flatten().filter_map(|received| received.at).min();
+    if let Some(oldest) = oldest {
+        metrics::COUNT_LAG.record(clock.now().since(oldest));
+    }
     let outcomes = batch.records.iter().zip(&changes).map(|(record, change)| {
         let done = match change {
-            Ok(change) => !failed.contains(&change.subject),
+            Ok(change) => !failed.contains(&change.data.subject),
             Err(error) => {
                 let sequence_number = &record.kinesis.sequence_number;
                 tracing::error!(%error, sequence_number, "a record is not the event of a counter");

@@ -20,6 +20,9 @@ pub(crate) enum Resource {
     Events,
     Deliveries,
     Quarantine,
+    FailedBatches,
+    /// The stream of `Commands`.
+    CommandsStream,
 }
 
 /// A call on a resource.
@@ -43,10 +46,10 @@ const ITEM: Access = to(Resource::Commands, "dynamodb:GetItem");
 const PARTITION: Access = to(Resource::Commands, "dynamodb:Query");
 /// `Commands`: several items by their keys, such as edges, likes and posts.
 const ITEMS: Access = to(Resource::Commands, "dynamodb:BatchGetItem");
-/// `CommandTable::commit`: an event, and items that are written as a whole. IAM checks each part of a transaction by
-/// its own action.
+/// `CommandTable::commit`: an event, and other items that are new or deleted, which are written as a whole. IAM checks
+/// each part of a transaction by its own action.
 const APPEND: Access = to(Resource::Commands, "dynamodb:PutItem");
-/// `Change::Count`, `Change::ScrubEvent`.
+/// Changes of items, which leave the attributes that they do not know.
 const CHANGE: Access = to(Resource::Commands, "dynamodb:UpdateItem");
 /// `Change::RemoveComment`, `Change::RemoveProfile`, `CommandTable::end_demotion`, and the erasure of accounts.
 const REMOVE: Access = to(Resource::Commands, "dynamodb:DeleteItem");
@@ -75,8 +78,6 @@ const REMOVE_VIEWER: Access = to(Resource::Viewers, "dynamodb:DeleteItem");
 const CARDS: Access = to(Resource::Cards, "dynamodb:BatchGetItem");
 /// `Cards`: writing a part of a card.
 const PUT_CARD: Access = to(Resource::Cards, "dynamodb:UpdateItem");
-/// `Cards::remove`.
-const REMOVE_CARD: Access = to(Resource::Cards, "dynamodb:DeleteItem");
 /// `Cards::tally`.
 const TALLY: Access = to(Resource::Cards, "dynamodb:GetItem");
 /// `TrendingIndex::best`.
@@ -84,13 +85,57 @@ const TRENDING: Access = to(Resource::CardsHottest, "dynamodb:Query");
 
 /// `Bus::publish`.
 const PUBLISH: Access = to(Resource::Events, "kinesis:PutRecords");
+/// `WorkQueue::put_off`.
+const PUT_OFF_TASK: Access = to(Resource::Deliveries, "sqs:ChangeMessageVisibility");
+/// `FailedBatches::send`.
+const SEND_REST: Access = to(Resource::FailedBatches, "sqs:SendMessage");
+/// `FailedBatches::put_off`.
+const PUT_OFF_BATCH: Access = to(Resource::FailedBatches, "sqs:ChangeMessageVisibility");
+/// `Shards::data` of `recover`.
+const PLACE_ON_BUS: Access = to(Resource::Events, "kinesis:GetShardIterator");
+/// `Shards::data` of `recover`.
+const READ_BUS: Access = to(Resource::Events, "kinesis:GetRecords");
+/// `Shards::keys` of `recover`.
+const PLACE_IN_STREAM: Access = to(Resource::CommandsStream, "dynamodb:GetShardIterator");
+/// `Shards::keys` of `recover`.
+const READ_STREAM: Access = to(Resource::CommandsStream, "dynamodb:GetRecords");
+/// `CommandTable::scan`, and those of the read models.
+const SCAN: Access = to(Resource::Commands, "dynamodb:Scan");
+const SCAN_TIMELINES: Access = to(Resource::Timelines, "dynamodb:Scan");
+const SCAN_VIEWERS: Access = to(Resource::Viewers, "dynamodb:Scan");
+const SCAN_CARDS: Access = to(Resource::Cards, "dynamodb:Scan");
+/// `Timelines::which`.
+const WHICH_ROWS: Access = to(Resource::Timelines, "dynamodb:BatchGetItem");
+/// `Cards::remove`.
+const REMOVE_CARD: Access = to(Resource::Cards, "dynamodb:DeleteItem");
+/// `CommandTable::put_audit_state`, `request_sweep`.
+const AUDIT_STATE: Access = Access { partition: Some("AUDIT"), ..CHANGE };
 /// `WorkQueue::send`. IAM checks SendMessageBatch as SendMessage.
 const DELIVER: Access = to(Resource::Deliveries, "sqs:SendMessage");
 /// `Quarantine::put`.
 const QUARANTINE: Access = to(Resource::Quarantine, "sqs:SendMessage");
 
 /// What the code of each function calls, by the name of its binary.
-pub(crate) const FUNCTIONS: [(&str, &[Access]); 20] = [
+pub(crate) const FUNCTIONS: [(&str, &[Access]); 22] = [
+    (
+        "audit",
+        &[
+            ITEM,
+            PARTITION,
+            ITEMS,
+            SCAN,
+            AUDIT_STATE,
+            ROWS,
+            WHICH_ROWS,
+            SCAN_TIMELINES,
+            VIEWER,
+            SCAN_VIEWERS,
+            CARDS,
+            TALLY,
+            SCAN_CARDS,
+            DELIVER,
+        ],
+    ),
     ("block-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
     ("comment-on-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
     ("create-post", &[ITEM, PARTITION, APPEND]),
@@ -114,15 +159,17 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 20] = [
             PUT_VIEWER,
             REMOVE_VIEWER,
             CARDS,
+            TALLY,
             PUT_CARD,
             REMOVE_CARD,
-            TALLY,
+            PUBLISH,
             DELIVER,
+            PUT_OFF_TASK,
             QUARANTINE,
         ],
     ),
     ("demote-author", &[ITEM, MARK_CELEBRITY, CARDS, DELIVER]),
-    ("edit-post", &[ITEM, PARTITION, APPEND, CARDS]),
+    ("edit-post", &[ITEM, PARTITION, APPEND, CHANGE, CARDS]),
     ("export-account", &[PARTITION, ITEMS]),
     (
         "fanout",
@@ -149,15 +196,29 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 20] = [
     ("get-post", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
     ("get-profile", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
     ("moderate", &[ITEM, PARTITION, ITEMS, APPEND, REMOVE]),
-    ("mute-user", &[ITEM, PARTITION, ITEMS, APPEND]),
-    ("publish-events", &[PUBLISH]),
-    ("react-to-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
+    ("mute-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
+    ("publish-events", &[PUBLISH, QUARANTINE]),
+    ("react-to-post", &[ITEM, PARTITION, ITEMS, CHANGE]),
+    (
+        "recover",
+        &[
+            AUDIT_STATE,
+            PLACE_IN_STREAM,
+            READ_STREAM,
+            PLACE_ON_BUS,
+            READ_BUS,
+            SEND_REST,
+            PUT_OFF_BATCH,
+            DELIVER,
+            QUARANTINE,
+        ],
+    ),
     ("trending", &[TALLY, PUT_CARD]),
-    ("update-profile", &[ITEM, PARTITION, APPEND]),
+    ("update-profile", &[ITEM, PARTITION, APPEND, CHANGE]),
 ];
 
 /// How a call looks in the source, and the name of its action in IAM.
-const CALLS: [(&str, &str); 14] = [
+const CALLS: [(&str, &str); 20] = [
     (".get_item()", "dynamodb:GetItem"),
     (".batch_get(", "dynamodb:BatchGetItem"),
     (".query()", "dynamodb:Query"),
@@ -172,6 +233,12 @@ const CALLS: [(&str, &str); 14] = [
     (".batch_write_item()", "dynamodb:BatchWriteItem"),
     (".put_records()", "kinesis:PutRecords"),
     (".send_message_batch()", "sqs:SendMessage"),
+    (".change_message_visibility()", "sqs:ChangeMessageVisibility"),
+    (".scan_page(", "dynamodb:Scan"),
+    ("kinesis.get_shard_iterator()", "kinesis:GetShardIterator"),
+    ("kinesis.get_records()", "kinesis:GetRecords"),
+    ("streams.get_shard_iterator()", "dynamodb:GetShardIterator"),
+    ("streams.get_records()", "dynamodb:GetRecords"),
 ];
 
 /// The source files that call AWS, below `shared/src`, with the resources that they call.
@@ -188,13 +255,18 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
             "store/erasure.rs",
             "store/export.rs",
             "store/transaction.rs",
+            "store/audit_state.rs",
+            "store/scan.rs",
         ],
     ),
-    (&[Resource::Timelines], &["store/timelines.rs", "store/announcements.rs"]),
-    (&[Resource::Viewers], &["store/viewers.rs"]),
-    (&[Resource::Cards, Resource::CardsHottest], &["store/cards.rs", "store/card_tallies.rs", "store/trending.rs"]),
-    (&[Resource::Events], &["stream/bus.rs"]),
-    (&[Resource::Deliveries, Resource::Quarantine], &["stream/queue.rs"]),
+    (&[Resource::Timelines], &["store/timelines.rs", "store/announcements.rs", "store/scan.rs"]),
+    (&[Resource::Viewers], &["store/viewers.rs", "store/scan.rs"]),
+    (
+        &[Resource::Cards, Resource::CardsHottest],
+        &["store/cards.rs", "store/card_tallies.rs", "store/trending.rs", "store/scan.rs"],
+    ),
+    (&[Resource::Events, Resource::CommandsStream], &["stream/bus.rs", "../../functions/recover/src/shards.rs"]),
+    (&[Resource::Deliveries, Resource::Quarantine, Resource::FailedBatches], &["stream/queue.rs"]),
 ];
 
 /// Whether the source contains the call, and not only as the end of a longer name.

@@ -63,9 +63,12 @@ fn needed(system: &System, function: &Function, accesses: &[Access]) -> Granted 
             Resource::Commands | Resource::Timelines | Resource::Viewers | Resource::Cards => {
                 arn("dynamodb", &format!("table/tidings-{resource:?}"))
             }
+            Resource::CommandsStream => arn("dynamodb", "table/tidings-Commands/stream/local"),
             Resource::CardsHottest => arn("dynamodb", "table/tidings-Cards/index/hottest"),
             Resource::Events => arn("kinesis", &format!("stream/tidings-{resource:?}")),
-            Resource::Deliveries | Resource::Quarantine => arn("sqs", &format!("tidings-{resource:?}")),
+            Resource::Deliveries | Resource::Quarantine | Resource::FailedBatches => {
+                arn("sqs", &format!("tidings-{resource:?}"))
+            }
         }
     };
     let of_code = accesses
@@ -73,7 +76,7 @@ fn needed(system: &System, function: &Function, accesses: &[Access]) -> Granted 
         .map(|access| (access.action.to_owned(), arn(access.resource), access.partition.map(str::to_owned)));
     let on_failure = function.sources.iter().filter_map(|source| match source {
         EventSource::Stream(stream) => stream.on_failure_queue.as_ref(),
-        EventSource::Queue(_) => None,
+        EventSource::Queue(_) | EventSource::Schedule(_) => None,
     });
     let queue = |name: &String| {
         assert!(system.queues.iter().any(|queue| queue.name == *name), "{}: no queue {name}", function.name);
@@ -143,7 +146,7 @@ fn messages_stay_hidden_for_as_long_as_a_function_may_work_on_them() {
             assert!(source.report_failures, "{}: one bad message brings all of its batch again", source.id);
         }
     }
-    assert!(queues >= 1, "no queue is read");
+    assert!(queues >= 2, "only {queues} queues are read");
 }
 
 #[test]

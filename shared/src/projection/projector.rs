@@ -7,6 +7,7 @@ use super::{
     blocks::BlockEffects,
     catch_up::CatchUp,
     effects::{Effects, PostEffects},
+    repair::Repair,
     walks::Walks,
 };
 use crate::{
@@ -48,8 +49,12 @@ pub struct Projector {
     pub walks: Walks,
     /// Ends follows of blocked users.
     pub blocked_follows: BlockedFollows,
+    /// Sets parts of the read models to what the truth says.
+    pub repair: Repair,
     /// Takes the tasks that are left.
     pub work_queue: WorkQueue,
+    /// The clock.
+    pub clock: Clock,
 }
 
 impl Projector {
@@ -81,9 +86,16 @@ impl Projector {
             BlockedFollows { commands: commands.clone(), work_queue: work_queue.clone(), clock: clock.clone() };
         let follows = blocked_follows.clone();
         let blocks = BlockEffects { commands: commands.clone(), viewers: viewers.clone(), follows };
-        let posts =
-            PostEffects { commands: commands.clone(), cards: cards.clone(), timelines, walks: walks.clone(), clock };
+        let posts = PostEffects {
+            commands: commands.clone(),
+            cards: cards.clone(),
+            timelines,
+            walks: walks.clone(),
+            clock: clock.clone(),
+        };
         let effects = Effects { posts, blocks, walks: walks.clone(), cards };
-        Self { catch_up: CatchUp { commands, viewers, effects }, walks, blocked_follows, work_queue }
+        let catch_up = CatchUp { commands, viewers, effects, clock: clock.clone() };
+        let repair = Repair { catch_up: catch_up.clone(), work_queue: work_queue.clone() };
+        Self { catch_up, walks, blocked_follows, repair, work_queue, clock }
     }
 }

@@ -130,7 +130,7 @@ impl Cards {
         TrendingIndex::new(self.dynamo.clone(), self.table.clone())
     }
 
-    /// Writes the post part of a card, unless the card has this version or a newer one. If the card already has an
+    /// Writes the post part of a card, unless the card has a newer version. If the card already has an
     /// author part, that part stays: it has a writer and a version of its own, see [`Cards::put_author`].
     pub async fn put_post(&self, card: &PostCard) -> Result<(), Error> {
         let (mut set, mut initial) = (item(card)?, Item::new());
@@ -160,7 +160,7 @@ impl Cards {
         self.put_part(key::post(*post), "version", part).await
     }
 
-    /// Writes the author part of a post's card, unless the card has this version or a newer one.
+    /// Writes the author part of a post's card, unless the card has a newer version.
     pub async fn put_author(&self, post: PostId, author: &Profile) -> Result<(), Error> {
         #[derive(Serialize)]
         struct AuthorPart<'a> {
@@ -173,7 +173,7 @@ impl Cards {
         self.put_part(key::post(post), "author_version", Part::of(&part)?).await
     }
 
-    /// Writes the profile part of a user's card, unless the card has this version or a newer one.
+    /// Writes the profile part of a user's card, unless the card has a newer version.
     pub async fn put_profile(&self, profile: &Profile) -> Result<(), Error> {
         #[derive(Serialize)]
         struct ProfilePart<'a> {
@@ -204,7 +204,7 @@ impl Cards {
         self.put_part(key::user(user), "profile_version", part).await
     }
 
-    /// Writes the totals part of a user's card, unless the card has this version or a newer one.
+    /// Writes the totals part of a user's card, unless the card has a newer version.
     pub async fn put_totals(&self, user: &UserId, totals: Totals, version: Version) -> Result<(), Error> {
         #[derive(Serialize)]
         struct TotalsPart {
@@ -244,8 +244,8 @@ impl Cards {
             .map_err(failed("deleting a card"))
     }
 
-    /// Writes a part of a card if its attribute named `version` is higher than the card's. If the card already has this
-    /// version or a newer one, that is success too.
+    /// Writes a part of a card unless the card's attribute named `version` is higher. That is success, too. The same
+    /// version is written again, which repairs a part that was damaged, and costs no more than to refuse the write.
     async fn put_part(&self, pk: String, version: &str, part: Part) -> Result<(), Error> {
         let mut update = self.dynamo.0.update_item().table_name(&self.table).key(PK, s(pk));
         let mut assignments = Vec::new();
@@ -269,7 +269,7 @@ impl Cards {
         }
         update
             .update_expression(format!("SET {}{remove}", assignments.join(", ")))
-            .condition_expression(format!("attribute_not_exists(#{version}) OR #{version} < :{version}"))
+            .condition_expression(format!("attribute_not_exists(#{version}) OR #{version} <= :{version}"))
             .send()
             .await
             .map(|_| ())

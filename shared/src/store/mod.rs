@@ -4,6 +4,7 @@
 //! makes no decision: it reads and writes what its caller says, under the conditions that its caller sets.
 
 mod announcements;
+pub mod audit_state;
 mod card_tallies;
 pub mod cards;
 mod celebrities;
@@ -18,6 +19,7 @@ mod export;
 mod key;
 pub mod likes;
 mod meter;
+pub mod scan;
 pub mod timelines;
 pub mod transaction;
 pub mod trending;
@@ -29,5 +31,5 @@ pub use consistency::Consistency;
 pub use dynamo::Dynamo;
 pub use erasure::Remains;
 pub use export::{Made, StoredItem};
-pub use key::{parse_event_key, parse_like_key, parse_tally_key};
+pub use key::{TRACE, is_published, parse_event_key, parse_like_key, parse_tally_key};
 pub use meter::{Cost, Meter};

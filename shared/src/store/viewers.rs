@@ -18,8 +18,8 @@ use crate::{
 /// The `viewers` table.
 #[derive(Debug, Clone)]
 pub struct Viewers {
-    dynamo: Dynamo,
-    table: String,
+    pub(super) dynamo: Dynamo,
+    pub(super) table: String,
 }
 
 /// A viewer as it was read, with the revision by which a writer notices that another writer came between.

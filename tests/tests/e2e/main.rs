@@ -9,6 +9,7 @@
 //! invariant under test.
 
 mod accounts;
+mod alarms;
 mod bad_input;
 mod celebrities;
 mod commands;

@@ -25,12 +25,13 @@ use crate::{
     error::Error,
     model::{
         CommentId, Counts, Edge, EdgeKey, EdgeKind, EdgeState, Like, LogEntry, PostId, TallyShard, TallySubject,
-        Timestamp, UserEvent, UserId, Version, limits::FEED_AGE_MAX,
+        Timestamp, Unreadable, UserEvent, UserId, Version, limits::FEED_AGE_MAX,
     },
     projection::{blocked_follows::BlockedFollows, blocks::BlockEffects},
     retry::{RACES_MAX, until_no_conflict},
     store::{
         Consistency, Remains,
+        command_table::unreadable,
         timelines::{Range, Timeline},
         transaction::Change,
     },
@@ -147,8 +148,10 @@ impl Walks {
     async fn undo(&self, account: &Account<'_>, entry: &LogEntry) -> Result<(), Error> {
         let event = match &entry.event {
             Ok(event) => &event.event,
+            // A newer release knows what the event began.
+            Err(error @ Unreadable::Newer(_)) => return Err(unreadable(account.user, entry.version, error.clone())),
             Err(error) => {
-                tracing::error!(user = %account.user, version = %entry.version, error, "an event cannot be undone");
+                tracing::error!(user = %account.user, version = %entry.version, %error, "an event cannot be undone");
                 return Ok(());
             }
         };
