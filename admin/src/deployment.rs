@@ -15,8 +15,8 @@ use tidings_local::{
     remote::{Endpoint, resources},
 };
 
-/// How long the local stack may take to answer.
-const LOCAL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the local stack may take to answer: as long as the function Audit may run, and a little more.
+const LOCAL_TIMEOUT: Duration = Duration::from_secs(190);
 
 /// Which deployment is meant.
 #[derive(Debug, Args)]

@@ -2,17 +2,19 @@
 //! error is one line on standard error that says what to do.
 //!
 //! - `deployment.rs` finds the physical names, invokes functions, and reaches queues and tables.
+//! - `queue.rs` receives messages and lets others have them again.
 //! - `output.rs` prints tables, or JSON with `--json`.
 //! - `commands/` has one file for each group of subcommands.
 
 mod commands;
 mod deployment;
 mod output;
+mod queue;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use commands::{account, moderation, quarantine, status};
+use commands::{account, audit, moderation, quarantine, recover, status};
 use deployment::{Deployment, Target};
 use output::Output;
 
@@ -38,6 +40,10 @@ enum Command {
     /// Looks at tasks that failed for good, and decides about them
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// Does at once what streams gave up, without waiting for the function Recover
+    Recover,
+    /// Compares the read models of a user or a post with the truth, or shows how far the audit of all has come
+    Audit(audit::AuditArguments),
     /// Hides a post from everybody but its author
     TakeDown(moderation::PostArguments),
     /// Shows a post again that was taken down
@@ -73,6 +79,8 @@ async fn run(Arguments { target, json, command }: Arguments) -> anyhow::Result<(
         Command::Status => status::status(deployment, output).await,
         Command::Watch(arguments) => status::watch(deployment, output, &arguments).await,
         Command::Quarantine(command) => quarantine::run(deployment, output, command).await,
+        Command::Recover => recover::recover(deployment, output).await,
+        Command::Audit(arguments) => audit::audit(deployment, output, &arguments).await,
         Command::TakeDown(arguments) => moderation::post(deployment, output, "take_down", &arguments).await,
         Command::Restore(arguments) => moderation::post(deployment, output, "restore", &arguments).await,
         Command::Suspend(arguments) => moderation::user(deployment, output, "suspend", &arguments).await,

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use harness::{
     client::User,
     deployment::Deployment,
-    dev_client::QUARANTINE,
+    dev_client::{FAILED_BATCHES, QUARANTINE},
     stack::{Options, Stack},
     wait::within,
 };
@@ -128,10 +128,82 @@ async fn the_quarantine_is_listed_redriven_and_dropped() -> Result<()> {
     assert_eq!(target.json(&["quarantine", "show", id]).await?["task"]["redo"]["error"], "of a test");
     ensure!(target.refusal(&["quarantine", "drop", id]).await?.contains("--yes"));
     ensure!(target.refusal(&["quarantine", "show", "unknown"]).await?.contains("unknown"));
-    ensure!(target.admin(&["quarantine", "drop", id, "--yes"]).await?.status.success());
+    assert_eq!(target.json(&["quarantine", "drop", id, "--yes"]).await?, json!({ "deleted": [id], "left": 1 }));
     assert_eq!(target.json(&["quarantine", "list"]).await?.as_array().map(Vec::len), Some(1));
-    ensure!(target.admin(&["quarantine", "redrive", "--all"]).await?.status.success());
+    assert_eq!(target.json(&["quarantine", "redrive", "--all"]).await?["left"], 0);
     assert_eq!(target.json(&["quarantine", "list"]).await?.as_array().map(Vec::len), Some(0));
+    Ok(())
+}
+
+/// A report of a batch of which the stream has nothing any more.
+fn report() -> Value {
+    json!({
+        "requestContext": { "functionArn": "arn:aws:lambda:us-east-1:000000000000:function:Fanout" },
+        "DDBStreamBatchInfo": {
+            "shardId": "shardId-00000000000000000000-00000000",
+            "startSequenceNumber": "100000000000000000001",
+            "endSequenceNumber": "100000000000000000002",
+            "batchSize": 2,
+            "streamArn": "arn:aws:dynamodb:us-east-1:000000000000:table/tidings-Commands/stream/2020-01-01T00:00:00.000",
+        },
+    })
+}
+
+#[tokio::test]
+async fn failed_batches_are_recovered_although_the_sources_are_paused() -> Result<()> {
+    let target = Target::start().await?;
+    let dev = target.deployment.dev();
+    dev.pause_sources(true).await?;
+    assert_eq!(target.json(&["recover"]).await?, json!([]));
+    for body in [report().to_string(), "nonsense".to_owned()] {
+        dev.sqs("SendMessage", FAILED_BATCHES, json!({ "MessageBody": body })).await?;
+    }
+    assert_eq!(target.json(&["audit"]).await?["sweep_requested_at"], Value::Null);
+
+    let rows = target.json(&["recover"]).await?;
+    let rows = rows.as_array().context("no rows")?;
+    ensure!(rows.len() == 2 && rows.iter().all(|row| row["outcome"] == "done"), "{rows:?}");
+    ensure!(rows.iter().any(|row| row["function"] == "Fanout" && row["records"] == 2), "{rows:?}");
+    assert_eq!(target.json(&["recover"]).await?, json!([]), "both are gone");
+    ensure!(target.json(&["audit"]).await?["sweep_requested_at"].is_u64(), "the records are gone");
+
+    // What makes no sense is put aside, and a report that was put aside goes back to where it came from.
+    dev.sqs("SendMessage", QUARANTINE, json!({ "MessageBody": report().to_string() })).await?;
+    assert_eq!(target.json(&["quarantine", "list"]).await?.as_array().map(Vec::len), Some(2));
+    target.json(&["quarantine", "redrive", "--all"]).await?;
+    let rows = target.json(&["recover"]).await?;
+    assert_eq!(rows.as_array().map(Vec::len), Some(1), "{rows}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_user_and_a_post_are_audited_and_repaired() -> Result<()> {
+    let target = Target::start().await?;
+    let (ada, dev) = (target.deployment.member("ada").await?, target.deployment.dev());
+    let post = ada.post("of ada", None).await?.value.id;
+    sees(&ada, 1).await?;
+    let handle = format!("@{}", ada.profile().await?.handle);
+    let right = json!({ "findings": [], "repairs": 0 });
+    assert_eq!(target.json(&["audit", "--user", &handle]).await?, right);
+    assert_eq!(target.json(&["audit", "--post", &post]).await?, right);
+
+    let card = json!({ "TableName": "tidings-Cards", "Key": { "PK": { "S": format!("USER#{}", ada.id) } } });
+    dev.dynamodb("DeleteItem", &card).await?;
+    let found = target.json(&["audit", "--user", &ada.id]).await?;
+    let settle = json!({ "kind": "wrong_card", "repair": { "settle_user": { "user": ada.id } } });
+    assert_eq!(found, json!({ "findings": [settle], "repairs": 0 }));
+    let text = String::from_utf8(target.admin(&["audit", "--user", &ada.id]).await?.stdout)?;
+    ensure!(text.starts_with("kind        repair\nwrong_card  {"), "{text}");
+    assert_eq!(target.json(&["audit", "--user", &ada.id, "--repair"]).await?["repairs"], 1);
+    within(SETTLES_WITHIN, "the card is back", async || {
+        ensure!(target.json(&["audit", "--user", &ada.id]).await? == right);
+        anyhow::Ok(())
+    })
+    .await?;
+
+    ensure!(target.refusal(&["audit", "--user", "@nobody_has_this"]).await?.contains("nobody_has_this"));
+    ensure!(target.refusal(&["audit", "--post", "nonsense"]).await?.contains("nonsense"));
+    ensure!(target.json(&["audit", "--repair"]).await?["sweep_requested_at"].is_u64());
     Ok(())
 }
 

@@ -162,7 +162,7 @@ impl Runtime {
             cards: self.cards()?,
             celebrities: self.celebrities()?,
             work_queue: self.work_queue()?,
-            erasure_delay: Duration::from_secs(self.number("ERASURE_DELAY_SECONDS")?),
+            erasure_delay: self.erasure_delay()?,
             step_rows: self.walk_step_rows()?,
             clock: self.clock.clone(),
         }))
@@ -178,6 +178,7 @@ impl Runtime {
             viewers: measured.viewers()?,
             cards: measured.cards()?,
             celebrities: measured.celebrities()?,
+            erasure_delay: self.erasure_delay()?,
             clock: self.clock.clone(),
         };
         let units_per_hour = self.number("AUDIT_UNITS_PER_HOUR")?;
@@ -216,6 +217,11 @@ impl Runtime {
             blocks: limit("BLOCKS_PER_HOUR", HOUR)?,
             likes: limit("LIKES_PER_HOUR", HOUR)?,
         })
+    }
+
+    /// How long an erasure waits before it removes items.
+    fn erasure_delay(&self) -> anyhow::Result<Duration> {
+        Ok(Duration::from_secs(self.number("ERASURE_DELAY_SECONDS")?))
     }
 
     /// Rows that one step of a walk reads or writes at most.
@@ -259,6 +265,11 @@ impl Runtime {
         let value = self.environment.get(name).map(String::as_str);
         value.with_context(|| format!("the environment variable {name} is not set"))
     }
+}
+
+/// The error of a function that an administrator invokes, with its causes in one line.
+pub fn one_line(error: anyhow::Error) -> lambda_runtime::Error {
+    format!("{error:#}").into()
 }
 
 /// How often the SDKs try again by themselves.

@@ -19,7 +19,7 @@ use crate::{
     commands::TAGS,
     determinism,
     ledger::Ledger,
-    truth::{COUNTS, Truth, is, number, text},
+    truth::{COUNTS, Truth, is, is_null, number, text},
     world::World,
 };
 
@@ -108,7 +108,7 @@ fn commands_are_kept(checks: &mut Checks, model: &Model, truth: &Truth) {
         };
         let own = |(_, post): &(&String, &Value)| text(post, "author") == id;
         let said = |(id, post): (&String, &Value)| {
-            let down = post.get("taken_down_at").is_some();
+            let down = !is_null(post, "taken_down_at");
             (id.clone(), text(post, "text").to_owned(), number(post, "version"), down)
         };
         let found: Vec<_> = truth.shown_posts().filter(own).map(said).collect();
@@ -354,7 +354,7 @@ fn cards(checks: &mut Checks, truth: &Truth, items: &BTreeMap<String, Value>) {
         let shown = item["author_profile"]["M"]["handle"]["S"].as_str().filter(|_| !deleted).unwrap_or_default();
         let found = (is(&item, "deleted"), text(&item, "text"), number(&item, "version"), shown);
         let of_author = truth.profiles.get(text(post, "author")).is_some_and(|profile| is(profile, "suspended"));
-        let withdrawn = (post.get("taken_down_at").is_some(), of_author);
+        let withdrawn = (!is_null(post, "taken_down_at"), of_author);
         let same = deleted || withdrawn == (is(&item, "taken_down"), is(&item, "author_suspended"));
         checks.decide(Check::ReadModelsAtRest, same, || format!("the card of {id} is not {withdrawn:?}: {item}"));
         checks.decide(Check::ReadModelsAtRest, expected == found, || {
@@ -369,7 +369,7 @@ fn cards(checks: &mut Checks, truth: &Truth, items: &BTreeMap<String, Value>) {
             });
         }
         let in_index = item.get("bucket").is_some();
-        let hot = !deleted && post.get("taken_down_at").is_none() && truth.count(&format!("POST#{id}"))[3] >= 1000;
+        let hot = !deleted && is_null(post, "taken_down_at") && truth.count(&format!("POST#{id}"))[3] >= 1000;
         checks.decide(Check::ReadModelsAtRest, in_index == hot, || {
             format!("{id} is {}in the index of what trends", if in_index { "" } else { "not " })
         });

@@ -148,6 +148,6 @@ pub(crate) fn is(item: &Value, name: &str) -> bool {
     item[name]["BOOL"].as_bool().unwrap_or_default()
 }
 
-fn is_null(item: &Value, name: &str) -> bool {
+pub(crate) fn is_null(item: &Value, name: &str) -> bool {
     item.get(name).is_none_or(|value| value["NULL"].as_bool().unwrap_or_default())
 }

@@ -66,7 +66,16 @@ pub(crate) async fn erase(
     require_yes(*yes, &format!("the erasure of {user}"))?;
     let answer = deployment.invoke("Moderate", &json!({ "erase": { "user": user } })).await?;
     let id = answer["user"].as_str().context("the answer has no user")?.to_owned();
-    while *wait {
+    if *wait {
+        until_erased(deployment, &id).await?;
+    }
+    output.object(&answer);
+    Ok(())
+}
+
+/// Waits until only the end of the log is left, and shows the progress.
+async fn until_erased(deployment: &Deployment, id: &str) -> anyhow::Result<()> {
+    loop {
         let page = deployment.invoke("Moderate", &json!({ "export": { "user": id } })).await?;
         let entries = page["entries"].as_array().context("the answer has no entries")?;
         let more = if page["next"]["items"].is_null() { "" } else { " or more" };
@@ -77,11 +86,9 @@ pub(crate) async fn erase(
         );
         if entries.len() == 1 && more.is_empty() && entries.iter().all(is_end) {
             eprintln!("the items of {id} are removed    ");
-            break;
+            return Ok(());
         }
         eprint!("{}{more} items are left of {id}    \r", entries.len());
         tokio::time::sleep(PROGRESS_INTERVAL).await;
     }
-    output.object(&answer);
-    Ok(())
 }

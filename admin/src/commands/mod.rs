@@ -1,8 +1,10 @@
 //! The subcommands.
 
 pub(crate) mod account;
+pub(crate) mod audit;
 pub(crate) mod moderation;
 pub(crate) mod quarantine;
+pub(crate) mod recover;
 pub(crate) mod status;
 
 use anyhow::ensure;

@@ -1,24 +1,14 @@
-//! `quarantine`: tasks that failed for good. SQS shows messages only to those who receive them. So `list` and `show`
-//! receive messages, and make them visible again at the end.
+//! `quarantine`: tasks, and reports of failed batches, that can never succeed as things are.
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, ensure};
-use aws_sdk_sqs::types::{Message, MessageSystemAttributeName as Attribute};
+use anyhow::Context;
+use aws_sdk_sqs::types::Message;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::require_yes;
-use crate::{deployment::Deployment, output::Output};
-
-/// Messages that are looked at, at most.
-const MESSAGES_MAX: usize = 1000;
-/// Messages of one receive at most (SQS, ReceiveMessage).
-const RECEIVED_MAX: i32 = 10;
-/// How long received messages are hidden from others, in seconds: as long as the command may take.
-const HIDDEN_SECONDS: i32 = 120;
-/// Receives without a new message after which the queue counts as read. SQS asks only some of its servers each time.
-const EMPTY_RECEIVES: usize = 3;
+use crate::{deployment::Deployment, output::Output, queue::Queue};
 
 /// What is done with the quarantine.
 #[derive(Debug, Subcommand)]
@@ -30,7 +20,7 @@ pub(crate) enum Command {
         /// The id of its message
         id: String,
     },
-    /// Moves tasks back to the work queue, once the cause is fixed
+    /// Moves messages back to the queues they came from, once the cause is fixed
     Redrive(Selection),
     /// Deletes tasks, which are never done then
     Drop {
@@ -58,101 +48,95 @@ pub(crate) async fn run(deployment: &Deployment, output: Output, command: Comman
     if let Command::Drop { yes, .. } = &command {
         require_yes(*yes, "the deletion of tasks")?;
     }
-    let quarantine = Quarantine { deployment, url: deployment.name("Quarantine")? };
+    let quarantine = Queue::open(deployment, "Quarantine")?;
     let found = quarantine.receive().await?;
-    let (done, gone) = match &command {
+    let mut gone = Vec::new();
+    let done = match &command {
         Command::List => {
             output.rows(&["id", "kind", "user", "version", "error"], &found.values().map(row).collect::<Vec<_>>());
-            (Ok(()), Vec::new())
+            Ok(())
         }
-        Command::Show { id } => (quarantine.show(&found, id, output), Vec::new()),
-        Command::Redrive(selection) => quarantine.remove(&found, selection, true).await,
-        Command::Drop { selection, .. } => quarantine.remove(&found, selection, false).await,
+        Command::Show { id } => show(&found, id, output),
+        Command::Redrive(selection) => redrive(deployment, &quarantine, &found, selection, &mut gone).await,
+        Command::Drop { selection, .. } => discard(&quarantine, &found, selection, &mut gone).await,
     };
-    for message in found.iter().filter(|(id, _)| !gone.contains(*id)).map(|(_, message)| message) {
+    for (_, message) in found.iter().filter(|(id, _)| !gone.contains(*id)) {
         quarantine.release(message).await?;
     }
-    done?;
-    if !gone.is_empty() {
-        let verb = if matches!(command, Command::Redrive(_)) { "moved back" } else { "deleted" };
-        eprintln!("{} tasks {verb}, {} left", gone.len(), found.len() - gone.len());
+    let left = found.len() - gone.len();
+    match command {
+        Command::List | Command::Show { .. } => {}
+        Command::Redrive(_) => output.object(&json!({ "moved_back": gone, "left": left })),
+        Command::Drop { .. } => output.object(&json!({ "deleted": gone, "left": left })),
+    }
+    done
+}
+
+fn show(found: &BTreeMap<String, Message>, id: &str, output: Output) -> anyhow::Result<()> {
+    let message = found.get(id).with_context(|| unknown(id))?;
+    let body = message.body().unwrap_or_default();
+    let task: Value = serde_json::from_str(body).unwrap_or_else(|_| body.into());
+    if output.json {
+        output.object(&json!({ "id": id, "task": task }));
+    } else {
+        println!("{task:#}");
     }
     Ok(())
 }
 
-struct Quarantine<'a> {
-    deployment: &'a Deployment,
-    url: &'a str,
+fn unknown(id: &str) -> String {
+    format!("the quarantine has no message {id}; see `admin quarantine list`")
 }
 
-impl Quarantine<'_> {
-    /// The messages by their ids.
-    async fn receive(&self) -> anyhow::Result<BTreeMap<String, Message>> {
-        let (mut found, mut empty) = (BTreeMap::new(), 0);
-        while empty < EMPTY_RECEIVES && found.len() < MESSAGES_MAX {
-            let request = self.deployment.sqs.receive_message().queue_url(self.url);
-            let request = request.max_number_of_messages(RECEIVED_MAX).visibility_timeout(HIDDEN_SECONDS);
-            let request = request.message_system_attribute_names(Attribute::SentTimestamp);
-            let answer = request.send().await.context("the quarantine cannot be read")?;
-            let before = found.len();
-            for message in answer.messages.unwrap_or_default() {
-                found.insert(message.message_id().unwrap_or_default().to_owned(), message);
-            }
-            empty = if found.len() == before { empty + 1 } else { 0 };
+impl Selection {
+    /// Those of the messages that are meant.
+    ///
+    /// # Errors
+    /// If one of them is not there.
+    fn of<'a>(&self, found: &'a BTreeMap<String, Message>) -> anyhow::Result<Vec<(&'a String, &'a Message)>> {
+        if self.all {
+            return Ok(found.iter().collect());
         }
-        Ok(found)
+        self.ids.iter().map(|id| found.get_key_value(id).with_context(|| unknown(id))).collect()
     }
+}
 
-    fn show(&self, found: &BTreeMap<String, Message>, id: &str, output: Output) -> anyhow::Result<()> {
-        let message = found.get(id).with_context(|| format!("the quarantine has no message {id}; see `list`"))?;
-        let task: Value = serde_json::from_str(message.body().unwrap_or_default()).unwrap_or_default();
-        if output.json {
-            output.object(&json!({ "id": id, "task": task }));
-        } else {
-            println!("{task:#}");
-        }
-        Ok(())
+/// Moves messages back to the queue from which they came. `gone` has the ids of those that are not here any more.
+async fn redrive(
+    deployment: &Deployment,
+    quarantine: &Queue<'_>,
+    found: &BTreeMap<String, Message>,
+    selection: &Selection,
+    gone: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    for (id, message) in selection.of(found)? {
+        Queue::open(deployment, origin(message))?.send(message).await?;
+        // A crash in between leaves the message here, too. Tasks and reports can be repeated.
+        quarantine.delete(message).await?;
+        gone.push(id.clone());
     }
+    Ok(())
+}
 
-    /// Moves messages back to the work queue, or deletes them. Returns the ids of those that are gone from here.
-    async fn remove(
-        &self,
-        found: &BTreeMap<String, Message>,
-        selection: &Selection,
-        sends: bool,
-    ) -> (anyhow::Result<()>, Vec<String>) {
-        let mut gone = Vec::new();
-        let done = async {
-            let unknown = selection.ids.iter().find(|id| !found.contains_key(*id));
-            ensure!(
-                unknown.is_none(),
-                "the quarantine has no message {}; see `list`",
-                unknown.cloned().unwrap_or_default()
-            );
-            for (id, message) in found.iter().filter(|(id, _)| selection.all || selection.ids.contains(id)) {
-                if sends {
-                    let request = self.deployment.sqs.send_message().queue_url(self.deployment.name("Deliveries")?);
-                    let sent = request.message_body(message.body().unwrap_or_default()).send().await;
-                    sent.with_context(|| format!("the message {id} cannot be moved"))?;
-                }
-                // A crash in between leaves the message here, too. Tasks can be repeated.
-                let request = self.deployment.sqs.delete_message().queue_url(self.url);
-                let deleted = request.receipt_handle(message.receipt_handle().unwrap_or_default()).send().await;
-                deleted.with_context(|| format!("the message {id} cannot be deleted"))?;
-                gone.push(id.clone());
-            }
-            Ok(())
-        };
-        let done = done.await;
-        (done, gone)
+/// Deletes messages. `gone` has the ids of those that are deleted.
+async fn discard(
+    quarantine: &Queue<'_>,
+    found: &BTreeMap<String, Message>,
+    selection: &Selection,
+    gone: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    for (id, message) in selection.of(found)? {
+        quarantine.delete(message).await?;
+        gone.push(id.clone());
     }
+    Ok(())
+}
 
-    /// Lets others receive the message again.
-    async fn release(&self, message: &Message) -> anyhow::Result<()> {
-        let request = self.deployment.sqs.change_message_visibility().queue_url(self.url).visibility_timeout(0);
-        let released = request.receipt_handle(message.receipt_handle().unwrap_or_default()).send().await;
-        released.map(drop).context("messages stay hidden for two minutes")
-    }
+/// The queue from which a message came: that of failed batches if it reports one, or that of tasks.
+fn origin(message: &Message) -> &'static str {
+    let body: Value = serde_json::from_str(message.body().unwrap_or_default()).unwrap_or_default();
+    let is_report = ["KinesisBatchInfo", "DDBStreamBatchInfo"].iter().any(|batch| body.get(batch).is_some());
+    if is_report { "FailedBatches" } else { "Deliveries" }
 }
 
 /// What a list shows of a message.
@@ -170,6 +154,15 @@ fn row(message: &Message) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_goes_back_to_the_queue_it_came_from() {
+        let message = |body: &str| Message::builder().body(body).build();
+        assert_eq!(origin(&message(r#"{"KinesisBatchInfo":{}}"#)), "FailedBatches");
+        assert_eq!(origin(&message(r#"{"DDBStreamBatchInfo":{}}"#)), "FailedBatches");
+        assert_eq!(origin(&message(r#"{"redo":{"user":"ada","version":3,"error":"no"}}"#)), "Deliveries");
+        assert_eq!(origin(&message("broken")), "Deliveries");
+    }
 
     #[test]
     fn a_row_tells_whose_task_failed_and_why() {

@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use aws_sdk_sqs::types::QueueAttributeName as Name;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::{deployment::Deployment, output::Output};
+use crate::{
+    deployment::Deployment,
+    output::Output,
+    queue::{Counts, Queue},
+};
 
 /// Queues, each with what a message in it means.
 const QUEUES: [(&str, &str); 3] = [
     ("Deliveries", "work under way"),
     ("FailedBatches", "batches that streams gave up"),
-    ("Quarantine", "tasks that wait for a person"),
+    ("Quarantine", "what waits for a person"),
 ];
 const TABLES: [&str; 4] = ["Commands", "Timelines", "Viewers", "Cards"];
 
@@ -32,7 +35,7 @@ pub(crate) struct WatchArguments {
 pub(crate) async fn status(deployment: &Deployment, output: Output) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for (queue, means) in QUEUES {
-        let [waiting, in_flight, delayed] = count(deployment, queue).await?;
+        let Counts { waiting, in_flight, delayed } = Queue::open(deployment, queue)?.count().await?;
         rows.push(json!({
             "queue": queue, "waiting": waiting, "in_flight": in_flight, "delayed": delayed, "holds": means,
         }));
@@ -64,8 +67,7 @@ pub(crate) async fn watch(deployment: &Deployment, output: Output, arguments: &W
     loop {
         let mut line = serde_json::Map::new();
         for (queue, _) in QUEUES {
-            let counts = count(deployment, queue).await?;
-            line.insert(queue.to_owned(), Value::from(counts.iter().sum::<u64>()));
+            line.insert(queue.to_owned(), Queue::open(deployment, queue)?.count().await?.sum().into());
         }
         if output.json {
             println!("{}", Value::Object(line));
@@ -79,18 +81,4 @@ pub(crate) async fn watch(deployment: &Deployment, output: Output, arguments: &W
         }
         tokio::time::sleep(Duration::from_secs(arguments.seconds)).await;
     }
-}
-
-/// Messages that wait, that somebody has received, and that are delayed.
-async fn count(deployment: &Deployment, queue: &str) -> anyhow::Result<[u64; 3]> {
-    let names = [
-        Name::ApproximateNumberOfMessages,
-        Name::ApproximateNumberOfMessagesNotVisible,
-        Name::ApproximateNumberOfMessagesDelayed,
-    ];
-    let request = deployment.sqs.get_queue_attributes().queue_url(deployment.name(queue)?);
-    let answer = request.set_attribute_names(Some(names.to_vec())).send().await;
-    let answer = answer.with_context(|| format!("the queue {queue} cannot be asked"))?;
-    let attributes = answer.attributes.unwrap_or_default();
-    Ok(names.map(|name| attributes.get(&name).and_then(|count| count.parse().ok()).unwrap_or_default()))
 }

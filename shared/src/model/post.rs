@@ -26,7 +26,7 @@ pub struct Post {
     #[serde(default)]
     pub edited_at: Option<Timestamp>,
     /// When an administrator took the post down. Only its author can see it, marked as such.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub taken_down_at: Option<Timestamp>,
     /// When the post was deleted.
     pub deleted_at: Option<Timestamp>,

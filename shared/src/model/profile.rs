@@ -129,7 +129,7 @@ pub struct Profile {
     /// When the user created the profile.
     pub created_at: Timestamp,
     /// Whether an administrator has suspended the user. Meanwhile, others see nothing by the user.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default)]
     pub suspended: bool,
     /// Version of the event that last changed the profile.
     pub version: Version,

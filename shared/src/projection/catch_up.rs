@@ -115,7 +115,8 @@ impl CatchUp {
         let owner = &LogOwner::new(user, &self.commands);
         let (events, stuck) = readable(user, entries);
         let mut failed: Vec<_> = stuck.into_iter().collect();
-        if let Some(last) = events.last()
+        // A deleted account has no card any more.
+        if let Some(last) = events.last().filter(|last| !last.standing.is_deleted())
             && let Err(error) = self.effects.show_totals(user, last.totals, last.version).await
         {
             failed.push((last.version, error));
