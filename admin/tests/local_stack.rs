@@ -13,6 +13,8 @@ use harness::{
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+/// The table with a stream.
+const TABLE: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/tidings-Commands";
 const SETTLES_WITHIN: Duration = Duration::from_secs(60);
 
 /// A local stack whose erasures wait for a second.
@@ -144,7 +146,7 @@ fn report() -> Value {
             "startSequenceNumber": "100000000000000000001",
             "endSequenceNumber": "100000000000000000002",
             "batchSize": 2,
-            "streamArn": "arn:aws:dynamodb:us-east-1:000000000000:table/tidings-Commands/stream/2020-01-01T00:00:00.000",
+            "streamArn": format!("{TABLE}/stream/2020-01-01T00:00:00.000"),
         },
     })
 }

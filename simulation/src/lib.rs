@@ -12,7 +12,7 @@
 //!   feeds, and what an operator decides ([`moderation`]). [`ledger`] is what is known of it from outside, with the
 //!   reference model that the end-to-end tests use, too. [`reasons`] tells why a command may be refused.
 //! - [`checks`] are the invariants by name; [`rest`] compares everything at rest with the model and with [`truth`],
-//!   the command table.
+//!   the command table; [`deletions`] looks for what should be gone.
 //! - [`runner`] runs many histories, each in a process of its own, and shortens one that fails. [`trace`] tells what
 //!   happened.
 
@@ -21,6 +21,7 @@ pub mod checks;
 mod command;
 mod commands;
 mod damage;
+mod deletions;
 pub mod determinism;
 pub mod faults;
 mod functions;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Auditor {
-    /// What is left of an account that was deleted at this moment, by the event of this version. The event itself stays.
+    /// What is left of an account that was deleted at this moment, by the event of this version. The event stays.
     pub(super) async fn erasure(&self, user: &UserId, end: Version, at: Timestamp) -> Result<Vec<Finding>, Error> {
         if !self.should_have_ended(at) || self.commands.remains_of(user, end, 1).await?.is_empty() {
             return Ok(Vec::new());

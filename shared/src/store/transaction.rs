@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{
     operation::transact_write_items::{TransactWriteItemsInput, builders::TransactWriteItemsFluentBuilder},
     types::{
         AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update,
-        builders::{ConditionCheckBuilder, PutBuilder, UpdateBuilder},
+        builders::{ConditionCheckBuilder, DeleteBuilder, PutBuilder, UpdateBuilder},
     },
 };
 use serde::Serialize;
@@ -247,16 +247,12 @@ impl CommandTable {
                 transaction.transact_items(updated(replacing(set, replaces.map(n)))?)
             }
             Change::RemoveProfile { user, replaces } => {
-                let delete = Delete::builder()
-                    .table_name(&self.table)
-                    .key(PK, s(key::user(user)))
-                    .key(SK, s(PROFILE))
+                let delete = self
+                    .deletion(key::user(user), PROFILE.to_owned())
                     .condition_expression("#version = :replaced")
                     .expression_attribute_names("#version", "version")
-                    .expression_attribute_values(":replaced", n(replaces))
-                    .build()
-                    .map_err(invalid)?;
-                transaction.transact_items(TransactWriteItem::builder().delete(delete).build())
+                    .expression_attribute_values(":replaced", n(replaces));
+                transaction.transact_items(deleted(delete)?)
             }
             // The claim of another user, if there is one, is replaced with all that belongs to it.
             Change::ClaimHandle { handle, user, at } => {
@@ -328,16 +324,12 @@ impl CommandTable {
             }
             Change::RemoveEdge(key) => {
                 let remove = |(pk, sk): (String, String)| {
-                    let delete = Delete::builder()
-                        .table_name(&self.table)
-                        .key(PK, s(pk))
-                        .key(SK, s(sk))
+                    let delete = self
+                        .deletion(pk, sk)
                         .condition_expression("attribute_not_exists(PK) OR #active = :false")
                         .expression_attribute_names("#active", "active")
-                        .expression_attribute_values(":false", AttributeValue::Bool(false))
-                        .build()
-                        .map_err(invalid)?;
-                    Ok::<_, Error>(TransactWriteItem::builder().delete(delete).build())
+                        .expression_attribute_values(":false", AttributeValue::Bool(false));
+                    deleted(delete)
                 };
                 let transaction = transaction.transact_items(remove(near_side(key))?);
                 if key.kind != EdgeKind::Follows {
@@ -357,13 +349,7 @@ impl CommandTable {
                 transaction.transact_items(built(put)?)
             }
             Change::RemoveComment { post, comment } => {
-                let delete = Delete::builder()
-                    .table_name(&self.table)
-                    .key(PK, s(key::post(*post)))
-                    .key(SK, s(key::comment(*comment)))
-                    .build()
-                    .map_err(invalid)?;
-                transaction.transact_items(TransactWriteItem::builder().delete(delete).build())
+                transaction.transact_items(deleted(self.deletion(key::post(*post), key::comment(*comment)))?)
             }
             Change::ForgetTags(post) => {
                 let update = Update::builder()
@@ -454,6 +440,10 @@ impl CommandTable {
         Ok(update.update_expression(format!("SET {}", assignments.join(", "))))
     }
 
+    fn deletion(&self, pk: String, sk: String) -> DeleteBuilder {
+        Delete::builder().table_name(&self.table).key(PK, s(pk)).key(SK, s(sk))
+    }
+
     /// Writes the whole item. What was there is gone.
     fn put(&self, pk: String, sk: String, value: &impl Serialize) -> Result<PutBuilder, Error> {
         let mut item = item(value)?;
@@ -488,6 +478,11 @@ fn invalid(error: BuildError) -> Error {
 fn check(check: ConditionCheckBuilder) -> Result<TransactWriteItem, Error> {
     let check = check.build().map_err(invalid)?;
     Ok(TransactWriteItem::builder().condition_check(check).build())
+}
+
+fn deleted(delete: DeleteBuilder) -> Result<TransactWriteItem, Error> {
+    let delete = delete.build().map_err(invalid)?;
+    Ok(TransactWriteItem::builder().delete(delete).build())
 }
 
 fn updated(update: UpdateBuilder) -> Result<TransactWriteItem, Error> {
