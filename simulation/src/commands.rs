@@ -307,9 +307,10 @@ impl Actor {
                 ledger.member(own).posts.insert(post.id.clone(), Said::new(text));
             }
             (Command::Edit { post, text }, Made::Post(shown)) => {
-                let taken_down = shown.taken_down;
-                let said = Said { text: text.clone(), version: shown.version, taken_down };
-                ledger.member(own).posts.insert(post.clone(), said);
+                let posts = &mut ledger.member(own).posts;
+                // A post that was taken down cannot be edited. A decision that came later may be known already.
+                let taken_down = posts.get(post).is_some_and(|said| said.taken_down);
+                posts.insert(post.clone(), Said { taken_down, ..Said::edited(text, shown.version) });
             }
             (Command::Delete(post), _) => {
                 ledger.member(own).posts.remove(post);

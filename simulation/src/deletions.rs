@@ -21,7 +21,9 @@ pub(crate) fn nothing_of_the_erased(checks: &mut Checks, truth: &Truth, items: i
     for item in items {
         let (pk, sk) = (text(&item, "PK"), text(&item, "SK"));
         let of = |key: &str| key.split('#').any(|part| erased.contains(part));
-        let is_theirs = of(pk) || (of(sk) && !sk.starts_with("MUTES#") && !sk.starts_with("BLOCKS#"));
+        let is_reservation = pk.starts_with("HANDLE#") && item.get("expires_at").is_some();
+        let is_theirs =
+            (of(pk) && !is_reservation) || (of(sk) && !sk.starts_with("MUTES#") && !sk.starts_with("BLOCKS#"));
         let wrote = pk.starts_with("POST#") && erased.contains(text(&item, "author"));
         let is_end = sk.starts_with("EVENT#") && text(&item, "type") == "AccountDeleted";
         let problem = || format!("{pk} {sk} is left of a deleted account: {item}");

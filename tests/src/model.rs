@@ -43,6 +43,8 @@ pub struct Said {
     pub text: String,
     /// 1 for a new post, and one more with each edit, take-down and restore.
     pub version: u64,
+    /// Whether the author edited the post.
+    pub edited: bool,
     /// Whether an administrator took the post down.
     pub taken_down: bool,
 }
@@ -106,7 +108,12 @@ impl Member {
 impl Said {
     /// The text of a new post.
     pub fn new(text: &str) -> Self {
-        Self { text: text.to_owned(), version: 1, taken_down: false }
+        Self { text: text.to_owned(), version: 1, edited: false, taken_down: false }
+    }
+
+    /// The text of an edited post, which now has this version.
+    pub fn edited(text: &str, version: u64) -> Self {
+        Self { version, edited: true, ..Self::new(text) }
     }
 }
 

@@ -63,7 +63,7 @@ impl<'a> Judge<'a> {
             entities: Vec::new(),
             ignored_tags: Vec::new(),
             created_at: String::new(),
-            edited_at: (said.version > 1).then(String::new),
+            edited_at: said.edited.then(String::new),
             version: said.version,
             likes: count(&self.likes),
             comments: count(&self.comments),
