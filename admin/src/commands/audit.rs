@@ -5,6 +5,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use tidings::model::Timestamp;
 
+use super::post_id;
 use crate::{deployment::Deployment, output::Output};
 
 /// What is audited.
@@ -29,7 +30,7 @@ pub(crate) async fn audit(
 ) -> anyhow::Result<()> {
     let request = match (user, post) {
         (Some(user), _) => json!({ "user": { "user": user, "repair": repair } }),
-        (None, Some(post)) => json!({ "post": { "post": post, "repair": repair } }),
+        (None, Some(post)) => json!({ "post": { "post": post_id(post)?, "repair": repair } }),
         (None, None) if *repair => json!({ "sweep": {} }),
         (None, None) => json!({ "state": {} }),
     };

@@ -7,7 +7,16 @@ pub(crate) mod quarantine;
 pub(crate) mod recover;
 pub(crate) mod status;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
+use tidings::model::PostId;
+
+/// The id of a post that an operator named.
+///
+/// # Errors
+/// If it cannot be one.
+fn post_id(named: &str) -> anyhow::Result<PostId> {
+    named.parse().with_context(|| format!("{named} is not the id of a post"))
+}
 
 /// Refuses what cannot be undone unless the operator has said yes.
 ///

@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
+use super::post_id;
 use crate::{deployment::Deployment, output::Output};
 
 /// A post.
@@ -26,7 +27,7 @@ pub(crate) async fn post(
     action: &str,
     PostArguments { post }: &PostArguments,
 ) -> anyhow::Result<()> {
-    let answer = deployment.invoke("Moderate", &json!({ action: { "post": post } })).await?;
+    let answer = deployment.invoke("Moderate", &json!({ action: { "post": post_id(post)? } })).await?;
     output.object(&answer);
     Ok(())
 }

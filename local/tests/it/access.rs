@@ -139,7 +139,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 22] = [
     ("block-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
     ("comment-on-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
     ("create-post", &[ITEM, PARTITION, APPEND]),
-    ("delete-account", &[ITEM, PARTITION, APPEND, REMOVE]),
+    ("delete-account", &[ITEM, PARTITION, APPEND, CHANGE, REMOVE]),
     ("delete-post", &[ITEM, PARTITION, APPEND, CHANGE]),
     (
         "deliver",
@@ -195,7 +195,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 22] = [
     ("get-feed", &[ITEM, PARTITION, ITEMS, ROWS, VIEWER, CARDS, TRENDING]),
     ("get-post", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
     ("get-profile", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
-    ("moderate", &[ITEM, PARTITION, ITEMS, APPEND, REMOVE]),
+    ("moderate", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REMOVE]),
     ("mute-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
     ("publish-events", &[PUBLISH, QUARANTINE]),
     ("react-to-post", &[ITEM, PARTITION, ITEMS, CHANGE]),
