@@ -15,6 +15,7 @@ use rand::{
 use crate::{
     checks::Check,
     command::{Again, Command},
+    doubts::Doubt,
     faults::CLOCK_SKEW_MS_MAX,
     ledger::Ledger,
     reasons,
@@ -53,6 +54,8 @@ enum Outcome {
     Accepted(Made, u64),
     /// It was refused with this code.
     Refused(String),
+    /// It was refused with this code, but an attempt before was not answered.
+    Doubtful(String),
 }
 
 impl Outcome {
@@ -62,7 +65,7 @@ impl Outcome {
             Self::Accepted(Made::Post(post), _) => &post.id,
             Self::Accepted(Made::Comment(id), _) => id,
             Self::Accepted(Made::Nothing, _) => "done",
-            Self::Refused(code) => code,
+            Self::Refused(code) | Self::Doubtful(code) => code,
         }
     }
 }
@@ -195,7 +198,9 @@ impl Actor {
             Ok(Outcome::Accepted(_, version)) => {
                 self.trace.note(Detail::Users, format_args!("{}: accepted, version {version}", self.user.id));
             }
-            Ok(Outcome::Refused(code)) => self.trace.note(Detail::Users, format_args!("{}: {code}", self.user.id)),
+            Ok(Outcome::Refused(code) | Outcome::Doubtful(code)) => {
+                self.trace.note(Detail::Users, format_args!("{}: {code}", self.user.id))
+            }
             Err(error) => self.trace.note(Detail::Users, format_args!("{}: {error}", self.user.id)),
         }
         match outcome? {
@@ -209,6 +214,11 @@ impl Actor {
                 self.repeat(&command, &made).await?;
             }
             Outcome::Refused(code) => self.refuse(&command, &code),
+            Outcome::Doubtful(code) => {
+                self.refuse(&command, &code);
+                let by = self.user.id.clone();
+                self.ledger.borrow_mut().doubts.push(Doubt { by, command, at });
+            }
         }
         Ok(())
     }
@@ -226,13 +236,12 @@ impl Actor {
         };
         let (first, second) = futures::join!(self.persist(command), twin.persist(command));
         let (first, second) = match (first?, second?) {
-            (Outcome::Refused(_), accepted @ Outcome::Accepted(..))
-            | (accepted @ Outcome::Accepted(..), Outcome::Refused(_)) => return Ok(accepted),
-            (first @ Outcome::Refused(_), Outcome::Refused(code)) => {
+            both @ (Outcome::Accepted(..), Outcome::Accepted(..)) => both,
+            (accepted @ Outcome::Accepted(..), _) | (_, accepted @ Outcome::Accepted(..)) => return Ok(accepted),
+            (first, Outcome::Refused(code) | Outcome::Doubtful(code)) => {
                 self.refuse(command, &code);
                 return Ok(first);
             }
-            both => both,
         };
         let same = first.told() == second.told();
         let problem = || {
@@ -245,6 +254,7 @@ impl Actor {
     /// Tries again as long as nobody knows whether the command happened, or it did not for a reason that passes.
     async fn persist(&mut self, command: &Command) -> Result<Outcome, ApiError> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
+        let mut is_doubtful = false;
         loop {
             match send(&self.user, command).await {
                 Ok((made, version)) => return Ok(Outcome::Accepted(made, version)),
@@ -252,9 +262,10 @@ impl Actor {
                     self.trace.note(Detail::Users, format_args!("{}: {error}", self.user.id));
                     let wait = Duration::from_millis(self.random.random_range(100..3000));
                     tokio::time::sleep(wait).await;
+                    is_doubtful = true;
                 }
                 Err(ApiError::Status { code: Some(code), status, .. }) if status.is_client_error() => {
-                    return Ok(Outcome::Refused(code));
+                    return Ok(if is_doubtful { Outcome::Doubtful(code) } else { Outcome::Refused(code) });
                 }
                 Err(error) => return Err(error),
             }
@@ -381,7 +392,7 @@ impl Actor {
         match (again, outcome) {
             (Again::Other, outcome) => {
                 let is_reason = |code: &str| code == "idempotency_key_reused" || code.starts_with("account_");
-                let refused = matches!(&outcome, Outcome::Refused(code) if is_reason(code));
+                let refused = matches!(&outcome, Outcome::Refused(code) | Outcome::Doubtful(code) if is_reason(code));
                 let problem = || format!("{own}: {repeated:?} was not refused");
                 ledger.checks.decide(Check::KeyOfAnotherRequest, refused, problem);
             }
@@ -395,8 +406,8 @@ impl Actor {
             }
             (_, Outcome::Accepted(Made::Nothing, _)) => {}
             // An administrator may have suspended the user meanwhile, or another device deleted the account.
-            (_, Outcome::Refused(code)) if code.starts_with("account_") => {}
-            (_, Outcome::Refused(code)) => {
+            (_, Outcome::Refused(code) | Outcome::Doubtful(code)) if code.starts_with("account_") => {}
+            (_, Outcome::Refused(code) | Outcome::Doubtful(code)) => {
                 let problem = || format!("{own}: {repeated:?} refused: {code}");
                 ledger.checks.decide(Check::OneEffectPerKey, false, problem);
             }

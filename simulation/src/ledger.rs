@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use harness::model::{Member, Model};
 
-use crate::checks::Checks;
+use crate::{checks::Checks, doubts::Doubt};
 
 /// What everybody together knows.
 #[derive(Debug, Default)]
@@ -30,6 +30,8 @@ pub(crate) struct Ledger {
     pub(crate) handles: BTreeMap<String, BTreeSet<String>>,
     /// Follows, from whom to whom, that a block or a removal overlapped: only the command table knows.
     pub(crate) uncertain: BTreeSet<(String, String)>,
+    /// Commands of which the caller cannot know whether they happened.
+    pub(crate) doubts: Vec<Doubt>,
     /// Follows and unfollows under way, from whom to whom.
     following: BTreeMap<(String, String), u32>,
     /// Blocks under way, in both orders, and removals, from the follower to the followed user.

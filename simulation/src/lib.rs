@@ -23,6 +23,7 @@ mod commands;
 mod damage;
 mod deletions;
 pub mod determinism;
+mod doubts;
 pub mod faults;
 mod functions;
 pub mod history;
