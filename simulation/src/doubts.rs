@@ -4,7 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use harness::model::{Said, Window};
+use harness::model::{Remark, Said, Window};
+use serde_json::Value;
 
 use crate::{
     command::Command,
@@ -71,12 +72,26 @@ fn adopt_one(ledger: &mut Ledger, truth: &Truth, Doubt { by, command, at }: Doub
         {
             ledger.member(&by).profile = Some(profile);
         }
-        // Posts and comments have a key: the next attempt is told what the first one made. The others did not happen.
-        Command::Post { .. }
-        | Command::Comment { .. }
-        | Command::DeleteComment { .. }
-        | Command::Rename(_)
-        | Command::DeleteAccount => {}
+        // The texts of a user differ.
+        Command::Post { text: said, .. } => {
+            let is_it = |post: &Value| text(post, "author") == by && text(post, "text") == said;
+            if let Some((id, post)) = truth.shown_posts().find(|(_, post)| is_it(post)) {
+                let known = Said { taken_down: !is_null(post, "taken_down_at"), ..Said::new(&said) };
+                ledger.authors.entry(id.clone()).or_insert_with(|| by.clone());
+                ledger.texts.entry(id.clone()).or_default().insert(said);
+                ledger.member(&by).posts.entry(id.clone()).or_insert(known);
+            }
+        }
+        Command::Comment { post, text, .. } => {
+            let found = truth.comments.iter().find(|(_, it)| **it == (post.clone(), by.clone(), text.clone()));
+            if let Some((id, _)) =
+                found.filter(|(id, _)| !ledger.model.members.values().any(|it| it.comments.contains_key(*id)))
+            {
+                ledger.member(&by).comment(id.clone(), Remark { post, text, at });
+            }
+        }
+        // The others did not happen.
+        Command::DeleteComment { .. } | Command::Rename(_) | Command::DeleteAccount => {}
     }
 }
 

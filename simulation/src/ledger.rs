@@ -225,6 +225,11 @@ impl Ledger {
         after.checked_sub(1).map(|at| &views[at]).into_iter().chain(next).collect()
     }
 
+    /// Whether nobody knows what some command of the user's came to.
+    pub(crate) fn is_in_doubt(&self, user: &str) -> bool {
+        self.doubts.iter().any(|doubt| doubt.by == user)
+    }
+
     /// Whether it is not known if the one follows the other.
     pub(crate) fn is_uncertain(&self, from: &str, to: &str) -> bool {
         self.uncertain.contains(&pair(from, to))

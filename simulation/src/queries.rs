@@ -179,7 +179,7 @@ async fn relation(user: &User, ledger: &Rc<RefCell<Ledger>>, other: &str) -> Res
     let shown = user.user(other).await?.relation;
     let mut ledger = ledger.borrow_mut();
     let own = &user.id;
-    let Some(member) = ledger.model.members.get(own) else { return Ok(()) };
+    let Some(member) = ledger.model.members.get(own).filter(|_| !ledger.is_in_doubt(own)) else { return Ok(()) };
     let certain = !ledger.ended_by_followee.contains(&(own.clone(), other.to_owned()));
     let expected = (member.follows.contains(other), member.mutes.contains(other), member.blocks.contains(other));
     let found = (shown.following, shown.muted, shown.blocked);
@@ -193,7 +193,8 @@ async fn lists(user: &User, ledger: &Rc<RefCell<Ledger>>) -> Result<(), ApiError
     let ids = |people: Vec<harness::client::Person>| people.into_iter().map(|person| person.id).collect::<Vec<_>>();
     let (mutes, blocks) = (ids(user.walk_mutes(2).await?), ids(user.walk_blocks(2).await?));
     let mut ledger = ledger.borrow_mut();
-    let Some(member) = ledger.model.members.get(&user.id) else { return Ok(()) };
+    let own = &user.id;
+    let Some(member) = ledger.model.members.get(own).filter(|_| !ledger.is_in_doubt(own)) else { return Ok(()) };
     // Of deleted accounts there is nothing to list.
     let gone = &ledger.deletions_begun;
     let same = |listed: &[String], known: &BTreeSet<String>| {
