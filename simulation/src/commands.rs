@@ -14,8 +14,7 @@ use rand::{
 
 use crate::{
     checks::Check,
-    command::{Again, Command},
-    doubts::Doubt,
+    command::{Again, Command, Doubt},
     faults::CLOCK_SKEW_MS_MAX,
     ledger::Ledger,
     reasons,

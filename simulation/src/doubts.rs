@@ -4,25 +4,14 @@
 
 use std::collections::BTreeSet;
 
-use harness::model::{Remark, Said, Window};
+use harness::model::{Remark, Said};
 use serde_json::Value;
 
 use crate::{
-    command::Command,
+    command::{Command, Doubt},
     ledger::Ledger,
     truth::{Truth, is_null, number, text},
 };
-
-/// A command whose last attempt was refused, and an earlier one not answered.
-#[derive(Debug)]
-pub(crate) struct Doubt {
-    /// The caller.
-    pub(crate) by: String,
-    /// The command.
-    pub(crate) command: Command,
-    /// When it happened, if it did.
-    pub(crate) at: Window,
-}
 
 /// Enters into the ledger what these commands came to.
 pub(crate) fn adopt(ledger: &mut Ledger, truth: &Truth) {

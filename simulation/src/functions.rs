@@ -84,8 +84,8 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         }),
         "audit" => events!(runtime.sweeper()?, |it, event, deadline| audit::handle(&it, event, deadline).await),
         "fanout" => events!(runtime.projector()?, |it, event, deadline| { fanout::handle(&it, event, deadline).await }),
-        "trending" => events!((runtime.cards()?, clock), |it, event, deadline| {
-            trending::handle(&it.0, &it.1, event, deadline).await
+        "trending" => events!((runtime.cards()?, runtime.work_queue()?, clock), |it, event, deadline| {
+            trending::handle(&it.0, &it.1, &it.2, event, deadline).await
         }),
         "moderate" => {
             events!((runtime.commands()?, clock), |it, event, _| { moderate::handle(&it.0, &it.1, event).await })

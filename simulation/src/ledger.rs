@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use harness::model::{Member, Model};
 
-use crate::{checks::Checks, doubts::Doubt};
+use crate::{checks::Checks, command::Doubt};
 
 /// What everybody together knows.
 #[derive(Debug, Default)]

@@ -23,6 +23,8 @@ pub struct StoredTally {
     /// The newest known image of each shard.
     pub tally: Tally,
     revision: u64,
+    /// Whether there is a card. A counter alone makes none.
+    pub has_card: bool,
     /// Whether the counter is that of a post that others do not see: it is deleted, or taken down.
     hidden: bool,
 }
@@ -36,6 +38,9 @@ impl Cards {
     pub async fn show_tally_again(&self, subject: &TallySubject) -> Result<(), Error> {
         until_no_conflict(async || {
             let before = self.tally(subject).await?;
+            if !before.has_card {
+                return Ok(());
+            }
             self.put_tally(subject, &before, &before.tally).await
         })
         .await
@@ -49,7 +54,7 @@ impl Cards {
             .get_item()
             .table_name(&self.table)
             .key(PK, s(key::card(subject)))
-            .projection_expression("tally, tally_revision, deleted, taken_down")
+            .projection_expression("PK, tally, tally_revision, deleted, taken_down")
             .consistent_read(true)
             .send()
             .await
@@ -57,10 +62,12 @@ impl Cards {
         answer.item.map_or(Ok(StoredTally::default()), stored_tally)
     }
 
-    /// Replaces what the subject's card knew when it was read as `before`, and the numbers that the card shows.
+    /// Replaces what the subject's card knew when it was read as `before`, and the numbers that the card shows. It
+    /// never makes a card: that of an erased account would stay.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if another writer replaced it meanwhile, or the post was deleted or taken down.
+    /// [`Error::Conflict`] if another writer replaced it meanwhile, the post was deleted or taken down, or there is no
+    /// card.
     pub async fn put_tally(&self, subject: &TallySubject, before: &StoredTally, tally: &Tally) -> Result<(), Error> {
         let mut set = shown(subject, &tally.counts(), before.hidden);
         let in_index = set.contains_key(BUCKET);
@@ -76,7 +83,7 @@ impl Cards {
                 .expression_attribute_names(format!("#{name}"), &name)
                 .expression_attribute_values(format!(":{name}"), value);
         }
-        let mut condition = "attribute_not_exists(#tally_revision)".to_owned();
+        let mut condition = "attribute_exists(PK) AND attribute_not_exists(#tally_revision)".to_owned();
         if before.revision > 0 {
             "#tally_revision = :revision".clone_into(&mut condition);
             update = update.expression_attribute_values(":revision", n(before.revision));
@@ -141,7 +148,7 @@ fn stored_tally(mut item: Item) -> Result<StoredTally, Error> {
         };
         tally.take(number, value("a counter on a card", image)?);
     }
-    Ok(StoredTally { tally, revision: number(&item, "tally_revision")?, hidden })
+    Ok(StoredTally { tally, revision: number(&item, "tally_revision")?, has_card: true, hidden })
 }
 
 #[cfg(test)]
