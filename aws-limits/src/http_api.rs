@@ -40,8 +40,7 @@ mod tests {
         let mut api = HttpApi::new(&Limits::new_account());
         let burst = (0..20_000).filter(|_| api.admit(Duration::ZERO).is_ok()).count();
         assert_eq!(burst, 5000);
-        let served =
-            (0..40_000).filter(|request| api.admit(Duration::from_micros(request * 50)).is_ok()).count();
+        let served = (0..40_000).filter(|request| api.admit(Duration::from_micros(request * 50)).is_ok()).count();
         assert!(served.abs_diff(20_000) <= 2, "{served} in two seconds");
         let refusal = api.admit(Duration::ZERO).unwrap_err();
         assert_eq!((refusal.status, refusal.body), (429, json!({"message": "Too Many Requests"})));

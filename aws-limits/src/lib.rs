@@ -24,7 +24,7 @@ pub use bucket::Bucket;
 pub use limits::Limits;
 
 /// An answer of AWS that refuses a request.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// HTTP status.
     pub status: u16,

@@ -84,7 +84,7 @@ numbers! {
     TABLE_WRITE_UNITS_INITIAL, 4000.0, "units/s", "Write units of a new on-demand table", Document ON_DEMAND;
     TABLE_READ_UNITS_INITIAL, 12_000.0, "units/s", "Read units of a new on-demand table", Document ON_DEMAND;
     TABLE_GROWTH, 2.0, "", "Times its previous peak, an on-demand table takes at once", Document ON_DEMAND;
-    TABLE_GROWTH_TIME, 30.0 * 60.0, "s", "Within this time, more than double the previous peak may be throttled",
+    TABLE_GROWTH_TIME, 30.0 * 60.0, "s", "Within this time, a table may throttle more than double its previous peak",
         Document ON_DEMAND;
     TABLE_WRITE_UNITS_QUOTA, 40_000.0, "units/s", "Default quota of write units of a table, and of each index",
         Document DYNAMODB_QUOTAS;
@@ -108,7 +108,7 @@ numbers! {
     SHARD_READS, 5.0, "calls/s", "Calls of GetRecords that a shard takes", Document KINESIS_QUOTAS;
     STREAM_SHARDS_INITIAL, 4.0, "shards", "Shards of a new on-demand stream: it takes 4 MB/s", Document KINESIS_QUOTAS;
     STREAM_GROWTH, 2.0, "", "Times its previous peak, an on-demand stream takes", Document KINESIS_MODES;
-    STREAM_GROWTH_TIME, 15.0 * 60.0, "s", "Within this time, more than double the previous peak may be throttled",
+    STREAM_GROWTH_TIME, 15.0 * 60.0, "s", "Within this time, a stream may throttle more than double its previous peak",
         Document KINESIS_MODES;
     KINESIS_POLLS, 1.0, "polls/s", "Lambda polls a shard of Kinesis so often", Document LAMBDA_KINESIS;
     FAN_OUT_DELAY, 70.0, "ms", "Usual delay of a record with enhanced fan-out", Document KINESIS_CONSUMERS;

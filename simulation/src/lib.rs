@@ -12,6 +12,8 @@
 //!   what is known of it from outside, with the reference model that the end-to-end tests use, too.
 //! - [`checks`] are the invariants by name; [`rest`] compares everything at rest with the model and with [`truth`],
 //!   the command table.
+//! - [`limits`] puts AWS's limits in force. [`load`] runs scenarios of much load within them, and reports what was
+//!   reached, what was throttled and what it costs.
 //! - [`runner`] runs many histories, each in a process of its own, and shortens one that fails. [`trace`] tells what
 //!   happened.
 
@@ -25,6 +27,8 @@ mod functions;
 pub mod history;
 mod lambda;
 mod ledger;
+mod limits;
+pub mod load;
 mod network;
 mod next_release;
 mod partial;

@@ -17,7 +17,7 @@ fn runner() -> Runner {
 }
 
 fn options(seed: u64) -> Options {
-    Options { seed, commands: COMMANDS, without: BTreeSet::new(), detail: Detail::Nothing }
+    Options { seed, commands: COMMANDS, without: BTreeSet::new(), aws_limits: false, detail: Detail::Nothing }
 }
 
 #[test]

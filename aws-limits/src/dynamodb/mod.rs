@@ -151,9 +151,9 @@ impl DynamoDb {
         }
         let refused: Vec<_> = touches.iter().filter_map(|touch| self.refusal(now, touch)).collect();
         let is_transaction = operation.starts_with("Transact");
-        if refused.is_empty() {
+        let Some((_, reason)) = refused.first() else {
             return Ok(Admitted { touches, is_transaction, left: None, throttled: Vec::new() });
-        }
+        };
         let entries: std::collections::BTreeSet<usize> = refused.iter().map(|(entry, _)| *entry).collect();
         let throttled = refused.iter().map(|(_, reason)| reason.what()).collect();
         let left = match operation {
@@ -165,7 +165,6 @@ impl DynamoDb {
             touches.retain(|touch| !entries.contains(&touch.entry));
             return Ok(Admitted { touches, is_transaction, left, throttled });
         }
-        let Some((_, reason)) = refused.first() else { return Err(Refusal::default()) };
         if !is_transaction {
             return Err(reason.refusal());
         }
@@ -198,7 +197,8 @@ impl DynamoDb {
                 Some(total / counts.get(&name).copied().unwrap_or(1.0))
             });
             let units = units.unwrap_or_else(|| {
-                let smallest = if touch.direction == Direction::Write { 1.0 } else { numbers::EVENTUAL_READ_UNITS.value };
+                let smallest =
+                    if touch.direction == Direction::Write { 1.0 } else { numbers::EVENTUAL_READ_UNITS.value };
                 smallest * if admitted.is_transaction { numbers::TRANSACTION_FACTOR.value } else { 1.0 }
             });
             let Some(resource) = self.resources.get_mut(&name) else { continue };
@@ -314,7 +314,11 @@ fn split_writes(request: &mut Value, entries: &std::collections::BTreeSet<usize>
     for (table, of_table) in rest.as_object_mut()? {
         let (mut kept, mut out) = (Vec::new(), Vec::new());
         for entry in of_table.as_array_mut()?.drain(..) {
-            if entries.contains(&number) { out.push(entry) } else { kept.push(entry) }
+            if entries.contains(&number) {
+                out.push(entry)
+            } else {
+                kept.push(entry)
+            }
             number += 1;
         }
         done += kept.len();
@@ -338,7 +342,11 @@ fn split_reads(request: &mut Value, entries: &std::collections::BTreeSet<usize>)
     for (table, of_table) in rest.as_object_mut()? {
         let (mut kept, mut out) = (Vec::new(), Vec::new());
         for key in of_table["Keys"].as_array_mut()?.drain(..) {
-            if entries.contains(&number) { out.push(key) } else { kept.push(key) }
+            if entries.contains(&number) {
+                out.push(key)
+            } else {
+                kept.push(key)
+            }
             number += 1;
         }
         done += kept.len();

@@ -213,7 +213,9 @@ pub(super) fn reads(operation: &str, request: &Value, schemas: &BTreeMap<String,
         "Query" => {
             let Some(schema) = schemas.get(table) else { return Vec::new() };
             let partition = match index {
-                Some(index) => schema.indexes.iter().find(|(name, ..)| name == index).map(|(_, partition, _)| partition),
+                Some(index) => {
+                    schema.indexes.iter().find(|(name, ..)| name == index).map(|(_, partition, _)| partition)
+                }
                 None => Some(&schema.partition),
             };
             let key = partition.and_then(|name| queried(request, name)).unwrap_or_default();

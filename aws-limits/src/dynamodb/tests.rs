@@ -21,8 +21,7 @@ fn run(
     units: f64,
 ) -> Result<(), String> {
     let table = request["TableName"].clone();
-    let admitted =
-        tables.admit(now, operation, &mut request.clone(), &[before]).map_err(|refusal| refusal.what)?;
+    let admitted = tables.admit(now, operation, &mut request.clone(), &[before]).map_err(|refusal| refusal.what)?;
     tables.charge(now, &admitted, Some(&json!({"TableName": table, "Table": {"CapacityUnits": units}})));
     Ok(())
 }
@@ -105,9 +104,9 @@ fn what_a_batch_cannot_do_is_left() {
     let entry = |key: &str| json!({"PutRequest": {"Item": put(key)["Item"]}});
     let mut request = json!({"RequestItems": {"Commands": [entry("hot"), entry("b")]}});
     // Whether `b` shares the partition of `hot` depends on its hash.
-    let other = ["b", "c", "d", "e", "f"].into_iter().find(|key| {
-        tables.admit(Duration::ZERO, "PutItem", &mut put(key), &[]).is_ok()
-    });
+    let other = ["b", "c", "d", "e", "f"]
+        .into_iter()
+        .find(|key| tables.admit(Duration::ZERO, "PutItem", &mut put(key), &[]).is_ok());
     request["RequestItems"]["Commands"][1] = entry(other.unwrap());
     let admitted = tables.admit(Duration::ZERO, "BatchWriteItem", &mut request, &[]).unwrap();
     assert!(admitted.is_partial());
@@ -127,9 +126,9 @@ fn keys_that_a_batch_cannot_read_are_left() {
     let key = |key: &str| json!({"PK": {"S": key}, "SK": {"S": "-"}});
     let get = |name: &str| json!({"TableName": "Commands", "Key": key(name), "ConsistentRead": true});
     run(&mut tables, Duration::ZERO, "GetItem", &get("hot"), None, 3000.0).unwrap();
-    let other = ["b", "c", "d", "e", "f"].into_iter().find(|name| {
-        tables.admit(Duration::ZERO, "GetItem", &mut get(name), &[]).is_ok()
-    });
+    let other = ["b", "c", "d", "e", "f"]
+        .into_iter()
+        .find(|name| tables.admit(Duration::ZERO, "GetItem", &mut get(name), &[]).is_ok());
     let keys = json!([key("hot"), key(other.unwrap())]);
     let mut request = json!({"RequestItems": {"Commands": {"Keys": keys, "ConsistentRead": true}}});
     let admitted = tables.admit(Duration::ZERO, "BatchGetItem", &mut request, &[]).unwrap();

@@ -103,13 +103,13 @@ mod tests {
     fn minutes(count: u64, per_second: u64, limits: &Limits, direction: Direction) -> Vec<u64> {
         let mut throughput = Throughput::new(limits);
         let mut admitted = vec![0; usize::try_from(count).unwrap()];
-        // Ten requests a second, each of a tenth of the units.
-        for request in 0..count * 600 {
-            let now = Duration::from_millis(request * 100);
+        // A hundred requests a second, each of a hundredth of the units.
+        for request in 0..count * 6_000 {
+            let now = Duration::from_millis(request * 10);
             if throughput.admits(now, direction).is_ok() {
                 #[expect(clippy::cast_precision_loss, reason = "small")]
-                throughput.take(now, direction, per_second as f64 / 10.0);
-                admitted[usize::try_from(request / 600).unwrap()] += per_second / 10;
+                throughput.take(now, direction, per_second as f64 / 100.0);
+                admitted[usize::try_from(request / 6_000).unwrap()] += per_second / 100;
             }
         }
         admitted
@@ -130,8 +130,8 @@ mod tests {
         let admitted = minutes(125, 60_000, &limits, Direction::Write);
         let rate = |minute: usize| admitted[minute] / 60;
         assert!(rate(20) <= 4_100, "{}", rate(20));
-        // The peak of a second includes what was left of the second before it.
-        assert!((7_000..=17_000).contains(&rate(45)), "{}", rate(45));
+        // The peak is 4000, with the full bucket at first and the request beyond it.
+        assert!((8_000..=17_500).contains(&rate(45)), "{}", rate(45));
         assert!((39_000..=41_000).contains(&rate(124)), "{}", rate(124));
     }
 

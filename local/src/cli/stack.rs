@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use aws_limits::{Limits, numbers};
 use clap::Args;
 use tidings_local::{
     sources::Chaos,
@@ -33,6 +34,10 @@ pub(crate) struct StackArguments {
     /// Milliseconds that each transaction takes; if not 0, transactions on the same item conflict as on AWS
     #[arg(long, value_name = "MS", default_value_t = 0)]
     transaction_ms: u64,
+    /// Refuse what a new AWS account with default quotas would refuse, poll as Lambda does, and, unless --transaction-ms
+    /// says otherwise, let transactions conflict
+    #[arg(long)]
+    aws_limits: bool,
     /// Enforce the functions' policies in the template; GET /dev/access lists the permissions that were never used
     #[arg(long)]
     check_access: bool,
@@ -68,6 +73,10 @@ pub(crate) async fn run(arguments: StackArguments) -> anyhow::Result<()> {
 }
 
 fn options(arguments: StackArguments) -> anyhow::Result<Options> {
+    let transaction_time = match (arguments.transaction_ms, arguments.aws_limits) {
+        (0, true) => (numbers::TRANSACTION_TIME_MIN.duration() + numbers::TRANSACTION_TIME_MAX.duration()) / 2,
+        (ms, _) => Duration::from_millis(ms),
+    };
     Ok(Options {
         template: arguments.template.find()?,
         port: arguments.port,
@@ -78,7 +87,8 @@ fn options(arguments: StackArguments) -> anyhow::Result<Options> {
             1 => "info",
             _ => "debug",
         },
-        transaction_time: Duration::from_millis(arguments.transaction_ms),
+        transaction_time,
+        limits: arguments.aws_limits.then(Limits::new_account),
         check_access: arguments.check_access,
         chaos: Chaos { duplicate_records: arguments.duplicate_records, reorder_records: arguments.reorder_records },
     })
