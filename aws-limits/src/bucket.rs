@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// Tokens flow in at a steady rate, up to a capacity. A request is admitted while there is a token, and takes as many as
-/// it turns out to need. So the bucket may go below zero, and then admits nothing until it is filled again: the rate is
-/// kept in the long run, whatever single requests cost.
+/// Tokens flow in at a steady rate, up to a capacity. A request is admitted while there is a token, and takes as many
+/// as it turns out to need. So the bucket may go below zero, and then admits nothing until it is filled again: the
+/// rate is kept in the long run, whatever single requests cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bucket {
     per_second: f64,
@@ -19,9 +19,14 @@ impl Bucket {
         Self { per_second, capacity, tokens: capacity, at: Duration::ZERO }
     }
 
+    /// A bucket that holds what flows in within so many seconds, at least one. It begins with that of one second.
+    pub fn of_seconds(per_second: f64, seconds: f64) -> Self {
+        Self { tokens: per_second, ..Self::new(per_second, per_second * seconds.max(1.0)) }
+    }
+
     /// A full bucket that holds what flows in within a second.
     pub fn of_one_second(per_second: f64) -> Self {
-        Self::new(per_second, per_second)
+        Self::of_seconds(per_second, 1.0)
     }
 
     /// Whether a request is admitted now.
@@ -46,12 +51,13 @@ impl Bucket {
         enough
     }
 
-    /// From now on, tokens flow in at this rate, and a second of them is the capacity.
+    /// From now on, tokens flow in at this rate. The bucket holds those of as many seconds as before.
     pub fn set_rate(&mut self, now: Duration, per_second: f64) {
         self.fill(now);
         // What is new is there at once.
-        self.tokens += (per_second - self.capacity).max(0.0);
-        (self.per_second, self.capacity) = (per_second, per_second);
+        self.tokens += (per_second - self.per_second).max(0.0);
+        self.capacity *= per_second / self.per_second.max(f64::MIN_POSITIVE);
+        self.per_second = per_second;
         self.tokens = self.tokens.min(self.capacity);
     }
 
@@ -92,6 +98,14 @@ mod tests {
     fn unused_tokens_do_not_add_up_beyond_the_capacity() {
         let mut bucket = Bucket::of_one_second(10.0);
         assert!(bucket.try_take(Duration::from_secs(100), 10.0));
+        assert!(!bucket.try_take(Duration::from_secs(100), 1.0));
+    }
+
+    #[test]
+    fn a_bucket_of_seconds_begins_with_one_and_saves_more() {
+        let mut bucket = Bucket::of_seconds(10.0, 3.0);
+        assert!(bucket.try_take(Duration::ZERO, 10.0) && !bucket.try_take(Duration::ZERO, 1.0));
+        assert!(bucket.try_take(Duration::from_secs(100), 30.0));
         assert!(!bucket.try_take(Duration::from_secs(100), 1.0));
     }
 

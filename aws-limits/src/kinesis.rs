@@ -42,8 +42,8 @@ pub struct Written {
     pub read_bytes: f64,
 }
 
-/// An on-demand stream takes double its previous peak. What it takes more is spread over its shards, as if they had been
-/// split.
+/// An on-demand stream takes double its previous peak. What it takes more is spread over its shards, as if they had
+/// been split.
 #[derive(Debug)]
 struct Growth {
     /// Bytes a second, of all shards.
@@ -74,9 +74,9 @@ impl Stream {
     /// A new on-demand stream.
     pub fn new(limits: &Limits) -> Self {
         let shard = || Shard {
-            write_bytes: Bucket::of_one_second(limits.shard_write_bytes),
-            write_records: Bucket::of_one_second(limits.shard_write_records),
-            read_bytes: Bucket::of_one_second(limits.shard_read_bytes),
+            write_bytes: Bucket::of_seconds(limits.shard_write_bytes, limits.burst_seconds),
+            write_records: Bucket::of_seconds(limits.shard_write_records, limits.burst_seconds),
+            read_bytes: Bucket::of_seconds(limits.shard_read_bytes, limits.burst_seconds),
             reads: Bucket::of_one_second(limits.shard_reads),
         };
         let initial = f64::from(limits.stream_shards) * limits.shard_write_bytes;

@@ -7,8 +7,8 @@
 //!   much with AWS's own errors.
 //! - [`prices`] has what AWS asks for each unit, at one date.
 //!
-//! Nothing here reads a clock: each call gets the time since any fixed moment. So the model runs in virtual time as well
-//! as in real time, and is the same in each run.
+//! Nothing here reads a clock: each call gets the time since any fixed moment. So the model runs in virtual time as
+//! well as in real time, and is the same in each run.
 
 mod bucket;
 pub mod dynamodb;

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::numbers;
 
+/// Seconds of unused capacity that are kept at most, however small the fraction is.
+const BURST_SECONDS_MAX: f64 = 10.0;
+
 /// What an account, and the tables, streams and functions in it, may do. Rates are a second.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -12,6 +15,8 @@ pub struct Limits {
     pub partition_write_units: f64,
     /// Read units of a partition.
     pub partition_read_units: f64,
+    /// Seconds of unused capacity that partitions, tables and shards keep for bursts.
+    pub burst_seconds: f64,
     /// Write units that a table or index takes at first. `WarmThroughput` raises it.
     pub table_write_units: f64,
     /// Read units that a table or index takes at first.
@@ -64,6 +69,7 @@ impl Limits {
         Self {
             partition_write_units: numbers::PARTITION_WRITE_UNITS.value,
             partition_read_units: numbers::PARTITION_READ_UNITS.value,
+            burst_seconds: numbers::BURST_TIME.value,
             table_write_units: numbers::TABLE_WRITE_UNITS_INITIAL.value,
             table_read_units: numbers::TABLE_READ_UNITS_INITIAL.value,
             table_write_quota: numbers::TABLE_WRITE_UNITS_QUOTA.value,
@@ -87,7 +93,8 @@ impl Limits {
     }
 
     /// The same for a fraction of the load: what limits rates and what runs at once shrinks with it. The number of
-    /// partitions stays, and so does what a single call takes. Streams have as many shards as this leaves lanes, see
+    /// partitions stays, and so does what a single call takes. Fewer requests come less
+    /// evenly, so capacity is averaged over more seconds. Streams have as many shards as this leaves lanes, see
     /// [`Limits::lanes`]; what a shard may do follows from their number. `shard_reads` stays: mappings poll as often.
     #[must_use]
     pub fn scaled(&self, fraction: f64, lanes_per_shard: u32) -> Self {
@@ -100,6 +107,7 @@ impl Limits {
         Self {
             partition_write_units: self.partition_write_units * fraction,
             partition_read_units: self.partition_read_units * fraction,
+            burst_seconds: self.burst_seconds.max((1.0 / fraction).min(BURST_SECONDS_MAX)),
             table_write_units: self.table_write_units * fraction,
             table_read_units: self.table_read_units * fraction,
             table_write_quota: self.table_write_quota * fraction,
@@ -153,6 +161,7 @@ mod tests {
             assert_eq!((scaled.stream_shards, scaled.lanes(4, 4, fraction)), (shards, lanes), "{fraction}");
             let takes = f64::from(scaled.stream_shards) * scaled.shard_write_records;
             assert!((takes - 4000.0 * fraction).abs() < 1e-6, "{fraction}: {takes}");
+            assert_eq!(scaled.burst_seconds, (1.0 / fraction).min(10.0));
         }
     }
 }

@@ -343,8 +343,8 @@ fn lognormal(random: &mut StdRng, median: Duration) -> Duration {
     median.mul_f64((numbers::LATENCY_SPREAD.value * normal).exp())
 }
 
-/// The member `ConsumedCapacity` of an answer. A quotation mark within a text is escaped, so the name is found only where
-/// it is a name.
+/// The member `ConsumedCapacity` of an answer. A quotation mark within a text is escaped, so the name is found only
+/// where it is a name.
 fn consumed(answer: &Answer) -> Option<Value> {
     if answer.status != 200 {
         return None;

@@ -124,8 +124,8 @@ impl DynamoDb {
         Self { schemas, resources }
     }
 
-    /// The items of which indexes may have entries, in the order of the request's writes. [`DynamoDb::admit`] needs them
-    /// as they are before the request.
+    /// The items of which indexes may have entries, in the order of the request's writes. [`DynamoDb::admit`] needs
+    /// them as they are before the request.
     pub fn indexed(&self, operation: &str, request: &Value) -> Vec<Option<Indexed>> {
         let indexed = |action: request::Action<'_>| action.indexed(self.schemas.get(action.table)?);
         let all: Vec<_> = request::actions(operation, request).into_iter().map(indexed).collect();
@@ -183,8 +183,8 @@ impl DynamoDb {
         Err(Refusal { status: 400, body, what: reason.what() })
     }
 
-    /// Charges a request with the units of its answer's `ConsumedCapacity`. Without one, the request failed, for example
-    /// because of its condition, and has cost what the smallest item costs.
+    /// Charges a request with the units of its answer's `ConsumedCapacity`. Without one, the request failed, for
+    /// example because of its condition, and has cost what the smallest item costs.
     pub fn charge(&mut self, now: Duration, admitted: &Admitted, consumed: Option<&Value>) {
         let mut counts: BTreeMap<Name, f64> = BTreeMap::new();
         for touch in admitted.touches.iter().filter(|touch| touch.units.is_none()) {

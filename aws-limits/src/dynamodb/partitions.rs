@@ -28,8 +28,7 @@ pub(super) struct Position {
 #[derive(Debug)]
 pub(super) struct Partitions {
     partitions: BTreeMap<Position, Partition>,
-    write_units: f64,
-    read_units: f64,
+    limits: Limits,
     uses: u64,
 }
 
@@ -56,10 +55,10 @@ impl Position {
 }
 
 impl Partition {
-    fn new(write_units: f64, read_units: f64) -> Self {
+    fn new(limits: &Limits) -> Self {
         Self {
-            write: Bucket::of_one_second(write_units),
-            read: Bucket::of_one_second(read_units),
+            write: Bucket::of_seconds(limits.partition_write_units, limits.burst_seconds),
+            read: Bucket::of_seconds(limits.partition_read_units, limits.burst_seconds),
             hot: None,
             recent: VecDeque::new(),
         }
@@ -76,18 +75,13 @@ impl Partition {
 impl Partitions {
     /// As many as a table needs for these units a second.
     pub(super) fn new(limits: &Limits, write_units: f64, read_units: f64) -> Self {
-        let mut partitions = Self {
-            partitions: BTreeMap::new(),
-            write_units: limits.partition_write_units,
-            read_units: limits.partition_read_units,
-            uses: 0,
-        };
-        let (write, read) = (write_units / partitions.write_units, read_units / partitions.read_units);
+        let mut partitions = Self { partitions: BTreeMap::new(), limits: limits.clone(), uses: 0 };
+        let (write, read) = (write_units / limits.partition_write_units, read_units / limits.partition_read_units);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most some thousands")]
         let count = write.max(read).ceil().clamp(1.0, 10_000.0) as u64;
         for number in 0..count {
             let first = Position { hash: u64::MAX / count * number, sort: String::new() };
-            partitions.partitions.insert(first, Partition::new(partitions.write_units, partitions.read_units));
+            partitions.partitions.insert(first, Partition::new(limits));
         }
         partitions
     }
@@ -140,7 +134,7 @@ impl Partitions {
         recent.sort();
         let Some(median) = recent.get(recent.len() / 2).cloned() else { return };
         if median > *first && recent.first() < Some(&median) {
-            self.partitions.insert(median, Partition::new(self.write_units, self.read_units));
+            self.partitions.insert(median, Partition::new(&self.limits));
         }
     }
 }

@@ -35,8 +35,8 @@ pub(super) enum Exceeded {
 impl Throughput {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            write: Capacity::new(limits.table_write_units, limits.table_write_quota),
-            read: Capacity::new(limits.table_read_units, limits.table_read_quota),
+            write: Capacity::new(limits.table_write_units, limits.table_write_quota, limits.burst_seconds),
+            read: Capacity::new(limits.table_read_units, limits.table_read_quota, limits.burst_seconds),
         }
     }
 
@@ -77,8 +77,8 @@ impl Throughput {
 }
 
 impl Capacity {
-    fn new(initial: f64, quota: f64) -> Self {
-        let bucket = Bucket::of_one_second(initial.min(quota));
+    fn new(initial: f64, quota: f64, burst_seconds: f64) -> Self {
+        let bucket = Bucket::of_seconds(initial.min(quota), burst_seconds);
         Self { bucket, quota, peak: 0.0, second: 0, in_second: 0.0, grown: Duration::ZERO }
     }
 

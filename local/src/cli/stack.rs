@@ -34,8 +34,8 @@ pub(crate) struct StackArguments {
     /// Milliseconds that each transaction takes; if not 0, transactions on the same item conflict as on AWS
     #[arg(long, value_name = "MS", default_value_t = 0)]
     transaction_ms: u64,
-    /// Refuse what a new AWS account with default quotas would refuse, poll as Lambda does, and, unless --transaction-ms
-    /// says otherwise, let transactions conflict
+    /// Refuse what a new AWS account with default quotas would refuse, poll as Lambda does, and, unless
+    /// --transaction-ms says otherwise, let transactions conflict
     #[arg(long)]
     aws_limits: bool,
     /// Enforce the functions' policies in the template; GET /dev/access lists the permissions that were never used

@@ -1,6 +1,6 @@
-//! Servers in front of the embedded DynamoDB and Kinesis that refuse what would be too much on AWS. `aws-limits` has the
-//! model. They hold a new account's limits against the load of one machine, so only hot items and bursts are refused:
-//! no machine sends more than a whole table or stream takes.
+//! Servers in front of the embedded DynamoDB and Kinesis that refuse what would be too much on AWS. `aws-limits` has
+//! the model. They hold a new account's limits against the load of one machine. So mostly hot items and bursts are
+//! refused.
 
 use std::{
     collections::BTreeMap,

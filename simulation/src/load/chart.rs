@@ -34,8 +34,8 @@ pub fn svg(report: &Report) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" \
          font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
          <text x=\"16\" y=\"22\" font-size=\"14\">{}</text>\n\
-         <text x=\"16\" y=\"40\" fill=\"#555555\">{fraction} of the load within {fraction} of AWS's limits; figures are \
-         of the whole</text>\n{panels}</svg>\n",
+         <text x=\"16\" y=\"40\" fill=\"#555555\">{fraction} of the load within {fraction} of AWS's limits; figures \
+         are of the whole</text>\n{panels}</svg>\n",
         title.chars().take(120).collect::<String>()
     )
 }
