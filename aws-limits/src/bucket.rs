@@ -35,10 +35,10 @@ impl Bucket {
         self.tokens > 0.0
     }
 
-    /// Takes tokens, more than there are if need be.
+    /// Takes tokens, more than there are if need be. A negative number gives some back.
     pub fn take(&mut self, now: Duration, tokens: f64) {
         self.fill(now);
-        self.tokens -= tokens;
+        self.tokens = (self.tokens - tokens).min(self.capacity);
     }
 
     /// Takes tokens if there are so many.

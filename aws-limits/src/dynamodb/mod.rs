@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value, json};
 
-use crate::{Limits, Refusal, numbers};
+use crate::{Limits, Refusal};
 use partitions::Partitions;
 pub use request::Indexed;
 use request::Touch;
@@ -82,7 +82,6 @@ pub struct Usage {
 #[must_use = "a request that is not charged costs nothing"]
 pub struct Admitted {
     touches: Vec<Touch>,
-    is_transaction: bool,
     left: Option<(&'static str, Value)>,
     /// What was too much for the entries that are left.
     pub throttled: Vec<String>,
@@ -149,10 +148,22 @@ impl DynamoDb {
                 touches.extend(action.touches(schema, before.get(number).and_then(Option::as_ref)));
             }
         }
-        let refused: Vec<_> = touches.iter().filter_map(|touch| self.refusal(now, touch)).collect();
+        // What is admitted is charged at once with the least that it costs: others come before its answer.
+        let is_batch = operation.starts_with("Batch");
+        let mut refused = Vec::new();
+        for touch in &touches {
+            match self.refusal(now, touch) {
+                Some(reason) => refused.push((touch.entry, reason)),
+                None if is_batch => self.take(now, touch, touch.least),
+                None => {}
+            }
+        }
+        if refused.is_empty() && !is_batch {
+            touches.iter().for_each(|touch| self.take(now, touch, touch.least));
+        }
         let is_transaction = operation.starts_with("Transact");
         let Some((_, reason)) = refused.first() else {
-            return Ok(Admitted { touches, is_transaction, left: None, throttled: Vec::new() });
+            return Ok(Admitted { touches, left: None, throttled: Vec::new() });
         };
         let entries: std::collections::BTreeSet<usize> = refused.iter().map(|(entry, _)| *entry).collect();
         let throttled = refused.iter().map(|(_, reason)| reason.what()).collect();
@@ -163,7 +174,7 @@ impl DynamoDb {
         };
         if left.is_some() {
             touches.retain(|touch| !entries.contains(&touch.entry));
-            return Ok(Admitted { touches, is_transaction, left, throttled });
+            return Ok(Admitted { touches, left, throttled });
         }
         if !is_transaction {
             return Err(reason.refusal());
@@ -183,30 +194,29 @@ impl DynamoDb {
         Err(Refusal { status: 400, body, what: reason.what() })
     }
 
-    /// Charges a request with the units of its answer's `ConsumedCapacity`. Without one, the request failed, for
-    /// example because of its condition, and has cost what the smallest item costs.
+    /// Charges a request with what its answer's `ConsumedCapacity` reports beyond the least that it costs. Without one,
+    /// the request failed, for example because of its condition, and has cost what the smallest item costs.
     pub fn charge(&mut self, now: Duration, admitted: &Admitted, consumed: Option<&Value>) {
+        let Some(consumed) = consumed else { return };
         let mut counts: BTreeMap<Name, f64> = BTreeMap::new();
-        for touch in admitted.touches.iter().filter(|touch| touch.units.is_none()) {
+        for touch in &admitted.touches {
             *counts.entry((touch.table.clone(), touch.index.clone())).or_default() += 1.0;
         }
-        for touch in &admitted.touches {
+        for touch in admitted.touches.iter().filter(|touch| touch.units.is_none()) {
             let name = (touch.table.clone(), touch.index.clone());
-            let units = touch.units.or_else(|| {
-                let total = consumed_units(consumed?, &touch.table, touch.index.as_deref())?;
-                Some(total / counts.get(&name).copied().unwrap_or(1.0))
-            });
-            let units = units.unwrap_or_else(|| {
-                let smallest =
-                    if touch.direction == Direction::Write { 1.0 } else { numbers::EVENTUAL_READ_UNITS.value };
-                smallest * if admitted.is_transaction { numbers::TRANSACTION_FACTOR.value } else { 1.0 }
-            });
-            let Some(resource) = self.resources.get_mut(&name) else { continue };
-            *resource.units.entry(touch.direction).or_default() += units;
-            resource.throughput.take(now, touch.direction, units);
-            if let Some(at) = &touch.at {
-                resource.partitions.take(now, at, touch.direction, units);
+            if let Some(total) = consumed_units(consumed, &touch.table, touch.index.as_deref()) {
+                let units = total / counts.get(&name).copied().unwrap_or(1.0);
+                self.take(now, touch, units - touch.least);
             }
+        }
+    }
+
+    fn take(&mut self, now: Duration, touch: &Touch, units: f64) {
+        let Some(resource) = self.resources.get_mut(&(touch.table.clone(), touch.index.clone())) else { return };
+        *resource.units.entry(touch.direction).or_default() += units;
+        resource.throughput.take(now, touch.direction, units);
+        if let Some(at) = &touch.at {
+            resource.partitions.take(now, at, touch.direction, units);
         }
     }
 
@@ -223,7 +233,7 @@ impl DynamoDb {
         self.resources.iter().map(usage).collect()
     }
 
-    fn refusal(&mut self, now: Duration, touch: &Touch) -> Option<(usize, Reason)> {
+    fn refusal(&mut self, now: Duration, touch: &Touch) -> Option<Reason> {
         let resource = self.resources.get_mut(&(touch.table.clone(), touch.index.clone()))?;
         let limit = match resource.throughput.admits(now, touch.direction) {
             Err(exceeded) => Some(Limit::Table(exceeded)),
@@ -233,7 +243,7 @@ impl DynamoDb {
             },
         };
         let (table, index, direction) = (touch.table.clone(), touch.index.clone(), touch.direction);
-        limit.map(|limit| (touch.entry, Reason { table, index, direction, limit }))
+        limit.map(|limit| Reason { table, index, direction, limit })
     }
 }
 

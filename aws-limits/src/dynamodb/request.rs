@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{Direction, Schema, partitions::Position};
+use crate::numbers;
 
 /// A place that a request reads or writes.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub(super) struct Touch {
     pub(super) entry: usize,
     /// Units, if they are known before the answer. DynamoDB reports those of tables.
     pub(super) units: Option<f64>,
+    /// The fewest units that it costs.
+    pub(super) least: f64,
 }
 
 /// A table's item that a request may write, and of which an index may have an entry.
@@ -38,6 +41,7 @@ pub(super) struct Action<'a> {
     /// The action's document, with `Item` or `Key`.
     pub(super) document: &'a Value,
     pub(super) entry: usize,
+    pub(super) is_transaction: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +56,7 @@ pub(super) enum Kind {
 pub(super) fn actions<'a>(operation: &str, request: &'a Value) -> Vec<Action<'a>> {
     let single = |kind| {
         let table = request["TableName"].as_str().unwrap_or_default();
-        vec![Action { table, kind, document: request, entry: 0 }]
+        vec![Action { table, kind, document: request, entry: 0, is_transaction: false }]
     };
     match operation {
         "PutItem" => single(Kind::Put),
@@ -68,7 +72,7 @@ pub(super) fn actions<'a>(operation: &str, request: &'a Value) -> Vec<Action<'a>
                     "Delete" => Kind::Delete,
                     _ => Kind::Check,
                 };
-                Some(Action { table: document["TableName"].as_str()?, kind, document, entry })
+                Some(Action { table: document["TableName"].as_str()?, kind, document, entry, is_transaction: true })
             };
             entries.filter_map(action).collect()
         }
@@ -80,7 +84,7 @@ pub(super) fn actions<'a>(operation: &str, request: &'a Value) -> Vec<Action<'a>
             let action = |(entry, (table, action)): (usize, (&'a str, &'a Value))| {
                 let (kind, document) = action.as_object()?.iter().next()?;
                 let kind = if kind == "PutRequest" { Kind::Put } else { Kind::Delete };
-                Some(Action { table, kind, document, entry })
+                Some(Action { table, kind, document, entry, is_transaction: false })
             };
             all.enumerate().filter_map(action).collect()
         }
@@ -119,6 +123,7 @@ impl Action<'_> {
             at: Some(at),
             entry: self.entry,
             units,
+            least: if index.is_none() && self.is_transaction { numbers::TRANSACTION_FACTOR.value } else { 1.0 },
         };
         let mut touches = vec![touch(None, self.position(schema), None)];
         if self.kind == Kind::Check {
@@ -202,6 +207,7 @@ pub(super) fn reads(operation: &str, request: &Value, schemas: &BTreeMap<String,
         at,
         entry,
         units: None,
+        least: numbers::EVENTUAL_READ_UNITS.value,
     };
     let table = request["TableName"].as_str().unwrap_or_default();
     let index = request["IndexName"].as_str();
