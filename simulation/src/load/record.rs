@@ -1,7 +1,7 @@
 //! What happens during a scenario, second by second.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,6 +13,9 @@ use crate::{
     determinism::elapsed,
     limits::{Used, Watch},
 };
+
+/// The busiest so many seconds tell how much of a limit is used: at a fraction, single seconds differ much.
+const PEAK_SECONDS: usize = 10;
 
 /// A kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -83,14 +86,15 @@ pub(super) struct Facts {
     pub(super) queue_calls: u64,
     pub(super) answer_bytes: u64,
     pub(super) used: Option<Used>,
-    /// Most units in a second of each table: reads and writes.
+    /// Most units a second of each table, in [`PEAK_SECONDS`]: reads and writes.
     pub(super) peaks: BTreeMap<String, [f64; 2]>,
     pub(super) bus_peak: [f64; 2],
     /// Whether the scenario has begun.
     running: bool,
     began: Duration,
     began_ms: u64,
-    last: Option<Used>,
+    /// What was used up to each of the last seconds.
+    recent: VecDeque<Used>,
 }
 
 /// Takes note.
@@ -135,24 +139,36 @@ impl Recorder {
         if !facts.running {
             return;
         }
-        if let Some(last) = facts.last.take() {
+        let more = |now: &Used, before: &Used| -> Vec<(String, [f64; 2])> {
+            let tables = now.tables.iter().zip(&before.tables);
+            tables
+                .map(|(now, before)| {
+                    let units = [now.read_units - before.read_units, now.write_units - before.write_units];
+                    (now.name.clone(), units)
+                })
+                .collect()
+        };
+        if let Some(last) = facts.recent.back() {
             let mut units = [0.0, 0.0];
-            for (now, before) in used.tables.iter().zip(&last.tables) {
-                let more = [now.read_units - before.read_units, now.write_units - before.write_units];
-                let peak = facts.peaks.entry(now.name.clone()).or_default();
-                for ((peak, unit), more) in peak.iter_mut().zip(&mut units).zip(more) {
-                    *peak = peak.max(more);
-                    *unit += more;
-                }
+            for (_, more) in more(&used, last) {
+                units = [units[0] + more[0], units[1] + more[1]];
             }
-            #[expect(clippy::cast_precision_loss, reason = "records of a second")]
-            let records = (used.bus.records - last.bus.records) as f64;
-            let read = used.bus.read_bytes - last.bus.read_bytes;
-            facts.bus_peak = [facts.bus_peak[0].max(records), facts.bus_peak[1].max(read)];
             let second = facts.second();
             (second.units, second.queued) = (units, queued);
         }
-        facts.last = Some(used.clone());
+        if facts.recent.len() == PEAK_SECONDS
+            && let Some(first) = facts.recent.pop_front()
+        {
+            #[expect(clippy::cast_precision_loss, reason = "a few seconds, and their records")]
+            let (seconds, records) = (PEAK_SECONDS as f64, (used.bus.records - first.bus.records) as f64);
+            for (name, more) in more(&used, &first) {
+                let peak = facts.peaks.entry(name).or_default();
+                *peak = [peak[0].max(more[0] / seconds), peak[1].max(more[1] / seconds)];
+            }
+            let read = (used.bus.read_bytes - first.bus.read_bytes) / seconds;
+            facts.bus_peak = [facts.bus_peak[0].max(records / seconds), facts.bus_peak[1].max(read)];
+        }
+        facts.recent.push_back(used.clone());
         facts.used = Some(used);
     }
 }

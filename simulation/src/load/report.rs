@@ -55,7 +55,7 @@ pub struct Report {
     pub rest_after_s: Option<f64>,
     /// What is wrong at rest.
     pub differences: Option<Differences>,
-    /// How much of each limit was used in the busiest second.
+    /// How much of each limit was used in the busiest ten seconds.
     pub used: Vec<Use>,
     /// Dollars of an hour.
     pub dollars_per_hour: BTreeMap<String, f64>,
@@ -98,7 +98,7 @@ pub struct Times {
 pub struct Use {
     /// Which limit.
     pub what: String,
-    /// Most in a second.
+    /// Most a second, in the busiest ten seconds. Of concurrent invocations and of requests: in the busiest second.
     pub peak: f64,
     /// The limit.
     pub limit: f64,
