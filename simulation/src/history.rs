@@ -70,7 +70,7 @@ pub struct Report {
 /// After this time at rest, no process shows cards, rows or trending posts from a cache that is older than the rest.
 const CACHES_LIVE: Duration = Duration::from_secs(10);
 /// With this fraction of AWS's limits, a few users are throttled now and then.
-const LIMITS_FRACTION: f64 = 0.005;
+const LIMITS_FRACTION: f64 = 0.01;
 /// Users who walk through feeds.
 const WALKERS: usize = 3;
 /// How often an operator tries to demote somebody.

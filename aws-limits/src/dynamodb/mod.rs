@@ -325,9 +325,9 @@ fn split_writes(request: &mut Value, entries: &std::collections::BTreeSet<usize>
         let (mut kept, mut out) = (Vec::new(), Vec::new());
         for entry in of_table.as_array_mut()?.drain(..) {
             if entries.contains(&number) {
-                out.push(entry)
+                out.push(entry);
             } else {
-                kept.push(entry)
+                kept.push(entry);
             }
             number += 1;
         }
@@ -353,9 +353,9 @@ fn split_reads(request: &mut Value, entries: &std::collections::BTreeSet<usize>)
         let (mut kept, mut out) = (Vec::new(), Vec::new());
         for key in of_table["Keys"].as_array_mut()?.drain(..) {
             if entries.contains(&number) {
-                out.push(key)
+                out.push(key);
             } else {
-                kept.push(key)
+                kept.push(key);
             }
             number += 1;
         }
