@@ -38,6 +38,9 @@ pub(crate) struct StackArguments {
     /// --transaction-ms says otherwise, let transactions conflict
     #[arg(long)]
     aws_limits: bool,
+    /// Timeout of every function, whatever the template says
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
+    function_timeout: Option<u64>,
     /// Enforce the functions' policies in the template; GET /dev/access lists the permissions that were never used
     #[arg(long)]
     check_access: bool,
@@ -89,6 +92,7 @@ fn options(arguments: StackArguments) -> anyhow::Result<Options> {
         },
         transaction_time,
         limits: arguments.aws_limits.then(Limits::new_account),
+        function_timeout: arguments.function_timeout.map(Duration::from_secs),
         check_access: arguments.check_access,
         chaos: Chaos { duplicate_records: arguments.duplicate_records, reorder_records: arguments.reorder_records },
     })
