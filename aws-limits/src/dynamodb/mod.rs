@@ -97,7 +97,16 @@ impl Admitted {
             *into = json!({});
         }
         for (table, of_table) in left {
-            into[table.as_str()] = of_table.clone();
+            // The service may have left some of the rest itself.
+            match (&mut into[table.as_str()], of_table) {
+                (Value::Array(there), Value::Array(more)) => there.extend(more.iter().cloned()),
+                (Value::Object(there), more) => {
+                    if let (Some(Value::Array(there)), Some(more)) = (there.get_mut("Keys"), more["Keys"].as_array()) {
+                        there.extend(more.iter().cloned());
+                    }
+                }
+                (there, more) => *there = more.clone(),
+            }
         }
     }
 

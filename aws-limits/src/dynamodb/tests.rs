@@ -114,6 +114,9 @@ fn what_a_batch_cannot_do_is_left() {
     let mut answer = json!({});
     admitted.merge(&mut answer);
     assert_eq!(answer["UnprocessedItems"]["Commands"], json!([entry("hot")]));
+    let mut partial = json!({"UnprocessedItems": {"Commands": [entry("z")]}});
+    admitted.merge(&mut partial);
+    assert_eq!(partial["UnprocessedItems"]["Commands"], json!([entry("z"), entry("hot")]));
 
     let mut all_hot = json!({"RequestItems": {"Commands": [entry("hot")]}});
     let refusal = tables.admit(Duration::ZERO, "BatchWriteItem", &mut all_hot, &[]).unwrap_err();
@@ -132,6 +135,9 @@ fn keys_that_a_batch_cannot_read_are_left() {
     let keys = json!([key("hot"), key(other.unwrap())]);
     let mut request = json!({"RequestItems": {"Commands": {"Keys": keys, "ConsistentRead": true}}});
     let admitted = tables.admit(Duration::ZERO, "BatchGetItem", &mut request, &[]).unwrap();
+    let mut partial = json!({"UnprocessedKeys": {"Commands": {"Keys": [key("z")]}}});
+    admitted.merge(&mut partial);
+    assert_eq!(partial["UnprocessedKeys"]["Commands"]["Keys"], json!([key("z"), key("hot")]));
     let mut answer = json!({"UnprocessedKeys": {}});
     admitted.merge(&mut answer);
     assert_eq!(answer["UnprocessedKeys"]["Commands"], json!({"Keys": [key("hot")], "ConsistentRead": true}));
