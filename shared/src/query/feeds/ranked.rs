@@ -153,7 +153,7 @@ async fn recent_likes(
 /// left tells that there is a next page, so one post more is picked. Where most of what was picked is deleted, each
 /// further read picks twice as many.
 fn wanted(room: usize, read: usize) -> usize {
-    (room + 1) << read.min(READS_MAX)
+    (room + 1) << read
 }
 
 /// The first `count` rows. One row more was read, only to know whether there are more.
