@@ -44,10 +44,16 @@ impl<I> Limited<I> {
     }
 
     /// Counts an invocation until the returned value is dropped.
-    fn begin(&self, function: &str) -> Result<Option<Running>, InvokeError> {
+    fn begin(&self, function: &str) -> Result<Option<Running>, InvokeError>
+    where
+        I: Invoke,
+    {
         let Some(account) = &self.account else { return Ok(None) };
         account.lambda().begin(account.began.elapsed(), function, false).map_err(|refusal| {
             tracing::warn!(what = refusal.what, "throttled");
+            if let Some(metrics) = self.invoker.metrics() {
+                metrics.of_function(function, "Throttles", "Count", 1.0);
+            }
             InvokeError::Throttled
         })?;
         Ok(Some(Running { account: Arc::clone(account), function: function.to_owned() }))

@@ -21,10 +21,10 @@ use crate::{
     demo::Demo,
     dev_routes::DevRoutes,
     gateway::{self, Gateway, LocalIssuer},
-    invoke::Invoke as _,
     lambda::{FunctionSpec, Lambda, invoke_api},
     limited::{Limited, RequestRate},
     metric_routes,
+    metrics::Metrics,
     observe::{Observed, Observer},
     servers::{
         Endpoints, Ports, Servers, conflicts::Conflicts, guard::Guard, limits::LimitingServers, provision, queues_file,
@@ -126,8 +126,9 @@ impl Stack {
         };
         let dynamodb = conflicts.as_ref().map_or(&endpoints.dynamodb, |conflicts| &conflicts.url).clone();
         let of_functions = Endpoints { dynamodb, ..endpoints.clone() };
+        let metrics = Metrics::default();
         let limiting = match &options.limits {
-            Some(limits) => Some(LimitingServers::start(&of_functions, &system, limits).await?),
+            Some(limits) => Some(LimitingServers::start(&of_functions, &system, limits, metrics.clone()).await?),
             None => None,
         };
         let of_functions = limiting.as_ref().map_or(of_functions, |limiting| limiting.endpoints.clone());
@@ -137,16 +138,16 @@ impl Stack {
             false => None,
         };
         let of_functions = guard.as_ref().map_or(of_functions, |guard| guard.endpoints.clone());
-        let lambda = Lambda::start(function_specs(&system, &programs, &of_functions)?).await?;
+        let specs = function_specs(&system, &programs, &of_functions)?;
+        let lambda = Lambda::start(specs, metrics.clone()).await?;
         let checkpoints = data.path().join("checkpoints.sqlite");
-        let observed = Observed::new(lambda.clone(), observer.clone());
-        let observed = Limited::new(observed, &system.functions, options.limits.as_ref());
+        let limited = Limited::new(lambda.clone(), &system.functions, options.limits.as_ref());
+        let observed = Observed::new(limited, observer.clone());
         let pace = options.limits.as_ref().map_or(Pace::LOCAL, Pace::limited);
         let (functions, chaos) = (&system.functions, options.chaos);
         let started = Sources::start(functions, &of_sources, Some(&checkpoints), chaos, pace, observed.clone());
         let sources = Arc::new(started.await?);
 
-        let metrics = lambda.metrics().cloned().unwrap_or_default();
         let queues_file = queues_file(data.path());
         let queue_watch =
             metric_routes::watch_queues(&system, metrics.clone(), endpoints.clone(), clients.sqs.clone(), queues_file);

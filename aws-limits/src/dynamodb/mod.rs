@@ -48,6 +48,18 @@ pub enum Direction {
 pub struct DynamoDb {
     schemas: BTreeMap<String, Schema>,
     resources: BTreeMap<Name, Resource>,
+    throttles: BTreeMap<Throttled, u64>,
+}
+
+/// What was throttled.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Throttled {
+    /// The table.
+    pub table: String,
+    /// The index, if it was one.
+    pub index: Option<String>,
+    /// What was to be done.
+    pub direction: Direction,
 }
 
 /// A table, or an index of it.
@@ -129,7 +141,7 @@ impl DynamoDb {
             (name, Resource { partitions: Partitions::new(limits, write, read), throughput, units: BTreeMap::new() })
         };
         let resources = names.map(resource).collect();
-        Self { schemas, resources }
+        Self { schemas, resources, throttles: BTreeMap::new() }
     }
 
     /// The items of which indexes may have entries, in the order of the request's writes. [`DynamoDb::admit`] needs
@@ -169,6 +181,9 @@ impl DynamoDb {
         }
         if refused.is_empty() && !is_batch {
             touches.iter().for_each(|touch| self.take(now, touch, touch.least));
+        }
+        for (_, reason) in &refused {
+            *self.throttles.entry(reason.throttled()).or_default() += 1;
         }
         let is_transaction = operation.starts_with("Transact");
         let Some((_, reason)) = refused.first() else {
@@ -229,6 +244,12 @@ impl DynamoDb {
         }
     }
 
+    /// How often each table and index was throttled since the last call: once for each item or index entry of a request,
+    /// as CloudWatch counts `ReadThrottleEvents` and `WriteThrottleEvents`.
+    pub fn take_throttles(&mut self) -> BTreeMap<Throttled, u64> {
+        std::mem::take(&mut self.throttles)
+    }
+
     /// What was used of each table and index so far.
     pub fn usage(&self) -> Vec<Usage> {
         let usage = |((table, index), resource): (&Name, &Resource)| Usage {
@@ -281,6 +302,10 @@ impl Reason {
             Limit::Table(Exceeded::Quota) => "AccountLimitExceeded",
         };
         format!("{resource}{:?}{limit}", self.direction)
+    }
+
+    fn throttled(&self) -> Throttled {
+        Throttled { table: self.table.clone(), index: self.index.clone(), direction: self.direction }
     }
 
     fn message(&self) -> &'static str {

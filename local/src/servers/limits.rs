@@ -10,7 +10,7 @@ use std::{
 
 use aws_limits::{
     Limits, Refusal,
-    dynamodb::{DynamoDb, Schema},
+    dynamodb::{Direction, DynamoDb, Schema, Throttled},
     kinesis::Stream,
 };
 use axum::{
@@ -32,7 +32,8 @@ use super::{
 use crate::{
     http_server::{self, Patience},
     loopback::only_this_machine,
-    template::model::{System, Table},
+    metrics::Metrics,
+    template::model::{MetricId, System, Table},
 };
 
 const TARGET: &str = "x-amz-target";
@@ -49,6 +50,9 @@ struct Server {
     upstream: Upstream,
     began: Instant,
     model: Mutex<Model>,
+    /// The name of the Kinesis stream.
+    stream: String,
+    metrics: Metrics,
 }
 
 enum Model {
@@ -57,11 +61,16 @@ enum Model {
 }
 
 impl LimitingServers {
-    /// Starts the servers in front of those at `upstream`.
+    /// Starts the servers in front of those at `upstream`. What they refuse is recorded in `metrics`, as CloudWatch does.
     ///
     /// # Errors
     /// If no port can be bound.
-    pub async fn start(upstream: &Endpoints, system: &System, limits: &Limits) -> anyhow::Result<Self> {
+    pub async fn start(
+        upstream: &Endpoints,
+        system: &System,
+        limits: &Limits,
+        metrics: Metrics,
+    ) -> anyhow::Result<Self> {
         let schema = |table: &Table| {
             let indexes = table.indexes.iter().map(|index| {
                 (index.name.clone(), index.key.partition.clone(), index.key.sort.clone().unwrap_or_default())
@@ -76,7 +85,8 @@ impl LimitingServers {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
             let own = format!("http://{}", listener.local_addr()?);
             let (upstream, began, model) = (Upstream::new(url), Instant::now(), Mutex::new(model));
-            let server = Arc::new(Server { upstream, began, model });
+            let stream = system.streams.first().map(|stream| stream.name.clone()).unwrap_or_default();
+            let server = Arc::new(Server { upstream, began, model, stream, metrics: metrics.clone() });
             let router = Router::new().fallback(answer).layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX));
             let router = router.layer(middleware::from_fn(only_this_machine)).with_state(server);
             let served = http_server::serve(listener, router, Patience::LOCAL, std::future::pending());
@@ -101,6 +111,23 @@ impl Drop for LimitingServers {
 impl Server {
     fn model(&self) -> MutexGuard<'_, Model> {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records throttled reads or writes of a table or an index.
+    fn record_throttles(&self, throttled: Throttled, count: u64) {
+        let name = match throttled.direction {
+            Direction::Read => "ReadThrottleEvents",
+            Direction::Write => "WriteThrottleEvents",
+        };
+        let mut metric = MetricId::new("AWS/DynamoDB", name, [("TableName", throttled.table)]);
+        metric.dimensions.extend(throttled.index.map(|index| ("GlobalSecondaryIndexName".to_owned(), index)));
+        self.metrics.record(metric, "Count", count as f64);
+    }
+
+    /// Records refused records or reads of the stream.
+    fn record_refused(&self, name: &str, count: usize) {
+        let metric = MetricId::new("AWS/Kinesis", name, [("StreamName", self.stream.clone())]);
+        self.metrics.record(metric, "Count", count as f64);
     }
 
     /// Has the server behind this one do a request.
@@ -165,10 +192,14 @@ async fn dynamodb(
         });
     }
     let decided = match &mut *server.model() {
-        Model::DynamoDb(tables) => Some(tables.admit(server.began.elapsed(), operation, &mut request, &before)),
+        Model::DynamoDb(tables) => {
+            let decided = tables.admit(server.began.elapsed(), operation, &mut request, &before);
+            Some((decided, tables.take_throttles()))
+        }
         Model::Kinesis(_) => None,
     };
-    let Some(decided) = decided else { return server.forward(headers, target, &request).await };
+    let Some((decided, throttles)) = decided else { return server.forward(headers, target, &request).await };
+    throttles.into_iter().for_each(|(throttled, count)| server.record_throttles(throttled, count));
     let admitted = decided.map_err(|refusal| Box::new(refuse(&refusal)))?;
     admitted.throttled.iter().for_each(|what| tracing::warn!(what, "throttled a part of a batch"));
     request["ReturnConsumedCapacity"] = "INDEXES".into();
@@ -201,6 +232,7 @@ async fn put_records(
         return server.forward(headers, target, &request).await;
     };
     tracing::warn!(records = put.refused(), "throttled records of the bus");
+    server.record_refused("WriteProvisionedThroughputExceeded", put.refused());
     let mut answer = json!({});
     if put.take_out(&mut request) {
         answer = server.forward(headers, target, &request).await?;
@@ -221,7 +253,10 @@ async fn read_shard(
         Model::Kinesis(stream) if operation == "GetRecords" => stream.read(server.began.elapsed(), asked),
         _ => Ok(()),
     };
-    decided.map_err(|refusal| Box::new(refuse(&refusal)))?;
+    decided.map_err(|refusal| {
+        server.record_refused("ReadProvisionedThroughputExceeded", 1);
+        Box::new(refuse(&refusal))
+    })?;
     let answer = server.forward(headers, target, request).await?;
     if let Model::Kinesis(stream) = &mut *server.model() {
         if operation == "GetShardIterator" {
