@@ -244,8 +244,8 @@ impl DynamoDb {
         }
     }
 
-    /// How often each table and index was throttled since the last call: once for each item or index entry of a request,
-    /// as CloudWatch counts `ReadThrottleEvents` and `WriteThrottleEvents`.
+    /// How often each table and index was throttled since the last call: once for each item or index entry of a
+    /// request, as CloudWatch counts `ReadThrottleEvents` and `WriteThrottleEvents`.
     pub fn take_throttles(&mut self) -> BTreeMap<Throttled, u64> {
         std::mem::take(&mut self.throttles)
     }

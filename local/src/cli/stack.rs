@@ -35,9 +35,11 @@ pub(crate) struct StackArguments {
     #[arg(long, value_name = "MS", default_value_t = 0)]
     transaction_ms: u64,
     /// Refuse what a new AWS account with default quotas would refuse, poll as Lambda does, and, unless
-    /// --transaction-ms says otherwise, let transactions conflict
-    #[arg(long)]
-    aws_limits: bool,
+    /// --transaction-ms says otherwise, let transactions conflict; --aws-limits=0.01 has a hundredth of all limits on
+    /// rates and on what runs at once, which one machine can reach
+    #[arg(long, value_name = "FRACTION", num_args = 0..=1, require_equals = true, default_missing_value = "1",
+        value_parser = fraction)]
+    aws_limits: Option<f64>,
     /// Timeout of every function, whatever the template says
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
     function_timeout: Option<u64>,
@@ -75,9 +77,17 @@ pub(crate) async fn run(arguments: StackArguments) -> anyhow::Result<()> {
     failed.map_or(Ok(()), Err)
 }
 
+/// A part of AWS's limits.
+fn fraction(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(fraction) if fraction > 0.0 && fraction <= 1.0 => Ok(fraction),
+        _ => Err("a fraction is more than 0 and at most 1".to_owned()),
+    }
+}
+
 fn options(arguments: StackArguments) -> anyhow::Result<Options> {
     let transaction_time = match (arguments.transaction_ms, arguments.aws_limits) {
-        (0, true) => (numbers::TRANSACTION_TIME_MIN.duration() + numbers::TRANSACTION_TIME_MAX.duration()) / 2,
+        (0, Some(_)) => (numbers::TRANSACTION_TIME_MIN.duration() + numbers::TRANSACTION_TIME_MAX.duration()) / 2,
         (ms, _) => Duration::from_millis(ms),
     };
     Ok(Options {
@@ -91,7 +101,8 @@ fn options(arguments: StackArguments) -> anyhow::Result<Options> {
             _ => "debug",
         },
         transaction_time,
-        limits: arguments.aws_limits.then(Limits::new_account),
+        // With as many lanes as this, the stream keeps its shards.
+        limits: arguments.aws_limits.map(|fraction| Limits::new_account().scaled(fraction, u32::MAX)),
         function_timeout: arguments.function_timeout.map(Duration::from_secs),
         check_access: arguments.check_access,
         chaos: Chaos { duplicate_records: arguments.duplicate_records, reorder_records: arguments.reorder_records },

@@ -61,7 +61,8 @@ enum Model {
 }
 
 impl LimitingServers {
-    /// Starts the servers in front of those at `upstream`. What they refuse is recorded in `metrics`, as CloudWatch does.
+    /// Starts the servers in front of those at `upstream`. What they refuse is recorded in `metrics`, as CloudWatch
+    /// does.
     ///
     /// # Errors
     /// If no port can be bound.
