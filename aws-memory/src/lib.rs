@@ -10,7 +10,10 @@ pub mod connector;
 mod dynamodb;
 mod kinesis;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
@@ -46,6 +49,29 @@ impl Aws {
             kinesis: Mutex::default(),
             queues: Mutex::new(Queues::in_memory(QUEUES_URL)?),
         })
+    }
+
+    /// The same with DynamoDB in a file of this directory, which has to be new. A table with a stream gets slower with
+    /// every write in memory, because SQLite cannot be given an index there. In a file, it stays fast.
+    ///
+    /// # Errors
+    /// If the file cannot be made.
+    pub fn in_directory(directory: &Path) -> Result<Self, Box<dyn std::error::Error>> {
+        let path = directory.join("dynamodb.sqlite");
+        let dynamodb = dynoxide::Database::new(path.to_str().ok_or("the path is not UTF-8")?)?;
+        dynamodb.enable_bulk_loading()?;
+        tidings_local::servers::dynamodb::index_stream_records(&path)?;
+        Ok(Self { dynamodb, ..Self::new()? })
+    }
+
+    /// Writes items without limits and without records in the table's stream.
+    ///
+    /// # Errors
+    /// If there is no such table, or an item is none.
+    pub fn import(&self, table: &str, items: Vec<Value>) -> Result<(), Box<dyn std::error::Error>> {
+        let items = items.into_iter().map(serde_json::from_value).collect::<Result<Vec<_>, _>>()?;
+        self.dynamodb.import_items(table, items, dynoxide::ImportOptions::default())?;
+        Ok(())
     }
 
     /// Answers a request at once. A receive does not wait for messages.

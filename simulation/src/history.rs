@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use aws_limits::Limits;
 use harness::stack::{RATE_LIMITS, UNLIMITED};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde::{Deserialize, Serialize};
@@ -23,10 +24,11 @@ use crate::{
     damage, determinism,
     faults::{Fault, Faults},
     ledger::Ledger,
+    limits::{self, Nobody},
     moderation, next_release, queries, rest,
-    trace::Detail,
+    trace::{Detail, Trace},
     walks,
-    world::World,
+    world::{Setup, World, aws_in_memory},
 };
 
 /// What a history is to be like.
@@ -38,6 +40,8 @@ pub struct Options {
     pub commands: usize,
     /// Kinds of faults that do not happen.
     pub without: BTreeSet<Fault>,
+    /// Whether AWS's limits are in force, as for a small fraction of the design's load.
+    pub aws_limits: bool,
     /// What to print on the way.
     pub detail: Detail,
 }
@@ -65,6 +69,8 @@ pub struct Report {
 
 /// After this time at rest, no process shows cards, rows or trending posts from a cache that is older than the rest.
 const CACHES_LIVE: Duration = Duration::from_secs(10);
+/// With this fraction of AWS's limits, a few users are throttled now and then.
+const LIMITS_FRACTION: f64 = 0.01;
 /// Users who walk through feeds.
 const WALKERS: usize = 3;
 /// How often an operator tries to demote somebody.
@@ -97,7 +103,21 @@ async fn history(options: Options) -> anyhow::Result<Report> {
     let faults = Faults::draw(&mut random, &options.without);
     let plan = Plan::draw(&mut random);
     let chaos = Chaos { duplicate_records: faults.duplicates, reorder_records: faults.reordering };
-    let world = World::start(random.random(), &plan.parameters(), chaos, options.detail).await?;
+    let limits = options.aws_limits.then(|| limits::Setup {
+        limits: Limits::new_account(),
+        fraction: LIMITS_FRACTION,
+        stretch_transactions: false,
+        watch: Arc::new(Nobody),
+    });
+    let setup = Setup {
+        seed: random.random(),
+        parameters: &plan.parameters(),
+        chaos,
+        trace: Trace::new(options.detail),
+        limits,
+        aws: aws_in_memory()?,
+    };
+    let world = World::start(setup).await?;
     let trace = Arc::clone(&world.network.trace);
     trace.note(Detail::Users, format_args!("{plan:?} {faults:?}"));
     let ledger = Rc::new(RefCell::new(Ledger::default()));

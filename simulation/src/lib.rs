@@ -13,6 +13,8 @@
 //!   reference model that the end-to-end tests use, too. [`reasons`] tells why a command may be refused.
 //! - [`checks`] are the invariants by name; [`rest`] compares everything at rest with the model and with [`truth`],
 //!   the command table; [`deletions`] looks for what should be gone.
+//! - [`limits`] puts AWS's limits in force. [`load`] runs scenarios of much load within them, and reports what was
+//!   reached, what was throttled and what it costs.
 //! - [`runner`] runs many histories, each in a process of its own, and shortens one that fails. [`trace`] tells what
 //!   happened.
 
@@ -30,6 +32,8 @@ pub mod history;
 mod lambda;
 mod ledger;
 mod moderation;
+mod limits;
+pub mod load;
 mod network;
 mod next_release;
 mod partial;

@@ -61,6 +61,7 @@ impl Runner {
     pub fn one(&self, options: &Options) -> anyhow::Result<Report> {
         let mut command = Command::new(&self.program);
         command.arg("history").arg(options.seed.to_string()).arg(options.commands.to_string());
+        command.arg(if options.aws_limits { "limited" } else { "unlimited" });
         command.args(options.without.iter().map(ToString::to_string));
         // Errors are part of a history, and a backtrace of each would take longer than the history.
         command.env("RUST_BACKTRACE", "0");

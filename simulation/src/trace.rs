@@ -20,10 +20,19 @@ pub enum Detail {
     Calls,
 }
 
+/// Whether a trace takes note of anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Noting {
+    #[default]
+    On,
+    Off,
+}
+
 /// What happened so far.
 #[derive(Debug, Default)]
 pub struct Trace {
     kept: Detail,
+    noting: Noting,
     state: Mutex<State>,
 }
 
@@ -36,11 +45,24 @@ struct State {
 impl Trace {
     /// Nothing yet.
     pub fn new(kept: Detail) -> Self {
-        Self { kept, state: Mutex::default() }
+        Self { kept, ..Self::default() }
+    }
+
+    /// A trace that takes note of nothing, because there is too much.
+    pub fn off() -> Self {
+        Self { noting: Noting::Off, ..Self::default() }
+    }
+
+    /// Whether it takes note of anything.
+    pub fn is_on(&self) -> bool {
+        self.noting == Noting::On
     }
 
     /// Takes note of something of this detail.
     pub fn note(&self, detail: Detail, line: impl Display) {
+        if !self.is_on() {
+            return;
+        }
         let line = format!("{:>11.3} {line}", elapsed().as_secs_f64());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         // FNV-1a: it has to tell runs apart, not to resist anybody.

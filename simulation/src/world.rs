@@ -20,6 +20,7 @@ use tokio::sync::Mutex;
 use crate::{
     faults::{Fault, Faults},
     lambda::Lambda,
+    limits::{self, AwsLimits},
     network::{Caller, Network},
     trace::{Detail, Trace},
 };
@@ -41,26 +42,45 @@ pub(crate) struct World {
     system: System,
     clients: Clients,
     chaos: Chaos,
+    pace: Pace,
     sources: Mutex<Sources>,
 }
 
+/// What a system is deployed with.
+pub(crate) struct Setup<'a> {
+    /// Everything random follows from it.
+    pub(crate) seed: u64,
+    /// Template parameters.
+    pub(crate) parameters: &'a [(&'a str, String)],
+    /// What event source mappings cause.
+    pub(crate) chaos: Chaos,
+    /// What takes note of what happens.
+    pub(crate) trace: Trace,
+    /// AWS's limits, if they are in force.
+    pub(crate) limits: Option<limits::Setup>,
+    /// The services.
+    pub(crate) aws: Aws,
+}
+
+/// AWS's services in memory.
+///
+/// # Errors
+/// If they cannot be made.
+pub(crate) fn aws_in_memory() -> anyhow::Result<Aws> {
+    Aws::new().map_err(|error| anyhow::anyhow!("no AWS in memory: {error}"))
+}
+
 impl World {
-    /// Deploys the system with these template parameters; event source mappings cause this chaos. Must be called
-    /// within a `LocalSet`.
+    /// Deploys the system. Must be called within a `LocalSet`.
     ///
     /// # Errors
     /// If the template cannot be deployed.
-    pub(crate) async fn start(
-        seed: u64,
-        parameters: &[(&str, String)],
-        chaos: Chaos,
-        detail: Detail,
-    ) -> anyhow::Result<Arc<Self>> {
-        let system = system(parameters)?;
-        let aws = Aws::new().map_err(|error| anyhow::anyhow!("no AWS in memory: {error}"))?;
+    pub(crate) async fn start(setup: Setup<'_>) -> anyhow::Result<Arc<Self>> {
+        let Setup { seed, parameters, chaos, trace, limits, aws } = setup;
+        let mut system = system(parameters)?;
+        let limits = limits.map(|limits| AwsLimits::new(limits, &mut system, seed));
         let keys = system.tables.iter().map(|table| (table.name.clone(), table.key.clone())).collect();
-        let trace = Arc::new(Trace::new(detail));
-        let network = Network::new(Arc::new(aws), TransactionGate::new(keys), trace, seed);
+        let network = Network::new(Arc::new(aws), TransactionGate::new(keys), Arc::new(trace), limits, seed);
         provision(&system, &clients(&network, Caller::Operator)).await?;
         let lambda = Lambda::start(&system.functions, Arc::clone(&network));
         let api = DirectApi::new(&system.functions, lambda.clone())?;
@@ -72,13 +92,25 @@ impl World {
                 network.count(fault);
             }
         }
-        let sources = Mutex::new(sources(&system, &clients, chaos, &lambda).await?);
-        Ok(Arc::new(Self { network, lambda, api, system, clients, chaos, sources }))
+        let pace = network.limits.as_ref().map_or(Pace::AWS, |limits| Pace::limited(&limits.limits));
+        let sources = Mutex::new(sources(&system, &clients, chaos, pace, &lambda).await?);
+        Ok(Arc::new(Self { network, lambda, api, system, clients, chaos, pace, sources }))
     }
 
     /// The user of this id, whose requests go to the API.
     pub(crate) fn user(self: &Arc<Self>, id: &str) -> User {
         User::through(Arc::new(Link(Arc::clone(self))), id)
+    }
+
+    /// A request of a user to the API.
+    pub(crate) async fn request(&self, user: &str, request: http::Request<Bytes>) -> http::Response<Bytes> {
+        let admitted = self.network.limits.as_ref().map_or(Ok(()), |limits| limits.admit_request());
+        if let Err(refusal) = admitted {
+            let mut answer = http::Response::new(Bytes::from(refusal.body.to_string()));
+            *answer.status_mut() = http::StatusCode::from_u16(refusal.status).unwrap_or_default();
+            return answer;
+        }
+        self.api.answer(user, "simulated", request).await
     }
 
     /// From now on, these faults happen.
@@ -93,7 +125,7 @@ impl World {
     pub(crate) async fn replay(&self) -> anyhow::Result<()> {
         let mut running = self.sources.lock().await;
         running.shutdown().await;
-        *running = sources(&self.system, &self.clients, self.chaos, &self.lambda).await?;
+        *running = sources(&self.system, &self.clients, self.chaos, self.pace, &self.lambda).await?;
         self.network.count(Fault::Replay);
         Ok(())
     }
@@ -206,7 +238,7 @@ impl Transport for Link {
             }
             let body = request.body().and_then(|body| body.as_bytes()).map(Bytes::copy_from_slice).unwrap_or_default();
             let sent = sent.body(body).map_err(|error| error.to_string())?;
-            let answer = self.0.api.answer(user, "simulated", sent).await;
+            let answer = self.0.request(user, sent).await;
             let (parts, body) = answer.into_parts();
             Ok((parts.status, parts.headers, String::from_utf8_lossy(&body).into_owned()))
         })
@@ -241,10 +273,17 @@ fn clients(network: &Arc<Network>, caller: Caller) -> Clients {
     }
 }
 
-async fn sources(system: &System, clients: &Clients, chaos: Chaos, lambda: &Lambda) -> anyhow::Result<Sources> {
-    Sources::start(&system.functions, clients, None, chaos, Pace::AWS, lambda.clone()).await
+async fn sources(
+    system: &System,
+    clients: &Clients,
+    chaos: Chaos,
+    pace: Pace,
+    lambda: &Lambda,
+) -> anyhow::Result<Sources> {
+    Sources::start(&system.functions, clients, None, chaos, pace, lambda.clone()).await
 }
 
-fn name(logical: &str) -> String {
+/// Physical name of a resource.
+pub(crate) fn name(logical: &str) -> String {
     format!("{PREFIX}-{logical}")
 }

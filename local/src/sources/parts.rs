@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use aws_limits::{Limits, numbers, sqs::Pollers};
 use tokio::sync::watch;
 
 use super::{activity::Activity, lifecycle::Lifecycle};
@@ -49,7 +50,7 @@ impl ChaosSwitch {
 }
 
 /// How often mappings poll, and how soon they retry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
     /// The shortest and the longest pause between two reads of a DynamoDB stream's shard without new records.
     pub dynamodb_poll: [Duration; 2],
@@ -57,13 +58,15 @@ pub struct Pace {
     pub kinesis_poll: [Duration; 2],
     /// The pause before the first retry of a batch. It doubles with each further failure in a row, up to 50 times.
     pub retry_pause: Duration,
+    /// How many batches of a queue a mapping processes at once. Without it, few, because they share one machine.
+    pub pollers: Option<Pollers>,
 }
 
 impl Pace {
     /// Faster than AWS, because a developer does not want to wait.
     pub const LOCAL: Self = {
         let poll = [Duration::from_millis(20), Duration::from_millis(250)];
-        Self { dynamodb_poll: poll, kinesis_poll: poll, retry_pause: Duration::from_millis(100) }
+        Self { dynamodb_poll: poll, kinesis_poll: poll, retry_pause: Duration::from_millis(100), pollers: None }
     };
     /// As on AWS. Lambda polls the shards of a DynamoDB stream four times a second and those of a Kinesis stream once a
     /// second (AWS Lambda Developer Guide, "Using AWS Lambda with Amazon DynamoDB" and "with Amazon Kinesis"). The
@@ -72,7 +75,17 @@ impl Pace {
         dynamodb_poll: [Duration::from_millis(250); 2],
         kinesis_poll: [Duration::from_secs(1); 2],
         retry_pause: Duration::from_millis(500),
+        pollers: None,
     };
+
+    /// As on AWS, with these limits.
+    pub fn limited(limits: &Limits) -> Self {
+        let mut pace = Self { pollers: Some(Pollers::new(limits, None)), ..Self::AWS };
+        if limits.enhanced_fan_out {
+            pace.kinesis_poll = [numbers::FAN_OUT_DELAY.duration(); 2];
+        }
+        pace
+    }
 }
 
 /// What every mapping consists of.

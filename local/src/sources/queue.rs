@@ -83,16 +83,26 @@ impl<I: Invoke> Mapping<I> {
 
     async fn poll(self: &Arc<Self>, batches: &mut JoinSet<()>) -> Result<std::convert::Infallible, Stopped> {
         let lifecycle = &self.parts.lifecycle;
-        let concurrency = self.source.max_concurrency.unwrap_or(CONCURRENCY_MAX).clamp(1, CONCURRENCY_MAX);
-        let places = Arc::new(Semaphore::new(usize::try_from(concurrency).unwrap_or(1)));
+        let (mut busy_since, mut granted) = (Instant::now(), self.batches_at_once(Duration::ZERO));
+        let places = Arc::new(Semaphore::new(granted));
         loop {
             while batches.try_join_next().is_some() {}
+            let wanted = self.batches_at_once(busy_since.elapsed());
+            if wanted > granted {
+                places.add_permits(wanted - granted);
+                granted = wanted;
+            } else {
+                granted -= places.forget_permits(granted - wanted);
+            }
             lifecycle.running().await?;
             let place = tokio::select! {
                 place = Arc::clone(&places).acquire_owned() => place.map_err(|_| Stopped)?,
                 () = lifecycle.stopped() => return Err(Stopped),
             };
             let received = self.receive_batch().await?;
+            if received.is_empty() {
+                busy_since = Instant::now();
+            }
             if lifecycle.mode() != Mode::Running {
                 self.put_back(&received).await;
                 self.parts.activity.end(received.len());
@@ -109,6 +119,15 @@ impl<I: Invoke> Mapping<I> {
                 });
             }
         }
+    }
+
+    /// How many batches the mapping processes at once after the queue has had messages for this time.
+    fn batches_at_once(&self, busy: Duration) -> usize {
+        let batches = match self.parts.pace.pollers {
+            Some(pollers) => pollers.at_once(busy).min(self.source.max_concurrency.unwrap_or(u32::MAX)),
+            None => self.source.max_concurrency.unwrap_or(CONCURRENCY_MAX).min(CONCURRENCY_MAX),
+        };
+        usize::try_from(batches.max(1)).unwrap_or(1)
     }
 
     /// One batch: a single receive, or, with a batching window, as many receives as fit into the window and the batch
