@@ -41,7 +41,7 @@ pub(crate) struct RecentAnnouncements {
 /// The posts of celebrities that were announced from some moment until another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Announced {
-    /// When they were read: everything is known that was announced before.
+    /// When the read of them began: everything is known that was announced before.
     at: Timestamp,
     /// Since when all are known.
     since: Timestamp,
@@ -54,13 +54,15 @@ impl RecentAnnouncements {
         Self { timelines, clock, known: Arc::default() }
     }
 
-    /// What was announced lately, read no earlier than `not_before`.
-    pub(crate) async fn read(&self, not_before: Option<Timestamp>) -> Result<Arc<Announced>, Error> {
+    /// What was announced lately. The read of it began after `page_before`, the moment at which some process finished
+    /// the page before of a walk. A read that begins now does so for certain, and a kept one if no difference between
+    /// the two clocks can explain it.
+    pub(crate) async fn read(&self, page_before: Option<Timestamp>) -> Result<Arc<Announced>, Error> {
         // Requests that come meanwhile wait for this read, and share it.
         let mut known = self.known.lock().await;
         let now = self.clock.now();
         let is_fresh = |known: &Announced| {
-            now.since(known.at) < LIFETIME && not_before.is_none_or(|not_before| known.at >= not_before)
+            now.since(known.at) < LIFETIME && page_before.is_none_or(|before| known.at.is_surely_after(before))
         };
         if let Some(fresh) = known.as_ref().filter(|known| is_fresh(known)) {
             return Ok(Arc::clone(fresh));
@@ -99,11 +101,6 @@ impl Announced {
         }
         announced.since = announced.since.max(horizon);
         announced
-    }
-
-    /// When the announcements were read.
-    pub(super) fn at(&self) -> Timestamp {
-        self.at
     }
 
     /// Whether everything is known that was added to an author's timeline since this moment.
