@@ -10,7 +10,10 @@ pub mod connector;
 mod dynamodb;
 mod kinesis;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
@@ -25,6 +28,9 @@ use tidings_local::servers::sqs::Queues;
 pub use connector::{Answer, Refused, Request, Server, Service};
 use kinesis::Kinesis;
 
+/// What operations of tables and streams begin with that change nothing.
+const READS: [&str; 7] = ["Get", "Query", "Scan", "BatchGet", "TransactGet", "Describe", "List"];
+
 /// What queue URLs begin with.
 pub const QUEUES_URL: &str = "http://sqs.memory";
 
@@ -33,6 +39,7 @@ pub struct Aws {
     dynamodb: dynoxide::Database,
     kinesis: Mutex<Kinesis>,
     queues: Mutex<Queues>,
+    writes: Arc<AtomicU64>,
 }
 
 impl Aws {
@@ -45,6 +52,7 @@ impl Aws {
             dynamodb: dynoxide::Database::memory()?,
             kinesis: Mutex::default(),
             queues: Mutex::new(Queues::in_memory(QUEUES_URL)?),
+            writes: Arc::default(),
         })
     }
 
@@ -52,8 +60,12 @@ impl Aws {
     pub fn apply(&self, request: &Request) -> Answer {
         let Request { service, operation, body } = request;
         match service {
-            Service::DynamoDb | Service::DynamoDbStreams => dynamodb::call(&self.dynamodb, operation, body),
-            Service::Kinesis => lock(&self.kinesis).call(now_ms(), operation, body),
+            Service::DynamoDb | Service::DynamoDbStreams => self.call_dynamodb(operation, body),
+            Service::Kinesis => {
+                let answer = lock(&self.kinesis).call(now_ms(), operation, body);
+                self.count(operation);
+                answer
+            }
             Service::Sqs => {
                 let answer = lock(&self.queues).call(now_ms(), operation, body);
                 Answer { status: answer.status, body: answer.body.into(), query_error: answer.query_error }
@@ -84,7 +96,25 @@ impl Aws {
 
     /// An operation of DynamoDB, past the SDK.
     pub fn dynamodb(&self, operation: &str, request: &Value) -> Answer {
-        dynamodb::call(&self.dynamodb, operation, request.to_string().as_bytes())
+        self.call_dynamodb(operation, request.to_string().as_bytes())
+    }
+
+    fn call_dynamodb(&self, operation: &str, body: &[u8]) -> Answer {
+        let answer = dynamodb::call(&self.dynamodb, operation, body);
+        self.count(operation);
+        answer
+    }
+
+    /// Counts an operation that may have written something.
+    fn count(&self, operation: &str) {
+        if !READS.iter().any(|read| operation.starts_with(read)) {
+            self.writes.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// The number of writes to tables and streams so far. It changes after each of them.
+    pub fn writes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.writes)
     }
 
     /// An operation of SQS, past the SDK.
@@ -127,6 +157,7 @@ impl Aws {
     pub fn expire_items(&self) {
         // A table without a TTL has nothing to expire; there is nothing else that fails in memory.
         self.dynamodb.sweep_ttl().ok();
+        self.writes.fetch_add(1, Ordering::SeqCst);
     }
 }
 

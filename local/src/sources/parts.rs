@@ -1,6 +1,12 @@
 //! What mappings from streams and mappings from queues have in common.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::sync::watch;
 
@@ -17,6 +23,16 @@ pub struct Clients {
     pub kinesis: aws_sdk_kinesis::Client,
     /// Reads queues, and writes to the queues that are on-failure destinations.
     pub sqs: aws_sdk_sqs::Client,
+    /// The number of writes to tables and streams so far, where they happen in this process. Nobody reads a stream
+    /// again that was empty after the last of them.
+    pub writes: Option<Arc<AtomicU64>>,
+}
+
+impl Clients {
+    /// The number of writes so far, if it is known.
+    pub(super) fn writes(&self) -> Option<u64> {
+        self.writes.as_ref().map(|writes| writes.load(Ordering::SeqCst))
+    }
 }
 
 /// Faults for tests. AWS allows each of them but shows them rarely; mappings with these settings show them often.
@@ -55,6 +71,9 @@ pub struct Pace {
     pub dynamodb_poll: [Duration; 2],
     /// The shortest and the longest pause between two reads of a Kinesis stream's shard without new records.
     pub kinesis_poll: [Duration; 2],
+    /// The length of a long poll of a queue. A shutdown waits for its end: an interrupted receive would hide messages
+    /// for the visibility timeout. So it is shorter than the 20 s that SQS allows.
+    pub long_poll: Duration,
     /// The pause before the first retry of a batch. It doubles with each further failure in a row, up to 50 times.
     pub retry_pause: Duration,
 }
@@ -63,7 +82,12 @@ impl Pace {
     /// Faster than AWS, because a developer does not want to wait.
     pub const LOCAL: Self = {
         let poll = [Duration::from_millis(20), Duration::from_millis(250)];
-        Self { dynamodb_poll: poll, kinesis_poll: poll, retry_pause: Duration::from_millis(100) }
+        Self {
+            dynamodb_poll: poll,
+            kinesis_poll: poll,
+            long_poll: Duration::from_secs(1),
+            retry_pause: Duration::from_millis(100),
+        }
     };
     /// As on AWS. Lambda polls the shards of a DynamoDB stream four times a second and those of a Kinesis stream once a
     /// second (AWS Lambda Developer Guide, "Using AWS Lambda with Amazon DynamoDB" and "with Amazon Kinesis"). The
@@ -71,6 +95,7 @@ impl Pace {
     pub const AWS: Self = Self {
         dynamodb_poll: [Duration::from_millis(250); 2],
         kinesis_poll: [Duration::from_secs(1); 2],
+        long_poll: Duration::from_secs(4),
         retry_pause: Duration::from_millis(500),
     };
 }

@@ -31,9 +31,6 @@ use crate::{
 const MESSAGES_PER_CALL: usize = 10;
 /// The most concurrent batches of one mapping on one machine, even if its `MaximumConcurrency` allows more on AWS.
 const CONCURRENCY_MAX: u32 = 8;
-/// The length of a long poll. AWS allows 20 s. Here it is shorter, because a shutdown must wait for its end: an
-/// interrupted receive would hide messages for the visibility timeout.
-const LONG_POLL: Duration = Duration::from_secs(1);
 const ERROR_PAUSE: Duration = Duration::from_millis(500);
 const DELETE_ATTEMPTS: u32 = 5;
 /// The name of the only reader in the mapping's activity.
@@ -115,7 +112,7 @@ impl<I: Invoke> Mapping<I> {
     /// size. Each message of the batch counts as in flight.
     async fn receive_batch(&self) -> Result<Vec<Received>, Stopped> {
         let batch_size = usize::try_from(self.source.batch_size).unwrap_or(usize::MAX).max(1);
-        let mut batch: Vec<Received> = self.receive(batch_size, LONG_POLL).await?;
+        let mut batch: Vec<Received> = self.receive(batch_size, self.parts.pace.long_poll).await?;
         if self.source.batching_window.is_zero() || batch.is_empty() {
             return Ok(batch);
         }
@@ -127,12 +124,12 @@ impl<I: Invoke> Mapping<I> {
             if left.is_zero() || self.parts.lifecycle.mode() != Mode::Running {
                 break;
             }
-            batch.extend(self.receive(batch_size - batch.len(), left.min(LONG_POLL)).await?);
+            batch.extend(self.receive(batch_size - batch.len(), left.min(self.parts.pace.long_poll)).await?);
         }
         Ok(batch)
     }
 
-    /// One receive. It is never interrupted: see [`LONG_POLL`].
+    /// One receive. It is never interrupted: see [`super::Pace`].
     async fn receive(&self, messages_max: usize, wait: Duration) -> Result<Vec<Received>, Stopped> {
         let activity = &self.parts.activity;
         let poll = self.parts.lifecycle.last_requested_poll();

@@ -44,6 +44,7 @@ impl World {
             streams: aws::dynamodbstreams(&endpoints.dynamodb),
             kinesis: aws::kinesis(&endpoints.kinesis),
             sqs: aws::sqs(&endpoints.sqs),
+            writes: None,
         };
         Self { clients, dynamodb: endpoints.dynamodb, directory, _servers: servers }
     }
