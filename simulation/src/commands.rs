@@ -137,6 +137,13 @@ impl Actor {
         }
     }
 
+    /// Writes a post.
+    pub(crate) async fn post(&mut self) -> Result<(), ApiError> {
+        let text = self.text();
+        let key = format!("{}-pulled-{}", self.user.id, self.random.random::<u32>());
+        self.execute(Command::Post { text, key, again: Again::No }).await
+    }
+
     fn profile(&mut self) -> ProfileInput {
         let handle = HANDLES.choose(&mut self.random).copied().unwrap_or("ada").to_owned();
         let display_name = format!("{} {}", self.user.id, self.random.random::<u16>());
@@ -162,6 +169,11 @@ impl Actor {
             _ => Again::No,
         };
         let renamed = self.profile();
+        let dare = (!self.is_second).then(|| self.ledger.borrow_mut().dares.remove(&self.user.id)).flatten();
+        if let Some(blocker) = dare.filter(|_| self.random.random_bool(0.7)) {
+            // Which of the two is first is open.
+            return Some(Command::Follow(blocker, true));
+        }
         let Self { user, everybody, random, ledger, is_second, .. } = self;
         let ledger = ledger.borrow();
         let own = ledger.model.members.get(&user.id)?;
@@ -311,7 +323,9 @@ impl Actor {
             Command::Follow(other, _) => ledger.follow_begins(own, other),
             Command::Block(other, wanted) => {
                 ledger.block_begins(own, other);
-                if !wanted {
+                if *wanted {
+                    ledger.dares.insert(other.clone(), own.clone());
+                } else {
                     ledger.settled_blocks.remove(&(own.clone(), other.clone()));
                 }
             }
