@@ -17,8 +17,8 @@ use uuid::{NoContext, Uuid};
 pub struct Timestamp(u64);
 
 /// How far the clocks of two processes may differ. Lambda keeps the clock of an execution environment by NTP (AWS
-/// Lambda Developer Guide, "Defined runtime environment variables", `TZ`) and promises no bound. NTP keeps clocks within
-/// milliseconds, so a second is ample. The simulated world has processes whose clocks differ this far.
+/// Lambda Developer Guide, "Defined runtime environment variables", `TZ`) and promises no bound. NTP keeps clocks
+/// within milliseconds, so a second is ample. The simulated world has processes whose clocks differ this far.
 pub const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(1);
 
 /// RFC 3339 in UTC with milliseconds. All texts have the same length.
