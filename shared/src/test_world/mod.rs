@@ -104,7 +104,7 @@ impl World {
     /// Another process that nothing disturbs, whose clock is ahead of the others by so much.
     pub(crate) fn process_ahead_by(&self, difference: Duration) -> Process {
         let clock = Clock::set_by(Arc::clone(&self.now_ms)).ahead_by(difference);
-        Process::new(&runtime(Arc::clone(&self.aws), clock, &self.numbers), Arc::clone(&self.now_ms))
+        Process::new(&runtime(self.aws.clone(), clock, &self.numbers), Arc::clone(&self.now_ms))
     }
 
     /// Lets time pass.
