@@ -58,6 +58,8 @@ pub struct Options {
     /// How long each transaction of a function takes. During this time it conflicts with others on the same items. With
     /// 0, transactions do not conflict.
     pub transaction_time: Duration,
+    /// The timeout of every function, instead of the template's.
+    pub function_timeout: Option<Duration>,
 }
 
 /// A running stack. [`Stack::shutdown`] stops it in order. When this value is dropped or this process dies, the
@@ -246,7 +248,10 @@ fn load(options: &Options, data: &DataDir, url: &str, endpoints: &Endpoints) -> 
     ]);
     let values = Values { given: options.parameters.clone(), supplied };
     let addresses = Addresses { sqs: endpoints.sqs.clone(), api: url.to_owned() };
-    let system = template::load(&options.template, values, addresses)?;
+    let mut system = template::load(&options.template, values, addresses)?;
+    if let Some(timeout) = options.function_timeout {
+        system.functions.iter_mut().for_each(|function| function.timeout = timeout);
+    }
     Ok((system, directory_of(&options.template)))
 }
 

@@ -33,6 +33,9 @@ pub(crate) struct StackArguments {
     /// Milliseconds that each transaction takes; if not 0, transactions on the same item conflict as on AWS
     #[arg(long, value_name = "MS", default_value_t = 0)]
     transaction_ms: u64,
+    /// Timeout of every function, whatever the template says
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
+    function_timeout: Option<u64>,
     /// Enforce the functions' policies in the template; GET /dev/access lists the permissions that were never used
     #[arg(long)]
     check_access: bool,
@@ -79,6 +82,7 @@ fn options(arguments: StackArguments) -> anyhow::Result<Options> {
             _ => "debug",
         },
         transaction_time: Duration::from_millis(arguments.transaction_ms),
+        function_timeout: arguments.function_timeout.map(Duration::from_secs),
         check_access: arguments.check_access,
         chaos: Chaos { duplicate_records: arguments.duplicate_records, reorder_records: arguments.reorder_records },
     })
