@@ -39,9 +39,9 @@ const EFFECTS_AT_ONCE: usize = 8;
 /// After this time, `applied` moves, although the page is not done. A write of the viewer item may be 50 units, so it
 /// does not move with each step. It moves after the first one, where two workers learn that they have the same user.
 const STORE_INTERVAL: Duration = Duration::from_millis(250);
-/// How often a worker that finds that another one moved `applied` starts again before it leaves the user alone.
-const RACES_MAX: u32 = 3;
-/// For how long. The other one moves `applied` several times in it.
+/// How often a worker that lost a race for `applied` starts again before it leaves the user alone.
+const RACES_LOST_MAX: u32 = 3;
+/// How long it leaves the user alone. The other worker moves `applied` several times in it.
 const RIVAL_WAIT: Duration = Duration::from_secs(2);
 /// How long a user waits who has too many unfinished backfills.
 const BACKFILL_WAIT: Duration = Duration::from_secs(5);
@@ -96,7 +96,7 @@ impl CatchUp {
             match self.apply_page(user, stored, &entries, deadline).await {
                 Ok(None) => {}
                 Ok(Some(progress)) => return Ok(progress),
-                Err(Error::Conflict) if races < RACES_MAX => races += 1,
+                Err(Error::Conflict) if races < RACES_LOST_MAX => races += 1,
                 Err(Error::Conflict) => return Ok(Progress::Paused(RIVAL_WAIT)),
                 Err(error) => return Err(error),
             }
