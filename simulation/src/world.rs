@@ -116,9 +116,10 @@ impl World {
             anyhow::ensure!(tokio::time::Instant::now() < deadline, "the system does not come to rest");
             tokio::time::sleep(REST_INTERVAL).await;
             let sources = self.sources.lock().await;
-            let idle = sources.status().await.iter().all(|source| source.idle);
-            let left: u64 = ["Deliveries", "FailedBatches"].iter().map(|queue| self.messages(queue)).sum();
-            quiet = if idle && left == 0 && !self.awaits_sweep() { quiet + 1 } else { 0 };
+            let rests = sources.status().await.iter().all(|source| source.idle)
+                && ["Deliveries", "FailedBatches"].iter().all(|queue| self.messages(queue) == 0)
+                && !self.awaits_sweep();
+            quiet = if rests { quiet + 1 } else { 0 };
         }
         Ok(())
     }

@@ -141,8 +141,7 @@ impl<I: Invoke> Mapping<I> {
             .receive_message()
             .queue_url(&self.queue_url)
             .max_number_of_messages(i32::try_from(messages_max.min(MESSAGES_PER_CALL)).unwrap_or(1))
-            // SQS accepts whole seconds only. They are rounded up, because 0 s would turn this into a busy loop.
-            .wait_time_seconds(i32::from(wait > Duration::ZERO))
+            .wait_time_seconds(whole_seconds(wait))
             .message_system_attribute_names(MessageSystemAttributeName::All)
             .message_attribute_names("All");
         match request.send().await {
@@ -298,4 +297,21 @@ fn chain<'a>(function: &str, messages: impl Iterator<Item = &'a Message>) -> Tra
         Some(TraceHeader::parse(header))
     };
     messages.filter_map(header).max_by_key(|trace| trace.invocations(function)).unwrap_or_default()
+}
+
+/// The length of a long poll in seconds. SQS accepts whole seconds only. They are rounded up, because 0 s would turn
+/// this into a busy loop.
+fn whole_seconds(wait: Duration) -> i32 {
+    i32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_poll_takes_whole_seconds_and_no_less_than_it_should() {
+        let waits = [0, 1, 1_000, 1_001, 4_000].map(|ms| whole_seconds(Duration::from_millis(ms)));
+        assert_eq!(waits, [0, 1, 1, 2, 4]);
+    }
 }
