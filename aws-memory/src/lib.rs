@@ -23,7 +23,7 @@ use aws_smithy_async::{
 };
 use futures::{FutureExt as _, future::BoxFuture};
 use serde_json::{Value, json};
-use tidings_local::servers::sqs::Queues;
+use tidings_local::{servers::sqs::Queues, sources::Writes};
 
 pub use connector::{Answer, Refused, Request, Server, Service};
 use kinesis::Kinesis;
@@ -39,7 +39,7 @@ pub struct Aws {
     dynamodb: dynoxide::Database,
     kinesis: Mutex<Kinesis>,
     queues: Mutex<Queues>,
-    writes: Arc<AtomicU64>,
+    writes: Arc<Writes>,
 }
 
 impl Aws {
@@ -63,7 +63,7 @@ impl Aws {
             Service::DynamoDb | Service::DynamoDbStreams => self.call_dynamodb(operation, body),
             Service::Kinesis => {
                 let answer = lock(&self.kinesis).call(now_ms(), operation, body);
-                self.count(operation);
+                count(&self.writes.kinesis, operation);
                 answer
             }
             Service::Sqs => {
@@ -101,19 +101,12 @@ impl Aws {
 
     fn call_dynamodb(&self, operation: &str, body: &[u8]) -> Answer {
         let answer = dynamodb::call(&self.dynamodb, operation, body);
-        self.count(operation);
+        count(&self.writes.dynamodb, operation);
         answer
     }
 
-    /// Counts an operation that may have written something.
-    fn count(&self, operation: &str) {
-        if !READS.iter().any(|read| operation.starts_with(read)) {
-            self.writes.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-
-    /// The number of writes to tables and streams so far. It changes after each of them.
-    pub fn writes(&self) -> Arc<AtomicU64> {
+    /// The writes to tables and streams so far. Each is counted once it has taken effect.
+    pub fn writes(&self) -> Arc<Writes> {
         Arc::clone(&self.writes)
     }
 
@@ -157,7 +150,7 @@ impl Aws {
     pub fn expire_items(&self) {
         // A table without a TTL has nothing to expire; there is nothing else that fails in memory.
         self.dynamodb.sweep_ttl().ok();
-        self.writes.fetch_add(1, Ordering::SeqCst);
+        self.writes.dynamodb.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -192,6 +185,13 @@ pub fn config(server: Arc<dyn Server>, region: &str) -> SdkConfig {
 
 fn now_ms() -> i64 {
     i64::try_from(time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+/// Counts an operation that may have written something.
+fn count(writes: &AtomicU64, operation: &str) {
+    if !READS.iter().any(|read| operation.starts_with(read)) {
+        writes.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -190,7 +190,11 @@ impl Actor {
         }
         Some(match random.random_range(0..100) {
             0..24 => Command::Post { text, key, again },
-            24..30 => Command::Edit { post: own.posts.keys().choose(random)?.clone(), text },
+            // Often the newest: an edit may then meet the one before it, which is not projected yet.
+            24..30 => {
+                let newest = own.posts.keys().next_back().filter(|_| random.random());
+                Command::Edit { post: newest.or_else(|| own.posts.keys().choose(random))?.clone(), text }
+            }
             30..36 => Command::Delete(own.posts.keys().choose(random)?.clone()),
             36..49 => Command::Like(any_post?, true),
             49..54 => Command::Like(own.likes.keys().choose(random).cloned().or(any_post)?, false),

@@ -179,7 +179,7 @@ async fn look(world: Arc<World>, author: String, snapshots: Rc<RefCell<Snapshots
     let mut looked_after = None;
     while Instant::now() < deadline {
         // Where nothing was written, there is nothing to look at.
-        let written = Some(writes.load(Ordering::SeqCst));
+        let written = Some(writes.dynamodb.load(Ordering::SeqCst));
         if looked_after != written {
             looked_after = written;
             let rows = world.newest_posts_of(&author, ROWS);

@@ -23,15 +23,25 @@ pub struct Clients {
     pub kinesis: aws_sdk_kinesis::Client,
     /// Reads queues, and writes to the queues that are on-failure destinations.
     pub sqs: aws_sdk_sqs::Client,
-    /// The number of writes to tables and streams so far, where they happen in this process. Nobody reads a stream
-    /// again that was empty after the last of them.
-    pub writes: Option<Arc<AtomicU64>>,
+    /// The writes so far, where they happen in this process. Nobody reads a stream again that was empty after the last
+    /// of them.
+    pub writes: Option<Arc<Writes>>,
 }
 
-impl Clients {
-    /// The number of writes so far, if it is known.
-    pub(super) fn writes(&self) -> Option<u64> {
-        self.writes.as_ref().map(|writes| writes.load(Ordering::SeqCst))
+/// How often something may have been written.
+#[derive(Debug, Default)]
+pub struct Writes {
+    /// To tables, and so to their streams.
+    pub dynamodb: AtomicU64,
+    /// To streams of Kinesis.
+    pub kinesis: AtomicU64,
+}
+
+impl Writes {
+    /// So far, to tables or to streams of Kinesis.
+    pub(super) fn so_far(&self, kinesis: bool) -> u64 {
+        let count = if kinesis { &self.kinesis } else { &self.dynamodb };
+        count.load(Ordering::SeqCst)
     }
 }
 

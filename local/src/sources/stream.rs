@@ -73,7 +73,7 @@ impl<I: Invoke> Mapping<I> {
         let mut present_at_start: Option<HashSet<String>> = None;
         let mut pause = ERROR_PAUSE_MIN;
         loop {
-            let writes = self.parts.clients.writes();
+            let writes = self.writes();
             match self.readable_shards(&reading).await {
                 Ok((all, readable)) => {
                     pause = ERROR_PAUSE_MIN;
@@ -120,11 +120,16 @@ impl<I: Invoke> Mapping<I> {
         }
     }
 
+    /// How often something was written that may be in this stream, where that is known.
+    fn writes(&self) -> Option<u64> {
+        self.parts.clients.writes.as_ref().map(|writes| writes.so_far(self.stream.is_kinesis()))
+    }
+
     /// Waits until the mapping has to look for shards again, which it did after so many writes.
     async fn new_shards_are_possible(&self, before: Option<u64>) {
         loop {
             tokio::time::sleep(DISCOVERY_INTERVAL).await;
-            if before.is_none() || self.parts.clients.writes() != before {
+            if before.is_none() || self.writes() != before {
                 return;
             }
         }
@@ -203,7 +208,7 @@ impl<I: Invoke> Mapping<I> {
                 () = lifecycle.stopped() => return Err(Stopped),
             }
             let poll = lifecycle.last_requested_poll();
-            let writes = self.parts.clients.writes();
+            let writes = self.writes();
             if let Some((before, at)) = found_empty
                 && writes == Some(before)
                 && at.elapsed() < UNREAD_MAX
