@@ -9,8 +9,9 @@
 //!   wrong, [`partial`] how batches are done in part. [`damage`] damages read models, and [`next_release`] writes what
 //!   this release does not know.
 //! - [`history`] is one history: each [`command`] of a few users ([`commands`]), their [`queries`], [`walks`] through
-//!   feeds, and what an operator decides ([`moderation`]). [`ledger`] is what is known of it from outside, with the
-//!   reference model that the end-to-end tests use, too. [`reasons`] tells why a command may be refused.
+//!   feeds and through posts that are [`pulled`], and what an operator decides ([`moderation`]). [`ledger`] is what is
+//!   known of it from outside, with the reference model that the end-to-end tests use, too. [`reasons`] tells why a
+//!   command may be refused.
 //! - [`checks`] are the invariants by name; [`rest`] compares everything at rest with the model and with [`truth`],
 //!   the command table; [`deletions`] looks for what should be gone.
 //! - [`limits`] puts AWS's limits in force. [`load`] runs scenarios of much load within them, and reports what was
@@ -37,6 +38,7 @@ pub mod load;
 mod network;
 mod next_release;
 mod partial;
+mod pulled;
 mod queries;
 mod reasons;
 mod rest;
