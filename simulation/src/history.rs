@@ -201,7 +201,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         }
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
         if let Some(newer) = newer {
-            newer.check(&world, &mut ledger.borrow_mut().checks);
+            newer.check(&world, &mut ledger.borrow_mut());
         }
         tokio::time::sleep(CACHES_LIVE).await;
         rest::compare_api(&users, &ledger, &mut random, !ghosts.is_empty()).await?;
