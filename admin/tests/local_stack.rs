@@ -13,7 +13,7 @@ use harness::{
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// The table with a stream.
+/// Until what was repaired is visible.
 const SETTLES_WITHIN: Duration = Duration::from_secs(60);
 
 /// A local stack whose erasures wait for a second.
