@@ -213,7 +213,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 22] = [
             QUARANTINE,
         ],
     ),
-    ("trending", &[TALLY, PUT_CARD]),
+    ("trending", &[TALLY, PUT_CARD, DELIVER]),
     ("update-profile", &[ITEM, PARTITION, APPEND, CHANGE]),
 ];
 
