@@ -109,6 +109,7 @@ impl Stack {
             streams: aws::dynamodbstreams(&endpoints.dynamodb),
             kinesis: aws::kinesis(&endpoints.kinesis),
             sqs: aws::sqs(&endpoints.sqs),
+            writes: None,
         };
         let provisioned = provision::provision(&system, &clients);
         let built = async { tokio::try_join!(cargo::build(&directory, &binaries), provisioned) };

@@ -11,6 +11,8 @@ use rand::Rng;
 
 use crate::error::Error;
 
+/// How long the SDKs try a call, all attempts together. What they send after this has failed.
+pub(crate) const CALL_MAX: Duration = Duration::from_secs(8);
 /// How often a read-decide-write is repeated from fresh reads after another worker changed the item in between.
 pub(crate) const RACES_MAX: u32 = 20;
 

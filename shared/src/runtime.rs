@@ -26,6 +26,7 @@ use crate::{
     model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReservedHandles, Timestamp},
     projection::{Dependencies, Projector},
     query::{Feeds, cursor::CursorKeys},
+    retry::CALL_MAX,
     store::{Dynamo, Meter, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
     stream::{
         bus::Bus, failed_batches::FailedBatches, publisher::Publisher, quarantine::Quarantine, work_queue::WorkQueue,
@@ -270,6 +271,6 @@ pub fn timeout_config() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))
         .operation_attempt_timeout(Duration::from_secs(3))
-        .operation_timeout(Duration::from_secs(8))
+        .operation_timeout(CALL_MAX)
         .build()
 }

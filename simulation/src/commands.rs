@@ -137,6 +137,13 @@ impl Actor {
         }
     }
 
+    /// Writes a post.
+    pub(crate) async fn post(&mut self) -> Result<(), ApiError> {
+        let text = self.text();
+        let key = format!("{}-pulled-{}", self.user.id, self.random.random::<u32>());
+        self.execute(Command::Post { text, key, again: Again::No }).await
+    }
+
     fn profile(&mut self) -> ProfileInput {
         let handle = HANDLES.choose(&mut self.random).copied().unwrap_or("ada").to_owned();
         let display_name = format!("{} {}", self.user.id, self.random.random::<u16>());
@@ -162,6 +169,11 @@ impl Actor {
             _ => Again::No,
         };
         let renamed = self.profile();
+        let dare = (!self.is_second).then(|| self.ledger.borrow_mut().dares.remove(&self.user.id)).flatten();
+        if let Some(blocker) = dare.filter(|_| self.random.random_bool(0.7)) {
+            // Which of the two is first is open.
+            return Some(Command::Follow(blocker, true));
+        }
         let Self { user, everybody, random, ledger, is_second, .. } = self;
         let ledger = ledger.borrow();
         let own = ledger.model.members.get(&user.id)?;
@@ -178,7 +190,11 @@ impl Actor {
         }
         Some(match random.random_range(0..100) {
             0..24 => Command::Post { text, key, again },
-            24..30 => Command::Edit { post: own.posts.keys().choose(random)?.clone(), text },
+            // Often the newest: an edit may then meet the one before it, which is not projected yet.
+            24..30 => {
+                let newest = own.posts.keys().next_back().filter(|_| random.random());
+                Command::Edit { post: newest.or_else(|| own.posts.keys().choose(random))?.clone(), text }
+            }
             30..36 => Command::Delete(own.posts.keys().choose(random)?.clone()),
             36..49 => Command::Like(any_post?, true),
             49..54 => Command::Like(own.likes.keys().choose(random).cloned().or(any_post)?, false),
@@ -311,7 +327,9 @@ impl Actor {
             Command::Follow(other, _) => ledger.follow_begins(own, other),
             Command::Block(other, wanted) => {
                 ledger.block_begins(own, other);
-                if !wanted {
+                if *wanted {
+                    ledger.dares.insert(other.clone(), own.clone());
+                } else {
                     ledger.settled_blocks.remove(&(own.clone(), other.clone()));
                 }
             }

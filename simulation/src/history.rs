@@ -11,10 +11,14 @@ use std::{
 
 use anyhow::Context as _;
 use aws_limits::Limits;
-use harness::stack::{RATE_LIMITS, UNLIMITED};
+use harness::{
+    client::User,
+    stack::{RATE_LIMITS, UNLIMITED},
+};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tidings::model::CLOCK_DIFFERENCE_MAX;
 use tidings_local::sources::Chaos;
 use tokio::task::LocalSet;
 
@@ -25,7 +29,7 @@ use crate::{
     faults::{Fault, Faults},
     ledger::Ledger,
     limits::{self, Nobody},
-    next_release, queries, rest,
+    next_release, pulled, queries, rest,
     trace::{Detail, Trace},
     walks,
     world::{Setup, World, aws_in_memory},
@@ -152,6 +156,17 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         let acting = act(actors, options.commands - walking, &world, &mut random, plan.pause_ms_max);
         let mut actors = acting.await?;
         world.settle().await?;
+        if plan.has_celebrities() {
+            // By then, every process knows who is a celebrity.
+            tokio::time::sleep(plan.celebrities_known_within()).await;
+            world.set_faults(Faults { outage: None, ..faults.clone() });
+            let actor = |user: &User, seed| {
+                Actor::new(user.clone(), Rc::clone(&names), Rc::clone(&ledger), Arc::clone(&trace), seed)
+            };
+            let seed = StdRng::seed_from_u64(random.random());
+            pulled::scenes(&world, &users, actor, &ledger, seed).await?;
+            world.settle().await?;
+        }
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
         settled(&mut ledger.borrow_mut());
 
@@ -212,6 +227,9 @@ async fn history(options: Options) -> anyhow::Result<Report> {
     })
 }
 
+/// So many followers that nobody becomes a celebrity.
+const NOBODY: u32 = 10_000;
+
 /// What differs between histories beside faults.
 #[derive(Debug)]
 struct Plan {
@@ -235,7 +253,7 @@ impl Plan {
         let ghosts = if random.random_bool(0.1) { random.random_range(101..700) } else { 0 };
         Self {
             users: random.random_range(3..8),
-            celebrity_followers: if ghosts > 0 { 10_000 } else { *[2, 3, 10_000].choose(random).unwrap_or(&10_000) },
+            celebrity_followers: if ghosts > 0 { NOBODY } else { *[2, 3, NOBODY].choose(random).unwrap_or(&NOBODY) },
             celebrity_list_seconds: *[1, 5, 20].choose(random).unwrap_or(&5),
             second_devices: random.random_range(0..3),
             pause_ms_max: *[20, 100, 500].choose(random).unwrap_or(&100),
@@ -247,6 +265,15 @@ impl Plan {
             },
             rate_limit: random.random_bool(0.1).then(|| random.random_range(1..8)),
         }
+    }
+
+    fn has_celebrities(&self) -> bool {
+        self.celebrity_followers < NOBODY
+    }
+
+    /// Three lifetimes of the list of celebrities, and what clocks may differ.
+    fn celebrities_known_within(&self) -> Duration {
+        Duration::from_secs(u64::from(3 * self.celebrity_list_seconds)) + CLOCK_DIFFERENCE_MAX
     }
 
     fn parameters(&self) -> Vec<(&'static str, String)> {

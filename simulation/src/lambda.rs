@@ -207,7 +207,8 @@ impl Functions {
         };
         tokio::time::sleep(start).await;
         let link = self.network.link(Caller::Function(function.name.clone()));
-        let config = sdk_config(link, &format!("process-{number}"));
+        // A name as AWS has them, because the SDKs look for its partition in each call.
+        let config = sdk_config(link, &format!("us-process-{number}"));
         let runtime = Runtime::new(config, function.environment.clone(), Clock::shifted(skew_ms));
         handler(&function.binary, runtime).map_err(|error| InvokeError::Unavailable(format!("{error:#}")))
     }

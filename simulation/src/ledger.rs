@@ -26,6 +26,8 @@ pub(crate) struct Ledger {
     pub(crate) ended_by_followee: BTreeSet<(String, String)>,
     /// Blocks, from whom to whom, that everybody has seen at rest, and whose end has not begun.
     pub(crate) settled_blocks: BTreeSet<(String, String)>,
+    /// Who was blocked last, by whom, and has not answered with a follow.
+    pub(crate) dares: BTreeMap<String, String>,
     /// Handles that anybody ever asked for, with who did.
     pub(crate) handles: BTreeMap<String, BTreeSet<String>>,
     /// Follows, from whom to whom, that a block or a removal overlapped: only the command table knows.

@@ -8,7 +8,8 @@
 //!   runs [`functions`] in processes, and [`chain`] tells which invocation caused which. [`faults`] says what goes
 //!   wrong, [`partial`] how batches are done in part. [`damage`] damages read models, and [`next_release`] writes what
 //!   this release does not know.
-//! - [`history`] is one history: [`commands`] and [`queries`] of a few users, [`walks`] through feeds. [`ledger`] is
+//! - [`history`] is one history: [`commands`] and [`queries`] of a few users, [`walks`] through feeds, and through
+//!   posts that are [`pulled`]. [`ledger`] is
 //!   what is known of it from outside, with the reference model that the end-to-end tests use, too.
 //! - [`checks`] are the invariants by name; [`rest`] compares everything at rest with the model and with [`truth`],
 //!   the command table.
@@ -32,6 +33,7 @@ pub mod load;
 mod network;
 mod next_release;
 mod partial;
+mod pulled;
 mod queries;
 mod rest;
 pub mod runner;

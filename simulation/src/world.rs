@@ -1,7 +1,13 @@
 //! The whole system from `template.yaml`, in one process: tables, streams and queues in memory, the functions' own
 //! code, the event source mappings of the local stack, and the API.
 
-use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use aws_memory::{Aws, QUEUES_URL, queue_url};
@@ -142,9 +148,10 @@ impl World {
             anyhow::ensure!(tokio::time::Instant::now() < deadline, "the system does not come to rest");
             tokio::time::sleep(REST_INTERVAL).await;
             let sources = self.sources.lock().await;
-            let idle = sources.status().await.iter().all(|source| source.idle);
-            let left: u64 = ["Deliveries", "FailedBatches"].iter().map(|queue| self.messages(queue)).sum();
-            quiet = if idle && left == 0 && !self.awaits_sweep() { quiet + 1 } else { 0 };
+            let rests = sources.status().await.iter().all(|source| source.idle)
+                && ["Deliveries", "FailedBatches"].iter().all(|queue| self.messages(queue) == 0)
+                && !self.awaits_sweep();
+            quiet = if rests { quiet + 1 } else { 0 };
         }
         Ok(())
     }
@@ -185,6 +192,31 @@ impl World {
     pub(crate) async fn invoke(&self, function: &str, event: &Value) -> anyhow::Result<Value> {
         let answer = self.lambda.invoke(function, event.to_string().into()).await?;
         Ok(serde_json::from_slice(&answer)?)
+    }
+
+    /// The user's entry in the list of celebrities.
+    pub(crate) fn celebrity(&self, user: &str) -> Option<Value> {
+        let key = json!({"PK": {"S": "CELEBRITIES"}, "SK": {"S": format!("USER#{user}")}});
+        let request = json!({"TableName": name("Commands"), "Key": key});
+        self.network.aws.dynamodb("GetItem", &request).json().get("Item").cloned()
+    }
+
+    /// The newest posts of an author's timeline that readers can be shown: they skip a row whose card is still to come.
+    pub(crate) fn newest_posts_of(&self, author: &str, count: usize) -> BTreeSet<String> {
+        let request = json!({
+            "TableName": name("Timelines"), "Limit": count, "ScanIndexForward": false,
+            "KeyConditionExpression": "PK = :author",
+            "ExpressionAttributeValues": {":author": {"S": format!("AUTHOR#{author}")}},
+        });
+        let answer = self.network.aws.dynamodb("Query", &request).json();
+        let rows = answer["Items"].as_array().into_iter().flatten();
+        let posts = rows.filter_map(|row| row["SK"]["S"].as_str().map(str::to_owned));
+        posts.filter(|post| self.has_card(post)).collect()
+    }
+
+    fn has_card(&self, post: &str) -> bool {
+        let request = json!({"TableName": name("Cards"), "Key": {"PK": {"S": format!("POST#{post}")}}});
+        self.network.aws.dynamodb("GetItem", &request).json()["Item"].get("post").is_some()
     }
 
     /// Messages in a queue, whether visible or not.
@@ -270,6 +302,7 @@ fn clients(network: &Arc<Network>, caller: Caller) -> Clients {
         streams: aws_sdk_dynamodbstreams::Client::new(&config),
         kinesis: aws_sdk_kinesis::Client::new(&config),
         sqs: aws_sdk_sqs::Client::new(&config),
+        writes: Some(network.aws.writes()),
     }
 }
 
