@@ -9,8 +9,8 @@
 //!   wrong, [`partial`] how batches are done in part. [`damage`] damages read models, and [`next_release`] writes what
 //!   this release does not know.
 //! - [`history`] is one history: [`commands`] and [`queries`] of a few users, [`walks`] through feeds, and through
-//!   posts that are [`pulled`]. [`ledger`] is
-//!   what is known of it from outside, with the reference model that the end-to-end tests use, too.
+//!   posts that are [`pulled`]. [`ledger`] is what is known of it from outside, with the reference model that the
+//!   end-to-end tests use, too.
 //! - [`checks`] are the invariants by name; [`rest`] compares everything at rest with the model and with [`truth`],
 //!   the command table.
 //! - [`limits`] puts AWS's limits in force. [`load`] runs scenarios of much load within them, and reports what was
