@@ -26,6 +26,7 @@ use crate::{
     model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReservedHandles, Timestamp},
     projection::{Dependencies, Projector, notices::Notices},
     query::{Feeds, Notifications, cursor::CursorKeys},
+    retry::CALL_MAX,
     store::{Dynamo, Meter, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
     stream::{
         bus::Bus, failed_batches::FailedBatches, publisher::Publisher, quarantine::Quarantine, work_queue::WorkQueue,
@@ -162,6 +163,7 @@ impl Runtime {
             cards: self.cards()?,
             celebrities: self.celebrities()?,
             work_queue: self.work_queue()?,
+            erasure_delay: self.erasure_delay()?,
             step_rows: self.walk_step_rows()?,
             clock: self.clock.clone(),
         }))
@@ -198,6 +200,7 @@ impl Runtime {
             viewers: measured.viewers()?,
             cards: measured.cards()?,
             celebrities: measured.celebrities()?,
+            erasure_delay: self.erasure_delay()?,
             clock: self.clock.clone(),
         };
         let units_per_hour = self.number("AUDIT_UNITS_PER_HOUR")?;
@@ -236,6 +239,11 @@ impl Runtime {
             blocks: limit("BLOCKS_PER_HOUR", HOUR)?,
             likes: limit("LIKES_PER_HOUR", HOUR)?,
         })
+    }
+
+    /// How long an erasure waits before it removes items.
+    fn erasure_delay(&self) -> anyhow::Result<Duration> {
+        Ok(Duration::from_secs(self.number("ERASURE_DELAY_SECONDS")?))
     }
 
     /// Rows that one step of a walk reads or writes at most.
@@ -281,6 +289,11 @@ impl Runtime {
     }
 }
 
+/// The error of a function that an administrator invokes, with its causes in one line.
+pub fn one_line(error: anyhow::Error) -> lambda_runtime::Error {
+    format!("{error:#}").into()
+}
+
 /// How often the SDKs try again by themselves.
 pub fn retry_config() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(3)
@@ -291,6 +304,6 @@ pub fn timeout_config() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))
         .operation_attempt_timeout(Duration::from_secs(3))
-        .operation_timeout(Duration::from_secs(8))
+        .operation_timeout(CALL_MAX)
         .build()
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     faults::Fault,
     notices::is_of_notices,
-    truth::{number, text},
+    truth::{is, number, text},
     world::World,
 };
 
@@ -16,7 +16,7 @@ type Kind = fn(&World, &mut StdRng) -> Option<()>;
 
 /// Damages this many items.
 pub(crate) fn damage(world: &World, items: u32, random: &mut StdRng) {
-    let kinds: [Kind; 12] = [
+    let kinds: [Kind; 13] = [
         lose_row,
         add_row,
         lose_notice,
@@ -25,6 +25,7 @@ pub(crate) fn damage(world: &World, items: u32, random: &mut StdRng) {
         change_count,
         change_image,
         change_text,
+        show_hidden,
         lose_card,
         move_applied,
         lose_followed,
@@ -112,6 +113,16 @@ fn change_text(world: &World, random: &mut StdRng) -> Option<()> {
         let mut profile = card["profile"].clone();
         profile["M"]["display_name"] = json!({"S": "Nobody"});
         set(world, "Cards", &card, "profile", &profile);
+    }
+    Some(())
+}
+
+/// A card forgets what an administrator has hidden.
+fn show_hidden(world: &World, random: &mut StdRng) -> Option<()> {
+    let hidden = ["taken_down", "author_suspended", "suspended"];
+    let card = any(world, "Cards", |card| hidden.iter().any(|name| is(card, name)), random)?;
+    for name in hidden.iter().filter(|name| is(&card, name)) {
+        set(world, "Cards", &card, name, &json!({"BOOL": false}));
     }
     Some(())
 }

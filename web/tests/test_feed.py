@@ -42,7 +42,8 @@ class Newcomer(PageTest):
         expect(feed.get_by_role("article").first).to_contain_text("My first post")
         # The dot, which stands out, and the table with the times and the homes that have got the post.
         expect(self.inside.locator("circle.dot.own")).to_have_count(1)
-        row = self.inside.get_by_role("row").filter(has_text="Nadia New")
+        ways = self.inside.get_by_role("region", name="The latest posts on their way")
+        row = ways.get_by_role("row").filter(has_text="Nadia New")
         expect(row.first).to_contain_text(re.compile(r"\d+ ms\s*\d+ ms\s*\d+ ms\s*\d+ ms\s*\d+\s*\d+ ms"))
         # The demo's users join, follow the newcomer, and write. A later post reaches all of them.
         stop = self.inside.get_by_role("button", name=re.compile("Stop the demo .*40 users"))

@@ -31,6 +31,12 @@ use harness::{
 const SETTLE: Duration = Duration::from_secs(1800);
 /// Posts that the busy user writes at once.
 const WRITES_AT_ONCE: usize = 4;
+/// The busy author, and those whose posts are measured.
+const AUTHORS: usize = 6;
+/// Followers of each author.
+const FOLLOWERS: usize = 3;
+/// A post that has not arrived so long after the last one was written fails the measurement.
+const ARRIVAL: Duration = Duration::from_secs(30);
 /// Posts on a page when everything is read again.
 const PAGE: u32 = 100;
 
@@ -66,7 +72,7 @@ async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let target = Target::start(arguments.target)?;
     let dev = target.deployment.dev();
-    let circles = circles(&target, 6, 3).await?;
+    let circles = circles(&target, AUTHORS, FOLLOWERS).await?;
     let Some((Circle { author, .. }, others)) = circles.split_first() else { bail!("there are authors") };
     let newcomers = target.register(arguments.newcomers).await?.into_iter().map(|(user, _)| user).collect();
     let mut busy = Busy { author: author.clone(), newcomers, changes: 0 };
@@ -76,11 +82,10 @@ async fn main() -> Result<ExitCode> {
     let measure = async |name: &str| {
         let over = Arc::new(AtomicBool::new(false));
         let measuring = post_steadily(others, name, arguments.rate, count, &over).await?;
-        // A lag that is longer than this is measured as none.
-        tokio::time::sleep(Duration::from_secs(30)).await;
+        tokio::time::sleep(ARRIVAL).await;
         over.store(true, Ordering::Relaxed);
         let times = measuring.join_all().await;
-        times.into_iter().map(|times| times?.lag.context("a post of others did not arrive within 30 s")).collect()
+        times.into_iter().map(|times| times?.lag.context("a post of others did not arrive")).collect()
     };
     dev.settle(SETTLE).await?;
     let alone: Vec<Duration> = measure("alone").await?;

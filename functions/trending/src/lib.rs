@@ -1,7 +1,10 @@
 //! Shows counters on cards: likes, comments and heat of posts, which also decide what trends, and followers of users.
 //! Shows who likes a post, too, and tells its author. It serves the events of counters and likes on the bus.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
 use futures::{FutureExt, StreamExt, TryStreamExt, future::LocalBoxFuture, stream};
@@ -15,14 +18,21 @@ use tidings::{
     stream::{
         batch::{ItemOutcome, kinesis_response},
         cloud_event::{AnyEvent, NotAnEvent, Received, receive_any},
+        work_queue::{Task, WorkQueue},
     },
 };
 
 /// Items written at once.
 const ITEMS_AT_ONCE: usize = 16;
+/// How long the work queue waits for a card that is still to be made. A post usually has its card in this time.
+const CARD_DELAY: Duration = Duration::from_secs(2);
 
 /// Likes of a post written at once.
 const LIKES_AT_ONCE: usize = 8;
+/// The event of a like that is older than this comes after an outage. What it tells may be gone for long, so the
+/// command table is asked what became of it. The erasure of an account waits for longer than this
+/// (`ErasureDelaySeconds`), so nobody shows what it has removed.
+const LATE: Duration = Duration::from_secs(10 * 60);
 
 /// What is to be written of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -33,8 +43,16 @@ enum Shown {
     Likes(PostId),
 }
 
-/// Shows the counters and likes of a batch. A record comes again if its item could not be written in time, or if it is
-/// the event of neither.
+/// Why something was not written.
+enum NotWritten {
+    /// The card is still to be made.
+    Early(TallySubject),
+    /// It has to come again.
+    Failed(Shown),
+}
+
+/// Shows the counters and likes of a batch. If a counter is earlier than its card, the work queue sets it from the
+/// truth later. A record comes again if its item could not be written in time, or if it is the event of neither.
 ///
 /// # Errors
 /// As [`kinesis_response`].
@@ -46,12 +64,17 @@ pub async fn handle(
     deadline: Deadline,
 ) -> Result<KinesisEventResponse, Error> {
     let events: Vec<_> = batch.records.iter().map(|record| receive_any(&record.kinesis.data)).collect();
-    let (counters, likes) = changes(&events);
+    let (counters, likes) = changes(&events, clock.now());
     let counters = counters.iter().map(|(subject, changes)| -> Written<'_> {
         async move {
-            let error = deadline.limit(tally::show(cards, subject, changes)).await.err()?;
-            tracing::warn!(?subject, %error, "a counter could not be written to its card");
-            Some(Shown::Counter(subject.clone()))
+            match deadline.limit(tally::show(cards, subject, changes)).await {
+                Ok(true) => None,
+                Ok(false) => Some(NotWritten::Early(subject.clone())),
+                Err(error) => {
+                    tracing::warn!(?subject, %error, "a counter could not be written to its card");
+                    Some(NotWritten::Failed(Shown::Counter(subject.clone())))
+                }
+            }
         }
         .boxed_local()
     });
@@ -59,15 +82,16 @@ pub async fn handle(
         async move {
             let error = deadline.limit(show_likes(notices, *post, likes)).await.err()?;
             tracing::warn!(%post, %error, "likes could not be shown");
-            Some(Shown::Likes(*post))
+            Some(NotWritten::Failed(Shown::Likes(*post)))
         }
         .boxed_local()
     });
-    let failed: HashSet<Shown> = stream::iter(counters.chain(likes))
+    let not_written: Vec<_> = stream::iter(counters.chain(likes))
         .buffer_unordered(ITEMS_AT_ONCE)
-        .filter_map(async |failed| failed)
+        .filter_map(async |not_written| not_written)
         .collect()
         .await;
+    let failed = leave_to_queue(&notices.work_queue, not_written, deadline).await;
     let oldest: Option<Timestamp> = events.iter().flatten().filter_map(|received| received.at).min();
     if let Some(oldest) = oldest {
         metrics::COUNT_LAG.record(clock.now().since(oldest));
@@ -87,22 +111,51 @@ pub async fn handle(
     kinesis_response(outcomes)
 }
 
-/// A write, which says what it was to write if it failed.
-type Written<'a> = LocalBoxFuture<'a, Option<Shown>>;
+/// A write, which says what it was to write if that was not written.
+type Written<'a> = LocalBoxFuture<'a, Option<NotWritten>>;
+
+/// Leaves early counters to the queue. Returns what has to come again.
+async fn leave_to_queue(queue: &WorkQueue, not_written: Vec<NotWritten>, deadline: Deadline) -> HashSet<Shown> {
+    let (mut early, mut failed) = (Vec::new(), HashSet::new());
+    for it in not_written {
+        match it {
+            NotWritten::Early(subject) => early.push(subject),
+            NotWritten::Failed(shown) => drop(failed.insert(shown)),
+        }
+    }
+    let tasks: Vec<_> = early.iter().map(|subject| Task::SettleTally { subject: subject.clone() }).collect();
+    if !tasks.is_empty()
+        && let Err(error) = deadline.limit(queue.send_after(CARD_DELAY, tasks)).await
+    {
+        tracing::warn!(%error, "early counters could not be handed over");
+        failed.extend(early.into_iter().map(Shown::Counter));
+    }
+    failed
+}
+
+/// A like, and how its event came.
+#[derive(Clone)]
+struct Heard {
+    like: LikeChange,
+    is_late: bool,
+}
 
 /// The images of each counter, and the newest change of each like, by post. So each item is written once.
 fn changes(
     events: &[Result<Received<AnyEvent>, NotAnEvent>],
-) -> (BTreeMap<TallySubject, Vec<TallyChange>>, BTreeMap<PostId, BTreeMap<UserId, LikeChange>>) {
-    let (mut counters, mut likes) = (Vec::new(), BTreeMap::<_, BTreeMap<_, LikeChange>>::new());
+    now: Timestamp,
+) -> (BTreeMap<TallySubject, Vec<TallyChange>>, BTreeMap<PostId, BTreeMap<UserId, Heard>>) {
+    let (mut counters, mut likes) = (Vec::new(), BTreeMap::<_, BTreeMap<_, Heard>>::new());
     for event in events.iter().flatten() {
         match &event.data {
             AnyEvent::Counter(change) => counters.push(change.clone()),
             AnyEvent::Like(like) => {
+                let is_late = event.at.is_none_or(|at| now.since(at) > LATE);
+                let heard = Heard { like: like.clone(), is_late };
                 let newest = likes.entry(like.post).or_default().entry(like.user.clone());
-                let newest = newest.or_insert_with(|| like.clone());
-                if like.like_version > newest.like_version {
-                    newest.clone_from(like);
+                let newest = newest.or_insert_with(|| heard.clone());
+                if like.like_version > newest.like.like_version {
+                    *newest = heard;
                 }
             }
             AnyEvent::Log(_) => {}
@@ -112,11 +165,15 @@ fn changes(
 }
 
 /// Shows these likes of a post, and then tells its author once.
-async fn show_likes(notices: &Notices, post: PostId, likes: &BTreeMap<UserId, LikeChange>) -> Result<(), Error> {
-    let shown = stream::iter(likes.values()).map(|like| notices.show_like(like));
-    shown.buffer_unordered(LIKES_AT_ONCE).try_collect::<()>().await?;
+async fn show_likes(notices: &Notices, post: PostId, likes: &BTreeMap<UserId, Heard>) -> Result<(), Error> {
+    let show = async |Heard { like, is_late }: &Heard| match is_late {
+        true => notices.show_like_as_it_stands(&like.user, post).await,
+        false => notices.show_like(like).await.map(|()| Some(like.clone())),
+    };
+    let shown = stream::iter(likes.values()).map(show).buffer_unordered(LIKES_AT_ONCE);
+    let shown: Vec<Option<LikeChange>> = shown.try_collect().await?;
     // What has ended makes no group grow, and nobody is notified of their own likes.
-    match likes.values().find(|like| like.liked && like.user != like.author) {
+    match shown.iter().flatten().find(|like| like.liked && like.user != like.author) {
         Some(like) => notices.settle(&like.author, Group::Like(post), None).await,
         None => Ok(()),
     }

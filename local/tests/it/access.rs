@@ -51,7 +51,7 @@ const ITEMS: Access = to(Resource::Commands, "dynamodb:BatchGetItem");
 const APPEND: Access = to(Resource::Commands, "dynamodb:PutItem");
 /// Changes of items, which leave the attributes that they do not know.
 const CHANGE: Access = to(Resource::Commands, "dynamodb:UpdateItem");
-/// `Change::RemoveComment`, `CommandTable::end_demotion`.
+/// `Change::RemoveComment`, `Change::RemoveProfile`, `CommandTable::end_demotion`, and the erasure of accounts.
 const REMOVE: Access = to(Resource::Commands, "dynamodb:DeleteItem");
 /// `Change::RequireNoBlock`, `Timelines::tag`.
 const REQUIRE: Access = to(Resource::Commands, "dynamodb:ConditionCheckItem");
@@ -75,6 +75,8 @@ const INBOX: Access = to(Resource::Timelines, "dynamodb:GetItem");
 const VIEWER: Access = to(Resource::Viewers, "dynamodb:GetItem");
 /// `Viewers::put`.
 const PUT_VIEWER: Access = to(Resource::Viewers, "dynamodb:UpdateItem");
+/// `Viewers::remove`.
+const REMOVE_VIEWER: Access = to(Resource::Viewers, "dynamodb:DeleteItem");
 
 /// `Cards::posts`, `Cards::users`.
 const CARDS: Access = to(Resource::Cards, "dynamodb:BatchGetItem");
@@ -118,7 +120,7 @@ const DELIVER: Access = to(Resource::Deliveries, "sqs:SendMessage");
 const QUARANTINE: Access = to(Resource::Quarantine, "sqs:SendMessage");
 
 /// What the code of each function calls, by the name of its binary.
-pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
+pub(crate) const FUNCTIONS: [(&str, &[Access]); 22] = [
     (
         "audit",
         &[
@@ -142,6 +144,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
     ("block-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
     ("comment-on-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
     ("create-post", &[ITEM, PARTITION, ITEMS, APPEND]),
+    ("delete-account", &[ITEM, PARTITION, APPEND, CHANGE, REMOVE]),
     ("delete-post", &[ITEM, PARTITION, APPEND, CHANGE]),
     (
         "deliver",
@@ -161,6 +164,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
             INBOX,
             VIEWER,
             PUT_VIEWER,
+            REMOVE_VIEWER,
             CARDS,
             TALLY,
             PUT_CARD,
@@ -173,6 +177,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
     ),
     ("demote-author", &[ITEM, MARK_CELEBRITY, CARDS, DELIVER]),
     ("edit-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, CARDS]),
+    ("export-account", &[PARTITION, ITEMS]),
     (
         "fanout",
         &[
@@ -191,6 +196,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
             PUT_VIEWER,
             CARDS,
             PUT_CARD,
+            TALLY,
             DELIVER,
         ],
     ),
@@ -198,6 +204,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
     ("get-feed", &[ITEM, PARTITION, ITEMS, ROWS, VIEWER, CARDS, TRENDING]),
     ("get-post", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
     ("get-profile", &[ITEM, PARTITION, ITEMS, ROWS, INBOX, VIEWER, CARDS]),
+    ("moderate", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REMOVE]),
     ("mute-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
     ("publish-events", &[PUBLISH, QUARANTINE]),
     ("react-to-post", &[ITEM, PARTITION, ITEMS, CHANGE]),
@@ -215,7 +222,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
             QUARANTINE,
         ],
     ),
-    ("trending", &[TALLY, PUT_CARD, ROWS, INBOX, PUT_NOTICE, DELIVER]),
+    ("trending", &[ITEM, TALLY, PUT_CARD, ROWS, INBOX, PUT_NOTICE, DELIVER]),
     ("update-profile", &[ITEM, PARTITION, APPEND, CHANGE]),
 ];
 
@@ -255,6 +262,8 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
             "store/comments.rs",
             "store/celebrities.rs",
             "store/demotions.rs",
+            "store/erasure.rs",
+            "store/export.rs",
             "store/transaction.rs",
             "store/audit_state.rs",
             "store/scan.rs",

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Comment, Group, LikeChange, limits::NOTIFICATIONS_KEPT},
+    model::{Comment, Group, LikeChange, Timestamp, UserId, limits::NOTIFICATIONS_KEPT},
     projection::notices::{Addressed, of_comment, of_like},
     store::{Consistency, notices::NoticeAt},
     stream::work_queue::Task,
@@ -51,20 +51,26 @@ impl Auditor {
                 continue;
             }
             let at = NoticeAt { at: notice.at, id: notice.id.clone() };
-            match self.timelines.notice(recipient, *group, &at).await? {
-                Some(shown) if shown.version > notice.version => continue,
-                Some(shown) if shown == *notice => {}
-                // What began and ended before there were notices needs none.
-                None if !notice.active => continue,
-                _ => return Ok(true),
-            }
-            if notice.active && !is_old && notice.actor != *recipient {
-                let inbox = self.timelines.inbox(recipient, Consistency::Eventual).await?.inbox;
-                if inbox.lacks(*group, notice.at) {
-                    return Ok(true);
+            let is_wrong = match self.timelines.notice(recipient, *group, &at).await? {
+                Some(shown) if shown.version > notice.version => false,
+                Some(shown) if shown == *notice => {
+                    let is_listed = notice.active && !is_old && notice.actor != *recipient;
+                    is_listed && self.lacks(recipient, *group, notice.at).await?
                 }
+                // What began and ended before there were notices needs none.
+                None => notice.active,
+                Some(_) => true,
+            };
+            // A deleted account has neither notices nor an inbox.
+            if is_wrong && self.commands.profile(recipient).await?.is_some() {
+                return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Whether the group is missing in the inbox.
+    async fn lacks(&self, recipient: &UserId, group: Group, at: Timestamp) -> Result<bool, Error> {
+        Ok(self.timelines.inbox(recipient, Consistency::Eventual).await?.inbox.lacks(group, at))
     }
 }

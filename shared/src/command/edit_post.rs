@@ -2,7 +2,7 @@
 //! change.
 
 use super::{
-    decision::{Command, Decision, Turn},
+    decision::{Command, Decision, Turn, require_open},
     mentions::mentioned,
 };
 use crate::{
@@ -41,7 +41,7 @@ impl Command for EditPost {
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<Self::Output>, Rejection> {
-        let post = state.post.as_ref().filter(|post| !post.is_deleted()).ok_or(Rejection::PostNotFound)?;
+        let post = require_open(state.post.as_ref(), caller)?;
         if post.author != *caller {
             return Err(Rejection::NotAuthor);
         }

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::{decision::Committed, run::require_profile};
+use super::{
+    decision::{Committed, require_active},
+    run::require_profile,
+};
 use crate::{
     error::{Error, Rejection},
     model::{Clock, NotificationKind, Timestamp, UserId},
@@ -17,7 +20,8 @@ const AHEAD_MAX: Duration = Duration::from_secs(60);
 /// nothing. The returned version is that of the caller's log, which this does not change.
 ///
 /// # Errors
-/// [`Rejection::ProfileRequired`]; [`Rejection::UpToInFuture`] if the moment has not come; otherwise as the store's.
+/// [`Rejection::ProfileRequired`]; [`Rejection::AccountSuspended`], [`Rejection::AccountDeleted`];
+/// [`Rejection::UpToInFuture`] if the moment has not come; otherwise as the store's.
 pub async fn see_notifications(
     caller: &UserId,
     up_to: Timestamp,
@@ -29,6 +33,7 @@ pub async fn see_notifications(
     }
     let head = commands.head(caller).await?;
     require_profile(&head)?;
+    require_active(head.standing)?;
     commands.put_notifications_seen(caller, up_to).await?;
     Ok(Committed { version: head.version, output: () })
 }
@@ -37,7 +42,8 @@ pub async fn see_notifications(
 /// that of the caller's log, which this does not change.
 ///
 /// # Errors
-/// [`Rejection::ProfileRequired`]; otherwise as the store's.
+/// [`Rejection::ProfileRequired`]; [`Rejection::AccountSuspended`], [`Rejection::AccountDeleted`]; otherwise as the
+/// store's.
 pub async fn turn_notifications(
     caller: &UserId,
     kind: NotificationKind,
@@ -46,6 +52,7 @@ pub async fn turn_notifications(
 ) -> Result<Committed<()>, Error> {
     let head = commands.head(caller).await?;
     require_profile(&head)?;
+    require_active(head.standing)?;
     commands.turn_notifications(caller, kind, on).await?;
     Ok(Committed { version: head.version, output: () })
 }

@@ -7,7 +7,7 @@ use crate::{
         AvatarUrl, Comment, CommentId, CommentText, DisplayName, Entities, Entity, Handle, IgnoredTag,
         NotificationKind, PostId, Profile, PublicProfile, Tag, Text, Totals, UserId, Version, ranking::Explanation,
     },
-    query::{FeedPost, Notification, Origin, OwnProfileView, ProfileView, Relation},
+    query::{Exported, FeedPost, Notification, Origin, OwnProfileView, ProfileView, Relation},
     store::cards::UserCard,
 };
 
@@ -36,6 +36,8 @@ pub struct CountedProfile<'a> {
     posts: u64,
     following: u64,
     followers: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    suspended: bool,
     unread: usize,
 }
 
@@ -120,6 +122,9 @@ pub struct PostView<'a> {
     likes: u64,
     comments: u64,
     liked: bool,
+    /// Only the author sees a post that was taken down.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    taken_down: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     explain: Option<Explanation>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -198,6 +203,15 @@ pub struct Freshness {
     pub overlaid: bool,
 }
 
+/// A page of the export of an account.
+#[derive(Debug, Serialize)]
+pub struct ExportView {
+    /// What the command table holds about the caller.
+    pub entries: Vec<Exported>,
+    /// The cursor of the next page; null on the last page.
+    pub next_cursor: Option<String>,
+}
+
 /// A page of people.
 #[derive(Debug, Serialize)]
 pub struct PeopleView<'a> {
@@ -230,7 +244,8 @@ impl<'a> CountedProfile<'a> {
     /// The profile of a user who has so many unread notifications.
     pub fn new(OwnProfileView { profile, totals, followers }: &'a OwnProfileView, unread: usize) -> Self {
         let Totals { posts, following, .. } = *totals;
-        Self { profile: profile.into(), posts, following, followers: *followers, unread }
+        let (profile, suspended) = (OwnProfile::from(profile), profile.suspended);
+        Self { profile, posts, following, followers: *followers, suspended, unread }
     }
 }
 
@@ -281,6 +296,7 @@ impl<'a> From<&'a FeedPost> for PostView<'a> {
             likes: card.likes,
             comments: card.comments,
             liked: *liked,
+            taken_down: card.taken_down,
             explain: *explanation,
             source: *origin,
         }

@@ -17,6 +17,7 @@ mod post;
 mod profile;
 pub mod ranking;
 mod rate_limit;
+mod standing;
 mod tag;
 mod tally;
 mod text;
@@ -26,7 +27,7 @@ mod version;
 mod viewer;
 
 pub use celebrity::{Celebrity, CelebrityList, CelebrityPolicy};
-pub use clock::{Clock, Timestamp};
+pub use clock::{CLOCK_DIFFERENCE_MAX, Clock, Timestamp};
 pub use comment::Comment;
 pub use commenter::Commenter;
 pub use edge::{Edge, EdgeKey, EdgeKind, EdgeState};
@@ -40,6 +41,7 @@ pub use notification::{Day, Group, Grouped, Inbox, Mentioned, Notice, Notificati
 pub use post::Post;
 pub use profile::{AvatarUrl, DisplayName, InvalidName, InvalidProfile, Profile, PublicProfile};
 pub use rate_limit::{Limited, RateLimit, RateLimited, RateLimits, Spent, SpentUntil};
+pub use standing::Standing;
 pub use tag::{InvalidTag, Tag};
 pub use tally::{Counts, Tally, TallyChange, TallyImage, TallyShard, TallySubject};
 pub use text::{CommentText, InvalidText, Text};

@@ -28,6 +28,9 @@ pub struct Post {
     /// When the post was last edited.
     #[serde(default)]
     pub edited_at: Option<Timestamp>,
+    /// When an administrator took the post down. Only its author can see it, marked as such.
+    #[serde(default)]
+    pub taken_down_at: Option<Timestamp>,
     /// When the post was deleted.
     pub deleted_at: Option<Timestamp>,
 }
@@ -36,6 +39,11 @@ impl Post {
     /// Whether the author deleted the post.
     pub fn is_deleted(&self) -> bool {
         self.deleted_at.is_some()
+    }
+
+    /// Whether an administrator took the post down.
+    pub fn is_taken_down(&self) -> bool {
+        self.taken_down_at.is_some()
     }
 
     /// The post with this text instead, which mentions these users, edited at this moment.
@@ -49,6 +57,11 @@ impl Post {
         tags_ever.extend(tags.iter().filter(|tag| !self.tags_ever.contains(tag)).cloned());
         let (text, version, edited_at) = (Some(text), self.version + 1, Some(at));
         Self { text, tags, tags_ever, mentioned, version, edited_at, ..self.clone() }
+    }
+
+    /// The post taken down at this moment, or restored.
+    pub fn taken_down(&self, at: Option<Timestamp>) -> Self {
+        Self { version: self.version + 1, taken_down_at: at, ..self.clone() }
     }
 
     /// The post without its text, deleted at this moment.

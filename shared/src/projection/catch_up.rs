@@ -39,9 +39,9 @@ const EFFECTS_AT_ONCE: usize = 8;
 /// After this time, `applied` moves, although the page is not done. A write of the viewer item may be 50 units, so it
 /// does not move with each step. It moves after the first one, where two workers learn that they have the same user.
 const STORE_INTERVAL: Duration = Duration::from_millis(250);
-/// How often a worker that finds that another one moved `applied` starts again before it leaves the user alone.
-const RACES_MAX: u32 = 3;
-/// For how long. The other one moves `applied` several times in it.
+/// How often a worker that lost a race for `applied` starts again before it leaves the user alone.
+const RACES_LOST_MAX: u32 = 3;
+/// How long it leaves the user alone. The other worker moves `applied` several times in it.
 const RIVAL_WAIT: Duration = Duration::from_secs(2);
 /// How long a user waits who has too many unfinished backfills.
 const BACKFILL_WAIT: Duration = Duration::from_secs(5);
@@ -93,10 +93,20 @@ impl CatchUp {
             if deadline.is_near() {
                 return Ok(Progress::Paused(Duration::ZERO));
             }
+            if entries.first().is_some_and(|entry| entry.version != applied.next()) {
+                // The account is being erased, or is erased already. Nothing is written for it any more.
+                self.effects.walks.begin_erasure(user).await?;
+                return Ok(Progress::UpToDate);
+            }
             match self.apply_page(user, stored, &entries, deadline).await {
                 Ok(None) => {}
+                Ok(Some(Progress::Stuck { error: Error::Poison { .. }, .. }))
+                    if self.effects.walks.begin_erasure(user).await? =>
+                {
+                    return Ok(Progress::UpToDate);
+                }
                 Ok(Some(progress)) => return Ok(progress),
-                Err(Error::Conflict) if races < RACES_MAX => races += 1,
+                Err(Error::Conflict) if races < RACES_LOST_MAX => races += 1,
                 Err(Error::Conflict) => return Ok(Progress::Paused(RIVAL_WAIT)),
                 Err(error) => return Err(error),
             }
@@ -109,7 +119,8 @@ impl CatchUp {
         let owner = &LogOwner::new(user, &self.commands);
         let (events, stuck) = readable(user, entries);
         let mut failed: Vec<_> = stuck.into_iter().collect();
-        if let Some(last) = events.last()
+        // A deleted account has no card any more.
+        if let Some(last) = events.last().filter(|last| !last.standing.is_deleted())
             && let Err(error) = self.effects.show_totals(user, last.totals, last.version).await
         {
             failed.push((last.version, error));

@@ -92,6 +92,19 @@ impl Notices {
         self.timelines.put_notice(&recipient, group, &notice).await
     }
 
+    /// Shows a like, or its end, as the truth says. Returns it, unless there is none to show: the likes of a deleted
+    /// post are not shown, and those of a deleted account are gone.
+    ///
+    /// # Errors
+    /// As the stores'.
+    pub async fn show_like_as_it_stands(&self, user: &UserId, post: PostId) -> Result<Option<LikeChange>, Error> {
+        let (like, on) = tokio::try_join!(self.commands.like(user, post), self.commands.post(post))?;
+        let Some(like) = like.filter(|_| on.is_some_and(|post| !post.is_deleted())) else { return Ok(None) };
+        let like = LikeChange::of(user.clone(), post, like);
+        self.show_like(&like).await?;
+        Ok(Some(like))
+    }
+
     /// Shows a comment, or its deletion, to the author of the post and to those whom it mentions.
     ///
     /// # Errors
@@ -133,6 +146,10 @@ impl Notices {
         if notice.actor == *recipient || notice.at.after(NOTIFICATIONS_KEPT) <= self.clock.now() {
             return Ok(());
         }
+        if self.commands.profile(recipient).await?.is_none() {
+            // The account is deleted, and nothing may be written for it any more.
+            return Ok(());
+        }
         self.timelines.put_notice(recipient, group, notice).await?;
         // What has ended makes no group grow.
         if notice.active { self.settle(recipient, group, None).await } else { Ok(()) }
@@ -160,6 +177,10 @@ impl Notices {
             newest.retain(|notice| notice.actor != *recipient && notice.at.after(NOTIFICATIONS_KEPT) > now);
             let mut inbox = before.inbox.clone();
             if !inbox.grow(group, &newest, now) {
+                return Ok(());
+            }
+            if !before.exists() && self.commands.profile(recipient).await?.is_none() {
+                // The account is deleted. While it is erased, it may still have an inbox, which goes then.
                 return Ok(());
             }
             let wait = before.written_at.after(INTERVAL).since(now);

@@ -1,11 +1,12 @@
 //! All projections of users' logs, put together.
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, time::Duration};
 
 use super::{
     blocked_follows::BlockedFollows,
+    blocks::BlockEffects,
     catch_up::CatchUp,
-    effects::{BlockEffects, Effects, PostEffects},
+    effects::{Effects, PostEffects},
     notices::Notices,
     repair::Repair,
     walks::Walks,
@@ -32,6 +33,8 @@ pub struct Dependencies {
     pub celebrities: Celebrities,
     /// The queue for tasks that are too large for a batch of the bus, or that failed there.
     pub work_queue: WorkQueue,
+    /// How long an erasure waits before it removes items: longer than any function runs.
+    pub erasure_delay: Duration,
     /// Rows that one step of a walk reads or writes at most.
     pub step_rows: NonZeroUsize,
     /// The clock.
@@ -60,8 +63,17 @@ pub struct Projector {
 impl Projector {
     /// Puts the projections together.
     pub fn new(dependencies: Dependencies) -> Self {
-        let Dependencies { commands, timelines, viewers, cards, celebrities, work_queue, step_rows, clock } =
-            dependencies;
+        let Dependencies {
+            commands,
+            timelines,
+            viewers,
+            cards,
+            celebrities,
+            work_queue,
+            erasure_delay,
+            step_rows,
+            clock,
+        } = dependencies;
         let walks = Walks {
             commands: commands.clone(),
             timelines: timelines.clone(),
@@ -70,6 +82,7 @@ impl Projector {
             celebrities,
             work_queue: work_queue.clone(),
             clock: clock.clone(),
+            erasure_delay,
             step_rows,
         };
         let blocked_follows =

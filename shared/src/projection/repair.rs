@@ -4,7 +4,7 @@
 use super::{catch_up::CatchUp, effects::Effect, owner::LogOwner};
 use crate::{
     error::Error,
-    model::{EdgeKind, Group, LikeChange, PostId, TallySubject, UserHash, UserId, Version},
+    model::{EdgeKind, Group, PostId, TallySubject, UserHash, UserId, Version},
     retry::until_no_conflict,
     store::{
         Consistency,
@@ -110,6 +110,7 @@ impl Repair {
     }
 
     /// Sets the post's card, and its rows, to what the truth says. The card of a post that does not exist is deleted.
+    /// If the author has deleted the account, the post is erased with it.
     ///
     /// # Errors
     /// As those of the stores and the queue.
@@ -117,6 +118,9 @@ impl Repair {
         let CatchUp { commands, effects, .. } = &self.catch_up;
         let subject = TallySubject::Post(post);
         let Some(truth) = commands.post(post).await? else { return effects.cards.remove(&subject).await };
+        if commands.profile(&truth.author).await?.is_none() && effects.walks.begin_erasure(&truth.author).await? {
+            return Ok(());
+        }
         let shown = effects.cards.posts(&[post], Consistency::Strong).await?.remove(&post);
         if shown.is_some_and(|card| card.version > truth.version) {
             tracing::error!(%post, "a card has a version that its post never had");
@@ -132,18 +136,33 @@ impl Repair {
     }
 
     /// Sets a counter on its card to what the truth says. The card is read first: if an image of a later write comes
-    /// between, this worker notices and begins again.
+    /// between, this worker notices and begins again. Without a card there is nothing to do if the subject is erased.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if other workers kept changing the card; otherwise as those of the stores.
+    /// [`Error::Conflict`] if other workers kept changing the card; [`Error::Transient`] if the card is still to be
+    /// made; otherwise as those of the stores.
     pub async fn settle_tally(&self, subject: &TallySubject) -> Result<(), Error> {
         let CatchUp { commands, effects, .. } = &self.catch_up;
         until_no_conflict(async || {
             let before = effects.cards.tally(subject).await?;
+            if !before.has_card {
+                return match self.exists(subject).await? {
+                    true => Err(Error::transient("setting a counter", "the card is still to be made")),
+                    false => Ok(()),
+                };
+            }
             let tally = commands.tally(subject).await?;
             effects.cards.put_tally(subject, &before, &tally).await
         })
         .await
+    }
+
+    async fn exists(&self, subject: &TallySubject) -> Result<bool, Error> {
+        let commands = &self.catch_up.commands;
+        Ok(match subject {
+            TallySubject::User(user) => commands.profile(user).await?.is_some(),
+            TallySubject::Post(post) => commands.post(*post).await?.is_some(),
+        })
     }
 
     /// Shows a like, or its end, as the truth says.
@@ -151,15 +170,12 @@ impl Repair {
     /// # Errors
     /// As the stores' and the queue's.
     pub async fn settle_like(&self, user: &UserId, post: PostId) -> Result<(), Error> {
-        let CatchUp { commands, effects, .. } = &self.catch_up;
-        let (like, truth) = tokio::try_join!(commands.like(user, post), commands.post(post))?;
-        // The likes of a deleted post are not shown.
-        let Some(like) = like.filter(|_| truth.is_some_and(|post| !post.is_deleted())) else { return Ok(()) };
-        let like = LikeChange::of(user.clone(), post, like);
-        effects.notices.show_like(&like).await?;
-        match like.liked && like.user != like.author {
-            true => effects.notices.settle(&like.author, Group::Like(post), None).await,
-            false => Ok(()),
+        let notices = &self.catch_up.effects.notices;
+        match notices.show_like_as_it_stands(user, post).await? {
+            Some(like) if like.liked && like.user != like.author => {
+                notices.settle(&like.author, Group::Like(post), None).await
+            }
+            _ => Ok(()),
         }
     }
 

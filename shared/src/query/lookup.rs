@@ -18,8 +18,8 @@ use crate::{
 };
 
 impl Conversations {
-    /// Those of the posts that the viewer may look up: not deleted, and without a block between the viewer and the
-    /// author.
+    /// Those of the posts that the viewer may look up: neither deleted nor taken down, not by a suspended author, and
+    /// without a block between the viewer and the author.
     ///
     /// # Errors
     /// As [`ViewerState::read`] and the stores'.
@@ -35,7 +35,8 @@ impl Conversations {
                 (state, found)
             }
         };
-        let new = self.new_posts(posts.iter().copied().filter(|post| !shown.contains_key(post)).collect()).await?;
+        let unknown = posts.iter().copied().filter(|post| !shown.contains_key(post)).collect();
+        let new = self.new_posts(request.viewer, unknown).await?;
         shown.extend(new.into_iter().map(|card| (card.post, FeedPost::new(card.clone(), liked.contains(&card.post)))));
         let filter = Filter::LookedUp;
         let authors: BTreeSet<UserId> = shown.values().map(|post| post.card.author.clone()).collect();
@@ -45,9 +46,9 @@ impl Conversations {
         Ok(posts.iter().filter_map(|post| shown.remove(post)).collect())
     }
 
-    /// The cards of those of the posts that are so new that no projection has made their cards. Deleted posts, and
-    /// those that never were, are not among them.
-    async fn new_posts(&self, posts: Vec<PostId>) -> Result<Vec<PostCard>, Error> {
+    /// The cards of those of the posts that are so new that no projection has made their cards. Posts that are deleted
+    /// or hidden from the viewer, and those that never were, are not among them.
+    async fn new_posts(&self, viewer: &UserId, posts: Vec<PostId>) -> Result<Vec<PostCard>, Error> {
         let mut found = self.commands.posts(&posts).await?;
         found.retain(|post| !post.is_deleted());
         let authors: BTreeSet<_> = found.iter().map(|post| post.author.clone()).collect();
@@ -56,12 +57,13 @@ impl Conversations {
         Ok(found
             .into_iter()
             .filter_map(|post| Some(PostCard::new(post.clone(), authors.get(&post.author)?.clone())))
+            .filter(|card| card.is_shown_to(viewer))
             .collect())
     }
 }
 
 impl People {
-    /// Those of the users whom the viewer may see: without a block between the two.
+    /// Those of the users whom the viewer may see: not suspended, and without a block between the two.
     ///
     /// # Errors
     /// As [`ViewerState::read`] and the stores'.
@@ -77,6 +79,7 @@ impl People {
         let (blockers, new) =
             tokio::try_join!(state.blockers_among(&self.commands, users), cards_from_truth(&self.commands, &new))?;
         cards.extend(new.into_iter().map(|card| (card.user.clone(), card)));
+        cards.retain(|_, card| card.is_shown_to(request.viewer));
         let seen = users.iter().filter(|user| !state.viewer.blocks(user) && !blockers.contains(user));
         Ok(seen.filter_map(|user| cards.remove(user)).collect())
     }

@@ -22,6 +22,7 @@
 //! | `lookup.rs` | posts and users by their ids, many at once |
 //! | `notifications.rs` | what others did that concerns the viewer |
 //! | `people.rs`, `profile.rs` | followers, follows, mutes and blocks; a profile and its relation to the caller |
+//! | `export.rs` | everything that the command table holds about a user |
 //! | `users.rs` | users read from the command table: by handle, or before their card exists |
 //! | [`cursor`] | the signed text that carries a position from page to page |
 //!
@@ -30,6 +31,7 @@
 mod caches;
 mod conversation;
 pub mod cursor;
+mod export;
 mod feeds;
 mod lookup;
 mod newest;
@@ -41,6 +43,7 @@ mod services;
 mod users;
 
 pub use conversation::{CommentWithAuthor, CommentsOf, HiddenComments};
+pub use export::{ExportAt, Exported, export};
 pub use feeds::{HomePage, HomePosition, HomeWalk, LikerAt, NewPosts, RankedPosition, Ranking, TrendingPosition};
 pub use newest::Newest;
 pub use notifications::{Notification, NotificationAt, Notifications, NotificationsPage};

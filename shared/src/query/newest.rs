@@ -11,6 +11,7 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
+use super::caches::UNKNOWN_FOR;
 use crate::model::{PostId, Timestamp};
 
 /// Posts that a mark knows. Their rows take less than 4 kB, which is half a read unit.
@@ -19,8 +20,6 @@ pub(crate) const KNOWN_MAX: usize = 24;
 const LATE_MAX: Duration = Duration::from_secs(60);
 /// Marks are made as of whole minutes. So the same home has the same mark for a while, and the same entity tag.
 const STEP_MS: u64 = 60_000;
-/// How far the clocks of functions may differ.
-const SKEW: Duration = Duration::from_secs(5);
 
 /// What a client has seen of a home.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +29,7 @@ pub struct Newest {
     /// The posts since that moment that the client has seen, or that are hidden from it: newest first.
     #[serde(serialize_with = "known_to_text", deserialize_with = "known_from_text")]
     known: Vec<Known>,
-    /// What was announced before this moment was seen.
+    /// What could be found at this moment was seen.
     as_of: Timestamp,
 }
 
@@ -93,7 +92,7 @@ impl Newest {
 
     /// Announcements from this moment on may be new.
     pub(crate) fn announced_since(&self) -> Timestamp {
-        self.as_of.before(SKEW)
+        self.as_of.before(UNKNOWN_FOR)
     }
 
     /// Whether the post is new.

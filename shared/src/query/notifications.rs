@@ -1,6 +1,6 @@
 //! Notifications: the groups of the viewer's inbox with their newest notices. Nothing is filtered where they are
-//! written: whom the viewer mutes and blocks, and which kinds are turned off, is applied here, to the list and to the
-//! number of unread groups alike.
+//! written: whom the viewer mutes and blocks, who is suspended, what was taken down, and which kinds are turned off, is
+//! applied here, to the list and to the number of unread groups alike.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -23,9 +23,9 @@ use crate::{
     },
 };
 
-/// Actors of a group whose cards are read at most, those who acted last. Those without a card, whose accounts are
-/// deleted, do not count. Of a group with more actors, the others count whatever became of them.
-const ACTORS_MAX: usize = 3 * NOTIFICATION_PEOPLE_MAX;
+/// To know whether a group is shown at all, the cards of so many actors are read first, those who acted last. Only if
+/// all of these are suspended or have deleted their accounts are the others read.
+const ACTORS_FIRST: usize = 3;
 /// Groups whose notices are read at once.
 const GROUPS_AT_ONCE: usize = 32;
 
@@ -102,7 +102,7 @@ impl Notifications {
         let mut groups = opened.groups.iter().copied().filter(|it| after.is_none_or(|after| place(it) < after));
         let mut known = HashMap::new();
         let mut unread = 0;
-        for notification in self.shown(&opened, &opened.unread()).await? {
+        for notification in self.shown(&opened, &opened.unread(), NOTICES_COUNTED_MAX).await? {
             unread += 1;
             known.insert(notification.group, notification);
         }
@@ -110,7 +110,7 @@ impl Notifications {
             let next: Vec<_> = groups.by_ref().take(count).collect();
             let (seen, unseen): (Vec<_>, Vec<_>) = next.iter().copied().partition(|grouped| !opened.is_unread(grouped));
             let mut found: Vec<_> = unseen.iter().filter_map(|grouped| known.remove(&grouped.group)).collect();
-            found.extend(self.shown(&opened, &seen).await?);
+            found.extend(self.shown(&opened, &seen, NOTICES_COUNTED_MAX).await?);
             found.sort_by_key(|notification| std::cmp::Reverse((notification.at, notification.group)));
             let end = next.last().filter(|_| next.len() == count).map(place);
             Ok(Page { entries: found, next: end })
@@ -126,7 +126,7 @@ impl Notifications {
     /// As [`Notifications::list`].
     pub async fn unread(&self, request: ReadRequest<'_>) -> Result<usize, Error> {
         let opened = self.open(request).await?;
-        Ok(self.shown(&opened, &opened.unread()).await?.len())
+        Ok(self.shown(&opened, &opened.unread(), ACTORS_FIRST).await?.len())
     }
 
     /// The kinds that the viewer has turned off.
@@ -148,8 +148,14 @@ impl Notifications {
         Ok(Opened { state, settings, groups })
     }
 
-    /// Those of the groups of which the viewer sees something, in the same order.
-    async fn shown(&self, opened: &Opened<'_>, groups: &[Grouped]) -> Result<Vec<Notification>, Error> {
+    /// Those of the groups of which the viewer sees something, in the same order. Of each, at least so many actors are
+    /// looked at: those who acted last. The count is exact if these are all.
+    async fn shown(
+        &self,
+        opened: &Opened<'_>,
+        groups: &[Grouped],
+        actors_min: usize,
+    ) -> Result<Vec<Notification>, Error> {
         let state = &opened.state;
         let posts: BTreeSet<_> = groups.iter().filter_map(|grouped| grouped.group.post()).collect();
         let posts: Vec<_> = posts.into_iter().collect();
@@ -169,26 +175,48 @@ impl Notifications {
             notices.into_iter().filter(seen).collect()
         };
         let seen: Vec<_> = groups.iter().zip(notices).map(|(grouped, notices)| (grouped, visible(notices))).collect();
-        let people: BTreeSet<_> = seen.iter().flat_map(|(_, notices)| last_actors(notices)).cloned().collect();
-        let cards = self.cards.users(&people.into_iter().collect::<Vec<_>>(), state.consistency()).await?;
+        let cards = self.people(state, seen.iter().map(|(_, notices)| actors(notices)).collect(), actors_min).await?;
         let notification = |(grouped, notices): (&Grouped, Vec<Notice>)| {
             let post = match grouped.group.post() {
                 Some(post) => Some(posts.get(&post)?.clone()),
                 None => None,
             };
-            let (known, gone): (Vec<_>, Vec<_>) =
-                last_actors(&notices).into_iter().partition(|user| cards.contains_key(*user));
-            let people = known.into_iter().take(NOTIFICATION_PEOPLE_MAX).filter_map(|user| cards.get(user)).cloned();
-            let people: Vec<_> = people.collect();
+            let people = actors(&notices).into_iter().filter_map(|user| cards.get(user)).cloned();
+            let people: Vec<_> = people.take(NOTIFICATION_PEOPLE_MAX).collect();
             if people.is_empty() {
                 return None;
             }
-            let count = notices.iter().filter(|notice| !gone.contains(&&notice.actor)).count();
+            let count = notices.iter().filter(|notice| cards.contains_key(&notice.actor)).count();
             let Grouped { group, at, .. } = *grouped;
             let unread = opened.is_unread(grouped);
             Some(Notification { kind: group.kind(), post, count, people, at, unread, group })
         };
         Ok(seen.into_iter().filter_map(notification).collect())
+    }
+
+    /// The cards of the actors of each group: of at least so many of each, and of more where none of these is shown to
+    /// the viewer. Suspended users, and those who have deleted their accounts, have none.
+    async fn people(
+        &self,
+        state: &ViewerState<'_>,
+        groups: Vec<Vec<&UserId>>,
+        actors_min: usize,
+    ) -> Result<HashMap<UserId, UserCard>, Error> {
+        let read = async |users: BTreeSet<&UserId>| {
+            let users: Vec<_> = users.into_iter().cloned().collect();
+            let mut cards = self.cards.users(&users, state.consistency()).await?;
+            cards.retain(|_, card| card.is_shown_to(state.request.viewer));
+            Ok::<_, Error>(cards)
+        };
+        let mut cards =
+            read(groups.iter().flat_map(|actors| actors.iter().take(actors_min)).copied().collect()).await?;
+        let is_empty = |actors: &&Vec<&UserId>| !actors.iter().any(|user| cards.contains_key(*user));
+        let others = groups.iter().filter(is_empty).flat_map(|actors| actors.iter().skip(actors_min));
+        let others: BTreeSet<_> = others.copied().collect();
+        if !others.is_empty() {
+            cards.extend(read(others).await?);
+        }
+        Ok(cards)
     }
 
     /// The newest notices of a group that stand, and are not the viewer's own.
@@ -215,11 +243,11 @@ fn place(grouped: &Grouped) -> NotificationAt {
     NotificationAt { at: grouped.at, group: grouped.group }
 }
 
-/// Who acted last: different people, as many as are looked at.
-fn last_actors(notices: &[Notice]) -> Vec<&UserId> {
+/// Who acted, each once: those who acted last come first.
+fn actors(notices: &[Notice]) -> Vec<&UserId> {
     let mut people = Vec::new();
     for notice in notices {
-        if people.len() < ACTORS_MAX && !people.contains(&&notice.actor) {
+        if !people.contains(&&notice.actor) {
             people.push(&notice.actor);
         }
     }

@@ -4,6 +4,7 @@
 //! user's inbox, and expire.
 
 use aws_sdk_dynamodb::{
+    operation::query::QueryOutput,
     primitives::Blob,
     types::{AttributeValue, DeleteRequest, WriteRequest},
 };
@@ -45,6 +46,13 @@ pub struct StoredInbox {
     /// When it was written last.
     pub written_at: Timestamp,
     revision: u64,
+}
+
+impl StoredInbox {
+    /// Whether there is an inbox.
+    pub fn exists(&self) -> bool {
+        self.revision > 0
+    }
 }
 
 impl Timelines {
@@ -93,21 +101,53 @@ impl Timelines {
         answer.item.map(|item| notice(&item, &prefix)).transpose()
     }
 
-    /// Deletes the likes of a post, at most so many. Returns whether there may be more.
+    /// Deletes a notice of this user's, whatever its version.
+    pub async fn remove_notice(&self, recipient: &UserId, group: Group, notice: &Notice) -> Result<(), Error> {
+        let (pk, prefix) = key::notices(recipient, group);
+        self.dynamo
+            .0
+            .delete_item()
+            .table_name(&self.table)
+            .key(PK, s(pk))
+            .key(SK, s(format!("{prefix}{}", key::notice(notice.at, &notice.id))))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(failed("deleting a notice"))
+    }
+
+    /// Deletes the likes of a post that are shown, at most so many. Returns whether there may be more.
     pub async fn clear_likes(&self, post: PostId, limit: usize) -> Result<bool, Error> {
-        let answer = self
-            .dynamo
+        self.clear_partition(key::likers(post), limit).await
+    }
+
+    /// Deletes the user's inbox and notices, at most so many items. Returns whether there may be more.
+    pub async fn clear_notices(&self, user: &UserId, limit: usize) -> Result<bool, Error> {
+        self.clear_partition(key::inbox_partition(user), limit).await
+    }
+
+    /// Whether the user has an inbox or notices.
+    pub async fn has_notices(&self, user: &UserId) -> Result<bool, Error> {
+        Ok(!self.keys_of_partition(&key::inbox_partition(user), 1).await?.items().is_empty())
+    }
+
+    async fn keys_of_partition(&self, partition: &str, limit: usize) -> Result<QueryOutput, Error> {
+        self.dynamo
             .0
             .query()
             .table_name(&self.table)
-            .key_condition_expression("PK = :likes")
-            .expression_attribute_values(":likes", s(key::likers(post)))
+            .key_condition_expression("PK = :partition")
+            .expression_attribute_values(":partition", s(partition))
             .projection_expression("PK, SK")
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .consistent_read(true)
             .send()
             .await
-            .map_err(failed("reading notices"))?;
+            .map_err(failed("reading notices"))
+    }
+
+    async fn clear_partition(&self, partition: String, limit: usize) -> Result<bool, Error> {
+        let answer = self.keys_of_partition(&partition, limit).await?;
         let delete = |item: &Item| {
             let key = primary_key(text(item, PK)?, text(item, SK)?);
             let delete = DeleteRequest::builder().set_key(Some(key)).build();

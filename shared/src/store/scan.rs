@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Comment, Edge, EdgeKey, LikeChange, Post, Profile, TallyImage, TallyShard, TallySubject, UserId},
+    model::{
+        Comment, Edge, EdgeKey, LikeChange, LogEvent, Post, Profile, TallyImage, TallyShard, TallySubject, Timestamp,
+        UserId, Version,
+    },
 };
 
 /// The place of an item in a scan.
@@ -46,6 +49,8 @@ pub enum Fact {
     Like(LikeChange),
     /// A comment, shown or deleted.
     Comment(Comment),
+    /// The last event of the log of a deleted account, and when it happened.
+    Deletion(UserId, Version, Timestamp),
 }
 
 impl ScanKey {
@@ -127,6 +132,10 @@ fn fact(item: Item) -> Result<Option<Fact>, Error> {
     }
     if let Some(edge) = key::parse_edge(&pk, &sk) {
         return value("an edge", item).map(|found| Some(Fact::Edge(edge, found)));
+    }
+    if key::parse_event_key(&pk, &sk).is_some() && text(&item, "type").is_ok_and(|kind| kind == "AccountDeleted") {
+        let LogEvent { user, version, at, .. } = value("an event", item)?;
+        return Ok(Some(Fact::Deletion(user, version, at)));
     }
     if let Some((subject, shard)) = key::parse_tally_key(&pk, &sk) {
         return value("a shard of a counter", item).map(|image| Some(Fact::Tally(subject, shard, image)));

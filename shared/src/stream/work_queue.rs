@@ -20,7 +20,7 @@ use crate::{
 const DELAY_S_MAX: i32 = 900;
 
 /// The names of tasks in messages, first those of walks.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 20] = [
     "spread",
     "deliver",
     "backfill",
@@ -29,6 +29,7 @@ const NAMES: [&str; 19] = [
     "purge",
     "demote",
     "fill_homes",
+    "erase",
     "catch_up",
     "end_follow",
     "redo",
@@ -51,11 +52,11 @@ pub enum Task {
         /// The user.
         user: UserId,
     },
-    /// End the follow of a user who was blocked, in that user's log.
+    /// End the follow of a user who was blocked, or whose followed user deleted the account, in the follower's log.
     EndFollow {
-        /// The user who was blocked.
+        /// The follower.
         follower: UserId,
-        /// The user who blocked the follower.
+        /// The followed user.
         followee: UserId,
     },
     /// Apply the effects of an event that was put into the quarantine.
@@ -269,7 +270,7 @@ mod tests {
     use crate::{
         model::{CommentId, Timestamp},
         samples::{user, version},
-        stream::walk::BackfillAt,
+        stream::walk::{BackfillAt, ErasureAt, Pass},
     };
 
     const POST: &str = "014bc853-e807-7000-8000-000000000000";
@@ -334,6 +335,21 @@ mod tests {
             (backfill(&ada, &bob, BackfillAt::Start), backfill_json(json!("start"))),
             (backfill(&ada, &bob, BackfillAt::Below(post)), backfill_json(json!({"below": POST}))),
             (backfill(&ada, &bob, BackfillAt::Copied), backfill_json(json!("copied"))),
+            (
+                Walk::Erase { user: ada.clone(), begun_at: Timestamp::from_ms(7), at: ErasureAt::Wait }.into(),
+                json!({"erase": {"user": "auth0|ada", "begun_at": 7, "at": "wait"}}),
+            ),
+            (
+                Walk::Erase {
+                    user: ada.clone(),
+                    begun_at: Timestamp::from_ms(7),
+                    at: ErasureAt::Followers { after: None, pass: Pass::Last },
+                }
+                .into(),
+                json!({"erase": {
+                    "user": "auth0|ada", "begun_at": 7, "at": {"followers": {"after": null, "pass": "last"}},
+                }}),
+            ),
             (
                 Task::EndFollow { follower: ada.clone(), followee: user("bob") },
                 json!({"end_follow": {"follower": "auth0|ada", "followee": "bob"}}),
@@ -410,7 +426,7 @@ mod tests {
 
     #[test]
     fn an_unknown_task_may_be_that_of_a_newer_release_and_anything_else_makes_no_sense() {
-        assert_eq!(Task::parse(r#"{"erase": {"user": "ada"}}"#), Err(NotATask::Newer("erase".to_owned())));
+        assert_eq!(Task::parse(r#"{"forget": {"user": "ada"}}"#), Err(NotATask::Newer("forget".to_owned())));
         for body in ["", "null", "[]", "{}", "nonsense", r#"{"catch_up": {"user": 1}}"#, r#"{"a": 1, "b": 2}"#] {
             assert!(matches!(Task::parse(body), Err(NotATask::Malformed(_))), "{body}");
         }

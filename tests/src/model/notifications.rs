@@ -70,7 +70,8 @@ impl Judge<'_> {
     fn notifications(&self, viewer: &str, mentions: &Mentions) -> BTreeMap<Key, Vec<String>> {
         let mut all = BTreeMap::<Key, Vec<String>>::new();
         let own = |post: &str| self.posts.get(post).is_some_and(|(author, _)| *author == viewer);
-        let others = self.model.members.iter().filter(|(id, _)| *id != viewer && !self.hides(viewer, id));
+        let is_seen = |id: &str| !self.hides(viewer, id) && self.shows_user(viewer, id);
+        let others = self.model.members.iter().filter(|(id, _)| *id != viewer && is_seen(id));
         for (id, member) in others {
             let mut add = |kind: &str, post: Option<&String>| {
                 all.entry((kind.to_owned(), post.cloned())).or_default().push(id.clone());
@@ -85,7 +86,7 @@ impl Judge<'_> {
         for ((user, post), actors) in
             mentions.iter().filter(|((user, post), _)| user == viewer && self.can_read(user, post))
         {
-            let seen = actors.iter().filter(|actor| *actor != user && !self.hides(viewer, actor));
+            let seen = actors.iter().filter(|actor| *actor != user && is_seen(actor));
             let seen: Vec<_> = seen.cloned().collect();
             if !seen.is_empty() {
                 all.insert(("mention".to_owned(), Some(post.clone())), seen);
@@ -97,7 +98,8 @@ impl Judge<'_> {
     /// Compares everybody who likes a post that the viewer can read, in any order.
     pub fn compare_likers(&self, viewer: &str, post: &str, shown: &[Person]) -> Vec<Difference> {
         let likes = self.model.members.iter().filter(|(_, member)| member.likes.contains_key(post));
-        let expected: BTreeSet<_> = likes.map(|(id, _)| id.as_str()).filter(|id| !self.has_block(viewer, id)).collect();
+        let is_seen = |id: &&str| !self.has_block(viewer, id) && self.shows_user(viewer, id);
+        let expected: BTreeSet<_> = likes.map(|(id, _)| id.as_str()).filter(is_seen).collect();
         let found: BTreeSet<_> = shown.iter().map(|person| person.id.as_str()).collect();
         let same = expected == found && found.len() == shown.len();
         let problem = format!("expected {expected:?}, got {shown:?}");

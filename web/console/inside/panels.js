@@ -23,7 +23,10 @@ function table(caption, columns) {
 const ms = (value) => (value === null || Number.isNaN(value) ? "…" : `${Math.round(value)} ms`);
 const after = (later, earlier) => (later && earlier ? Math.max(0, later - earlier) : null);
 
-/** The latest posts with their times between two stages. Without those whose beginning the page has not seen. */
+/**
+ * The latest posts with their times between two stages. The visitors' newest one stays on top, however many others
+ * follow. Without those whose beginning the page has not seen.
+ */
 export function pathsPanel(paths, own) {
   const columns = ["Post by", "Command", "Stream", "Bus", "Fan-out", "Homes", "Total"];
   const { element, fill } = table("The latest posts on their way", columns);
@@ -31,7 +34,7 @@ export function pathsPanel(paths, own) {
     ms(after(path.command, path.began)), ms(after(path.stream, path.began)), ms(after(path.fanout, path.stream)),
     ms(after(path.rows ?? path.recovered, path.fanout)), path.homes?.size ?? "…",
     h("b", {}, ms(after(path.rows ?? path.recovered, path.began)))];
-  return { element, draw: () => fill(paths.newest(PATHS_SHOWN).map(cells)) };
+  return { element, draw: () => fill(paths.newest(PATHS_SHOWN, own).map(cells)) };
 }
 
 /** The numbers of a `Tidings-Cost`. Null without one. */

@@ -17,9 +17,11 @@ export class Paths {
     this.moved = moved;
   }
 
-  /** The newest paths first. */
-  newest(count) {
-    return [...this.#paths.values()].filter(({ began }) => began).slice(-count).reverse();
+  /** The newest paths first. Before them all stays the newest of those for which `own(path)` is true. */
+  newest(count, own = () => false) {
+    const known = [...this.#paths.values()].filter(({ began }) => began).reverse();
+    const ours = known.find(own);
+    return (ours ? [ours, ...known.filter((path) => path !== ours)] : known).slice(0, count);
   }
 
   /** The times from decisions to finished fan-outs, in milliseconds, of events that ended after `since`. */

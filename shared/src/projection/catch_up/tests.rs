@@ -2,7 +2,7 @@ mod pauses;
 
 use std::time::Duration;
 
-use super::{Progress, RACES_MAX};
+use super::{Progress, RACES_LOST_MAX};
 use crate::{
     command::BlockUser,
     deadline::Deadline,
@@ -129,7 +129,7 @@ async fn a_worker_that_loses_every_race_leaves_the_user_to_the_others_for_a_whil
     let progress = catch_up(&world.tested, "ada").await.unwrap();
 
     assert!(matches!(progress, Progress::Paused(wait) if wait > Duration::ZERO), "{progress:?}");
-    assert_eq!(world.network.count(STORE_VIEWER), RACES_MAX as usize + 1);
+    assert_eq!(world.network.count(STORE_VIEWER), RACES_LOST_MAX as usize + 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -39,7 +39,7 @@ impl PostEffects {
         // backfill reads this timeline. Whichever comes first, the other sees it.
         let is_in_feeds = row.post.leaves_feeds_at() > self.clock.now();
         if is_in_feeds && self.walks.celebrities.are_announced(&row.author).await? {
-            self.timelines.put_announced(&row, self.clock.now()).await?;
+            self.timelines.put_announced(&row, &self.clock).await?;
         } else {
             self.timelines.put(&[Timeline::Author(row.author.clone())], &row).await?;
         }

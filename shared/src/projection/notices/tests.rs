@@ -2,7 +2,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    command::{CommentOnPost, DeleteComment, FollowUser, react_to_post, see_notifications, turn_notifications},
+    command::{
+        CommentOnPost, DeleteAccount, DeleteComment, FollowUser, ModeratePost, ModerateUser, Moderation, react_to_post,
+        see_notifications, turn_notifications,
+    },
+    error::Rejection,
     model::{EdgeState, NotificationKind, Timestamp},
     query::{Notification, ReadRequest},
     samples::user,
@@ -89,7 +93,7 @@ async fn likes_of_a_post_are_one_notification_that_is_unread_again_when_it_grows
     assert_eq!(shown(&world, "ada").await.1, 0, "the mark of another device does not move backwards");
     let ahead = world.other.clock.now().after(Duration::from_secs(61));
     let refused = see_notifications(&user("ada"), ahead, &world.other.commands, &world.other.clock).await;
-    assert!(matches!(refused, Err(Error::Rejected(crate::error::Rejection::UpToInFuture))), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Rejected(Rejection::UpToInFuture))), "{refused:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,6 +211,67 @@ async fn what_the_viewer_hides_is_neither_listed_nor_counted() {
     world.other.block("ada", "eve").await;
     world.other.catch_up(&["ada"]).await;
     assert_eq!(shown(&world, "ada").await, (Vec::new(), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_suspended_users_and_deleted_accounts_did_is_neither_listed_nor_counted() {
+    let names = ["bob", "eve", "dan", "fay", "gus"];
+    let (world, post) = post_of_ada(&names).await;
+    for id in names {
+        like(&world, id, post, EdgeState::Active).await;
+    }
+    settle_inboxes(&world).await;
+    let moderate = async |id: &str, wanted| {
+        world.other.done(id, &ModerateUser { wanted }).await;
+        world.other.catch_up(&[id]).await;
+    };
+    for id in ["eve", "dan", "fay"] {
+        moderate(id, Moderation::Withdrawn).await;
+    }
+    world.other.done("gus", &DeleteAccount).await;
+    world.other.catch_up(&["gus"]).await;
+    let (left, unread) = shown(&world, "ada").await;
+    assert_eq!((short(&left), unread), (vec![("like", 1, vec!["bob"], true)], 1));
+    moderate("bob", Moderation::Withdrawn).await;
+    assert_eq!(shown(&world, "ada").await, (Vec::new(), 0));
+    moderate("eve", Moderation::Restored).await;
+    assert_eq!(short(&shown(&world, "ada").await.0), [("like", 1, vec!["eve"], true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_that_was_taken_down_is_no_subject_for_others_than_its_author() {
+    let (world, post) = post_of_ada(&["bob", "eve"]).await;
+    world.other.comment("eve", post, "Look, @bob").await;
+    world.other.catch_up(&["eve"]).await;
+    let kinds = async |id: &str| shown(&world, id).await.0.into_iter().map(|it| it.kind).collect::<Vec<_>>();
+    let both = ([NotificationKind::Mention].into(), vec![NotificationKind::Comment]);
+    assert_eq!((kinds("bob").await, kinds("ada").await), both);
+    for (wanted, of_bob) in [(Moderation::Withdrawn, vec![]), (Moderation::Restored, both.0)] {
+        world.other.done("ada", &ModeratePost { post, wanted }).await;
+        world.other.catch_up(&["ada"]).await;
+        assert_eq!((kinds("bob").await, kinds("ada").await), (of_bob, both.1.clone()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_may_not_act_says_nothing_about_notifications() {
+    let (world, _) = post_of_ada(&[]).await;
+    let see = async || {
+        let now = world.other.clock.now();
+        match see_notifications(&user("ada"), now, &world.other.commands, &world.other.clock).await {
+            Err(Error::Rejected(why)) => why,
+            other => panic!("{other:?}"),
+        }
+    };
+    let turn =
+        async || match turn_notifications(&user("ada"), NotificationKind::Like, false, &world.other.commands).await {
+            Err(Error::Rejected(why)) => why,
+            other => panic!("{other:?}"),
+        };
+    world.other.done("ada", &ModerateUser { wanted: Moderation::Withdrawn }).await;
+    assert_eq!([see().await, turn().await], [Rejection::AccountSuspended, Rejection::AccountSuspended]);
+    world.other.done("ada", &DeleteAccount).await;
+    assert_eq!([see().await, turn().await], [Rejection::AccountDeleted, Rejection::AccountDeleted]);
 }
 
 #[tokio::test(start_paused = true)]

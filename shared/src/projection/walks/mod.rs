@@ -8,6 +8,7 @@
 //! - `backfill` copies an author's posts into the home of a new follower, `unfollowed` removes them again.
 //! - `profile` shows an author's profile on the author's posts.
 //! - `purge` removes what is left of deleted posts.
+//! - `erasure` removes everything of a deleted account.
 //! - `demotion` copies a former celebrity's posts into all homes.
 //!
 //! While a backfill or the walk of a profile is under way, the viewer item says so ([`Unfinished`]), and readers make
@@ -16,6 +17,7 @@
 mod audience;
 mod backfill;
 mod demotion;
+mod erasure;
 mod profile;
 mod purge;
 mod unfollowed;
@@ -49,6 +51,8 @@ pub struct Walks {
     pub(super) celebrities: Celebrities,
     pub(super) work_queue: WorkQueue,
     pub(super) clock: Clock,
+    /// How long an erasure waits before it removes items: longer than any function runs.
+    pub(super) erasure_delay: Duration,
     /// Rows that one step reads or writes at most.
     pub(super) step_rows: NonZeroUsize,
 }
@@ -95,7 +99,8 @@ impl Walks {
             }
             Walk::Unfollowed { viewer, author, before } => self.unfollowed_step(viewer, author, before, rows).await,
             Walk::Profile { user, version, before } => self.profile_step(user, version, before, rows).await,
-            Walk::Purge { post, after, until, .. } => self.purge_step(post, after, until, rows).await,
+            Walk::Purge { post, author, after, until } => self.purge_step(post, &author, after, until, rows).await,
+            Walk::Erase { user, begun_at, at } => self.erasure_step(user, begun_at, at, rows).await,
             Walk::Demotion { author, after } => self.demotion_step(author, after, rows).await,
             Walk::FillHomes { author, begun_at, viewers, before } => {
                 self.fill_homes_step(author, begun_at, viewers, before, rows).await

@@ -17,7 +17,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{Step, Walks};
 use crate::{
     error::Error,
-    model::{Comment, CommentId, Post, PostId},
+    model::{Comment, CommentId, Post, PostId, UserId},
     store::{
         Consistency,
         comments::{CommentOrder, CommentPage},
@@ -36,30 +36,41 @@ const REMOVALS_AT_ONCE: usize = 8;
 impl Walks {
     /// Lets a worker purge the post, which is deleted.
     pub(in crate::projection) async fn begin_purge(&self, post: &Post) -> Result<(), Error> {
-        self.send(vec![purge(post)]).await
+        self.send(vec![purge(post.post, &post.author)]).await
     }
 
-    /// If the post is deleted, lets a worker purge it.
-    pub(in crate::projection) async fn begin_purge_if_deleted(&self, post: PostId) -> Result<(), Error> {
+    /// If the post is deleted, lets a worker purge it. The account of its author may have been erased with it. Then
+    /// `commenter` has the walk.
+    pub(in crate::projection) async fn begin_purge_if_deleted(
+        &self,
+        commenter: &UserId,
+        post: PostId,
+    ) -> Result<(), Error> {
         match self.commands.post(post).await? {
             Some(post) if post.is_deleted() => self.begin_purge(&post).await,
-            _ => Ok(()),
+            Some(_) => Ok(()),
+            None => self.send(vec![purge(post, commenter)]).await,
         }
     }
 
-    /// One step of a purge: removes comments on the post, from the one behind `after` to the one at `until`.
+    /// One step of a purge: removes comments on the post, from the one behind `after` to the one at `until`. The walk
+    /// belongs to `user`: the post's author, or a commenter if the author's account was erased.
     pub(super) async fn purge_step(
         &self,
         post: PostId,
+        user: &UserId,
         after: Option<CommentId>,
         until: Option<CommentId>,
         rows: usize,
     ) -> Result<Step, Error> {
-        let Some(deleted) = self.commands.post(post).await?.filter(Post::is_deleted) else {
+        let deleted = self.commands.post(post).await?;
+        if deleted.as_ref().is_some_and(|post| !post.is_deleted()) {
             tracing::warn!(%post, "the post to purge is not deleted");
             return Ok(Step::Done);
-        };
-        self.remove_tags(&deleted).await?;
+        }
+        if let Some(deleted) = &deleted {
+            self.remove_tags(deleted).await?;
+        }
         // The first step of each purge removes some of the likes that are shown, until none is left.
         let more_likes = after.is_none() && self.timelines.clear_likes(post, rows).await?;
         let limit = i32::try_from(rows.min(COMMENTS_PER_STEP)).unwrap_or(i32::MAX);
@@ -74,17 +85,17 @@ impl Walks {
             .try_collect::<()>()
             .await?;
         let Some(last) = comments.last().map(|last| last.comment).filter(|_| more && comments.len() == read) else {
-            return Ok(if more_likes { Step::Next(vec![purge(&deleted)]) } else { Step::Done });
+            return Ok(if more_likes { Step::Next(vec![purge(post, user)]) } else { Step::Done });
         };
         let part = |(after, until)| {
-            let author = deleted.author.clone();
+            let author = user.clone();
             Walk::Purge { post, author, after: Some(after), until: Some(until) }
         };
         let mut next: Vec<_> = match until {
             Some(until) => vec![part((last, until))],
             None => self.parts(post, last).await?.into_iter().map(part).collect(),
         };
-        next.extend(more_likes.then(|| purge(&deleted)));
+        next.extend(more_likes.then(|| purge(post, user)));
         Ok(Step::Next(next))
     }
 
@@ -122,8 +133,8 @@ impl Walks {
     }
 }
 
-fn purge(post: &Post) -> Walk {
-    Walk::Purge { post: post.post, author: post.author.clone(), after: None, until: None }
+fn purge(post: PostId, user: &UserId) -> Walk {
+    Walk::Purge { post, author: user.clone(), after: None, until: None }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod pulled_rows;
 mod recent_cards;
 mod trending_list;
 
-pub(crate) use announced::{Announced, RecentAnnouncements};
+pub(crate) use announced::{Announced, RecentAnnouncements, UNKNOWN_FOR};
 pub(crate) use pulled_rows::PulledRows;
 pub(crate) use recent_cards::RecentCards;
 pub(crate) use trending_list::TrendingList;

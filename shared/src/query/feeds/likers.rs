@@ -23,8 +23,8 @@ pub struct LikerAt {
 }
 
 impl Feeds {
-    /// At most `limit` users who like the post, behind `after`. Users between whom and the viewer there is a block are
-    /// left out.
+    /// At most `limit` users who like the post, behind `after`. Suspended users, and those between whom and the viewer
+    /// there is a block, are left out.
     ///
     /// # Errors
     /// [`crate::error::Rejection::PostNotFound`] if the post does not exist, or if the viewer or its author blocks the
@@ -62,6 +62,7 @@ impl Feeds {
             notices.retain(|like| !blockers.contains(&like.actor));
             let users: Vec<_> = notices.iter().map(|like| like.actor.clone()).collect();
             let mut cards = self.cards.users(&users, request.consistency()).await?;
+            cards.retain(|_, card| card.is_shown_to(request.viewer));
             let with_card = |like: Notice| Some((cards.remove(&like.actor)?, like));
             let entries = notices.into_iter().filter_map(with_card).collect();
             after.clone_from(&next);

@@ -9,7 +9,6 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::ViewerState;
 use crate::{
-    cache::Read,
     error::Error,
     model::{PostId, Timestamp, UserId},
     query::{
@@ -49,21 +48,13 @@ pub(crate) struct Sources<'a> {
     unread: Range,
     /// Whether the stored timeline has had a row.
     found_stored: bool,
-    /// All rows written before this moment were there to be read.
-    as_of: Timestamp,
     /// The first rows of all sources: what is newest.
     top: Option<Covered>,
 }
 
 impl<'a> Sources<'a> {
     /// The rows of this timeline within the range; nothing is read yet.
-    pub(crate) fn new(
-        timelines: &'a Timelines,
-        timeline: Timeline,
-        range: Range,
-        consistency: Consistency,
-        now: Timestamp,
-    ) -> Self {
+    pub(crate) fn new(timelines: &'a Timelines, timeline: Timeline, range: Range, consistency: Consistency) -> Self {
         Self {
             timelines,
             timeline,
@@ -72,7 +63,6 @@ impl<'a> Sources<'a> {
             others: Vec::new(),
             unread: range,
             found_stored: false,
-            as_of: now,
             top: None,
         }
     }
@@ -126,11 +116,7 @@ impl<'a> Sources<'a> {
             .try_collect::<Vec<_>>();
         let (stored, others) = tokio::try_join!(stored, others)?;
         self.found_stored |= !stored.rows.is_empty();
-        let mut pages = vec![stored];
-        for Read { value: page, at } in others {
-            self.as_of = self.as_of.min(at);
-            pages.push(page);
-        }
+        let pages = std::iter::once(stored).chain(others).collect();
         let rows = merge(pages, count);
         if self.top.is_none() {
             let posts: Vec<_> = rows.rows.iter().map(|row| row.post).collect();
@@ -140,18 +126,15 @@ impl<'a> Sources<'a> {
         Ok(rows)
     }
 
-    async fn read(&self, source: &Source<'_>, count: usize) -> Result<Read<RowPage>, Error> {
-        let page = match source {
-            Source::Stored(timeline) => self.timelines.newest(timeline, self.unread, count, self.consistency).await?,
-            Source::Pulled { author, rows, announced } => {
-                return rows.newest(author, self.unread, count, announced).await;
-            }
+    async fn read(&self, source: &Source<'_>, count: usize) -> Result<RowPage, Error> {
+        match source {
+            Source::Stored(timeline) => self.timelines.newest(timeline, self.unread, count, self.consistency).await,
+            Source::Pulled { author, rows, announced } => rows.newest(author, self.unread, count, announced).await,
             Source::Known(rows) => {
                 let unread = rows.iter().filter(|row| self.unread.contains(row.post));
-                RowPage { rows: unread.cloned().collect(), more: false }
+                Ok(RowPage { rows: unread.cloned().collect(), more: false })
             }
-        };
-        Ok(Read { value: page, at: self.as_of })
+        }
     }
 
     /// The last row that was read: the next read begins below it.
@@ -169,15 +152,9 @@ impl<'a> Sources<'a> {
         self.found_stored
     }
 
-    /// What was newest of the rows that were read first, if any were read.
-    pub(crate) fn newest(&self) -> Option<Newest> {
-        self.top.as_ref().map(|top| Newest::new(top, self.as_of))
-    }
-
-    /// All rows written before this moment were there to be read. The next page of the walk must not read anything
-    /// older, or it would miss rows that this page has seen.
-    pub(crate) fn as_of(&self) -> Timestamp {
-        self.as_of
+    /// What was newest of the rows that were read first, if any were read, by a request that began at `as_of`.
+    pub(crate) fn newest(&self, as_of: Timestamp) -> Option<Newest> {
+        self.top.as_ref().map(|top| Newest::new(top, as_of))
     }
 }
 

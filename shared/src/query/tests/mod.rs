@@ -3,6 +3,7 @@
 mod blocks;
 mod celebrities;
 mod conversation;
+mod moderation;
 mod newer;
 mod own_fields;
 mod own_writes;
