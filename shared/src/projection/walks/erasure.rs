@@ -5,9 +5,10 @@
 //!    blocks end, each with its counts. Then the user's likes end, and the follows of the followers, in their logs.
 //! 2. The walk waits for longer than any function runs, and than an event of a like is taken at its word. Whoever had
 //!    read something before the deletion has ended by then, and nobody writes it again.
-//! 3. Likes and follows that came meanwhile end; after such likes, the walk waits again. Then the user's posts are removed from the homes of former followers,
-//!    and all items: the log from its beginning to its end, and the read models last. Homes may also have rows of posts
-//!    that were deleted one by one before. To find them, step 1 puts these posts back among the author's rows.
+//! 3. Likes and follows that came meanwhile end; after such likes, the walk waits again. Then the user's posts are
+//!    removed from the homes of former followers, and all items: the log from its beginning to its end, and the read
+//!    models last. Homes may also have rows of posts that were deleted one by one before. To find them, step 1 puts
+//!    these posts back among the author's rows.
 //!
 //! Every step removes what it finds, so it can be repeated, and so can the whole walk. A hint that arrives late begins
 //! another walk, which finds nothing.
