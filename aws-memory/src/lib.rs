@@ -42,6 +42,8 @@ pub struct Aws {
     dynamodb: dynoxide::Database,
     kinesis: Mutex<Kinesis>,
     queues: Mutex<Queues>,
+    /// The time of the queues, in milliseconds since 1970.
+    queue_time: Box<dyn Fn() -> i64 + Send + Sync>,
     writes: Arc<Writes>,
 }
 
@@ -55,8 +57,15 @@ impl Aws {
             dynamodb: dynoxide::Database::memory()?,
             kinesis: Mutex::default(),
             queues: Mutex::new(Queues::in_memory(QUEUES_URL)?),
+            queue_time: Box::new(now_ms),
             writes: Arc::default(),
         })
+    }
+
+    /// The same with queues that take the time, in milliseconds since 1970, from this function: by it, messages wait.
+    #[must_use]
+    pub fn with_queue_time(self, now_ms: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        Self { queue_time: Box::new(now_ms), ..self }
     }
 
     /// The same with DynamoDB in a file of this directory, which has to be new. A table with a stream gets slower with
@@ -93,7 +102,7 @@ impl Aws {
                 answer
             }
             Service::Sqs => {
-                let answer = lock(&self.queues).call(now_ms(), operation, body);
+                let answer = lock(&self.queues).call((self.queue_time)(), operation, body);
                 Answer { status: answer.status, body: answer.body.into(), query_error: answer.query_error }
             }
         }
@@ -169,7 +178,7 @@ impl Aws {
 
     /// When the next hidden or delayed message of a queue becomes visible, in milliseconds since 1970.
     pub fn next_visible_ms(&self, queue_url: &str) -> Option<i64> {
-        lock(&self.queues).next_visible_ms(now_ms(), queue_url)
+        lock(&self.queues).next_visible_ms((self.queue_time)(), queue_url)
     }
 
     /// Deletes items whose time to live has passed, which AWS does within days.

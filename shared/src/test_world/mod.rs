@@ -6,7 +6,8 @@
 //! - Then: what tables and queues hold, or what a query answers.
 //!
 //! Tests pause tokio's time, so waits between retries cost nothing. The clock of both processes stands still except
-//! where a test moves it. Every given command moves it by a millisecond, so that ids are in the order of their making.
+//! where a test moves it, and messages in queues wait by it. Every given command moves it by a millisecond, so that ids
+//! are in the order of their making.
 
 mod network;
 mod process;
@@ -87,12 +88,14 @@ impl World {
 
     /// An empty world with these numbers in the environment.
     pub(crate) fn with(numbers: &[(&'static str, u64)]) -> Self {
-        let aws = Arc::new(Aws::new().unwrap());
+        let now_ms = Arc::new(AtomicU64::new(NOW.as_ms()));
+        let queue_time = Arc::clone(&now_ms);
+        let queue_time = move || i64::try_from(queue_time.load(Ordering::SeqCst)).unwrap();
+        let aws = Arc::new(Aws::new().unwrap().with_queue_time(queue_time));
         create_tables(&aws);
         aws.create_queue("deliveries");
         aws.create_queue("quarantine");
         let network = Network::new(Arc::clone(&aws));
-        let now_ms = Arc::new(AtomicU64::new(NOW.as_ms()));
         let process = |server: Arc<dyn Server>| {
             let clock = Clock::set_by(Arc::clone(&now_ms));
             Process::new(&runtime(server, clock, numbers), Arc::clone(&now_ms))
@@ -110,6 +113,13 @@ impl World {
     /// Lets time pass.
     pub(crate) fn pass(&self, time: Duration) {
         self.now_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// Lets time pass until the next task that waits can be taken. False if none waits.
+    pub(crate) fn pass_until_next_task(&self) -> bool {
+        let Some(visible_ms) = self.aws.next_visible_ms(&queue_url("deliveries")) else { return false };
+        self.now_ms.fetch_max(u64::try_from(visible_ms).unwrap(), Ordering::SeqCst);
+        true
     }
 
     /// All items of a table, in a fixed order.

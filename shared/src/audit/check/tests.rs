@@ -84,7 +84,10 @@ async fn work_off(world: &World) {
     for _ in 0..1000 {
         let tasks: Vec<_> = again.drain(..).chain(world.take_tasks()).collect();
         if tasks.is_empty() {
-            return;
+            match world.pass_until_next_task() {
+                true => continue,
+                false => return,
+            }
         }
         if tasks.iter().any(|task| matches!(task, Task::Walk(Walk::Erase { at: ErasureAt::Wait, .. }))) {
             world.pass(GRACE);

@@ -59,16 +59,15 @@ async fn see(world: &World, id: &str, up_to: Timestamp) {
     see_notifications(&user(id), up_to, &world.other.commands, &world.other.clock).await.unwrap();
 }
 
-/// Works on all tasks of inboxes. The queue keeps a task for a second of real time.
+/// Works on all tasks of inboxes.
 async fn settle_inboxes(world: &World) {
     for _ in 0..ROUNDS_MAX {
-        std::thread::sleep(INTERVAL + INTERVAL / 10);
+        world.pass_until_next_task();
         let tasks: Vec<_> = world.take_tasks().into_iter().filter(|it| matches!(it, Task::Notify { .. })).collect();
         if tasks.is_empty() {
             return;
         }
         for task in tasks {
-            world.pass(2 * INTERVAL);
             world.tested.repair(task).await.unwrap();
         }
     }

@@ -19,10 +19,10 @@ async fn settle(world: &World) {
         let Some(task) = open.pop_front() else {
             world.other.catch_up(&["bob", "carol"]).await;
             open.extend(world.take_tasks());
-            match open.is_empty() {
-                true => return,
-                false => continue,
+            if open.is_empty() && !world.pass_until_next_task() {
+                return;
             }
+            continue;
         };
         let Projector { walks, blocked_follows, .. } = &world.tested.projector;
         let walk = match task {
@@ -32,7 +32,6 @@ async fn settle(world: &World) {
                 continue;
             }
             inbox @ Task::Notify { .. } => {
-                world.pass(Duration::from_secs(1));
                 world.tested.repair(inbox).await.unwrap();
                 continue;
             }
