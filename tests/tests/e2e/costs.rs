@@ -75,6 +75,8 @@ async fn pages_stay_within_their_bounds() -> Result<()> {
     authors[0].comment(&posts[0][0], "let us talk", None).await?;
 
     let home = "/v1/feeds/home".to_owned();
+    let some_posts = all[..20].join(",");
+    let some_users = authors.iter().map(|author| author.id.as_str()).collect::<Vec<_>>().join(",");
     // The route, the round trips and the read units.
     let bounds = [
         (home.clone(), 2, 13.0),
@@ -86,6 +88,11 @@ async fn pages_stay_within_their_bounds() -> Result<()> {
         (post_path(&posts[0][0], ""), 1, 1.5),
         (post_path(&posts[0][0], "/comments"), 2, 3.0),
         (user_path(&authors[0].id, ""), 1, 5.5),
+        (format!("/v1/posts?ids={some_posts}"), 1, 11.0),
+        (format!("/v1/users?ids={some_users}"), 1, 6.5),
+        (post_path(&posts[0][0], "/likes"), 2, 3.0),
+        ("/v1/me/likes".to_owned(), 2, 13.0),
+        ("/v1/me/notifications/off".to_owned(), 1, 0.5),
     ];
     for (path, round_trips, read_units) in bounds {
         let Some(cost) = cost(get(&reader, &path)).await? else { return Ok(()) };

@@ -199,8 +199,8 @@ async fn notifications_cost_little() -> Result<()> {
     })
     .await?;
     let cost = async |method: Method, path: &str| -> Result<Option<Cost>> {
-        let mut request = ada.request(method.clone(), path);
-        if method == Method::PUT {
+        let mut request = ada.request(method, path);
+        if path.ends_with("/seen") {
             request = request.json(&json!({ "up_to": page.notifications[0].at }));
         }
         Cost::of(&Answer::to(request).await?)
@@ -213,5 +213,9 @@ async fn notifications_cost_little() -> Result<()> {
     assert!(seen.round_trips == 2 && seen.read_units <= 1.0 && seen.write_units <= 1.0, "{seen:?}");
     let Some(own) = cost(Method::GET, "/v1/me").await? else { return Ok(()) };
     assert!(own.round_trips == 1 && own.read_units <= 4.0 && own.write_units == 0.0, "{own:?}");
+    for method in [Method::PUT, Method::DELETE] {
+        let Some(turned) = cost(method, "/v1/me/notifications/off/like").await? else { return Ok(()) };
+        assert!(turned.round_trips == 2 && turned.read_units <= 1.0 && turned.write_units <= 1.0, "{turned:?}");
+    }
     Ok(())
 }
