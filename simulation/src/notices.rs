@@ -129,10 +129,11 @@ pub(crate) async fn look(user: &User, ledger: &Rc<RefCell<Ledger>>, random: &mut
         let begins = later(&up_to, &begun);
         ledger.borrow_mut().seen.insert(own.clone(), (seen.clone(), begins.clone()));
         match user.see_notifications(&up_to).await {
+            Ok(_) => {}
             Err(ApiError::Status { code: Some(code), .. }) if may_be_refused(&ledger.borrow(), own, &code) => {
                 return Ok(());
             }
-            answered => answered?,
+            Err(error) => return Err(error),
         }
         ledger.borrow_mut().seen.insert(own.clone(), (later(&up_to, &seen), begins));
     }

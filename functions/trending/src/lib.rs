@@ -140,12 +140,15 @@ struct Heard {
     is_late: bool,
 }
 
+/// Likes of a post, by user.
+type Likes = BTreeMap<UserId, Heard>;
+
 /// The images of each counter, and the newest change of each like, by post. So each item is written once.
 fn changes(
     events: &[Result<Received<AnyEvent>, NotAnEvent>],
     now: Timestamp,
-) -> (BTreeMap<TallySubject, Vec<TallyChange>>, BTreeMap<PostId, BTreeMap<UserId, Heard>>) {
-    let (mut counters, mut likes) = (Vec::new(), BTreeMap::<_, BTreeMap<_, Heard>>::new());
+) -> (BTreeMap<TallySubject, Vec<TallyChange>>, BTreeMap<PostId, Likes>) {
+    let (mut counters, mut likes) = (Vec::new(), BTreeMap::<_, Likes>::new());
     for event in events.iter().flatten() {
         match &event.data {
             AnyEvent::Counter(change) => counters.push(change.clone()),
@@ -165,7 +168,7 @@ fn changes(
 }
 
 /// Shows these likes of a post, and then tells its author once.
-async fn show_likes(notices: &Notices, post: PostId, likes: &BTreeMap<UserId, Heard>) -> Result<(), Error> {
+async fn show_likes(notices: &Notices, post: PostId, likes: &Likes) -> Result<(), Error> {
     let show = async |Heard { like, is_late }: &Heard| match is_late {
         true => notices.show_like_as_it_stands(&like.user, post).await,
         false => notices.show_like(like).await.map(|()| Some(like.clone())),

@@ -164,8 +164,8 @@ impl Notifications {
         let (notices, mut posts) =
             tokio::try_join!(notices.buffered(GROUPS_AT_ONCE).try_collect::<Vec<_>>(), hydrator.posts(state, &posts))?;
         let authors = posts.values().map(|post| &post.card.author);
-        let actors = notices.iter().flatten().map(|notice| &notice.actor);
-        let involved: BTreeSet<UserId> = authors.chain(actors).cloned().collect();
+        let everybody = notices.iter().flatten().map(|notice| &notice.actor);
+        let involved: BTreeSet<UserId> = authors.chain(everybody).cloned().collect();
         let blockers = state.blockers_among(&self.commands, &involved).await?;
         // Whoever mentions the viewer may do so below a post of somebody whom the viewer mutes.
         let looked_up = |author: &UserId| Filter::LookedUp.admits_author(state, author) && !blockers.contains(author);
