@@ -12,7 +12,19 @@ fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     pairs.iter().map(header).collect()
 }
 
+/// As [`judge_whole`], with the header that every answer of ours has.
 fn judge(
+    method: Method,
+    path: &str,
+    sent: &str,
+    status: u16,
+    with: &[(&str, &str)],
+    body: &Value,
+) -> Result<(), String> {
+    judge_whole(method, path, sent, status, &[with, &[("cache-control", "no-store")]].concat(), body)
+}
+
+fn judge_whole(
     method: Method,
     path: &str,
     sent: &str,
@@ -67,6 +79,8 @@ fn an_answer_that_violates_the_contract_is_reported() {
         post
     };
     assert!(told(202, &[JSON], &post()).contains("may not answer 202"));
+    let unkept = judge_whole(Method::GET, &path, "", 200, &[JSON], &post());
+    assert!(unkept.unwrap_err().contains("cache-control is missing"));
     assert!(told(200, &[JSON], &with("secret", json!(1))).contains("secret"));
     assert!(told(200, &[JSON], &with("text", Value::Null)).contains("/text"));
     assert!(told(200, &[JSON], &with("created_at", json!("today"))).contains("/created_at"));

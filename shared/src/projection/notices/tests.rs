@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How often tasks of inboxes may lead to others.
-const ROUNDS_MAX: usize = 5;
+const ROUNDS_MAX: usize = 10;
 /// The write of an inbox.
 const WRITE_INBOX: Calls = Calls("UpdateItem", "INBOX");
 
@@ -62,12 +62,11 @@ async fn see(world: &World, id: &str, up_to: Timestamp) {
 /// Works on all tasks of inboxes.
 async fn settle_inboxes(world: &World) {
     for _ in 0..ROUNDS_MAX {
-        world.pass_until_next_task();
-        let tasks: Vec<_> = world.take_tasks().into_iter().filter(|it| matches!(it, Task::Notify { .. })).collect();
-        if tasks.is_empty() {
+        if !world.pass_until_next_task() {
             return;
         }
-        for task in tasks {
+        world.pass(INTERVAL);
+        for task in world.take_tasks().into_iter().filter(|it| matches!(it, Task::Notify { .. })) {
             world.tested.repair(task).await.unwrap();
         }
     }

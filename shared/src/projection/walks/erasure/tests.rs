@@ -54,12 +54,12 @@ async fn settle(world: &World) {
 async fn a_network(step_rows: u64) -> (World, PostId, PostId) {
     let world = World::with(&[("WALK_STEP_ROWS", step_rows)]);
     world.other.join(&EVERYBODY).await;
+    let of_bob = world.other.post("bob", "public, says @ada").await;
     world.other.rename("ada", "lovelace").await;
     for (follower, followee) in [("ada", "bob"), ("bob", "ada"), ("carol", "ada"), ("ada", "carol")] {
         world.other.follow(follower, followee).await;
     }
     let of_ada = world.other.post("ada", "whisper #secret").await;
-    let of_bob = world.other.post("bob", "public, says @lovelace").await;
     world.other.comment("ada", of_bob, "murmur").await;
     world.other.comment("bob", of_ada, "mumble").await;
     let Process { commands, clock, .. } = &world.other;
@@ -202,7 +202,7 @@ async fn nothing_is_shown_to_a_deleted_user_or_of_one_again() {
     settle(&world).await;
 
     // The post still mentions ada, whoever has the handle now.
-    world.other.edit("bob", of_bob, "public again, says @lovelace").await;
+    world.other.edit("bob", of_bob, "public again, says @ada").await;
     world.other.catch_up(&["bob"]).await;
     for (liker, post) in [("ada", of_bob), ("bob", of_ada)] {
         world.tested.repair(Task::SettleLike { user: user(liker), post }).await.unwrap();
