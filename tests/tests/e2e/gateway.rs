@@ -70,7 +70,7 @@ async fn other_paths_and_methods_are_not_found() -> Result<()> {
         (Method::GET, "/v1"),
         (Method::GET, "/v1/nothing"),
         (Method::GET, "/v2/me"),
-        (Method::GET, "/v1/users"),
+        (Method::POST, "/v1/users"),
         (Method::GET, "/v1/users/x/follow"),
         (Method::GET, "/v1/users/x/y/posts"),
         (Method::POST, "/v1/feeds/home"),
