@@ -175,6 +175,7 @@ impl Runtime {
             commands: self.commands()?,
             timelines: self.timelines()?,
             work_queue: self.work_queue()?,
+            erasure_delay: self.erasure_delay()?,
             clock: self.clock.clone(),
         })
     }

@@ -29,10 +29,6 @@ const CARD_DELAY: Duration = Duration::from_secs(2);
 
 /// Likes of a post written at once.
 const LIKES_AT_ONCE: usize = 8;
-/// The event of a like that is older than this comes after an outage. What it tells may be gone for long, so the
-/// command table is asked what became of it. The erasure of an account waits for longer than this
-/// (`ErasureDelaySeconds`), so nobody shows what it has removed.
-const LATE: Duration = Duration::from_secs(10 * 60);
 
 /// What is to be written of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -64,7 +60,7 @@ pub async fn handle(
     deadline: Deadline,
 ) -> Result<KinesisEventResponse, Error> {
     let events: Vec<_> = batch.records.iter().map(|record| receive_any(&record.kinesis.data)).collect();
-    let (counters, likes) = changes(&events, clock.now());
+    let (counters, likes) = changes(&events, notices);
     let counters = counters.iter().map(|(subject, changes)| -> Written<'_> {
         async move {
             match deadline.limit(tally::show(cards, subject, changes)).await {
@@ -133,11 +129,11 @@ async fn leave_to_queue(queue: &WorkQueue, not_written: Vec<NotWritten>, deadlin
     failed
 }
 
-/// A like, and how its event came.
+/// A like, and whether its event is so late that the command table has to tell what became of it.
 #[derive(Clone)]
 struct Heard {
     like: LikeChange,
-    is_late: bool,
+    may_be_gone: bool,
 }
 
 /// Likes of a post, by user.
@@ -146,15 +142,14 @@ type Likes = BTreeMap<UserId, Heard>;
 /// The images of each counter, and the newest change of each like, by post. So each item is written once.
 fn changes(
     events: &[Result<Received<AnyEvent>, NotAnEvent>],
-    now: Timestamp,
+    notices: &Notices,
 ) -> (BTreeMap<TallySubject, Vec<TallyChange>>, BTreeMap<PostId, Likes>) {
     let (mut counters, mut likes) = (Vec::new(), BTreeMap::<_, Likes>::new());
     for event in events.iter().flatten() {
         match &event.data {
             AnyEvent::Counter(change) => counters.push(change.clone()),
             AnyEvent::Like(like) => {
-                let is_late = event.at.is_none_or(|at| now.since(at) > LATE);
-                let heard = Heard { like: like.clone(), is_late };
+                let heard = Heard { like: like.clone(), may_be_gone: notices.may_be_gone(event.at) };
                 let newest = likes.entry(like.post).or_default().entry(like.user.clone());
                 let newest = newest.or_insert_with(|| heard.clone());
                 if like.like_version > newest.like.like_version {
@@ -169,7 +164,7 @@ fn changes(
 
 /// Shows these likes of a post, and then tells its author once.
 async fn show_likes(notices: &Notices, post: PostId, likes: &Likes) -> Result<(), Error> {
-    let show = async |Heard { like, is_late }: &Heard| match is_late {
+    let show = async |Heard { like, may_be_gone }: &Heard| match may_be_gone {
         true => notices.show_like_as_it_stands(&like.user, post).await,
         false => notices.show_like(like).await.map(|()| Some(like.clone())),
     };

@@ -12,7 +12,7 @@ use crate::{
     error::Error,
     model::{
         Clock, Comment, CommentId, Day, Edge, EdgeKey, EdgeKind, Group, LikeChange, Mentioned, Notice, Post, PostId,
-        UserId,
+        Timestamp, UserId,
         limits::{NOTICES_COUNTED_MAX, NOTIFICATIONS_KEPT},
     },
     retry::until_no_conflict,
@@ -78,12 +78,21 @@ pub struct Notices {
     pub timelines: Timelines,
     /// Takes what has to wait.
     pub work_queue: WorkQueue,
+    /// How long an erasure waits before it removes items.
+    pub erasure_delay: Duration,
     /// The clock.
     pub clock: Clock,
 }
 
 impl Notices {
-    /// Shows a like, or its end, among those of its post.
+    /// Whether what the event of a like tells may be gone, together with the account of whoever liked: the event of
+    /// this moment is more than half as old as the time for which an erasure waits. The other half is longer than a
+    /// write takes from here, so nobody shows what an erasure has removed.
+    pub fn may_be_gone(&self, at: Option<Timestamp>) -> bool {
+        at.is_none_or(|at| self.clock.now().since(at) > self.erasure_delay / 2)
+    }
+
+    /// Shows a like, or its end, among those of its post. Its event [may not be gone](Notices::may_be_gone).
     ///
     /// # Errors
     /// As the store's.
@@ -93,13 +102,15 @@ impl Notices {
     }
 
     /// Shows a like, or its end, as the truth says. Returns it, unless there is none to show: the likes of a deleted
-    /// post are not shown, and those of a deleted account are gone.
+    /// post are not shown, and those of a deleted account are on their way out.
     ///
     /// # Errors
     /// As the stores'.
     pub async fn show_like_as_it_stands(&self, user: &UserId, post: PostId) -> Result<Option<LikeChange>, Error> {
-        let (like, on) = tokio::try_join!(self.commands.like(user, post), self.commands.post(post))?;
-        let Some(like) = like.filter(|_| on.is_some_and(|post| !post.is_deleted())) else { return Ok(None) };
+        let (like, on, profile) =
+            tokio::try_join!(self.commands.like(user, post), self.commands.post(post), self.commands.profile(user))?;
+        let is_shown = profile.is_some() && on.is_some_and(|post| !post.is_deleted());
+        let Some(like) = like.filter(|_| is_shown) else { return Ok(None) };
         let like = LikeChange::of(user.clone(), post, like);
         self.show_like(&like).await?;
         Ok(Some(like))

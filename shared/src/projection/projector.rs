@@ -93,6 +93,7 @@ impl Projector {
             commands: commands.clone(),
             timelines: timelines.clone(),
             work_queue: work_queue.clone(),
+            erasure_delay,
             clock: clock.clone(),
         };
         let posts = PostEffects {

@@ -234,7 +234,8 @@ async fn a_like_that_came_meanwhile_makes_the_erasure_wait_again() {
     let [Walk::Erase { begun_at, at: ErasureAt::Wait, .. }] = &next[..] else { panic!("{next:?}") };
     assert_eq!(*begun_at, world.tested.clock.now());
     // Its end is shown before the row goes.
-    world.tested.repair(Task::SettleLike { user: user("ada"), post: another }).await.unwrap();
+    let like = commands.like(&user("ada"), another).await.unwrap().unwrap();
+    world.tested.projector.notices.show_like(&LikeChange::of(user("ada"), another, like)).await.unwrap();
     settle(&world).await;
     assert_eq!(left_of_ada(&world).len(), 3, "{:?}", left_of_ada(&world));
     assert_eq!(world.keys("timelines", &format!("LIKERS#{of_bob}")).len(), 1);
