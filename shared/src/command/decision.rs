@@ -4,7 +4,7 @@ use std::future::Future;
 
 use crate::{
     error::{Error, Rejection},
-    model::{CommandId, IdempotencyKey, TallyShard, Timestamp, Totals, UserEvent, UserId, Version},
+    model::{CommandId, IdempotencyKey, TallyShard, TallySubject, Timestamp, Totals, UserEvent, UserId, Version},
     store::{command_table::CommandTable, transaction::Change},
 };
 
@@ -20,6 +20,11 @@ pub trait Command: Sync {
 
     /// The idempotency key of the request, if it has one.
     fn key(&self) -> Option<&IdempotencyKey> {
+        None
+    }
+
+    /// The counter that the command changes, if it is one that many users change at once.
+    fn counter(&self) -> Option<TallySubject> {
         None
     }
 

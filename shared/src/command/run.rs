@@ -28,14 +28,19 @@ pub async fn run<C: Command>(
     let mut attempts = Attempts::start();
     let mut open = OpenCommits { id, commits: Vec::new() };
     let (mut is_rejected, mut known) = (false, None);
+    let counter = command.counter();
     loop {
         let attempt = attempts.next().await?;
         let (head, state) = tokio::try_join!(commands.head(caller), command.read(caller, commands))?;
         if C::NEEDS_PROFILE {
             require_profile(&head)?;
         }
-        let shard = TallyShard::for_attempt(attempt, rand::rng().random());
-        let turn = Turn { version: head.version.next(), totals: head.totals, command: id, shard, at: clock.now() };
+        let (at, random) = (clock.now(), rand::rng().random());
+        let shard = match &counter {
+            Some(counter) => commands.busy.tally_shard(counter, at, random),
+            None => TallyShard::for_attempt(attempt, random),
+        };
+        let turn = Turn { version: head.version.next(), totals: head.totals, command: id, shard, at };
         let (event, totals, changes, output) = match command.decide(caller, &state, turn) {
             Ok(Decision::Append { event, totals, changes, output }) => (event, totals, changes, output),
             // What was observed may have been committed after the head was read. The version has to cover it (INV-4).
@@ -71,7 +76,10 @@ pub async fn run<C: Command>(
         let (user, version, at) = (caller.clone(), turn.version, turn.at);
         let event = LogEvent { user, version, command: id, at, totals, spent, event };
         match commands.commit(&event, &changes).await {
-            Ok(()) => return Ok(Committed { version: turn.version, output }),
+            Ok(()) => {
+                counter.inspect(|counter| commands.busy.spread_less(counter, at));
+                return Ok(Committed { version: turn.version, output });
+            }
             Err(error @ (Error::Conflict | Error::Transient { .. })) => {
                 open.commits.push(Committed { version: turn.version, output });
                 if let Some(committed) = open.settle(caller, commands).await? {
@@ -80,6 +88,7 @@ pub async fn run<C: Command>(
                 if !matches!(error, Error::Conflict) {
                     return Err(error);
                 }
+                counter.as_ref().inspect(|counter| commands.busy.spread_more(counter, at));
             }
             Err(error) => return Err(error),
         }

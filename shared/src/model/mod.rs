@@ -39,7 +39,7 @@ pub use post::Post;
 pub use profile::{AvatarUrl, DisplayName, InvalidName, InvalidProfile, Profile, PublicProfile};
 pub use rate_limit::{Limited, RateLimit, RateLimited, RateLimits, Spent, SpentUntil};
 pub use tag::{InvalidTag, Tag};
-pub use tally::{Counts, Tally, TallyChange, TallyImage, TallyShard, TallySubject};
+pub use tally::{Counts, SHARDS_GROWTH, SHARDS_MAX, Tally, TallyChange, TallyImage, TallyShard, TallySubject};
 pub use text::{CommentText, InvalidText, Text};
 pub use user_event::{LogEntry, LogEvent, Totals, Unreadable, UserEvent};
 pub use version::Version;

@@ -116,7 +116,7 @@ fn stored_tally(mut item: Item) -> Result<StoredTally, Error> {
     };
     let mut tally = Tally::default();
     for (shard, image) in shards {
-        let number = shard.parse().ok().and_then(TallyShard::new);
+        let number = shard.parse().ok().map(TallyShard::new);
         let number =
             number.ok_or_else(|| Error::poison("a counter on a card", format!("there is no shard {shard}")))?;
         let AttributeValue::M(image) = image else {

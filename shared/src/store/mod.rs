@@ -5,6 +5,7 @@
 
 mod announcements;
 pub mod audit_state;
+mod busy;
 mod card_tallies;
 pub mod cards;
 mod celebrities;
