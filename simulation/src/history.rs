@@ -228,6 +228,8 @@ struct Plan {
     walk_step_rows: u32,
     /// How much each user may do of each kind in an hour or a day, if that is little.
     rate_limit: Option<u32>,
+    /// Whether likes are published.
+    like_events: bool,
 }
 
 impl Plan {
@@ -246,6 +248,7 @@ impl Plan {
                 *[1, 2, 3, 10, 500].choose(random).unwrap_or(&500)
             },
             rate_limit: random.random_bool(0.1).then(|| random.random_range(1..8)),
+            like_events: random.random_bool(0.5),
         }
     }
 
@@ -256,6 +259,7 @@ impl Plan {
             ("CelebrityFollowers", self.celebrity_followers.to_string()),
             ("CelebrityListSeconds", self.celebrity_list_seconds.to_string()),
             ("WalkStepRows", self.walk_step_rows.to_string()),
+            ("LikeEvents", self.like_events.to_string()),
         ];
         parameters.extend(rate_limits);
         parameters

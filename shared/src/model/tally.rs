@@ -1,7 +1,7 @@
 //! Counters that many users change at once. A counter has several shards, each an item of its own, and its value is
-//! their sum. A write goes to shard 0. If it conflicts with another write there, it goes to a random one of four shards,
-//! and so on. So a quiet counter is one item, and a busy one spreads over more. Processes remember how far a counter is
-//! spread (`store/busy.rs`).
+//! their sum. A write goes to shard 0. If it conflicts with another write there, it goes to a random one of four
+//! shards, and so on. So a quiet counter is one item, and a busy one spreads over more. Processes remember how far a
+//! counter is spread (`store/busy.rs`).
 
 use std::{
     collections::BTreeMap,

@@ -15,8 +15,8 @@ const ENTRIES_MAX: usize = 1000;
 const KNOWN_FOR: Duration = Duration::from_secs(2);
 /// How long a counter that nobody writes stays spread.
 const SPREAD_FOR: Duration = Duration::from_secs(60);
-/// Each write without a conflict takes this part of the shards back. So some 5 of 100 writes of a busy counter conflict,
-/// whatever its load, until all shards are used.
+/// Each write without a conflict takes this part of the shards back. So some 5 of 100 writes of a busy counter
+/// conflict, whatever its load, until all shards are used.
 const SHRINKAGE: f64 = 1.0 / 16.0;
 
 /// Whom an author blocks. None if these are too many users.
