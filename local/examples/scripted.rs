@@ -1,7 +1,7 @@
 //! A Lambda function that does what its event says, so that tests can see how Lambda reacts. An event is `{"do": …}`
-//! with one of the actions below, or records of a stream whose `data` are such events. With the environment variable
-//! `FAIL_INIT`, the function does not start: `exit` ends with a message on stderr, and `once` does so only the first
-//! time (it creates the file in `FAIL_INIT_MARK`).
+//! with one of the actions below, records of a stream whose `data` are such events, or a message to send again. With
+//! the environment variable `FAIL_INIT`, the function does not start: `exit` ends with a message on stderr, and `once`
+//! does so only the first time (it creates the file in `FAIL_INIT_MARK`).
 
 use std::{path::Path, time::Duration};
 
@@ -14,8 +14,10 @@ async fn main() -> Result<(), Error> {
     fail_init();
     run(service_fn(async |event: LambdaEvent<Value>| {
         let LambdaEvent { payload, context } = event;
-        if payload.get("Records").is_some() {
-            return records(payload).await;
+        match payload["Records"][0]["eventSource"].as_str() {
+            Some("aws:sqs") => return send_again(&payload["Records"][0]).await,
+            Some(_) => return records(payload).await,
+            None => {}
         }
         match payload["do"].as_str().unwrap_or_default() {
             "echo" => Ok(payload),
@@ -65,6 +67,18 @@ async fn records(event: Value) -> Result<Value, Error> {
             _ => append(log, &format!("end {name}\n"))?,
         }
     }
+    Ok(json!({ "batchItemFailures": [] }))
+}
+
+/// Sends the message again to its own queue, with `n` one higher, until `n` is `until`. Then sends it to another queue.
+async fn send_again(record: &Value) -> Result<Value, Error> {
+    let mut script: Value = serde_json::from_str(record["body"].as_str().unwrap_or_default())?;
+    let text = |name: &str| script[name].as_str().unwrap_or_default();
+    let n = script["n"].as_u64().unwrap_or_default();
+    let queue = text(if Some(n) == script["until"].as_u64() { "then" } else { "queue" }).to_owned();
+    let client = tidings_local::aws::sqs(text("endpoint"));
+    script["n"] = (n + 1).into();
+    client.send_message().queue_url(queue).message_body(script.to_string()).send().await?;
     Ok(json!({ "batchItemFailures": [] }))
 }
 

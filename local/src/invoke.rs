@@ -5,10 +5,24 @@ use std::future::Future;
 
 use bytes::Bytes;
 
+use crate::lineage::TraceHeader;
+
 /// Runs functions by name.
 pub trait Invoke: Clone + Send + Sync + 'static {
     /// Runs `function` with a JSON `payload`. Returns the function's JSON answer.
     fn invoke(&self, function: &str, payload: Bytes) -> impl Future<Output = Result<Bytes, InvokeError>> + Send;
+
+    /// The same for an event that another function has sent. The trace header tells which functions have been invoked
+    /// because of each other. Who counts these chains otherwise ignores the header, as Lambda at a remote endpoint
+    /// does.
+    fn invoke_in_chain(
+        &self,
+        function: &str,
+        payload: Bytes,
+        _trace: &TraceHeader,
+    ) -> impl Future<Output = Result<Bytes, InvokeError>> + Send {
+        self.invoke(function, payload)
+    }
 }
 
 /// Why an invocation has no answer. Lambda reports each of these errors, too.
@@ -23,6 +37,9 @@ pub enum InvokeError {
     /// The invocation took longer than the function's timeout, so the process was killed.
     #[error("the function did not answer within {0:?}")]
     TimedOut(std::time::Duration),
+    /// The same chain of requests has invoked the function too often. No code ran.
+    #[error("RecursiveInvocationException: the same chain of requests has invoked the function {0} times")]
+    Recursive(u32),
     /// The function already runs as often as its concurrency allows. No code ran.
     #[error("too many concurrent invocations")]
     Throttled,

@@ -18,6 +18,7 @@ mod http_server;
 pub mod invoke;
 mod json;
 pub mod lambda;
+pub mod lineage;
 mod loopback;
 pub mod remote;
 pub mod servers;

@@ -249,6 +249,7 @@ fn function_specs(
             timeout: function.timeout,
             memory_mib: function.memory_mib,
             max_concurrency: function.max_concurrency.unwrap_or(CONCURRENCY_MAX),
+            allows_recursion: function.allows_recursion,
         })
     };
     system.functions.iter().map(spec).collect()

@@ -10,13 +10,14 @@
 //! - [`celebrities`] tells both projections and queries whose posts are pulled.
 //! - [`http`] turns API Gateway's requests into calls, and results into responses.
 //! - [`error`] says which error goes where.
-//! - [`runtime`] is what every `main` shares.
+//! - [`deadline`] says until when an invocation works. [`runtime`] is what every `main` shares.
 //!
 //! One idea decides most questions: a message is a hint, and the command table is the truth.
 
 mod cache;
 pub mod celebrities;
 pub mod command;
+pub mod deadline;
 pub mod error;
 pub mod http;
 pub mod model;

@@ -7,12 +7,18 @@ use aws_smithy_http_client::{
     Builder as HttpClient,
     tls::{Provider, rustls_provider::CryptoMode},
 };
-use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU64, NonZeroUsize},
+    sync::Arc,
+    time::Duration,
+};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
     celebrities::Celebrities,
-    model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReservedHandles},
+    deadline::Deadline,
+    model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReservedHandles, Timestamp},
     projection::{Dependencies, Projector},
     query::{Feeds, cursor::CursorKeys},
     store::{Dynamo, Meter, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
@@ -127,6 +133,7 @@ impl Runtime {
             cards: self.cards()?,
             celebrities: self.celebrities()?,
             work_queue: self.work_queue()?,
+            step_rows: self.walk_step_rows()?,
             clock: self.clock.clone(),
         }))
     }
@@ -163,6 +170,17 @@ impl Runtime {
             blocks: limit("BLOCKS_PER_HOUR", HOUR)?,
             likes: limit("LIKES_PER_HOUR", HOUR)?,
         })
+    }
+
+    /// Rows that one step of a walk reads or writes at most.
+    fn walk_step_rows(&self) -> anyhow::Result<NonZeroUsize> {
+        let rows = NonZeroUsize::new(usize::try_from(self.number("WALK_STEP_ROWS")?)?);
+        rows.context("the environment variable WALK_STEP_ROWS is 0")
+    }
+
+    /// The deadline of an invocation that Lambda kills at this time, in milliseconds since the Unix epoch.
+    pub fn deadline(&self, killed_at_epoch_ms: u64) -> Deadline {
+        Deadline::after(Timestamp::from_ms(killed_at_epoch_ms).since(self.clock.now()))
     }
 
     fn number(&self, name: &str) -> anyhow::Result<u64> {

@@ -1,20 +1,22 @@
 //! Each function's own handler, put together as its `main` does it.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use bytes::Bytes;
 use futures::future::LocalBoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 use tidings::{
+    deadline::Deadline,
     error::Error,
     http::{self, Call, Response},
     query::{Conversations, People},
     runtime::Runtime,
 };
 
-/// A function that is ready for invocations: an event in JSON to an answer in JSON, or to the function's error.
-pub(crate) type Handler = Rc<dyn Fn(Bytes) -> LocalBoxFuture<'static, Result<Bytes, String>>>;
+/// A function that is ready for invocations: an event in JSON, with the time that the invocation has, to an answer in
+/// JSON, or to the function's error.
+pub(crate) type Handler = Rc<dyn Fn(Bytes, Duration) -> LocalBoxFuture<'static, Result<Bytes, String>>>;
 
 /// The handler of the binary with this name.
 ///
@@ -33,10 +35,11 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
     }
     /// A function that an event source invokes.
     macro_rules! events {
-        ($parts:expr, |$made:ident, $event:ident| $handled:expr) => {{
+        ($parts:expr, |$made:ident, $event:ident, $deadline:pat_param| $handled:expr) => {{
             let parts = Rc::new($parts);
-            Ok(Rc::new(move |payload: Bytes| {
+            Ok(Rc::new(move |payload: Bytes, timeout: Duration| {
                 let $made = Rc::clone(&parts);
+                let $deadline = Deadline::after(timeout);
                 let invocation = async move {
                     let $event = parse(&payload)?;
                     to_json(&$handled.map_err(|error| format!("{error:#}"))?)
@@ -69,13 +72,17 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         "update-profile" => http!((runtime.commands()?, runtime.reserved_handles()?, clock), |it, call| {
             update_profile::handle(&it.0, &it.1, &it.2, call)
         }),
-        "publish-events" => events!(runtime.bus()?, |it, event| publish_events::handle(&it, event).await),
-        "fanout" => events!(runtime.projector()?, |it, event| fanout::handle(&it, event).await),
-        "trending" => events!(runtime.cards()?, |it, event| trending::handle(&it, event).await),
-        "deliver" => events!((runtime.projector()?, runtime.quarantine()?), |it, event| {
-            deliver::handle(&it.0, &it.1, event).await
+        "publish-events" => events!(runtime.bus()?, |it, event, _| publish_events::handle(&it, event).await),
+        "fanout" => events!(runtime.projector()?, |it, event, deadline| {
+            fanout::handle(&it, event, deadline).await
         }),
-        "demote-author" => events!(demoter(&runtime)?, |it, event| { demote_author::handle(&it, event).await }),
+        "trending" => events!(runtime.cards()?, |it, event, deadline| {
+            trending::handle(&it, event, deadline).await
+        }),
+        "deliver" => events!((runtime.projector()?, runtime.quarantine()?), |it, event, deadline| {
+            deliver::handle(&it.0, &it.1, event, deadline).await
+        }),
+        "demote-author" => events!(demoter(&runtime)?, |it, event, _| { demote_author::handle(&it, event).await }),
         other => anyhow::bail!("the simulated world has no function {other}"),
     }
 }
@@ -104,7 +111,7 @@ where
     F: Future<Output = Result<Response, Error>> + 'static,
 {
     let handle = Rc::new(handle);
-    Rc::new(move |payload| {
+    Rc::new(move |payload, _| {
         let (meter, handle) = (runtime.meter.clone(), Rc::clone(&handle));
         Box::pin(async move {
             let request: ApiGatewayV2httpRequest = parse(&payload)?;

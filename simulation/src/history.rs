@@ -185,6 +185,8 @@ struct Plan {
     pause_ms_max: u64,
     /// Followers of the first user who never do anything: enough of them make a large audience.
     ghosts: usize,
+    /// Rows that one step of a walk reads or writes at most. With few of them, walks take many steps.
+    walk_step_rows: u32,
     /// How much each user may do of each kind in an hour or a day, if that is little.
     rate_limit: Option<u32>,
 }
@@ -199,6 +201,11 @@ impl Plan {
             second_devices: random.random_range(0..3),
             pause_ms_max: *[20, 100, 500].choose(random).unwrap_or(&100),
             ghosts,
+            walk_step_rows: if ghosts > 0 {
+                *[20, 100, 500].choose(random).unwrap_or(&500)
+            } else {
+                *[1, 2, 3, 10, 500].choose(random).unwrap_or(&500)
+            },
             rate_limit: random.random_bool(0.1).then(|| random.random_range(1..8)),
         }
     }
@@ -209,6 +216,7 @@ impl Plan {
         let mut parameters = vec![
             ("CelebrityFollowers", self.celebrity_followers.to_string()),
             ("CelebrityListSeconds", self.celebrity_list_seconds.to_string()),
+            ("WalkStepRows", self.walk_step_rows.to_string()),
         ];
         parameters.extend(rate_limits);
         parameters

@@ -20,11 +20,13 @@ use tidings::{
 };
 use tidings_local::{
     invoke::{Invoke, InvokeError},
+    lineage::{INVOCATIONS_MAX, TraceHeader},
     template::model::Function,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    chain,
     faults::Fault,
     functions::{Handler, handler},
     network::{Caller, Network},
@@ -47,6 +49,7 @@ pub(crate) struct Lambda {
 struct Invocation {
     function: String,
     payload: Bytes,
+    trace: TraceHeader,
     answer: oneshot::Sender<Result<Bytes, InvokeError>>,
 }
 
@@ -73,11 +76,11 @@ impl Lambda {
         let functions = functions.iter().map(running).collect();
         let functions = Rc::new(Functions { network, functions, started: Cell::new(0) });
         tokio::task::spawn_local(async move {
-            while let Some(Invocation { function, payload, answer }) = arriving.recv().await {
+            while let Some(Invocation { function, payload, trace, answer }) = arriving.recv().await {
                 let functions = Rc::clone(&functions);
                 tokio::task::spawn_local(async move {
                     // That nobody waits for the answer any more does not end an invocation.
-                    drop(answer.send(functions.run(&function, payload).await));
+                    drop(answer.send(functions.run(&function, payload, &trace).await));
                 });
             }
         });
@@ -87,18 +90,32 @@ impl Lambda {
 
 impl Invoke for Lambda {
     async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
+        self.invoke_in_chain(function, payload, &TraceHeader::default()).await
+    }
+
+    async fn invoke_in_chain(
+        &self,
+        function: &str,
+        payload: Bytes,
+        trace: &TraceHeader,
+    ) -> Result<Bytes, InvokeError> {
         let (answer, answered) = oneshot::channel();
-        let invocation = Invocation { function: function.to_owned(), payload, answer };
+        let invocation = Invocation { function: function.to_owned(), payload, trace: trace.clone(), answer };
         self.invocations.send(invocation).map_err(|_| InvokeError::Unavailable("the world has ended".to_owned()))?;
         answered.await.unwrap_or(Err(InvokeError::Crashed))
     }
 }
 
 impl Functions {
-    async fn run(&self, name: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
+    async fn run(&self, name: &str, payload: Bytes, trace: &TraceHeader) -> Result<Bytes, InvokeError> {
         let Some(running) = self.functions.get(name) else {
             return Err(InvokeError::Unavailable(format!("there is no function {name}")));
         };
+        let invocations = trace.invocations(name);
+        if invocations >= INVOCATIONS_MAX && !running.function.allows_recursion {
+            return Err(InvokeError::Recursive(invocations));
+        }
+        let trace = trace.enter(name, || "1-simulated".to_owned());
         let faults = self.network.faults();
         let (throttled, cold, end) = self.network.random(|random| {
             let polls = random.random_range(0..ENDS_WITHIN_POLLS);
@@ -115,7 +132,7 @@ impl Functions {
             return Err(InvokeError::Throttled);
         }
         running.busy.set(running.busy.get() + 1);
-        let answered = self.run_in_process(running, payload, cold, end).await;
+        let answered = self.run_in_process(running, payload, trace, cold, end).await;
         running.busy.set(running.busy.get() - 1);
         if let Err(error) = &answered {
             self.network.trace.note(Detail::Users, format_args!("{name}: {error}"));
@@ -127,6 +144,7 @@ impl Functions {
         &self,
         running: &Running,
         payload: Bytes,
+        trace: TraceHeader,
         cold: bool,
         end: End,
     ) -> Result<Bytes, InvokeError> {
@@ -136,7 +154,8 @@ impl Functions {
             None => self.start(&running.function).await?,
         };
         // In a task, so that a panic ends the invocation and not the world.
-        let invocation = tokio::task::spawn_local(Mortal { within: process(payload), end });
+        let within = process(payload, running.function.timeout);
+        let invocation = tokio::task::spawn_local(chain::TRACE.scope(trace, Mortal { within, end }));
         let abort = invocation.abort_handle();
         match tokio::time::timeout(running.function.timeout, invocation).await {
             Ok(Ok(Some(answer))) => {

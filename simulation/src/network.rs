@@ -11,13 +11,14 @@ use aws_memory::{Answer, Aws, Refused, Request, Server, Service};
 use futures::{FutureExt as _, future::BoxFuture};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::Value;
-use tidings_local::servers::transaction_gate::TransactionGate;
+use tidings_local::{lineage::TraceHeader, servers::transaction_gate::TransactionGate};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep, sleep_until},
 };
 
 use crate::{
+    chain::trace_header,
     faults::{Fault, Faults, Outage},
     partial,
     trace::{Detail, Trace},
@@ -285,10 +286,27 @@ impl Network {
 }
 
 impl Server for Link {
-    fn call(self: Arc<Self>, request: Request) -> BoxFuture<'static, Result<Answer, Refused>> {
+    fn call(self: Arc<Self>, mut request: Request) -> BoxFuture<'static, Result<Answer, Refused>> {
+        if let Some(trace) = trace_header() {
+            add_trace(&mut request, &trace);
+        }
         let underway = tokio::spawn(async move { self.network.answer(&self.caller, request).await });
         async move { underway.await.unwrap_or(Err(Refused)) }.boxed()
     }
+}
+
+/// Gives the messages that are sent the trace header of the request, as SQS does.
+fn add_trace(request: &mut Request, trace: &TraceHeader) {
+    if request.service != Service::Sqs || !request.operation.starts_with("SendMessage") {
+        return;
+    }
+    let mut document: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let header = serde_json::json!({"AWSTraceHeader": {"DataType": "String", "StringValue": trace.to_string()}});
+    match document["Entries"].as_array_mut() {
+        Some(entries) => entries.iter_mut().for_each(|entry| entry["MessageSystemAttributes"] = header.clone()),
+        None => document["MessageSystemAttributes"] = header,
+    }
+    request.body = document.to_string().into();
 }
 
 fn server_error(request: &Request) -> Answer {

@@ -265,6 +265,11 @@ fn viewers(checks: &mut Checks, truth: &Truth, items: &BTreeMap<String, Value>) 
         checks.decide(Check::ReadModelsAtRest, i64::try_from(head) == Ok(applied), || {
             format!("{user}: applied {applied} of {head}")
         });
+        let walks = &item["unfinished"]["M"];
+        let backfills = walks["backfills"]["M"].as_object().is_none_or(serde_json::Map::is_empty);
+        checks.decide(Check::ReadModelsAtRest, backfills && walks["profile"].is_null(), || {
+            format!("{user}: walks are unfinished: {walks}")
+        });
         let lists = [
             ("followed", truth.of("FOLLOWS", user)),
             ("muted", truth.of("MUTES", user)),

@@ -1,15 +1,15 @@
-//! Works on the tasks of the work queue: pushing posts to large audiences, backfilling homes for demotions, purging
-//! deleted posts, catching up users that `fanout` handed over, and redoing events that were in the quarantine.
+//! Works on the tasks of the work queue: steps of walks, catching up users that `fanout` handed over, and redoing
+//! events that were in the quarantine.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
 use tidings::{
+    deadline::Deadline,
     error::Error,
     projection::{
         Projector,
         quarantine::{OnFailure, catch_up_or_quarantine, redo},
     },
-    store::timelines::Row,
     stream::{
         batch::{ItemOutcome, sqs_response},
         quarantine::Quarantine,
@@ -23,7 +23,8 @@ const MESSAGES_AT_ONCE: usize = 4;
 /// the queue's own `maxReceiveCount`, after which the whole catch-up would go to the quarantine.
 const RECEIVES_MAX: u32 = 5;
 
-/// Works on a batch. Messages whose task fails come again.
+/// Works on a batch. Messages whose task fails, or is not done in time, come again. The template sets a batch size of
+/// one, so a task that takes too long costs no other task a receive.
 ///
 /// # Errors
 /// As [`sqs_response`].
@@ -31,10 +32,11 @@ pub async fn handle(
     projector: &Projector,
     quarantine: &Quarantine,
     batch: SqsEvent,
+    deadline: Deadline,
 ) -> Result<SqsBatchResponse, Error> {
     let outcomes: Vec<_> = stream::iter(&batch.records)
         .map(|message| async move {
-            let done = work(projector, quarantine, message).await;
+            let done = deadline.limit(work(projector, quarantine, message, deadline)).await;
             let identifier = message.message_id.as_deref();
             if let Err(error) = &done {
                 tracing::warn!(id = identifier, %error, "a task failed, and its message will come again");
@@ -47,20 +49,23 @@ pub async fn handle(
     sqs_response(outcomes)
 }
 
-async fn work(projector: &Projector, quarantine: &Quarantine, message: &SqsMessage) -> Result<(), Error> {
-    let Projector { catch_up, audience, demotion, purge, .. } = projector;
+async fn work(
+    projector: &Projector,
+    quarantine: &Quarantine,
+    message: &SqsMessage,
+    deadline: Deadline,
+) -> Result<(), Error> {
+    let Projector { catch_up, walks, work_queue } = projector;
     let body = message.body.as_deref().unwrap_or_default();
     match serde_json::from_str(body).map_err(|error| Error::poison("a message of the work queue", error))? {
-        Task::PushToHomes { post, author, viewers } => audience.push_to_homes(&Row { post, author }, viewers).await,
-        Task::EnumerateAudience { post, author, after, found } => {
-            audience.enumerate_audience(&Row { post, author }, after, found).await
-        }
-        Task::BackfillHomes { author, after } => demotion.backfill_step(&author, after).await,
-        Task::PurgePost { post, .. } => purge.step(post).await,
+        Task::Walk(walk) => walks.advance(walk).await,
         Task::CatchUp { user } => {
             let is_last_try = receives(message) >= RECEIVES_MAX;
             let on_failure = if is_last_try { OnFailure::Quarantine } else { OnFailure::TryAgain };
-            catch_up_or_quarantine(catch_up, quarantine, &user, on_failure).await
+            match catch_up_or_quarantine(catch_up, quarantine, &user, on_failure, deadline).await? {
+                None => Ok(()),
+                Some(wait) => work_queue.send_after(wait, vec![Task::CatchUp { user }]).await,
+            }
         }
         Task::Redo { user, version, .. } => redo(catch_up, &user, version).await,
     }

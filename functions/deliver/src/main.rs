@@ -9,7 +9,8 @@ async fn main() -> Result<(), Error> {
     let runtime = Runtime::start().await;
     let (projector, quarantine) = (&runtime.projector()?, &runtime.quarantine()?);
     run(service_fn(async |event: LambdaEvent<SqsEvent>| {
-        Ok::<_, Error>(deliver::handle(projector, quarantine, event.payload).await?)
+        let deadline = runtime.deadline(event.context.deadline);
+        Ok::<_, Error>(deliver::handle(projector, quarantine, event.payload, deadline).await?)
     }))
     .await
 }

@@ -1,6 +1,6 @@
 //! Begins the demotion of a celebrity when an administrator asks for it. `deliver` then does the work step by step, see
-//! `projection/demotion.rs`. If the demotion has already begun, it goes on as it began, and only its first step is sent
-//! again.
+//! `projection/walks/demotion.rs`. If the demotion has already begun, it goes on as it began, and only its first step
+//! is sent again.
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use tidings::{
     model::{Clock, UserId, UserRef},
     query,
     store::{Consistency, cards::Cards, command_table::CommandTable},
-    stream::work_queue::{Task, WorkQueue},
+    stream::{walk::Walk, work_queue::WorkQueue},
 };
 
 /// What the function works with.
@@ -78,7 +78,7 @@ pub async fn handle(demoter: &Demoter, request: Request) -> anyhow::Result<Begun
     };
     let begun_at = celebrity.demoted_at.context("the demotion was not stored")?;
     let known_at = policy.known_after(begun_at);
-    let first = Task::BackfillHomes { author: author.clone(), after: None };
-    work_queue.send_after(known_at.since(clock.now()), vec![first]).await?;
+    let first = Walk::Demotion { author: author.clone(), after: None };
+    work_queue.send_after(known_at.since(clock.now()), vec![first.into()]).await?;
     Ok(Begun { author, fills_homes_from: known_at.to_string() })
 }

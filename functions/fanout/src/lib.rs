@@ -1,11 +1,12 @@
 //! Projects users' logs to the read models: cards, timelines and viewer items. It serves the events of logs on the bus.
 //! A record only tells that a user's log has grown. Users of a batch are caught up at once, each user in order.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
 use futures::{StreamExt, stream};
 use tidings::{
+    deadline::Deadline,
     error::Error,
     model::{UserId, Version},
     projection::{Projector, catch_up::Progress},
@@ -18,14 +19,21 @@ use tidings::{
 
 /// Users caught up at once.
 const USERS_AT_ONCE: usize = 16;
+/// No step of a user begins after this time, and a step that runs then has as much time again. Other users of the lane
+/// wait as long.
+const TIME_PER_USER: Duration = Duration::from_millis(750);
 
-/// Catches up every user of a batch. A user whose catch-up fails is handed over to the work queue, and so does not hold
-/// up other users (INV-9). A record comes again if it is not an event of a log, or if its user can neither be caught up
-/// nor handed over.
+/// Catches up every user of a batch. A user whose catch-up fails, or takes too long, is handed over to the work queue,
+/// and so does not hold up other users (INV-9). A record comes again if it is not an event of a log, or if its user can
+/// neither be caught up nor handed over.
 ///
 /// # Errors
 /// As [`kinesis_response`].
-pub async fn handle(projector: &Projector, batch: KinesisEvent) -> Result<KinesisEventResponse, Error> {
+pub async fn handle(
+    projector: &Projector,
+    batch: KinesisEvent,
+    deadline: Deadline,
+) -> Result<KinesisEventResponse, Error> {
     let hints: Vec<serde_json::Result<Hint>> =
         batch.records.iter().map(|record| cloud_event::parse(&record.kinesis.data)).collect();
     let mut newest: HashMap<&UserId, Version> = HashMap::new();
@@ -34,7 +42,7 @@ pub async fn handle(projector: &Projector, batch: KinesisEvent) -> Result<Kinesi
         *version = hint.version.max(*version);
     }
     let done: HashMap<_, _> = stream::iter(newest)
-        .map(|(user, version)| async move { (user, catch_up(projector, user, version).await) })
+        .map(|(user, version)| async move { (user, catch_up(projector, user, version, deadline).await) })
         .buffer_unordered(USERS_AT_ONCE)
         .collect()
         .await;
@@ -53,16 +61,23 @@ pub async fn handle(projector: &Projector, batch: KinesisEvent) -> Result<Kinesi
 }
 
 /// Catches up a user to this version. True if the user is caught up, or handed over to the work queue.
-async fn catch_up(projector: &Projector, user: &UserId, version: Version) -> bool {
-    let error = match projector.catch_up.user(user, Some(version)).await {
+async fn catch_up(projector: &Projector, user: &UserId, version: Version, deadline: Deadline) -> bool {
+    let deadline = deadline.at_most(TIME_PER_USER);
+    let wait = match deadline.limit(projector.catch_up.user(user, Some(version), deadline)).await {
         Ok(Progress::UpToDate) => return true,
-        Ok(Progress::Stuck { error, .. }) | Err(error) => error,
+        Ok(Progress::Paused(wait)) => {
+            tracing::info!(%user, %version, "a catch-up takes long and is handed over to the work queue");
+            wait
+        }
+        Ok(Progress::Stuck { error, .. }) | Err(error) => {
+            match error {
+                Error::Conflict => {}
+                _ => tracing::warn!(%user, %version, %error, "a catch-up failed and is handed over to the work queue"),
+            }
+            Duration::ZERO
+        }
     };
-    match error {
-        Error::Conflict => {}
-        _ => tracing::warn!(%user, %version, %error, "a catch-up failed and is handed over to the work queue"),
-    }
-    let handed_over = projector.work_queue.send(vec![Task::CatchUp { user: user.clone() }]).await;
+    let handed_over = projector.work_queue.send_after(wait, vec![Task::CatchUp { user: user.clone() }]).await;
     if let Err(error) = &handed_over {
         tracing::warn!(%user, %error, "a catch-up could not be handed over to the work queue");
     }

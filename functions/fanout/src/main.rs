@@ -9,7 +9,8 @@ async fn main() -> Result<(), Error> {
     let runtime = Runtime::start().await;
     let projector = &runtime.projector()?;
     run(service_fn(async |event: LambdaEvent<KinesisEvent>| {
-        Ok::<_, Error>(fanout::handle(projector, event.payload).await?)
+        let deadline = runtime.deadline(event.context.deadline);
+        Ok::<_, Error>(fanout::handle(projector, event.payload, deadline).await?)
     }))
     .await
 }

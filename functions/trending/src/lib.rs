@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
 use futures::{StreamExt, stream};
 use tidings::{
+    deadline::Deadline,
     error::Error,
     model::{TallyChange, TallySubject},
     projection::tally,
@@ -19,18 +20,22 @@ use tidings::{
 /// Cards written at once.
 const CARDS_AT_ONCE: usize = 16;
 
-/// Shows the counters of a batch. A record comes again if its card could not be written, or if it is not the event of a
-/// counter.
+/// Shows the counters of a batch. A record comes again if its card could not be written in time, or if it is not the
+/// event of a counter.
 ///
 /// # Errors
 /// As [`kinesis_response`].
-pub async fn handle(cards: &Cards, batch: KinesisEvent) -> Result<KinesisEventResponse, Error> {
+pub async fn handle(
+    cards: &Cards,
+    batch: KinesisEvent,
+    deadline: Deadline,
+) -> Result<KinesisEventResponse, Error> {
     let changes: Vec<serde_json::Result<TallyChange>> =
         batch.records.iter().map(|record| cloud_event::parse(&record.kinesis.data)).collect();
     let counters = tally::by_counter(changes.iter().flatten().cloned().collect());
     let failed: HashSet<TallySubject> = stream::iter(counters)
         .map(|(subject, changes)| async move {
-            let error = tally::show(cards, &subject, &changes).await.err()?;
+            let error = deadline.limit(tally::show(cards, &subject, &changes)).await.err()?;
             tracing::warn!(?subject, %error, "a counter could not be written to its card");
             Some(subject)
         })

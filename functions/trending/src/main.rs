@@ -9,7 +9,8 @@ async fn main() -> Result<(), Error> {
     let runtime = Runtime::start().await;
     let cards = &runtime.cards()?;
     run(service_fn(async |event: LambdaEvent<KinesisEvent>| {
-        Ok::<_, Error>(trending::handle(cards, event.payload).await?)
+        let deadline = runtime.deadline(event.context.deadline);
+        Ok::<_, Error>(trending::handle(cards, event.payload, deadline).await?)
     }))
     .await
 }

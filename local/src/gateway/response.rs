@@ -84,9 +84,11 @@ pub(super) fn from_function(output: &[u8]) -> Result<Response, Malformed> {
 pub(super) fn from_error(error: &InvokeError) -> Response {
     match error {
         // A client of an HTTP API cannot tell apart the errors of a function, not even its timeout.
-        InvokeError::Function(_) | InvokeError::Crashed | InvokeError::TimedOut(_) | InvokeError::Unavailable(_) => {
-            message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
-        }
+        InvokeError::Function(_)
+        | InvokeError::Crashed
+        | InvokeError::TimedOut(_)
+        | InvokeError::Recursive(_)
+        | InvokeError::Unavailable(_) => message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
         InvokeError::Throttled => message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
     }
 }

@@ -89,6 +89,9 @@ fn answer(result: Result<Bytes, InvokeError>) -> Response {
         Err(error @ InvokeError::Throttled) => {
             refuse(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", &error.to_string())
         }
+        Err(error @ InvokeError::Recursive(_)) => {
+            refuse(StatusCode::BAD_REQUEST, "RecursiveInvocationException", &error.to_string())
+        }
         Err(error @ InvokeError::Unavailable(_)) => {
             refuse(StatusCode::INTERNAL_SERVER_ERROR, "ServiceException", &error.to_string())
         }

@@ -26,6 +26,7 @@ use bytes::Bytes;
 use crate::{
     aws::{ACCOUNT, REGION},
     invoke::{Invoke, InvokeError},
+    lineage::{INVOCATIONS_MAX, TraceHeader},
 };
 use pool::Pool;
 
@@ -53,6 +54,8 @@ pub struct FunctionSpec {
     pub memory_mib: u32,
     /// The most processes, which is the most concurrent invocations. At least 1.
     pub max_concurrency: u32,
+    /// Whether one chain of requests may invoke the function any number of times.
+    pub allows_recursion: bool,
 }
 
 /// The functions of a system, ready to be invoked. Clones share the processes. The processes end with the last clone.
@@ -114,6 +117,15 @@ impl Lambda {
 
 impl Invoke for Lambda {
     async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
+        self.invoke_in_chain(function, payload, &TraceHeader::default()).await
+    }
+
+    async fn invoke_in_chain(
+        &self,
+        function: &str,
+        payload: Bytes,
+        trace: &TraceHeader,
+    ) -> Result<Bytes, InvokeError> {
         let pool = self
             .inner
             .pools
@@ -125,7 +137,11 @@ impl Invoke for Lambda {
                 payload.len()
             )));
         }
-        pool.invoke(payload).await
+        let invocations = trace.invocations(function);
+        if invocations >= INVOCATIONS_MAX && !pool.function().allows_recursion {
+            return Err(InvokeError::Recursive(invocations));
+        }
+        pool.invoke(payload, trace).await
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
     FunctionSpec,
     process::{self, Process, Spawner},
 };
-use crate::invoke::InvokeError;
+use crate::{invoke::InvokeError, lineage::TraceHeader};
 
 pub(super) use instance::Instance;
 pub(super) use invocation::Invocation;
@@ -99,18 +99,18 @@ impl Pool {
     }
 
     /// Runs one invocation to its end, even if the caller stops waiting, as Lambda does.
-    pub(super) async fn invoke(self: &Arc<Self>, payload: Bytes) -> Answer {
-        let pool = Arc::clone(self);
-        let run = tokio::spawn(async move { pool.run(payload).await });
+    pub(super) async fn invoke(self: &Arc<Self>, payload: Bytes, trace: &TraceHeader) -> Answer {
+        let (pool, trace) = (Arc::clone(self), trace.clone());
+        let run = tokio::spawn(async move { pool.run(payload, &trace).await });
         run.await.unwrap_or_else(|error| Err(InvokeError::Unavailable(error.to_string())))
     }
 
-    async fn run(self: Arc<Self>, payload: Bytes) -> Answer {
+    async fn run(self: Arc<Self>, payload: Bytes, trace: &TraceHeader) -> Answer {
         let timeout = self.function.timeout;
         loop {
             let instance = self.acquire().await?;
             let (reply, answered) = oneshot::channel();
-            instance.assign(Invocation::new(&self.function, payload.clone()), reply);
+            instance.assign(Invocation::new(&self.function, payload.clone(), trace), reply);
             let deadline = Instant::now() + timeout;
             tokio::select! {
                 biased;

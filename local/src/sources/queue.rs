@@ -23,6 +23,7 @@ use super::{
 use crate::{
     invoke::{Invoke, InvokeError},
     lambda::PAYLOAD_BYTES_MAX,
+    lineage::TraceHeader,
     template::model::QueueSource,
 };
 
@@ -212,7 +213,8 @@ impl<I: Invoke> Mapping<I> {
         batch: impl IntoIterator<Item = &'a Received> + Clone + Send,
     ) -> Option<HashSet<String>> {
         let payload = record_json::records(batch.clone().into_iter().map(|received| &received.event));
-        let answer = match self.parts.invoker.invoke(&self.parts.function, payload).await {
+        let trace = chain(&self.parts.function, batch.clone().into_iter().map(|received| &received.message));
+        let answer = match self.parts.invoker.invoke_in_chain(&self.parts.function, payload, &trace).await {
             Ok(answer) => answer,
             Err(error @ (InvokeError::Throttled | InvokeError::Unavailable(_))) => {
                 let source = &self.source.id;
@@ -289,4 +291,13 @@ impl<I: Invoke> Mapping<I> {
 
 fn id(received: &Received) -> &str {
     received.message.message_id.as_deref().unwrap_or_default()
+}
+
+/// The trace header of a batch: that of the message whose chain has invoked the function most often.
+fn chain<'a>(function: &str, messages: impl Iterator<Item = &'a Message>) -> TraceHeader {
+    let header = |message: &Message| {
+        let header = message.attributes.as_ref()?.get(&MessageSystemAttributeName::AwsTraceHeader)?;
+        Some(TraceHeader::parse(header))
+    };
+    messages.filter_map(header).max_by_key(|trace| trace.invocations(function)).unwrap_or_default()
 }

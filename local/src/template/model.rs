@@ -108,6 +108,8 @@ pub struct Function {
     pub memory_mib: u32,
     /// `ReservedConcurrentExecutions`.
     pub max_concurrency: Option<u32>,
+    /// Whether `RecursiveLoop` is `Allow`: one chain of requests may invoke the function any number of times.
+    pub allows_recursion: bool,
     /// Routes of the HTTP API that invoke it.
     pub routes: Vec<Route>,
     /// Streams and queues that invoke it.

@@ -94,8 +94,8 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 17] = [
     (
         "deliver",
         &[
-            ITEM, PARTITION, ITEMS, CHANGE, REMOVE, REQUIRE, ROWS, PUT_ROWS, TAG, UNTAG, VIEWER, PUT_VIEWER, PUT_CARD,
-            DELIVER, QUARANTINE,
+            ITEM, PARTITION, ITEMS, CHANGE, REMOVE, REQUIRE, ROWS, PUT_ROWS, TAG, UNTAG, VIEWER, PUT_VIEWER, CARDS,
+            PUT_CARD, DELIVER, QUARANTINE,
         ],
     ),
     ("demote-author", &[ITEM, MARK_CELEBRITY, CARDS, DELIVER]),
@@ -114,6 +114,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 17] = [
             UNTAG,
             VIEWER,
             PUT_VIEWER,
+            CARDS,
             PUT_CARD,
             DELIVER,
         ],
@@ -157,6 +158,7 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
             "store/likes.rs",
             "store/comments.rs",
             "store/celebrities.rs",
+            "store/demotions.rs",
             "store/transaction.rs",
         ],
     ),

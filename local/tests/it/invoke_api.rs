@@ -32,6 +32,7 @@ impl Api {
             timeout,
             memory_mib: 128,
             max_concurrency: 1,
+            allows_recursion: false,
         };
         let lambda = Lambda::start(vec![spec]).await.unwrap();
         let function = Function {
@@ -42,6 +43,7 @@ impl Api {
             timeout,
             memory_mib: 128,
             max_concurrency: None,
+            allows_recursion: false,
             routes: Vec::new(),
             sources: Vec::new(),
             statements: Vec::new(),

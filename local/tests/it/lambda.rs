@@ -22,6 +22,7 @@ fn spec() -> FunctionSpec {
         timeout: Duration::from_secs(20),
         memory_mib: 256,
         max_concurrency: 4,
+        allows_recursion: false,
     }
 }
 

@@ -10,6 +10,7 @@ mod lambda;
 mod partial;
 mod processes;
 mod queues;
+mod recursion;
 mod remote;
 mod streams;
 mod support;

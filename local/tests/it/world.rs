@@ -144,6 +144,7 @@ impl World {
             timeout: Duration::from_secs(10),
             memory_mib: 128,
             max_concurrency: None,
+            allows_recursion: false,
             routes: vec![],
             sources,
             statements: Vec::new(),

@@ -44,6 +44,11 @@ pub const BLOCKS_MAX: u64 = 1000;
 /// one. Where there are more, readers ask the command table.
 pub const BLOCKERS_LISTED_MAX: usize = 1000;
 
+/// Follows of one user whose backfill is under way at most. A page reads the rows of each of these authors, as many at
+/// once. Further follows wait until one of the backfills ends. The viewer item names the authors: 64 × 265 bytes = 17
+/// kB at most.
+pub const BACKFILLS_MAX: usize = 64;
+
 /// Celebrities at most. Processes read the whole list. An entry has some 100 bytes, so the list takes 125 read units at
 /// most.
 pub const CELEBRITIES_MAX: usize = 10_000;

@@ -43,4 +43,4 @@ pub use tally::{Counts, Tally, TallyChange, TallyImage, TallyShard, TallySubject
 pub use text::{CommentText, InvalidText, Text};
 pub use user_event::{LogEntry, LogEvent, Totals, UserEvent};
 pub use version::Version;
-pub use viewer::{Blockers, Gap, Viewer};
+pub use viewer::{Blockers, Gap, Unfinished, Viewer};

@@ -1,11 +1,11 @@
 //! The viewer: the fold of a user's log into what readers need of it. The fold is pure, so a query can fold events that
 //! the projection has not reached yet with the same function.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{EdgeKind, EdgeState, LogEntry, UserEvent, UserHash, UserId, Version, limits::BLOCKERS_LISTED_MAX};
 
-/// What readers need to know of a user. All but `blocked_by` is folded of the user's log.
+/// What readers need to know of a user. All but `blocked_by` follows from the user's log, and from how far walks are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Viewer {
     /// The log is applied up to this version. The effects of its events are in the read models, too.
@@ -18,6 +18,35 @@ pub struct Viewer {
     pub blocked: BTreeSet<UserHash>,
     /// Who blocks the viewer. This is in the logs of those users, so their projections set it.
     pub blocked_by: Blockers,
+    /// Effects of applied events that walks have not completed.
+    pub unfinished: Unfinished,
+}
+
+/// Effects of applied events that walks have not completed. Readers make up for each of them. The fold adds them, and
+/// projections remove those that are complete.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Unfinished {
+    /// Followed authors whose posts may not all be in the viewer's home, with the version of the follow. Readers read
+    /// the authors' own rows. There are at most [`BACKFILLS_MAX`].
+    ///
+    /// [`BACKFILLS_MAX`]: super::limits::BACKFILLS_MAX
+    pub backfills: BTreeMap<UserId, Version>,
+    /// Version of the profile that some cards of the viewer's posts may not show. Readers read the viewer's profile.
+    pub profile: Option<Version>,
+}
+
+impl Unfinished {
+    /// The backfill of a follow of this version, or of an older one, is complete.
+    pub fn end_backfill(&mut self, author: &UserId, version: Version) {
+        if self.backfills.get(author).is_some_and(|follow| *follow <= version) {
+            self.backfills.remove(author);
+        }
+    }
+
+    /// All cards show the profile of this version, or a newer one.
+    pub fn end_profile(&mut self, version: Version) {
+        self.profile = self.profile.filter(|profile| *profile > version);
+    }
 }
 
 /// Who blocks a user. Any number of users may block one, so the list ends at [`BLOCKERS_LISTED_MAX`].
@@ -70,14 +99,17 @@ impl Viewer {
         if self.advance(entry.version)?
             && let Ok(event) = &entry.event
         {
-            self.apply(&event.event);
+            self.apply(entry.version, &event.event);
         }
         Ok(())
     }
 
-    fn apply(&mut self, event: &UserEvent) {
+    fn apply(&mut self, version: Version, event: &UserEvent) {
         match event {
-            UserEvent::UserFollowed { followee } => self.set(EdgeKind::Follows, followee, EdgeState::Active),
+            UserEvent::UserFollowed { followee } => {
+                self.set(EdgeKind::Follows, followee, EdgeState::Active);
+                self.unfinished.backfills.insert(followee.clone(), version);
+            }
             UserEvent::UserUnfollowed { followee } => self.set(EdgeKind::Follows, followee, EdgeState::Ended),
             UserEvent::UserMuted { muted } => self.set(EdgeKind::Mutes, muted, EdgeState::Active),
             UserEvent::UserUnmuted { muted } => self.set(EdgeKind::Mutes, muted, EdgeState::Ended),
@@ -86,8 +118,8 @@ impl Viewer {
                 self.set(EdgeKind::Follows, blocked, EdgeState::Ended);
             }
             UserEvent::UserUnblocked { blocked } => self.set(EdgeKind::Blocks, blocked, EdgeState::Ended),
-            UserEvent::ProfileChanged(_)
-            | UserEvent::PostCreated { .. }
+            UserEvent::ProfileChanged(_) => self.unfinished.profile = Some(version),
+            UserEvent::PostCreated { .. }
             | UserEvent::PostEdited { .. }
             | UserEvent::PostDeleted { .. }
             | UserEvent::PostCommented { .. }
@@ -119,6 +151,9 @@ impl Viewer {
             EdgeState::Active => users.insert(user.hash()),
             EdgeState::Ended => users.remove(&user.hash()),
         };
+        if kind == EdgeKind::Follows && state == EdgeState::Ended {
+            self.unfinished.backfills.remove(user);
+        }
     }
 
     /// Whether posts of this author belong in the home of the viewer, whose own id is `viewer`.
@@ -234,6 +269,31 @@ mod tests {
             prop_assert!(fold(&mut viewer, events.iter().enumerate().skip(missing + 1)).is_err());
             prop_assert_eq!(viewer, before);
         }
+    }
+
+    #[test]
+    fn a_follow_and_a_new_profile_are_unfinished_until_their_walks_end() {
+        let events = [
+            UserEvent::UserFollowed { followee: user(1) },
+            UserEvent::ProfileChanged(crate::samples::shown("ada")),
+            UserEvent::UserFollowed { followee: user(2) },
+            UserEvent::UserUnfollowed { followee: user(1) },
+            UserEvent::UserFollowed { followee: user(1) },
+        ];
+        let version = |version| Version::new(version).unwrap();
+        let mut viewer = Viewer::default();
+        fold(&mut viewer, events.iter().enumerate().take(4)).unwrap();
+        let backfills = BTreeMap::from([(user(2), version(3))]);
+        assert_eq!(viewer.unfinished, Unfinished { backfills, profile: Some(version(2)) });
+
+        fold(&mut viewer, events.iter().enumerate()).unwrap();
+        viewer.unfinished.end_backfill(&user(1), version(1));
+        viewer.unfinished.end_profile(version(1));
+        assert_eq!(viewer.unfinished.backfills.len(), 2, "a walk of an older follow has ended");
+        viewer.unfinished.end_backfill(&user(1), version(5));
+        viewer.unfinished.end_backfill(&user(2), version(3));
+        viewer.unfinished.end_profile(version(2));
+        assert_eq!(viewer.unfinished, Unfinished::default());
     }
 
     #[test]

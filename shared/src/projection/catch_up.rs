@@ -1,30 +1,45 @@
 //! Catching up: applies a user's log to the read models, from where it was applied last to its end.
 //!
-//! The order of the writes makes this exact. The effects of a page of events come first. Last, one conditional write
-//! stores the viewer with its new `applied`. A crash in between repeats effects, which changes nothing. A worker that
-//! finds that another one moved `applied` starts again from there.
+//! The order of the writes makes this exact. The effects of some events come first. Then one conditional write stores
+//! the viewer with its new `applied`. A crash in between repeats effects, which changes nothing. A worker that finds
+//! that another one moved `applied` starts again from there.
 //!
-//! Effects that a page needs several times are applied once.
+//! Effects that a page of the log needs several times are applied once. Nobody waits for a long page: `applied` moves
+//! every quarter of a second, and when the time is up, the caller hands over what is left.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use futures::{StreamExt, stream};
+use tokio::time::Instant;
 
 use super::{
-    effects::{Effects, Planned, plan},
+    effects::{Effect, Effects, Planned, plan},
     owner::LogOwner,
+    walks::Completion,
 };
 use crate::{
+    deadline::Deadline,
     error::Error,
-    model::{LogEntry, LogEvent, UserId, Version},
+    model::{LogEntry, LogEvent, UserId, Version, Viewer, limits::BACKFILLS_MAX},
     retry::RACES_MAX,
-    store::{Consistency, command_table::CommandTable, viewers::Viewers},
+    store::{
+        Consistency,
+        command_table::CommandTable,
+        viewers::{StoredViewer, Viewers},
+    },
 };
 
-/// Events read and applied at a time.
+/// Events read at a time.
 const PAGE: i32 = 100;
-/// Effects of one page that run at once. They need no order among themselves: each writes what the truth says.
+/// Effects that are applied before `applied` may move.
+const EFFECTS_PER_STEP: usize = 16;
+/// Effects that run at once. They need no order among themselves: each writes what the truth says.
 const EFFECTS_AT_ONCE: usize = 8;
+/// After this time, `applied` moves, although the page is not done. A write of the viewer item may be 50 units, so it
+/// does not move with each step.
+const STORE_INTERVAL: Duration = Duration::from_millis(250);
+/// How long a user waits who has too many unfinished backfills.
+const BACKFILL_WAIT: Duration = Duration::from_secs(5);
 
 /// How far a catch-up came.
 #[derive(Debug)]
@@ -38,6 +53,9 @@ pub enum Progress {
         /// Why its effects failed.
         error: Error,
     },
+    /// The log is applied in part, and the rest has to follow after this time: the deadline is near, or the user has
+    /// too many unfinished backfills.
+    Paused(Duration),
 }
 
 /// Applies users' logs.
@@ -49,82 +67,166 @@ pub struct CatchUp {
 }
 
 impl CatchUp {
-    /// Applies the user's log to its end. With `at_least`, stops as soon as the log is applied up to that version.
+    /// Applies the user's log to its end, as far as time allows. With `at_least`, stops as soon as the log is applied
+    /// up to that version.
     ///
     /// # Errors
     /// [`Error::Conflict`] if other workers kept moving the viewer; otherwise as the stores'. What was applied by then
     /// stays applied.
-    pub async fn user(&self, user: &UserId, at_least: Option<Version>) -> Result<Progress, Error> {
+    pub async fn user(
+        &self,
+        user: &UserId,
+        at_least: Option<Version>,
+        deadline: Deadline,
+    ) -> Result<Progress, Error> {
         let mut races = 0;
         loop {
-            let before = self.viewers.get(user, Consistency::Strong).await?;
-            if at_least.is_some_and(|version| version <= before.viewer.applied) {
+            let stored = self.viewers.get(user, Consistency::Strong).await?;
+            let applied = stored.viewer.applied;
+            if at_least.is_some_and(|version| version <= applied) {
                 return Ok(Progress::UpToDate);
             }
-            let entries = self.commands.log_after(user, before.viewer.applied, PAGE).await?;
+            let entries = self.commands.log_after(user, applied, PAGE).await?;
             if entries.is_empty() {
                 return Ok(Progress::UpToDate);
             }
-            let stuck = self.apply_effects(user, &entries).await;
-            let applied = entries.iter().take_while(|entry| stuck.as_ref().is_none_or(|(at, _)| entry.version < *at));
-            let mut viewer = before.viewer.clone();
-            for entry in applied {
-                viewer.fold(entry)?;
+            if deadline.is_near() {
+                return Ok(Progress::Paused(Duration::ZERO));
             }
-            if viewer.applied > before.viewer.applied {
-                match self.viewers.put(user, &before, &viewer).await {
-                    Err(Error::Conflict) if races < RACES_MAX => {
-                        races += 1;
-                        continue;
-                    }
-                    written => written?,
-                }
-            }
-            if let Some((version, error)) = stuck {
-                return Ok(Progress::Stuck { version, error });
+            match self.apply_page(user, stored, &entries, deadline).await {
+                Ok(None) => {}
+                Ok(Some(progress)) => return Ok(progress),
+                Err(Error::Conflict) if races < RACES_MAX => races += 1,
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// Applies the effects of the events. Returns the first event whose effects failed. All effects of the events in
-    /// front of it are applied.
-    async fn apply_effects(&self, user: &UserId, entries: &[LogEntry]) -> Option<(Version, Error)> {
+    /// Applies these events, which follow the stored viewer. Returns why it did not come to their end, if it did not.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if another worker moved the viewer.
+    async fn apply_page(
+        &self,
+        user: &UserId,
+        mut stored: StoredViewer,
+        entries: &[LogEntry],
+        deadline: Deadline,
+    ) -> Result<Option<Progress>, Error> {
         let owner = &LogOwner::new(user, &self.commands);
-        let mut events: Vec<&LogEvent> = entries.iter().map_while(|entry| entry.event.as_ref().ok()).collect();
+        let events: Vec<&LogEvent> = entries.iter().map_while(|entry| entry.event.as_ref().ok()).collect();
         let mut stuck = entries.get(events.len()).map(|entry| {
             let why = entry.event.as_ref().err().cloned().unwrap_or_default();
             (entry.version, Error::poison(format!("event {} of {user}", entry.version), why))
         });
-        let mut failed_totals = None;
-        if let Some(last) = events.last() {
-            let shown = self.effects.show_totals(user, last.totals, last.version).await;
-            failed_totals = shown.err().map(|error| (last.version, error));
+        if let Some(last) = events.last()
+            && let Err(error) = self.effects.show_totals(user, last.totals, last.version).await
+        {
+            stuck = Some((last.version, error));
         }
-        let mut done = HashSet::new();
-        // If an effect fails, fewer events are applied. What they need may be more: a follow whose unfollow comes
-        // behind the failure. Each round has fewer events than the one before, and repeats nothing.
+        let mut open = plan(events.iter().copied());
+        let (mut complete, mut stored_at) = (Complete::default(), Instant::now());
         loop {
-            let planned: Vec<_> =
-                plan(events.iter().copied()).into_iter().filter(|it| !done.contains(&it.effect)).collect();
-            let results: Vec<_> = stream::iter(planned)
-                .map(|Planned { version, effect }| async move {
-                    let result = self.effects.apply(owner, &effect).await;
-                    (version, effect, result)
-                })
-                .buffer_unordered(EFFECTS_AT_ONCE)
-                .collect()
-                .await;
-            let mut failed: Vec<_> = failed_totals.take().into_iter().collect();
-            for (version, effect, result) in results {
-                match result {
-                    Ok(()) => drop(done.insert(effect)),
-                    Err(error) => failed.push((version, error)),
-                }
+            let failed = self.apply_step(owner, &mut open, &mut complete).await;
+            if let Some(failed) = failed.filter(|failed| stuck.as_ref().is_none_or(|stuck| failed.0 < stuck.0)) {
+                stuck = Some(failed);
+                open.clear();
             }
-            let Some(first) = failed.into_iter().min_by_key(|(version, _)| *version) else { return stuck };
-            events.retain(|event| event.version < first.0);
-            stuck = Some(first);
+            let is_last = open.is_empty();
+            if !is_last && !deadline.is_near() && stored_at.elapsed() < STORE_INTERVAL {
+                continue;
+            }
+            // Every effect of the events in front of this one is applied.
+            let (next, failed) = (open.first().map(|open| open.version), stuck.as_ref().map(|stuck| stuck.0));
+            let end = next.into_iter().chain(failed).min();
+            let entries = entries.iter().filter(|entry| end.is_none_or(|end| entry.version < end));
+            let (viewer, all) = complete.fold(&stored.viewer, entries)?;
+            if viewer.applied > stored.viewer.applied {
+                stored = self.viewers.put(user, &stored, viewer).await?;
+                stored_at = Instant::now();
+            }
+            if !all {
+                self.effects.walks.repeat_oldest_backfill(user, &stored.viewer).await?;
+                return Ok(Some(Progress::Paused(BACKFILL_WAIT)));
+            }
+            match stuck {
+                Some((version, error)) if is_last => return Ok(Some(Progress::Stuck { version, error })),
+                None if is_last => return Ok(None),
+                _ if deadline.is_near() => return Ok(Some(Progress::Paused(Duration::ZERO))),
+                _ => {}
+            }
         }
+    }
+
+    /// Applies the next of the open effects. Returns the first event whose effect failed.
+    async fn apply_step(
+        &self,
+        owner: &LogOwner<'_>,
+        open: &mut Vec<Planned>,
+        complete: &mut Complete,
+    ) -> Option<(Version, Error)> {
+        let step: Vec<_> = open.drain(..open.len().min(EFFECTS_PER_STEP)).collect();
+        let results: Vec<_> = stream::iter(step)
+            .map(|Planned { version, effect }| async move {
+                let result = self.effects.apply(owner, &effect).await;
+                (version, effect, result)
+            })
+            .buffer_unordered(EFFECTS_AT_ONCE)
+            .collect()
+            .await;
+        let mut failed = Vec::new();
+        for (version, effect, result) in results {
+            match result {
+                Ok(Completion::Complete) => drop(complete.0.insert(effect)),
+                Ok(Completion::Walking) => {}
+                Err(error) => failed.push((version, error)),
+            }
+        }
+        failed.into_iter().min_by_key(|(version, _)| *version)
+    }
+}
+
+/// The effects that are complete without a walk.
+#[derive(Debug, Default)]
+struct Complete(HashSet<Effect>);
+
+impl Complete {
+    /// Folds the entries, as far as the limit of unfinished backfills allows. Returns the viewer, and whether all
+    /// entries are folded.
+    ///
+    /// A follow that its unfollow follows in the same page has no effect. If only the follow is folded, its backfill is
+    /// unfinished until the unfollow is folded.
+    fn fold<'a>(
+        &self,
+        viewer: &Viewer,
+        entries: impl Iterator<Item = &'a LogEntry> + Clone,
+    ) -> Result<(Viewer, bool), Error> {
+        let (mut folded, mut fits_at) = (viewer.clone(), viewer.applied);
+        for entry in entries.clone() {
+            self.fold_one(&mut folded, entry)?;
+            if folded.unfinished.backfills.len() <= BACKFILLS_MAX {
+                fits_at = folded.applied;
+            }
+        }
+        if fits_at == folded.applied {
+            return Ok((folded, true));
+        }
+        let mut fitting = viewer.clone();
+        for entry in entries.filter(|entry| entry.version <= fits_at) {
+            self.fold_one(&mut fitting, entry)?;
+        }
+        Ok((fitting, false))
+    }
+
+    fn fold_one(&self, viewer: &mut Viewer, entry: &LogEntry) -> Result<(), Error> {
+        viewer.fold(entry)?;
+        // The effects of a page show what the truth says after its last event. So they are complete for each event.
+        for effect in entry.event.iter().flat_map(|event| Effect::of(&event.event)) {
+            if self.0.contains(&effect) {
+                effect.complete(&mut viewer.unfinished, entry.version);
+            }
+        }
+        Ok(())
     }
 }
 

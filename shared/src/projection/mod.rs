@@ -6,21 +6,17 @@
 //!
 //! - `catch_up` applies a user's log. `owner` is the user whose log is applied.
 //! - `effects` maps each event to what it changes in the read models.
-//! - `audience`, `backfill` and `demotion` put posts into homes.
-//! - `purge` removes what is left of deleted posts.
+//! - `walks` do what may be large, step by step: they put posts into homes, and show profiles.
 //! - `quarantine` sets events aside whose effects keep failing.
 //! - `projector` puts all of these together.
 //! - `tally` shows counters on cards. It needs no log.
 
-pub mod audience;
-mod backfill;
 pub mod catch_up;
-pub mod demotion;
 mod effects;
 mod owner;
 mod projector;
-pub mod purge;
 pub mod quarantine;
 pub mod tally;
+pub mod walks;
 
 pub use projector::{Dependencies, Projector};

@@ -8,7 +8,7 @@ use crate::{
     store::command_table::CommandTable,
 };
 
-/// The user whose log is applied. The profile is read at most once for all events of a page of the log.
+/// The user whose log is applied. Effects that need the profile after a page of the log was read share one read.
 #[derive(Debug)]
 pub(super) struct LogOwner<'a> {
     /// The user.
@@ -28,10 +28,15 @@ impl<'a> LogOwner<'a> {
     /// # Errors
     /// [`Error::Poison`] if the user has no profile; otherwise as the store's.
     pub(super) async fn profile(&self) -> Result<&Profile, Error> {
-        let read = || async {
-            let profile = self.commands.profile(self.user).await?;
-            profile.ok_or_else(|| Error::poison(format!("user {}", self.user), "the user has no profile"))
-        };
-        self.profile.get_or_try_init(read).await
+        self.profile.get_or_try_init(|| self.read_profile()).await
+    }
+
+    /// The profile as the truth has it at this moment.
+    ///
+    /// # Errors
+    /// As [`LogOwner::profile`].
+    pub(super) async fn read_profile(&self) -> Result<Profile, Error> {
+        let profile = self.commands.profile(self.user).await?;
+        profile.ok_or_else(|| Error::poison(format!("user {}", self.user), "the user has no profile"))
     }
 }

@@ -1,12 +1,11 @@
 //! All projections of users' logs, put together.
 
+use std::num::NonZeroUsize;
+
 use super::{
-    audience::Audience,
-    backfill::Backfill,
     catch_up::CatchUp,
-    demotion::Demotion,
-    effects::{BlockEffects, Effects, PostEffects, ProfileEffects},
-    purge::Purge,
+    effects::{BlockEffects, Effects, PostEffects},
+    walks::Walks,
 };
 use crate::{
     celebrities::Celebrities,
@@ -30,6 +29,8 @@ pub struct Dependencies {
     pub celebrities: Celebrities,
     /// The queue for tasks that are too large for a batch of the bus, or that failed there.
     pub work_queue: WorkQueue,
+    /// Rows that one step of a walk reads or writes at most.
+    pub step_rows: NonZeroUsize,
     /// The clock.
     pub clock: Clock,
 }
@@ -39,12 +40,8 @@ pub struct Dependencies {
 pub struct Projector {
     /// Applies logs.
     pub catch_up: CatchUp,
-    /// Pushes posts to followers.
-    pub audience: Audience,
-    /// Demotes celebrities.
-    pub demotion: Demotion,
-    /// Removes what is left of deleted posts.
-    pub purge: Purge,
+    /// Does what may be large.
+    pub walks: Walks,
     /// Takes the tasks that are left.
     pub work_queue: WorkQueue,
 }
@@ -52,33 +49,22 @@ pub struct Projector {
 impl Projector {
     /// Puts the projections together.
     pub fn new(dependencies: Dependencies) -> Self {
-        let Dependencies { commands, timelines, viewers, cards, celebrities, work_queue, clock } = dependencies;
-        let audience = Audience {
+        let Dependencies { commands, timelines, viewers, cards, celebrities, work_queue, step_rows, clock } =
+            dependencies;
+        let walks = Walks {
             commands: commands.clone(),
-            celebrities: celebrities.clone(),
             timelines: timelines.clone(),
-            work_queue: work_queue.clone(),
-        };
-        let backfill = Backfill { timelines: timelines.clone(), clock: clock.clone() };
-        let demotion = Demotion {
-            commands: commands.clone(),
-            celebrities: celebrities.clone(),
-            backfill: backfill.clone(),
+            viewers: viewers.clone(),
+            cards: cards.clone(),
+            celebrities,
             work_queue: work_queue.clone(),
             clock: clock.clone(),
+            step_rows,
         };
-        let purge = Purge { commands: commands.clone(), timelines: timelines.clone(), work_queue: work_queue.clone() };
-        let profile = ProfileEffects { cards: cards.clone(), timelines: timelines.clone(), clock: clock.clone() };
         let blocks = BlockEffects { commands: commands.clone(), viewers: viewers.clone() };
-        let posts = PostEffects {
-            commands: commands.clone(),
-            cards: cards.clone(),
-            timelines,
-            audience: audience.clone(),
-            purge: purge.clone(),
-            clock,
-        };
-        let effects = Effects { posts, blocks, profile, celebrities, backfill, cards };
-        Self { catch_up: CatchUp { commands, viewers, effects }, audience, demotion, purge, work_queue }
+        let posts =
+            PostEffects { commands: commands.clone(), cards: cards.clone(), timelines, walks: walks.clone(), clock };
+        let effects = Effects { posts, blocks, walks: walks.clone(), cards };
+        Self { catch_up: CatchUp { commands, viewers, effects }, walks, work_queue }
     }
 }

@@ -2,13 +2,16 @@
 //! and the user's log is applied past it (INV-9). Once the cause is fixed, the event's effects are applied out of
 //! order.
 
+use std::time::Duration;
+
 use super::{
     catch_up::{CatchUp, Progress},
     owner::LogOwner,
 };
 use crate::{
+    deadline::Deadline,
     error::Error,
-    model::{EdgeKey, UserId, Version},
+    model::{EdgeKey, EdgeKind, UserId, Version},
     retry::until_no_conflict,
     store::Consistency,
     stream::quarantine::Quarantine,
@@ -28,7 +31,8 @@ pub enum OnFailure {
 }
 
 /// Applies the user's log to its end, past the events that it puts into the quarantine: those that can never succeed
-/// ([`Error::Poison`]), and others as `on_failure` says.
+/// ([`Error::Poison`]), and others as `on_failure` says. If the time does not suffice, returns after which time the
+/// caller has to let a worker go on.
 ///
 /// # Errors
 /// The error of an event that may succeed later; otherwise as those of the stores and the queue.
@@ -37,10 +41,12 @@ pub async fn catch_up_or_quarantine(
     quarantine: &Quarantine,
     user: &UserId,
     on_failure: OnFailure,
-) -> Result<(), Error> {
+    deadline: Deadline,
+) -> Result<Option<Duration>, Error> {
     for _ in 0..QUARANTINED_MAX {
-        let (version, error) = match catch_up.user(user, None).await? {
-            Progress::UpToDate => return Ok(()),
+        let (version, error) = match catch_up.user(user, None, deadline).await? {
+            Progress::UpToDate => return Ok(None),
+            Progress::Paused(wait) => return Ok(Some(wait)),
             Progress::Stuck { version, error } => (version, error),
         };
         if on_failure == OnFailure::TryAgain && !matches!(error, Error::Poison { .. }) {
@@ -68,9 +74,9 @@ async fn skip(catch_up: &CatchUp, user: &UserId, version: Version) -> Result<(),
     for entry in catch_up.commands.log_after(user, before.viewer.applied, 1).await? {
         viewer.fold(&entry)?;
     }
-    match catch_up.viewers.put(user, &before, &viewer).await {
+    match catch_up.viewers.put(user, &before, viewer).await {
         Err(Error::Conflict) => Ok(()),
-        written => written,
+        written => written.map(drop),
     }
 }
 
@@ -82,12 +88,11 @@ async fn skip(catch_up: &CatchUp, user: &UserId, version: Version) -> Result<(),
 pub async fn redo(catch_up: &CatchUp, user: &UserId, version: Version) -> Result<(), Error> {
     let entry = catch_up.commands.event(user, version).await?;
     let entry = entry.ok_or_else(|| Error::poison(format!("event {version} of {user}"), "the event does not exist"))?;
-    catch_up.effects.apply_event(&LogOwner::new(user, &catch_up.commands), &entry.event).await?;
     for (kind, other) in entry.event.edges() {
         let key = EdgeKey::new(user, kind, other);
         until_no_conflict(async || settle_edge(catch_up, &key).await).await?;
     }
-    Ok(())
+    catch_up.effects.apply_late(&LogOwner::new(user, &catch_up.commands), &entry.event).await
 }
 
 /// Sets an edge in the viewer item to what the truth says.
@@ -104,7 +109,11 @@ async fn settle_edge(catch_up: &CatchUp, key: &EdgeKey) -> Result<(), Error> {
     }
     let mut viewer = before.viewer.clone();
     viewer.set(key.kind, &key.to, edge.state());
-    catch_up.viewers.put(&key.from, &before, &viewer).await
+    if key.kind == EdgeKind::Follows && edge.active {
+        // Readers read the author's own rows until the effects of the event are complete.
+        viewer.unfinished.backfills.insert(key.to.clone(), edge.version);
+    }
+    catch_up.viewers.put(&key.from, &before, viewer).await.map(drop)
 }
 
 #[cfg(test)]

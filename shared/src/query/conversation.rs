@@ -206,7 +206,7 @@ impl Conversations {
         authors.sort_unstable();
         authors.dedup();
         let mut cards: HashMap<_, _> = self.cards.users(&authors, state.consistency()).await?;
-        if state.has_unprojected_profile() {
+        if state.has_unfinished_profile() {
             cards.remove(state.request.viewer);
         }
         for author in authors {

@@ -64,7 +64,7 @@ impl People {
                 users.retain(|user| !state.viewer.blocks(user) && !blockers.contains(user));
             }
             let mut cards = self.cards.users(&users, request.consistency()).await?;
-            if state.has_unprojected_profile() && users.contains(request.viewer) {
+            if state.has_unfinished_profile() && users.contains(request.viewer) {
                 cards.insert(request.viewer.clone(), card_from_truth(&self.commands, request.viewer).await?);
             }
             // A command of the viewer's may be about somebody whom no projection has reached (INV-4).

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::model::{
-    CommentId, EdgeKind, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject, UserId, Version,
+    CommentId, EdgeKind, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject, Timestamp, UserId, Version,
 };
 
 /// All characters are encoded but the unreserved ones of RFC 3986.
@@ -35,6 +35,11 @@ pub(super) const BUCKET: &str = "bucket";
 
 /// Partition key of all celebrities.
 pub(super) const CELEBRITIES: &str = "CELEBRITIES";
+
+/// Prefix of the partition keys of the open parts of demotions.
+const DEMOTION_PREFIX: &str = "DEMOTION#";
+/// Sort key of the part of a demotion that enumerates the followers.
+pub(super) const ENUMERATION: &str = "ENUMERATION";
 
 /// Digits of a version in a key. Versions are padded, so that the order of texts is that of numbers.
 const VERSION_DIGITS: usize = 12;
@@ -136,6 +141,11 @@ pub(super) fn author(author: &UserId) -> String {
     format!("AUTHOR#{}", encode(author.as_str()))
 }
 
+/// Partition key of the open parts of the demotion that began at this moment.
+pub(super) fn demotion(author: &UserId, begun_at: Timestamp) -> String {
+    format!("{DEMOTION_PREFIX}{}#{}", encode(author.as_str()), begun_at.as_ms())
+}
+
 pub(super) fn tag(tag: &Tag) -> String {
     format!("TAG#{}", encode(tag.as_str()))
 }
@@ -171,7 +181,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::Timestamp;
 
     fn any_user() -> impl Strategy<Value = UserId> {
         "\\PC{1,40}".prop_filter_map("a user id", |id| UserId::try_from(id).ok())

@@ -8,13 +8,16 @@ use serde::{Deserialize, Serialize};
 use super::{
     command_table::{CommandTable, POST},
     consistency::Consistency,
-    dynamo::{failed, primary_key, s, text, value},
+    dynamo::{Item, failed, primary_key, s, text, value},
     key::{self, SK},
 };
 use crate::{
     error::Error,
     model::{EdgeState, Like, Post, PostId, SpentUntil, UserId},
 };
+
+/// Likes that one query reads at most. An item has some 150 bytes, so these are 75 kB: 19 units if consistent.
+const LIKES_PER_QUERY: i32 = 500;
 
 /// What a like is decided on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -52,31 +55,33 @@ impl CommandTable {
         Ok(reaction)
     }
 
-    /// Which of the posts from `oldest` to `newest` the user likes. This is one query, except for many thousands of
-    /// likes.
+    /// Which of the posts the user likes; other posts may be among the answer.
+    ///
+    /// One query reads the likes of all posts between the oldest and the newest of these. If the user likes very many
+    /// posts in between, the query ends early, and the likes of the remaining posts are read by their keys.
     pub async fn liked(
         &self,
         user: &UserId,
-        oldest: PostId,
-        newest: PostId,
+        posts: &[PostId],
         consistency: Consistency,
     ) -> Result<HashSet<PostId>, Error> {
-        let mut liked = HashSet::new();
-        let mut start = None;
-        loop {
-            let query = self
-                .likes_query(user, &key::likes(oldest), &key::likes(newest))
-                .consistent_read(consistency.is_strong());
-            let answer = query.set_exclusive_start_key(start).send().await.map_err(failed("reading likes"))?;
-            for item in answer.items() {
-                let key = text(item, SK)?;
-                liked.insert(key::parse_likes(key).ok_or_else(|| Error::poison("the key of a like", key))?);
-            }
-            start = answer.last_evaluated_key;
-            if start.is_none() {
-                return Ok(liked);
+        let (Some(&oldest), Some(&newest)) = (posts.iter().min(), posts.iter().max()) else {
+            return Ok(HashSet::new());
+        };
+        let query = self.likes_query(user, &key::likes(oldest), &key::likes(newest)).limit(LIKES_PER_QUERY);
+        let answer = query.consistent_read(consistency.is_strong()).send().await.map_err(failed("reading likes"))?;
+        let mut liked = answer.items().iter().map(liked_post).collect::<Result<HashSet<_>, Error>>()?;
+        if let Some(end) = answer.last_evaluated_key() {
+            let end = liked_post(end)?;
+            let keys = posts.iter().filter(|post| **post > end);
+            let keys = keys.map(|post| primary_key(key::user(user), key::likes(*post))).collect();
+            for item in self.dynamo.batch_get(&self.table, keys, consistency).await? {
+                if matches!(item.get("liked"), Some(AttributeValue::Bool(true))) {
+                    liked.insert(liked_post(&item)?);
+                }
             }
         }
+        Ok(liked)
     }
 
     /// The authors of the newest posts that the user likes. At most `limit` likes are read, ended ones included.
@@ -109,4 +114,10 @@ impl CommandTable {
             .expression_attribute_values(":last", s(last))
             .expression_attribute_values(":true", AttributeValue::Bool(true))
     }
+}
+
+/// The post of the like with this key.
+fn liked_post(item: &Item) -> Result<PostId, Error> {
+    let key = text(item, SK)?;
+    key::parse_likes(key).ok_or_else(|| Error::poison("the key of a like", key))
 }

@@ -9,6 +9,7 @@ mod celebrities;
 pub mod command_table;
 pub mod comments;
 mod consistency;
+pub mod demotions;
 mod dynamo;
 pub mod edges;
 mod key;

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aws_sdk_dynamodb::types::{Put, PutRequest, TransactWriteItem, WriteRequest};
+use aws_sdk_dynamodb::types::{Delete, Put, PutRequest, TransactWriteItem, WriteRequest};
 use futures::future::try_join_all;
 use tokio::sync::Semaphore;
 
@@ -16,12 +16,14 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{PostId, Tag, Timestamp, UserId},
+    model::{EdgeKey, PostId, Tag, Timestamp, UserId},
     retry::RetryPolicy,
 };
 
 /// Rows in one call of BatchWriteItem at most.
 const BATCH_WRITE_MAX: usize = 25;
+/// Items in one transaction at most.
+const TRANSACTION_MAX: usize = 100;
 /// Calls of BatchWriteItem that a process has under way at once. However much there is to write, a large audience must
 /// not hold up the single writes of everybody else.
 const BATCH_WRITES_AT_ONCE: usize = 2;
@@ -29,7 +31,7 @@ const BATCH_WRITES_AT_ONCE: usize = 2;
 const RETRY: RetryPolicy =
     RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 
-/// How often rows of tags are written again after a conflict of two transactions.
+/// How often a transaction is tried again after a conflict with another one.
 const CONFLICTS: RetryPolicy =
     RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 
@@ -151,13 +153,13 @@ impl Timelines {
         self.write_all(writes).await
     }
 
-    /// Writes many rows to one timeline. Repeating this changes nothing.
+    /// Writes all of the rows to each of the timelines. Repeating this changes nothing.
     ///
     /// # Errors
     /// As [`Timelines::put`].
-    pub async fn put_rows(&self, timeline: &Timeline, rows: &[Row]) -> Result<(), Error> {
-        let writes = rows.iter().map(|row| self.write(timeline, row)).collect();
-        self.write_all(writes).await
+    pub async fn put_rows(&self, timelines: &[Timeline], rows: &[Row]) -> Result<(), Error> {
+        let writes = timelines.iter().flat_map(|timeline| rows.iter().map(|row| self.write(timeline, row)));
+        self.write_all(writes.collect()).await
     }
 
     /// Deletes the row of a post from a timeline.
@@ -172,6 +174,60 @@ impl Timelines {
             .await
             .map(|_| ())
             .map_err(failed("deleting a timeline row"))
+    }
+
+    /// Deletes rows of an author from the home of a viewer who no longer follows the author. False if the viewer
+    /// follows the author again; then the rows stay.
+    ///
+    /// The check and the deletions are one transaction, so they come before a new follow and its backfill, or not at
+    /// all.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if other writes of the same rows or of the edge kept coming between; otherwise as the
+    /// stores'. Some of the rows may be gone.
+    pub async fn remove_unfollowed(
+        &self,
+        commands: &CommandTable,
+        follow: &EdgeKey,
+        rows: &[Row],
+    ) -> Result<bool, Error> {
+        let home = key::home(&follow.from);
+        for rows in rows.chunks(TRANSACTION_MAX - 1) {
+            let delete = |row: &Row| {
+                let delete = Delete::builder().table_name(&self.table).key(PK, s(&home)).key(SK, s(row.post)).build();
+                let delete = delete.map_err(|error| Error::poison("the key of a timeline row", error))?;
+                Ok(TransactWriteItem::builder().delete(delete).build())
+            };
+            let ended = std::iter::once(commands.require_ended(follow));
+            let writes = ended.chain(rows.iter().map(delete)).collect::<Result<Vec<_>, Error>>()?;
+            let mut retries = CONFLICTS.start();
+            while let Err(error) = self.transact(writes.clone()).await {
+                if !matches!(error, Error::Conflict) {
+                    return Err(error);
+                }
+                let edges = commands.edges(std::slice::from_ref(follow)).await?;
+                if edges.get(follow).is_none_or(|edge| edge.active) {
+                    return Ok(false);
+                }
+                if !retries.wait().await {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), Error> {
+        self.dynamo
+            .0
+            .transact_write_items()
+            .set_transact_items(Some(writes))
+            .customize()
+            .interceptor(NoClientToken)
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(transaction_failed)
     }
 
     /// Writes the rows of a post to the timelines of the tags that this version of the post has, unless the command
@@ -198,24 +254,14 @@ impl Timelines {
         let writes = unchanged.chain(tags.iter().map(put)).collect::<Result<Vec<_>, Error>>()?;
         let mut retries = CONFLICTS.start();
         loop {
-            let written = self
-                .dynamo
-                .0
-                .transact_write_items()
-                .set_transact_items(Some(writes.clone()))
-                .customize()
-                .interceptor(NoClientToken)
-                .send()
-                .await
-                .map_err(transaction_failed);
-            match written {
+            match self.transact(writes.clone()).await {
                 // Either the post has changed, or two workers write the same rows at this moment.
                 Err(Error::Conflict) => match commands.post(row.post).await? {
                     Some(post) if post.version == version && retries.wait().await => {}
                     Some(post) if post.version == version => return Err(Error::Conflict),
                     _ => return Ok(()),
                 },
-                written => return written.map(|_| ()),
+                written => return written,
             }
         }
     }

@@ -200,6 +200,20 @@ impl CommandTable {
         )
     }
 
+    /// A part of a transaction that requires that the edge has ended. Nothing changes.
+    pub(super) fn require_ended(&self, key: &EdgeKey) -> Result<TransactWriteItem, Error> {
+        let (pk, sk) = near_side(key);
+        check(
+            ConditionCheck::builder()
+                .table_name(&self.table)
+                .key(PK, s(pk))
+                .key(SK, s(sk))
+                .condition_expression("#active = :false")
+                .expression_attribute_names("#active", "active")
+                .expression_attribute_values(":false", AttributeValue::Bool(false)),
+        )
+    }
+
     /// Commits changes that belong to no log.
     ///
     /// # Errors

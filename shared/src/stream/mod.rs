@@ -6,4 +6,5 @@ pub mod bus;
 pub mod cloud_event;
 pub mod quarantine;
 mod queue;
+pub mod walk;
 pub mod work_queue;

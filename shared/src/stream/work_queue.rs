@@ -1,13 +1,17 @@
-//! The work queue: tasks that are too large for a batch of the bus, or that failed there. `deliver` works on them.
+//! The work queue: walks, which are too large for a batch of the bus, and catch-ups that failed or took too long there.
+//! `deliver` works on them.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::queue::{Queue, QueueMessage};
+use super::{
+    queue::{Queue, QueueMessage},
+    walk::Walk,
+};
 use crate::{
     error::Error,
-    model::{NOT_IN_MESSAGES, PostId, UserId, Version},
+    model::{NOT_IN_MESSAGES, UserId, Version},
 };
 
 /// Longest delay of a message (SQS, `DelaySeconds`).
@@ -17,48 +21,10 @@ const DELAY_S_MAX: i32 = 900;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
-    /// Put a post into the homes of these viewers.
-    #[serde(rename = "deliver")]
-    PushToHomes {
-        /// The post.
-        post: PostId,
-        /// Its author.
-        author: UserId,
-        /// Some of the author's followers.
-        viewers: Vec<UserId>,
-    },
-    /// Enumerate the followers of a large audience, and make a [`Task::PushToHomes`] for every few hundred of them.
-    #[serde(rename = "spread")]
-    EnumerateAudience {
-        /// The post.
-        post: PostId,
-        /// Its author.
-        author: UserId,
-        /// The follower after whom the enumeration goes on. None at its beginning.
-        after: Option<UserId>,
-        /// How many followers were found so far.
-        found: u64,
-    },
-    /// Copy the posts of an author who is being demoted into the homes of the next few followers.
-    #[serde(rename = "demote")]
-    BackfillHomes {
-        /// The author.
-        author: UserId,
-        /// The follower after whom the backfill goes on. None at its beginning.
-        after: Option<UserId>,
-    },
     /// Apply the events of this user's log that are not applied yet.
     CatchUp {
         /// The user.
         user: UserId,
-    },
-    /// Remove what is left of a deleted post: comments on it, step by step, and then its tags.
-    #[serde(rename = "purge")]
-    PurgePost {
-        /// The post.
-        post: PostId,
-        /// Its author.
-        author: UserId,
     },
     /// Apply the effects of an event that was put into the quarantine.
     Redo {
@@ -69,16 +35,22 @@ pub enum Task {
         /// Why its effects failed.
         error: String,
     },
+    /// Take a step of a walk.
+    #[serde(untagged)]
+    Walk(Walk),
+}
+
+impl From<Walk> for Task {
+    fn from(walk: Walk) -> Self {
+        Self::Walk(walk)
+    }
 }
 
 impl Task {
     /// The user whose task it is.
     pub(super) fn user(&self) -> &UserId {
         match self {
-            Self::PushToHomes { author, .. }
-            | Self::EnumerateAudience { author, .. }
-            | Self::BackfillHomes { author, .. }
-            | Self::PurgePost { author, .. } => author,
+            Self::Walk(walk) => walk.user(),
             Self::CatchUp { user } | Self::Redo { user, .. } => user,
         }
     }
@@ -133,9 +105,21 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::samples::{user, version};
+    use crate::{
+        model::Timestamp,
+        samples::{user, version},
+        stream::walk::BackfillAt,
+    };
 
     const POST: &str = "014bc853-e807-7000-8000-000000000000";
+
+    fn backfill(viewer: &UserId, author: &UserId, at: BackfillAt) -> Task {
+        Walk::Backfill { viewer: viewer.clone(), author: author.clone(), version: version(3), at }.into()
+    }
+
+    fn backfill_json(at: Value) -> Value {
+        json!({"backfill": {"viewer": "auth0|ada", "author": "bob", "version": 3, "at": at}})
+    }
 
     /// Every task with its JSON as it stands in queues.
     fn tasks() -> Vec<(Task, Value)> {
@@ -143,22 +127,43 @@ mod tests {
         let (ada, bob) = (user("auth0|ada"), user("bob"));
         vec![
             (
-                Task::PushToHomes { post, author: ada.clone(), viewers: vec![bob.clone()] },
+                Walk::Push { post, author: ada.clone(), viewers: vec![bob.clone()] }.into(),
                 json!({"deliver": {"post": POST, "author": "auth0|ada", "viewers": ["bob"]}}),
             ),
             (
-                Task::EnumerateAudience { post, author: ada.clone(), after: Some(bob.clone()), found: 500 },
+                Walk::Audience { post, author: ada.clone(), after: Some(bob.clone()), found: 500 }.into(),
                 json!({"spread": {"post": POST, "author": "auth0|ada", "after": "bob", "found": 500}}),
             ),
             (
-                Task::EnumerateAudience { post, author: ada.clone(), after: None, found: 0 },
+                Walk::Audience { post, author: ada.clone(), after: None, found: 0 }.into(),
                 json!({"spread": {"post": POST, "author": "auth0|ada", "after": null, "found": 0}}),
             ),
             (
-                Task::BackfillHomes { author: ada.clone(), after: Some(bob) },
+                Walk::Demotion { author: ada.clone(), after: Some(bob.clone()) }.into(),
                 json!({"demote": {"author": "auth0|ada", "after": "bob"}}),
             ),
-            (Task::PurgePost { post, author: ada.clone() }, json!({"purge": {"post": POST, "author": "auth0|ada"}})),
+            (
+                Walk::FillHomes {
+                    author: ada.clone(),
+                    begun_at: Timestamp::from_ms(7),
+                    viewers: vec![bob.clone()],
+                    before: None,
+                }
+                .into(),
+                json!({"fill_homes": {"author": "auth0|ada", "begun_at": 7, "viewers": ["bob"], "before": null}}),
+            ),
+            (Walk::Purge { post, author: ada.clone() }.into(), json!({"purge": {"post": POST, "author": "auth0|ada"}})),
+            (
+                Walk::Profile { user: ada.clone(), version: version(3), before: Some(post) }.into(),
+                json!({"profile": {"user": "auth0|ada", "version": 3, "before": POST}}),
+            ),
+            (
+                Walk::Unfollowed { viewer: ada.clone(), author: bob.clone(), before: None }.into(),
+                json!({"unfollowed": {"viewer": "auth0|ada", "author": "bob", "before": null}}),
+            ),
+            (backfill(&ada, &bob, BackfillAt::Start), backfill_json(json!("start"))),
+            (backfill(&ada, &bob, BackfillAt::Below(post)), backfill_json(json!({"below": POST}))),
+            (backfill(&ada, &bob, BackfillAt::Copied), backfill_json(json!("copied"))),
             (Task::CatchUp { user: ada.clone() }, json!({"catch_up": {"user": "auth0|ada"}})),
             (
                 Task::Redo { user: ada, version: version(3), error: "no".to_owned() },
@@ -181,7 +186,7 @@ mod tests {
         // A quotation mark is escaped, so it takes two bytes.
         let longest = user(&"\"".repeat(255));
         let post = POST.parse().unwrap();
-        let task = Task::PushToHomes { post, author: longest.clone(), viewers: vec![longest; 500] };
+        let task = Task::from(Walk::Push { post, author: longest.clone(), viewers: vec![longest; 500] });
         assert!(task.body().unwrap().len() <= 256 * 1024);
     }
 

@@ -79,8 +79,13 @@ impl World {
         Self::with(&[("CELEBRITY_FOLLOWERS", followers_min)])
     }
 
+    /// An empty world in which a step of a walk reads or writes so many rows at most.
+    pub(crate) fn with_steps_of(rows: u64) -> Self {
+        Self::with(&[("WALK_STEP_ROWS", rows)])
+    }
+
     /// An empty world with these numbers in the environment.
-    fn with(numbers: &[(&'static str, u64)]) -> Self {
+    pub(crate) fn with(numbers: &[(&'static str, u64)]) -> Self {
         let aws = Arc::new(Aws::new().unwrap());
         create_tables(&aws);
         aws.create_queue("deliveries");
@@ -240,6 +245,7 @@ fn runtime(server: Arc<dyn Server>, clock: Clock, numbers: &[(&str, u64)]) -> Ru
         ("QUARANTINE_QUEUE", queue_url("quarantine")),
         ("CELEBRITY_FOLLOWERS", FOLLOWERS_MIN.to_string()),
         ("CELEBRITY_LIST_SECONDS", LIST_LIFETIME.as_secs().to_string()),
+        ("WALK_STEP_ROWS", "500".to_owned()),
     ];
     let unlimited = RATE_LIMITS.map(|name| (name, UNLIMITED.to_string()));
     let given = numbers.iter().map(|(name, number)| (*name, number.to_string()));

@@ -55,6 +55,8 @@ enum Effect {
     Before(Hook),
     /// Something happens after the call, before its answer arrives.
     After(Hook),
+    /// The call takes so long.
+    Slow(Duration),
 }
 
 type Hook = Arc<dyn Fn() + Send + Sync>;
@@ -99,6 +101,13 @@ impl Network {
         self.disturb(calls, 1, Effect::Late);
     }
 
+    /// What [`Network::delay_effect`] delays takes effect now, and not with the next transaction.
+    pub(crate) fn apply_late(&self) {
+        for late in std::mem::take(&mut *lock(&self.late)) {
+            self.aws.apply(&late);
+        }
+    }
+
     /// Runs the hook before the next of these calls. Calls that were made at the same time get ahead of the hook.
     pub(crate) fn before(&self, calls: Calls, hook: impl AsyncFn() + Send + Sync + 'static) {
         self.disturb(calls, 1, Effect::Before(blocking(hook)));
@@ -112,6 +121,11 @@ impl Network {
     /// Runs the hook after the next of these calls.
     pub(crate) fn after(&self, calls: Calls, hook: impl AsyncFn() + Send + Sync + 'static) {
         self.disturb(calls, 1, Effect::After(blocking(hook)));
+    }
+
+    /// Every one of these calls takes so long.
+    pub(crate) fn slow_down(&self, calls: Calls, time: Duration) {
+        self.disturb(calls, usize::MAX, Effect::Slow(time));
     }
 
     /// Lets this many calls pass before the disturbance that was added last begins.
@@ -169,9 +183,7 @@ impl Server for Network {
             let call = Call { operation: request.operation.clone(), body };
             let effect = self.effect(&call);
             if call.operation == "TransactWriteItems" {
-                for late in std::mem::take(&mut *lock(&self.late)) {
-                    self.aws.apply(&late);
-                }
+                self.apply_late();
             }
             lock(&self.calls).push(call);
             match effect {
@@ -188,6 +200,10 @@ impl Server for Network {
                 Some(Effect::Before(hook)) => {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                     hook();
+                    Ok(self.aws.apply(&request))
+                }
+                Some(Effect::Slow(time)) => {
+                    tokio::time::sleep(time).await;
                     Ok(self.aws.apply(&request))
                 }
                 Some(Effect::After(hook)) => {

@@ -9,6 +9,7 @@ use crate::{
     command::{
         self, BlockUser, Command, CommentOnPost, Committed, CreatePost, DeletePost, EditPost, FollowUser, UpdateProfile,
     },
+    deadline::Deadline,
     error::Error,
     model::{Clock, CommentId, EdgeState, PostId, Text, UserEvent, Version, Viewer},
     projection::{Projector, catch_up::Progress},
@@ -134,7 +135,7 @@ impl Process {
     /// Applies the logs of these users to their ends.
     pub(crate) async fn catch_up(&self, ids: &[&str]) {
         for id in ids {
-            let progress = self.projector.catch_up.user(&user(id), None).await.unwrap();
+            let progress = self.projector.catch_up.user(&user(id), None, Deadline::none()).await.unwrap();
             assert!(matches!(progress, Progress::UpToDate), "{progress:?}");
         }
     }

@@ -92,6 +92,10 @@ pub(super) struct NewMessage {
     pub(super) message_system_attributes: MessageAttributes,
     pub(super) message_group_id: Option<String>,
     pub(super) message_deduplication_id: Option<String>,
+    /// The trace header of the HTTP request, which a message gets that has none of its own (SQS Developer Guide, "Using
+    /// AWS X-Ray with Amazon SQS").
+    #[serde(skip)]
+    pub(super) request_trace: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

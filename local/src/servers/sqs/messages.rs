@@ -192,6 +192,7 @@ fn insert(connection: &Connection, queue: &Queue, now_ms: i64, message: &NewMess
     };
     let trace_header =
         message.message_system_attributes.get("AWSTraceHeader").and_then(|value| value.string_value.as_ref());
+    let trace_header = trace_header.or(message.request_trace.as_ref());
     let delay_ms = message.delay_seconds.map_or(queue.settings.delay_ms, |seconds| seconds * 1000);
     connection
         .prepare_cached(

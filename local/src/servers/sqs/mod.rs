@@ -92,7 +92,8 @@ struct Server {
 
 async fn handle(State(server): State<Server>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut response = match server.dispatch(target, &body).await {
+    let trace = headers.get("x-amzn-trace-id").and_then(|value| value.to_str().ok());
+    let mut response = match server.dispatch(target, &body, trace).await {
         Ok(json) => ([(header::CONTENT_TYPE, "application/x-amz-json-1.0")], json).into_response(),
         Err(error) => error.into_response(),
     };
@@ -103,13 +104,13 @@ async fn handle(State(server): State<Server>, headers: HeaderMap, body: Bytes) -
 }
 
 impl Server {
-    async fn dispatch(&self, target: &str, body: &Bytes) -> Result<Vec<u8>, SqsError> {
+    async fn dispatch(&self, target: &str, body: &Bytes, trace: Option<&str>) -> Result<Vec<u8>, SqsError> {
         let operation = target.strip_prefix("AmazonSQS.").unwrap_or_default().to_owned();
         if operation == "ReceiveMessage" {
             return to_json(&Received { messages: self.receive(parse(body)?).await? });
         }
-        let body = body.clone();
-        self.with_store(move |store| queues::call(store, now_ms(), &operation, &body)).await
+        let (body, trace) = (body.clone(), trace.map(str::to_owned));
+        self.with_store(move |store| queues::call(store, now_ms(), &operation, &body, trace.as_deref())).await
     }
 
     /// Waits for messages for as long as the request says. Every message that becomes visible ends the wait at once: a

@@ -4,7 +4,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    api::{ReceiveMessage, Received},
+    api::{Batch, NewMessage, ReceiveMessage, Received, Single},
     error::SqsError,
     store::Store,
 };
@@ -35,7 +35,7 @@ impl Queues {
 
     /// Answers `operation`, as `SendMessage`, at this time. `ReceiveMessage` does not wait for messages.
     pub fn call(&mut self, now_ms: i64, operation: &str, body: &[u8]) -> Answer {
-        match call(&mut self.0, now_ms, operation, body) {
+        match call(&mut self.0, now_ms, operation, body, None) {
             Ok(body) => Answer { status: 200, body, query_error: None },
             Err(error) => Answer {
                 status: error.status().as_u16(),
@@ -51,8 +51,14 @@ impl Queues {
     }
 }
 
-/// Answers one operation.
-pub(super) fn call(store: &mut Store, now_ms: i64, operation: &str, body: &[u8]) -> Result<Vec<u8>, SqsError> {
+/// Answers one operation of a request with this trace header.
+pub(super) fn call(
+    store: &mut Store,
+    now_ms: i64,
+    operation: &str,
+    body: &[u8],
+    trace: Option<&str>,
+) -> Result<Vec<u8>, SqsError> {
     match operation {
         "CreateQueue" => answer(body, |request| store.create_queue(now_ms, request)),
         "GetQueueUrl" => answer(body, |request| store.get_queue_url(now_ms, request)),
@@ -61,8 +67,14 @@ pub(super) fn call(store: &mut Store, now_ms: i64, operation: &str, body: &[u8])
         "PurgeQueue" => answer(body, |request| store.purge_queue(now_ms, request)),
         "GetQueueAttributes" => answer(body, |request| store.get_queue_attributes(now_ms, request)),
         "SetQueueAttributes" => answer(body, |request| store.set_queue_attributes(now_ms, request)),
-        "SendMessage" => answer(body, |request| store.send_message(now_ms, request)),
-        "SendMessageBatch" => answer(body, |request| store.send_message_batch(now_ms, request)),
+        "SendMessage" => answer(body, |mut request: Single<NewMessage>| {
+            request.content.request_trace = trace.map(str::to_owned);
+            store.send_message(now_ms, request)
+        }),
+        "SendMessageBatch" => answer(body, |mut request: Batch<NewMessage>| {
+            request.entries.iter_mut().for_each(|it| it.content.request_trace = trace.map(str::to_owned));
+            store.send_message_batch(now_ms, request)
+        }),
         "ReceiveMessage" => answer(body, |request: ReceiveMessage| {
             store.receive(now_ms, &request).map(|messages| Received { messages })
         }),

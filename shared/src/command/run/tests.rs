@@ -278,6 +278,22 @@ async fn a_commit_that_takes_effect_after_its_answer_is_recognised_by_the_next_a
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_commit_that_takes_effect_between_the_look_for_it_and_the_next_read_of_the_head_is_recognised() {
+    let world = three_have_joined().await;
+    world.network.delay_effect(COMMIT);
+    let network = world.network.clone();
+    // The first attempt conflicted, and has looked for its event in vain. The second one reads the head.
+    world.network.before(Calls("Query", "EVENT#"), async move || network.apply_late());
+    world.network.skip(1);
+    let command = CreatePost { key: None, ..create("hello") };
+
+    let committed = run_create(&world, &command).await.unwrap();
+
+    assert_eq!((committed.version, committed.output.post.post), (version(2), command.post));
+    assert_eq!((log_of_ada(&world).await.len(), world.network.count(COMMIT)), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_late_commit_is_recognised_behind_events_of_others() {
     let world = three_have_joined().await;
     world.network.delay_effect(COMMIT);

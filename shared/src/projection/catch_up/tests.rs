@@ -1,6 +1,9 @@
+mod pauses;
+
 use super::{Progress, RACES_MAX};
 use crate::{
     command::BlockUser,
+    deadline::Deadline,
     error::Error,
     model::{Blockers, EdgeState, Version},
     query::ReadRequest,
@@ -16,7 +19,7 @@ const WRITE_CARD: Calls = Calls("UpdateItem", "\"cards\"");
 
 /// Catches up the user with the code under test.
 async fn catch_up(process: &Process, id: &str) -> Result<Progress, Error> {
-    process.projector.catch_up.user(&user(id), None).await
+    process.projector.catch_up.user(&user(id), None, Deadline::none()).await
 }
 
 /// Version of the last event that was applied.
@@ -27,7 +30,7 @@ async fn applied(world: &World, id: &str) -> u64 {
 fn stuck_at(progress: &Progress) -> Option<u64> {
     match progress {
         Progress::Stuck { version, .. } => Some(version.get()),
-        Progress::UpToDate => None,
+        Progress::UpToDate | Progress::Paused(_) => None,
     }
 }
 
@@ -117,7 +120,7 @@ async fn a_worker_that_loses_every_race_gives_up_with_a_conflict() {
     let other = world.other.clone();
     world.network.before_each(STORE_VIEWER, async move || {
         let before = other.viewers.get(&user("ada"), Consistency::Strong).await.unwrap();
-        other.viewers.put(&user("ada"), &before, &before.viewer).await.unwrap();
+        other.viewers.put(&user("ada"), &before, before.viewer.clone()).await.unwrap();
     });
 
     let result = catch_up(&world.tested, "ada").await;
@@ -144,7 +147,7 @@ async fn a_catch_up_to_a_version_ends_with_the_page_that_has_it() {
     world.put_mutes("ada", 1..=101);
 
     for _ in 0..2 {
-        world.tested.projector.catch_up.user(&user("ada"), Some(version(100))).await.unwrap();
+        catch_up.user(&user("ada"), Some(version(100)), Deadline::none()).await.unwrap();
         assert_eq!(applied(&world, "ada").await, 100);
     }
 }

@@ -30,7 +30,7 @@ impl BlockEffects {
             let Some(edge) = self.commands.edges(std::slice::from_ref(&key)).await?.get(&key) else { return Ok(()) };
             let mut viewer = before.viewer.clone();
             viewer.blocked_by.set(blocker, edge.state());
-            self.viewers.put(blocked, &before, &viewer).await
+            self.viewers.put(blocked, &before, viewer).await.map(drop)
         })
         .await
     }

@@ -4,18 +4,18 @@
 mod blocks;
 mod plan;
 mod posts;
-mod profile;
 
 pub(super) use blocks::BlockEffects;
 pub(super) use plan::{Planned, plan};
 pub(super) use posts::PostEffects;
-pub(super) use profile::ProfileEffects;
 
-use super::{backfill::Backfill, owner::LogOwner};
+use super::{
+    owner::LogOwner,
+    walks::{Completion, Walks},
+};
 use crate::{
-    celebrities::Celebrities,
     error::Error,
-    model::{PostId, Totals, UserEvent, UserId, Version},
+    model::{PostId, Totals, Unfinished, UserEvent, UserId, Version},
     store::cards::Cards,
 };
 
@@ -35,31 +35,49 @@ pub(super) enum Effect {
     PurgeIfDeleted(PostId),
     /// Copy this user's posts into the owner's home.
     FillHome(UserId),
+    /// Remove this user's posts from the owner's home, if the owner once followed the user.
+    ClearHome(UserId),
     /// Show this user whether the owner blocks them.
     ShowBlock(UserId),
 }
 
 impl Effect {
-    /// The effect of an event. Events that change no read model beside the viewer item have none.
-    fn of(event: &UserEvent) -> Option<Self> {
+    /// The effects of an event. Events that change no read model beside the viewer item have none.
+    pub(super) fn of(event: &UserEvent) -> Vec<Self> {
         match event {
-            UserEvent::ProfileChanged(_) => Some(Self::ShowProfile),
-            UserEvent::PostCreated { post, .. } => Some(Self::ShowNewPost(*post)),
-            UserEvent::PostEdited { post } => Some(Self::ShowPost(*post)),
-            UserEvent::PostDeleted { post } => Some(Self::RemovePost(*post)),
-            UserEvent::UserFollowed { followee } => Some(Self::FillHome(followee.clone())),
-            UserEvent::UserBlocked { blocked } | UserEvent::UserUnblocked { blocked } => {
-                Some(Self::ShowBlock(blocked.clone()))
+            UserEvent::ProfileChanged(_) => vec![Self::ShowProfile],
+            UserEvent::PostCreated { post, .. } => vec![Self::ShowNewPost(*post)],
+            UserEvent::PostEdited { post } => vec![Self::ShowPost(*post)],
+            UserEvent::PostDeleted { post } => vec![Self::RemovePost(*post)],
+            UserEvent::UserFollowed { followee } => vec![Self::FillHome(followee.clone())],
+            UserEvent::UserUnfollowed { followee } => vec![Self::ClearHome(followee.clone())],
+            // A block ends the follow, and needs no event for that.
+            UserEvent::UserBlocked { blocked } => {
+                vec![Self::ShowBlock(blocked.clone()), Self::ClearHome(blocked.clone())]
             }
+            UserEvent::UserUnblocked { blocked } => vec![Self::ShowBlock(blocked.clone())],
             // Comments are read from the truth. The post's counter, not this event, tells how many there are. But the
             // post may have been deleted, and purged, while the comment was committed.
-            UserEvent::PostCommented { post, .. } => Some(Self::PurgeIfDeleted(*post)),
-            // Readers filter by whom they follow, mute and block. So nothing is removed from timelines.
-            UserEvent::UserUnfollowed { .. }
-            | UserEvent::FollowerRemoved { .. }
+            UserEvent::PostCommented { post, .. } => vec![Self::PurgeIfDeleted(*post)],
+            // Readers filter by whom they mute. The follow of a removed follower ends in the follower's own log.
+            UserEvent::FollowerRemoved { .. }
             | UserEvent::UserMuted { .. }
             | UserEvent::UserUnmuted { .. }
-            | UserEvent::CommentDeleted { .. } => None,
+            | UserEvent::CommentDeleted { .. } => Vec::new(),
+        }
+    }
+
+    /// Takes note that the effect is complete for events up to this version.
+    pub(super) fn complete(&self, unfinished: &mut Unfinished, version: Version) {
+        match self {
+            Self::ShowProfile => unfinished.end_profile(version),
+            Self::FillHome(followee) => unfinished.end_backfill(followee, version),
+            Self::ShowNewPost(_)
+            | Self::ShowPost(_)
+            | Self::RemovePost(_)
+            | Self::PurgeIfDeleted(_)
+            | Self::ClearHome(_)
+            | Self::ShowBlock(_) => {}
         }
     }
 }
@@ -69,50 +87,53 @@ impl Effect {
 pub(super) struct Effects {
     pub(super) posts: PostEffects,
     pub(super) blocks: BlockEffects,
-    pub(super) profile: ProfileEffects,
-    pub(super) celebrities: Celebrities,
-    pub(super) backfill: Backfill,
+    pub(super) walks: Walks,
     pub(super) cards: Cards,
 }
 
 impl Effects {
-    /// Applies the effect of one event in the owner's log.
+    /// Applies the effects of one event in the owner's log, which was folded before. So an effect that is complete at
+    /// once is not unfinished any more.
     ///
     /// # Errors
     /// As [`Effects::apply`].
-    pub(super) async fn apply_event(&self, owner: &LogOwner<'_>, event: &UserEvent) -> Result<(), Error> {
-        match Effect::of(event) {
-            Some(effect) => self.apply(owner, &effect).await,
-            None => Ok(()),
+    pub(super) async fn apply_late(&self, owner: &LogOwner<'_>, event: &UserEvent) -> Result<(), Error> {
+        for effect in Effect::of(event) {
+            // What is complete is the follow, or the profile, that was there before the effect began.
+            let version = match &effect {
+                Effect::FillHome(followee) => self.walks.follow(owner.user, followee).await?.map(|it| it.version),
+                Effect::ShowProfile => Some(owner.profile().await?.version),
+                _ => None,
+            };
+            let completion = self.apply(owner, &effect).await?;
+            if let (Completion::Complete, Some(version)) = (completion, version) {
+                let completed = |unfinished: &mut Unfinished| effect.complete(unfinished, version);
+                self.walks.end_if_applied(owner.user, version, completed).await?;
+            }
         }
+        Ok(())
     }
 
     /// Applies an effect of the owner's log.
     ///
     /// # Errors
     /// [`Error::Poison`] if the truth lacks what the effect is about; otherwise as the stores'.
-    pub(super) async fn apply(&self, owner: &LogOwner<'_>, effect: &Effect) -> Result<(), Error> {
+    pub(super) async fn apply(&self, owner: &LogOwner<'_>, effect: &Effect) -> Result<Completion, Error> {
         match effect {
-            Effect::ShowProfile => self.profile.show(owner).await,
-            Effect::ShowNewPost(post) => self.posts.show_new(owner, *post).await,
-            Effect::ShowPost(post) => self.posts.show(owner, *post).await,
-            Effect::RemovePost(post) => self.posts.remove(owner, *post).await,
-            Effect::PurgeIfDeleted(post) => self.posts.purge.begin_if_deleted(*post).await,
-            Effect::FillHome(followee) => self.fill_home_after_follow(owner.user, followee).await,
-            Effect::ShowBlock(blocked) => self.blocks.show(owner.user, blocked).await,
+            Effect::ShowProfile => return self.walks.show_profile(owner.profile().await?).await,
+            Effect::ShowNewPost(post) => self.posts.show_new(owner, *post).await?,
+            Effect::ShowPost(post) => self.posts.show(owner, *post).await?,
+            Effect::RemovePost(post) => self.posts.remove(owner, *post).await?,
+            Effect::PurgeIfDeleted(post) => self.walks.begin_purge_if_deleted(*post).await?,
+            Effect::FillHome(followee) => return self.walks.fill_home(owner.user, followee).await,
+            Effect::ClearHome(followee) => self.walks.begin_unfollowed(owner.user, followee).await?,
+            Effect::ShowBlock(blocked) => self.blocks.show(owner.user, blocked).await?,
         }
+        Ok(Completion::Complete)
     }
 
     /// Shows on the user's card the totals that the event of this version carries.
     pub(super) async fn show_totals(&self, user: &UserId, totals: Totals, version: Version) -> Result<(), Error> {
         self.cards.put_totals(user, totals, version).await
-    }
-
-    /// Readers pull the posts of celebrities. All others are copied.
-    async fn fill_home_after_follow(&self, follower: &UserId, followee: &UserId) -> Result<(), Error> {
-        match self.celebrities.are_pushed(followee).await? {
-            true => self.backfill.backfill_home(follower, followee).await,
-            false => Ok(()),
-        }
     }
 }

@@ -15,7 +15,7 @@ pub(in crate::projection) struct Planned {
     pub(in crate::projection) effect: Effect,
 }
 
-/// The effects of these events, which are consecutive events of one log.
+/// The effects of these events, which are consecutive events of one log, in the order of the events.
 ///
 /// An effect shows what the truth says after the last of the events, so it is needed once. For a post, the removal does
 /// the work of all other effects. Of follows and unfollows of the same user, only the last one matters.
@@ -27,27 +27,30 @@ pub(in crate::projection) fn plan<'a>(events: impl IntoIterator<Item = &'a LogEv
         for (_, followee) in event.edges().into_iter().filter(|(kind, _)| *kind == EdgeKind::Follows) {
             follows.remove(followee);
         }
-        let Some(effect) = Effect::of(event) else { continue };
-        let planned = Planned { version: *version, effect };
-        match event {
-            UserEvent::UserFollowed { followee } => {
-                follows.insert(followee, planned);
-            }
-            // A post is created before it is edited or deleted, and showing a new post shows all of it.
-            UserEvent::PostCreated { post, .. } | UserEvent::PostEdited { post } => {
-                posts.entry(*post).or_insert(planned);
-            }
-            UserEvent::PostDeleted { post } => {
-                let effect = planned.effect.clone();
-                posts.entry(*post).or_insert(planned).effect = effect;
-            }
-            _ => {
-                others.entry(planned.effect).or_insert(planned.version);
+        for effect in Effect::of(event) {
+            let planned = Planned { version: *version, effect };
+            match event {
+                UserEvent::UserFollowed { followee } | UserEvent::UserUnfollowed { followee } => {
+                    follows.insert(followee, planned);
+                }
+                // A post is created before it is edited or deleted, and showing a new post shows all of it.
+                UserEvent::PostCreated { post, .. } | UserEvent::PostEdited { post } => {
+                    posts.entry(*post).or_insert(planned);
+                }
+                UserEvent::PostDeleted { post } => {
+                    let effect = planned.effect.clone();
+                    posts.entry(*post).or_insert(planned).effect = effect;
+                }
+                _ => {
+                    others.entry(planned.effect).or_insert(planned.version);
+                }
             }
         }
     }
     let others = others.into_iter().map(|(effect, version)| Planned { version, effect });
-    others.chain(posts.into_values()).chain(follows.into_values()).collect()
+    let mut planned: Vec<_> = others.chain(posts.into_values()).chain(follows.into_values()).collect();
+    planned.sort_by_key(|planned| planned.version);
+    planned
 }
 
 #[cfg(test)]
@@ -99,23 +102,24 @@ mod tests {
         let (new, old) = (PostId::new(NOW), PostId::new(NOW));
         let edited = |post| UserEvent::PostEdited { post };
         let events = [edited(old), created(new), edited(new), edited(old), UserEvent::PostDeleted { post: new }];
-        let mut effects = planned(&events);
-        effects.sort_by_key(|(version, _)| *version);
-        assert_eq!(effects, [(1, Effect::ShowPost(old)), (2, Effect::RemovePost(new))]);
+        assert_eq!(planned(&events), [(1, Effect::ShowPost(old)), (2, Effect::RemovePost(new))]);
     }
 
     #[test]
     fn of_follows_and_unfollows_of_a_user_the_last_one_matters() {
         let fill = |followee| Effect::FillHome(user(followee));
+        let clear = |followee| Effect::ClearHome(user(followee));
         assert_eq!(planned(&[followed("bob"), unfollowed("bob"), followed("bob")]), [(3, fill("bob"))]);
-        assert_eq!(planned(&[followed("bob"), followed("carol"), unfollowed("bob")]), [(2, fill("carol"))]);
+        let events = [followed("bob"), followed("carol"), unfollowed("bob")];
+        assert_eq!(planned(&events), [(2, fill("carol")), (3, clear("bob"))]);
         let blocked = UserEvent::UserBlocked { blocked: user("bob") };
-        assert_eq!(planned(&[followed("bob"), blocked]), [(2, Effect::ShowBlock(user("bob")))]);
+        let effects = [(2, clear("bob")), (2, Effect::ShowBlock(user("bob")))];
+        assert_eq!(planned(&[followed("bob"), blocked]), effects);
     }
 
     #[test]
     fn events_that_only_the_viewer_item_follows_have_no_effect() {
         let muted = UserEvent::UserMuted { muted: user("bob") };
-        assert_eq!(planned(&[muted, unfollowed("bob")]), []);
+        assert_eq!(planned(&[muted, UserEvent::FollowerRemoved { follower: user("bob") }]), []);
     }
 }

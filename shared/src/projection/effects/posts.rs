@@ -4,8 +4,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
     error::Error,
-    model::{Clock, Post, PostId},
-    projection::{audience::Audience, owner::LogOwner, purge::Purge},
+    model::{Clock, Post, PostId, Profile},
+    projection::{owner::LogOwner, walks::Walks},
     store::{
         cards::{Cards, PostCard},
         command_table::CommandTable,
@@ -22,8 +22,7 @@ pub(in crate::projection) struct PostEffects {
     pub(in crate::projection) commands: CommandTable,
     pub(in crate::projection) cards: Cards,
     pub(in crate::projection) timelines: Timelines,
-    pub(in crate::projection) audience: Audience,
-    pub(in crate::projection) purge: Purge,
+    pub(in crate::projection) walks: Walks,
     pub(in crate::projection) clock: Clock,
 }
 
@@ -38,25 +37,30 @@ impl PostEffects {
         // The handshake: this row is written before the followers are read, and an edge is committed before its
         // backfill reads this timeline. Whichever comes first, the other sees it.
         self.timelines.put(&[Timeline::Author(row.author.clone())], &row).await?;
-        self.put_card_and_tags(owner, &post).await?;
+        // The walk of a new profile finds posts by these rows. So the profile is read after the row is written:
+        // whichever comes first, the card gets the new profile.
+        self.put_card_and_tags(&post, owner.read_profile().await?).await?;
         if row.post.leaves_feeds_at() <= self.clock.now() {
             return Ok(());
         }
         self.timelines.put(&[Timeline::Home(row.author.clone())], &row).await?;
-        self.audience.push_to_followers(&row).await
+        self.walks.push_to_followers(&row).await.map(drop)
     }
 
     /// Shows an edited or deleted post as the truth has it now.
     pub(super) async fn show(&self, owner: &LogOwner<'_>, post: PostId) -> Result<(), Error> {
         let post = self.read(post).await?;
-        if post.is_deleted() { self.hide(owner, &post).await } else { self.put_card_and_tags(owner, &post).await }
+        if post.is_deleted() {
+            return self.hide(owner, &post).await;
+        }
+        self.put_card_and_tags(&post, owner.profile().await?.clone()).await
     }
 
     /// Hides a deleted post, and lets a worker remove what is left of it.
     pub(super) async fn remove(&self, owner: &LogOwner<'_>, post: PostId) -> Result<(), Error> {
         let post = self.read(post).await?;
         self.hide(owner, &post).await?;
-        self.purge.begin(&post).await
+        self.walks.begin_purge(&post).await
     }
 
     async fn read(&self, post: PostId) -> Result<Post, Error> {
@@ -64,8 +68,7 @@ impl PostEffects {
         truth.ok_or_else(|| Error::poison(format!("post {post}"), "an event names the post, but it does not exist"))
     }
 
-    async fn put_card_and_tags(&self, owner: &LogOwner<'_>, post: &Post) -> Result<(), Error> {
-        let profile = owner.profile().await?.clone();
+    async fn put_card_and_tags(&self, post: &Post, profile: Profile) -> Result<(), Error> {
         self.cards.put_post(&PostCard::new(post.clone(), profile)).await?;
         self.show_tags(post).await
     }
@@ -73,7 +76,7 @@ impl PostEffects {
     /// Hides a deleted post. Its rows in homes stay until they expire: they hold no text, and the card tells readers
     /// that the post is deleted.
     async fn hide(&self, owner: &LogOwner<'_>, post: &Post) -> Result<(), Error> {
-        self.put_card_and_tags(owner, post).await?;
+        self.put_card_and_tags(post, owner.profile().await?.clone()).await?;
         self.timelines.delete(&Timeline::Author(post.author.clone()), post.post).await
     }
 

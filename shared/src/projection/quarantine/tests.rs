@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::{OnFailure, catch_up_or_quarantine, redo};
 use crate::{
+    deadline::Deadline,
     error::Error,
     samples::{user, version},
     store::Consistency,
@@ -17,7 +18,10 @@ const UNKNOWN: &str = "FromTheFuture";
 
 /// Catches up ada with the code under test.
 async fn catch_up(process: &Process, on_failure: OnFailure) -> Result<(), Error> {
-    catch_up_or_quarantine(&process.projector.catch_up, &process.quarantine, &user("ada"), on_failure).await
+    let (catch_up, quarantine) = (&process.projector.catch_up, &process.quarantine);
+    let paused = catch_up_or_quarantine(catch_up, quarantine, &user("ada"), on_failure, Deadline::none()).await?;
+    assert_eq!(paused, None);
+    Ok(())
 }
 
 /// Redoes an event of ada's with the code under test.

@@ -96,7 +96,7 @@ pub(super) async fn home_sources<'a>(
         feeds.celebrities.list()
     )?;
     sources.add_unprojected_posts(&state);
-    sources.add_unprojected_follows(&state);
+    sources.add_unfinished_follows(&state);
     let pulled = celebrities.among(&state.viewer.followed).into_iter().filter(|author| state.may_pull(author));
     sources.add_pulled(pulled, &feeds.pulled_rows, not_before);
     Ok((state, sources))

@@ -58,27 +58,27 @@ pub(crate) struct Hydrator<'a> {
 impl Hydrator<'_> {
     /// The posts that have a card and are not deleted (INV-7), by their ids.
     ///
-    /// All reads run at once: the cards, the viewer's likes between the oldest and the newest of the posts, and those
+    /// All reads run at once: the cards, the viewer's likes of them, and those
     /// of the viewer's posts that projections have not reached.
     pub(crate) async fn posts(
         self,
         state: &ViewerState<'_>,
         posts: &[PostId],
     ) -> Result<HashMap<PostId, FeedPost>, Error> {
-        let (Some(&oldest), Some(&newest)) = (posts.iter().min(), posts.iter().max()) else {
+        if posts.is_empty() {
             return Ok(HashMap::new());
-        };
+        }
         let viewer = state.request.viewer;
         let unprojected: Vec<_> = posts.iter().copied().filter(|post| state.overlay.posts.contains(post)).collect();
         let profile = async {
-            match state.has_unprojected_profile() || !unprojected.is_empty() {
+            match state.has_unfinished_profile() || !unprojected.is_empty() {
                 true => self.commands.profile(viewer).await,
                 false => Ok(None),
             }
         };
         let (mut cards, liked, unprojected, profile) = tokio::try_join!(
             self.cards(state.consistency(), posts),
-            self.commands.liked(viewer, oldest, newest, state.consistency()),
+            self.commands.liked(viewer, posts, state.consistency()),
             self.commands.posts(&unprojected),
             profile
         )?;

@@ -1,7 +1,7 @@
 //! Sources: the rows that could be on a page, newest first. Most rows come from the timeline that projections write.
 //! Three other sources complete it: the timelines of celebrities, whose posts are not pushed to followers; the
-//! timelines of authors whom the viewer has just followed; and the viewer's own posts that projections have not
-//! reached.
+//! timelines of authors whom the viewer has followed, but whose posts are not all copied; and the viewer's own posts
+//! that projections have not reached.
 
 use std::collections::BTreeMap;
 
@@ -88,10 +88,10 @@ impl<'a> Sources<'a> {
         self.others.push(Source::Known(state.overlay.posts.iter().map(row).collect()));
     }
 
-    /// Adds the timelines of the authors whom the viewer has followed, but whose posts no projection has copied yet.
-    pub(crate) fn add_unprojected_follows(&mut self, state: &ViewerState<'_>) {
+    /// Adds the timelines of the authors whom the viewer has followed, but whose posts are not all copied yet.
+    pub(crate) fn add_unfinished_follows(&mut self, state: &ViewerState<'_>) {
         let author = |author: &UserId| Source::Stored(Timeline::Author(author.clone()));
-        self.others.extend(state.overlay.followed.iter().map(author));
+        self.others.extend(state.viewer.unfinished.backfills.keys().map(author));
     }
 
     /// Adds the timelines of celebrities whom the viewer follows. No row may have been read before `not_before`.

@@ -61,10 +61,6 @@ pub(crate) struct ViewerState<'a> {
 pub(super) struct Overlay {
     /// The viewer's posts that were created, edited or deleted.
     pub(super) posts: BTreeSet<PostId>,
-    /// The authors whom the viewer began to follow, and follows still.
-    pub(super) followed: BTreeSet<UserId>,
-    /// Whether the viewer's profile changed.
-    profile_changed: bool,
     /// The viewer's totals after the last of the events; none if there are no such events.
     totals: Option<Totals>,
 }
@@ -126,7 +122,6 @@ impl<'a> ViewerState<'a> {
                 self.overlay.totals = Some(event.totals);
             }
         }
-        self.overlay.followed.retain(|author| self.viewer.follows(author));
         Ok(())
     }
 
@@ -171,30 +166,28 @@ impl<'a> ViewerState<'a> {
         self.overlay.totals
     }
 
-    /// Whether the viewer's profile is newer than the cards that show it.
-    pub(crate) fn has_unprojected_profile(&self) -> bool {
-        self.overlay.profile_changed
+    /// Whether the viewer's profile may be newer than cards that show it.
+    pub(crate) fn has_unfinished_profile(&self) -> bool {
+        self.viewer.unfinished.profile.is_some()
     }
 
-    /// Whether pulled rows of a followed author are of use. The rows of authors whom the viewer has just followed are
-    /// read strongly instead.
+    /// Whether pulled rows of a followed author are of use. The rows of authors whose posts are not all copied are read
+    /// from the table instead.
     pub(crate) fn may_pull(&self, author: &UserId) -> bool {
-        !self.overlay.followed.contains(author)
+        !self.viewer.unfinished.backfills.contains_key(author)
     }
 }
 
 impl Overlay {
     fn add(&mut self, event: &UserEvent) {
         match event {
-            UserEvent::ProfileChanged(_) => self.profile_changed = true,
             UserEvent::PostCreated { post, .. } | UserEvent::PostEdited { post } | UserEvent::PostDeleted { post } => {
                 self.posts.insert(*post);
             }
-            UserEvent::UserFollowed { followee } => {
-                self.followed.insert(followee.clone());
-            }
-            // The fold has the effects of these events on edges. Comments are read from the command table.
-            UserEvent::UserUnfollowed { .. }
+            // The fold has the effects of these events. Comments are read from the command table.
+            UserEvent::ProfileChanged(_)
+            | UserEvent::UserFollowed { .. }
+            | UserEvent::UserUnfollowed { .. }
             | UserEvent::UserMuted { .. }
             | UserEvent::UserUnmuted { .. }
             | UserEvent::UserBlocked { .. }
@@ -244,7 +237,7 @@ mod tests {
         let ada = user("ada");
         let mut state = state(&ada);
         state.lay_over(&[]).unwrap();
-        assert!(!state.is_overlaid() && !state.has_unprojected_profile());
+        assert!(!state.is_overlaid() && !state.has_unfinished_profile());
         assert_eq!((state.unprojected_totals(), state.overlay), (None, Overlay::default()));
     }
 
@@ -261,7 +254,7 @@ mod tests {
         ];
         state.lay_over(&log(1, events)).unwrap();
         assert_eq!(state.overlay.posts, BTreeSet::from([created, edited, deleted]));
-        assert!(state.is_overlaid() && state.has_unprojected_profile());
+        assert!(state.is_overlaid() && state.has_unfinished_profile());
         assert_eq!(state.viewer.applied, version(4));
         assert_eq!(state.unprojected_totals().map(|totals| totals.following), Some(4), "the totals of the last event");
     }
@@ -273,8 +266,8 @@ mod tests {
         let blocked = UserEvent::UserBlocked { blocked: user("dan") };
         let events = [followed("bob"), followed("cem"), unfollowed("cem"), followed("dan"), blocked, unfollowed("eve")];
         state.lay_over(&log(1, events)).unwrap();
-        assert_eq!(state.overlay.followed, BTreeSet::from([user("bob")]));
         assert!(!state.may_pull(&user("bob")) && state.may_pull(&user("cem")));
+        assert_eq!(state.viewer.unfinished.backfills.into_keys().collect::<Vec<_>>(), [user("bob")]);
     }
 
     #[test]
@@ -309,7 +302,11 @@ mod tests {
             at_once.lay_over(&entries).unwrap();
             entries.chunks(per_read).for_each(|entries| in_parts.lay_over(entries).unwrap());
             prop_assert_eq!(&at_once, &in_parts);
-            prop_assert_eq!(at_once.overlay.followed.len(), at_once.viewer.followed.len(), "all follows are new");
+            prop_assert_eq!(
+                at_once.viewer.unfinished.backfills.len(),
+                at_once.viewer.followed.len(),
+                "all follows are new"
+            );
         }
     }
 }

@@ -42,7 +42,7 @@ async fn mute(world: &World, id: &str, muted: &str) {
 async fn unlist_blockers(world: &World, id: &str) {
     let before = world.other.viewers.get(&user(id), Consistency::Strong).await.unwrap();
     let viewer = crate::model::Viewer { blocked_by: Blockers::Unlisted, ..before.viewer.clone() };
-    world.other.viewers.put(&user(id), &before, &viewer).await.unwrap();
+    world.other.viewers.put(&user(id), &before, viewer).await.unwrap();
 }
 
 /// The authors of the comments that the viewer sees on a post, and whether each is hidden.

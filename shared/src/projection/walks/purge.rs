@@ -1,90 +1,75 @@
 //! Purge: what is left of a deleted post is removed. The command removes the text of the post. Afterwards, at rest, no
 //! table holds a text, tag or mention of the post or of the comments on it.
 //!
-//! A post may have any number of comments. So a purge goes in small steps: each step is a task, which sends the task of
-//! the next step. Repeating a step changes nothing. Nothing that a late worker writes escapes:
+//! A post may have any number of comments, so some of them are removed in each step. Nothing that a late worker writes
+//! escapes:
 //!
 //! - Rows of tags are written in one transaction with a check of the post's version.
 //! - A comment may be committed just after the deletion. The effect of its event finds the post deleted, and sends the
-//!   task again.
+//!   walk again.
 //!
 //! Comments are removed from the truth without an event. Their events stay in the logs of their authors, without text.
 
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::{Step, Walks};
 use crate::{
     error::Error,
-    model::{Comment, Post, PostId, UserId},
+    model::{Comment, Post, PostId},
     store::{
         Consistency,
-        command_table::CommandTable,
         comments::{CommentOrder, CommentPage},
-        timelines::Timelines,
         transaction::Change,
     },
-    stream::work_queue::{Task, WorkQueue},
+    stream::walk::Walk,
 };
 
-/// Comments removed in one step. Each takes a transaction of two items.
-const COMMENTS_PER_STEP: i32 = 100;
+/// Comments removed in one step at most. Each takes a transaction of two items.
+const COMMENTS_PER_STEP: usize = 100;
 /// Comments, or rows of tags, removed at once.
 const REMOVALS_AT_ONCE: usize = 8;
 
-/// Purges deleted posts.
-#[derive(Debug, Clone)]
-pub struct Purge {
-    pub(super) commands: CommandTable,
-    pub(super) timelines: Timelines,
-    pub(super) work_queue: WorkQueue,
-}
-
-impl Purge {
+impl Walks {
     /// Lets a worker purge the post, which is deleted.
-    pub(super) async fn begin(&self, post: &Post) -> Result<(), Error> {
-        self.send_next(post.post, &post.author).await
+    pub(in crate::projection) async fn begin_purge(&self, post: &Post) -> Result<(), Error> {
+        self.send(vec![purge(post)]).await
     }
 
     /// If the post is deleted, lets a worker purge it.
-    pub(super) async fn begin_if_deleted(&self, post: PostId) -> Result<(), Error> {
+    pub(in crate::projection) async fn begin_purge_if_deleted(&self, post: PostId) -> Result<(), Error> {
         match self.commands.post(post).await? {
-            Some(post) if post.is_deleted() => self.begin(&post).await,
+            Some(post) if post.is_deleted() => self.begin_purge(&post).await,
             _ => Ok(()),
         }
     }
 
     /// One step of a purge: removes some comments on the post. The last step removes its tags.
-    ///
-    /// # Errors
-    /// As those of the stores and the queue.
-    pub async fn step(&self, post: PostId) -> Result<(), Error> {
+    pub(super) async fn purge_step(&self, post: PostId, rows: usize) -> Result<Step, Error> {
         let Some(deleted) = self.commands.post(post).await?.filter(Post::is_deleted) else {
             tracing::warn!(%post, "the post to purge is not deleted");
-            return Ok(());
+            return Ok(Step::Done);
         };
         let order = CommentOrder::OldestFirst;
+        let limit = i32::try_from(rows.min(COMMENTS_PER_STEP)).unwrap_or(i32::MAX);
         let CommentPage { comments, more } =
-            self.commands.comments(post, order, None, COMMENTS_PER_STEP, Consistency::Strong).await?;
+            self.commands.comments(post, order, None, limit, Consistency::Strong).await?;
         stream::iter(&comments)
             .map(|comment| self.remove_comment(comment))
             .buffer_unordered(REMOVALS_AT_ONCE)
             .try_collect::<()>()
             .await?;
         if more {
-            return self.send_next(post, &deleted.author).await;
+            return Ok(Step::Next(vec![purge(&deleted)]));
         }
         stream::iter(&deleted.tags_ever)
             .map(|tag| self.timelines.untag(tag, post, deleted.version))
             .buffer_unordered(REMOVALS_AT_ONCE)
             .try_collect::<()>()
             .await?;
-        if deleted.tags_ever.is_empty() {
-            return Ok(());
+        if !deleted.tags_ever.is_empty() {
+            self.commands.commit_unlogged(&[Change::ForgetTags(post)]).await?;
         }
-        self.commands.commit_unlogged(&[Change::ForgetTags(post)]).await
-    }
-
-    async fn send_next(&self, post: PostId, author: &UserId) -> Result<(), Error> {
-        self.work_queue.send(vec![Task::PurgePost { post, author: author.clone() }]).await
+        Ok(Step::Done)
     }
 
     async fn remove_comment(&self, comment: &Comment) -> Result<(), Error> {
@@ -94,6 +79,10 @@ impl Purge {
         ];
         self.commands.commit_unlogged(&changes).await
     }
+}
+
+fn purge(post: &Post) -> Walk {
+    Walk::Purge { post: post.post, author: post.author.clone() }
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-use super::Audience;
+use super::{
+    super::{Completion, Step, Walks, testing::take_walks},
+    *,
+};
 use crate::{
-    model::{PostId, UserId},
+    model::{Counts, Tally, TallyImage, TallyShard, TallySubject},
     samples::{NOW, user},
-    store::timelines::Row,
-    stream::work_queue::Task,
     test_world::{Calls, Failure, LIST_LIFETIME, World},
 };
 
@@ -12,8 +13,8 @@ fn row() -> Row {
     Row { post: PostId::new(NOW), author: user("ada") }
 }
 
-fn audience(world: &World) -> &Audience {
-    &world.tested.projector.audience
+fn walks(world: &World) -> &Walks {
+    &world.tested.projector.walks
 }
 
 /// The viewers whose homes have the post.
@@ -27,19 +28,21 @@ async fn is_celebrity(world: &World) -> bool {
 }
 
 /// Begins and continues an enumeration as `deliver` does, until no task is left. Returns the viewers of each
-/// [`Task::PushToHomes`], and how many steps there were.
+/// [`Walk::Push`], and how many steps there were.
 async fn enumerate(world: &World, row: &Row) -> (Vec<Vec<UserId>>, usize) {
     let (mut pushed, mut steps, mut next) = (Vec::new(), 0, Some((None, 0)));
     while let Some((after, found)) = next.take() {
-        audience(world).enumerate_audience(row, after, found).await.unwrap();
+        let rows = walks(world).step_rows.get();
+        let step = walks(world).audience_step(row.post, row.author.clone(), after, found, rows).await.unwrap();
         steps += 1;
-        for task in world.take_tasks() {
-            match task {
-                Task::PushToHomes { post, author, viewers } => {
+        let Step::Next(walks) = step else { panic!("{step:?}") };
+        for walk in walks {
+            match walk {
+                Walk::Push { post, author, viewers } => {
                     assert_eq!(Row { post, author }, *row);
                     pushed.push(viewers);
                 }
-                Task::EnumerateAudience { post, author, after, found } => {
+                Walk::Audience { post, author, after, found } => {
                     assert_eq!(Row { post, author }, *row);
                     next = Some((after, found));
                 }
@@ -56,7 +59,7 @@ async fn a_small_audience_gets_the_post_at_once() {
     let world = World::new();
     let followers = world.put_followers("ada", 100);
 
-    audience(&world).push_to_followers(&row()).await.unwrap();
+    walks(&world).push_to_followers(&row()).await.unwrap();
 
     assert_eq!(homes(&world), followers);
     assert_eq!(world.take_tasks(), []);
@@ -68,11 +71,11 @@ async fn a_large_audience_becomes_one_task() {
     world.put_followers("ada", 101);
     let row = row();
 
-    audience(&world).push_to_followers(&row).await.unwrap();
+    walks(&world).push_to_followers(&row).await.unwrap();
 
     assert_eq!(homes(&world), []);
-    let task = Task::EnumerateAudience { post: row.post, author: row.author, after: None, found: 0 };
-    assert_eq!(world.take_tasks(), [task]);
+    let walk = Walk::Audience { post: row.post, author: row.author, after: None, found: 0 };
+    assert_eq!(take_walks(&world), [walk]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,7 +86,7 @@ async fn users_who_no_longer_follow_are_left_out() {
     world.other.follow("carol", "ada").await;
     world.other.unfollow("bob", "ada").await;
 
-    audience(&world).push_to_followers(&row()).await.unwrap();
+    walks(&world).push_to_followers(&row()).await.unwrap();
 
     assert_eq!(homes(&world), [user("carol")]);
 }
@@ -93,7 +96,8 @@ async fn an_audience_that_fits_one_task_is_pushed_to_without_another_task() {
     let world = World::new();
     let followers = world.put_followers("ada", 300);
 
-    audience(&world).enumerate_audience(&row(), None, 0).await.unwrap();
+    let row = row();
+    walks(&world).advance(Walk::Audience { post: row.post, author: row.author, after: None, found: 0 }).await.unwrap();
 
     assert_eq!(homes(&world), followers);
     assert_eq!(world.take_tasks(), []);
@@ -140,7 +144,7 @@ async fn an_author_is_promoted_by_the_worker_that_counts_enough_followers() {
         let world = World::with_celebrities_from(3);
         world.put_followers("ada", followers);
 
-        audience(&world).push_to_followers(&row()).await.unwrap();
+        walks(&world).push_to_followers(&row()).await.unwrap();
 
         assert_eq!(is_celebrity(&world).await, promoted);
         assert_eq!(homes(&world).len(), followers, "this post is still pushed");
@@ -153,11 +157,11 @@ async fn posts_of_a_new_celebrity_are_pushed_until_every_reader_pulls() {
     world.put_followers("ada", 3);
     world.other.commands.promote(&user("ada"), world.other.clock.now()).await.unwrap();
 
-    audience(&world).push_to_followers(&row()).await.unwrap();
+    walks(&world).push_to_followers(&row()).await.unwrap();
     assert_eq!(homes(&world).len(), 3, "some readers do not know of the promotion yet");
 
     world.pass(3 * LIST_LIFETIME);
-    audience(&world).push_to_followers(&row()).await.unwrap();
+    walks(&world).push_to_followers(&row()).await.unwrap();
     assert_eq!(homes(&world).len(), 3, "the second post is pulled");
     assert_eq!(world.take_tasks(), []);
 }
@@ -169,9 +173,9 @@ async fn a_push_that_failed_half_way_can_be_repeated() {
     let row = row();
     world.network.fail(Calls("BatchWriteItem", "HOME#f00030"), Failure::Internal);
 
-    assert!(audience(&world).push_to_followers(&row).await.is_err());
+    assert!(walks(&world).push_to_followers(&row).await.is_err());
     world.network.calm();
-    audience(&world).push_to_followers(&row).await.unwrap();
+    walks(&world).push_to_followers(&row).await.unwrap();
 
     assert_eq!(homes(&world), followers, "one row each");
 }
@@ -182,5 +186,50 @@ async fn tasks_that_the_queue_did_not_take_make_the_step_fail() {
     world.put_followers("ada", 101);
     world.network.fail(Calls("SendMessageBatch", ""), Failure::Internal);
 
-    assert!(audience(&world).push_to_followers(&row()).await.is_err());
+    assert!(walks(&world).push_to_followers(&row()).await.is_err());
+}
+
+/// Ada's card says that she has so many followers.
+async fn ada_is_counted(world: &World, followers: i64) {
+    world.other.join(&["ada"]).await;
+    world.other.catch_up(&["ada"]).await;
+    let subject = TallySubject::User(user("ada"));
+    let mut tally = Tally::default();
+    let counts = Counts { followers, ..Counts::default() };
+    tally.take(TallyShard::new(0).unwrap(), TallyImage { version: 1, counts });
+    let before = world.other.cards.tally(&subject).await.unwrap();
+    world.other.cards.put_tally(&subject, &before, &tally).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_counter_promotes_an_author_before_any_follower_is_enumerated() {
+    let world = World::with_celebrities_from(10_000_000);
+    world.put_followers("ada", 101);
+    ada_is_counted(&world, 10_000_000).await;
+
+    let completion = walks(&world).push_to_followers(&row()).await.unwrap();
+
+    assert!(is_celebrity(&world).await);
+    assert_eq!((completion, homes(&world).len()), (Completion::Walking, 0));
+    assert_eq!(world.network.count(Calls("Query", "FOLLOWERS#ada")), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_enumeration_and_its_pushes_end_once_every_reader_pulls() {
+    let world = World::with_celebrities_from(700);
+    let followers = world.put_followers("ada", 10_600);
+    ada_is_counted(&world, 700).await;
+    let row = row();
+    walks(&world).push_to_followers(&row).await.unwrap();
+    let [walk] = &take_walks(&world)[..] else { panic!("one walk") };
+    let Step::Next(next) = walks(&world).step(walk.clone(), 500).await.unwrap() else { panic!("more steps") };
+    assert_eq!(next.len(), 21, "twenty pushes, and the rest of the enumeration");
+
+    world.pass(3 * LIST_LIFETIME);
+    for walk in next {
+        assert_eq!(walks(&world).step(walk, 500).await.unwrap(), Step::Done);
+    }
+
+    assert_eq!(homes(&world).len(), 0, "readers pull the post");
+    assert!(followers.len() > 10_000);
 }

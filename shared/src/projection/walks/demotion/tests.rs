@@ -1,25 +1,47 @@
-use super::Demotion;
+use std::time::Duration;
+
+use super::{
+    super::{
+        Step, Walks,
+        testing::finish,
+    },
+    *,
+};
 use crate::{
-    error::Error,
-    model::{PostId, Timestamp, limits::FEED_AGE_MAX},
+    model::limits::FEED_AGE_MAX,
     samples::{NOW, user},
-    store::timelines::{Row, Timeline},
-    stream::work_queue::Task,
+    store::timelines::Row,
     test_world::{Calls, LIST_LIFETIME, World},
 };
 
 /// Three lifetimes of the list after the demotion began, every writer knows of it.
-const KNOWN_AFTER: std::time::Duration = LIST_LIFETIME.saturating_mul(3);
+const KNOWN_AFTER: Duration = LIST_LIFETIME.saturating_mul(3);
 
-fn demotion(world: &World) -> &Demotion {
-    &world.tested.projector.demotion
+/// The first step of the enumeration.
+fn begin_walk() -> Walk {
+    Walk::Demotion { author: user("ada"), after: None }
+}
+
+/// Takes one step.
+async fn step(world: &World, walk: Walk) -> Result<Vec<Walk>, Error> {
+    let walks: &Walks = &world.tested.projector.walks;
+    match walks.step(walk, walks.step_rows.get()).await? {
+        Step::Next(next) => Ok(next),
+        Step::Done => Ok(Vec::new()),
+        Step::Later(..) => panic!("a demotion never waits"),
+    }
+}
+
+/// The open parts of demotions.
+fn open_parts(world: &World) -> usize {
+    world.keys("commands", "DEMOTION#").len()
 }
 
 /// Ada's posts, of the present and of the days before, newest first.
 async fn put_posts(world: &World, days: &[u64]) -> Vec<PostId> {
     let mut posts = Vec::new();
     for day in days {
-        let post = PostId::new(NOW.before(std::time::Duration::from_secs(day * 24 * 60 * 60)));
+        let post = PostId::new(NOW.before(Duration::from_secs(day * 24 * 60 * 60)));
         let row = Row { post, author: user("ada") };
         world.other.timelines.put(&[Timeline::Author(user("ada"))], &row).await.unwrap();
         posts.push(post);
@@ -56,9 +78,9 @@ fn homes(world: &World) -> usize {
 #[tokio::test(start_paused = true)]
 async fn no_home_is_filled_before_every_writer_knows_of_the_demotion() {
     let (world, _, _) = ada_is_being_demoted(1).await;
-    world.pass(KNOWN_AFTER - std::time::Duration::from_millis(1));
+    world.pass(KNOWN_AFTER - Duration::from_millis(1));
 
-    let result = demotion(&world).backfill_step(&user("ada"), None).await;
+    let result = step(&world, begin_walk()).await;
 
     assert!(matches!(result, Err(Error::Transient { .. })), "{result:?}");
     assert_eq!(homes(&world), 0);
@@ -66,23 +88,53 @@ async fn no_home_is_filled_before_every_writer_knows_of_the_demotion() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn homes_are_filled_in_steps_of_twenty_and_the_last_step_ends_the_demotion() {
+async fn homes_are_filled_in_parts_of_twenty_and_the_last_part_ends_the_demotion() {
     let (world, posts, _) = ada_is_being_demoted(21).await;
     world.pass(KNOWN_AFTER);
 
-    demotion(&world).backfill_step(&user("ada"), None).await.unwrap();
-    assert_eq!(homes(&world), 20);
-    assert!(is_celebrity(&world).await);
-    let [Task::BackfillHomes { author, after: Some(after) }] = &world.take_tasks()[..] else { panic!("no next step") };
-    assert_eq!((author, after), (&user("ada"), &user("f00019")));
+    let parts = step(&world, begin_walk()).await.unwrap();
+    assert_eq!((parts.len(), homes(&world), open_parts(&world)), (2, 0, 2), "the enumeration is closed");
 
-    demotion(&world).backfill_step(author, Some(after.clone())).await.unwrap();
-    assert_eq!(homes(&world), 21);
+    assert_eq!(step(&world, parts[1].clone()).await.unwrap(), []);
+    assert_eq!((homes(&world), open_parts(&world)), (1, 1));
+    assert!(is_celebrity(&world).await);
+
+    assert_eq!(step(&world, parts[0].clone()).await.unwrap(), []);
+    assert_eq!((homes(&world), open_parts(&world)), (21, 0));
     for follower in ["f00000", "f00019", "f00020"] {
         assert_eq!(world.other.home(follower).await, posts);
     }
     assert!(!is_celebrity(&world).await);
-    assert_eq!(world.take_tasks(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_writes_a_bounded_number_of_rows_however_many_posts_there_are() {
+    let world = World::with_steps_of(100);
+    world.put_followers("ada", 450);
+    let day = Duration::from_secs(24 * 60 * 60);
+    let posts: Vec<_> = (0..23).map(|days| PostId::new(NOW.before(days * day))).collect();
+    for post in &posts {
+        let row = Row { post: *post, author: user("ada") };
+        world.other.timelines.put(&[Timeline::Author(user("ada"))], &row).await.unwrap();
+    }
+    world.other.commands.promote(&user("ada"), NOW).await.unwrap();
+    begin(&world).await;
+    world.pass(KNOWN_AFTER);
+
+    let mut open = vec![begin_walk()];
+    let mut most = 0;
+    while let Some(walk) = open.pop() {
+        let rows = |world: &World| world.items("timelines").len();
+        let before = rows(&world);
+        open.extend(step(&world, walk).await.unwrap());
+        most = most.max(rows(&world) - before);
+        assert_eq!(is_celebrity(&world).await, !open.is_empty(), "readers pull until all is copied");
+    }
+
+    assert_eq!((homes(&world), most), (450, 100));
+    for follower in ["f00000", "f00200", "f00449"] {
+        assert_eq!(world.other.home(follower).await, posts);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,7 +145,7 @@ async fn homes_get_the_posts_of_the_last_thirty_days() {
     put_posts(&world, &[days + 1]).await;
     world.pass(KNOWN_AFTER);
 
-    demotion(&world).backfill_step(&user("ada"), None).await.unwrap();
+    finish(&world, vec![begin_walk()]).await;
 
     assert_eq!(world.other.home("f00000").await, posts);
 }
@@ -102,19 +154,49 @@ async fn homes_get_the_posts_of_the_last_thirty_days() {
 async fn repeated_steps_change_nothing() {
     let (world, _, _) = ada_is_being_demoted(21).await;
     world.pass(KNOWN_AFTER);
-    let (ada, after) = (user("ada"), Some(user("f00019")));
 
-    demotion(&world).backfill_step(&ada, None).await.unwrap();
+    let parts = step(&world, begin_walk()).await.unwrap();
     let first = world.tables();
-    demotion(&world).backfill_step(&ada, None).await.unwrap();
+    assert_eq!(step(&world, begin_walk()).await.unwrap(), parts);
     assert_eq!(world.tables(), first);
 
-    demotion(&world).backfill_step(&ada, after.clone()).await.unwrap();
+    step(&world, parts[0].clone()).await.unwrap();
+    let half = world.tables();
+    step(&world, parts[0].clone()).await.unwrap();
+    assert_eq!(world.tables(), half);
+
+    step(&world, parts[1].clone()).await.unwrap();
     let last = world.tables();
-    for after in [after, None] {
-        demotion(&world).backfill_step(&ada, after).await.unwrap();
+    for walk in [parts, vec![begin_walk()]].concat() {
+        assert_eq!(step(&world, walk).await.unwrap(), []);
         assert_eq!(world.tables(), last, "the author is not being demoted any more");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_enumeration_that_is_repeated_after_its_parts_are_done_does_them_again() {
+    let (world, _, _) = ada_is_being_demoted(201).await;
+    world.pass(KNOWN_AFTER);
+    let mut next = step(&world, begin_walk()).await.unwrap();
+    let rest = next.pop().unwrap();
+    assert!(matches!(rest, Walk::Demotion { .. }));
+    finish(&world, next).await;
+    assert!(is_celebrity(&world).await, "the enumeration is open");
+
+    finish(&world, vec![begin_walk()]).await;
+    assert!(!is_celebrity(&world).await);
+    assert_eq!((homes(&world), open_parts(&world)), (201, 0));
+    assert_eq!(step(&world, rest).await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_celebrity_without_followers_can_be_demoted() {
+    let (world, _, _) = ada_is_being_demoted(0).await;
+    world.pass(KNOWN_AFTER);
+
+    assert_eq!(step(&world, begin_walk()).await.unwrap(), []);
+
+    assert!(!is_celebrity(&world).await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,7 +208,7 @@ async fn a_celebrity_who_is_not_being_demoted_stays_one() {
     world.pass(KNOWN_AFTER);
     let before = world.tables();
 
-    demotion(&world).backfill_step(&user("ada"), None).await.unwrap();
+    assert_eq!(step(&world, begin_walk()).await.unwrap(), []);
 
     assert_eq!(world.tables(), before);
 }
@@ -137,7 +219,7 @@ async fn a_step_does_not_end_a_demotion_that_began_later() {
     world.pass(KNOWN_AFTER);
     let other = world.other.clone();
     let later = NOW.after(KNOWN_AFTER);
-    world.network.before(Calls("DeleteItem", "CELEBRITIES"), async move || {
+    world.network.before(Calls("DeleteItem", "\"CELEBRITIES\""), async move || {
         // Another worker ends the demotion. Then the author is promoted, and a new demotion begins.
         let ada = user("ada");
         other.commands.end_demotion(&ada, first).await.unwrap();
@@ -145,7 +227,7 @@ async fn a_step_does_not_end_a_demotion_that_began_later() {
         other.commands.begin_demotion(&ada, later).await.unwrap();
     });
 
-    demotion(&world).backfill_step(&user("ada"), None).await.unwrap();
+    finish(&world, vec![begin_walk()]).await;
 
     let celebrity = world.other.commands.celebrity(&user("ada")).await.unwrap();
     assert_eq!(celebrity.and_then(|celebrity| celebrity.demoted_at), Some(later));
@@ -157,7 +239,7 @@ async fn an_author_who_is_being_demoted_pushes_new_posts() {
     world.pass(KNOWN_AFTER);
     let row = Row { post: PostId::new(world.tested.clock.now()), author: user("ada") };
 
-    world.tested.projector.audience.push_to_followers(&row).await.unwrap();
+    world.tested.projector.walks.push_to_followers(&row).await.unwrap();
 
     assert_eq!(world.other.home("f00000").await, [row.post]);
 }

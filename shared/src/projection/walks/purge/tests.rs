@@ -1,23 +1,22 @@
-use super::*;
+use super::{
+    super::testing::{finish, take_walks},
+    *,
+};
 use crate::test_world::{Calls, Process, World};
 
 /// What ada and bob say, in parts that stand nowhere else.
 const SAID: [&str; 7] = ["hush", "psst", "whisper", "cyd_", "murmur", "mumble", "dee_"];
 
-/// Works on tasks until none is left. Returns how many there were.
+/// Works on walks until none is left. Returns how many steps there were.
 async fn work(world: &World) -> usize {
-    let mut worked = 0;
-    loop {
-        let tasks = world.take_tasks();
-        if tasks.is_empty() {
-            return worked;
-        }
-        for task in tasks {
-            let Task::PurgePost { post, .. } = task else { panic!("{task:?}") };
-            world.tested.projector.purge.step(post).await.unwrap();
-            worked += 1;
-        }
-    }
+    let walks = take_walks(world);
+    finish(world, walks).await
+}
+
+/// Takes one step of the purge.
+async fn step(process: &Process, post: PostId) {
+    let walks = &process.projector.walks;
+    walks.purge_step(post, walks.step_rows.get()).await.unwrap();
 }
 
 /// The items, in any table, that hold something that ada or bob said.
@@ -63,7 +62,7 @@ async fn a_repeated_purge_changes_nothing() {
     work(&world).await;
     let tables = world.tables();
 
-    world.tested.projector.purge.step(post).await.unwrap();
+    step(&world.tested, post).await;
 
     assert_eq!(world.tables(), tables);
 }
@@ -73,7 +72,7 @@ async fn a_post_that_is_not_deleted_is_not_purged() {
     let (world, post) = a_talked_about_post().await;
     let tables = world.tables();
 
-    world.tested.projector.purge.step(post).await.unwrap();
+    step(&world.tested, post).await;
 
     assert_eq!(world.tables(), tables);
 }
@@ -96,7 +95,7 @@ async fn comments_are_removed_in_steps_of_a_hundred() {
 async fn purge(process: &Process, post: PostId) {
     process.delete("ada", post).await;
     process.catch_up(&["ada"]).await;
-    process.projector.purge.step(post).await.unwrap();
+    step(process, post).await;
 }
 
 #[tokio::test(start_paused = true)]

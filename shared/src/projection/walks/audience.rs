@@ -1,0 +1,111 @@
+//! The audience of a post: the followers into whose homes the post is pushed.
+//!
+//! A small audience is pushed to at once. A large one becomes a single task in the work queue, however large it is, so
+//! that its post does not hold up the posts behind it. The worker of that task enumerates the followers and makes a
+//! task for every few hundred of them, which run in parallel. Posts of a celebrity are not pushed: readers pull them.
+//!
+//! The counter of followers decides before the enumeration whether the author becomes a celebrity. From three lifetimes
+//! of the list of celebrities on, all readers pull, and what is left of the enumeration ends. So an author with ten
+//! million followers costs no more than what these minutes allow.
+
+use super::{Completion, Step, Walks};
+use crate::{
+    error::Error,
+    model::{PostId, UserId},
+    store::{
+        Consistency,
+        timelines::{Row, Timeline},
+    },
+    stream::walk::Walk,
+};
+
+/// Edges read for one [`Walk::Push`] at most. Its viewers are 20 calls of BatchWriteItem, and their ids are at most 130
+/// kB of JSON.
+const EDGES_PER_TASK: usize = 500;
+/// Tasks made in one step of an enumeration. A further task then continues it.
+const TASKS_PER_STEP: usize = 20;
+
+impl Walks {
+    /// Pushes the post to all followers of its author, now or by tasks. The post has to be in the author's timeline
+    /// already: that is this side of the handshake with a new follow.
+    pub(in crate::projection) async fn push_to_followers(&self, row: &Row) -> Result<Completion, Error> {
+        if !self.celebrities.are_pushed(&row.author).await? {
+            return Ok(Completion::Complete);
+        }
+        // DynamoDB says that there may be more whenever it has read as many as it may. So one more may be read.
+        let page = self.commands.followers(&row.author, None, limit(self.inline_rows() + 1)).await?;
+        if page.next.is_none() {
+            self.celebrities.promote_if_popular(&row.author, page.users.len() as u64).await?;
+            self.push_to_homes(row, page.users).await?;
+            return Ok(Completion::Complete);
+        }
+        let counted = self.cards.users(std::slice::from_ref(&row.author), Consistency::Eventual).await?;
+        let followers = counted.get(&row.author).map_or(0, |card| card.followers);
+        self.celebrities.promote_if_popular(&row.author, followers).await?;
+        let (post, author) = (row.post, row.author.clone());
+        self.send(vec![Walk::Audience { post, author, after: None, found: 0 }]).await?;
+        Ok(Completion::Walking)
+    }
+
+    /// One step of enumerating a large audience: makes tasks for the followers behind `after`. Earlier steps found
+    /// `found` followers. The counter may be behind, so an author who turns out to have enough followers is promoted in
+    /// the end.
+    pub(super) async fn audience_step(
+        &self,
+        post: PostId,
+        author: UserId,
+        mut after: Option<UserId>,
+        mut found: u64,
+        rows: usize,
+    ) -> Result<Step, Error> {
+        if !self.celebrities.are_pushed(&author).await? {
+            tracing::info!(%author, %post, found, "readers pull the post by now, so nobody else is pushed to");
+            return Ok(Step::Done);
+        }
+        let mut next = Vec::with_capacity(TASKS_PER_STEP + 1);
+        let is_first = after.is_none();
+        for _ in 0..TASKS_PER_STEP {
+            let edges = limit(rows.min(EDGES_PER_TASK));
+            let page = self.commands.followers(&author, after.as_ref(), edges).await?;
+            found += page.users.len() as u64;
+            after = page.next;
+            if is_first && next.is_empty() && after.is_none() {
+                // The whole audience fits one task. This is one.
+                self.celebrities.promote_if_popular(&author, found).await?;
+                self.push_to_homes(&Row { post, author }, page.users).await?;
+                return Ok(Step::Done);
+            }
+            if !page.users.is_empty() {
+                next.push(Walk::Push { post, author: author.clone(), viewers: page.users });
+            }
+            if after.is_none() {
+                break;
+            }
+        }
+        match after {
+            None => self.celebrities.promote_if_popular(&author, found).await?,
+            after => next.push(Walk::Audience { post, author, after, found }),
+        }
+        Ok(Step::Next(next))
+    }
+
+    /// Pushes the post to these followers, unless all readers pull it by now.
+    pub(super) async fn push_step(&self, post: PostId, author: UserId, viewers: Vec<UserId>) -> Result<Step, Error> {
+        if self.celebrities.are_pushed(&author).await? {
+            self.push_to_homes(&Row { post, author }, viewers).await?;
+        }
+        Ok(Step::Done)
+    }
+
+    async fn push_to_homes(&self, row: &Row, viewers: Vec<UserId>) -> Result<(), Error> {
+        let homes: Vec<_> = viewers.into_iter().map(Timeline::Home).collect();
+        self.timelines.put(&homes, row).await
+    }
+}
+
+fn limit(edges: usize) -> i32 {
+    i32::try_from(edges).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! Backfill: an author's posts of the last 30 days are copied into the home of a new follower. Until all are copied,
+//! readers read the author's own rows beside the home, so the follow is complete at once.
+//!
+//! The author's rows are read consistently, and after the edge was committed. That is this side of the handshake with a
+//! new post, whose author row is written before the followers are read.
+
+use std::time::Duration;
+
+use super::{Completion, Step, Walks};
+use crate::{
+    error::Error,
+    model::{Edge, EdgeKey, EdgeKind, PostId, UserId, Version, Viewer, limits::FEED_AGE_MAX},
+    store::{
+        Consistency,
+        timelines::{Range, Timeline},
+    },
+    stream::walk::{BackfillAt, Walk},
+};
+
+/// How long readers go on to read the author's own rows after all of them are copied. A page reads the home while it
+/// reads the viewer item. A page that read the home before the last rows came must not learn from the viewer item that
+/// all are there. No page takes so long: it is the timeout of GetFeed.
+const PAGES_END: Duration = Duration::from_secs(10);
+
+impl Walks {
+    /// Copies the author's posts into the home of the viewer, who follows the author. Readers pull the posts of
+    /// celebrities, so those are not copied.
+    pub(in crate::projection) async fn fill_home(&self, viewer: &UserId, author: &UserId) -> Result<Completion, Error> {
+        if !self.celebrities.are_pushed(author).await? {
+            return Ok(Completion::Complete);
+        }
+        let Some(follow) = self.follow(viewer, author).await?.filter(|follow| follow.active) else {
+            return Ok(Completion::Complete);
+        };
+        let homes = [Timeline::Home(viewer.clone())];
+        match self.copy_posts(author, &homes, None, self.inline_rows()).await? {
+            None => Ok(Completion::Complete),
+            Some(last) => {
+                let (viewer, author, at) = (viewer.clone(), author.clone(), BackfillAt::Below(last));
+                self.send(vec![Walk::Backfill { viewer, author, version: follow.version, at }]).await?;
+                Ok(Completion::Walking)
+            }
+        }
+    }
+
+    /// Begins the oldest of the viewer's backfills again. A viewer who has too many of them waits for one to end, and
+    /// this one does whatever became of its walk.
+    pub(in crate::projection) async fn repeat_oldest_backfill(
+        &self,
+        viewer: &UserId,
+        state: &Viewer,
+    ) -> Result<(), Error> {
+        let backfills = &state.unfinished.backfills;
+        let Some((author, version)) = backfills.iter().min_by_key(|(_, version)| **version) else { return Ok(()) };
+        let (viewer, author, version) = (viewer.clone(), author.clone(), *version);
+        self.send(vec![Walk::Backfill { viewer, author, version, at: BackfillAt::Start }]).await
+    }
+
+    /// One step: copies the next rows. The last step lets readers stop reading the author's own rows.
+    pub(super) async fn backfill_step(
+        &self,
+        viewer: UserId,
+        author: UserId,
+        version: Version,
+        at: BackfillAt,
+        rows: usize,
+    ) -> Result<Step, Error> {
+        match self.follow(&viewer, &author).await? {
+            Some(follow) if !follow.active => {
+                // Nobody needs the rows. If the end of the follow is applied, the viewer item has forgotten it already.
+                self.end_if_applied(&viewer, version, |walks| walks.end_backfill(&author, follow.version)).await?;
+                return Ok(Step::Done);
+            }
+            // A walk of its own belongs to the newer follow.
+            Some(follow) if follow.version > version => return Ok(Step::Done),
+            _ => {}
+        }
+        let before = match at {
+            BackfillAt::Start => None,
+            BackfillAt::Below(last) => Some(last),
+            BackfillAt::Copied => {
+                let walk = Walk::Backfill { viewer: viewer.clone(), author: author.clone(), version, at };
+                return self.end(&viewer, version, walk, |walks| walks.end_backfill(&author, version)).await;
+            }
+        };
+        let is_pulled = !self.celebrities.are_pushed(&author).await?;
+        let homes = [Timeline::Home(viewer.clone())];
+        let last = if is_pulled { None } else { self.copy_posts(&author, &homes, before, rows).await? };
+        let walk = |at| Walk::Backfill { viewer, author, version, at };
+        Ok(match last {
+            Some(last) => Step::Next(vec![walk(BackfillAt::Below(last))]),
+            None => Step::Later(PAGES_END, walk(BackfillAt::Copied)),
+        })
+    }
+
+    /// Copies at most `rows` of the author's rows into each of these homes, from the newest one below `before` on.
+    /// Returns the last of them if there may be more.
+    pub(super) async fn copy_posts(
+        &self,
+        author: &UserId,
+        homes: &[Timeline],
+        before: Option<PostId>,
+        rows: usize,
+    ) -> Result<Option<PostId>, Error> {
+        let range = Range { before, since: self.clock.now().before(FEED_AGE_MAX) };
+        let page = self.timelines.newest(&Timeline::Author(author.clone()), range, rows, Consistency::Strong).await?;
+        self.timelines.put_rows(homes, &page.rows).await?;
+        Ok(page.rows.last().filter(|_| page.more).map(|last| last.post))
+    }
+
+    /// The follow of the author by the viewer, if there ever was one.
+    pub(in crate::projection) async fn follow(&self, viewer: &UserId, author: &UserId) -> Result<Option<Edge>, Error> {
+        let key = EdgeKey::new(viewer, EdgeKind::Follows, author);
+        Ok(self.commands.edges(std::slice::from_ref(&key)).await?.get(&key))
+    }
+}
+
+#[cfg(test)]
+mod tests;

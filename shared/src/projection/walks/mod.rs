@@ -1,0 +1,185 @@
+//! Walks: work of any size, in steps. One invocation takes one step, which reads and writes a bounded number of rows,
+//! and then sends the walk with its new position to the work queue. So a kill repeats one step, and nobody waits longer
+//! than for a step. Repeating a step changes nothing.
+//!
+//! The first step is taken at once if it is small ([`INLINE_ROWS`]), so most work never becomes a walk.
+//!
+//! - `audience` pushes a post to the followers of its author.
+//! - `backfill` copies an author's posts into the home of a new follower, `unfollowed` removes them again.
+//! - `profile` shows an author's profile on the author's posts.
+//! - `purge` removes what is left of deleted posts.
+//! - `demotion` copies a former celebrity's posts into all homes.
+//!
+//! While a backfill or the walk of a profile is under way, the viewer item says so ([`Unfinished`]), and readers make
+//! up for it. So `applied` waits for no walk.
+
+mod audience;
+mod backfill;
+mod demotion;
+mod profile;
+mod purge;
+mod unfollowed;
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use crate::{
+    celebrities::Celebrities,
+    error::Error,
+    model::{Clock, Unfinished, UserId, Version},
+    retry::until_no_conflict,
+    store::{Consistency, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
+    stream::{
+        walk::Walk,
+        work_queue::{Task, WorkQueue},
+    },
+};
+
+/// Rows of a first step that a catch-up takes itself, at most: 4 calls of BatchWriteItem. Other users wait for it.
+const INLINE_ROWS: usize = 100;
+/// How long a walk waits for the viewer's own catch-up before it ends.
+const APPLIED_WAIT: Duration = Duration::from_secs(10);
+
+/// Takes steps of walks.
+#[derive(Debug, Clone)]
+pub struct Walks {
+    pub(super) commands: CommandTable,
+    pub(super) timelines: Timelines,
+    pub(super) viewers: Viewers,
+    pub(super) cards: Cards,
+    pub(super) celebrities: Celebrities,
+    pub(super) work_queue: WorkQueue,
+    pub(super) clock: Clock,
+    /// Rows that one step reads or writes at most.
+    pub(super) step_rows: NonZeroUsize,
+}
+
+/// What comes after a step.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// Nothing: the walk has ended.
+    Done,
+    /// These walks go on at once. There are several if the walk was split into parts, which run in parallel.
+    Next(Vec<Walk>),
+    /// The walk goes on after this time.
+    Later(Duration, Walk),
+}
+
+/// Whether an effect is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Completion {
+    /// All of it is in the read models.
+    Complete,
+    /// A walk does the rest. If readers have to make up for it, the viewer item has to say so.
+    Walking,
+}
+
+impl Walks {
+    /// Takes one step of the walk, and sends what comes after it.
+    ///
+    /// # Errors
+    /// As those of the stores and the queue. The step may be taken again.
+    pub async fn advance(&self, walk: Walk) -> Result<(), Error> {
+        match self.step(walk, self.step_rows.get()).await? {
+            Step::Done => Ok(()),
+            Step::Next(walks) => self.send(walks).await,
+            Step::Later(delay, walk) => self.work_queue.send_after(delay, vec![walk.into()]).await,
+        }
+    }
+
+    async fn step(&self, walk: Walk, rows: usize) -> Result<Step, Error> {
+        match walk {
+            Walk::Audience { post, author, after, found } => {
+                self.audience_step(post, author, after, found, rows).await
+            }
+            Walk::Push { post, author, viewers } => self.push_step(post, author, viewers).await,
+            Walk::Backfill { viewer, author, version, at } => {
+                self.backfill_step(viewer, author, version, at, rows).await
+            }
+            Walk::Unfollowed { viewer, author, before } => self.unfollowed_step(viewer, author, before, rows).await,
+            Walk::Profile { user, version, before } => self.profile_step(user, version, before, rows).await,
+            Walk::Purge { post, .. } => self.purge_step(post, rows).await,
+            Walk::Demotion { author, after } => self.demotion_step(author, after, rows).await,
+            Walk::FillHomes { author, begun_at, viewers, before } => {
+                self.fill_homes_step(author, begun_at, viewers, before, rows).await
+            }
+        }
+    }
+
+    async fn send(&self, walks: Vec<Walk>) -> Result<(), Error> {
+        self.work_queue.send(walks.into_iter().map(Task::Walk).collect()).await
+    }
+
+    /// Rows of a first step that a catch-up takes itself.
+    fn inline_rows(&self) -> usize {
+        self.step_rows.get().min(INLINE_ROWS)
+    }
+
+    /// The last step of a walk that belongs to an event of this version, in the log of `user`: the viewer item no
+    /// longer names the walk. If the event is not applied yet, the step comes again later, as the viewer item will name
+    /// the walk.
+    async fn end(
+        &self,
+        user: &UserId,
+        version: Version,
+        walk: Walk,
+        end: impl Fn(&mut Unfinished),
+    ) -> Result<Step, Error> {
+        let is_applied = self.end_if_applied(user, version, end).await?;
+        Ok(if is_applied { Step::Done } else { Step::Later(APPLIED_WAIT, walk) })
+    }
+
+    /// Removes a walk from the viewer item. False if the event of this version is not applied yet.
+    pub(super) async fn end_if_applied(
+        &self,
+        user: &UserId,
+        version: Version,
+        end: impl Fn(&mut Unfinished),
+    ) -> Result<bool, Error> {
+        let mut is_applied = false;
+        until_no_conflict(async || {
+            let before = self.viewers.get(user, Consistency::Strong).await?;
+            is_applied = before.viewer.applied >= version;
+            let mut viewer = before.viewer.clone();
+            end(&mut viewer.unfinished);
+            if viewer == before.viewer {
+                return Ok(());
+            }
+            self.viewers.put(user, &before, viewer).await.map(drop)
+        })
+        .await?;
+        Ok(is_applied)
+    }
+}
+
+#[cfg(test)]
+mod testing {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::test_world::World;
+
+    /// The walks in the work queue.
+    pub(super) fn take_walks(world: &World) -> Vec<Walk> {
+        let walk = |task| match task {
+            Task::Walk(walk) => walk,
+            other => panic!("{other:?}"),
+        };
+        world.take_tasks().into_iter().map(walk).collect()
+    }
+
+    /// Takes steps of these walks, and of those that follow from them, until none is left. Returns how many there were.
+    pub(super) async fn finish(world: &World, walks: Vec<Walk>) -> usize {
+        let (mut open, mut steps) = (VecDeque::from(walks), 0);
+        while let Some(walk) = open.pop_front() {
+            let walks = &world.tested.projector.walks;
+            match walks.step(walk, walks.step_rows.get()).await.unwrap() {
+                Step::Done => {}
+                Step::Next(next) => open.extend(next),
+                Step::Later(_, walk) => open.push_back(walk),
+            }
+            steps += 1;
+            assert!(steps < 10_000, "a walk does not end");
+        }
+        steps
+    }
+}

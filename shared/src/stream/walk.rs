@@ -1,0 +1,117 @@
+//! Walks as they stand in the work queue. A walk is work of any size that goes in steps. Each step does a bounded
+//! number of reads and writes, and then sends the walk again with its new position. So a kill repeats one step.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{PostId, Timestamp, UserId, Version};
+
+/// A walk with its position. Messages outlive a deployment, so their JSON does not change when a name here does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Walk {
+    /// Enumerate the followers of a large audience, and make a [`Walk::Push`] for every few hundred of them.
+    #[serde(rename = "spread")]
+    Audience {
+        /// The post.
+        post: PostId,
+        /// Its author.
+        author: UserId,
+        /// The follower after whom the enumeration goes on. None at its beginning.
+        after: Option<UserId>,
+        /// How many followers were found so far.
+        found: u64,
+    },
+    /// Put a post into the homes of these viewers. This is one step.
+    #[serde(rename = "deliver")]
+    Push {
+        /// The post.
+        post: PostId,
+        /// Its author.
+        author: UserId,
+        /// Some of the author's followers.
+        viewers: Vec<UserId>,
+    },
+    /// Copy an author's posts of the last 30 days into the home of a new follower.
+    Backfill {
+        /// The follower.
+        viewer: UserId,
+        /// The author.
+        author: UserId,
+        /// The version of the follow, in the log of the follower.
+        version: Version,
+        /// How far the copy came.
+        at: BackfillAt,
+    },
+    /// Remove the rows of an author from the home of a viewer who no longer follows the author.
+    Unfollowed {
+        /// The viewer.
+        viewer: UserId,
+        /// The author.
+        author: UserId,
+        /// The walk goes on below this post. None at its beginning.
+        before: Option<PostId>,
+    },
+    /// Show an author's profile on all of the author's posts.
+    Profile {
+        /// The author.
+        user: UserId,
+        /// The version of the profile.
+        version: Version,
+        /// The walk goes on below this post. None at its beginning.
+        before: Option<PostId>,
+    },
+    /// Remove what is left of a deleted post: comments on it, and then its tags.
+    #[serde(rename = "purge")]
+    Purge {
+        /// The post.
+        post: PostId,
+        /// Its author.
+        author: UserId,
+    },
+    /// Enumerate the followers of an author who is being demoted, and make a [`Walk::FillHomes`] for every few of them.
+    #[serde(rename = "demote")]
+    Demotion {
+        /// The author.
+        author: UserId,
+        /// The follower after whom the enumeration goes on. None at its beginning.
+        after: Option<UserId>,
+    },
+    /// Copy the posts of an author who is being demoted into the homes of these followers.
+    FillHomes {
+        /// The author.
+        author: UserId,
+        /// When the demotion began.
+        begun_at: Timestamp,
+        /// Some of the author's followers.
+        viewers: Vec<UserId>,
+        /// The copy goes on below this post. None at its beginning.
+        before: Option<PostId>,
+    },
+}
+
+/// How far a backfill came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackfillAt {
+    /// Nothing is copied.
+    Start,
+    /// All posts down to this one are copied.
+    Below(PostId),
+    /// All posts are copied, but readers still read the author's own rows.
+    Copied,
+}
+
+impl Walk {
+    /// The user whose walk it is.
+    pub(super) fn user(&self) -> &UserId {
+        match self {
+            Self::Audience { author, .. }
+            | Self::Push { author, .. }
+            | Self::Purge { author, .. }
+            | Self::Demotion { author, .. }
+            | Self::FillHomes { author, .. } => author,
+            Self::Backfill { viewer, .. } | Self::Unfollowed { viewer, .. } => viewer,
+            Self::Profile { user, .. } => user,
+        }
+    }
+}
