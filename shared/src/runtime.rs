@@ -18,10 +18,14 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     celebrities::Celebrities,
     deadline::Deadline,
-    model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReservedHandles, Timestamp},
-    projection::{Dependencies, Projector},
-    query::{Feeds, cursor::CursorKeys},
-    store::{Dynamo, Meter, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
+    model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReadModel, ReservedHandles, Timestamp},
+    projection::{CardSets, Dependencies, Projectors, rebuild::Rebuilder},
+    query::{Conversations, Feeds, People, cursor::CursorKeys},
+    read_models::ReadModels,
+    store::{
+        ActiveTables, Dynamo, Meter, ModelTables, TablePair, cards::Cards, command_table::CommandTable,
+        timelines::Timelines, viewers::Viewers,
+    },
     stream::{bus::Bus, quarantine::Quarantine, work_queue::WorkQueue},
 };
 
@@ -36,6 +40,7 @@ pub struct Runtime {
     config: SdkConfig,
     environment: Arc<BTreeMap<String, String>>,
     dynamo: Dynamo,
+    active: ActiveTables,
     /// Measures calls of DynamoDB, if what requests cost is to be shown.
     pub meter: Option<Meter>,
     /// The time.
@@ -76,7 +81,7 @@ impl Runtime {
             Some(meter) => Dynamo::metered(&config, meter.clone()),
             None => Dynamo::new(&config),
         };
-        Self { config, environment: Arc::new(environment), dynamo, meter, clock }
+        Self { config, environment: Arc::new(environment), dynamo, active: ActiveTables::default(), meter, clock }
     }
 
     /// The truth.
@@ -87,17 +92,42 @@ impl Runtime {
 
     /// Who gets to see which post where.
     pub fn timelines(&self) -> anyhow::Result<Timelines> {
-        Ok(Timelines::new(self.dynamo.clone(), self.variable("TIMELINES_TABLE")?.to_owned()))
+        let tables = self.tables_named("TIMELINES_TABLE")?;
+        Ok(Timelines::new(self.dynamo.clone(), tables.active(ReadModel::Timelines, &self.active)))
     }
 
     /// What is projected of whom.
     pub fn viewers(&self) -> anyhow::Result<Viewers> {
-        Ok(Viewers::new(self.dynamo.clone(), self.variable("VIEWERS_TABLE")?.to_owned()))
+        let tables = self.tables_named("VIEWERS_TABLE")?;
+        Ok(Viewers::new(self.dynamo.clone(), tables.active(ReadModel::Viewers, &self.active)))
     }
 
     /// What is shown.
     pub fn cards(&self) -> anyhow::Result<Cards> {
-        Ok(Cards::new(self.dynamo.clone(), self.variable("CARDS_TABLE")?.to_owned()))
+        let tables = self.tables_named("CARDS_TABLE")?;
+        Ok(Cards::new(self.dynamo.clone(), tables.active(ReadModel::Cards, &self.active)))
+    }
+
+    /// Which tables the read models are in.
+    pub fn read_models(&self) -> anyhow::Result<ReadModels> {
+        Ok(ReadModels::new(self.commands()?, self.clock.clone(), self.list_lifetime()?, self.active.clone()))
+    }
+
+    /// The cards that counters are shown on.
+    pub fn card_sets(&self) -> anyhow::Result<CardSets> {
+        Ok(CardSets { tables: self.model_tables()?, read_models: self.read_models()? })
+    }
+
+    /// Both tables of each read model.
+    fn model_tables(&self) -> anyhow::Result<ModelTables> {
+        let [timelines, viewers, cards] =
+            ["TIMELINES_TABLE", "VIEWERS_TABLE", "CARDS_TABLE"].map(|name| self.tables_named(name));
+        Ok(ModelTables::new(self.dynamo.clone(), timelines?, viewers?, cards?))
+    }
+
+    /// The two tables of a read model. The variable of the second one has the suffix `_B`.
+    fn tables_named(&self, name: &str) -> anyhow::Result<TablePair> {
+        Ok(TablePair { a: self.variable(name)?.into(), b: self.variable(&format!("{name}_B"))?.into() })
     }
 
     /// The bus.
@@ -119,18 +149,17 @@ impl Runtime {
     pub fn celebrities(&self) -> anyhow::Result<Celebrities> {
         let policy = CelebrityPolicy {
             followers_min: self.number("CELEBRITY_FOLLOWERS")?,
-            list_lifetime: Duration::from_secs(self.number("CELEBRITY_LIST_SECONDS")?),
+            list_lifetime: self.list_lifetime()?,
         };
         Ok(Celebrities::new(self.commands()?, self.clock.clone(), policy))
     }
 
     /// Everything that projections work with.
-    pub fn projector(&self) -> anyhow::Result<Projector> {
-        Ok(Projector::new(Dependencies {
+    pub fn projectors(&self) -> anyhow::Result<Projectors> {
+        Ok(Projectors::new(Dependencies {
             commands: self.commands()?,
-            timelines: self.timelines()?,
-            viewers: self.viewers()?,
-            cards: self.cards()?,
+            tables: self.model_tables()?,
+            read_models: self.read_models()?,
             celebrities: self.celebrities()?,
             work_queue: self.work_queue()?,
             step_rows: self.walk_step_rows()?,
@@ -138,11 +167,31 @@ impl Runtime {
         }))
     }
 
+    /// Takes steps of rebuilds, whose calls are measured.
+    pub fn rebuilder(&self) -> anyhow::Result<Rebuilder> {
+        let meter = Meter::default();
+        let measured = Self { dynamo: Dynamo::metered(&self.config, meter.clone()), ..self.clone() };
+        Ok(Rebuilder { projectors: measured.projectors()?, meter, quarantine: self.quarantine()? })
+    }
+
     /// Everything that feeds are read from.
     pub fn feeds(&self) -> anyhow::Result<Feeds> {
         let (commands, timelines, viewers, cards) =
             (self.commands()?, self.timelines()?, self.viewers()?, self.cards()?);
-        Ok(Feeds::new(commands, timelines, viewers, cards, self.celebrities()?, self.clock.clone()))
+        let (read_models, celebrities) = (self.read_models()?, self.celebrities()?);
+        Ok(Feeds::new(read_models, commands, timelines, viewers, cards, celebrities, self.clock.clone()))
+    }
+
+    /// Everything that single posts and their comments are read from.
+    pub fn conversations(&self) -> anyhow::Result<Conversations> {
+        let (commands, viewers, cards) = (self.commands()?, self.viewers()?, self.cards()?);
+        Ok(Conversations { read_models: self.read_models()?, commands, viewers, cards })
+    }
+
+    /// Everything that profiles and lists of people are read from.
+    pub fn people(&self) -> anyhow::Result<People> {
+        let (commands, viewers, cards) = (self.commands()?, self.viewers()?, self.cards()?);
+        Ok(People { read_models: self.read_models()?, commands, viewers, cards })
     }
 
     /// The handles that nobody can claim.
@@ -170,6 +219,11 @@ impl Runtime {
             blocks: limit("BLOCKS_PER_HOUR", HOUR)?,
             likes: limit("LIKES_PER_HOUR", HOUR)?,
         })
+    }
+
+    /// How long a process uses its copies of the list of celebrities, and of the state of the read models.
+    fn list_lifetime(&self) -> anyhow::Result<Duration> {
+        Ok(Duration::from_secs(self.number("CELEBRITY_LIST_SECONDS")?))
     }
 
     /// Rows that one step of a walk reads or writes at most.

@@ -36,6 +36,9 @@ pub enum Check {
     DeletedPosts,
     /// At rest, no table holds a text or a tag of a deleted post, of comments on it, or of a deleted comment.
     NothingOfTheDeleted,
+    /// INV-8: a rebuilt read model equals the one that was kept current, attribute by attribute, and nothing is left of
+    /// a rebuild.
+    RebuiltAtRest,
     /// INV-9: nothing is lost: queues are empty in the end, and an operator's redrive leaves nothing behind.
     NothingIsLost,
     /// An accepted command is in the command table, once; nothing else is.
@@ -59,7 +62,7 @@ pub enum Check {
 }
 
 /// All checks.
-pub const ALL: [Check; 24] = [
+pub const ALL: [Check; 25] = [
     Check::EventsReachTheBus,
     Check::HomeAtRest,
     Check::FeedsAtRest,
@@ -74,6 +77,7 @@ pub const ALL: [Check; 24] = [
     Check::HiddenAuthors,
     Check::DeletedPosts,
     Check::NothingOfTheDeleted,
+    Check::RebuiltAtRest,
     Check::NothingIsLost,
     Check::CommandsAreKept,
     Check::LogsAreWhole,
@@ -124,6 +128,7 @@ impl fmt::Display for Check {
             Self::WalkWithoutRepetition | Self::WalkWithoutGap | Self::NewestFirst => "INV-5",
             Self::OneEffectPerKey | Self::KeyOfAnotherRequest => "INV-6",
             Self::HiddenAuthors | Self::DeletedPosts => "INV-7",
+            Self::RebuiltAtRest => "INV-8",
             Self::NothingIsLost => "INV-9",
             _ => "truth",
         };

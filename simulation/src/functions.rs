@@ -10,8 +10,7 @@ use tidings::{
     deadline::Deadline,
     error::Error,
     http::{self, Call, Response},
-    query::{Conversations, People},
-    runtime::Runtime,
+        runtime::Runtime,
 };
 
 /// A function that is ready for invocations: an event in JSON, with the time that the invocation has, to an answer in
@@ -56,15 +55,15 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         }
         "create-post" => http!((runtime.commands()?, clock), |it, call| create_post::handle(&it.0, &it.1, call)),
         "delete-post" => http!((runtime.commands()?, clock), |it, call| delete_post::handle(&it.0, &it.1, call)),
-        "edit-post" => http!((conversations(&runtime)?, clock), |it, call| edit_post::handle(&it.0, &it.1, call)),
+        "edit-post" => http!((runtime.conversations()?, clock), |it, call| edit_post::handle(&it.0, &it.1, call)),
         "follow-user" => http!((runtime.commands()?, clock), |it, call| follow_user::handle(&it.0, &it.1, call)),
         "get-feed" => {
             http!((runtime.feeds()?, runtime.cursor_keys()?), |it, call| { get_feed::handle(&it.0, &it.1, call) })
         }
-        "get-post" => http!((conversations(&runtime)?, runtime.cursor_keys()?, clock), |it, call| {
+        "get-post" => http!((runtime.conversations()?, runtime.cursor_keys()?, clock), |it, call| {
             get_post::handle(&it.0, &it.1, &it.2, call)
         }),
-        "get-profile" => http!((people(&runtime)?, runtime.cursor_keys()?, clock), |it, call| {
+        "get-profile" => http!((runtime.people()?, runtime.cursor_keys()?, clock), |it, call| {
             get_profile::handle(&it.0, &it.1, &it.2, call)
         }),
         "mute-user" => http!((runtime.commands()?, clock), |it, call| mute_user::handle(&it.0, &it.1, call)),
@@ -73,31 +72,42 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
             update_profile::handle(&it.0, &it.1, &it.2, call)
         }),
         "publish-events" => events!(runtime.bus()?, |it, event, _| publish_events::handle(&it, event).await),
-        "fanout" => events!(runtime.projector()?, |it, event, deadline| {
+        "fanout" => events!(runtime.projectors()?, |it, event, deadline| {
             fanout::handle(&it, event, deadline).await
         }),
-        "trending" => events!(runtime.cards()?, |it, event, deadline| {
+        "trending" => events!(runtime.card_sets()?, |it, event, deadline| {
             trending::handle(&it, event, deadline).await
         }),
-        "deliver" => events!((runtime.projector()?, runtime.quarantine()?), |it, event, deadline| {
-            deliver::handle(&it.0, &it.1, event, deadline).await
+        "deliver" => events!(deliverer(&runtime)?, |it, event, deadline| {
+            deliver::handle(&it, event, deadline).await
         }),
+        "rebuild" => events!(operator(&runtime)?, |it, event, _| rebuild::handle(&it, event).await),
         "demote-author" => events!(demoter(&runtime)?, |it, event, _| { demote_author::handle(&it, event).await }),
         other => anyhow::bail!("the simulated world has no function {other}"),
     }
 }
 
-fn conversations(runtime: &Runtime) -> anyhow::Result<Conversations> {
-    Ok(Conversations { commands: runtime.commands()?, viewers: runtime.viewers()?, cards: runtime.cards()? })
+fn deliverer(runtime: &Runtime) -> anyhow::Result<deliver::Deliverer> {
+    Ok(deliver::Deliverer {
+        projectors: runtime.projectors()?,
+        rebuilder: runtime.rebuilder()?,
+        quarantine: runtime.quarantine()?,
+    })
 }
 
-fn people(runtime: &Runtime) -> anyhow::Result<People> {
-    Ok(People { commands: runtime.commands()?, viewers: runtime.viewers()?, cards: runtime.cards()? })
+fn operator(runtime: &Runtime) -> anyhow::Result<rebuild::Operator> {
+    Ok(rebuild::Operator {
+        commands: runtime.commands()?,
+        read_models: runtime.read_models()?,
+        work_queue: runtime.work_queue()?,
+        clock: runtime.clock.clone(),
+    })
 }
 
 fn demoter(runtime: &Runtime) -> anyhow::Result<demote_author::Demoter> {
     Ok(demote_author::Demoter {
         commands: runtime.commands()?,
+        read_models: runtime.read_models()?,
         cards: runtime.cards()?,
         celebrities: runtime.celebrities()?,
         work_queue: runtime.work_queue()?,

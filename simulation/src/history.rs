@@ -23,7 +23,7 @@ use crate::{
     determinism,
     faults::{Fault, Faults},
     ledger::Ledger,
-    queries, rest,
+    queries, rebuilds, rest,
     trace::Detail,
     walks,
     world::World,
@@ -67,6 +67,9 @@ const REDRIVES_MAX: usize = 10;
 const CACHES_LIVE: Duration = Duration::from_secs(10);
 /// Users who walk through feeds.
 const WALKERS: usize = 3;
+/// Share of the histories in which something is rebuilt while users act, and share of those in which it is at rest.
+const REBUILT_MEANWHILE: f64 = 0.4;
+const REBUILT_AT_REST: f64 = 0.5;
 /// Share of the commands that come while users walk through feeds.
 const WALKING_SHARE: f64 = 0.25;
 
@@ -149,6 +152,15 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         drop(actors);
         come_to_rest(&world).await?;
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
+
+        if random.random_bool(REBUILT_AT_REST) {
+            world.set_faults(Faults { outage: None, ..faults.clone() });
+            let before = rebuilds::rebuild_at_rest(&world, &mut random).await?;
+            come_to_rest(&world).await?;
+            before.compare(&mut ledger.borrow_mut().checks, &world);
+            rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
+            tokio::time::sleep(Duration::from_secs(2 * u64::from(plan.celebrity_list_seconds))).await;
+        }
         tokio::time::sleep(CACHES_LIVE).await;
         rest::compare_api(&users, &ledger, &mut random, !ghosts.is_empty()).await?;
         anyhow::Ok(())
@@ -260,9 +272,14 @@ async fn act(
             world.network.trace.note(Detail::Users, format_args!("operator demotes {name}: {told}"));
         });
     }
+    let rebuilding = random.random_bool(REBUILT_MEANWHILE).then(|| random.random());
+    let operator = rebuilding.map(|seed| tokio::task::spawn_local(rebuilds::operate(Arc::clone(world), seed)));
     let mut actors = Vec::new();
     for actor in acting {
         actors.push(actor.await.context("an actor")??);
+    }
+    if let Some(operator) = operator {
+        operator.await.context("the operator")??;
     }
     Ok(actors)
 }

@@ -25,6 +25,7 @@ mod ledger;
 mod network;
 mod partial;
 mod queries;
+mod rebuilds;
 mod rest;
 pub mod runner;
 pub mod trace;

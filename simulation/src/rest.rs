@@ -19,6 +19,7 @@ use crate::{
     commands::TAGS,
     determinism,
     ledger::Ledger,
+    rebuilds,
     truth::{COUNTS, Truth, is, number, text},
     world::World,
 };
@@ -31,8 +32,8 @@ pub(crate) fn compare_tables(world: &World, ledger: &mut Ledger, ghosts: &BTreeS
     if let Some(count) = rate_limit {
         rate_limits(checks, &truth, u64::from(*count));
     }
-    let tables = ["Commands", "Timelines", "Viewers", "Cards"];
-    nothing_of_the_deleted(checks, &truth, tables.iter().flat_map(|table| world.items(table)));
+    let tables = ["Commands", "Timelines", "Viewers", "Cards", "TimelinesB", "ViewersB", "CardsB"];
+    nothing_of_the_deleted(checks, &truth, tables.iter().flat_map(|table| world.table(table)));
     commands_are_kept(checks, model, &truth);
     logs_are_whole(checks, &truth, ghosts);
     counts(checks, &truth);
@@ -40,6 +41,7 @@ pub(crate) fn compare_tables(world: &World, ledger: &mut Ledger, ghosts: &BTreeS
     viewers(checks, &truth, &by_key(world.items("Viewers")));
     cards(checks, &truth, &by_key(world.items("Cards")));
     rows(checks, &truth, &world.items("Timelines"), ghosts);
+    rebuilds::compare(checks, world);
     let queues = ["Deliveries", "Quarantine", "FailedBatches"];
     let left: Vec<_> =
         queues.iter().map(|queue| (queue, world.messages(queue))).filter(|(_, count)| *count > 0).collect();

@@ -21,6 +21,7 @@ use crate::{
     faults::{Fault, Faults},
     lambda::Lambda,
     network::{Caller, Network},
+    rebuilds,
     trace::{Detail, Trace},
 };
 
@@ -212,9 +213,28 @@ impl World {
         }
     }
 
-    /// Every item of a table, by the table's logical id.
+    /// Every item of the command table, or of the table of a read model that is read.
     pub(crate) fn items(&self, table: &str) -> Vec<Value> {
+        match rebuilds::MODELS.contains(&table) {
+            true => self.table(&rebuilds::table(self, table, true)),
+            false => self.table(table),
+        }
+    }
+
+    /// Every item of a table, by the table's logical id.
+    pub(crate) fn table(&self, table: &str) -> Vec<Value> {
         self.network.aws.items(&name(table))
+    }
+
+    /// Deletes every item of a table, by the table's logical id, as if somebody had deleted the table and made it again.
+    pub(crate) fn empty(&self, table: &str) {
+        for item in self.table(table) {
+            let mut key = json!({"PK": item["PK"]});
+            if !item["SK"].is_null() {
+                key["SK"] = item["SK"].clone();
+            }
+            self.network.aws.dynamodb("DeleteItem", &json!({"TableName": name(table), "Key": key}));
+        }
     }
 
     /// Every record of the bus.

@@ -1,5 +1,5 @@
-//! Works on the tasks of the work queue: steps of walks, catching up users that `fanout` handed over, and redoing
-//! events that were in the quarantine.
+//! Works on the tasks of the work queue: steps of walks and of rebuilds, catching up users that `fanout` handed over, and
+//! redoing events that were in the quarantine.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
@@ -7,15 +7,27 @@ use tidings::{
     deadline::Deadline,
     error::Error,
     projection::{
-        Projector,
+        Projector, Projectors,
         quarantine::{OnFailure, catch_up_or_quarantine, redo},
+        rebuild::Rebuilder,
     },
     stream::{
         batch::{ItemOutcome, sqs_response},
         quarantine::Quarantine,
-        work_queue::Task,
+        work_queue::{Message, Task},
     },
 };
+
+/// What the function works with.
+#[derive(Debug)]
+pub struct Deliverer {
+    /// The projections to each set of tables.
+    pub projectors: Projectors,
+    /// Takes steps of rebuilds.
+    pub rebuilder: Rebuilder,
+    /// Where events are put aside.
+    pub quarantine: Quarantine,
+}
 
 /// Messages worked on at once.
 const MESSAGES_AT_ONCE: usize = 4;
@@ -29,14 +41,13 @@ const RECEIVES_MAX: u32 = 5;
 /// # Errors
 /// As [`sqs_response`].
 pub async fn handle(
-    projector: &Projector,
-    quarantine: &Quarantine,
+    deliverer: &Deliverer,
     batch: SqsEvent,
     deadline: Deadline,
 ) -> Result<SqsBatchResponse, Error> {
     let outcomes: Vec<_> = stream::iter(&batch.records)
         .map(|message| async move {
-            let done = deadline.limit(work(projector, quarantine, message, deadline)).await;
+            let done = deadline.limit(work(deliverer, message, deadline)).await;
             let identifier = message.message_id.as_deref();
             if let Err(error) = &done {
                 tracing::warn!(id = identifier, %error, "a task failed, and its message will come again");
@@ -49,25 +60,46 @@ pub async fn handle(
     sqs_response(outcomes)
 }
 
-async fn work(
+async fn work(deliverer: &Deliverer, message: &SqsMessage, deadline: Deadline) -> Result<(), Error> {
+    let Deliverer { projectors, rebuilder, quarantine } = deliverer;
+    let (on, task) = match Message::parse(message.body.as_deref().unwrap_or_default())? {
+        Message::On { on, task } => (Some(on), task),
+        Message::OnAll(task) => (None, task),
+    };
+    if let Task::Rebuild(step) = task {
+        return rebuilder.step(step, deadline.half()).await;
+    }
+    let is_last_try = receives(message) >= RECEIVES_MAX;
+    let on_failure = if is_last_try { OnFailure::Quarantine } else { OnFailure::TryAgain };
+    let projectors = projectors.of_task(on, &task).await?;
+    if projectors.is_empty() {
+        tracing::info!(on = on.map(|on| on.to_string()), ?task, "nobody keeps these tables current any more");
+    }
+    for projector in &projectors {
+        work_on(projector, quarantine, task.clone(), on_failure, deadline).await?;
+    }
+    Ok(())
+}
+
+async fn work_on(
     projector: &Projector,
     quarantine: &Quarantine,
-    message: &SqsMessage,
+    task: Task,
+    on_failure: OnFailure,
     deadline: Deadline,
 ) -> Result<(), Error> {
     let Projector { catch_up, walks, work_queue } = projector;
-    let body = message.body.as_deref().unwrap_or_default();
-    match serde_json::from_str(body).map_err(|error| Error::poison("a message of the work queue", error))? {
+    match task {
         Task::Walk(walk) => walks.advance(walk).await,
         Task::CatchUp { user } => {
-            let is_last_try = receives(message) >= RECEIVES_MAX;
-            let on_failure = if is_last_try { OnFailure::Quarantine } else { OnFailure::TryAgain };
             match catch_up_or_quarantine(catch_up, quarantine, &user, on_failure, deadline).await? {
                 None => Ok(()),
                 Some(wait) => work_queue.send_after(wait, vec![Task::CatchUp { user }]).await,
             }
         }
         Task::Redo { user, version, .. } => redo(catch_up, &user, version).await,
+        // It belongs to no projector.
+        Task::Rebuild(_) => Ok(()),
     }
 }
 

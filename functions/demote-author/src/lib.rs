@@ -10,6 +10,7 @@ use tidings::{
     http::Members,
     model::{Clock, UserId, UserRef},
     query,
+    read_models::ReadModels,
     store::{Consistency, cards::Cards, command_table::CommandTable},
     stream::{walk::Walk, work_queue::WorkQueue},
 };
@@ -19,6 +20,8 @@ use tidings::{
 pub struct Demoter {
     /// The truth.
     pub commands: CommandTable,
+    /// Which tables are read.
+    pub read_models: ReadModels,
     /// The numbers of followers.
     pub cards: Cards,
     /// Which authors become celebrities.
@@ -60,7 +63,8 @@ pub struct Begun {
 /// There is no such user; the user is not a celebrity, or would become one again at once; otherwise as those of the
 /// stores and the queue. The administrator reads the error.
 pub async fn handle(demoter: &Demoter, request: Request) -> anyhow::Result<Begun> {
-    let Demoter { commands, cards, celebrities, work_queue, clock } = demoter;
+    let Demoter { commands, read_models, cards, celebrities, work_queue, clock } = demoter;
+    read_models.refresh().await?;
     let user: UserRef = request.user.parse()?;
     let author = query::resolve(commands, &user).await?;
     let policy = celebrities.policy();

@@ -9,6 +9,7 @@ async fn main() -> Result<(), Error> {
     let runtime = Runtime::start().await;
     let demoter = &Demoter {
         commands: runtime.commands()?,
+        read_models: runtime.read_models()?,
         cards: runtime.cards()?,
         celebrities: runtime.celebrities()?,
         work_queue: runtime.work_queue()?,

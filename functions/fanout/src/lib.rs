@@ -4,12 +4,12 @@
 use std::{collections::HashMap, time::Duration};
 
 use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future, stream};
 use tidings::{
     deadline::Deadline,
     error::Error,
     model::{UserId, Version},
-    projection::{Projector, catch_up::Progress},
+    projection::{Projector, Projectors, catch_up::Progress},
     stream::{
         batch::{ItemOutcome, kinesis_response},
         cloud_event::{self, Hint},
@@ -30,7 +30,7 @@ const TIME_PER_USER: Duration = Duration::from_millis(750);
 /// # Errors
 /// As [`kinesis_response`].
 pub async fn handle(
-    projector: &Projector,
+    projectors: &Projectors,
     batch: KinesisEvent,
     deadline: Deadline,
 ) -> Result<KinesisEventResponse, Error> {
@@ -42,7 +42,7 @@ pub async fn handle(
         *version = hint.version.max(*version);
     }
     let done: HashMap<_, _> = stream::iter(newest)
-        .map(|(user, version)| async move { (user, catch_up(projector, user, version, deadline).await) })
+        .map(|(user, version)| async move { (user, catch_up_all(projectors, user, version, deadline).await) })
         .buffer_unordered(USERS_AT_ONCE)
         .collect()
         .await;
@@ -58,6 +58,19 @@ pub async fn handle(
         ItemOutcome { identifier: Some(&record.kinesis.sequence_number), done }
     });
     kinesis_response(outcomes)
+}
+
+/// Catches up a user to this version in each set of tables. True if none of them has to see the record again.
+async fn catch_up_all(projectors: &Projectors, user: &UserId, version: Version, deadline: Deadline) -> bool {
+    let projectors = match projectors.maintained().await {
+        Ok(projectors) => projectors,
+        Err(error) => {
+            tracing::warn!(%user, %error, "it is not known which tables are kept current");
+            return false;
+        }
+    };
+    let sets = projectors.iter().map(|projector| catch_up(projector, user, version, deadline));
+    future::join_all(sets).await.into_iter().all(|done| done)
 }
 
 /// Catches up a user to this version. True if the user is caught up, or handed over to the work queue.

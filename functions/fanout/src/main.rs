@@ -7,10 +7,10 @@ use tidings::runtime::Runtime;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let runtime = Runtime::start().await;
-    let projector = &runtime.projector()?;
+    let projectors = &runtime.projectors()?;
     run(service_fn(async |event: LambdaEvent<KinesisEvent>| {
         let deadline = runtime.deadline(event.context.deadline);
-        Ok::<_, Error>(fanout::handle(projector, event.payload, deadline).await?)
+        Ok::<_, Error>(fanout::handle(projectors, event.payload, deadline).await?)
     }))
     .await
 }

@@ -26,6 +26,7 @@ pub async fn handle(
     clock: &Clock,
     call: Call,
 ) -> Result<Response, Error> {
+    conversations.read_models.refresh().await?;
     match call.route() {
         "GET /v1/posts/{post}/comments" => comments(conversations, keys, clock, call).await,
         "GET /v1/posts/{post}/comments/{comment}" => {

@@ -1,7 +1,7 @@
 //! Shows counters on cards: likes, comments and heat of posts, which also decide what trends, and followers of users.
 //! It serves the events of counters on the bus.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
 use futures::{StreamExt, stream};
@@ -9,14 +9,15 @@ use tidings::{
     deadline::Deadline,
     error::Error,
     model::{TallyChange, TallySubject},
-    projection::tally,
-    store::cards::Cards,
+    projection::{CardSets, tally},
     stream::{
         batch::{ItemOutcome, kinesis_response},
         cloud_event,
     },
 };
 
+/// A counter is given up after twice this time, and its records come again.
+const TIME_PER_COUNTER: Duration = Duration::from_secs(5);
 /// Cards written at once.
 const CARDS_AT_ONCE: usize = 16;
 
@@ -26,7 +27,7 @@ const CARDS_AT_ONCE: usize = 16;
 /// # Errors
 /// As [`kinesis_response`].
 pub async fn handle(
-    cards: &Cards,
+    cards: &CardSets,
     batch: KinesisEvent,
     deadline: Deadline,
 ) -> Result<KinesisEventResponse, Error> {
@@ -35,7 +36,7 @@ pub async fn handle(
     let counters = tally::by_counter(changes.iter().flatten().cloned().collect());
     let failed: HashSet<TallySubject> = stream::iter(counters)
         .map(|(subject, changes)| async move {
-            let error = deadline.limit(tally::show(cards, &subject, &changes)).await.err()?;
+            let error = deadline.at_most(TIME_PER_COUNTER).limit(show(cards, &subject, &changes)).await.err()?;
             tracing::warn!(?subject, %error, "a counter could not be written to its card");
             Some(subject)
         })
@@ -55,4 +56,12 @@ pub async fn handle(
         ItemOutcome { identifier: Some(&record.kinesis.sequence_number), done }
     });
     kinesis_response(outcomes)
+}
+
+/// Shows a counter on the cards of each set of tables.
+async fn show(cards: &CardSets, subject: &TallySubject, changes: &[TallyChange]) -> Result<(), Error> {
+    for cards in cards.maintained().await? {
+        tally::show(&cards, subject, changes).await?;
+    }
+    Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A resource of the template, by its logical id.
+/// A resource of the template, by its logical id. Read models stand for both of their tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Resource {
     Commands,
@@ -55,6 +55,13 @@ const REQUIRE: Access = to(Resource::Commands, "dynamodb:ConditionCheckItem");
 /// `CommandTable::promote`, `begin_demotion`: outside of commands, celebrities are written, and what is left of deleted
 /// posts is removed.
 const MARK_CELEBRITY: Access = Access { partition: Some("CELEBRITIES"), ..CHANGE };
+/// `CommandTable::read_models`, `segments`, `put_read_models`, `put_segment`: which tables are active, and how far a
+/// rebuild is.
+const STATE: Access = Access { partition: Some("READMODELS"), ..ITEM };
+const SEGMENTS: Access = Access { partition: Some("READMODELS"), ..PARTITION };
+const PUT_STATE: Access = Access { partition: Some("READMODELS"), ..CHANGE };
+/// `CommandTable::sources`.
+const SOURCES_OF_REBUILDS: Access = to(Resource::Commands, "dynamodb:Scan");
 /// `Timelines::newest`.
 const ROWS: Access = to(Resource::Timelines, "dynamodb:Query");
 /// `Timelines::put`, `put_rows`.
@@ -75,6 +82,14 @@ const CARDS: Access = to(Resource::Cards, "dynamodb:BatchGetItem");
 const PUT_CARD: Access = to(Resource::Cards, "dynamodb:UpdateItem");
 /// `Cards::tally`.
 const TALLY: Access = to(Resource::Cards, "dynamodb:GetItem");
+/// `Emptied::delete_some`, besides [`PUT_ROWS`].
+const EMPTY: [Access; 5] = [
+    to(Resource::Timelines, "dynamodb:Scan"),
+    to(Resource::Viewers, "dynamodb:Scan"),
+    to(Resource::Cards, "dynamodb:Scan"),
+    to(Resource::Viewers, "dynamodb:BatchWriteItem"),
+    to(Resource::Cards, "dynamodb:BatchWriteItem"),
+];
 /// `TrendingIndex::best`.
 const TRENDING: Access = to(Resource::CardsHottest, "dynamodb:Query");
 
@@ -86,7 +101,7 @@ const DELIVER: Access = to(Resource::Deliveries, "sqs:SendMessage");
 const QUARANTINE: Access = to(Resource::Quarantine, "sqs:SendMessage");
 
 /// What the code of each function calls, by the name of its binary.
-pub(crate) const FUNCTIONS: [(&str, &[Access]); 17] = [
+pub(crate) const FUNCTIONS: [(&str, &[Access]); 18] = [
     ("block-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
     ("comment-on-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
     ("create-post", &[ITEM, PARTITION, APPEND]),
@@ -94,8 +109,29 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 17] = [
     (
         "deliver",
         &[
-            ITEM, PARTITION, ITEMS, CHANGE, REMOVE, REQUIRE, ROWS, PUT_ROWS, TAG, UNTAG, VIEWER, PUT_VIEWER, CARDS,
-            PUT_CARD, DELIVER, QUARANTINE,
+            ITEM,
+            PARTITION,
+            ITEMS,
+            CHANGE,
+            REMOVE,
+            REQUIRE,
+            SOURCES_OF_REBUILDS,
+            ROWS,
+            PUT_ROWS,
+            TAG,
+            UNTAG,
+            VIEWER,
+            PUT_VIEWER,
+            CARDS,
+            PUT_CARD,
+            TALLY,
+            EMPTY[0],
+            EMPTY[1],
+            EMPTY[2],
+            EMPTY[3],
+            EMPTY[4],
+            DELIVER,
+            QUARANTINE,
         ],
     ),
     ("demote-author", &[ITEM, MARK_CELEBRITY, CARDS, DELIVER]),
@@ -126,7 +162,8 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 17] = [
     ("mute-user", &[ITEM, PARTITION, ITEMS, APPEND]),
     ("publish-events", &[PUBLISH]),
     ("react-to-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
-    ("trending", &[TALLY, PUT_CARD]),
+    ("rebuild", &[STATE, SEGMENTS, PUT_STATE, DELIVER]),
+    ("trending", &[ITEM, TALLY, PUT_CARD]),
     ("update-profile", &[ITEM, PARTITION, APPEND]),
 ];
 
@@ -159,12 +196,17 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
             "store/comments.rs",
             "store/celebrities.rs",
             "store/demotions.rs",
+            "store/read_models.rs",
+            "store/segments.rs",
             "store/transaction.rs",
         ],
     ),
-    (&[Resource::Timelines], &["store/timelines.rs"]),
-    (&[Resource::Viewers], &["store/viewers.rs"]),
-    (&[Resource::Cards, Resource::CardsHottest], &["store/cards.rs", "store/card_tallies.rs", "store/trending.rs"]),
+    (&[Resource::Timelines], &["store/timelines.rs", "store/emptied.rs"]),
+    (&[Resource::Viewers], &["store/viewers.rs", "store/emptied.rs"]),
+    (
+        &[Resource::Cards, Resource::CardsHottest],
+        &["store/cards.rs", "store/card_tallies.rs", "store/trending.rs", "store/emptied.rs"],
+    ),
     (&[Resource::Events], &["stream/bus.rs"]),
     (&[Resource::Deliveries, Resource::Quarantine], &["stream/queue.rs"]),
 ];

@@ -16,6 +16,7 @@ mod post;
 mod profile;
 pub mod ranking;
 mod rate_limit;
+mod read_models;
 mod tag;
 mod tally;
 mod text;
@@ -38,6 +39,10 @@ pub use like::Like;
 pub use post::Post;
 pub use profile::{AvatarUrl, DisplayName, InvalidName, InvalidProfile, Profile, PublicProfile};
 pub use rate_limit::{Limited, RateLimit, RateLimited, RateLimits, Spent, SpentUntil};
+pub use read_models::{
+    HomeRows, InvalidModelSet, Maintained, ModelSet, OPERATION_MAX, Phase, READ_MODELS, ReadModel, ReadModelsState, Rebuild,
+    SwitchPolicy, TableOf, Work,
+};
 pub use tag::{InvalidTag, Tag};
 pub use tally::{Counts, Tally, TallyChange, TallyImage, TallyShard, TallySubject};
 pub use text::{CommentText, InvalidText, Text};

@@ -9,6 +9,7 @@
 //! - `walks` do what may be large, step by step: they put posts into homes, and show profiles.
 //! - `quarantine` sets events aside whose effects keep failing.
 //! - `projector` puts all of these together.
+//! - `rebuild` fills read models from the truth.
 //! - `tally` shows counters on cards. It needs no log.
 
 pub mod catch_up;
@@ -16,7 +17,8 @@ mod effects;
 mod owner;
 mod projector;
 pub mod quarantine;
+pub mod rebuild;
 pub mod tally;
 pub mod walks;
 
-pub use projector::{Dependencies, Projector};
+pub use projector::{CardSets, Dependencies, Projector, Projectors};

@@ -1,17 +1,19 @@
-//! All projections of users' logs, put together.
+//! All projections of users' logs, put together: a [`Projector`] for each set of tables that is kept current.
 
 use std::num::NonZeroUsize;
 
 use super::{
     catch_up::CatchUp,
     effects::{BlockEffects, Effects, PostEffects},
-    walks::Walks,
+    walks::{SharedTimelines, Walks},
 };
 use crate::{
     celebrities::Celebrities,
-    model::Clock,
-    store::{cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
-    stream::work_queue::WorkQueue,
+    error::Error,
+    model::{Clock, Maintained, ModelSet, ReadModel, ReadModelsState},
+    read_models::ReadModels,
+    store::{ModelTables, cards::Cards, command_table::CommandTable},
+    stream::work_queue::{Task, WorkQueue},
 };
 
 /// What projections work with.
@@ -19,12 +21,10 @@ use crate::{
 pub struct Dependencies {
     /// The truth.
     pub commands: CommandTable,
-    /// Which posts stand in which timeline.
-    pub timelines: Timelines,
-    /// How far each log is applied, and whom each viewer follows, mutes and blocks.
-    pub viewers: Viewers,
-    /// Contents of posts and profiles.
-    pub cards: Cards,
+    /// The tables of the read models.
+    pub tables: ModelTables,
+    /// Which of these tables are kept current.
+    pub read_models: ReadModels,
     /// Authors whose posts are pulled instead of pushed.
     pub celebrities: Celebrities,
     /// The queue for tasks that are too large for a batch of the bus, or that failed there.
@@ -35,7 +35,7 @@ pub struct Dependencies {
     pub clock: Clock,
 }
 
-/// The projections of users' logs. `fanout` starts them, `deliver` continues them.
+/// The projections of users' logs to one set of tables. `fanout` starts them, `deliver` continues them.
 #[derive(Debug, Clone)]
 pub struct Projector {
     /// Applies logs.
@@ -46,11 +46,63 @@ pub struct Projector {
     pub work_queue: WorkQueue,
 }
 
-impl Projector {
+/// The projectors of all sets of tables that are kept current: normally one, and two during a rebuild.
+#[derive(Debug, Clone)]
+pub struct Projectors(pub(super) Dependencies);
+
+impl Projectors {
     /// Puts the projections together.
     pub fn new(dependencies: Dependencies) -> Self {
-        let Dependencies { commands, timelines, viewers, cards, celebrities, work_queue, step_rows, clock } =
-            dependencies;
+        Self(dependencies)
+    }
+
+    /// A projector for each set of tables that is kept current at this moment. The set that is read comes first.
+    ///
+    /// # Errors
+    /// As [`ReadModels::state`].
+    pub async fn maintained(&self) -> Result<Vec<Projector>, Error> {
+        let (state, sets) = (self.0.read_models.state().await?, self.0.read_models.maintained().await?);
+        Ok(sets.into_iter().map(|set| self.projector(set, &state)).collect())
+    }
+
+    /// The projectors that have to do this task, which is about one set of tables or about all. There is none if the
+    /// set is not kept current any more.
+    ///
+    /// # Errors
+    /// As [`ReadModels::known`].
+    pub async fn of_task(&self, on: Option<ModelSet>, task: &Task) -> Result<Vec<Projector>, Error> {
+        if let Some(on) = on {
+            let known = self.0.read_models.known(on).await?;
+            let state = self.0.read_models.state().await?;
+            return Ok(known.map(|set| self.projector(set, &state)).into_iter().collect());
+        }
+        let (state, mut sets) = (self.0.read_models.state().await?, self.0.read_models.maintained().await?);
+        match task {
+            // This one does its work on all sets.
+            task if task.is_shared() => sets.truncate(1),
+            // The walks of a set that is being filled belong to that set alone.
+            Task::Walk(_) => sets.retain(Maintained::fills_homes),
+            Task::CatchUp { .. } | Task::Redo { .. } | Task::Rebuild(_) => {}
+        }
+        Ok(sets.into_iter().map(|set| self.projector(set, &state)).collect())
+    }
+
+    /// The projector of this set of tables.
+    pub(crate) fn projector(&self, of: Maintained, state: &ReadModelsState) -> Projector {
+        let Dependencies { commands, tables, read_models, celebrities, work_queue, step_rows, clock } = self.0.clone();
+        let timelines = tables.timelines(of.set.table(ReadModel::Timelines)).clone();
+        let viewers = tables.viewers(of.set.table(ReadModel::Viewers)).clone();
+        let cards = tables.cards(of.set.table(ReadModel::Cards)).clone();
+        // Without a rebuild, there is only one set, and messages name none.
+        let work_queue = if state.rebuild.is_some() { work_queue.about(of.set) } else { work_queue };
+        let maintained = state.maintained(clock.now(), read_models.policy());
+        let mut kept: Vec<_> = maintained.iter().map(|it| it.set.table(ReadModel::Timelines)).collect();
+        kept.dedup();
+        let of_tables = |of: &[_]| of.iter().map(|table| tables.timelines(*table).clone()).collect();
+        let shared = SharedTimelines {
+            maintained: of_tables(&kept),
+            with_content: of_tables(&state.with_content(ReadModel::Timelines)),
+        };
         let walks = Walks {
             commands: commands.clone(),
             timelines: timelines.clone(),
@@ -60,11 +112,35 @@ impl Projector {
             work_queue: work_queue.clone(),
             clock: clock.clone(),
             step_rows,
+            homes: of.homes,
+            shared,
         };
         let blocks = BlockEffects { commands: commands.clone(), viewers: viewers.clone() };
         let posts =
             PostEffects { commands: commands.clone(), cards: cards.clone(), timelines, walks: walks.clone(), clock };
         let effects = Effects { posts, blocks, walks: walks.clone(), cards };
-        Self { catch_up: CatchUp { commands, viewers, effects }, walks, work_queue }
+        Projector { catch_up: CatchUp { commands, viewers, effects }, walks, work_queue }
+    }
+}
+
+/// The cards of all sets of tables that are kept current. Counters are shown on all of them.
+#[derive(Debug, Clone)]
+pub struct CardSets {
+    /// The tables of the read models.
+    pub tables: ModelTables,
+    /// Which of these tables are kept current.
+    pub read_models: ReadModels,
+}
+
+impl CardSets {
+    /// The cards that are kept current at this moment.
+    ///
+    /// # Errors
+    /// As [`ReadModels::state`].
+    pub async fn maintained(&self) -> Result<Vec<Cards>, Error> {
+        let sets = self.read_models.maintained().await?;
+        let mut tables: Vec<_> = sets.iter().map(|it| it.set.table(ReadModel::Cards)).collect();
+        tables.dedup();
+        Ok(tables.into_iter().map(|table| self.tables.cards(table).clone()).collect())
     }
 }

@@ -33,7 +33,7 @@ impl Cards {
             .dynamo
             .0
             .get_item()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key(PK, s(card_key(subject)))
             .projection_expression("tally, tally_revision, deleted")
             .consistent_read(true)
@@ -55,7 +55,7 @@ impl Cards {
         set.insert("tally".to_owned(), AttributeValue::M(images));
         set.insert("tally_revision".to_owned(), n(before.revision + 1));
 
-        let mut update = self.dynamo.0.update_item().table_name(&self.table).key(PK, s(card_key(subject)));
+        let mut update = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(card_key(subject)));
         let assignments: Vec<_> = set.keys().map(|name| format!("#{name} = :{name}")).collect();
         for (name, value) in set {
             update = update

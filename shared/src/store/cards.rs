@@ -10,6 +10,7 @@ use super::{
     consistency::Consistency,
     dynamo::{Dynamo, Item, item, newer_wins, s, value},
     key::{self, BUCKET, PK},
+    table::TableName,
     trending::TrendingIndex,
 };
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Cards {
     pub(super) dynamo: Dynamo,
-    pub(super) table: String,
+    pub(super) table: TableName,
 }
 
 /// A post as readers see it.
@@ -96,7 +97,7 @@ impl PostCard {
 
 impl Cards {
     /// The table of this name.
-    pub fn new(dynamo: Dynamo, table: String) -> Self {
+    pub fn new(dynamo: Dynamo, table: TableName) -> Self {
         Self { dynamo, table }
     }
 
@@ -175,7 +176,7 @@ impl Cards {
     /// Writes a part of a card if its attribute named `version` is higher than the card's. If the card already has this
     /// version or a newer one, that is success too.
     async fn put_part(&self, pk: String, version: &str, part: Part) -> Result<(), Error> {
-        let mut update = self.dynamo.0.update_item().table_name(&self.table).key(PK, s(pk));
+        let mut update = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(pk));
         let mut assignments = Vec::new();
         let sets = part.set.into_iter().map(|(name, value)| (name, value, true));
         for (name, value, replace) in sets.chain(part.initial.into_iter().map(|(name, value)| (name, value, false))) {
@@ -207,7 +208,7 @@ impl Cards {
         consistency: Consistency,
     ) -> Result<Vec<Item>, Error> {
         let keys = keys.map(|key| HashMap::from([(PK.to_owned(), s(key))])).collect();
-        self.dynamo.batch_get(&self.table, keys, consistency).await
+        self.dynamo.batch_get(self.table.get(), keys, consistency).await
     }
 }
 

@@ -41,6 +41,11 @@ const DEMOTION_PREFIX: &str = "DEMOTION#";
 /// Sort key of the part of a demotion that enumerates the followers.
 pub(super) const ENUMERATION: &str = "ENUMERATION";
 
+/// Partition key of what is known about the read models: which tables are active, and how far a rebuild is.
+pub(super) const READ_MODELS: &str = "READMODELS";
+/// Prefix of the sort keys of a rebuild's segments.
+pub(super) const SEGMENT_PREFIX: &str = "SEGMENT#";
+
 /// Digits of a version in a key. Versions are padded, so that the order of texts is that of numbers.
 const VERSION_DIGITS: usize = 12;
 

@@ -18,6 +18,7 @@ use aws_sdk_dynamodb::{
         delete_item::{DeleteItemInput, DeleteItemOutput},
         get_item::{GetItemInput, GetItemOutput},
         query::{QueryInput, QueryOutput},
+        scan::{ScanInput, ScanOutput},
         transact_write_items::{TransactWriteItemsInput, TransactWriteItemsOutput},
         update_item::{UpdateItemInput, UpdateItemOutput},
     },
@@ -94,7 +95,7 @@ impl Intercept for Meter {
                 })*
             };
         }
-        ask_for_capacity!(GetItemInput, QueryInput, BatchGetItemInput);
+        ask_for_capacity!(GetItemInput, QueryInput, ScanInput, BatchGetItemInput);
         ask_for_capacity!(UpdateItemInput, DeleteItemInput, BatchWriteItemInput, TransactWriteItemsInput);
         Ok(())
     }
@@ -114,7 +115,7 @@ impl Intercept for Meter {
                     })*
                 };
             }
-            add_capacity!(read, GetItemOutput, QueryOutput, BatchGetItemOutput);
+            add_capacity!(read, GetItemOutput, QueryOutput, ScanOutput, BatchGetItemOutput);
             add_capacity!(written, UpdateItemOutput, DeleteItemOutput, BatchWriteItemOutput, TransactWriteItemsOutput);
         }
         self.with(|count| {

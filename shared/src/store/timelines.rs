@@ -12,6 +12,7 @@ use super::{
     consistency::Consistency,
     dynamo::{Dynamo, Item, failed, n, newer_wins, primary_key, s, text, transaction_failed},
     key::{self, PK, SK},
+    table::TableName,
     transaction::NoClientToken,
 };
 use crate::{
@@ -39,7 +40,7 @@ const CONFLICTS: RetryPolicy =
 #[derive(Debug, Clone)]
 pub struct Timelines {
     dynamo: Dynamo,
-    table: String,
+    table: TableName,
     batch_writes: Arc<Semaphore>,
 }
 
@@ -105,7 +106,7 @@ impl Range {
 
 impl Timelines {
     /// The table of this name.
-    pub fn new(dynamo: Dynamo, table: String) -> Self {
+    pub fn new(dynamo: Dynamo, table: TableName) -> Self {
         Self { dynamo, table, batch_writes: Arc::new(Semaphore::new(BATCH_WRITES_AT_ONCE)) }
     }
 
@@ -129,7 +130,7 @@ impl Timelines {
             .dynamo
             .0
             .query()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key_condition_expression("PK = :timeline AND SK >= :first")
             .expression_attribute_values(":timeline", s(&key))
             .expression_attribute_values(":first", s(first))
@@ -167,7 +168,7 @@ impl Timelines {
         self.dynamo
             .0
             .delete_item()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key(PK, s(timeline.key()))
             .key(SK, s(post))
             .send()
@@ -194,7 +195,7 @@ impl Timelines {
         let home = key::home(&follow.from);
         for rows in rows.chunks(TRANSACTION_MAX - 1) {
             let delete = |row: &Row| {
-                let delete = Delete::builder().table_name(&self.table).key(PK, s(&home)).key(SK, s(row.post)).build();
+                let delete = Delete::builder().table_name(self.table.get()).key(PK, s(&home)).key(SK, s(row.post)).build();
                 let delete = delete.map_err(|error| Error::poison("the key of a timeline row", error))?;
                 Ok(TransactWriteItem::builder().delete(delete).build())
             };
@@ -241,7 +242,7 @@ impl Timelines {
         }
         let put = |tag: &Tag| {
             let put = Put::builder()
-                .table_name(&self.table)
+                .table_name(self.table.get())
                 .item(PK, s(key::tag(tag)))
                 .item(SK, s(row.post))
                 .item("author", s(row.author.as_str()))
@@ -271,7 +272,7 @@ impl Timelines {
         self.dynamo
             .0
             .delete_item()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key(PK, s(key::tag(tag)))
             .key(SK, s(post))
             .condition_expression("attribute_not_exists(PK) OR #version < :version")
@@ -309,11 +310,11 @@ impl Timelines {
                 .dynamo
                 .0
                 .batch_write_item()
-                .request_items(&self.table, batch)
+                .request_items(self.table.get(), batch)
                 .send()
                 .await
                 .map_err(failed("writing timeline rows"))?;
-            batch = answer.unprocessed_items.and_then(|mut left| left.remove(&self.table)).unwrap_or_default();
+            batch = answer.unprocessed_items.and_then(|mut left| left.remove(self.table.get())).unwrap_or_default();
             drop(permit);
             if batch.is_empty() {
                 return Ok(());

@@ -9,6 +9,7 @@ use super::{
     consistency::Consistency,
     dynamo::{Dynamo, Item, failed, n, number, s},
     key::{self, PK},
+    table::TableName,
 };
 use crate::{
     error::Error,
@@ -19,7 +20,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Viewers {
     dynamo: Dynamo,
-    table: String,
+    table: TableName,
 }
 
 /// A viewer as it was read, with the revision by which a writer notices that another writer came between.
@@ -33,7 +34,7 @@ pub struct StoredViewer {
 
 impl Viewers {
     /// The table of this name.
-    pub fn new(dynamo: Dynamo, table: String) -> Self {
+    pub fn new(dynamo: Dynamo, table: TableName) -> Self {
         Self { dynamo, table }
     }
 
@@ -43,7 +44,7 @@ impl Viewers {
             .dynamo
             .0
             .get_item()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key(PK, s(key::user(user)))
             .consistent_read(consistency.is_strong())
             .send()
@@ -61,7 +62,7 @@ impl Viewers {
             .dynamo
             .0
             .update_item()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key(PK, s(key::user(user)))
             .update_expression(
                 "SET applied = :applied, followed = :followed, muted = :muted, blocked = :blocked, \

@@ -2,7 +2,7 @@
 //! person fixes the cause and then moves the messages to the work queue, where each is a [`Task::Redo`].
 
 use super::{
-    queue::{Queue, QueueMessage},
+    queue::Queue,
     work_queue::Task,
 };
 use crate::{
@@ -28,6 +28,6 @@ impl Quarantine {
     /// [`Error::Transient`] if SQS did not take the message.
     pub async fn put(&self, user: &UserId, version: Version, error: &Error) -> Result<(), Error> {
         let task = Task::Redo { user: user.clone(), version, error: error.to_string() };
-        self.queue.send(vec![QueueMessage::new(task.body()?, task.user(), 0)]).await
+        self.queue.send(vec![task.message(None, 0)?]).await
     }
 }

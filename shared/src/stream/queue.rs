@@ -25,7 +25,7 @@ pub(super) struct Queue {
 #[derive(Debug)]
 pub(super) struct QueueMessage {
     body: String,
-    group: String,
+    group: Option<String>,
     delay_s: i32,
 }
 
@@ -36,14 +36,19 @@ impl QueueMessage {
     /// not hold up those of others. A group id may hold only ASCII letters, digits and punctuation, at most 128 of
     /// them; a user id may hold anything. So the group id is the hash of the user id.
     pub(super) fn new(body: String, user: &UserId, delay_s: i32) -> Self {
-        Self { body, group: user.hash().to_string(), delay_s }
+        Self { body, group: Some(user.hash().to_string()), delay_s }
+    }
+
+    /// A message that belongs to no user.
+    pub(super) fn ungrouped(body: String, delay_s: i32) -> Self {
+        Self { body, group: None, delay_s }
     }
 
     fn request(&self, id: usize) -> Result<SendMessageBatchRequestEntry, Error> {
         SendMessageBatchRequestEntry::builder()
             .id(id.to_string())
             .message_body(&self.body)
-            .message_group_id(&self.group)
+            .set_message_group_id(self.group.clone())
             .delay_seconds(self.delay_s)
             .build()
             .map_err(|error| Error::poison("a queue message to send", error))
@@ -133,6 +138,7 @@ mod tests {
     #[test]
     fn any_user_id_makes_a_valid_group() {
         let message = QueueMessage::new(String::new(), &user("auth0|日本"), 0);
-        assert!(!message.group.is_empty() && message.group.bytes().all(|c| c.is_ascii_alphanumeric()));
+        let group = message.group.unwrap();
+        assert!(!group.is_empty() && group.bytes().all(|c| c.is_ascii_alphanumeric()));
     }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{NOT_IN_MESSAGES, UserId, Version},
+    model::{ModelSet, NOT_IN_MESSAGES, Phase, Timestamp, UserId, Version},
 };
 
 /// Longest delay of a message (SQS, `DelaySeconds`).
@@ -35,9 +35,39 @@ pub enum Task {
         /// Why its effects failed.
         error: String,
     },
+    /// Take a step of a rebuild.
+    Rebuild(RebuildStep),
     /// Take a step of a walk.
     #[serde(untagged)]
     Walk(Walk),
+}
+
+/// A step of one segment of a rebuild.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RebuildStep {
+    /// When the rebuild was started, which identifies it.
+    pub started_at: Timestamp,
+    /// The phase.
+    pub phase: Phase,
+    /// The segment.
+    pub segment: u32,
+    /// Steps of the segment in this phase that were taken before. A message with fewer than the segment has is late.
+    pub steps: u64,
+}
+
+/// What a message of the work queue says: a task, and the set of read models that it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Message {
+    /// The task is about this set of tables.
+    On {
+        /// The set.
+        on: ModelSet,
+        /// The task.
+        task: Task,
+    },
+    /// The task is about all sets that are kept current.
+    OnAll(Task),
 }
 
 impl From<Walk> for Task {
@@ -47,17 +77,48 @@ impl From<Walk> for Task {
 }
 
 impl Task {
-    /// The user whose task it is.
-    pub(super) fn user(&self) -> &UserId {
+    /// Whether the task ends with a change of the truth. Such a task does its work on all sets of tables at once, so
+    /// that no set is left behind when the truth changes.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Walk(Walk::Demotion { .. } | Walk::FillHomes { .. } | Walk::Purge { .. }))
+    }
+
+    /// The user whose task it is, if it is one user's.
+    fn user(&self) -> Option<&UserId> {
         match self {
-            Self::Walk(walk) => walk.user(),
-            Self::CatchUp { user } | Self::Redo { user, .. } => user,
+            Self::Walk(walk) => Some(walk.user()),
+            Self::CatchUp { user } | Self::Redo { user, .. } => Some(user),
+            Self::Rebuild(_) => None,
         }
     }
 
-    /// The body of the task's message. Characters that SQS refuses are escaped, so that the id of one stored user, or
-    /// the text of an error, does not keep a message with many others from being sent.
-    pub(super) fn body(&self) -> Result<String, Error> {
+    /// The task's message, about this set of tables if it is about one.
+    pub(super) fn message(&self, on: Option<ModelSet>, delay_s: i32) -> Result<QueueMessage, Error> {
+        let task = self.clone();
+        let about = match on.filter(|_| !self.is_shared()) {
+            Some(on) => Message::On { on, task },
+            None => Message::OnAll(task),
+        };
+        let body = about.body()?;
+        Ok(match self.user() {
+            Some(user) => QueueMessage::new(body, user, delay_s),
+            None => QueueMessage::ungrouped(body, delay_s),
+        })
+    }
+}
+
+impl Message {
+    /// The message with this body.
+    ///
+    /// # Errors
+    /// [`Error::Poison`] if it makes no sense.
+    pub fn parse(body: &str) -> Result<Self, Error> {
+        serde_json::from_str(body).map_err(|error| Error::poison("a message of the work queue", error))
+    }
+
+    /// The body of the message. Characters that SQS refuses are escaped, so that the id of one stored user, or the text
+    /// of an error, does not keep a message with many others from being sent.
+    fn body(&self) -> Result<String, Error> {
         let mut body = serde_json::to_string(self).map_err(|error| Error::poison("a task to send", error))?;
         for refused in NOT_IN_MESSAGES {
             if body.contains(refused) {
@@ -72,12 +133,20 @@ impl Task {
 #[derive(Debug, Clone)]
 pub struct WorkQueue {
     queue: Queue,
+    /// The set of tables that all tasks are about, if there are others.
+    on: Option<ModelSet>,
 }
 
 impl WorkQueue {
     /// The work queue at this URL.
     pub fn new(config: &aws_config::SdkConfig, queue_url: String) -> Self {
-        Self { queue: Queue::new(config, queue_url) }
+        Self { queue: Queue::new(config, queue_url), on: None }
+    }
+
+    /// The same queue for tasks that are about this set of tables.
+    #[must_use]
+    pub fn about(&self, on: ModelSet) -> Self {
+        Self { on: Some(on), ..self.clone() }
     }
 
     /// Sends the tasks.
@@ -95,8 +164,8 @@ impl WorkQueue {
     /// As [`WorkQueue::send`].
     pub async fn send_after(&self, delay: Duration, tasks: Vec<Task>) -> Result<(), Error> {
         let delay_s = i32::try_from(delay.as_millis().div_ceil(1000)).unwrap_or(DELAY_S_MAX).min(DELAY_S_MAX);
-        let message = |task: &Task| Ok(QueueMessage::new(task.body()?, task.user(), delay_s));
-        self.queue.send(tasks.iter().map(message).collect::<Result<_, Error>>()?).await
+        let messages = tasks.iter().map(|task| task.message(self.on, delay_s));
+        self.queue.send(messages.collect::<Result<_, Error>>()?).await
     }
 }
 
@@ -166,17 +235,40 @@ mod tests {
             (backfill(&ada, &bob, BackfillAt::Copied), backfill_json(json!("copied"))),
             (Task::CatchUp { user: ada.clone() }, json!({"catch_up": {"user": "auth0|ada"}})),
             (
+                Task::Rebuild(RebuildStep {
+                    started_at: Timestamp::from_ms(7),
+                    phase: Phase::Fill,
+                    segment: 2,
+                    steps: 5,
+                }),
+                json!({"rebuild": {"started_at": 7, "phase": "fill", "segment": 2, "steps": 5}}),
+            ),
+            (
                 Task::Redo { user: ada, version: version(3), error: "no".to_owned() },
                 json!({"redo": {"user": "auth0|ada", "version": 3, "error": "no"}}),
             ),
         ]
     }
 
+    fn body(task: &Task) -> String {
+        Message::OnAll(task.clone()).body().unwrap()
+    }
+
+    #[test]
+    fn a_message_may_be_about_one_set_of_tables() {
+        let task = Task::CatchUp { user: user("ada") };
+        let message = Message::On { on: "bab".parse().unwrap(), task };
+        let json = json!({"on": "bab", "task": {"catch_up": {"user": "ada"}}});
+        assert_eq!(serde_json::from_str::<Value>(&message.body().unwrap()).unwrap(), json);
+        assert_eq!(Message::parse(&json.to_string()).unwrap(), message);
+        assert!(Message::parse(r#"{"on": "xyz", "task": {"catch_up": {"user": "ada"}}}"#).is_err());
+    }
+
     #[test]
     fn what_sqs_refuses_is_escaped() {
         let stored = UserId::try_from("a\u{fffe}\u{ffff}\u{85f}".to_owned()).unwrap();
         let task = Task::Redo { user: stored, version: version(3), error: "\u{ffff}".to_owned() };
-        let body = task.body().unwrap();
+        let body = body(&task);
         assert!(!body.contains(NOT_IN_MESSAGES), "{body}");
         assert_eq!(serde_json::from_str::<Task>(&body).unwrap(), task);
     }
@@ -187,13 +279,13 @@ mod tests {
         let longest = user(&"\"".repeat(255));
         let post = POST.parse().unwrap();
         let task = Task::from(Walk::Push { post, author: longest.clone(), viewers: vec![longest; 500] });
-        assert!(task.body().unwrap().len() <= 256 * 1024);
+        assert!(body(&task).len() <= 256 * 1024);
     }
 
     #[test]
     fn the_json_of_every_task_is_that_of_the_messages_in_queues() {
         for (task, json) in tasks() {
-            assert_eq!(serde_json::from_str::<Value>(&task.body().unwrap()).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Value>(&body(&task)).unwrap(), json);
             assert_eq!(serde_json::from_value::<Task>(json).unwrap(), task);
         }
     }

@@ -11,8 +11,11 @@ use crate::{
     },
     deadline::Deadline,
     error::Error,
-    model::{Clock, CommentId, EdgeState, PostId, Text, UserEvent, Version, Viewer},
-    projection::{Projector, catch_up::Progress},
+    model::{
+        Clock, CommentId, EdgeState, HomeRows, Maintained, ModelSet, PostId, ReadModelsState, Text, UserEvent, Version,
+        Viewer,
+    },
+    projection::{Projector, Projectors, catch_up::Progress, rebuild::Rebuilder},
     query::{Conversations, Feeds, People},
     runtime::Runtime,
     samples::{shown, user},
@@ -36,6 +39,7 @@ pub(crate) struct Process {
     pub(crate) viewers: Viewers,
     pub(crate) cards: Cards,
     pub(crate) projector: Projector,
+    pub(crate) rebuilder: Rebuilder,
     pub(crate) quarantine: Quarantine,
     pub(crate) feeds: Feeds,
 }
@@ -49,7 +53,8 @@ impl Process {
             timelines: runtime.timelines().unwrap(),
             viewers: runtime.viewers().unwrap(),
             cards: runtime.cards().unwrap(),
-            projector: runtime.projector().unwrap(),
+            projector: only(&runtime.projectors().unwrap()),
+            rebuilder: runtime.rebuilder().unwrap(),
             quarantine: runtime.quarantine().unwrap(),
             feeds: runtime.feeds().unwrap(),
         }
@@ -57,14 +62,14 @@ impl Process {
 
     /// The queries about single posts.
     pub(crate) fn conversations(&self) -> Conversations {
-        let Self { commands, viewers, cards, .. } = self.clone();
-        Conversations { commands, viewers, cards }
+        let Self { commands, viewers, cards, feeds, .. } = self.clone();
+        Conversations { read_models: feeds.read_models, commands, viewers, cards }
     }
 
     /// The queries about people.
     pub(crate) fn people(&self) -> People {
-        let Self { commands, viewers, cards, .. } = self.clone();
-        People { commands, viewers, cards }
+        let Self { commands, viewers, cards, feeds, .. } = self.clone();
+        People { read_models: feeds.read_models, commands, viewers, cards }
     }
 
     /// Runs a command, a millisecond later than everything before.
@@ -161,6 +166,12 @@ impl Process {
         let range = Range { before: None, since: crate::model::Timestamp::from_ms(0) };
         self.timelines.newest(timeline, range, 1000, Consistency::Strong).await.unwrap().rows
     }
+}
+
+/// The projector of a deployment that was never rebuilt.
+fn only(projectors: &Projectors) -> Projector {
+    let first = Maintained { set: ModelSet::default(), homes: HomeRows::Now };
+    projectors.projector(first, &ReadModelsState::default())
 }
 
 fn text(text: &str) -> Text {

@@ -43,7 +43,9 @@ impl PostEffects {
         if row.post.leaves_feeds_at() <= self.clock.now() {
             return Ok(());
         }
-        self.timelines.put(&[Timeline::Home(row.author.clone())], &row).await?;
+        if self.walks.fills_homes() {
+            self.timelines.put(&[Timeline::Home(row.author.clone())], &row).await?;
+        }
         self.walks.push_to_followers(&row).await.map(drop)
     }
 

@@ -85,7 +85,12 @@ impl Walks {
         }
         let homes: Vec<_> = viewers.iter().cloned().map(Timeline::Home).collect();
         let rows = (rows / homes.len().max(1)).max(1);
-        match self.copy_posts(&author, &homes, before, rows).await? {
+        // When the demotion ends, nobody pulls any more, whichever tables are read.
+        let mut last = None;
+        for timelines in &self.shared.maintained {
+            last = last.max(self.copy_posts(timelines, &author, &homes, before, rows).await?);
+        }
+        match last {
             Some(last) => Ok(Step::Next(vec![Walk::FillHomes { author, begun_at, viewers, before: Some(last) }])),
             None => {
                 if let Some(first) = viewers.first() {

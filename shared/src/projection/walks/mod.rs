@@ -25,7 +25,7 @@ use std::{num::NonZeroUsize, time::Duration};
 use crate::{
     celebrities::Celebrities,
     error::Error,
-    model::{Clock, Unfinished, UserId, Version},
+    model::{Clock, HomeRows, Unfinished, UserId, Version},
     retry::until_no_conflict,
     store::{Consistency, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
     stream::{
@@ -51,6 +51,19 @@ pub struct Walks {
     pub(super) clock: Clock,
     /// Rows that one step reads or writes at most.
     pub(super) step_rows: NonZeroUsize,
+    /// When posts are put into homes.
+    pub(super) homes: HomeRows,
+    /// The timelines of all sets of tables.
+    pub(super) shared: SharedTimelines,
+}
+
+/// The timelines of all sets of tables. A walk that ends with a change of the truth does its work on all of them first.
+#[derive(Debug, Clone)]
+pub(in crate::projection) struct SharedTimelines {
+    /// Those that are kept current. Rows are put into them.
+    pub(super) maintained: Vec<Timelines>,
+    /// Those that may have rows. Rows are removed from them.
+    pub(super) with_content: Vec<Timelines>,
 }
 
 /// What comes after a step.
@@ -107,6 +120,12 @@ impl Walks {
 
     async fn send(&self, walks: Vec<Walk>) -> Result<(), Error> {
         self.work_queue.send(walks.into_iter().map(Task::Walk).collect()).await
+    }
+
+    /// Whether posts are put into homes as events ask for it. While a rebuild fills tables, they are not: it does so
+    /// later, for every follow.
+    pub(super) fn fills_homes(&self) -> bool {
+        self.homes == HomeRows::Now
     }
 
     /// Rows of a first step that a catch-up takes itself.
