@@ -70,6 +70,10 @@ const WALKERS: usize = 3;
 /// Share of the histories in which something is rebuilt while users act, and share of those in which it is at rest.
 const REBUILT_MEANWHILE: f64 = 0.4;
 const REBUILT_AT_REST: f64 = 0.5;
+/// How often an operator tries to demote somebody.
+const DEMOTIONS_TRIED: usize = 12;
+/// Longest pause of an operator between two tries.
+const DEMOTION_PAUSE_MS_MAX: u64 = 3_000;
 /// Share of the commands that come while users walk through feeds.
 const WALKING_SHARE: f64 = 0.25;
 
@@ -259,18 +263,8 @@ async fn act(
             anyhow::Ok(actor)
         }));
     }
-    if random.random_bool(0.3) {
-        let (world, name) = (Arc::clone(world), format!("user{}", random.random_range(0..users)));
-        let after = Duration::from_millis(random.random_range(0..20_000));
-        // Whether the user is a celebrity, and has few enough followers by then, is left to chance.
-        tokio::task::spawn_local(async move {
-            tokio::time::sleep(after).await;
-            let told = match world.invoke("DemoteAuthor", &json!({ "user": name })).await {
-                Ok(answer) => answer.to_string(),
-                Err(error) => format!("{error:#}"),
-            };
-            world.network.trace.note(Detail::Users, format_args!("operator demotes {name}: {told}"));
-        });
+    if random.random_bool(0.5) {
+        tokio::task::spawn_local(demote(Arc::clone(world), users, StdRng::seed_from_u64(random.random())));
     }
     let rebuilding = random.random_bool(REBUILT_MEANWHILE).then(|| random.random());
     let operator = rebuilding.map(|seed| tokio::task::spawn_local(rebuilds::operate(Arc::clone(world), seed)));
@@ -282,6 +276,21 @@ async fn act(
         operator.await.context("the operator")??;
     }
     Ok(actors)
+}
+
+/// An operator demotes an author. Whether a user is a celebrity, and has few enough followers by then, is left to
+/// chance, so the operator tries several times.
+async fn demote(world: Arc<World>, users: usize, mut random: StdRng) {
+    for _ in 0..DEMOTIONS_TRIED {
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..DEMOTION_PAUSE_MS_MAX))).await;
+        let name = format!("user{}", random.random_range(0..users));
+        let begun = world.invoke("DemoteAuthor", &json!({ "user": name })).await;
+        let told = begun.as_ref().map_or_else(|error| format!("{error:#}"), ToString::to_string);
+        world.network.trace.note(Detail::Users, format_args!("operator demotes {name}: {told}"));
+        if begun.is_ok() {
+            return;
+        }
+    }
 }
 
 /// Waits until nothing is on its way, with an operator's help if something was put aside.

@@ -5,7 +5,8 @@
 //!
 //! - [`determinism`] makes time and randomness follow from the seed.
 //! - [`world`] puts the system together from `template.yaml`: [`network`] is the way from functions to AWS, [`lambda`]
-//!   runs [`functions`] in processes, in [`chain`]s. [`faults`] says what goes wrong, [`partial`] how batches are done in part.
+//!   runs [`functions`] in processes, and [`chain`] tells which invocation caused which. [`faults`] says what goes
+//!   wrong, [`partial`] how batches are done in part.
 //! - [`history`] is one history: [`commands`] and [`queries`] of a few users, [`walks`] through feeds. [`ledger`] is
 //!   what is known of it from outside, with the reference model that the end-to-end tests use, too.
 //! - [`checks`] are the invariants by name; [`rest`] compares everything at rest with the model and with [`truth`],

@@ -119,7 +119,7 @@ async fn rows_left_unprocessed_are_written_again_and_no_others() {
     let (server, url) = start(5).await;
     let timelines = Timelines::new(Dynamo::new(&aws::config(&url)), TABLE.to_owned());
     let rows = rows(60);
-    timelines.put_rows(&Timeline::Home("bob".parse().unwrap()), &rows).await.unwrap();
+    timelines.put_rows(&[Timeline::Home("bob".parse().unwrap())], &rows).await.unwrap();
     assert_eq!(written(&server), rows.iter().map(|row| row.post.to_string()).collect::<Vec<_>>());
 }
 
@@ -127,7 +127,7 @@ async fn rows_left_unprocessed_are_written_again_and_no_others() {
 async fn rows_that_are_never_written_are_an_error_to_try_again() {
     let (server, url) = start(1).await;
     let timelines = Timelines::new(Dynamo::new(&aws::config(&url)), TABLE.to_owned());
-    let outcome = timelines.put_rows(&Timeline::Home("bob".parse().unwrap()), &rows(25)).await;
+    let outcome = timelines.put_rows(&[Timeline::Home("bob".parse().unwrap())], &rows(25)).await;
     assert!(matches!(outcome, Err(Error::Transient { .. })), "{outcome:?}");
     assert!(written(&server).len() < 25);
 }

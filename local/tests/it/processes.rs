@@ -26,6 +26,7 @@ async fn lambda(timeout: Duration) -> Lambda {
         timeout,
         memory_mib: 128,
         max_concurrency: 4,
+        allows_recursion: false,
     };
     Lambda::start(vec![function]).await.unwrap()
 }

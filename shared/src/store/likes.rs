@@ -121,3 +121,46 @@ fn liked_post(item: &Item) -> Result<PostId, Error> {
     let key = text(item, SK)?;
     key::parse_likes(key).ok_or_else(|| Error::poison("the key of a like", key))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        samples::{NOW, user},
+        test_world::{Calls, World},
+    };
+
+    /// A like that ada gave, or took back, of the post of this second.
+    fn like(post: PostId, liked: bool) -> Value {
+        json!({
+            "PK": {"S": "USER#ada"}, "SK": {"S": format!("LIKES#{post}")}, "liked": {"BOOL": liked},
+            "author": {"S": "bob"}, "heat": {"N": "0"}, "version": {"N": "1"},
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn likes_of_a_page_are_found_with_two_calls_however_many_likes_lie_between_its_posts() {
+        let world = World::new();
+        let posts: Vec<_> = (0..1300).map(|second| PostId::new(NOW.after(Duration::from_secs(second)))).collect();
+        let likes: Vec<_> = posts.iter().enumerate().map(|(at, post)| like(*post, at % 3 != 0)).collect();
+        world.put("commands", &likes);
+        let page: Vec<_> = posts.iter().copied().step_by(100).collect();
+
+        let liked = world.tested.commands.liked(&user("ada"), &page, Consistency::Eventual).await.unwrap();
+
+        let expected: Vec<_> = (0..13).filter(|at| at % 3 != 0).map(|at| page[at]).collect();
+        assert_eq!(page.iter().copied().filter(|post| liked.contains(post)).collect::<Vec<_>>(), expected);
+        assert_eq!(["Query", "BatchGetItem"].map(|call| world.network.count(Calls(call, ""))), [1, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_posts_need_no_call() {
+        let world = World::new();
+        let liked = world.tested.commands.liked(&user("ada"), &[], Consistency::Strong).await.unwrap();
+        assert_eq!((liked.len(), world.network.count(Calls("Query", ""))), (0, 0));
+    }
+}

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{PostId, Timestamp, UserId, Version};
+use crate::model::{CommentId, PostId, Timestamp, UserId, Version};
 
 /// A walk with its position. Messages outlive a deployment, so their JSON does not change when a name here does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,13 +60,19 @@ pub enum Walk {
         /// The walk goes on below this post. None at its beginning.
         before: Option<PostId>,
     },
-    /// Remove what is left of a deleted post: comments on it, and then its tags.
+    /// Remove what is left of a deleted post: its tags, and comments on it.
     #[serde(rename = "purge")]
     Purge {
         /// The post.
         post: PostId,
         /// Its author.
         author: UserId,
+        /// The walk goes on behind this comment. None at its beginning.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<CommentId>,
+        /// The last comment of a part. None as long as the walk is not split into parts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<CommentId>,
     },
     /// Enumerate the followers of an author who is being demoted, and make a [`Walk::FillHomes`] for every few of them.
     #[serde(rename = "demote")]

@@ -175,12 +175,17 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::Timestamp,
+        model::{CommentId, Timestamp},
         samples::{user, version},
         stream::walk::BackfillAt,
     };
 
     const POST: &str = "014bc853-e807-7000-8000-000000000000";
+
+    fn purge(comment: Option<CommentId>) -> Task {
+        let (post, author) = (POST.parse().unwrap(), user("auth0|ada"));
+        Walk::Purge { post, author, after: comment, until: comment }.into()
+    }
 
     fn backfill(viewer: &UserId, author: &UserId, at: BackfillAt) -> Task {
         Walk::Backfill { viewer: viewer.clone(), author: author.clone(), version: version(3), at }.into()
@@ -221,7 +226,11 @@ mod tests {
                 .into(),
                 json!({"fill_homes": {"author": "auth0|ada", "begun_at": 7, "viewers": ["bob"], "before": null}}),
             ),
-            (Walk::Purge { post, author: ada.clone() }.into(), json!({"purge": {"post": POST, "author": "auth0|ada"}})),
+            (purge(None), json!({"purge": {"post": POST, "author": "auth0|ada"}})),
+            (
+                purge(Some(POST.parse().unwrap())),
+                json!({"purge": {"post": POST, "author": "auth0|ada", "after": POST, "until": POST}}),
+            ),
             (
                 Walk::Profile { user: ada.clone(), version: version(3), before: Some(post) }.into(),
                 json!({"profile": {"user": "auth0|ada", "version": 3, "before": POST}}),

@@ -66,9 +66,12 @@ impl Walks {
         rows: usize,
     ) -> Result<Step, Error> {
         match self.follow(&viewer, &author).await? {
+            // Nobody needs the rows. The fold of the unfollow removes the author from the viewer item. If the catch-up
+            // waits for this backfill to end before it reaches the unfollow, this step removes the author.
             Some(follow) if !follow.active => {
-                // Nobody needs the rows. If the end of the follow is applied, the viewer item has forgotten it already.
-                self.end_if_applied(&viewer, version, |walks| walks.end_backfill(&author, follow.version)).await?;
+                if at == BackfillAt::Start {
+                    self.end_if_applied(&viewer, version, |walks| walks.end_backfill(&author, follow.version)).await?;
+                }
                 return Ok(Step::Done);
             }
             // A walk of its own belongs to the newer follow.

@@ -110,7 +110,7 @@ impl Walks {
             }
             Walk::Unfollowed { viewer, author, before } => self.unfollowed_step(viewer, author, before, rows).await,
             Walk::Profile { user, version, before } => self.profile_step(user, version, before, rows).await,
-            Walk::Purge { post, .. } => self.purge_step(post, rows).await,
+            Walk::Purge { post, after, until, .. } => self.purge_step(post, after, until, rows).await,
             Walk::Demotion { author, after } => self.demotion_step(author, after, rows).await,
             Walk::FillHomes { author, begun_at, viewers, before } => {
                 self.fill_homes_step(author, begun_at, viewers, before, rows).await

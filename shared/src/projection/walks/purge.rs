@@ -1,8 +1,9 @@
 //! Purge: what is left of a deleted post is removed. The command removes the text of the post. Afterwards, at rest, no
 //! table holds a text, tag or mention of the post or of the comments on it.
 //!
-//! A post may have any number of comments, so some of them are removed in each step. Nothing that a late worker writes
-//! escapes:
+//! The first step removes the tags. A post may have any number of comments, so some of them are removed in each step.
+//! If there are many, the rest is split by the time of creation into parts, which run in parallel. Nothing that a late
+//! worker writes escapes:
 //!
 //! - Rows of tags are written in one transaction with a check of the post's version.
 //! - A comment may be committed just after the deletion. The effect of its event finds the post deleted, and sends the
@@ -15,7 +16,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{Step, Walks};
 use crate::{
     error::Error,
-    model::{Comment, Post, PostId},
+    model::{Comment, CommentId, Post, PostId},
     store::{
         Consistency,
         comments::{CommentOrder, CommentPage},
@@ -26,6 +27,8 @@ use crate::{
 
 /// Comments removed in one step at most. Each takes a transaction of two items.
 const COMMENTS_PER_STEP: usize = 100;
+/// Parts into which the comments behind the first step are split.
+const PARTS: u32 = 8;
 /// Comments, or rows of tags, removed at once.
 const REMOVALS_AT_ONCE: usize = 8;
 
@@ -47,36 +50,77 @@ impl Walks {
         }
     }
 
-    /// One step of a purge: removes some comments on the post. The last step removes its tags.
-    pub(super) async fn purge_step(&self, post: PostId, rows: usize) -> Result<Step, Error> {
+    /// One step of a purge: removes comments on the post, from the one behind `after` to the one at `until`.
+    pub(super) async fn purge_step(
+        &self,
+        post: PostId,
+        after: Option<CommentId>,
+        until: Option<CommentId>,
+        rows: usize,
+    ) -> Result<Step, Error> {
         let Some(deleted) = self.commands.post(post).await?.filter(Post::is_deleted) else {
             tracing::warn!(%post, "the post to purge is not deleted");
             return Ok(Step::Done);
         };
-        let order = CommentOrder::OldestFirst;
+        self.remove_tags(&deleted).await?;
         let limit = i32::try_from(rows.min(COMMENTS_PER_STEP)).unwrap_or(i32::MAX);
-        let CommentPage { comments, more } =
-            self.commands.comments(post, order, None, limit, Consistency::Strong).await?;
+        let oldest = CommentOrder::OldestFirst;
+        let CommentPage { mut comments, more } =
+            self.commands.comments(post, oldest, after, limit, Consistency::Strong).await?;
+        let read = comments.len();
+        comments.retain(|comment| until.is_none_or(|until| comment.comment <= until));
         stream::iter(&comments)
             .map(|comment| self.remove_comment(comment))
             .buffer_unordered(REMOVALS_AT_ONCE)
             .try_collect::<()>()
             .await?;
-        if more {
-            return Ok(Step::Next(vec![purge(&deleted)]));
+        let Some(last) = comments.last().map(|last| last.comment).filter(|_| more && comments.len() == read) else {
+            return Ok(Step::Done);
+        };
+        let part = |(after, until)| {
+            let author = deleted.author.clone();
+            Walk::Purge { post, author, after: Some(after), until: Some(until) }
+        };
+        Ok(Step::Next(match until {
+            Some(until) => vec![part((last, until))],
+            None => self.parts(post, last).await?.into_iter().map(part).collect(),
+        }))
+    }
+
+    /// Splits the comments behind this one into parts of equal time.
+    async fn parts(&self, post: PostId, after: CommentId) -> Result<Vec<(CommentId, CommentId)>, Error> {
+        let newest = CommentOrder::NewestFirst;
+        let newest = self.commands.comments(post, newest, None, 1, Consistency::Strong).await?.comments;
+        let Some(end) = newest.first().map(|newest| newest.comment) else { return Ok(Vec::new()) };
+        let (from, span) = (after.created_at(), end.created_at().since(after.created_at()));
+        let bound = |number| CommentId::lowest(from.after(span * number / PARTS));
+        let bounds = std::iter::once(after).chain((1..PARTS).map(bound)).chain(std::iter::once(end));
+        let mut bounds: Vec<_> = bounds.filter(|bound| (after..=end).contains(bound)).collect();
+        bounds.dedup();
+        Ok(bounds.windows(2).filter_map(|part| Some((*part.first()?, *part.last()?))).collect())
+    }
+
+    async fn remove_tags(&self, deleted: &Post) -> Result<(), Error> {
+        if deleted.tags_ever.is_empty() {
+            return Ok(());
         }
+<<<<<<< HEAD
         // The tags are forgotten after that, so no set of tables may keep a row.
         let version = deleted.version;
         let rows = self.shared.with_content.iter().flat_map(|it| deleted.tags_ever.iter().map(move |tag| (it, tag)));
         stream::iter(rows)
             .map(|(timelines, tag)| timelines.untag(tag, post, version))
+||||||| merged common ancestors
+        stream::iter(&deleted.tags_ever)
+            .map(|tag| self.timelines.untag(tag, post, deleted.version))
+=======
+        stream::iter(&deleted.tags_ever)
+            .map(|tag| self.timelines.untag(tag, deleted.post, deleted.version))
+>>>>>>> walks
             .buffer_unordered(REMOVALS_AT_ONCE)
             .try_collect::<()>()
             .await?;
-        if !deleted.tags_ever.is_empty() {
-            self.commands.commit_unlogged(&[Change::ForgetTags(post)]).await?;
-        }
-        Ok(Step::Done)
+        self.commands.commit_unlogged(&[Change::ForgetTags(deleted.post)]).await
     }
 
     async fn remove_comment(&self, comment: &Comment) -> Result<(), Error> {
@@ -89,7 +133,7 @@ impl Walks {
 }
 
 fn purge(post: &Post) -> Walk {
-    Walk::Purge { post: post.post, author: post.author.clone() }
+    Walk::Purge { post: post.post, author: post.author.clone(), after: None, until: None }
 }
 
 #[cfg(test)]

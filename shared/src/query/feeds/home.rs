@@ -2,7 +2,7 @@
 //!
 //! A page takes two round trips: first the viewer state and the rows, then the cards and the viewer's likes. Rows of
 //! celebrities that are not cached take a third one between the two. The viewer state decides whom the viewer follows,
-//! and the rows do not. So an unfollow takes effect at once, although its rows stay in the timeline.
+//! and the rows do not. So an unfollow takes effect at once, although its rows are removed later.
 //!
 //! The home of a viewer who follows nobody, or only authors who have not posted for 30 days, is nearly empty. There,
 //! trending posts come after the viewer's own posts, in whatever order the home is read.

@@ -107,8 +107,24 @@ async fn an_unfollow_ends_the_walk() {
 
     assert_eq!(finish(&world, walks).await, 1);
 
-    assert_eq!(unfinished(&world).await, 0, "whether the unfollow is applied or not");
+    assert_eq!(unfinished(&world).await, 1, "as long as the unfollow is not applied, pages are complete");
     world.other.catch_up(&["ada"]).await;
+    assert_eq!(unfinished(&world).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_catch_up_that_waits_for_a_backfill_does_not_wait_for_a_follow_that_has_ended() {
+    let world = World::with_steps_of(2);
+    bob_has_posts(&world, 7).await;
+    world.other.follow("ada", "bob").await;
+    world.tested.catch_up(&["ada"]).await;
+    take_walks(&world);
+    world.other.unfollow("ada", "bob").await;
+    let viewer = world.other.viewer("ada").await;
+
+    world.tested.projector.walks.repeat_oldest_backfill(&user("ada"), &viewer).await.unwrap();
+    finish(&world, take_walks(&world)).await;
+
     assert_eq!(unfinished(&world).await, 0);
 }
 

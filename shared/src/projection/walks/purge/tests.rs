@@ -16,7 +16,7 @@ async fn work(world: &World) -> usize {
 /// Takes one step of the purge.
 async fn step(process: &Process, post: PostId) {
     let walks = &process.projector.walks;
-    walks.purge_step(post, walks.step_rows.get()).await.unwrap();
+    walks.purge_step(post, None, None, walks.step_rows.get()).await.unwrap();
 }
 
 /// The items, in any table, that hold something that ada or bob said.
@@ -78,15 +78,39 @@ async fn a_post_that_is_not_deleted_is_not_purged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn comments_are_removed_in_steps_of_a_hundred() {
-    let (world, post) = a_talked_about_post().await;
-    for number in 0..100 {
+async fn many_comments_are_removed_in_parts_of_equal_time() {
+    let world = World::with_steps_of(10);
+    world.other.join(&["ada", "bob"]).await;
+    let post = world.other.post("ada", "hush #psst @cyd_").await;
+    for number in 0..101 {
         world.other.comment("bob", post, &format!("mumble {number}")).await;
     }
     world.other.delete("ada", post).await;
     world.tested.catch_up(&["ada"]).await;
+    let first = take_walks(&world).remove(0);
 
-    assert_eq!(work(&world).await, 2);
+    let Step::Next(parts) = world.tested.projector.walks.step(first, 10).await.unwrap() else { panic!("no parts") };
+    assert_eq!(parts.len(), 8);
+    let steps = finish(&world, parts).await;
+
+    assert!((16..=24).contains(&steps), "some 12 comments in each part: {steps}");
+    assert_eq!(left(&world), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn comments_of_the_same_moment_are_removed_without_parts() {
+    let world = World::with_steps_of(2);
+    world.other.join(&["ada", "bob"]).await;
+    let post = world.other.post("ada", "hush").await;
+    let now = world.other.clock.now();
+    for number in 0..7 {
+        let (comment, text) = (CommentId::new(now), format!("mumble {number}").try_into().unwrap());
+        world.other.done("bob", &crate::command::CommentOnPost { post, comment, text, key: None }).await;
+    }
+    world.other.delete("ada", post).await;
+    world.tested.catch_up(&["ada"]).await;
+
+    work(&world).await;
 
     assert_eq!(left(&world), [""; 0]);
 }
