@@ -38,10 +38,7 @@ impl Deadline {
     /// A part of the work: no step of it begins after so much time, and it is given up after twice as much.
     pub fn at_most(self, time: Duration) -> Self {
         let now = Instant::now();
-        Self {
-            begin_until: self.begin_until.min(now + time),
-            work_until: self.work_until.min(now + 2 * time),
-        }
+        Self { begin_until: self.begin_until.min(now + time), work_until: self.work_until.min(now + 2 * time) }
     }
 
     /// A part of the work behind which something is written down: it has half of the time that is left.

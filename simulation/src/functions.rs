@@ -10,7 +10,7 @@ use tidings::{
     deadline::Deadline,
     error::Error,
     http::{self, Call, Response},
-        runtime::Runtime,
+    runtime::Runtime,
 };
 
 /// A function that is ready for invocations: an event in JSON, with the time that the invocation has, to an answer in
@@ -72,15 +72,15 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
             update_profile::handle(&it.0, &it.1, &it.2, call)
         }),
         "publish-events" => events!(runtime.bus()?, |it, event, _| publish_events::handle(&it, event).await),
-        "fanout" => events!(runtime.projectors()?, |it, event, deadline| {
-            fanout::handle(&it, event, deadline).await
-        }),
-        "trending" => events!(runtime.card_sets()?, |it, event, deadline| {
-            trending::handle(&it, event, deadline).await
-        }),
-        "deliver" => events!(deliverer(&runtime)?, |it, event, deadline| {
-            deliver::handle(&it, event, deadline).await
-        }),
+        "fanout" => {
+            events!(runtime.projectors()?, |it, event, deadline| { fanout::handle(&it, event, deadline).await })
+        }
+        "trending" => {
+            events!(runtime.card_sets()?, |it, event, deadline| { trending::handle(&it, event, deadline).await })
+        }
+        "deliver" => {
+            events!(deliverer(&runtime)?, |it, event, deadline| { deliver::handle(&it, event, deadline).await })
+        }
         "rebuild" => events!(operator(&runtime)?, |it, event, _| rebuild::handle(&it, event).await),
         "demote-author" => events!(demoter(&runtime)?, |it, event, _| { demote_author::handle(&it, event).await }),
         other => anyhow::bail!("the simulated world has no function {other}"),

@@ -93,12 +93,7 @@ impl Invoke for Lambda {
         self.invoke_in_chain(function, payload, &TraceHeader::default()).await
     }
 
-    async fn invoke_in_chain(
-        &self,
-        function: &str,
-        payload: Bytes,
-        trace: &TraceHeader,
-    ) -> Result<Bytes, InvokeError> {
+    async fn invoke_in_chain(&self, function: &str, payload: Bytes, trace: &TraceHeader) -> Result<Bytes, InvokeError> {
         let (answer, answered) = oneshot::channel();
         let invocation = Invocation { function: function.to_owned(), payload, trace: trace.clone(), answer };
         self.invocations.send(invocation).map_err(|_| InvokeError::Unavailable("the world has ended".to_owned()))?;

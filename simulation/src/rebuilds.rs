@@ -14,11 +14,9 @@ use crate::{
     checks::{Check, Checks},
     trace::Detail,
     truth::{Truth, is, text},
-    world::World,
+    world::{MODELS, World},
 };
 
-/// The read models, by the logical ids of their first tables.
-pub(crate) const MODELS: [&str; 3] = ["Timelines", "Viewers", "Cards"];
 /// How often an operator tries again what failed.
 const TRIES_MAX: usize = 200;
 /// How long an operator waits before that.
@@ -26,25 +24,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(3);
 /// Attributes by which writers notice each other. They count writes, so they differ between tables.
 const REVISIONS: [&str; 2] = ["revision", "tally_revision"];
 
-/// Which tables are read: `a` or `b` for each of [`MODELS`].
-pub(crate) fn active(world: &World) -> String {
-    let active = state(world).map(|state| text(&state, "active").to_owned());
-    active.filter(|active| !active.is_empty()).unwrap_or_else(|| "aaa".to_owned())
-}
-
-fn state(world: &World) -> Option<Value> {
-    world.table("Commands").into_iter().find(|item| text(item, "PK") == "READMODELS" && text(item, "SK") == "STATE")
-}
-
 fn is_under_way(world: &World) -> bool {
-    state(world).is_some_and(|state| state["rebuild"]["M"].is_object())
-}
-
-/// The name of a model's table, by whether it is read.
-pub(crate) fn table(world: &World, model: &str, is_active: bool) -> String {
-    let at = MODELS.iter().position(|known| *known == model).unwrap_or_default();
-    let is_b = active(world).as_bytes().get(at) == Some(&b'b');
-    if is_b == is_active { format!("{model}B") } else { model.to_owned() }
+    world.read_models().is_some_and(|state| state["rebuild"]["M"].is_object())
 }
 
 /// A random request to rebuild something.
@@ -98,10 +79,10 @@ async fn insist(world: &World, request: &Value) -> anyhow::Result<()> {
 /// Nothing is left of rebuilds: none is under way, and the tables that are not read are empty.
 pub(crate) fn compare(checks: &mut Checks, world: &World) {
     checks.decide(Check::RebuiltAtRest, !is_under_way(world), || {
-        format!("a rebuild does not go on: {:?}", state(world))
+        format!("a rebuild does not go on: {:?}", world.read_models())
     });
     for model in MODELS {
-        let left = world.table(&table(world, model, false));
+        let left = world.table(&world.table_of(model, false));
         checks.decide(Check::RebuiltAtRest, left.is_empty(), || {
             format!("{model}: {} items are left in the table that is not read, such as {}", left.len(), left[0])
         });
@@ -122,7 +103,7 @@ impl Snapshot {
             .filter_map(|item| text(item, "SK").strip_prefix("USER#").map(str::to_owned))
             .collect();
         let of = |model: &'static str| {
-            let items = world.table(&table(world, model, true)).into_iter();
+            let items = world.table(&world.table_of(model, true)).into_iter();
             let kept = items.filter_map(|item| essence(&truth, &celebrities, model, item));
             (model, kept.map(|item| (format!("{} {}", text(&item, "PK"), text(&item, "SK")), item)).collect())
         };
@@ -157,7 +138,8 @@ fn essence(truth: &Truth, celebrities: &[String], model: &str, mut item: Value) 
     match (model, kind) {
         ("Timelines", "HOME") => {
             let author = text(&item, "author");
-            let belongs = author == id || (truth.has("FOLLOWS", id, author) && !celebrities.iter().any(|it| it == author));
+            let is_pulled = celebrities.iter().any(|celebrity| celebrity == author);
+            let belongs = author == id || (truth.has("FOLLOWS", id, author) && !is_pulled);
             (belongs && shown(&sk)).then_some(item)
         }
         ("Timelines", "AUTHOR") => shown(&sk).then_some(item),
@@ -184,7 +166,7 @@ pub(crate) async fn rebuild_at_rest(world: &World, random: &mut StdRng) -> anyho
     let is_lost = random.random_bool(0.3);
     let request = if is_lost {
         let lost = *MODELS.choose(random).unwrap_or(&"Cards");
-        world.empty(&table(world, lost, true));
+        world.empty(&world.table_of(lost, true));
         let mut request = request(random, true);
         request["models"] = json!([lost.to_lowercase()]);
         request

@@ -21,11 +21,13 @@ use crate::{
     faults::{Fault, Faults},
     lambda::Lambda,
     network::{Caller, Network},
-    rebuilds,
     trace::{Detail, Trace},
+    truth::text,
 };
 
 const TEMPLATE: &str = include_str!("../../template.yaml");
+/// The read models, by the logical ids of their first tables.
+pub(crate) const MODELS: [&str; 3] = ["Timelines", "Viewers", "Cards"];
 /// What names of tables, streams and queues begin with.
 const PREFIX: &str = "tidings";
 /// How often it is asked whether everything is at rest.
@@ -215,10 +217,24 @@ impl World {
 
     /// Every item of the command table, or of the table of a read model that is read.
     pub(crate) fn items(&self, table: &str) -> Vec<Value> {
-        match rebuilds::MODELS.contains(&table) {
-            true => self.table(&rebuilds::table(self, table, true)),
+        match MODELS.contains(&table) {
+            true => self.table(&self.table_of(table, true)),
             false => self.table(table),
         }
+    }
+
+    /// The item that says which tables are read, and how far a rebuild is. There is none before the first rebuild.
+    pub(crate) fn read_models(&self) -> Option<Value> {
+        let is_state = |item: &Value| text(item, "PK") == "READMODELS" && text(item, "SK") == "STATE";
+        self.table("Commands").into_iter().find(is_state)
+    }
+
+    /// The logical id of the table of a model that is read, or of the one that is not.
+    pub(crate) fn table_of(&self, model: &str, is_active: bool) -> String {
+        let state = self.read_models().unwrap_or_default();
+        let at = MODELS.iter().position(|known| *known == model);
+        let is_b = at.is_some_and(|at| text(&state, "active").as_bytes().get(at) == Some(&b'b'));
+        if is_b == is_active { format!("{model}B") } else { model.to_owned() }
     }
 
     /// Every item of a table, by the table's logical id.
@@ -226,7 +242,7 @@ impl World {
         self.network.aws.items(&name(table))
     }
 
-    /// Deletes every item of a table, by the table's logical id, as if somebody had deleted the table and made it again.
+    /// Deletes every item of a table, by the table's logical id, as if it had been deleted and made again.
     pub(crate) fn empty(&self, table: &str) {
         for item in self.table(table) {
             let mut key = json!({"PK": item["PK"]});

@@ -1,5 +1,5 @@
-//! Works on the tasks of the work queue: steps of walks and of rebuilds, catching up users that `fanout` handed over, and
-//! redoing events that were in the quarantine.
+//! Works on the tasks of the work queue: steps of walks and of rebuilds, catching up users that `fanout` handed over,
+//! and redoing events that were in the quarantine.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
@@ -40,11 +40,7 @@ const RECEIVES_MAX: u32 = 5;
 ///
 /// # Errors
 /// As [`sqs_response`].
-pub async fn handle(
-    deliverer: &Deliverer,
-    batch: SqsEvent,
-    deadline: Deadline,
-) -> Result<SqsBatchResponse, Error> {
+pub async fn handle(deliverer: &Deliverer, batch: SqsEvent, deadline: Deadline) -> Result<SqsBatchResponse, Error> {
     let outcomes: Vec<_> = stream::iter(&batch.records)
         .map(|message| async move {
             let done = deadline.limit(work(deliverer, message, deadline)).await;

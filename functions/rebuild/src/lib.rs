@@ -5,9 +5,7 @@ use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 use tidings::{
     error::Error,
-    model::{
-        Clock, ModelSet, Phase, READ_MODELS, ReadModel, ReadModelsState, Rebuild, Timestamp, Work,
-    },
+    model::{Clock, ModelSet, Phase, READ_MODELS, ReadModel, ReadModelsState, Rebuild, Timestamp, Work},
     projection::rebuild::{SEGMENTS_MAX, UNITS_PER_SECOND_MAX, send_first_steps, target},
     read_models::ReadModels,
     store::{command_table::CommandTable, read_models::Segment},
@@ -198,7 +196,7 @@ async fn cancel(operator: &Operator) -> anyhow::Result<()> {
         let before = operator.commands.read_models().await?;
         ensure!(before.rebuild.is_some(), "no rebuild is under way");
         let cancelled = before.clone().cancelled(operator.clock.now());
-        let cancelled = cancelled.context("readers use the rebuilt tables already, or the rebuild was cancelled before")?;
+        let cancelled = cancelled.context("readers use the rebuilt tables already, or it was cancelled before")?;
         let rebuild = cancelled.rebuild.clone();
         match operator.commands.put_read_models(&before, cancelled).await {
             Err(Error::Conflict) => continue,

@@ -13,8 +13,6 @@ async fn main() -> Result<(), Error> {
         work_queue: runtime.work_queue()?,
         clock: runtime.clock,
     };
-    run(service_fn(async |event: LambdaEvent<Request>| {
-        Ok::<_, Error>(rebuild::handle(operator, event.payload).await?)
-    }))
-    .await
+    run(service_fn(async |event: LambdaEvent<Request>| Ok::<_, Error>(rebuild::handle(operator, event.payload).await?)))
+        .await
 }

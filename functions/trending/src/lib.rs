@@ -26,11 +26,7 @@ const CARDS_AT_ONCE: usize = 16;
 ///
 /// # Errors
 /// As [`kinesis_response`].
-pub async fn handle(
-    cards: &CardSets,
-    batch: KinesisEvent,
-    deadline: Deadline,
-) -> Result<KinesisEventResponse, Error> {
+pub async fn handle(cards: &CardSets, batch: KinesisEvent, deadline: Deadline) -> Result<KinesisEventResponse, Error> {
     let changes: Vec<serde_json::Result<TallyChange>> =
         batch.records.iter().map(|record| cloud_event::parse(&record.kinesis.data)).collect();
     let counters = tally::by_counter(changes.iter().flatten().cloned().collect());

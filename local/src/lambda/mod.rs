@@ -120,12 +120,7 @@ impl Invoke for Lambda {
         self.invoke_in_chain(function, payload, &TraceHeader::default()).await
     }
 
-    async fn invoke_in_chain(
-        &self,
-        function: &str,
-        payload: Bytes,
-        trace: &TraceHeader,
-    ) -> Result<Bytes, InvokeError> {
+    async fn invoke_in_chain(&self, function: &str, payload: Bytes, trace: &TraceHeader) -> Result<Bytes, InvokeError> {
         let pool = self
             .inner
             .pools

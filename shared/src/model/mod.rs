@@ -40,8 +40,8 @@ pub use post::Post;
 pub use profile::{AvatarUrl, DisplayName, InvalidName, InvalidProfile, Profile, PublicProfile};
 pub use rate_limit::{Limited, RateLimit, RateLimited, RateLimits, Spent, SpentUntil};
 pub use read_models::{
-    HomeRows, InvalidModelSet, Maintained, ModelSet, OPERATION_MAX, Phase, READ_MODELS, ReadModel, ReadModelsState, Rebuild,
-    SwitchPolicy, TableOf, Work,
+    HomeRows, InvalidModelSet, Maintained, ModelSet, OPERATION_MAX, Phase, READ_MODELS, ReadModel, ReadModelsState,
+    Rebuild, SwitchPolicy, TableOf, Work,
 };
 pub use tag::{InvalidTag, Tag};
 pub use tally::{Counts, Tally, TallyChange, TallyImage, TallyShard, TallySubject};

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 
-/// How long a process goes by what it was told of the tables, before it asks again: longest for the timeout of `deliver`
-/// or of a query (`Timeout` in the template). `fanout` and `trending`, which may run longer, ask for each user or counter,
-/// and give up what takes longer.
+/// Longest that a process goes by what it was told of the tables, before it asks again. `deliver` and queries ask once
+/// in each invocation (`Timeout` in the template). `fanout` and `trending`, which may run longer, ask for each user or
+/// counter, and give up what takes longer.
 pub const OPERATION_MAX: Duration = Duration::from_secs(15);
 /// How far the clocks of two processes may differ, with a margin.
 const CLOCKS_DIFFER_MAX: Duration = Duration::from_secs(5);
@@ -180,7 +180,7 @@ pub struct Rebuild {
 }
 
 /// What was done.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Work {
     /// Users whose logs were applied, or were found applied. Each user is visited in two phases.
@@ -213,9 +213,6 @@ impl std::ops::AddAssign for Work {
         self.write_units += more.write_units;
     }
 }
-
-// Units are counted in whole numbers, so they are equal or not.
-impl Eq for Work {}
 
 /// Which tables are active, and the rebuild that is under way.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -261,8 +258,8 @@ pub struct SwitchPolicy {
 }
 
 impl SwitchPolicy {
-    /// From this moment on, everything that is done is done in knowledge of the change. That is after three lifetimes, of
-    /// which one is for clocks that differ, and after the longest operation.
+    /// From this moment on, everything that is done is done in knowledge of the change. That is after three lifetimes,
+    /// of which one is for clocks that differ, and after the longest operation.
     pub fn known_after(&self, change: Timestamp) -> Timestamp {
         change.after(3 * self.lifetime + OPERATION_MAX)
     }

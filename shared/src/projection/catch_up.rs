@@ -73,12 +73,7 @@ impl CatchUp {
     /// # Errors
     /// [`Error::Conflict`] if other workers kept moving the viewer; otherwise as the stores'. What was applied by then
     /// stays applied.
-    pub async fn user(
-        &self,
-        user: &UserId,
-        at_least: Option<Version>,
-        deadline: Deadline,
-    ) -> Result<Progress, Error> {
+    pub async fn user(&self, user: &UserId, at_least: Option<Version>, deadline: Deadline) -> Result<Progress, Error> {
         let mut races = 0;
         loop {
             let stored = self.viewers.get(user, Consistency::Strong).await?;

@@ -1,9 +1,9 @@
 //! Rebuilds: read models are filled from the command table alone, beside the ones that are read
 //! ([decision 0040](../../../docs/decisions/0040-a-read-model-has-two-tables.md)).
 //!
-//! A rebuild goes through phases ([`Phase`]). In each of them, the command table is divided into segments. A segment goes
-//! in steps: a step is a task of the work queue, reads from where the step before ended, and sends the task of the next
-//! one. So a kill repeats one step. Each phase visits what it needs:
+//! A rebuild goes through phases ([`Phase`]). In each of them, the command table is divided into segments. A segment
+//! goes in steps: a step is a task of the work queue, reads from where the step before ended, and sends the task of the
+//! next one. So a kill repeats one step. Each phase visits what it needs:
 //!
 //! - `Fill` applies every user's log to the target, and shows every counter.
 //! - `Settle` applies what is left of every log, and copies the posts of each followed author into the home of the
@@ -47,8 +47,8 @@ const PAGE: i32 = 500;
 const ROWS: usize = 200;
 /// How long a segment waits after a step that failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
-/// A step uses at most what its segment may use in this time. The wait behind it is as long, and SQS delays a message by
-/// 15 minutes at most.
+/// A step uses about what its segment may use in this time. The wait behind it is as long, and SQS delays a message
+/// by 15 minutes at most.
 const STEP_BUDGET: Duration = Duration::from_secs(60);
 /// Segments at most. One page of a query holds all of them.
 pub const SEGMENTS_MAX: u32 = 500;
@@ -128,11 +128,8 @@ impl Rebuilder {
         };
         let left = stepping.work().await;
         let cost = self.meter.cost();
-        segment.done += Work {
-            read_units: whole(cost.read_units),
-            write_units: whole(cost.write_units),
-            ..Work::default()
-        };
+        segment.done +=
+            Work { read_units: whole(cost.read_units), write_units: whole(cost.write_units), ..Work::default() };
         let units = cost.read_units + cost.write_units;
         let in_budget = Duration::try_from_secs_f64(units / units_per_second.max(1.0)).unwrap_or(STEP_BUDGET);
         let mut pause = in_budget.saturating_sub(begun.elapsed());
@@ -325,12 +322,11 @@ impl Stepping<'_> {
         }
     }
 
-    /// Applies the user's log to its end. False if the time does not suffice. A user whose log cannot be read is left to
-    /// the work queue, where the failure is dealt with as any other.
+    /// Applies the user's log to its end. False if the time does not suffice. A user whose log cannot be read is left
+    /// to the work queue, where the failure is dealt with as any other.
     async fn apply_log(&mut self, projector: &Projector, user: &UserId) -> Result<bool, Error> {
         let quarantine = &self.rebuilder.quarantine;
-        let applied =
-            catch_up_or_quarantine(&projector.catch_up, quarantine, user, OnFailure::TryAgain, self.deadline);
+        let applied = catch_up_or_quarantine(&projector.catch_up, quarantine, user, OnFailure::TryAgain, self.deadline);
         match self.deadline.limit(applied).await {
             Ok(None) => self.segment.done.users += 1,
             Ok(Some(_)) => return Ok(false),

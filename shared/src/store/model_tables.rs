@@ -1,8 +1,6 @@
 //! Both tables of each read model, for projections, which write to given ones.
 
-use super::{
-    cards::Cards, dynamo::Dynamo, emptied::Emptied, table::TablePair, timelines::Timelines, viewers::Viewers,
-};
+use super::{cards::Cards, dynamo::Dynamo, emptied::Emptied, table::TablePair, timelines::Timelines, viewers::Viewers};
 use crate::model::{ReadModel, TableOf};
 
 /// Both tables of each read model.

@@ -68,8 +68,8 @@ impl ScanKey {
 impl CommandTable {
     /// The sources among at most `limit` items of this part of the table, from the one behind `after`.
     ///
-    /// The read is eventually consistent. Whoever writes a source while a rebuild reads also makes a hint of it, and the
-    /// rebuild begins long after the first such hint was followed.
+    /// The read is eventually consistent. Whoever writes a source while a rebuild reads also makes a hint of it, and
+    /// the rebuild begins long after the first such hint was followed.
     pub async fn sources(&self, part: Part, after: Option<&ScanKey>, limit: i32) -> Result<SourcePage, Error> {
         let answer = self
             .dynamo

@@ -1,5 +1,5 @@
-//! The names of tables. A read model has two tables. A projection writes to a given one of them, and a reader reads from
-//! the one that is active when its invocation begins.
+//! The names of tables. A read model has two tables. A projection writes to a given one of them, and a reader reads
+//! from the one that is active when its invocation begins.
 
 use std::sync::{
     Arc,

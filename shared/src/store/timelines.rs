@@ -195,7 +195,8 @@ impl Timelines {
         let home = key::home(&follow.from);
         for rows in rows.chunks(TRANSACTION_MAX - 1) {
             let delete = |row: &Row| {
-                let delete = Delete::builder().table_name(self.table.get()).key(PK, s(&home)).key(SK, s(row.post)).build();
+                let delete =
+                    Delete::builder().table_name(self.table.get()).key(PK, s(&home)).key(SK, s(row.post)).build();
                 let delete = delete.map_err(|error| Error::poison("the key of a timeline row", error))?;
                 Ok(TransactWriteItem::builder().delete(delete).build())
             };

@@ -1,10 +1,7 @@
 //! The quarantine: the queue where events wait whose effects failed again and again. No function receives from it. A
 //! person fixes the cause and then moves the messages to the work queue, where each is a [`Task::Redo`].
 
-use super::{
-    queue::Queue,
-    work_queue::Task,
-};
+use super::{queue::Queue, work_queue::Task};
 use crate::{
     error::Error,
     model::{UserId, Version},

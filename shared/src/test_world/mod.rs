@@ -221,17 +221,19 @@ fn event_key(user: &str, version: Version) -> Value {
 
 fn create_tables(aws: &Aws) {
     let attribute = |name, kind| json!({"AttributeName": name, "AttributeType": kind});
-    let cards = |name: &str| json!({
-        "TableName": name, "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": [attribute("PK", "S"), attribute("bucket", "S"), attribute("score", "N")],
-        "KeySchema": [{"AttributeName": "PK", "KeyType": "HASH"}],
-        "GlobalSecondaryIndexes": [{
-            "IndexName": "hottest", "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["author"]},
-            "KeySchema": [
-                {"AttributeName": "bucket", "KeyType": "HASH"}, {"AttributeName": "score", "KeyType": "RANGE"},
-            ],
-        }],
-    });
+    let cards = |name: &str| {
+        json!({
+            "TableName": name, "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [attribute("PK", "S"), attribute("bucket", "S"), attribute("score", "N")],
+            "KeySchema": [{"AttributeName": "PK", "KeyType": "HASH"}],
+            "GlobalSecondaryIndexes": [{
+                "IndexName": "hottest", "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["author"]},
+                "KeySchema": [
+                    {"AttributeName": "bucket", "KeyType": "HASH"}, {"AttributeName": "score", "KeyType": "RANGE"},
+                ],
+            }],
+        })
+    };
     let answers = [
         aws.create_table("commands", true),
         aws.create_table("timelines", true),

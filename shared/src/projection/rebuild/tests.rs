@@ -43,8 +43,7 @@ async fn step_all(world: &World) -> bool {
     world.pass(LONG);
     for segment in 0..rebuild.segments {
         let stored = world.other.commands.segment(rebuild.started_at, rebuild.phase, segment).await.unwrap();
-        let step =
-            RebuildStep { started_at: rebuild.started_at, phase: rebuild.phase, segment, steps: stored.steps };
+        let step = RebuildStep { started_at: rebuild.started_at, phase: rebuild.phase, segment, steps: stored.steps };
         world.tested.rebuilder.step(step, Deadline::none()).await.unwrap();
     }
     true
@@ -120,7 +119,8 @@ async fn rebuilt_tables_equal_the_projected_ones_and_the_old_ones_are_emptied() 
         }
         let is_home = |item: &serde_json::Value| item["PK"]["S"].as_str().unwrap().starts_with("HOME#");
         if table == "timelines" {
-            let homes = |items: &[serde_json::Value]| items.iter().filter(|item| is_home(item)).cloned().collect::<Vec<_>>();
+            let homes =
+                |items: &[serde_json::Value]| items.iter().filter(|item| is_home(item)).cloned().collect::<Vec<_>>();
             for row in homes(&rebuilt) {
                 assert!(projected.contains(&row), "{row} is rebuilt, but was not projected");
             }

@@ -101,9 +101,7 @@ impl Walks {
 
     async fn step(&self, walk: Walk, rows: usize) -> Result<Step, Error> {
         match walk {
-            Walk::Audience { post, author, after, found } => {
-                self.audience_step(post, author, after, found, rows).await
-            }
+            Walk::Audience { post, author, after, found } => self.audience_step(post, author, after, found, rows).await,
             Walk::Push { post, author, viewers } => self.push_step(post, author, viewers).await,
             Walk::Backfill { viewer, author, version, at } => {
                 self.backfill_step(viewer, author, version, at, rows).await

@@ -104,19 +104,11 @@ impl Walks {
         if deleted.tags_ever.is_empty() {
             return Ok(());
         }
-<<<<<<< HEAD
         // The tags are forgotten after that, so no set of tables may keep a row.
         let version = deleted.version;
         let rows = self.shared.with_content.iter().flat_map(|it| deleted.tags_ever.iter().map(move |tag| (it, tag)));
         stream::iter(rows)
-            .map(|(timelines, tag)| timelines.untag(tag, post, version))
-||||||| merged common ancestors
-        stream::iter(&deleted.tags_ever)
-            .map(|tag| self.timelines.untag(tag, post, deleted.version))
-=======
-        stream::iter(&deleted.tags_ever)
-            .map(|tag| self.timelines.untag(tag, deleted.post, deleted.version))
->>>>>>> walks
+            .map(|(timelines, tag)| timelines.untag(tag, deleted.post, version))
             .buffer_unordered(REMOVALS_AT_ONCE)
             .try_collect::<()>()
             .await?;

@@ -72,16 +72,14 @@ async fn a_user_with_too_many_backfills_waits_until_one_of_them_ends() {
     let viewer = world.other.viewer("ada").await;
     assert_eq!((viewer.unfinished.backfills.len(), viewer.followed.len()), (BACKFILLS_MAX, BACKFILLS_MAX));
     let tasks = world.take_tasks();
-    let oldest = |task: &Task| matches!(task, Task::Walk(Walk::Backfill { author, at: BackfillAt::Start, .. })
-        if *author == user("author000"));
+    let oldest = |task: &Task| {
+        matches!(task, Task::Walk(Walk::Backfill { author, at: BackfillAt::Start, .. })
+        if *author == user("author000"))
+    };
     assert_eq!(tasks.iter().filter(|task| oldest(task)).count(), 1, "the oldest one is begun again");
 
-    let ended = Walk::Backfill {
-        viewer: user("ada"),
-        author: user("author000"),
-        version: version(2),
-        at: BackfillAt::Copied,
-    };
+    let ended =
+        Walk::Backfill { viewer: user("ada"), author: user("author000"), version: version(2), at: BackfillAt::Copied };
     world.other.projector.walks.advance(ended).await.unwrap();
     assert!(matches!(catch_up_until(&world, Deadline::none()).await, Progress::UpToDate));
     assert_eq!(world.other.viewer("ada").await.followed.len(), BACKFILLS_MAX + 1);

@@ -1,10 +1,7 @@
 use std::time::Duration;
 
 use super::{
-    super::{
-        Step, Walks,
-        testing::finish,
-    },
+    super::{Step, Walks, testing::finish},
     *,
 };
 use crate::{
