@@ -4,11 +4,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::join;
+
 use crate::{
     cache::Cache,
     error::Error,
     model::{Clock, Maintained, ModelSet, ReadModelsState, SwitchPolicy},
-    store::{ActiveTables, command_table::CommandTable},
+    store::{ActiveTables, Consistency, command_table::CommandTable},
 };
 
 /// The read models of a deployment. Clones share the state that was read.
@@ -35,15 +37,35 @@ impl ReadModels {
         &self.policy
     }
 
-    /// From now on, the stores of this process read the tables that are active. An invocation of a reader does this
-    /// once, at its beginning.
+    /// Reads something from the tables that are active: all of it from the same ones. If it is time to ask which ones
+    /// these are, that is done meanwhile, so nobody waits for it. If they are others than this process knew, `read`
+    /// begins again.
     ///
     /// # Errors
-    /// As the store's, if what this process knows is too old.
-    pub async fn refresh(&self) -> Result<(), Error> {
-        let state = self.state().await?;
-        self.active.set(state.active);
-        Ok(())
+    /// Those of `read`, and the store's if what this process knows is too old and cannot be read again.
+    pub async fn reading<T>(&self, read: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+        let now = self.clock.now();
+        let known = self.known.get(&(), now, None);
+        if let Some(known) = &known {
+            self.active.set(known.value.active);
+            if now.since(known.at) < self.policy.lifetime {
+                return read().await;
+            }
+        }
+        let guess = self.active.get();
+        let (done, state) = join!(read(), self.reread());
+        match (state, known) {
+            (Ok(state), _) if state.active == guess => done,
+            (Ok(state), _) => {
+                self.active.set(state.active);
+                read().await
+            }
+            (Err(error), Some(_)) => {
+                tracing::warn!(%error, "the state of the read models cannot be read, so the last one is used");
+                done
+            }
+            (Err(error), None) => Err(error),
+        }
     }
 
     /// The state. It may be as old as [`SwitchPolicy::lifetime`], or twice as old if it cannot be read.
@@ -90,7 +112,7 @@ impl ReadModels {
 
     async fn reread(&self) -> Result<Arc<ReadModelsState>, Error> {
         let now = self.clock.now();
-        let state = Arc::new(self.commands.read_models().await?);
+        let state = Arc::new(self.commands.read_models(Consistency::Eventual).await?);
         self.known.put((), Arc::clone(&state), now);
         Ok(state)
     }

@@ -64,11 +64,11 @@ pub struct Begun {
 /// stores and the queue. The administrator reads the error.
 pub async fn handle(demoter: &Demoter, request: Request) -> anyhow::Result<Begun> {
     let Demoter { commands, read_models, cards, celebrities, work_queue, clock } = demoter;
-    read_models.refresh().await?;
     let user: UserRef = request.user.parse()?;
     let author = query::resolve(commands, &user).await?;
     let policy = celebrities.policy();
-    let card = cards.users(std::slice::from_ref(&author), Consistency::Strong).await?.remove(&author);
+    let read = async || cards.users(std::slice::from_ref(&author), Consistency::Strong).await;
+    let card = read_models.reading(read).await?.remove(&author);
     let followers = card.map_or(0, |card| card.followers);
     ensure!(
         followers < policy.followers_min,

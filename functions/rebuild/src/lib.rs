@@ -8,7 +8,7 @@ use tidings::{
     model::{Clock, ModelSet, Phase, READ_MODELS, ReadModel, ReadModelsState, Rebuild, Timestamp, Work},
     projection::rebuild::{SEGMENTS_MAX, UNITS_PER_SECOND_MAX, send_first_steps, target},
     read_models::ReadModels,
-    store::{command_table::CommandTable, read_models::Segment},
+    store::{Consistency, command_table::CommandTable, read_models::Segment},
     stream::work_queue::WorkQueue,
 };
 
@@ -154,7 +154,7 @@ async fn start(
     segments: u32,
     units_per_second: u32,
 ) -> anyhow::Result<()> {
-    let before = operator.commands.read_models().await?;
+    let before = operator.commands.read_models(Consistency::Strong).await?;
     if let Some(rebuild) = &before.rebuild {
         bail!("a rebuild that was started at {} is under way; resume or cancel it", rebuild.started_at);
     }
@@ -182,7 +182,7 @@ async fn start(
 }
 
 async fn resume(operator: &Operator) -> anyhow::Result<()> {
-    let state = operator.commands.read_models().await?;
+    let state = operator.commands.read_models(Consistency::Strong).await?;
     let rebuild = state.rebuild.context("no rebuild is under way")?;
     let mut begun = Vec::new();
     for number in 0..rebuild.segments {
@@ -193,7 +193,7 @@ async fn resume(operator: &Operator) -> anyhow::Result<()> {
 
 async fn cancel(operator: &Operator) -> anyhow::Result<()> {
     for _ in 0..CONFLICTS_MAX {
-        let before = operator.commands.read_models().await?;
+        let before = operator.commands.read_models(Consistency::Strong).await?;
         ensure!(before.rebuild.is_some(), "no rebuild is under way");
         let cancelled = before.clone().cancelled(operator.clock.now());
         let cancelled = cancelled.context("readers use the rebuilt tables already, or it was cancelled before")?;
@@ -211,7 +211,7 @@ async fn cancel(operator: &Operator) -> anyhow::Result<()> {
 }
 
 async fn status(operator: &Operator) -> anyhow::Result<Status> {
-    let state = operator.commands.read_models().await?;
+    let state = operator.commands.read_models(Consistency::Strong).await?;
     let rebuild = match &state.rebuild {
         None => None,
         Some(rebuild) => {

@@ -93,7 +93,7 @@ impl Rebuilder {
     /// As those of the stores and the queue. The step may be taken again.
     pub async fn step(&self, step: RebuildStep, deadline: Deadline) -> Result<(), Error> {
         let (commands, clock) = (&self.projectors.0.commands, &self.projectors.0.clock);
-        let state = commands.read_models().await?;
+        let state = commands.read_models(Consistency::Strong).await?;
         let Some(rebuild) = state.rebuild.as_ref().filter(|rebuild| rebuild.started_at == step.started_at) else {
             return Ok(());
         };

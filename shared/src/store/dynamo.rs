@@ -1,4 +1,4 @@
-//! What the four tables share: the client, reads of many items, conversions, and the mapping of DynamoDB's errors to
+//! What the tables share: the client, reads of many items, conversions, and the mapping of DynamoDB's errors to
 //! [`Error`].
 
 use std::{collections::HashMap, time::Duration};

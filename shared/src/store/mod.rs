@@ -1,7 +1,8 @@
-//! The four tables: their keys, items and access patterns. Only this module names the DynamoDB SDK.
+//! The tables: their keys, items and access patterns. Only this module names the DynamoDB SDK.
 //!
-//! [`command_table`] is the truth. The read models [`timelines`], [`viewers`] and [`cards`] follow from it. A store
-//! makes no decision: it reads and writes what its caller says, under the conditions that its caller sets.
+//! [`command_table`] is the truth. The read models [`timelines`], [`viewers`] and [`cards`], of two tables each, follow
+//! from it. A store makes no decision: it reads and writes what its caller says, under the conditions that its caller
+//! sets.
 
 mod card_tallies;
 pub mod cards;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     command_table::CommandTable,
+    consistency::Consistency,
     dynamo::{failed, item, n, s, value},
     key::{self, PK, SK},
     segments::ScanKey,
@@ -44,9 +45,19 @@ pub struct Segment {
 
 impl CommandTable {
     /// Which tables are active, and the rebuild that is under way.
-    pub async fn read_models(&self) -> Result<ReadModelsState, Error> {
-        let state = self.get("the state of the read models", key::READ_MODELS.to_owned(), STATE.to_owned()).await?;
-        Ok(state.unwrap_or_default())
+    pub async fn read_models(&self, consistency: Consistency) -> Result<ReadModelsState, Error> {
+        let answer = self
+            .dynamo
+            .0
+            .get_item()
+            .table_name(&self.table)
+            .key(PK, s(key::READ_MODELS))
+            .key(SK, s(STATE))
+            .consistent_read(consistency.is_strong())
+            .send()
+            .await
+            .map_err(failed("reading the state of the read models"))?;
+        answer.item.map_or(Ok(ReadModelsState::default()), |item| value("the state of the read models", item))
     }
 
     /// Replaces the state that was read as `before`.

@@ -19,7 +19,8 @@ impl ActiveTables {
         self.0.store(active.bits(), Ordering::Relaxed);
     }
 
-    fn get(&self) -> ModelSet {
+    /// The ones that readers use.
+    pub(crate) fn get(&self) -> ModelSet {
         ModelSet::of_bits(self.0.load(Ordering::Relaxed))
     }
 }
@@ -55,6 +56,12 @@ impl TablePair {
     /// The name of the one that is active.
     pub fn active(&self, model: ReadModel, active: &ActiveTables) -> TableName {
         TableName(Which::Active { model, tables: self.clone(), active: active.clone() })
+    }
+}
+
+impl From<&str> for TableName {
+    fn from(name: &str) -> Self {
+        Self(Which::Fixed(name.into()))
     }
 }
 
