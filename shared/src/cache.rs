@@ -45,6 +45,11 @@ impl<Key: Hash + Eq, Value: Clone> Cache<Key, Value> {
         fresh.then(|| read.clone())
     }
 
+    /// The value of the key as it was read last, however long ago.
+    pub(crate) fn last(&self, key: &Key) -> Option<Value> {
+        self.lock().get(key).map(|read| read.value.clone())
+    }
+
     /// Keeps a value whose read began at this moment.
     pub(crate) fn put(&self, key: Key, value: Value, at: Timestamp) {
         self.lock().put(key, Read { value, at });
@@ -83,6 +88,7 @@ mod tests {
         cache.put("a", 1, at(0));
         assert_eq!(cache.get(&"a", at(4), None), Some(Read { value: 1, at: at(0) }));
         assert_eq!(cache.get(&"a", at(5), None), None);
+        assert_eq!((cache.last(&"a"), cache.last(&"b")), (Some(1), None));
         assert_eq!(cache.get(&"b", at(0), None), None);
     }
 

@@ -46,12 +46,25 @@ impl Celebrities {
         Ok(list)
     }
 
+    /// Whether there were any when this process read the list last, however long ago. False if it never did.
+    pub(crate) fn were_any(&self) -> bool {
+        self.listed.last(&()).is_some_and(|list| !list.is_empty())
+    }
+
     /// Whether posts of this author are pushed to followers' homes.
     ///
     /// # Errors
     /// As the store's.
     pub async fn are_pushed(&self, author: &UserId) -> Result<bool, Error> {
         Ok(self.list().await?.pushes(author, self.clock.now(), &self.policy))
+    }
+
+    /// Whether new posts of this author are announced to readers.
+    ///
+    /// # Errors
+    /// As the store's.
+    pub async fn are_announced(&self, author: &UserId) -> Result<bool, Error> {
+        Ok(self.list().await?.announces(author))
     }
 
     /// Makes the author a celebrity if that many followers are enough. This lasts until an administrator runs

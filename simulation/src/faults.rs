@@ -44,10 +44,12 @@ pub enum Fault {
     Replay,
     /// Received messages become visible again while their worker is still busy with them.
     Expiry,
+    /// Functions of event sources have three seconds, whatever the template says.
+    ShortTimeouts,
 }
 
 /// Every kind of fault.
-pub const ALL: [Fault; 17] = [
+pub const ALL: [Fault; 18] = [
     Fault::Throttled,
     Fault::ServerError,
     Fault::Refused,
@@ -65,7 +67,11 @@ pub const ALL: [Fault; 17] = [
     Fault::Outage,
     Fault::Replay,
     Fault::Expiry,
+    Fault::ShortTimeouts,
 ];
+
+/// The timeout of functions of event sources in histories with [`Fault::ShortTimeouts`].
+pub const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How far clocks of processes differ at most.
 pub const CLOCK_SKEW_MS_MAX: i64 = 500;
@@ -107,6 +113,8 @@ pub struct Faults {
     pub replay: bool,
     /// Of each receipt of messages: the share whose visibility timeout ends within two seconds.
     pub expiry: f64,
+    /// Whether functions of event sources have only [`SHORT_TIMEOUT`].
+    pub short_timeouts: bool,
     /// A service that does not answer for some time.
     pub outage: Option<Outage>,
 }
@@ -143,6 +151,7 @@ impl Faults {
             reordering: false,
             replay: false,
             expiry: 0.0,
+            short_timeouts: false,
             outage: None,
         }
     }
@@ -176,6 +185,7 @@ impl Faults {
         faults.duplicates = random.random_bool(0.6);
         faults.reordering = random.random_bool(0.6);
         faults.replay = random.random_bool(0.1);
+        faults.short_timeouts = random.random_bool(0.2);
         if random.random_bool(0.08) {
             let services = [Service::DynamoDb, Service::Kinesis, Service::Sqs];
             faults.outage = Some(Outage {
@@ -207,6 +217,7 @@ impl Faults {
             Fault::Outage => self.outage = None,
             Fault::Replay => self.replay = false,
             Fault::Expiry => self.expiry = 0.0,
+            Fault::ShortTimeouts => self.short_timeouts = false,
         }
     }
 }

@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     chain,
-    faults::Fault,
+    faults::{Fault, SHORT_TIMEOUT},
     functions::{Handler, handler},
     network::{Caller, Network},
     trace::Detail,
@@ -148,11 +148,16 @@ impl Functions {
             Some(process) => process,
             None => self.start(&running.function).await?,
         };
+        let mut timeout = running.function.timeout;
+        if self.network.faults().short_timeouts && !running.function.sources.is_empty() && timeout > SHORT_TIMEOUT {
+            timeout = SHORT_TIMEOUT;
+            self.network.count(Fault::ShortTimeouts);
+        }
         // In a task, so that a panic ends the invocation and not the world.
-        let within = process(payload, running.function.timeout);
+        let within = process(payload, timeout);
         let invocation = tokio::task::spawn_local(chain::TRACE.scope(trace, Mortal { within, end }));
         let abort = invocation.abort_handle();
-        match tokio::time::timeout(running.function.timeout, invocation).await {
+        match tokio::time::timeout(timeout, invocation).await {
             Ok(Ok(Some(answer))) => {
                 running.idle.borrow_mut().push(process);
                 answer.map_err(InvokeError::Function)
@@ -165,7 +170,7 @@ impl Functions {
             Err(_) => {
                 abort.abort();
                 self.network.count(Fault::TimedOut);
-                Err(InvokeError::TimedOut(running.function.timeout))
+                Err(InvokeError::TimedOut(timeout))
             }
         }
     }

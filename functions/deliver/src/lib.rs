@@ -1,5 +1,5 @@
-//! Works on the tasks of the work queue: steps of walks and of rebuilds, catching up users that `fanout` handed over,
-//! and redoing events that were in the quarantine.
+//! Works on the tasks of the work queue: steps of walks and of rebuilds, ending follows of blocked users, catching up
+//! users that `fanout` handed over, and redoing events that were in the quarantine.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
@@ -84,9 +84,10 @@ async fn work_on(
     on_failure: OnFailure,
     deadline: Deadline,
 ) -> Result<(), Error> {
-    let Projector { catch_up, walks, work_queue } = projector;
+    let Projector { catch_up, walks, blocked_follows, work_queue } = projector;
     match task {
         Task::Walk(walk) => walks.advance(walk).await,
+        Task::EndFollow { follower, followee } => blocked_follows.end(&follower, &followee).await,
         Task::CatchUp { user } => {
             match catch_up_or_quarantine(catch_up, quarantine, &user, on_failure, deadline).await? {
                 None => Ok(()),

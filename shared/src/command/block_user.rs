@@ -1,7 +1,11 @@
-//! `BlockUser`: the caller blocks or unblocks a user. A block hides the content of each from the other. It also
-//! removes the follows between the two, in both directions, each in the log of its follower. All of this is one
-//! transaction.
-//! While the block lasts, no follow and no comment between the two is committed (see [`Change::RequireNoBlock`]).
+//! `BlockUser`: the caller blocks or unblocks a user. A block hides the content of each from the other, and ends the
+//! follows between the two, each in the log of its follower.
+//!
+//! A block is a transaction on the caller's log alone. So nothing that the other user does can delay it. It ends the
+//! caller's follow. The follow of the other user is ended by the projection of the block
+//! ([`super::end_blocked_follow`]) or by the end of the block, whichever comes first. Until then the block itself hides
+//! the follow. While the block lasts, no follow and no comment between the two is committed (see
+//! [`Change::RequireNoBlock`]).
 
 use super::{
     decision::{Command, Decision, Turn},
@@ -31,7 +35,8 @@ pub struct BlockUser {
 pub struct State {
     exists: bool,
     edges: Edges,
-    /// The end of the other user's log. If the other user follows the caller, the unfollow is appended there.
+    /// The end of the other user's log, where a block is to end. If the other user's follow still stands, its end is
+    /// appended there.
     others: Head,
 }
 
@@ -45,8 +50,14 @@ impl Command for BlockUser {
             EdgeKey::new(caller, EdgeKind::Follows, &self.blocked),
             EdgeKey::new(&self.blocked, EdgeKind::Follows, caller),
         ];
+        let others = async {
+            match self.wanted {
+                EdgeState::Active => Ok(Head::default()),
+                EdgeState::Ended => commands.head(&self.blocked).await,
+            }
+        };
         let (profile, edges, others) =
-            tokio::try_join!(commands.profile(&self.blocked), commands.edges(&keys), commands.head(&self.blocked))?;
+            tokio::try_join!(commands.profile(&self.blocked), commands.edges(&keys), others)?;
         Ok(State { exists: profile.is_some(), edges, others })
     }
 
@@ -69,22 +80,18 @@ impl Command for BlockUser {
         let mut changes = vec![Change::PutEdge { key, edge, replaces: before.map(|edge| edge.version) }];
         let blocked = self.blocked.clone();
         if !self.wanted.is_active() {
+            if let Some((end, ends)) = end_follow_of(&state.edges, &self.blocked, &state.others, caller, turn) {
+                changes.extend(ends);
+                changes.push(Change::Append(end));
+            }
             let totals = Totals { blocked: turn.totals.blocked.saturating_sub(1), ..turn.totals };
             return Ok(Decision::Append { event: UserEvent::UserUnblocked { blocked }, totals, changes, output: () });
         }
         let mut totals = Totals { blocked: turn.totals.blocked + 1, ..turn.totals };
+        // The caller cannot commit another follow meanwhile, because its event would take the same version.
         if let Some((after, ends)) = unfollow(&state.edges, caller, &self.blocked, totals, turn.version, turn.shard) {
             totals = after;
             changes.extend(ends);
-        }
-        if let Some(ends) = end_follow_of(&state.edges, &self.blocked, &state.others, caller, turn) {
-            changes.extend(ends);
-        } else {
-            // A follow that the other user commits meanwhile would outlive the block. The caller cannot commit a follow
-            // meanwhile, because its event would take the same version in the caller's log.
-            let key = EdgeKey::new(&self.blocked, EdgeKind::Follows, caller);
-            let version = state.edges.get(&key).map(|edge| edge.version);
-            changes.push(Change::RequireEdge { key, version });
         }
         Ok(Decision::Append { event: UserEvent::UserBlocked { blocked }, totals, changes, output: () })
     }
@@ -111,25 +118,35 @@ mod tests {
         BlockUser { blocked: user(whom), wanted }.decide(&user("ada"), &State { exists: true, edges, others }, turn)
     }
 
+    /// The changes of a decision in which ada's total of followed accounts becomes this.
+    fn changes(decision: Result<Decision<()>, Rejection>, event: &UserEvent, following: u64) -> Vec<Change> {
+        let Ok(Decision::Append { totals, changes, event: appended, .. }) = decision else { panic!("not appended") };
+        assert_eq!((&appended, totals.following), (event, following));
+        changes
+    }
+
+    fn ended(changes: &[Change], from: &str) -> Option<Edge> {
+        changes.iter().find_map(|change| match change {
+            Change::PutEdge { key, edge, .. } if key.from == user(from) && key.kind == EdgeKind::Follows => Some(*edge),
+            _ => None,
+        })
+    }
+
     #[test]
-    fn a_block_removes_both_follows_each_in_the_log_of_its_follower() {
+    fn a_block_ends_the_callers_follow_and_touches_no_other_log() {
         let both = edges(&[("ada", EdgeKind::Follows, "bob"), ("bob", EdgeKind::Follows, "ada")]);
-        let totals = Totals { following: 2, ..Totals::default() };
-        let Ok(Decision::Append { totals, changes, event, .. }) = decide("bob", Active, both, totals) else {
-            panic!("not appended")
-        };
-        assert_eq!(event, UserEvent::UserBlocked { blocked: user("bob") });
-        assert_eq!((totals.following, totals.blocked), (1, 1));
-        let ended = |from: &str| {
-            changes.iter().find_map(|change| match change {
-                Change::PutEdge { key, edge, .. } if key.from == user(from) && key.kind == EdgeKind::Follows => {
-                    Some(*edge)
-                }
-                _ => None,
-            })
-        };
-        assert_eq!(ended("ada"), Some(Edge::new(Ended, version(9))));
-        assert_eq!(ended("bob"), Some(Edge::new(Ended, version(7))), "in bob's log");
+        let decided = decide("bob", Active, both, Totals { following: 2, ..Totals::default() });
+        let changes = changes(decided, &UserEvent::UserBlocked { blocked: user("bob") }, 1);
+        assert_eq!((ended(&changes, "ada"), ended(&changes, "bob")), (Some(Edge::new(Ended, version(9))), None));
+        assert!(!changes.iter().any(|change| matches!(change, Change::Append(_))), "{changes:?}");
+    }
+
+    #[test]
+    fn the_end_of_a_block_ends_a_follow_that_still_stands_in_the_log_of_its_follower() {
+        let still = edges(&[("ada", EdgeKind::Blocks, "bob"), ("bob", EdgeKind::Follows, "ada")]);
+        let decided = decide("bob", Ended, still, Totals { blocked: 1, ..Totals::default() });
+        let changes = changes(decided, &UserEvent::UserUnblocked { blocked: user("bob") }, 0);
+        assert_eq!(ended(&changes, "bob"), Some(Edge::new(Ended, version(7))), "in bob's log");
         let appended = changes.iter().find_map(|change| match change {
             Change::Append(event) => Some((event.user.as_str(), event.version, event.totals.following)),
             _ => None,
@@ -138,11 +155,10 @@ mod tests {
     }
 
     #[test]
-    fn a_block_between_users_without_follows_is_in_one_log() {
-        let Ok(Decision::Append { changes, .. }) = decide("bob", Active, Edges::default(), Totals::default()) else {
-            panic!("not appended")
-        };
-        assert!(matches!(&changes[..], [Change::PutEdge { .. }, Change::RequireEdge { version: None, .. }]));
+    fn a_block_between_users_without_follows_is_one_edge() {
+        let decided = decide("bob", Active, Edges::default(), Totals::default());
+        let changes = changes(decided, &UserEvent::UserBlocked { blocked: user("bob") }, 0);
+        assert!(matches!(&changes[..], [Change::PutEdge { .. }]), "{changes:?}");
     }
 
     #[test]

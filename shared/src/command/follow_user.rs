@@ -63,11 +63,12 @@ impl FollowUser {
         if !state.followee_exists {
             return Err(Rejection::UserNotFound);
         }
-        if state.edges.active(caller, EdgeKind::Follows, &self.followee) {
-            return Ok(Decision::Unchanged(()));
-        }
+        // A follow that a block ends stands until the projection of the block has ended it.
         if state.edges.block_between(caller, &self.followee) {
             return Err(Rejection::Blocked);
+        }
+        if state.edges.active(caller, EdgeKind::Follows, &self.followee) {
+            return Ok(Decision::Unchanged(()));
         }
         if turn.totals.following >= FOLLOWING_MAX {
             return Err(Rejection::FollowingLimitReached);
@@ -112,21 +113,20 @@ pub(super) fn unfollow(
     follows.then(|| (totals, change_edge(edges, follower, followee, EdgeState::Ended, version, shard)))
 }
 
-/// Ends the follow of another user, who follows the caller, in that user's log. `head` is the end of that log. None if
-/// there is no such follow.
+/// The event that ends the follow of another user in that user's log, and its changes. `head` is the end of that log.
+/// None if there is no such follow.
 pub(super) fn end_follow_of(
     edges: &Edges,
     follower: &UserId,
     head: &Head,
-    caller: &UserId,
+    followee: &UserId,
     turn: Turn,
-) -> Option<Vec<Change>> {
+) -> Option<(LogEvent, Vec<Change>)> {
     let version = head.version.next();
-    let (totals, mut changes) = unfollow(edges, follower, caller, head.totals, version, turn.shard)?;
-    let event = UserEvent::UserUnfollowed { followee: caller.clone() };
+    let (totals, changes) = unfollow(edges, follower, followee, head.totals, version, turn.shard)?;
+    let event = UserEvent::UserUnfollowed { followee: followee.clone() };
     let (user, spent, command, at) = (follower.clone(), head.spent, turn.command, turn.at);
-    changes.push(Change::Append(LogEvent { user, version, command, at, totals, spent, event }));
-    Some(changes)
+    Some((LogEvent { user, version, command, at, totals, spent, event }, changes))
 }
 
 /// Changes the edge and the count of followers. The count changes only if the edge does (INV-3).
@@ -225,8 +225,13 @@ mod tests {
         assert_eq!(follow("bob", state(None), FOLLOWING_MAX), Err(Rejection::FollowingLimitReached));
         for (from, to) in [("ada", "bob"), ("bob", "ada")] {
             let block = EdgeKey::new(&user(from), EdgeKind::Blocks, &user(to));
-            let edges = [(block, Edge::new(Active, version(3)))].into_iter().collect();
-            assert_eq!(follow("bob", State { edges, ..state(None) }, 0), Err(Rejection::Blocked));
+            for follow_edge in [None, Some(Active)] {
+                let mut edges: Vec<_> = vec![(block.clone(), Edge::new(Active, version(3)))];
+                let key = EdgeKey::new(&user("ada"), EdgeKind::Follows, &user("bob"));
+                edges.extend(follow_edge.map(|state| (key, Edge::new(state, version(2)))));
+                let state = State { edges: edges.into_iter().collect(), ..state(None) };
+                assert_eq!(follow("bob", state, 0), Err(Rejection::Blocked));
+            }
         }
     }
 }

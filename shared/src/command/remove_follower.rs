@@ -12,6 +12,7 @@ use crate::{
     store::{
         command_table::{CommandTable, Head},
         edges::Edges,
+        transaction::Change,
     },
 };
 
@@ -51,12 +52,11 @@ impl Command for RemoveFollower {
         }
         Ok(match end_follow_of(&state.edges, &self.follower, &state.followers, caller, turn) {
             None => Decision::Unchanged(()),
-            Some(changes) => Decision::Append {
-                event: UserEvent::FollowerRemoved { follower: self.follower.clone() },
-                totals: turn.totals,
-                changes,
-                output: (),
-            },
+            Some((end, mut changes)) => {
+                changes.push(Change::Append(end));
+                let event = UserEvent::FollowerRemoved { follower: self.follower.clone() };
+                Decision::Append { event, totals: turn.totals, changes, output: () }
+            }
         })
     }
 }
@@ -67,7 +67,6 @@ mod tests {
     use crate::{
         model::{Counts, Edge, EdgeState, TallySubject, Totals},
         samples::{turn, user, version},
-        store::transaction::Change,
     };
 
     fn decide(follower: &str, follow: Option<EdgeState>) -> Result<Decision<()>, Rejection> {

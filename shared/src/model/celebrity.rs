@@ -43,6 +43,11 @@ impl CelebrityPolicy {
     pub fn known_after(&self, change: Timestamp) -> Timestamp {
         change.after(3 * self.list_lifetime)
     }
+
+    /// Whether every process knows that the author is a celebrity. Only then are all posts of the author announced.
+    pub fn is_known(&self, celebrity: &Celebrity, now: Timestamp) -> bool {
+        now >= self.known_after(celebrity.promoted_at)
+    }
 }
 
 /// All celebrities at some moment.
@@ -67,13 +72,17 @@ impl CelebrityList {
     }
 
     /// The celebrities among these users: a reader who follows the users has to pull their posts.
-    pub fn among(&self, users: &BTreeSet<UserHash>) -> Vec<UserId> {
-        let author = |celebrity: &Celebrity| celebrity.author.clone();
+    pub fn among(&self, users: &BTreeSet<UserHash>) -> Vec<&Celebrity> {
         if users.len() <= self.len() {
-            users.iter().filter_map(|user| self.0.get(user)).map(author).collect()
+            users.iter().filter_map(|user| self.0.get(user)).collect()
         } else {
-            self.0.iter().filter(|(hash, _)| users.contains(hash)).map(|(_, celebrity)| author(celebrity)).collect()
+            self.0.iter().filter(|(hash, _)| users.contains(hash)).map(|(_, celebrity)| celebrity).collect()
         }
+    }
+
+    /// Whether posts of this author are announced to readers: the author is a celebrity.
+    pub fn announces(&self, author: &UserId) -> bool {
+        self.0.contains_key(&author.hash())
     }
 
     /// Whether posts of this author are pushed at this moment. They are, unless every reader pulls them.
@@ -135,7 +144,8 @@ mod tests {
             let name = |n: &u8| format!("user-{n}");
             let list: CelebrityList = listed.iter().map(|n| celebrity(&name(n), 1, None)).collect();
             let users = followed.iter().map(|n| user(&name(n)).hash()).collect();
-            let pulled: BTreeSet<_> = list.among(&users).into_iter().collect();
+            let among = list.among(&users);
+            let pulled: BTreeSet<_> = among.iter().map(|celebrity| celebrity.author.clone()).collect();
             let expected = listed.intersection(&followed).map(|n| user(&name(n))).collect();
             prop_assert_eq!(pulled, expected);
         }

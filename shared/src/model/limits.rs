@@ -53,6 +53,9 @@ pub const BACKFILLS_MAX: usize = 64;
 /// most.
 pub const CELEBRITIES_MAX: usize = 10_000;
 
+/// How long the announcement of a celebrity's post is kept: longer than any process keeps rows.
+pub const ANNOUNCEMENT_KEPT: Duration = Duration::from_secs(60 * 60);
+
 /// Posts, comments or users on a page, if the request does not say.
 pub const PAGE_DEFAULT: usize = 20;
 /// Posts, comments or users on a page at most.

@@ -7,11 +7,13 @@
 //! - `catch_up` applies a user's log. `owner` is the user whose log is applied.
 //! - `effects` maps each event to what it changes in the read models.
 //! - `walks` do what may be large, step by step: they put posts into homes, and show profiles.
+//! - `blocked_follows` ends follows of blocked users.
 //! - `quarantine` sets events aside whose effects keep failing.
 //! - `projector` puts all of these together.
 //! - `rebuild` fills read models from the truth.
 //! - `tally` shows counters on cards. It needs no log.
 
+pub mod blocked_follows;
 pub mod catch_up;
 mod effects;
 mod owner;

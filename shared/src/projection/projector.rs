@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 
 use super::{
+    blocked_follows::BlockedFollows,
     catch_up::CatchUp,
     effects::{BlockEffects, Effects, PostEffects},
     walks::{SharedTimelines, Walks},
@@ -42,6 +43,8 @@ pub struct Projector {
     pub catch_up: CatchUp,
     /// Does what may be large.
     pub walks: Walks,
+    /// Ends follows of blocked users.
+    pub blocked_follows: BlockedFollows,
     /// Takes the tasks that are left.
     pub work_queue: WorkQueue,
 }
@@ -82,7 +85,7 @@ impl Projectors {
             task if task.is_shared() => sets.truncate(1),
             // The walks of a set that is being filled belong to that set alone.
             Task::Walk(_) => sets.retain(Maintained::fills_homes),
-            Task::CatchUp { .. } | Task::Redo { .. } | Task::Rebuild(_) => {}
+            Task::CatchUp { .. } | Task::Redo { .. } | Task::EndFollow { .. } | Task::Rebuild(_) => {}
         }
         Ok(sets.into_iter().map(|set| self.projector(set, &state)).collect())
     }
@@ -115,11 +118,14 @@ impl Projectors {
             homes: of.homes,
             shared,
         };
-        let blocks = BlockEffects { commands: commands.clone(), viewers: viewers.clone() };
+        let blocked_follows =
+            BlockedFollows { commands: commands.clone(), work_queue: work_queue.clone(), clock: clock.clone() };
+        let follows = blocked_follows.clone();
+        let blocks = BlockEffects { commands: commands.clone(), viewers: viewers.clone(), follows };
         let posts =
             PostEffects { commands: commands.clone(), cards: cards.clone(), timelines, walks: walks.clone(), clock };
         let effects = Effects { posts, blocks, walks: walks.clone(), cards };
-        Projector { catch_up: CatchUp { commands, viewers, effects }, walks, work_queue }
+        Projector { catch_up: CatchUp { commands, viewers, effects }, walks, blocked_follows, work_queue }
     }
 }
 

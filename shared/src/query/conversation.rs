@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, Rejection},
-    model::{Comment, CommentId, Post, PostId, Profile, UserId},
+    model::{Comment, CommentId, Post, PostId, Profile, UserId, Version},
     store::{
         Consistency,
         cards::{PostCard, UserCard},
@@ -73,9 +73,10 @@ impl Conversations {
     /// A post as it is shown to everybody who may see it.
     async fn shown(&self, state: &ViewerState<'_>, post: PostId) -> Result<FeedPost, Error> {
         let hydrator = Hydrator { commands: &self.commands, cards: &self.cards, recent_cards: None };
-        match hydrator.posts(state, &[post]).await?.remove(&post) {
+        let (mut shown, liked) = hydrator.posts_and_likes(state, &[post]).await?;
+        match shown.remove(&post) {
             Some(post) => Ok(post),
-            None => Ok(FeedPost::new(self.post_from_truth(post).await?, false)),
+            None => Ok(FeedPost::new(self.post_from_truth(post).await?, liked.contains(&post))),
         }
     }
 
@@ -87,12 +88,21 @@ impl Conversations {
         }
     }
 
-    /// The post that the viewer has just written, with the likes and comments of others.
+    /// The post that the viewer has just written, in this version of the viewer's log, with the likes and comments of
+    /// others.
     ///
     /// # Errors
     /// [`Rejection::PostNotFound`] if the post was deleted meanwhile.
-    pub async fn written(&self, viewer: &UserId, post: Post, author: Profile) -> Result<FeedPost, Error> {
-        let shown = self.shown(&ViewerState::unread(ReadRequest { viewer, min_version: None }), post.post).await?;
+    pub async fn written(
+        &self,
+        viewer: &UserId,
+        version: Version,
+        post: Post,
+        author: Profile,
+    ) -> Result<FeedPost, Error> {
+        // Strongly consistent, so that a like that was just accepted shows.
+        let request = ReadRequest { viewer, min_version: Some(version) };
+        let shown = self.shown(&ViewerState::unread(request), post.post).await?;
         let PostCard { likes, comments, heat, .. } = shown.card;
         Ok(FeedPost { card: PostCard { likes, comments, heat, ..PostCard::new(post, author) }, ..shown })
     }

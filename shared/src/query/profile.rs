@@ -101,9 +101,11 @@ impl People {
             },
             None => card,
         };
+        // A block ends both follows. The follow of the blocked user stands until a projection has ended it.
+        let is_blocked = edges.block_between(caller, user);
         let relation = Relation {
-            following: edges.active(caller, EdgeKind::Follows, user),
-            followed_by: edges.active(user, EdgeKind::Follows, caller),
+            following: !is_blocked && edges.active(caller, EdgeKind::Follows, user),
+            followed_by: !is_blocked && edges.active(user, EdgeKind::Follows, caller),
             muted: edges.active(caller, EdgeKind::Mutes, user),
             blocked: edges.active(caller, EdgeKind::Blocks, user),
             blocked_by: edges.active(user, EdgeKind::Blocks, caller),

@@ -1,7 +1,7 @@
 //! The three services that answer queries, with the stores that each reads from.
 
 use super::{
-    caches::{PulledRows, RecentCards, TrendingList},
+    caches::{PulledRows, RecentAnnouncements, RecentCards, TrendingList},
     pipeline::Hydrator,
 };
 use crate::{
@@ -28,6 +28,8 @@ pub struct Feeds {
     pub(super) celebrities: Celebrities,
     /// The newest rows of these authors.
     pub(super) pulled_rows: PulledRows,
+    /// The posts that were added to these rows.
+    pub(super) announcements: RecentAnnouncements,
     /// The cards that all other queries read.
     pub(super) recent_cards: RecentCards,
     /// The posts that trend.
@@ -53,6 +55,7 @@ impl Feeds {
             viewers,
             celebrities,
             pulled_rows: PulledRows::new(timelines.clone(), clock.clone()),
+            announcements: RecentAnnouncements::new(timelines.clone(), clock.clone()),
             timelines,
             recent_cards: RecentCards::new(cards.clone(), clock.clone()),
             trending_list: TrendingList::new(cards.clone(), clock.clone()),

@@ -142,6 +142,24 @@ pub(super) fn home(viewer: &UserId) -> String {
     format!("HOME#{}", encode(viewer.as_str()))
 }
 
+/// The partition of announcements.
+pub(super) const ANNOUNCED: &str = "ANNOUNCED";
+
+/// Before the sort keys of all announcements of this moment and later. 13 digits are enough until the year 2286.
+pub(super) fn announced_at(at: Timestamp) -> String {
+    format!("{:013}", at.as_ms())
+}
+
+pub(super) fn announcement(at: Timestamp, post: PostId) -> String {
+    format!("{}#{post}", announced_at(at))
+}
+
+/// The moment and the post of the sort key of an announcement.
+pub(super) fn parse_announcement(key: &str) -> Option<(Timestamp, PostId)> {
+    let (at, post) = key.split_once('#')?;
+    Some((Timestamp::from_ms(at.parse().ok()?), post.parse().ok()?))
+}
+
 pub(super) fn author(author: &UserId) -> String {
     format!("AUTHOR#{}", encode(author.as_str()))
 }
@@ -212,6 +230,17 @@ mod tests {
         fn parsing_a_rendered_like_key_is_the_identity(id in any_user(), ms in 0u64..(1 << 48)) {
             let post = PostId::new(Timestamp::from_ms(ms));
             prop_assert_eq!(parse_like_key(&user(&id), &likes(post)), Some((id, post)));
+        }
+
+        #[test]
+        fn announcements_sort_by_their_moments(ms in 0u64..10_000_000_000_000, later in 1u64..1_000_000) {
+            let (at, post) = (Timestamp::from_ms(ms), PostId::new(Timestamp::from_ms(7)));
+            let key = announcement(at, post);
+            prop_assert_eq!(parse_announcement(&key), Some((at, post)));
+            prop_assert!(announced_at(at) < key);
+            if ms + later < 10_000_000_000_000 {
+                prop_assert!(key < announced_at(Timestamp::from_ms(ms + later)));
+            }
         }
 
         #[test]

@@ -85,7 +85,12 @@ impl CommandTable {
     }
 
     /// The authors of the newest posts that the user likes. At most `limit` likes are read, ended ones included.
-    pub async fn recently_liked_authors(&self, user: &UserId, limit: i32) -> Result<Vec<UserId>, Error> {
+    pub async fn recently_liked_authors(
+        &self,
+        user: &UserId,
+        limit: i32,
+        consistency: Consistency,
+    ) -> Result<Vec<UserId>, Error> {
         #[derive(Deserialize)]
         struct Liked {
             author: UserId,
@@ -95,6 +100,7 @@ impl CommandTable {
             .likes_query(user, &first, &last)
             .scan_index_forward(false)
             .limit(limit)
+            .consistent_read(consistency.is_strong())
             .send()
             .await
             .map_err(failed("reading likes"))?;

@@ -4,6 +4,7 @@
 //! from it. A store makes no decision: it reads and writes what its caller says, under the conditions that its caller
 //! sets.
 
+mod announcements;
 mod card_tallies;
 pub mod cards;
 mod celebrities;
@@ -26,6 +27,7 @@ pub mod transaction;
 pub mod trending;
 pub mod viewers;
 
+pub use announcements::{Announcement, Announcements};
 pub use card_tallies::StoredTally;
 pub use consistency::Consistency;
 pub use dynamo::Dynamo;

@@ -33,14 +33,14 @@ const RETRY: RetryPolicy =
     RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 
 /// How often a transaction is tried again after a conflict with another one.
-const CONFLICTS: RetryPolicy =
+pub(super) const CONFLICTS: RetryPolicy =
     RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 
 /// The `timelines` table.
 #[derive(Debug, Clone)]
 pub struct Timelines {
-    dynamo: Dynamo,
-    table: TableName,
+    pub(super) dynamo: Dynamo,
+    pub(super) table: TableName,
     batch_writes: Arc<Semaphore>,
 }
 
@@ -56,7 +56,7 @@ pub enum Timeline {
 }
 
 impl Timeline {
-    fn key(&self) -> String {
+    pub(super) fn key(&self) -> String {
         match self {
             Self::Home(viewer) => key::home(viewer),
             Self::Author(author) => key::author(author),
@@ -108,6 +108,11 @@ impl Timelines {
     /// The table of this name.
     pub fn new(dynamo: Dynamo, table: TableName) -> Self {
         Self { dynamo, table, batch_writes: Arc::new(Semaphore::new(BATCH_WRITES_AT_ONCE)) }
+    }
+
+    /// The name of the table that is read at present.
+    pub(crate) fn table_name(&self) -> &str {
+        self.table.get()
     }
 
     /// At most `limit` rows of the timeline within the range, newest first.

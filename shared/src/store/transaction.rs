@@ -75,13 +75,6 @@ pub enum Change {
         /// The two users.
         between: [UserId; 2],
     },
-    /// Require that the edge still has this version, or still does not exist. Nothing changes.
-    RequireEdge {
-        /// Identifies the edge.
-        key: EdgeKey,
-        /// The version that was read. None if there was no edge.
-        version: Option<Version>,
-    },
     /// Write an edge, if there is none yet or the stored one still has this version. A follow is written to both sides.
     PutEdge {
         /// Identifies the edge.
@@ -296,17 +289,6 @@ impl CommandTable {
             Change::RequireNoBlock { between: [a, b] } => {
                 let [to, from] = EdgeKey::blocks(a, b);
                 transaction.transact_items(self.require_inactive(&to)?).transact_items(self.require_inactive(&from)?)
-            }
-            Change::RequireEdge { key, version: None } => {
-                transaction.transact_items(check(self.check(key).condition_expression("attribute_not_exists(PK)"))?)
-            }
-            Change::RequireEdge { key, version: Some(version) } => {
-                let unchanged = self
-                    .check(key)
-                    .condition_expression("#version = :version")
-                    .expression_attribute_names("#version", "version")
-                    .expression_attribute_values(":version", n(version));
-                transaction.transact_items(check(unchanged)?)
             }
             Change::PutEdge { key, edge, replaces } => {
                 let (pk, sk) = near_side(key);

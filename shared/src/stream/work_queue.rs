@@ -26,6 +26,13 @@ pub enum Task {
         /// The user.
         user: UserId,
     },
+    /// End the follow of a user who was blocked, in that user's log.
+    EndFollow {
+        /// The user who was blocked.
+        follower: UserId,
+        /// The user who blocked the follower.
+        followee: UserId,
+    },
     /// Apply the effects of an event that was put into the quarantine.
     Redo {
         /// The user whose log holds the event.
@@ -77,16 +84,21 @@ impl From<Walk> for Task {
 }
 
 impl Task {
-    /// Whether the task ends with a change of the truth. Such a task does its work on all sets of tables at once, so
-    /// that no set is left behind when the truth changes.
+    /// Whether the task changes the truth. Such a task belongs to no set of tables. What it has to do in the read
+    /// models, it does on all sets before the truth changes, so that no set is left behind.
     pub fn is_shared(&self) -> bool {
-        matches!(self, Self::Walk(Walk::Demotion { .. } | Walk::FillHomes { .. } | Walk::Purge { .. }))
+        match self {
+            Self::Walk(walk) => matches!(walk, Walk::Demotion { .. } | Walk::FillHomes { .. } | Walk::Purge { .. }),
+            Self::EndFollow { .. } => true,
+            Self::CatchUp { .. } | Self::Redo { .. } | Self::Rebuild(_) => false,
+        }
     }
 
     /// The user whose task it is, if it is one user's.
     fn user(&self) -> Option<&UserId> {
         match self {
             Self::Walk(walk) => Some(walk.user()),
+            Self::EndFollow { follower, .. } => Some(follower),
             Self::CatchUp { user } | Self::Redo { user, .. } => Some(user),
             Self::Rebuild(_) => None,
         }
@@ -242,6 +254,10 @@ mod tests {
             (backfill(&ada, &bob, BackfillAt::Start), backfill_json(json!("start"))),
             (backfill(&ada, &bob, BackfillAt::Below(post)), backfill_json(json!({"below": POST}))),
             (backfill(&ada, &bob, BackfillAt::Copied), backfill_json(json!("copied"))),
+            (
+                Task::EndFollow { follower: ada.clone(), followee: user("bob") },
+                json!({"end_follow": {"follower": "auth0|ada", "followee": "bob"}}),
+            ),
             (Task::CatchUp { user: ada.clone() }, json!({"catch_up": {"user": "auth0|ada"}})),
             (
                 Task::Rebuild(RebuildStep {

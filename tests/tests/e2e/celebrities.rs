@@ -31,9 +31,9 @@ use crate::{home_becomes, refusal};
 const THRESHOLD: usize = 10;
 /// A promotion takes three cache lifetimes, and one more until a writer has read the new list.
 const PROMOTION: Duration = Duration::from_secs(5);
-/// After this time, every page must show a post. Cached rows of celebrities expire after five seconds, and a busy
+/// After this time, every page must show a post. Processes ask once a second what is new of celebrities, and a busy
 /// machine is slow.
-const SEEN_AFTER: Duration = Duration::from_secs(12);
+const SEEN_AFTER: Duration = Duration::from_secs(6);
 
 async fn own_stack(test: &str) -> Result<Option<(Stack, Deployment)>> {
     if !Deployment::starts_stacks(test) {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::json::objects;
+
 /// The attributes of a queue by name. Every value is a string in the protocol.
 pub(super) type Attributes = BTreeMap<String, String>;
 /// The message attributes by name. They are sorted, because the digest over them needs this order.
@@ -86,9 +88,9 @@ pub(super) struct NewMessage {
     #[serde(default)]
     pub(super) message_body: String,
     pub(super) delay_seconds: Option<i64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub(super) message_attributes: MessageAttributes,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub(super) message_system_attributes: MessageAttributes,
     pub(super) message_group_id: Option<String>,
     pub(super) message_deduplication_id: Option<String>,

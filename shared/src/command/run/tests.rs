@@ -2,15 +2,16 @@ use super::run;
 use crate::{
     command::{
         BlockUser, CommentOnPost, Committed, CreatePost, DeleteComment, DeletePost, EditPost, FollowUser, MuteUser,
-        PatchProfile, attempts::ATTEMPTS_MAX, create_post::Written, react_to_post,
+        PatchProfile, RemoveFollower, attempts::ATTEMPTS_MAX, create_post::Written, react_to_post,
     },
     error::{Error, Rejection},
-    model::{CommentId, EdgeKey, EdgeKind, EdgeState, PostId, UserEvent, Version},
+    model::{CommentId, EdgeKey, EdgeKind, EdgeState, PostId, UserEvent},
     query::ReadRequest,
     samples::{user, version},
     test_world::{Calls, Failure, Process, World},
 };
 
+mod blocks;
 mod rate_limits;
 
 /// The one write of a command.
@@ -87,6 +88,7 @@ async fn every_command_but_the_creation_of_a_profile_needs_a_profile() {
     refused.push(tested.run("ghost", &on_post).await.map(|_| ()));
     refused.push(tested.run("ghost", &DeleteComment { post, comment }).await.map(|_| ()));
     refused.push(tested.run("ghost", &PatchProfile::default()).await.map(|_| ()));
+    refused.push(tested.run("ghost", &RemoveFollower { follower: user("ada") }).await.map(|_| ()));
 
     for (index, result) in refused.iter().enumerate() {
         assert!(matches!(result, Err(Error::Rejected(Rejection::ProfileRequired))), "{index}: {result:?}");
@@ -298,16 +300,15 @@ async fn a_late_commit_is_recognised_behind_events_of_others() {
     let world = three_have_joined().await;
     world.network.delay_effect(COMMIT);
     let other = world.other.clone();
-    // The block ends the follow that has just been committed late, and is itself committed after it.
+    // Another follow of hers meets the one that has just been committed late, and is committed after it.
     world.network.before(COMMIT, async move || {
-        other.block("bob", "ada").await;
+        other.follow("ada", "carol").await;
     });
 
     let committed = follow(&world, "bob").await.unwrap();
 
     assert_eq!(committed.version, version(2));
-    let unfollowed = UserEvent::UserUnfollowed { followee: user("bob") };
-    assert_eq!(log_of_ada(&world).await, [followed("bob"), unfollowed]);
+    assert_eq!(log_of_ada(&world).await, [followed("bob"), followed("carol")]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -348,39 +349,6 @@ async fn the_version_of_an_unnecessary_command_covers_what_made_it_unnecessary()
     let request = ReadRequest { viewer: &ada, min_version: Some(answered) };
     let page = world.other.feeds.home(request, None, 10).await.unwrap();
     assert_eq!(page.version, version(2), "a page for this version shows the follow");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_block_appends_to_the_logs_of_both_users_or_to_none() {
-    let world = three_have_joined().await;
-    world.other.follow("bob", "ada").await;
-    let other = world.other.clone();
-    // The block was decided for bob's log as it was before this.
-    world.network.before(COMMIT, async move || {
-        other.follow("bob", "carol").await;
-    });
-
-    world.tested.block("ada", "bob").await;
-
-    let unfollowed = UserEvent::UserUnfollowed { followee: user("ada") };
-    assert_eq!(world.other.log("bob").await.split_off(1), [followed("ada"), followed("carol"), unfollowed]);
-    assert_eq!(log_of_ada(&world).await, [UserEvent::UserBlocked { blocked: user("bob") }]);
-    assert_eq!(world.other.commands.head(&user("bob")).await.unwrap().totals.following, 1);
-    assert!(!follows(&world, "bob", "ada").await);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_follow_that_is_committed_during_a_block_does_not_outlive_it() {
-    let world = three_have_joined().await;
-    let other = world.other.clone();
-    world.network.before(COMMIT, async move || {
-        other.follow("bob", "ada").await;
-    });
-
-    world.tested.block("ada", "bob").await;
-
-    assert!(!follows(&world, "bob", "ada").await);
-    assert_eq!(world.other.commands.head(&user("ada")).await.unwrap().version, Version::ZERO.next().next());
 }
 
 fn create(text: &str) -> CreatePost {

@@ -1,9 +1,10 @@
-//! What a block changes for the blocked user: their viewer item lists who blocks them. The block itself is in the log
-//! of the blocker alone. So the blocker's projection sets this, to what the truth says.
+//! What a block changes for the blocked user: their viewer item lists who blocks them, and their follow of the blocker
+//! ends. The block itself is in the log of the blocker alone. So the blocker's projection does this, as the truth says.
 
 use crate::{
     error::Error,
     model::{EdgeKey, EdgeKind, UserId},
+    projection::blocked_follows::BlockedFollows,
     retry::until_no_conflict,
     store::{Consistency, command_table::CommandTable, viewers::Viewers},
 };
@@ -13,17 +14,24 @@ use crate::{
 pub(in crate::projection) struct BlockEffects {
     pub(in crate::projection) commands: CommandTable,
     pub(in crate::projection) viewers: Viewers,
+    pub(in crate::projection) follows: BlockedFollows,
 }
 
 impl BlockEffects {
+    /// Shows in the viewer item of `blocked` whether `blocker` blocks them, and ends their follow of `blocker` if so.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if other workers kept changing the item; otherwise as those of the stores and the queue.
+    pub(super) async fn show(&self, blocker: &UserId, blocked: &UserId) -> Result<(), Error> {
+        self.show_blocker(blocker, blocked).await?;
+        self.follows.begin(blocker, blocked).await
+    }
+
     /// Shows in the viewer item of `blocked` whether `blocker` blocks them.
     ///
     /// The item is read before the edge, and written even if it stays the same. So a worker that read an older edge
     /// conflicts with this write.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] if other workers kept changing the item; otherwise as the stores'.
-    pub(super) async fn show(&self, blocker: &UserId, blocked: &UserId) -> Result<(), Error> {
+    async fn show_blocker(&self, blocker: &UserId, blocked: &UserId) -> Result<(), Error> {
         let key = EdgeKey::new(blocker, EdgeKind::Blocks, blocked);
         until_no_conflict(async || {
             let before = self.viewers.get(blocked, Consistency::Strong).await?;

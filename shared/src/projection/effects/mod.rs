@@ -37,7 +37,7 @@ pub(super) enum Effect {
     FillHome(UserId),
     /// Remove this user's posts from the owner's home, if the owner once followed the user.
     ClearHome(UserId),
-    /// Show this user whether the owner blocks them.
+    /// Show this user whether the owner blocks them, and end this user's follow of the owner if so.
     ShowBlock(UserId),
 }
 

@@ -36,14 +36,21 @@ impl PostEffects {
         let row = Row { post: post.post, author: post.author.clone() };
         // The handshake: this row is written before the followers are read, and an edge is committed before its
         // backfill reads this timeline. Whichever comes first, the other sees it.
-        self.timelines.put(&[Timeline::Author(row.author.clone())], &row).await?;
+        let is_in_feeds = row.post.leaves_feeds_at() > self.clock.now();
+        // Nobody reads tables that are being filled, so nobody keeps rows that an announcement would complete.
+        let is_read = self.walks.fills_homes();
+        if is_in_feeds && is_read && self.walks.celebrities.are_announced(&row.author).await? {
+            self.timelines.put_announced(&row, self.clock.now()).await?;
+        } else {
+            self.timelines.put(&[Timeline::Author(row.author.clone())], &row).await?;
+        }
         // The walk of a new profile finds posts by these rows. So the profile is read after the row is written:
         // whichever comes first, the card gets the new profile.
         self.put_card_and_tags(&post, owner.read_profile().await?).await?;
-        if row.post.leaves_feeds_at() <= self.clock.now() {
+        if !is_in_feeds {
             return Ok(());
         }
-        if self.walks.fills_homes() {
+        if is_read {
             self.timelines.put(&[Timeline::Home(row.author.clone())], &row).await?;
         }
         self.walks.push_to_followers(&row).await.map(drop)

@@ -1,21 +1,20 @@
 //! The newest rows of celebrities. Posts of a celebrity are not pushed to followers: readers pull them from the
-//! author's own timeline. Many readers pull the same few authors, so a process keeps the newest rows of each for five
-//! seconds.
+//! author's own timeline. Many readers pull the same few authors, so a process keeps the newest rows of each for a
+//! minute. Announcements complete them.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
+use super::announced::{Announced, ROWS_LIFETIME};
 use crate::{
     cache::{Cache, Read},
     error::Error,
-    model::{Clock, PostId, Timestamp, UserId},
+    model::{Clock, PostId, UserId},
     store::{
         Consistency,
         timelines::{Range, Row, RowPage, Timeline, Timelines},
     },
 };
 
-/// How long rows are kept.
-const LIFETIME: Duration = Duration::from_secs(5);
 /// Authors whose rows are kept.
 const AUTHORS_MAX: usize = 2000;
 /// Rows that are read of an author at least: as many as half a read unit pays for.
@@ -26,7 +25,9 @@ const ROWS_MIN: usize = 30;
 pub(crate) struct PulledRows {
     timelines: Timelines,
     clock: Clock,
-    newest: Cache<UserId, Arc<Newest>>,
+    /// By the name of the table and the author. After a switch of tables, rows are read anew: announcements complete
+    /// only the rows of their own table.
+    newest: Cache<(String, UserId), Arc<Newest>>,
 }
 
 /// The newest rows of an author.
@@ -40,22 +41,24 @@ struct Newest {
 impl PulledRows {
     /// An empty cache of rows in this table.
     pub(crate) fn new(timelines: Timelines, clock: Clock) -> Self {
-        Self { timelines, clock, newest: Cache::new(AUTHORS_MAX, LIFETIME) }
+        Self { timelines, clock, newest: Cache::new(AUTHORS_MAX, ROWS_LIFETIME) }
     }
 
-    /// At most `count` rows of the author within the range, read no earlier than `not_before`, and when they were read.
+    /// At most `count` rows of the author within the range, with those that were announced, and when they were read.
     pub(crate) async fn newest(
         &self,
         author: &UserId,
         range: Range,
         count: usize,
-        not_before: Option<Timestamp>,
+        announced: &Announced,
     ) -> Result<Read<RowPage>, Error> {
         let now = self.clock.now();
-        if let Some(Read { value: kept, at }) = self.newest.get(author, now, not_before)
-            && let Some(page) = kept.page(range, count)
+        let key = (self.timelines.table_name().to_owned(), author.clone());
+        if let Some(Read { value: kept, at }) = self.newest.get(&key, now, None)
+            && announced.complete(at)
+            && let Some(page) = kept.with(author, announced).page(range, count)
         {
-            return Ok(Read { value: page, at });
+            return Ok(Read { value: page, at: announced.at() });
         }
         let timeline = Timeline::Author(author.clone());
         if range.before.is_some() {
@@ -65,13 +68,25 @@ impl PulledRows {
         let wanted = count.max(ROWS_MIN);
         let RowPage { rows, more } = self.timelines.newest(&timeline, range, wanted, Consistency::Eventual).await?;
         let newest = Arc::new(Newest { rows, all: !more });
-        self.newest.put(author.clone(), Arc::clone(&newest), now);
+        self.newest.put(key, Arc::clone(&newest), now);
         let page = newest.page(range, count).unwrap_or_else(|| RowPage { rows: newest.rows.clone(), more });
         Ok(Read { value: page, at: now })
     }
 }
 
 impl Newest {
+    /// The rows together with those that were announced. An announced row that is older than the last of the rows is
+    /// left out: between the two there may be unknown ones.
+    fn with(&self, author: &UserId, announced: &Announced) -> Self {
+        let last = self.rows.last().map(|row| row.post);
+        let is_known = |post: &PostId| self.all || last.is_some_and(|last| *post > last);
+        let mut rows = self.rows.clone();
+        rows.extend(announced.posts_of(author).filter(is_known).map(|post| Row { post, author: author.clone() }));
+        rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.post));
+        rows.dedup();
+        Self { rows, all: self.all }
+    }
+
     /// The answer of a read of the range, if the kept rows are enough to know it.
     fn page(&self, range: Range, count: usize) -> Option<RowPage> {
         let within: Vec<_> = self.rows.iter().filter(|row| range.contains(row.post)).take(count + 1).collect();
@@ -89,7 +104,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::samples::user;
+    use crate::{model::Timestamp, samples::user};
 
     fn post(ms: u64) -> PostId {
         PostId::lowest(Timestamp::from_ms(ms))

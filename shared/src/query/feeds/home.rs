@@ -1,11 +1,14 @@
 //! The home feed: posts of the last 30 days by the viewer and by those whom the viewer follows, newest first (INV-2).
 //!
-//! A page takes two round trips: first the viewer state and the rows, then the cards and the viewer's likes. Rows of
-//! celebrities that are not cached take a third one between the two. The viewer state decides whom the viewer follows,
-//! and the rows do not. So an unfollow takes effect at once, although its rows are removed later.
+//! A page takes two round trips: first the viewer state, the rows and what celebrities have announced, then the cards
+//! and the viewer's likes. Rows of celebrities that are not cached take a third one between the two. The viewer state
+//! decides whom the viewer follows, and the rows do not. So an unfollow takes effect at once, although its rows are
+//! removed later.
 //!
 //! The home of a viewer who follows nobody, or only authors who have not posted for 30 days, is nearly empty. There,
 //! trending posts come after the viewer's own posts, in whatever order the home is read.
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +51,8 @@ pub struct HomePosition {
     before: PostId,
     /// With rows that were read at this moment or later.
     as_of: Timestamp,
-    /// Whether the walk has shown only posts by the viewer.
+    /// Whether the walk has shown only posts by the viewer. A cursor of an older release does not say.
+    #[serde(default)]
     only_own: bool,
 }
 
@@ -73,8 +77,7 @@ impl Feeds {
         let (state, mut sources) = home_sources(self, request, range, not_before, draft.wanted()).await?;
         // Filter, hydrate, page.
         let page = posts_page(draft, &mut sources, &Filter::Home, self.hydrator(), &state).await?;
-        let only_own = position.is_none_or(|position| position.only_own)
-            && page.entries.iter().all(|post| post.card.author == *request.viewer);
+        let only_own = only_own(position.is_none_or(|position| position.only_own), &page.entries, &state);
         let page = page.map_next(|before| HomePosition { before, as_of: sources.as_of(), only_own });
         with_trending(self, &state, page, only_own, limit).await
     }
@@ -90,16 +93,45 @@ pub(super) async fn home_sources<'a>(
 ) -> Result<(ViewerState<'a>, Sources<'a>), Error> {
     let timeline = Timeline::Home(request.viewer.clone());
     let mut sources = Sources::new(&feeds.timelines, timeline, range, request.consistency(), feeds.clock.now());
-    let (state, (), celebrities) = tokio::try_join!(
+    let celebrities = async {
+        // Where there were celebrities, there are some. So their announcements need not wait for the list.
+        let at_once = async {
+            match feeds.celebrities.were_any() {
+                true => feeds.announcements.read(not_before).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        let (list, announced) = tokio::try_join!(feeds.celebrities.list(), at_once)?;
+        let announced = match announced {
+            None if !list.is_empty() => Some(feeds.announcements.read(not_before).await?),
+            announced => announced,
+        };
+        Ok((list, announced))
+    };
+    let (state, (), (celebrities, announced)) = tokio::try_join!(
         ViewerState::read(request, &feeds.viewers, &feeds.commands),
         sources.read_ahead(count),
-        feeds.celebrities.list()
+        celebrities
     )?;
     sources.add_unprojected_posts(&state);
     sources.add_unfinished_follows(&state);
-    let pulled = celebrities.among(&state.viewer.followed).into_iter().filter(|author| state.may_pull(author));
-    sources.add_pulled(pulled, &feeds.pulled_rows, not_before);
+    let (policy, now) = (feeds.celebrities.policy(), feeds.clock.now());
+    for celebrity in celebrities.among(&state.viewer.followed) {
+        let author = celebrity.author.clone();
+        match &announced {
+            _ if !state.may_pull(&author) => {}
+            Some(announced) if policy.is_known(celebrity, now) => {
+                sources.add_pulled(author, &feeds.pulled_rows, Arc::clone(announced));
+            }
+            _ => sources.add_stored(author),
+        }
+    }
     Ok((state, sources))
+}
+
+/// Whether a walk has shown only posts by the viewer, which it had `before` this page.
+pub(super) fn only_own(before: bool, page: &[FeedPost], state: &ViewerState<'_>) -> bool {
+    before && page.iter().all(|post| post.card.author == *state.request.viewer)
 }
 
 /// The page of a home. If it is the last one, and the home has only posts by the viewer, trending posts fill it up.
@@ -150,4 +182,20 @@ async fn trending_after_home(
 
 fn home_page<Position>(page: Page<FeedPost, HomeWalk<Position>>, state: &ViewerState<'_>) -> HomePage<Position> {
     HomePage { page, version: state.viewer.applied, overlaid: state.is_overlaid() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_cursor_of_an_older_release_is_still_read() {
+        let post = "014bc853-e807-7000-8000-000000000000";
+        let old = json!({"home": {"before": post, "as_of": 7}});
+        let walk: HomeWalk<HomePosition> = serde_json::from_value(old).unwrap();
+        let as_of = Timestamp::from_ms(7);
+        assert_eq!(walk, HomeWalk::Home(HomePosition { before: post.parse().unwrap(), as_of, only_own: false }));
+    }
 }

@@ -14,7 +14,7 @@ use std::{collections::HashMap, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    home::{HomePage, HomeWalk, home_sources, only_trending, with_trending},
+    home::{HomePage, HomeWalk, home_sources, only_own, only_trending, with_trending},
     served::Served,
 };
 use crate::{
@@ -65,7 +65,8 @@ pub struct RankedPosition {
     left: usize,
     /// The posts of the window that need not be looked at again.
     served: Served,
-    /// Whether the walk has shown only posts by the viewer.
+    /// Whether the walk has shown only posts by the viewer. A cursor of an older release does not say.
+    #[serde(default)]
     only_own: bool,
 }
 
@@ -98,7 +99,7 @@ impl Feeds {
         // Viewer state and sources; for a personal ranking also the viewer's likes.
         let mut count = walk.rows_wanted(limit);
         let opened = home_sources(self, request, walk.range(), walk.as_of, count + 1);
-        let likes = recent_likes(&self.commands, request.viewer, ranking);
+        let likes = recent_likes(&self.commands, request, ranking);
         let ((state, mut sources), likes) = tokio::try_join!(opened, likes)?;
         let ranker = Ranker::new(walk.at, likes);
         let (mut entries, mut home_ends) = (Vec::new(), false);
@@ -119,7 +120,7 @@ impl Feeds {
             count = ROWS_AGAIN;
         }
         walk.as_of = Some(sources.as_of());
-        walk.only_own &= entries.iter().all(|post| post.card.author == *request.viewer);
+        walk.only_own = only_own(walk.only_own, &entries, &state);
         let only_own = walk.only_own;
         let page = Page { entries, next: (!home_ends).then_some(walk) };
         with_trending(self, &state, page, only_own, limit).await
@@ -129,12 +130,13 @@ impl Feeds {
 /// How many of the viewer's recent likes each author has; none where the ranking does not depend on them.
 async fn recent_likes(
     commands: &CommandTable,
-    viewer: &UserId,
+    request: ReadRequest<'_>,
     ranking: Ranking,
 ) -> Result<HashMap<UserId, u32>, Error> {
     let mut likes = HashMap::new();
     if ranking == Ranking::Personalized {
-        for author in commands.recently_liked_authors(viewer, RECENT_LIKES).await? {
+        let ReadRequest { viewer, .. } = request;
+        for author in commands.recently_liked_authors(viewer, RECENT_LIKES, request.consistency()).await? {
             *likes.entry(author).or_default() += 1;
         }
     }

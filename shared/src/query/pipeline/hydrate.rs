@@ -1,6 +1,6 @@
 //! Hydrate: posts become what the viewer sees of them: their cards, and whether the viewer likes them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -57,16 +57,25 @@ pub(crate) struct Hydrator<'a> {
 
 impl Hydrator<'_> {
     /// The posts that have a card and are not deleted (INV-7), by their ids.
-    ///
-    /// All reads run at once: the cards, the viewer's likes of them, and those
-    /// of the viewer's posts that projections have not reached.
     pub(crate) async fn posts(
         self,
         state: &ViewerState<'_>,
         posts: &[PostId],
     ) -> Result<HashMap<PostId, FeedPost>, Error> {
+        self.posts_and_likes(state, posts).await.map(|(posts, _)| posts)
+    }
+
+    /// The same, and which posts the viewer likes, also of those that have no card.
+    ///
+    /// All reads run at once: the cards, the viewer's likes of the posts, and those of the viewer's posts that
+    /// projections have not reached.
+    pub(crate) async fn posts_and_likes(
+        self,
+        state: &ViewerState<'_>,
+        posts: &[PostId],
+    ) -> Result<(HashMap<PostId, FeedPost>, HashSet<PostId>), Error> {
         if posts.is_empty() {
-            return Ok(HashMap::new());
+            return Ok(Default::default());
         }
         let viewer = state.request.viewer;
         let unprojected: Vec<_> = posts.iter().copied().filter(|post| state.overlay.posts.contains(post)).collect();
@@ -86,7 +95,8 @@ impl Hydrator<'_> {
             lay_over(&mut cards, unprojected, &profile);
         }
         let visible = cards.into_iter().filter(|(_, card)| !card.deleted);
-        Ok(visible.map(|(post, card)| (post, FeedPost::new(card, liked.contains(&post)))).collect())
+        let shown = visible.map(|(post, card)| (post, FeedPost::new(card, liked.contains(&post)))).collect();
+        Ok((shown, liked))
     }
 
     async fn cards(self, consistency: Consistency, posts: &[PostId]) -> Result<HashMap<PostId, PostCard>, Error> {

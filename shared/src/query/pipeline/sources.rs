@@ -3,7 +3,7 @@
 //! timelines of authors whom the viewer has followed, but whose posts are not all copied; and the viewer's own posts
 //! that projections have not reached.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -12,7 +12,7 @@ use crate::{
     cache::Read,
     error::Error,
     model::{PostId, Timestamp, UserId},
-    query::caches::PulledRows,
+    query::caches::{Announced, PulledRows},
     store::{
         Consistency,
         timelines::{Range, Row, RowPage, Timeline, Timelines},
@@ -27,8 +27,8 @@ const SOURCES_AT_ONCE: usize = 64;
 enum Source<'a> {
     /// A timeline that is read as consistently as the stored one.
     Stored(Timeline),
-    /// The timeline of a celebrity, which a process may have read up to five seconds ago, but not before `not_before`.
-    Pulled { author: UserId, rows: &'a PulledRows, not_before: Option<Timestamp> },
+    /// The timeline of a celebrity: rows that a process may have read before, completed by what was announced since.
+    Pulled { author: UserId, rows: &'a PulledRows, announced: Arc<Announced> },
     /// Rows that need no reading.
     Known(Vec<Row>),
 }
@@ -94,14 +94,15 @@ impl<'a> Sources<'a> {
         self.others.extend(state.viewer.unfinished.backfills.keys().map(author));
     }
 
-    /// Adds the timelines of celebrities whom the viewer follows. No row may have been read before `not_before`.
-    pub(crate) fn add_pulled(
-        &mut self,
-        celebrities: impl IntoIterator<Item = UserId>,
-        rows: &'a PulledRows,
-        not_before: Option<Timestamp>,
-    ) {
-        self.others.extend(celebrities.into_iter().map(|author| Source::Pulled { author, rows, not_before }));
+    /// Adds the timeline of a celebrity whom the viewer follows, and all of whose posts are announced.
+    pub(crate) fn add_pulled(&mut self, author: UserId, rows: &'a PulledRows, announced: Arc<Announced>) {
+        self.others.push(Source::Pulled { author, rows, announced });
+    }
+
+    /// Adds the timeline of a new celebrity whom the viewer follows. Not every process may know yet to announce the
+    /// author's posts, so the timeline is read for each page.
+    pub(crate) fn add_stored(&mut self, author: UserId) {
+        self.others.push(Source::Stored(Timeline::Author(author)));
     }
 
     /// The next rows of all sources, at most `count`. Every read begins below the last row of the read before.
@@ -132,8 +133,8 @@ impl<'a> Sources<'a> {
     async fn read(&self, source: &Source<'_>, count: usize) -> Result<Read<RowPage>, Error> {
         let page = match source {
             Source::Stored(timeline) => self.timelines.newest(timeline, self.unread, count, self.consistency).await?,
-            Source::Pulled { author, rows, not_before } => {
-                return rows.newest(author, self.unread, count, *not_before).await;
+            Source::Pulled { author, rows, announced } => {
+                return rows.newest(author, self.unread, count, announced).await;
             }
             Source::Known(rows) => {
                 let unread = rows.iter().filter(|row| self.unread.contains(row.post));

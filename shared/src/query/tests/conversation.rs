@@ -194,11 +194,11 @@ async fn the_answer_to_an_edit_has_the_counts_of_the_card() {
     let image = TallyImage { version: 1, counts: Counts { likes: 2, comments: 1, heat: 5, ..Counts::default() } };
     let change = TallyChange { subject: subject.clone(), shard: TallyShard::default(), image };
     tally::show(&world.other.cards, &subject, &[change]).await.unwrap();
-    world.other.edit("ada", post, "edited").await;
+    let version = world.other.edit("ada", post, "edited").await;
     let edited = world.other.commands.post(post).await.unwrap().unwrap();
     let author = world.other.commands.profile(&user("ada")).await.unwrap().unwrap();
 
-    let shown = world.tested.conversations().written(&user("ada"), edited, author).await.unwrap().card;
+    let shown = world.tested.conversations().written(&user("ada"), version, edited, author).await.unwrap().card;
 
     assert_eq!(shown.text.unwrap().as_str(), "edited");
     assert_eq!((shown.likes, shown.comments, shown.heat), (2, 1, 5));

@@ -1,5 +1,7 @@
 //! Tests of queries as a whole, with tables in memory.
 
 mod blocks;
+mod celebrities;
 mod conversation;
+mod own_fields;
 mod own_writes;

@@ -133,12 +133,13 @@ async fn commands_at_once_are_charged_each() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_block_does_not_change_the_limits_of_the_other_user() {
+async fn the_end_of_a_follow_after_a_block_does_not_change_the_limits_of_the_follower() {
     let world = limited("FOLLOWS_PER_DAY", 5).await;
     world.other.follow("bob", "ada").await;
     let before = spent(&world, "bob").await;
 
-    world.tested.block("ada", "bob").await;
+    world.other.block("ada", "bob").await;
+    world.tested.projector.blocked_follows.end(&user("bob"), &user("ada")).await.unwrap();
 
     assert!(matches!(world.other.log("bob").await.last(), Some(UserEvent::UserUnfollowed { .. })));
     assert_eq!(spent(&world, "bob").await, before);

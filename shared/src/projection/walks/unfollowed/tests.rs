@@ -48,7 +48,10 @@ async fn a_block_removes_the_rows_in_both_homes() {
     let world = World::new();
     ada_follows(&world, 3).await;
     world.other.block("bob", "ada").await;
-    world.tested.catch_up(&["bob", "ada"]).await;
+    world.tested.catch_up(&["bob"]).await;
+    world.take_tasks();
+    world.tested.projector.blocked_follows.end(&user("ada"), &user("bob")).await.unwrap();
+    world.tested.catch_up(&["ada"]).await;
 
     finish(&world, take_walks(&world)).await;
 

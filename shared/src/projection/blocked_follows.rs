@@ -1,0 +1,42 @@
+//! The follows of blocked users. The block is in the log of the blocker, and the end of the follow belongs into that of
+//! the follower. A worker appends it there: a follower who sends many commands can hold up that worker, but neither the
+//! block nor the projection of the blocker.
+
+use crate::{
+    command::end_blocked_follow,
+    error::Error,
+    model::{Clock, EdgeKey, EdgeKind, UserId},
+    retry::RACES_MAX,
+    store::command_table::CommandTable,
+    stream::work_queue::{Task, WorkQueue},
+};
+
+/// Ends the follows of blocked users.
+#[derive(Debug, Clone)]
+pub struct BlockedFollows {
+    pub(super) commands: CommandTable,
+    pub(super) work_queue: WorkQueue,
+    pub(super) clock: Clock,
+}
+
+impl BlockedFollows {
+    /// If the follow of the blocked user still stands, lets a worker end it.
+    pub(super) async fn begin(&self, blocker: &UserId, blocked: &UserId) -> Result<(), Error> {
+        let keys =
+            [EdgeKey::new(blocker, EdgeKind::Blocks, blocked), EdgeKey::new(blocked, EdgeKind::Follows, blocker)];
+        let edges = self.commands.edges(&keys).await?;
+        if edges.active(blocker, EdgeKind::Blocks, blocked) && edges.active(blocked, EdgeKind::Follows, blocker) {
+            let task = Task::EndFollow { follower: blocked.clone(), followee: blocker.clone() };
+            self.work_queue.send(vec![task]).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the follow of a user who was blocked. Repeating this changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if the follower's log moved on whenever this tried; otherwise as the store's.
+    pub async fn end(&self, follower: &UserId, followee: &UserId) -> Result<(), Error> {
+        end_blocked_follow(follower, followee, RACES_MAX, &self.commands, &self.clock).await
+    }
+}
