@@ -131,7 +131,7 @@ impl Rebuilder {
         segment.done +=
             Work { read_units: whole(cost.read_units), write_units: whole(cost.write_units), ..Work::default() };
         let units = cost.read_units + cost.write_units;
-        let in_budget = Duration::try_from_secs_f64(units / units_per_second.max(1.0)).unwrap_or(STEP_BUDGET);
+        let in_budget = Duration::try_from_secs_f64(units / units_per_second).unwrap_or(STEP_BUDGET);
         let mut pause = in_budget.saturating_sub(begun.elapsed());
         match left {
             Ok(Left::More) => {}
@@ -148,8 +148,9 @@ impl Rebuilder {
             self.send(RebuildStep { steps: step.steps + 1, ..step }, pause).await?;
         }
         match commands.put_segment(step.segment, before.revision, segment).await {
-            // Another message of this segment was faster. If this message is the newer one, it has to come again.
-            Err(Error::Conflict) if step.steps > before.steps => {
+            // Another message was faster: one of this segment, or a late one of a phase that was cancelled. This message
+            // has to come again if nothing of the segment may be under way otherwise.
+            Err(Error::Conflict) if is_done || step.steps > before.steps => {
                 return Err(Error::transient("a step of the rebuild", "another worker took the step at once"));
             }
             Err(Error::Conflict) => return Ok(()),
