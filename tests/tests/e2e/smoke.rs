@@ -2,8 +2,8 @@
 //! deployed runs only these tests. They need nothing but the HTTP API, so they run against any deployment.
 //!
 //! Followers' homes show that PublishEvents and Fanout work, counts that Trending works, and an audience above
-//! [`PUSHED_AT_ONCE`] that Deliver works. Only DemoteAuthor has no route. The gateway of the local stack, and of
-//! LocalStack, invokes it.
+//! [`PUSHED_AT_ONCE`] that Deliver works. Only DemoteAuthor and Rebuild have no route. The gateway of the local stack,
+//! and of LocalStack, invokes them.
 
 use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
@@ -144,4 +144,20 @@ async fn demote_author_refuses_an_author_who_is_no_celebrity() -> Result<()> {
         }
         other => bail!("expected a refusal, got {other:?}"),
     }
+}
+
+#[tokio::test]
+async fn rebuild_tells_which_tables_are_read_and_refuses_what_it_does_not_know() -> Result<()> {
+    let dev = Deployment::shared()?.dev();
+    match dev.invoke("Rebuild", &json!({ "action": "status" })).await {
+        Ok(status) => ensure!(status["active"].as_str().is_some_and(|active| active.len() == 3), "{status}"),
+        Err(error) if error.to_string().contains("Not Found") => {
+            eprintln!("skipped: rebuild_tells_which_tables_are_read needs a gateway that invokes");
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    }
+    let refused = dev.invoke("Rebuild", &json!({ "action": "start", "models": ["nothing"] })).await;
+    ensure!(refused.is_err(), "a model that there is not was accepted");
+    Ok(())
 }
