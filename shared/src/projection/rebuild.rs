@@ -148,8 +148,8 @@ impl Rebuilder {
             self.send(RebuildStep { steps: step.steps + 1, ..step }, pause).await?;
         }
         match commands.put_segment(step.segment, before.revision, segment).await {
-            // Another message was faster: one of this segment, or a late one of a phase that was cancelled. This one has
-            // to come again if nothing of the segment may be under way otherwise.
+            // Another message was faster: one of this segment, or a late one of a phase that was cancelled. This one
+            // has to come again if nothing of the segment may be under way otherwise.
             Err(Error::Conflict) if is_done || step.steps > before.steps => {
                 return Err(Error::transient("a step of the rebuild", "another worker took the step at once"));
             }
