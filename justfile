@@ -39,6 +39,10 @@ seed number:
 bench name *arguments:
     cargo run --release -p bench --bin {{name}} -- {{arguments}}
 
+# Tests the console in Chromium, or the tests whose names contain a filter: `just console offline`
+console *filter:
+    web/test {{filter}}
+
 # Tests openapi.yaml with generated requests for some seconds
 contract seconds="80":
     .ci/contract {{seconds}}

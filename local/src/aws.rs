@@ -11,6 +11,11 @@ pub const ACCOUNT: &str = "000000000000";
 /// The access key id and the secret access key. The servers check that both are present, not their values.
 pub const TEST_CREDENTIAL: &str = "test";
 
+/// What `!Ref` returns for a resource without a name of its own.
+pub fn physical_name(logical_id: &str) -> String {
+    format!("tidings-{logical_id}")
+}
+
 /// A client for DynamoDB at `endpoint`, an `http://` URL.
 pub fn dynamodb(endpoint: &str) -> aws_sdk_dynamodb::Client {
     aws_sdk_dynamodb::Client::new(&config(endpoint))

@@ -1,6 +1,10 @@
-//! Routes under `/dev` for tests and for people who want to look inside: what the stack is doing, and a switch that
-//! pauses its event sources. These routes exist only on this machine. The gateway makes sure that only this machine can
-//! call them.
+//! Routes under `/dev` for tests and for people who want to look inside: what the stack is doing, and switches that
+//! disturb it. These routes exist only on this machine. The gateway makes sure that only this machine can call them.
+//!
+//! [`live`] tells as it happens, [`faults`] disturbs, and this file has what tests need: whether the stack is idle.
+
+mod faults;
+mod live;
 
 use std::sync::Arc;
 
@@ -14,12 +18,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
+    demo::Demo,
     json,
     lambda::Lambda,
+    observe::Observer,
     servers::Endpoints,
     sources::Sources,
     template::model::{EventSource, System},
@@ -36,8 +42,30 @@ struct Inner {
     sources: Arc<Sources>,
     endpoints: Endpoints,
     sqs: aws_sdk_sqs::Client,
+    observer: Observer,
+    demo: Demo,
+    /// The names of all functions.
+    functions: Vec<String>,
     /// The physical names of the queues, and whether an event source reads each queue.
     queues: Vec<(String, bool)>,
+}
+
+/// How deep a queue is.
+#[derive(Serialize)]
+struct Depth {
+    name: String,
+    /// Messages that wait, with or without a delay.
+    visible: u64,
+    /// Messages that somebody has received and not deleted.
+    in_flight: u64,
+}
+
+/// A process of a function.
+#[derive(Serialize)]
+struct Process {
+    function: String,
+    pid: u32,
+    memory_bytes: u64,
 }
 
 impl DevRoutes {
@@ -48,45 +76,62 @@ impl DevRoutes {
         sources: Arc<Sources>,
         endpoints: Endpoints,
         sqs: aws_sdk_sqs::Client,
+        observer: Observer,
+        demo: Demo,
     ) -> Self {
         let is_read = |name: &str| {
             let mut sources = system.functions.iter().flat_map(|function| &function.sources);
             sources.any(|source| matches!(source, EventSource::Queue(source) if source.queue == name))
         };
         let queues = system.queues.iter().map(|queue| (queue.name.clone(), is_read(&queue.name))).collect();
-        Self { inner: Arc::new(Inner { lambda, sources, endpoints, sqs, queues }) }
+        let functions = system.functions.iter().map(|function| function.name.clone()).collect();
+        Self { inner: Arc::new(Inner { lambda, sources, endpoints, sqs, observer, demo, functions, queues }) }
     }
 
-    /// The routes `GET /dev/status` and `POST /dev/sources`.
+    /// All routes.
     pub fn router(self) -> Router {
-        Router::new().route("/dev/status", get(status)).route("/dev/sources", post(sources)).with_state(self)
+        Router::new()
+            .route("/dev/status", get(status))
+            .route("/dev/sources", post(sources))
+            .route("/dev/live", get(live::live))
+            .route("/dev/chaos", post(faults::chaos))
+            .route("/dev/kill", post(faults::kill))
+            .route("/dev/throttle", post(faults::throttle))
+            .route("/dev/demo", post(faults::demo))
+            .with_state(self)
+    }
+
+    async fn queues(&self) -> anyhow::Result<Vec<Depth>> {
+        let Inner { endpoints, sqs, queues, .. } = &*self.inner;
+        let mut depths = Vec::with_capacity(queues.len());
+        for (name, _) in queues {
+            let (visible, in_flight) = count(sqs, &endpoints.queue_url(name)).await?;
+            depths.push(Depth { name: name.clone(), visible, in_flight });
+        }
+        Ok(depths)
+    }
+
+    fn processes(&self) -> Vec<Process> {
+        let process = |(function, pid)| Process { function, pid, memory_bytes: memory_bytes(pid) };
+        self.inner.lambda.processes().into_iter().map(process).collect()
     }
 
     /// The processes, the sources, the queues, and whether the stack is idle. A message can be between two places,
     /// where none of these counts it. So only several idle answers in a row mean that the stack is at rest.
     async fn status(&self) -> anyhow::Result<Value> {
-        let Inner { lambda, sources, endpoints, sqs, queues } = &*self.inner;
-        let mut idle = true;
-        let mut counted = Vec::new();
-        for (name, read) in queues {
-            let (visible, in_flight) = count(sqs, &endpoints.queue_url(name)).await?;
-            idle &= !read || visible + in_flight == 0;
-            counted.push(json!({ "name": name, "visible": visible, "in_flight": in_flight }));
-        }
+        let Inner { sources, endpoints, queues, .. } = &*self.inner;
+        let counted = self.queues().await?;
+        let mut idle =
+            counted.iter().zip(queues).all(|(queue, (_, read))| !read || queue.visible + queue.in_flight == 0);
         let sources = sources.status().await;
         idle &= sources.iter().all(|source| source.idle);
         let sources: Vec<_> = sources
             .into_iter()
             .map(|source| json!({ "id": source.id, "function": source.function, "idle": source.idle }))
             .collect();
-        let processes: Vec<_> = lambda
-            .processes()
-            .into_iter()
-            .map(|(function, pid)| json!({ "function": function, "pid": pid, "memory_bytes": memory_bytes(pid) }))
-            .collect();
         Ok(json!({
             "idle": idle,
-            "processes": processes,
+            "processes": self.processes(),
             "sources": sources,
             "queues": counted,
             "endpoints": { "dynamodb": endpoints.dynamodb, "kinesis": endpoints.kinesis, "sqs": endpoints.sqs },

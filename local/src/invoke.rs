@@ -5,7 +5,7 @@ use std::future::Future;
 
 use bytes::Bytes;
 
-use crate::lineage::TraceHeader;
+use crate::{lineage::TraceHeader, metrics::Metrics};
 
 /// Runs functions by name.
 pub trait Invoke: Clone + Send + Sync + 'static {
@@ -22,6 +22,11 @@ pub trait Invoke: Clone + Send + Sync + 'static {
         _trace: &TraceHeader,
     ) -> impl Future<Output = Result<Bytes, InvokeError>> + Send {
         self.invoke(function, payload)
+    }
+
+    /// Where metrics about invocations are recorded, if anywhere.
+    fn metrics(&self) -> Option<&Metrics> {
+        None
     }
 }
 

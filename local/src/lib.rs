@@ -5,13 +5,15 @@
 //! - [`servers`] are the embedded DynamoDB, Kinesis and SQS. [`aws`] makes clients for them.
 //! - [`lambda`] runs the binaries behind the Lambda Runtime API. [`invoke`] is how the other parts call functions.
 //! - [`sources`] are the event source mappings.
-//! - [`gateway`] is the HTTP API. [`dev_routes`] are the routes for tests.
+//! - [`gateway`] is the HTTP API, and serves the console. [`dev_routes`] are the routes for tests and for the console's
+//!   inside view, which shows what [`observe`] sees. [`demo`] makes up users.
 //! - [`stack`] starts and stops all of these, over a [`data_dir`] that survives `kill -9`.
 //! - [`remote`] is the gateway alone, in front of functions that run elsewhere.
 
 pub mod aws;
 pub mod cargo;
 pub mod data_dir;
+pub mod demo;
 pub mod dev_routes;
 pub mod gateway;
 mod http_server;
@@ -20,6 +22,9 @@ mod json;
 pub mod lambda;
 pub mod lineage;
 mod loopback;
+pub mod metric_routes;
+pub mod metrics;
+pub mod observe;
 pub mod remote;
 pub mod servers;
 pub mod sources;

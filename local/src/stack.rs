@@ -17,10 +17,14 @@ use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use crate::{
     aws, cargo,
     data_dir::DataDir,
+    demo::Demo,
     dev_routes::DevRoutes,
     gateway::{self, Gateway, LocalIssuer},
+    invoke::Invoke as _,
     lambda::{FunctionSpec, Lambda, invoke_api},
-    servers::{Endpoints, Ports, Servers, conflicts::Conflicts, guard::Guard, provision},
+    metric_routes,
+    observe::{Observed, Observer},
+    servers::{Endpoints, Ports, Servers, conflicts::Conflicts, guard::Guard, provision, queues_file},
     sources::{Chaos, Clients, Pace, Sources},
     template::{
         self, Addresses, Values,
@@ -61,6 +65,8 @@ pub struct Options {
 pub struct Stack {
     url: String,
     warnings: Vec<String>,
+    observer: Observer,
+    demo: Demo,
     stop_gateway: watch::Sender<bool>,
     gateway: JoinHandle<()>,
     sources: Arc<Sources>,
@@ -68,6 +74,7 @@ pub struct Stack {
     servers: Servers,
     _conflicts: Option<Conflicts>,
     _guard: Option<Guard>,
+    queue_watch: JoinHandle<()>,
     /// The last field, so that it is dropped last: the directory may be a temporary one.
     _data: DataDir,
 }
@@ -85,7 +92,8 @@ impl Stack {
         let (ports, endpoints) = Ports::open()?;
         let (system, directory) = load(&options, &data, &url, &endpoints)?;
 
-        let mut servers = Servers::start(ports, data.path())?;
+        let observer = Observer::default();
+        let mut servers = Servers::start(ports, data.path(), observer.clone())?;
         let binaries: BTreeSet<_> = system.functions.iter().map(|function| function.binary.clone()).collect();
         let clients = Clients {
             dynamodb: aws::dynamodb(&endpoints.dynamodb),
@@ -95,17 +103,14 @@ impl Stack {
         };
         let provisioned = provision::provision(&system, &clients);
         let built = async { tokio::try_join!(cargo::build(&directory, &binaries), provisioned) };
-        let (programs, ()) = tokio::select! {
+        let (programs, keys) = tokio::select! {
             built = built => built?,
             error = servers.failure() => return Err(error),
         };
 
         let conflicts = match options.transaction_time {
             Duration::ZERO => None,
-            time => {
-                let keys = system.tables.iter().map(|table| (table.name.clone(), table.key.clone())).collect();
-                Some(Conflicts::start(&endpoints.dynamodb, keys, time).await?)
-            }
+            time => Some(Conflicts::start(&endpoints.dynamodb, keys, time).await?),
         };
         let dynamodb = conflicts.as_ref().map_or(&endpoints.dynamodb, |conflicts| &conflicts.url).clone();
         let of_functions = Endpoints { dynamodb, ..endpoints.clone() };
@@ -116,12 +121,25 @@ impl Stack {
         let of_functions = guard.as_ref().map_or(of_functions, |guard| guard.endpoints.clone());
         let lambda = Lambda::start(function_specs(&system, &programs, &of_functions)?).await?;
         let checkpoints = data.path().join("checkpoints.sqlite");
-        let sources =
-            Sources::start(&system.functions, &clients, Some(&checkpoints), options.chaos, Pace::LOCAL, lambda.clone())
-                .await?;
-        let sources = Arc::new(sources);
+        let observed = Observed::new(lambda.clone(), observer.clone());
+        let (functions, pace) = (&system.functions, Pace::LOCAL);
+        let started = Sources::start(functions, &clients, Some(&checkpoints), options.chaos, pace, observed.clone());
+        let sources = Arc::new(started.await?);
 
-        let dev_routes = DevRoutes::new(&system, lambda.clone(), sources.clone(), endpoints, clients.sqs);
+        let metrics = lambda.metrics().cloned().unwrap_or_default();
+        let queues_file = queues_file(data.path());
+        let queue_watch =
+            metric_routes::watch_queues(&system, metrics.clone(), endpoints.clone(), clients.sqs.clone(), queues_file);
+        let demo = Demo::new(url.clone());
+        let dev_routes = DevRoutes::new(
+            &system,
+            lambda.clone(),
+            sources.clone(),
+            endpoints,
+            clients.sqs,
+            observer.clone(),
+            demo.clone(),
+        );
         let issuer = LocalIssuer::open(Some(&data.path().join("issuer-key.pk8")), &url)?;
         let api = system
             .api
@@ -129,8 +147,10 @@ impl Stack {
             .context("the template has no AWS::Serverless::HttpApi, so there is nothing to serve")?;
         let invoke_api = invoke_api::router(&system.functions, lambda.clone());
         let own_routes = dev_routes.router().merge(invoke_api).merge(gateway::docs::router(&directory)?);
+        let own_routes = own_routes.merge(metric_routes::router(&system, metrics));
+        let own_routes = own_routes.merge(gateway::console::router(&directory));
         let own_routes = own_routes.merge(guard.as_ref().map_or_else(Router::new, Guard::router));
-        let gateway = Gateway::new(api, &system.functions, issuer, lambda.clone(), own_routes)?;
+        let gateway = Gateway::new(api, &system.functions, issuer, observed, own_routes)?;
         let stop_gateway = watch::Sender::new(false);
         let mut stopped = stop_gateway.subscribe();
         let gateway = tokio::spawn(gateway.serve(listener, async move {
@@ -140,6 +160,8 @@ impl Stack {
         Ok(Self {
             url,
             warnings: system.warnings,
+            observer,
+            demo,
             stop_gateway,
             gateway,
             sources,
@@ -147,6 +169,7 @@ impl Stack {
             servers,
             _conflicts: conflicts,
             _guard: guard,
+            queue_watch,
             _data: data,
         })
     }
@@ -159,6 +182,11 @@ impl Stack {
     /// What the template contains that has no meaning on one machine.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// The users of the demo, who do nothing until they are started.
+    pub fn demo(&self) -> &Demo {
+        &self.demo
     }
 
     /// Waits until a part fails that the stack cannot do without. Returns the failure.
@@ -174,11 +202,14 @@ impl Stack {
 
     /// Stops everything: first the gateway, then the event sources, then the functions, then the servers.
     pub async fn shutdown(mut self) {
+        self.demo.stop();
+        self.observer.close();
         self.stop_gateway.send_replace(true);
         if timeout(GATEWAY_GRACE, &mut self.gateway).await.is_err() {
             self.gateway.abort();
         }
         tracing::debug!("the gateway has stopped");
+        self.queue_watch.abort();
         self.sources.shutdown().await;
         tracing::debug!("the event sources have stopped");
         self.lambda.shutdown().await;
@@ -206,6 +237,8 @@ fn load(options: &Options, data: &DataDir, url: &str, endpoints: &Endpoints) -> 
         ("JwtIssuer".to_owned(), url.to_owned()),
         ("CursorKey".to_owned(), data.cursor_key()?),
         ("LogLevel".to_owned(), options.function_log_level.to_owned()),
+        // The console shows what each request cost.
+        ("ShowCosts".to_owned(), "true".to_owned()),
     ]);
     let values = Values { given: options.parameters.clone(), supplied };
     let addresses = Addresses { sqs: endpoints.sqs.clone(), api: url.to_owned() };
@@ -238,6 +271,7 @@ fn function_specs(
             ("AWS_REGION", aws::REGION),
             ("AWS_DEFAULT_REGION", aws::REGION),
             ("AWS_ENDPOINT_URL_DYNAMODB", &endpoints.dynamodb),
+            ("AWS_ENDPOINT_URL_DYNAMODB_STREAMS", &endpoints.dynamodb),
             ("AWS_ENDPOINT_URL_KINESIS", &endpoints.kinesis),
             ("AWS_ENDPOINT_URL_SQS", &endpoints.sqs),
         ];

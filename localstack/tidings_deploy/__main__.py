@@ -87,7 +87,7 @@ def _deploy(arguments: argparse.Namespace) -> None:
     zips = build.build(template.functions(described), _architecture(arguments))
     build.report(zips)
     print(f"deploying the stack {stack.name} to {stack.endpoint}", flush=True)
-    changed = stack.deploy(described, zips, parameters)
+    changed = stack.deploy(described, template.nested(described), zips, parameters)
     if wrong := stack.check():
         raise Failure("the stack is complete, but these resources are not active:\n  " + "\n  ".join(wrong))
     print(f"deployed: {changed or 'no'} resource{'' if changed == 1 else 's'} changed")
@@ -101,7 +101,7 @@ def _complete(parameters: dict[str, str], described: dict, stack: Stack) -> None
     if unknown := parameters.keys() - known.keys():
         raise Failure(f"the template has no parameter {', '.join(sorted(unknown))}; it has {', '.join(known)}")
     there = stack.parameters() if stack.status() else set()
-    if "CursorKey" not in there:
+    if "CursorKey" not in there and "CursorKeySecret" not in parameters:
         parameters.setdefault("CursorKey", secrets.token_hex(32))
     has_default = {name for name, declared in known.items() if "Default" in declared}
     if missing := known.keys() - parameters.keys() - there - has_default:

@@ -18,7 +18,8 @@ from . import Failure
 
 # Bucket names are unique among all AWS accounts.
 BUCKET = "{stack}-functions-{account}-{region}"
-TEMPLATE_BYTES_MAX = 51_200
+# CloudFormation's limit for a template in a bucket.
+TEMPLATE_BYTES_MAX = 1_000_000
 # How long a function or an event source may take to become active after the stack is complete.
 ACTIVE_WITHIN_S = 120
 POLL_S = 1
@@ -64,23 +65,24 @@ class Stack:
         """The names of the parameters that have a value in the stack."""
         return {parameter["ParameterKey"] for parameter in self._describe().get("Parameters", [])}
 
-    def deploy(self, template: dict, zips: dict[str, Path], parameters: dict[str, str]) -> int:
-        """Deploys the template. Returns how many resources changed."""
+    def deploy(
+        self, template: dict, nested: dict[str, dict], zips: dict[str, Path], parameters: dict[str, str]
+    ) -> int:
+        """Deploys the template with its nested stacks. Returns how many resources changed."""
         status = self.status()
         if status in ("ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS"):
             # The creation of this stack failed. Such a stack cannot be updated, so it is deleted and created again.
             self._delete()
             status = None
         kept = self.parameters() if status else set()
-        body = json.dumps(self._packaged(template, zips), separators=(",", ":"))
-        if len(body.encode()) > TEMPLATE_BYTES_MAX:
-            raise Failure(f"the packaged template has more than {TEMPLATE_BYTES_MAX} bytes")
+        bucket = self._make_bucket()
+        packaged = self._packaged(template, nested, zips, bucket)
         known = template.get("Parameters", {})
         change_set = self._cloudformation.create_change_set(
             StackName=self.name,
             ChangeSetName=f"deploy-{int(time.time() * 1000)}",
             ChangeSetType="UPDATE" if status else "CREATE",
-            TemplateBody=body,
+            TemplateURL=self._uploaded(bucket, packaged),
             Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()]
             + [
                 {"ParameterKey": name, "UsePreviousValue": True}
@@ -156,8 +158,11 @@ class Stack:
         ]
 
     def delete_tables(self, names: list[str]) -> None:
+        dynamodb = self._client("dynamodb")
         for name in names:
-            self._client("dynamodb").delete_table(TableName=name)
+            dynamodb.update_table(TableName=name, DeletionProtectionEnabled=False)
+            dynamodb.get_waiter("table_exists").wait(TableName=name)
+            dynamodb.delete_table(TableName=name)
 
     def _describe(self) -> dict:
         return self._cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
@@ -169,10 +174,12 @@ class Stack:
     def _bucket(self) -> str:
         return BUCKET.format(stack=self.name.lower(), account=self._account, region=self._session.region_name)
 
-    def _packaged(self, template: dict, zips: dict[str, Path]) -> dict:
-        """The template in which each function's code is an object in the bucket."""
-        bucket = self._make_bucket()
+    def _packaged(self, template: dict, nested: dict[str, dict], zips: dict[str, Path], bucket: str) -> dict:
+        """The template in which each function's code and each nested template is an object in the bucket."""
         resources = dict(template["Resources"])
+        for logical_id, inner in nested.items():
+            properties = resources[logical_id]["Properties"] | {"TemplateURL": self._uploaded(bucket, inner)}
+            resources[logical_id] = resources[logical_id] | {"Properties": properties}
         for logical_id, path in zips.items():
             code = path.read_bytes()
             # The same code has the same key, so a function without changes is not updated.
@@ -184,6 +191,18 @@ class Stack:
                 name: value for name, value in resources[logical_id].items() if name != "Metadata"
             } | {"Properties": properties}
         return template | {"Resources": resources}
+
+    def _uploaded(self, bucket: str, template: dict) -> str:
+        """Puts a template into the bucket. Returns its URL. In a request, a template has at most 51 200 bytes."""
+        body = json.dumps(template, separators=(",", ":")).encode()
+        if len(body) > TEMPLATE_BYTES_MAX:
+            raise Failure(f"a packaged template has more than {TEMPLATE_BYTES_MAX} bytes")
+        key = f"{hashlib.sha256(body).hexdigest()}.template"
+        self._s3.put_object(Bucket=bucket, Key=key, Body=body)
+        endpoint = self._s3.meta.endpoint_url
+        if endpoint.startswith("http://"):
+            return f"{endpoint}/{bucket}/{key}"
+        return f"https://{bucket}.s3.{self._session.region_name}.amazonaws.com/{key}"
 
     def _make_bucket(self) -> str:
         bucket, region = self._bucket(), self._session.region_name

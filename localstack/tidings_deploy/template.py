@@ -40,10 +40,19 @@ def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict:
 _Loader.add_multi_constructor("!", _short_form)
 
 
-def read() -> dict:
-    """Reads the template."""
+def read(path: Path = TEMPLATE) -> dict:
+    """Reads the template, or that of a nested stack."""
     # The loader is safe, because it is a SafeLoader.
-    return yaml.load(TEMPLATE.read_text(), Loader=_Loader)  # noqa: S506
+    return yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506
+
+
+def nested(template: dict) -> dict[str, dict]:
+    """The templates of nested stacks, by the logical ids of the stacks."""
+    return {
+        logical_id: read(ROOT / resource["Properties"]["TemplateURL"])
+        for logical_id, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::CloudFormation::Stack"
+    }
 
 
 def functions(template: dict) -> list[Function]:

@@ -2,6 +2,7 @@
 //!
 //! - [`command`] decides commands and commits their events to the command table.
 //! - [`projection`] keeps the read models up to date with the command table.
+//! - [`audit`] compares the two, and has repaired what is wrong.
 //! - [`query`] reads pages from the read models.
 //! - [`model`] has the plain values that all of them use.
 //! - [`store`] is the only way to DynamoDB.
@@ -12,15 +13,20 @@
 //! - [`http`] turns API Gateway's requests into calls, and results into responses.
 //! - [`error`] says which error goes where.
 //! - [`deadline`] says until when an invocation works. [`runtime`] is what every `main` shares.
+//! - [`metrics`] has the metrics that functions write, and [`trace`] the id that logs of one request have in common.
 //!
 //! One idea decides most questions: a message is a hint, and the command table is the truth.
 
+pub mod audit;
 mod cache;
 pub mod celebrities;
 pub mod command;
+#[cfg(test)]
+mod compatibility;
 pub mod deadline;
 pub mod error;
 pub mod http;
+pub mod metrics;
 pub mod model;
 pub mod projection;
 pub mod query;
@@ -33,3 +39,4 @@ pub mod store;
 pub mod stream;
 #[cfg(test)]
 mod test_world;
+pub mod trace;

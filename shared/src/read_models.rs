@@ -68,6 +68,15 @@ impl ReadModels {
         }
     }
 
+    /// From now on, reads of this process are from the tables that are active.
+    ///
+    /// # Errors
+    /// As [`ReadModels::state`].
+    pub async fn use_active(&self) -> Result<(), Error> {
+        self.active.set(self.state().await?.active);
+        Ok(())
+    }
+
     /// The state. It may be as old as [`SwitchPolicy::lifetime`], or twice as old if it cannot be read.
     ///
     /// # Errors

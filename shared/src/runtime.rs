@@ -7,8 +7,11 @@ use aws_smithy_http_client::{
     Builder as HttpClient,
     tls::{Provider, rustls_provider::CryptoMode},
 };
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::{Serialize, de::DeserializeOwned};
 use std::{
     collections::BTreeMap,
+    future::Future,
     num::{NonZeroU64, NonZeroUsize},
     sync::Arc,
     time::Duration,
@@ -16,8 +19,10 @@ use std::{
 use tracing_subscriber::EnvFilter;
 
 use crate::{
+    audit::{Auditor, sweep::Sweeper},
     celebrities::Celebrities,
     deadline::Deadline,
+    metrics,
     model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReadModel, ReservedHandles, Timestamp},
     projection::{CardSets, Dependencies, Projectors, rebuild::Rebuilder},
     query::{Conversations, Feeds, People, cursor::CursorKeys},
@@ -26,7 +31,10 @@ use crate::{
         ActiveTables, Dynamo, Meter, ModelTables, TablePair, cards::Cards, command_table::CommandTable,
         timelines::Timelines, viewers::Viewers,
     },
-    stream::{bus::Bus, quarantine::Quarantine, work_queue::WorkQueue},
+    stream::{
+        bus::Bus, failed_batches::FailedBatches, publisher::Publisher, quarantine::Quarantine, work_queue::WorkQueue,
+    },
+    trace::{self, TraceId},
 };
 
 /// Period of some rate limits.
@@ -70,7 +78,13 @@ impl Runtime {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
-        Self::new(config, environment.filter_map(text).collect(), Clock::system())
+        let runtime = Self::new(config, environment.filter_map(text).collect(), Clock::system());
+        let names = [runtime.variable("STACK_NAME"), runtime.variable("AWS_LAMBDA_FUNCTION_NAME")];
+        let [stack, function] = names.map(|name| name.unwrap_or("unknown"));
+        if let Err(error) = metrics::start(stack, function) {
+            tracing::error!(%error, "this process writes no metrics");
+        }
+        runtime
     }
 
     /// The same without logs, from this configuration of the SDKs and this environment.
@@ -145,6 +159,21 @@ impl Runtime {
         Ok(Quarantine::new(&self.config, self.variable("QUARANTINE_QUEUE")?.to_owned()))
     }
 
+    /// The queue of batches that event source mappings gave up.
+    pub fn failed_batches(&self) -> anyhow::Result<FailedBatches> {
+        Ok(FailedBatches::new(&self.config, self.variable("FAILED_BATCHES_QUEUE")?.to_owned()))
+    }
+
+    /// The configuration of AWS clients that only one function needs.
+    pub fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
+    /// Publishes items that could not be published.
+    pub fn publisher(&self) -> anyhow::Result<Publisher> {
+        Ok(Publisher { commands: self.commands()?, bus: self.bus()? })
+    }
+
     /// Whose posts are pulled.
     pub fn celebrities(&self) -> anyhow::Result<Celebrities> {
         let policy = CelebrityPolicy {
@@ -169,9 +198,25 @@ impl Runtime {
 
     /// Takes steps of rebuilds, whose calls are measured.
     pub fn rebuilder(&self) -> anyhow::Result<Rebuilder> {
+        let measured = Self { dynamo: Dynamo::metered(&self.config, Meter::default()), ..self.clone() };
+        Ok(Rebuilder { projectors: measured.projectors()?, quarantine: self.quarantine()? })
+    }
+
+    /// The audit, whose reads are measured.
+    pub fn sweeper(&self) -> anyhow::Result<Sweeper> {
         let meter = Meter::default();
         let measured = Self { dynamo: Dynamo::metered(&self.config, meter.clone()), ..self.clone() };
-        Ok(Rebuilder { projectors: measured.projectors()?, meter, quarantine: self.quarantine()? })
+        let auditor = Auditor {
+            read_models: measured.read_models()?,
+            commands: measured.commands()?,
+            timelines: measured.timelines()?,
+            viewers: measured.viewers()?,
+            cards: measured.cards()?,
+            celebrities: measured.celebrities()?,
+            clock: self.clock.clone(),
+        };
+        let units_per_hour = self.number("AUDIT_UNITS_PER_HOUR")?;
+        Ok(Sweeper { auditor, work_queue: self.work_queue()?, meter, units_per_hour })
     }
 
     /// Everything that feeds are read from.
@@ -232,9 +277,30 @@ impl Runtime {
         rows.context("the environment variable WALK_STEP_ROWS is 0")
     }
 
-    /// The deadline of an invocation that Lambda kills at this time, in milliseconds since the Unix epoch.
-    pub fn deadline(&self, killed_at_epoch_ms: u64) -> Deadline {
-        Deadline::after(Timestamp::from_ms(killed_at_epoch_ms).since(self.clock.now()))
+    /// Answers invocations with `handler` until Lambda ends the process. Each invocation has until its deadline, ends
+    /// with a line of metrics, and runs within the trace of its event source, if that has one.
+    ///
+    /// # Errors
+    /// If the Runtime API cannot be reached.
+    pub async fn run<Event, Answer, H, F>(&self, handler: H) -> Result<(), lambda_runtime::Error>
+    where
+        Event: DeserializeOwned,
+        Answer: Serialize,
+        H: Fn(Event, Deadline) -> F,
+        F: Future<Output = Result<Answer, lambda_runtime::Error>>,
+    {
+        let handler = &handler;
+        lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| async {
+            let LambdaEvent { payload, context, .. } = event;
+            let trace = context.xray_trace_id.as_deref().and_then(TraceId::from_aws_header);
+            let deadline = Deadline::after(Timestamp::from_ms(context.deadline).since(self.clock.now()));
+            metrics::begin_invocation();
+            // Boxed, because the nested type of the futures is too deep for the compiler.
+            let answer = Box::pin(trace::within(trace, handler(payload, deadline))).await;
+            metrics::end_invocation(&context.request_id, trace);
+            answer
+        }))
+        .await
     }
 
     fn number(&self, name: &str) -> anyhow::Result<u64> {

@@ -39,8 +39,12 @@ pub enum Check {
     /// INV-8: a rebuilt read model equals the one that was kept current, attribute by attribute, and nothing is left of
     /// a rebuild.
     RebuiltAtRest,
-    /// INV-9: nothing is lost: queues are empty in the end, and an operator's redrive leaves nothing behind.
+    /// INV-9: nothing is lost: queues are empty in the end. Nothing was poison, so nothing is in the quarantine.
     NothingIsLost,
+    /// What a newer release wrote into an item is still there after this one changed the item.
+    NewerIsKept,
+    /// After an audit, damaged read models follow from the command table again.
+    DamageIsRepaired,
     /// An accepted command is in the command table, once; nothing else is.
     CommandsAreKept,
     /// A log has no gaps, and both sides of an edge agree.
@@ -62,7 +66,7 @@ pub enum Check {
 }
 
 /// All checks.
-pub const ALL: [Check; 25] = [
+pub const ALL: [Check; 27] = [
     Check::EventsReachTheBus,
     Check::HomeAtRest,
     Check::FeedsAtRest,
@@ -79,6 +83,8 @@ pub const ALL: [Check; 25] = [
     Check::NothingOfTheDeleted,
     Check::RebuiltAtRest,
     Check::NothingIsLost,
+    Check::NewerIsKept,
+    Check::DamageIsRepaired,
     Check::CommandsAreKept,
     Check::LogsAreWhole,
     Check::BlocksEndFollows,

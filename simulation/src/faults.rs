@@ -44,12 +44,20 @@ pub enum Fault {
     Replay,
     /// Received messages become visible again while their worker is still busy with them.
     Expiry,
-    /// Functions of event sources have three seconds, whatever the template says.
+    /// An event source mapping gives up a batch, after the others went wrong often enough.
+    GivenUp,
+    /// A stream no longer has the records that a function wants to read again.
+    Trimmed,
+    /// Something in the read models is damaged, and nothing tells of it.
+    Damage,
+    /// An event is of a type that only the next release knows, for some minutes.
+    NextRelease,
+    /// Functions of streams and queues have three seconds, whatever the template says.
     ShortTimeouts,
 }
 
 /// Every kind of fault.
-pub const ALL: [Fault; 18] = [
+pub const ALL: [Fault; 22] = [
     Fault::Throttled,
     Fault::ServerError,
     Fault::Refused,
@@ -67,10 +75,14 @@ pub const ALL: [Fault; 18] = [
     Fault::Outage,
     Fault::Replay,
     Fault::Expiry,
+    Fault::GivenUp,
+    Fault::Trimmed,
+    Fault::Damage,
+    Fault::NextRelease,
     Fault::ShortTimeouts,
 ];
 
-/// The timeout of functions of event sources in histories with [`Fault::ShortTimeouts`].
+/// The timeout of functions of streams and queues in histories with [`Fault::ShortTimeouts`].
 pub const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How far clocks of processes differ at most.
@@ -113,10 +125,16 @@ pub struct Faults {
     pub replay: bool,
     /// Of each receipt of messages: the share whose visibility timeout ends within two seconds.
     pub expiry: f64,
-    /// Whether functions of event sources have only [`SHORT_TIMEOUT`].
+    /// Whether functions of streams and queues have only [`SHORT_TIMEOUT`].
     pub short_timeouts: bool,
     /// A service that does not answer for some time.
     pub outage: Option<Outage>,
+    /// Of each attempt to read records again: the share that finds them gone.
+    pub trimmed: f64,
+    /// How many items of the read models are damaged in the end.
+    pub damages: u32,
+    /// Whether the next release is deployed meanwhile.
+    pub next_release: bool,
 }
 
 /// A time in which a service does not answer.
@@ -124,6 +142,8 @@ pub struct Faults {
 pub struct Outage {
     /// Which. DynamoDB and its streams go together.
     pub service: Service,
+    /// Another one that is out at the same time.
+    pub other: Option<Service>,
     /// When it begins, after the beginning of the phase.
     pub after: Duration,
     /// How long it lasts.
@@ -153,6 +173,9 @@ impl Faults {
             expiry: 0.0,
             short_timeouts: false,
             outage: None,
+            trimmed: 0.0,
+            damages: 0,
+            next_release: false,
         }
     }
 
@@ -186,14 +209,19 @@ impl Faults {
         faults.reordering = random.random_bool(0.6);
         faults.replay = random.random_bool(0.1);
         faults.short_timeouts = random.random_bool(0.2);
-        if random.random_bool(0.08) {
+        if random.random_bool(0.15) {
             let services = [Service::DynamoDb, Service::Kinesis, Service::Sqs];
             faults.outage = Some(Outage {
                 service: *services.choose(random).unwrap_or(&Service::DynamoDb),
+                // Without DynamoDB, nobody is caught up; without SQS, nobody is handed over.
+                other: services.choose(random).copied(),
                 after: Duration::from_millis(random.random_range(0..10_000)),
                 lasts: Duration::from_secs(*[30, 120, 300, 1500].choose(random).unwrap_or(&30)),
             });
         }
+        faults.trimmed = *[0.0, 0.5, 1.0].choose(random).unwrap_or(&0.0);
+        faults.damages = if random.random_bool(0.15) { random.random_range(1..=5) } else { 0 };
+        faults.next_release = random.random_bool(0.2);
         without.iter().for_each(|fault| faults.leave_out(*fault));
         faults
     }
@@ -217,6 +245,11 @@ impl Faults {
             Fault::Outage => self.outage = None,
             Fault::Replay => self.replay = false,
             Fault::Expiry => self.expiry = 0.0,
+            // Nobody causes it by itself.
+            Fault::GivenUp => {}
+            Fault::Trimmed => self.trimmed = 0.0,
+            Fault::Damage => self.damages = 0,
+            Fault::NextRelease => self.next_release = false,
             Fault::ShortTimeouts => self.short_timeouts = false,
         }
     }

@@ -71,13 +71,19 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         "update-profile" => http!((runtime.commands()?, runtime.reserved_handles()?, clock), |it, call| {
             update_profile::handle(&it.0, &it.1, &it.2, call)
         }),
-        "publish-events" => events!(runtime.bus()?, |it, event, _| publish_events::handle(&it, event).await),
+        "publish-events" => events!((runtime.bus()?, runtime.quarantine()?, clock), |it, event, _| {
+            publish_events::handle(&it.0, &it.1, &it.2, event).await
+        }),
+        "recover" => events!(recover::Recoverer::new(&runtime)?, |it, event, deadline| {
+            recover::handle(&it, event, deadline).await
+        }),
+        "audit" => events!(runtime.sweeper()?, |it, event, deadline| audit::handle(&it, event, deadline).await),
         "fanout" => {
             events!(runtime.projectors()?, |it, event, deadline| { fanout::handle(&it, event, deadline).await })
         }
-        "trending" => {
-            events!(runtime.card_sets()?, |it, event, deadline| { trending::handle(&it, event, deadline).await })
-        }
+        "trending" => events!((runtime.card_sets()?, clock), |it, event, deadline| {
+            trending::handle(&it.0, &it.1, event, deadline).await
+        }),
         "deliver" => {
             events!(deliverer(&runtime)?, |it, event, deadline| { deliver::handle(&it, event, deadline).await })
         }
@@ -87,18 +93,21 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
     }
 }
 
+fn operator(runtime: &Runtime) -> anyhow::Result<rebuild::Operator> {
+    Ok(rebuild::Operator {
+        commands: runtime.commands()?,
+        read_models: runtime.read_models()?,
+        work_queue: runtime.work_queue()?,
+        clock: runtime.clock.clone(),
+    })
+}
+
 fn deliverer(runtime: &Runtime) -> anyhow::Result<deliver::Deliverer> {
     Ok(deliver::Deliverer {
         projectors: runtime.projectors()?,
         rebuilder: runtime.rebuilder()?,
         quarantine: runtime.quarantine()?,
-    })
-}
-
-fn operator(runtime: &Runtime) -> anyhow::Result<rebuild::Operator> {
-    Ok(rebuild::Operator {
-        commands: runtime.commands()?,
-        read_models: runtime.read_models()?,
+        publisher: runtime.publisher()?,
         work_queue: runtime.work_queue()?,
         clock: runtime.clock.clone(),
     })

@@ -4,6 +4,7 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -20,10 +21,10 @@ use tokio::task::LocalSet;
 use crate::{
     checks::Checks,
     commands::Actor,
-    determinism,
+    damage, determinism,
     faults::{Fault, Faults},
     ledger::Ledger,
-    queries, rebuilds, rest,
+    next_release, queries, rebuilds, rest,
     trace::Detail,
     walks,
     world::World,
@@ -55,14 +56,14 @@ pub struct Report {
     pub faults: BTreeMap<Fault, u64>,
     /// Calls of AWS services.
     pub calls: u64,
+    /// Sums of the functions' metrics, by name. Of a metric that consists of durations, the number of these.
+    pub metrics: BTreeMap<String, u64>,
     /// Virtual time that passed.
     pub virtual_ms: u64,
     /// Processor time that it took.
     pub processor_ms: u64,
 }
 
-/// Messages after which an operator looks whether anything is left.
-const REDRIVES_MAX: usize = 10;
 /// After this time at rest, no process shows cards, rows or trending posts from a cache that is older than the rest.
 const CACHES_LIVE: Duration = Duration::from_secs(10);
 /// Users who walk through feeds.
@@ -70,6 +71,8 @@ const WALKERS: usize = 3;
 /// Share of the histories in which something is rebuilt while users act, and share of those in which it is at rest.
 const REBUILT_MEANWHILE: f64 = 0.4;
 const REBUILT_AT_REST: f64 = 0.5;
+/// How long users act while something is rebuilt, in milliseconds.
+const ACTING_MS: Range<u64> = 20_000..240_000;
 /// How often an operator tries to demote somebody.
 const DEMOTIONS_TRIED: usize = 12;
 /// Longest pause of an operator between two tries.
@@ -134,7 +137,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         }
         let acting = act(actors, options.commands - walking, &world, &mut random, plan.pause_ms_max);
         let mut actors = acting.await?;
-        come_to_rest(&world).await?;
+        world.settle().await?;
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
         settled(&mut ledger.borrow_mut());
 
@@ -143,6 +146,8 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         }
         tokio::time::sleep(CACHES_LIVE).await;
         world.set_faults(Faults { outage: None, ..faults.clone() });
+        let seed = StdRng::seed_from_u64(random.random());
+        let mut newer = faults.next_release.then(|| next_release::deploy(&world, seed));
         let mut walkers = Vec::new();
         for _ in 0..WALKERS {
             let Some(user) = users.choose(&mut random).cloned() else { break };
@@ -154,13 +159,25 @@ async fn history(options: Options) -> anyhow::Result<Report> {
             walker.await.context("a walker")??;
         }
         drop(actors);
-        come_to_rest(&world).await?;
+        if let Some(newer) = &mut newer {
+            newer.deployed().await?;
+        }
+        world.settle().await?;
+        if faults.damages > 0 {
+            damage::damage(&world, faults.damages, &mut random);
+            world.request_sweep();
+            world.settle().await?;
+            rest::compare_repaired(&world, &mut ledger.borrow_mut(), &ghosts);
+        }
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
+        if let Some(newer) = newer {
+            newer.check(&world, &mut ledger.borrow_mut().checks);
+        }
 
         if random.random_bool(REBUILT_AT_REST) {
             world.set_faults(Faults { outage: None, ..faults.clone() });
             let before = rebuilds::rebuild_at_rest(&world, &mut random).await?;
-            come_to_rest(&world).await?;
+            world.settle().await?;
             before.compare(&mut ledger.borrow_mut().checks, &world);
             rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
             tokio::time::sleep(Duration::from_secs(2 * u64::from(plan.celebrity_list_seconds))).await;
@@ -184,6 +201,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         checks,
         faults,
         calls,
+        metrics: world.network.metrics.all(),
         virtual_ms: u64::try_from(determinism::elapsed().as_millis()).unwrap_or(u64::MAX),
         processor_ms: determinism::processor_ms(),
     })
@@ -248,6 +266,12 @@ async fn act(
     pause_ms_max: u64,
 ) -> anyhow::Result<Vec<Actor>> {
     let (count, users) = (actors.len(), actors.first().map_or(1, |actor| actor.everybody.len()));
+    let rebuilding = random.random_bool(REBUILT_MEANWHILE).then(|| random.random());
+    // A rebuild takes minutes, and the users act as long.
+    let pause_ms_max = match rebuilding {
+        Some(_) => pause_ms_max.max(2 * random.random_range(ACTING_MS) * count as u64 / commands.max(1) as u64),
+        None => pause_ms_max,
+    };
     let mut acting = Vec::new();
     for (at, mut actor) in actors.into_iter().enumerate() {
         let share = commands / count + usize::from(at < commands % count);
@@ -266,7 +290,6 @@ async fn act(
     if random.random_bool(0.5) {
         tokio::task::spawn_local(demote(Arc::clone(world), users, StdRng::seed_from_u64(random.random())));
     }
-    let rebuilding = random.random_bool(REBUILT_MEANWHILE).then(|| random.random());
     let operator = rebuilding.map(|seed| tokio::task::spawn_local(rebuilds::operate(Arc::clone(world), seed)));
     let mut actors = Vec::new();
     for actor in acting {
@@ -291,17 +314,6 @@ async fn demote(world: Arc<World>, users: usize, mut random: StdRng) {
             return;
         }
     }
-}
-
-/// Waits until nothing is on its way, with an operator's help if something was put aside.
-async fn come_to_rest(world: &World) -> anyhow::Result<()> {
-    for _ in 0..REDRIVES_MAX {
-        world.settle().await?;
-        if world.redrive().await? == 0 {
-            return Ok(());
-        }
-    }
-    anyhow::bail!("something is put aside again and again")
 }
 
 /// What everybody has seen by now: posts, and blocks.

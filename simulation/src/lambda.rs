@@ -15,13 +15,14 @@ use aws_config::SdkConfig;
 use bytes::Bytes;
 use rand::Rng;
 use tidings::{
+    metrics::{COLD_STARTS, Recorded},
     model::Clock,
     runtime::{Runtime, retry_config, timeout_config},
 };
 use tidings_local::{
     invoke::{Invoke, InvokeError},
     lineage::{INVOCATIONS_MAX, TraceHeader},
-    template::model::Function,
+    template::model::{EventSource, Function},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -149,13 +150,15 @@ impl Functions {
             None => self.start(&running.function).await?,
         };
         let mut timeout = running.function.timeout;
-        if self.network.faults().short_timeouts && !running.function.sources.is_empty() && timeout > SHORT_TIMEOUT {
+        // The audit looks at what it finds once more after five seconds.
+        let has_batches = running.function.sources.iter().any(|source| !matches!(source, EventSource::Schedule(_)));
+        if self.network.faults().short_timeouts && has_batches && timeout > SHORT_TIMEOUT {
             timeout = SHORT_TIMEOUT;
             self.network.count(Fault::ShortTimeouts);
         }
         // In a task, so that a panic ends the invocation and not the world.
-        let within = process(payload, timeout);
-        let invocation = tokio::task::spawn_local(chain::TRACE.scope(trace, Mortal { within, end }));
+        let mortal = Mortal { within: process(payload, timeout), end, metrics: self.network.metrics.clone() };
+        let invocation = tokio::task::spawn_local(chain::TRACE.scope(trace, mortal));
         let abort = invocation.abort_handle();
         match tokio::time::timeout(timeout, invocation).await {
             Ok(Ok(Some(answer))) => {
@@ -185,6 +188,7 @@ impl Functions {
             (random.random_range(-skew..=skew), random.random_range(0..=START_MS_MAX))
         });
         self.network.count(Fault::ColdStart);
+        self.network.metrics.within(|| COLD_STARTS.add(1));
         if skew_ms != 0 {
             self.network.count(Fault::ClockSkew);
         }
@@ -226,6 +230,8 @@ enum End {
 struct Mortal<F> {
     within: F,
     end: End,
+    /// Where the function counts and records.
+    metrics: Recorded,
 }
 
 impl<F: Future + Unpin> Future for Mortal<F> {
@@ -239,6 +245,7 @@ impl<F: Future + Unpin> Future for Mortal<F> {
             End::KilledAfter(left) | End::StuckAfter(left) => *left -= 1,
             End::OfItself => {}
         }
-        Pin::new(&mut self.within).poll(context).map(Some)
+        let Self { within, metrics, .. } = &mut *self;
+        metrics.within(|| Pin::new(within).poll(context).map(Some))
     }
 }

@@ -6,7 +6,8 @@
 //! - [`determinism`] makes time and randomness follow from the seed.
 //! - [`world`] puts the system together from `template.yaml`: [`network`] is the way from functions to AWS, [`lambda`]
 //!   runs [`functions`] in processes, and [`chain`] tells which invocation caused which. [`faults`] says what goes
-//!   wrong, [`partial`] how batches are done in part.
+//!   wrong, [`partial`] how batches are done in part. [`damage`] damages read models, and [`next_release`] writes what
+//!   this release does not know.
 //! - [`history`] is one history: [`commands`] and [`queries`] of a few users, [`walks`] through feeds. [`ledger`] is
 //!   what is known of it from outside, with the reference model that the end-to-end tests use, too.
 //! - [`checks`] are the invariants by name; [`rest`] compares everything at rest with the model and with [`truth`],
@@ -17,6 +18,7 @@
 mod chain;
 pub mod checks;
 mod commands;
+mod damage;
 pub mod determinism;
 pub mod faults;
 mod functions;
@@ -24,6 +26,7 @@ pub mod history;
 mod lambda;
 mod ledger;
 mod network;
+mod next_release;
 mod partial;
 mod queries;
 mod rebuilds;

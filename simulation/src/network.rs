@@ -11,6 +11,7 @@ use aws_memory::{Answer, Aws, Refused, Request, Server, Service};
 use futures::{FutureExt as _, future::BoxFuture};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::Value;
+use tidings::metrics::Recorded;
 use tidings_local::{lineage::TraceHeader, servers::transaction_gate::TransactionGate};
 use tokio::{
     sync::Notify,
@@ -46,6 +47,8 @@ pub(crate) struct Network {
     pub(crate) aws: Arc<Aws>,
     /// What happened.
     pub(crate) trace: Arc<Trace>,
+    /// What the functions have counted and recorded.
+    pub(crate) metrics: Recorded,
     gate: TransactionGate,
     state: Mutex<State>,
     sent: Notify,
@@ -86,7 +89,7 @@ impl Network {
             calls: 0,
             counts: BTreeMap::new(),
         };
-        Arc::new(Self { aws, trace, gate, state: Mutex::new(state), sent: Notify::new() })
+        Arc::new(Self { aws, trace, metrics: Recorded::default(), gate, state: Mutex::new(state), sent: Notify::new() })
     }
 
     /// A caller's way.
@@ -137,7 +140,7 @@ impl Network {
         let (dice, chance): (u64, f64) = (random.random(), random.random());
         let same = |outage: &Outage| {
             let of = |service| if service == Service::DynamoDbStreams { Service::DynamoDb } else { service };
-            of(outage.service) == of(request.service)
+            [Some(outage.service), outage.other].into_iter().flatten().any(|service| of(service) == of(request.service))
         };
         let out = outage.is_some_and(|(outage, begins)| {
             same(&outage) && Instant::now() >= begins && Instant::now() < begins + outage.lasts
@@ -148,9 +151,13 @@ impl Network {
             }
             _ if out => Some(Fault::Outage),
             Caller::Sources if request.operation == "ReceiveMessage" && chance < faults.expiry => Some(Fault::Expiry),
+            // Mappings send nothing but reports of batches that they gave up.
+            Caller::Sources if request.operation == "SendMessage" => Some(Fault::GivenUp),
             Caller::Sources => None,
             Caller::Function(_) => {
+                let reads_again = request.operation == "GetShardIterator";
                 let shares = [
+                    (Fault::Trimmed, if reads_again { faults.trimmed } else { 0.0 }),
                     (Fault::Throttled, faults.throttled),
                     (Fault::ServerError, faults.server_error),
                     (Fault::Refused, faults.refused),
@@ -215,6 +222,7 @@ impl Network {
             Some(Fault::Outage) if fate.dice % 4 == 1 => return Err(Refused),
             Some(Fault::Outage) => return Ok(server_error(request)),
             Some(Fault::Throttled) => return Ok(throttled(request, fate.dice)),
+            Some(Fault::Trimmed) => return Ok(trimmed(request)),
             Some(Fault::PartialBatch) => {
                 if let Some(answer) = partial::apply(&self.aws, request, fate.dice) {
                     return Ok(answer);
@@ -315,6 +323,16 @@ fn server_error(request: &Request) -> Answer {
         Service::Kinesis | Service::Sqs => "InternalFailure",
     };
     Answer::error(500, code, "an error of the simulated world")
+}
+
+/// A shard whose records have all expired is gone. As long as the shard is there, DynamoDB refuses an iterator at a
+/// record that is not.
+fn trimmed(request: &Request) -> Answer {
+    let code = match request.service {
+        Service::DynamoDb | Service::DynamoDbStreams => "com.amazonaws.dynamodb.v20120810#TrimmedDataAccessException",
+        Service::Kinesis | Service::Sqs => "ResourceNotFoundException",
+    };
+    Answer::error(400, code, "the records have expired")
 }
 
 /// DynamoDB names the items of a transaction that were throttled; single requests are refused as a whole.

@@ -174,5 +174,7 @@ pub(crate) async fn rebuild_at_rest(world: &World, random: &mut StdRng) -> anyho
         request(random, false)
     };
     insist(world, &request).await?;
+    // As long as the faults last.
+    tokio::time::sleep(Duration::from_millis(random.random_range(0..240_000))).await;
     Ok(before)
 }

@@ -29,6 +29,8 @@ pub(crate) struct Truth {
     pub(crate) edges: BTreeMap<String, BTreeSet<(String, String)>>,
     /// The followers' side of follows, from whom to whom.
     pub(crate) followers: BTreeSet<(String, String)>,
+    /// Celebrities, and those who are being demoted.
+    pub(crate) celebrities: BTreeSet<String>,
     /// Counters: each shard's version and numbers, by subject.
     pub(crate) tallies: BTreeMap<String, BTreeMap<u64, Tally>>,
 }
@@ -76,6 +78,7 @@ impl Truth {
                 // A handle that was given up leads to nobody.
                 ("HANDLE", _) if item.get("expires_at").is_some() => {}
                 ("HANDLE", _) => drop(truth.handles.insert(id.to_owned(), text(item, "user").to_owned())),
+                ("CELEBRITIES", _) => drop(truth.celebrities.insert(of.to_owned())),
                 ("POST", "POST") => drop(truth.posts.insert(id.to_owned(), item.clone())),
                 ("POST", "COMMENT") if is_null(item, "deleted_at") => {
                     let comment = (id.to_owned(), text(item, "author").to_owned(), text(item, "text").to_owned());

@@ -32,8 +32,8 @@ pub(crate) const MODELS: [&str; 3] = ["Timelines", "Viewers", "Cards"];
 const PREFIX: &str = "tidings";
 /// How often it is asked whether everything is at rest.
 const REST_INTERVAL: Duration = Duration::from_millis(500);
-/// Longest that everything may take to come to rest: more than a message takes through all its receives.
-const REST_MAX: Duration = Duration::from_secs(2 * 60 * 60);
+/// Longest that everything may take to come to rest: more than some of the longest delays of a message, and an audit.
+const REST_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// The running system.
 pub(crate) struct World {
@@ -114,64 +114,40 @@ impl World {
             tokio::time::sleep(REST_INTERVAL).await;
             let sources = self.sources.lock().await;
             let idle = sources.status().await.iter().all(|source| source.idle);
-            quiet = if idle && self.messages("Deliveries") == 0 { quiet + 1 } else { 0 };
+            let left: u64 = ["Deliveries", "FailedBatches"].iter().map(|queue| self.messages(queue)).sum();
+            quiet = if idle && left == 0 && !self.awaits_sweep() { quiet + 1 } else { 0 };
         }
         Ok(())
     }
 
-    /// Does what an operator does about what was put aside: has records of failed batches delivered again, and moves
-    /// quarantined messages back. Gives how many there were.
-    ///
-    /// # Errors
-    /// If a message cannot be understood.
-    pub(crate) async fn redrive(&self) -> anyhow::Result<usize> {
-        let mut found = 0;
-        for body in self.take_all("FailedBatches") {
-            found += 1;
-            let notice: Value = serde_json::from_str(&body)?;
-            self.network.trace.note(Detail::Users, format_args!("operator: {body}"));
-            let arn = notice["requestContext"]["functionArn"].as_str().unwrap_or_default();
-            let function = arn.rsplit(':').next().unwrap_or_default();
-            self.deliver_again(function, &notice["KinesisBatchInfo"]).await?;
-        }
-        for body in self.take_all("Quarantine") {
-            found += 1;
-            self.network.trace.note(Detail::Users, format_args!("operator: {body}"));
-            let url = queue_url(&name("Deliveries"));
-            self.network.aws.sqs("SendMessage", &json!({"QueueUrl": url, "MessageBody": body}));
-        }
-        Ok(found)
-    }
-
-    /// Invokes a function with the records that a failed batch had.
-    async fn deliver_again(&self, function: &str, batch: &Value) -> anyhow::Result<()> {
-        let text = |name: &str| batch[name].as_str().unwrap_or_default();
-        let (first, last) = (text("startSequenceNumber"), text("endSequenceNumber"));
-        anyhow::ensure!(!first.is_empty(), "a failed batch that is none of the bus: {batch}");
-        let records = self.network.aws.records(&name("Events"));
-        let records = records.iter().filter(|record| {
-            let sequence = record.sequence.as_str();
-            text("shardId").ends_with(&format!("{:012}", record.shard)) && first <= sequence && sequence <= last
+    /// Has everything audited that was written up to now.
+    pub(crate) fn request_sweep(&self) {
+        let now_ms = time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
+        let request = json!({
+            "TableName": name("Commands"), "Key": {"PK": {"S": "AUDIT"}, "SK": {"S": "STATE"}},
+            "UpdateExpression": "SET sweep_requested_at = :now",
+            "ExpressionAttributeValues": {":now": {"N": now_ms.to_string()}},
         });
-        let event = |record: &aws_memory::Record| {
-            let data: Value = serde_json::from_slice(&record.data).unwrap_or_default();
-            let is_tally = data["type"] == "tidings.tally.changed.v1";
-            let ours = match function {
-                "Trending" => is_tally,
-                _ => !is_tally && !data["type"].as_str().is_some_and(|kind| kind.ends_with("liked.v1")),
-            };
-            ours.then(|| kinesis_event(record))
-        };
-        let records: Vec<_> = records.filter_map(event).collect();
-        let payload = json!({ "Records": records }).to_string();
-        let answer = self.lambda.invoke(function, payload.into()).await;
-        let answer = answer.map_err(|error| anyhow::anyhow!("{function} cannot take a failed batch: {error}"))?;
-        let answer: Value = serde_json::from_slice(&answer)?;
-        anyhow::ensure!(
-            answer["batchItemFailures"].as_array().is_none_or(Vec::is_empty),
-            "{function} answers {answer}"
-        );
-        Ok(())
+        self.network.aws.dynamodb("UpdateItem", &request);
+    }
+
+    /// Whether a sweep was requested that has not ended.
+    fn awaits_sweep(&self) -> bool {
+        let key = json!({"PK": {"S": "AUDIT"}, "SK": {"S": "STATE"}});
+        let request = json!({"TableName": name("Commands"), "Key": key});
+        let state = self.network.aws.dynamodb("GetItem", &request).json();
+        state["Item"].get("sweep_requested_at").is_some()
+    }
+
+    /// A call of DynamoDB of which the system knows nothing. Of a read model, it goes to the table that is read.
+    pub(crate) fn meddle(&self, operation: &str, mut request: Value) {
+        let table = request["TableName"].as_str().unwrap_or_default();
+        let table = if MODELS.contains(&table) { self.table_of(table, true) } else { table.to_owned() };
+        request["TableName"] = name(&table).into();
+        let answer = self.network.aws.dynamodb(operation, &request);
+        self.network
+            .trace
+            .note(Detail::Users, format_args!("from outside: {operation} {request} -> {}", answer.status));
     }
 
     /// Invokes a function that has no route.
@@ -194,25 +170,6 @@ impl World {
         let answer = self.network.aws.sqs("GetQueueAttributes", &request);
         let count = |name: &&str| answer["Attributes"][*name].as_str().and_then(|count| count.parse::<u64>().ok());
         counts.iter().filter_map(count).sum()
-    }
-
-    /// Receives and deletes all messages of a queue that nobody else receives from.
-    fn take_all(&self, queue: &str) -> Vec<String> {
-        let url = queue_url(&name(queue));
-        let mut bodies = Vec::new();
-        loop {
-            let request = json!({"QueueUrl": url, "MaxNumberOfMessages": 10});
-            let received = self.network.aws.sqs("ReceiveMessage", &request);
-            let messages = received["Messages"].as_array().cloned().unwrap_or_default();
-            if messages.is_empty() {
-                return bodies;
-            }
-            for message in messages {
-                let request = json!({"QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"]});
-                self.network.aws.sqs("DeleteMessage", &request);
-                bodies.push(message["Body"].as_str().unwrap_or_default().to_owned());
-            }
-        }
     }
 
     /// Every item of the command table, or of the table of a read model that is read.
@@ -299,6 +256,8 @@ fn system(parameters: &[(&str, String)]) -> anyhow::Result<System> {
         ("JwtIssuer", "http://issuer.simulation".to_owned()),
         ("CursorKey", "k".repeat(32)),
         ("LogLevel", "info".to_owned()),
+        // So much that an audit is limited by time alone.
+        ("AuditUnitsPerHour", "1000000000".to_owned()),
     ];
     let values = Values {
         given: parameters.iter().map(owned).collect(),
@@ -325,20 +284,4 @@ async fn sources(system: &System, clients: &Clients, chaos: Chaos, lambda: &Lamb
 
 fn name(logical: &str) -> String {
     format!("{PREFIX}-{logical}")
-}
-
-fn kinesis_event(record: &aws_memory::Record) -> Value {
-    use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-    let shard = format!("shardId-{:012}", record.shard);
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are far below 2⁵³")]
-    let arrived = record.arrived_ms as f64 / 1000.0;
-    json!({
-        "kinesis": {
-            "kinesisSchemaVersion": "1.0", "partitionKey": record.partition_key, "sequenceNumber": record.sequence,
-            "data": BASE64.encode(&record.data), "approximateArrivalTimestamp": arrived,
-        },
-        "eventSource": "aws:kinesis", "eventVersion": "1.0", "eventID": format!("{shard}:{}", record.sequence),
-        "eventName": "aws:kinesis:record", "invokeIdentityArn": "arn:aws:iam::000000000000:role/operator",
-        "awsRegion": "us-east-1", "eventSourceARN": "arn:aws:kinesis:us-east-1:000000000000:stream/events",
-    })
 }

@@ -41,6 +41,19 @@ fn assert_all_took_part(summary: &Summary) {
     assert_eq!(summary.absent_faults(&BTreeSet::new()), [], "faults that never happened");
 }
 
+/// Metrics that every history moves: everybody posts, follows and reads.
+#[test]
+fn functions_count_what_they_do() {
+    let report = runner().one(&options(7)).unwrap();
+    let metrics = &report.metrics;
+    for metric in ["ColdStarts", "Published", "PublishLag", "FeedLag", "CountLag", "Pages", "PageRounds", "RowsRead"] {
+        assert!(metrics.get(metric).is_some_and(|sum| *sum > 0), "{metric}: {metrics:?}");
+    }
+    assert!(metrics["PageRounds"] >= metrics["Pages"], "{metrics:?}");
+    let cards = ["CacheHits", "CacheMisses"].map(|name| metrics.get(name).copied().unwrap_or_default());
+    assert!(cards.iter().sum::<u64>() > 0, "{metrics:?}");
+}
+
 #[test]
 fn the_same_seed_is_the_same_history_and_another_seed_another() {
     let hash = |seed| runner().one(&options(seed)).unwrap().hash;

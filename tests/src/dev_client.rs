@@ -1,7 +1,7 @@
 //! A client of what only the local stack has: tokens for any user, its status, a switch for its event sources, and
 //! direct calls of its embedded servers, for tests that change or count what no HTTP route can.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -98,6 +98,31 @@ impl DevClient {
     pub async fn status(&self) -> Result<Status> {
         let response = self.http.get(format!("{}/dev/status", self.base)).send().await?.error_for_status()?;
         response.json().await.context("reading /dev/status")
+    }
+
+    /// The state of each of the template's alarms, by the alarm's logical id, if every period was `period_s` long.
+    pub async fn alarms(&self, period_s: u32) -> Result<BTreeMap<String, String>> {
+        #[derive(Deserialize)]
+        struct Alarms {
+            alarms: Vec<Alarm>,
+        }
+        #[derive(Deserialize)]
+        struct Alarm {
+            name: String,
+            state: String,
+        }
+        let url = format!("{}/dev/alarms?period={period_s}", self.base);
+        let Alarms { alarms } = self.http.get(url).send().await?.error_for_status()?.json().await?;
+        Ok(alarms.into_iter().map(|alarm| (alarm.name, alarm.state)).collect())
+    }
+
+    /// The sum of a metric of the functions within the last five minutes.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        let response = self.http.get(format!("{}/dev/metrics", self.base)).send().await?.error_for_status()?;
+        let all: Value = response.json().await?;
+        let metrics = all["metrics"].as_array().context("no metrics")?;
+        let found = metrics.iter().find(|metric| metric["namespace"] == "Tidings" && metric["name"] == name);
+        Ok(found.and_then(|metric| metric["statistics"]["sum"].as_f64()).unwrap_or_default())
     }
 
     /// Pauses the event source mappings, or lets them go on.

@@ -185,8 +185,9 @@ async fn main() -> Result<ExitCode> {
     if rebuild {
         println!("rebuild    once more, at rest");
         rebuild::start(&dev, SEGMENTS).await?;
-        rebuild::finish(&dev).await?;
+        let done = rebuild::finish(&dev).await?;
         dev.settle(SETTLE).await?;
+        done.print_rates(post_count, self::rows(&dev).await?);
         differences.extend(compare(&replay, users).await?);
     }
     for difference in differences.iter().take(SHOWN) {

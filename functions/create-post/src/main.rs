@@ -6,5 +6,5 @@ use tidings::{http, runtime::Runtime};
 async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let (commands, clock) = (&runtime.commands()?, &runtime.clock);
-    http::serve(runtime.meter.as_ref(), async |call| create_post::handle(commands, clock, call).await).await
+    http::serve(&runtime, async |call| create_post::handle(commands, clock, call).await).await
 }

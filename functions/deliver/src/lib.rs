@@ -1,54 +1,64 @@
 //! Works on the tasks of the work queue: steps of walks and of rebuilds, ending follows of blocked users, catching up
-//! users that `fanout` handed over, and redoing events that were in the quarantine.
+//! users that `fanout` handed over, redoing what was in the quarantine, and repairing what `audit` found.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
 use tidings::{
     deadline::Deadline,
     error::Error,
+    metrics,
+    model::Clock,
     projection::{
         Projector, Projectors,
-        quarantine::{OnFailure, catch_up_or_quarantine, redo},
+        quarantine::{catch_up_or_quarantine, redo},
         rebuild::Rebuilder,
     },
+    store::timelines::Row,
     stream::{
-        batch::{ItemOutcome, sqs_response},
+        batch::{ItemOutcome, receives, sent_at, sqs_response},
+        publisher::Publisher,
         quarantine::Quarantine,
-        work_queue::{Message, Task},
+        work_queue::{Message, TRACEPARENT, Task, WorkQueue},
     },
+    trace::{self, TraceId},
 };
 
+/// Messages worked on at once.
+const MESSAGES_AT_ONCE: usize = 4;
+
 /// What the function works with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Deliverer {
     /// The projections to each set of tables.
     pub projectors: Projectors,
     /// Takes steps of rebuilds.
     pub rebuilder: Rebuilder,
-    /// Where events are put aside.
+    /// The queue of what can never succeed.
     pub quarantine: Quarantine,
+    /// Publishes items that could not be published.
+    pub publisher: Publisher,
+    /// The queue that the tasks come from.
+    pub work_queue: WorkQueue,
+    /// The clock.
+    pub clock: Clock,
 }
 
-/// Messages worked on at once.
-const MESSAGES_AT_ONCE: usize = 4;
-/// Receives of a catch-up after which the event at which it is stuck is put into the quarantine. These are fewer than
-/// the queue's own `maxReceiveCount`, after which the whole catch-up would go to the quarantine.
-const RECEIVES_MAX: u32 = 5;
-
-/// Works on a batch. Messages whose task fails, or is not done in time, come again. The template sets a batch size of
-/// one, so a task that takes too long costs no other task a receive.
+/// Works on a batch. A message whose task fails, or is not done in time, comes again, later each time. A task that can
+/// never succeed is put into the quarantine. The template sets a batch size of [`MESSAGES_AT_ONCE`], so no task waits
+/// for another one, and one that takes too long costs no other a receive.
 ///
 /// # Errors
 /// As [`sqs_response`].
 pub async fn handle(deliverer: &Deliverer, batch: SqsEvent, deadline: Deadline) -> Result<SqsBatchResponse, Error> {
     let outcomes: Vec<_> = stream::iter(&batch.records)
         .map(|message| async move {
-            let done = deadline.limit(work(deliverer, message, deadline)).await;
             let identifier = message.message_id.as_deref();
-            if let Err(error) = &done {
-                tracing::warn!(id = identifier, %error, "a task failed, and its message will come again");
+            if let Some(sent_at) = sent_at(message) {
+                metrics::TASK_AGE.record(deliverer.clock.now().since(sent_at));
             }
-            ItemOutcome { identifier, done: done.is_ok() }
+            // Boxed, because the nested type of the futures is too deep for the compiler.
+            let work = Box::pin(settle(deliverer, message, deadline));
+            ItemOutcome { identifier, done: trace::within(trace_of(message), work).await }
         })
         .buffer_unordered(MESSAGES_AT_ONCE)
         .collect()
@@ -56,51 +66,87 @@ pub async fn handle(deliverer: &Deliverer, batch: SqsEvent, deadline: Deadline) 
     sqs_response(outcomes)
 }
 
+/// Works on a message. True if it is done: its task is, or it is in the quarantine.
+async fn settle(deliverer: &Deliverer, message: &SqsMessage, deadline: Deadline) -> bool {
+    let done = match deadline.limit(work(deliverer, message, deadline)).await {
+        Ok(()) => {
+            metrics::TASKS_DONE.add(1);
+            return true;
+        }
+        Err(error @ Error::Poison { .. }) => put_aside(&deliverer.quarantine, message, &error).await,
+        Err(error) => {
+            put_off(deliverer, message, &error).await;
+            false
+        }
+    };
+    if !done {
+        metrics::TASKS_FAILED.add(1);
+    }
+    done
+}
+
 async fn work(deliverer: &Deliverer, message: &SqsMessage, deadline: Deadline) -> Result<(), Error> {
-    let Deliverer { projectors, rebuilder, quarantine } = deliverer;
     let (on, task) = match Message::parse(message.body.as_deref().unwrap_or_default())? {
         Message::On { on, task } => (Some(on), task),
         Message::OnAll(task) => (None, task),
     };
-    if let Task::Rebuild(step) = task {
-        return rebuilder.step(step, deadline.half()).await;
+    match task {
+        Task::Rebuild(step) => return deliverer.rebuilder.step(step, deadline.half()).await,
+        Task::Republish { pk, sk, .. } => return deliverer.publisher.republish(&pk, &sk).await,
+        _ => {}
     }
-    let is_last_try = receives(message) >= RECEIVES_MAX;
-    let on_failure = if is_last_try { OnFailure::Quarantine } else { OnFailure::TryAgain };
-    let projectors = projectors.of_task(on, &task).await?;
+    let projectors = deliverer.projectors.of_task(on, &task).await?;
     if projectors.is_empty() {
         tracing::info!(on = on.map(|on| on.to_string()), ?task, "nobody keeps these tables current any more");
     }
     for projector in &projectors {
-        work_on(projector, quarantine, task.clone(), on_failure, deadline).await?;
+        work_on(projector, &deliverer.quarantine, task.clone(), deadline).await?;
     }
     Ok(())
 }
 
-async fn work_on(
-    projector: &Projector,
-    quarantine: &Quarantine,
-    task: Task,
-    on_failure: OnFailure,
-    deadline: Deadline,
-) -> Result<(), Error> {
-    let Projector { catch_up, walks, blocked_follows, work_queue } = projector;
+async fn work_on(projector: &Projector, quarantine: &Quarantine, task: Task, deadline: Deadline) -> Result<(), Error> {
+    let Projector { catch_up, walks, blocked_follows, repair, work_queue, .. } = projector;
     match task {
         Task::Walk(walk) => walks.advance(walk).await,
         Task::EndFollow { follower, followee } => blocked_follows.end(&follower, &followee).await,
-        Task::CatchUp { user } => {
-            match catch_up_or_quarantine(catch_up, quarantine, &user, on_failure, deadline).await? {
-                None => Ok(()),
-                Some(wait) => work_queue.send_after(wait, vec![Task::CatchUp { user }]).await,
-            }
-        }
+        Task::CatchUp { user } => match catch_up_or_quarantine(catch_up, quarantine, &user, deadline).await? {
+            None => Ok(()),
+            Some(wait) => work_queue.send_after(wait, vec![Task::CatchUp { user }]).await,
+        },
         Task::Redo { user, version, .. } => redo(catch_up, &user, version).await,
-        // It belongs to no projector.
-        Task::Rebuild(_) => Ok(()),
+        Task::Reapply { user, after } => repair.reapply_step(&user, after).await,
+        Task::SettleUser { user } => repair.settle_user(&user).await,
+        Task::SettlePost { post } => repair.settle_post(post).await,
+        Task::SettleTally { subject } => repair.settle_tally(&subject).await,
+        Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
+        // These belong to no set of tables.
+        Task::Rebuild(_) | Task::Republish { .. } => Ok(()),
     }
 }
 
-/// How often SQS has handed out the message.
-fn receives(message: &SqsMessage) -> u32 {
-    message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1)
+/// Puts a message that can never succeed into the quarantine, as it is. True if that succeeded.
+async fn put_aside(quarantine: &Quarantine, message: &SqsMessage, error: &Error) -> bool {
+    let id = message.message_id.as_deref();
+    tracing::error!(id, %error, "a task can never succeed, and is put into the quarantine");
+    let put = quarantine.put_body(message.body.clone().unwrap_or_default()).await;
+    if let Err(error) = &put {
+        tracing::warn!(id, %error, "the quarantine did not take a task");
+    }
+    put.is_ok()
+}
+
+/// Lets a message whose task failed come again later.
+async fn put_off(deliverer: &Deliverer, message: &SqsMessage, error: &Error) {
+    let (id, receives) = (message.message_id.as_deref(), receives(message));
+    tracing::warn!(id, receives, %error, "a task failed, and its message will come again");
+    let Some(handle) = &message.receipt_handle else { return };
+    if let Err(error) = deliverer.work_queue.put_off(handle, receives).await {
+        tracing::warn!(id, %error, "a message could not be put off, and comes again after the visibility timeout");
+    }
+}
+
+/// The trace in which the task was sent.
+fn trace_of(message: &SqsMessage) -> Option<TraceId> {
+    TraceId::from_traceparent(message.message_attributes.get(TRACEPARENT)?.string_value.as_deref()?)
 }

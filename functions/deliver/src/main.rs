@@ -1,21 +1,18 @@
 //! The Lambda function `deliver`.
 
-use aws_lambda_events::sqs::SqsEvent;
 use deliver::Deliverer;
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use tidings::runtime::Runtime;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let deliverer = &Deliverer {
         projectors: runtime.projectors()?,
         rebuilder: runtime.rebuilder()?,
         quarantine: runtime.quarantine()?,
+        publisher: runtime.publisher()?,
+        work_queue: runtime.work_queue()?,
+        clock: runtime.clock.clone(),
     };
-    run(service_fn(async |event: LambdaEvent<SqsEvent>| {
-        let deadline = runtime.deadline(event.context.deadline);
-        Ok::<_, Error>(deliver::handle(deliverer, event.payload, deadline).await?)
-    }))
-    .await
+    runtime.run(async |batch, deadline| Ok(deliver::handle(deliverer, batch, deadline).await?)).await
 }

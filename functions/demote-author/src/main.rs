@@ -1,11 +1,10 @@
 //! The Lambda function `demote-author`.
 
-use demote_author::{Demoter, Request};
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use demote_author::Demoter;
 use tidings::runtime::Runtime;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let demoter = &Demoter {
         commands: runtime.commands()?,
@@ -13,10 +12,7 @@ async fn main() -> Result<(), Error> {
         cards: runtime.cards()?,
         celebrities: runtime.celebrities()?,
         work_queue: runtime.work_queue()?,
-        clock: runtime.clock,
+        clock: runtime.clock.clone(),
     };
-    run(service_fn(async |event: LambdaEvent<Request>| {
-        Ok::<_, Error>(demote_author::handle(demoter, event.payload).await?)
-    }))
-    .await
+    runtime.run(async |request, _| Ok(demote_author::handle(demoter, request).await?)).await
 }

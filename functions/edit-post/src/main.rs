@@ -7,5 +7,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let conversations = &runtime.conversations()?;
     let clock = &runtime.clock;
-    http::serve(runtime.meter.as_ref(), async |call| edit_post::handle(conversations, clock, call).await).await
+    http::serve(&runtime, async |call| edit_post::handle(conversations, clock, call).await).await
 }

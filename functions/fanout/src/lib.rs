@@ -8,13 +8,15 @@ use futures::{StreamExt, future, stream};
 use tidings::{
     deadline::Deadline,
     error::Error,
+    metrics,
     model::{UserId, Version},
     projection::{Projector, Projectors, catch_up::Progress},
     stream::{
         batch::{ItemOutcome, kinesis_response},
-        cloud_event::{self, Hint},
+        cloud_event::{self, Hint, Received},
         work_queue::Task,
     },
+    trace::{self, TraceId},
 };
 
 /// Users caught up at once.
@@ -34,21 +36,26 @@ pub async fn handle(
     batch: KinesisEvent,
     deadline: Deadline,
 ) -> Result<KinesisEventResponse, Error> {
-    let hints: Vec<serde_json::Result<Hint>> =
-        batch.records.iter().map(|record| cloud_event::parse(&record.kinesis.data)).collect();
-    let mut newest: HashMap<&UserId, Version> = HashMap::new();
-    for hint in hints.iter().flatten() {
-        let version = newest.entry(&hint.user).or_default();
-        *version = hint.version.max(*version);
+    let hints: Vec<serde_json::Result<Received<Hint>>> =
+        batch.records.iter().map(|record| cloud_event::receive(&record.kinesis.data)).collect();
+    // Of each user the newest version, and the trace of its event.
+    let mut newest: HashMap<&UserId, (Version, Option<TraceId>)> = HashMap::new();
+    for Received { data: hint, trace, .. } in hints.iter().flatten() {
+        let known = newest.entry(&hint.user).or_default();
+        if hint.version > known.0 {
+            *known = (hint.version, *trace);
+        }
     }
     let done: HashMap<_, _> = stream::iter(newest)
-        .map(|(user, version)| async move { (user, catch_up_all(projectors, user, version, deadline).await) })
+        .map(|(user, (version, trace))| async move {
+            (user, trace::within(trace, catch_up_all(projectors, user, version, deadline)).await)
+        })
         .buffer_unordered(USERS_AT_ONCE)
         .collect()
         .await;
     let outcomes = batch.records.iter().zip(&hints).map(|(record, hint)| {
         let done = match hint {
-            Ok(hint) => done.get(&hint.user).copied().unwrap_or_default(),
+            Ok(hint) => done.get(&hint.data.user).copied().unwrap_or_default(),
             Err(error) => {
                 let sequence_number = &record.kinesis.sequence_number;
                 tracing::error!(%error, sequence_number, "a record is not an event of a log");
@@ -91,8 +98,9 @@ async fn catch_up(projector: &Projector, user: &UserId, version: Version, deadli
         }
     };
     let handed_over = projector.work_queue.send_after(wait, vec![Task::CatchUp { user: user.clone() }]).await;
-    if let Err(error) = &handed_over {
-        tracing::warn!(%user, %error, "a catch-up could not be handed over to the work queue");
+    match &handed_over {
+        Ok(()) => metrics::HANDED_OVER.add(1),
+        Err(error) => tracing::warn!(%user, %error, "a catch-up could not be handed over to the work queue"),
     }
     handed_over.is_ok()
 }

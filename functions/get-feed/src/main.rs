@@ -7,5 +7,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let keys = &runtime.cursor_keys()?;
     let feeds = &runtime.feeds()?;
-    http::serve(runtime.meter.as_ref(), async |call| get_feed::handle(feeds, keys, call).await).await
+    http::serve(&runtime, async |call| get_feed::handle(feeds, keys, call).await).await
 }

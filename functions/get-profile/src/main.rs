@@ -7,5 +7,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let (keys, clock) = (&runtime.cursor_keys()?, &runtime.clock);
     let people = &runtime.people()?;
-    http::serve(runtime.meter.as_ref(), async |call| get_profile::handle(people, keys, clock, call).await).await
+    http::serve(&runtime, async |call| get_profile::handle(people, keys, clock, call).await).await
 }

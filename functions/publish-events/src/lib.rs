@@ -1,5 +1,5 @@
 //! Publishes the changes of the command table to the bus: events of logs, likes, and counters. It serves the table's
-//! stream, and is the only writer of the bus (INV-1).
+//! stream (INV-1). Only `deliver` writes to the bus, too: what could not be published here.
 
 use std::collections::HashMap;
 
@@ -10,33 +10,64 @@ use aws_lambda_events::{
 use serde_dynamo::AttributeValue;
 use tidings::{
     error::Error,
+    metrics,
+    model::{Clock, Timestamp},
     store,
     stream::{
         batch::{ItemOutcome, dynamodb_response},
         bus::Bus,
         cloud_event::CloudEvent,
+        quarantine::Quarantine,
+        work_queue::Task,
     },
 };
 
-/// Publishes the records of a batch. Records that could not be published come again.
+/// Publishes the records of a batch. Records that could not be published come again. A record that makes no sense is
+/// put into the quarantine, so that it holds up nobody.
 ///
 /// # Errors
 /// As [`dynamodb_response`].
-pub async fn handle(bus: &Bus, batch: Event) -> Result<DynamoDbEventResponse, Error> {
-    let (mut events, mut sequence_numbers) = (Vec::new(), Vec::new());
+pub async fn handle(
+    bus: &Bus,
+    quarantine: &Quarantine,
+    clock: &Clock,
+    batch: Event,
+) -> Result<DynamoDbEventResponse, Error> {
+    let (mut events, mut published_as, mut outcomes, mut oldest) = (Vec::new(), Vec::new(), Vec::new(), None);
     for record in newest(&batch.records) {
-        match cloud_event(record) {
-            Some(event) => {
-                events.push(event);
-                sequence_numbers.push(record.change.sequence_number.as_deref());
+        let identifier = record.change.sequence_number.as_deref();
+        let done = match cloud_event(record) {
+            Ok(event) => {
+                let committed_at = committed_at(record);
+                oldest = oldest.into_iter().chain(committed_at).min();
+                events.push(event.committed_at(committed_at));
+                published_as.push(outcomes.len());
+                false
             }
-            // The mapping's filter lets through only the keys of events, likes and counters.
-            None => tracing::error!(keys = ?record.change.keys, "a record is neither an event, a like nor a counter"),
-        }
+            Err(error) => put_aside(quarantine, record, &error).await,
+        };
+        outcomes.push(ItemOutcome { identifier, done });
     }
     let published = bus.publish(&events).await;
-    let outcomes = sequence_numbers.into_iter().zip(published);
-    dynamodb_response(outcomes.map(|(identifier, done)| ItemOutcome { identifier, done }))
+    metrics::PUBLISHED.add(published.iter().filter(|published| **published).count());
+    if let Some(oldest) = oldest {
+        metrics::PUBLISH_LAG.record(clock.now().since(oldest));
+    }
+    for (at, done) in published_as.into_iter().zip(published) {
+        outcomes[at].done = done;
+    }
+    dynamodb_response(outcomes)
+}
+
+/// Puts a record that cannot be published into the quarantine. True if that succeeded.
+async fn put_aside(quarantine: &Quarantine, record: &EventRecord, error: &Error) -> bool {
+    let [pk, sk] = key(record).map(|part| part.unwrap_or_default().to_owned());
+    tracing::error!(pk, sk, %error, "an item is put into the quarantine, because it cannot be published");
+    let put = quarantine.put(&Task::Republish { pk, sk, error: error.to_string() }).await;
+    if let Err(error) = &put {
+        tracing::warn!(%error, "the quarantine did not take an item");
+    }
+    put.is_ok()
 }
 
 /// All records of events and likes, and the newest record of each counter. So a busy counter is published once a batch.
@@ -70,9 +101,15 @@ fn key(record: &EventRecord) -> [Option<&str>; 2] {
     })
 }
 
-fn cloud_event(record: &EventRecord) -> Option<CloudEvent> {
-    let item = serde_dynamo::from_item(record.change.new_image.clone()).ok()?;
-    CloudEvent::from_item(&item)
+/// When the change was committed, rounded to seconds by DynamoDB. None if the record does not tell.
+fn committed_at(record: &EventRecord) -> Option<Timestamp> {
+    let ms = u64::try_from(record.change.approximate_creation_date_time.timestamp_millis()).ok()?;
+    (ms > 0).then(|| Timestamp::from_ms(ms))
+}
+
+fn cloud_event(record: &EventRecord) -> Result<CloudEvent, Error> {
+    let item = serde_dynamo::from_item(record.change.new_image.clone());
+    CloudEvent::from_item(&item.map_err(|error| Error::poison("an item to be published", error))?)
 }
 
 #[cfg(test)]

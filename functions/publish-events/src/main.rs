@@ -1,13 +1,10 @@
 //! The Lambda function `publish-events`.
 
-use aws_lambda_events::dynamodb::Event;
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use tidings::runtime::Runtime;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
-    let bus = &runtime.bus()?;
-    run(service_fn(async |event: LambdaEvent<Event>| Ok::<_, Error>(publish_events::handle(bus, event.payload).await?)))
-        .await
+    let (bus, quarantine, clock) = (&runtime.bus()?, &runtime.quarantine()?, &runtime.clock);
+    runtime.run(async |batch, _| Ok(publish_events::handle(bus, quarantine, clock, batch).await?)).await
 }

@@ -8,11 +8,12 @@ use futures::{StreamExt, stream};
 use tidings::{
     deadline::Deadline,
     error::Error,
-    model::{TallyChange, TallySubject},
+    metrics,
+    model::{Clock, TallyChange, TallySubject, Timestamp},
     projection::{CardSets, tally},
     stream::{
         batch::{ItemOutcome, kinesis_response},
-        cloud_event,
+        cloud_event::{self, Received},
     },
 };
 
@@ -26,10 +27,15 @@ const CARDS_AT_ONCE: usize = 16;
 ///
 /// # Errors
 /// As [`kinesis_response`].
-pub async fn handle(cards: &CardSets, batch: KinesisEvent, deadline: Deadline) -> Result<KinesisEventResponse, Error> {
-    let changes: Vec<serde_json::Result<TallyChange>> =
-        batch.records.iter().map(|record| cloud_event::parse(&record.kinesis.data)).collect();
-    let counters = tally::by_counter(changes.iter().flatten().cloned().collect());
+pub async fn handle(
+    cards: &CardSets,
+    clock: &Clock,
+    batch: KinesisEvent,
+    deadline: Deadline,
+) -> Result<KinesisEventResponse, Error> {
+    let changes: Vec<serde_json::Result<Received<TallyChange>>> =
+        batch.records.iter().map(|record| cloud_event::receive(&record.kinesis.data)).collect();
+    let counters = tally::by_counter(changes.iter().flatten().map(|received| received.data.clone()).collect());
     let failed: HashSet<TallySubject> = stream::iter(counters)
         .map(|(subject, changes)| async move {
             let error = deadline.at_most(TIME_PER_COUNTER).limit(show(cards, &subject, &changes)).await.err()?;
@@ -40,9 +46,13 @@ pub async fn handle(cards: &CardSets, batch: KinesisEvent, deadline: Deadline) -
         .filter_map(async |failed| failed)
         .collect()
         .await;
+    let oldest: Option<Timestamp> = changes.iter().flatten().filter_map(|received| received.at).min();
+    if let Some(oldest) = oldest {
+        metrics::COUNT_LAG.record(clock.now().since(oldest));
+    }
     let outcomes = batch.records.iter().zip(&changes).map(|(record, change)| {
         let done = match change {
-            Ok(change) => !failed.contains(&change.subject),
+            Ok(change) => !failed.contains(&change.data.subject),
             Err(error) => {
                 let sequence_number = &record.kinesis.sequence_number;
                 tracing::error!(%error, sequence_number, "a record is not the event of a counter");

@@ -1,16 +1,10 @@
 //! The Lambda function `trending`.
 
-use aws_lambda_events::kinesis::KinesisEvent;
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use tidings::runtime::Runtime;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
-    let cards = &runtime.card_sets()?;
-    run(service_fn(async |event: LambdaEvent<KinesisEvent>| {
-        let deadline = runtime.deadline(event.context.deadline);
-        Ok::<_, Error>(trending::handle(cards, event.payload, deadline).await?)
-    }))
-    .await
+    let (cards, clock) = (&runtime.card_sets()?, &runtime.clock);
+    runtime.run(async |batch, deadline| Ok(trending::handle(cards, clock, batch, deadline).await?)).await
 }

@@ -6,6 +6,5 @@ use tidings::{http, runtime::Runtime};
 async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let (commands, reserved, clock) = (&runtime.commands()?, &runtime.reserved_handles()?, &runtime.clock);
-    http::serve(runtime.meter.as_ref(), async |call| update_profile::handle(commands, reserved, clock, call).await)
-        .await
+    http::serve(&runtime, async |call| update_profile::handle(commands, reserved, clock, call).await).await
 }

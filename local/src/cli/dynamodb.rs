@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tidings_local::{data_dir::DataDir, servers::dynamodb, stack::bind};
+use tidings_local::{data_dir::DataDir, observe::Observer, servers::dynamodb, stack::bind};
 
 use super::Common;
 
@@ -28,5 +28,5 @@ pub(crate) async fn run(arguments: DynamodbArguments) -> anyhow::Result<()> {
     let data = DataDir::open(arguments.data.as_deref())?;
     let (listener, url) = bind(arguments.port)?;
     println!("DynamoDB listens on {url}");
-    dynamodb::serve(listener, Some(&data.path().join("dynamodb.sqlite")), ending).await
+    dynamodb::serve(listener, Some(&data.path().join("dynamodb.sqlite")), Observer::default(), ending).await
 }

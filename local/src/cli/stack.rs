@@ -27,6 +27,9 @@ pub(crate) struct StackArguments {
     /// Deliver records in every order that AWS allows
     #[arg(long)]
     reorder_records: bool,
+    /// Create users who follow each other, and who post, like and comment a few times per second
+    #[arg(long)]
+    demo: bool,
     /// Milliseconds that each transaction takes; if not 0, transactions on the same item conflict as on AWS
     #[arg(long, value_name = "MS", default_value_t = 0)]
     transaction_ms: u64,
@@ -40,7 +43,7 @@ pub(crate) struct StackArguments {
 /// Runs the stack until the process is asked to stop.
 pub(crate) async fn run(arguments: StackArguments) -> anyhow::Result<()> {
     arguments.common.log_to_stderr();
-    let verbose = arguments.common.verbose > 0;
+    let (verbose, demo) = (arguments.common.verbose > 0, arguments.demo);
     let ending = arguments.common.ending()?;
     tokio::pin!(ending);
     let mut stack = tokio::select! {
@@ -48,7 +51,10 @@ pub(crate) async fn run(arguments: StackArguments) -> anyhow::Result<()> {
         () = &mut ending => return Ok(()),
     };
     report_warnings(stack.warnings(), verbose);
-    print!("{}", greeting(stack.url()));
+    print!("{}", greeting(stack.url(), demo));
+    if demo {
+        stack.demo().start(None);
+    }
     let failed = tokio::select! {
         error = stack.failure() => Some(error),
         () = &mut ending => None,
@@ -89,12 +95,25 @@ fn report_warnings(warnings: &[String], verbose: bool) {
 }
 
 /// The text that says where the stack listens and how to use it. Each command can be pasted into a shell.
-fn greeting(url: &str) -> String {
+fn greeting(url: &str, demo: bool) -> String {
+    let demo = match demo {
+        true => format!(
+            r#"
+The demo is running: its users post, like and comment. Stop it with the button on the page, or with:
+
+  curl -s {url}/dev/demo -d '{{"running":false}}'
+"#
+        ),
+        false => String::new(),
+    };
     let bearer = r#"-H "Authorization: Bearer $TOKEN""#;
     format!(
         r#"Tidings listens on {url}
 
-Paste these lines into a shell to write a post and read it in your feed:
+Open this address in a browser: it shows a feed, and the system behind it at work. {url}/docs has
+the HTTP API.
+{demo}
+Or paste these lines into a shell to write a post and read it in your feed:
 
   TOKEN=$(curl -s {url}/dev/token -d '{{"user":"ada"}}' | cut -d'"' -f4)
   curl -s -X PUT {url}/v1/me {bearer} -d '{{"handle":"ada","display_name":"Ada"}}'

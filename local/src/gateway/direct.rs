@@ -27,7 +27,14 @@ impl<I: Invoke> DirectApi<I> {
     pub fn new(functions: &[Function], invoker: I) -> anyhow::Result<Self> {
         let routes = Routes::new(functions)?;
         let integration_timeout = INTEGRATION_TIMEOUT;
-        Ok(Self(Arc::new(Api { routes, cors: None, authorizer: None, invoker, integration_timeout })))
+        Ok(Self(Arc::new(Api {
+            id: String::new(),
+            routes,
+            cors: None,
+            authorizer: None,
+            invoker,
+            integration_timeout,
+        })))
     }
 
     /// Answers a request of the user whose id is `subject`, as a token's `sub` claim.

@@ -6,6 +6,7 @@
 //! A request passes through `route`, `jwt`, `request_event`, the function, `response` and `cors`. The keys for `jwt`
 //! are in `keys`; they come from the stack's own `issuer`, or from another issuer by `discovery`.
 
+pub mod console;
 mod cors;
 mod crypto;
 mod direct;
@@ -21,7 +22,12 @@ mod route;
 #[cfg(test)]
 mod tests;
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
@@ -40,7 +46,8 @@ use tokio::{net::TcpListener, time::timeout};
 use crate::{
     http_server::{self, Patience},
     invoke::Invoke,
-    template::model::{Function, HttpApi},
+    metrics::Metrics,
+    template::model::{Function, HttpApi, MetricId},
 };
 use cors::Cors;
 pub use direct::DirectApi;
@@ -64,6 +71,8 @@ pub struct Gateway {
 }
 
 struct Api<I> {
+    /// The id of the API.
+    id: String,
     routes: Routes,
     cors: Option<Cors>,
     authorizer: Option<Authorizer>,
@@ -97,6 +106,7 @@ impl Gateway {
         integration_timeout: Duration,
     ) -> anyhow::Result<Self> {
         let served = Api {
+            id: api.name.clone(),
             routes: Routes::new(functions)?,
             cors: api.cors.as_ref().map(Cors::new),
             authorizer: api.authorizer.as_ref().map(|authorizer| Authorizer::new(authorizer, &issuer)),
@@ -118,6 +128,7 @@ async fn handle<I: Invoke>(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request<Body>,
 ) -> Response {
+    let begun = Instant::now();
     let request_id = BASE64_STANDARD.encode(rand::random::<[u8; 11]>());
     let origin = request.headers().get(header::ORIGIN).cloned();
     let mut response = match api.cors.as_ref().and_then(|cors| cors.preflight(&request)) {
@@ -130,10 +141,23 @@ async fn handle<I: Invoke>(
             response
         }
     };
+    if let Some(metrics) = api.invoker.metrics() {
+        record(metrics, &api.id, response.status(), begun.elapsed());
+    }
     if let Ok(id) = HeaderValue::try_from(request_id) {
         response.headers_mut().insert("apigw-requestid", id);
     }
     response
+}
+
+/// Records what API Gateway records of an answer.
+fn record(metrics: &Metrics, api: &str, status: StatusCode, took: Duration) {
+    let metric = |name| MetricId::new("AWS/ApiGateway", name, [("ApiId", api.to_owned())]);
+    metrics.record(metric("Count"), "Count", 1.0);
+    for (name, counts) in [("4xx", status.is_client_error()), ("5xx", status.is_server_error())] {
+        metrics.record(metric(name), "Count", if counts { 1.0 } else { 0.0 });
+    }
+    metrics.record(metric("Latency"), "Milliseconds", took.as_secs_f64() * 1000.0);
 }
 
 impl<I: Invoke> Api<I> {

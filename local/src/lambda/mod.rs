@@ -17,7 +17,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -27,6 +27,7 @@ use crate::{
     aws::{ACCOUNT, REGION},
     invoke::{Invoke, InvokeError},
     lineage::{INVOCATIONS_MAX, TraceHeader},
+    metrics::Metrics,
 };
 use pool::Pool;
 
@@ -66,6 +67,7 @@ pub struct Lambda {
 
 struct Inner {
     pools: HashMap<String, Arc<Pool>>,
+    metrics: Metrics,
     background: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -86,14 +88,16 @@ impl Lambda {
         }
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.context("Lambda Runtime API")?;
         let runtime_api = listener.local_addr().context("Lambda Runtime API")?;
-        let spawner = process::Spawner::start().context("cannot start the thread that starts function processes")?;
+        let metrics = Metrics::default();
+        let spawner = process::Spawner::start(metrics.clone())
+            .context("cannot start the thread that starts function processes")?;
         let pools: HashMap<_, _> = functions
             .into_iter()
             .map(|function| (function.name.clone(), Pool::new(function, runtime_api, spawner.clone())))
             .collect();
         let mut background = vec![tokio::spawn(runtime_api::serve(listener, pools.clone()))];
         background.extend(pools.values().map(|pool| tokio::spawn(Arc::clone(pool).reap_idle())));
-        Ok(Self { inner: Arc::new(Inner { pools, background }) })
+        Ok(Self { inner: Arc::new(Inner { pools, metrics, background }) })
     }
 
     /// The function and the process id of every running process.
@@ -106,6 +110,27 @@ impl Lambda {
             .collect();
         all.sort();
         all
+    }
+
+    /// Kills the processes of a function with SIGKILL. Invocations in progress end as crashed. Returns how many
+    /// processes there were, or `None` if there is no such function.
+    pub fn kill(&self, function: &str) -> Option<usize> {
+        Some(self.inner.pools.get(function)?.kill())
+    }
+
+    /// Lets no invocation of a function run, as a reserved concurrency of 0 does on AWS, or ends that. Returns `false`
+    /// if there is no such function.
+    pub fn set_throttled(&self, function: &str, throttled: bool) -> bool {
+        let pool = self.inner.pools.get(function);
+        pool.inspect(|pool| pool.set_throttled(throttled)).is_some()
+    }
+
+    /// The functions that are throttled.
+    pub fn throttled(&self) -> Vec<String> {
+        let throttled = self.inner.pools.values().filter(|pool| pool.is_throttled());
+        let mut names: Vec<_> = throttled.map(|pool| pool.function().name.clone()).collect();
+        names.sort();
+        names
     }
 
     /// Kills all processes and waits until they are gone. Invocations in progress end as crashed. Later invocations end
@@ -132,11 +157,28 @@ impl Invoke for Lambda {
                 payload.len()
             )));
         }
+        let metrics = &self.inner.metrics;
         let invocations = trace.invocations(function);
         if invocations >= INVOCATIONS_MAX && !pool.function().allows_recursion {
+            metrics.of_function(function, "RecursiveInvocationsDropped", "Count", 1.0);
             return Err(InvokeError::Recursive(invocations));
         }
-        pool.invoke(payload, trace).await
+        let begun = Instant::now();
+        let answer = pool.invoke(payload, trace).await;
+        match &answer {
+            Err(InvokeError::Throttled) => metrics.of_function(function, "Throttles", "Count", 1.0),
+            Err(InvokeError::Unavailable(_)) => {}
+            ran => {
+                metrics.of_function(function, "Invocations", "Count", 1.0);
+                metrics.of_function(function, "Errors", "Count", if ran.is_err() { 1.0 } else { 0.0 });
+                metrics.of_function(function, "Duration", "Milliseconds", begun.elapsed().as_secs_f64() * 1000.0);
+            }
+        }
+        answer
+    }
+
+    fn metrics(&self) -> Option<&Metrics> {
+        Some(&self.inner.metrics)
     }
 }
 

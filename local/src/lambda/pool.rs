@@ -7,7 +7,10 @@ use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
     process::ExitStatus,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -52,6 +55,7 @@ pub(super) struct Pool {
     function: FunctionSpec,
     runtime_api: SocketAddr,
     spawner: Spawner,
+    throttled: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -79,7 +83,8 @@ impl Pool {
             last_failure: None,
             closed: false,
         };
-        Arc::new(Self { function, runtime_api, spawner, state: Mutex::new(state) })
+        let throttled = AtomicBool::new(false);
+        Arc::new(Self { function, runtime_api, spawner, throttled, state: Mutex::new(state) })
     }
 
     pub(super) fn function(&self) -> &FunctionSpec {
@@ -88,6 +93,21 @@ impl Pool {
 
     pub(super) fn pids(&self) -> Vec<u32> {
         self.lock().instances.values().filter_map(|instance| instance.pid()).collect()
+    }
+
+    /// Kills all processes. Returns how many there were.
+    pub(super) fn kill(&self) -> usize {
+        let state = self.lock();
+        state.instances.values().for_each(|instance| instance.kill());
+        state.instances.len()
+    }
+
+    pub(super) fn set_throttled(&self, throttled: bool) {
+        self.throttled.store(throttled, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_throttled(&self) -> bool {
+        self.throttled.load(Ordering::SeqCst)
     }
 
     pub(super) fn instance(&self, id: &str) -> Option<Arc<Instance>> {
@@ -100,6 +120,9 @@ impl Pool {
 
     /// Runs one invocation to its end, even if the caller stops waiting, as Lambda does.
     pub(super) async fn invoke(self: &Arc<Self>, payload: Bytes, trace: &TraceHeader) -> Answer {
+        if self.is_throttled() {
+            return Err(InvokeError::Throttled);
+        }
         let (pool, trace) = (Arc::clone(self), trace.clone());
         let run = tokio::spawn(async move { pool.run(payload, &trace).await });
         run.await.unwrap_or_else(|error| Err(InvokeError::Unavailable(error.to_string())))

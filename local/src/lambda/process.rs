@@ -21,6 +21,7 @@ use tokio::{
 };
 
 use super::FunctionSpec;
+use crate::metrics::Metrics;
 
 /// A longer log line is passed on in pieces.
 const LOG_LINE_BYTES_MAX: u64 = 64 * 1024;
@@ -35,6 +36,8 @@ const OUTPUT_GRACE: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(super) struct Spawner {
     requests: mpsc::Sender<Request>,
+    /// Where the metrics go that the processes write.
+    metrics: Metrics,
 }
 
 struct Request {
@@ -44,7 +47,7 @@ struct Request {
 
 impl Spawner {
     /// Starts the thread. Call this in a Tokio runtime, which then reaps the children.
-    pub(super) fn start() -> std::io::Result<Self> {
+    pub(super) fn start(metrics: Metrics) -> std::io::Result<Self> {
         let (requests, received) = mpsc::channel::<Request>();
         let runtime = tokio::runtime::Handle::current();
         std::thread::Builder::new().name("lambda-spawner".into()).spawn(move || {
@@ -54,7 +57,7 @@ impl Spawner {
                 drop(answer.send(command.spawn()));
             }
         })?;
-        Ok(Self { requests })
+        Ok(Self { requests, metrics })
     }
 
     async fn spawn(&self, command: Command) -> std::io::Result<Child> {
@@ -119,8 +122,11 @@ pub(super) async fn start(
     let mut child = spawner.spawn(command).await?;
     let pid = child.id().ok_or_else(|| std::io::Error::other("the process ended as it started"))?;
     let tail = Tail::default();
-    let stdout = child.stdout.take().map(|out| tokio::spawn(pass_on(out, function.name.clone(), tail.clone())));
-    let stderr = child.stderr.take().map(|err| tokio::spawn(pass_on(err, function.name.clone(), tail.clone())));
+    let (metrics, name) = (&spawner.metrics, &function.name);
+    let stdout = child.stdout.take();
+    let stdout = stdout.map(|out| tokio::spawn(pass_on(out, name.clone(), metrics.clone(), tail.clone())));
+    let stderr = child.stderr.take();
+    let stderr = stderr.map(|err| tokio::spawn(pass_on(err, name.clone(), metrics.clone(), tail.clone())));
     Ok(Process { child, pid, output: Output { tail, streams: stdout.into_iter().chain(stderr).collect() } })
 }
 
@@ -174,8 +180,8 @@ impl Tail {
 }
 
 /// Copies a process's output to standard error, and puts the function's name before each line. The function decides
-/// what it logs: the template sets its `RUST_LOG`.
-async fn pass_on(output: impl AsyncRead + Unpin, function: String, tail: Tail) {
+/// what it logs: the template sets its `RUST_LOG`. Lines of metrics are recorded instead, as CloudWatch does.
+async fn pass_on(output: impl AsyncRead + Unpin, function: String, metrics: Metrics, tail: Tail) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
     loop {
@@ -184,6 +190,9 @@ async fn pass_on(output: impl AsyncRead + Unpin, function: String, tail: Tail) {
             Ok(0) | Err(_) => return,
             Ok(_) => {
                 let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
+                if metrics.record_line(&text) {
+                    continue;
+                }
                 // If standard error is closed, reading must go on: otherwise the function would block on a full pipe.
                 drop(writeln!(std::io::stderr().lock(), "[{function}] {text}"));
                 tail.push(text);

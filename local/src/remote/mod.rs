@@ -76,7 +76,9 @@ impl RemoteGateway {
         let issuer = LocalIssuer::open(None, &url)?;
         let invoker = RemoteLambda { inner: Arc::new(Inner { endpoint: options.endpoint, names }) };
         let invoke_api = invoke_api::router(&system.functions, invoker.clone());
-        let own_routes = gateway::docs::router(&directory_of(&options.template))?.merge(invoke_api);
+        let directory = directory_of(&options.template);
+        let own_routes = gateway::docs::router(&directory)?.merge(gateway::console::router(&directory));
+        let own_routes = own_routes.merge(invoke_api);
         let gateway = Gateway::new(api, &system.functions, issuer, invoker, own_routes)?;
         Ok(Self { url, listener, gateway })
     }

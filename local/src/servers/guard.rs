@@ -117,8 +117,9 @@ async fn pass(State(before): State<Before>, headers: HeaderMap, body: Bytes) -> 
     let function = access_key(&headers).unwrap_or_default().to_owned();
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     let operation = target.rsplit('.').next().unwrap_or_default();
+    let service = if target.starts_with("DynamoDBStreams_") { "streams" } else { before.service };
     let request = serde_json::from_slice(&body).unwrap_or_default();
-    for wish in before.policies.wishes(before.service, operation, &request) {
+    for wish in before.policies.wishes(service, operation, &request) {
         if !before.policies.allow(&function, &wish) {
             let Wish { action, resource, .. } = wish;
             tracing::error!(
@@ -134,7 +135,7 @@ async fn pass(State(before): State<Before>, headers: HeaderMap, body: Bytes) -> 
 }
 
 /// The access key in the signature (AWS Signature Version 4: `Credential=<access key>/<date>/…`).
-fn access_key(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn access_key(headers: &HeaderMap) -> Option<&str> {
     let credential = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once("Credential=")?.1;
     credential.split('/').next()
 }
@@ -144,7 +145,8 @@ fn arn(service: &str, rest: &str) -> String {
 }
 
 impl Policies {
-    /// The permissions that a request needs. An unknown request needs a permission that nobody has.
+    /// The permissions that a request needs. An unknown request needs a permission that nobody has. An empty resource
+    /// is any for which the function has the permission.
     fn wishes(&self, service: &str, operation: &str, request: &Value) -> Vec<Wish> {
         let wish = |resource: String| Wish { action: format!("{service}:{operation}"), resource, partition: None };
         match (service, operation) {
@@ -163,7 +165,17 @@ impl Policies {
                 tables.map(|(table, _)| wish(arn(service, &format!("table/{table}")))).collect()
             }
             ("dynamodb", _) => vec![self.on_item(operation, request)],
-            ("kinesis", _) => vec![wish(arn(service, &format!("stream/{}", text(request, "StreamName"))))],
+            // An iterator contains the stream, in a form that only the service can read.
+            ("streams", operation) => {
+                let stream = text(request, "StreamArn");
+                let label = stream.rsplit_once("/stream/").map(|(table, _)| format!("{table}/stream/local"));
+                vec![Wish { action: format!("dynamodb:{operation}"), ..wish(label.unwrap_or_default()) }]
+            }
+            ("kinesis", _) => {
+                let name = text(request, "StreamARN").rsplit_once('/').map_or("", |(_, name)| name);
+                let name = if name.is_empty() { text(request, "StreamName") } else { name };
+                vec![wish(arn(service, &format!("stream/{name}")))]
+            }
             _ => {
                 let queue = text(request, "QueueUrl").rsplit('/').next().unwrap_or_default();
                 // In IAM, a batch needs the permission for the single operation.
@@ -192,17 +204,19 @@ impl Policies {
         let Wish { action, resource, partition } = wish;
         let allows = |statement: &Statement| {
             statement.actions.contains(action)
-                && statement.resources.contains(resource)
+                && (resource.is_empty() || statement.resources.contains(resource))
                 && statement
                     .leading_keys
                     .as_ref()
                     .is_none_or(|keys| partition.as_ref().is_some_and(|key| keys.contains(key)))
         };
-        let allowed = self.statements.get(function).is_some_and(|statements| statements.iter().any(allows));
-        if allowed {
-            self.used().insert([function.to_owned(), action.clone(), resource.clone()]);
+        let statement = self.statements.get(function).and_then(|statements| statements.iter().find(|one| allows(one)));
+        if let Some(statement) = statement {
+            let resource = if resource.is_empty() { statement.resources.first() } else { Some(resource) };
+            let resource = resource.cloned().unwrap_or_default();
+            self.used().insert([function.to_owned(), action.clone(), resource]);
         }
-        allowed
+        statement.is_some()
     }
 
     fn used(&self) -> std::sync::MutexGuard<'_, BTreeSet<[String; 3]>> {

@@ -10,12 +10,21 @@ pub mod provision;
 pub mod sqs;
 pub mod transaction_gate;
 
-use std::{net::TcpListener, path::Path};
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use tokio::{sync::watch, task::JoinSet};
 
-use crate::aws;
+use crate::{aws, observe::Observer};
+pub(crate) use sqs::oldest_messages;
+
+/// The file of the queues, if the servers' data is in `directory`.
+pub(crate) fn queues_file(directory: &Path) -> PathBuf {
+    directory.join("sqs.sqlite")
+}
 
 /// The URLs of the servers, as `http://127.0.0.1:<port>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,11 +72,11 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts all servers. Their data is in `directory`.
+    /// Starts all servers. Their data is in `directory`. `observer` is told what is written to tables.
     ///
     /// # Errors
     /// If a port cannot be served. Later failures come from [`Servers::failure`].
-    pub fn start(ports: Ports, directory: &Path) -> anyhow::Result<Self> {
+    pub fn start(ports: Ports, directory: &Path, observer: Observer) -> anyhow::Result<Self> {
         let stop = watch::Sender::new(false);
         let mut tasks = JoinSet::new();
         let stopped = || {
@@ -79,11 +88,11 @@ impl Servers {
         };
 
         let (shutdown, database) = (stopped(), directory.join("dynamodb.sqlite"));
-        tasks.spawn(async move { dynamodb::serve(ports.dynamodb, Some(&database), shutdown).await });
+        tasks.spawn(async move { dynamodb::serve(ports.dynamodb, Some(&database), observer, shutdown).await });
         let (shutdown, database) = (stopped(), directory.join("kinesis.sqlite"));
         let listener = tokio::net::TcpListener::from_std(ports.kinesis)?;
         tasks.spawn(async move { kinesis::serve(listener, Some(&database), shutdown).await });
-        let (shutdown, database) = (stopped(), directory.join("sqs.sqlite"));
+        let (shutdown, database) = (stopped(), queues_file(directory));
         let listener = tokio::net::TcpListener::from_std(ports.sqs)?;
         tasks.spawn(async move { sqs::serve(listener, Some(&database), shutdown).await });
         Ok(Self { stop, tasks })
@@ -126,7 +135,7 @@ mod tests {
     async fn no_server_answers_a_web_page() {
         let directory = tempfile::tempdir().unwrap();
         let (ports, endpoints) = Ports::open().unwrap();
-        let servers = Servers::start(ports, directory.path()).unwrap();
+        let servers = Servers::start(ports, directory.path(), Observer::default()).unwrap();
         let client = reqwest::Client::new();
         for url in [&endpoints.dynamodb, &endpoints.kinesis, &endpoints.sqs] {
             let refusal = async |method: Method, name: header::HeaderName, value: &str| {

@@ -94,8 +94,12 @@ impl Activity {
         self.reader(name, |reader| *reader = Reader::default());
     }
 
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
     pub(super) fn is_busy(&self) -> bool {
-        self.in_flight.load(Ordering::SeqCst) > 0
+        self.in_flight() > 0
     }
 
     /// The number of records or messages read so far.

@@ -126,6 +126,10 @@ impl<I: Invoke> BatchProcessor<I> {
 
     async fn invoke(&self, batch: &mut Batch) -> Outcome {
         let payload = record_json::records(batch.items.iter().map(|item| &item.record.event));
+        if let (Some(metrics), Some(last)) = (self.invoker.metrics(), batch.items.last()) {
+            let age = OffsetDateTime::now_utc() - last.record.arrival;
+            metrics.of_function(&self.function, "IteratorAge", "Milliseconds", age.as_seconds_f64().max(0.0) * 1000.0);
+        }
         let answer = match self.invoker.invoke(&self.function, payload).await {
             Ok(answer) => answer,
             Err(error @ (InvokeError::Throttled | InvokeError::Unavailable(_))) => {

@@ -1,6 +1,6 @@
 //! One lane of a shard. All records with the same key are in the same lane, and a lane has one batch in flight. So the
 //! order within a key holds for any parallelization factor. A lane makes batches by size, window and payload limit.
-//! With [`Chaos`], it also makes the faults that AWS allows.
+//! With [`ChaosSwitch`], it also makes the faults that AWS allows.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -15,7 +15,7 @@ use tokio::{
 use super::{
     batch_processor::{BatchProcessor, Item},
     lifecycle::Stopped,
-    parts::Chaos,
+    parts::ChaosSwitch,
 };
 use crate::{invoke::Invoke, lambda::PAYLOAD_BYTES_MAX};
 
@@ -30,7 +30,7 @@ const REPEATED_MAX: usize = 8;
 pub(super) struct Lane {
     pub(super) batch_size: usize,
     pub(super) window: std::time::Duration,
-    pub(super) chaos: Chaos,
+    pub(super) chaos: ChaosSwitch,
     pub(super) arriving: UnboundedReceiver<Arc<Item>>,
     /// Records that were taken from `arriving` and not delivered. They are older than those in `arriving`.
     pub(super) kept: VecDeque<Arc<Item>>,
@@ -95,10 +95,11 @@ impl Lane {
     /// Makes the requested faults. A batch stays in the order of sequence numbers, as on AWS, because functions rely on
     /// this order when they report the lowest failed one.
     fn stir(&mut self, mut batch: Vec<Arc<Item>>) -> Vec<Arc<Item>> {
-        if self.chaos.reorder_records {
+        let chaos = self.chaos.get();
+        if chaos.reorder_records {
             batch = self.hold_back_keys(batch);
         }
-        if self.chaos.duplicate_records {
+        if chaos.duplicate_records {
             self.repeat(&mut batch);
         }
         batch
@@ -138,7 +139,7 @@ impl Lane {
     }
 
     fn remember(&mut self, processed: Vec<Arc<Item>>) {
-        if self.chaos.duplicate_records {
+        if self.chaos.get().duplicate_records {
             self.history.extend(processed);
             self.history.drain(..self.history.len().saturating_sub(HISTORY));
         }

@@ -4,6 +4,7 @@
 //!   the order of resharding, and stores [`checkpoint`]s. [`lane`] makes batches. [`batch_processor`] invokes the
 //!   function with a batch, retries, bisects, and gives up. It reports what it gave up to a destination ([`failure`]).
 //! - [`queue`] is a mapping from an SQS queue.
+//! - [`schedule`] is a rule that invokes a function again and again. It is no mapping, but an event source as well.
 //! - [`filter`] selects records. [`record_json`] turns records into the JSON that functions receive.
 //! - [`lifecycle`] pauses and stops all mappings. [`activity`] tells what a mapping is doing. [`parts`] is what both
 //!   kinds of mapping have in common.
@@ -21,6 +22,7 @@ mod lifecycle;
 mod parts;
 mod queue;
 mod record_json;
+mod schedule;
 mod shards;
 mod stream;
 
@@ -40,8 +42,8 @@ use crate::{
 use activity::Activity;
 use checkpoint::Checkpoints;
 use lifecycle::{Lifecycle, Mode};
-use parts::Parts;
 pub use parts::{Chaos, Clients, Pace};
+use parts::{ChaosSwitch, Parts};
 
 /// How long [`Sources::shutdown`] waits for batches in flight. Batches that take longer are delivered again later.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
@@ -65,6 +67,7 @@ pub struct SourceStatus {
 /// delivered again after the next start. [`Sources::shutdown`] waits for batches in flight.
 pub struct Sources {
     lifecycle: Lifecycle,
+    chaos: ChaosSwitch,
     activities: Vec<Arc<Activity>>,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -84,13 +87,14 @@ impl Sources {
         invoker: I,
     ) -> anyhow::Result<Self> {
         let checkpoints = Checkpoints::open(checkpoints)?;
-        let lifecycle = Lifecycle::new();
+        let (lifecycle, chaos) = (Lifecycle::new(), ChaosSwitch::new(chaos));
         let (mut activities, mut tasks) = (Vec::new(), JoinSet::new());
         for function in functions {
             for source in &function.sources {
                 let id = match source {
                     EventSource::Stream(source) => &source.id,
                     EventSource::Queue(source) => &source.id,
+                    EventSource::Schedule(source) => &source.id,
                 };
                 let activity = Activity::new(id, &function.name);
                 activities.push(activity.clone());
@@ -99,7 +103,7 @@ impl Sources {
                     function: function.name.clone(),
                     activity,
                     lifecycle: lifecycle.clone(),
-                    chaos,
+                    chaos: chaos.clone(),
                     pace,
                     invoker: invoker.clone(),
                 };
@@ -112,10 +116,13 @@ impl Sources {
                         let mapping = queue::Mapping::open(parts, source.clone()).await;
                         tasks.spawn(mapping.with_context(|| format!("event source {id}"))?.run());
                     }
+                    EventSource::Schedule(source) => {
+                        tasks.spawn(schedule::Schedule::open(parts, source.clone()).run());
+                    }
                 }
             }
         }
-        Ok(Self { lifecycle, activities, tasks: Mutex::new(tasks) })
+        Ok(Self { lifecycle, chaos, activities, tasks: Mutex::new(tasks) })
     }
 
     /// Stops reading. Batches that were read already go on until their next retry, and wait there.
@@ -126,6 +133,27 @@ impl Sources {
     /// Ends a pause.
     pub fn resume(&self) {
         self.lifecycle.set(Mode::Running);
+    }
+
+    /// Whether the mappings are paused.
+    pub fn is_paused(&self) -> bool {
+        self.lifecycle.mode() == Mode::Paused
+    }
+
+    /// The faults that the mappings make at present.
+    pub fn chaos(&self) -> Chaos {
+        self.chaos.get()
+    }
+
+    /// Makes these faults from now on.
+    pub fn set_chaos(&self, chaos: Chaos) {
+        self.chaos.set(chaos);
+    }
+
+    /// How many records and messages each mapping has read and not finished: its id, its function and the number.
+    pub fn in_flight(&self) -> Vec<(String, String, usize)> {
+        let each = |activity: &Arc<Activity>| (activity.id.clone(), activity.function.clone(), activity.in_flight());
+        self.activities.iter().map(each).collect()
     }
 
     /// What the mappings are doing. Each mapping polls its source once more for this, so the answer takes account of

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::sync::watch;
+
 use super::{activity::Activity, lifecycle::Lifecycle};
 
 /// The AWS clients that mappings use.
@@ -26,6 +28,24 @@ pub struct Chaos {
     /// Delivers records out of order. Records of a stream change their order across keys, never within a key. Messages
     /// of a queue change their order in any way.
     pub reorder_records: bool,
+}
+
+/// The faults that the mappings of a system make at present. Clones are the same switch.
+#[derive(Debug, Clone)]
+pub(super) struct ChaosSwitch(watch::Sender<Chaos>);
+
+impl ChaosSwitch {
+    pub(super) fn new(chaos: Chaos) -> Self {
+        Self(watch::Sender::new(chaos))
+    }
+
+    pub(super) fn get(&self) -> Chaos {
+        *self.0.borrow()
+    }
+
+    pub(super) fn set(&self, chaos: Chaos) {
+        self.0.send_replace(chaos);
+    }
 }
 
 /// How often mappings poll, and how soon they retry.
@@ -62,7 +82,7 @@ pub(super) struct Parts<I> {
     pub(super) function: String,
     pub(super) activity: Arc<Activity>,
     pub(super) lifecycle: Lifecycle,
-    pub(super) chaos: Chaos,
+    pub(super) chaos: ChaosSwitch,
     pub(super) pace: Pace,
     pub(super) invoker: I,
 }

@@ -191,13 +191,14 @@ impl<I: Invoke> Mapping<I> {
     }
 
     async fn process(&self, mut received: Vec<Received>) {
-        if self.parts.chaos.reorder_records {
+        let chaos = self.parts.chaos.get();
+        if chaos.reorder_records {
             received.shuffle(&mut rand::rng());
         }
         let Some(mut failed) = self.invoke(&received).await else {
             return;
         };
-        if self.parts.chaos.duplicate_records && rand::random_bool(0.25) {
+        if chaos.duplicate_records && rand::random_bool(0.25) {
             let again: Vec<_> = received.iter().filter(|_| rand::random_bool(0.5)).collect();
             if !again.is_empty() {
                 let all = || again.iter().map(|received| id(received).to_owned()).collect();

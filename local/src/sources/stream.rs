@@ -266,7 +266,7 @@ impl Lanes {
             let lane = Lane {
                 batch_size: usize::try_from(mapping.source.batch_size).unwrap_or(usize::MAX).max(1),
                 window: mapping.source.batching_window,
-                chaos: mapping.parts.chaos,
+                chaos: mapping.parts.chaos.clone(),
                 arriving,
                 kept: VecDeque::new(),
                 history: VecDeque::new(),

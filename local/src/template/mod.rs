@@ -81,17 +81,33 @@ pub fn load(path: &Path, values: Values, addresses: Addresses) -> Result<System,
 /// # Errors
 /// If the template is wrong, or contains something that the local stack does not know.
 pub fn parse(file: &str, source: &str, inputs: &Inputs) -> Result<System, LoadError> {
+    parse_as(file, source, inputs, Transform::Sam)
+}
+
+/// Reads the template of a nested stack, which is plain CloudFormation.
+fn parse_nested(file: &str, source: &str, inputs: &Inputs) -> Result<System, LoadError> {
+    parse_as(file, source, inputs, Transform::None)
+}
+
+/// Which transform a template has to name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Transform {
+    Sam,
+    None,
+}
+
+fn parse_as(file: &str, source: &str, inputs: &Inputs, transform: Transform) -> Result<System, LoadError> {
     let wrong = |error| LoadError::Template { file: file.into(), error };
     let mut warnings = Warnings::default();
     let root = Node::parse(source).map_err(wrong)?;
-    let mut sections = Sections::read(&root, &mut warnings).map_err(wrong)?;
+    let mut sections = Sections::read(&root, transform, &mut warnings).map_err(wrong)?;
 
     let mut scope = Scope::new(inputs.addresses.clone());
     scope.parameters =
         parameters::read(&sections.parameters, &inputs.values, &mut warnings).map_err(|error| error.in_file(file))?;
     scope.mappings = std::mem::take(&mut sections.mappings).into_iter().map(|map| (map.key, map.value)).collect();
     let mut system = read_resources(scope, &sections, inputs, &mut warnings).map_err(wrong)?;
-    system.warnings = warnings.into_lines(file);
+    system.warnings.extend(warnings.into_lines(file));
     Ok(system)
 }
 
@@ -100,18 +116,21 @@ struct Sections<'node> {
     parameters: Vec<Entry>,
     mappings: Vec<Entry>,
     conditions: Vec<Entry>,
+    rules: Vec<Entry>,
     globals: Option<&'node Node>,
     resources: Vec<Entry>,
     outputs: Vec<Entry>,
 }
 
 impl<'node> Sections<'node> {
-    fn read(root: &'node Node, warnings: &mut Warnings) -> TemplateResult<Self> {
+    fn read(root: &'node Node, transform: Transform, warnings: &mut Warnings) -> TemplateResult<Self> {
         let mut top = Properties::open("the template", "template", root.at, Some(root))?;
         for documentation in ["AWSTemplateFormatVersion", "Description"] {
             top.take(documentation);
         }
-        top.one_of("Transform", &["AWS::Serverless-2016-10-31"])?;
+        if transform == Transform::Sam {
+            top.one_of("Transform", &["AWS::Serverless-2016-10-31"])?;
+        }
         top.ignore(warnings, &["Metadata"]);
         let entries = |node: Option<&Node>, name: &str| match node {
             Some(node) => Ok(node.entries(name)?.to_vec()),
@@ -121,6 +140,7 @@ impl<'node> Sections<'node> {
             parameters: entries(top.take("Parameters"), "Parameters")?,
             mappings: entries(top.take("Mappings"), "Mappings")?,
             conditions: entries(top.take("Conditions"), "Conditions")?,
+            rules: entries(top.take("Rules"), "Rules")?,
             globals: top.take("Globals"),
             resources: entries(Some(top.require("Resources")?), "Resources")?,
             outputs: entries(top.take("Outputs"), "Outputs")?,
@@ -137,6 +157,7 @@ fn read_resources(
     warnings: &mut Warnings,
 ) -> TemplateResult<System> {
     evaluate_conditions(&mut scope, &sections.conditions)?;
+    check_rules(&scope, &sections.rules)?;
     for entry in &sections.resources {
         let kind = find(&entry.value, "Type")
             .ok_or_else(|| TemplateError::new(entry.at, format!("resource `{}` needs a `Type`", entry.key)))?;
@@ -166,6 +187,24 @@ fn evaluate_conditions(scope: &mut Scope, conditions: &[Entry]) -> TemplateResul
                 Err(_) => {}
             }
         }
+    }
+    Ok(())
+}
+
+/// Checks the assertions about parameters.
+fn check_rules(scope: &Scope, rules: &[Entry]) -> TemplateResult<()> {
+    for rule in rules {
+        let mut properties = Properties::open("a rule", &rule.key, rule.at, Some(&rule.value))?;
+        for assertion in properties.require("Assertions")?.items() {
+            let mut assertion = properties.part("Assertions", assertion)?;
+            let assert = assertion.require("Assert")?;
+            let description = assertion.text("AssertDescription")?.unwrap_or("its assertion is false");
+            if !scope.evaluate(assert)? {
+                return Err(TemplateError::new(rule.at, format!("rule `{}`: {description}", rule.key)));
+            }
+            assertion.finish()?;
+        }
+        properties.finish()?;
     }
     Ok(())
 }

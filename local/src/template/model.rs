@@ -9,6 +9,8 @@ use std::{collections::BTreeMap, time::Duration};
 pub struct System {
     /// DynamoDB tables.
     pub tables: Vec<Table>,
+    /// Names of tables that event sources read and that the template does not make. They have to exist already.
+    pub other_tables: Vec<String>,
     /// Kinesis data streams.
     pub streams: Vec<KinesisStream>,
     /// SQS queues.
@@ -17,6 +19,10 @@ pub struct System {
     pub functions: Vec<Function>,
     /// The HTTP API. A template has at most one.
     pub api: Option<HttpApi>,
+    /// Alarms about metrics, with those of nested stacks.
+    pub alarms: Vec<Alarm>,
+    /// Alarms about other alarms, with those of nested stacks.
+    pub composite_alarms: Vec<CompositeAlarm>,
     /// Resources and properties without meaning on one machine, each with its position in the file.
     pub warnings: Vec<String>,
 }
@@ -112,7 +118,7 @@ pub struct Function {
     pub allows_recursion: bool,
     /// Routes of the HTTP API that invoke it.
     pub routes: Vec<Route>,
-    /// Streams and queues that invoke it.
+    /// Streams, queues and schedules that invoke it.
     pub sources: Vec<EventSource>,
     /// What the function may do, from its own inline policies.
     pub statements: Vec<Statement>,
@@ -129,6 +135,111 @@ pub struct Statement {
     pub leading_keys: Option<Vec<String>>,
 }
 
+/// A metric of CloudWatch.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MetricId {
+    /// The namespace, for example `AWS/Lambda`.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// The dimensions. Metrics of one name with different dimensions are different metrics.
+    pub dimensions: BTreeMap<String, String>,
+}
+
+impl MetricId {
+    /// The metric with these dimensions.
+    pub fn new<const N: usize>(namespace: &str, name: &str, dimensions: [(&str, String); N]) -> Self {
+        let dimensions = dimensions.map(|(name, value)| (name.to_owned(), value)).into();
+        Self { namespace: namespace.to_owned(), name: name.to_owned(), dimensions }
+    }
+}
+
+/// What is made of the values of a period.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Statistic {
+    /// Their sum.
+    Sum,
+    /// Their number.
+    SampleCount,
+    /// Their mean.
+    Average,
+    /// The smallest one.
+    Minimum,
+    /// The largest one.
+    Maximum,
+    /// So many percent of the values are this large at most.
+    Percentile(f64),
+}
+
+/// An alarm about metrics.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alarm {
+    /// The logical id in the template.
+    pub id: String,
+    /// The physical name, as `!Ref` returns it.
+    pub name: String,
+    /// `AlarmDescription`.
+    pub description: String,
+    /// The metrics. The alarm looks at their sum.
+    pub metrics: Vec<AlarmMetric>,
+    /// The length of a period in seconds.
+    pub period_s: u32,
+    /// How many of the last periods count.
+    pub evaluation_periods: u32,
+    /// How many of these have to be beyond the threshold.
+    pub datapoints: u32,
+    /// What is beyond the threshold.
+    pub comparison: Comparison,
+    /// The threshold.
+    pub threshold: f64,
+    /// What a period without data counts as.
+    pub missing: MissingData,
+}
+
+/// A metric that an alarm looks at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlarmMetric {
+    /// The metric.
+    pub metric: MetricId,
+    /// What is made of its values.
+    pub statistic: Statistic,
+}
+
+/// Which values are beyond a threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `GreaterThanThreshold`.
+    Greater,
+    /// `GreaterThanOrEqualToThreshold`.
+    GreaterOrEqual,
+    /// `LessThanThreshold`.
+    Less,
+    /// `LessThanOrEqualToThreshold`.
+    LessOrEqual,
+}
+
+/// `TreatMissingData`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissingData {
+    /// A period without data is beyond the threshold.
+    Breaching,
+    /// A period without data is not beyond the threshold.
+    NotBreaching,
+    /// A period without data tells nothing.
+    Unknown,
+}
+
+/// An alarm about other alarms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompositeAlarm {
+    /// The logical id in the template.
+    pub id: String,
+    /// `AlarmDescription`.
+    pub description: String,
+    /// The physical names of alarms. It fires when one of them does.
+    pub any_of: Vec<String>,
+}
+
 /// One route of the HTTP API, for example `GET` and `/v1/users/{user}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -138,13 +249,15 @@ pub struct Route {
     pub path: String,
 }
 
-/// An event source mapping.
+/// An event source: an event source mapping, or a schedule.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventSource {
     /// A DynamoDB stream or a Kinesis stream.
     Stream(StreamSource),
     /// An SQS queue.
     Queue(QueueSource),
+    /// A schedule.
+    Schedule(ScheduleSource),
 }
 
 /// The stream that a mapping reads.
@@ -204,9 +317,22 @@ pub struct QueueSource {
     pub filters: Vec<serde_json::Value>,
 }
 
+/// A rule of EventBridge that invokes a function again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleSource {
+    /// Unique, and the same after a restart.
+    pub id: String,
+    /// How often. The first invocation comes after this time.
+    pub every: Duration,
+    /// The event of each invocation, instead of EventBridge's own.
+    pub input: Option<String>,
+}
+
 /// The HTTP API without its routes, which belong to the functions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpApi {
+    /// The physical name, as `!Ref` returns it: the id of the API.
+    pub name: String,
     /// CORS, if it is configured.
     pub cors: Option<Cors>,
     /// The JWT authorizer of every route, if there is one.

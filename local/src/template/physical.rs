@@ -26,6 +26,7 @@ pub(super) fn name_property(kind: &str) -> Option<&'static str> {
 pub(super) fn reference(kind: &str, name: &str, addresses: &Addresses) -> String {
     match kind {
         "AWS::SQS::Queue" => format!("{}/{}/{name}", addresses.sqs, aws::ACCOUNT),
+        "AWS::SNS::Topic" => arn("sns", name),
         _ => name.to_owned(),
     }
 }
@@ -42,7 +43,9 @@ pub(super) fn attribute(kind: &str, attribute: &str, name: &str, addresses: &Add
         ("AWS::Serverless::Function", "Arn") => arn("lambda", &format!("function:{name}")),
         ("AWS::Serverless::HttpApi", "ApiEndpoint") => addresses.api.clone(),
         ("AWS::Logs::LogGroup", "Arn") => arn("logs", &format!("log-group:{name}:*")),
-        ("AWS::CloudWatch::Alarm", "Arn") => arn("cloudwatch", &format!("alarm:{name}")),
+        ("AWS::CloudWatch::Alarm" | "AWS::CloudWatch::CompositeAlarm", "Arn") => {
+            arn("cloudwatch", &format!("alarm:{name}"))
+        }
         _ => return None,
     })
 }

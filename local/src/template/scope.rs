@@ -4,11 +4,14 @@
 use std::collections::BTreeMap;
 
 use super::{
-    error::{Position, Result},
+    error::{Position, Result, TemplateError},
     node::{Entry, Node, Value},
     physical::{self, Addresses},
 };
 use crate::aws;
+
+/// The longest chain of parameters in the Parameter Store that refer to each other. It bounds the recursion.
+const CHAIN_MAX: u32 = 8;
 
 /// A resource in the template.
 #[derive(Debug, Clone)]
@@ -20,7 +23,7 @@ pub(super) struct Resource {
 }
 
 /// Everything with a name.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Scope {
     pub(super) addresses: Addresses,
     /// Scalars and lists.
@@ -28,6 +31,8 @@ pub(super) struct Scope {
     pub(super) mappings: BTreeMap<String, Node>,
     pub(super) conditions: BTreeMap<String, bool>,
     pub(super) resources: BTreeMap<String, Resource>,
+    /// How many parameters of the Parameter Store led here.
+    chain: u32,
 }
 
 impl Scope {
@@ -39,7 +44,16 @@ impl Scope {
             mappings: BTreeMap::new(),
             conditions: BTreeMap::new(),
             resources: BTreeMap::new(),
+            chain: 0,
         }
+    }
+
+    /// The same scope, one parameter of the Parameter Store further.
+    fn deeper(&self, at: Position) -> Result<Self> {
+        if self.chain >= CHAIN_MAX {
+            return Err(TemplateError::new(at, "the values of AWS::SSM::Parameter refer to each other in a circle"));
+        }
+        Ok(Self { chain: self.chain + 1, ..self.clone() })
     }
 
     /// Replaces every intrinsic function in the node by its value, and removes what `AWS::NoValue` removes.
@@ -109,7 +123,7 @@ impl Scope {
                 let scope = Self { parameters: self.parameters.clone(), ..Self::new(self.addresses.clone()) };
                 Ok(scope.resolve(name)?.text("a name")?.to_owned())
             }
-            None => Ok(format!("tidings-{logical_id}")),
+            None => Ok(aws::physical_name(logical_id)),
         }
     }
 
@@ -177,7 +191,7 @@ impl Scope {
                 }
                 None => {
                     let message = format!("there is no parameter or resource `{name}`");
-                    return Err(super::TemplateError::new(at, message));
+                    return Err(TemplateError::new(at, message));
                 }
             },
         };
@@ -186,13 +200,19 @@ impl Scope {
 
     fn attribute(&self, at: Position, name: &str, attribute: &str) -> Result<String> {
         let Some(resource) = self.resources.get(name) else {
-            return Err(super::TemplateError::new(at, format!("there is no resource `{name}`")));
+            return Err(TemplateError::new(at, format!("there is no resource `{name}`")));
         };
+        // The value of a parameter in the Parameter Store is what the template says.
+        if (resource.kind.as_str(), attribute) == ("AWS::SSM::Parameter", "Value") {
+            let value = find(&resource.node, "Properties").and_then(|properties| find(properties, "Value"));
+            let value = value.ok_or_else(|| TemplateError::new(at, format!("`{name}` has no Value")))?;
+            return self.deeper(at)?.resolve(value)?.text("a parameter's Value").map(str::to_owned);
+        }
         let physical = self.physical_name(name, resource)?;
         physical::attribute(&resource.kind, attribute, &physical, &self.addresses).ok_or_else(|| {
             let message =
                 format!("{} `{name}` has no attribute `{attribute}` that the local stack knows", resource.kind);
-            super::TemplateError::new(at, message)
+            TemplateError::new(at, message)
         })
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    model::{EventSource, KeySchema, Redrive, StreamKind},
+    model::{AlarmMetric, EventSource, KeySchema, MetricId, Redrive, Statistic, StreamKind},
     *,
 };
 
@@ -72,6 +72,54 @@ fn the_projects_template_is_read_whole() {
     assert_eq!(api.authorizer.unwrap().issuer, "http://127.0.0.1:1");
     assert_eq!(api.cors.unwrap().allow_origins, ["*"]);
     assert!(system.warnings.iter().any(|line| line.contains("PointInTimeRecoverySpecification")), "nothing is silent");
+    assert!(system.warnings.iter().any(|line| line.contains("AWS::CloudWatch::Dashboard")), "nothing is silent");
+}
+
+#[test]
+fn the_projects_alarms_are_read_with_those_of_the_nested_stack() {
+    let system = project(&[("StaleSeconds", "7")]).unwrap();
+    let alarm = |id: &str| system.alarms.iter().find(|alarm| alarm.id == id).unwrap();
+    let age = alarm("FanoutAgeAlarm");
+    let fanout = MetricId::new("AWS/Lambda", "IteratorAge", [("FunctionName", "tidings-Fanout".to_owned())]);
+    assert_eq!(age.metrics, [AlarmMetric { metric: fanout, statistic: Statistic::Maximum }]);
+    assert_eq!((age.threshold, age.period_s, age.datapoints), (7000.0, 60, 3));
+    let lag = &alarm("FeedLagAlarm").metrics[0];
+    assert_eq!(lag.metric, MetricId::new("Tidings", "FeedLag", [("Stack", "tidings".to_owned())]));
+    assert_eq!(lag.statistic, Statistic::Percentile(99.0));
+    assert_eq!(alarm("ProjectionErrorsAlarm").metrics.len(), 6, "a sum");
+    let stale = &system.composite_alarms[0];
+    assert_eq!(stale.any_of.len(), 4);
+    assert!(stale.any_of.iter().all(|name| system.alarms.iter().any(|alarm| &alarm.name == name)));
+}
+
+/// A misspelt metric would make an alarm that never fires.
+#[test]
+fn every_metric_of_the_projects_alarms_is_one_that_functions_write() {
+    let system = project(&[]).unwrap();
+    let of_alarms = system.alarms.iter().flat_map(|alarm| &alarm.metrics).map(|metric| &metric.metric);
+    let own: Vec<_> = of_alarms.filter(|metric| metric.namespace == tidings::metrics::NAMESPACE).collect();
+    assert!(!own.is_empty());
+    for metric in own {
+        assert!(tidings::metrics::ALL.iter().any(|(name, _)| *name == metric.name), "{}", metric.name);
+    }
+}
+
+#[test]
+fn another_table_of_commands_replaces_the_own_one_everywhere() {
+    let with_commands = |name: &str| {
+        let stream = format!("arn:aws:dynamodb:us-east-1:000000000000:table/{name}/stream/local");
+        project(&[("CommandsTable", name), ("CommandsTableStream", &stream)])
+    };
+    let restored = with_commands("restored").unwrap();
+    assert_eq!(restored.other_tables, ["restored"]);
+    assert!(restored.functions.iter().all(|function| function.environment["COMMANDS_TABLE"] == "restored"));
+    // This table of the template has no stream.
+    let refused = with_commands("tidings-Timelines").unwrap_err().to_string();
+    assert!(refused.contains("there is no table `tidings-Timelines` with a stream"), "{refused}");
+    let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml")).unwrap();
+    for direct in ["!Ref Commands\n", "!GetAtt Commands.Arn", "${Commands}", "${Commands."] {
+        assert!(!source.contains(direct), "`{direct}` does not follow the parameter CommandsTable");
+    }
 }
 
 #[test]
@@ -85,7 +133,8 @@ fn a_given_parameter_replaces_the_default() {
 fn a_given_parameter_is_checked_as_the_template_says() {
     for (name, value, reason) in [
         ("LogLevel", "loud", "--parameter LogLevel: must be one of error, warn, info, debug, trace"),
-        ("CursorKey", "short", "--parameter CursorKey: must have at least 32 characters"),
+        ("PageMilliseconds", "0", "--parameter PageMilliseconds: must be at least 1"),
+        ("CursorKey", "", "template.yaml:"),
         ("LogRetentionDays", "2", "--parameter LogRetentionDays: must be one of 1, 3, 5"),
         ("Typo", "1", "--parameter Typo: the template has no such parameter; it has JwtIssuer"),
     ] {
@@ -111,8 +160,8 @@ fn unknown_properties_are_errors_with_their_position() {
             "1:1: the local stack does not know the property `Resource` of the template",
         ),
         (
-            resource("    Type: AWS::SNS::Topic"),
-            "4:11: the local stack does not know the resource type `AWS::SNS::Topic`",
+            resource("    Type: AWS::SNS::TopicPolicy"),
+            "4:11: the local stack does not know the resource type `AWS::SNS::TopicPolicy`",
         ),
         (
             resource("    Type: AWS::SQS::Queue\n    Properties:\n      VisibilityTimeOut: 3"),

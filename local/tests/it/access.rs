@@ -20,6 +20,9 @@ pub(crate) enum Resource {
     Events,
     Deliveries,
     Quarantine,
+    FailedBatches,
+    /// The stream of `Commands`.
+    CommandsStream,
 }
 
 /// A call on a resource.
@@ -43,10 +46,10 @@ const ITEM: Access = to(Resource::Commands, "dynamodb:GetItem");
 const PARTITION: Access = to(Resource::Commands, "dynamodb:Query");
 /// `Commands`: several items by their keys, such as edges, likes and posts.
 const ITEMS: Access = to(Resource::Commands, "dynamodb:BatchGetItem");
-/// `CommandTable::commit`: an event, and items that are written as a whole. IAM checks each part of a transaction by
-/// its own action.
+/// `CommandTable::commit`: an event, and other items that are new or deleted, which are written as a whole. IAM checks
+/// each part of a transaction by its own action.
 const APPEND: Access = to(Resource::Commands, "dynamodb:PutItem");
-/// `Change::Count`, `Change::ScrubEvent`.
+/// Changes of items, which leave the attributes that they do not know.
 const CHANGE: Access = to(Resource::Commands, "dynamodb:UpdateItem");
 /// `Change::RemoveComment`, `CommandTable::end_demotion`.
 const REMOVE: Access = to(Resource::Commands, "dynamodb:DeleteItem");
@@ -60,8 +63,6 @@ const MARK_CELEBRITY: Access = Access { partition: Some("CELEBRITIES"), ..CHANGE
 const STATE: Access = Access { partition: Some("READMODELS"), ..ITEM };
 const SEGMENTS: Access = Access { partition: Some("READMODELS"), ..PARTITION };
 const PUT_STATE: Access = Access { partition: Some("READMODELS"), ..CHANGE };
-/// `CommandTable::sources`.
-const SOURCES_OF_REBUILDS: Access = to(Resource::Commands, "dynamodb:Scan");
 /// `Timelines::newest`, `announced`.
 const ROWS: Access = to(Resource::Timelines, "dynamodb:Query");
 /// `Timelines::put`, `put_rows`.
@@ -83,25 +84,64 @@ const PUT_CARD: Access = to(Resource::Cards, "dynamodb:UpdateItem");
 /// `Cards::tally`.
 const TALLY: Access = to(Resource::Cards, "dynamodb:GetItem");
 /// `Emptied::delete_some`, besides [`PUT_ROWS`].
-const EMPTY: [Access; 5] = [
-    to(Resource::Timelines, "dynamodb:Scan"),
-    to(Resource::Viewers, "dynamodb:Scan"),
-    to(Resource::Cards, "dynamodb:Scan"),
-    to(Resource::Viewers, "dynamodb:BatchWriteItem"),
-    to(Resource::Cards, "dynamodb:BatchWriteItem"),
-];
+const EMPTY_VIEWERS: Access = to(Resource::Viewers, "dynamodb:BatchWriteItem");
+const EMPTY_CARDS: Access = to(Resource::Cards, "dynamodb:BatchWriteItem");
 /// `TrendingIndex::best`.
 const TRENDING: Access = to(Resource::CardsHottest, "dynamodb:Query");
 
 /// `Bus::publish`.
 const PUBLISH: Access = to(Resource::Events, "kinesis:PutRecords");
+/// `WorkQueue::put_off`.
+const PUT_OFF_TASK: Access = to(Resource::Deliveries, "sqs:ChangeMessageVisibility");
+/// `FailedBatches::send`.
+const SEND_REST: Access = to(Resource::FailedBatches, "sqs:SendMessage");
+/// `FailedBatches::put_off`.
+const PUT_OFF_BATCH: Access = to(Resource::FailedBatches, "sqs:ChangeMessageVisibility");
+/// `Shards::data` of `recover`.
+const PLACE_ON_BUS: Access = to(Resource::Events, "kinesis:GetShardIterator");
+/// `Shards::data` of `recover`.
+const READ_BUS: Access = to(Resource::Events, "kinesis:GetRecords");
+/// `Shards::keys` of `recover`.
+const PLACE_IN_STREAM: Access = to(Resource::CommandsStream, "dynamodb:GetShardIterator");
+/// `Shards::keys` of `recover`.
+const READ_STREAM: Access = to(Resource::CommandsStream, "dynamodb:GetRecords");
+/// `CommandTable::scan` and `sources`, and those of the read models.
+const SCAN: Access = to(Resource::Commands, "dynamodb:Scan");
+const SCAN_TIMELINES: Access = to(Resource::Timelines, "dynamodb:Scan");
+const SCAN_VIEWERS: Access = to(Resource::Viewers, "dynamodb:Scan");
+const SCAN_CARDS: Access = to(Resource::Cards, "dynamodb:Scan");
+/// `Timelines::which`.
+const WHICH_ROWS: Access = to(Resource::Timelines, "dynamodb:BatchGetItem");
+/// `Cards::remove`.
+const REMOVE_CARD: Access = to(Resource::Cards, "dynamodb:DeleteItem");
+/// `CommandTable::put_audit_state`, `request_sweep`.
+const AUDIT_STATE: Access = Access { partition: Some("AUDIT"), ..CHANGE };
 /// `WorkQueue::send`. IAM checks SendMessageBatch as SendMessage.
 const DELIVER: Access = to(Resource::Deliveries, "sqs:SendMessage");
 /// `Quarantine::put`.
 const QUARANTINE: Access = to(Resource::Quarantine, "sqs:SendMessage");
 
 /// What the code of each function calls, by the name of its binary.
-pub(crate) const FUNCTIONS: [(&str, &[Access]); 18] = [
+pub(crate) const FUNCTIONS: [(&str, &[Access]); 20] = [
+    (
+        "audit",
+        &[
+            ITEM,
+            PARTITION,
+            ITEMS,
+            SCAN,
+            AUDIT_STATE,
+            ROWS,
+            WHICH_ROWS,
+            SCAN_TIMELINES,
+            VIEWER,
+            SCAN_VIEWERS,
+            CARDS,
+            TALLY,
+            SCAN_CARDS,
+            DELIVER,
+        ],
+    ),
     ("block-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
     ("comment-on-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
     ("create-post", &[ITEM, PARTITION, APPEND]),
@@ -116,27 +156,30 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 18] = [
             CHANGE,
             REMOVE,
             REQUIRE,
-            SOURCES_OF_REBUILDS,
+            SCAN,
             ROWS,
             PUT_ROWS,
             TAG,
             UNTAG,
+            SCAN_TIMELINES,
             VIEWER,
             PUT_VIEWER,
+            SCAN_VIEWERS,
+            EMPTY_VIEWERS,
             CARDS,
-            PUT_CARD,
             TALLY,
-            EMPTY[0],
-            EMPTY[1],
-            EMPTY[2],
-            EMPTY[3],
-            EMPTY[4],
+            PUT_CARD,
+            REMOVE_CARD,
+            SCAN_CARDS,
+            EMPTY_CARDS,
+            PUBLISH,
             DELIVER,
+            PUT_OFF_TASK,
             QUARANTINE,
         ],
     ),
     ("demote-author", &[ITEM, MARK_CELEBRITY, CARDS, DELIVER]),
-    ("edit-post", &[ITEM, PARTITION, APPEND, CARDS]),
+    ("edit-post", &[ITEM, PARTITION, APPEND, CHANGE, CARDS]),
     (
         "fanout",
         &[
@@ -160,16 +203,30 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 18] = [
     ("get-feed", &[ITEM, PARTITION, ITEMS, ROWS, VIEWER, CARDS, TRENDING]),
     ("get-post", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
     ("get-profile", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
-    ("mute-user", &[ITEM, PARTITION, ITEMS, APPEND]),
-    ("publish-events", &[PUBLISH]),
-    ("react-to-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
+    ("mute-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
+    ("publish-events", &[PUBLISH, QUARANTINE]),
+    ("react-to-post", &[ITEM, PARTITION, ITEMS, CHANGE]),
     ("rebuild", &[STATE, SEGMENTS, PUT_STATE, DELIVER]),
+    (
+        "recover",
+        &[
+            AUDIT_STATE,
+            PLACE_IN_STREAM,
+            READ_STREAM,
+            PLACE_ON_BUS,
+            READ_BUS,
+            SEND_REST,
+            PUT_OFF_BATCH,
+            DELIVER,
+            QUARANTINE,
+        ],
+    ),
     ("trending", &[ITEM, TALLY, PUT_CARD]),
-    ("update-profile", &[ITEM, PARTITION, APPEND]),
+    ("update-profile", &[ITEM, PARTITION, APPEND, CHANGE]),
 ];
 
 /// How a call looks in the source, and the name of its action in IAM.
-const CALLS: [(&str, &str); 14] = [
+const CALLS: [(&str, &str); 20] = [
     (".get_item()", "dynamodb:GetItem"),
     (".batch_get(", "dynamodb:BatchGetItem"),
     (".query()", "dynamodb:Query"),
@@ -184,6 +241,12 @@ const CALLS: [(&str, &str); 14] = [
     (".batch_write_item()", "dynamodb:BatchWriteItem"),
     (".put_records()", "kinesis:PutRecords"),
     (".send_message_batch()", "sqs:SendMessage"),
+    (".change_message_visibility()", "sqs:ChangeMessageVisibility"),
+    (".scan_page(", "dynamodb:Scan"),
+    ("kinesis.get_shard_iterator()", "kinesis:GetShardIterator"),
+    ("kinesis.get_records()", "kinesis:GetRecords"),
+    ("streams.get_shard_iterator()", "dynamodb:GetShardIterator"),
+    ("streams.get_records()", "dynamodb:GetRecords"),
 ];
 
 /// The source files that call AWS, below `shared/src`, with the resources that they call.
@@ -200,16 +263,18 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
             "store/read_models.rs",
             "store/segments.rs",
             "store/transaction.rs",
+            "store/audit_state.rs",
+            "store/scan.rs",
         ],
     ),
-    (&[Resource::Timelines], &["store/timelines.rs", "store/announcements.rs", "store/emptied.rs"]),
-    (&[Resource::Viewers], &["store/viewers.rs", "store/emptied.rs"]),
+    (&[Resource::Timelines], &["store/timelines.rs", "store/announcements.rs", "store/emptied.rs", "store/scan.rs"]),
+    (&[Resource::Viewers], &["store/viewers.rs", "store/emptied.rs", "store/scan.rs"]),
     (
         &[Resource::Cards, Resource::CardsHottest],
-        &["store/cards.rs", "store/card_tallies.rs", "store/trending.rs", "store/emptied.rs"],
+        &["store/cards.rs", "store/card_tallies.rs", "store/trending.rs", "store/emptied.rs", "store/scan.rs"],
     ),
-    (&[Resource::Events], &["stream/bus.rs"]),
-    (&[Resource::Deliveries, Resource::Quarantine], &["stream/queue.rs"]),
+    (&[Resource::Events, Resource::CommandsStream], &["stream/bus.rs", "../../functions/recover/src/shards.rs"]),
+    (&[Resource::Deliveries, Resource::Quarantine, Resource::FailedBatches], &["stream/queue.rs"]),
 ];
 
 /// Whether the source contains the call, and not only as the end of a longer name.

@@ -204,6 +204,37 @@ async fn an_unknown_function_is_unavailable() {
 }
 
 #[tokio::test]
+async fn a_throttled_function_runs_nothing_until_it_is_released() {
+    let lambda = start(spec()).await;
+    assert!(lambda.set_throttled("Scripted", true) && !lambda.set_throttled("Other", true));
+    assert_eq!(lambda.throttled(), ["Scripted"]);
+    assert_eq!(invoke(&lambda, json!({ "do": "echo" })).await, Err(InvokeError::Throttled));
+    assert!(lambda.processes().is_empty());
+    assert!(lambda.set_throttled("Scripted", false) && lambda.throttled().is_empty());
+    assert!(invoke(&lambda, json!({ "do": "echo" })).await.is_ok());
+}
+
+#[tokio::test]
+async fn killing_a_function_ends_its_invocations_as_crashed_and_the_next_one_gets_a_new_process() {
+    let lambda = start(spec()).await;
+    assert_eq!((lambda.kill("Other"), lambda.kill("Scripted")), (None, Some(0)));
+    let running = tokio::spawn({
+        let lambda = lambda.clone();
+        async move { invoke(&lambda, json!({ "do": "sleep", "ms": 60_000 })).await }
+    });
+    eventually("a process", async || !lambda.processes().is_empty()).await;
+    // The process may not have fetched its invocation yet. Then the next process gets the invocation.
+    let mut killed = 0;
+    while !running.is_finished() {
+        killed += lambda.kill("Scripted").unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(running.await.unwrap(), Err(InvokeError::Crashed));
+    assert!(killed > 0);
+    assert!(invoke(&lambda, json!({ "do": "echo" })).await.is_ok());
+}
+
+#[tokio::test]
 async fn payloads_are_limited_to_6_mb_each_way() {
     let lambda = start(spec()).await;
     let text = "x".repeat(PAYLOAD_BYTES_MAX - 100);

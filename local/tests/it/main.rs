@@ -12,6 +12,7 @@ mod processes;
 mod queues;
 mod recursion;
 mod remote;
+mod schedules;
 mod streams;
 mod support;
 mod template;

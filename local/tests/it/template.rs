@@ -66,9 +66,12 @@ fn needed(system: &System, function: &Function, accesses: &[Access]) -> Granted 
             Resource::Timelines | Resource::Viewers | Resource::Cards => {
                 vec![table(&format!("{resource:?}")), table(&format!("{resource:?}B"))]
             }
+            Resource::CommandsStream => vec![arn("dynamodb", "table/tidings-Commands/stream/local")],
             Resource::CardsHottest => ["Cards", "CardsB"].map(|name| table(&format!("{name}/index/hottest"))).into(),
             Resource::Events => vec![arn("kinesis", &format!("stream/tidings-{resource:?}"))],
-            Resource::Deliveries | Resource::Quarantine => vec![arn("sqs", &format!("tidings-{resource:?}"))],
+            Resource::Deliveries | Resource::Quarantine | Resource::FailedBatches => {
+                vec![arn("sqs", &format!("tidings-{resource:?}"))]
+            }
         }
     };
     let of_code = accesses.iter().flat_map(|access| {
@@ -77,7 +80,7 @@ fn needed(system: &System, function: &Function, accesses: &[Access]) -> Granted 
     });
     let on_failure = function.sources.iter().filter_map(|source| match source {
         EventSource::Stream(stream) => stream.on_failure_queue.as_ref(),
-        EventSource::Queue(_) => None,
+        EventSource::Queue(_) | EventSource::Schedule(_) => None,
     });
     let queue = |name: &String| {
         assert!(system.queues.iter().any(|queue| queue.name == *name), "{}: no queue {name}", function.name);
@@ -147,7 +150,7 @@ fn messages_stay_hidden_for_as_long_as_a_function_may_work_on_them() {
             assert!(source.report_failures, "{}: one bad message brings all of its batch again", source.id);
         }
     }
-    assert!(queues >= 1, "no queue is read");
+    assert!(queues >= 2, "only {queues} queues are read");
 }
 
 /// A rebuild waits until nothing is done any more without knowledge of a phase. What reads streams asks more often.

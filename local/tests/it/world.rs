@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tidings_local::{
     aws,
     invoke::{Invoke, InvokeError},
+    observe::Observer,
     servers::{Ports, Servers},
     sources::{Chaos, Clients, Pace, Sources},
     template::model::{EventSource, Function, QueueSource, StreamKind, StreamSource},
@@ -37,7 +38,7 @@ impl World {
     pub(crate) fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (ports, endpoints) = Ports::open().unwrap();
-        let servers = Servers::start(ports, directory.path()).unwrap();
+        let servers = Servers::start(ports, directory.path(), Observer::default()).unwrap();
         let clients = Clients {
             dynamodb: aws::dynamodb(&endpoints.dynamodb),
             streams: aws::dynamodbstreams(&endpoints.dynamodb),

@@ -14,7 +14,6 @@ use std::future::Future;
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 pub use edge_route::{change_edge, wanted_edge};
-use lambda_runtime::{LambdaEvent, service_fn};
 pub use members::{Members, Optional};
 pub use request::Call;
 pub use response::Response;
@@ -23,7 +22,9 @@ pub use walk::Walk;
 
 use crate::{
     error::Error,
+    runtime::Runtime,
     store::{Cost, Meter},
+    trace::{self, TraceId},
 };
 
 /// The response header of commands: the version of the caller's log that holds the command's effect.
@@ -36,20 +37,19 @@ pub const MIN_VERSION_HEADER: &str = "tidings-min-version";
 /// DynamoDB, calls, and capacity units, as a dictionary (RFC 9651).
 const COST_HEADER: &str = "tidings-cost";
 
-/// Answers requests with `handler` until Lambda ends the process. With a `meter`, every response tells what it cost.
+/// Answers requests with `handler` until Lambda ends the process. If the runtime has a meter, every response tells what
+/// it cost.
 ///
 /// # Errors
 /// If the Runtime API cannot be reached.
-pub async fn serve<H, F>(meter: Option<&Meter>, handler: H) -> Result<(), lambda_runtime::Error>
+pub async fn serve<H, F>(runtime: &Runtime, handler: H) -> Result<(), lambda_runtime::Error>
 where
     H: Fn(Call) -> F,
     F: Future<Output = Result<Response, Error>>,
 {
     let handler = &handler;
-    lambda_runtime::run(service_fn(|event: LambdaEvent<ApiGatewayV2httpRequest>| async {
-        Ok::<_, lambda_runtime::Error>(answer(meter, event.payload, handler).await)
-    }))
-    .await
+    let meter = runtime.meter.as_ref();
+    runtime.run(async |request, _| Ok(answer(meter, request, handler).await)).await
 }
 
 /// Answers one request with `handler`. With a `meter`, the response tells what the request cost.
@@ -64,9 +64,12 @@ where
     if let Some(meter) = meter {
         meter.reset();
     }
+    // API Gateway gives every request this header.
+    let header = request.headers.get("x-amzn-trace-id").and_then(|header| header.to_str().ok());
+    let trace = header.and_then(TraceId::from_aws_header);
     let answer = match Call::new(request) {
         // Boxed, because the nested type of the futures is too deep for the compiler.
-        Ok(call) => Box::pin(handler(call)).await,
+        Ok(call) => Box::pin(trace::within(trace, handler(call))).await,
         Err(rejection) => Err(rejection.into()),
     };
     let response = answer.unwrap_or_else(problem::response);

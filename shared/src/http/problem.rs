@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::Response;
 use crate::{
     error::{Error, Rejection},
+    metrics,
     model::InvalidProfile,
 };
 
@@ -30,6 +31,7 @@ pub fn response(error: Error) -> Response {
             let problem = problem(status, code, rejection.to_string());
             match rejection {
                 Rejection::RateLimited(limited) => {
+                    metrics::RATE_LIMITED.add(1);
                     problem.header("retry-after", limited.retry_after_secs().to_string())
                 }
                 _ => problem,

@@ -4,7 +4,11 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+use time::{
+    OffsetDateTime,
+    format_description::{BorrowedFormatItem, well_known::Rfc3339},
+    macros::format_description,
+};
 use uuid::{NoContext, Uuid};
 
 /// A moment, in milliseconds since the Unix epoch. That is the resolution of a UUIDv7.
@@ -35,6 +39,13 @@ impl Timestamp {
     /// The moment `duration` after this one.
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))
+    }
+
+    /// The moment that the text names in RFC 3339, without what is finer than milliseconds. None for other texts, and
+    /// for moments before the Unix epoch.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let nanos = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos();
+        u64::try_from(nanos / 1_000_000).ok().map(Self)
     }
 
     /// The time from `earlier` to this moment. Zero if `earlier` is later.

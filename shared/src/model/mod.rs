@@ -46,6 +46,6 @@ pub use read_models::{
 pub use tag::{InvalidTag, Tag};
 pub use tally::{Counts, Tally, TallyChange, TallyImage, TallyShard, TallySubject};
 pub use text::{CommentText, InvalidText, Text};
-pub use user_event::{LogEntry, LogEvent, Totals, UserEvent};
+pub use user_event::{LogEntry, LogEvent, Totals, Unreadable, UserEvent};
 pub use version::Version;
 pub use viewer::{Blockers, Gap, Unfinished, Viewer};

@@ -199,6 +199,8 @@ pub struct Work {
     pub read_units: u64,
     /// Write units that were used.
     pub write_units: u64,
+    /// Time that steps took, all segments together, without the pauses between them. In milliseconds.
+    pub busy_ms: u64,
 }
 
 impl std::ops::AddAssign for Work {
@@ -211,6 +213,7 @@ impl std::ops::AddAssign for Work {
         self.cleared += more.cleared;
         self.read_units += more.read_units;
         self.write_units += more.write_units;
+        self.busy_ms += more.busy_ms;
     }
 }
 

@@ -39,6 +39,11 @@ impl TallyShard {
         (number < SHARDS).then_some(Self(number))
     }
 
+    /// Every shard that a counter may have.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..SHARDS).map(Self)
+    }
+
     /// The number of the shard.
     pub fn get(self) -> u8 {
         self.0

@@ -85,7 +85,29 @@ pub enum UserEvent {
     },
 }
 
+/// The types of events that this release knows, as they are stored.
+const TYPES: [&str; 13] = [
+    "ProfileChanged",
+    "PostCreated",
+    "PostEdited",
+    "PostDeleted",
+    "PostCommented",
+    "CommentDeleted",
+    "UserFollowed",
+    "UserUnfollowed",
+    "FollowerRemoved",
+    "UserMuted",
+    "UserUnmuted",
+    "UserBlocked",
+    "UserUnblocked",
+];
+
 impl UserEvent {
+    /// Whether this release knows events of this stored type.
+    pub fn is_known_type(name: &str) -> bool {
+        TYPES.contains(&name)
+    }
+
     /// The edges from the user that the event may have changed.
     pub fn edges(&self) -> Vec<(EdgeKind, &UserId)> {
         match self {
@@ -147,6 +169,82 @@ pub struct LogEvent {
 pub struct LogEntry {
     /// The position in the log.
     pub version: Version,
-    /// The event, or why it cannot be understood. After a rollback, the log may hold events of a newer release.
-    pub event: Result<LogEvent, String>,
+    /// The event, or why it cannot be understood.
+    pub event: Result<LogEvent, Unreadable>,
+}
+
+/// Why a stored event cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// A newer release wrote the event. That release can read it, so the event is left to it: during a deployment, old
+    /// and new functions run side by side, and after a rollback, the log still holds the newer events.
+    #[error("a newer release wrote it: {0}")]
+    Newer(String),
+    /// It makes no sense. Every attempt to read it will fail.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::samples::shown;
+
+    /// An event of each type. The match fails to compile when a type is missing in it.
+    fn sample(of: &str) -> Option<UserEvent> {
+        let post = "014bc853-e807-7000-8000-000000000000".parse().ok()?;
+        let comment = "014bc853-e807-7000-8000-000000000001".parse().ok()?;
+        let user: UserId = "bob".parse().ok()?;
+        let all = [
+            UserEvent::ProfileChanged(shown("ada")),
+            UserEvent::PostCreated { post, text: None, tags: Vec::new() },
+            UserEvent::PostEdited { post },
+            UserEvent::PostDeleted { post },
+            UserEvent::PostCommented { post, comment, text: None },
+            UserEvent::CommentDeleted { post, comment },
+            UserEvent::UserFollowed { followee: user.clone() },
+            UserEvent::UserUnfollowed { followee: user.clone() },
+            UserEvent::FollowerRemoved { follower: user.clone() },
+            UserEvent::UserMuted { muted: user.clone() },
+            UserEvent::UserUnmuted { muted: user.clone() },
+            UserEvent::UserBlocked { blocked: user.clone() },
+            UserEvent::UserUnblocked { blocked: user },
+        ];
+        all.into_iter().find(|event| stored_type(event) == of)
+    }
+
+    fn stored_type(event: &UserEvent) -> &'static str {
+        match event {
+            UserEvent::ProfileChanged(_) => "ProfileChanged",
+            UserEvent::PostCreated { .. } => "PostCreated",
+            UserEvent::PostEdited { .. } => "PostEdited",
+            UserEvent::PostDeleted { .. } => "PostDeleted",
+            UserEvent::PostCommented { .. } => "PostCommented",
+            UserEvent::CommentDeleted { .. } => "CommentDeleted",
+            UserEvent::UserFollowed { .. } => "UserFollowed",
+            UserEvent::UserUnfollowed { .. } => "UserUnfollowed",
+            UserEvent::FollowerRemoved { .. } => "FollowerRemoved",
+            UserEvent::UserMuted { .. } => "UserMuted",
+            UserEvent::UserUnmuted { .. } => "UserUnmuted",
+            UserEvent::UserBlocked { .. } => "UserBlocked",
+            UserEvent::UserUnblocked { .. } => "UserUnblocked",
+        }
+    }
+
+    #[test]
+    fn every_type_is_known_by_the_name_under_which_it_is_stored() {
+        for name in TYPES {
+            let event = sample(name).unwrap();
+            assert_eq!(serde_json::to_value(&event).unwrap()["type"], name);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_other_type_is_known(name in "\\PC{0,20}") {
+            prop_assert_eq!(UserEvent::is_known_type(&name), sample(&name).is_some());
+        }
+    }
 }

@@ -192,7 +192,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{CommandId, LogEvent, Spent, Totals},
+        model::{CommandId, LogEvent, Spent, Totals, Unreadable},
         samples::NOW,
     };
 
@@ -316,7 +316,8 @@ mod tests {
     #[test]
     fn an_entry_that_cannot_be_understood_only_moves_applied() {
         let mut viewer = Viewer::default();
-        viewer.fold(&LogEntry { version: Version::ZERO.next(), event: Err("unknown".to_owned()) }).unwrap();
+        let unreadable = Unreadable::Newer("unknown".to_owned());
+        viewer.fold(&LogEntry { version: Version::ZERO.next(), event: Err(unreadable) }).unwrap();
         assert_eq!(viewer, Viewer { applied: Version::ZERO.next(), ..Viewer::default() });
     }
 }

@@ -20,11 +20,12 @@ use super::{
 use crate::{
     deadline::Deadline,
     error::Error,
-    model::{LogEntry, LogEvent, UserId, Version, Viewer, limits::BACKFILLS_MAX},
+    metrics,
+    model::{Clock, LogEntry, LogEvent, UserId, Version, Viewer, limits::BACKFILLS_MAX},
     retry::RACES_MAX,
     store::{
         Consistency,
-        command_table::CommandTable,
+        command_table::{CommandTable, unreadable},
         viewers::{StoredViewer, Viewers},
     },
 };
@@ -64,6 +65,9 @@ pub struct CatchUp {
     pub(super) commands: CommandTable,
     pub(super) viewers: Viewers,
     pub(super) effects: Effects,
+    pub(super) clock: Clock,
+    /// Whether readers use these tables. What a rebuild applies to others says nothing about how late feeds are.
+    pub(super) is_read: bool,
 }
 
 impl CatchUp {
@@ -97,6 +101,26 @@ impl CatchUp {
         }
     }
 
+    /// Applies the effects of these events of the user's log once more. Returns the first event whose effects failed.
+    /// All effects of the events in front of it are applied.
+    pub(super) async fn apply_again(&self, user: &UserId, entries: &[LogEntry]) -> Option<(Version, Error)> {
+        let owner = &LogOwner::new(user, &self.commands);
+        let (events, stuck) = readable(user, entries);
+        let mut failed: Vec<_> = stuck.into_iter().collect();
+        if let Some(last) = events.last()
+            && let Err(error) = self.effects.show_totals(user, last.totals, last.version).await
+        {
+            failed.push((last.version, error));
+        }
+        let results: Vec<_> = stream::iter(plan(events))
+            .map(async |Planned { version, effect }| (version, self.effects.apply_late(owner, &effect).await))
+            .buffer_unordered(EFFECTS_AT_ONCE)
+            .collect()
+            .await;
+        failed.extend(results.into_iter().filter_map(|(version, result)| Some((version, result.err()?))));
+        failed.into_iter().min_by_key(|(version, _)| *version)
+    }
+
     /// Applies these events, which follow the stored viewer. Returns why it did not come to their end, if it did not.
     ///
     /// # Errors
@@ -109,11 +133,7 @@ impl CatchUp {
         deadline: Deadline,
     ) -> Result<Option<Progress>, Error> {
         let owner = &LogOwner::new(user, &self.commands);
-        let events: Vec<&LogEvent> = entries.iter().map_while(|entry| entry.event.as_ref().ok()).collect();
-        let mut stuck = entries.get(events.len()).map(|entry| {
-            let why = entry.event.as_ref().err().cloned().unwrap_or_default();
-            (entry.version, Error::poison(format!("event {} of {user}", entry.version), why))
-        });
+        let (events, mut stuck) = readable(user, entries);
         if let Some(last) = events.last()
             && let Err(error) = self.effects.show_totals(user, last.totals, last.version).await
         {
@@ -137,8 +157,12 @@ impl CatchUp {
             let entries = entries.iter().filter(|entry| end.is_none_or(|end| entry.version < end));
             let (viewer, all) = complete.fold(&stored.viewer, entries)?;
             if viewer.applied > stored.viewer.applied {
+                let before = stored.viewer.applied;
                 stored = self.viewers.put(user, &stored, viewer).await?;
                 stored_at = Instant::now();
+                if let Some(oldest) = events.iter().find(|event| event.version > before).filter(|_| self.is_read) {
+                    metrics::FEED_LAG.record(self.clock.now().since(oldest.at));
+                }
             }
             if !all {
                 self.effects.walks.repeat_oldest_backfill(user, &stored.viewer).await?;
@@ -179,6 +203,15 @@ impl CatchUp {
         }
         failed.into_iter().min_by_key(|(version, _)| *version)
     }
+}
+
+/// The events in front of the first one that cannot be read, and why that one cannot.
+fn readable<'a>(user: &UserId, entries: &'a [LogEntry]) -> (Vec<&'a LogEvent>, Option<(Version, Error)>) {
+    let unread = |entry: &LogEntry| {
+        let why = entry.event.as_ref().err()?;
+        Some((entry.version, unreadable(user, entry.version, why.clone())))
+    };
+    (entries.iter().map_while(|entry| entry.event.as_ref().ok()).collect(), entries.iter().find_map(unread))
 }
 
 /// The effects that are complete without a walk.

@@ -8,7 +8,8 @@
 //! - `effects` maps each event to what it changes in the read models.
 //! - `walks` do what may be large, step by step: they put posts into homes, and show profiles.
 //! - `blocked_follows` ends follows of blocked users.
-//! - `quarantine` sets events aside whose effects keep failing.
+//! - `quarantine` sets events aside that can never be applied.
+//! - `repair` sets parts of the read models to what the truth says.
 //! - `projector` puts all of these together.
 //! - `rebuild` fills read models from the truth.
 //! - `tally` shows counters on cards. It needs no log.
@@ -20,6 +21,7 @@ mod owner;
 mod projector;
 pub mod quarantine;
 pub mod rebuild;
+pub mod repair;
 pub mod tally;
 pub mod walks;
 

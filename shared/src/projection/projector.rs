@@ -6,6 +6,7 @@ use super::{
     blocked_follows::BlockedFollows,
     catch_up::CatchUp,
     effects::{BlockEffects, Effects, PostEffects},
+    repair::Repair,
     walks::{SharedTimelines, Walks},
 };
 use crate::{
@@ -45,6 +46,8 @@ pub struct Projector {
     pub walks: Walks,
     /// Ends follows of blocked users.
     pub blocked_follows: BlockedFollows,
+    /// Sets parts of the read models to what the truth says.
+    pub repair: Repair,
     /// Takes the tasks that are left.
     pub work_queue: WorkQueue,
 }
@@ -85,7 +88,16 @@ impl Projectors {
             task if task.is_shared() => sets.truncate(1),
             // The walks of a set that is being filled belong to that set alone.
             Task::Walk(_) => sets.retain(Maintained::fills_homes),
-            Task::CatchUp { .. } | Task::Redo { .. } | Task::EndFollow { .. } | Task::Rebuild(_) => {}
+            Task::CatchUp { .. }
+            | Task::Redo { .. }
+            | Task::Reapply { .. }
+            | Task::SettleUser { .. }
+            | Task::SettlePost { .. }
+            | Task::SettleTally { .. }
+            | Task::CheckRow { .. }
+            | Task::EndFollow { .. }
+            | Task::Republish { .. }
+            | Task::Rebuild(_) => {}
         }
         Ok(sets.into_iter().map(|set| self.projector(set, &state)).collect())
     }
@@ -122,10 +134,17 @@ impl Projectors {
             BlockedFollows { commands: commands.clone(), work_queue: work_queue.clone(), clock: clock.clone() };
         let follows = blocked_follows.clone();
         let blocks = BlockEffects { commands: commands.clone(), viewers: viewers.clone(), follows };
-        let posts =
-            PostEffects { commands: commands.clone(), cards: cards.clone(), timelines, walks: walks.clone(), clock };
+        let posts = PostEffects {
+            commands: commands.clone(),
+            cards: cards.clone(),
+            timelines,
+            walks: walks.clone(),
+            clock: clock.clone(),
+        };
         let effects = Effects { posts, blocks, walks: walks.clone(), cards };
-        Projector { catch_up: CatchUp { commands, viewers, effects }, walks, blocked_follows, work_queue }
+        let catch_up = CatchUp { commands, viewers, effects, clock, is_read: of.set == state.active };
+        let repair = Repair { catch_up: catch_up.clone(), work_queue: work_queue.clone() };
+        Projector { catch_up, walks, blocked_follows, repair, work_queue }
     }
 }
 

@@ -1,11 +1,14 @@
-//! Events whose effects fail again and again. Such an event is put into the quarantine, where it waits for a person,
-//! and the user's log is applied past it (INV-9). Once the cause is fixed, the event's effects are applied out of
-//! order.
+//! Events that can never be applied: poison. Such an event is put into the quarantine, where it waits for a person, and
+//! the user's log is applied past it (INV-9). Once the cause is fixed, the event's effects are applied out of order.
+//!
+//! Nothing else is put there. An event whose effects fail for a reason that may pass, such as throttling, an outage, or
+//! a type that only a newer release knows, is tried again for as long as the work queue keeps its task.
 
 use std::time::Duration;
 
 use super::{
     catch_up::{CatchUp, Progress},
+    effects::Effect,
     owner::LogOwner,
 };
 use crate::{
@@ -14,25 +17,15 @@ use crate::{
     model::{EdgeKey, EdgeKind, UserId, Version},
     retry::until_no_conflict,
     store::Consistency,
-    stream::quarantine::Quarantine,
+    stream::{quarantine::Quarantine, work_queue::Task},
 };
 
 /// Events of one user that one catch-up puts into the quarantine at most. More failing events mean that the cause is
 /// elsewhere.
 const QUARANTINED_MAX: u32 = 100;
 
-/// What to do with an event whose effects failed, but may succeed later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnFailure {
-    /// Fail, so that the catch-up is tried again.
-    TryAgain,
-    /// Put the event into the quarantine: this was the last try.
-    Quarantine,
-}
-
 /// Applies the user's log to its end, past the events that it puts into the quarantine: those that can never succeed
-/// ([`Error::Poison`]), and others as `on_failure` says. If the time does not suffice, returns after which time the
-/// caller has to let a worker go on.
+/// ([`Error::Poison`]). If the time does not suffice, returns after which time the caller has to let a worker go on.
 ///
 /// # Errors
 /// The error of an event that may succeed later; otherwise as those of the stores and the queue.
@@ -40,7 +33,6 @@ pub async fn catch_up_or_quarantine(
     catch_up: &CatchUp,
     quarantine: &Quarantine,
     user: &UserId,
-    on_failure: OnFailure,
     deadline: Deadline,
 ) -> Result<Option<Duration>, Error> {
     for _ in 0..QUARANTINED_MAX {
@@ -49,7 +41,7 @@ pub async fn catch_up_or_quarantine(
             Progress::Paused(wait) => return Ok(Some(wait)),
             Progress::Stuck { version, error } => (version, error),
         };
-        if on_failure == OnFailure::TryAgain && !matches!(error, Error::Poison { .. }) {
+        if !matches!(error, Error::Poison { .. }) {
             return Err(error);
         }
         if catch_up.viewers.get(user, Consistency::Strong).await?.viewer.applied >= version {
@@ -58,7 +50,8 @@ pub async fn catch_up_or_quarantine(
             continue;
         }
         tracing::error!(%user, %version, %error, "the event is put into the quarantine");
-        quarantine.put(user, version, &error).await?;
+        let redo = Task::Redo { user: user.clone(), version, error: error.to_string() };
+        quarantine.put(&redo).await?;
         skip(catch_up, user, version).await?;
     }
     Err(Error::transient("catching up", format!("more than {QUARANTINED_MAX} events of {user} fail")))
@@ -92,7 +85,11 @@ pub async fn redo(catch_up: &CatchUp, user: &UserId, version: Version) -> Result
         let key = EdgeKey::new(user, kind, other);
         until_no_conflict(async || settle_edge(catch_up, &key).await).await?;
     }
-    catch_up.effects.apply_late(&LogOwner::new(user, &catch_up.commands), &entry.event).await
+    let owner = LogOwner::new(user, &catch_up.commands);
+    for effect in Effect::of(&entry.event) {
+        catch_up.effects.apply_late(&owner, &effect).await?;
+    }
+    Ok(())
 }
 
 /// Sets an edge in the viewer item to what the truth says.

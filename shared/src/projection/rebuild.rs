@@ -17,11 +17,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{
-    Projector, Projectors,
-    quarantine::{OnFailure, catch_up_or_quarantine},
-    tally,
-};
+use super::{Projector, Projectors, quarantine::catch_up_or_quarantine, tally};
 use crate::{
     deadline::Deadline,
     error::Error,
@@ -32,7 +28,8 @@ use crate::{
     store::{
         Consistency, Meter,
         read_models::Segment,
-        segments::{Part, ScanKey, Source},
+        scan::ScanKey,
+        segments::{Part, Source},
         timelines::{Range, Timeline},
     },
     stream::{
@@ -58,10 +55,8 @@ pub const UNITS_PER_SECOND_MAX: u32 = 1_000_000;
 /// Takes steps of rebuilds.
 #[derive(Debug, Clone)]
 pub struct Rebuilder {
-    /// The projections that the steps use. Their calls are measured.
+    /// The projections that the steps use. Their calls of DynamoDB are metered.
     pub projectors: Projectors,
-    /// Measures them.
-    pub meter: Meter,
     /// Where events are put that can never be applied.
     pub quarantine: Quarantine,
 }
@@ -77,6 +72,8 @@ enum Left {
 /// The present step of a segment.
 struct Stepping<'a> {
     rebuilder: &'a Rebuilder,
+    /// Measures what the step costs.
+    meter: &'a Meter,
     state: &'a ReadModelsState,
     rebuild: &'a Rebuild,
     part: Part,
@@ -112,13 +109,14 @@ impl Rebuilder {
         if step.steps < before.steps {
             return Ok(());
         }
-        self.meter.reset();
+        let meter = Meter::default();
         let begun = Instant::now();
         let mut segment = before.clone();
         let units_per_second = f64::from(rebuild.units_per_second) / f64::from(rebuild.segments.max(1));
         let part = Part { segment: step.segment, of: rebuild.segments };
         let stepping = Stepping {
             rebuilder: self,
+            meter: &meter,
             state: &state,
             rebuild,
             part,
@@ -126,10 +124,14 @@ impl Rebuilder {
             deadline,
             units_max: units_per_second * STEP_BUDGET.as_secs_f64(),
         };
-        let left = stepping.work().await;
-        let cost = self.meter.cost();
-        segment.done +=
-            Work { read_units: whole(cost.read_units), write_units: whole(cost.write_units), ..Work::default() };
+        let left = meter.measure(stepping.work()).await;
+        let cost = meter.cost();
+        segment.done += Work {
+            read_units: whole(cost.read_units),
+            write_units: whole(cost.write_units),
+            busy_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ..Work::default()
+        };
         let units = cost.read_units + cost.write_units;
         let in_budget = Duration::try_from_secs_f64(units / units_per_second).unwrap_or(STEP_BUDGET);
         let mut pause = in_budget.saturating_sub(begun.elapsed());
@@ -233,7 +235,7 @@ impl Stepping<'_> {
 
     /// Whether the step ends here: the time is up, or the budget.
     fn is_over(&self) -> bool {
-        let cost = self.rebuilder.meter.cost();
+        let cost = self.meter.cost();
         self.deadline.is_near() || cost.read_units + cost.write_units >= self.units_max
     }
 
@@ -323,11 +325,12 @@ impl Stepping<'_> {
         }
     }
 
-    /// Applies the user's log to its end. False if the time does not suffice. A user whose log cannot be read is left
-    /// to the work queue, where the failure is dealt with as any other.
+    /// Applies the user's log to its end, past the events that can never be applied. False if the time does not
+    /// suffice. A user whose log makes no sense is left to the work queue, where the failure is dealt with as any
+    /// other.
     async fn apply_log(&mut self, projector: &Projector, user: &UserId) -> Result<bool, Error> {
         let quarantine = &self.rebuilder.quarantine;
-        let applied = catch_up_or_quarantine(&projector.catch_up, quarantine, user, OnFailure::TryAgain, self.deadline);
+        let applied = catch_up_or_quarantine(&projector.catch_up, quarantine, user, self.deadline);
         match self.deadline.limit(applied).await {
             Ok(None) => self.segment.done.users += 1,
             Ok(Some(_)) => return Ok(false),

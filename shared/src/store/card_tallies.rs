@@ -34,7 +34,7 @@ impl Cards {
             .0
             .get_item()
             .table_name(self.table.get())
-            .key(PK, s(card_key(subject)))
+            .key(PK, s(key::card(subject)))
             .projection_expression("tally, tally_revision, deleted")
             .consistent_read(true)
             .send()
@@ -55,7 +55,7 @@ impl Cards {
         set.insert("tally".to_owned(), AttributeValue::M(images));
         set.insert("tally_revision".to_owned(), n(before.revision + 1));
 
-        let mut update = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(card_key(subject)));
+        let mut update = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(key::card(subject)));
         let assignments: Vec<_> = set.keys().map(|name| format!("#{name} = :{name}")).collect();
         for (name, value) in set {
             update = update
@@ -83,13 +83,6 @@ impl Cards {
             .await
             .map(|_| ())
             .map_err(failed("writing a counter"))
-    }
-}
-
-fn card_key(subject: &TallySubject) -> String {
-    match subject {
-        TallySubject::User(user) => key::user(user),
-        TallySubject::Post(post) => key::post(*post),
     }
 }
 

@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     consistency::Consistency,
-    dynamo::{Dynamo, Item, item, newer_wins, s, value},
+    dynamo::{Dynamo, Item, failed, item, newer_wins, s, value},
     key::{self, BUCKET, PK},
     table::TableName,
     trending::TrendingIndex,
 };
 use crate::{
     error::Error,
-    model::{Post, PostId, Profile, PublicProfile, Tag, Text, Timestamp, Totals, UserId, Version},
+    model::{Post, PostId, Profile, PublicProfile, Tag, TallySubject, Text, Timestamp, Totals, UserId, Version},
 };
 
 /// The `cards` table.
@@ -106,7 +106,7 @@ impl Cards {
         TrendingIndex::new(self.dynamo.clone(), self.table.clone())
     }
 
-    /// Writes the post part of a card, unless the card has this version or a newer one. If the card already has an
+    /// Writes the post part of a card, unless the card has a newer version. If the card already has an
     /// author part, that part stays: it has a writer and a version of its own, see [`Cards::put_author`].
     pub async fn put_post(&self, card: &PostCard) -> Result<(), Error> {
         let (mut set, mut initial) = (item(card)?, Item::new());
@@ -118,7 +118,7 @@ impl Cards {
         self.put_part(key::post(card.post), "version", Part { set, initial, remove }).await
     }
 
-    /// Writes the author part of a post's card, unless the card has this version or a newer one.
+    /// Writes the author part of a post's card, unless the card has a newer version.
     pub async fn put_author(&self, post: PostId, author: &Profile) -> Result<(), Error> {
         #[derive(Serialize)]
         struct AuthorPart<'a> {
@@ -129,7 +129,7 @@ impl Cards {
         self.put_part(key::post(post), "author_version", Part::of(&part)?).await
     }
 
-    /// Writes the profile part of a user's card, unless the card has this version or a newer one.
+    /// Writes the profile part of a user's card, unless the card has a newer version.
     pub async fn put_profile(&self, profile: &Profile) -> Result<(), Error> {
         #[derive(Serialize)]
         struct ProfilePart<'a> {
@@ -147,7 +147,7 @@ impl Cards {
         self.put_part(key::user(&profile.user), "profile_version", Part::of(&part)?).await
     }
 
-    /// Writes the totals part of a user's card, unless the card has this version or a newer one.
+    /// Writes the totals part of a user's card, unless the card has a newer version.
     pub async fn put_totals(&self, user: &UserId, totals: Totals, version: Version) -> Result<(), Error> {
         #[derive(Serialize)]
         struct TotalsPart {
@@ -173,8 +173,21 @@ impl Cards {
         whole.map(|item| value("a user's card", item).map(|card: UserCard| (card.user.clone(), card))).collect()
     }
 
-    /// Writes a part of a card if its attribute named `version` is higher than the card's. If the card already has this
-    /// version or a newer one, that is success too.
+    /// Deletes a card. Nothing that it showed is lost: all of it follows from the truth.
+    pub(crate) async fn remove(&self, subject: &TallySubject) -> Result<(), Error> {
+        self.dynamo
+            .0
+            .delete_item()
+            .table_name(self.table.get())
+            .key(PK, s(key::card(subject)))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(failed("deleting a card"))
+    }
+
+    /// Writes a part of a card unless the card's attribute named `version` is higher. That is success, too. The same
+    /// version is written again, which repairs a part that was damaged, and costs no more than to refuse the write.
     async fn put_part(&self, pk: String, version: &str, part: Part) -> Result<(), Error> {
         let mut update = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(pk));
         let mut assignments = Vec::new();
@@ -195,7 +208,7 @@ impl Cards {
         }
         update
             .update_expression(format!("SET {}{remove}", assignments.join(", ")))
-            .condition_expression(format!("attribute_not_exists(#{version}) OR #{version} < :{version}"))
+            .condition_expression(format!("attribute_not_exists(#{version}) OR #{version} <= :{version}"))
             .send()
             .await
             .map(|_| ())

@@ -2,18 +2,21 @@
 //! table by [`super::transaction`] only. Outside of commands, celebrities are written in `celebrities.rs`, and the
 //! purge of deleted posts removes what is left of them.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{
     consistency::Consistency,
-    dynamo::{Dynamo, failed, primary_key, s, text, value},
+    dynamo::{Dynamo, Item, failed, primary_key, s, text, value},
     key::{self, PK, SK},
 };
 use crate::{
     error::Error,
     model::{
-        CommandId, Handle, IdempotencyKey, LogEntry, LogEvent, Post, PostId, Profile, RateLimits, Spent, Timestamp,
-        Totals, UserId, Version,
+        CommandId, Handle, IdempotencyKey, LogEntry, LogEvent, Post, PostId, Profile, RateLimits, Spent, Tally,
+        TallyShard, TallySubject, Timestamp, Totals, Unreadable, UserEvent, UserId, Version,
     },
 };
 
@@ -93,7 +96,8 @@ impl CommandTable {
 
     /// One event of the user's log.
     pub async fn event(&self, user: &UserId, version: Version) -> Result<Option<LogEvent>, Error> {
-        self.get("an event", key::user(user), key::event(version)).await
+        let found: Option<Item> = self.get_item("an event", key::user(user), key::event(version)).await?;
+        found.map(|item| stored_event(item).map_err(|why| unreadable(user, version, why))).transpose()
     }
 
     /// At most `limit` entries of the user's log, in order, from the one behind `after`.
@@ -110,8 +114,7 @@ impl CommandTable {
                 let why = format!("found version {version:?} where version {expected} was expected");
                 return Err(Error::poison(format!("the log of {user}"), why));
             }
-            let event = value("an event", item).map_err(|error| error.to_string());
-            entries.push(LogEntry { version: expected, event });
+            entries.push(LogEntry { version: expected, event: stored_event(item) });
             expected = expected.next();
         }
         Ok(entries)
@@ -158,6 +161,25 @@ impl CommandTable {
         items.into_iter().map(|item| value("a post", item)).collect()
     }
 
+    /// The shards of a counter as they stand now.
+    pub async fn tally(&self, subject: &TallySubject) -> Result<Tally, Error> {
+        let shards: HashMap<_, _> = TallyShard::all().map(|shard| (key::tally(subject, shard), shard)).collect();
+        let keys = shards.keys().map(|pk| primary_key(pk, key::TALLY)).collect();
+        let items = self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await?;
+        let mut tally = Tally::default();
+        for item in items {
+            let shard = shards.get(text(&item, PK)?);
+            let shard = *shard.ok_or_else(|| Error::poison("a shard of a counter", "nobody asked for it"))?;
+            tally.take(shard, value("a shard of a counter", item)?);
+        }
+        Ok(tally)
+    }
+
+    /// An item as JSON, whatever it is.
+    pub(crate) async fn item_as_json(&self, pk: &str, sk: &str) -> Result<Option<Map<String, Value>>, Error> {
+        self.get("an item", pk.to_owned(), sk.to_owned()).await
+    }
+
     /// What is stored under the user's idempotency key. It may have expired.
     pub async fn remembered(&self, user: &UserId, key: &IdempotencyKey) -> Result<Option<Remembered>, Error> {
         self.get("an idempotency key", key::user(user), key::idempotency(key)).await
@@ -169,6 +191,10 @@ impl CommandTable {
         pk: String,
         sk: String,
     ) -> Result<Option<T>, Error> {
+        self.get_item(what, pk, sk).await?.map(|item| value(what, item)).transpose()
+    }
+
+    async fn get_item(&self, what: &'static str, pk: String, sk: String) -> Result<Option<Item>, Error> {
         let answer = self
             .dynamo
             .0
@@ -180,7 +206,28 @@ impl CommandTable {
             .send()
             .await
             .map_err(failed(what))?;
-        answer.item.map(|item| value(what, item)).transpose()
+        Ok(answer.item)
+    }
+}
+
+/// Reads an event of a log.
+fn stored_event(item: Item) -> Result<LogEvent, Unreadable> {
+    if let Ok(kind) = text(&item, "type")
+        && !UserEvent::is_known_type(kind)
+    {
+        return Err(Unreadable::Newer(format!("its type is {kind}")));
+    }
+    value("an event", item).map_err(|error| match error {
+        Error::Transient { cause, .. } => Unreadable::Newer(cause),
+        error => Unreadable::Malformed(error.to_string()),
+    })
+}
+
+/// The error of an event that cannot be read.
+pub(crate) fn unreadable(user: &UserId, version: Version, why: Unreadable) -> Error {
+    match why {
+        Unreadable::Newer(_) => Error::transient("reading an event", why),
+        Unreadable::Malformed(_) => Error::poison(format!("event {version} of {user}"), why),
     }
 }
 

@@ -26,6 +26,12 @@ const BATCH_GET_MAX: usize = 100;
 const RETRY: RetryPolicy =
     RetryPolicy { retries_max: 5, first: Duration::from_millis(10), longest: Duration::from_secs(1) };
 
+/// The attribute with the version of an item's layout. An item without it has layout 1, as all items do so far.
+const SCHEMA: &str = "schema";
+/// The newest layout of items that this release can read. A release that changes what attributes mean, or removes some
+/// that this one needs, writes a higher number.
+const SCHEMA_MAX: u64 = 1;
+
 /// An item in the SDK's form.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -77,6 +83,21 @@ impl Dynamo {
                 return Err(Error::transient(DURING, "DynamoDB left keys unprocessed"));
             }
         }
+    }
+}
+
+impl Dynamo {
+    /// At most `limit` items of a table behind the item with the key `after`, in no particular order, and the key of
+    /// the last one if there may be more. The read is eventually consistent.
+    pub(super) async fn scan_page(
+        &self,
+        table: &str,
+        after: Option<Item>,
+        limit: i32,
+    ) -> Result<(Vec<Item>, Option<Item>), Error> {
+        let request = self.0.scan().table_name(table).set_exclusive_start_key(after).limit(limit);
+        let answer = request.send().await.map_err(failed("scanning a table"))?;
+        Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key))
     }
 }
 
@@ -159,8 +180,16 @@ pub(super) fn item(value: &impl Serialize) -> Result<Item, Error> {
     to_item(value).map_err(|error| Error::poison("an item to be written", error))
 }
 
-/// Converts an item to a value. `what` names the value in the error.
+/// Converts an item to a value. `what` names the value in the error. Attributes that this release does not know are
+/// passed over.
+///
+/// # Errors
+/// [`Error::Transient`] if a newer release wrote the item in a layout that this one would misread; [`Error::Poison`] if
+/// the item makes no sense.
 pub(super) fn value<T: DeserializeOwned>(what: &'static str, item: Item) -> Result<T, Error> {
+    if number(&item, SCHEMA).is_ok_and(|schema| schema > SCHEMA_MAX) {
+        return Err(Error::transient(what, "a newer release wrote it in a layout that this one does not know"));
+    }
     from_item(item).map_err(|error| Error::poison(what, error))
 }
 

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::model::{
-    CommentId, EdgeKind, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject, Timestamp, UserId, Version,
+    CommentId, EdgeKey, EdgeKind, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject, Timestamp, UserId,
+    Version,
 };
 
 /// All characters are encoded but the unreserved ones of RFC 3986.
@@ -16,6 +17,9 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 pub(super) const PK: &str = "PK";
 /// Name of the sort key attribute of the tables that have one.
 pub(super) const SK: &str = "SK";
+/// Name of the attribute of an event with the trace in which it was appended ([`trace`](crate::trace)). Events of
+/// releases before 0.3 do not have it.
+pub const TRACE: &str = "trace";
 
 /// Prefix of the sort keys of events.
 pub(super) const EVENT_PREFIX: &str = "EVENT#";
@@ -27,6 +31,12 @@ pub(super) const LIKE_LIMIT: &str = "LIMIT#LIKES";
 pub(super) const COMMENT_PREFIX: &str = "COMMENT#";
 /// Prefix of the keys of users.
 pub(super) const USER_PREFIX: &str = "USER#";
+/// Prefix of the keys of homes.
+pub(super) const HOME_PREFIX: &str = "HOME#";
+/// Prefix of the keys of authors' timelines.
+pub(super) const AUTHOR_PREFIX: &str = "AUTHOR#";
+/// Prefix of the keys of tags' timelines.
+const TAG_PREFIX: &str = "TAG#";
 /// Prefix of the keys of posts.
 const POST_PREFIX: &str = "POST#";
 
@@ -35,6 +45,9 @@ pub(super) const BUCKET: &str = "bucket";
 
 /// Partition key of all celebrities.
 pub(super) const CELEBRITIES: &str = "CELEBRITIES";
+
+/// Partition key of the state of the audit.
+pub(super) const AUDIT: &str = "AUDIT";
 
 /// Prefix of the partition keys of the open parts of demotions.
 const DEMOTION_PREFIX: &str = "DEMOTION#";
@@ -90,6 +103,15 @@ pub(super) fn edge(kind: EdgeKind, to: &UserId) -> String {
     format!("{}{}", edge_prefix(kind), encode(to.as_str()))
 }
 
+/// The edge of a key made by [`user`] and [`edge`].
+pub(super) fn parse_edge(pk: &str, sk: &str) -> Option<EdgeKey> {
+    let from = parse_user(pk, USER_PREFIX)?;
+    let kinds = [EdgeKind::Follows, EdgeKind::Mutes, EdgeKind::Blocks];
+    kinds
+        .into_iter()
+        .find_map(|kind| Some(EdgeKey { from: from.clone(), kind, to: parse_user(sk, edge_prefix(kind))? }))
+}
+
 pub(super) fn followers(followee: &UserId) -> String {
     format!("FOLLOWERS#{}", encode(followee.as_str()))
 }
@@ -139,7 +161,7 @@ pub(super) fn idempotency(key: &IdempotencyKey) -> String {
 }
 
 pub(super) fn home(viewer: &UserId) -> String {
-    format!("HOME#{}", encode(viewer.as_str()))
+    format!("{HOME_PREFIX}{}", encode(viewer.as_str()))
 }
 
 /// The partition of announcements.
@@ -161,7 +183,7 @@ pub(super) fn parse_announcement(key: &str) -> Option<(Timestamp, PostId)> {
 }
 
 pub(super) fn author(author: &UserId) -> String {
-    format!("AUTHOR#{}", encode(author.as_str()))
+    format!("{AUTHOR_PREFIX}{}", encode(author.as_str()))
 }
 
 /// Partition key of the open parts of the demotion that began at this moment.
@@ -170,12 +192,25 @@ pub(super) fn demotion(author: &UserId, begun_at: Timestamp) -> String {
 }
 
 pub(super) fn tag(tag: &Tag) -> String {
-    format!("TAG#{}", encode(tag.as_str()))
+    format!("{TAG_PREFIX}{}", encode(tag.as_str()))
+}
+
+/// The tag of a key made by [`tag`].
+pub(super) fn parse_tag(key: &str) -> Option<Tag> {
+    percent_decode_str(key.strip_prefix(TAG_PREFIX)?).decode_utf8().ok()?.parse().ok()
 }
 
 /// Partition key of the index `hottest`: a half of the posts that were created within the same hours.
 pub(super) fn bucket(number: u64, half: u8) -> String {
     format!("{number}#{half}")
+}
+
+/// The card of this user or post.
+pub(super) fn card(subject: &TallySubject) -> String {
+    match subject {
+        TallySubject::User(shown) => user(shown),
+        TallySubject::Post(shown) => post(*shown),
+    }
 }
 
 /// Sort key of every shard of a counter.
@@ -184,11 +219,7 @@ pub(super) const TALLY: &str = "TALLY";
 const TALLY_PREFIX: &str = "TALLY#";
 
 pub(super) fn tally(subject: &TallySubject, shard: TallyShard) -> String {
-    let subject = match subject {
-        TallySubject::User(counted) => user(counted),
-        TallySubject::Post(counted) => post(*counted),
-    };
-    format!("{TALLY_PREFIX}{subject}#{}", shard.get())
+    format!("{TALLY_PREFIX}{}#{}", card(subject), shard.get())
 }
 
 /// The subject and the shard of the counter with this key. None if the key is not that of a counter.
@@ -197,6 +228,11 @@ pub fn parse_tally_key(pk: &str, sk: &str) -> Option<(TallySubject, TallyShard)>
     let counted_user = || parse_user(subject, USER_PREFIX).map(TallySubject::User);
     let subject = parse_post(subject).map(TallySubject::Post).or_else(counted_user)?;
     Some((subject, TallyShard::new(shard.parse().ok()?)?))
+}
+
+/// Whether the item with this key is published: an event of a log, a like, or a shard of a counter.
+pub fn is_published(pk: &str, sk: &str) -> bool {
+    parse_event_key(pk, sk).is_some() || parse_like_key(pk, sk).is_some() || parse_tally_key(pk, sk).is_some()
 }
 
 #[cfg(test)]
@@ -215,6 +251,7 @@ mod tests {
             prop_assert_eq!(parse_user(&user(&id), USER_PREFIX), Some(id.clone()));
             for kind in [EdgeKind::Follows, EdgeKind::Mutes, EdgeKind::Blocks] {
                 prop_assert_eq!(parse_user(&edge(kind, &id), edge_prefix(kind)), Some(id.clone()));
+                prop_assert_eq!(parse_edge(&user(&id), &edge(kind, &id)), Some(EdgeKey::new(&id, kind, &id)));
             }
         }
 

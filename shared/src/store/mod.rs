@@ -5,6 +5,7 @@
 //! sets.
 
 mod announcements;
+pub mod audit_state;
 mod card_tallies;
 pub mod cards;
 mod celebrities;
@@ -20,6 +21,7 @@ pub mod likes;
 mod meter;
 mod model_tables;
 pub mod read_models;
+pub mod scan;
 pub mod segments;
 mod table;
 pub mod timelines;
@@ -32,7 +34,7 @@ pub use card_tallies::StoredTally;
 pub use consistency::Consistency;
 pub use dynamo::Dynamo;
 pub use emptied::Emptied;
-pub use key::{parse_event_key, parse_like_key, parse_tally_key};
+pub use key::{TRACE, is_published, parse_event_key, parse_like_key, parse_tally_key};
 pub use meter::{Cost, Meter};
 pub use model_tables::ModelTables;
 pub use table::{ActiveTables, TableName, TablePair};

@@ -8,7 +8,7 @@ use super::{
     consistency::Consistency,
     dynamo::{failed, item, n, s, value},
     key::{self, PK, SK},
-    segments::ScanKey,
+    scan::ScanKey,
 };
 use crate::{
     error::Error,

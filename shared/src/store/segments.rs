@@ -1,24 +1,17 @@
 //! Reading the whole command table in segments: a rebuild learns from it what there is.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde::{Deserialize, Serialize};
 
 use super::{
     command_table::{CommandTable, PROFILE},
-    dynamo::{Item, failed, primary_key, s, text, value},
+    dynamo::{Item, failed, s, text, value},
     key::{self, PK, SK},
+    scan::ScanKey,
 };
 use crate::{
     error::Error,
     model::{EdgeKind, TallyChange, TallyImage, UserId},
 };
-
-/// The place of an item in a scan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScanKey {
-    pk: String,
-    sk: String,
-}
 
 /// A part of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,12 +52,6 @@ pub struct SourcePage {
     pub next: Option<ScanKey>,
 }
 
-impl ScanKey {
-    fn of(item: &Item) -> Result<Self, Error> {
-        Ok(Self { pk: text(item, PK)?.to_owned(), sk: text(item, SK)?.to_owned() })
-    }
-}
-
 impl CommandTable {
     /// The sources among at most `limit` items of this part of the table, from the one behind `after`.
     ///
@@ -84,7 +71,7 @@ impl CommandTable {
             .expression_attribute_values(":tally", s(key::TALLY))
             .expression_attribute_values(":follows", s(key::edge_prefix(EdgeKind::Follows)))
             .expression_attribute_values(":true", AttributeValue::Bool(true))
-            .set_exclusive_start_key(after.map(|key| primary_key(&key.pk, &key.sk)))
+            .set_exclusive_start_key(after.map(ScanKey::item))
             .limit(limit)
             .send()
             .await

@@ -1,7 +1,11 @@
 //! The `timelines` table: which posts stand in which timeline. A row holds only what cannot change: the post's id and
 //! its author.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::types::{Delete, Put, PutRequest, TransactWriteItem, WriteRequest};
 use futures::future::try_join_all;
@@ -17,7 +21,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{EdgeKey, PostId, Tag, Timestamp, UserId},
+    model::{EdgeKey, Post, PostId, Tag, Timestamp, UserId},
     retry::RetryPolicy,
 };
 
@@ -56,12 +60,30 @@ pub enum Timeline {
 }
 
 impl Timeline {
-    pub(super) fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         match self {
             Self::Home(viewer) => key::home(viewer),
             Self::Author(author) => key::author(author),
             Self::Tag(tag) => key::tag(tag),
         }
+    }
+
+    /// The timeline with this key.
+    pub(crate) fn parse(key: &str) -> Option<Self> {
+        let home = || key::parse_user(key, key::HOME_PREFIX).map(Self::Home);
+        let author = || key::parse_user(key, key::AUTHOR_PREFIX).map(Self::Author);
+        home().or_else(author).or_else(|| key::parse_tag(key).map(Self::Tag))
+    }
+
+    /// Whether this row belongs in the timeline, if the truth has the post like this. Rows of deleted posts may stay in
+    /// homes.
+    pub(crate) fn may_have(&self, row: &Row, post: &Post) -> bool {
+        let of_timeline = match self {
+            Self::Home(_) => true,
+            Self::Author(author) => *author == post.author && !post.is_deleted(),
+            Self::Tag(tag) => post.tags.contains(tag) && !post.is_deleted(),
+        };
+        of_timeline && row.post == post.post && row.author == post.author
     }
 
     /// Whether rows expire when their posts leave the feeds. Rows of authors' timelines stay.
@@ -180,6 +202,35 @@ impl Timelines {
             .await
             .map(|_| ())
             .map_err(failed("deleting a timeline row"))
+    }
+
+    /// Deletes a row from a timeline, if it still names this author.
+    pub(crate) async fn delete_of(&self, timeline: &Timeline, row: &Row) -> Result<(), Error> {
+        self.dynamo
+            .0
+            .delete_item()
+            .table_name(self.table.get())
+            .key(PK, s(timeline.key()))
+            .key(SK, s(row.post))
+            .condition_expression("author = :author")
+            .expression_attribute_values(":author", s(row.author.as_str()))
+            .send()
+            .await
+            .map(|_| ())
+            .or_else(newer_wins("deleting a timeline row"))
+    }
+
+    /// Those of the rows that there are.
+    pub(crate) async fn which(&self, rows: &[(Timeline, PostId)]) -> Result<HashSet<(Timeline, PostId)>, Error> {
+        let by_key: HashMap<_, _> = rows.iter().map(|row| ((row.0.key(), row.1.to_string()), row)).collect();
+        let keys = by_key.keys().map(|(pk, sk)| primary_key(pk, sk)).collect();
+        let found = self.dynamo.batch_get(self.table.get(), keys, Consistency::Eventual).await?;
+        let row = |item: Item| {
+            let key = (text(&item, PK)?.to_owned(), text(&item, SK)?.to_owned());
+            let row = by_key.get(&key).ok_or_else(|| Error::poison("a timeline row", "nobody asked for it"))?;
+            Ok((*row).clone())
+        };
+        found.into_iter().map(row).collect()
     }
 
     /// Deletes rows of an author from the home of a viewer who no longer follows the author. False if the viewer
@@ -333,11 +384,45 @@ impl Timelines {
     }
 }
 
-fn row(item: &Item) -> Result<Row, Error> {
+pub(super) fn row(item: &Item) -> Result<Row, Error> {
     let post = text(item, SK)?;
     let author = text(item, "author")?;
     Ok(Row {
         post: post.parse().map_err(|error| Error::poison(post, error))?,
         author: author.parse().map_err(|error| Error::poison(author, error))?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::samples::post;
+
+    proptest! {
+        #[test]
+        fn parsing_the_key_of_a_timeline_is_the_identity(id in "\\PC{1,40}") {
+            prop_assume!(id.parse::<UserId>().is_ok());
+            let user: UserId = id.parse().unwrap();
+            let tag: Tag = "हिन्दी".parse().unwrap();
+            for timeline in [Timeline::Home(user.clone()), Timeline::Author(user), Timeline::Tag(tag)] {
+                prop_assert_eq!(Timeline::parse(&timeline.key()), Some(timeline));
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_belongs_where_its_post_and_author_are_those_of_the_truth() {
+        let mut truth = post();
+        let row = Row { post: truth.post, author: truth.author.clone() };
+        let (ada, bob): (UserId, UserId) = (truth.author.clone(), "bob".parse().unwrap());
+        let tag = |tag: &str| Timeline::Tag(tag.parse().unwrap());
+        assert!(Timeline::Home(bob.clone()).may_have(&row, &truth));
+        assert!(Timeline::Author(ada.clone()).may_have(&row, &truth) && tag("you").may_have(&row, &truth));
+        assert!(!Timeline::Author(bob.clone()).may_have(&row, &truth) && !tag("me").may_have(&row, &truth));
+        assert!(!Timeline::Home(bob.clone()).may_have(&Row { author: bob.clone(), ..row.clone() }, &truth));
+        truth = truth.scrubbed(crate::samples::NOW);
+        assert!(Timeline::Home(bob).may_have(&row, &truth) && !Timeline::Author(ada).may_have(&row, &truth));
+    }
 }

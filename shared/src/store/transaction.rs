@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{
     operation::transact_write_items::{TransactWriteItemsInput, builders::TransactWriteItemsFluentBuilder},
     types::{
         AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update,
-        builders::{ConditionCheckBuilder, PutBuilder},
+        builders::{ConditionCheckBuilder, PutBuilder, UpdateBuilder},
     },
 };
 use serde::Serialize;
@@ -18,7 +18,7 @@ use super::{
     command_table::{CLAIM, Claim, CommandTable, POST, PROFILE, Remembered},
     dynamo::{item, n, s, transaction_failed},
     edges::near_side,
-    key::{self, PK, SK},
+    key::{self, PK, SK, TRACE},
     likes::LikeLimit,
 };
 use crate::{
@@ -27,6 +27,7 @@ use crate::{
         Comment, CommentId, Commenter, Counts, Edge, EdgeKey, EdgeKind, Handle, IdempotencyKey, Like, LogEvent, Post,
         PostId, Profile, TallyShard, TallySubject, Timestamp, UserId, Version,
     },
+    trace,
 };
 
 /// A change of the truth, with its condition.
@@ -233,9 +234,10 @@ impl CommandTable {
     ) -> Result<TransactWriteItemsFluentBuilder, Error> {
         Ok(match change {
             Change::PutProfile { profile, replaces } => {
-                let put = self.put(key::user(&profile.user), PROFILE.to_owned(), profile)?;
-                transaction.transact_items(built(replacing(put, replaces.map(n)))?)
+                let set = self.set(key::user(&profile.user), PROFILE.to_owned(), profile)?;
+                transaction.transact_items(updated(replacing(set, replaces.map(n)))?)
             }
+            // The claim of another user, if there is one, is replaced with all that belongs to it.
             Change::ClaimHandle { handle, user, at } => {
                 let claim = Claim { user: user.clone(), expires_at: None };
                 let put = self
@@ -251,17 +253,20 @@ impl CommandTable {
             }
             Change::ReleaseHandle { handle, user, free_at } => {
                 let claim = Claim { user: user.clone(), expires_at: Some(free_at.as_secs()) };
-                let put = self
-                    .put(key::handle(handle), CLAIM.to_owned(), &claim)?
-                    .condition_expression("#user = :user AND attribute_not_exists(expires_at)")
-                    .expression_attribute_names("#user", "user")
-                    .expression_attribute_values(":user", s(user.as_str()));
-                transaction.transact_items(built(put)?)
+                let set = self
+                    .set(key::handle(handle), CLAIM.to_owned(), &claim)?
+                    .condition_expression("#user = :user AND attribute_not_exists(expires_at)");
+                transaction.transact_items(updated(set)?)
             }
             Change::CreatePost(post) => {
                 let put = self.put(key::post(post.post), POST.to_owned(), post)?;
                 transaction.transact_items(built(put.condition_expression("attribute_not_exists(PK)"))?)
             }
+            Change::ReplacePost(post) if !post.is_deleted() => {
+                let set = self.set(key::post(post.post), POST.to_owned(), post)?;
+                transaction.transact_items(updated(replacing(set, Some(n(post.version - 1))))?)
+            }
+            // A deletion leaves nothing of what a newer release may have added.
             Change::ReplacePost(post) => {
                 let put = self
                     .put(key::post(post.post), POST.to_owned(), post)?
@@ -292,13 +297,13 @@ impl CommandTable {
             }
             Change::PutEdge { key, edge, replaces } => {
                 let (pk, sk) = near_side(key);
-                let near = built(replacing(self.put(pk, sk, edge)?, replaces.map(n)))?;
+                let near = updated(replacing(self.set(pk, sk, edge)?, replaces.map(n)))?;
                 let transaction = transaction.transact_items(near);
                 if key.kind != EdgeKind::Follows {
                     return Ok(transaction);
                 }
-                let far = self.put(key::followers(&key.to), key::user(&key.from), edge)?;
-                transaction.transact_items(built(replacing(far, replaces.map(n)))?)
+                let far = self.set(key::followers(&key.to), key::user(&key.from), edge)?;
+                transaction.transact_items(updated(replacing(far, replaces.map(n)))?)
             }
             Change::CreateComment(comment) => {
                 let put = self.put(key::post(comment.post), key::comment(comment.comment), comment)?;
@@ -334,16 +339,16 @@ impl CommandTable {
                 transaction.transact_items(TransactWriteItem::builder().update(update).build())
             }
             Change::PutCommenter { user, post, commenter } => {
-                let put = self.put(key::user(user), key::commenter(*post), commenter)?;
-                transaction.transact_items(built(replacing(put, version_before(commenter.version)))?)
+                let set = self.set(key::user(user), key::commenter(*post), commenter)?;
+                transaction.transact_items(updated(replacing(set, version_before(commenter.version)))?)
             }
             Change::PutLikeLimit { user, limit } => {
-                let put = self.put(key::user(user), key::LIKE_LIMIT.to_owned(), limit)?;
-                transaction.transact_items(built(replacing(put, version_before(limit.version)))?)
+                let set = self.set(key::user(user), key::LIKE_LIMIT.to_owned(), limit)?;
+                transaction.transact_items(updated(replacing(set, version_before(limit.version)))?)
             }
             Change::PutLike { user, post, like } => {
-                let put = self.put(key::user(user), key::likes(*post), like)?;
-                transaction.transact_items(built(replacing(put, version_before(like.version)))?)
+                let set = self.set(key::user(user), key::likes(*post), like)?;
+                transaction.transact_items(updated(replacing(set, version_before(like.version)))?)
             }
             Change::Count { subject, shard, more } => {
                 let mut update = Update::builder()
@@ -374,7 +379,10 @@ impl CommandTable {
     }
 
     fn append(&self, event: &LogEvent) -> Result<TransactWriteItem, Error> {
-        let put = self.put(key::user(&event.user), key::event(event.version), event)?;
+        let mut put = self.put(key::user(&event.user), key::event(event.version), event)?;
+        if let Some(trace) = trace::current() {
+            put = put.item(TRACE, s(trace.to_string()));
+        }
         built(put.condition_expression("attribute_not_exists(PK)"))
     }
 
@@ -392,6 +400,21 @@ impl CommandTable {
         ConditionCheck::builder().table_name(&self.table).key(PK, s(pk)).key(SK, s(sk))
     }
 
+    /// Writes the attributes of the value, and leaves all others of the item as they are: a newer release may have
+    /// added some, and its functions run beside this one during a deployment.
+    fn set(&self, pk: String, sk: String, value: &impl Serialize) -> Result<UpdateBuilder, Error> {
+        let mut update = Update::builder().table_name(&self.table).key(PK, s(pk)).key(SK, s(sk));
+        let mut assignments = Vec::new();
+        for (name, value) in item(value)? {
+            assignments.push(format!("#{name} = :{name}"));
+            update = update
+                .expression_attribute_names(format!("#{name}"), &name)
+                .expression_attribute_values(format!(":{name}"), value);
+        }
+        Ok(update.update_expression(format!("SET {}", assignments.join(", "))))
+    }
+
+    /// Writes the whole item. What was there is gone.
     fn put(&self, pk: String, sk: String, value: &impl Serialize) -> Result<PutBuilder, Error> {
         let mut item = item(value)?;
         item.insert(PK.to_owned(), s(pk));
@@ -400,11 +423,12 @@ impl CommandTable {
     }
 }
 
-/// Puts an item only if there is none yet, or only if the stored one has this version.
-fn replacing(put: PutBuilder, replaces: Option<AttributeValue>) -> PutBuilder {
+/// Writes an item only if there is none yet, or only if the stored one has this version. The new one has a version,
+/// too.
+fn replacing(update: UpdateBuilder, replaces: Option<AttributeValue>) -> UpdateBuilder {
     match replaces {
-        None => put.condition_expression("attribute_not_exists(PK)"),
-        Some(version) => put
+        None => update.condition_expression("attribute_not_exists(PK)"),
+        Some(version) => update
             .condition_expression("#version = :replaced")
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":replaced", version),
@@ -424,6 +448,11 @@ fn invalid(error: BuildError) -> Error {
 fn check(check: ConditionCheckBuilder) -> Result<TransactWriteItem, Error> {
     let check = check.build().map_err(invalid)?;
     Ok(TransactWriteItem::builder().condition_check(check).build())
+}
+
+fn updated(update: UpdateBuilder) -> Result<TransactWriteItem, Error> {
+    let update = update.build().map_err(invalid)?;
+    Ok(TransactWriteItem::builder().update(update).build())
 }
 
 fn built(put: PutBuilder) -> Result<TransactWriteItem, Error> {

@@ -19,8 +19,8 @@ use crate::{
 /// The `viewers` table.
 #[derive(Debug, Clone)]
 pub struct Viewers {
-    dynamo: Dynamo,
-    table: TableName,
+    pub(super) dynamo: Dynamo,
+    pub(super) table: TableName,
 }
 
 /// A viewer as it was read, with the revision by which a writer notices that another writer came between.

@@ -1,15 +1,26 @@
-//! Partial batch responses: which items of a batch come again (AWS Lambda, "Partial batch responses"). All of them are
-//! built here, because one missing or empty identifier makes Lambda repeat the whole batch.
+//! Batches: what SQS tells of a message, and partial batch responses, which say which items come again (AWS Lambda,
+//! "Partial batch responses"). All responses are built here, because one missing or empty identifier makes Lambda
+//! repeat the whole batch.
 //!
 //! A stream goes on from the lowest sequence number that is reported. So only the first failed record is reported, and
 //! it comes again with all records behind it. A queue repeats exactly the messages that are reported.
 
 use aws_lambda_events::{
-    sqs::SqsBatchResponse,
+    sqs::{SqsBatchResponse, SqsMessage},
     streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse, KinesisEventResponse},
 };
 
-use crate::error::Error;
+use crate::{error::Error, model::Timestamp};
+
+/// When the message was sent, if SQS tells.
+pub fn sent_at(message: &SqsMessage) -> Option<Timestamp> {
+    message.attributes.get("SentTimestamp")?.parse().ok().map(Timestamp::from_ms)
+}
+
+/// How often SQS has handed out the message.
+pub fn receives(message: &SqsMessage) -> u32 {
+    message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1)
+}
 
 /// What became of an item of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

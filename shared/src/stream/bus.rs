@@ -1,4 +1,5 @@
-//! The bus: the Kinesis stream of events. Only `publish-events` writes to it.
+//! The bus: the Kinesis stream of events. `publish-events` writes to it, and `deliver` what could not be published
+//! there.
 
 use std::time::Duration;
 

@@ -4,6 +4,8 @@
 pub mod batch;
 pub mod bus;
 pub mod cloud_event;
+pub mod failed_batches;
+pub mod publisher;
 pub mod quarantine;
 mod queue;
 pub mod walk;

@@ -1,15 +1,32 @@
-//! Sending to an SQS queue in batches, for the work queue and the quarantine.
+//! Sending to an SQS queue in batches, for the work queue and the quarantine, and putting off received messages.
 
 use std::time::Duration;
 
-use aws_sdk_sqs::{Client, error::DisplayErrorContext, types::SendMessageBatchRequestEntry};
+use aws_sdk_sqs::{
+    Client,
+    error::{BuildError, DisplayErrorContext},
+    types::{MessageAttributeValue, SendMessageBatchRequestEntry},
+};
+use rand::Rng;
 
-use crate::{error::Error, model::UserId, retry::RetryPolicy};
+use crate::{
+    error::Error,
+    model::UserId,
+    retry::RetryPolicy,
+    trace::{self, TraceId},
+};
 
+/// The message attribute with the trace in which a message was sent (W3C Trace Context).
+pub const TRACEPARENT: &str = "traceparent";
 /// Messages in one call of SendMessageBatch at most.
 const BATCH_MAX: usize = 10;
 /// Bytes of all bodies in one call. SQS has always taken this much; since August 2025 it takes 1 MiB.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
+/// How long a message waits after its first failure. The time doubles with each further one.
+const PUT_OFF_FIRST: Duration = Duration::from_secs(5);
+/// How long a message waits at most. So a task that fails for the 14 days of the queue is received fewer than 1000
+/// times, which is the template's `maxReceiveCount` and the highest that SQS allows.
+const PUT_OFF_LONGEST: Duration = Duration::from_secs(30 * 60);
 /// How often messages that SQS did not take are sent again.
 const RETRY: RetryPolicy =
     RetryPolicy { retries_max: 3, first: Duration::from_millis(50), longest: Duration::from_secs(1) };
@@ -27,6 +44,7 @@ pub(super) struct QueueMessage {
     body: String,
     group: Option<String>,
     delay_s: i32,
+    trace: Option<TraceId>,
 }
 
 impl QueueMessage {
@@ -35,23 +53,40 @@ impl QueueMessage {
     /// The user is the message's group. SQS serves groups fairly ("fair queues"), so the many messages of one user do
     /// not hold up those of others. A group id may hold only ASCII letters, digits and punctuation, at most 128 of
     /// them; a user id may hold anything. So the group id is the hash of the user id.
+    ///
+    /// The message carries the trace of the work that sends it.
     pub(super) fn new(body: String, user: &UserId, delay_s: i32) -> Self {
-        Self { body, group: Some(user.hash().to_string()), delay_s }
+        Self { body, group: Some(user.hash().to_string()), delay_s, trace: trace::current() }
     }
 
-    /// A message that belongs to no user.
+    /// The same without a group: it belongs to no user.
     pub(super) fn ungrouped(body: String, delay_s: i32) -> Self {
-        Self { body, group: None, delay_s }
+        Self { body, group: None, delay_s, trace: trace::current() }
+    }
+
+    /// The same within this trace, if there is one.
+    pub(super) fn within(self, trace: Option<TraceId>) -> Self {
+        Self { trace: trace.or(self.trace), ..self }
     }
 
     fn request(&self, id: usize) -> Result<SendMessageBatchRequestEntry, Error> {
-        SendMessageBatchRequestEntry::builder()
+        let invalid = |error: BuildError| Error::poison("a queue message to send", error);
+        let mut entry = SendMessageBatchRequestEntry::builder()
             .id(id.to_string())
             .message_body(&self.body)
             .set_message_group_id(self.group.clone())
-            .delay_seconds(self.delay_s)
-            .build()
-            .map_err(|error| Error::poison("a queue message to send", error))
+            .delay_seconds(self.delay_s);
+        if let Some(trace) = self.trace {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(trace.traceparent());
+            entry = entry.message_attributes(TRACEPARENT, value.build().map_err(invalid)?);
+        }
+        entry.build().map_err(invalid)
+    }
+
+    /// What SQS counts: the body, and the name, type and value of each attribute.
+    fn bytes(&self) -> usize {
+        let attributes = self.trace.map_or(0, |trace| TRACEPARENT.len() + "String".len() + trace.traceparent().len());
+        self.body.len() + attributes
     }
 }
 
@@ -70,6 +105,18 @@ impl Queue {
             self.send_batch(batch).await?;
         }
         Ok(())
+    }
+
+    /// Puts off a message that was received so many times: it becomes visible again later each time.
+    ///
+    /// # Errors
+    /// [`Error::Transient`] if SQS did not do so. The message then becomes visible after the visibility timeout.
+    pub(super) async fn put_off(&self, receipt_handle: &str, receives: u32) -> Result<(), Error> {
+        let delay_s = i32::try_from(delay_after(receives).as_secs()).unwrap_or(i32::MAX);
+        let request = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(receipt_handle);
+        let answer = request.visibility_timeout(delay_s).send().await;
+        let failed = |error| Error::transient("putting off a message", DisplayErrorContext(&error));
+        answer.map(|_| ()).map_err(failed)
     }
 
     async fn send_batch(&self, batch: Vec<QueueMessage>) -> Result<(), Error> {
@@ -100,16 +147,23 @@ fn batches(messages: Vec<QueueMessage>) -> Vec<Vec<QueueMessage>> {
     let mut batches: Vec<Vec<QueueMessage>> = Vec::new();
     let mut bytes = 0;
     for message in messages {
-        bytes += message.body.len();
+        bytes += message.bytes();
         match batches.last_mut() {
             Some(batch) if batch.len() < BATCH_MAX && bytes <= BATCH_BYTES_MAX => batch.push(message),
             _ => {
-                bytes = message.body.len();
+                bytes = message.bytes();
                 batches.push(vec![message]);
             }
         }
     }
     batches
+}
+
+/// How long a message waits after it was received so many times.
+fn delay_after(receives: u32) -> Duration {
+    let doubled = 2u32.saturating_pow(receives.saturating_sub(1));
+    let longest = PUT_OFF_FIRST.saturating_mul(doubled).min(PUT_OFF_LONGEST);
+    rand::rng().random_range(longest * 3 / 4..=longest)
 }
 
 #[cfg(test)]
@@ -140,5 +194,13 @@ mod tests {
         let message = QueueMessage::new(String::new(), &user("auth0|日本"), 0);
         let group = message.group.unwrap();
         assert!(!group.is_empty() && group.bytes().all(|c| c.is_ascii_alphanumeric()));
+    }
+
+    #[test]
+    fn the_delay_grows_to_half_an_hour() {
+        for (receives, longest_s) in [(0, 5), (1, 5), (2, 10), (5, 80), (9, 1280), (10, 1800), (u32::MAX, 1800)] {
+            let delay = delay_after(receives).as_millis();
+            assert!((longest_s * 750..=longest_s * 1000).contains(&delay), "{receives}: {delay} ms");
+        }
     }
 }

@@ -4,18 +4,43 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+pub use super::queue::TRACEPARENT;
 use super::{
     queue::{Queue, QueueMessage},
     walk::Walk,
 };
 use crate::{
     error::Error,
-    model::{ModelSet, NOT_IN_MESSAGES, Phase, Timestamp, UserId, Version},
+    model::{ModelSet, NOT_IN_MESSAGES, Phase, PostId, TallySubject, Timestamp, UserId, Version},
+    trace::TraceId,
 };
 
 /// Longest delay of a message (SQS, `DelaySeconds`).
 const DELAY_S_MAX: i32 = 900;
+
+/// The names of tasks in messages, first those of walks.
+const NAMES: [&str; 18] = [
+    "spread",
+    "deliver",
+    "backfill",
+    "unfollowed",
+    "profile",
+    "purge",
+    "demote",
+    "fill_homes",
+    "catch_up",
+    "end_follow",
+    "redo",
+    "republish",
+    "reapply",
+    "settle_user",
+    "settle_post",
+    "settle_tally",
+    "check_row",
+    "rebuild",
+];
 
 /// A piece of work. Messages outlive a deployment, so their JSON does not change when a name here does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +69,46 @@ pub enum Task {
     },
     /// Take a step of a rebuild.
     Rebuild(RebuildStep),
+    /// Publish an item of the command table that could not be published when it changed.
+    Republish {
+        /// The partition key of the item.
+        pk: String,
+        /// The sort key of the item.
+        sk: String,
+        /// Why it could not be published.
+        error: String,
+    },
+    /// Apply the effects of all events of this user's log again, step by step, without moving `applied`.
+    Reapply {
+        /// The user.
+        user: UserId,
+        /// The event after which the next step begins.
+        after: Version,
+    },
+    /// Set the user's viewer item and card to what the truth says.
+    SettleUser {
+        /// The user.
+        user: UserId,
+    },
+    /// Set the post's card and rows to what the truth says.
+    SettlePost {
+        /// The post.
+        post: PostId,
+    },
+    /// Set a counter on its card to what the truth says.
+    SettleTally {
+        /// What is counted.
+        subject: TallySubject,
+    },
+    /// Delete a row of a timeline unless it follows from the truth.
+    CheckRow {
+        /// The partition key of the row.
+        timeline: String,
+        /// The post.
+        post: PostId,
+        /// The author that the row names.
+        author: UserId,
+    },
     /// Take a step of a walk.
     #[serde(untagged)]
     Walk(Walk),
@@ -63,7 +128,7 @@ pub struct RebuildStep {
 }
 
 /// What a message of the work queue says: a task, and the set of read models that it is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Message {
     /// The task is about this set of tables.
@@ -83,25 +148,75 @@ impl From<Walk> for Task {
     }
 }
 
+/// Why a message is no task.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotATask {
+    /// A newer release sent the task. The message is left to that release.
+    #[error("this release does not know the task `{0}`")]
+    Newer(String),
+    /// It makes no sense.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+impl NotATask {
+    fn malformed(error: serde_json::Error) -> Self {
+        Self::Malformed(error.to_string())
+    }
+}
+
+impl From<NotATask> for Error {
+    fn from(why: NotATask) -> Self {
+        match why {
+            NotATask::Newer(_) => Self::transient("reading a task", why),
+            NotATask::Malformed(_) => Self::poison("a message of the work queue", why),
+        }
+    }
+}
+
 impl Task {
-    /// Whether the task changes the truth. Such a task belongs to no set of tables. What it has to do in the read
-    /// models, it does on all sets before the truth changes, so that no set is left behind.
+    /// Whether the task belongs to no set of tables, because it is about the truth. What such a task has to do in the
+    /// read models, it does on all sets before the truth changes, so that no set is left behind.
     pub fn is_shared(&self) -> bool {
         match self {
             Self::Walk(walk) => matches!(walk, Walk::Demotion { .. } | Walk::FillHomes { .. } | Walk::Purge { .. }),
-            Self::EndFollow { .. } => true,
-            Self::CatchUp { .. } | Self::Redo { .. } | Self::Rebuild(_) => false,
+            Self::EndFollow { .. } | Self::Republish { .. } | Self::Rebuild(_) => true,
+            Self::CatchUp { .. }
+            | Self::Redo { .. }
+            | Self::Reapply { .. }
+            | Self::SettleUser { .. }
+            | Self::SettlePost { .. }
+            | Self::SettleTally { .. }
+            | Self::CheckRow { .. } => false,
         }
     }
 
     /// The user whose task it is, if it is one user's.
     fn user(&self) -> Option<&UserId> {
-        match self {
-            Self::Walk(walk) => Some(walk.user()),
-            Self::EndFollow { follower, .. } => Some(follower),
-            Self::CatchUp { user } | Self::Redo { user, .. } => Some(user),
-            Self::Rebuild(_) => None,
+        Some(match self {
+            Self::Walk(walk) => walk.user(),
+            Self::EndFollow { follower, .. } => follower,
+            Self::CatchUp { user }
+            | Self::Redo { user, .. }
+            | Self::Reapply { user, .. }
+            | Self::SettleUser { user }
+            | Self::SettleTally { subject: TallySubject::User(user) } => user,
+            Self::CheckRow { author, .. } => author,
+            Self::SettleTally { subject: TallySubject::Post(_) }
+            | Self::SettlePost { .. }
+            | Self::Republish { .. }
+            | Self::Rebuild(_) => return None,
+        })
+    }
+
+    fn of_value(value: Value) -> Result<Self, NotATask> {
+        let names: Vec<_> = value.as_object().into_iter().flat_map(serde_json::Map::keys).collect();
+        if let [name] = names[..]
+            && !NAMES.contains(&name.as_str())
+        {
+            return Err(NotATask::Newer(name.clone()));
         }
+        serde_json::from_value(value).map_err(NotATask::malformed)
     }
 
     /// The task's message, about this set of tables if it is about one.
@@ -123,9 +238,16 @@ impl Message {
     /// The message with this body.
     ///
     /// # Errors
-    /// [`Error::Poison`] if it makes no sense.
-    pub fn parse(body: &str) -> Result<Self, Error> {
-        serde_json::from_str(body).map_err(|error| Error::poison("a message of the work queue", error))
+    /// [`NotATask`] if its task is none that this release knows.
+    pub fn parse(body: &str) -> Result<Self, NotATask> {
+        let mut value: Value = serde_json::from_str(body).map_err(NotATask::malformed)?;
+        match (value.get("on").cloned(), value.get_mut("task").map(Value::take)) {
+            (Some(on), Some(task)) => {
+                let on = serde_json::from_value(on).map_err(NotATask::malformed)?;
+                Ok(Self::On { on, task: Task::of_value(task)? })
+            }
+            _ => Task::of_value(value).map(Self::OnAll),
+        }
     }
 
     /// The body of the message. Characters that SQS refuses are escaped, so that the id of one stored user, or the text
@@ -179,11 +301,29 @@ impl WorkQueue {
         let messages = tasks.iter().map(|task| task.message(self.on, delay_s));
         self.queue.send(messages.collect::<Result<_, Error>>()?).await
     }
+
+    /// Sends the tasks, each within the trace of what it follows from.
+    ///
+    /// # Errors
+    /// As [`WorkQueue::send`].
+    pub async fn send_traced(&self, tasks: Vec<(Task, Option<TraceId>)>) -> Result<(), Error> {
+        let message = |(task, trace): (Task, _)| Ok(task.message(self.on, 0)?.within(trace));
+        self.queue.send(tasks.into_iter().map(message).collect::<Result<_, Error>>()?).await
+    }
+
+    /// Puts off a received message whose task failed, the longer the more often it was received: from 5 seconds to half
+    /// an hour, less a random part of up to a quarter.
+    ///
+    /// # Errors
+    /// [`Error::Transient`] if SQS did not do so. The message then comes again after the queue's visibility timeout.
+    pub async fn put_off(&self, receipt_handle: &str, receives: u32) -> Result<(), Error> {
+        self.queue.put_off(receipt_handle, receives).await
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::{
@@ -269,8 +409,26 @@ mod tests {
                 json!({"rebuild": {"started_at": 7, "phase": "fill", "segment": 2, "steps": 5}}),
             ),
             (
-                Task::Redo { user: ada, version: version(3), error: "no".to_owned() },
+                Task::Redo { user: ada.clone(), version: version(3), error: "no".to_owned() },
                 json!({"redo": {"user": "auth0|ada", "version": 3, "error": "no"}}),
+            ),
+            (
+                Task::Republish { pk: "TALLY#x".to_owned(), sk: "TALLY".to_owned(), error: "no".to_owned() },
+                json!({"republish": {"pk": "TALLY#x", "sk": "TALLY", "error": "no"}}),
+            ),
+            (
+                Task::Reapply { user: ada.clone(), after: version(3) },
+                json!({"reapply": {"user": "auth0|ada", "after": 3}}),
+            ),
+            (Task::SettleUser { user: ada.clone() }, json!({"settle_user": {"user": "auth0|ada"}})),
+            (Task::SettlePost { post }, json!({"settle_post": {"post": POST}})),
+            (
+                Task::SettleTally { subject: TallySubject::User(ada.clone()) },
+                json!({"settle_tally": {"subject": {"user": "auth0|ada"}}}),
+            ),
+            (
+                Task::CheckRow { timeline: "HOME#ada".to_owned(), post, author: ada },
+                json!({"check_row": {"timeline": "HOME#ada", "post": POST, "author": "auth0|ada"}}),
             ),
         ]
     }
@@ -285,8 +443,7 @@ mod tests {
         let message = Message::On { on: "bab".parse().unwrap(), task };
         let json = json!({"on": "bab", "task": {"catch_up": {"user": "ada"}}});
         assert_eq!(serde_json::from_str::<Value>(&message.body().unwrap()).unwrap(), json);
-        assert_eq!(Message::parse(&json.to_string()).unwrap(), message);
-        assert!(Message::parse(r#"{"on": "xyz", "task": {"catch_up": {"user": "ada"}}}"#).is_err());
+        assert_eq!(Message::parse(&json.to_string()), Ok(message));
     }
 
     #[test]
@@ -311,7 +468,32 @@ mod tests {
     fn the_json_of_every_task_is_that_of_the_messages_in_queues() {
         for (task, json) in tasks() {
             assert_eq!(serde_json::from_str::<Value>(&body(&task)).unwrap(), json);
-            assert_eq!(serde_json::from_value::<Task>(json).unwrap(), task);
+            assert_eq!(Message::parse(&json.to_string()), Ok(Message::OnAll(task)));
+        }
+    }
+
+    #[test]
+    fn every_task_has_a_known_name() {
+        let names: std::collections::BTreeSet<_> =
+            tasks().into_iter().filter_map(|(_, json)| json.as_object()?.keys().next().cloned()).collect();
+        assert_eq!(names, NAMES.map(str::to_owned).into());
+    }
+
+    #[test]
+    fn what_a_newer_release_adds_to_a_task_is_passed_over() {
+        let json = json!({"catch_up": {"user": "auth0|ada", "priority": 1}}).to_string();
+        assert_eq!(Message::parse(&json), Ok(Message::OnAll(Task::CatchUp { user: user("auth0|ada") })));
+    }
+
+    #[test]
+    fn an_unknown_task_may_be_that_of_a_newer_release_and_anything_else_makes_no_sense() {
+        for body in [r#"{"erase": {"user": "ada"}}"#, r#"{"on": "aba", "task": {"erase": {"user": "ada"}}}"#] {
+            assert_eq!(Message::parse(body), Err(NotATask::Newer("erase".to_owned())), "{body}");
+        }
+        let no_set = r#"{"on": "xyz", "task": {"catch_up": {"user": "ada"}}}"#;
+        let wrong = ["", "null", "[]", "{}", "nonsense", r#"{"catch_up": {"user": 1}}"#, r#"{"a": 1, "b": 2}"#, no_set];
+        for body in wrong {
+            assert!(matches!(Message::parse(body), Err(NotATask::Malformed(_))), "{body}");
         }
     }
 }

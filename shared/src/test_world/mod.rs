@@ -184,9 +184,24 @@ impl World {
         assert_eq!(self.aws.dynamodb("DeleteItem", &request).status, 200);
     }
 
+    /// An operation of DynamoDB of which no process knows.
+    pub(crate) fn meddle(&self, operation: &str, request: &Value) {
+        let answer = self.aws.dynamodb(operation, request);
+        assert_eq!(answer.status, 200, "{}", answer.json());
+    }
+
+    /// Sets an attribute of an item of a table without sort keys.
+    pub(crate) fn set(&self, table: &str, pk: &str, attribute: &str, value: &Value) {
+        let request = json!({
+            "TableName": table, "Key": {"PK": {"S": pk}}, "UpdateExpression": "SET #attribute = :value",
+            "ExpressionAttributeNames": {"#attribute": attribute}, "ExpressionAttributeValues": {":value": value},
+        });
+        self.meddle("UpdateItem", &request);
+    }
+
     /// Takes all tasks from the work queue.
     pub(crate) fn take_tasks(&self) -> Vec<Task> {
-        let task = |message| match serde_json::from_value(message).unwrap() {
+        let task = |message: Value| match Message::parse(&message.to_string()).unwrap() {
             Message::On { task, .. } | Message::OnAll(task) => task,
         };
         self.take("deliveries").into_iter().map(task).collect()
@@ -262,6 +277,7 @@ fn runtime(server: Arc<dyn Server>, clock: Clock, numbers: &[(&str, u64)]) -> Ru
         ("CARDS_TABLE_B", "cards-b".to_owned()),
         ("DELIVERIES_QUEUE", queue_url("deliveries")),
         ("QUARANTINE_QUEUE", queue_url("quarantine")),
+        ("AUDIT_UNITS_PER_HOUR", UNLIMITED.to_string()),
         ("CELEBRITY_FOLLOWERS", FOLLOWERS_MIN.to_string()),
         ("CELEBRITY_LIST_SECONDS", LIST_LIFETIME.as_secs().to_string()),
         ("WALK_STEP_ROWS", "500".to_owned()),

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use crate::{
+    audit::sweep::Sweeper,
     command::{
         self, BlockUser, Command, CommentOnPost, Committed, CreatePost, DeletePost, EditPost, FollowUser, UpdateProfile,
     },
@@ -15,7 +16,7 @@ use crate::{
         Clock, CommentId, EdgeState, HomeRows, Maintained, ModelSet, PostId, ReadModelsState, Text, UserEvent, Version,
         Viewer,
     },
-    projection::{Projector, Projectors, catch_up::Progress, rebuild::Rebuilder},
+    projection::{Projector, Projectors, catch_up::Progress, quarantine::redo, rebuild::Rebuilder},
     query::{Conversations, Feeds, People},
     runtime::Runtime,
     samples::{shown, user},
@@ -26,7 +27,7 @@ use crate::{
         timelines::{Range, Row, Timeline, Timelines},
         viewers::Viewers,
     },
-    stream::quarantine::Quarantine,
+    stream::{quarantine::Quarantine, work_queue::Task},
 };
 
 /// The parts that functions are made of. Clones share their caches.
@@ -42,6 +43,7 @@ pub(crate) struct Process {
     pub(crate) rebuilder: Rebuilder,
     pub(crate) quarantine: Quarantine,
     pub(crate) feeds: Feeds,
+    pub(crate) sweeper: Sweeper,
 }
 
 impl Process {
@@ -57,6 +59,7 @@ impl Process {
             rebuilder: runtime.rebuilder().unwrap(),
             quarantine: runtime.quarantine().unwrap(),
             feeds: runtime.feeds().unwrap(),
+            sweeper: runtime.sweeper().unwrap(),
         }
     }
 
@@ -142,6 +145,23 @@ impl Process {
         for id in ids {
             let progress = self.projector.catch_up.user(&user(id), None, Deadline::none()).await.unwrap();
             assert!(matches!(progress, Progress::UpToDate), "{progress:?}");
+        }
+    }
+
+    /// Works on a task that repairs something, or follows from one that does.
+    pub(crate) async fn repair(&self, task: Task) -> Result<(), Error> {
+        let Projector { catch_up, walks, blocked_follows, repair, .. } = &self.projector;
+        match task {
+            Task::Walk(walk) => walks.advance(walk).await,
+            Task::EndFollow { follower, followee } => blocked_follows.end(&follower, &followee).await,
+            Task::CatchUp { user } => catch_up.user(&user, None, Deadline::none()).await.map(drop),
+            Task::Redo { user, version, .. } => redo(catch_up, &user, version).await,
+            Task::Reapply { user, after } => repair.reapply_step(&user, after).await,
+            Task::SettleUser { user } => repair.settle_user(&user).await,
+            Task::SettlePost { post } => repair.settle_post(post).await,
+            Task::SettleTally { subject } => repair.settle_tally(&subject).await,
+            Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
+            Task::Republish { .. } | Task::Rebuild(_) => panic!("{task:?} is no repair"),
         }
     }
 

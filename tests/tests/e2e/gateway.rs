@@ -66,7 +66,7 @@ async fn a_token_changed_anywhere_is_refused() -> Result<()> {
 async fn other_paths_and_methods_are_not_found() -> Result<()> {
     let ada = Deployment::shared()?.member("ada").await?;
     for (method, path) in [
-        (Method::GET, "/"),
+        (Method::GET, "/nothing"),
         (Method::GET, "/v1"),
         (Method::GET, "/v1/nothing"),
         (Method::GET, "/v2/me"),

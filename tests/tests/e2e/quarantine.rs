@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use harness::{
     client::ProfileInput,
     deployment::{Deployment, unique, unique_handle},
-    dev_client::{QUARANTINE, key},
+    dev_client::{DevClient, QUARANTINE, key},
     stack::{Options, Stack},
     wait::{DEADLINE, within},
 };
@@ -45,6 +45,7 @@ async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> 
     let get = json!({ "TableName": COMMANDS, "Key": key, "ConsistentRead": true });
     let event = dev.dynamodb("GetItem", &get).await?["Item"].clone();
     ensure!(event.is_object(), "no event under {key}");
+    let traces = traces(&dev, &ada.id, [bad.version, good.version]).await?;
     let mut spoilt = key.clone();
     spoilt["nonsense"] = json!({ "S": "\u{1f4a5}" });
     dev.dynamodb("PutItem", &json!({ "TableName": COMMANDS, "Item": spoilt })).await?;
@@ -66,7 +67,10 @@ async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> 
 
     // A person repairs the event and moves the messages back.
     dev.dynamodb("PutItem", &json!({ "TableName": COMMANDS, "Item": event })).await?;
-    let ask = json!({ "WaitTimeSeconds": 1, "MaxNumberOfMessages": 10 });
+    let alarms = dev.alarms(2).await?;
+    ensure!(alarms["QuarantineAlarm"] == "ALARM", "{alarms:?}");
+    ensure!(dev.metric("Quarantined").await? >= 1.0, "the event was not counted");
+    let ask = json!({ "WaitTimeSeconds": 1, "MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"] });
     let received = dev.sqs("ReceiveMessage", QUARANTINE, ask).await?;
     let messages = received["Messages"].as_array().context("no messages")?;
     for message in messages {
@@ -75,6 +79,9 @@ async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> 
             body.as_str().is_some_and(|body| body.contains(&ada.id)),
             "the message does not contain the user's id: {message}"
         );
+        // From the request through the event, the bus and the work queue.
+        let trace = message["MessageAttributes"]["traceparent"]["StringValue"].as_str().unwrap_or_default();
+        ensure!(traces.iter().any(|known| trace.contains(known)), "{trace} is none of {traces:?}");
         dev.sqs("SendMessage", WORK_QUEUE, json!({ "MessageBody": body })).await?;
         dev.sqs("DeleteMessage", QUARANTINE, json!({ "ReceiptHandle": handle })).await?;
     }
@@ -84,6 +91,18 @@ async fn an_event_that_makes_no_sense_is_put_aside_and_redone_once_it_does() -> 
     dev.idle(SETTLE).await?;
     ensure!(dev.put_aside().await?.is_empty(), "an event was put aside again");
     Ok(())
+}
+
+/// The traces of these events of a log.
+async fn traces(dev: &DevClient, user: &str, versions: [u64; 2]) -> Result<Vec<String>> {
+    let mut traces = Vec::new();
+    for version in versions {
+        let key = key(&format!("USER#{user}"), &format!("EVENT#{version:012}"));
+        let get = json!({ "TableName": COMMANDS, "Key": key, "ConsistentRead": true });
+        let event = dev.dynamodb("GetItem", &get).await?;
+        traces.push(event["Item"]["trace"]["S"].as_str().context("the event has no trace")?.to_owned());
+    }
+    Ok(traces)
 }
 
 /// A message that no worker understands is kept, and other messages are processed.
@@ -99,4 +118,30 @@ async fn a_task_that_makes_no_sense_holds_up_nobody() -> Result<()> {
     let post = ada.post("goes on", None).await?.value;
     home_becomes(&ada, &[&post.id]).await?;
     Ok(())
+}
+
+/// A report of a failed batch whose records nobody has any more is answered by an audit of everything.
+#[tokio::test]
+async fn what_cannot_be_recovered_is_audited() -> Result<()> {
+    let Some(deployment) = Deployment::shared_local("what_cannot_be_recovered_is_audited")? else {
+        return Ok(());
+    };
+    let dev = deployment.dev();
+    let arn = format!("arn:aws:dynamodb:us-east-1:000000000000:table/{COMMANDS}/stream/2020-01-01T00:00:00.000");
+    let report = json!({
+        "requestContext": { "condition": "RetryAttemptsExhausted", "approximateInvokeCount": 6 },
+        "version": "1.0",
+        "DDBStreamBatchInfo": {
+            "shardId": "shardId-00000000000000000000-00000000", "batchSize": 2, "streamArn": arn,
+            "startSequenceNumber": "100000000000000000001", "endSequenceNumber": "100000000000000000002",
+        },
+    });
+    dev.sqs("SendMessage", "tidings-FailedBatches", json!({ "MessageBody": report.to_string() })).await?;
+    let get = json!({ "TableName": COMMANDS, "Key": key("AUDIT", "STATE"), "ConsistentRead": true });
+    within(DEADLINE, "a sweep is requested", async || {
+        let state = dev.dynamodb("GetItem", &get).await?;
+        ensure!(state["Item"]["sweep_requested_at"].is_object(), "{state}");
+        anyhow::Ok(())
+    })
+    .await
 }

@@ -24,9 +24,14 @@ use dynoxide::Database;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::guard::access_key;
 use crate::{
     http_server::{self, Patience},
     loopback::only_this_machine,
+    observe::{
+        Observer,
+        writes::{self, Written},
+    },
 };
 
 /// The largest request, on AWS and here.
@@ -50,7 +55,7 @@ const TRIM_STREAMS: &str = "DELETE FROM _stream_records
      WHERE id < (SELECT MIN(id) FROM _stream_records) + ?2 AND created_at < unixepoch() - ?1";
 
 /// Serves DynamoDB on `listener` until `shutdown` completes. With a `database`, tables are stored in that SQLite file.
-/// Without, tables are lost with the process.
+/// Without, tables are lost with the process. `observer` is told what is written.
 ///
 /// The server has its own threads, because SQLite blocks them.
 ///
@@ -59,6 +64,7 @@ const TRIM_STREAMS: &str = "DELETE FROM _stream_records
 pub async fn serve(
     listener: TcpListener,
     database: Option<&Path>,
+    observer: Observer,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let opened = match database {
@@ -76,7 +82,7 @@ pub async fn serve(
     });
     let (sender, ended) = oneshot::channel();
     thread::Builder::new().name("dynamodb".into()).spawn(move || {
-        sender.send(run(listener, opened, streams, shutdown)).ok();
+        sender.send(run(listener, opened, streams, observer, shutdown)).ok();
     })?;
     ended.await.context("the DynamoDB thread ended")?
 }
@@ -94,6 +100,7 @@ fn run(
     listener: TcpListener,
     database: Database,
     streams: Option<StreamRecords>,
+    observer: Observer,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -105,24 +112,30 @@ fn run(
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let chores = tokio::spawn(chores(database.clone(), streams));
-        http_server::serve(listener, router(database), Patience::LOCAL, shutdown).await;
+        http_server::serve(listener, router(database, observer), Patience::LOCAL, shutdown).await;
         chores.abort();
         Ok(())
     })
 }
 
-fn router(database: Database) -> Router {
+fn router(database: Database, observer: Observer) -> Router {
     Router::new()
         .fallback(answer)
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
         .layer(middleware::from_fn(only_this_machine))
-        .with_state(database)
+        .with_state((database, observer))
 }
 
-async fn answer(State(database): State<Database>, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(State((database, observer)): State<(Database, Observer)>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     let operation = target.rsplit('.').next().unwrap_or_default();
+    let observed = observer.is_watched() && writes::can_write(operation);
+    let items = if observed { writes::items(operation, &body) } else { Vec::new() };
     let (status, body) = operations::call(&database, operation, &body);
+    if status == 200 && !items.is_empty() {
+        let function = access_key(&headers).unwrap_or_default().to_owned();
+        observer.tell_written(Written { function, operation: operation.to_owned(), items });
+    }
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(header::CONTENT_TYPE, "application/x-amz-json-1.0")], body).into_response()
 }

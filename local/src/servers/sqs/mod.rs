@@ -13,6 +13,7 @@ mod digest;
 mod error;
 mod limits;
 mod messages;
+mod oldest;
 mod queues;
 mod receive;
 mod settings;
@@ -39,6 +40,7 @@ use tokio::{net::TcpListener, sync::watch, time::Instant};
 
 use api::{Message, ReceiveMessage, Received};
 use error::SqsError;
+pub use oldest::oldest_messages;
 pub use queues::{Answer, Queues};
 use queues::{parse, to_json};
 use store::Store;

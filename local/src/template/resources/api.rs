@@ -29,7 +29,7 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
         ],
     );
     open.finish()?;
-    Ok(HttpApi { cors, authorizer })
+    Ok(HttpApi { name: reading.name.clone(), cors, authorizer })
 }
 
 /// The default authorizer. Authorizers for single routes are not supported.
@@ -63,6 +63,9 @@ fn read_authorizer(mut open: Properties<'_>) -> Result<JwtAuthorizer> {
         return Err(TemplateError::new(configuration.at(), "a JwtConfiguration needs an audience"));
     }
     configuration.finish()?;
+    if let Some(scopes) = open.take("AuthorizationScopes").filter(|scopes| !scopes.items().is_empty()) {
+        return Err(scopes.error("the local stack checks no scopes of tokens"));
+    }
     open.finish()?;
     Ok(JwtAuthorizer { issuer, audience })
 }

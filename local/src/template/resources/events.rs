@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     super::{
         Position,
-        model::{EventSource, QueueSource, Route, StreamKind, StreamSource, System},
+        model::{EventSource, QueueSource, Route, ScheduleSource, StreamKind, StreamSource, System},
         node::Node,
         physical,
     },
@@ -44,8 +44,14 @@ enum Needs {
 }
 
 impl Check {
-    /// Checks that the resource is in the template.
-    pub(super) fn make(&self, system: &System) -> Result<()> {
+    /// Checks that the resource is in the template. A table may also be one of another origin, such as a backup.
+    pub(super) fn make(&self, system: &mut System) -> Result<()> {
+        if let Needs::Stream(StreamKind::DynamoDb(name)) = &self.needs
+            && !system.tables.iter().any(|table| &table.name == name)
+        {
+            system.other_tables.push(name.clone());
+            return Ok(());
+        }
         let queue = |name: &String| system.queues.iter().find(|queue| &queue.name == name);
         let complaint = match &self.needs {
             Needs::Api => system.api.is_none().then(|| "there is no AWS::Serverless::HttpApi".to_owned()),
@@ -84,7 +90,7 @@ pub(super) fn read(reading: &mut Reading<'_>, events: Properties<'_>, timeout: D
     let kind = "AWS::Serverless::Function.Events";
     for (name, at, node) in events.rest() {
         let mut event = Properties::open(kind, reading.id, at, Some(node))?;
-        let event_type = event.one_of("Type", &["HttpApi", "DynamoDB", "Kinesis", "SQS"])?;
+        let event_type = event.one_of("Type", &["HttpApi", "DynamoDB", "Kinesis", "SQS", "Schedule"])?;
         let event_type = event_type.ok_or_else(|| TemplateError::new(at, "an event needs a `Type`"))?;
         let properties = event.take("Properties");
         event.finish()?;
@@ -94,6 +100,7 @@ pub(super) fn read(reading: &mut Reading<'_>, events: Properties<'_>, timeout: D
         match event_type {
             "HttpApi" => read_route(&mut read, reading, open)?,
             "SQS" => read_queue(&mut read, open, id, timeout)?,
+            "Schedule" => read_schedule(&mut read, reading, open, id)?,
             dynamodb_or_kinesis => read_stream(&mut read, open, id, dynamodb_or_kinesis == "DynamoDB")?,
         }
     }
@@ -199,6 +206,37 @@ fn read_queue(read: &mut Events, mut open: Properties<'_>, id: String, timeout: 
     Ok(())
 }
 
+fn read_schedule(read: &mut Events, reading: &mut Reading<'_>, mut open: Properties<'_>, id: String) -> Result<()> {
+    let schedule = open.require("Schedule")?;
+    let every = rate(schedule.text("Schedule")?)
+        .ok_or_else(|| schedule.error("the local stack knows schedules of the form `rate(5 minutes)` only"))?;
+    let enabled = open.boolean("Enabled")?.unwrap_or(true);
+    let input = open.text("Input")?.map(str::to_owned);
+    open.take("Description");
+    open.take("Name");
+    open.ignore(reading.warnings, &["DeadLetterConfig", "RetryPolicy"]);
+    open.finish()?;
+    if enabled {
+        read.sources.push(EventSource::Schedule(ScheduleSource { id, every, input }));
+    }
+    Ok(())
+}
+
+/// The time of a rate expression (EventBridge, "Rate expressions"): a number, and a unit that is in the singular
+/// exactly if the number is 1.
+fn rate(expression: &str) -> Option<Duration> {
+    let (number, unit) = expression.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' ')?;
+    let number: u32 = number.parse().ok().filter(|number| *number > 0)?;
+    let unit = if number == 1 { unit } else { unit.strip_suffix('s')? };
+    let seconds = match unit {
+        "minute" => 60,
+        "hour" => 60 * 60,
+        "day" => 24 * 60 * 60,
+        _ => return None,
+    };
+    Some(Duration::from_secs(seconds) * number)
+}
+
 /// -1 means no limit.
 fn endless(number: Option<i64>) -> Option<u32> {
     number.and_then(|number| u32::try_from(number).ok())
@@ -255,5 +293,20 @@ fn read_pattern(node: &Node) -> Result<serde_json::Value> {
         Ok(pattern @ serde_json::Value::Object(_)) => Ok(pattern),
         Ok(_) => Err(node.error("a filter's pattern must be a JSON object")),
         Err(error) => Err(node.error(format!("a filter's pattern must be JSON: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_read_as_eventbridge_reads_them() {
+        for (expression, seconds) in [("rate(1 minute)", 60), ("rate(5 minutes)", 300), ("rate(2 days)", 172_800)] {
+            assert_eq!(rate(expression), Some(Duration::from_secs(seconds)), "{expression}");
+        }
+        for wrong in ["rate(1 minutes)", "rate(5 minute)", "rate(0 minutes)", "rate(5)", "cron(0 12 * * ? *)", ""] {
+            assert_eq!(rate(wrong), None, "{wrong}");
+        }
     }
 }

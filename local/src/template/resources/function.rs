@@ -57,6 +57,9 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
         reading.warnings,
         &[
             "Architectures",
+            "AutoPublishAlias",
+            "AutoPublishAliasAllProperties",
+            "DeploymentPreference",
             "EphemeralStorage",
             "FunctionName",
             "Handler",
@@ -67,6 +70,7 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
             "Role",
             "Tags",
             "Tracing",
+            "VersionDescription",
         ],
     );
     open.finish()?;

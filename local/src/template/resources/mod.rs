@@ -1,9 +1,11 @@
 //! The types of resources, one module for each. This file has the list of known types and reads the resources in order.
 
+mod alarm;
 mod api;
 mod events;
 mod function;
 mod messaging;
+mod nested;
 mod policies;
 mod reading;
 mod table;
@@ -15,19 +17,28 @@ use super::{
     globals::Globals,
     model::System,
     node::{Node, Value},
+    physical::Addresses,
     properties::{Properties, Warnings},
     scope::{Resource, Scope},
 };
 use reading::Reading;
 
 /// Every type that the local stack knows. The types that [`read_one`] does not name have no meaning on one machine.
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 16] = [
+    "AWS::ApiGatewayV2::ApiMapping",
+    "AWS::ApiGatewayV2::DomainName",
+    "AWS::CloudFormation::Stack",
+    "AWS::CloudFront::Distribution",
     "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::CompositeAlarm",
     "AWS::CloudWatch::Dashboard",
     "AWS::DynamoDB::Table",
     "AWS::Kinesis::Stream",
     "AWS::Logs::LogGroup",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::Topic",
     "AWS::SQS::Queue",
+    "AWS::SSM::Parameter",
     "AWS::Serverless::Function",
     "AWS::Serverless::HttpApi",
 ];
@@ -52,10 +63,13 @@ pub(super) fn read<'a>(
 ) -> Result<System> {
     let mut system = System {
         tables: Vec::new(),
+        other_tables: Vec::new(),
         streams: Vec::new(),
         queues: Vec::new(),
         functions: Vec::new(),
         api: None,
+        alarms: Vec::new(),
+        composite_alarms: Vec::new(),
         warnings: Vec::new(),
     };
     let mut checks = Vec::new();
@@ -67,10 +81,10 @@ pub(super) fn read<'a>(
         let (metadata, properties) = open(scope, globals, id, resource, warnings)?;
         let name = scope.physical_name(id, resource)?;
         let reading = Reading { directory, warnings, name, id, metadata };
-        checks.extend(read_one(&mut system, reading, resource, &properties)?);
+        checks.extend(read_one(&mut system, reading, resource, &properties, &scope.addresses)?);
     }
     for check in checks {
-        check.make(&system)?;
+        check.make(&mut system)?;
     }
     Ok(system)
 }
@@ -80,6 +94,7 @@ fn read_one(
     mut reading: Reading<'_>,
     resource: &Resource,
     properties: &Node,
+    addresses: &Addresses,
 ) -> Result<Vec<events::Check>> {
     let kind = resource.kind.as_str();
     let mut open = Properties::open(kind, reading.id, resource.at, Some(properties))?;
@@ -90,6 +105,9 @@ fn read_one(
         reading.warnings.note(kind, reading.id, "Metadata", metadata.at);
     }
     match kind {
+        "AWS::CloudFormation::Stack" => nested::read(system, &mut reading, open, addresses)?,
+        "AWS::CloudWatch::Alarm" => system.alarms.push(alarm::read(&mut reading, open)?),
+        "AWS::CloudWatch::CompositeAlarm" => system.composite_alarms.push(alarm::read_composite(&mut reading, open)?),
         "AWS::DynamoDB::Table" => system.tables.push(table::read(&mut reading, open)?),
         "AWS::Kinesis::Stream" => system.streams.push(messaging::read_stream(&mut reading, open)?),
         "AWS::SQS::Queue" => system.queues.push(messaging::read_queue(&mut reading, open)?),

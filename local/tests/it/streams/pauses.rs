@@ -99,6 +99,29 @@ async fn chaos_repeats_and_reorders_but_keeps_what_aws_guarantees() {
 }
 
 #[tokio::test]
+async fn chaos_can_be_switched_on_and_off() {
+    let world = World::start();
+    world.stream("stream", 1).await;
+    let script = Script::ok();
+    let sources = world.stream_source(StreamSource { batch_size: 20, ..from_kinesis("stream") }, script.clone()).await;
+    let chaos = Chaos { duplicate_records: true, reorder_records: false };
+    sources.set_chaos(chaos);
+    assert_eq!(sources.chaos(), chaos);
+    for n in 0..300 {
+        world.put("stream", "key", json!({ "n": n })).await;
+    }
+    idle(&sources).await;
+    assert!(script.numbers().len() > 300, "some arrive twice");
+    sources.set_chaos(Chaos::default());
+    let before = script.numbers().len();
+    for n in 300..600 {
+        world.put("stream", "key", json!({ "n": n })).await;
+    }
+    idle(&sources).await;
+    assert_eq!(script.numbers()[before..], (300..600).collect::<Vec<u64>>());
+}
+
+#[tokio::test]
 async fn without_chaos_nothing_is_repeated_or_reordered() {
     let world = World::start();
     world.stream("stream", 1).await;

@@ -155,11 +155,11 @@ async fn a_catch_up_to_a_version_ends_with_the_page_that_has_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_nobody_understands_stops_its_log() {
+async fn an_event_that_makes_no_sense_stops_its_log() {
     let world = ada_is_not_applied().await;
     world.other.follow("ada", "bob").await;
     world.other.follow("ada", "carol").await;
-    world.set_event_type("ada", version(2), "FromTheFuture");
+    world.set_event_type("ada", version(2), "PostEdited");
 
     let progress = catch_up(&world.tested, "ada").await.unwrap();
 

@@ -92,24 +92,22 @@ pub(super) struct Effects {
 }
 
 impl Effects {
-    /// Applies the effects of one event in the owner's log, which was folded before. So an effect that is complete at
-    /// once is not unfinished any more.
+    /// Applies an effect of an event in the owner's log, which was folded before. So an effect that is complete at once
+    /// is not unfinished any more.
     ///
     /// # Errors
     /// As [`Effects::apply`].
-    pub(super) async fn apply_late(&self, owner: &LogOwner<'_>, event: &UserEvent) -> Result<(), Error> {
-        for effect in Effect::of(event) {
-            // What is complete is the follow, or the profile, that was there before the effect began.
-            let version = match &effect {
-                Effect::FillHome(followee) => self.walks.follow(owner.user, followee).await?.map(|it| it.version),
-                Effect::ShowProfile => Some(owner.profile().await?.version),
-                _ => None,
-            };
-            let completion = self.apply(owner, &effect).await?;
-            if let (Completion::Complete, Some(version)) = (completion, version) {
-                let completed = |unfinished: &mut Unfinished| effect.complete(unfinished, version);
-                self.walks.end_if_applied(owner.user, version, completed).await?;
-            }
+    pub(super) async fn apply_late(&self, owner: &LogOwner<'_>, effect: &Effect) -> Result<(), Error> {
+        // What is complete is the follow, or the profile, that was there before the effect began.
+        let version = match effect {
+            Effect::FillHome(followee) => self.walks.follow(owner.user, followee).await?.map(|it| it.version),
+            Effect::ShowProfile => Some(owner.profile().await?.version),
+            _ => None,
+        };
+        let completion = self.apply(owner, effect).await?;
+        if let (Completion::Complete, Some(version)) = (completion, version) {
+            let completed = |unfinished: &mut Unfinished| effect.complete(unfinished, version);
+            self.walks.end_if_applied(owner.user, version, completed).await?;
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ pub(in crate::projection) struct PostEffects {
 
 impl PostEffects {
     /// Shows a new post as the truth has it now. The post may have been edited or deleted since the event.
-    pub(super) async fn show_new(&self, owner: &LogOwner<'_>, post: PostId) -> Result<(), Error> {
+    pub(in crate::projection) async fn show_new(&self, owner: &LogOwner<'_>, post: PostId) -> Result<(), Error> {
         let post = self.read(post).await?;
         if post.is_deleted() {
             return self.hide(owner, &post).await;
@@ -66,7 +66,7 @@ impl PostEffects {
     }
 
     /// Hides a deleted post, and lets a worker remove what is left of it.
-    pub(super) async fn remove(&self, owner: &LogOwner<'_>, post: PostId) -> Result<(), Error> {
+    pub(in crate::projection) async fn remove(&self, owner: &LogOwner<'_>, post: PostId) -> Result<(), Error> {
         let post = self.read(post).await?;
         self.hide(owner, &post).await?;
         self.walks.begin_purge(&post).await

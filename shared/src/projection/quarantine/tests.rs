@@ -1,9 +1,12 @@
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use super::{OnFailure, catch_up_or_quarantine, redo};
+use super::{catch_up_or_quarantine, redo};
 use crate::{
     deadline::Deadline,
     error::Error,
+    metrics::{FEED_LAG, QUARANTINED, Recorded},
     samples::{user, version},
     store::Consistency,
     test_world::{Calls, Failure, Process, World},
@@ -13,13 +16,15 @@ use crate::{
 const SHOW_POST: Calls = Calls("BatchWriteItem", "AUTHOR#ada");
 /// The read of a viewer item.
 const READ_VIEWER: Calls = Calls("GetItem", "\"viewers\"");
-/// A type of events that nobody understands.
+/// A type of events that only a newer release understands.
 const UNKNOWN: &str = "FromTheFuture";
+/// A type of events that does not fit the data of other types.
+const WRONG: &str = "PostEdited";
 
 /// Catches up ada with the code under test.
-async fn catch_up(process: &Process, on_failure: OnFailure) -> Result<(), Error> {
+async fn catch_up(process: &Process) -> Result<(), Error> {
     let (catch_up, quarantine) = (&process.projector.catch_up, &process.quarantine);
-    let paused = catch_up_or_quarantine(catch_up, quarantine, &user("ada"), on_failure, Deadline::none()).await?;
+    let paused = catch_up_or_quarantine(catch_up, quarantine, &user("ada"), Deadline::none()).await?;
     assert_eq!(paused, None);
     Ok(())
 }
@@ -52,12 +57,12 @@ async fn ada_is_not_applied() -> World {
     world
 }
 
-/// Ada has joined, followed bob with event 2, and followed carol with event 3. Nobody understands event 2.
+/// Ada has joined, followed bob with event 2, and followed carol with event 3. Event 2 makes no sense.
 async fn event_2_is_poison() -> World {
     let world = ada_is_not_applied().await;
     world.other.follow("ada", "bob").await;
     world.other.follow("ada", "carol").await;
-    world.set_event_type("ada", version(2), UNKNOWN);
+    world.set_event_type("ada", version(2), WRONG);
     world
 }
 
@@ -65,9 +70,23 @@ async fn event_2_is_poison() -> World {
 async fn poison_is_put_into_the_quarantine_at_once() {
     let world = event_2_is_poison().await;
 
-    catch_up(&world.tested, OnFailure::TryAgain).await.unwrap();
+    catch_up(&world.tested).await.unwrap();
 
     assert_eq!(take_quarantined(&world), [message(2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_put_into_the_quarantine_and_how_late_events_were_is_recorded() {
+    let world = event_2_is_poison().await;
+    world.pass(Duration::from_secs(7));
+    let metrics = Recorded::default();
+    let _recording = metrics.begin();
+
+    catch_up(&world.tested).await.unwrap();
+
+    assert_eq!(metrics.sum(QUARANTINED), 1);
+    assert_eq!(metrics.count(FEED_LAG), 2, "before the event, and after it");
+    assert!((7000..7100).contains(&metrics.max_ms(FEED_LAG)), "{}", metrics.max_ms(FEED_LAG));
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,7 +95,7 @@ async fn an_event_whose_write_dynamodb_refuses_for_good_is_poison() {
     world.other.post("ada", "hello").await;
     world.network.fail(SHOW_POST, Failure::Invalid);
 
-    catch_up(&world.tested, OnFailure::TryAgain).await.unwrap();
+    catch_up(&world.tested).await.unwrap();
 
     assert_eq!(take_quarantined(&world), [message(2)]);
 }
@@ -85,7 +104,7 @@ async fn an_event_whose_write_dynamodb_refuses_for_good_is_poison() {
 async fn the_log_goes_on_behind_an_event_in_the_quarantine() {
     let world = event_2_is_poison().await;
 
-    catch_up(&world.tested, OnFailure::TryAgain).await.unwrap();
+    catch_up(&world.tested).await.unwrap();
 
     let viewer = world.other.viewer("ada").await;
     assert_eq!(viewer.applied, version(3));
@@ -93,20 +112,38 @@ async fn the_log_goes_on_behind_an_event_in_the_quarantine() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_may_succeed_later_is_put_into_the_quarantine_on_the_last_try_only() {
+async fn an_event_that_may_succeed_later_is_never_put_into_the_quarantine() {
     let world = ada_is_not_applied().await;
     let post = world.other.post("ada", "hello").await;
     world.other.follow("ada", "bob").await;
     world.network.fail(SHOW_POST, Failure::Internal);
 
-    let tried = catch_up(&world.tested, OnFailure::TryAgain).await;
-    assert!(matches!(tried, Err(Error::Transient { .. })), "{tried:?}");
+    for _ in 0..20 {
+        let tried = catch_up(&world.tested).await;
+        assert!(matches!(tried, Err(Error::Transient { .. })), "{tried:?}");
+    }
     assert_eq!((take_quarantined(&world), world.other.viewer("ada").await.applied), (vec![], version(1)));
 
-    catch_up(&world.tested, OnFailure::Quarantine).await.unwrap();
-    assert_eq!(take_quarantined(&world), [message(2)]);
-    assert_eq!(world.other.viewer("ada").await.applied, version(3));
-    assert!(world.other.cards.posts(&[post], Consistency::Strong).await.unwrap().is_empty());
+    world.network.calm();
+    catch_up(&world.tested).await.unwrap();
+    assert_eq!((take_quarantined(&world), world.other.viewer("ada").await.applied), (vec![], version(3)));
+    assert!(world.other.cards.posts(&[post], Consistency::Strong).await.unwrap().contains_key(&post));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_of_a_newer_release_waits_for_that_release() {
+    let world = ada_is_not_applied().await;
+    world.other.follow("ada", "bob").await;
+    world.set_event_type("ada", version(2), UNKNOWN);
+
+    for result in [catch_up(&world.tested).await, redo_event(&world, 2).await] {
+        assert!(matches!(result, Err(Error::Transient { .. })), "{result:?}");
+    }
+    assert_eq!((take_quarantined(&world), world.other.viewer("ada").await.applied), (vec![], version(1)));
+
+    world.set_event_type("ada", version(2), "UserFollowed");
+    catch_up(&world.tested).await.unwrap();
+    assert!(world.other.viewer("ada").await.follows(&user("bob")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,7 +151,7 @@ async fn an_event_that_cannot_be_put_into_the_quarantine_is_not_passed() {
     let world = event_2_is_poison().await;
     world.network.fail(Calls("SendMessageBatch", ""), Failure::Internal);
 
-    let result = catch_up(&world.tested, OnFailure::Quarantine).await;
+    let result = catch_up(&world.tested).await;
 
     assert!(matches!(result, Err(Error::Transient { .. })), "{result:?}");
     assert_eq!(world.other.viewer("ada").await.applied, version(1));
@@ -124,11 +161,11 @@ async fn an_event_that_cannot_be_put_into_the_quarantine_is_not_passed() {
 async fn an_event_that_another_worker_has_passed_is_not_put_into_the_quarantine_again() {
     let world = event_2_is_poison().await;
     let other = world.other.clone();
-    world.network.before(READ_VIEWER, async move || catch_up(&other, OnFailure::TryAgain).await.unwrap());
+    world.network.before(READ_VIEWER, async move || catch_up(&other).await.unwrap());
     // The other worker comes when the effects have failed here. The first read begins the catch-up.
     world.network.skip(1);
 
-    catch_up(&world.tested, OnFailure::TryAgain).await.unwrap();
+    catch_up(&world.tested).await.unwrap();
 
     assert_eq!(take_quarantined(&world), [message(2)], "from the other worker");
     assert_eq!(world.other.viewer("ada").await.applied, version(3));
@@ -139,10 +176,10 @@ async fn a_worker_that_is_passed_while_it_fills_the_quarantine_moves_nothing_bac
     let world = event_2_is_poison().await;
     let other = world.other.clone();
     world.network.after(Calls("SendMessageBatch", ""), async move || {
-        catch_up(&other, OnFailure::TryAgain).await.unwrap();
+        catch_up(&other).await.unwrap();
     });
 
-    catch_up(&world.tested, OnFailure::TryAgain).await.unwrap();
+    catch_up(&world.tested).await.unwrap();
 
     assert_eq!(take_quarantined(&world), [message(2), message(2)], "both workers were in time");
     let viewer = world.other.viewer("ada").await;
@@ -154,10 +191,10 @@ async fn many_failing_events_end_the_catch_up() {
     let world = World::new();
     world.put_mutes("ada", 1..=101);
     for number in 1..=101 {
-        world.set_event_type("ada", version(number), UNKNOWN);
+        world.set_event_type("ada", version(number), WRONG);
     }
 
-    let result = catch_up(&world.tested, OnFailure::Quarantine).await;
+    let result = catch_up(&world.tested).await;
 
     assert!(matches!(result, Err(Error::Transient { .. })), "{result:?}");
     assert_eq!(take_quarantined(&world).len(), 100);
@@ -171,8 +208,8 @@ async fn a_redone_post_is_shown_to_followers_although_later_events_are_applied()
     world.other.catch_up(&["bob"]).await;
     let post = world.other.post("ada", "hello").await;
     world.other.follow("ada", "carol").await;
-    world.network.fail(SHOW_POST, Failure::Internal);
-    catch_up(&world.tested, OnFailure::Quarantine).await.unwrap();
+    world.network.fail(SHOW_POST, Failure::Invalid);
+    catch_up(&world.tested).await.unwrap();
     assert!(world.other.home("bob").await.is_empty());
 
     world.network.calm();
@@ -188,8 +225,8 @@ async fn a_redone_follow_fills_the_home_and_is_in_the_viewer_item() {
     let post = world.other.post("bob", "before the follow").await;
     world.other.catch_up(&["bob"]).await;
     world.other.follow("ada", "bob").await;
-    world.set_event_type("ada", version(2), UNKNOWN);
-    catch_up(&world.tested, OnFailure::TryAgain).await.unwrap();
+    world.set_event_type("ada", version(2), WRONG);
+    catch_up(&world.tested).await.unwrap();
     assert!(!world.other.viewer("ada").await.follows(&user("bob")));
 
     world.set_event_type("ada", version(2), "UserFollowed");
@@ -203,7 +240,7 @@ async fn a_redone_follow_fills_the_home_and_is_in_the_viewer_item() {
 async fn a_redone_follow_that_has_ended_since_stays_ended() {
     let world = event_2_is_poison().await;
     world.other.unfollow("ada", "bob").await;
-    catch_up(&world.tested, OnFailure::TryAgain).await.unwrap();
+    catch_up(&world.tested).await.unwrap();
 
     world.set_event_type("ada", version(2), "UserFollowed");
     redo_event(&world, 2).await.unwrap();
@@ -217,8 +254,8 @@ async fn a_redone_block_that_ended_a_follow_settles_both_edges() {
     let world = ada_is_not_applied().await;
     world.other.follow("ada", "bob").await;
     world.other.block("ada", "bob").await;
-    world.set_event_type("ada", version(3), UNKNOWN);
-    catch_up(&world.tested, OnFailure::TryAgain).await.unwrap();
+    world.set_event_type("ada", version(3), WRONG);
+    catch_up(&world.tested).await.unwrap();
     let viewer = world.other.viewer("ada").await;
     assert!(viewer.follows(&user("bob")) && !viewer.hides(&user("bob")));
 
@@ -232,7 +269,7 @@ async fn a_redone_block_that_ended_a_follow_settles_both_edges() {
 #[tokio::test(start_paused = true)]
 async fn a_redo_leaves_an_edge_to_the_event_that_is_still_to_be_applied() {
     let world = event_2_is_poison().await;
-    catch_up(&world.tested, OnFailure::TryAgain).await.unwrap();
+    catch_up(&world.tested).await.unwrap();
     world.set_event_type("ada", version(2), "UserFollowed");
     world.other.unfollow("ada", "bob").await;
     let before = world.other.viewer("ada").await;
@@ -245,7 +282,7 @@ async fn a_redo_leaves_an_edge_to_the_event_that_is_still_to_be_applied() {
 #[tokio::test(start_paused = true)]
 async fn a_redo_that_loses_a_race_settles_the_edge_from_fresh_reads() {
     let world = event_2_is_poison().await;
-    catch_up(&world.tested, OnFailure::TryAgain).await.unwrap();
+    catch_up(&world.tested).await.unwrap();
     world.set_event_type("ada", version(2), "UserFollowed");
     let other = world.other.clone();
     world.network.before(Calls("UpdateItem", "\"viewers\""), async move || {
@@ -262,7 +299,7 @@ async fn a_redo_that_loses_a_race_settles_the_edge_from_fresh_reads() {
 #[tokio::test(start_paused = true)]
 async fn what_is_still_poison_or_does_not_exist_cannot_be_redone() {
     let world = event_2_is_poison().await;
-    catch_up(&world.tested, OnFailure::TryAgain).await.unwrap();
+    catch_up(&world.tested).await.unwrap();
     let before = world.tables();
 
     for number in [2, 7] {

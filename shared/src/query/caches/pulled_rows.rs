@@ -8,6 +8,7 @@ use super::announced::{Announced, ROWS_LIFETIME};
 use crate::{
     cache::{Cache, Read},
     error::Error,
+    metrics,
     model::{Clock, PostId, UserId},
     store::{
         Consistency,
@@ -58,8 +59,10 @@ impl PulledRows {
             && announced.complete(at)
             && let Some(page) = kept.with(author, announced).page(range, count)
         {
+            metrics::CACHE_HITS.add(1);
             return Ok(Read { value: page, at: announced.at() });
         }
+        metrics::CACHE_MISSES.add(1);
         let timeline = Timeline::Author(author.clone());
         if range.before.is_some() {
             let page = self.timelines.newest(&timeline, range, count, Consistency::Eventual).await?;

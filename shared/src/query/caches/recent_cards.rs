@@ -6,6 +6,7 @@ use std::{collections::HashMap, time::Duration};
 use crate::{
     cache::Cache,
     error::Error,
+    metrics,
     model::{Clock, PostId},
     store::{
         Consistency,
@@ -38,6 +39,8 @@ impl RecentCards {
         let kept = posts.iter().filter_map(|post| Some((*post, self.recent.get(post, now, None)?.value)));
         let mut cards: HashMap<_, _> = kept.collect();
         let missing: Vec<_> = posts.iter().copied().filter(|post| !cards.contains_key(post)).collect();
+        metrics::CACHE_HITS.add(cards.len());
+        metrics::CACHE_MISSES.add(missing.len());
         for (post, card) in self.cards.posts(&missing, Consistency::Eventual).await? {
             self.recent.put(post, card.clone(), now);
             cards.insert(post, card);

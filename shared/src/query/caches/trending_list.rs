@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     cache::{Cache, Read},
     error::Error,
+    metrics,
     model::{
         Clock, Timestamp,
         limits::{TRENDING_AGE_MAX, TRENDING_MAX},
@@ -34,8 +35,10 @@ impl TrendingList {
     pub(crate) async fn posts(&self, not_before: Option<Timestamp>) -> Result<Read<Arc<[TrendingPost]>>, Error> {
         let now = self.clock.now();
         if let Some(posts) = self.last.get(&(), now, not_before) {
+            metrics::CACHE_HITS.add(1);
             return Ok(posts);
         }
+        metrics::CACHE_MISSES.add(1);
         let posts = self.cards.trending_index().best(now.before(TRENDING_AGE_MAX), now, TRENDING_MAX).await?;
         let posts: Arc<[TrendingPost]> = posts.into();
         self.last.put((), Arc::clone(&posts), now);

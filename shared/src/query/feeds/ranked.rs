@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     error::Error,
+    metrics,
     model::{PostId, Timestamp, UserId, limits::FEED_AGE_MAX},
     query::{
         pipeline::{FeedPost, Filter, Page, Ranker, ReadRequest, Shown},
@@ -111,6 +112,10 @@ impl Feeds {
             let picked: Vec<_> = windows.iter().flat_map(|window| window.picked(&walk.served)).collect();
             // Hydrate, second ranking stage, page.
             let posts = self.hydrator().posts(&state, &picked).await?;
+            metrics::PAGE_ROUNDS.add(1);
+            metrics::ROWS_READ.add(rows.rows.len());
+            let unseen = rows.rows.iter().filter(|row| !visible(&row.author)).count();
+            metrics::ROWS_HIDDEN.add(unseen + picked.len().saturating_sub(posts.len()));
             let is_full = walk.advance(&mut entries, limit, &ranker, windows, posts);
             home_ends = walk.ends_with(&rows);
             if home_ends || is_full {
@@ -119,6 +124,7 @@ impl Feeds {
             sources.move_below(walk.before);
             count = ROWS_AGAIN;
         }
+        metrics::PAGES.add(1);
         walk.as_of = Some(sources.as_of());
         walk.only_own = only_own(walk.only_own, &entries, &state);
         let only_own = walk.only_own;

@@ -18,7 +18,7 @@ pub(crate) use sources::Sources;
 pub use viewer_state::ReadRequest;
 pub(crate) use viewer_state::ViewerState;
 
-use crate::{error::Error, model::PostId};
+use crate::{error::Error, metrics, model::PostId};
 
 /// A page of posts, newest first. The position is the last post that the page covers: the next page begins below it.
 pub(crate) type PostPage = Page<FeedPost, PostId>;
@@ -41,7 +41,10 @@ pub(crate) async fn posts_page(
         let ids: Vec<_> = admitted.map(|row| row.post).collect();
         let mut posts = hydrator.posts(state, &ids).await?;
         let entries = ids.iter().filter_map(|id| posts.remove(id)).filter(|post| filter.admits_card(&post.card));
-        Ok(Page { entries: entries.collect(), next: sources.position().filter(|_| rows.more) })
+        let entries: Vec<_> = entries.collect();
+        metrics::ROWS_READ.add(rows.rows.len());
+        metrics::ROWS_HIDDEN.add(rows.rows.len() - entries.len());
+        Ok(Page { entries, next: sources.position().filter(|_| rows.more) })
     };
     draft.fill(position, read).await
 }

@@ -1,7 +1,7 @@
 //! Page: a page is filled until it has `limit` entries or its list ends. All lists are paged here: feeds, trending
 //! posts, comments, and people.
 
-use crate::error::Error;
+use crate::{error::Error, metrics};
 
 /// Reads for one page at most, because what is read may be filtered out. After the last read, a short page still has a
 /// position: where that read ended. A page of 20 looks at 4400 entries before that.
@@ -63,6 +63,7 @@ impl<Entry> PageDraft<Entry> {
     ) -> Result<Page<Entry, Position>, Error> {
         let (mut stopped_at, mut count, mut looked_at) = (None, self.wanted(), 0);
         for _ in 0..READS_MAX {
+            metrics::PAGE_ROUNDS.add(1);
             let Page { entries, next } = read(count).await?;
             self.entries.extend(entries);
             stopped_at = next;
@@ -72,6 +73,7 @@ impl<Entry> PageDraft<Entry> {
             looked_at += count;
             count = self.count_after(looked_at, count);
         }
+        metrics::PAGES.add(1);
         if self.wanted() == 0 {
             self.entries.truncate(self.limit);
             stopped_at = self.entries.last().map(position);

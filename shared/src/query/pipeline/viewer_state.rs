@@ -205,7 +205,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{CommandId, LogEvent, Spent},
+        model::{CommandId, LogEvent, Spent, Unreadable},
         samples::{NOW, shown, user, version},
     };
 
@@ -274,7 +274,8 @@ mod tests {
     fn an_event_that_is_not_understood_counts_as_applied_and_changes_nothing() {
         let ada = user("ada");
         let mut state = state(&ada);
-        state.lay_over(&[LogEntry { version: version(1), event: Err("of a newer release".to_owned()) }]).unwrap();
+        let newer = Unreadable::Newer("of another type".to_owned());
+        state.lay_over(&[LogEntry { version: version(1), event: Err(newer) }]).unwrap();
         assert_eq!((state.viewer.applied, state.is_overlaid()), (version(1), false));
         state.lay_over(&log(2, [followed("bob")])).unwrap();
         assert!(state.viewer.follows(&user("bob")));

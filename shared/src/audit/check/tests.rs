@@ -1,0 +1,319 @@
+use serde_json::{Value, json};
+
+use super::GRACE;
+use crate::{
+    audit::Kind,
+    command::{MuteUser, react_to_post},
+    deadline::Deadline,
+    model::{EdgeState, PostId, TallySubject},
+    samples::user,
+    test_world::World,
+};
+
+/// Bob follows ada and carol, blocks dave and mutes erin. Ada has a post with a tag and a like. Everything is applied,
+/// and some time has passed.
+async fn settled() -> (World, PostId) {
+    let world = World::new();
+    let it = &world.other;
+    it.join(&["ada", "bob", "carol", "dave", "erin"]).await;
+    it.catch_up(&["ada", "bob", "carol", "dave", "erin"]).await;
+    it.follow("bob", "ada").await;
+    it.follow("bob", "carol").await;
+    it.block("bob", "dave").await;
+    it.done("bob", &MuteUser { muted: user("erin"), wanted: EdgeState::Active }).await;
+    let post = it.post("ada", "hello #you").await;
+    react_to_post(&user("bob"), post, EdgeState::Active, &it.commands, &it.clock).await.unwrap();
+    it.catch_up(&["ada", "bob"]).await;
+    for subject in ["ada", "carol"] {
+        let subject = TallySubject::User(user(subject));
+        it.projector.repair.settle_tally(&subject).await.unwrap();
+    }
+    it.projector.repair.settle_tally(&TallySubject::Post(post)).await.unwrap();
+    world.take_tasks();
+    world.pass(GRACE * 2);
+    (world, post)
+}
+
+/// Has everything audited, and repaired as tasks say. Returns what was found.
+async fn audit(world: &World) -> Vec<Kind> {
+    world.other.commands.request_sweep(world.other.clock.now()).await.unwrap();
+    world.pass(GRACE);
+    let mut kinds = Vec::new();
+    // A round may take several runs: their time is limited.
+    for _ in 0..10 {
+        world.tested.sweeper.run(Deadline::none()).await.unwrap();
+        let state = world.other.commands.audit_state().await.unwrap();
+        kinds = state.found.keys().cloned().collect();
+        if state.sweep_requested_at.is_none() {
+            break;
+        }
+    }
+    loop {
+        let tasks = world.take_tasks();
+        if tasks.is_empty() {
+            break;
+        }
+        for task in tasks {
+            world.tested.repair(task).await.unwrap();
+        }
+    }
+    let all = [
+        Kind::LogBehind,
+        Kind::LogAhead,
+        Kind::WrongViewer,
+        Kind::WrongCard,
+        Kind::WrongTally,
+        Kind::MissingRow,
+        Kind::StrayRow,
+        Kind::LostWalk,
+        Kind::LostTask,
+        Kind::StrayItem,
+        Kind::WrongTruth,
+    ];
+    all.into_iter().filter(|kind| kinds.iter().any(|name| name == kind.name())).collect()
+}
+
+/// The read models without what only counts writes, and without numbers of which nothing was ever counted.
+fn read_models(world: &World) -> Vec<Vec<Value>> {
+    let mut tables = ["timelines", "viewers", "cards"].map(|table| world.items(table));
+    for item in tables.iter_mut().flatten() {
+        let item = item.as_object_mut().unwrap();
+        item.remove("revision");
+        item.remove("tally_revision");
+        if item.get("tally") == Some(&json!({"M": {}})) {
+            item.remove("tally");
+            item.retain(|name, value| name != "followers" || *value != json!({"N": "0"}));
+        }
+    }
+    tables.into()
+}
+
+/// The damage is found as one of these kinds, and repaired.
+async fn repairs(damage: impl Fn(&World, PostId), kinds: &[Kind]) {
+    let (world, post) = settled().await;
+    let before = read_models(&world);
+    damage(&world, post);
+    assert_ne!(read_models(&world), before, "there is some damage");
+    let found = audit(&world).await;
+    assert_eq!(found, kinds);
+    assert_eq!(read_models(&world), before);
+    assert_eq!(audit(&world).await, [], "nothing is left");
+}
+
+fn key(pk: &str, post: PostId) -> Value {
+    json!({"PK": {"S": pk}, "SK": {"S": post.to_string()}})
+}
+
+fn delete(table: &'static str, key: Value) -> impl Fn(&World, PostId) {
+    move |world, _| world.meddle("DeleteItem", &json!({"TableName": table, "Key": key}))
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_found_where_nothing_is_wrong() {
+    let (world, _) = settled().await;
+    let before = world.tables();
+    assert_eq!(audit(&world).await, []);
+    let read_models = |tables: Vec<Vec<Value>>| tables[1..].to_vec();
+    assert_eq!(read_models(world.tables()), read_models(before));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_row_comes_back() {
+    for timeline in ["HOME#bob", "HOME#ada", "AUTHOR#ada", "TAG#you"] {
+        let lose = |world: &World, post| {
+            world.meddle("DeleteItem", &json!({"TableName": "timelines", "Key": key(timeline, post)}));
+        };
+        repairs(lose, &[Kind::MissingRow]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_follows_from_nothing_is_deleted() {
+    for (timeline, author) in [("TAG#other", "ada"), ("AUTHOR#carol", "ada"), ("HOME#erin", "carol")] {
+        let add = |world: &World, post| {
+            let mut row = key(timeline, post);
+            row["author"] = json!({"S": author});
+            world.put("timelines", &[row]);
+        };
+        repairs(add, &[Kind::StrayRow]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_was_not_applied_is_applied() {
+    let (world, _) = settled().await;
+    let post = world.other.post("ada", "nobody was told").await;
+    world.pass(GRACE * 2);
+    assert_eq!(audit(&world).await, [Kind::LogBehind, Kind::WrongCard, Kind::MissingRow]);
+    assert_eq!(world.other.home("bob").await.first(), Some(&post));
+    assert_eq!(audit(&world).await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn applied_is_set_back_to_the_end_of_the_log_and_all_effects_are_applied_again() {
+    let ahead = |world: &World, post| {
+        world.set("viewers", "USER#ada", "applied", &json!({"N": "9"}));
+        world.meddle("DeleteItem", &json!({"TableName": "timelines", "Key": key("HOME#bob", post)}));
+    };
+    repairs(ahead, &[Kind::LogAhead, Kind::MissingRow]).await;
+    let behind = |world: &World, _| world.set("viewers", "USER#bob", "applied", &json!({"N": "1"}));
+    repairs(behind, &[Kind::LogBehind]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_item_is_set_to_the_edges() {
+    for list in ["followed", "muted", "blocked"] {
+        let empty = |world: &World, _| world.set("viewers", "USER#bob", list, &json!({"B": ""}));
+        repairs(empty, &[Kind::WrongViewer]).await;
+    }
+    let forget = |world: &World, _| world.set("viewers", "USER#dave", "blocked_by", &json!({"B": ""}));
+    repairs(forget, &[Kind::WrongViewer]).await;
+    repairs(delete("viewers", json!({"PK": {"S": "USER#dave"}})), &[Kind::LogBehind, Kind::WrongViewer]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_card_is_set_to_the_truth() {
+    let of_post = |attribute: &'static str, value: Value| {
+        move |world: &World, post: PostId| world.set("cards", &format!("POST#{post}"), attribute, &value)
+    };
+    repairs(of_post("text", json!({"S": "nobody wrote this"})), &[Kind::WrongCard]).await;
+    repairs(of_post("version", json!({"N": "7"})), &[Kind::WrongCard]).await;
+    repairs(of_post("likes", json!({"N": "7"})), &[Kind::WrongCard]).await;
+    repairs(delete("cards", json!({"PK": {"S": "USER#carol"}})), &[Kind::WrongCard, Kind::WrongTally]).await;
+    let of_nothing = |world: &World, _| {
+        let post = PostId::new(world.other.clock.now());
+        world.put("cards", &[json!({"PK": {"S": format!("POST#{post}")}, "likes": {"N": "1"}})]);
+    };
+    repairs(of_nothing, &[Kind::StrayItem]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_counter_is_set_to_its_shards() {
+    for version in ["0", "1", "9"] {
+        let change = |world: &World, post: PostId| {
+            let image = json!({"M": {"version": {"N": version}, "likes": {"N": "5"}}});
+            world.set("cards", &format!("POST#{post}"), "tally", &json!({"M": {"0": image}}));
+        };
+        repairs(change, &[Kind::WrongCard, Kind::WrongTally]).await;
+    }
+    let add_shard = |world: &World, _| {
+        let image = |followers: &str| json!({"M": {"version": {"N": "1"}, "followers": {"N": followers}}});
+        world.set("cards", "USER#ada", "tally", &json!({"M": {"0": image("1"), "7": image("3")}}));
+    };
+    repairs(add_shard, &[Kind::WrongCard, Kind::WrongTally]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_truth_that_contradicts_itself_is_reported_and_left_alone() {
+    let (world, _) = settled().await;
+    world.put_followers("ada", 3);
+    let before = world.tables();
+    assert_eq!(audit(&world).await, [Kind::WrongTruth]);
+    assert_eq!(world.tables()[1..], before[1..]);
+
+    let (world, post) = settled().await;
+    let comment = world.other.comment("carol", post, "lost").await;
+    world.other.catch_up(&["carol"]).await;
+    world.other.projector.repair.settle_tally(&TallySubject::Post(post)).await.unwrap();
+    let key = json!({"PK": {"S": format!("POST#{post}")}, "SK": {"S": format!("COMMENT#{comment}")}});
+    world.meddle("DeleteItem", &json!({"TableName": "commands", "Key": key}));
+    world.pass(GRACE * 2);
+    assert_eq!(audit(&world).await, [Kind::WrongTruth]);
+}
+
+/// What a viewer item says while a walk copies this author's posts, since bob's second event.
+fn backfill(author: &str) -> Value {
+    json!({"M": {"backfills": {"M": {author: {"N": "2"}}}}})
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_walk_begins_again() {
+    let of_follow = |world: &World, post| {
+        world.set("viewers", "USER#bob", "unfinished", &backfill("ada"));
+        world.meddle("DeleteItem", &json!({"TableName": "timelines", "Key": key("HOME#bob", post)}));
+    };
+    repairs(of_follow, &[Kind::LostWalk]).await;
+    let of_profile = |world: &World, post: PostId| {
+        let unfinished = json!({"M": {"backfills": {"M": {}}, "profile": {"N": "1"}}});
+        world.set("viewers", "USER#ada", "unfinished", &unfinished);
+        let nobody = json!({"M": {"handle": {"S": "nobody"}, "display_name": {"S": "Nobody"}}});
+        world.set("cards", &format!("POST#{post}"), "author_profile", &nobody);
+    };
+    repairs(of_profile, &[Kind::LostWalk]).await;
+    let of_nobody = |world: &World, _| world.set("viewers", "USER#bob", "unfinished", &backfill("erin"));
+    repairs(of_nobody, &[Kind::WrongViewer]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_a_walk_is_copying_are_not_missed() {
+    let (world, post) = settled().await;
+    let it = &world.other;
+    it.follow("carol", "ada").await;
+    it.catch_up(&["carol"]).await;
+    it.projector.repair.settle_tally(&TallySubject::User(user("ada"))).await.unwrap();
+    world.set("viewers", "USER#carol", "unfinished", &backfill("ada"));
+    world.meddle("DeleteItem", &json!({"TableName": "timelines", "Key": key("HOME#carol", post)}));
+    assert_eq!(world.tested.sweeper.auditor.user(&user("carol")).await.unwrap(), []);
+    assert_eq!(audit(&world).await, [Kind::LostWalk], "ten minutes later");
+    assert_eq!(it.home("carol").await, [post]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_lost_purge_left_is_removed() {
+    let (world, post) = settled().await;
+    let it = &world.other;
+    it.comment("carol", post, "hello").await;
+    it.delete("ada", post).await;
+    it.catch_up(&["ada", "carol"]).await;
+    it.projector.repair.settle_tally(&TallySubject::Post(post)).await.unwrap();
+    world.take_tasks();
+    world.pass(GRACE * 2);
+    assert_eq!(audit(&world).await, [Kind::LostWalk]);
+    let left = world.items("commands").into_iter().map(|item| item["SK"]["S"].as_str().unwrap().to_owned());
+    assert!(left.into_iter().all(|key| !key.starts_with("COMMENT#")));
+    assert_eq!(audit(&world).await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follow_that_a_block_did_not_end_is_ended() {
+    let (world, _) = settled().await;
+    let it = &world.other;
+    let settle = async || {
+        it.catch_up(&["bob", "erin"]).await;
+        it.projector.repair.settle_tally(&TallySubject::User(user("bob"))).await.unwrap();
+    };
+    it.follow("erin", "bob").await;
+    it.block("bob", "erin").await;
+    settle().await;
+    world.take_tasks();
+    assert_eq!(world.tested.sweeper.auditor.user(&user("bob")).await.unwrap(), [], "the task is on its way");
+    world.pass(GRACE * 2);
+    assert_eq!(audit(&world).await, [Kind::LostTask]);
+    settle().await;
+    assert!(!it.viewer("erin").await.follows(&user("bob")));
+    assert_eq!(audit(&world).await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changed_a_moment_ago_is_not_missed() {
+    let (world, _) = settled().await;
+    let post = world.other.post("ada", "on its way").await;
+    assert_eq!(world.tested.sweeper.auditor.post(post).await.unwrap(), []);
+    world.pass(GRACE * 2);
+    let findings = world.tested.sweeper.auditor.post(post).await.unwrap();
+    let kinds: Vec<_> = findings.iter().map(|finding| finding.kind).collect();
+    assert_eq!(kinds, [Kind::WrongCard, Kind::MissingRow]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_user_can_be_audited() {
+    let (world, _) = settled().await;
+    world.set("viewers", "USER#bob", "followed", &json!({"B": ""}));
+    let kinds = async |id: &str| {
+        let findings = world.tested.sweeper.auditor.user(&user(id)).await.unwrap();
+        findings.into_iter().map(|finding| finding.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds("ada").await, []);
+    assert_eq!(kinds("bob").await, [Kind::WrongViewer; 3], "once for the number, and for each edge");
+    assert_eq!(kinds("nobody").await, [Kind::StrayItem]);
+}

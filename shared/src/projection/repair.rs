@@ -1,0 +1,167 @@
+//! Repairs: they set a part of the read models to what the truth says, whatever is there. `audit` asks for them by
+//! tasks. Each can be repeated at any time, and changes nothing where nothing is wrong.
+
+use super::{catch_up::CatchUp, effects::Effect, owner::LogOwner};
+use crate::{
+    error::Error,
+    model::{EdgeKind, PostId, TallySubject, UserHash, UserId, Version},
+    retry::until_no_conflict,
+    store::{
+        Consistency,
+        timelines::{Row, Timeline},
+    },
+    stream::work_queue::{Task, WorkQueue},
+};
+
+/// Events whose effects are applied again in one step.
+const EVENTS_PER_STEP: i32 = 50;
+/// Edges read at a time.
+const EDGES_PAGE: i32 = 1000;
+/// Pages of edges that are read at most. A user has up to [`crate::model::limits::FOLLOWING_MAX`] edges of a kind, and
+/// any number of ended ones.
+const EDGE_PAGES_MAX: usize = 1000;
+
+/// Repairs read models.
+#[derive(Debug, Clone)]
+pub struct Repair {
+    pub(super) catch_up: CatchUp,
+    pub(super) work_queue: WorkQueue,
+}
+
+impl Repair {
+    /// Applies the effects of the next events behind `after` again, and sends the task of the next step. An event that
+    /// can never be applied is passed over: it is in the quarantine.
+    ///
+    /// # Errors
+    /// Of the effects that may succeed later; otherwise as those of the store and the queue.
+    pub async fn reapply_step(&self, user: &UserId, after: Version) -> Result<(), Error> {
+        let entries = self.catch_up.commands.log_after(user, after, EVENTS_PER_STEP).await?;
+        let Some(last) = entries.last() else { return Ok(()) };
+        let after = match self.catch_up.apply_again(user, &entries).await {
+            None => last.version,
+            Some((version, error @ Error::Poison { .. })) => {
+                tracing::warn!(%user, %version, %error, "an event cannot be applied again");
+                version
+            }
+            Some((_, error)) => return Err(error),
+        };
+        self.work_queue.send(vec![Task::Reapply { user: user.clone(), after }]).await
+    }
+
+    /// Sets the user's viewer item and card to what the truth says. The card of a user who does not exist is deleted.
+    ///
+    /// If `applied` is ahead of the log, nobody knows which events were applied. It is then set to the end of the log,
+    /// and all effects are applied again.
+    ///
+    /// # Errors
+    /// As those of the stores and the queue.
+    pub async fn settle_user(&self, user: &UserId) -> Result<(), Error> {
+        let CatchUp { commands, effects, .. } = &self.catch_up;
+        if commands.profile(user).await?.is_none() {
+            return effects.cards.remove(&TallySubject::User(user.clone())).await;
+        }
+        until_no_conflict(async || self.settle_viewer(user).await).await?;
+        let owner = LogOwner::new(user, commands);
+        effects.apply_late(&owner, &Effect::ShowProfile).await?;
+        let head = commands.head(user).await?;
+        effects.show_totals(user, head.totals, head.version).await?;
+        self.settle_tally(&TallySubject::User(user.clone())).await
+    }
+
+    /// The edges are read after the item. So they may be those of events that are not applied yet; these events then
+    /// set the same edges again.
+    async fn settle_viewer(&self, user: &UserId) -> Result<(), Error> {
+        let CatchUp { commands, viewers, .. } = &self.catch_up;
+        let before = viewers.get(user, Consistency::Strong).await?;
+        let head = commands.head(user).await?.version;
+        let mut viewer = before.viewer.clone();
+        if viewer.applied > head {
+            tracing::error!(%user, applied = %viewer.applied, %head, "more events are applied than there are");
+            self.work_queue.send(vec![Task::Reapply { user: user.clone(), after: Version::ZERO }]).await?;
+            viewer.applied = head;
+        }
+        for (kind, users) in [
+            (EdgeKind::Follows, &mut viewer.followed),
+            (EdgeKind::Mutes, &mut viewer.muted),
+            (EdgeKind::Blocks, &mut viewer.blocked),
+        ] {
+            *users = self.others(user, kind).await?.into_iter().collect();
+        }
+        let followed = &viewer.followed;
+        viewer.unfinished.backfills.retain(|author, _| followed.contains(&author.hash()));
+        if viewer == before.viewer {
+            return Ok(());
+        }
+        viewers.put(user, &before, viewer).await.map(drop)
+    }
+
+    /// The users to whom edges of this kind go.
+    async fn others(&self, user: &UserId, kind: EdgeKind) -> Result<Vec<UserHash>, Error> {
+        let (mut others, mut after) = (Vec::new(), None);
+        for _ in 0..EDGE_PAGES_MAX {
+            let page = self.catch_up.commands.edges_from(user, kind, after.as_ref(), EDGES_PAGE).await?;
+            others.extend(page.users.iter().map(UserId::hash));
+            after = page.next;
+            if after.is_none() {
+                return Ok(others);
+            }
+        }
+        Err(Error::poison(format!("the edges of {user}"), "there are too many"))
+    }
+
+    /// Sets the post's card, and its rows, to what the truth says. The card of a post that does not exist is deleted.
+    ///
+    /// # Errors
+    /// As those of the stores and the queue.
+    pub async fn settle_post(&self, post: PostId) -> Result<(), Error> {
+        let CatchUp { commands, effects, .. } = &self.catch_up;
+        let subject = TallySubject::Post(post);
+        let Some(truth) = commands.post(post).await? else { return effects.cards.remove(&subject).await };
+        let shown = effects.cards.posts(&[post], Consistency::Strong).await?.remove(&post);
+        if shown.is_some_and(|card| card.version > truth.version) {
+            tracing::error!(%post, "a card has a version that its post never had");
+            effects.cards.remove(&subject).await?;
+        }
+        let owner = LogOwner::new(&truth.author, commands);
+        match truth.is_deleted() {
+            true => effects.posts.remove(&owner, post).await?,
+            false => effects.posts.show_new(&owner, post).await?,
+        }
+        effects.cards.put_author(post, owner.profile().await?).await?;
+        self.settle_tally(&subject).await
+    }
+
+    /// Sets a counter on its card to what the truth says. The card is read first: if an image of a later write comes
+    /// between, this worker notices and begins again.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if other workers kept changing the card; otherwise as those of the stores.
+    pub async fn settle_tally(&self, subject: &TallySubject) -> Result<(), Error> {
+        let CatchUp { commands, effects, .. } = &self.catch_up;
+        until_no_conflict(async || {
+            let before = effects.cards.tally(subject).await?;
+            let tally = commands.tally(subject).await?;
+            effects.cards.put_tally(subject, &before, &tally).await
+        })
+        .await
+    }
+
+    /// Deletes a row of a timeline unless it follows from the truth. A row of a deleted post stays in homes: it holds
+    /// no text, and the card tells readers that the post is deleted.
+    ///
+    /// # Errors
+    /// [`Error::Poison`] if there is no such timeline; otherwise as the stores'.
+    pub async fn check_row(&self, timeline: &str, row: &Row) -> Result<(), Error> {
+        let Some(timeline) = Timeline::parse(timeline) else {
+            return Err(Error::poison("a row to be checked", format!("there is no timeline {timeline}")));
+        };
+        let truth = self.catch_up.commands.post(row.post).await?;
+        if truth.is_some_and(|post| timeline.may_have(row, &post)) {
+            return Ok(());
+        }
+        self.catch_up.effects.posts.timelines.delete_of(&timeline, row).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

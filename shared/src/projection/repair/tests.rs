@@ -1,0 +1,70 @@
+use serde_json::json;
+
+use super::Task;
+use crate::{
+    model::{TallySubject, Version},
+    samples::{user, version},
+    test_world::{Calls, World},
+};
+
+#[tokio::test(start_paused = true)]
+async fn effects_are_applied_again_step_by_step_to_the_end_of_the_log() {
+    let world = World::new();
+    world.other.join(&["ada"]).await;
+    world.put_mutes("ada", 2..=250);
+    let mut after = Version::ZERO;
+    for next in [50, 100, 150, 200, 250] {
+        world.tested.projector.repair.reapply_step(&user("ada"), after).await.unwrap();
+        after = version(next);
+        assert_eq!(world.take_tasks(), [Task::Reapply { user: user("ada"), after }]);
+    }
+    world.tested.projector.repair.reapply_step(&user("ada"), after).await.unwrap();
+    assert_eq!(world.take_tasks(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_makes_no_sense_is_passed_over() {
+    let world = World::new();
+    world.other.join(&["ada", "bob"]).await;
+    world.other.follow("ada", "bob").await;
+    let post = world.other.post("ada", "hello").await;
+    world.set_event_type("ada", version(2), "PostEdited");
+    let mut after = Version::ZERO;
+    for next in [2, 3] {
+        world.tested.projector.repair.reapply_step(&user("ada"), after).await.unwrap();
+        after = version(next);
+        assert_eq!(world.take_tasks(), [Task::Reapply { user: user("ada"), after }]);
+    }
+    assert_eq!(world.other.home("ada").await, [post]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_counter_that_changes_meanwhile_is_not_set_back() {
+    let world = World::new();
+    world.other.join(&["ada", "bob"]).await;
+    let subject = TallySubject::User(user("ada"));
+    let (other, of_other) = (world.other.clone(), subject.clone());
+    world.network.before(Calls("UpdateItem", "\"cards\""), async move || {
+        other.follow("bob", "ada").await;
+        other.projector.repair.settle_tally(&of_other).await.unwrap();
+    });
+    world.tested.projector.repair.settle_tally(&subject).await.unwrap();
+    assert_eq!(world.other.cards.tally(&subject).await.unwrap().tally.counts().followers, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_names_another_author_by_now_stays() {
+    let world = World::new();
+    world.other.join(&["ada"]).await;
+    let post = world.other.post("ada", "hello").await;
+    world.other.catch_up(&["ada"]).await;
+    let row = crate::store::timelines::Row { post, author: user("bob") };
+    world.tested.projector.repair.check_row("HOME#ada", &row).await.unwrap();
+    assert_eq!(world.other.home("ada").await, [post]);
+    let nonsense = world.tested.projector.repair.check_row("NOWHERE#ada", &row).await;
+    assert!(nonsense.is_err());
+    let item = json!({"PK": {"S": "HOME#ada"}, "SK": {"S": post.to_string()}, "author": {"S": "bob"}});
+    world.put("timelines", &[item]);
+    world.tested.projector.repair.check_row("HOME#ada", &row).await.unwrap();
+    assert!(world.other.home("ada").await.is_empty());
+}

@@ -1,0 +1,131 @@
+//! Scans: all items of a table, page by page, as far as the audit looks at them.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    cards::Cards,
+    command_table::{CommandTable, POST, PROFILE},
+    dynamo::{Item, primary_key, s, text, value},
+    key::{self, PK, SK},
+    timelines::{Row, Timeline, Timelines, row},
+    viewers::Viewers,
+};
+use crate::{
+    error::Error,
+    model::{Edge, EdgeKey, Post, Profile, TallyImage, TallyShard, TallySubject, UserId},
+};
+
+/// The place of an item in a scan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScanKey {
+    pk: String,
+    sk: Option<String>,
+}
+
+/// Some items of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScanPage<T> {
+    /// What was found.
+    pub found: Vec<T>,
+    /// The item behind which the next page begins, if there may be one.
+    pub next: Option<ScanKey>,
+}
+
+/// An item of the command table from which something in the read models follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// A user's profile.
+    Profile(Profile),
+    /// An edge, present or ended.
+    Edge(EdgeKey, Edge),
+    /// A post, shown or deleted.
+    Post(Post),
+    /// A shard of a counter.
+    Tally(TallySubject, TallyShard, TallyImage),
+}
+
+impl ScanKey {
+    pub(super) fn of(item: &Item) -> Result<Self, Error> {
+        Ok(Self { pk: text(item, PK)?.to_owned(), sk: text(item, SK).ok().map(str::to_owned) })
+    }
+
+    pub(super) fn item(&self) -> Item {
+        match &self.sk {
+            Some(sk) => primary_key(&self.pk, sk),
+            None => Item::from([(PK.to_owned(), s(&self.pk))]),
+        }
+    }
+}
+
+/// Reads a page. Items of which `read` makes nothing are left out. One that makes no sense is logged and left out, too:
+/// it must not end the scan.
+fn page<T>(
+    (items, last): (Vec<Item>, Option<Item>),
+    read: impl Fn(Item) -> Result<Option<T>, Error>,
+) -> Result<ScanPage<T>, Error> {
+    let readable = |item: Item| {
+        let key = ScanKey::of(&item).ok();
+        read(item).unwrap_or_else(|error| {
+            tracing::error!(?key, %error, "an item makes no sense, and is not audited");
+            None
+        })
+    };
+    let next = last.as_ref().map(ScanKey::of).transpose()?;
+    Ok(ScanPage { found: items.into_iter().filter_map(readable).collect(), next })
+}
+
+impl CommandTable {
+    /// At most `limit` items behind `after`, of which facts are returned.
+    pub async fn scan(&self, after: Option<&ScanKey>, limit: i32) -> Result<ScanPage<Fact>, Error> {
+        page(self.dynamo.scan_page(&self.table, after.map(ScanKey::item), limit).await?, fact)
+    }
+}
+
+impl Timelines {
+    /// At most `limit` rows behind `after`, each with the key of its timeline.
+    pub async fn scan(&self, after: Option<&ScanKey>, limit: i32) -> Result<ScanPage<(String, Row)>, Error> {
+        // Rows of other timelines, such as announcements, follow from no item that is looked at.
+        let read = |item: Item| match text(&item, PK)? {
+            timeline if Timeline::parse(timeline).is_some() => Ok(Some((timeline.to_owned(), row(&item)?))),
+            _ => Ok(None),
+        };
+        page(self.dynamo.scan_page(self.table.get(), after.map(ScanKey::item), limit).await?, read)
+    }
+}
+
+impl Viewers {
+    /// The users of at most `limit` viewer items behind `after`.
+    pub async fn scan(&self, after: Option<&ScanKey>, limit: i32) -> Result<ScanPage<UserId>, Error> {
+        let read = |item: Item| Ok(key::parse_user(text(&item, PK)?, key::USER_PREFIX));
+        page(self.dynamo.scan_page(self.table.get(), after.map(ScanKey::item), limit).await?, read)
+    }
+}
+
+impl Cards {
+    /// What at most `limit` cards behind `after` are about.
+    pub async fn scan(&self, after: Option<&ScanKey>, limit: i32) -> Result<ScanPage<TallySubject>, Error> {
+        let read = |item: Item| {
+            let pk = text(&item, PK)?;
+            let user = || key::parse_user(pk, key::USER_PREFIX).map(TallySubject::User);
+            Ok(key::parse_post(pk).map(TallySubject::Post).or_else(user))
+        };
+        page(self.dynamo.scan_page(self.table.get(), after.map(ScanKey::item), limit).await?, read)
+    }
+}
+
+fn fact(item: Item) -> Result<Option<Fact>, Error> {
+    let (pk, sk) = (text(&item, PK)?.to_owned(), text(&item, SK)?.to_owned());
+    if sk == PROFILE && pk.starts_with(key::USER_PREFIX) {
+        return value("a profile", item).map(Fact::Profile).map(Some);
+    }
+    if sk == POST && key::parse_post(&pk).is_some() {
+        return value("a post", item).map(Fact::Post).map(Some);
+    }
+    if let Some(edge) = key::parse_edge(&pk, &sk) {
+        return value("an edge", item).map(|found| Some(Fact::Edge(edge, found)));
+    }
+    if let Some((subject, shard)) = key::parse_tally_key(&pk, &sk) {
+        return value("a shard of a counter", item).map(|image| Some(Fact::Tally(subject, shard, image)));
+    }
+    Ok(None)
+}

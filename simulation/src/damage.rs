@@ -1,0 +1,137 @@
+//! Damage to the read models: what no message tells of, and only an audit finds. It stands for work that was lost in
+//! any way, for bugs of releases before, and for operators who changed an item by hand.
+
+use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
+use serde_json::{Value, json};
+
+use crate::{
+    faults::Fault,
+    truth::{number, text},
+    world::World,
+};
+
+/// Damages this many items.
+pub(crate) fn damage(world: &World, items: u32, random: &mut StdRng) {
+    let kinds =
+        [lose_row, add_row, change_count, change_image, change_text, lose_card, move_applied, lose_followed, lose_walk];
+    for _ in 0..items {
+        if let Some(kind) = kinds.choose(random) {
+            // Without an item of the kind, there is nothing to damage.
+            if kind(world, random).is_some() {
+                world.network.count(Fault::Damage);
+            }
+        }
+    }
+}
+
+/// A row of a timeline is lost.
+fn lose_row(world: &World, random: &mut StdRng) -> Option<()> {
+    // Followers who have no log have nothing to audit.
+    let meant = |row: &Value| !text(row, "PK").contains("ghost") && is_in_timeline(row);
+    let row = any(world, "Timelines", meant, random)?;
+    world.meddle("DeleteItem", json!({"TableName": "Timelines", "Key": {"PK": row["PK"], "SK": row["SK"]}}));
+    Some(())
+}
+
+/// A row appears for a post that there is not.
+fn add_row(world: &World, random: &mut StdRng) -> Option<()> {
+    let mut row = any(world, "Timelines", is_in_timeline, random)?;
+    let post = text(&row, "SK").to_owned();
+    // The beginning is the time, and the end is random.
+    let end = format!("{:012x}", random.random_range(0..1u64 << 48));
+    row["SK"] = json!({"S": format!("{}{end}", &post[..post.len() - end.len()])});
+    world.meddle("PutItem", json!({"TableName": "Timelines", "Item": row}));
+    Some(())
+}
+
+/// A card shows another number than its counter has.
+fn change_count(world: &World, random: &mut StdRng) -> Option<()> {
+    let card = any(world, "Cards", |card| card.get("likes").is_some(), random)?;
+    let likes = number(&card, "likes") + 7;
+    set(world, "Cards", &card, "likes", &json!({"N": likes.to_string()}));
+    Some(())
+}
+
+/// A card has another image of a shard than the command table, with any version.
+fn change_image(world: &World, random: &mut StdRng) -> Option<()> {
+    let card = any(world, "Cards", |card| card["tally"]["M"].as_object().is_some_and(|all| !all.is_empty()), random)?;
+    let mut tally = card["tally"].clone();
+    let image = tally["M"].as_object_mut()?.values_mut().next()?;
+    let version = number(&image["M"], "version") + random.random_range(-1..=1);
+    image["M"]["version"] = json!({"N": version.max(0).to_string()});
+    let counted = if text(&card, "PK").starts_with("USER#") { "followers" } else { "likes" };
+    image["M"][counted] = json!({"N": "5"});
+    set(world, "Cards", &card, "tally", &tally);
+    Some(())
+}
+
+/// A card shows another text, or another name.
+fn change_text(world: &World, random: &mut StdRng) -> Option<()> {
+    let card = any(world, "Cards", |card| card.get("text").is_some() || card.get("profile").is_some(), random)?;
+    if card.get("text").is_some() {
+        set(world, "Cards", &card, "text", &json!({"S": "nobody wrote this"}));
+    } else {
+        let mut profile = card["profile"].clone();
+        profile["M"]["display_name"] = json!({"S": "Nobody"});
+        set(world, "Cards", &card, "profile", &profile);
+    }
+    Some(())
+}
+
+/// A card is lost.
+fn lose_card(world: &World, random: &mut StdRng) -> Option<()> {
+    let card = any(world, "Cards", |_| true, random)?;
+    world.meddle("DeleteItem", json!({"TableName": "Cards", "Key": {"PK": card["PK"]}}));
+    Some(())
+}
+
+/// More or less is applied than there is.
+fn move_applied(world: &World, random: &mut StdRng) -> Option<()> {
+    let viewer = any(world, "Viewers", |viewer| number(viewer, "applied") > 0, random)?;
+    let applied = number(&viewer, "applied") + if random.random_bool(0.5) { 3 } else { -1 };
+    set(world, "Viewers", &viewer, "applied", &json!({"N": applied.to_string()}));
+    Some(())
+}
+
+/// A viewer item forgets whom its user follows.
+fn lose_followed(world: &World, random: &mut StdRng) -> Option<()> {
+    let viewer = any(world, "Viewers", |viewer| number(viewer, "applied") > 0, random)?;
+    set(world, "Viewers", &viewer, "followed", &json!({"B": ""}));
+    Some(())
+}
+
+/// A viewer item says that walks are under way, but they are lost.
+fn lose_walk(world: &World, random: &mut StdRng) -> Option<()> {
+    let viewer = any(world, "Viewers", |viewer| number(viewer, "applied") > 0, random)?;
+    let user = text(&viewer, "PK");
+    let is_follow = |item: &Value| {
+        text(item, "PK") == user && text(item, "SK").starts_with("FOLLOWS#") && item["active"]["BOOL"] == true
+    };
+    let mut walks = json!({"backfills": {"M": {}}, "profile": {"N": "1"}});
+    if let Some(follow) = any(world, "Commands", is_follow, random) {
+        let followee = text(&follow, "SK").trim_start_matches("FOLLOWS#");
+        walks["backfills"]["M"][followee] = follow["version"].clone();
+    }
+    set(world, "Viewers", &viewer, "unfinished", &json!({ "M": walks }));
+    Some(())
+}
+
+/// Whether the row is one of a timeline, and not an announcement.
+fn is_in_timeline(row: &Value) -> bool {
+    text(row, "PK") != "ANNOUNCED"
+}
+
+/// Any of these items of a table.
+fn any(world: &World, table: &str, meant: impl Fn(&Value) -> bool, random: &mut StdRng) -> Option<Value> {
+    let mut items: Vec<_> = world.items(table).into_iter().filter(meant).collect();
+    items.sort_by_cached_key(Value::to_string);
+    items.choose(random).cloned()
+}
+
+fn set(world: &World, table: &str, item: &Value, attribute: &str, value: &Value) {
+    let request = json!({
+        "TableName": table, "Key": {"PK": item["PK"]}, "UpdateExpression": "SET #attribute = :value",
+        "ExpressionAttributeNames": {"#attribute": attribute}, "ExpressionAttributeValues": {":value": value},
+    });
+    world.meddle("UpdateItem", request);
+}

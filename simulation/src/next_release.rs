@@ -1,0 +1,111 @@
+//! The next release: its functions run beside those of this one during a deployment, so that items have attributes that
+//! this release does not know, and logs have events of a type that it does not know.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::{
+    checks::{Check, Checks},
+    faults::Fault,
+    truth::{number, text},
+    world::World,
+};
+
+/// The attribute that this release does not know.
+const ATTRIBUTE: &str = "from_the_future";
+/// Items that get it.
+const MARKED: usize = 6;
+/// The type of events that this release knows, and what the next one calls it. Readers need none of it, so nobody sees
+/// that they pass over it.
+const TYPE: &str = "PostCommented";
+const NEWER_TYPE: &str = "PostCommentedUpon";
+/// How often the next release looks for an event that is not applied yet, and how many times.
+const INTERVAL: Duration = Duration::from_millis(100);
+const LOOKS: u32 = 100;
+
+/// What the next release has done.
+pub(crate) struct NextRelease {
+    /// The keys of the items that got its attribute.
+    marked: Vec<[String; 2]>,
+    /// Writes an event of its type, and is gone when all functions are of the next release.
+    deployment: JoinHandle<()>,
+}
+
+/// Begins to deploy the next release.
+pub(crate) fn deploy(world: &Arc<World>, mut random: StdRng) -> NextRelease {
+    // What commands change, and nothing that a deletion may remove.
+    let kinds = ["PROFILE", "FOLLOWS#", "MUTES#", "BLOCKS#", "LIKES#", "COMMENTS#"];
+    let mut items = world.items("Commands");
+    items.retain(|item| text(item, "PK").starts_with("USER#"));
+    items.retain(|item| kinds.iter().any(|kind| text(item, "SK").starts_with(kind)));
+    items.sort_by_cached_key(Value::to_string);
+    let marked: Vec<_> = items
+        .choose_multiple(&mut random, MARKED)
+        .map(|item| ["PK", "SK"].map(|part| text(item, part).to_owned()))
+        .collect();
+    for key in &marked {
+        set(world, key, ATTRIBUTE, &json!({"S": "new"}));
+    }
+    let world = Arc::clone(world);
+    let deployment = tokio::task::spawn_local(async move {
+        let lasts = Duration::from_secs(random.random_range(30..600));
+        for _ in 0..LOOKS {
+            if let Some(key) = not_applied(&world) {
+                set(&world, &key, "type", &json!({"S": NEWER_TYPE}));
+                world.network.count(Fault::NextRelease);
+                tokio::time::sleep(lasts).await;
+                return set(&world, &key, "type", &json!({"S": TYPE}));
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+    });
+    NextRelease { marked, deployment }
+}
+
+impl NextRelease {
+    /// Waits until all functions are of the next release.
+    ///
+    /// # Errors
+    /// If the deployment panicked.
+    pub(crate) async fn deployed(&mut self) -> anyhow::Result<()> {
+        Ok((&mut self.deployment).await?)
+    }
+
+    /// Whether its attributes are still there.
+    pub(crate) fn check(&self, world: &World, checks: &mut Checks) {
+        let items: BTreeMap<_, _> = world
+            .items("Commands")
+            .into_iter()
+            .map(|item| (["PK", "SK"].map(|part| text(&item, part).to_owned()), item))
+            .collect();
+        for key in &self.marked {
+            let kept = items.get(key).is_some_and(|item| item.get(ATTRIBUTE).is_some());
+            checks.decide(Check::NewerIsKept, kept, || format!("{key:?} has lost what the next release wrote"));
+        }
+    }
+}
+
+/// The key of an event of the type that is not applied yet.
+fn not_applied(world: &World) -> Option<[String; 2]> {
+    let viewers = world.items("Viewers");
+    let applied: BTreeMap<_, _> = viewers.iter().map(|item| (text(item, "PK"), number(item, "applied"))).collect();
+    let mut events = world.items("Commands");
+    events.retain(|item| text(item, "type") == TYPE);
+    events.sort_by_cached_key(Value::to_string);
+    let waits = |item: &&Value| number(item, "version") > applied.get(text(item, "PK")).copied().unwrap_or_default();
+    events.iter().find(waits).map(|item| ["PK", "SK"].map(|part| text(item, part).to_owned()))
+}
+
+fn set(world: &World, [pk, sk]: &[String; 2], attribute: &str, value: &Value) {
+    world.meddle(
+        "UpdateItem",
+        json!({
+            "TableName": "Commands", "Key": {"PK": {"S": pk}, "SK": {"S": sk}},
+            "UpdateExpression": "SET #attribute = :value", "ConditionExpression": "attribute_exists(PK)",
+            "ExpressionAttributeNames": {"#attribute": attribute}, "ExpressionAttributeValues": {":value": value},
+        }),
+    );
+}
