@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    model::{Counts, TableOf, TallyImage, TallyShard, TallySubject},
+    model::TableOf,
     query::ReadRequest,
     samples::user,
     test_world::{Calls, Failure, World},
@@ -74,7 +74,6 @@ async fn a_small_world() -> World {
     other.block("carol", "bob").await;
     other.rename("ada", "ada_l").await;
     other.catch_up(&["ada", "bob", "carol"]).await;
-    let image = TallyImage { version: 1, counts: Counts { likes: 1, heat: 1000, ..Counts::default() } };
     world.put(
         "commands",
         &[serde_json::json!({
@@ -82,8 +81,13 @@ async fn a_small_world() -> World {
             "likes": {"N": "1"}, "heat": {"N": "1000"},
         })],
     );
-    let change = TallyChange { subject: TallySubject::Post(edited), shard: TallyShard::default(), image };
-    tally::show(&other.cards, &change.subject, std::slice::from_ref(&change)).await.unwrap();
+    let page = other.commands.sources(Part { segment: 0, of: 1 }, None, PAGE).await.unwrap();
+    assert_eq!(page.next, None);
+    for (_, source) in page.sources {
+        if let Source::Tally(change) = source.unwrap() {
+            tally::show(&other.cards, &change.subject, std::slice::from_ref(&change)).await.unwrap();
+        }
+    }
     world
 }
 
