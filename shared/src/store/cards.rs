@@ -2,7 +2,7 @@
 //! readers it has. Each part of a card has one kind of writer and that writer's version beside it. The highest version
 //! wins.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +99,11 @@ impl Cards {
     /// The table of this name.
     pub fn new(dynamo: Dynamo, table: TableName) -> Self {
         Self { dynamo, table }
+    }
+
+    /// The name of the table that is read at present.
+    pub(crate) fn table_name(&self) -> &Arc<str> {
+        self.table.shared()
     }
 
     /// The table's index of the posts that trend.

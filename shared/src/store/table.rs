@@ -68,6 +68,11 @@ impl From<&str> for TableName {
 impl TableName {
     /// The name.
     pub(super) fn get(&self) -> &str {
+        self.shared()
+    }
+
+    /// The name, of which a clone is cheap.
+    pub(super) fn shared(&self) -> &Arc<str> {
         match &self.0 {
             Which::Fixed(name) => name,
             Which::Active { model, tables, active } => match active.get().table(*model) {

@@ -133,8 +133,8 @@ impl Timelines {
     }
 
     /// The name of the table that is read at present.
-    pub(crate) fn table_name(&self) -> &str {
-        self.table.get()
+    pub(crate) fn table_name(&self) -> &Arc<str> {
+        self.table.shared()
     }
 
     /// At most `limit` rows of the timeline within the range, newest first.

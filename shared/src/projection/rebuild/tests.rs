@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     model::TableOf,
-    query::ReadRequest,
+    query::{ReadRequest, TrendingPosition},
     samples::user,
     test_world::{Calls, Failure, World},
 };
@@ -148,6 +148,21 @@ async fn readers_use_the_tables_that_are_active_when_they_begin() {
     // A page of the tables that this process knew of would be empty.
     assert_eq!(read().await.unwrap().page.entries.len(), 0);
     assert_eq!(feeds.read_models.reading(read).await.unwrap().page.entries.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_before_a_switch_was_known_is_not_used_after_it() {
+    let world = a_small_world().await;
+    let (bob, feeds) = (user("bob"), &world.other.feeds);
+    let read = async || {
+        let request = ReadRequest { viewer: &bob, min_version: None };
+        feeds.trending(request, TrendingPosition::default(), 10).await
+    };
+    assert_eq!(feeds.read_models.reading(read).await.unwrap().entries.len(), 1);
+    start(&world, &READ_MODELS, false, 1).await;
+    finish(&world).await;
+    // This process reads the old tables first, which are empty by now.
+    assert_eq!(feeds.read_models.reading(read).await.unwrap().entries.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -36,7 +36,7 @@ pub(crate) struct RecentAnnouncements {
     timelines: Timelines,
     clock: Clock,
     /// What is known, and the name of the table from which it was read.
-    known: Arc<Mutex<Option<(String, Arc<Announced>)>>>,
+    known: Arc<Mutex<Option<(Arc<str>, Arc<Announced>)>>>,
 }
 
 /// The posts of celebrities that were announced from some moment until another.
@@ -64,7 +64,7 @@ impl RecentAnnouncements {
             now.since(known.at) < LIFETIME && not_before.is_none_or(|not_before| known.at >= not_before)
         };
         // After a switch of tables, moments of the one say nothing about the other.
-        let table = self.timelines.table_name().to_owned();
+        let table = Arc::clone(self.timelines.table_name());
         let known_here = known.as_ref().filter(|(read_from, _)| *read_from == table).map(|(_, known)| known);
         if let Some(fresh) = known_here.filter(|known| is_fresh(known)) {
             return Ok(Arc::clone(fresh));

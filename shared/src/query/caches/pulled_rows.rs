@@ -28,7 +28,7 @@ pub(crate) struct PulledRows {
     clock: Clock,
     /// By the name of the table and the author. After a switch of tables, rows are read anew: announcements complete
     /// only the rows of their own table.
-    newest: Cache<(String, UserId), Arc<Newest>>,
+    newest: Cache<(Arc<str>, UserId), Arc<Newest>>,
 }
 
 /// The newest rows of an author.
@@ -54,7 +54,7 @@ impl PulledRows {
         announced: &Announced,
     ) -> Result<Read<RowPage>, Error> {
         let now = self.clock.now();
-        let key = (self.timelines.table_name().to_owned(), author.clone());
+        let key = (Arc::clone(self.timelines.table_name()), author.clone());
         if let Some(Read { value: kept, at }) = self.newest.get(&key, now, None)
             && announced.complete(at)
             && let Some(page) = kept.with(author, announced).page(range, count)
