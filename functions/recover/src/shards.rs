@@ -14,9 +14,15 @@ use crate::notice::{Batch, order};
 const PAGE: i32 = 1000;
 /// Pages that are read at most. Kinesis may answer with empty pages before the next record.
 const PAGES_MAX: usize = 10;
-/// The errors by which a stream says that it no longer has the shard, or the records at this place.
-const GONE: [&str; 4] =
-    ["TrimmedDataAccessException", "ResourceNotFoundException", "InvalidArgumentException", "ValidationException"];
+/// The errors by which AWS says that there is no such stream or shard any more, or no record at this place. Access is
+/// denied to every stream that is not the deployment's own one, such as that of a table that was lost.
+const GONE: [&str; 5] = [
+    "TrimmedDataAccessException",
+    "ResourceNotFoundException",
+    "InvalidArgumentException",
+    "ValidationException",
+    "AccessDeniedException",
+];
 
 /// Clients of streams.
 #[derive(Debug, Clone)]

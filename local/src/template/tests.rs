@@ -47,7 +47,7 @@ fn the_projects_template_is_read_whole() {
     let deliveries = system.queues.iter().find(|queue| queue.name == "tidings-Deliveries").unwrap();
     assert_eq!(
         deliveries.redrive,
-        Some(Redrive { dead_letter_queue: "tidings-Quarantine".into(), max_receive_count: 10 })
+        Some(Redrive { dead_letter_queue: "tidings-Quarantine".into(), max_receive_count: 1000 })
     );
 
     // From Globals, from the function itself, and by the two kinds of reference.
@@ -263,7 +263,10 @@ fn events_are_checked_against_what_they_name() {
         )
     };
     for (event, expected) in [
-        ("{Type: S3}", "12:19: `Type` is `S3`; the local stack supports only HttpApi, DynamoDB, Kinesis, SQS"),
+        (
+            "{Type: S3}",
+            "12:19: `Type` is `S3`; the local stack supports only HttpApi, DynamoDB, Kinesis, SQS, Schedule",
+        ),
         (
             "{Type: SQS, Properties: {Queue: !GetAtt Q.Arn}}",
             "12:44: the queue's visibility timeout of 30 s is less than the function's timeout of 60 s",
