@@ -35,8 +35,14 @@ const KEPT_MAX: usize = 10_000;
 pub(crate) struct RecentAnnouncements {
     timelines: Timelines,
     clock: Clock,
-    /// What is known, and the name of the table from which it was read.
-    known: Arc<Mutex<Option<(Arc<str>, Arc<Announced>)>>>,
+    known: Arc<Mutex<Option<Known>>>,
+}
+
+/// What is known, and the name of the table from which it was read.
+#[derive(Debug)]
+struct Known {
+    table: Arc<str>,
+    announced: Arc<Announced>,
 }
 
 /// The posts of celebrities that were announced from some moment until another.
@@ -65,7 +71,7 @@ impl RecentAnnouncements {
         };
         // After a switch of tables, moments of the one say nothing about the other.
         let table = Arc::clone(self.timelines.table_name());
-        let known_here = known.as_ref().filter(|(read_from, _)| *read_from == table).map(|(_, known)| known);
+        let known_here = known.as_ref().filter(|known| known.table == table).map(|known| &known.announced);
         if let Some(fresh) = known_here.filter(|known| is_fresh(known)) {
             return Ok(Arc::clone(fresh));
         }
@@ -73,7 +79,7 @@ impl RecentAnnouncements {
         let since = before.map_or(now.before(ROWS_LIFETIME + MARGIN), |before| before.at.before(MARGIN));
         let read = self.timelines.announced(since, READ_MAX).await?;
         let announced = Arc::new(Announced::read(before.map(AsRef::as_ref), since, read, now));
-        *known = Some((table, Arc::clone(&announced)));
+        *known = Some(Known { table, announced: Arc::clone(&announced) });
         Ok(announced)
     }
 }
