@@ -191,6 +191,7 @@ impl Runtime {
             read_models: self.read_models()?,
             celebrities: self.celebrities()?,
             work_queue: self.work_queue()?,
+            erasure_delay: self.erasure_delay()?,
             step_rows: self.walk_step_rows()?,
             clock: self.clock.clone(),
         }))
@@ -213,6 +214,7 @@ impl Runtime {
             viewers: measured.viewers()?,
             cards: measured.cards()?,
             celebrities: measured.celebrities()?,
+            erasure_delay: self.erasure_delay()?,
             clock: self.clock.clone(),
         };
         let units_per_hour = self.number("AUDIT_UNITS_PER_HOUR")?;
@@ -271,6 +273,11 @@ impl Runtime {
         Ok(Duration::from_secs(self.number("CELEBRITY_LIST_SECONDS")?))
     }
 
+    /// How long an erasure waits before it removes items.
+    fn erasure_delay(&self) -> anyhow::Result<Duration> {
+        Ok(Duration::from_secs(self.number("ERASURE_DELAY_SECONDS")?))
+    }
+
     /// Rows that one step of a walk reads or writes at most.
     fn walk_step_rows(&self) -> anyhow::Result<NonZeroUsize> {
         let rows = NonZeroUsize::new(usize::try_from(self.number("WALK_STEP_ROWS")?)?);
@@ -312,6 +319,11 @@ impl Runtime {
         let value = self.environment.get(name).map(String::as_str);
         value.with_context(|| format!("the environment variable {name} is not set"))
     }
+}
+
+/// The error of a function that an administrator invokes, with its causes in one line.
+pub fn one_line(error: anyhow::Error) -> lambda_runtime::Error {
+    format!("{error:#}").into()
 }
 
 /// How often the SDKs try again by themselves.

@@ -6,14 +6,24 @@ use serde_json::{Value, json};
 
 use crate::{
     faults::Fault,
-    truth::{number, text},
+    truth::{is, number, text},
     world::World,
 };
 
 /// Damages this many items.
 pub(crate) fn damage(world: &World, items: u32, random: &mut StdRng) {
-    let kinds =
-        [lose_row, add_row, change_count, change_image, change_text, lose_card, move_applied, lose_followed, lose_walk];
+    let kinds = [
+        lose_row,
+        add_row,
+        change_count,
+        change_image,
+        change_text,
+        show_hidden,
+        lose_card,
+        move_applied,
+        lose_followed,
+        lose_walk,
+    ];
     for _ in 0..items {
         if let Some(kind) = kinds.choose(random) {
             // Without an item of the kind, there is nothing to damage.
@@ -74,6 +84,16 @@ fn change_text(world: &World, random: &mut StdRng) -> Option<()> {
         let mut profile = card["profile"].clone();
         profile["M"]["display_name"] = json!({"S": "Nobody"});
         set(world, "Cards", &card, "profile", &profile);
+    }
+    Some(())
+}
+
+/// A card forgets what an administrator has hidden.
+fn show_hidden(world: &World, random: &mut StdRng) -> Option<()> {
+    let hidden = ["taken_down", "author_suspended", "suspended"];
+    let card = any(world, "Cards", |card| hidden.iter().any(|name| is(card, name)), random)?;
+    for name in hidden.iter().filter(|name| is(&card, name)) {
+        set(world, "Cards", &card, name, &json!({"BOOL": false}));
     }
     Some(())
 }

@@ -54,8 +54,12 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
             http!((runtime.commands()?, clock), |it, call| comment_on_post::handle(&it.0, &it.1, call))
         }
         "create-post" => http!((runtime.commands()?, clock), |it, call| create_post::handle(&it.0, &it.1, call)),
+        "delete-account" => http!((runtime.commands()?, clock), |it, call| delete_account::handle(&it.0, &it.1, call)),
         "delete-post" => http!((runtime.commands()?, clock), |it, call| delete_post::handle(&it.0, &it.1, call)),
         "edit-post" => http!((runtime.conversations()?, clock), |it, call| edit_post::handle(&it.0, &it.1, call)),
+        "export-account" => http!((runtime.commands()?, runtime.cursor_keys()?, clock), |it, call| {
+            export_account::handle(&it.0, &it.1, &it.2, call)
+        }),
         "follow-user" => http!((runtime.commands()?, clock), |it, call| follow_user::handle(&it.0, &it.1, call)),
         "get-feed" => {
             http!((runtime.feeds()?, runtime.cursor_keys()?), |it, call| { get_feed::handle(&it.0, &it.1, call) })
@@ -84,6 +88,9 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         "trending" => events!((runtime.card_sets()?, clock), |it, event, deadline| {
             trending::handle(&it.0, &it.1, event, deadline).await
         }),
+        "moderate" => {
+            events!((runtime.commands()?, clock), |it, event, _| { moderate::handle(&it.0, &it.1, event).await })
+        }
         "deliver" => {
             events!(deliverer(&runtime)?, |it, event, deadline| { deliver::handle(&it, event, deadline).await })
         }

@@ -24,7 +24,7 @@ use crate::{
     damage, determinism,
     faults::{Fault, Faults},
     ledger::Ledger,
-    next_release, queries, rebuilds, rest,
+    moderation, next_release, queries, rebuilds, rest,
     trace::Detail,
     walks,
     world::World,
@@ -108,6 +108,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
     trace.note(Detail::Users, format_args!("{plan:?} {faults:?}"));
     let ledger = Rc::new(RefCell::new(Ledger::default()));
     ledger.borrow_mut().rate_limit = plan.rate_limit;
+    ledger.borrow_mut().may_delete_account = plan.accounts_are_deleted;
     let names: Rc<Vec<String>> = Rc::new((0..plan.users).map(|number| format!("user{number}")).collect());
     let users: Vec<_> = names.iter().map(|name| world.user(name)).collect();
     let mut actors: Vec<_> = users
@@ -135,7 +136,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
             let second = Actor::new(user.clone(), Rc::clone(&names), Rc::clone(&ledger), Arc::clone(&trace), seed);
             actors.push(Actor { is_second: true, ..second });
         }
-        let acting = act(actors, options.commands - walking, &world, &mut random, plan.pause_ms_max);
+        let acting = act(actors, options.commands - walking, &world, &mut random, &plan);
         let mut actors = acting.await?;
         world.settle().await?;
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
@@ -154,7 +155,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
             let seed = StdRng::seed_from_u64(random.random());
             walkers.push(tokio::task::spawn_local(walks::walk(user, Rc::clone(&ledger), seed)));
         }
-        actors = act(actors, walking, &world, &mut random, plan.pause_ms_max).await?;
+        actors = act(actors, walking, &world, &mut random, &plan).await?;
         for walker in walkers {
             walker.await.context("a walker")??;
         }
@@ -221,6 +222,10 @@ struct Plan {
     ghosts: usize,
     /// Rows that one step of a walk reads or writes at most. With few of them, walks take many steps.
     walk_step_rows: u32,
+    /// Decisions of an operator about posts and users, while users act.
+    decisions: usize,
+    /// Whether users may delete their accounts.
+    accounts_are_deleted: bool,
     /// How much each user may do of each kind in an hour or a day, if that is little.
     rate_limit: Option<u32>,
 }
@@ -240,6 +245,9 @@ impl Plan {
             } else {
                 *[1, 2, 3, 10, 500].choose(random).unwrap_or(&500)
             },
+            decisions: if random.random_bool(0.4) { random.random_range(1..20) } else { 0 },
+            // Ghosts have no logs, which could hold the end of a follow.
+            accounts_are_deleted: ghosts == 0 && random.random_bool(0.4),
             rate_limit: random.random_bool(0.1).then(|| random.random_range(1..8)),
         }
     }
@@ -251,6 +259,8 @@ impl Plan {
             ("CelebrityFollowers", self.celebrity_followers.to_string()),
             ("CelebrityListSeconds", self.celebrity_list_seconds.to_string()),
             ("WalkStepRows", self.walk_step_rows.to_string()),
+            // Longer than any function runs.
+            ("ErasureDelaySeconds", "120".to_owned()),
         ];
         parameters.extend(rate_limits);
         parameters
@@ -263,8 +273,10 @@ async fn act(
     commands: usize,
     world: &Arc<World>,
     random: &mut StdRng,
-    pause_ms_max: u64,
+    plan: &Plan,
 ) -> anyhow::Result<Vec<Actor>> {
+    let Plan { pause_ms_max, decisions, .. } = *plan;
+    let ledger = actors.first().map(|actor| Rc::clone(&actor.ledger)).unwrap_or_default();
     let (count, users) = (actors.len(), actors.first().map_or(1, |actor| actor.everybody.len()));
     let rebuilding = random.random_bool(REBUILT_MEANWHILE).then(|| random.random());
     // A rebuild takes minutes, and the users act as long.
@@ -280,13 +292,18 @@ async fn act(
                 let pause = Duration::from_millis(actor.random.random_range(0..pause_ms_max));
                 tokio::time::sleep(pause).await;
                 actor.act().await?;
-                if !actor.is_second && actor.random.random_bool(0.3) {
+                let is_gone = actor.ledger.borrow().accounts_deleted.contains(&actor.user.id);
+                if !actor.is_second && !is_gone && actor.random.random_bool(0.3) {
                     queries::ask(&actor.user, &actor.ledger, &mut actor.random).await?;
                 }
             }
             anyhow::Ok(actor)
         }));
     }
+    let moderating = (decisions > 0).then(|| {
+        let moderating = moderation::moderate(Arc::clone(world), ledger, random.random(), decisions);
+        tokio::task::spawn_local(moderating)
+    });
     if random.random_bool(0.5) {
         tokio::task::spawn_local(demote(Arc::clone(world), users, StdRng::seed_from_u64(random.random())));
     }
@@ -297,6 +314,9 @@ async fn act(
     }
     if let Some(operator) = operator {
         operator.await.context("the operator")??;
+    }
+    if let Some(moderating) = moderating {
+        moderating.await.context("the operator")??;
     }
     Ok(actors)
 }

@@ -69,13 +69,17 @@ async fn home(user: &User, ledger: &Rc<RefCell<Ledger>>, exact: bool, version: u
         let reached = at >= version;
         ledger.checks.decide(Check::OwnWrites, reached, || format!("{own}: asked for {version}, got {at}"));
         if page.next_cursor.is_none() {
+            let own_posts: BTreeSet<_> =
+                ledger.authors.iter().filter(|(_, author)| *author == own).map(|it| it.0).collect();
             // Meanwhile, the author may have ended the follow.
             let ended = |post: &String| {
                 let author = ledger.authors.get(post).cloned().unwrap_or_default();
                 ledger.ended_by_followee.contains(&(own.clone(), author))
             };
-            let lacks =
-                |post: &&String| !ids.contains(&post.as_str()) && !ledger.deleted.contains(*post) && !ended(post);
+            let lacks = |post: &&String| {
+                let withdrawn = ledger.may_be_withdrawn(post) && !own_posts.contains(*post);
+                !withdrawn && !ids.contains(&post.as_str()) && !ledger.deleted.contains(*post) && !ended(post)
+            };
             let missing: Vec<_> = expected.iter().filter(lacks).cloned().collect();
             ledger.checks.decide(Check::OwnWrites, missing.is_empty(), || {
                 format!("{own}: home at version {at} lacks {missing:?}")
@@ -190,7 +194,13 @@ async fn lists(user: &User, ledger: &Rc<RefCell<Ledger>>) -> Result<(), ApiError
     let (mutes, blocks) = (ids(user.walk_mutes(2).await?), ids(user.walk_blocks(2).await?));
     let mut ledger = ledger.borrow_mut();
     let Some(member) = ledger.model.members.get(&user.id) else { return Ok(()) };
-    let same = mutes.iter().eq(&member.mutes) && blocks.iter().eq(&member.blocks);
+    // Of deleted accounts there is nothing to list.
+    let gone = &ledger.deletions_begun;
+    let same = |listed: &[String], known: &BTreeSet<String>| {
+        let exist = |id: &&String| !gone.contains(*id);
+        listed.iter().filter(exist).eq(known.iter().filter(exist))
+    };
+    let same = same(&mutes, &member.mutes) && same(&blocks, &member.blocks);
     let problem = format!("{}: mutes {mutes:?} and blocks {blocks:?}, not {member:?}", user.id);
     ledger.checks.decide(Check::OwnWrites, same, || problem);
     Ok(())

@@ -1,7 +1,7 @@
 //! The Lambda function `rebuild`.
 
 use rebuild::Operator;
-use tidings::runtime::Runtime;
+use tidings::runtime::{Runtime, one_line};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
@@ -12,5 +12,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         work_queue: runtime.work_queue()?,
         clock: runtime.clock.clone(),
     };
-    runtime.run(async |request, _| Ok(rebuild::handle(operator, request).await?)).await
+    runtime.run(async |request, _| rebuild::handle(operator, request).await.map_err(one_line)).await
 }

@@ -51,7 +51,7 @@ const ITEMS: Access = to(Resource::Commands, "dynamodb:BatchGetItem");
 const APPEND: Access = to(Resource::Commands, "dynamodb:PutItem");
 /// Changes of items, which leave the attributes that they do not know.
 const CHANGE: Access = to(Resource::Commands, "dynamodb:UpdateItem");
-/// `Change::RemoveComment`, `CommandTable::end_demotion`.
+/// `Change::RemoveComment`, `Change::RemoveProfile`, `CommandTable::end_demotion`, and the erasure of accounts.
 const REMOVE: Access = to(Resource::Commands, "dynamodb:DeleteItem");
 /// `Change::RequireNoBlock`, `Timelines::tag`.
 const REQUIRE: Access = to(Resource::Commands, "dynamodb:ConditionCheckItem");
@@ -76,6 +76,8 @@ const UNTAG: Access = to(Resource::Timelines, "dynamodb:DeleteItem");
 const VIEWER: Access = to(Resource::Viewers, "dynamodb:GetItem");
 /// `Viewers::put`.
 const PUT_VIEWER: Access = to(Resource::Viewers, "dynamodb:UpdateItem");
+/// `Viewers::remove`.
+const REMOVE_VIEWER: Access = to(Resource::Viewers, "dynamodb:DeleteItem");
 
 /// `Cards::posts`, `Cards::users`.
 const CARDS: Access = to(Resource::Cards, "dynamodb:BatchGetItem");
@@ -122,7 +124,7 @@ const DELIVER: Access = to(Resource::Deliveries, "sqs:SendMessage");
 const QUARANTINE: Access = to(Resource::Quarantine, "sqs:SendMessage");
 
 /// What the code of each function calls, by the name of its binary.
-pub(crate) const FUNCTIONS: [(&str, &[Access]); 20] = [
+pub(crate) const FUNCTIONS: [(&str, &[Access]); 23] = [
     (
         "audit",
         &[
@@ -145,6 +147,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 20] = [
     ("block-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
     ("comment-on-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
     ("create-post", &[ITEM, PARTITION, APPEND]),
+    ("delete-account", &[ITEM, PARTITION, APPEND, CHANGE, REMOVE]),
     ("delete-post", &[ITEM, PARTITION, APPEND, CHANGE]),
     (
         "deliver",
@@ -166,6 +169,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 20] = [
             PUT_VIEWER,
             SCAN_VIEWERS,
             EMPTY_VIEWERS,
+            REMOVE_VIEWER,
             CARDS,
             TALLY,
             PUT_CARD,
@@ -180,6 +184,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 20] = [
     ),
     ("demote-author", &[ITEM, MARK_CELEBRITY, CARDS, DELIVER]),
     ("edit-post", &[ITEM, PARTITION, APPEND, CHANGE, CARDS]),
+    ("export-account", &[PARTITION, ITEMS]),
     (
         "fanout",
         &[
@@ -196,6 +201,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 20] = [
             PUT_VIEWER,
             CARDS,
             PUT_CARD,
+            TALLY,
             DELIVER,
         ],
     ),
@@ -203,6 +209,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 20] = [
     ("get-feed", &[ITEM, PARTITION, ITEMS, ROWS, VIEWER, CARDS, TRENDING]),
     ("get-post", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
     ("get-profile", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
+    ("moderate", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REMOVE]),
     ("mute-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
     ("publish-events", &[PUBLISH, QUARANTINE]),
     ("react-to-post", &[ITEM, PARTITION, ITEMS, CHANGE]),
@@ -262,6 +269,8 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
             "store/demotions.rs",
             "store/read_models.rs",
             "store/segments.rs",
+            "store/erasure.rs",
+            "store/export.rs",
             "store/transaction.rs",
             "store/audit_state.rs",
             "store/scan.rs",

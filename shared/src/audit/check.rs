@@ -52,6 +52,8 @@ pub struct Auditor {
     pub cards: Cards,
     /// Authors whose posts are pulled instead of pushed.
     pub celebrities: Celebrities,
+    /// How long an erasure waits before it removes items.
+    pub erasure_delay: Duration,
     /// The clock.
     pub clock: Clock,
 }
@@ -62,12 +64,20 @@ impl Auditor {
     /// # Errors
     /// As the stores'.
     pub async fn fact(&self, fact: &Fact) -> Result<Vec<Finding>, Error> {
-        match fact {
-            Fact::Profile(profile) => self.profile(profile).await,
-            Fact::Edge(key, edge) => self.edge(key, *edge).await,
-            Fact::Post(post) => self.post_item(post).await,
-            Fact::Tally(subject, shard, image) => self.tally(subject, *shard, *image).await,
-        }
+        let (owner, found) = match fact {
+            Fact::Profile(profile) => (&profile.user, self.profile(profile).await?),
+            Fact::Edge(key, edge) => (&key.from, self.edge(key, *edge).await?),
+            Fact::Post(post) => (&post.author, self.post_item(post).await?),
+            Fact::Tally(subject, shard, image) => {
+                let found = self.tally(subject, *shard, *image).await?;
+                match subject {
+                    TallySubject::User(user) => (user, found),
+                    TallySubject::Post(_) => return Ok(found),
+                }
+            }
+            Fact::Deletion(user, end, at) => return self.erasure(user, *end, *at).await,
+        };
+        self.unless_deleted(owner, found).await
     }
 
     /// What is wrong with a user's viewer item, card, followers' count, and home as far as followed users fill it.
@@ -75,7 +85,7 @@ impl Auditor {
     /// # Errors
     /// As the stores'.
     pub async fn user(&self, user: &UserId) -> Result<Vec<Finding>, Error> {
-        let Some(profile) = self.commands.profile(user).await? else { return self.viewer_item(user).await };
+        let Some(profile) = self.commands.profile(user).await? else { return self.nobody(user).await };
         let mut findings = self.profile(&profile).await?;
         for kind in [EdgeKind::Follows, EdgeKind::Mutes, EdgeKind::Blocks] {
             let mut after = None;
@@ -104,7 +114,8 @@ impl Auditor {
     pub async fn post(&self, post: PostId) -> Result<Vec<Finding>, Error> {
         let subject = TallySubject::Post(post);
         let Some(truth) = self.commands.post(post).await? else { return self.card(&subject).await };
-        let mut findings = self.post_item(&truth).await?;
+        let found = self.post_item(&truth).await?;
+        let mut findings = self.unless_deleted(&truth.author, found).await?;
         for (shard, image) in self.commands.tally(&subject).await?.0 {
             findings.extend(self.tally(&subject, shard, image).await?);
         }
@@ -143,6 +154,7 @@ impl Auditor {
         let is_right = card.is_some_and(|card| {
             card.profile == profile.public
                 && card.created_at == profile.created_at
+                && card.suspended == profile.suspended
                 && card.following == head.totals.following
                 && i64::try_from(card.followers) == Ok(shown)
         });
@@ -220,6 +232,11 @@ impl Auditor {
         }
         match kind {
             EdgeKind::Follows if edge.active => {
+                if self.is_gone(to).await? {
+                    let (follower, followee) = (from.clone(), to.clone());
+                    findings.push(Finding::new(Kind::LostTask, Task::EndFollow { follower, followee }));
+                    return Ok(findings);
+                }
                 // Rows are missing as long as a walk copies them.
                 let found = match viewer.unfinished.backfills.get(to) {
                     Some(version) => self.is_old(from, *version).await?.then_some(Kind::LostWalk),
@@ -232,7 +249,8 @@ impl Auditor {
                     Blockers::Listed(blockers) => blockers.contains(&from.hash()),
                     Blockers::Unlisted => edge.active,
                 };
-                if listed != edge.active {
+                // A deleted account has no viewer item.
+                if listed != edge.active && self.commands.profile(to).await?.is_some() {
                     findings.push(Finding::new(Kind::WrongViewer, redo()));
                 }
                 if edge.active && self.follows(to, from).await? && self.is_old(from, edge.version).await? {
@@ -319,7 +337,7 @@ impl Auditor {
         if post.post.created_at() >= stays_since(now)
             && let Some(card) = &card
             && let Some(author) = self.commands.profile(&post.author).await?
-            && card.author_profile != author.public
+            && (&card.author_profile, card.author_suspended) != (&author.public, author.suspended)
             && let viewer = self.viewer(&post.author).await?
             // The profile may have changed a moment ago.
             && viewer.applied >= author.version
@@ -393,7 +411,7 @@ impl Auditor {
     pub async fn viewer_item(&self, user: &UserId) -> Result<Vec<Finding>, Error> {
         match self.commands.profile(user).await? {
             Some(_) => Ok(Vec::new()),
-            None => Ok(vec![Finding { kind: Kind::StrayItem, repair: None }]),
+            None => self.viewer_item_of_nobody(user).await,
         }
     }
 
@@ -402,13 +420,13 @@ impl Auditor {
     /// # Errors
     /// As the store's.
     pub async fn card(&self, subject: &TallySubject) -> Result<Vec<Finding>, Error> {
-        let (exists, repair) = match subject {
-            TallySubject::User(user) => {
-                (self.commands.profile(user).await?.is_some(), Task::SettleUser { user: user.clone() })
+        match subject {
+            TallySubject::User(user) if self.commands.profile(user).await?.is_none() => self.card_of_nobody(user).await,
+            TallySubject::Post(post) if self.commands.post(*post).await?.is_none() => {
+                Ok(vec![Finding::new(Kind::StrayItem, Task::SettlePost { post: *post })])
             }
-            TallySubject::Post(post) => (self.commands.post(*post).await?.is_some(), Task::SettlePost { post: *post }),
-        };
-        Ok(if exists { Vec::new() } else { vec![Finding::new(Kind::StrayItem, repair)] })
+            _ => Ok(Vec::new()),
+        }
     }
 }
 
@@ -425,6 +443,7 @@ fn shows(card: &PostCard, post: &Post) -> bool {
         && card.tags == post.tags
         && card.edited_at == post.edited_at
         && card.deleted == post.is_deleted()
+        && card.taken_down == post.is_taken_down()
 }
 
 #[cfg(test)]

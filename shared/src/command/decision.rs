@@ -4,7 +4,7 @@ use std::future::Future;
 
 use crate::{
     error::{Error, Rejection},
-    model::{CommandId, IdempotencyKey, TallyShard, Timestamp, Totals, UserEvent, UserId, Version},
+    model::{CommandId, IdempotencyKey, Post, Standing, TallyShard, Timestamp, Totals, UserEvent, UserId, Version},
     store::{command_table::CommandTable, transaction::Change},
 };
 
@@ -17,6 +17,14 @@ pub trait Command: Sync {
 
     /// Whether the caller must have a profile. Only the command that creates the profile needs none.
     const NEEDS_PROFILE: bool = true;
+
+    /// Checks that a user of this standing may give the command.
+    ///
+    /// # Errors
+    /// [`Rejection::AccountSuspended`], [`Rejection::AccountDeleted`].
+    fn admit(&self, standing: Standing) -> Result<(), Rejection> {
+        require_active(standing)
+    }
 
     /// The idempotency key of the request, if it has one.
     fn key(&self) -> Option<&IdempotencyKey> {
@@ -31,11 +39,39 @@ pub trait Command: Sync {
     fn decide(&self, caller: &UserId, state: &Self::State, turn: Turn) -> Result<Decision<Self::Output>, Rejection>;
 }
 
+/// Checks that the user may act.
+///
+/// # Errors
+/// [`Rejection::AccountSuspended`], [`Rejection::AccountDeleted`].
+pub(super) fn require_active(standing: Standing) -> Result<(), Rejection> {
+    match standing {
+        Standing::Active => Ok(()),
+        Standing::Suspended => Err(Rejection::AccountSuspended),
+        Standing::Deleted => Err(Rejection::AccountDeleted),
+    }
+}
+
+/// The post, if the caller may react to it or change it.
+///
+/// # Errors
+/// [`Rejection::PostNotFound`] if there is no such post, or none that others can see; [`Rejection::PostTakenDown`] if
+/// it is the caller's own.
+pub(super) fn require_open<'a>(post: Option<&'a Post>, caller: &UserId) -> Result<&'a Post, Rejection> {
+    let post = post.filter(|post| !post.is_deleted()).ok_or(Rejection::PostNotFound)?;
+    match (post.is_taken_down(), post.author == *caller) {
+        (false, _) => Ok(post),
+        (true, true) => Err(Rejection::PostTakenDown),
+        (true, false) => Err(Rejection::PostNotFound),
+    }
+}
+
 /// The circumstances of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {
     /// Version that the command's event will have.
     pub version: Version,
+    /// The caller's standing before the event.
+    pub standing: Standing,
     /// The caller's totals before the event.
     pub totals: Totals,
     /// The run of the command.

@@ -4,7 +4,11 @@
 
 use rand::Rng;
 
-use super::{attempts::Attempts, decision::Committed, run::require_profile};
+use super::{
+    attempts::Attempts,
+    decision::{Committed, require_active, require_open},
+    run::require_profile,
+};
 use crate::{
     error::{Error, Rejection},
     model::{
@@ -48,6 +52,7 @@ pub async fn react_to_post(
         let reaction = commands.reaction(caller, post, wanted);
         let (head, reaction) = tokio::try_join!(commands.head(caller), reaction)?;
         require_profile(&head)?;
+        require_active(head.standing)?;
         let committed = Committed { version: head.version, output: () };
         let now = clock.now();
         let Some((like, more)) = decide(caller, &reaction, wanted, now)? else { return Ok(committed) };
@@ -104,7 +109,10 @@ fn decide(
 ) -> Result<Option<(Like, Counts)>, Rejection> {
     let (before, liked) = (reaction.like.as_ref(), wanted.is_active());
     // An unlike stays possible after the post was deleted, as every end of an edge does.
-    let post = reaction.post.as_ref().filter(|post| !liked || !post.is_deleted()).ok_or(Rejection::PostNotFound)?;
+    let post = match liked {
+        true => require_open(reaction.post.as_ref(), caller)?,
+        false => reaction.post.as_ref().ok_or(Rejection::PostNotFound)?,
+    };
     if before.is_some_and(|like| like.liked) == liked {
         return Ok(None);
     }

@@ -17,6 +17,7 @@ mod profile;
 pub mod ranking;
 mod rate_limit;
 mod read_models;
+mod standing;
 mod tag;
 mod tally;
 mod text;
@@ -43,6 +44,7 @@ pub use read_models::{
     HomeRows, InvalidModelSet, Maintained, ModelSet, OPERATION_MAX, Phase, READ_MODELS, ReadModel, ReadModelsState,
     Rebuild, SwitchPolicy, TableOf, Work,
 };
+pub use standing::Standing;
 pub use tag::{InvalidTag, Tag};
 pub use tally::{Counts, Tally, TallyChange, TallyImage, TallyShard, TallySubject};
 pub use text::{CommentText, InvalidText, Text};

@@ -34,14 +34,14 @@ impl TallyShard {
         Self((random * f64::from(SHARDS)) as u8 % SHARDS)
     }
 
+    /// All shards that a counter may have.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..SHARDS).map(Self)
+    }
+
     /// The shard of this number, if there is one.
     pub fn new(number: u8) -> Option<Self> {
         (number < SHARDS).then_some(Self(number))
-    }
-
-    /// Every shard that a counter may have.
-    pub fn all() -> impl Iterator<Item = Self> {
-        (0..SHARDS).map(Self)
     }
 
     /// The number of the shard.

@@ -92,8 +92,18 @@ impl CatchUp {
             if deadline.is_near() {
                 return Ok(Progress::Paused(Duration::ZERO));
             }
+            if entries.first().is_some_and(|entry| entry.version != applied.next()) {
+                // The account is being erased, or is erased already. Nothing is written for it any more.
+                self.effects.walks.begin_erasure(user).await?;
+                return Ok(Progress::UpToDate);
+            }
             match self.apply_page(user, stored, &entries, deadline).await {
                 Ok(None) => {}
+                Ok(Some(Progress::Stuck { error: Error::Poison { .. }, .. }))
+                    if self.effects.walks.begin_erasure(user).await? =>
+                {
+                    return Ok(Progress::UpToDate);
+                }
                 Ok(Some(progress)) => return Ok(progress),
                 Err(Error::Conflict) if races < RACES_MAX => races += 1,
                 Err(error) => return Err(error),
@@ -107,7 +117,8 @@ impl CatchUp {
         let owner = &LogOwner::new(user, &self.commands);
         let (events, stuck) = readable(user, entries);
         let mut failed: Vec<_> = stuck.into_iter().collect();
-        if let Some(last) = events.last()
+        // A deleted account has no card any more.
+        if let Some(last) = events.last().filter(|last| !last.standing.is_deleted())
             && let Err(error) = self.effects.show_totals(user, last.totals, last.version).await
         {
             failed.push((last.version, error));

@@ -5,6 +5,7 @@
 //! in the same read model.
 //!
 //! - `catch_up` applies a user's log. `owner` is the user whose log is applied.
+//! - `blocks` shows users who blocks them.
 //! - `effects` maps each event to what it changes in the read models.
 //! - `walks` do what may be large, step by step: they put posts into homes, and show profiles.
 //! - `blocked_follows` ends follows of blocked users.
@@ -15,6 +16,7 @@
 //! - `tally` shows counters on cards. It needs no log.
 
 pub mod blocked_follows;
+mod blocks;
 pub mod catch_up;
 mod effects;
 mod owner;

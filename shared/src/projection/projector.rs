@@ -1,18 +1,19 @@
 //! All projections of users' logs, put together: a [`Projector`] for each set of tables that is kept current.
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, time::Duration};
 
 use super::{
     blocked_follows::BlockedFollows,
+    blocks::BlockEffects,
     catch_up::CatchUp,
-    effects::{BlockEffects, Effects, PostEffects},
+    effects::{Effects, PostEffects},
     repair::Repair,
-    walks::{SharedTimelines, Walks},
+    walks::{Shared, SharedTables, Walks},
 };
 use crate::{
     celebrities::Celebrities,
     error::Error,
-    model::{Clock, Maintained, ModelSet, ReadModel, ReadModelsState},
+    model::{Clock, Maintained, ModelSet, ReadModel, ReadModelsState, TableOf},
     read_models::ReadModels,
     store::{ModelTables, cards::Cards, command_table::CommandTable},
     stream::work_queue::{Task, WorkQueue},
@@ -31,6 +32,8 @@ pub struct Dependencies {
     pub celebrities: Celebrities,
     /// The queue for tasks that are too large for a batch of the bus, or that failed there.
     pub work_queue: WorkQueue,
+    /// How long an erasure waits before it removes items: longer than any function runs.
+    pub erasure_delay: Duration,
     /// Rows that one step of a walk reads or writes at most.
     pub step_rows: NonZeroUsize,
     /// The clock.
@@ -104,19 +107,18 @@ impl Projectors {
 
     /// The projector of this set of tables.
     pub(crate) fn projector(&self, of: Maintained, state: &ReadModelsState) -> Projector {
-        let Dependencies { commands, tables, read_models, celebrities, work_queue, step_rows, clock } = self.0.clone();
+        let Dependencies { commands, tables, read_models, celebrities, work_queue, erasure_delay, step_rows, clock } =
+            self.0.clone();
         let timelines = tables.timelines(of.set.table(ReadModel::Timelines)).clone();
         let viewers = tables.viewers(of.set.table(ReadModel::Viewers)).clone();
         let cards = tables.cards(of.set.table(ReadModel::Cards)).clone();
         // Without a rebuild, there is only one set, and messages name none.
         let work_queue = if state.rebuild.is_some() { work_queue.about(of.set) } else { work_queue };
         let maintained = state.maintained(clock.now(), read_models.policy());
-        let mut kept: Vec<_> = maintained.iter().map(|it| it.set.table(ReadModel::Timelines)).collect();
-        kept.dedup();
-        let of_tables = |of: &[_]| of.iter().map(|table| tables.timelines(*table).clone()).collect();
-        let shared = SharedTimelines {
-            maintained: of_tables(&kept),
-            with_content: of_tables(&state.with_content(ReadModel::Timelines)),
+        let shared = SharedTables {
+            timelines: shared(&maintained, state, ReadModel::Timelines, |table| tables.timelines(table).clone()),
+            viewers: shared(&maintained, state, ReadModel::Viewers, |table| tables.viewers(table).clone()),
+            cards: shared(&maintained, state, ReadModel::Cards, |table| tables.cards(table).clone()),
         };
         let walks = Walks {
             commands: commands.clone(),
@@ -126,6 +128,7 @@ impl Projectors {
             celebrities,
             work_queue: work_queue.clone(),
             clock: clock.clone(),
+            erasure_delay,
             step_rows,
             homes: of.homes,
             shared,
@@ -145,6 +148,21 @@ impl Projectors {
         let catch_up = CatchUp { commands, viewers, effects, clock, is_read: of.set == state.active };
         let repair = Repair { catch_up: catch_up.clone(), work_queue: work_queue.clone() };
         Projector { catch_up, walks, blocked_follows, repair, work_queue }
+    }
+}
+
+/// The tables of a model, of all sets.
+fn shared<T>(
+    maintained: &[Maintained],
+    state: &ReadModelsState,
+    model: ReadModel,
+    open: impl Fn(TableOf) -> T,
+) -> Shared<T> {
+    let mut kept: Vec<_> = maintained.iter().map(|it| it.set.table(model)).collect();
+    kept.dedup();
+    Shared {
+        maintained: kept.into_iter().map(&open).collect(),
+        with_content: state.with_content(model).into_iter().map(open).collect(),
     }
 }
 

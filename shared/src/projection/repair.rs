@@ -110,6 +110,7 @@ impl Repair {
     }
 
     /// Sets the post's card, and its rows, to what the truth says. The card of a post that does not exist is deleted.
+    /// If the author has deleted the account, the post is erased with it.
     ///
     /// # Errors
     /// As those of the stores and the queue.
@@ -117,6 +118,9 @@ impl Repair {
         let CatchUp { commands, effects, .. } = &self.catch_up;
         let subject = TallySubject::Post(post);
         let Some(truth) = commands.post(post).await? else { return effects.cards.remove(&subject).await };
+        if commands.profile(&truth.author).await?.is_none() && effects.walks.begin_erasure(&truth.author).await? {
+            return Ok(());
+        }
         let shown = effects.cards.posts(&[post], Consistency::Strong).await?.remove(&post);
         if shown.is_some_and(|card| card.version > truth.version) {
             tracing::error!(%post, "a card has a version that its post never had");

@@ -47,6 +47,12 @@ pub struct PostCard {
     pub edited_at: Option<Timestamp>,
     /// Whether the author deleted the post.
     pub deleted: bool,
+    /// Whether an administrator took the post down.
+    #[serde(default)]
+    pub taken_down: bool,
+    /// Whether an administrator has suspended the author.
+    #[serde(default)]
+    pub author_suspended: bool,
     /// Number of likes. The counters have a writer of their own, see [`Cards::put_tally`].
     #[serde(default, skip_serializing)]
     pub likes: u64,
@@ -67,6 +73,9 @@ pub struct UserCard {
     pub profile: PublicProfile,
     /// When the user created the profile.
     pub created_at: Timestamp,
+    /// Whether an administrator has suspended the user.
+    #[serde(default)]
+    pub suspended: bool,
     /// Number of accounts that the user follows.
     #[serde(default)]
     pub following: u64,
@@ -80,6 +89,8 @@ impl PostCard {
     pub fn new(post: Post, author: Profile) -> Self {
         Self {
             deleted: post.is_deleted(),
+            taken_down: post.is_taken_down(),
+            author_suspended: author.suspended,
             post: post.post,
             author: post.author,
             author_profile: author.public,
@@ -92,6 +103,20 @@ impl PostCard {
             comments: 0,
             heat: 0,
         }
+    }
+
+    /// Whether this viewer may see the post, as far as the post and its author decide. What an administrator has hidden
+    /// is shown to its author only.
+    pub fn is_shown_to(&self, viewer: &UserId) -> bool {
+        let is_withdrawn = self.taken_down || self.author_suspended;
+        !self.deleted && (!is_withdrawn || self.author == *viewer)
+    }
+}
+
+impl UserCard {
+    /// Whether this viewer may see the user, as far as the user's account decides.
+    pub fn is_shown_to(&self, viewer: &UserId) -> bool {
+        !self.suspended || self.user == *viewer
     }
 }
 
@@ -115,12 +140,30 @@ impl Cards {
     /// author part, that part stays: it has a writer and a version of its own, see [`Cards::put_author`].
     pub async fn put_post(&self, card: &PostCard) -> Result<(), Error> {
         let (mut set, mut initial) = (item(card)?, Item::new());
-        for name in ["author_profile", "author_version"] {
+        for name in ["author_profile", "author_suspended", "author_version"] {
             initial.extend(set.remove_entry(name));
         }
-        // A deleted post does not trend.
-        let remove = card.deleted.then_some(BUCKET);
+        // A post that others do not see does not trend.
+        let remove = if card.deleted || card.taken_down { vec![BUCKET] } else { Vec::new() };
         self.put_part(key::post(card.post), "version", Part { set, initial, remove }).await
+    }
+
+    /// Writes the post part of the card of a deleted post whose author has no profile any more.
+    pub async fn put_deleted(&self, post: &Post) -> Result<(), Error> {
+        #[derive(Serialize)]
+        struct PostPart<'a> {
+            post: PostId,
+            author: &'a UserId,
+            text: Option<Text>,
+            tags: &'a [Tag],
+            version: u64,
+            deleted: bool,
+        }
+        let Post { post, author, tags, version, .. } = post;
+        let part = PostPart { post: *post, author, text: None, tags, version: *version, deleted: true };
+        let part = Part { remove: vec![BUCKET, "author_profile"], ..Part::of(&part)? };
+        // Without an author part, the card is not read as one of a post.
+        self.put_part(key::post(*post), "version", part).await
     }
 
     /// Writes the author part of a post's card, unless the card has a newer version.
@@ -128,9 +171,11 @@ impl Cards {
         #[derive(Serialize)]
         struct AuthorPart<'a> {
             author_profile: &'a PublicProfile,
+            author_suspended: bool,
             author_version: Version,
         }
-        let part = AuthorPart { author_profile: &author.public, author_version: author.version };
+        let (author_suspended, author_version) = (author.suspended, author.version);
+        let part = AuthorPart { author_profile: &author.public, author_suspended, author_version };
         self.put_part(key::post(post), "author_version", Part::of(&part)?).await
     }
 
@@ -141,15 +186,28 @@ impl Cards {
             user: &'a UserId,
             profile: &'a PublicProfile,
             created_at: Timestamp,
+            suspended: bool,
             profile_version: Version,
         }
         let part = ProfilePart {
             user: &profile.user,
             profile: &profile.public,
             created_at: profile.created_at,
+            suspended: profile.suspended,
             profile_version: profile.version,
         };
         self.put_part(key::user(&profile.user), "profile_version", Part::of(&part)?).await
+    }
+
+    /// Removes the profile part of the card of a user who deleted the account as of this version.
+    pub async fn remove_profile(&self, user: &UserId, version: Version) -> Result<(), Error> {
+        #[derive(Serialize)]
+        struct ProfilePart {
+            profile_version: Version,
+        }
+        let remove = vec!["user", "profile", "created_at", "suspended"];
+        let part = Part { remove, ..Part::of(&ProfilePart { profile_version: version })? };
+        self.put_part(key::user(user), "profile_version", part).await
     }
 
     /// Writes the totals part of a user's card, unless the card has a newer version.
@@ -167,7 +225,8 @@ impl Cards {
     pub async fn posts(&self, posts: &[PostId], consistency: Consistency) -> Result<HashMap<PostId, PostCard>, Error> {
         let items = self.batch_get(posts.iter().map(|post| key::post(*post)), consistency).await?;
         // Events of one user are applied at once, so a card may have an author part before it has a post part.
-        let whole = items.into_iter().filter(|item| item.contains_key("post"));
+        // Nor has that of a deleted account an author part.
+        let whole = items.into_iter().filter(|item| item.contains_key("post") && item.contains_key("author_profile"));
         whole.map(|item| value("a post's card", item).map(|card: PostCard| (card.post, card))).collect()
     }
 
@@ -207,9 +266,12 @@ impl Cards {
                 .expression_attribute_values(format!(":{name}"), value);
         }
         let mut remove = String::new();
-        if let Some(name) = part.remove {
-            remove = format!(" REMOVE #{name}");
-            update = update.expression_attribute_names(format!("#{name}"), name);
+        if !part.remove.is_empty() {
+            let names: Vec<_> = part.remove.iter().map(|name| format!("#{name}")).collect();
+            remove = format!(" REMOVE {}", names.join(", "));
+            for name in part.remove {
+                update = update.expression_attribute_names(format!("#{name}"), name);
+            }
         }
         update
             .update_expression(format!("SET {}{remove}", assignments.join(", ")))
@@ -236,12 +298,12 @@ struct Part {
     set: Item,
     /// Attributes to set where the card has none.
     initial: Item,
-    /// An attribute to remove.
-    remove: Option<&'static str>,
+    /// Attributes to remove.
+    remove: Vec<&'static str>,
 }
 
 impl Part {
     fn of(values: &impl Serialize) -> Result<Self, Error> {
-        Ok(Self { set: item(values)?, initial: Item::new(), remove: None })
+        Ok(Self { set: item(values)?, initial: Item::new(), remove: Vec::new() })
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Edge, EdgeKey, Post, Profile, TallyImage, TallyShard, TallySubject, UserId},
+    model::{Edge, EdgeKey, LogEvent, Post, Profile, TallyImage, TallyShard, TallySubject, Timestamp, UserId, Version},
 };
 
 /// The place of an item in a scan.
@@ -42,6 +42,8 @@ pub enum Fact {
     Post(Post),
     /// A shard of a counter.
     Tally(TallySubject, TallyShard, TallyImage),
+    /// The last event of the log of a deleted account, and when it happened.
+    Deletion(UserId, Version, Timestamp),
 }
 
 impl ScanKey {
@@ -123,6 +125,10 @@ fn fact(item: Item) -> Result<Option<Fact>, Error> {
     }
     if let Some(edge) = key::parse_edge(&pk, &sk) {
         return value("an edge", item).map(|found| Some(Fact::Edge(edge, found)));
+    }
+    if key::parse_event_key(&pk, &sk).is_some() && text(&item, "type").is_ok_and(|kind| kind == "AccountDeleted") {
+        let LogEvent { user, version, at, .. } = value("an event", item)?;
+        return Ok(Some(Fact::Deletion(user, version, at)));
     }
     if let Some((subject, shard)) = key::parse_tally_key(&pk, &sk) {
         return value("a shard of a counter", item).map(|image| Some(Fact::Tally(subject, shard, image)));

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::types::{Delete, Put, PutRequest, TransactWriteItem, WriteRequest};
+use aws_sdk_dynamodb::types::{Delete, DeleteRequest, Put, PutRequest, TransactWriteItem, WriteRequest};
 use futures::future::try_join_all;
 use tokio::sync::Semaphore;
 
@@ -339,6 +339,28 @@ impl Timelines {
             .await
             .map(|_| ())
             .or_else(newer_wins("deleting a tag's row"))
+    }
+
+    /// Deletes the rows of these posts from each of the timelines.
+    ///
+    /// # Errors
+    /// As [`Timelines::put`].
+    pub async fn remove(&self, timelines: &[Timeline], rows: &[Row]) -> Result<(), Error> {
+        let delete = |timeline: &Timeline, row: &Row| {
+            let delete = DeleteRequest::builder().key(PK, s(timeline.key())).key(SK, s(row.post)).build();
+            let delete = delete.map_err(|error| Error::poison("the key of a timeline row", error))?;
+            Ok(WriteRequest::builder().delete_request(delete).build())
+        };
+        let deletes = timelines.iter().flat_map(|timeline| rows.iter().map(move |row| delete(timeline, row)));
+        self.write_all(deletes.collect()).await
+    }
+
+    /// Deletes at most `limit` rows of a timeline. True if there may be more.
+    pub async fn clear(&self, timeline: &Timeline, limit: usize) -> Result<bool, Error> {
+        let all = Range { before: None, since: Timestamp::from_ms(0) };
+        let page = self.newest(timeline, all, limit, Consistency::Strong).await?;
+        self.remove(std::slice::from_ref(timeline), &page.rows).await?;
+        Ok(page.more)
     }
 
     fn write(&self, timeline: &Timeline, row: &Row) -> Result<WriteRequest, Error> {

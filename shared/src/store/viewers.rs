@@ -87,6 +87,21 @@ impl Viewers {
     }
 }
 
+impl Viewers {
+    /// Deletes the viewer item of a user who has deleted the account.
+    pub async fn remove(&self, user: &UserId) -> Result<(), Error> {
+        self.dynamo
+            .0
+            .delete_item()
+            .table_name(self.table.get())
+            .key(PK, s(key::user(user)))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(failed("deleting a viewer"))
+    }
+}
+
 /// What walks have not completed: `{profile: 7, backfills: {<user id>: 9}}`.
 fn unfinished(unfinished: &Unfinished) -> AttributeValue {
     let backfill = |(author, version): (&UserId, &Version)| (author.as_str().to_owned(), n(*version));

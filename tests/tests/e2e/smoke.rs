@@ -2,8 +2,8 @@
 //! deployed runs only these tests. They need nothing but the HTTP API, so they run against any deployment.
 //!
 //! Followers' homes show that PublishEvents and Fanout work, counts that Trending works, and an audience above
-//! [`PUSHED_AT_ONCE`] that Deliver works. DemoteAuthor, Audit, Recover and Rebuild have no route. The gateway of the
-//! local stack, and of LocalStack, invokes them.
+//! [`PUSHED_AT_ONCE`] that Deliver works. DemoteAuthor, Moderate, Audit, Recover and Rebuild have no route. The gateway
+//! of the local stack, and of LocalStack, invokes them.
 
 use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
@@ -142,6 +142,30 @@ async fn invoke(function: &str, payload: &Value) -> Result<Option<Result<Value>>
         }
         answer => Ok(Some(answer)),
     }
+}
+
+#[tokio::test]
+async fn an_account_is_exported_moderated_and_deleted() -> Result<()> {
+    let deployment = Deployment::shared()?;
+    let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
+    bob.follow(&ada.id).await?;
+    let post = ada.post("of ada", None).await?.value.id;
+    home_becomes(&bob, &[&post]).await?;
+    let exported = ada.walk_export(1).await?;
+    ensure!(exported.iter().any(|entry| entry.made.as_ref().is_some_and(|made| made["text"] == "of ada")));
+
+    if let Some(answer) = invoke("Moderate", &json!({ "suspend": { "user": ada.id } })).await? {
+        answer?;
+        home_becomes(&bob, &[]).await?;
+    }
+    ada.delete_account().await?;
+    home_becomes(&bob, &[]).await?;
+    within(DEADLINE, "the follow has ended", async || {
+        let following = bob.profile().await?.following;
+        ensure!(following == 0, "bob follows {following}");
+        anyhow::Ok(())
+    })
+    .await
 }
 
 #[tokio::test]

@@ -89,9 +89,10 @@ impl Walks {
         Ok(Step::Next(next))
     }
 
-    /// Pushes the post to these followers, unless all readers pull it by now.
+    /// Pushes the post to these followers, unless all readers pull it by now, or it is deleted.
     pub(super) async fn push_step(&self, post: PostId, author: UserId, viewers: Vec<UserId>) -> Result<Step, Error> {
-        if self.celebrities.are_pushed(&author).await? {
+        let exists = self.commands.post(post).await?.is_some_and(|post| !post.is_deleted());
+        if exists && self.celebrities.are_pushed(&author).await? {
             self.push_to_homes(&Row { post, author }, viewers).await?;
         }
         Ok(Step::Done)

@@ -87,7 +87,7 @@ impl Walks {
         let rows = (rows / homes.len().max(1)).max(1);
         // When the demotion ends, nobody pulls any more, whichever tables are read.
         let mut last = None;
-        for timelines in &self.shared.maintained {
+        for timelines in &self.shared.timelines.maintained {
             last = last.max(self.copy_posts(timelines, &author, &homes, before, rows).await?);
         }
         match last {

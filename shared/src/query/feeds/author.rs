@@ -41,8 +41,8 @@ impl Feeds {
         }
         // Filter, hydrate, page.
         let page = posts_page(draft, &mut sources, &Filter::LookedUp, self.hydrator(), &state).await?;
-        if page.entries.is_empty() && !sources.found_stored() {
-            require_user(&self.commands, author).await?;
+        if page.entries.is_empty() && before.is_none() {
+            require_user(&self.commands, request.viewer, author).await?;
         }
         Ok(page)
     }
