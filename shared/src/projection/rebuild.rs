@@ -137,7 +137,8 @@ impl Rebuilder {
         let mut pause = in_budget.saturating_sub(begun.elapsed());
         match left {
             Ok(Left::More) => {}
-            Ok(Left::Nothing) => segment.is_done = true,
+            // The position may name a user, whose account may be erased some day.
+            Ok(Left::Nothing) => (segment.is_done, segment.after, segment.within) = (true, None, None),
             Err(error) => {
                 tracing::warn!(segment = step.segment, %error, "a step of the rebuild failed and comes again");
                 pause = pause.max(AFTER_FAILURE);
