@@ -1,5 +1,7 @@
 //! What subcommands print: a table for people, or JSON for programs.
 
+use std::io::IsTerminal;
+
 use serde_json::{Map, Value};
 
 /// How results are printed.
@@ -28,6 +30,14 @@ impl Output {
         } else {
             print!("{}", table(columns, rows));
         }
+    }
+}
+
+/// Shows how far something is, on one line of a terminal, which the next call overwrites. Elsewhere, nothing is shown.
+pub(crate) fn progress(text: &str) {
+    if std::io::stderr().is_terminal() {
+        // Clears what is left of a longer line.
+        eprint!("\r{text}\x1b[K");
     }
 }
 

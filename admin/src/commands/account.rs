@@ -7,7 +7,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::require_yes;
-use crate::{deployment::Deployment, output::Output};
+use crate::{
+    deployment::Deployment,
+    output::{Output, progress},
+};
 
 /// Pages of one export at most: 100 million entries.
 const PAGES_MAX: usize = 1_000_000;
@@ -47,10 +50,11 @@ pub(crate) async fn export(deployment: &Deployment, ExportArguments { user }: &E
         out.flush()?;
         at = page["next"].take();
         if at.is_null() {
+            progress("");
             eprintln!("{count} entries");
             return Ok(());
         }
-        eprint!("{count} entries so far\r");
+        progress(&format!("{count} entries so far"));
         // The handle may change meanwhile.
         user = page["user"].as_str().context("the answer has no user")?.to_owned();
     }
@@ -85,10 +89,11 @@ async fn until_erased(deployment: &Deployment, id: &str) -> anyhow::Result<()> {
             "nothing is left of {id}, not even the end of the log; look at the log of Deliver"
         );
         if entries.len() == 1 && more.is_empty() && entries.iter().all(is_end) {
-            eprintln!("the items of {id} are removed    ");
+            progress("");
+            eprintln!("the items of {id} are removed");
             return Ok(());
         }
-        eprint!("{}{more} items are left of {id}    \r", entries.len());
+        progress(&format!("{}{more} items are left of {id}", entries.len()));
         tokio::time::sleep(PROGRESS_INTERVAL).await;
     }
 }
