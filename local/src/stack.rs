@@ -110,12 +110,12 @@ impl Stack {
 
         let conflicts = match options.transaction_time {
             Duration::ZERO => None,
-            time => Some(Conflicts::start(&endpoints.dynamodb, keys, time).await?),
+            time => Some(Conflicts::start(&endpoints.dynamodb, keys.clone(), time).await?),
         };
         let dynamodb = conflicts.as_ref().map_or(&endpoints.dynamodb, |conflicts| &conflicts.url).clone();
         let of_functions = Endpoints { dynamodb, ..endpoints.clone() };
         let guard = match options.check_access {
-            true => Some(Guard::start(&of_functions, &system).await?),
+            true => Some(Guard::start(&of_functions, &system, &keys).await?),
             false => None,
         };
         let of_functions = guard.as_ref().map_or(of_functions, |guard| guard.endpoints.clone());
