@@ -10,7 +10,13 @@ pub mod connector;
 mod dynamodb;
 mod kinesis;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
@@ -20,10 +26,13 @@ use aws_smithy_async::{
 };
 use futures::{FutureExt as _, future::BoxFuture};
 use serde_json::{Value, json};
-use tidings_local::servers::sqs::Queues;
+use tidings_local::{servers::sqs::Queues, sources::Writes};
 
 pub use connector::{Answer, Refused, Request, Server, Service};
 use kinesis::Kinesis;
+
+/// What operations of tables and streams begin with that change nothing.
+const READS: [&str; 7] = ["Get", "Query", "Scan", "BatchGet", "TransactGet", "Describe", "List"];
 
 /// What queue URLs begin with.
 pub const QUEUES_URL: &str = "http://sqs.memory";
@@ -33,6 +42,7 @@ pub struct Aws {
     dynamodb: dynoxide::Database,
     kinesis: Mutex<Kinesis>,
     queues: Mutex<Queues>,
+    writes: Arc<Writes>,
 }
 
 impl Aws {
@@ -45,15 +55,43 @@ impl Aws {
             dynamodb: dynoxide::Database::memory()?,
             kinesis: Mutex::default(),
             queues: Mutex::new(Queues::in_memory(QUEUES_URL)?),
+            writes: Arc::default(),
         })
+    }
+
+    /// The same with DynamoDB in a file of this directory, which has to be new. A table with a stream gets slower with
+    /// every write in memory, because SQLite cannot be given an index there. In a file, it stays fast.
+    ///
+    /// # Errors
+    /// If the file cannot be made.
+    pub fn in_directory(directory: &Path) -> Result<Self, Box<dyn std::error::Error>> {
+        let path = directory.join("dynamodb.sqlite");
+        let dynamodb = dynoxide::Database::new(path.to_str().ok_or("the path is not UTF-8")?)?;
+        dynamodb.enable_bulk_loading()?;
+        tidings_local::servers::dynamodb::index_stream_records(&path)?;
+        Ok(Self { dynamodb, ..Self::new()? })
+    }
+
+    /// Writes items without limits and without records in the table's stream.
+    ///
+    /// # Errors
+    /// If there is no such table, or an item is none.
+    pub fn import(&self, table: &str, items: Vec<Value>) -> Result<(), Box<dyn std::error::Error>> {
+        let items = items.into_iter().map(serde_json::from_value).collect::<Result<Vec<_>, _>>()?;
+        self.dynamodb.import_items(table, items, dynoxide::ImportOptions::default())?;
+        Ok(())
     }
 
     /// Answers a request at once. A receive does not wait for messages.
     pub fn apply(&self, request: &Request) -> Answer {
         let Request { service, operation, body } = request;
         match service {
-            Service::DynamoDb | Service::DynamoDbStreams => dynamodb::call(&self.dynamodb, operation, body),
-            Service::Kinesis => lock(&self.kinesis).call(now_ms(), operation, body),
+            Service::DynamoDb | Service::DynamoDbStreams => self.call_dynamodb(operation, body),
+            Service::Kinesis => {
+                let answer = lock(&self.kinesis).call(now_ms(), operation, body);
+                count(&self.writes.kinesis, operation);
+                answer
+            }
             Service::Sqs => {
                 let answer = lock(&self.queues).call(now_ms(), operation, body);
                 Answer { status: answer.status, body: answer.body.into(), query_error: answer.query_error }
@@ -84,7 +122,18 @@ impl Aws {
 
     /// An operation of DynamoDB, past the SDK.
     pub fn dynamodb(&self, operation: &str, request: &Value) -> Answer {
-        dynamodb::call(&self.dynamodb, operation, request.to_string().as_bytes())
+        self.call_dynamodb(operation, request.to_string().as_bytes())
+    }
+
+    fn call_dynamodb(&self, operation: &str, body: &[u8]) -> Answer {
+        let answer = dynamodb::call(&self.dynamodb, operation, body);
+        count(&self.writes.dynamodb, operation);
+        answer
+    }
+
+    /// The writes to tables and streams so far. Each is counted once it has taken effect.
+    pub fn writes(&self) -> Arc<Writes> {
+        Arc::clone(&self.writes)
     }
 
     /// An operation of SQS, past the SDK.
@@ -127,6 +176,7 @@ impl Aws {
     pub fn expire_items(&self) {
         // A table without a TTL has nothing to expire; there is nothing else that fails in memory.
         self.dynamodb.sweep_ttl().ok();
+        self.writes.dynamodb.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -161,6 +211,13 @@ pub fn config(server: Arc<dyn Server>, region: &str) -> SdkConfig {
 
 fn now_ms() -> i64 {
     i64::try_from(time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+/// Counts an operation that may have written something.
+fn count(writes: &AtomicU64, operation: &str) {
+    if !READS.iter().any(|read| operation.starts_with(read)) {
+        writes.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -22,7 +22,8 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 #[group(id = "target")]
 pub struct Arguments {
     /// URL of a running local stack [default: start one, and kill it at the end]
-    #[arg(long, conflicts_with_all = ["data", "parameters", "duplicate_records", "reorder_records"])]
+    #[arg(long)]
+    #[arg(conflicts_with_all = ["data", "parameters", "duplicate_records", "reorder_records", "function_timeout"])]
     url: Option<String>,
     /// Data directory of the started stack [default: a temporary directory]
     #[arg(long)]
@@ -39,6 +40,9 @@ pub struct Arguments {
     /// Milliseconds that each transaction takes; if not 0, transactions on the same item conflict as on AWS
     #[arg(long, default_value_t = 0)]
     transaction_ms: u32,
+    /// Timeout of every function of the started stack in seconds [default: those of the template]
+    #[arg(long)]
+    function_timeout: Option<u32>,
     /// Number of concurrent requests
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     concurrency: u16,
@@ -91,6 +95,7 @@ impl Target {
             reorder_records: arguments.reorder_records,
             check_access: false,
             transaction_ms: arguments.transaction_ms,
+            function_timeout: arguments.function_timeout,
         })?;
         Ok(Self { deployment: Deployment::at(stack.url())?, concurrency, stack: Some(stack), _data: temporary })
     }

@@ -3,7 +3,8 @@
 //! - [`template`] reads `template.yaml` into a [`template::model::System`].
 //! - [`cargo`] builds the binaries of the functions.
 //! - [`servers`] are the embedded DynamoDB, Kinesis and SQS. [`aws`] makes clients for them.
-//! - [`lambda`] runs the binaries behind the Lambda Runtime API. [`invoke`] is how the other parts call functions.
+//! - [`lambda`] runs the binaries behind the Lambda Runtime API. [`invoke`] is how the other parts call functions,
+//!   and [`limited`] how many of these calls Lambda would take.
 //! - [`sources`] are the event source mappings.
 //! - [`gateway`] is the HTTP API, and serves the console. [`dev_routes`] are the routes for tests and for the console's
 //!   inside view, which shows what [`observe`] sees. [`demo`] makes up users.
@@ -20,6 +21,7 @@ mod http_server;
 pub mod invoke;
 mod json;
 pub mod lambda;
+pub mod limited;
 pub mod lineage;
 mod loopback;
 pub mod metric_routes;

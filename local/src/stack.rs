@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use aws_limits::Limits;
 use axum::Router;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
@@ -20,11 +21,14 @@ use crate::{
     demo::Demo,
     dev_routes::DevRoutes,
     gateway::{self, Gateway, LocalIssuer},
-    invoke::Invoke as _,
     lambda::{FunctionSpec, Lambda, invoke_api},
+    limited::{Limited, RequestRate},
     metric_routes,
+    metrics::Metrics,
     observe::{Observed, Observer},
-    servers::{Endpoints, Ports, Servers, conflicts::Conflicts, guard::Guard, provision, queues_file},
+    servers::{
+        Endpoints, Ports, Servers, conflicts::Conflicts, guard::Guard, limits::LimitingServers, provision, queues_file,
+    },
     sources::{Chaos, Clients, Pace, Sources},
     template::{
         self, Addresses, Values,
@@ -58,6 +62,10 @@ pub struct Options {
     /// How long each transaction of a function takes. During this time it conflicts with others on the same items. With
     /// 0, transactions do not conflict.
     pub transaction_time: Duration,
+    /// AWS's limits, if requests beyond them are refused. Mappings then also poll as on AWS.
+    pub limits: Option<Limits>,
+    /// The timeout of every function, instead of the template's.
+    pub function_timeout: Option<Duration>,
 }
 
 /// A running stack. [`Stack::shutdown`] stops it in order. When this value is dropped or this process dies, the
@@ -73,6 +81,7 @@ pub struct Stack {
     lambda: Lambda,
     servers: Servers,
     _conflicts: Option<Conflicts>,
+    _limiting: Option<LimitingServers>,
     _guard: Option<Guard>,
     queue_watch: JoinHandle<()>,
     /// The last field, so that it is dropped last: the directory may be a temporary one.
@@ -100,6 +109,7 @@ impl Stack {
             streams: aws::dynamodbstreams(&endpoints.dynamodb),
             kinesis: aws::kinesis(&endpoints.kinesis),
             sqs: aws::sqs(&endpoints.sqs),
+            writes: None,
         };
         let provisioned = provision::provision(&system, &clients);
         let built = async { tokio::try_join!(cargo::build(&directory, &binaries), provisioned) };
@@ -114,19 +124,28 @@ impl Stack {
         };
         let dynamodb = conflicts.as_ref().map_or(&endpoints.dynamodb, |conflicts| &conflicts.url).clone();
         let of_functions = Endpoints { dynamodb, ..endpoints.clone() };
+        let metrics = Metrics::default();
+        let limiting = match &options.limits {
+            Some(limits) => Some(LimitingServers::start(&of_functions, &system, limits, metrics.clone()).await?),
+            None => None,
+        };
+        let of_functions = limiting.as_ref().map_or(of_functions, |limiting| limiting.endpoints.clone());
+        let of_sources = Clients { kinesis: aws::kinesis(&of_functions.kinesis), ..clients.clone() };
         let guard = match options.check_access {
             true => Some(Guard::start(&of_functions, &system, &keys).await?),
             false => None,
         };
         let of_functions = guard.as_ref().map_or(of_functions, |guard| guard.endpoints.clone());
-        let lambda = Lambda::start(function_specs(&system, &programs, &of_functions)?).await?;
+        let specs = function_specs(&system, &programs, &of_functions)?;
+        let lambda = Lambda::start(specs, metrics.clone()).await?;
         let checkpoints = data.path().join("checkpoints.sqlite");
-        let observed = Observed::new(lambda.clone(), observer.clone());
-        let (functions, pace) = (&system.functions, Pace::LOCAL);
-        let started = Sources::start(functions, &clients, Some(&checkpoints), options.chaos, pace, observed.clone());
+        let limited = Limited::new(lambda.clone(), &system.functions, options.limits.as_ref());
+        let observed = Observed::new(limited, observer.clone());
+        let pace = options.limits.as_ref().map_or(Pace::LOCAL, Pace::limited);
+        let (functions, chaos) = (&system.functions, options.chaos);
+        let started = Sources::start(functions, &of_sources, Some(&checkpoints), chaos, pace, observed.clone());
         let sources = Arc::new(started.await?);
 
-        let metrics = lambda.metrics().cloned().unwrap_or_default();
         let queues_file = queues_file(data.path());
         let queue_watch =
             metric_routes::watch_queues(&system, metrics.clone(), endpoints.clone(), clients.sqs.clone(), queues_file);
@@ -150,7 +169,8 @@ impl Stack {
         let own_routes = own_routes.merge(metric_routes::router(&system, metrics));
         let own_routes = own_routes.merge(gateway::console::router(&directory));
         let own_routes = own_routes.merge(guard.as_ref().map_or_else(Router::new, Guard::router));
-        let gateway = Gateway::new(api, &system.functions, issuer, observed, own_routes)?;
+        let rate = options.limits.as_ref().map(RequestRate::new);
+        let gateway = Gateway::new(api, &system.functions, issuer, observed, own_routes, rate)?;
         let stop_gateway = watch::Sender::new(false);
         let mut stopped = stop_gateway.subscribe();
         let gateway = tokio::spawn(gateway.serve(listener, async move {
@@ -168,6 +188,7 @@ impl Stack {
             lambda,
             servers,
             _conflicts: conflicts,
+            _limiting: limiting,
             _guard: guard,
             queue_watch,
             _data: data,
@@ -242,7 +263,10 @@ fn load(options: &Options, data: &DataDir, url: &str, endpoints: &Endpoints) -> 
     ]);
     let values = Values { given: options.parameters.clone(), supplied };
     let addresses = Addresses { sqs: endpoints.sqs.clone(), api: url.to_owned() };
-    let system = template::load(&options.template, values, addresses)?;
+    let mut system = template::load(&options.template, values, addresses)?;
+    if let Some(timeout) = options.function_timeout {
+        system.functions.iter_mut().for_each(|function| function.timeout = timeout);
+    }
     Ok((system, directory_of(&options.template)))
 }
 

@@ -27,6 +27,7 @@ use crate::{
     projection::{CardSets, Dependencies, Projectors, rebuild::Rebuilder},
     query::{Conversations, Feeds, People, cursor::CursorKeys},
     read_models::ReadModels,
+    retry::CALL_MAX,
     store::{
         ActiveTables, Dynamo, Meter, ModelTables, TablePair, cards::Cards, command_table::CommandTable,
         timelines::Timelines, viewers::Viewers,
@@ -336,6 +337,6 @@ pub fn timeout_config() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))
         .operation_attempt_timeout(Duration::from_secs(3))
-        .operation_timeout(Duration::from_secs(8))
+        .operation_timeout(CALL_MAX)
         .build()
 }

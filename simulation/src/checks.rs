@@ -24,6 +24,9 @@ pub enum Check {
     WalkWithoutRepetition,
     /// INV-5: a walk skips nothing that was there all along.
     WalkWithoutGap,
+    /// INV-5: a walk that shows a post of a celebrity skips none that was in the author's timeline before it, whichever
+    /// processes make the pages.
+    PulledWithoutGap,
     /// INV-5: a chronological feed is newest first, across all pages of a walk.
     NewestFirst,
     /// INV-6: a repeated idempotency key has one effect and one response.
@@ -66,7 +69,7 @@ pub enum Check {
 }
 
 /// All checks.
-pub const ALL: [Check; 27] = [
+pub const ALL: [Check; 28] = [
     Check::EventsReachTheBus,
     Check::HomeAtRest,
     Check::FeedsAtRest,
@@ -75,6 +78,7 @@ pub const ALL: [Check; 27] = [
     Check::OwnWrites,
     Check::WalkWithoutRepetition,
     Check::WalkWithoutGap,
+    Check::PulledWithoutGap,
     Check::NewestFirst,
     Check::OneEffectPerKey,
     Check::KeyOfAnotherRequest,
@@ -131,7 +135,7 @@ impl fmt::Display for Check {
             Self::HomeAtRest | Self::FeedsAtRest | Self::ReadModelsAtRest | Self::LargeAudience => "INV-2",
             Self::CountsAtRest | Self::TrendingAtRest => "INV-3",
             Self::OwnWrites => "INV-4",
-            Self::WalkWithoutRepetition | Self::WalkWithoutGap | Self::NewestFirst => "INV-5",
+            Self::WalkWithoutRepetition | Self::WalkWithoutGap | Self::PulledWithoutGap | Self::NewestFirst => "INV-5",
             Self::OneEffectPerKey | Self::KeyOfAnotherRequest => "INV-6",
             Self::HiddenAuthors | Self::DeletedPosts => "INV-7",
             Self::RebuiltAtRest => "INV-8",

@@ -1,6 +1,6 @@
 //! What users send: every command, with its values.
 
-use harness::client::ProfileInput;
+use harness::{client::ProfileInput, model::Window};
 
 /// A command.
 #[derive(Debug, Clone)]
@@ -42,4 +42,15 @@ pub(crate) enum Again {
     AtOnce,
     /// Another request.
     Other,
+}
+
+/// A command whose last attempt was refused, and an earlier one not answered.
+#[derive(Debug)]
+pub(crate) struct Doubt {
+    /// The caller.
+    pub(crate) by: String,
+    /// The command.
+    pub(crate) command: Command,
+    /// When it happened, if it did.
+    pub(crate) at: Window,
 }

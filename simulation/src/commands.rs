@@ -14,7 +14,7 @@ use rand::{
 
 use crate::{
     checks::Check,
-    command::{Again, Command},
+    command::{Again, Command, Doubt},
     faults::CLOCK_SKEW_MS_MAX,
     ledger::Ledger,
     reasons,
@@ -53,6 +53,8 @@ enum Outcome {
     Accepted(Made, u64),
     /// It was refused with this code.
     Refused(String),
+    /// It was refused with this code, but an attempt before was not answered.
+    Doubtful(String),
 }
 
 impl Outcome {
@@ -62,7 +64,7 @@ impl Outcome {
             Self::Accepted(Made::Post(post), _) => &post.id,
             Self::Accepted(Made::Comment(id), _) => id,
             Self::Accepted(Made::Nothing, _) => "done",
-            Self::Refused(code) => code,
+            Self::Refused(code) | Self::Doubtful(code) => code,
         }
     }
 }
@@ -99,6 +101,13 @@ impl Actor {
         }
     }
 
+    /// Writes a post.
+    pub(crate) async fn post(&mut self) -> Result<(), ApiError> {
+        let text = self.text();
+        let key = format!("{}-pulled-{}", self.user.id, self.random.random::<u32>());
+        self.execute(Command::Post { text, key, again: Again::No }).await
+    }
+
     fn profile(&mut self) -> ProfileInput {
         let handle = HANDLES.choose(&mut self.random).copied().unwrap_or("ada").to_owned();
         let display_name = format!("{} {}", self.user.id, self.random.random::<u16>());
@@ -124,6 +133,11 @@ impl Actor {
             _ => Again::No,
         };
         let renamed = self.profile();
+        let dare = (!self.is_second).then(|| self.ledger.borrow_mut().dares.remove(&self.user.id)).flatten();
+        if let Some(blocker) = dare.filter(|_| self.random.random_bool(0.7)) {
+            // Which of the two is first is open.
+            return Some(Command::Follow(blocker, true));
+        }
         let Self { user, everybody, random, ledger, is_second, .. } = self;
         let ledger = ledger.borrow();
         let own = ledger.model.members.get(&user.id)?;
@@ -143,7 +157,11 @@ impl Actor {
         }
         Some(match random.random_range(0..100) {
             0..24 => Command::Post { text, key, again },
-            24..30 => Command::Edit { post: own.posts.keys().choose(random)?.clone(), text },
+            // Often the newest: an edit may then meet the one before it, which is not projected yet.
+            24..30 => {
+                let newest = own.posts.keys().next_back().filter(|_| random.random());
+                Command::Edit { post: newest.or_else(|| own.posts.keys().choose(random))?.clone(), text }
+            }
             30..36 => Command::Delete(own.posts.keys().choose(random)?.clone()),
             36..49 => Command::Like(any_post?, true),
             49..54 => Command::Like(own.likes.keys().choose(random).cloned().or(any_post)?, false),
@@ -195,7 +213,9 @@ impl Actor {
             Ok(Outcome::Accepted(_, version)) => {
                 self.trace.note(Detail::Users, format_args!("{}: accepted, version {version}", self.user.id));
             }
-            Ok(Outcome::Refused(code)) => self.trace.note(Detail::Users, format_args!("{}: {code}", self.user.id)),
+            Ok(Outcome::Refused(code) | Outcome::Doubtful(code)) => {
+                self.trace.note(Detail::Users, format_args!("{}: {code}", self.user.id))
+            }
             Err(error) => self.trace.note(Detail::Users, format_args!("{}: {error}", self.user.id)),
         }
         match outcome? {
@@ -209,6 +229,11 @@ impl Actor {
                 self.repeat(&command, &made).await?;
             }
             Outcome::Refused(code) => self.refuse(&command, &code),
+            Outcome::Doubtful(code) => {
+                self.refuse(&command, &code);
+                let by = self.user.id.clone();
+                self.ledger.borrow_mut().doubts.push(Doubt { by, command, at });
+            }
         }
         Ok(())
     }
@@ -226,13 +251,12 @@ impl Actor {
         };
         let (first, second) = futures::join!(self.persist(command), twin.persist(command));
         let (first, second) = match (first?, second?) {
-            (Outcome::Refused(_), accepted @ Outcome::Accepted(..))
-            | (accepted @ Outcome::Accepted(..), Outcome::Refused(_)) => return Ok(accepted),
-            (first @ Outcome::Refused(_), Outcome::Refused(code)) => {
+            both @ (Outcome::Accepted(..), Outcome::Accepted(..)) => both,
+            (accepted @ Outcome::Accepted(..), _) | (_, accepted @ Outcome::Accepted(..)) => return Ok(accepted),
+            (first, Outcome::Refused(code) | Outcome::Doubtful(code)) => {
                 self.refuse(command, &code);
                 return Ok(first);
             }
-            both => both,
         };
         let same = first.told() == second.told();
         let problem = || {
@@ -245,6 +269,7 @@ impl Actor {
     /// Tries again as long as nobody knows whether the command happened, or it did not for a reason that passes.
     async fn persist(&mut self, command: &Command) -> Result<Outcome, ApiError> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
+        let mut is_doubtful = false;
         loop {
             match send(&self.user, command).await {
                 Ok((made, version)) => return Ok(Outcome::Accepted(made, version)),
@@ -252,9 +277,10 @@ impl Actor {
                     self.trace.note(Detail::Users, format_args!("{}: {error}", self.user.id));
                     let wait = Duration::from_millis(self.random.random_range(100..3000));
                     tokio::time::sleep(wait).await;
+                    is_doubtful = true;
                 }
                 Err(ApiError::Status { code: Some(code), status, .. }) if status.is_client_error() => {
-                    return Ok(Outcome::Refused(code));
+                    return Ok(if is_doubtful { Outcome::Doubtful(code) } else { Outcome::Refused(code) });
                 }
                 Err(error) => return Err(error),
             }
@@ -277,7 +303,9 @@ impl Actor {
             Command::Follow(other, _) => ledger.follow_begins(own, other),
             Command::Block(other, wanted) => {
                 ledger.block_begins(own, other);
-                if !wanted {
+                if *wanted {
+                    ledger.dares.insert(other.clone(), own.clone());
+                } else {
                     ledger.settled_blocks.remove(&(own.clone(), other.clone()));
                 }
             }
@@ -381,7 +409,7 @@ impl Actor {
         match (again, outcome) {
             (Again::Other, outcome) => {
                 let is_reason = |code: &str| code == "idempotency_key_reused" || code.starts_with("account_");
-                let refused = matches!(&outcome, Outcome::Refused(code) if is_reason(code));
+                let refused = matches!(&outcome, Outcome::Refused(code) | Outcome::Doubtful(code) if is_reason(code));
                 let problem = || format!("{own}: {repeated:?} was not refused");
                 ledger.checks.decide(Check::KeyOfAnotherRequest, refused, problem);
             }
@@ -395,8 +423,8 @@ impl Actor {
             }
             (_, Outcome::Accepted(Made::Nothing, _)) => {}
             // An administrator may have suspended the user meanwhile, or another device deleted the account.
-            (_, Outcome::Refused(code)) if code.starts_with("account_") => {}
-            (_, Outcome::Refused(code)) => {
+            (_, Outcome::Refused(code) | Outcome::Doubtful(code)) if code.starts_with("account_") => {}
+            (_, Outcome::Refused(code) | Outcome::Doubtful(code)) => {
                 let problem = || format!("{own}: {repeated:?} refused: {code}");
                 ledger.checks.decide(Check::OneEffectPerKey, false, problem);
             }

@@ -85,8 +85,8 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         "fanout" => {
             events!(runtime.projectors()?, |it, event, deadline| { fanout::handle(&it, event, deadline).await })
         }
-        "trending" => events!((runtime.card_sets()?, clock), |it, event, deadline| {
-            trending::handle(&it.0, &it.1, event, deadline).await
+        "trending" => events!((runtime.card_sets()?, runtime.work_queue()?, clock), |it, event, deadline| {
+            trending::handle(&it.0, &it.1, &it.2, event, deadline).await
         }),
         "moderate" => {
             events!((runtime.commands()?, clock), |it, event, _| { moderate::handle(&it.0, &it.1, event).await })

@@ -11,10 +11,15 @@ use std::{
 };
 
 use anyhow::Context as _;
-use harness::stack::{RATE_LIMITS, UNLIMITED};
+use aws_limits::Limits;
+use harness::{
+    client::User,
+    stack::{RATE_LIMITS, UNLIMITED},
+};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tidings::model::CLOCK_DIFFERENCE_MAX;
 use tidings_local::sources::Chaos;
 use tokio::task::LocalSet;
 
@@ -24,10 +29,11 @@ use crate::{
     damage, determinism,
     faults::{Fault, Faults},
     ledger::Ledger,
-    moderation, next_release, queries, rebuilds, rest,
-    trace::Detail,
+    limits::{self, Nobody},
+    moderation, next_release, pulled, queries, rebuilds, rest,
+    trace::{Detail, Trace},
     walks,
-    world::World,
+    world::{Setup, World, aws_in_memory},
 };
 
 /// What a history is to be like.
@@ -39,6 +45,8 @@ pub struct Options {
     pub commands: usize,
     /// Kinds of faults that do not happen.
     pub without: BTreeSet<Fault>,
+    /// Whether AWS's limits are in force, as for a small fraction of the design's load.
+    pub aws_limits: bool,
     /// What to print on the way.
     pub detail: Detail,
 }
@@ -66,6 +74,8 @@ pub struct Report {
 
 /// After this time at rest, no process shows cards, rows or trending posts from a cache that is older than the rest.
 const CACHES_LIVE: Duration = Duration::from_secs(10);
+/// With this fraction of AWS's limits, a few users are throttled now and then.
+const LIMITS_FRACTION: f64 = 0.01;
 /// Users who walk through feeds.
 const WALKERS: usize = 3;
 /// Share of the histories in which something is rebuilt while users act, and share of those in which it is at rest.
@@ -103,7 +113,21 @@ async fn history(options: Options) -> anyhow::Result<Report> {
     let faults = Faults::draw(&mut random, &options.without);
     let plan = Plan::draw(&mut random);
     let chaos = Chaos { duplicate_records: faults.duplicates, reorder_records: faults.reordering };
-    let world = World::start(random.random(), &plan.parameters(), chaos, options.detail).await?;
+    let limits = options.aws_limits.then(|| limits::Setup {
+        limits: Limits::new_account(),
+        fraction: LIMITS_FRACTION,
+        stretch_transactions: false,
+        watch: Arc::new(Nobody),
+    });
+    let setup = Setup {
+        seed: random.random(),
+        parameters: &plan.parameters(),
+        chaos,
+        trace: Trace::new(options.detail),
+        limits,
+        aws: aws_in_memory()?,
+    };
+    let world = World::start(setup).await?;
     let trace = Arc::clone(&world.network.trace);
     trace.note(Detail::Users, format_args!("{plan:?} {faults:?}"));
     let ledger = Rc::new(RefCell::new(Ledger::default()));
@@ -139,6 +163,17 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         let acting = act(actors, options.commands - walking, &world, &mut random, &plan);
         let mut actors = acting.await?;
         world.settle().await?;
+        if plan.has_celebrities() {
+            // By then, every process knows who is a celebrity.
+            tokio::time::sleep(plan.celebrities_known_within()).await;
+            world.set_faults(Faults { outage: None, ..faults.clone() });
+            let actor = |user: &User, seed| {
+                Actor::new(user.clone(), Rc::clone(&names), Rc::clone(&ledger), Arc::clone(&trace), seed)
+            };
+            let seed = StdRng::seed_from_u64(random.random());
+            pulled::scenes(&world, &users, actor, &ledger, seed).await?;
+            world.settle().await?;
+        }
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
         settled(&mut ledger.borrow_mut());
 
@@ -208,6 +243,9 @@ async fn history(options: Options) -> anyhow::Result<Report> {
     })
 }
 
+/// So many followers that nobody becomes a celebrity.
+const NOBODY: u32 = 10_000;
+
 /// What differs between histories beside faults.
 #[derive(Debug)]
 struct Plan {
@@ -235,7 +273,7 @@ impl Plan {
         let ghosts = if random.random_bool(0.1) { random.random_range(101..700) } else { 0 };
         Self {
             users: random.random_range(3..8),
-            celebrity_followers: if ghosts > 0 { 10_000 } else { *[2, 3, 10_000].choose(random).unwrap_or(&10_000) },
+            celebrity_followers: if ghosts > 0 { NOBODY } else { *[2, 3, NOBODY].choose(random).unwrap_or(&NOBODY) },
             celebrity_list_seconds: *[1, 5, 20].choose(random).unwrap_or(&5),
             second_devices: random.random_range(0..3),
             pause_ms_max: *[20, 100, 500].choose(random).unwrap_or(&100),
@@ -250,6 +288,15 @@ impl Plan {
             accounts_are_deleted: ghosts == 0 && random.random_bool(0.4),
             rate_limit: random.random_bool(0.1).then(|| random.random_range(1..8)),
         }
+    }
+
+    fn has_celebrities(&self) -> bool {
+        self.celebrity_followers < NOBODY
+    }
+
+    /// Three lifetimes of the list of celebrities, and what clocks may differ.
+    fn celebrities_known_within(&self) -> Duration {
+        Duration::from_secs(u64::from(3 * self.celebrity_list_seconds)) + CLOCK_DIFFERENCE_MAX
     }
 
     fn parameters(&self) -> Vec<(&'static str, String)> {

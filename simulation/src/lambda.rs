@@ -123,13 +123,22 @@ impl Functions {
             };
             (random.random_bool(faults.function_throttled), random.random_bool(faults.cold_start), end)
         });
-        if throttled || running.busy.get() >= CONCURRENCY_MAX {
+        let refused = match &self.network.limits {
+            _ if throttled => true,
+            Some(limits) => limits.begin(name, cold || running.idle.borrow().is_empty()).is_err(),
+            None => running.busy.get() >= CONCURRENCY_MAX,
+        };
+        if refused {
             self.network.count(Fault::FunctionThrottled);
             return Err(InvokeError::Throttled);
         }
+        let begun = tokio::time::Instant::now();
         running.busy.set(running.busy.get() + 1);
         let answered = self.run_in_process(running, payload, trace, cold, end).await;
         running.busy.set(running.busy.get() - 1);
+        if let Some(limits) = &self.network.limits {
+            limits.end(name, begun.elapsed());
+        }
         if let Err(error) = &answered {
             self.network.trace.note(Detail::Users, format_args!("{name}: {error}"));
         }
@@ -192,9 +201,14 @@ impl Functions {
         if skew_ms != 0 {
             self.network.count(Fault::ClockSkew);
         }
-        tokio::time::sleep(Duration::from_millis(start_ms)).await;
+        let start = match &self.network.limits {
+            Some(limits) => limits.start_time(),
+            None => Duration::from_millis(start_ms),
+        };
+        tokio::time::sleep(start).await;
         let link = self.network.link(Caller::Function(function.name.clone()));
-        let config = sdk_config(link, &format!("process-{number}"));
+        // A name as AWS has them, because the SDKs look for its partition in each call.
+        let config = sdk_config(link, &format!("us-process-{number}"));
         let runtime = Runtime::new(config, function.environment.clone(), Clock::shifted(skew_ms));
         handler(&function.binary, runtime).map_err(|error| InvokeError::Unavailable(format!("{error:#}")))
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use harness::model::{Member, Model};
 
-use crate::checks::Checks;
+use crate::{checks::Checks, command::Doubt};
 
 /// What everybody together knows.
 #[derive(Debug, Default)]
@@ -26,10 +26,14 @@ pub(crate) struct Ledger {
     pub(crate) ended_by_followee: BTreeSet<(String, String)>,
     /// Blocks, from whom to whom, that everybody has seen at rest, and whose end has not begun.
     pub(crate) settled_blocks: BTreeSet<(String, String)>,
+    /// Who was blocked last, by whom, and has not answered with a follow.
+    pub(crate) dares: BTreeMap<String, String>,
     /// Handles that anybody ever asked for, with who did.
     pub(crate) handles: BTreeMap<String, BTreeSet<String>>,
     /// Follows, from whom to whom, that a block or a removal overlapped: only the command table knows.
     pub(crate) uncertain: BTreeSet<(String, String)>,
+    /// Commands of which the caller cannot know whether they happened.
+    pub(crate) doubts: Vec<Doubt>,
     /// Follows and unfollows under way, from whom to whom.
     following: BTreeMap<(String, String), u32>,
     /// Blocks under way, in both orders, and removals, from the follower to the followed user.
@@ -221,6 +225,11 @@ impl Ledger {
         let exact = after > 0 && views[after - 1].version == version;
         let next = if exact { None } else { views.get(after) };
         after.checked_sub(1).map(|at| &views[at]).into_iter().chain(next).collect()
+    }
+
+    /// Whether nobody knows what some command of the user's came to.
+    pub(crate) fn is_in_doubt(&self, user: &str) -> bool {
+        self.doubts.iter().any(|doubt| doubt.by == user)
     }
 
     /// Whether it is not known if the one follows the other.

@@ -37,6 +37,9 @@ struct Arguments {
     /// Kinds of faults to leave out, separated by commas.
     #[arg(long, value_delimiter = ',')]
     without: Vec<Fault>,
+    /// Put AWS's limits in force, as for a small fraction of the design's load.
+    #[arg(long)]
+    aws_limits: bool,
     /// Histories at once; as many as there are processors by default.
     #[arg(long)]
     jobs: Option<usize>,
@@ -48,19 +51,21 @@ struct Arguments {
 fn main() -> anyhow::Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().collect();
     // How the runner starts a process for one history.
-    if let [_, command, seed, commands, without @ ..] = arguments.as_slice()
+    if let [_, command, seed, commands, limits, without @ ..] = arguments.as_slice()
         && command == "history"
     {
         let without = without.iter().map(|name| name.parse()).collect::<Result<_, String>>();
         let without = without.map_err(anyhow::Error::msg)?;
         let (seed, commands) = (seed.parse()?, commands.parse()?);
-        let report = history::run(Options { seed, commands, without, detail: Detail::Nothing })?;
+        let aws_limits = limits == "limited";
+        let report = history::run(Options { seed, commands, without, aws_limits, detail: Detail::Nothing })?;
         serde_json::to_writer(std::io::stdout(), &report)?;
         return Ok(ExitCode::SUCCESS);
     }
     let arguments = Arguments::parse();
     let without: BTreeSet<_> = arguments.without.iter().copied().collect();
-    let options = Options { seed: 0, commands: arguments.commands, without, detail: Detail::Nothing };
+    let aws_limits = arguments.aws_limits;
+    let options = Options { seed: 0, commands: arguments.commands, without, aws_limits, detail: Detail::Nothing };
     match arguments.seed {
         Some(seed) => replay(Options { seed, ..options }, arguments.calls),
         None => many(&arguments, &options),
@@ -110,9 +115,12 @@ fn many(arguments: &Arguments, options: &Options) -> anyhow::Result<ExitCode> {
 fn print(summary: &Summary) {
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     let rate = summary.histories as f64 / summary.seconds.max(0.001);
-    let hours = summary.virtual_ms / 3_600_000;
+    let (hours, processor_s) = (summary.virtual_ms / 3_600_000, summary.processor_ms / 1000);
     let Summary { histories, calls, seconds, .. } = summary;
-    println!("{histories} histories in {seconds:.0} s ({rate:.2}/s): {calls} calls, {hours} h of virtual time");
+    println!(
+        "{histories} histories in {seconds:.0} s ({rate:.2}/s), {processor_s} s of processor time: {calls} calls, \
+         {hours} h of virtual time"
+    );
     println!("checks:");
     summary.decided.iter().for_each(|(check, count)| println!("  {count:>10} {check}"));
     println!("faults:");
@@ -130,6 +138,9 @@ fn shorten(runner: &Runner, options: &Options) -> anyhow::Result<()> {
     let without: Vec<_> = shortest.without.iter().map(ToString::to_string).collect();
     let mut command =
         format!("cargo run --release -p simulation -- --seed {} --commands {}", shortest.seed, shortest.commands);
+    if shortest.aws_limits {
+        command += " --aws-limits";
+    }
     if !without.is_empty() {
         command = format!("{command} --without {}", without.join(","));
     }

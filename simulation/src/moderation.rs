@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::{ledger::Ledger, trace::Detail, world::World};
 
-/// Times that one decision is asked for, while functions fail.
-const TRIES_MAX: usize = 200;
+/// Times that one decision is asked for, while functions fail. An outage may last 25 minutes.
+const TRIES_MAX: usize = 2000;
 
 /// Makes so many decisions.
 ///

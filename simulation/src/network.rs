@@ -21,6 +21,7 @@ use tokio::{
 use crate::{
     chain::trace_header,
     faults::{Fault, Faults, Outage},
+    limits::AwsLimits,
     partial,
     trace::{Detail, Trace},
 };
@@ -49,6 +50,8 @@ pub(crate) struct Network {
     pub(crate) trace: Arc<Trace>,
     /// What the functions have counted and recorded.
     pub(crate) metrics: Recorded,
+    /// AWS's limits, if they are in force.
+    pub(crate) limits: Option<Arc<AwsLimits>>,
     gate: TransactionGate,
     state: Mutex<State>,
     sent: Notify,
@@ -66,6 +69,8 @@ struct State {
 pub(crate) struct Link {
     network: Arc<Network>,
     caller: Caller,
+    /// When the caller's process has computed what its calls so far needed.
+    computed: Mutex<Option<Instant>>,
 }
 
 /// What becomes of a call, decided when it begins.
@@ -81,7 +86,13 @@ struct Fate {
 
 impl Network {
     /// The way to `aws`, with nothing going wrong yet.
-    pub(crate) fn new(aws: Arc<Aws>, gate: TransactionGate, trace: Arc<Trace>, seed: u64) -> Arc<Self> {
+    pub(crate) fn new(
+        aws: Arc<Aws>,
+        gate: TransactionGate,
+        trace: Arc<Trace>,
+        limits: Option<Arc<AwsLimits>>,
+        seed: u64,
+    ) -> Arc<Self> {
         let state = State {
             random: StdRng::seed_from_u64(seed),
             faults: Faults::none(),
@@ -89,12 +100,13 @@ impl Network {
             calls: 0,
             counts: BTreeMap::new(),
         };
-        Arc::new(Self { aws, trace, metrics: Recorded::default(), gate, state: Mutex::new(state), sent: Notify::new() })
+        let (metrics, state, sent) = (Recorded::default(), Mutex::new(state), Notify::new());
+        Arc::new(Self { aws, trace, metrics, limits, gate, state, sent })
     }
 
     /// A caller's way.
     pub(crate) fn link(self: &Arc<Self>, caller: Caller) -> Arc<Link> {
-        Arc::new(Link { network: Arc::clone(self), caller })
+        Arc::new(Link { network: Arc::clone(self), caller, computed: Mutex::new(None) })
     }
 
     /// From now on, these faults happen.
@@ -189,9 +201,19 @@ impl Network {
     }
 
     async fn answer(&self, caller: &Caller, request: Request) -> Result<Answer, Refused> {
-        let fate = self.fate(caller, &request);
+        let mut fate = self.fate(caller, &request);
+        if let Some(limits) = self.limits.as_ref().filter(|_| *caller != Caller::Operator) {
+            let times = limits.times(&request);
+            (fate.before, fate.after, fate.holds) = (times.before, times.after, times.holds);
+        }
         sleep(fate.before).await;
-        let answer = self.effect(&request, fate).await;
+        let answer = match &self.limits {
+            Some(limits) if *caller != Caller::Operator => self.limited_effect(limits, &request, fate).await,
+            _ => self.effect(&request, fate).await,
+        };
+        if !self.trace.is_on() {
+            return self.arrive(answer, fate).await;
+        }
         let told = match &answer {
             Ok(answer) => format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body)),
             Err(Refused) => "refused".to_owned(),
@@ -199,6 +221,16 @@ impl Network {
         let (operation, fault) = (&request.operation, fate.fault);
         let body = String::from_utf8_lossy(&request.body);
         self.trace.note(Detail::Calls, format_args!("  {caller:?} {operation} {body} {fault:?} -> {told}"));
+        self.arrive(answer, fate).await
+    }
+
+    /// The same within AWS's limits.
+    async fn limited_effect(&self, limits: &Arc<AwsLimits>, request: &Request, fate: Fate) -> Result<Answer, Refused> {
+        limits.call(&self.aws, request, |request| async move { self.effect(&request, fate).await }).await
+    }
+
+    /// Brings an answer back, unless it is lost.
+    async fn arrive(&self, answer: Result<Answer, Refused>, fate: Fate) -> Result<Answer, Refused> {
         let hangs = match fate.fault {
             Some(Fault::LostAnswer) => true,
             Some(Fault::Outage) => fate.dice.is_multiple_of(4),
@@ -225,6 +257,7 @@ impl Network {
             Some(Fault::Trimmed) => return Ok(trimmed(request)),
             Some(Fault::PartialBatch) => {
                 if let Some(answer) = partial::apply(&self.aws, request, fate.dice) {
+                    self.wake_receivers(request);
                     return Ok(answer);
                 }
             }
@@ -237,10 +270,17 @@ impl Network {
             Service::Sqs if request.operation == "ReceiveMessage" => self.receive(request, fate).await,
             _ => self.aws.apply(request),
         };
-        if request.service == Service::Sqs {
+        self.wake_receivers(request);
+        Ok(if fate.fault == Some(Fault::ServerError) { server_error(request) } else { answer })
+    }
+
+    /// Whoever waits for a message looks again if this call may have made one visible. What becomes visible because
+    /// time passes is seen without it.
+    fn wake_receivers(&self, request: &Request) {
+        let makes_visible = ["SendMessage", "ChangeMessageVisibility", "StartMessageMoveTask"];
+        if request.service == Service::Sqs && makes_visible.iter().any(|it| request.operation.starts_with(it)) {
             self.sent.notify_waiters();
         }
-        Ok(if fate.fault == Some(Fault::ServerError) { server_error(request) } else { answer })
     }
 
     /// A write of DynamoDB, which may meet a transaction that is under way.
@@ -293,12 +333,30 @@ impl Network {
     }
 }
 
+impl Link {
+    /// Until when the process computes for one more call. A process has one processor, or a part of one.
+    fn computes(&self) -> Option<Instant> {
+        let limits = self.network.limits.as_ref()?;
+        let Caller::Function(name) = &self.caller else { return None };
+        let mut computed = self.computed.lock().unwrap_or_else(PoisonError::into_inner);
+        let begins = computed.map_or_else(Instant::now, |computed| computed.max(Instant::now()));
+        *computed = Some(begins + limits.processor_time(name));
+        *computed
+    }
+}
+
 impl Server for Link {
     fn call(self: Arc<Self>, mut request: Request) -> BoxFuture<'static, Result<Answer, Refused>> {
         if let Some(trace) = trace_header() {
             add_trace(&mut request, &trace);
         }
-        let underway = tokio::spawn(async move { self.network.answer(&self.caller, request).await });
+        let computes_until = self.computes();
+        let underway = tokio::spawn(async move {
+            if let Some(computed) = computes_until {
+                sleep_until(computed).await;
+            }
+            self.network.answer(&self.caller, request).await
+        });
         async move { underway.await.unwrap_or(Err(Refused)) }.boxed()
     }
 }

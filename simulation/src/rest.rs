@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::{
     checks::{Check, Checks},
     commands::TAGS,
-    deletions, determinism,
+    deletions, determinism, doubts,
     ledger::Ledger,
     rebuilds,
     truth::{COUNTS, Truth, is, is_null, number, text},
@@ -28,6 +28,7 @@ use crate::{
 pub(crate) fn compare_tables(world: &World, ledger: &mut Ledger, ghosts: &BTreeSet<String>) {
     let truth = Truth::read(&world.items("Commands"));
     ledger.forget_the_deleted();
+    doubts::adopt(ledger, &truth);
     adopt_uncertain_follows(ledger, &truth);
     adopt_versions(ledger, &truth);
     let Ledger { checks, model, rate_limit, .. } = ledger;

@@ -43,6 +43,8 @@ pub struct Summary {
     pub calls: u64,
     /// Virtual time that passed in all of them.
     pub virtual_ms: u64,
+    /// Processor time that they took together.
+    pub processor_ms: u64,
     /// Time that it took.
     pub seconds: f64,
 }
@@ -61,6 +63,7 @@ impl Runner {
     pub fn one(&self, options: &Options) -> anyhow::Result<Report> {
         let mut command = Command::new(&self.program);
         command.arg("history").arg(options.seed.to_string()).arg(options.commands.to_string());
+        command.arg(if options.aws_limits { "limited" } else { "unlimited" });
         command.args(options.without.iter().map(ToString::to_string));
         // Errors are part of a history, and a backtrace of each would take longer than the history.
         command.env("RUST_BACKTRACE", "0");
@@ -130,6 +133,7 @@ impl Summary {
         self.histories += 1;
         self.calls += report.calls;
         self.virtual_ms += report.virtual_ms;
+        self.processor_ms += report.processor_ms;
         for (check, count) in &report.checks.decided {
             *self.decided.entry(*check).or_default() += count;
         }

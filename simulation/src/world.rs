@@ -1,7 +1,13 @@
 //! The whole system from `template.yaml`, in one process: tables, streams and queues in memory, the functions' own
 //! code, the event source mappings of the local stack, and the API.
 
-use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use aws_memory::{Aws, QUEUES_URL, queue_url};
@@ -20,6 +26,7 @@ use tokio::sync::Mutex;
 use crate::{
     faults::{Fault, Faults},
     lambda::Lambda,
+    limits::{self, AwsLimits},
     network::{Caller, Network},
     trace::{Detail, Trace},
     truth::text,
@@ -44,26 +51,45 @@ pub(crate) struct World {
     system: System,
     clients: Clients,
     chaos: Chaos,
+    pace: Pace,
     sources: Mutex<Sources>,
 }
 
+/// What a system is deployed with.
+pub(crate) struct Setup<'a> {
+    /// Everything random follows from it.
+    pub(crate) seed: u64,
+    /// Template parameters.
+    pub(crate) parameters: &'a [(&'a str, String)],
+    /// What event source mappings cause.
+    pub(crate) chaos: Chaos,
+    /// What takes note of what happens.
+    pub(crate) trace: Trace,
+    /// AWS's limits, if they are in force.
+    pub(crate) limits: Option<limits::Setup>,
+    /// The services.
+    pub(crate) aws: Aws,
+}
+
+/// AWS's services in memory.
+///
+/// # Errors
+/// If they cannot be made.
+pub(crate) fn aws_in_memory() -> anyhow::Result<Aws> {
+    Aws::new().map_err(|error| anyhow::anyhow!("no AWS in memory: {error}"))
+}
+
 impl World {
-    /// Deploys the system with these template parameters; event source mappings cause this chaos. Must be called
-    /// within a `LocalSet`.
+    /// Deploys the system. Must be called within a `LocalSet`.
     ///
     /// # Errors
     /// If the template cannot be deployed.
-    pub(crate) async fn start(
-        seed: u64,
-        parameters: &[(&str, String)],
-        chaos: Chaos,
-        detail: Detail,
-    ) -> anyhow::Result<Arc<Self>> {
-        let system = system(parameters)?;
-        let aws = Aws::new().map_err(|error| anyhow::anyhow!("no AWS in memory: {error}"))?;
+    pub(crate) async fn start(setup: Setup<'_>) -> anyhow::Result<Arc<Self>> {
+        let Setup { seed, parameters, chaos, trace, limits, aws } = setup;
+        let mut system = system(parameters)?;
+        let limits = limits.map(|limits| AwsLimits::new(limits, &mut system, seed));
         let keys = system.tables.iter().map(|table| (table.name.clone(), table.key.clone())).collect();
-        let trace = Arc::new(Trace::new(detail));
-        let network = Network::new(Arc::new(aws), TransactionGate::new(keys), trace, seed);
+        let network = Network::new(Arc::new(aws), TransactionGate::new(keys), Arc::new(trace), limits, seed);
         provision(&system, &clients(&network, Caller::Operator)).await?;
         let lambda = Lambda::start(&system.functions, Arc::clone(&network));
         let api = DirectApi::new(&system.functions, lambda.clone())?;
@@ -75,13 +101,25 @@ impl World {
                 network.count(fault);
             }
         }
-        let sources = Mutex::new(sources(&system, &clients, chaos, &lambda).await?);
-        Ok(Arc::new(Self { network, lambda, api, system, clients, chaos, sources }))
+        let pace = network.limits.as_ref().map_or(Pace::AWS, |limits| Pace::limited(&limits.limits));
+        let sources = Mutex::new(sources(&system, &clients, chaos, pace, &lambda).await?);
+        Ok(Arc::new(Self { network, lambda, api, system, clients, chaos, pace, sources }))
     }
 
     /// The user of this id, whose requests go to the API.
     pub(crate) fn user(self: &Arc<Self>, id: &str) -> User {
         User::through(Arc::new(Link(Arc::clone(self))), id)
+    }
+
+    /// A request of a user to the API.
+    pub(crate) async fn request(&self, user: &str, request: http::Request<Bytes>) -> http::Response<Bytes> {
+        let admitted = self.network.limits.as_ref().map_or(Ok(()), |limits| limits.admit_request());
+        if let Err(refusal) = admitted {
+            let mut answer = http::Response::new(Bytes::from(refusal.body.to_string()));
+            *answer.status_mut() = http::StatusCode::from_u16(refusal.status).unwrap_or_default();
+            return answer;
+        }
+        self.api.answer(user, "simulated", request).await
     }
 
     /// From now on, these faults happen.
@@ -96,7 +134,7 @@ impl World {
     pub(crate) async fn replay(&self) -> anyhow::Result<()> {
         let mut running = self.sources.lock().await;
         running.shutdown().await;
-        *running = sources(&self.system, &self.clients, self.chaos, &self.lambda).await?;
+        *running = sources(&self.system, &self.clients, self.chaos, self.pace, &self.lambda).await?;
         self.network.count(Fault::Replay);
         Ok(())
     }
@@ -113,9 +151,10 @@ impl World {
             anyhow::ensure!(tokio::time::Instant::now() < deadline, "the system does not come to rest");
             tokio::time::sleep(REST_INTERVAL).await;
             let sources = self.sources.lock().await;
-            let idle = sources.status().await.iter().all(|source| source.idle);
-            let left: u64 = ["Deliveries", "FailedBatches"].iter().map(|queue| self.messages(queue)).sum();
-            quiet = if idle && left == 0 && !self.awaits_sweep() { quiet + 1 } else { 0 };
+            let rests = sources.status().await.iter().all(|source| source.idle)
+                && ["Deliveries", "FailedBatches"].iter().all(|queue| self.messages(queue) == 0)
+                && !self.awaits_sweep();
+            quiet = if rests { quiet + 1 } else { 0 };
         }
         Ok(())
     }
@@ -157,6 +196,25 @@ impl World {
     pub(crate) async fn invoke(&self, function: &str, event: &Value) -> anyhow::Result<Value> {
         let answer = self.lambda.invoke(function, event.to_string().into()).await?;
         Ok(serde_json::from_slice(&answer)?)
+    }
+
+    /// The user's entry in the list of celebrities.
+    pub(crate) fn celebrity(&self, user: &str) -> Option<Value> {
+        let key = json!({"PK": {"S": "CELEBRITIES"}, "SK": {"S": format!("USER#{user}")}});
+        let request = json!({"TableName": name("Commands"), "Key": key});
+        self.network.aws.dynamodb("GetItem", &request).json().get("Item").cloned()
+    }
+
+    /// The newest posts of an author's timeline.
+    pub(crate) fn newest_posts_of(&self, author: &str, count: usize) -> BTreeSet<String> {
+        let request = json!({
+            "TableName": name("Timelines"), "Limit": count, "ScanIndexForward": false,
+            "KeyConditionExpression": "PK = :author",
+            "ExpressionAttributeValues": {":author": {"S": format!("AUTHOR#{author}")}},
+        });
+        let answer = self.network.aws.dynamodb("Query", &request).json();
+        let rows = answer["Items"].as_array().into_iter().flatten();
+        rows.filter_map(|row| row["SK"]["S"].as_str().map(str::to_owned)).collect()
     }
 
     /// Messages in a queue, whether visible or not.
@@ -243,7 +301,7 @@ impl Transport for Link {
             }
             let body = request.body().and_then(|body| body.as_bytes()).map(Bytes::copy_from_slice).unwrap_or_default();
             let sent = sent.body(body).map_err(|error| error.to_string())?;
-            let answer = self.0.api.answer(user, "simulated", sent).await;
+            let answer = self.0.request(user, sent).await;
             let (parts, body) = answer.into_parts();
             Ok((parts.status, parts.headers, String::from_utf8_lossy(&body).into_owned()))
         })
@@ -275,13 +333,21 @@ fn clients(network: &Arc<Network>, caller: Caller) -> Clients {
         streams: aws_sdk_dynamodbstreams::Client::new(&config),
         kinesis: aws_sdk_kinesis::Client::new(&config),
         sqs: aws_sdk_sqs::Client::new(&config),
+        writes: Some(network.aws.writes()),
     }
 }
 
-async fn sources(system: &System, clients: &Clients, chaos: Chaos, lambda: &Lambda) -> anyhow::Result<Sources> {
-    Sources::start(&system.functions, clients, None, chaos, Pace::AWS, lambda.clone()).await
+async fn sources(
+    system: &System,
+    clients: &Clients,
+    chaos: Chaos,
+    pace: Pace,
+    lambda: &Lambda,
+) -> anyhow::Result<Sources> {
+    Sources::start(&system.functions, clients, None, chaos, pace, lambda.clone()).await
 }
 
-fn name(logical: &str) -> String {
+/// Physical name of a resource.
+pub(crate) fn name(logical: &str) -> String {
     format!("{PREFIX}-{logical}")
 }

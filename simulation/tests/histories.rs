@@ -11,13 +11,15 @@ use simulation::{
 /// How many histories there are, and how many commands in each.
 const HISTORIES: u64 = 200;
 const COMMANDS: usize = 100;
+/// How many of them are repeated within AWS's limits.
+const LIMITED_HISTORIES: u64 = 20;
 
 fn runner() -> Runner {
     Runner::new(Path::new(env!("CARGO_BIN_EXE_simulation")))
 }
 
 fn options(seed: u64) -> Options {
-    Options { seed, commands: COMMANDS, without: BTreeSet::new(), detail: Detail::Nothing }
+    Options { seed, commands: COMMANDS, without: BTreeSet::new(), aws_limits: false, detail: Detail::Nothing }
 }
 
 #[test]
@@ -39,6 +41,22 @@ fn assert_all_took_part(summary: &Summary) {
     assert_eq!(summary.histories, HISTORIES);
     assert_eq!(summary.idle_checks(), [], "checks that never decided anything");
     assert_eq!(summary.absent_faults(&BTreeSet::new()), [], "faults that never happened");
+}
+
+/// Few users are throttled only by a small fraction of AWS's limits.
+#[test]
+fn every_invariant_holds_within_aws_limits() {
+    let limited = Options { aws_limits: true, ..options(0) };
+    let summary = runner().many(0..LIMITED_HISTORIES, &limited, |_| {});
+    let told: Vec<_> = summary
+        .failed
+        .iter()
+        .map(|report| {
+            let command = "cargo run --release -p simulation -- --aws-limits --seed";
+            (format!("{command} {}", report.seed), &report.checks.violations)
+        })
+        .collect();
+    assert!(told.is_empty(), "{told:#?}");
 }
 
 /// Metrics that every history moves: everybody posts, follows and reads.

@@ -41,6 +41,8 @@ pub struct Options {
     /// The duration of each transaction in milliseconds. Transactions on the same item then conflict as on AWS. With 0,
     /// they never conflict.
     pub transaction_ms: u32,
+    /// The timeout of every function in seconds, instead of the template's.
+    pub function_timeout: Option<u32>,
 }
 
 /// The template parameters that limit how much one user may do.
@@ -141,6 +143,9 @@ fn spawn(options: &Options, port: u16) -> Result<(Child, String)> {
     command.args(options.check_access.then_some("--check-access"));
     command.args(options.duplicate_records.then_some("--duplicate-records"));
     command.arg("--transaction-ms").arg(options.transaction_ms.to_string());
+    if let Some(seconds) = options.function_timeout {
+        command.arg("--function-timeout").arg(seconds.to_string());
+    }
     command.args(options.reorder_records.then_some("--reorder-records"));
     command.current_dir(workspace()).stdin(Stdio::null()).stdout(Stdio::piped());
 

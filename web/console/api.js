@@ -3,6 +3,8 @@
 import { ApiError } from "./errors.js";
 
 const TIMEOUT_MS = 35_000;
+/** How often the page asks whether the server can be reached again. */
+const PROBE_MS = 3_000;
 
 export class Api {
   /** `base` is the URL of the API, or "" for the server of this page. */
@@ -17,6 +19,17 @@ export class Api {
   delete(path) { return this.#call("DELETE", path, {}); }
   /** A repeated `key` has no second effect, so a failed request can be sent again. */
   post(path, body, key) { return this.#call("POST", path, { body, key }); }
+
+  /** Asks until there is an answer, whatever it says. */
+  #probe() {
+    reach(false);
+    clearTimeout(probing);
+    probing = setTimeout(() => {
+      const headers = { Authorization: `Bearer ${this.session.token}` };
+      const signal = AbortSignal.timeout(TIMEOUT_MS);
+      fetch(`${this.base}/v1/me`, { headers, signal }).then(() => reach(true), () => this.#probe());
+    }, PROBE_MS);
+  }
 
   async #call(method, path, request, again = true) {
     const { session } = this;
@@ -33,13 +46,13 @@ export class Api {
       const signal = AbortSignal.timeout(TIMEOUT_MS);
       answer = await fetch(url, { method, headers, signal, body: request.body && JSON.stringify(request.body) });
     } catch {
-      reach(false);
+      this.#probe();
       throw new ApiError(0, "offline");
     }
     reach(true);
     const text = await answer.text().catch(() => "");
     const document = text ? parse(text) : null;
-    const detail = { method, path, status: answer.status, ms: performance.now() - began };
+    const detail = { method, path, status: answer.status, ms: performance.now() - began, user: session.user };
     detail.cost = answer.headers.get("Tidings-Cost");
     globalThis.dispatchEvent(new CustomEvent("tidings-request", { detail }));
     if (answer.ok) {
@@ -54,6 +67,7 @@ export class Api {
     }
     if (answer.status === 401 && again && (await session.renew())) return this.#call(method, path, request, false);
     if (answer.status === 401) session.expire();
+    if (document?.code === "profile_required") session.lost();
     const retryAfter = Number(answer.headers.get("Retry-After") ?? 0);
     throw new ApiError(answer.status, document?.code ?? null, document?.detail ?? document?.message, retryAfter);
   }
@@ -67,9 +81,11 @@ function parse(text) {
   }
 }
 
+let probing;
 let reached = true;
 /** Tells the page whether the server can be reached, when this changes. */
 function reach(now) {
+  if (now) clearTimeout(probing);
   if (now === reached) return;
   reached = now;
   globalThis.dispatchEvent(new CustomEvent("tidings-reach", { detail: now }));

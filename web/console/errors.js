@@ -32,7 +32,7 @@ const TEXTS = {
   not_author: "Only the author can do this.",
   post_not_found: "This post does not exist any more, or you cannot see it.",
   profile_not_found: "You have no profile yet.",
-  profile_required: "You need a profile first.",
+  profile_required: "You need a profile first. Your text is kept.",
   rate_limited: "You have done this very often in a short time.",
   tag_not_found: "No post of the last 30 days has this tag.",
   text_invalid: "A post has 1 to 300 characters, and a comment 1 to 1000.",
@@ -57,6 +57,9 @@ export class ApiError extends Error {
     super(ApiError.text(status, code, detail, retryAfter));
     Object.assign(this, { status, code, detail, retryAfter });
   }
+
+  /** Whether the same request may succeed later. */
+  get passes() { return this.status === 0 || this.status === 429 || this.status >= 500; }
 
   static text(status, code, detail, retryAfter) {
     if (code === "offline") return "The server cannot be reached. Your text is kept.";

@@ -21,10 +21,12 @@ async function begin() {
   const config = await load();
   document.querySelector(".docs").hidden = !config.development;
   const returned = await complete(config.oidc).catch((error) => ({ error }));
+  const visitors = () =>
+    [made.a, made.b].filter((side) => side?.session.profile).map((side) => side.session.user);
   const made = {
     a: client("a", config),
     b: null,
-    inside: inside(config, () => made.a.session.user),
+    inside: inside(config, visitors),
   };
   if (returned?.error) made.a.prepend(h("p", { class: "error", role: "alert" }, returned.error.message));
   if (returned?.token) {

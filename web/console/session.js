@@ -41,6 +41,13 @@ export class Session extends EventTarget {
     this.dispatchEvent(new Event("expired"));
   }
 
+  /** The system has forgotten the profile, as if it had been set up anew. */
+  lost() {
+    this.profile = null;
+    this.forgetVersion();
+    this.dispatchEvent(new Event("lost"));
+  }
+
   /** Gets a new token without asking, if this is possible. */
   async renew() {
     if (this.kind !== "development") return false;

@@ -40,9 +40,10 @@ class Newcomer(PageTest):
         self.inside.get_by_role("button", name="Bring it to life").click()
         self.write("My first post #hello")
         expect(feed.get_by_role("article").first).to_contain_text("My first post")
-        # The dot, and the table with the times and the homes that have got the post.
-        expect(self.inside.locator("circle.dot").first).to_be_attached()
-        row = self.inside.get_by_role("row").filter(has_text="Nadia New")
+        # The dot, which stands out, and the table with the times and the homes that have got the post.
+        expect(self.inside.locator("circle.dot.own")).to_have_count(1)
+        ways = self.inside.get_by_role("region", name="The latest posts on their way")
+        row = ways.get_by_role("row").filter(has_text="Nadia New")
         expect(row.first).to_contain_text(re.compile(r"\d+ ms\s*\d+ ms\s*\d+ ms\s*\d+ ms\s*\d+\s*\d+ ms"))
         # The demo's users join, follow the newcomer, and write. A later post reaches all of them.
         stop = self.inside.get_by_role("button", name=re.compile("Stop the demo .*40 users"))
@@ -104,6 +105,17 @@ class OwnWrites(PageTest):
         self.page.reload()
         expect(feed.get_by_label("What is new?")).to_be_visible()
         expect(feed.get_by_text("Edited at once")).to_have_count(0)
+
+
+class Tags(PageTest):
+    def test_the_author_is_told_which_tags_are_ignored(self):
+        self.open()
+        feed = self.sign_in("Tara Tags")
+        self.write("#one #two #three #four #five #six")
+        first = feed.get_by_role("article").first
+        expect(first.get_by_text("#six is only text: a post has at most five tags.")).to_be_visible()
+        expect(first.get_by_role("link", name="#five")).to_be_visible()
+        expect(first.get_by_role("link", name="#six")).to_have_count(0)
 
 
 class Scrolling(PageTest):
@@ -274,6 +286,44 @@ class Keyboard(PageTest):
                 self.assertNotEqual(outline, "none", f"the focus on {name} is visible")
                 return
         self.fail(f"{name} cannot be reached with the Tab key")
+
+
+class People(PageTest):
+    def look_up(self, feed, handle):
+        feed.get_by_role("button", name="People").click()
+        feed.get_by_label("Handle").fill(handle)
+        feed.get_by_role("button", name="Look up").click()
+
+    def test_a_follower_can_be_removed(self):
+        follower, me = User("ruth_removed"), User("remo_remover")
+        follower.follow(me.id)
+        self.open()
+        feed = self.sign_in(me.id)
+        self.look_up(feed, follower.id)
+        expect(feed.get_by_text("follows you")).to_be_visible()
+        feed.get_by_role("button", name="Remove follower").click()
+        expect(feed.get_by_role("button", name="Follow", exact=True)).to_be_visible()
+        expect(feed.get_by_text("follows you")).to_have_count(0)
+        expect(feed.get_by_role("button", name="Remove follower")).to_have_count(0)
+
+    def test_nobody_is_asked_to_try_again_what_cannot_succeed(self):
+        self.open()
+        feed = self.sign_in("Nils Nobody")
+        self.look_up(feed, "nobody_at_all")
+        expect(feed.get_by_role("alert").filter(has_text="Nobody has this name")).to_be_visible()
+        expect(feed.get_by_role("button", name="Try again")).to_have_count(0)
+        feed.get_by_role("button", name="Go back").click()
+        expect(feed.get_by_label("Handle")).to_be_visible()
+
+    def test_a_user_who_blocks_is_named_once(self):
+        blocker, me = User("bella_blocks"), User("bert_blocked")
+        blocker.call("PUT", f"/v1/users/{me.id}/block")
+        self.open()
+        feed = self.sign_in(me.id)
+        self.look_up(feed, blocker.id)
+        expect(feed.get_by_text("This user blocks you.")).to_be_visible()
+        expect(feed.get_by_text("@bella_blocks")).to_have_count(1)
+        expect(feed.get_by_role("button", name="Follow", exact=True)).to_have_count(0)
 
 
 class TwoUsers(PageTest):

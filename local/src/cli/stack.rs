@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use aws_limits::{Limits, numbers};
 use clap::Args;
 use tidings_local::{
     sources::Chaos,
@@ -33,6 +34,15 @@ pub(crate) struct StackArguments {
     /// Milliseconds that each transaction takes; if not 0, transactions on the same item conflict as on AWS
     #[arg(long, value_name = "MS", default_value_t = 0)]
     transaction_ms: u64,
+    /// Refuse what a new AWS account with default quotas would refuse, poll as Lambda does, and, unless
+    /// --transaction-ms says otherwise, let transactions conflict; --aws-limits=0.01 has a hundredth of all limits on
+    /// rates and on what runs at once, which one machine can reach
+    #[arg(long, value_name = "FRACTION", num_args = 0..=1, require_equals = true, default_missing_value = "1",
+        value_parser = fraction)]
+    aws_limits: Option<f64>,
+    /// Timeout of every function, whatever the template says
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
+    function_timeout: Option<u64>,
     /// Enforce the functions' policies in the template; GET /dev/access lists the permissions that were never used
     #[arg(long)]
     check_access: bool,
@@ -67,7 +77,19 @@ pub(crate) async fn run(arguments: StackArguments) -> anyhow::Result<()> {
     failed.map_or(Ok(()), Err)
 }
 
+/// A part of AWS's limits.
+fn fraction(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(fraction) if fraction > 0.0 && fraction <= 1.0 => Ok(fraction),
+        _ => Err("a fraction is more than 0 and at most 1".to_owned()),
+    }
+}
+
 fn options(arguments: StackArguments) -> anyhow::Result<Options> {
+    let transaction_time = match (arguments.transaction_ms, arguments.aws_limits) {
+        (0, Some(_)) => (numbers::TRANSACTION_TIME_MIN.duration() + numbers::TRANSACTION_TIME_MAX.duration()) / 2,
+        (ms, _) => Duration::from_millis(ms),
+    };
     Ok(Options {
         template: arguments.template.find()?,
         port: arguments.port,
@@ -78,7 +100,10 @@ fn options(arguments: StackArguments) -> anyhow::Result<Options> {
             1 => "info",
             _ => "debug",
         },
-        transaction_time: Duration::from_millis(arguments.transaction_ms),
+        transaction_time,
+        // With as many lanes as this, the stream keeps its shards.
+        limits: arguments.aws_limits.map(|fraction| Limits::new_account().scaled(fraction, u32::MAX)),
+        function_timeout: arguments.function_timeout.map(Duration::from_secs),
         check_access: arguments.check_access,
         chaos: Chaos { duplicate_records: arguments.duplicate_records, reorder_records: arguments.reorder_records },
     })

@@ -34,6 +34,8 @@ const JOIN_TRIES: u32 = 5;
 const FOLLOWS: [usize; 7] = [1, 2, 3, 5, 8, 13, 21];
 /// The first users are followed by everybody.
 const POPULAR: usize = 3;
+/// The most visitors whom the users follow. Each costs a follow of every user.
+const VISITORS_MAX: usize = 20;
 
 /// The users of a stack. Clones are the same users.
 #[derive(Debug, Clone)]
@@ -46,6 +48,8 @@ struct Inner {
     /// The URL of the HTTP API.
     url: String,
     running: Mutex<Option<JoinHandle<()>>>,
+    /// The ids of people whom the users follow, too. They are never removed while the users are at work.
+    visitors: Mutex<Vec<String>>,
     users: AtomicU64,
     actions: AtomicU64,
     failures: AtomicU64,
@@ -63,19 +67,24 @@ pub struct Status {
 impl Demo {
     /// The users of the stack at this URL. They do nothing until [`Demo::start`].
     pub fn new(url: String) -> Self {
-        let (running, users) = (Mutex::new(None), AtomicU64::new(0));
-        Self { inner: Arc::new(Inner { url, running, users, actions: AtomicU64::new(0), failures: AtomicU64::new(0) }) }
+        let (running, visitors) = (Mutex::new(None), Mutex::default());
+        let [users, actions, failures] = Default::default();
+        Self { inner: Arc::new(Inner { url, running, visitors, users, actions, failures }) }
     }
 
     fn running(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
         self.inner.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the users begin. They follow the user with the id `follow`, too. Users that have begun begin anew.
+    /// Lets the users begin, unless they are at work. They follow the user with the id `follow`, too, who has a
+    /// profile.
     pub fn start(&self, follow: Option<String>) {
-        let live = live(self.inner.clone(), follow);
-        if let Some(before) = self.running().replace(tokio::spawn(live)) {
-            before.abort();
+        if let Some(visitor) = follow {
+            self.inner.welcome(visitor);
+        }
+        let mut running = self.running();
+        if running.as_ref().is_none_or(JoinHandle::is_finished) {
+            *running = Some(tokio::spawn(live(self.inner.clone())));
         }
     }
 
@@ -84,6 +93,7 @@ impl Demo {
         if let Some(running) = self.running().take() {
             running.abort();
         }
+        self.inner.visitors().clear();
     }
 
     /// What the users have done so far.
@@ -92,6 +102,20 @@ impl Demo {
         let [users, actions, failures] =
             [&self.inner.users, &self.inner.actions, &self.inner.failures].map(|count| count.load(Ordering::Relaxed));
         Status { running, users, actions, failures }
+    }
+}
+
+impl Inner {
+    fn visitors(&self) -> MutexGuard<'_, Vec<String>> {
+        self.visitors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the users follow this visitor, once.
+    fn welcome(&self, visitor: String) {
+        let mut visitors = self.visitors();
+        if visitors.len() < VISITORS_MAX && !visitors.contains(&visitor) {
+            visitors.push(visitor);
+        }
     }
 }
 
@@ -114,7 +138,7 @@ struct Life {
     resting: HashMap<usize, Instant>,
 }
 
-async fn live(inner: Arc<Inner>, follow: Option<String>) {
+async fn live(inner: Arc<Inner>) {
     let api = match Api::new(&inner.url) {
         Ok(api) => api,
         Err(error) => return tracing::error!("the demo cannot begin: {error}"),
@@ -123,14 +147,20 @@ async fn live(inner: Arc<Inner>, follow: Option<String>) {
     let mut life = Life { inner, api, members: Vec::new(), posts: VecDeque::new(), resting: HashMap::new() };
     let mut joining = 0..PEOPLE.len();
     let mut follows = VecDeque::new();
+    let mut welcomed = 0;
     loop {
         // Every user joins before the first follow, because a follow needs both profiles. While the rest joins, the
         // first users are already at work.
+        let visitor = life.inner.visitors().get(welcomed).cloned();
         if let Some(index) = joining.next() {
             life.join(index).await;
             if joining.is_empty() {
-                follows = life.follows(follow.as_deref());
+                follows = life.follows();
             }
+        } else if let Some(visitor) = visitor {
+            welcomed += 1;
+            // Before the other follows, because the visitor looks.
+            (0..life.members.len()).for_each(|follower| follows.push_front((follower, visitor.clone())));
         } else if let Some((follower, followed)) = follows.pop_front() {
             let done = life.api.follow(&life.members[follower], &followed).await;
             life.note(follower, done).await;
@@ -163,11 +193,10 @@ impl Life {
     }
 
     /// Who follows whom: the index of the follower, and the user id of the followed user.
-    fn follows(&self, visitor: Option<&str>) -> VecDeque<(usize, String)> {
+    fn follows(&self) -> VecDeque<(usize, String)> {
         let count = self.members.len();
         let mut follows = VecDeque::new();
         for follower in 0..count {
-            follows.extend(visitor.map(|visitor| (follower, visitor.to_owned())));
             let near = FOLLOWS.iter().map(|step| (follower + step) % count);
             let followed = (0..POPULAR.min(count)).chain(near).filter(|followed| *followed != follower);
             let each = |followed: usize| (follower, self.members[followed].id().to_owned());
@@ -236,6 +265,21 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_visitor_who_comes_while_the_users_are_at_work_is_welcomed_once() {
+        let demo = Demo::new("http://127.0.0.1:1".to_owned());
+        demo.start(None);
+        let first = demo.running().as_ref().unwrap().id();
+        demo.start(Some("ada".to_owned()));
+        demo.start(Some("ada".to_owned()));
+        assert_eq!(demo.running().as_ref().unwrap().id(), first, "the users do not begin anew");
+        assert_eq!(*demo.inner.visitors(), ["ada"]);
+        (0..VISITORS_MAX * 2).for_each(|number| demo.inner.welcome(number.to_string()));
+        assert_eq!(demo.inner.visitors().len(), VISITORS_MAX);
+        demo.stop();
+        assert!(demo.inner.visitors().is_empty() && !demo.status().running);
+    }
 
     #[test]
     fn names_and_texts_keep_the_limits_of_the_api() {

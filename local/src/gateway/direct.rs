@@ -34,6 +34,7 @@ impl<I: Invoke> DirectApi<I> {
             authorizer: None,
             invoker,
             integration_timeout,
+            rate: None,
         })))
     }
 

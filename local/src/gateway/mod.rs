@@ -46,6 +46,7 @@ use tokio::{net::TcpListener, time::timeout};
 use crate::{
     http_server::{self, Patience},
     invoke::Invoke,
+    limited::RequestRate,
     metrics::Metrics,
     template::model::{Function, HttpApi, MetricId},
 };
@@ -78,12 +79,14 @@ struct Api<I> {
     authorizer: Option<Authorizer>,
     invoker: I,
     integration_timeout: Duration,
+    /// The rate beyond which requests are refused, if there is one.
+    rate: Option<RequestRate>,
 }
 
 impl Gateway {
     /// The API with the routes of `functions`. If the API's authorizer names the URL of `issuer`, `issuer` makes the
     /// tokens of `POST /dev/token`. Otherwise the gateway fetches the keys of the issuer that the authorizer names.
-    /// `dev` has more routes for this machine only, which need no token.
+    /// `dev` has more routes for this machine only, which need no token. Requests beyond `rate` are refused.
     ///
     /// # Errors
     /// If two routes contradict each other.
@@ -93,8 +96,9 @@ impl Gateway {
         issuer: LocalIssuer,
         invoker: impl Invoke,
         dev: Router,
+        rate: Option<RequestRate>,
     ) -> anyhow::Result<Self> {
-        Self::with_timeout(api, functions, issuer, invoker, dev, INTEGRATION_TIMEOUT)
+        Self::with_timeout(api, functions, issuer, invoker, dev, rate, INTEGRATION_TIMEOUT)
     }
 
     fn with_timeout(
@@ -103,6 +107,7 @@ impl Gateway {
         issuer: LocalIssuer,
         invoker: impl Invoke,
         dev: Router,
+        rate: Option<RequestRate>,
         integration_timeout: Duration,
     ) -> anyhow::Result<Self> {
         let served = Api {
@@ -112,6 +117,7 @@ impl Gateway {
             authorizer: api.authorizer.as_ref().map(|authorizer| Authorizer::new(authorizer, &issuer)),
             invoker,
             integration_timeout,
+            rate,
         };
         let dev = loopback::router(issuer, api.authorizer.clone(), dev);
         Ok(Self { router: Router::new().fallback(handle).with_state(Arc::new(served)).merge(dev) })
@@ -165,6 +171,9 @@ impl<I: Invoke> Api<I> {
         let (parts, body) = request.into_parts();
         // A client may read the answer only after it has sent the whole body.
         let body = read(body).await;
+        if self.rate.as_ref().is_some_and(|rate| !rate.admits()) {
+            return message(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests");
+        }
         let route = match self.route(&parts) {
             Ok(route) => route,
             Err((status, text)) => return message(status, text),

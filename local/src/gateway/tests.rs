@@ -130,7 +130,7 @@ impl Server {
         ];
         let dev = Router::new().route("/dev/more", get(async || "more"));
         let echo = Echo::default();
-        let gateway = Gateway::with_timeout(&api, &functions, issuer, echo.clone(), dev, timeout).unwrap();
+        let gateway = Gateway::with_timeout(&api, &functions, issuer, echo.clone(), dev, None, timeout).unwrap();
         let task = tokio::spawn(gateway.serve(listener, pending()));
         Self { url, client: Client::new(), echo, task }
     }

@@ -73,11 +73,12 @@ struct Inner {
 
 impl Lambda {
     /// Opens the Runtime API on a free loopback port. A process starts only with the first invocation of its function:
-    /// this costs milliseconds then, and unused functions cost nothing.
+    /// this costs milliseconds then, and unused functions cost nothing. What is known of invocations is recorded in
+    /// `metrics`.
     ///
     /// # Errors
     /// If no loopback port is free, or if the binary of a function does not exist.
-    pub async fn start(functions: Vec<FunctionSpec>) -> anyhow::Result<Self> {
+    pub async fn start(functions: Vec<FunctionSpec>, metrics: Metrics) -> anyhow::Result<Self> {
         for function in &functions {
             anyhow::ensure!(
                 function.program.is_file(),
@@ -88,7 +89,6 @@ impl Lambda {
         }
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.context("Lambda Runtime API")?;
         let runtime_api = listener.local_addr().context("Lambda Runtime API")?;
-        let metrics = Metrics::default();
         let spawner = process::Spawner::start(metrics.clone())
             .context("cannot start the thread that starts function processes")?;
         let pools: HashMap<_, _> = functions

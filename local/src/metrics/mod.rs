@@ -2,7 +2,8 @@
 //! metric format, and those that Lambda, SQS and API Gateway have on AWS and that this stack can know. The template's
 //! alarms are evaluated over them ([`alarms`]). Metrics are in memory only, for about an hour.
 //!
-//! What this stack does not know it does not record: throttled requests and errors of DynamoDB and Kinesis.
+//! What this stack does not know it does not record: errors of DynamoDB and Kinesis, and throttled requests unless it
+//! runs within AWS's limits (`servers/limits.rs`).
 
 pub mod alarms;
 

@@ -81,7 +81,7 @@ impl RemoteGateway {
         let directory = directory_of(&options.template);
         let own_routes = gateway::docs::router(&directory)?.merge(gateway::console::router(&directory));
         let own_routes = own_routes.merge(invoke_api);
-        let gateway = Gateway::new(api, &system.functions, issuer, invoker, own_routes)?;
+        let gateway = Gateway::new(api, &system.functions, issuer, invoker, own_routes, None)?;
         Ok(Self { url, listener, gateway })
     }
 

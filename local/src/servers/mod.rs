@@ -6,6 +6,7 @@ pub mod dynamodb;
 mod forward;
 pub mod guard;
 pub mod kinesis;
+pub mod limits;
 pub mod provision;
 pub mod sqs;
 pub mod transaction_gate;

@@ -31,9 +31,6 @@ use crate::{
 const MESSAGES_PER_CALL: usize = 10;
 /// The most concurrent batches of one mapping on one machine, even if its `MaximumConcurrency` allows more on AWS.
 const CONCURRENCY_MAX: u32 = 8;
-/// The length of a long poll. AWS allows 20 s. Here it is shorter, because a shutdown must wait for its end: an
-/// interrupted receive would hide messages for the visibility timeout.
-const LONG_POLL: Duration = Duration::from_secs(1);
 const ERROR_PAUSE: Duration = Duration::from_millis(500);
 const DELETE_ATTEMPTS: u32 = 5;
 /// The name of the only reader in the mapping's activity.
@@ -83,16 +80,26 @@ impl<I: Invoke> Mapping<I> {
 
     async fn poll(self: &Arc<Self>, batches: &mut JoinSet<()>) -> Result<std::convert::Infallible, Stopped> {
         let lifecycle = &self.parts.lifecycle;
-        let concurrency = self.source.max_concurrency.unwrap_or(CONCURRENCY_MAX).clamp(1, CONCURRENCY_MAX);
-        let places = Arc::new(Semaphore::new(usize::try_from(concurrency).unwrap_or(1)));
+        let (mut busy_since, mut granted) = (Instant::now(), self.batches_at_once(Duration::ZERO));
+        let places = Arc::new(Semaphore::new(granted));
         loop {
             while batches.try_join_next().is_some() {}
+            let wanted = self.batches_at_once(busy_since.elapsed());
+            if wanted > granted {
+                places.add_permits(wanted - granted);
+                granted = wanted;
+            } else {
+                granted -= places.forget_permits(granted - wanted);
+            }
             lifecycle.running().await?;
             let place = tokio::select! {
                 place = Arc::clone(&places).acquire_owned() => place.map_err(|_| Stopped)?,
                 () = lifecycle.stopped() => return Err(Stopped),
             };
             let received = self.receive_batch().await?;
+            if received.is_empty() {
+                busy_since = Instant::now();
+            }
             if lifecycle.mode() != Mode::Running {
                 self.put_back(&received).await;
                 self.parts.activity.end(received.len());
@@ -111,11 +118,20 @@ impl<I: Invoke> Mapping<I> {
         }
     }
 
+    /// How many batches the mapping processes at once after the queue has had messages for this time.
+    fn batches_at_once(&self, busy: Duration) -> usize {
+        let batches = match self.parts.pace.pollers {
+            Some(pollers) => pollers.at_once(busy).min(self.source.max_concurrency.unwrap_or(u32::MAX)),
+            None => self.source.max_concurrency.unwrap_or(CONCURRENCY_MAX).min(CONCURRENCY_MAX),
+        };
+        usize::try_from(batches.max(1)).unwrap_or(1)
+    }
+
     /// One batch: a single receive, or, with a batching window, as many receives as fit into the window and the batch
     /// size. Each message of the batch counts as in flight.
     async fn receive_batch(&self) -> Result<Vec<Received>, Stopped> {
         let batch_size = usize::try_from(self.source.batch_size).unwrap_or(usize::MAX).max(1);
-        let mut batch: Vec<Received> = self.receive(batch_size, LONG_POLL).await?;
+        let mut batch: Vec<Received> = self.receive(batch_size, self.parts.pace.long_poll).await?;
         if self.source.batching_window.is_zero() || batch.is_empty() {
             return Ok(batch);
         }
@@ -127,12 +143,12 @@ impl<I: Invoke> Mapping<I> {
             if left.is_zero() || self.parts.lifecycle.mode() != Mode::Running {
                 break;
             }
-            batch.extend(self.receive(batch_size - batch.len(), left.min(LONG_POLL)).await?);
+            batch.extend(self.receive(batch_size - batch.len(), left.min(self.parts.pace.long_poll)).await?);
         }
         Ok(batch)
     }
 
-    /// One receive. It is never interrupted: see [`LONG_POLL`].
+    /// One receive. It is never interrupted: see [`super::Pace`].
     async fn receive(&self, messages_max: usize, wait: Duration) -> Result<Vec<Received>, Stopped> {
         let activity = &self.parts.activity;
         let poll = self.parts.lifecycle.last_requested_poll();
@@ -144,8 +160,7 @@ impl<I: Invoke> Mapping<I> {
             .receive_message()
             .queue_url(&self.queue_url)
             .max_number_of_messages(i32::try_from(messages_max.min(MESSAGES_PER_CALL)).unwrap_or(1))
-            // SQS accepts whole seconds only. They are rounded up, because 0 s would turn this into a busy loop.
-            .wait_time_seconds(i32::from(wait > Duration::ZERO))
+            .wait_time_seconds(whole_seconds(wait))
             .message_system_attribute_names(MessageSystemAttributeName::All)
             .message_attribute_names("All");
         match request.send().await {
@@ -301,4 +316,21 @@ fn chain<'a>(function: &str, messages: impl Iterator<Item = &'a Message>) -> Tra
         Some(TraceHeader::parse(header))
     };
     messages.filter_map(header).max_by_key(|trace| trace.invocations(function)).unwrap_or_default()
+}
+
+/// The length of a long poll in seconds. SQS accepts whole seconds only. They are rounded up, because 0 s would turn
+/// this into a busy loop.
+fn whole_seconds(wait: Duration) -> i32 {
+    i32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_poll_takes_whole_seconds_and_no_less_than_it_should() {
+        let waits = [0, 1, 1_000, 1_001, 4_000].map(|ms| whole_seconds(Duration::from_millis(ms)));
+        assert_eq!(waits, [0, 1, 1, 2, 4]);
+    }
 }

@@ -6,6 +6,7 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tidings_local::{
     lambda::{FunctionSpec, Lambda, PAYLOAD_BYTES_MAX, invoke_api},
+    metrics::Metrics,
     template::model::Function,
 };
 
@@ -34,7 +35,7 @@ impl Api {
             max_concurrency: 1,
             allows_recursion: false,
         };
-        let lambda = Lambda::start(vec![spec]).await.unwrap();
+        let lambda = Lambda::start(vec![spec], Metrics::default()).await.unwrap();
         let function = Function {
             name: "Scripted".into(),
             physical_name: "tidings-Scripted".into(),

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tidings_local::{
     invoke::{Invoke as _, InvokeError},
     lambda::{FunctionSpec, Lambda, PAYLOAD_BYTES_MAX},
+    metrics::Metrics,
 };
 
 fn spec() -> FunctionSpec {
@@ -27,7 +28,7 @@ fn spec() -> FunctionSpec {
 }
 
 async fn start(spec: FunctionSpec) -> Lambda {
-    Lambda::start(vec![spec]).await.unwrap()
+    Lambda::start(vec![spec], Metrics::default()).await.unwrap()
 }
 
 async fn invoke(lambda: &Lambda, event: Value) -> Result<Value, InvokeError> {
@@ -190,7 +191,7 @@ async fn a_function_that_fails_to_start_once_is_started_again() {
 async fn a_binary_that_cannot_run_is_unavailable_and_a_missing_one_is_an_error_at_start() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("function");
-    let missing = Lambda::start(vec![FunctionSpec { program: program.clone(), ..spec() }]).await;
+    let missing = Lambda::start(vec![FunctionSpec { program: program.clone(), ..spec() }], Metrics::default()).await;
     assert!(missing.err().unwrap().to_string().contains("Scripted is missing"));
     std::fs::write(&program, "not a program").unwrap();
     let lambda = start(FunctionSpec { program, ..spec() }).await;

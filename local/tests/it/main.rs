@@ -7,6 +7,7 @@ mod cli;
 mod conflicts;
 mod invoke_api;
 mod lambda;
+mod limits;
 mod partial;
 mod processes;
 mod queues;

@@ -9,6 +9,7 @@ use std::{
 use serde_json::json;
 use tidings_local::{
     lambda::{FunctionSpec, Lambda},
+    metrics::Metrics,
     sources::Chaos,
     template::model::{EventSource, StreamSource},
 };
@@ -28,7 +29,7 @@ async fn lambda(timeout: Duration) -> Lambda {
         max_concurrency: 4,
         allows_recursion: false,
     };
-    Lambda::start(vec![function]).await.unwrap()
+    Lambda::start(vec![function], Metrics::default()).await.unwrap()
 }
 
 /// The names of the processed records, in order.

@@ -8,6 +8,7 @@ use serde_json::json;
 use tidings_local::{
     lambda::{FunctionSpec, Lambda},
     lineage::INVOCATIONS_MAX,
+    metrics::Metrics,
 };
 
 use crate::{
@@ -36,7 +37,7 @@ async fn where_a_chain_ends(allows_recursion: bool) -> (&'static str, u64) {
         max_concurrency: 1,
         allows_recursion,
     };
-    let lambda = Lambda::start(vec![function]).await.unwrap();
+    let lambda = Lambda::start(vec![function], Metrics::default()).await.unwrap();
     let _sources = world.queue_source(from_queue("queue"), lambda).await;
     let endpoint = queue.split("/000000000000").next().unwrap();
     let script = json!({ "n": 0, "until": 20, "queue": queue, "then": done, "endpoint": endpoint });

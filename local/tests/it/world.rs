@@ -16,7 +16,7 @@ use tidings_local::{
     aws,
     invoke::{Invoke, InvokeError},
     observe::Observer,
-    servers::{Ports, Servers},
+    servers::{Endpoints, Ports, Servers},
     sources::{Chaos, Clients, Pace, Sources},
     template::model::{EventSource, Function, QueueSource, StreamKind, StreamSource},
 };
@@ -30,6 +30,8 @@ pub(crate) struct World {
     pub(crate) clients: Clients,
     /// The URL of DynamoDB.
     pub(crate) dynamodb: String,
+    /// The URL of Kinesis.
+    pub(crate) kinesis: String,
     directory: TempDir,
     _servers: Servers,
 }
@@ -44,8 +46,10 @@ impl World {
             streams: aws::dynamodbstreams(&endpoints.dynamodb),
             kinesis: aws::kinesis(&endpoints.kinesis),
             sqs: aws::sqs(&endpoints.sqs),
+            writes: None,
         };
-        Self { clients, dynamodb: endpoints.dynamodb, directory, _servers: servers }
+        let Endpoints { dynamodb, kinesis, .. } = endpoints;
+        Self { clients, dynamodb, kinesis, directory, _servers: servers }
     }
 
     /// A path for a file that does not exist yet.

@@ -27,7 +27,7 @@ mod version;
 mod viewer;
 
 pub use celebrity::{Celebrity, CelebrityList, CelebrityPolicy};
-pub use clock::{Clock, Timestamp};
+pub use clock::{CLOCK_DIFFERENCE_MAX, Clock, Timestamp};
 pub use comment::Comment;
 pub use commenter::Commenter;
 pub use edge::{Edge, EdgeKey, EdgeKind, EdgeState};

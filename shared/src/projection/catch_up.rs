@@ -2,7 +2,8 @@
 //!
 //! The order of the writes makes this exact. The effects of some events come first. Then one conditional write stores
 //! the viewer with its new `applied`. A crash in between repeats effects, which changes nothing. A worker that finds
-//! that another one moved `applied` starts again from there.
+//! that another one moved `applied` starts again from there. If this happens again and again, it leaves the user to the
+//! other one for a while: many workers on one user would only repeat each other's effects.
 //!
 //! Effects that a page of the log needs several times are applied once. Nobody waits for a long page: `applied` moves
 //! every quarter of a second, and when the time is up, the caller hands over what is left.
@@ -22,7 +23,6 @@ use crate::{
     error::Error,
     metrics,
     model::{Clock, LogEntry, LogEvent, UserId, Version, Viewer, limits::BACKFILLS_MAX},
-    retry::RACES_MAX,
     store::{
         Consistency,
         command_table::{CommandTable, unreadable},
@@ -37,8 +37,12 @@ const EFFECTS_PER_STEP: usize = 16;
 /// Effects that run at once. They need no order among themselves: each writes what the truth says.
 const EFFECTS_AT_ONCE: usize = 8;
 /// After this time, `applied` moves, although the page is not done. A write of the viewer item may be 50 units, so it
-/// does not move with each step.
+/// does not move with each step. It moves after the first one, where two workers learn that they have the same user.
 const STORE_INTERVAL: Duration = Duration::from_millis(250);
+/// How often a worker that lost a race for `applied` starts again before it leaves the user alone.
+const RACES_LOST_MAX: u32 = 3;
+/// How long it leaves the user alone. The other worker moves `applied` several times in it.
+const RIVAL_WAIT: Duration = Duration::from_secs(2);
 /// How long a user waits who has too many unfinished backfills.
 const BACKFILL_WAIT: Duration = Duration::from_secs(5);
 
@@ -54,8 +58,8 @@ pub enum Progress {
         /// Why its effects failed.
         error: Error,
     },
-    /// The log is applied in part, and the rest has to follow after this time: the deadline is near, or the user has
-    /// too many unfinished backfills.
+    /// The log is applied in part, and the rest has to follow after this time: the deadline is near, the user has too
+    /// many unfinished backfills, or another worker works on the user.
     Paused(Duration),
 }
 
@@ -75,8 +79,7 @@ impl CatchUp {
     /// up to that version.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if other workers kept moving the viewer; otherwise as the stores'. What was applied by then
-    /// stays applied.
+    /// As the stores'. What was applied by then stays applied.
     pub async fn user(&self, user: &UserId, at_least: Option<Version>, deadline: Deadline) -> Result<Progress, Error> {
         let mut races = 0;
         loop {
@@ -105,7 +108,8 @@ impl CatchUp {
                     return Ok(Progress::UpToDate);
                 }
                 Ok(Some(progress)) => return Ok(progress),
-                Err(Error::Conflict) if races < RACES_MAX => races += 1,
+                Err(Error::Conflict) if races < RACES_LOST_MAX => races += 1,
+                Err(Error::Conflict) => return Ok(Progress::Paused(RIVAL_WAIT)),
                 Err(error) => return Err(error),
             }
         }
@@ -151,7 +155,7 @@ impl CatchUp {
             stuck = Some((last.version, error));
         }
         let mut open = plan(events.iter().copied());
-        let (mut complete, mut stored_at) = (Complete::default(), Instant::now());
+        let (mut complete, mut stored_at) = (Complete::default(), None::<Instant>);
         loop {
             let failed = self.apply_step(owner, &mut open, &mut complete).await;
             if let Some(failed) = failed.filter(|failed| stuck.as_ref().is_none_or(|stuck| failed.0 < stuck.0)) {
@@ -159,7 +163,8 @@ impl CatchUp {
                 open.clear();
             }
             let is_last = open.is_empty();
-            if !is_last && !deadline.is_near() && stored_at.elapsed() < STORE_INTERVAL {
+            let is_early = stored_at.is_some_and(|stored_at| stored_at.elapsed() < STORE_INTERVAL);
+            if !is_last && !deadline.is_near() && is_early {
                 continue;
             }
             // Every effect of the events in front of this one is applied.
@@ -170,7 +175,7 @@ impl CatchUp {
             if viewer.applied > stored.viewer.applied {
                 let before = stored.viewer.applied;
                 stored = self.viewers.put(user, &stored, viewer).await?;
-                stored_at = Instant::now();
+                stored_at = Some(Instant::now());
                 if let Some(oldest) = events.iter().find(|event| event.version > before).filter(|_| self.is_read) {
                     metrics::FEED_LAG.record(self.clock.now().since(oldest.at));
                 }

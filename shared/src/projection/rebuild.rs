@@ -17,7 +17,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Projector, Projectors, quarantine::catch_up_or_quarantine, tally};
+use super::{
+    Projector, Projectors,
+    quarantine::catch_up_or_quarantine,
+    tally::{self, Missing},
+};
 use crate::{
     deadline::Deadline,
     error::Error,
@@ -347,7 +351,7 @@ impl Stepping<'_> {
 
     async fn show_tally(&mut self, change: &TallyChange) -> Result<(), Error> {
         let cards = self.rebuilder.projectors.0.tables.cards(self.rebuild.target.table(ReadModel::Cards));
-        let shown = tally::show(cards, &change.subject, std::slice::from_ref(change));
+        let shown = tally::show(cards, &change.subject, std::slice::from_ref(change), Missing::IsMade);
         self.deadline.limit(shown).await?;
         self.segment.done.tallies += 1;
         Ok(())

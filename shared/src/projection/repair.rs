@@ -136,18 +136,33 @@ impl Repair {
     }
 
     /// Sets a counter on its card to what the truth says. The card is read first: if an image of a later write comes
-    /// between, this worker notices and begins again.
+    /// between, this worker notices and begins again. Without a card there is nothing to do if the subject is erased.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if other workers kept changing the card; otherwise as those of the stores.
+    /// [`Error::Conflict`] if other workers kept changing the card; [`Error::Transient`] if the card is still to be
+    /// made; otherwise as those of the stores.
     pub async fn settle_tally(&self, subject: &TallySubject) -> Result<(), Error> {
         let CatchUp { commands, effects, .. } = &self.catch_up;
         until_no_conflict(async || {
             let before = effects.cards.tally(subject).await?;
+            if !before.has_card && !self.exists(subject).await? {
+                return Ok(());
+            }
+            if !before.has_card && self.catch_up.is_read {
+                return Err(Error::transient("setting a counter", "the card is still to be made"));
+            }
             let tally = commands.tally(subject).await?;
             effects.cards.put_tally(subject, &before, &tally).await
         })
         .await
+    }
+
+    async fn exists(&self, subject: &TallySubject) -> Result<bool, Error> {
+        let commands = &self.catch_up.commands;
+        Ok(match subject {
+            TallySubject::User(user) => commands.profile(user).await?.is_some(),
+            TallySubject::Post(post) => commands.post(*post).await?.is_some(),
+        })
     }
 
     /// Deletes a row of a timeline unless it follows from the truth. A row of a deleted post stays in homes: it holds

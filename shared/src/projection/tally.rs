@@ -20,19 +20,36 @@ pub fn by_counter(changes: Vec<TallyChange>) -> BTreeMap<TallySubject, Vec<Tally
     counters
 }
 
-/// Adds these images of a subject's counter to the subject's card.
+/// What becomes of a card that is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// It is made, and others add to it. So it is in tables that are being filled.
+    IsMade,
+    /// It stays missing. Either the counter is early, or its subject is erased: the truth knows which.
+    Stays,
+}
+
+/// Adds these images of a subject's counter to the subject's card. Returns false if there is no card.
 ///
 /// # Errors
 /// [`Error::Conflict`] if other workers kept changing the card; otherwise as the store's.
-pub async fn show(cards: &Cards, subject: &TallySubject, changes: &[TallyChange]) -> Result<(), Error> {
+pub async fn show(
+    cards: &Cards,
+    subject: &TallySubject,
+    changes: &[TallyChange],
+    missing: Missing,
+) -> Result<bool, Error> {
     until_no_conflict(async || {
         let before = cards.tally(subject).await?;
+        if !before.has_card && missing == Missing::Stays {
+            return Ok(false);
+        }
         let mut tally = before.tally.clone();
         let news = changes.iter().filter(|change| tally.take(change.shard, change.image)).count();
-        if news == 0 {
-            return Ok(());
+        if news > 0 {
+            cards.put_tally(subject, &before, &tally).await?;
         }
-        cards.put_tally(subject, &before, &tally).await
+        Ok(true)
     })
     .await
 }
@@ -85,7 +102,7 @@ mod tests {
     async fn a_card_shows_the_sum_of_the_newest_images_in_whatever_order_they_come() {
         let world = ada_has_joined().await;
         for batch in [vec![change("ada", 0, 2, 5)], vec![change("ada", 0, 1, 9), change("ada", 7, 1, 3)]] {
-            show(&world.tested.cards, &counter("ada"), &batch).await.unwrap();
+            show(&world.tested.cards, &counter("ada"), &batch, Missing::Stays).await.unwrap();
         }
         assert_eq!(followers(&world).await, 8);
     }
@@ -95,9 +112,25 @@ mod tests {
         let world = ada_has_joined().await;
         let changes = [change("ada", 0, 2, 5), change("ada", 7, 1, 3)];
         for _ in 0..2 {
-            show(&world.tested.cards, &counter("ada"), &changes).await.unwrap();
+            show(&world.tested.cards, &counter("ada"), &changes, Missing::Stays).await.unwrap();
         }
         assert_eq!((world.network.count(WRITE_CARD), followers(&world).await), (1, 8));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn images_make_no_card() {
+        let world = World::new();
+        assert!(!show(&world.tested.cards, &counter("ada"), &[change("ada", 0, 1, 5)], Missing::Stays).await.unwrap());
+        assert!(!world.other.cards.tally(&counter("ada")).await.unwrap().has_card);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn images_do_not_bring_a_card_back_that_is_removed_meanwhile() {
+        let world = ada_has_joined().await;
+        let other = world.other.clone();
+        world.network.before(WRITE_CARD, async move || other.cards.remove(&counter("ada")).await.unwrap());
+        assert!(!show(&world.tested.cards, &counter("ada"), &[change("ada", 0, 1, 5)], Missing::Stays).await.unwrap());
+        assert!(!world.other.cards.tally(&counter("ada")).await.unwrap().has_card);
     }
 
     #[tokio::test(start_paused = true)]
@@ -105,9 +138,9 @@ mod tests {
         let world = ada_has_joined().await;
         let other = world.other.clone();
         world.network.before(WRITE_CARD, async move || {
-            show(&other.cards, &counter("ada"), &[change("ada", 7, 1, 3)]).await.unwrap();
+            show(&other.cards, &counter("ada"), &[change("ada", 7, 1, 3)], Missing::Stays).await.unwrap();
         });
-        show(&world.tested.cards, &counter("ada"), &[change("ada", 0, 2, 5)]).await.unwrap();
+        show(&world.tested.cards, &counter("ada"), &[change("ada", 0, 2, 5)], Missing::Stays).await.unwrap();
         assert_eq!(followers(&world).await, 8);
     }
 }

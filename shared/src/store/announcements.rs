@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Timestamp, limits::ANNOUNCEMENT_KEPT},
+    model::{Clock, Timestamp, limits::ANNOUNCEMENT_KEPT},
 };
 
 /// A post that was announced.
@@ -34,13 +34,36 @@ pub struct Announcements {
 }
 
 impl Timelines {
-    /// Writes the row of a celebrity's post to the author's timeline, and announces it as of this moment. Both are one
-    /// transaction: whoever has seen the row can rely on the announcement. Repeating this announces the post again,
-    /// which changes nothing for readers.
+    /// Writes the row of a celebrity's post to the author's timeline, and announces it as of the moment of the write.
+    /// Both are one transaction: whoever has seen the row can rely on the announcement. Repeating this announces the
+    /// post again, which changes nothing for readers.
     ///
     /// # Errors
     /// [`Error::Conflict`] if other workers kept writing the same row; otherwise as DynamoDB's.
-    pub async fn put_announced(&self, row: &Row, at: Timestamp) -> Result<(), Error> {
+    pub async fn put_announced(&self, row: &Row, clock: &Clock) -> Result<(), Error> {
+        let mut retries = CONFLICTS.start();
+        loop {
+            // Each try has a moment of its own, because readers rely on how long a try takes at most.
+            let writes = self.announcement_of(row, clock.now())?;
+            let written = self
+                .dynamo
+                .0
+                .transact_write_items()
+                .set_transact_items(Some(writes))
+                .customize()
+                .interceptor(NoClientToken)
+                .send()
+                .await
+                .map_err(transaction_failed);
+            match written {
+                Err(Error::Conflict) if retries.wait().await => {}
+                written => return written.map(|_| ()),
+            }
+        }
+    }
+
+    /// The writes of the row and of its announcement.
+    fn announcement_of(&self, row: &Row, at: Timestamp) -> Result<Vec<TransactWriteItem>, Error> {
         let announcement = Put::builder()
             .table_name(self.table.get())
             .item(PK, s(key::ANNOUNCED))
@@ -57,24 +80,7 @@ impl Timelines {
             let put = put.build().map_err(|error| Error::poison("an announcement", error))?;
             Ok(TransactWriteItem::builder().put(put).build())
         };
-        let writes = [part(stands), part(announcement)].into_iter().collect::<Result<Vec<_>, Error>>()?;
-        let mut retries = CONFLICTS.start();
-        loop {
-            let written = self
-                .dynamo
-                .0
-                .transact_write_items()
-                .set_transact_items(Some(writes.clone()))
-                .customize()
-                .interceptor(NoClientToken)
-                .send()
-                .await
-                .map_err(transaction_failed);
-            match written {
-                Err(Error::Conflict) if retries.wait().await => {}
-                written => return written.map(|_| ()),
-            }
-        }
+        [part(stands), part(announcement)].into_iter().collect()
     }
 
     /// At most `limit` of the posts that were announced at this moment or later, newest first.

@@ -23,6 +23,8 @@ pub struct StoredTally {
     /// The newest known image of each shard.
     pub tally: Tally,
     revision: u64,
+    /// Whether there is a card.
+    pub has_card: bool,
     /// Whether the counter is that of a post that others do not see: it is deleted, or taken down.
     hidden: bool,
 }
@@ -36,6 +38,9 @@ impl Cards {
     pub async fn show_tally_again(&self, subject: &TallySubject) -> Result<(), Error> {
         until_no_conflict(async || {
             let before = self.tally(subject).await?;
+            if !before.has_card {
+                return Ok(());
+            }
             self.put_tally(subject, &before, &before.tally).await
         })
         .await
@@ -49,7 +54,7 @@ impl Cards {
             .get_item()
             .table_name(self.table.get())
             .key(PK, s(key::card(subject)))
-            .projection_expression("tally, tally_revision, deleted, taken_down")
+            .projection_expression("PK, tally, tally_revision, deleted, taken_down")
             .consistent_read(true)
             .send()
             .await
@@ -57,10 +62,12 @@ impl Cards {
         answer.item.map_or(Ok(StoredTally::default()), stored_tally)
     }
 
-    /// Replaces what the subject's card knew when it was read as `before`, and the numbers that the card shows.
+    /// Replaces what the subject's card knew when it was read as `before`, and the numbers that the card shows. If
+    /// there was no card, this makes one.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if another writer replaced it meanwhile, or the post was deleted or taken down.
+    /// [`Error::Conflict`] if another writer replaced it meanwhile, the post was deleted or taken down, or the card was
+    /// removed.
     pub async fn put_tally(&self, subject: &TallySubject, before: &StoredTally, tally: &Tally) -> Result<(), Error> {
         let mut set = shown(subject, &tally.counts(), before.hidden);
         let in_index = set.contains_key(BUCKET);
@@ -80,6 +87,8 @@ impl Cards {
         if before.revision > 0 {
             "#tally_revision = :revision".clone_into(&mut condition);
             update = update.expression_attribute_values(":revision", n(before.revision));
+        } else if before.has_card {
+            condition += " AND attribute_exists(PK)";
         }
         let mut expression = format!("SET {}", assignments.join(", "));
         if in_index {
@@ -141,7 +150,7 @@ fn stored_tally(mut item: Item) -> Result<StoredTally, Error> {
         };
         tally.take(number, value("a counter on a card", image)?);
     }
-    Ok(StoredTally { tally, revision: number(&item, "tally_revision")?, hidden })
+    Ok(StoredTally { tally, revision: number(&item, "tally_revision")?, has_card: true, hidden })
 }
 
 #[cfg(test)]

@@ -55,6 +55,7 @@ const BATCH_WRITE_MAX: usize = 25;
 pub(crate) struct World {
     aws: Arc<Aws>,
     now_ms: Arc<AtomicU64>,
+    numbers: Vec<(&'static str, u64)>,
     /// The way from the process under test to AWS.
     pub(crate) network: Arc<Network>,
     /// The process that runs the code under test.
@@ -97,7 +98,13 @@ impl World {
             Process::new(&runtime(server, clock, numbers), Arc::clone(&now_ms))
         };
         let (tested, other) = (process(network.clone()), process(aws.clone()));
-        Self { aws, now_ms, network, tested, other }
+        Self { aws, now_ms, numbers: numbers.to_vec(), network, tested, other }
+    }
+
+    /// Another process that nothing disturbs, whose clock is ahead of the others by so much.
+    pub(crate) fn process_ahead_by(&self, difference: Duration) -> Process {
+        let clock = Clock::set_by(Arc::clone(&self.now_ms)).ahead_by(difference);
+        Process::new(&runtime(self.aws.clone(), clock, &self.numbers), Arc::clone(&self.now_ms))
     }
 
     /// Lets time pass.

@@ -23,6 +23,8 @@ class Client extends HTMLElement {
     this.trail = [];
     this.session.addEventListener("change", () => this.#enter());
     this.session.addEventListener("expired", () => this.#signIn("Your session has ended. Sign in again."));
+    this.session.addEventListener("lost", () => this.#enter());
+    globalThis.addEventListener("tidings-reach", ({ detail: reached }) => reached && this.unreached?.());
     this.addEventListener("go", ({ detail }) => this.go(detail));
     this.#enter();
     return this;
@@ -32,6 +34,7 @@ class Client extends HTMLElement {
     const { session } = this;
     if (!session.signedIn) return this.#signIn();
     this.trail = [];
+    this.unreached = null;
     try {
       session.profile = await this.api.get("/v1/me");
     } catch (error) {
@@ -86,11 +89,16 @@ class Client extends HTMLElement {
       this.trail.length > 1 && h("button", { onclick: () => history.back(), "aria-label": "Back" }, "←"),
       Object.entries(MENU).map(([name, label]) => h("button", { onclick: () => this.go({ view: name }),
         "aria-current": view.view === name && "page" }, label)),
-      h("button", { class: "me", onclick: () => this.go({ view: "profile", user: session.user }),
-        title: "Your profile" }, h("bdi", {}, session.profile?.display_name ?? session.user)),
-      h("button", { onclick: () => session.signOut() }, "Sign out"));
-    const slot = h("div", { class: "view" }, h("p", { class: "note" }, "Loading …"));
+      h("span", { class: "who" },
+        h("button", { class: "me", onclick: () => this.go({ view: "profile", user: session.user }),
+          title: "Your profile" }, h("bdi", {}, session.profile?.display_name ?? session.user)),
+        h("button", { onclick: () => session.signOut() }, "Sign out")));
+    const slot = h("div", { class: "view", tabindex: "-1" }, h("p", { class: "note" }, "Loading …"));
+    const focused = this.contains(document.activeElement);
     this.replaceChildren(menu, slot);
+    this.unreached = null;
+    // The button that led here is gone. Who uses the keyboard goes on at the view.
+    if (focused) slot.focus({ preventScroll: true });
     try {
       const shown = await VIEWS[view.view](this, view);
       if (this.trail.at(-1) === view) slot.replaceChildren(shown);
@@ -101,8 +109,10 @@ class Client extends HTMLElement {
   }
 
   #failed(error, again, slot = this) {
+    if (error.code === "offline") this.unreached = again;
     slot.replaceChildren(h("div", { class: "failed" }, h("p", { role: "alert" }, error.message),
-      h("button", { onclick: again }, "Try again")));
+      error.passes === false ? this.trail.length > 1 && h("button", { onclick: () => history.back() }, "Go back")
+        : h("button", { onclick: again }, "Try again")));
   }
 }
 

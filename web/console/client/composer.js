@@ -16,7 +16,10 @@ export class Composer extends HTMLElement {
     this.left = h("span", { class: "left", id: `${id}-left` });
     this.error = h("p", { class: "error", id: `${id}-error`, role: "alert" });
     this.button = h("button", { class: "primary" }, button);
-    const cancel = options.cancel && h("button", { type: "button", onclick: options.cancel }, "Cancel");
+    const cancel = options.cancel && h("button", { type: "button", onclick: () => {
+      sessionStorage.removeItem(`tidings:draft:${name}`);
+      options.cancel();
+    } }, "Cancel");
     const form = h("form", { class: "composer", onsubmit: (event) => this.#send(event) },
       h("label", { for: id }, label), this.area,
       h("div", { class: "row" }, this.left, cancel, this.button), this.error);

@@ -55,7 +55,8 @@ class Home extends HTMLElement {
   async refresh(focus = false) {
     const { client, order } = this;
     this.news.hidden = true;
-    const empty = "Nothing here yet. Write the first post, or follow somebody from “Trending”.";
+    const life = client.session.config.development ? " Or press “Bring it to life” under “Inside”." : "";
+    const empty = `Nothing here yet. Write the first post, or follow somebody from “People”.${life}`;
     const query = order === "chronological" ? {} : { order, explain: true };
     const end = "These are the posts of 30 days.";
     const next = posts(client, "/v1/feeds/home", query, { label: "Home", empty, end });

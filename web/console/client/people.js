@@ -27,6 +27,14 @@ export async function profile(client, view) {
       }
     },
   }, active ? off : on);
+  const remove = h("button", { onclick: async () => {
+    try {
+      await client.api.delete(`/v1/me/followers/${encodeURIComponent(user.id)}`);
+      await again();
+    } catch (failure) {
+      error.textContent = failure.message;
+    }
+  } }, "Remove follower");
   const closed = relation.blocked || relation.blocked_by;
   const counts = !closed && h("p", {},
     viewLink(count(user.followers, "follower"), { view: "followers", user: user.id }), " · ",
@@ -36,11 +44,13 @@ export async function profile(client, view) {
     ? h("div", { class: "actions" }, h("button", { onclick: () => client.go({ view: "settings" }) }, "Edit profile"))
     : h("div", { class: "actions" },
       !closed && toggle("follow", "Follow", "Unfollow", relation.following),
-      toggle("mute", "Mute", "Unmute", relation.muted), toggle("block", "Block", "Unblock", relation.blocked));
+      toggle("mute", "Mute", "Unmute", relation.muted), toggle("block", "Block", "Unblock", relation.blocked),
+      !closed && relation.followed_by && remove);
   const state = relation.blocked ? "You block this user." : relation.blocked_by ? "This user blocks you." : null;
   return h("div", {},
     h("section", { class: "profile" }, avatar(user),
-      h("h2", {}, h("bdi", {}, user.display_name ?? `@${user.handle}`)), h("p", { class: "handle" }, `@${user.handle}`),
+      h("h2", {}, h("bdi", {}, user.display_name ?? `@${user.handle}`)),
+      user.display_name && h("p", { class: "handle" }, `@${user.handle}`),
       user.avatar_url && h("p", {}, webLink(user.avatar_url, "Picture")), counts, state && h("p", {}, state), buttons,
       error),
     !closed && posts(client, `${userPath(user.id)}/posts`, {}, {
@@ -82,7 +92,7 @@ export function lookup(client) {
     h("p", { class: "links" }, viewLink("Whom I follow", { view: "following", user: client.session.user }), " · ",
       viewLink("My followers", { view: "followers", user: client.session.user }), " · ",
       viewLink("Muted", { view: "mutes" }), " · ", viewLink("Blocked", { view: "blocks" })),
-    h("h3", {}, "Their posts trend"), list({
+    h("h3", {}, "Authors of trending posts"), list({
       load: async (cursor) => {
         const page = await client.api.get("/v1/feeds/trending", { limit: PAGE, cursor });
         const isNew = ({ id }) => id !== client.session.user && !authors.has(id) && authors.add(id);

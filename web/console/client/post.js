@@ -6,6 +6,9 @@ import { composer } from "./composer.js";
 
 export const POST_CHARACTERS_MAX = 300;
 
+/** Why a hashtag does not lead to the post. */
+const IGNORED = { too_many: "a post has at most five tags", too_long: "a tag has at most 64 characters" };
+
 export class Post extends HTMLElement {
   /** Shows `post` to the user of `client`. */
   show(post, client, options = {}) {
@@ -26,6 +29,8 @@ export class Post extends HTMLElement {
         { class: "when" }), post.edited_at && h("span", { class: "mark", title: post.edited_at }, "edited"),
         post.source === "trending" && h("span", { class: "mark" }, "trending")),
       rich(post.text, post.entities),
+      own && post.ignored_tags?.map(({ tag, reason }) => h("p", { class: "why" }, h("bdi", {}, `#${tag}`),
+        ` is only text: ${IGNORED[reason] ?? reason}.`)),
       h("div", { class: "actions" },
         this.#likeButton(),
         !options.open && h("button", { onclick: () => tell(this, "go", { view: "post", post: post.id }),

@@ -36,7 +36,8 @@ export function signIn(session, note) {
       config.development && " You can be anybody here: this system runs on your machine only."),
     side === "a" && config.development && h("ol", {}, h("li", {}, "Sign in, and write a post."),
       h("li", {}, "Under “Inside”, follow the dot of your post through the system."),
-      h("li", {}, "Bring the system to life, kill a part of it, and see it recover.")),
+      h("li", {}, "Bring the system to life: 40 users follow you, post, like and comment."),
+      h("li", {}, "Kill a function, and see the system recover.")),
     development, provider,
     h("details", { open: !development && !provider }, h("summary", {}, "Sign in with a token"), pasted), error);
 }

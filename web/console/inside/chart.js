@@ -6,8 +6,13 @@ const SECONDS = 60;
 const WIDTH = 300;
 const HEIGHT = 64;
 
-/** `chart.add({ p50: 12, p99: null })` adds a second; null is a gap. */
-export function chart(title, lines) {
+/** What the classes of lines or shapes mean. */
+export const key = (names, label) => h("ul", { class: "key", "aria-label": label },
+  Object.entries(names).map(([name, text]) => h("li", { class: name }, text)));
+
+/** `names` says what each line is. `chart.add({ p50: 12, p99: null })` adds a second; null is a gap. */
+export function chart(title, names) {
+  const lines = Object.keys(names);
   const values = [];
   const paths = lines.map((line) => s("path", { class: `trace ${line}` }));
   const svg = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", class: "chart", role: "img",
@@ -35,5 +40,5 @@ export function chart(title, lines) {
       paths[index].setAttribute("d", parts.join(" ").trim());
     });
   };
-  return { element: h("figure", { class: "chart-figure" }, caption, top, svg), add };
+  return { element: h("figure", { class: "chart-figure" }, caption, key(names, "Lines"), top, svg), add };
 }

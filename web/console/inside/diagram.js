@@ -3,80 +3,85 @@
 
 import { h, s } from "../dom.js";
 import { hue } from "../text.js";
+import { BOX, BOXES, EDGES, WAYS, line, places } from "./places.js";
 
-const WIDTH = 720;
-const HEIGHT = 268;
-const BOX = { width: 116, height: 46 };
 /** How long a dot takes from one box to the next. */
 const HOP_MS = 420;
 /** More dots at once would hide the diagram. */
 const DOTS_MAX = 40;
 /** Dots of posts that went on unseen disappear. */
 const DOT_AGE_MAX_MS = 60_000;
-
-const BOXES = {
-  client: { x: 66, y: 36, name: "Clients", kind: "person", note: "this page, the demo" },
-  command: { x: 213, y: 36, name: "Command", functions: ["CreatePost"] },
-  log: { x: 360, y: 36, name: "Table Commands", kind: "table", note: "the truth" },
-  publish: { x: 507, y: 36, name: "PublishEvents", functions: ["PublishEvents"] },
-  bus: { x: 654, y: 36, name: "Bus (Kinesis)", kind: "queue", note: "hints" },
-  trending: { x: 654, y: 134, name: "Trending", functions: ["Trending"] },
-  fanout: { x: 507, y: 134, name: "Fanout", functions: ["Fanout"] },
-  rows: { x: 360, y: 134, name: "Home rows", kind: "table", note: "one for each reader" },
-  query: { x: 66, y: 134, name: "Queries", functions: ["GetFeed", "GetPost", "GetProfile"] },
-  queue: { x: 507, y: 232, name: "Queue (SQS)", kind: "queue" },
-  deliver: { x: 360, y: 232, name: "Deliver", functions: ["Deliver"] },
-  quarantine: { x: 654, y: 232, name: "Quarantine", kind: "queue" },
-};
-const EDGES = [["client", "command"], ["command", "log"], ["log", "publish"], ["publish", "bus"], ["bus", "fanout"],
-  ["bus", "trending"], ["fanout", "rows"], ["fanout", "queue"], ["queue", "deliver"], ["deliver", "rows"],
-  ["rows", "query"], ["query", "client"], ["queue", "quarantine"]];
-/** The boxes that a dot passes when a post reaches a stage. */
-const WAYS = { command: ["client", "command", "log"], stream: ["publish"], bus: ["bus"], fanout: ["fanout"],
-  rows: ["rows"], deliver: ["queue", "deliver"], delivered: ["rows"] };
+/** Dots that wait at one box stand side by side: so many, so far from each other. */
+const SEATS = 8;
+const SEAT_PX = 14;
+/** Narrower than this, the diagram has three columns. In CSS pixels. */
+const WIDE_PX_MIN = 540;
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 class Diagram extends HTMLElement {
   #dots = new Map();
   #boxes = {};
+  #at;
+  #shape = null;
+  #told = null;
 
   connectedCallback() {
-    if (this.firstChild) return;
-    this.layer = s("g", {});
-    for (const [name, value] of [["role", "region"], ["aria-label", "Diagram"], ["tabindex", "0"]]) {
-      this.setAttribute(name, value);
-    }
-    const boxes = Object.entries(BOXES).map(([name, box]) => this.#draw(name, box));
-    this.append(s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "diagram", "aria-hidden": "true" },
-      EDGES.map(([from, to]) => edge(BOXES[from], BOXES[to])), boxes, this.layer));
+    this.fitting ??= new ResizeObserver(([{ contentRect: { width } }]) => {
+      // A part of the page that is not shown has no width.
+      if (width > 0) this.#draw(width < WIDE_PX_MIN ? "narrow" : "wide");
+    });
+    this.fitting.observe(this);
   }
 
-  #draw(name, { x, y, name: title, kind = "function", note = "" }) {
+  disconnectedCallback() { this.fitting.disconnect(); }
+
+  #draw(shape) {
+    if (shape === this.#shape) return;
+    const { at, width, height } = places(shape);
+    for (const post of [...this.#dots.keys()]) this.#remove(post);
+    this.layer = s("g", {});
+    this.#at = at;
+    this.#shape = shape;
+    const boxes = Object.entries(BOXES).map(([name, box]) => this.#box(name, box));
+    this.replaceChildren(s("svg", { viewBox: `0 0 ${width} ${height}`, class: `diagram ${shape}`,
+      "aria-hidden": "true" }, EDGES.map(([from, to]) => edge(at[from], at[to])), boxes, this.layer));
+    if (this.#told) this.state(this.#told);
+  }
+
+  #box(name, { name: title, kind = "function", note = "" }) {
+    const { x, y } = this.#at[name];
     const detail = s("text", { x, y: y + 15, class: "detail" }, note);
     const frame = s("rect", { x: x - BOX.width / 2, y: y - BOX.height / 2, ...BOX, rx: 8 });
-    const box = s("g", { class: `box ${kind}` }, frame, s("text", { x, y: y - 3 }, title), detail);
+    const box = s("g", { class: `box ${kind}`, "data-box": name }, frame, s("text", { x, y: y - 3 }, title), detail);
     this.#boxes[name] = { box, detail };
     return box;
   }
 
   /** Shows processes, depths of queues, and what is paused or throttled. */
-  state({ processes, queues, sources, throttled, paused }) {
-    const depth = (suffix) => queues.find(({ name }) => name.endsWith(suffix)) ?? { visible: 0, in_flight: 0 };
-    for (const [name, { functions }] of Object.entries(BOXES)) {
+  state(told) {
+    this.#told = told;
+    if (!this.#shape) return;
+    const { processes, queues, sources, throttled, paused } = told;
+    for (const [name, { functions, note }] of Object.entries(BOXES)) {
       if (!functions) continue;
       const running = processes.filter((process) => functions.includes(process.function)).length;
-      const flying = sources.filter((source) => functions.includes(source.function))
-        .reduce((sum, source) => sum + source.in_flight, 0);
-      const isThrottled = functions.some((name) => throttled.includes(name));
-      const isPaused = paused && sources.some((source) => functions.includes(source.function));
-      const text = isThrottled ? "throttled" : isPaused ? "paused" : `${running} process${running === 1 ? "" : "es"}`;
-      this.#set(name, flying > 0 ? `${text}, ${flying} in work` : text, isThrottled || isPaused);
+      const own = sources.filter((source) => functions.includes(source.function));
+      const flying = own.reduce((sum, source) => sum + source.in_flight, 0);
+      const stopped = functions.some((name) => throttled.includes(name)) ? "throttled"
+        : paused && own.length > 0 ? "paused" : null;
+      const idle = note && running === 0 ? note : `${running} process${running === 1 ? "" : "es"}`;
+      const text = flying === 0 ? stopped ?? idle : stopped ? `${stopped}, ${flying} wait` : `${flying} in work`;
+      this.#set(name, text, stopped !== null);
     }
-    const queue = depth("-Deliveries");
-    this.#set("queue", `${queue.visible} wait, ${queue.in_flight} in work`, false);
-    const lost = depth("-Quarantine").visible + depth("-FailedBatches").visible;
-    this.#set("quarantine", `${lost} failed`, lost > 0);
+    const depth = (suffix) =>
+      queues.find(({ name }) => name.endsWith(suffix)) ?? { visible: 0, in_flight: 0 };
+    const tasks = depth("-Deliveries");
+    this.#set("queue", `${tasks.visible} wait, ${tasks.in_flight} in work`, false);
+    const failed = depth("-FailedBatches");
+    this.#set("failed", `${failed.visible + failed.in_flight} given up`, failed.visible + failed.in_flight > 0);
+    const poison = depth("-Quarantine").visible;
+    this.#set("quarantine", `${poison} for a person`, poison > 0);
   }
 
   #set(name, text, bad) {
@@ -93,14 +98,15 @@ class Diagram extends HTMLElement {
     setTimeout(() => box?.classList.remove("killed"), 1_500);
   }
 
-  /** Lets the dot of a post travel to a stage. */
-  move(path, stage) {
+  /** Lets the dot of a post travel to a stage. The dot of the user's own post stands out. */
+  move(path, stage, own) {
     const way = WAYS[stage];
-    if (!way || still.matches || document.hidden) return;
+    if (!way || !this.#shape || still.matches || document.hidden) return;
     let dot = this.#dots.get(path.post);
     if (!dot) {
       if (this.#dots.size >= DOTS_MAX || stage === "delivered") return;
-      dot = { element: s("circle", { r: 7, class: `dot hue-${hue(path.user ?? "")}` }), hops: [], at: null };
+      const element = s("circle", { r: own ? 9 : 7, class: `dot hue-${hue(path.user ?? "")}${own ? " own" : ""}` });
+      dot = { element, hops: [], at: null };
       dot.forget = setTimeout(() => this.#remove(path.post), DOT_AGE_MAX_MS);
       this.#dots.set(path.post, dot);
       this.layer.append(dot.element);
@@ -112,16 +118,15 @@ class Diagram extends HTMLElement {
   async #travel(post, dot) {
     dot.moving = true;
     while (dot.hops.length > 0) {
-      const from = BOXES[dot.at ?? dot.hops[0]];
+      const from = dot.place ?? this.#place(dot.hops[0], 0);
       const name = dot.hops.shift();
       if (name !== dot.at) {
-        const to = BOXES[name];
-        // On the upper edge of a box, where it hides no text.
-        const place = ({ x, y }) => `translate(${x}px, ${y - BOX.height / 2}px)`;
         dot.at = name;
+        dot.seat = this.#seat(dot);
+        dot.place = this.#place(name, dot.seat);
         // Dots that fell behind hurry.
         const duration = HOP_MS / Math.max(1, dot.hops.length / 3);
-        const keys = [{ transform: place(from) }, { transform: place(to) }];
+        const keys = [{ transform: from }, { transform: dot.place }];
         const moved = dot.element.animate(keys, { duration, fill: "forwards", easing: "ease-in-out" });
         await moved.finished.catch(() => null);
       }
@@ -130,25 +135,35 @@ class Diagram extends HTMLElement {
     if (dot.at === "rows") setTimeout(() => !dot.moving && this.#remove(post), HOP_MS * 2);
   }
 
+  /** The first free seat at the box of a dot, counted from the middle. */
+  #seat(dot) {
+    const taken = new Set([...this.#dots.values()].filter((one) => one !== dot && one.at === dot.at)
+      .map(({ seat }) => seat));
+    const free = [...Array(SEATS).keys()].find((seat) => !taken.has(seat));
+    return free ?? SEATS - 1;
+  }
+
+  /** On the upper edge of a box, where a dot hides no text. Seats are right and left of the middle in turn. */
+  #place(name, seat) {
+    const { x, y } = this.#at[name];
+    const aside = Math.ceil(seat / 2) * (seat % 2 === 0 ? -SEAT_PX : SEAT_PX);
+    return `translate(${x + aside}px, ${y - BOX.height / 2}px)`;
+  }
+
   #remove(post) {
     const dot = this.#dots.get(post);
     if (!dot) return;
     clearTimeout(dot.forget);
+    dot.hops.length = 0;
     dot.element.remove();
     this.#dots.delete(post);
   }
 }
 
 function edge(from, to) {
-  const [dx, dy] = [Math.sign(to.x - from.x), Math.sign(to.y - from.y)];
-  const flat = from.y === to.y;
-  const [hx, hy] = [flat ? dx * BOX.width / 2 : 0, flat ? 0 : dy * BOX.height / 2];
-  const straight = from.x === to.x || flat;
-  const [x1, y1] = straight ? [from.x + hx, from.y + hy] : [from.x - 30, from.y + BOX.height / 2];
-  const [x2, y2] = straight ? [to.x - hx, to.y - hy] : [to.x + 30, to.y - BOX.height / 2];
-  const angle = Math.atan2(y2 - y1, x2 - x1) * 180 / Math.PI;
-  return s("g", { class: "edge" }, s("line", { x1, y1, x2, y2 }),
-    s("path", { d: "M-7 -4 L0 0 L-7 4", transform: `translate(${x2} ${y2}) rotate(${angle})` }));
+  const { angle, ...ends } = line(from, to);
+  return s("g", { class: "edge" }, s("line", ends),
+    s("path", { d: "M-7 -4 L0 0 L-7 4", transform: `translate(${ends.x2} ${ends.y2}) rotate(${angle})` }));
 }
 
 customElements.define("tidings-diagram", Diagram);

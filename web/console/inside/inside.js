@@ -2,10 +2,11 @@
 // cost.
 
 import { h } from "../dom.js";
-import { chart } from "./chart.js";
+import { chart, key } from "./chart.js";
 import { diagram } from "./diagram.js";
 import { watch } from "./live.js";
-import { costsPanel, eventsPanel, faultsPanel, pathsPanel, processesPanel } from "./panels.js";
+import { costsPanel, eventsPanel, pathsPanel, processesPanel, requestsPanel } from "./panels.js";
+import { faultsPanel } from "./faults.js";
 import { Paths, percentile } from "./paths.js";
 
 /** How often tables and charts are drawn. */
@@ -13,35 +14,41 @@ const DRAW_MS = 500;
 /** The lag of a moment is that of the events of so many milliseconds before. */
 const LAG_WINDOW_MS = 10_000;
 
+/** The shapes of the diagram. */
+const KEY = { own: "your post", dot: "a post", function: "function", table: "table", queue: "stream or queue" };
+
 class Inside extends HTMLElement {
-  /** `visitor()` is the id of the user who is signed in. */
-  begin(config, visitor) {
-    Object.assign(this, { config, visitor });
+  /** `visitors()` are the ids of the users who are signed in. */
+  begin(config, visitors) {
+    Object.assign(this, { config, visitors });
     this.costs = costsPanel();
+    this.requests = requestsPanel();
     if (!config.development) {
       this.own = ({ detail }) => {
         const route = detail.path.replace(/\/(users|posts|tags|comments|followers)\/[^/]+/g, "/$1/…");
-        this.costs.add(`${detail.method} ${route}`, detail);
+        this.requested(`${detail.method} ${route}`, detail);
       };
       this.append(h("h2", {}, "What requests cost"),
         h("p", {}, "The local stack shows much more here: the way of each post through the system."),
-        this.costs.element);
+        this.requests.element, this.costs.element);
       return this;
     }
     this.diagram = diagram();
-    this.paths = new Paths((path, stage) => this.diagram.move(path, stage));
-    this.ways = pathsPanel(this.paths);
-    this.lag = chart("Lag from a command to its rows, last minute: median and 99th percentile", ["p50", "p99"]);
+    const own = (path) => this.visitors().includes(path.user);
+    this.paths = new Paths((path, stage) => this.diagram.move(path, stage, own(path)));
+    this.ways = pathsPanel(this.paths, own);
+    this.lag = chart("Lag from a command to its rows, last minute", { p50: "median", p99: "99th percentile" });
     this.processes = processesPanel();
     this.events = eventsPanel();
-    this.faults = faultsPanel(this.visitor, (name) => this.diagram.killed(name));
+    this.faults = faultsPanel(this.visitors, (name) => this.diagram.killed(name));
     this.status = h("p", { class: "note", role: "status" }, "Connecting …");
     this.numbers = h("p", { class: "numbers" });
     this.append(h("h2", {}, "Inside"),
       h("p", {}, "A post is a command, committed in one transaction. Everything that is read is derived from it: ",
         "write a post and follow its dot. Then disturb the system, and see it recover."),
-      this.faults.element, this.diagram, this.status, this.numbers, this.ways.element, this.lag.element,
-      this.costs.element, this.events.element, this.processes.element);
+      this.faults.element, this.diagram, key(KEY, "What the shapes mean"), this.status, this.numbers,
+      this.ways.element, this.lag.element, this.requests.element, this.costs.element, this.events.element,
+      this.processes.element);
     return this;
   }
 
@@ -58,13 +65,18 @@ class Inside extends HTMLElement {
     this.seen();
   }
 
+  requested(route, request) {
+    this.costs.add(route, request);
+    this.requests.add(route, request);
+  }
+
   #leave() {
     this.end?.();
     this.end = null;
   }
 
   #watch() {
-    const { paths, costs, events, faults } = this;
+    const { paths, events, faults } = this;
     this.end ??= watch({
       state: (state) => {
         this.diagram.state(state);
@@ -73,7 +85,8 @@ class Inside extends HTMLElement {
       },
       request: (request) => {
         paths.request(request);
-        costs.add(request.route, request);
+        faults.request(request);
+        this.requested(request.route, request);
       },
       started: (started) => {
         paths.started(started);
@@ -101,6 +114,7 @@ class Inside extends HTMLElement {
   #draw() {
     if (document.hidden) return;
     this.costs.draw();
+    this.requests.draw();
     this.ways?.draw();
     this.events?.draw();
   }
@@ -117,4 +131,4 @@ class Inside extends HTMLElement {
 
 customElements.define("tidings-inside", Inside);
 
-export const inside = (config, visitor) => new Inside().begin(config, visitor);
+export const inside = (config, visitors) => new Inside().begin(config, visitors);

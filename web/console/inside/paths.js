@@ -17,9 +17,11 @@ export class Paths {
     this.moved = moved;
   }
 
-  /** The newest paths first. */
-  newest(count) {
-    return [...this.#paths.values()].slice(-count).reverse();
+  /** The newest paths first. Before them all stays the newest of those for which `own(path)` is true. */
+  newest(count, own) {
+    const known = [...this.#paths.values()].filter(({ began }) => began).reverse();
+    const ours = known.find(own);
+    return (ours ? [ours, ...known.filter((path) => path !== ours)] : known).slice(0, count);
   }
 
   /** The times from decisions to finished fan-outs, in milliseconds, of events that ended after `since`. */
@@ -77,12 +79,23 @@ export class Paths {
   }
 
   /** Counts the homes that have got a row of the post. */
-  written({ items }) {
+  written({ at, function: name, items }) {
     for (const { table, pk, sk, deleted } of items) {
       if (deleted || !table.endsWith("-Timelines") || !pk.startsWith("HOME#")) continue;
       const path = this.#paths.get(sk);
-      if (path) (path.homes ??= new Set()).add(pk);
+      if (!path) continue;
+      (path.homes ??= new Set()).add(pk);
+      if (name === "Deliver" && !path.rows) this.#recovered(path, at);
     }
+  }
+
+  /** Deliver writes the rows of a post that Fanout has not finished: Recover or Audit has asked for it. */
+  #recovered(path, at) {
+    if (!path.recovered) {
+      this.moved(path, "deliver");
+      this.moved(path, "delivered");
+    }
+    path.recovered = at;
   }
 
   #path(post) {

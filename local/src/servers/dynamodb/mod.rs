@@ -54,6 +54,14 @@ const STREAM_INDEX: &str = "CREATE INDEX IF NOT EXISTS tidings_stream_records
 const TRIM_STREAMS: &str = "DELETE FROM _stream_records
      WHERE id < (SELECT MIN(id) FROM _stream_records) + ?2 AND created_at < unixepoch() - ?1";
 
+/// Makes searches of stream records fast in the SQLite file of a dynoxide database that is open.
+///
+/// # Errors
+/// If the file is not such a database.
+pub fn index_stream_records(path: &Path) -> anyhow::Result<()> {
+    StreamRecords::open(path).map(|_| ())
+}
+
 /// Serves DynamoDB on `listener` until `shutdown` completes. With a `database`, tables are stored in that SQLite file.
 /// Without, tables are lost with the process. `observer` is told what is written.
 ///

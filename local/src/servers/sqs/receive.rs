@@ -1,9 +1,11 @@
 //! Receives messages: chooses the next ones, moves those that were received too often, and builds the answer.
 //!
-//! Queues are fair, like SQS's standard queues with message group ids. Messages of groups with nothing in flight come
-//! first. Among the other groups, the one with the fewest messages in flight comes first. So a tenant with a long
-//! backlog does not delay the others.
+//! Queues are fair, like SQS's standard queues with message group ids (SQS Developer Guide, "How Amazon SQS fair queues
+//! work"). A group with so much in flight that it is noisy comes last. Among noisy groups, the one with the fewest
+//! messages in flight comes first. So a tenant with a long backlog does not delay the others. SQS also looks at how
+//! long consumers take for the messages of each group, which this server does not know.
 
+use aws_limits::sqs::is_noisy;
 use rusqlite::{Connection, Row, params};
 
 use super::{
@@ -104,14 +106,17 @@ fn redrive(
 /// The rows of the next visible messages, `limit` at most.
 fn next(connection: &Connection, queue: &Queue, now_ms: i64, limit: i64) -> Result<Vec<i64>, SqsError> {
     let oldest_ms = now_ms - queue.settings.retention_ms;
-    let busy: Vec<String> = connection
+    let in_flight: Vec<(Option<String>, u64)> = connection
         .prepare_cached(
-            "SELECT message_group FROM messages INDEXED BY received
-             WHERE queue = ?1 AND visible_ms > ?2 AND receives > 0 AND message_group IS NOT NULL
+            "SELECT message_group, count(*) FROM messages INDEXED BY received
+             WHERE queue = ?1 AND visible_ms > ?2 AND receives > 0
              GROUP BY message_group ORDER BY count(*)",
         )?
-        .query_map([queue.id, now_ms], |row| row.get(0))?
+        .query_map([queue.id, now_ms], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
+    let all: u64 = in_flight.iter().map(|(_, count)| count).sum();
+    let noisy = in_flight.into_iter().filter(|(_, count)| is_noisy(*count, all)).filter_map(|(group, _)| group);
+    let noisy: Vec<String> = noisy.collect();
     let mut rows: Vec<i64> = connection
         .prepare_cached(
             "SELECT id FROM messages INDEXED BY due
@@ -119,9 +124,9 @@ fn next(connection: &Connection, queue: &Queue, now_ms: i64, limit: i64) -> Resu
                  AND (message_group IS NULL OR message_group NOT IN (SELECT value FROM json_each(?4)))
              ORDER BY visible_ms, id LIMIT ?5",
         )?
-        .query_map(params![queue.id, now_ms, oldest_ms, super::store::as_json(&busy)?, limit], |row| row.get(0))?
+        .query_map(params![queue.id, now_ms, oldest_ms, super::store::as_json(&noisy)?, limit], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    for group in busy {
+    for group in noisy {
         let missing = limit - rows.len() as i64;
         if missing == 0 {
             break;

@@ -5,6 +5,7 @@ use crate::{
     audit::Kind,
     command::{DeleteAccount, ModeratePost, ModerateUser, Moderation, MuteUser, react_to_post},
     deadline::Deadline,
+    error::Error,
     model::{EdgeState, PostId, TallySubject},
     samples::user,
     stream::{
@@ -71,8 +72,9 @@ async fn audit(world: &World) -> Vec<Kind> {
 
 /// Does what tasks say until none is left. Time passes while an erasure waits.
 async fn work_off(world: &World) {
+    let mut again = Vec::new();
     for _ in 0..1000 {
-        let tasks = world.take_tasks();
+        let tasks: Vec<_> = again.drain(..).chain(world.take_tasks()).collect();
         if tasks.is_empty() {
             return;
         }
@@ -80,7 +82,10 @@ async fn work_off(world: &World) {
             world.pass(GRACE);
         }
         for task in tasks {
-            world.tested.repair(task).await.unwrap();
+            match world.tested.repair(task.clone()).await {
+                Err(Error::Transient { .. }) => again.push(task),
+                done => done.unwrap(),
+            }
         }
     }
     panic!("the tasks do not end");

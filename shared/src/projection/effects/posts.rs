@@ -40,7 +40,7 @@ impl PostEffects {
         // Nobody reads tables that are being filled, so nobody keeps rows that an announcement would complete.
         let is_read = self.walks.fills_homes();
         if is_in_feeds && is_read && self.walks.celebrities.are_announced(&row.author).await? {
-            self.timelines.put_announced(&row, self.clock.now()).await?;
+            self.timelines.put_announced(&row, &self.clock).await?;
         } else {
             self.timelines.put(&[Timeline::Author(row.author.clone())], &row).await?;
         }

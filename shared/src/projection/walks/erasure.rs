@@ -6,7 +6,8 @@
 //! 2. The walk waits for longer than any function runs. Whoever had read something before the deletion has ended by
 //!    then, and nobody writes it again.
 //! 3. Likes and follows that came meanwhile end. Then the user's posts are removed from the homes of former followers,
-//!    and all items: the log from its beginning to its end, and the read models last.
+//!    and all items: the log from its beginning to its end, and the read models last. Homes may also have rows of posts
+//!    that were deleted one by one before. To find them, step 1 puts these posts back among the author's rows.
 //!
 //! While read models are rebuilt, all of this is done in both sets of tables (`SharedTables`).
 //!
@@ -14,7 +15,6 @@
 //! another walk, which finds nothing.
 //!
 //! Other users keep what is theirs: their logs name the id of the account, and so do their likes, mutes and blocks.
-//! Rows of posts that were deleted one by one before stay in homes until they expire, as after any deletion.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ use crate::{
     store::{
         Consistency, Remains,
         command_table::unreadable,
-        timelines::{Range, Timeline},
+        timelines::{Range, Row, Timeline},
         transaction::Change,
     },
     stream::{
@@ -171,7 +171,12 @@ impl Walks {
 
     async fn delete_post(&self, account: &Account<'_>, post: PostId) -> Result<(), Error> {
         let Some(mut post) = self.commands.post(post).await? else { return Ok(()) };
-        if !post.is_deleted() {
+        if post.is_deleted() {
+            if post.post.leaves_feeds_at() > self.clock.now() {
+                let row = Row { post: post.post, author: account.user.clone() };
+                self.timelines.put(&[Timeline::Author(account.user.clone())], &row).await?;
+            }
+        } else {
             let scrubbed = post.scrubbed(self.clock.now());
             let scrub = Change::ScrubEvent { user: account.user.clone(), version: post.event_version };
             self.commands.commit_unlogged(&[Change::ReplacePost(scrubbed.clone()), scrub]).await?;

@@ -45,14 +45,14 @@ impl PulledRows {
         Self { timelines, clock, newest: Cache::new(AUTHORS_MAX, ROWS_LIFETIME) }
     }
 
-    /// At most `count` rows of the author within the range, with those that were announced, and when they were read.
+    /// At most `count` rows of the author within the range, with those that were announced.
     pub(crate) async fn newest(
         &self,
         author: &UserId,
         range: Range,
         count: usize,
         announced: &Announced,
-    ) -> Result<Read<RowPage>, Error> {
+    ) -> Result<RowPage, Error> {
         let now = self.clock.now();
         let key = (Arc::clone(self.timelines.table_name()), author.clone());
         if let Some(Read { value: kept, at }) = self.newest.get(&key, now, None)
@@ -60,20 +60,18 @@ impl PulledRows {
             && let Some(page) = kept.with(author, announced).page(range, count)
         {
             metrics::CACHE_HITS.add(1);
-            return Ok(Read { value: page, at: announced.at() });
+            return Ok(page);
         }
         metrics::CACHE_MISSES.add(1);
         let timeline = Timeline::Author(author.clone());
         if range.before.is_some() {
-            let page = self.timelines.newest(&timeline, range, count, Consistency::Eventual).await?;
-            return Ok(Read { value: page, at: now });
+            return self.timelines.newest(&timeline, range, count, Consistency::Eventual).await;
         }
         let wanted = count.max(ROWS_MIN);
         let RowPage { rows, more } = self.timelines.newest(&timeline, range, wanted, Consistency::Eventual).await?;
         let newest = Arc::new(Newest { rows, all: !more });
         self.newest.put(key, Arc::clone(&newest), now);
-        let page = newest.page(range, count).unwrap_or_else(|| RowPage { rows: newest.rows.clone(), more });
-        Ok(Read { value: page, at: now })
+        Ok(newest.page(range, count).unwrap_or_else(|| RowPage { rows: newest.rows.clone(), more }))
     }
 }
 

@@ -28,7 +28,7 @@ impl Feeds {
         let draft = PageDraft::new(limit);
         let range = Range { before, since: Timestamp::from_ms(0) };
         let timeline = Timeline::Author(author.clone());
-        let mut sources = Sources::new(&self.timelines, timeline, range, request.consistency(), self.clock.now());
+        let mut sources = Sources::new(&self.timelines, timeline, range, request.consistency());
         let (state, ()) = tokio::try_join!(
             ViewerState::read(request, &self.viewers, &self.commands),
             sources.read_ahead(draft.wanted())

@@ -9,7 +9,7 @@
 //! shown. So no post comes again, and none that was there all along is left out (INV-5), whatever is inserted or
 //! removed.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     error::Error,
     metrics,
-    model::{PostId, Timestamp, UserId, limits::FEED_AGE_MAX},
+    model::{CLOCK_DIFFERENCE_MAX, PostId, Timestamp, UserId, limits::FEED_AGE_MAX},
     query::{
         pipeline::{FeedPost, Filter, Page, Ranker, ReadRequest, Shown},
         services::Feeds,
@@ -54,9 +54,10 @@ pub enum Ranking {
 /// Where a walk goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RankedPosition {
-    /// The moment for which posts are scored: when the walk began. The walk does not show later posts.
+    /// The moment for which posts are scored: when the walk began. The walk shows no posts of later than that, apart
+    /// from what clocks may differ.
     at: Timestamp,
-    /// Rows must have been read at this moment or later.
+    /// The reads of rows must begin after this moment, at which the page before was finished.
     as_of: Option<Timestamp>,
     /// The window begins below this post.
     before: PostId,
@@ -104,11 +105,11 @@ impl Feeds {
         let ((state, mut sources), likes) = tokio::try_join!(opened, likes)?;
         let ranker = Ranker::new(walk.at, likes);
         let (mut entries, mut home_ends) = (Vec::new(), false);
-        for _ in 0..READS_MAX {
+        for read in 0..READS_MAX {
             let rows = cut(sources.next(count + 1).await?, count);
             // Filter and first ranking stage.
             let visible = |author: &UserId| Filter::Home.admits_author(&state, author);
-            let windows = walk.windows(&rows, &ranker, limit - entries.len(), visible);
+            let windows = walk.windows(&rows, &ranker, wanted(limit - entries.len(), read), visible);
             let picked: Vec<_> = windows.iter().flat_map(|window| window.picked(&walk.served)).collect();
             // Hydrate, second ranking stage, page.
             let posts = self.hydrator().posts(&state, &picked).await?;
@@ -125,7 +126,7 @@ impl Feeds {
             count = ROWS_AGAIN;
         }
         metrics::PAGES.add(1);
-        walk.as_of = Some(sources.as_of());
+        walk.as_of = Some(self.clock.now());
         walk.only_own = only_own(walk.only_own, &entries, &state);
         let only_own = walk.only_own;
         let page = Page { entries, next: (!home_ends).then_some(walk) };
@@ -149,6 +150,13 @@ async fn recent_likes(
     Ok(likes)
 }
 
+/// How many posts to pick in this read of a page, of which the first is 0, to fill so much room. Only a post that is
+/// left tells that there is a next page, so one post more is picked. Where most of what was picked is deleted, each
+/// further read picks twice as many.
+fn wanted(room: usize, read: usize) -> usize {
+    (room + 1) << read
+}
+
 /// The first `count` rows. One row more was read, only to know whether there are more.
 fn cut(read: RowPage, count: usize) -> RowPage {
     let mut rows = read.rows;
@@ -159,7 +167,8 @@ fn cut(read: RowPage, count: usize) -> RowPage {
 
 impl RankedPosition {
     fn start(now: Timestamp) -> Self {
-        let before = PostId::lowest(now.after(Duration::from_millis(1)));
+        // The viewer's own post may come from a process whose clock is ahead of this one.
+        let before = PostId::lowest(now.after(CLOCK_DIFFERENCE_MAX));
         let served = Served::default();
         Self { at: now, as_of: None, before, end: None, left: WINDOW, served, only_own: true }
     }
@@ -175,17 +184,16 @@ impl RankedPosition {
         if self.left > room { WINDOW } else { 2 * WINDOW }
     }
 
-    /// The windows to rank for a page with room for so many posts: the walk's window and, if it cannot fill the page,
-    /// those after it that were read. Only a post that is left tells that there is a next page, so the windows have one
-    /// post more, if there is one.
+    /// The windows to rank for a page that wants so many posts: the walk's window and, if it has fewer, those after it
+    /// that were read.
     fn windows<'a>(
         &self,
         read: &'a RowPage,
         ranker: &Ranker,
-        room: usize,
+        mut wanted: usize,
         visible: impl Fn(&UserId) -> bool,
     ) -> Vec<Window<'a>> {
-        let (mut windows, mut rows, mut end, mut wanted) = (Vec::new(), read.rows.as_slice(), self.end, room + 1);
+        let (mut windows, mut rows, mut end) = (Vec::new(), read.rows.as_slice(), self.end);
         while wanted > 0 {
             let inside = rows.iter().take_while(|row| end.is_none_or(|end| row.post >= end)).take(WINDOW).count();
             let (part, below) = rows.split_at(inside);
@@ -298,194 +306,4 @@ impl Window<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::samples::{NOW, feed_post, user};
-
-    fn row(minutes: u64, author: u8) -> Row {
-        let at = NOW.before(Duration::from_secs(60 * minutes));
-        Row { post: PostId::new(at), author: format!("author-{author}").parse().unwrap() }
-    }
-
-    fn post(row: &Row, heat: i64) -> FeedPost {
-        feed_post(row.post, row.author.clone(), heat)
-    }
-
-    /// A home whose rows may change, and the heat of its posts; a post without heat may not be shown.
-    struct Home {
-        rows: Vec<Row>,
-        heat: HashMap<PostId, Option<i64>>,
-        hidden: UserId,
-    }
-
-    impl Home {
-        fn of(rows: impl IntoIterator<Item = (Row, Option<i64>)>) -> Self {
-            let mut home = Self { rows: Vec::new(), heat: HashMap::new(), hidden: user("hidden") };
-            rows.into_iter().for_each(|(row, heat)| home.insert(row, heat));
-            home
-        }
-
-        fn insert(&mut self, row: Row, heat: Option<i64>) {
-            self.heat.insert(row.post, heat);
-            self.rows.push(row);
-            self.rows.sort_by_key(|row| std::cmp::Reverse(row.post));
-        }
-
-        fn shown(&self) -> HashSet<PostId> {
-            let shown = self.rows.iter().filter(|row| row.author != self.hidden && self.heat[&row.post].is_some());
-            shown.map(|row| row.post).collect()
-        }
-
-        /// A page as [`Feeds::ranked_home`] fills it, whether the home ends with it, and the reads that it took.
-        fn page(&self, position: &mut RankedPosition, limit: usize) -> (Vec<PostId>, bool, usize) {
-            let (mut page, ranker) = (Vec::new(), Ranker::new(NOW, HashMap::new()));
-            for reads in 1..=READS_MAX {
-                let room = limit - page.len();
-                let count = if reads == 1 { position.rows_wanted(room) } else { ROWS_AGAIN };
-                let range = position.range();
-                let below = self.rows.iter().filter(|row| range.contains(row.post));
-                let read = cut(RowPage { rows: below.take(count + 1).cloned().collect(), more: false }, count);
-                let windows = position.windows(&read, &ranker, room, |author| *author != self.hidden);
-                let picked: HashSet<_> = windows.iter().flat_map(|window| window.picked(&position.served)).collect();
-                let picked = read.rows.iter().filter(|row| picked.contains(&row.post));
-                let posts = picked.filter_map(|row| Some((row.post, post(row, self.heat[&row.post]?)))).collect();
-                let is_full = position.advance(&mut page, limit, &ranker, windows, posts);
-                let ends = position.ends_with(&read);
-                if is_full || ends {
-                    return (page.iter().map(|post| post.card.post).collect(), ends, reads);
-                }
-            }
-            (page.iter().map(|post| post.card.post).collect(), false, READS_MAX)
-        }
-
-        /// All pages of a walk, with `change` between two of them.
-        fn walk(&mut self, limits: &[usize], mut change: impl FnMut(&mut Self, usize)) -> Vec<Vec<PostId>> {
-            let (mut position, mut pages) = (RankedPosition::start(NOW), Vec::new());
-            for limit in limits.iter().cycle() {
-                // As the cursor carries it.
-                position = serde_json::from_value(serde_json::to_value(position).unwrap()).unwrap();
-                let (page, ends, _) = self.page(&mut position, *limit);
-                pages.push(page);
-                assert!(pages.len() < 10_000, "the walk does not end");
-                if ends {
-                    break;
-                }
-                change(self, pages.len());
-            }
-            pages
-        }
-    }
-
-    /// Rows, one a minute: of an author, or of a hidden one; and their heats, or none for deleted posts.
-    fn rows() -> impl Strategy<Value = Vec<(Row, Option<i64>)>> {
-        let heat = prop_oneof![1 => Just(None), 5 => (0i64..90_000).prop_map(Some)];
-        let author = prop_oneof![1 => Just(None), 4 => (0u8..6).prop_map(Some)];
-        let rows = proptest::collection::vec((author, heat), 0..700);
-        // Hidden ones and deleted ones often come in a row.
-        (rows, 0usize..300, 0usize..300).prop_map(|(rows, hidden, deleted)| {
-            let row = |(minutes, (author, heat)): (usize, (Option<u8>, Option<i64>))| {
-                let author = author.filter(|_| minutes >= hidden);
-                let mut row = row(minutes as u64, author.unwrap_or_default());
-                if author.is_none() {
-                    row.author = user("hidden");
-                }
-                (row, heat.filter(|_| !(300..300 + deleted).contains(&minutes)))
-            };
-            rows.into_iter().enumerate().map(row).collect()
-        })
-    }
-
-    fn limits() -> impl Strategy<Value = Vec<usize>> {
-        proptest::collection::vec(prop_oneof![1usize..8, Just(20), Just(100)], 1..4)
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn a_walk_shows_every_post_once_in_an_order_that_does_not_depend_on_its_pages(
-            rows in rows(),
-            limits in limits(),
-        ) {
-            let mut home = Home::of(rows);
-            let pages = home.walk(&limits, |_, _| {});
-            let (last, full) = pages.split_last().unwrap();
-            prop_assert!(full.iter().zip(limits.iter().cycle()).all(|(page, limit)| page.len() == *limit));
-            prop_assert!(!last.is_empty() || full.is_empty(), "only an empty home has an empty page");
-            let walked = pages.concat();
-            prop_assert_eq!(walked.iter().copied().collect::<HashSet<_>>(), home.shown());
-            prop_assert_eq!(walked.len(), home.shown().len());
-            prop_assert_eq!(walked, home.walk(&[100], |_, _| {}).concat());
-        }
-
-        #[test]
-        fn whatever_changes_during_a_walk_nothing_comes_twice_and_what_stays_is_shown(
-            rows in rows(),
-            limits in limits(),
-            changes in proptest::collection::vec((any::<bool>(), 0u64..42_000, 1usize..400), 1..8),
-            every in 1usize..4,
-        ) {
-            let mut home = Home::of(rows);
-            let (mut stays, mut left) = (home.shown(), changes.into_iter());
-            let pages = home.walk(&limits, |home, page| {
-                for (post, heat) in &mut home.heat {
-                    // Scores change, too. A post that is deleted stays deleted.
-                    let salt = NOW.since(post.created_at()).as_secs() as i64 + page as i64;
-                    *heat = heat.map(|heat| (heat * 31 + salt * 7919).rem_euclid(90_000));
-                }
-                if !page.is_multiple_of(every) {
-                    return;
-                }
-                match left.next() {
-                    // A follow brings rows, here one every second.
-                    Some((true, seconds, count)) => for second in 0..count as u64 {
-                        let at = NOW.before(Duration::from_secs(seconds + second));
-                        home.insert(Row { post: PostId::new(at), author: user("followed") }, Some(0));
-                    },
-                    // An unfollow removes rows.
-                    Some((false, seconds, count)) => {
-                        let first = home.rows.partition_point(|row| {
-                            row.post.created_at() > NOW.before(Duration::from_secs(seconds))
-                        });
-                        let end = home.rows.len().min(first + count);
-                        for row in home.rows.drain(first..end) {
-                            stays.remove(&row.post);
-                        }
-                    }
-                    None => {}
-                }
-            });
-            let walked = pages.concat();
-            let distinct: HashSet<_> = walked.iter().copied().collect();
-            prop_assert_eq!(walked.len(), distinct.len(), "nothing comes twice");
-            prop_assert_eq!(stays.difference(&distinct).collect::<Vec<_>>(), Vec::<&PostId>::new());
-        }
-    }
-
-    #[test]
-    fn posts_that_a_new_follow_inserts_do_not_bring_back_what_was_read() {
-        // B has one post, A fifty; then X, with 210 newer ones, is followed.
-        let own = (0..51).map(|n| (row(300 + n, u8::from(n > 0)), Some(0)));
-        let mut home = Home::of(own);
-        let first = home.rows[0].post;
-        let pages = home.walk(&[20], |home, page| {
-            if page == 1 {
-                (0..210).for_each(|minutes| home.insert(row(minutes, 7), Some(0)));
-            }
-        });
-        assert_eq!(pages.iter().flatten().filter(|post| **post == first).count(), 1);
-    }
-
-    #[test]
-    fn hidden_rows_by_the_thousand_do_not_end_a_page_early() {
-        let hidden = (0..2500).map(|n| (Row { author: user("hidden"), ..row(n, 0) }, Some(0)));
-        let home = Home::of(hidden.chain([(row(3000, 1), Some(0))]));
-        let (page, ends, reads) = home.page(&mut RankedPosition::start(NOW), 20);
-        assert_eq!((page.len(), ends), (1, true));
-        assert!(reads <= READS_MAX);
-    }
-}
+mod tests;

@@ -118,6 +118,22 @@ async fn nothing_is_left_but_the_end_of_the_log_and_the_reserved_handles() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rows_of_posts_that_were_deleted_one_by_one_before_are_removed_too() {
+    let (world, of_ada, _) = a_network(3).await;
+    world.other.delete("ada", of_ada).await;
+    world.other.catch_up(&["ada"]).await;
+    settle(&world).await;
+    assert!(world.other.home("bob").await.contains(&of_ada), "the row stays until it expires");
+
+    world.other.done("ada", &DeleteAccount).await;
+    world.other.catch_up(&["ada"]).await;
+    settle(&world).await;
+
+    assert!(!world.other.home("bob").await.contains(&of_ada));
+    assert_eq!(left_of_ada(&world).len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_late_hint_and_a_repeated_walk_leave_nothing_behind() {
     let (world, ..) = a_network(3).await;
     world.other.done("ada", &DeleteAccount).await;

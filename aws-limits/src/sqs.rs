@@ -1,0 +1,56 @@
+//! SQS: how many batches of a queue Lambda processes at once, and when a message group of a fair queue is noisy.
+
+use std::time::Duration;
+
+use crate::{Limits, numbers};
+
+/// The pollers of one event source mapping.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pollers {
+    initial: f64,
+    growth: f64,
+    max: f64,
+}
+
+impl Pollers {
+    /// Of a mapping with this `MaximumConcurrency`, which is scaled already if the limits are.
+    pub fn new(limits: &Limits, maximum_concurrency: Option<f64>) -> Self {
+        let max = maximum_concurrency.unwrap_or(limits.queue_pollers_max).min(limits.queue_pollers_max).max(1.0);
+        Self { initial: limits.queue_pollers, growth: limits.queue_pollers_growth, max }
+    }
+
+    /// Batches at once, if there have been messages for this time.
+    pub fn at_once(&self, busy: Duration) -> u32 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most some thousands")]
+        let batches = (self.initial + self.growth * busy.as_secs_f64() / 60.0).min(self.max).max(1.0) as u32;
+        batches
+    }
+}
+
+/// Whether a message group has so much in flight that the messages of others come first.
+pub fn is_noisy(in_flight_of_group: u64, in_flight: u64) -> bool {
+    #[expect(clippy::cast_precision_loss, reason = "at most 120 000 messages are in flight")]
+    let (of_group, all) = (in_flight_of_group as f64, in_flight as f64);
+    of_group >= numbers::NOISY_IN_FLIGHT.value && of_group > numbers::NOISY_SHARE.value * all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lambda_begins_with_five_batches_and_adds_300_a_minute() {
+        let pollers = Pollers::new(&Limits::new_account(), None);
+        let at = |seconds| pollers.at_once(Duration::from_secs(seconds));
+        assert_eq!([at(0), at(60), at(120), at(6000)], [5, 305, 605, 1250]);
+        assert_eq!(Pollers::new(&Limits::new_account(), Some(50.0)).at_once(Duration::from_secs(60)), 50);
+    }
+
+    #[test]
+    fn a_group_is_noisy_with_30_messages_and_a_tenth_of_all_in_flight() {
+        assert!(!is_noisy(29, 29));
+        assert!(is_noisy(30, 30));
+        assert!(!is_noisy(30, 300));
+        assert!(is_noisy(31, 300));
+    }
+}

@@ -1,0 +1,108 @@
+//! Invocations within Lambda's limits: as many at once and a second as a new account may have. New processes are not
+//! counted, because the pool starts fewer than Lambda allows.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use aws_limits::{Limits, http_api::HttpApi, lambda::Lambda};
+use bytes::Bytes;
+
+use crate::{
+    invoke::{Invoke, InvokeError},
+    lineage::TraceHeader,
+    metrics::Metrics,
+    template::model::Function,
+};
+
+/// Passes invocations on that are not too many.
+#[derive(Clone)]
+pub struct Limited<I> {
+    invoker: I,
+    account: Option<Arc<Account>>,
+}
+
+struct Account {
+    began: Instant,
+    lambda: Mutex<Lambda>,
+}
+
+/// The rate of an HTTP API's requests. Clones share it.
+#[derive(Clone)]
+pub struct RequestRate(Arc<(Instant, Mutex<HttpApi>)>);
+
+impl<I> Limited<I> {
+    /// Within these limits, or without any.
+    pub fn new(invoker: I, functions: &[Function], limits: Option<&Limits>) -> Self {
+        let account = limits.map(|limits| {
+            let reserved = |function: &Function| (function.name.clone(), function.max_concurrency.map(f64::from));
+            let lambda = Mutex::new(Lambda::new(limits, functions.iter().map(reserved)));
+            Arc::new(Account { began: Instant::now(), lambda })
+        });
+        Self { invoker, account }
+    }
+
+    /// Counts an invocation until the returned value is dropped.
+    fn begin(&self, function: &str) -> Result<Option<Running>, InvokeError>
+    where
+        I: Invoke,
+    {
+        let Some(account) = &self.account else { return Ok(None) };
+        account.lambda().begin(account.began.elapsed(), function, false).map_err(|refusal| {
+            tracing::warn!(what = refusal.what, "throttled");
+            if let Some(metrics) = self.invoker.metrics() {
+                metrics.of_function(function, "Throttles", "Count", 1.0);
+            }
+            InvokeError::Throttled
+        })?;
+        Ok(Some(Running { account: Arc::clone(account), function: function.to_owned() }))
+    }
+}
+
+impl Account {
+    fn lambda(&self) -> MutexGuard<'_, Lambda> {
+        self.lambda.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An invocation that runs.
+struct Running {
+    account: Arc<Account>,
+    function: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.account.lambda().end(&self.function);
+    }
+}
+
+impl<I: Invoke> Invoke for Limited<I> {
+    async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
+        let _running = self.begin(function)?;
+        self.invoker.invoke(function, payload).await
+    }
+
+    async fn invoke_in_chain(&self, function: &str, payload: Bytes, trace: &TraceHeader) -> Result<Bytes, InvokeError> {
+        let _running = self.begin(function)?;
+        self.invoker.invoke_in_chain(function, payload, trace).await
+    }
+
+    fn metrics(&self) -> Option<&Metrics> {
+        self.invoker.metrics()
+    }
+}
+
+impl RequestRate {
+    /// Of a new account.
+    pub fn new(limits: &Limits) -> Self {
+        Self(Arc::new((Instant::now(), Mutex::new(HttpApi::new(limits)))))
+    }
+
+    /// Whether one more request is served.
+    pub(crate) fn admits(&self) -> bool {
+        let (began, api) = &*self.0;
+        api.lock().unwrap_or_else(PoisonError::into_inner).admit(began.elapsed()).is_ok()
+    }
+}

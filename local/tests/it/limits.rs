@@ -1,0 +1,117 @@
+//! AWS's limits before the embedded servers, as clients see them.
+
+use aws_limits::Limits;
+use aws_sdk_dynamodb::{
+    Client,
+    config::retry::RetryConfig,
+    error::ProvideErrorMetadata,
+    types::{AttributeValue, PutRequest, WriteRequest},
+};
+use aws_sdk_kinesis::{primitives::Blob, types::PutRecordsRequestEntry};
+use tidings_local::{
+    aws,
+    metrics::Metrics,
+    servers::{Endpoints, limits::LimitingServers},
+    template::model::{KeySchema, KinesisStream, MetricId, Statistic, System, Table},
+};
+
+use crate::world::World;
+
+const TABLE: &str = "limited";
+
+async fn limited(world: &World, limits: &Limits, metrics: &Metrics) -> (LimitingServers, Client) {
+    world.table(TABLE).await;
+    let table = Table {
+        name: TABLE.to_owned(),
+        attributes: vec![("PK".to_owned(), "S".to_owned())],
+        key: KeySchema { partition: "PK".to_owned(), sort: None },
+        indexes: Vec::new(),
+        stream_view: None,
+        ttl_attribute: None,
+    };
+    let system = System {
+        tables: vec![table],
+        streams: vec![KinesisStream { name: TABLE.to_owned(), shards: 1 }],
+        queues: Vec::new(),
+        functions: Vec::new(),
+        api: None,
+        alarms: Vec::new(),
+        composite_alarms: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let upstream =
+        Endpoints { dynamodb: world.dynamodb.clone(), kinesis: world.kinesis.clone(), sqs: world.dynamodb.clone() };
+    let servers = LimitingServers::start(&upstream, &system, limits, metrics.clone()).await.unwrap();
+    let config = aws::dynamodb(&servers.endpoints.dynamodb).config().to_builder();
+    (servers, Client::from_conf(config.retry_config(RetryConfig::disabled()).build()))
+}
+
+/// The sum of a metric so far.
+fn sum(metrics: &Metrics, namespace: &str, name: &str, dimension: &str) -> Option<f64> {
+    let metric = MetricId::new(namespace, name, [(dimension, TABLE.to_owned())]);
+    metrics.statistic(&metric, Statistic::Sum, 0, i64::MAX)
+}
+
+fn key(key: &str) -> AttributeValue {
+    AttributeValue::S(key.to_owned())
+}
+
+#[tokio::test]
+async fn a_hot_item_is_throttled_as_on_aws() {
+    let (world, metrics) = (World::start(), Metrics::default());
+    let limits = Limits { partition_write_units: 3.0, table_write_units: 12.0, ..Limits::new_account() };
+    let (_servers, client) = limited(&world, &limits, &metrics).await;
+    let mut codes = Vec::new();
+    for _ in 0..8 {
+        let written = client.put_item().table_name(TABLE).item("PK", key("hot")).send().await;
+        codes.extend(written.err().and_then(|error| error.code().map(str::to_owned)));
+    }
+    assert_eq!(sum(&metrics, "AWS/DynamoDB", "WriteThrottleEvents", "TableName"), Some(codes.len() as f64));
+    assert_eq!(sum(&metrics, "AWS/DynamoDB", "ReadThrottleEvents", "TableName"), None);
+    assert!(!codes.is_empty() && codes.iter().all(|code| code == "ThrottlingException"), "{codes:?}");
+    let read = client.get_item().table_name(TABLE).key("PK", key("hot")).send().await.unwrap();
+    assert!(read.item.is_some(), "reads have limits of their own");
+}
+
+#[tokio::test]
+async fn a_batch_leaves_what_is_too_much() {
+    let (world, metrics) = (World::start(), Metrics::default());
+    let limits = Limits { partition_write_units: 2.0, table_write_units: 8.0, ..Limits::new_account() };
+    let (_servers, client) = limited(&world, &limits, &metrics).await;
+    let mut left = 0;
+    for batch in 0..4 {
+        let entries = (0..20).map(|number| {
+            let put = PutRequest::builder().item("PK", key(&format!("{batch} {number}"))).build().unwrap();
+            WriteRequest::builder().put_request(put).build()
+        });
+        match client.batch_write_item().request_items(TABLE, entries.collect()).send().await {
+            Ok(answer) => {
+                left += answer.unprocessed_items.unwrap_or_default().get(TABLE).map_or(0, Vec::len);
+            }
+            Err(error) => {
+                assert_eq!(error.code(), Some("ThrottlingException"));
+                left += 20;
+            }
+        }
+    }
+    let written = client.scan().table_name(TABLE).send().await.unwrap().count;
+    assert!(left > 0);
+    assert_eq!(written, 80 - i32::try_from(left).unwrap());
+}
+
+#[tokio::test]
+async fn a_shard_refuses_records_one_by_one() {
+    let (world, metrics) = (World::start(), Metrics::default());
+    world.stream("limited", 1).await;
+    let limits = Limits { stream_shards: 1, shard_write_records: 4.0, ..Limits::new_account() };
+    let (servers, _) = limited(&world, &limits, &metrics).await;
+    let client = aws::kinesis(&servers.endpoints.kinesis);
+    let record = |_| PutRecordsRequestEntry::builder().data(Blob::new(b"x")).partition_key("k").build().unwrap();
+    let records: Vec<_> = (0..9).map(record).collect();
+    let answer = client.put_records().stream_name("limited").set_records(Some(records)).send().await.unwrap();
+    assert_eq!(answer.failed_record_count, Some(5));
+    let codes: Vec<_> = answer.records.iter().filter_map(|record| record.error_code.as_deref()).collect();
+    assert_eq!(codes, ["ProvisionedThroughputExceededException"; 5]);
+    assert_eq!(sum(&metrics, "AWS/Kinesis", "WriteProvisionedThroughputExceeded", "StreamName"), Some(5.0));
+    assert!(answer.records.iter().take(4).all(|record| record.sequence_number.is_some()));
+}

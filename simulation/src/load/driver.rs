@@ -1,0 +1,281 @@
+//! Sends requests at their rates, whether earlier ones have been answered or not.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use rand::{Rng, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
+use serde_json::{Value, json};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::{
+    population::{Population, STAR},
+    record::{Kind, Recorder},
+    scenario::Scenario,
+};
+use crate::{
+    faults::{Faults, Outage},
+    world::{World, name},
+};
+
+/// How often it is looked how far the count of the one post is behind.
+const COUNT_INTERVAL: Duration = Duration::from_millis(200);
+/// How long after its post the star edits and deletes it.
+const STAR_PAUSE: Duration = Duration::from_secs(8);
+
+/// What was accepted.
+#[derive(Debug, Default)]
+pub(super) struct Accepted {
+    /// The author of each new post, without deleted ones.
+    pub(super) posts: BTreeMap<String, String>,
+    /// Posts that were deleted.
+    pub(super) deleted: BTreeSet<String>,
+    /// Follows of the one author.
+    pub(super) follows: u64,
+    /// When each like of the one post was accepted.
+    likes_of_one: Vec<Instant>,
+}
+
+struct Driver {
+    world: Arc<World>,
+    recorder: Arc<Recorder>,
+    accepted: RefCell<Accepted>,
+}
+
+/// One request.
+struct Sent<'a> {
+    kind: Kind,
+    user: &'a str,
+    method: &'static str,
+    path: String,
+    body: Value,
+}
+
+impl Driver {
+    /// Sends a request. None if it failed.
+    async fn send(&self, sent: Sent<'_>) -> Option<Value> {
+        let Sent { kind, user, method, path, body } = sent;
+        let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+        let request = http::Request::builder().method(method).uri(path).body(body).ok()?;
+        let begun = Instant::now();
+        let answer = self.world.request(user, request).await;
+        self.recorder.answered(kind, begun.elapsed(), answer.status().as_u16(), answer.body());
+        answer.status().is_success().then(|| serde_json::from_slice(answer.body()).unwrap_or_default())
+    }
+
+    async fn post(&self, author: &str, text: &str) -> Option<String> {
+        let path = "/v1/posts".to_owned();
+        let sent = Sent { kind: Kind::Post, user: author, method: "POST", path, body: json!({ "text": text }) };
+        let id = self.send(sent).await?["id"].as_str()?.to_owned();
+        self.accepted.borrow_mut().posts.insert(id.clone(), author.to_owned());
+        Some(id)
+    }
+
+    async fn like(&self, user: &str, post: &str, is_the_one: bool) {
+        let path = format!("/v1/posts/{post}/like");
+        let sent = Sent { kind: Kind::Like, user, method: "PUT", path, body: Value::Null };
+        if self.send(sent).await.is_some() && is_the_one {
+            self.accepted.borrow_mut().likes_of_one.push(Instant::now());
+        }
+    }
+}
+
+/// What one stream of requests does each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Does {
+    Post,
+    Read,
+    Like,
+    Comment,
+    LikeTheOne,
+    CommentOnTheOne,
+    FollowTheOne,
+}
+
+/// Sends everything. Returns when the last request is answered.
+pub(super) async fn drive(
+    world: &Arc<World>,
+    scenario: &Scenario,
+    population: &Population,
+    recorder: &Arc<Recorder>,
+    random: &mut StdRng,
+) -> Accepted {
+    let driver =
+        Rc::new(Driver { world: Arc::clone(world), recorder: Arc::clone(recorder), accepted: RefCell::default() });
+    let (began, ends) = (Instant::now(), Instant::now() + Duration::from_secs(scenario.seconds));
+    let mut faults = Faults::none();
+    faults.outage = scenario.outage.map(|outage| Outage {
+        service: outage.service.service(),
+        other: None,
+        after: Duration::from_secs(outage.from_second),
+        lasts: Duration::from_secs(outage.seconds),
+    });
+    world.set_faults(faults);
+    let users = Rc::new(Users {
+        authors: population.authors.iter().filter(|author| *author != STAR).cloned().collect(),
+        viewers: population.viewers.clone(),
+        crowd: population.crowd.clone(),
+        posts: population.posts.clone(),
+        next_of_crowd: RefCell::new(0),
+    });
+    let rates = scenario.rates;
+    let mut streams = vec![
+        (Does::Post, rates.posts, began),
+        (Does::Read, rates.reads, began),
+        (Does::Like, rates.likes, began),
+        (Does::Comment, rates.comments, began),
+    ];
+    let special_from = scenario.special.map(|special| began + Duration::from_secs(special.from_second));
+    if let (Some(special), Some(from)) = (scenario.special, special_from) {
+        streams.extend([
+            (Does::Like, special.likes_of_any, from),
+            (Does::LikeTheOne, special.likes_of_one, from),
+            (Does::CommentOnTheOne, special.comments_on_one, from),
+            (Does::FollowTheOne, special.follows_of_one, from),
+        ]);
+    }
+    let mut tasks = JoinSet::new();
+    for (does, rate, from) in streams {
+        let rate = rate * scenario.fraction;
+        if rate > 0.0 {
+            let (driver, users) = (Rc::clone(&driver), Rc::clone(&users));
+            let random = StdRng::seed_from_u64(random.random());
+            tasks.spawn_local(stream(driver, users, does, rate, from, ends, random));
+        }
+    }
+    if scenario.special.is_some_and(|special| special.star_posts)
+        && let Some(from) = special_from
+    {
+        tasks.spawn_local(star(Rc::clone(&driver), from, ends));
+    }
+    let watches = scenario.special.is_some_and(|special| special.likes_of_one > 0.0);
+    let one = users.posts.first().cloned().filter(|_| watches);
+    let watch = one.map(|one| tokio::task::spawn_local(watch_count(Rc::clone(&driver), one)));
+    while tasks.join_next().await.is_some() {}
+    if let Some(watch) = watch {
+        watch.abort();
+        watch.await.ok();
+    }
+    driver.accepted.take()
+}
+
+struct Users {
+    authors: Vec<String>,
+    viewers: Vec<String>,
+    crowd: Vec<String>,
+    posts: Vec<String>,
+    next_of_crowd: RefCell<usize>,
+}
+
+impl Users {
+    /// A user who has not done anything yet, as long as there are some.
+    fn newcomer(&self) -> Option<&String> {
+        let mut next = self.next_of_crowd.borrow_mut();
+        *next += 1;
+        self.crowd.get(*next - 1)
+    }
+}
+
+/// One kind of request at its rate: times between two of them are exponential.
+async fn stream(
+    driver: Rc<Driver>,
+    users: Rc<Users>,
+    does: Does,
+    rate: f64,
+    from: Instant,
+    ends: Instant,
+    mut random: StdRng,
+) {
+    let mut due = from;
+    let mut open = JoinSet::new();
+    loop {
+        let share: f64 = random.random_range(f64::EPSILON..1.0);
+        due += Duration::from_secs_f64(-share.ln() / rate);
+        if due >= ends {
+            break;
+        }
+        sleep_until(due).await;
+        while open.try_join_next().is_some() {}
+        let (driver, users) = (Rc::clone(&driver), Rc::clone(&users));
+        let random = StdRng::seed_from_u64(random.random());
+        open.spawn_local(async move { once(&driver, &users, does, random).await });
+    }
+    while open.join_next().await.is_some() {}
+}
+
+async fn once(driver: &Driver, users: &Users, does: Does, mut random: StdRng) -> Option<()> {
+    let viewer = users.viewers.choose(&mut random)?;
+    match does {
+        Does::Post => {
+            let author = users.authors.choose(&mut random)?;
+            let text =
+                format!("A new post of usual length, number {}, which says next to nothing.", random.random::<u32>());
+            driver.post(author, &text).await?;
+        }
+        Does::Read => {
+            let path = "/v1/feeds/home?limit=20".to_owned();
+            driver.send(Sent { kind: Kind::Read, user: viewer, method: "GET", path, body: Value::Null }).await?;
+        }
+        Does::Like => driver.like(viewer, users.posts.choose(&mut random)?, false).await,
+        Does::LikeTheOne => driver.like(users.newcomer()?, users.posts.first()?, true).await,
+        Does::Comment | Does::CommentOnTheOne => {
+            let is_the_one = does == Does::CommentOnTheOne;
+            let post = if is_the_one { users.posts.first()? } else { users.posts.choose(&mut random)? };
+            let path = format!("/v1/posts/{post}/comments");
+            let body = json!({"text": "A comment of usual length."});
+            driver.send(Sent { kind: Kind::Comment, user: viewer, method: "POST", path, body }).await?;
+        }
+        Does::FollowTheOne => {
+            let (user, author) = (users.newcomer()?, users.authors.first()?);
+            let path = format!("/v1/users/{author}/follow");
+            driver.send(Sent { kind: Kind::Follow, user, method: "PUT", path, body: Value::Null }).await?;
+            driver.accepted.borrow_mut().follows += 1;
+        }
+    }
+    Some(())
+}
+
+/// The star posts, edits and deletes, again and again.
+async fn star(driver: Rc<Driver>, from: Instant, ends: Instant) {
+    sleep_until(from).await;
+    while Instant::now() + STAR_PAUSE < ends {
+        let Some(post) = driver.post(STAR, "A post for millions.").await else {
+            sleep(Duration::from_secs(1)).await;
+            continue;
+        };
+        sleep(STAR_PAUSE / 2).await;
+        let path = format!("/v1/posts/{post}");
+        let body = json!({"text": "A post for millions, edited."});
+        driver.send(Sent { kind: Kind::Edit, user: STAR, method: "PATCH", path: path.clone(), body }).await;
+        sleep(STAR_PAUSE / 2).await;
+        let deleted =
+            driver.send(Sent { kind: Kind::Delete, user: STAR, method: "DELETE", path, body: Value::Null }).await;
+        if deleted.is_some() {
+            let mut accepted = driver.accepted.borrow_mut();
+            accepted.posts.remove(&post);
+            accepted.deleted.insert(post);
+        }
+    }
+}
+
+/// How far the count of likes on the post's card is behind: since when there are more likes than the card shows.
+async fn watch_count(driver: Rc<Driver>, post: String) {
+    loop {
+        sleep(COUNT_INTERVAL).await;
+        let key = json!({"PK": {"S": format!("POST#{post}")}});
+        let request = json!({"TableName": name("Cards"), "Key": key});
+        let card = driver.world.network.aws.dynamodb("GetItem", &request).json();
+        let shown = card["Item"]["likes"]["N"].as_str().and_then(|likes| likes.parse().ok()).unwrap_or(0);
+        let accepted = driver.accepted.borrow();
+        let behind = accepted.likes_of_one.get(shown).map_or(Duration::ZERO, Instant::elapsed);
+        driver.recorder.behind(behind);
+    }
+}

@@ -1,0 +1,94 @@
+//! The tables at rest: nothing is missing in homes, and counts are exact (INV-2 and INV-3).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    driver::Accepted,
+    population::{Population, STAR},
+};
+use crate::world::World;
+
+/// How many differences there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Differences {
+    /// Rows that homes lack.
+    pub missing_rows: u64,
+    /// Rows that homes have to have.
+    pub expected_rows: u64,
+    /// Cards that show a wrong number of likes, comments or followers.
+    pub wrong_counts: u64,
+    /// Cards that were compared: those of posts with likes or comments, and of the author who was followed.
+    pub counted_cards: u64,
+    /// Posts that were deleted and whose card does not say so.
+    pub shown_deletions: u64,
+}
+
+/// Compares the tables with what was accepted.
+pub(super) fn compare(world: &Arc<World>, population: &Population, accepted: &Accepted) -> Differences {
+    let mut differences = Differences::default();
+    let rows: BTreeSet<(String, String)> = world
+        .items("Timelines")
+        .iter()
+        .filter(|row| accepted.posts.contains_key(text(row, "SK")))
+        .map(|row| (text(row, "PK").to_owned(), text(row, "SK").to_owned()))
+        .collect();
+    for (post, author) in accepted.posts.iter().filter(|(_, author)| *author != STAR) {
+        for viewer in population.followers.get(author).into_iter().flatten() {
+            let home = format!("HOME#{}", population.viewers[*viewer]);
+            differences.expected_rows += 1;
+            differences.missing_rows += u64::from(!rows.contains(&(home, post.clone())));
+        }
+    }
+    let first = population.authors.first().map(|author| format!("FOLLOWERS#{author}"));
+    let (mut counts, mut followers) = (BTreeMap::<String, [i64; 2]>::new(), 0);
+    for item in world.items("Commands") {
+        let (pk, sk) = (text(&item, "PK"), text(&item, "SK"));
+        if let Some(post) = sk.strip_prefix("LIKES#")
+            && item["liked"]["BOOL"] == true
+        {
+            counts.entry(post.to_owned()).or_default()[0] += 1;
+        } else if let (Some(post), true) = (pk.strip_prefix("POST#"), sk.starts_with("COMMENT#"))
+            && item.get("deleted_at").is_none_or(|deleted| deleted["NULL"] == true)
+        {
+            counts.entry(post.to_owned()).or_default()[1] += 1;
+        } else if Some(pk) == first.as_deref() && item["active"]["BOOL"] == true {
+            followers += 1;
+        }
+    }
+    let (mut cards, mut cards_of_users) = (BTreeMap::new(), BTreeMap::new());
+    for card in world.items("Cards") {
+        let key = text(&card, "PK").to_owned();
+        if let Some(post) = key.strip_prefix("POST#") {
+            cards.insert(post.to_owned(), card);
+        } else if let Some(user) = key.strip_prefix("USER#") {
+            cards_of_users.insert(user.to_owned(), card);
+        }
+    }
+    let number = |card: &Value, name: &str| card[name]["N"].as_str().and_then(|number| number.parse::<i64>().ok());
+    for (post, expected) in &counts {
+        let shown = cards.get(post).map(|card| ["likes", "comments"].map(|name| number(card, name).unwrap_or(0)));
+        differences.counted_cards += 1;
+        differences.wrong_counts += u64::from(shown != Some(*expected));
+    }
+    if accepted.follows > 0
+        && let Some(author) = population.authors.first()
+    {
+        let card = cards_of_users.get(author);
+        let shown = card.and_then(|card| number(card, "followers"));
+        differences.counted_cards += 1;
+        differences.wrong_counts += u64::from(shown != Some(followers));
+    }
+    let is_deleted = |post: &&String| cards.get(*post).is_some_and(|card| card["deleted"]["BOOL"] == true);
+    differences.shown_deletions = accepted.deleted.iter().filter(|post| !is_deleted(post)).count() as u64;
+    differences
+}
+
+fn text<'a>(item: &'a Value, attribute: &str) -> &'a str {
+    item[attribute]["S"].as_str().unwrap_or_default()
+}
