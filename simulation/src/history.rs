@@ -207,7 +207,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         }
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
         if let Some(newer) = newer {
-            newer.check(&world, &mut ledger.borrow_mut().checks);
+            newer.check(&world, &mut ledger.borrow_mut());
         }
 
         if random.random_bool(REBUILT_AT_REST) {

@@ -72,7 +72,11 @@ fn pairs<'a>(world: &World, users: &'a [User], ledger: &Ledger) -> Vec<(&'a User
     let sees = |follower: &User, author: &User| {
         let Some(member) = ledger.model.members.get(&follower.id) else { return false };
         let both = (follower.id.clone(), author.id.clone());
-        member.follows.contains(&author.id)
+        let is_decided_about =
+            |user: &User| ledger.deletions_begun.contains(&user.id) || ledger.moderated.contains(&user.id);
+        !is_decided_about(follower)
+            && !is_decided_about(author)
+            && member.follows.contains(&author.id)
             && !member.mutes.contains(&author.id)
             && !ledger.blocks_begun.contains(&both)
             && !ledger.ended_by_followee.contains(&both)
@@ -166,7 +170,8 @@ impl Scene {
                 continue;
             };
             let there = snapshots[since - 1].iter().filter(|row| last < *row && *row < post);
-            let skipped: Vec<_> = there.filter(|row| !shown.contains(row) && !ledger.deleted.contains(*row)).collect();
+            let is_there = |row: &String| !ledger.deleted.contains(row) && !ledger.may_be_withdrawn(row);
+            let skipped: Vec<_> = there.filter(|row| !shown.contains(row) && is_there(row)).collect();
             let problem = || format!("{}: home {shown:?} skips {skipped:?} of {}", self.follower.id, self.author);
             ledger.checks.decide(Check::PulledWithoutGap, skipped.is_empty(), problem);
         }
