@@ -214,7 +214,7 @@ impl Actor {
                 self.trace.note(Detail::Users, format_args!("{}: accepted, version {version}", self.user.id));
             }
             Ok(Outcome::Refused(code) | Outcome::Doubtful(code)) => {
-                self.trace.note(Detail::Users, format_args!("{}: {code}", self.user.id))
+                self.trace.note(Detail::Users, format_args!("{}: {code}", self.user.id));
             }
             Err(error) => self.trace.note(Detail::Users, format_args!("{}: {error}", self.user.id)),
         }
