@@ -13,8 +13,7 @@ use harness::{
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// The table with a stream.
-const TABLE: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/tidings-Commands";
+/// Until what was repaired is visible.
 const SETTLES_WITHIN: Duration = Duration::from_secs(60);
 
 /// A local stack whose erasures wait for a second.
@@ -144,12 +143,12 @@ async fn the_quarantine_is_listed_redriven_and_dropped() -> Result<()> {
 fn report() -> Value {
     json!({
         "requestContext": { "functionArn": "arn:aws:lambda:us-east-1:000000000000:function:Fanout" },
-        "DDBStreamBatchInfo": {
-            "shardId": "shardId-00000000000000000000-00000000",
-            "startSequenceNumber": "100000000000000000001",
-            "endSequenceNumber": "100000000000000000002",
+        "KinesisBatchInfo": {
+            "shardId": "shardId-000000000000",
+            "startSequenceNumber": "49601189658422359378836298521827638475320189012309704722",
+            "endSequenceNumber": "49601189658422359378836298522902373528957594348623495186",
             "batchSize": 2,
-            "streamArn": format!("{TABLE}/stream/2020-01-01T00:00:00.000"),
+            "streamArn": "arn:aws:kinesis:us-east-1:000000000000:stream/tidings-Former",
         },
     })
 }
