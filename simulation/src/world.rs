@@ -205,7 +205,7 @@ impl World {
         self.network.aws.dynamodb("GetItem", &request).json().get("Item").cloned()
     }
 
-    /// The newest posts of an author's timeline.
+    /// The newest posts of an author's timeline that readers can be shown: they skip a row whose card is still to come.
     pub(crate) fn newest_posts_of(&self, author: &str, count: usize) -> BTreeSet<String> {
         let request = json!({
             "TableName": name("Timelines"), "Limit": count, "ScanIndexForward": false,
@@ -214,7 +214,13 @@ impl World {
         });
         let answer = self.network.aws.dynamodb("Query", &request).json();
         let rows = answer["Items"].as_array().into_iter().flatten();
-        rows.filter_map(|row| row["SK"]["S"].as_str().map(str::to_owned)).collect()
+        let posts = rows.filter_map(|row| row["SK"]["S"].as_str().map(str::to_owned));
+        posts.filter(|post| self.has_card(post)).collect()
+    }
+
+    fn has_card(&self, post: &str) -> bool {
+        let request = json!({"TableName": name("Cards"), "Key": {"PK": {"S": format!("POST#{post}")}}});
+        self.network.aws.dynamodb("GetItem", &request).json()["Item"].get("post").is_some()
     }
 
     /// Messages in a queue, whether visible or not.

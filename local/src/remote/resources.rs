@@ -12,7 +12,7 @@ use super::endpoint::Endpoint;
 
 /// The most pages to read. CloudFormation allows 500 resources in a stack and returns 100 in a page; this leaves some
 /// room.
-const PAGES_MAX: usize = 20;
+const PAGES_MAX: usize = 100;
 
 /// A resource of a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -228,7 +228,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 23] = [
             QUARANTINE,
         ],
     ),
-    ("trending", &[ITEM, TALLY, PUT_CARD]),
+    ("trending", &[ITEM, TALLY, PUT_CARD, DELIVER]),
     ("update-profile", &[ITEM, PARTITION, APPEND, CHANGE]),
 ];
 

@@ -33,10 +33,6 @@ impl PostEffects {
         if post.is_deleted() {
             return self.hide(owner, &post).await;
         }
-        // Readers skip a post without a card, so the card comes before all rows.
-        let profile = owner.profile().await?.clone();
-        let version = profile.version;
-        self.put_card_and_tags(&post, profile).await?;
         let row = Row { post: post.post, author: post.author.clone() };
         // The handshake: this row is written before the followers are read, and an edge is committed before its
         // backfill reads this timeline. Whichever comes first, the other sees it.
@@ -48,12 +44,9 @@ impl PostEffects {
         } else {
             self.timelines.put(&[Timeline::Author(row.author.clone())], &row).await?;
         }
-        // The walk of a new profile finds posts by these rows. So the profile is read again after the row is written:
+        // The walk of a new profile finds posts by these rows. So the profile is read after the row is written:
         // whichever comes first, the card gets the new profile.
-        let profile = owner.read_profile().await?;
-        if profile.version > version {
-            self.cards.put_author(post.post, &profile).await?;
-        }
+        self.put_card_and_tags(&post, owner.read_profile().await?).await?;
         if !is_in_feeds {
             return Ok(());
         }
