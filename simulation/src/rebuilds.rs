@@ -148,8 +148,9 @@ fn essence(truth: &Truth, celebrities: &[String], model: &str, mut item: Value) 
             let attributes = item.as_object_mut()?;
             if deleted {
                 // Nobody is shown who wrote it, so a new profile does not change it.
-                attributes.remove("author_profile");
-                attributes.remove("author_version");
+                for name in ["author_profile", "author_suspended", "author_version"] {
+                    attributes.remove(name);
+                }
             }
             if !in_index {
                 attributes.remove("score");

@@ -10,10 +10,7 @@ use tidings::{
     error::Error,
     metrics,
     model::{Clock, TallyChange, TallySubject, Timestamp},
-    projection::{
-        CardSets,
-        tally::{self, Missing},
-    },
+    projection::{CardSets, tally},
     stream::{
         batch::{ItemOutcome, kinesis_response},
         cloud_event::{self, Received},
@@ -45,7 +42,7 @@ pub async fn handle(
     let counters = tally::by_counter(changes.iter().flatten().map(|received| received.data.clone()).collect());
     let shown: HashMap<TallySubject, Result<bool, Error>> = stream::iter(counters)
         .map(|(subject, changes)| async move {
-            let shown = deadline.at_most(TIME_PER_COUNTER).limit(show(cards, &subject, &changes)).await;
+            let shown = deadline.at_most(TIME_PER_COUNTER).limit(cards.show(&subject, &changes)).await;
             (subject, shown)
         })
         .buffer_unordered(CARDS_AT_ONCE)
@@ -78,15 +75,4 @@ pub async fn handle(
         ItemOutcome { identifier: Some(&record.kinesis.sequence_number), done }
     });
     kinesis_response(outcomes)
-}
-
-/// Shows a counter on the cards of each set of tables. False if there is no card in the set that is read.
-async fn show(cards: &CardSets, subject: &TallySubject, changes: &[TallyChange]) -> Result<bool, Error> {
-    let mut on_card = true;
-    for (number, cards) in cards.maintained().await?.iter().enumerate() {
-        let is_read = number == 0;
-        let missing = if is_read { Missing::Stays } else { Missing::IsMade };
-        on_card &= tally::show(cards, subject, changes, missing).await?;
-    }
-    Ok(on_card)
 }

@@ -130,9 +130,9 @@ impl From<ModelSet> for String {
 pub enum Phase {
     /// The tables that are not active are emptied.
     Clear,
-    /// Every user's log is applied to the target. Posts are not put into homes.
+    /// Every user's log is applied to the target. Posts are not put into homes, and cards show no counters.
     Fill,
-    /// Homes of the target are filled, and it is verified that every log is applied. From now on, the target is kept
+    /// Homes of the target are filled, counters are shown, and it is verified that every log is applied. From now on, the target is kept
     /// current in full.
     Settle,
     /// Readers use the target, or the rebuild was cancelled. Tables that are not active are emptied.
@@ -318,6 +318,15 @@ impl ReadModelsState {
         let target = self.rebuild.as_ref().filter(|rebuild| rebuild.target == set && rebuild.phase == Phase::Fill);
         let is_filled = target.map(|_| Maintained { set, homes: HomeRows::Later });
         self.maintained(now, policy).into_iter().find(|maintained| maintained.set == set).or(is_filled)
+    }
+
+    /// Whether a rebuild is making the cards of this table. It shows all counters on them afterwards.
+    pub fn makes_cards(&self, table: TableOf) -> bool {
+        self.rebuild.as_ref().is_some_and(|rebuild| {
+            let has_begun = matches!(rebuild.phase, Phase::Clear | Phase::Fill);
+            let (models, target) = (&rebuild.models, rebuild.target);
+            has_begun && models.contains(&ReadModel::Cards) && target.table(ReadModel::Cards) == table
+        })
     }
 
     /// The tables of a model in which something may stand that has to be removed.

@@ -100,6 +100,10 @@ impl CatchUp {
                 self.effects.walks.begin_erasure(user).await?;
                 return Ok(Progress::UpToDate);
             }
+            // Others are far ahead of a set that nobody reads. To write what the erasure removes would be a race.
+            if !self.is_read && self.effects.walks.begin_erasure(user).await? {
+                return Ok(Progress::UpToDate);
+            }
             match self.apply_page(user, stored, &entries, deadline).await {
                 Ok(None) => {}
                 Ok(Some(Progress::Stuck { error: Error::Poison { .. }, .. }))

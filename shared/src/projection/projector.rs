@@ -8,14 +8,15 @@ use super::{
     catch_up::CatchUp,
     effects::{Effects, PostEffects},
     repair::Repair,
+    tally,
     walks::{Shared, SharedTables, Walks},
 };
 use crate::{
     celebrities::Celebrities,
     error::Error,
-    model::{Clock, Maintained, ModelSet, ReadModel, ReadModelsState, TableOf},
+    model::{Clock, Maintained, ModelSet, ReadModel, ReadModelsState, TableOf, TallyChange, TallySubject},
     read_models::ReadModels,
-    store::{ModelTables, cards::Cards, command_table::CommandTable},
+    store::{ModelTables, command_table::CommandTable},
     stream::work_queue::{Task, WorkQueue},
 };
 
@@ -146,7 +147,8 @@ impl Projectors {
         };
         let effects = Effects { posts, blocks, walks: walks.clone(), cards };
         let catch_up = CatchUp { commands, viewers, effects, clock, is_read: of.set == state.active };
-        let repair = Repair { catch_up: catch_up.clone(), work_queue: work_queue.clone() };
+        let cards_are_made = state.makes_cards(of.set.table(ReadModel::Cards));
+        let repair = Repair { catch_up: catch_up.clone(), work_queue: work_queue.clone(), cards_are_made };
         Projector { catch_up, walks, blocked_follows, repair, work_queue }
     }
 }
@@ -176,14 +178,20 @@ pub struct CardSets {
 }
 
 impl CardSets {
-    /// The cards that are kept current at this moment.
+    /// Adds these images of a subject's counter to the subject's cards that are kept current at this moment. Returns
+    /// false if a card is missing that no rebuild is about to make.
     ///
     /// # Errors
-    /// As [`ReadModels::state`].
-    pub async fn maintained(&self) -> Result<Vec<Cards>, Error> {
-        let sets = self.read_models.maintained().await?;
+    /// As [`tally::show`] and [`ReadModels::state`].
+    pub async fn show(&self, subject: &TallySubject, changes: &[TallyChange]) -> Result<bool, Error> {
+        let (state, sets) = (self.read_models.state().await?, self.read_models.maintained().await?);
         let mut tables: Vec<_> = sets.iter().map(|it| it.set.table(ReadModel::Cards)).collect();
         tables.dedup();
-        Ok(tables.into_iter().map(|table| self.tables.cards(table).clone()).collect())
+        let mut shown = true;
+        for table in tables {
+            // Whoever makes a card reads the whole counter afterwards.
+            shown &= tally::show(self.tables.cards(table), subject, changes).await? || state.makes_cards(table);
+        }
+        Ok(shown)
     }
 }

@@ -5,9 +5,9 @@
 //! goes in steps: a step is a task of the work queue, reads from where the step before ended, and sends the task of the
 //! next one. So a kill repeats one step. Each phase visits what it needs:
 //!
-//! - `Fill` applies every user's log to the target, and shows every counter.
-//! - `Settle` applies what is left of every log, and copies the posts of each followed author into the home of the
-//!   follower. By now, every process pushes new posts into the homes of the target. A post whose author row came before
+//! - `Fill` applies every user's log to the target.
+//! - `Settle` applies what is left of every log, shows every counter on the card that `Fill` has made, and copies the
+//!   posts of each followed author into the home of the follower. By now, every process pushes new posts into the homes of the target. A post whose author row came before
 //!   the copy is copied, and any later one is pushed.
 //! - `Clear` and `Retire` empty the tables that are not active.
 //!
@@ -17,11 +17,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{
-    Projector, Projectors,
-    quarantine::catch_up_or_quarantine,
-    tally::{self, Missing},
-};
+use super::{Projector, Projectors, quarantine::catch_up_or_quarantine, tally};
 use crate::{
     deadline::Deadline,
     error::Error,
@@ -314,8 +310,8 @@ impl Stepping<'_> {
                 Ok(true)
             }
             (Source::User(user), _) => self.apply_log(projector, &user).await,
-            (Source::Tally(change), Phase::Fill) if fills(ReadModel::Cards) => {
-                self.show_tally(&change).await?;
+            (Source::Tally(change), Phase::Settle) if fills(ReadModel::Cards) => {
+                self.show_tally(projector, change).await?;
                 Ok(true)
             }
             (Source::Follow(follower, followee), Phase::Settle) if fills(ReadModel::Timelines) => {
@@ -349,10 +345,12 @@ impl Stepping<'_> {
         Ok(true)
     }
 
-    async fn show_tally(&mut self, change: &TallyChange) -> Result<(), Error> {
+    /// Shows a counter. One without a card is left to the work queue, which knows why.
+    async fn show_tally(&mut self, projector: &Projector, change: TallyChange) -> Result<(), Error> {
         let cards = self.rebuilder.projectors.0.tables.cards(self.rebuild.target.table(ReadModel::Cards));
-        let shown = tally::show(cards, &change.subject, std::slice::from_ref(change), Missing::IsMade);
-        self.deadline.limit(shown).await?;
+        if !self.deadline.limit(tally::show(cards, &change.subject, std::slice::from_ref(&change))).await? {
+            projector.work_queue.send(vec![Task::SettleTally { subject: change.subject }]).await?;
+        }
         self.segment.done.tallies += 1;
         Ok(())
     }

@@ -26,6 +26,8 @@ const EDGE_PAGES_MAX: usize = 1000;
 pub struct Repair {
     pub(super) catch_up: CatchUp,
     pub(super) work_queue: WorkQueue,
+    /// Whether a rebuild is making the cards. It shows all counters afterwards.
+    pub(super) cards_are_made: bool,
 }
 
 impl Repair {
@@ -140,15 +142,15 @@ impl Repair {
     ///
     /// # Errors
     /// [`Error::Conflict`] if other workers kept changing the card; [`Error::Transient`] if the card is still to be
-    /// made; otherwise as those of the stores.
+    /// made, unless a rebuild makes it; otherwise as those of the stores.
     pub async fn settle_tally(&self, subject: &TallySubject) -> Result<(), Error> {
         let CatchUp { commands, effects, .. } = &self.catch_up;
         until_no_conflict(async || {
             let before = effects.cards.tally(subject).await?;
-            if !before.has_card && !self.exists(subject).await? {
+            if !before.has_card && (self.cards_are_made || !self.exists(subject).await?) {
                 return Ok(());
             }
-            if !before.has_card && self.catch_up.is_read {
+            if !before.has_card {
                 return Err(Error::transient("setting a counter", "the card is still to be made"));
             }
             let tally = commands.tally(subject).await?;

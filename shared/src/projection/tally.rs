@@ -1,6 +1,7 @@
 //! Counters: the numbers on cards. An event of a counter carries the image of one shard, absolute and versioned. The
 //! card keeps the newest image of each shard and shows their sum. So images may arrive in any order and any number of
-//! times (INV-3).
+//! times (INV-3). A counter whose card does not exist is either early, or late, and its subject is erased: the truth
+//! knows which.
 
 use std::collections::BTreeMap;
 
@@ -20,28 +21,14 @@ pub fn by_counter(changes: Vec<TallyChange>) -> BTreeMap<TallySubject, Vec<Tally
     counters
 }
 
-/// What becomes of a card that is missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missing {
-    /// It is made, and others add to it. So it is in tables that are being filled.
-    IsMade,
-    /// It stays missing. Either the counter is early, or its subject is erased: the truth knows which.
-    Stays,
-}
-
 /// Adds these images of a subject's counter to the subject's card. Returns false if there is no card.
 ///
 /// # Errors
 /// [`Error::Conflict`] if other workers kept changing the card; otherwise as the store's.
-pub async fn show(
-    cards: &Cards,
-    subject: &TallySubject,
-    changes: &[TallyChange],
-    missing: Missing,
-) -> Result<bool, Error> {
+pub async fn show(cards: &Cards, subject: &TallySubject, changes: &[TallyChange]) -> Result<bool, Error> {
     until_no_conflict(async || {
         let before = cards.tally(subject).await?;
-        if !before.has_card && missing == Missing::Stays {
+        if !before.has_card {
             return Ok(false);
         }
         let mut tally = before.tally.clone();
@@ -102,7 +89,7 @@ mod tests {
     async fn a_card_shows_the_sum_of_the_newest_images_in_whatever_order_they_come() {
         let world = ada_has_joined().await;
         for batch in [vec![change("ada", 0, 2, 5)], vec![change("ada", 0, 1, 9), change("ada", 7, 1, 3)]] {
-            show(&world.tested.cards, &counter("ada"), &batch, Missing::Stays).await.unwrap();
+            show(&world.tested.cards, &counter("ada"), &batch).await.unwrap();
         }
         assert_eq!(followers(&world).await, 8);
     }
@@ -112,7 +99,7 @@ mod tests {
         let world = ada_has_joined().await;
         let changes = [change("ada", 0, 2, 5), change("ada", 7, 1, 3)];
         for _ in 0..2 {
-            show(&world.tested.cards, &counter("ada"), &changes, Missing::Stays).await.unwrap();
+            show(&world.tested.cards, &counter("ada"), &changes).await.unwrap();
         }
         assert_eq!((world.network.count(WRITE_CARD), followers(&world).await), (1, 8));
     }
@@ -120,7 +107,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn images_make_no_card() {
         let world = World::new();
-        assert!(!show(&world.tested.cards, &counter("ada"), &[change("ada", 0, 1, 5)], Missing::Stays).await.unwrap());
+        assert!(!show(&world.tested.cards, &counter("ada"), &[change("ada", 0, 1, 5)]).await.unwrap());
         assert!(!world.other.cards.tally(&counter("ada")).await.unwrap().has_card);
     }
 
@@ -129,7 +116,7 @@ mod tests {
         let world = ada_has_joined().await;
         let other = world.other.clone();
         world.network.before(WRITE_CARD, async move || other.cards.remove(&counter("ada")).await.unwrap());
-        assert!(!show(&world.tested.cards, &counter("ada"), &[change("ada", 0, 1, 5)], Missing::Stays).await.unwrap());
+        assert!(!show(&world.tested.cards, &counter("ada"), &[change("ada", 0, 1, 5)]).await.unwrap());
         assert!(!world.other.cards.tally(&counter("ada")).await.unwrap().has_card);
     }
 
@@ -138,9 +125,9 @@ mod tests {
         let world = ada_has_joined().await;
         let other = world.other.clone();
         world.network.before(WRITE_CARD, async move || {
-            show(&other.cards, &counter("ada"), &[change("ada", 7, 1, 3)], Missing::Stays).await.unwrap();
+            show(&other.cards, &counter("ada"), &[change("ada", 7, 1, 3)]).await.unwrap();
         });
-        show(&world.tested.cards, &counter("ada"), &[change("ada", 0, 2, 5)], Missing::Stays).await.unwrap();
+        show(&world.tested.cards, &counter("ada"), &[change("ada", 0, 2, 5)]).await.unwrap();
         assert_eq!(followers(&world).await, 8);
     }
 }

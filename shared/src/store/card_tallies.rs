@@ -23,7 +23,7 @@ pub struct StoredTally {
     /// The newest known image of each shard.
     pub tally: Tally,
     revision: u64,
-    /// Whether there is a card.
+    /// Whether there is a card. A counter alone makes none.
     pub has_card: bool,
     /// Whether the counter is that of a post that others do not see: it is deleted, or taken down.
     hidden: bool,
@@ -62,12 +62,12 @@ impl Cards {
         answer.item.map_or(Ok(StoredTally::default()), stored_tally)
     }
 
-    /// Replaces what the subject's card knew when it was read as `before`, and the numbers that the card shows. If
-    /// there was no card, this makes one.
+    /// Replaces what the subject's card knew when it was read as `before`, and the numbers that the card shows. It
+    /// never makes a card: that of an erased account would stay.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if another writer replaced it meanwhile, the post was deleted or taken down, or the card was
-    /// removed.
+    /// [`Error::Conflict`] if another writer replaced it meanwhile, the post was deleted or taken down, or there is no
+    /// card.
     pub async fn put_tally(&self, subject: &TallySubject, before: &StoredTally, tally: &Tally) -> Result<(), Error> {
         let mut set = shown(subject, &tally.counts(), before.hidden);
         let in_index = set.contains_key(BUCKET);
@@ -83,12 +83,10 @@ impl Cards {
                 .expression_attribute_names(format!("#{name}"), &name)
                 .expression_attribute_values(format!(":{name}"), value);
         }
-        let mut condition = "attribute_not_exists(#tally_revision)".to_owned();
+        let mut condition = "attribute_exists(PK) AND attribute_not_exists(#tally_revision)".to_owned();
         if before.revision > 0 {
             "#tally_revision = :revision".clone_into(&mut condition);
             update = update.expression_attribute_values(":revision", n(before.revision));
-        } else if before.has_card {
-            condition += " AND attribute_exists(PK)";
         }
         let mut expression = format!("SET {}", assignments.join(", "));
         if in_index {

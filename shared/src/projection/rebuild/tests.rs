@@ -85,7 +85,7 @@ async fn a_small_world() -> World {
     assert_eq!(page.next, None);
     for (_, source) in page.sources {
         if let Source::Tally(change) = source.unwrap() {
-            tally::show(&other.cards, &change.subject, std::slice::from_ref(&change), Missing::Stays).await.unwrap();
+            tally::show(&other.cards, &change.subject, std::slice::from_ref(&change)).await.unwrap();
         }
     }
     world

@@ -174,7 +174,9 @@ impl Walks {
         if post.is_deleted() {
             if post.post.leaves_feeds_at() > self.clock.now() {
                 let row = Row { post: post.post, author: account.user.clone() };
-                self.timelines.put(&[Timeline::Author(account.user.clone())], &row).await?;
+                for timelines in &self.shared.timelines.maintained {
+                    timelines.put(&[Timeline::Author(account.user.clone())], &row).await?;
+                }
             }
         } else {
             let scrubbed = post.scrubbed(self.clock.now());

@@ -4,7 +4,7 @@ use crate::{
     command::{CommentOnPost, DeleteComment, MuteUser, react_to_post},
     error::{Error, Rejection},
     model::{CommentId, Counts, EdgeState, PostId, TallyChange, TallyImage, TallyShard, TallySubject},
-    projection::tally::{self, Missing},
+    projection::tally,
     query::{CommentWithAuthor, CommentsOf, FeedPost, HiddenComments, Page, ReadRequest},
     samples::{shown, user},
     store::comments::CommentOrder,
@@ -193,7 +193,7 @@ async fn the_answer_to_an_edit_has_the_counts_of_the_card() {
     let subject = TallySubject::Post(post);
     let image = TallyImage { version: 1, counts: Counts { likes: 2, comments: 1, heat: 5, ..Counts::default() } };
     let change = TallyChange { subject: subject.clone(), shard: TallyShard::default(), image };
-    tally::show(&world.other.cards, &subject, &[change], Missing::Stays).await.unwrap();
+    tally::show(&world.other.cards, &subject, &[change]).await.unwrap();
     let version = world.other.edit("ada", post, "edited").await;
     let edited = world.other.commands.post(post).await.unwrap().unwrap();
     let author = world.other.commands.profile(&user("ada")).await.unwrap().unwrap();

@@ -10,7 +10,7 @@ use crate::{
     },
     http::view::{CommentView, CountedProfile, OtherProfile, Person, PostView},
     model::{CommentId, Counts, EdgeState, PostId, TallyChange, TallyImage, TallyShard, TallySubject, Version},
-    projection::tally::{self, Missing},
+    projection::tally,
     query::{CommentsOf, FeedPost, HiddenComments, Ranking, ReadRequest, TrendingPosition, people::Side},
     samples::user,
     store::comments::CommentOrder,
@@ -128,7 +128,7 @@ impl Given {
             let heat = 1000 * (i64::try_from(version).unwrap() + 1);
             let image = TallyImage { version: 1, counts: Counts { heat, ..Counts::default() } };
             let change = TallyChange { subject: subject.clone(), shard: TallyShard::default(), image };
-            tally::show(&self.world.other.cards, &subject, &[change], Missing::Stays).await.unwrap();
+            tally::show(&self.world.other.cards, &subject, &[change]).await.unwrap();
         }
     }
 
