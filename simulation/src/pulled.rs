@@ -42,7 +42,7 @@ const PAGE_PAUSE_MS_MAX: u64 = 100;
 /// Rows of the author that are looked at.
 const ROWS: usize = 10;
 
-/// The posts that were in the author's timeline whenever that changed, the first moment first.
+/// The posts that readers could be shown of the author's timeline whenever these changed, the first moment first.
 type Snapshots = Vec<BTreeSet<String>>;
 
 /// Scenes with followers of celebrities, one after the other. Nobody else may act meanwhile.

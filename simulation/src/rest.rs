@@ -27,9 +27,9 @@ use crate::{
 /// Compares the tables with what was accepted and with each other.
 pub(crate) fn compare_tables(world: &World, ledger: &mut Ledger, ghosts: &BTreeSet<String>) {
     let truth = Truth::read(&world.items("Commands"));
-    ledger.forget_the_deleted();
     doubts::adopt(ledger, &truth);
     adopt_uncertain_follows(ledger, &truth);
+    ledger.forget_the_deleted();
     adopt_versions(ledger, &truth);
     let Ledger { checks, model, rate_limit, .. } = ledger;
     if let Some(count) = rate_limit {

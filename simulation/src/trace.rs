@@ -78,8 +78,8 @@ impl Trace {
     }
 }
 
-/// The hash of what has this hash and of a line after it. As FNV-1a, but eight bytes at a time: a history has megabytes
-/// of lines. It has to tell runs apart, not to resist anybody.
+/// The hash of what has this hash and of a line after it, eight bytes at a time: a history has megabytes of lines. It
+/// has to tell runs apart, not to resist anybody.
 fn hash(before: u64, line: &[u8]) -> u64 {
     let add = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
     let (words, rest) = line.as_chunks::<8>();

@@ -148,7 +148,7 @@ impl<I: Invoke> Mapping<I> {
         Ok(batch)
     }
 
-    /// One receive. It is never interrupted: see [`super::Pace`].
+    /// One receive. It is never interrupted: see [`super::Pace::long_poll`].
     async fn receive(&self, messages_max: usize, wait: Duration) -> Result<Vec<Received>, Stopped> {
         let activity = &self.parts.activity;
         let poll = self.parts.lifecycle.last_requested_poll();
