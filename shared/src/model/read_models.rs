@@ -132,8 +132,8 @@ pub enum Phase {
     Clear,
     /// Every user's log is applied to the target. Posts are not put into homes, and cards show no counters.
     Fill,
-    /// Homes of the target are filled, counters are shown, and it is verified that every log is applied. From now on, the target is kept
-    /// current in full.
+    /// Homes of the target are filled, counters are shown, and it is verified that every log is applied. From now on,
+    /// the target is kept current in full.
     Settle,
     /// Readers use the target, or the rebuild was cancelled. Tables that are not active are emptied.
     Retire,

@@ -7,8 +7,8 @@
 //!
 //! - `Fill` applies every user's log to the target.
 //! - `Settle` applies what is left of every log, shows every counter on the card that `Fill` has made, and copies the
-//!   posts of each followed author into the home of the follower. By now, every process pushes new posts into the homes of the target. A post whose author row came before
-//!   the copy is copied, and any later one is pushed.
+//!   posts of each followed author into the home of the follower. By now, every process pushes new posts into the homes
+//!   of the target. A post whose author row came before the copy is copied, and any later one is pushed.
 //! - `Clear` and `Retire` empty the tables that are not active.
 //!
 //! Whoever ends the last segment of a phase begins the next phase by one conditional write.

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    model::TableOf,
+    command::DeleteAccount,
+    model::{TableOf, TallySubject},
     query::{ReadRequest, TrendingPosition},
     samples::user,
     test_world::{Calls, Failure, World},
@@ -201,6 +202,40 @@ async fn a_step_whose_end_was_lost_is_taken_again() {
     world.network.calm();
     world.tested.rebuilder.step(step, Deadline::none()).await.unwrap();
     assert_eq!(state(&world).await.rebuild.unwrap().phase, Phase::Settle);
+}
+
+/// The projector of the target, as functions that know of the rebuild have it.
+async fn projector_of_the_target(world: &World) -> Projector {
+    let state = state(world).await;
+    let of = Maintained { set: state.rebuild.as_ref().unwrap().target, homes: HomeRows::Later };
+    world.tested.rebuilder.projectors.projector(of, &state)
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_an_account_that_is_deleted_meanwhile_is_filled_in() {
+    let world = a_small_world().await;
+    start(&world, &READ_MODELS, false, 1).await;
+    step_all(&world).await;
+    world.other.done("ada", &DeleteAccount).await;
+    let catch_up = projector_of_the_target(&world).await.catch_up;
+    catch_up.user(&user("ada"), None, Deadline::none()).await.unwrap();
+    assert_eq!((world.items("timelines-b"), world.items("viewers-b")), (Vec::new(), Vec::new()));
+    let cards = world.items("cards-b");
+    assert!(cards.len() == 1 && cards[0].get("profile").is_none(), "only the profile's absence: {cards:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn counters_wait_for_the_cards_that_a_rebuild_makes() {
+    let world = a_small_world().await;
+    let subject = TallySubject::User(user("ada"));
+    start(&world, &[ReadModel::Cards], false, 1).await;
+    step_all(&world).await;
+    let settle = async || projector_of_the_target(&world).await.repair.settle_tally(&subject).await;
+    settle().await.unwrap();
+    assert_eq!(world.items("cards-b"), Vec::<serde_json::Value>::new());
+    step_all(&world).await;
+    world.empty("cards-b");
+    settle().await.unwrap_err();
 }
 
 #[tokio::test(start_paused = true)]
