@@ -327,16 +327,22 @@ pub fn one_line(error: anyhow::Error) -> lambda_runtime::Error {
     format!("{error:#}").into()
 }
 
-/// How often the SDKs try again by themselves.
+/// How often the SDKs try again by themselves, after waits of up to so long. The waits of the SDKs' default, one second
+/// and two, would be longer than what most calls wait for.
 pub fn retry_config() -> RetryConfig {
-    RetryConfig::standard().with_max_attempts(3)
+    let retries = RetryConfig::standard().with_max_attempts(3);
+    retries.with_initial_backoff(Duration::from_millis(50)).with_max_backoff(Duration::from_secs(1))
 }
+
+/// Longest that the SDKs wait for the answer to one attempt. Attempts of reads are shorter at first, see
+/// `store/read_timeouts.rs`.
+pub(crate) const ATTEMPT_MAX: Duration = Duration::from_secs(3);
 
 /// How long the SDKs wait: for a connection, for the answer to one attempt, and for all attempts together.
 pub fn timeout_config() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))
-        .operation_attempt_timeout(Duration::from_secs(3))
+        .operation_attempt_timeout(ATTEMPT_MAX)
         .operation_timeout(CALL_MAX)
         .build()
 }

@@ -75,8 +75,8 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         "update-profile" => http!((runtime.commands()?, runtime.reserved_handles()?, clock), |it, call| {
             update_profile::handle(&it.0, &it.1, &it.2, call)
         }),
-        "publish-events" => events!((runtime.bus()?, runtime.quarantine()?, clock), |it, event, _| {
-            publish_events::handle(&it.0, &it.1, &it.2, event).await
+        "publish-events" => events!((runtime.bus()?, runtime.quarantine()?, clock), |it, event, deadline| {
+            publish_events::handle(&it.0, &it.1, &it.2, event, deadline).await
         }),
         "recover" => events!(recover::Recoverer::new(&runtime)?, |it, event, deadline| {
             recover::handle(&it, event, deadline).await

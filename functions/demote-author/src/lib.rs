@@ -9,6 +9,7 @@ use tidings::{
     error::{Error, Rejection},
     http::Members,
     model::{Clock, UserId, UserRef},
+    projection::walks::WAIT_MAX,
     query,
     read_models::ReadModels,
     store::{Consistency, cards::Cards, command_table::CommandTable},
@@ -83,6 +84,6 @@ pub async fn handle(demoter: &Demoter, request: Request) -> anyhow::Result<Begun
     let begun_at = celebrity.demoted_at.context("the demotion was not stored")?;
     let known_at = policy.known_after(begun_at);
     let first = Walk::Demotion { author: author.clone(), after: None };
-    work_queue.send_after(known_at.since(clock.now()), vec![first.into()]).await?;
+    work_queue.send_after(known_at.since(clock.now()).min(WAIT_MAX), vec![first.into()]).await?;
     Ok(Begun { author, fills_homes_from: known_at.to_string() })
 }

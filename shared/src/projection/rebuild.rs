@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Projector, Projectors, quarantine::catch_up_or_quarantine, tally};
+use super::{Projector, Projectors, quarantine::catch_up_or_quarantine, tally, walks::WAIT_MAX};
 use crate::{
     deadline::Deadline,
     error::Error,
@@ -100,7 +100,7 @@ impl Rebuilder {
         let wait = rebuild.work_begins_at(self.projectors.0.read_models.policy()).since(clock.now());
         if step.phase > rebuild.phase || !wait.is_zero() {
             // The message came before the phase has begun, or before every process knows of the phase.
-            return self.send(step, wait.max(Duration::from_secs(1))).await;
+            return self.send(step, wait.clamp(Duration::from_secs(1), WAIT_MAX)).await;
         }
         let before = commands.segment(rebuild.started_at, rebuild.phase, step.segment).await?;
         if before.is_done {

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::{
-    Client, Config,
+    Client, config,
     error::{ProvideErrorMetadata, SdkError},
     operation::transact_write_items::TransactWriteItemsError,
     types::{AttributeValue, KeysAndAttributes},
@@ -17,6 +17,7 @@ use super::{
     consistency::Consistency,
     key::{PK, SK},
     meter::Meter,
+    read_timeouts::ReadTimeouts,
 };
 use crate::{error::Error, retry::RetryPolicy};
 
@@ -42,13 +43,12 @@ pub struct Dynamo(pub(crate) Client);
 impl Dynamo {
     /// A client with this configuration. Nothing is sent yet.
     pub fn new(config: &aws_config::SdkConfig) -> Self {
-        Self(Client::new(config))
+        Self(Client::from_conf(configured(config).build()))
     }
 
     /// A client whose calls are all measured.
     pub fn metered(config: &aws_config::SdkConfig, meter: Meter) -> Self {
-        let config: Config = aws_sdk_dynamodb::config::Builder::from(config).interceptor(meter).build();
-        Self(Client::from_conf(config))
+        Self(Client::from_conf(configured(config).interceptor(meter).build()))
     }
 
     /// Items of one table by their keys, in no order. If there are too many keys for one call, several calls run at
@@ -99,6 +99,10 @@ impl Dynamo {
         let answer = request.send().await.map_err(failed("scanning a table"))?;
         Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key))
     }
+}
+
+fn configured(config: &aws_config::SdkConfig) -> config::Builder {
+    config::Builder::from(config).interceptor(ReadTimeouts)
 }
 
 /// The primary key of an item in a table that has a sort key.

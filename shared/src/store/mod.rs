@@ -23,6 +23,7 @@ pub mod likes;
 mod meter;
 mod model_tables;
 pub mod read_models;
+mod read_timeouts;
 pub mod scan;
 pub mod segments;
 mod table;

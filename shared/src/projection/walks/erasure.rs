@@ -21,7 +21,7 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt, stream};
 use rand::Rng;
 
-use super::{Step, Walks};
+use super::{Step, WAIT_MAX, Walks};
 use crate::{
     command::{end_follow, removal_of_comment},
     error::Error,
@@ -111,7 +111,7 @@ impl Walks {
             ErasureAt::Wait => {
                 let left = begun_at.after(self.erasure_delay).since(self.clock.now());
                 if left > Duration::ZERO {
-                    return Ok(Step::Later(left, walk(ErasureAt::Wait)));
+                    return Ok(Step::Later(left.min(WAIT_MAX), walk(ErasureAt::Wait)));
                 }
                 Some(ErasureAt::Likes { after: None, pass: Pass::Last })
             }

@@ -78,6 +78,10 @@ pub(in crate::projection) struct Shared<T> {
     pub(super) with_content: Vec<T>,
 }
 
+/// A walk waits for this long at most, and then looks again. A delayed message counts as one that waits: after
+/// `StaleSeconds`, its age would raise an alarm.
+pub const WAIT_MAX: Duration = Duration::from_secs(30);
+
 /// What comes after a step.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
