@@ -27,7 +27,7 @@ use crate::{
     projection::{CardSets, Dependencies, Projectors, rebuild::Rebuilder},
     query::{Conversations, Feeds, People, cursor::CursorKeys},
     read_models::ReadModels,
-    retry::CALL_MAX,
+    retry::{ATTEMPT_MAX, CALL_MAX},
     store::{
         ActiveTables, Dynamo, Meter, ModelTables, TablePair, cards::Cards, command_table::CommandTable,
         timelines::Timelines, viewers::Viewers,
@@ -333,10 +333,6 @@ pub fn retry_config() -> RetryConfig {
     let retries = RetryConfig::standard().with_max_attempts(3);
     retries.with_initial_backoff(Duration::from_millis(50)).with_max_backoff(Duration::from_secs(1))
 }
-
-/// Longest that the SDKs wait for the answer to one attempt. Attempts of reads are shorter at first, see
-/// `store/read_timeouts.rs`.
-pub(crate) const ATTEMPT_MAX: Duration = Duration::from_secs(3);
 
 /// How long the SDKs wait: for a connection, for the answer to one attempt, and for all attempts together.
 pub fn timeout_config() -> TimeoutConfig {

@@ -3,6 +3,8 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use futures::{StreamExt, TryStreamExt, stream};
+
 use super::findings::{Finding, Kind};
 use crate::{
     celebrities::Celebrities,
@@ -31,6 +33,8 @@ const LEAVING: Duration = Duration::from_secs(60 * 60);
 /// Rows of one author that are compared with a follower's home at most, newest first: pages of so many.
 const ROWS_PAGE: usize = 100;
 const ROW_PAGES_MAX: usize = 10;
+/// Edges of one user that are looked at at once.
+const EDGES_AT_ONCE: usize = 8;
 /// Edges that are counted at most, in pages of 1000. Of more, nothing is said.
 const COUNTED_PAGES_MAX: usize = 10;
 const COUNTED_PAGE: i32 = 1000;
@@ -93,11 +97,11 @@ impl Auditor {
                 let page = self.commands.edges_from(user, kind, after.as_ref(), COUNTED_PAGE).await?;
                 let keys: Vec<_> = page.users.iter().map(|other| EdgeKey::new(user, kind, other)).collect();
                 let edges = self.commands.edges(&keys).await?;
-                for key in &keys {
-                    if let Some(edge) = edges.get(key) {
-                        findings.extend(self.edge(key, edge).await?);
-                    }
-                }
+                let found = stream::iter(keys.iter().filter_map(|key| Some((key, edges.get(key)?))))
+                    .map(async |(key, edge)| self.edge(key, edge).await)
+                    .buffered(EDGES_AT_ONCE)
+                    .try_concat();
+                findings.extend(found.await?);
                 after = page.next;
                 if after.is_none() {
                     break;

@@ -44,9 +44,8 @@ const PAGE: i32 = 500;
 const ROWS: usize = 200;
 /// How long a segment waits after a step that failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
-/// A step uses about what its segment may use in this time. The wait behind it is as long, and SQS delays a message
-/// by 15 minutes at most.
-const STEP_BUDGET: Duration = Duration::from_secs(60);
+/// A step uses about what its segment may use in this time, and the wait behind it is as long.
+const STEP_BUDGET: Duration = WAIT_MAX;
 /// Segments at most. One page of a query holds all of them.
 pub const SEGMENTS_MAX: u32 = 500;
 /// Largest budget of a rebuild, in units per second.

@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::{
     operation::{batch_get_item::BatchGetItemInput, get_item::GetItemInput, query::QueryInput},
 };
 
-use crate::runtime::ATTEMPT_MAX;
+use crate::retry::ATTEMPT_MAX;
 
 /// The lengths of the attempts of a read. Scans are not among these reads: a page of them may be a megabyte.
 const ATTEMPTS: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), ATTEMPT_MAX];

@@ -9,15 +9,17 @@ use crate::{
     cache::{Cache, Read},
     error::Error,
     metrics,
-    model::{Clock, PostId, UserId},
+    model::{Clock, PostId, UserId, limits::FOLLOWING_MAX},
     store::{
         Consistency,
         timelines::{Range, Row, RowPage, Timeline, Timelines},
     },
 };
 
-/// Authors whose rows are kept.
-const AUTHORS_MAX: usize = 2000;
+/// Authors whose rows are kept: more than a viewer can follow. So the later reads of a page find what the first one has
+/// read.
+const AUTHORS_MAX: usize = 6000;
+const _: () = assert!(FOLLOWING_MAX < 6000);
 /// Rows that are read of an author at least: as many as half a read unit pays for.
 const ROWS_MIN: usize = 30;
 
