@@ -2,8 +2,8 @@
 //! reads the list of celebrities from the truth and uses it for a while; [`CelebrityPolicy`] allows for lists of that
 //! age.
 //!
-//! All processes read the same partition. So they do it at different times, and a list that cannot be read again is used
-//! for twice as long: an overloaded partition makes no page fail.
+//! All processes read the same partition. So they do it at different times, and a list that cannot be read again is
+//! used for twice as long: an overloaded partition makes no page fail.
 
 use std::{sync::Arc, time::Duration};
 
@@ -135,7 +135,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_list_that_cannot_be_read_again_is_used_for_twice_as_long() {
         let world = World::new();
-        let celebrities = &world.tested.celebrities;
+        let celebrities = &world.tested.sweeper.auditor.celebrities;
         celebrities.list().await.unwrap();
         world.other.commands.promote(&user("ada"), world.other.clock.now()).await.unwrap();
         world.network.fail(READ_LIST, Failure::Throttled);

@@ -29,8 +29,11 @@ use crate::{
     read_models::ReadModels,
     retry::{ATTEMPT_MAX, CALL_MAX},
     store::{
-        ActiveTables, Dynamo, Meter, ModelTables, TablePair, cards::Cards, command_table::CommandTable,
-        timelines::Timelines, viewers::Viewers,
+        ActiveTables, Dynamo, Meter, ModelTables, TablePair,
+        cards::Cards,
+        command_table::CommandTable,
+        timelines::Timelines,
+        viewers::{INLINE_MAX, Viewers},
     },
     stream::{
         bus::Bus, failed_batches::FailedBatches, publisher::Publisher, quarantine::Quarantine, work_queue::WorkQueue,
@@ -114,7 +117,8 @@ impl Runtime {
     /// What is projected of whom.
     pub fn viewers(&self) -> anyhow::Result<Viewers> {
         let tables = self.tables_named("VIEWERS_TABLE")?;
-        Ok(Viewers::new(self.dynamo.clone(), tables.active(ReadModel::Viewers, &self.active)))
+        let table = tables.active(ReadModel::Viewers, &self.active);
+        Ok(Viewers::new(self.dynamo.clone(), table, self.inline_max()?))
     }
 
     /// What is shown.
@@ -137,7 +141,7 @@ impl Runtime {
     fn model_tables(&self) -> anyhow::Result<ModelTables> {
         let [timelines, viewers, cards] =
             ["TIMELINES_TABLE", "VIEWERS_TABLE", "CARDS_TABLE"].map(|name| self.tables_named(name));
-        Ok(ModelTables::new(self.dynamo.clone(), timelines?, viewers?, cards?))
+        Ok(ModelTables::new(self.dynamo.clone(), timelines?, viewers?, cards?, self.inline_max()?))
     }
 
     /// The two tables of a read model. The variable of the second one has the suffix `_B`.
@@ -277,6 +281,14 @@ impl Runtime {
     /// How long an erasure waits before it removes items.
     fn erasure_delay(&self) -> anyhow::Result<Duration> {
         Ok(Duration::from_secs(self.number("ERASURE_DELAY_SECONDS")?))
+    }
+
+    /// Bytes of sets that stay in a viewer item. Only tests set the variable, so that few follows are too many.
+    fn inline_max(&self) -> anyhow::Result<usize> {
+        match self.environment.contains_key("VIEWER_SETS_INLINE_BYTES") {
+            true => Ok(usize::try_from(self.number("VIEWER_SETS_INLINE_BYTES")?)?),
+            false => Ok(INLINE_MAX),
+        }
     }
 
     /// Rows that one step of a walk reads or writes at most.

@@ -275,6 +275,11 @@ fn viewers(checks: &mut Checks, truth: &Truth, items: &BTreeMap<String, Value>) 
             checks.decide(Check::ReadModelsAtRest, false, || format!("{user} has no viewer item"));
             continue;
         };
+        let sets = if item.get("sets_revision").is_some() {
+            items.get(&format!("SETS#{user}")).unwrap_or(&Value::Null)
+        } else {
+            item
+        };
         let (applied, head) = (number(item, "applied"), versions.len());
         checks.decide(Check::ReadModelsAtRest, i64::try_from(head) == Ok(applied), || {
             format!("{user}: applied {applied} of {head}")
@@ -296,7 +301,7 @@ fn viewers(checks: &mut Checks, truth: &Truth, items: &BTreeMap<String, Value>) 
                 Some(id.hash().to_string())
             };
             let expected: BTreeSet<_> = people.iter().filter_map(hash).collect();
-            let bytes = BASE64.decode(item[name]["B"].as_str().unwrap_or_default()).unwrap_or_default();
+            let bytes = BASE64.decode(sets[name]["B"].as_str().unwrap_or_default()).unwrap_or_default();
             let hex = |hash: &[u8]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
             let found: BTreeSet<_> = bytes.chunks(8).map(hex).collect();
             checks.decide(Check::ReadModelsAtRest, expected == found, || {

@@ -5,10 +5,9 @@ use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 
 use super::{
     consistency::Consistency,
-    dynamo::{Item, failed, n, s, text, transaction_failed},
+    dynamo::{Item, failed, n, s, text},
     key::{self, PK, SK},
     timelines::{CONFLICTS, Row, Timeline, Timelines},
-    transaction::NoClientToken,
 };
 use crate::{
     error::Error,
@@ -45,19 +44,9 @@ impl Timelines {
         loop {
             // Each try has a moment of its own, because readers rely on how long a try takes at most.
             let writes = self.announcement_of(row, clock.now())?;
-            let written = self
-                .dynamo
-                .0
-                .transact_write_items()
-                .set_transact_items(Some(writes))
-                .customize()
-                .interceptor(NoClientToken)
-                .send()
-                .await
-                .map_err(transaction_failed);
-            match written {
+            match self.dynamo.transact(writes).await {
                 Err(Error::Conflict) if retries.wait().await => {}
-                written => return written.map(|_| ()),
+                written => return written,
             }
         }
     }

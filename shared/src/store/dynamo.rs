@@ -4,10 +4,11 @@
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::{
-    Client, config,
-    error::{ProvideErrorMetadata, SdkError},
-    operation::transact_write_items::TransactWriteItemsError,
-    types::{AttributeValue, KeysAndAttributes},
+    Client,
+    config::{self, ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeSerializationInterceptorContextMut},
+    error::{BoxError, ProvideErrorMetadata, SdkError},
+    operation::transact_write_items::{TransactWriteItemsError, TransactWriteItemsInput},
+    types::{AttributeValue, KeysAndAttributes, TransactWriteItem},
 };
 use futures::future::try_join_all;
 use serde::{Serialize, de::DeserializeOwned};
@@ -103,6 +104,39 @@ impl Dynamo {
 
 fn configured(config: &aws_config::SdkConfig) -> config::Builder {
     config::Builder::from(config).interceptor(ReadTimeouts)
+}
+
+impl Dynamo {
+    /// Does all of the writes, or none of them.
+    pub(super) async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), Error> {
+        let transaction = self.0.transact_write_items().set_transact_items(Some(writes));
+        let answer = transaction.customize().interceptor(NoClientToken).send().await;
+        answer.map(|_| ()).map_err(transaction_failed)
+    }
+}
+
+/// Removes the client request token that the SDK adds to every transaction. A command recognizes a committed try whose
+/// answer was lost by the command id in its event, which stays longer than the ten minutes of a token. And the embedded
+/// server of the local stack searches all tokens of the last ten minutes with each transaction.
+#[derive(Debug)]
+pub(super) struct NoClientToken;
+
+impl Intercept for NoClientToken {
+    fn name(&self) -> &'static str {
+        "NoClientToken"
+    }
+
+    fn modify_before_serialization(
+        &self,
+        context: &mut BeforeSerializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(input) = context.input_mut().downcast_mut::<TransactWriteItemsInput>() {
+            input.client_request_token = None;
+        }
+        Ok(())
+    }
 }
 
 /// The primary key of an item in a table that has a sort key.

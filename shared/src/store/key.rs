@@ -31,6 +31,8 @@ pub(super) const LIKE_LIMIT: &str = "LIMIT#LIKES";
 pub(super) const COMMENT_PREFIX: &str = "COMMENT#";
 /// Prefix of the keys of users.
 pub(super) const USER_PREFIX: &str = "USER#";
+/// Prefix of the keys of viewers' sets.
+pub(super) const SETS_PREFIX: &str = "SETS#";
 /// Prefix of the keys of homes.
 pub(super) const HOME_PREFIX: &str = "HOME#";
 /// Prefix of the keys of authors' timelines.
@@ -73,6 +75,11 @@ pub(super) fn user(user: &UserId) -> String {
 /// The user of a key made by [`user`] or [`edge`], after its prefix.
 pub(super) fn parse_user(key: &str, prefix: &str) -> Option<UserId> {
     percent_decode_str(key.strip_prefix(prefix)?).decode_utf8().ok()?.parse().ok()
+}
+
+/// The item of a viewer's sets.
+pub(super) fn viewer_sets(viewer: &UserId) -> String {
+    format!("{SETS_PREFIX}{}", encode(viewer.as_str()))
 }
 
 pub(super) fn event(version: Version) -> String {

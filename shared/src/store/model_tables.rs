@@ -17,11 +17,11 @@ pub struct ModelTables {
 const BOTH: [TableOf; 2] = [TableOf::A, TableOf::B];
 
 impl ModelTables {
-    /// The tables of these names.
-    pub fn new(dynamo: Dynamo, timelines: TablePair, viewers: TablePair, cards: TablePair) -> Self {
+    /// The tables of these names. `inline_max` is that of [`Viewers::new`].
+    pub fn new(dynamo: Dynamo, timelines: TablePair, viewers: TablePair, cards: TablePair, inline_max: usize) -> Self {
         Self {
             timelines: BOTH.map(|table| Timelines::new(dynamo.clone(), timelines.fixed(table))),
-            viewers: BOTH.map(|table| Viewers::new(dynamo.clone(), viewers.fixed(table))),
+            viewers: BOTH.map(|table| Viewers::new(dynamo.clone(), viewers.fixed(table), inline_max)),
             cards: BOTH.map(|table| Cards::new(dynamo.clone(), cards.fixed(table))),
             names: [timelines, viewers, cards],
             dynamo,

@@ -1,7 +1,7 @@
-//! How long a read waits for its answer. DynamoDB answers within some milliseconds. A read that takes longer than half a
-//! second has nearly always met a lost packet or a slow host, and a second attempt is quick. So the first attempts are
-//! short, and the last one is as long as that of a write. Its length does not depend on how slow the first ones were, so
-//! a process that is itself slow, for example while it opens its first connections, still gets its answer.
+//! How long a read waits for its answer. DynamoDB answers within some milliseconds. A read that takes longer than half
+//! a second has nearly always met a lost packet or a slow host, and a second attempt is quick. So the first attempts
+//! are short. The last one is as long as that of a write, so that a process that is itself slow, for example while it
+//! opens its first connections, still gets its answer.
 //!
 //! A write has one length of attempt: an attempt that takes effect late conflicts with the next one.
 

@@ -98,7 +98,10 @@ impl Timelines {
 impl Viewers {
     /// The users of at most `limit` viewer items behind `after`.
     pub async fn scan(&self, after: Option<&ScanKey>, limit: i32) -> Result<ScanPage<UserId>, Error> {
-        let read = |item: Item| Ok(key::parse_user(text(&item, PK)?, key::USER_PREFIX));
+        let read = |item: Item| {
+            let pk = text(&item, PK)?;
+            Ok([key::USER_PREFIX, key::SETS_PREFIX].into_iter().find_map(|prefix| key::parse_user(pk, prefix)))
+        };
         page(self.dynamo.scan_page(self.table.get(), after.map(ScanKey::item), limit).await?, read)
     }
 }

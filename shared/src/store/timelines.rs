@@ -14,10 +14,9 @@ use tokio::sync::Semaphore;
 use super::{
     command_table::CommandTable,
     consistency::Consistency,
-    dynamo::{Dynamo, Item, failed, n, newer_wins, primary_key, s, text, transaction_failed},
+    dynamo::{Dynamo, Item, failed, n, newer_wins, primary_key, s, text},
     key::{self, PK, SK},
     table::TableName,
-    transaction::NoClientToken,
 };
 use crate::{
     error::Error,
@@ -259,7 +258,7 @@ impl Timelines {
             let ended = std::iter::once(commands.require_ended(follow));
             let writes = ended.chain(rows.iter().map(delete)).collect::<Result<Vec<_>, Error>>()?;
             let mut retries = CONFLICTS.start();
-            while let Err(error) = self.transact(writes.clone()).await {
+            while let Err(error) = self.dynamo.transact(writes.clone()).await {
                 if !matches!(error, Error::Conflict) {
                     return Err(error);
                 }
@@ -273,19 +272,6 @@ impl Timelines {
             }
         }
         Ok(true)
-    }
-
-    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), Error> {
-        self.dynamo
-            .0
-            .transact_write_items()
-            .set_transact_items(Some(writes))
-            .customize()
-            .interceptor(NoClientToken)
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(transaction_failed)
     }
 
     /// Writes the rows of a post to the timelines of the tags that this version of the post has, unless the command
@@ -312,7 +298,7 @@ impl Timelines {
         let writes = unchanged.chain(tags.iter().map(put)).collect::<Result<Vec<_>, Error>>()?;
         let mut retries = CONFLICTS.start();
         loop {
-            match self.transact(writes.clone()).await {
+            match self.dynamo.transact(writes.clone()).await {
                 // Either the post has changed, or two workers write the same rows at this moment.
                 Err(Error::Conflict) => match commands.post(row.post).await? {
                     Some(post) if post.version == version && retries.wait().await => {}

@@ -116,7 +116,7 @@ async fn pages(users: &[&User], post: &str) -> Result<Vec<String>> {
         pages.push(format!("tag {:?}", user.walk_posts_with("rebuilt", 2).await?));
         pages.push(format!("trending {:?}", user.walk_trending(2).await?));
         pages.push(format!("post {:?}", user.get_post(post).await?));
-        pages.push(format!("comments {:?}", user.walk_all_comments(post, 2).await?));
+        pages.push(format!("comments {:?}", user.walk_comments(post, "newest", 2).await?));
         for other in users {
             pages.push(format!("posts {:?}", user.walk_posts_of(&other.id, 2).await?));
             pages.push(format!("profile {:?}", user.user(&other.id).await?));
