@@ -125,12 +125,10 @@ mod tests {
     use super::*;
     use crate::{
         samples::user,
-        test_world::{Calls, Failure, World},
+        test_world::{Calls, Failure, LIST_LIFETIME, World},
     };
 
     const READ_LIST: Calls = Calls("Query", "\"CELEBRITIES\"");
-    /// The lifetime of a list in this world.
-    const LIFETIME: Duration = Duration::from_secs(60);
 
     #[tokio::test(start_paused = true)]
     async fn a_list_that_cannot_be_read_again_is_used_for_twice_as_long() {
@@ -140,13 +138,13 @@ mod tests {
         world.other.commands.promote(&user("ada"), world.other.clock.now()).await.unwrap();
         world.network.fail(READ_LIST, Failure::Throttled);
 
-        world.pass(LIFETIME);
+        world.pass(LIST_LIFETIME);
         assert_eq!(celebrities.list().await.unwrap().len(), 0);
         let reads = world.network.count(READ_LIST);
         celebrities.list().await.unwrap();
         assert_eq!(world.network.count(READ_LIST), reads, "it is not read again with every page");
 
-        world.pass(LIFETIME);
+        world.pass(LIST_LIFETIME);
         celebrities.list().await.unwrap_err();
         world.network.calm();
         assert_eq!(celebrities.list().await.unwrap().len(), 1);

@@ -76,9 +76,10 @@ fn homes(world: &World) -> usize {
 async fn no_home_is_filled_before_every_writer_knows_of_the_demotion() {
     let (world, _, _) = ada_is_being_demoted(1).await;
     let walks: &Walks = &world.tested.projector.walks;
-    for (passes, waits) in
-        [(Duration::ZERO, WAIT_MAX), (KNOWN_AFTER - Duration::from_millis(1), Duration::from_millis(1))]
-    {
+    for (passes, waits) in [
+        (Duration::ZERO, KNOWN_AFTER.min(WAIT_MAX)),
+        (KNOWN_AFTER - Duration::from_millis(1), Duration::from_millis(1)),
+    ] {
         world.pass(passes);
         let next = walks.step(begin_walk(), walks.step_rows.get()).await.unwrap();
         assert_eq!(next, Step::Later(waits, begin_walk()));
