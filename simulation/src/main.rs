@@ -14,10 +14,6 @@ use simulation::{
     trace::Detail,
 };
 
-/// A quarter of a history's time goes into memory that is taken for moments.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Runs random histories of the whole system in virtual time, with faults, and checks the invariants of
 /// ARCHITECTURE.md.
 #[derive(Debug, Parser)]
