@@ -12,7 +12,10 @@ mod kinesis;
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -23,10 +26,13 @@ use aws_smithy_async::{
 };
 use futures::{FutureExt as _, future::BoxFuture};
 use serde_json::{Value, json};
-use tidings_local::servers::sqs::Queues;
+use tidings_local::{servers::sqs::Queues, sources::Writes};
 
 pub use connector::{Answer, Refused, Request, Server, Service};
 use kinesis::Kinesis;
+
+/// What operations of tables and streams begin with that change nothing.
+const READS: [&str; 7] = ["Get", "Query", "Scan", "BatchGet", "TransactGet", "Describe", "List"];
 
 /// What queue URLs begin with.
 pub const QUEUES_URL: &str = "http://sqs.memory";
@@ -36,6 +42,7 @@ pub struct Aws {
     dynamodb: dynoxide::Database,
     kinesis: Mutex<Kinesis>,
     queues: Mutex<Queues>,
+    writes: Arc<Writes>,
 }
 
 impl Aws {
@@ -48,6 +55,7 @@ impl Aws {
             dynamodb: dynoxide::Database::memory()?,
             kinesis: Mutex::default(),
             queues: Mutex::new(Queues::in_memory(QUEUES_URL)?),
+            writes: Arc::default(),
         })
     }
 
@@ -78,8 +86,12 @@ impl Aws {
     pub fn apply(&self, request: &Request) -> Answer {
         let Request { service, operation, body } = request;
         match service {
-            Service::DynamoDb | Service::DynamoDbStreams => dynamodb::call(&self.dynamodb, operation, body),
-            Service::Kinesis => lock(&self.kinesis).call(now_ms(), operation, body),
+            Service::DynamoDb | Service::DynamoDbStreams => self.call_dynamodb(operation, body),
+            Service::Kinesis => {
+                let answer = lock(&self.kinesis).call(now_ms(), operation, body);
+                count(&self.writes.kinesis, operation);
+                answer
+            }
             Service::Sqs => {
                 let answer = lock(&self.queues).call(now_ms(), operation, body);
                 Answer { status: answer.status, body: answer.body.into(), query_error: answer.query_error }
@@ -110,7 +122,18 @@ impl Aws {
 
     /// An operation of DynamoDB, past the SDK.
     pub fn dynamodb(&self, operation: &str, request: &Value) -> Answer {
-        dynamodb::call(&self.dynamodb, operation, request.to_string().as_bytes())
+        self.call_dynamodb(operation, request.to_string().as_bytes())
+    }
+
+    fn call_dynamodb(&self, operation: &str, body: &[u8]) -> Answer {
+        let answer = dynamodb::call(&self.dynamodb, operation, body);
+        count(&self.writes.dynamodb, operation);
+        answer
+    }
+
+    /// The writes to tables and streams so far. Each is counted once it has taken effect.
+    pub fn writes(&self) -> Arc<Writes> {
+        Arc::clone(&self.writes)
     }
 
     /// An operation of SQS, past the SDK.
@@ -153,6 +176,7 @@ impl Aws {
     pub fn expire_items(&self) {
         // A table without a TTL has nothing to expire; there is nothing else that fails in memory.
         self.dynamodb.sweep_ttl().ok();
+        self.writes.dynamodb.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -187,6 +211,13 @@ pub fn config(server: Arc<dyn Server>, region: &str) -> SdkConfig {
 
 fn now_ms() -> i64 {
     i64::try_from(time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+/// Counts an operation that may have written something.
+fn count(writes: &AtomicU64, operation: &str) {
+    if !READS.iter().any(|read| operation.starts_with(read)) {
+        writes.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

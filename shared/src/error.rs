@@ -116,6 +116,15 @@ pub enum Rejection {
     /// The cursor is older than 24 h.
     #[error("the cursor has expired; omit it to start from the first page")]
     CursorExpired,
+    /// An administrator has suspended the caller.
+    #[error("your account is suspended: you can read, and delete the account")]
+    AccountSuspended,
+    /// The caller's account is deleted.
+    #[error("your account is deleted")]
+    AccountDeleted,
+    /// An administrator has taken the caller's own post down.
+    #[error("the post was taken down: you can delete it")]
+    PostTakenDown,
     /// The caller has no profile yet.
     #[error("create a profile first: PUT /v1/me")]
     ProfileRequired,

@@ -11,6 +11,11 @@ use rand::Rng;
 
 use crate::error::Error;
 
+/// How long the SDKs try a call, all attempts together. What they send after this has failed.
+pub(crate) const CALL_MAX: Duration = Duration::from_secs(8);
+/// How long the SDKs wait for the answer to one attempt. The first attempts of reads are shorter, see
+/// `store/read_timeouts.rs`.
+pub(crate) const ATTEMPT_MAX: Duration = Duration::from_secs(3);
 /// How often a read-decide-write is repeated from fresh reads after another worker changed the item in between.
 pub(crate) const RACES_MAX: u32 = 20;
 
@@ -57,7 +62,7 @@ impl Retries {
 ///
 /// # Errors
 /// [`Error::Conflict`] if every race was lost; any other error of `attempt`, at once.
-pub(crate) async fn until_no_conflict(mut attempt: impl AsyncFnMut() -> Result<(), Error>) -> Result<(), Error> {
+pub(crate) async fn until_no_conflict<T>(mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
     for _ in 0..RACES_MAX {
         match attempt().await {
             Err(Error::Conflict) => {}
@@ -98,14 +103,14 @@ mod tests {
         let mut attempts = 0;
         let lost = until_no_conflict(async || {
             attempts += 1;
-            Err(Error::Conflict)
+            Err::<(), _>(Error::Conflict)
         });
         assert!(matches!(lost.await, Err(Error::Conflict)));
         assert_eq!(attempts, RACES_MAX);
         let mut attempts = 0;
         let failed = until_no_conflict(async || {
             attempts += 1;
-            Err(Error::transient("reading", "no answer"))
+            Err::<(), _>(Error::transient("reading", "no answer"))
         });
         assert!(matches!(failed.await, Err(Error::Transient { .. })));
         assert_eq!(attempts, 1);

@@ -2,7 +2,9 @@
 
 use crate::{
     command::Turn,
-    model::{CommandId, Post, PostId, Profile, PublicProfile, TallyShard, Text, Timestamp, Totals, UserId, Version},
+    model::{
+        CommandId, Post, PostId, Profile, PublicProfile, Standing, TallyShard, Text, Timestamp, Totals, UserId, Version,
+    },
     query::FeedPost,
     store::cards::PostCard,
 };
@@ -29,7 +31,13 @@ pub(crate) fn shown(handle: &str) -> PublicProfile {
 
 /// The profile of a user whose id is the handle.
 pub(crate) fn profile(handle: &str) -> Profile {
-    Profile { user: user(handle), public: shown(handle), created_at: Timestamp::from_ms(5), version: version(2) }
+    Profile {
+        user: user(handle),
+        public: shown(handle),
+        created_at: Timestamp::from_ms(5),
+        suspended: false,
+        version: version(2),
+    }
 }
 
 /// A new post by ada.
@@ -44,6 +52,7 @@ pub(crate) fn post() -> Post {
         version: 1,
         event_version: version(4),
         edited_at: None,
+        taken_down_at: None,
         deleted_at: None,
     }
 }
@@ -57,5 +66,5 @@ pub(crate) fn feed_post(post: PostId, author: UserId, heat: i64) -> FeedPost {
 /// The turn in which the ninth event of a user is decided.
 pub(crate) fn turn() -> Turn {
     let (command, shard) = (CommandId::new(NOW), TallyShard::default());
-    Turn { version: version(9), totals: Totals::default(), command, shard, at: NOW }
+    Turn { version: version(9), standing: Standing::Active, totals: Totals::default(), command, shard, at: NOW }
 }

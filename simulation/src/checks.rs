@@ -24,6 +24,9 @@ pub enum Check {
     WalkWithoutRepetition,
     /// INV-5: a walk skips nothing that was there all along.
     WalkWithoutGap,
+    /// INV-5: a walk that shows a post of a celebrity skips none that was in the author's timeline before it, whichever
+    /// processes make the pages.
+    PulledWithoutGap,
     /// INV-5: a chronological feed is newest first, across all pages of a walk.
     NewestFirst,
     /// INV-6: a repeated idempotency key has one effect and one response.
@@ -36,6 +39,9 @@ pub enum Check {
     DeletedPosts,
     /// At rest, no table holds a text or a tag of a deleted post, of comments on it, or of a deleted comment.
     NothingOfTheDeleted,
+    /// INV-8: a rebuilt read model equals the one that was kept current, attribute by attribute, and nothing is left of
+    /// a rebuild.
+    RebuiltAtRest,
     /// INV-9: nothing is lost: queues are empty in the end. Nothing was poison, so nothing is in the quarantine.
     NothingIsLost,
     /// What a newer release wrote into an item is still there after this one changed the item.
@@ -63,7 +69,7 @@ pub enum Check {
 }
 
 /// All checks.
-pub const ALL: [Check; 26] = [
+pub const ALL: [Check; 28] = [
     Check::EventsReachTheBus,
     Check::HomeAtRest,
     Check::FeedsAtRest,
@@ -72,12 +78,14 @@ pub const ALL: [Check; 26] = [
     Check::OwnWrites,
     Check::WalkWithoutRepetition,
     Check::WalkWithoutGap,
+    Check::PulledWithoutGap,
     Check::NewestFirst,
     Check::OneEffectPerKey,
     Check::KeyOfAnotherRequest,
     Check::HiddenAuthors,
     Check::DeletedPosts,
     Check::NothingOfTheDeleted,
+    Check::RebuiltAtRest,
     Check::NothingIsLost,
     Check::NewerIsKept,
     Check::DamageIsRepaired,
@@ -127,9 +135,10 @@ impl fmt::Display for Check {
             Self::HomeAtRest | Self::FeedsAtRest | Self::ReadModelsAtRest | Self::LargeAudience => "INV-2",
             Self::CountsAtRest | Self::TrendingAtRest => "INV-3",
             Self::OwnWrites => "INV-4",
-            Self::WalkWithoutRepetition | Self::WalkWithoutGap | Self::NewestFirst => "INV-5",
+            Self::WalkWithoutRepetition | Self::WalkWithoutGap | Self::PulledWithoutGap | Self::NewestFirst => "INV-5",
             Self::OneEffectPerKey | Self::KeyOfAnotherRequest => "INV-6",
             Self::HiddenAuthors | Self::DeletedPosts => "INV-7",
+            Self::RebuiltAtRest => "INV-8",
             Self::NothingIsLost => "INV-9",
             _ => "truth",
         };

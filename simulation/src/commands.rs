@@ -14,8 +14,10 @@ use rand::{
 
 use crate::{
     checks::Check,
+    command::{Again, Command, Doubt},
     faults::CLOCK_SKEW_MS_MAX,
     ledger::Ledger,
+    reasons,
     trace::{Detail, Trace},
 };
 
@@ -45,52 +47,14 @@ pub(crate) struct Actor {
     pub(crate) is_second: bool,
 }
 
-/// A command.
-#[derive(Debug, Clone)]
-pub(crate) enum Command {
-    /// Write a post, perhaps twice with the same key, perhaps another with that key.
-    Post { text: String, key: String, again: Again },
-    /// Change a post's text.
-    Edit { post: String, text: String },
-    /// Delete a post.
-    Delete(String),
-    /// Like a post, or stop that.
-    Like(String, bool),
-    /// Comment on a post, perhaps twice with the same key.
-    Comment { post: String, text: String, key: String, again: Again },
-    /// Delete a comment.
-    DeleteComment { post: String, comment: String },
-    /// Follow somebody, or stop that.
-    Follow(String, bool),
-    /// Mute somebody, or stop that.
-    Mute(String, bool),
-    /// Block somebody, or stop that.
-    Block(String, bool),
-    /// Remove a follower.
-    RemoveFollower(String),
-    /// Change the profile.
-    Rename(ProfileInput),
-}
-
-/// What else is sent with an idempotency key after the command is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Again {
-    /// Nothing.
-    No,
-    /// The same request.
-    Same,
-    /// The same request, while the first is on its way.
-    AtOnce,
-    /// Another request.
-    Other,
-}
-
 /// What a command came to.
 enum Outcome {
     /// It was accepted, with what it made and the version.
     Accepted(Made, u64),
     /// It was refused with this code.
     Refused(String),
+    /// It was refused with this code, but an attempt before was not answered.
+    Doubtful(String),
 }
 
 impl Outcome {
@@ -100,7 +64,7 @@ impl Outcome {
             Self::Accepted(Made::Post(post), _) => &post.id,
             Self::Accepted(Made::Comment(id), _) => id,
             Self::Accepted(Made::Nothing, _) => "done",
-            Self::Refused(code) => code,
+            Self::Refused(code) | Self::Doubtful(code) => code,
         }
     }
 }
@@ -137,6 +101,13 @@ impl Actor {
         }
     }
 
+    /// Writes a post.
+    pub(crate) async fn post(&mut self) -> Result<(), ApiError> {
+        let text = self.text();
+        let key = format!("{}-pulled-{}", self.user.id, self.random.random::<u32>());
+        self.execute(Command::Post { text, key, again: Again::No }).await
+    }
+
     fn profile(&mut self) -> ProfileInput {
         let handle = HANDLES.choose(&mut self.random).copied().unwrap_or("ada").to_owned();
         let display_name = format!("{} {}", self.user.id, self.random.random::<u16>());
@@ -162,6 +133,11 @@ impl Actor {
             _ => Again::No,
         };
         let renamed = self.profile();
+        let dare = (!self.is_second).then(|| self.ledger.borrow_mut().dares.remove(&self.user.id)).flatten();
+        if let Some(blocker) = dare.filter(|_| self.random.random_bool(0.7)) {
+            // Which of the two is first is open.
+            return Some(Command::Follow(blocker, true));
+        }
         let Self { user, everybody, random, ledger, is_second, .. } = self;
         let ledger = ledger.borrow();
         let own = ledger.model.members.get(&user.id)?;
@@ -176,9 +152,16 @@ impl Actor {
                 None => Command::Post { text, key, again },
             });
         }
+        if ledger.may_delete_account && random.random_bool(0.01) {
+            return Some(Command::DeleteAccount);
+        }
         Some(match random.random_range(0..100) {
             0..24 => Command::Post { text, key, again },
-            24..30 => Command::Edit { post: own.posts.keys().choose(random)?.clone(), text },
+            // Often the newest: an edit may then meet the one before it, which is not projected yet.
+            24..30 => {
+                let newest = own.posts.keys().next_back().filter(|_| random.random());
+                Command::Edit { post: newest.or_else(|| own.posts.keys().choose(random))?.clone(), text }
+            }
             30..36 => Command::Delete(own.posts.keys().choose(random)?.clone()),
             36..49 => Command::Like(any_post?, true),
             49..54 => Command::Like(own.likes.keys().choose(random).cloned().or(any_post)?, false),
@@ -230,19 +213,27 @@ impl Actor {
             Ok(Outcome::Accepted(_, version)) => {
                 self.trace.note(Detail::Users, format_args!("{}: accepted, version {version}", self.user.id));
             }
-            Ok(Outcome::Refused(code)) => self.trace.note(Detail::Users, format_args!("{}: {code}", self.user.id)),
+            Ok(Outcome::Refused(code) | Outcome::Doubtful(code)) => {
+                self.trace.note(Detail::Users, format_args!("{}: {code}", self.user.id));
+            }
             Err(error) => self.trace.note(Detail::Users, format_args!("{}: {error}", self.user.id)),
         }
         match outcome? {
             Outcome::Accepted(made, version) => {
                 self.accept(&command, &made, at);
                 self.ledger.borrow_mut().accepted(&self.user.id, version);
-                if !self.is_second {
+                let is_gone = self.ledger.borrow().accounts_deleted.contains(&self.user.id);
+                if !self.is_second && !is_gone {
                     self.ledger.borrow_mut().views(&self.user.id, version);
                 }
                 self.repeat(&command, &made).await?;
             }
             Outcome::Refused(code) => self.refuse(&command, &code),
+            Outcome::Doubtful(code) => {
+                self.refuse(&command, &code);
+                let by = self.user.id.clone();
+                self.ledger.borrow_mut().doubts.push(Doubt { by, command, at });
+            }
         }
         Ok(())
     }
@@ -260,13 +251,12 @@ impl Actor {
         };
         let (first, second) = futures::join!(self.persist(command), twin.persist(command));
         let (first, second) = match (first?, second?) {
-            (Outcome::Refused(_), accepted @ Outcome::Accepted(..))
-            | (accepted @ Outcome::Accepted(..), Outcome::Refused(_)) => return Ok(accepted),
-            (first @ Outcome::Refused(_), Outcome::Refused(code)) => {
+            both @ (Outcome::Accepted(..), Outcome::Accepted(..)) => both,
+            (accepted @ Outcome::Accepted(..), _) | (_, accepted @ Outcome::Accepted(..)) => return Ok(accepted),
+            (first, Outcome::Refused(code) | Outcome::Doubtful(code)) => {
                 self.refuse(command, &code);
                 return Ok(first);
             }
-            both => both,
         };
         let same = first.told() == second.told();
         let problem = || {
@@ -279,6 +269,7 @@ impl Actor {
     /// Tries again as long as nobody knows whether the command happened, or it did not for a reason that passes.
     async fn persist(&mut self, command: &Command) -> Result<Outcome, ApiError> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
+        let mut is_doubtful = false;
         loop {
             match send(&self.user, command).await {
                 Ok((made, version)) => return Ok(Outcome::Accepted(made, version)),
@@ -286,9 +277,10 @@ impl Actor {
                     self.trace.note(Detail::Users, format_args!("{}: {error}", self.user.id));
                     let wait = Duration::from_millis(self.random.random_range(100..3000));
                     tokio::time::sleep(wait).await;
+                    is_doubtful = true;
                 }
                 Err(ApiError::Status { code: Some(code), status, .. }) if status.is_client_error() => {
-                    return Ok(Outcome::Refused(code));
+                    return Ok(if is_doubtful { Outcome::Doubtful(code) } else { Outcome::Refused(code) });
                 }
                 Err(error) => return Err(error),
             }
@@ -311,11 +303,14 @@ impl Actor {
             Command::Follow(other, _) => ledger.follow_begins(own, other),
             Command::Block(other, wanted) => {
                 ledger.block_begins(own, other);
-                if !wanted {
+                if *wanted {
+                    ledger.dares.insert(other.clone(), own.clone());
+                } else {
                     ledger.settled_blocks.remove(&(own.clone(), other.clone()));
                 }
             }
             Command::RemoveFollower(other) => ledger.removal_begins(own, other),
+            Command::DeleteAccount => ledger.deletion_begins(own),
             Command::Rename(profile) => {
                 ledger.handles.entry(profile.handle.clone()).or_default().insert(own.clone());
             }
@@ -326,6 +321,13 @@ impl Actor {
     fn accept(&self, command: &Command, made: &Made, at: Window) {
         let mut ledger = self.ledger.borrow_mut();
         let own = &self.user.id;
+        if ledger.accounts_deleted.contains(own) {
+            // It came before the deletion, and is erased with the account.
+            if let Made::Post(post) = made {
+                ledger.deleted.insert(post.id.clone());
+            }
+            return;
+        }
         match (command, made) {
             (Command::Post { text, .. }, Made::Post(post)) => {
                 ledger.authors.insert(post.id.clone(), own.clone());
@@ -333,7 +335,10 @@ impl Actor {
                 ledger.member(own).posts.insert(post.id.clone(), Said::new(text));
             }
             (Command::Edit { post, text }, Made::Post(shown)) => {
-                ledger.member(own).posts.insert(post.clone(), Said { text: text.clone(), version: shown.version });
+                let posts = &mut ledger.member(own).posts;
+                // A post that was taken down cannot be edited. A decision that came later may be known already.
+                let taken_down = posts.get(post).is_some_and(|said| said.taken_down);
+                posts.insert(post.clone(), Said { taken_down, ..Said::edited(text, shown.version) });
             }
             (Command::Delete(post), _) => {
                 ledger.member(own).posts.remove(post);
@@ -365,6 +370,7 @@ impl Actor {
             (Command::Block(other, block), _) => ledger.block_ends(own, other, Some(*block)),
             (Command::RemoveFollower(other), _) => ledger.removal_ends(own, other, true),
             (Command::Rename(profile), _) => ledger.member(own).profile = Some(profile.clone()),
+            (Command::DeleteAccount, _) => ledger.deletion_ends(own),
             (Command::Post { .. } | Command::Edit { .. } | Command::Comment { .. }, _) => {}
         }
     }
@@ -373,34 +379,7 @@ impl Actor {
     fn refuse(&self, command: &Command, code: &str) {
         let mut ledger = self.ledger.borrow_mut();
         let own = &self.user.id;
-        let blocked = |ledger: &Ledger, other: &str| ledger.blocks_begun.contains(&(own.clone(), other.to_owned()));
-        let has_reason = match (command, code) {
-            (Command::Like(post, true) | Command::Comment { post, .. }, "post_not_found") => {
-                ledger.deleted.contains(post)
-            }
-            (Command::Like(post, true) | Command::Comment { post, .. }, "blocked") => {
-                ledger.authors.get(post).is_some_and(|author| blocked(&ledger, author))
-            }
-            (Command::DeleteComment { comment, post }, "comment_not_found" | "post_not_found" | "not_author") => {
-                ledger.deleted_comments.contains(comment) || ledger.deleted.contains(post)
-            }
-            (Command::Follow(other, true), "blocked") => blocked(&ledger, other),
-            (Command::Rename(profile), "handle_taken") => {
-                ledger.handles.get(&profile.handle).is_some_and(|users| users.len() > 1)
-            }
-            (
-                Command::Post { .. }
-                | Command::Edit { .. }
-                | Command::Comment { .. }
-                | Command::Like(_, true)
-                | Command::Follow(_, true)
-                | Command::Mute(_, true)
-                | Command::Block(_, true)
-                | Command::Rename(_),
-                "rate_limited",
-            ) => ledger.rate_limit.is_some(),
-            _ => false,
-        };
+        let has_reason = reasons::has_reason(&ledger, own, command, code);
         ledger.checks.decide(Check::RefusalsHaveReasons, has_reason, || format!("{own}: {command:?} refused: {code}"));
         match command {
             Command::Follow(other, _) => ledger.follow_ends(own, other, None),
@@ -429,7 +408,8 @@ impl Actor {
         let own = &self.user.id;
         match (again, outcome) {
             (Again::Other, outcome) => {
-                let refused = matches!(&outcome, Outcome::Refused(code) if code == "idempotency_key_reused");
+                let is_reason = |code: &str| code == "idempotency_key_reused" || code.starts_with("account_");
+                let refused = matches!(&outcome, Outcome::Refused(code) | Outcome::Doubtful(code) if is_reason(code));
                 let problem = || format!("{own}: {repeated:?} was not refused");
                 ledger.checks.decide(Check::KeyOfAnotherRequest, refused, problem);
             }
@@ -442,7 +422,9 @@ impl Actor {
                 ledger.checks.decide(Check::OneEffectPerKey, same, || format!("{own}: {repeated:?} commented again"));
             }
             (_, Outcome::Accepted(Made::Nothing, _)) => {}
-            (_, Outcome::Refused(code)) => {
+            // An administrator may have suspended the user meanwhile, or another device deleted the account.
+            (_, Outcome::Refused(code) | Outcome::Doubtful(code)) if code.starts_with("account_") => {}
+            (_, Outcome::Refused(code) | Outcome::Doubtful(code)) => {
                 let problem = || format!("{own}: {repeated:?} refused: {code}");
                 ledger.checks.decide(Check::OneEffectPerKey, false, problem);
             }
@@ -478,5 +460,6 @@ async fn send(user: &User, command: &Command) -> Result<(Made, u64), ApiError> {
         Command::Block(other, false) => nothing(user.unblock(other).await?.version),
         Command::RemoveFollower(other) => nothing(user.remove_follower(other).await?.version),
         Command::Rename(profile) => nothing(user.put_profile(profile).await?.version),
+        Command::DeleteAccount => nothing(user.delete_account().await?.version),
     })
 }

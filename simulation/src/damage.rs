@@ -6,14 +6,24 @@ use serde_json::{Value, json};
 
 use crate::{
     faults::Fault,
-    truth::{number, text},
+    truth::{is, number, text},
     world::World,
 };
 
 /// Damages this many items.
 pub(crate) fn damage(world: &World, items: u32, random: &mut StdRng) {
-    let kinds =
-        [lose_row, add_row, change_count, change_image, change_text, lose_card, move_applied, lose_followed, lose_walk];
+    let kinds = [
+        lose_row,
+        add_row,
+        change_count,
+        change_image,
+        change_text,
+        show_hidden,
+        lose_card,
+        move_applied,
+        lose_followed,
+        lose_walk,
+    ];
     for _ in 0..items {
         if let Some(kind) = kinds.choose(random) {
             // Without an item of the kind, there is nothing to damage.
@@ -78,6 +88,16 @@ fn change_text(world: &World, random: &mut StdRng) -> Option<()> {
     Some(())
 }
 
+/// A card forgets what an administrator has hidden.
+fn show_hidden(world: &World, random: &mut StdRng) -> Option<()> {
+    let hidden = ["taken_down", "author_suspended", "suspended"];
+    let card = any(world, "Cards", |card| hidden.iter().any(|name| is(card, name)), random)?;
+    for name in hidden.iter().filter(|name| is(&card, name)) {
+        set(world, "Cards", &card, name, &json!({"BOOL": false}));
+    }
+    Some(())
+}
+
 /// A card is lost.
 fn lose_card(world: &World, random: &mut StdRng) -> Option<()> {
     let card = any(world, "Cards", |_| true, random)?;
@@ -96,7 +116,14 @@ fn move_applied(world: &World, random: &mut StdRng) -> Option<()> {
 /// A viewer item forgets whom its user follows.
 fn lose_followed(world: &World, random: &mut StdRng) -> Option<()> {
     let viewer = any(world, "Viewers", |viewer| number(viewer, "applied") > 0, random)?;
-    set(world, "Viewers", &viewer, "followed", &json!({"B": ""}));
+    let sets = format!("SETS#{}", text(&viewer, "PK").trim_start_matches("USER#"));
+    let sets = viewer.get("sets_revision").and_then(|_| any(world, "Viewers", |item| text(item, "PK") == sets, random));
+    match sets {
+        Some(sets) if random.random_bool(0.5) => {
+            world.meddle("DeleteItem", json!({"TableName": "Viewers", "Key": {"PK": sets["PK"]}}));
+        }
+        sets => set(world, "Viewers", &sets.unwrap_or(viewer), "followed", &json!({"B": ""})),
+    }
     Some(())
 }
 

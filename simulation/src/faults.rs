@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
 
 use aws_memory::Service;
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
+use tidings::model::CLOCK_DIFFERENCE_MAX;
 
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -85,8 +86,9 @@ pub const ALL: [Fault; 22] = [
 /// The timeout of functions of streams and queues in histories with [`Fault::ShortTimeouts`].
 pub const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How far clocks of processes differ at most.
+/// How far the clock of a process is off at most. Two of them differ by twice as much, which is all that they may.
 pub const CLOCK_SKEW_MS_MAX: i64 = 500;
+const _: () = assert!(2 * CLOCK_SKEW_MS_MAX.unsigned_abs() as u128 == CLOCK_DIFFERENCE_MAX.as_millis());
 
 /// How often each kind of fault happens.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -11,10 +12,14 @@ use std::{
 
 use anyhow::Context as _;
 use aws_limits::Limits;
-use harness::stack::{RATE_LIMITS, UNLIMITED};
+use harness::{
+    client::User,
+    stack::{RATE_LIMITS, UNLIMITED},
+};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tidings::model::CLOCK_DIFFERENCE_MAX;
 use tidings_local::sources::Chaos;
 use tokio::task::LocalSet;
 
@@ -25,7 +30,7 @@ use crate::{
     faults::{Fault, Faults},
     ledger::Ledger,
     limits::{self, Nobody},
-    next_release, queries, rest,
+    moderation, next_release, pulled, queries, rebuilds, rest,
     trace::{Detail, Trace},
     walks,
     world::{Setup, World, aws_in_memory},
@@ -73,6 +78,11 @@ const CACHES_LIVE: Duration = Duration::from_secs(10);
 const LIMITS_FRACTION: f64 = 0.01;
 /// Users who walk through feeds.
 const WALKERS: usize = 3;
+/// Share of the histories in which something is rebuilt while users act, and share of those in which it is at rest.
+const REBUILT_MEANWHILE: f64 = 0.4;
+const REBUILT_AT_REST: f64 = 0.5;
+/// How long users act while something is rebuilt, in milliseconds.
+const ACTING_MS: Range<u64> = 20_000..240_000;
 /// How often an operator tries to demote somebody.
 const DEMOTIONS_TRIED: usize = 12;
 /// Longest pause of an operator between two tries.
@@ -122,6 +132,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
     trace.note(Detail::Users, format_args!("{plan:?} {faults:?}"));
     let ledger = Rc::new(RefCell::new(Ledger::default()));
     ledger.borrow_mut().rate_limit = plan.rate_limit;
+    ledger.borrow_mut().may_delete_account = plan.accounts_are_deleted;
     let names: Rc<Vec<String>> = Rc::new((0..plan.users).map(|number| format!("user{number}")).collect());
     let users: Vec<_> = names.iter().map(|name| world.user(name)).collect();
     let mut actors: Vec<_> = users
@@ -149,9 +160,20 @@ async fn history(options: Options) -> anyhow::Result<Report> {
             let second = Actor::new(user.clone(), Rc::clone(&names), Rc::clone(&ledger), Arc::clone(&trace), seed);
             actors.push(Actor { is_second: true, ..second });
         }
-        let acting = act(actors, options.commands - walking, &world, &mut random, plan.pause_ms_max);
+        let acting = act(actors, options.commands - walking, &world, &mut random, &plan);
         let mut actors = acting.await?;
         world.settle().await?;
+        if plan.has_celebrities() {
+            // By then, every process knows who is a celebrity.
+            tokio::time::sleep(plan.celebrities_known_within()).await;
+            world.set_faults(Faults { outage: None, ..faults.clone() });
+            let actor = |user: &User, seed| {
+                Actor::new(user.clone(), Rc::clone(&names), Rc::clone(&ledger), Arc::clone(&trace), seed)
+            };
+            let seed = StdRng::seed_from_u64(random.random());
+            pulled::scenes(&world, &users, actor, &ledger, seed).await?;
+            world.settle().await?;
+        }
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
         settled(&mut ledger.borrow_mut());
 
@@ -168,7 +190,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
             let seed = StdRng::seed_from_u64(random.random());
             walkers.push(tokio::task::spawn_local(walks::walk(user, Rc::clone(&ledger), seed)));
         }
-        actors = act(actors, walking, &world, &mut random, plan.pause_ms_max).await?;
+        actors = act(actors, walking, &world, &mut random, &plan).await?;
         for walker in walkers {
             walker.await.context("a walker")??;
         }
@@ -185,7 +207,16 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         }
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
         if let Some(newer) = newer {
-            newer.check(&world, &mut ledger.borrow_mut().checks);
+            newer.check(&world, &mut ledger.borrow_mut());
+        }
+
+        if random.random_bool(REBUILT_AT_REST) {
+            world.set_faults(Faults { outage: None, ..faults.clone() });
+            let before = rebuilds::rebuild_at_rest(&world, &mut random).await?;
+            world.settle().await?;
+            before.compare(&mut ledger.borrow_mut().checks, &world);
+            rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
+            tokio::time::sleep(Duration::from_secs(2 * u64::from(plan.celebrity_list_seconds))).await;
         }
         tokio::time::sleep(CACHES_LIVE).await;
         rest::compare_api(&users, &ledger, &mut random, !ghosts.is_empty()).await?;
@@ -212,6 +243,9 @@ async fn history(options: Options) -> anyhow::Result<Report> {
     })
 }
 
+/// So many followers that nobody becomes a celebrity.
+const NOBODY: u32 = 10_000;
+
 /// What differs between histories beside faults.
 #[derive(Debug)]
 struct Plan {
@@ -226,6 +260,10 @@ struct Plan {
     ghosts: usize,
     /// Rows that one step of a walk reads or writes at most. With few of them, walks take many steps.
     walk_step_rows: u32,
+    /// Decisions of an operator about posts and users, while users act.
+    decisions: usize,
+    /// Whether users may delete their accounts.
+    accounts_are_deleted: bool,
     /// How much each user may do of each kind in an hour or a day, if that is little.
     rate_limit: Option<u32>,
     /// Whether likes are published.
@@ -237,7 +275,7 @@ impl Plan {
         let ghosts = if random.random_bool(0.1) { random.random_range(101..700) } else { 0 };
         Self {
             users: random.random_range(3..8),
-            celebrity_followers: if ghosts > 0 { 10_000 } else { *[2, 3, 10_000].choose(random).unwrap_or(&10_000) },
+            celebrity_followers: if ghosts > 0 { NOBODY } else { *[2, 3, NOBODY].choose(random).unwrap_or(&NOBODY) },
             celebrity_list_seconds: *[1, 5, 20].choose(random).unwrap_or(&5),
             second_devices: random.random_range(0..3),
             pause_ms_max: *[20, 100, 500].choose(random).unwrap_or(&100),
@@ -247,9 +285,21 @@ impl Plan {
             } else {
                 *[1, 2, 3, 10, 500].choose(random).unwrap_or(&500)
             },
+            decisions: if random.random_bool(0.4) { random.random_range(1..20) } else { 0 },
+            // Ghosts have no logs, which could hold the end of a follow.
+            accounts_are_deleted: ghosts == 0 && random.random_bool(0.4),
             rate_limit: random.random_bool(0.1).then(|| random.random_range(1..8)),
             like_events: random.random_bool(0.5),
         }
+    }
+
+    fn has_celebrities(&self) -> bool {
+        self.celebrity_followers < NOBODY
+    }
+
+    /// Three lifetimes of the list of celebrities, and what clocks may differ.
+    fn celebrities_known_within(&self) -> Duration {
+        Duration::from_secs(u64::from(3 * self.celebrity_list_seconds)) + CLOCK_DIFFERENCE_MAX
     }
 
     fn parameters(&self) -> Vec<(&'static str, String)> {
@@ -260,6 +310,8 @@ impl Plan {
             ("CelebrityListSeconds", self.celebrity_list_seconds.to_string()),
             ("WalkStepRows", self.walk_step_rows.to_string()),
             ("LikeEvents", self.like_events.to_string()),
+            // Longer than any function runs.
+            ("ErasureDelaySeconds", "120".to_owned()),
         ];
         parameters.extend(rate_limits);
         parameters
@@ -272,9 +324,17 @@ async fn act(
     commands: usize,
     world: &Arc<World>,
     random: &mut StdRng,
-    pause_ms_max: u64,
+    plan: &Plan,
 ) -> anyhow::Result<Vec<Actor>> {
+    let Plan { pause_ms_max, decisions, .. } = *plan;
+    let ledger = actors.first().map(|actor| Rc::clone(&actor.ledger)).unwrap_or_default();
     let (count, users) = (actors.len(), actors.first().map_or(1, |actor| actor.everybody.len()));
+    let rebuilding = random.random_bool(REBUILT_MEANWHILE).then(|| random.random());
+    // A rebuild takes minutes, and the users act as long.
+    let pause_ms_max = match rebuilding {
+        Some(_) => pause_ms_max.max(2 * random.random_range(ACTING_MS) * count as u64 / commands.max(1) as u64),
+        None => pause_ms_max,
+    };
     let mut acting = Vec::new();
     for (at, mut actor) in actors.into_iter().enumerate() {
         let share = commands / count + usize::from(at < commands % count);
@@ -283,19 +343,31 @@ async fn act(
                 let pause = Duration::from_millis(actor.random.random_range(0..pause_ms_max));
                 tokio::time::sleep(pause).await;
                 actor.act().await?;
-                if !actor.is_second && actor.random.random_bool(0.3) {
+                let is_gone = actor.ledger.borrow().accounts_deleted.contains(&actor.user.id);
+                if !actor.is_second && !is_gone && actor.random.random_bool(0.3) {
                     queries::ask(&actor.user, &actor.ledger, &mut actor.random).await?;
                 }
             }
             anyhow::Ok(actor)
         }));
     }
+    let moderating = (decisions > 0).then(|| {
+        let moderating = moderation::moderate(Arc::clone(world), ledger, random.random(), decisions);
+        tokio::task::spawn_local(moderating)
+    });
     if random.random_bool(0.5) {
         tokio::task::spawn_local(demote(Arc::clone(world), users, StdRng::seed_from_u64(random.random())));
     }
+    let operator = rebuilding.map(|seed| tokio::task::spawn_local(rebuilds::operate(Arc::clone(world), seed)));
     let mut actors = Vec::new();
     for actor in acting {
         actors.push(actor.await.context("an actor")??);
+    }
+    if let Some(operator) = operator {
+        operator.await.context("the operator")??;
+    }
+    if let Some(moderating) = moderating {
+        moderating.await.context("the operator")??;
     }
     Ok(actors)
 }

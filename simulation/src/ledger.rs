@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use harness::model::{Member, Model};
 
-use crate::checks::Checks;
+use crate::{checks::Checks, command::Doubt};
 
 /// What everybody together knows.
 #[derive(Debug, Default)]
@@ -26,10 +26,14 @@ pub(crate) struct Ledger {
     pub(crate) ended_by_followee: BTreeSet<(String, String)>,
     /// Blocks, from whom to whom, that everybody has seen at rest, and whose end has not begun.
     pub(crate) settled_blocks: BTreeSet<(String, String)>,
+    /// Who was blocked last, by whom, and has not answered with a follow.
+    pub(crate) dares: BTreeMap<String, String>,
     /// Handles that anybody ever asked for, with who did.
     pub(crate) handles: BTreeMap<String, BTreeSet<String>>,
     /// Follows, from whom to whom, that a block or a removal overlapped: only the command table knows.
     pub(crate) uncertain: BTreeSet<(String, String)>,
+    /// Commands of which the caller cannot know whether they happened.
+    pub(crate) doubts: Vec<Doubt>,
     /// Follows and unfollows under way, from whom to whom.
     following: BTreeMap<(String, String), u32>,
     /// Blocks under way, in both orders, and removals, from the follower to the followed user.
@@ -40,6 +44,14 @@ pub(crate) struct Ledger {
     pub(crate) views: BTreeMap<String, Vec<View>>,
     /// Posts that everybody who may see them has seen at rest.
     pub(crate) settled: BTreeSet<String>,
+    /// Posts, and users, about whom an administrator at least began to decide.
+    pub(crate) moderated: BTreeSet<String>,
+    /// Users who at least began to delete their accounts.
+    pub(crate) deletions_begun: BTreeSet<String>,
+    /// Users whose accounts are deleted.
+    pub(crate) accounts_deleted: BTreeSet<String>,
+    /// Whether users may delete their accounts in this history.
+    pub(crate) may_delete_account: bool,
     /// How much each user may do of each kind in an hour or a day, if that is little.
     pub(crate) rate_limit: Option<u32>,
     /// What was decided.
@@ -63,6 +75,47 @@ impl Ledger {
     /// A member's part of the model.
     pub(crate) fn member(&mut self, user: &str) -> &mut Member {
         self.model.members.entry(user.to_owned()).or_default()
+    }
+
+    /// The deletion of an account begins. No post of the user is sure to be there any more, and no follow of the user.
+    pub(crate) fn deletion_begins(&mut self, user: &str) {
+        self.deletions_begun.insert(user.to_owned());
+        let posts = self.authors.iter().filter(|(_, author)| *author == user).map(|(post, _)| post.clone());
+        self.deleted.extend(posts.collect::<Vec<_>>());
+        let comments = self.model.members.get(user).into_iter().flat_map(|member| member.comments.keys().cloned());
+        self.deleted_comments.extend(comments.collect::<Vec<_>>());
+        let followers = self.model.members.keys().map(|follower| pair(follower, user)).collect::<Vec<_>>();
+        self.ended_by_followee.extend(followers);
+    }
+
+    /// It was accepted.
+    pub(crate) fn deletion_ends(&mut self, user: &str) {
+        self.accounts_deleted.insert(user.to_owned());
+        self.forget_the_deleted();
+    }
+
+    /// Removes from the model what belongs to deleted accounts. What was committed before a deletion may have been
+    /// entered after it.
+    pub(crate) fn forget_the_deleted(&mut self) {
+        for user in &self.accounts_deleted {
+            self.model.members.remove(user);
+            for member in self.model.members.values_mut() {
+                member.follows.remove(user);
+                member.mutes.remove(user);
+                member.blocks.remove(user);
+            }
+        }
+        let gone = &self.accounts_deleted;
+        self.settled_blocks.retain(|(from, to)| !gone.contains(from) && !gone.contains(to));
+        let posts = self.authors.iter().filter(|(_, author)| gone.contains(*author)).map(|(post, _)| post.clone());
+        self.deleted.extend(posts.collect::<Vec<_>>());
+    }
+
+    /// Whether what others see of this post, or of its author, may have changed by an administrator's decision or by
+    /// the deletion of the account.
+    pub(crate) fn may_be_withdrawn(&self, post: &str) -> bool {
+        let of_author = |author: &String| self.moderated.contains(author) || self.deletions_begun.contains(author);
+        self.moderated.contains(post) || self.authors.get(post).is_some_and(of_author)
     }
 
     /// A follow or unfollow begins.
@@ -172,6 +225,11 @@ impl Ledger {
         let exact = after > 0 && views[after - 1].version == version;
         let next = if exact { None } else { views.get(after) };
         after.checked_sub(1).map(|at| &views[at]).into_iter().chain(next).collect()
+    }
+
+    /// Whether nobody knows what some command of the user's came to.
+    pub(crate) fn is_in_doubt(&self, user: &str) -> bool {
+        self.doubts.iter().any(|doubt| doubt.by == user)
     }
 
     /// Whether it is not known if the one follows the other.

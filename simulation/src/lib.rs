@@ -8,10 +8,12 @@
 //!   runs [`functions`] in processes, and [`chain`] tells which invocation caused which. [`faults`] says what goes
 //!   wrong, [`partial`] how batches are done in part. [`damage`] damages read models, and [`next_release`] writes what
 //!   this release does not know.
-//! - [`history`] is one history: [`commands`] and [`queries`] of a few users, [`walks`] through feeds. [`ledger`] is
-//!   what is known of it from outside, with the reference model that the end-to-end tests use, too.
+//! - [`history`] is one history: each [`command`] of a few users ([`commands`]), their [`queries`], [`walks`] through
+//!   feeds and through posts that are [`pulled`], and what an operator decides ([`moderation`]). [`ledger`] is what is
+//!   known of it from outside, with the reference model that the end-to-end tests use, too. [`reasons`] tells why a
+//!   command may be refused.
 //! - [`checks`] are the invariants by name; [`rest`] compares everything at rest with the model and with [`truth`],
-//!   the command table.
+//!   the command table; [`deletions`] looks for what should be gone.
 //! - [`limits`] puts AWS's limits in force. [`load`] runs scenarios of much load within them, and reports what was
 //!   reached, what was throttled and what it costs.
 //! - [`runner`] runs many histories, each in a process of its own, and shortens one that fails. [`trace`] tells what
@@ -19,9 +21,12 @@
 
 mod chain;
 pub mod checks;
+mod command;
 mod commands;
 mod damage;
+mod deletions;
 pub mod determinism;
+mod doubts;
 pub mod faults;
 mod functions;
 pub mod history;
@@ -29,10 +34,14 @@ mod lambda;
 mod ledger;
 mod limits;
 pub mod load;
+mod moderation;
 mod network;
 mod next_release;
 mod partial;
+mod pulled;
 mod queries;
+mod reasons;
+mod rebuilds;
 mod rest;
 pub mod runner;
 pub mod trace;

@@ -115,9 +115,12 @@ fn many(arguments: &Arguments, options: &Options) -> anyhow::Result<ExitCode> {
 fn print(summary: &Summary) {
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     let rate = summary.histories as f64 / summary.seconds.max(0.001);
-    let hours = summary.virtual_ms / 3_600_000;
+    let (hours, processor_s) = (summary.virtual_ms / 3_600_000, summary.processor_ms / 1000);
     let Summary { histories, calls, seconds, .. } = summary;
-    println!("{histories} histories in {seconds:.0} s ({rate:.2}/s): {calls} calls, {hours} h of virtual time");
+    println!(
+        "{histories} histories in {seconds:.0} s ({rate:.2}/s), {processor_s} s of processor time: {calls} calls, \
+         {hours} h of virtual time"
+    );
     println!("checks:");
     summary.decided.iter().for_each(|(check, count)| println!("  {count:>10} {check}"));
     println!("faults:");

@@ -261,6 +261,7 @@ impl Network {
             Some(Fault::Trimmed) => return Ok(trimmed(request)),
             Some(Fault::PartialBatch) => {
                 if let Some(answer) = partial::apply(&self.aws, request, fate.dice) {
+                    self.wake_receivers(request);
                     return Ok(answer);
                 }
             }
@@ -273,10 +274,17 @@ impl Network {
             Service::Sqs if request.operation == "ReceiveMessage" => self.receive(request, fate).await,
             _ => self.aws.apply(request),
         };
-        if request.service == Service::Sqs {
+        self.wake_receivers(request);
+        Ok(if fate.fault == Some(Fault::ServerError) { server_error(request) } else { answer })
+    }
+
+    /// Whoever waits for a message looks again if this call may have made one visible. What becomes visible because
+    /// time passes is seen without it.
+    fn wake_receivers(&self, request: &Request) {
+        let makes_visible = ["SendMessage", "ChangeMessageVisibility", "StartMessageMoveTask"];
+        if request.service == Service::Sqs && makes_visible.iter().any(|it| request.operation.starts_with(it)) {
             self.sent.notify_waiters();
         }
-        Ok(if fate.fault == Some(Fault::ServerError) { server_error(request) } else { answer })
     }
 
     /// A write of DynamoDB, which may meet a transaction that is under way.

@@ -7,6 +7,11 @@ use rand::{Rng, rngs::StdRng, seq::IndexedRandom, seq::IteratorRandom};
 
 use crate::{checks::Check, commands::TAGS, ledger::Ledger};
 
+/// The order by time.
+const CHRONOLOGICAL: &str = "chronological";
+/// Orders of a home; half of the pages are in the order by time.
+const ORDERS: [&str; 4] = [CHRONOLOGICAL, CHRONOLOGICAL, "ranked", "personalized"];
+
 /// Asks for something at random, and judges the answer. An answer that says to come again later is no answer.
 pub(crate) async fn ask(user: &User, ledger: &Rc<RefCell<Ledger>>, random: &mut StdRng) -> Result<(), ApiError> {
     let limit = *[1, 3, 20, 100].choose(random).unwrap_or(&20);
@@ -16,7 +21,10 @@ pub(crate) async fn ask(user: &User, ledger: &Rc<RefCell<Ledger>>, random: &mut 
     let other = ledger.borrow().model.members.keys().choose(random).cloned().unwrap_or_default();
     let post = ledger.borrow().authors.keys().choose(random).cloned();
     let answered = match random.random_range(0..11) {
-        0..4 => home(&asker, ledger, exact, version).await,
+        0..4 => {
+            let order = *ORDERS.choose(random).unwrap_or(&CHRONOLOGICAL);
+            home(&asker, ledger, order, exact, version).await
+        }
         4 => shown(user, ledger, async || Ok(asker.posts_of(&other, limit, None).await?.posts)).await,
         5 => {
             let tag = TAGS.choose(random).copied().unwrap_or("rust");
@@ -46,16 +54,27 @@ pub(crate) async fn ask(user: &User, ledger: &Rc<RefCell<Ledger>>, random: &mut 
 }
 
 /// The first hundred posts of the user's home.
-async fn home(user: &User, ledger: &Rc<RefCell<Ledger>>, exact: bool, version: u64) -> Result<(), ApiError> {
+async fn home(
+    user: &User,
+    ledger: &Rc<RefCell<Ledger>>,
+    order: &str,
+    exact: bool,
+    version: u64,
+) -> Result<(), ApiError> {
     let own = &user.id;
     let expected = expected(&ledger.borrow(), own);
-    let page = user.home(100, None).await?;
+    let page = match order {
+        CHRONOLOGICAL => user.home(100, None).await?,
+        order => user.home_by(order, 100, None).await?,
+    };
     let mut ledger = ledger.borrow_mut();
     judge_posts(&mut ledger, own, &page.posts);
     let belongs: Vec<_> = page.posts.iter().filter(|post| post.source.is_none()).collect();
     let ids: Vec<_> = belongs.iter().map(|post| post.id.as_str()).collect();
-    let sorted = ids.windows(2).all(|pair| pair[0] > pair[1]);
-    ledger.checks.decide(Check::NewestFirst, sorted, || format!("{own}: home {ids:?} is not newest first"));
+    if order == CHRONOLOGICAL {
+        let sorted = ids.windows(2).all(|pair| pair[0] > pair[1]);
+        ledger.checks.decide(Check::NewestFirst, sorted, || format!("{own}: home {ids:?} is not newest first"));
+    }
 
     let at = page.freshness.version;
     let strangers = strangers(&ledger, own, &page);
@@ -69,16 +88,20 @@ async fn home(user: &User, ledger: &Rc<RefCell<Ledger>>, exact: bool, version: u
         let reached = at >= version;
         ledger.checks.decide(Check::OwnWrites, reached, || format!("{own}: asked for {version}, got {at}"));
         if page.next_cursor.is_none() {
+            let own_posts: BTreeSet<_> =
+                ledger.authors.iter().filter(|(_, author)| *author == own).map(|it| it.0).collect();
             // Meanwhile, the author may have ended the follow.
             let ended = |post: &String| {
                 let author = ledger.authors.get(post).cloned().unwrap_or_default();
                 ledger.ended_by_followee.contains(&(own.clone(), author))
             };
-            let lacks =
-                |post: &&String| !ids.contains(&post.as_str()) && !ledger.deleted.contains(*post) && !ended(post);
+            let lacks = |post: &&String| {
+                let withdrawn = ledger.may_be_withdrawn(post) && !own_posts.contains(*post);
+                !withdrawn && !ids.contains(&post.as_str()) && !ledger.deleted.contains(*post) && !ended(post)
+            };
             let missing: Vec<_> = expected.iter().filter(lacks).cloned().collect();
             ledger.checks.decide(Check::OwnWrites, missing.is_empty(), || {
-                format!("{own}: home at version {at} lacks {missing:?}")
+                format!("{own}: {order} home at version {at} lacks {missing:?}")
             });
         }
     }
@@ -175,7 +198,7 @@ async fn relation(user: &User, ledger: &Rc<RefCell<Ledger>>, other: &str) -> Res
     let shown = user.user(other).await?.relation;
     let mut ledger = ledger.borrow_mut();
     let own = &user.id;
-    let Some(member) = ledger.model.members.get(own) else { return Ok(()) };
+    let Some(member) = ledger.model.members.get(own).filter(|_| !ledger.is_in_doubt(own)) else { return Ok(()) };
     let certain = !ledger.ended_by_followee.contains(&(own.clone(), other.to_owned()));
     let expected = (member.follows.contains(other), member.mutes.contains(other), member.blocks.contains(other));
     let found = (shown.following, shown.muted, shown.blocked);
@@ -189,8 +212,15 @@ async fn lists(user: &User, ledger: &Rc<RefCell<Ledger>>) -> Result<(), ApiError
     let ids = |people: Vec<harness::client::Person>| people.into_iter().map(|person| person.id).collect::<Vec<_>>();
     let (mutes, blocks) = (ids(user.walk_mutes(2).await?), ids(user.walk_blocks(2).await?));
     let mut ledger = ledger.borrow_mut();
-    let Some(member) = ledger.model.members.get(&user.id) else { return Ok(()) };
-    let same = mutes.iter().eq(&member.mutes) && blocks.iter().eq(&member.blocks);
+    let own = &user.id;
+    let Some(member) = ledger.model.members.get(own).filter(|_| !ledger.is_in_doubt(own)) else { return Ok(()) };
+    // Of deleted accounts there is nothing to list.
+    let gone = &ledger.deletions_begun;
+    let same = |listed: &[String], known: &BTreeSet<String>| {
+        let exist = |id: &&String| !gone.contains(*id);
+        listed.iter().filter(exist).eq(known.iter().filter(exist))
+    };
+    let same = same(&mutes, &member.mutes) && same(&blocks, &member.blocks);
     let problem = format!("{}: mutes {mutes:?} and blocks {blocks:?}, not {member:?}", user.id);
     ledger.checks.decide(Check::OwnWrites, same, || problem);
     Ok(())

@@ -43,6 +43,8 @@ pub struct Summary {
     pub calls: u64,
     /// Virtual time that passed in all of them.
     pub virtual_ms: u64,
+    /// Processor time that they took together.
+    pub processor_ms: u64,
     /// Time that it took.
     pub seconds: f64,
 }
@@ -131,6 +133,7 @@ impl Summary {
         self.histories += 1;
         self.calls += report.calls;
         self.virtual_ms += report.virtual_ms;
+        self.processor_ms += report.processor_ms;
         for (check, count) in &report.checks.decided {
             *self.decided.entry(*check).or_default() += count;
         }

@@ -65,9 +65,7 @@ impl Trace {
         }
         let line = format!("{:>11.3} {line}", elapsed().as_secs_f64());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        // FNV-1a: it has to tell runs apart, not to resist anybody.
-        let add = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        state.hash = line.bytes().fold(state.hash ^ 0xcbf2_9ce4_8422_2325, add);
+        state.hash = hash(state.hash, line.as_bytes());
         if detail <= self.kept {
             eprintln!("{line}");
             state.lines.push(line);
@@ -78,4 +76,13 @@ impl Trace {
     pub fn hash(&self) -> u64 {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).hash
     }
+}
+
+/// The hash of what has this hash and of a line after it, eight bytes at a time: a history has megabytes of lines. It
+/// has to tell runs apart, not to resist anybody.
+fn hash(before: u64, line: &[u8]) -> u64 {
+    let add = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+    let (words, rest) = line.as_chunks::<8>();
+    let hash = words.iter().fold(before ^ 0xcbf2_9ce4_8422_2325, |hash, word| add(hash, u64::from_le_bytes(*word)));
+    rest.iter().fold(hash, |hash, byte| add(hash, u64::from(*byte)))
 }

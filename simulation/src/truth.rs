@@ -121,6 +121,11 @@ impl Truth {
         self.posts.iter().filter(|(_, post)| is_null(post, "deleted_at"))
     }
 
+    /// Whether the user has deleted the account.
+    pub(crate) fn is_erased(&self, user: &str) -> bool {
+        self.events.contains_key(&(user.to_owned(), "AccountDeleted".to_owned()))
+    }
+
     /// Sum of a counter's shards, as `USER#u` or `POST#p`.
     pub(crate) fn count(&self, subject: &str) -> [i64; 4] {
         let shards = self.tallies.get(subject).into_iter().flat_map(BTreeMap::values);
@@ -143,6 +148,6 @@ pub(crate) fn is(item: &Value, name: &str) -> bool {
     item[name]["BOOL"].as_bool().unwrap_or_default()
 }
 
-fn is_null(item: &Value, name: &str) -> bool {
+pub(crate) fn is_null(item: &Value, name: &str) -> bool {
     item.get(name).is_none_or(|value| value["NULL"].as_bool().unwrap_or_default())
 }

@@ -26,7 +26,9 @@ struct Walk {
 /// Walks through a feed from a moment at rest on, and judges what was shown.
 pub(crate) async fn walk(user: User, ledger: Rc<RefCell<Ledger>>, mut random: StdRng) -> Result<(), ApiError> {
     let (at_rest, version) = (ledger.borrow().model.clone(), ledger.borrow().version(&user.id));
-    let deleted = ledger.borrow().deleted.clone();
+    // A deletion may have been refused, because the author was suspended.
+    let exists = |post: &String| at_rest.members.values().any(|member| member.posts.contains_key(post));
+    let deleted = ledger.borrow().deleted.iter().filter(|post| !exists(post)).cloned().collect();
     // Half of the walkers ask for their own writes, whatever they write meanwhile.
     let user = if random.random_bool(0.5) { user.at_least(version) } else { user };
     let author = at_rest.members.keys().choose(&mut random).cloned().unwrap_or_default();
@@ -45,7 +47,10 @@ pub(crate) async fn walk(user: User, ledger: Rc<RefCell<Ledger>>, mut random: St
     let (mut shown, mut cursor) = (Vec::new(), None);
     for _ in 0..PAGES_MAX {
         let (posts, next) = match walk.page_persistently(&user, cursor.as_deref(), &mut random).await {
-            Err(ApiError::Status { code: Some(code), .. }) if code == "tag_not_found" => return Ok(()),
+            Err(ApiError::Status { code: Some(code), .. }) if code == "tag_not_found" || code == "user_not_found" => {
+                // The author was suspended, or the account deleted.
+                return Ok(());
+            }
             page => page?,
         };
         let ends_home = posts.iter().any(|post| post.source.is_some());
@@ -121,7 +126,7 @@ impl Walk {
             let problem = || format!("{viewer}: {self:?} shows {ids:?}, which is not newest first");
             ledger.checks.decide(Check::NewestFirst, sorted, problem);
         }
-        if self.feed == Feed::All {
+        if self.feed == Feed::All || ledger.deletions_begun.contains(viewer) {
             // What trends changes with every like.
             return;
         }
@@ -140,7 +145,8 @@ impl Walk {
                 Feed::Tag(_) => !muted && !blocked && !edited,
                 _ => !blocked,
             };
-            visible && !ledger.deleted.contains(*id)
+            let withdrawn = ledger.may_be_withdrawn(id) && author != viewer;
+            visible && !withdrawn && !ledger.deleted.contains(*id)
         };
         let was = Judge::new(before).ids(viewer, &self.feed);
         let skipped: Vec<_> = was.iter().filter(stayed).filter(|id| !seen.contains(id)).cloned().collect();

@@ -1,7 +1,13 @@
 //! The whole system from `template.yaml`, in one process: tables, streams and queues in memory, the functions' own
 //! code, the event source mappings of the local stack, and the API.
 
-use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use aws_memory::{Aws, QUEUES_URL, queue_url};
@@ -23,9 +29,12 @@ use crate::{
     limits::{self, AwsLimits},
     network::{Caller, Network},
     trace::{Detail, Trace},
+    truth::text,
 };
 
 const TEMPLATE: &str = include_str!("../../template.yaml");
+/// The read models, by the logical ids of their first tables.
+pub(crate) const MODELS: [&str; 3] = ["Timelines", "Viewers", "Cards"];
 /// What names of tables, streams and queues begin with.
 const PREFIX: &str = "tidings";
 /// How often it is asked whether everything is at rest.
@@ -142,9 +151,10 @@ impl World {
             anyhow::ensure!(tokio::time::Instant::now() < deadline, "the system does not come to rest");
             tokio::time::sleep(REST_INTERVAL).await;
             let sources = self.sources.lock().await;
-            let idle = sources.status().await.iter().all(|source| source.idle);
-            let left: u64 = ["Deliveries", "FailedBatches"].iter().map(|queue| self.messages(queue)).sum();
-            quiet = if idle && left == 0 && !self.awaits_sweep() { quiet + 1 } else { 0 };
+            let rests = sources.status().await.iter().all(|source| source.idle)
+                && ["Deliveries", "FailedBatches"].iter().all(|queue| self.messages(queue) == 0)
+                && !self.awaits_sweep();
+            quiet = if rests { quiet + 1 } else { 0 };
         }
         Ok(())
     }
@@ -168,10 +178,11 @@ impl World {
         state["Item"].get("sweep_requested_at").is_some()
     }
 
-    /// A call of DynamoDB of which the system knows nothing.
+    /// A call of DynamoDB of which the system knows nothing. Of a read model, it goes to the table that is read.
     pub(crate) fn meddle(&self, operation: &str, mut request: Value) {
-        let table = request["TableName"].as_str().map(name).unwrap_or_default();
-        request["TableName"] = table.into();
+        let table = request["TableName"].as_str().unwrap_or_default();
+        let table = if MODELS.contains(&table) { self.table_of(table, true) } else { table.to_owned() };
+        request["TableName"] = name(&table).into();
         let answer = self.network.aws.dynamodb(operation, &request);
         self.network
             .trace
@@ -187,6 +198,31 @@ impl World {
         Ok(serde_json::from_slice(&answer)?)
     }
 
+    /// The user's entry in the list of celebrities.
+    pub(crate) fn celebrity(&self, user: &str) -> Option<Value> {
+        let key = json!({"PK": {"S": "CELEBRITIES"}, "SK": {"S": format!("USER#{user}")}});
+        let request = json!({"TableName": name("Commands"), "Key": key});
+        self.network.aws.dynamodb("GetItem", &request).json().get("Item").cloned()
+    }
+
+    /// The newest posts of an author's timeline that readers can be shown: they skip a row whose card is still to come.
+    pub(crate) fn newest_posts_of(&self, author: &str, count: usize) -> BTreeSet<String> {
+        let request = json!({
+            "TableName": name("Timelines"), "Limit": count, "ScanIndexForward": false,
+            "KeyConditionExpression": "PK = :author",
+            "ExpressionAttributeValues": {":author": {"S": format!("AUTHOR#{author}")}},
+        });
+        let answer = self.network.aws.dynamodb("Query", &request).json();
+        let rows = answer["Items"].as_array().into_iter().flatten();
+        let posts = rows.filter_map(|row| row["SK"]["S"].as_str().map(str::to_owned));
+        posts.filter(|post| self.has_card(post)).collect()
+    }
+
+    fn has_card(&self, post: &str) -> bool {
+        let request = json!({"TableName": name("Cards"), "Key": {"PK": {"S": format!("POST#{post}")}}});
+        self.network.aws.dynamodb("GetItem", &request).json()["Item"].get("post").is_some()
+    }
+
     /// Messages in a queue, whether visible or not.
     pub(crate) fn messages(&self, queue: &str) -> u64 {
         let counts = [
@@ -200,9 +236,42 @@ impl World {
         counts.iter().filter_map(count).sum()
     }
 
-    /// Every item of a table, by the table's logical id.
+    /// Every item of the command table, or of the table of a read model that is read.
     pub(crate) fn items(&self, table: &str) -> Vec<Value> {
+        match MODELS.contains(&table) {
+            true => self.table(&self.table_of(table, true)),
+            false => self.table(table),
+        }
+    }
+
+    /// The item that says which tables are read, and how far a rebuild is. There is none before the first rebuild.
+    pub(crate) fn read_models(&self) -> Option<Value> {
+        let is_state = |item: &Value| text(item, "PK") == "READMODELS" && text(item, "SK") == "STATE";
+        self.table("Commands").into_iter().find(is_state)
+    }
+
+    /// The logical id of the table of a model that is read, or of the one that is not.
+    pub(crate) fn table_of(&self, model: &str, is_active: bool) -> String {
+        let state = self.read_models().unwrap_or_default();
+        let at = MODELS.iter().position(|known| *known == model);
+        let is_b = at.is_some_and(|at| text(&state, "active").as_bytes().get(at) == Some(&b'b'));
+        if is_b == is_active { format!("{model}B") } else { model.to_owned() }
+    }
+
+    /// Every item of a table, by the table's logical id.
+    pub(crate) fn table(&self, table: &str) -> Vec<Value> {
         self.network.aws.items(&name(table))
+    }
+
+    /// Deletes every item of a table, by the table's logical id, as if it had been deleted and made again.
+    pub(crate) fn empty(&self, table: &str) {
+        for item in self.table(table) {
+            let mut key = json!({"PK": item["PK"]});
+            if !item["SK"].is_null() {
+                key["SK"] = item["SK"].clone();
+            }
+            self.network.aws.dynamodb("DeleteItem", &json!({"TableName": name(table), "Key": key}));
+        }
     }
 
     /// Every record of the bus.
@@ -270,6 +339,7 @@ fn clients(network: &Arc<Network>, caller: Caller) -> Clients {
         streams: aws_sdk_dynamodbstreams::Client::new(&config),
         kinesis: aws_sdk_kinesis::Client::new(&config),
         sqs: aws_sdk_sqs::Client::new(&config),
+        writes: Some(network.aws.writes()),
     }
 }
 

@@ -17,8 +17,8 @@ pub use self::{
     answer::{Answer, ApiError},
     transport::{Transport, Transported},
     types::{
-        Accepted, Comment, CommentsPage, Explanation, Freshness, HomePage, OwnProfile, PeoplePage, Person, Post,
-        PostsPage, Profile, ProfileInput, ProfilePatch, PublicProfile, Relation,
+        Accepted, Comment, CommentsPage, Explanation, ExportEntry, ExportPage, Freshness, HomePage, OwnProfile,
+        PeoplePage, Person, Post, PostsPage, Profile, ProfileInput, ProfilePatch, PublicProfile, Relation,
     },
 };
 
@@ -102,6 +102,20 @@ impl User {
     pub async fn patch_profile(&self, patch: &ProfilePatch) -> Result<Accepted<Profile>, ApiError> {
         let answer = self.send(self.request(Method::PATCH, "/v1/me").json(patch)).await?.expect(StatusCode::OK)?;
         Ok(Accepted { value: answer.json()?, version: answer.version()? })
+    }
+
+    /// `DELETE /v1/me`.
+    pub async fn delete_account(&self) -> Result<Accepted<()>, ApiError> {
+        self.bare(Method::DELETE, "/v1/me").await
+    }
+
+    /// All of `GET /v1/me/export`.
+    pub async fn walk_export(&self, limit: u32) -> Result<Vec<ExportEntry>, ApiError> {
+        walk(async |cursor| {
+            let page: ExportPage = self.get("/v1/me/export", &Paging::page(limit, cursor.as_deref())).await?;
+            Ok((page.entries, page.next_cursor))
+        })
+        .await
     }
 
     /// `GET /v1/me`.

@@ -18,6 +18,8 @@ pub const FAILED_BATCHES: &str = "tidings-FailedBatches";
 const POLL: Duration = Duration::from_millis(40);
 /// The longest time that a process caches what it has read: the rows of celebrities.
 const CACHES_EXPIRE: Duration = Duration::from_secs(5);
+/// Longer than the timeout of every function.
+const INVOCATION: Duration = Duration::from_secs(200);
 
 /// Answer of `GET /dev/status`.
 #[derive(Debug, Clone, Deserialize)]
@@ -161,7 +163,7 @@ impl DevClient {
     /// here.
     pub async fn invoke(&self, function: &str, payload: &Value) -> Result<Value> {
         let url = format!("{}/2015-03-31/functions/{function}/invocations", self.base);
-        let response = self.http.post(url).body(payload.to_string()).send().await?;
+        let response = self.http.post(url).timeout(INVOCATION).body(payload.to_string()).send().await?;
         let failed = response.headers().contains_key("x-amz-function-error") || !response.status().is_success();
         let answer = response.text().await?;
         ensure!(!failed, "{function}: {answer}");

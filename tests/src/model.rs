@@ -24,6 +24,8 @@ pub struct Member {
     pub mutes: BTreeSet<String>,
     /// The ids of the users whom the user blocks now.
     pub blocks: BTreeSet<String>,
+    /// Whether an administrator has suspended the user.
+    pub suspended: bool,
     /// The posts that are not deleted, by id.
     pub posts: BTreeMap<String, Said>,
     /// The posts that the user likes now, and when each like began.
@@ -39,8 +41,12 @@ pub struct Member {
 pub struct Said {
     /// The present text.
     pub text: String,
-    /// 1 for a new post, and one more with each edit.
+    /// 1 for a new post, and one more with each edit, take-down and restore.
     pub version: u64,
+    /// Whether the author edited the post.
+    pub edited: bool,
+    /// Whether an administrator took the post down.
+    pub taken_down: bool,
 }
 
 /// A comment.
@@ -102,7 +108,12 @@ impl Member {
 impl Said {
     /// The text of a new post.
     pub fn new(text: &str) -> Self {
-        Self { text: text.to_owned(), version: 1 }
+        Self { text: text.to_owned(), version: 1, edited: false, taken_down: false }
+    }
+
+    /// The text of an edited post, which now has this version.
+    pub fn edited(text: &str, version: u64) -> Self {
+        Self { version, edited: true, ..Self::new(text) }
     }
 }
 

@@ -1,6 +1,8 @@
 // A text for every error code of openapi.yaml, and for what happens before a request reaches Tidings.
 
 const TEXTS = {
+  account_deleted: "This account is deleted. It cannot come back.",
+  account_suspended: "Your account is suspended. You can read, and delete the account.",
   avatar_url_invalid: "A picture needs an https address with a host name.",
   block_limit_reached: "You block as many people as is possible. Unblock somebody first.",
   blocked: "This is not possible, because one of you blocks the other.",
@@ -31,6 +33,7 @@ const TEXTS = {
   mute_limit_reached: "You mute as many people as is possible. Unmute somebody first.",
   not_author: "Only the author can do this.",
   post_not_found: "This post does not exist any more, or you cannot see it.",
+  post_taken_down: "A moderator has taken this post down, so it cannot be changed.",
   profile_not_found: "You have no profile yet.",
   profile_required: "You need a profile first. Your text is kept.",
   rate_limited: "You have done this very often in a short time.",

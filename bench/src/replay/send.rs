@@ -130,7 +130,7 @@ impl Shared {
             }
             ReactionKind::Edit { text } => {
                 if let Some(edited) = self.answer(sender, &what, refusal, || sender.edit_post(&post, &text)).await? {
-                    let said = Said { text, version: edited.version };
+                    let said = Said::edited(&text, edited.version);
                     self.accepted().model.member(sender).posts.insert(post, said);
                 }
             }

@@ -34,6 +34,10 @@ const HOME_ORDERS: [(&str, HomeOrder); 3] = [
 /// # Errors
 /// Those of the request and of [`Feeds`].
 pub async fn handle(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
+    feeds.read_models.reading(async || answer(feeds, keys, call.clone()).await).await
+}
+
+async fn answer(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
     match call.route() {
         "GET /v1/feeds/home" => home(feeds, keys, call).await,
         "GET /v1/feeds/trending" => trending(feeds, keys, call).await,

@@ -19,6 +19,10 @@ const BY_ID: &str = "id";
 /// # Errors
 /// Those of the request and of [`People`].
 pub async fn handle(people: &People, keys: &CursorKeys, clock: &Clock, call: Call) -> Result<Response, Error> {
+    people.read_models.reading(async || answer(people, keys, clock, call.clone()).await).await
+}
+
+async fn answer(people: &People, keys: &CursorKeys, clock: &Clock, call: Call) -> Result<Response, Error> {
     if call.route() == "GET /v1/me" {
         return Ok(Response::json(200, &CountedProfile::from(&people.own_profile(&call.caller).await?)));
     }

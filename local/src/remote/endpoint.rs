@@ -55,13 +55,18 @@ impl Endpoint {
             "environment",
         );
         let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
+        Ok(Self::new(url, &region.unwrap_or_else(|| aws::REGION.to_owned()), credentials))
+    }
+
+    /// The endpoint at `url` in a region, with these credentials.
+    pub fn new(url: &str, region: &str, credentials: Credentials) -> Self {
         let connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring)).build();
-        Ok(Self {
+        Self {
             url: url.trim_end_matches('/').to_owned(),
-            region: region.unwrap_or_else(|| aws::REGION.to_owned()),
+            region: region.to_owned(),
             credentials,
             connector: SharedHttpConnector::new(connector),
-        })
+        }
     }
 
     /// The URL, without a slash at the end.
@@ -73,7 +78,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// If there is no answer, or the answer is too long.
-    pub(super) async fn post(
+    pub async fn post(
         &self,
         service: &str,
         path: &str,

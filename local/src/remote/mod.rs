@@ -4,7 +4,7 @@
 //! the local stack, so the endpoint must not hold data of value.
 
 mod endpoint;
-mod functions;
+pub mod resources;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -69,7 +69,9 @@ impl RemoteGateway {
             .api
             .as_ref()
             .context("the template has no AWS::Serverless::HttpApi, so there is nothing to serve")?;
-        let names = functions::of_stack(&options.endpoint, &options.stack).await?;
+        let resources = resources::of_stack(&options.endpoint, &options.stack).await?;
+        let functions = resources.into_iter().filter(|(_, resource)| resource.kind == "AWS::Lambda::Function");
+        let names: HashMap<_, _> = functions.map(|(id, resource)| (id, resource.name)).collect();
         if let Some(missing) = system.functions.iter().find(|function| !names.contains_key(&function.name)) {
             bail!("the stack {} has no function {}; deploy it again", options.stack, missing.name);
         }

@@ -42,7 +42,7 @@ use crate::{
 use activity::Activity;
 use checkpoint::Checkpoints;
 use lifecycle::{Lifecycle, Mode};
-pub use parts::{Chaos, Clients, Pace};
+pub use parts::{Chaos, Clients, Pace, Writes};
 use parts::{ChaosSwitch, Parts};
 
 /// How long [`Sources::shutdown`] waits for batches in flight. Batches that take longer are delivered again later.

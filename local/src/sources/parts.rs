@@ -1,6 +1,12 @@
 //! What mappings from streams and mappings from queues have in common.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use aws_limits::{Limits, numbers, sqs::Pollers};
 use tokio::sync::watch;
@@ -18,6 +24,26 @@ pub struct Clients {
     pub kinesis: aws_sdk_kinesis::Client,
     /// Reads queues, and writes to the queues that are on-failure destinations.
     pub sqs: aws_sdk_sqs::Client,
+    /// The writes so far, where they happen in this process. Nobody reads a stream again that was empty after the last
+    /// of them.
+    pub writes: Option<Arc<Writes>>,
+}
+
+/// How often something may have been written.
+#[derive(Debug, Default)]
+pub struct Writes {
+    /// To tables, and so to their streams.
+    pub dynamodb: AtomicU64,
+    /// To streams of Kinesis.
+    pub kinesis: AtomicU64,
+}
+
+impl Writes {
+    /// So far, to tables or to streams of Kinesis.
+    pub(super) fn so_far(&self, kinesis: bool) -> u64 {
+        let count = if kinesis { &self.kinesis } else { &self.dynamodb };
+        count.load(Ordering::SeqCst)
+    }
 }
 
 /// Faults for tests. AWS allows each of them but shows them rarely; mappings with these settings show them often.
@@ -56,6 +82,9 @@ pub struct Pace {
     pub dynamodb_poll: [Duration; 2],
     /// The shortest and the longest pause between two reads of a Kinesis stream's shard without new records.
     pub kinesis_poll: [Duration; 2],
+    /// The length of a long poll of a queue. A shutdown waits for its end: an interrupted receive would hide messages
+    /// for the visibility timeout. So it is shorter than the 20 s that SQS allows.
+    pub long_poll: Duration,
     /// The pause before the first retry of a batch. It doubles with each further failure in a row, up to 50 times.
     pub retry_pause: Duration,
     /// How many batches of a queue a mapping processes at once. Without it, few, because they share one machine.
@@ -66,7 +95,13 @@ impl Pace {
     /// Faster than AWS, because a developer does not want to wait.
     pub const LOCAL: Self = {
         let poll = [Duration::from_millis(20), Duration::from_millis(250)];
-        Self { dynamodb_poll: poll, kinesis_poll: poll, retry_pause: Duration::from_millis(100), pollers: None }
+        Self {
+            dynamodb_poll: poll,
+            kinesis_poll: poll,
+            long_poll: Duration::from_secs(1),
+            retry_pause: Duration::from_millis(100),
+            pollers: None,
+        }
     };
     /// As on AWS. Lambda polls the shards of a DynamoDB stream four times a second and those of a Kinesis stream once a
     /// second (AWS Lambda Developer Guide, "Using AWS Lambda with Amazon DynamoDB" and "with Amazon Kinesis"). The
@@ -74,6 +109,7 @@ impl Pace {
     pub const AWS: Self = Self {
         dynamodb_poll: [Duration::from_millis(250); 2],
         kinesis_poll: [Duration::from_secs(1); 2],
+        long_poll: Duration::from_secs(4),
         retry_pause: Duration::from_millis(500),
         pollers: None,
     };

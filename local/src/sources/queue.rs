@@ -31,9 +31,6 @@ use crate::{
 const MESSAGES_PER_CALL: usize = 10;
 /// The most concurrent batches of one mapping on one machine, even if its `MaximumConcurrency` allows more on AWS.
 const CONCURRENCY_MAX: u32 = 8;
-/// The length of a long poll. AWS allows 20 s. Here it is shorter, because a shutdown must wait for its end: an
-/// interrupted receive would hide messages for the visibility timeout.
-const LONG_POLL: Duration = Duration::from_secs(1);
 const ERROR_PAUSE: Duration = Duration::from_millis(500);
 const DELETE_ATTEMPTS: u32 = 5;
 /// The name of the only reader in the mapping's activity.
@@ -134,7 +131,7 @@ impl<I: Invoke> Mapping<I> {
     /// size. Each message of the batch counts as in flight.
     async fn receive_batch(&self) -> Result<Vec<Received>, Stopped> {
         let batch_size = usize::try_from(self.source.batch_size).unwrap_or(usize::MAX).max(1);
-        let mut batch: Vec<Received> = self.receive(batch_size, LONG_POLL).await?;
+        let mut batch: Vec<Received> = self.receive(batch_size, self.parts.pace.long_poll).await?;
         if self.source.batching_window.is_zero() || batch.is_empty() {
             return Ok(batch);
         }
@@ -146,12 +143,12 @@ impl<I: Invoke> Mapping<I> {
             if left.is_zero() || self.parts.lifecycle.mode() != Mode::Running {
                 break;
             }
-            batch.extend(self.receive(batch_size - batch.len(), left.min(LONG_POLL)).await?);
+            batch.extend(self.receive(batch_size - batch.len(), left.min(self.parts.pace.long_poll)).await?);
         }
         Ok(batch)
     }
 
-    /// One receive. It is never interrupted: see [`LONG_POLL`].
+    /// One receive. It is never interrupted: see [`super::Pace::long_poll`].
     async fn receive(&self, messages_max: usize, wait: Duration) -> Result<Vec<Received>, Stopped> {
         let activity = &self.parts.activity;
         let poll = self.parts.lifecycle.last_requested_poll();
@@ -163,8 +160,7 @@ impl<I: Invoke> Mapping<I> {
             .receive_message()
             .queue_url(&self.queue_url)
             .max_number_of_messages(i32::try_from(messages_max.min(MESSAGES_PER_CALL)).unwrap_or(1))
-            // SQS accepts whole seconds only. They are rounded up, because 0 s would turn this into a busy loop.
-            .wait_time_seconds(i32::from(wait > Duration::ZERO))
+            .wait_time_seconds(whole_seconds(wait))
             .message_system_attribute_names(MessageSystemAttributeName::All)
             .message_attribute_names("All");
         match request.send().await {
@@ -320,4 +316,21 @@ fn chain<'a>(function: &str, messages: impl Iterator<Item = &'a Message>) -> Tra
         Some(TraceHeader::parse(header))
     };
     messages.filter_map(header).max_by_key(|trace| trace.invocations(function)).unwrap_or_default()
+}
+
+/// The length of a long poll in seconds. SQS accepts whole seconds only. They are rounded up, because 0 s would turn
+/// this into a busy loop.
+fn whole_seconds(wait: Duration) -> i32 {
+    i32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_poll_takes_whole_seconds_and_no_less_than_it_should() {
+        let waits = [0, 1, 1_000, 1_001, 4_000].map(|ms| whole_seconds(Duration::from_millis(ms)));
+        assert_eq!(waits, [0, 1, 1, 2, 4]);
+    }
 }

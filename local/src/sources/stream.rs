@@ -14,6 +14,7 @@ use std::{
 use tokio::{
     sync::mpsc::{UnboundedSender, unbounded_channel},
     task::JoinSet,
+    time::Instant,
 };
 
 use super::{
@@ -33,6 +34,9 @@ const ERROR_PAUSE_MIN: Duration = Duration::from_millis(100);
 const ERROR_PAUSE_MAX: Duration = Duration::from_secs(3);
 /// How often the mapping looks for new shards. It also does so when a shard has ended.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(2);
+/// For how long a shard without writes is not read: shorter than the lifetime of an iterator, which is five minutes
+/// (Kinesis API reference, "GetShardIterator").
+const UNREAD_MAX: Duration = Duration::from_secs(60);
 
 /// One mapping from a stream to a function.
 pub(super) struct Mapping<I> {
@@ -69,6 +73,7 @@ impl<I: Invoke> Mapping<I> {
         let mut present_at_start: Option<HashSet<String>> = None;
         let mut pause = ERROR_PAUSE_MIN;
         loop {
+            let writes = self.writes();
             match self.readable_shards(&reading).await {
                 Ok((all, readable)) => {
                     pause = ERROR_PAUSE_MIN;
@@ -105,12 +110,27 @@ impl<I: Invoke> Mapping<I> {
                     }
                     Err(error) => tracing::error!(source = self.source.id, %error, "a shard reader has panicked"),
                 },
-                () = tokio::time::sleep(DISCOVERY_INTERVAL) => (),
+                () = self.new_shards_are_possible(writes) => (),
                 () = self.parts.lifecycle.stopped() => {
                     // Each reader ends when its records in flight are done.
                     while readers.join_next().await.is_some() {}
                     return Err(Stopped);
                 }
+            }
+        }
+    }
+
+    /// How often something was written that may be in this stream, where that is known.
+    fn writes(&self) -> Option<u64> {
+        self.parts.clients.writes.as_ref().map(|writes| writes.so_far(self.stream.is_kinesis()))
+    }
+
+    /// Waits until the mapping has to look for shards again, which it did after so many writes.
+    async fn new_shards_are_possible(&self, before: Option<u64>) {
+        loop {
+            tokio::time::sleep(DISCOVERY_INTERVAL).await;
+            if before.is_none() || self.writes() != before {
+                return;
             }
         }
     }
@@ -179,6 +199,8 @@ impl<I: Invoke> Mapping<I> {
         let pace = &self.parts.pace;
         let [poll_min, poll_max] = if self.stream.is_kinesis() { pace.kinesis_poll } else { pace.dynamodb_poll };
         let (mut poll_pause, mut error_pause) = (poll_min, ERROR_PAUSE_MIN);
+        // The writes before the last read, if that found nothing, and when it was.
+        let mut found_empty: Option<(u64, Instant)> = None;
         loop {
             lifecycle.running().await?;
             tokio::select! {
@@ -186,6 +208,16 @@ impl<I: Invoke> Mapping<I> {
                 () = lifecycle.stopped() => return Err(Stopped),
             }
             let poll = lifecycle.last_requested_poll();
+            let writes = self.writes();
+            if let Some((before, at)) = found_empty
+                && writes == Some(before)
+                && at.elapsed() < UNREAD_MAX
+            {
+                self.parts.activity.set_empty(shard, poll);
+                lifecycle.sleep_until_poll(poll_pause, poll).await?;
+                continue;
+            }
+            found_empty = None;
             let page = match &iterator {
                 Some(iterator) => self.stream.read(shard, iterator).await,
                 None => match self.stream.iterator(shard, &position).await {
@@ -205,6 +237,7 @@ impl<I: Invoke> Mapping<I> {
                     let Some(next) = page.next else { return Ok(()) };
                     iterator = Some(next);
                     if empty {
+                        found_empty = writes.map(|writes| (writes, Instant::now()));
                         self.parts.activity.set_empty(shard, poll);
                         lifecycle.sleep_until_poll(poll_pause, poll).await?;
                         poll_pause = (poll_pause * 5 / 4).min(poll_max);

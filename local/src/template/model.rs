@@ -9,6 +9,8 @@ use std::{collections::BTreeMap, time::Duration};
 pub struct System {
     /// DynamoDB tables.
     pub tables: Vec<Table>,
+    /// Names of tables that event sources read and that the template does not make. They have to exist already.
+    pub other_tables: Vec<String>,
     /// Kinesis data streams.
     pub streams: Vec<KinesisStream>,
     /// SQS queues.

@@ -1,7 +1,7 @@
 //! The values that intrinsic functions refer to. Every name is checked, even if the local stack does not use the value
 //! (policies, alarms, outputs). So a dangling reference fails here as it does at deployment.
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap};
 
 use super::{
     error::{Position, Result, TemplateError},
@@ -31,8 +31,8 @@ pub(super) struct Scope {
     pub(super) mappings: BTreeMap<String, Node>,
     pub(super) conditions: BTreeMap<String, bool>,
     pub(super) resources: BTreeMap<String, Resource>,
-    /// How many parameters of the Parameter Store led here.
-    chain: u32,
+    /// How many parameters of the Parameter Store have led to the value that is being resolved.
+    chain: Cell<u32>,
 }
 
 impl Scope {
@@ -44,16 +44,20 @@ impl Scope {
             mappings: BTreeMap::new(),
             conditions: BTreeMap::new(),
             resources: BTreeMap::new(),
-            chain: 0,
+            chain: Cell::new(0),
         }
     }
 
-    /// The same scope, one parameter of the Parameter Store further.
-    fn deeper(&self, at: Position) -> Result<Self> {
-        if self.chain >= CHAIN_MAX {
+    /// Resolves the value of a parameter of the Parameter Store, to which something at this position refers.
+    fn resolve_stored(&self, at: Position, value: &Node) -> Result<Node> {
+        let chain = self.chain.get();
+        if chain >= CHAIN_MAX {
             return Err(TemplateError::new(at, "the values of AWS::SSM::Parameter refer to each other in a circle"));
         }
-        Ok(Self { chain: self.chain + 1, ..self.clone() })
+        self.chain.set(chain + 1);
+        let resolved = self.resolve(value);
+        self.chain.set(chain);
+        resolved
     }
 
     /// Replaces every intrinsic function in the node by its value, and removes what `AWS::NoValue` removes.
@@ -206,7 +210,7 @@ impl Scope {
         if (resource.kind.as_str(), attribute) == ("AWS::SSM::Parameter", "Value") {
             let value = find(&resource.node, "Properties").and_then(|properties| find(properties, "Value"));
             let value = value.ok_or_else(|| TemplateError::new(at, format!("`{name}` has no Value")))?;
-            return self.deeper(at)?.resolve(value)?.text("a parameter's Value").map(str::to_owned);
+            return self.resolve_stored(at, value)?.text("a parameter's Value").map(str::to_owned);
         }
         let physical = self.physical_name(name, resource)?;
         physical::attribute(&resource.kind, attribute, &physical, &self.addresses).ok_or_else(|| {

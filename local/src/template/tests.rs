@@ -106,10 +106,16 @@ fn every_metric_of_the_projects_alarms_is_one_that_functions_write() {
 
 #[test]
 fn another_table_of_commands_replaces_the_own_one_everywhere() {
-    let stream = "arn:aws:dynamodb:us-east-1:000000000000:table/tidings-Timelines/stream/local";
-    let system = project(&[("CommandsTable", "tidings-Timelines"), ("CommandsTableStream", stream)]);
-    // This table has no stream, so the template is refused, but with the right name.
-    assert!(system.unwrap_err().to_string().contains("there is no table `tidings-Timelines` with a stream"));
+    let with_commands = |name: &str| {
+        let stream = format!("arn:aws:dynamodb:us-east-1:000000000000:table/{name}/stream/local");
+        project(&[("CommandsTable", name), ("CommandsTableStream", &stream)])
+    };
+    let restored = with_commands("restored").unwrap();
+    assert_eq!(restored.other_tables, ["restored"]);
+    assert!(restored.functions.iter().all(|function| function.environment["COMMANDS_TABLE"] == "restored"));
+    // This table of the template has no stream.
+    let refused = with_commands("tidings-Timelines").unwrap_err().to_string();
+    assert!(refused.contains("there is no table `tidings-Timelines` with a stream"), "{refused}");
     let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml")).unwrap();
     for direct in ["!Ref Commands\n", "!GetAtt Commands.Arn", "${Commands}", "${Commands."] {
         assert!(!source.contains(direct), "`{direct}` does not follow the parameter CommandsTable");

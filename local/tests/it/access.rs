@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A resource of the template, by its logical id.
+/// A resource of the template, by its logical id. Read models stand for both of their tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Resource {
     Commands,
@@ -51,13 +51,18 @@ const ITEMS: Access = to(Resource::Commands, "dynamodb:BatchGetItem");
 const APPEND: Access = to(Resource::Commands, "dynamodb:PutItem");
 /// Changes of items, which leave the attributes that they do not know.
 const CHANGE: Access = to(Resource::Commands, "dynamodb:UpdateItem");
-/// `Change::RemoveComment`, `CommandTable::end_demotion`.
+/// `Change::RemoveComment`, `Change::RemoveProfile`, `CommandTable::end_demotion`, and the erasure of accounts.
 const REMOVE: Access = to(Resource::Commands, "dynamodb:DeleteItem");
 /// `Change::RequireNoBlock`, `Timelines::tag`.
 const REQUIRE: Access = to(Resource::Commands, "dynamodb:ConditionCheckItem");
 /// `CommandTable::promote`, `begin_demotion`: outside of commands, celebrities are written, what is left of deleted
 /// posts is removed, and follows of blocked users end.
 const MARK_CELEBRITY: Access = Access { partition: Some("CELEBRITIES"), ..CHANGE };
+/// `CommandTable::read_models`, `segments`, `put_read_models`, `put_segment`: which tables are active, and how far a
+/// rebuild is.
+const STATE: Access = Access { partition: Some("READMODELS"), ..ITEM };
+const SEGMENTS: Access = Access { partition: Some("READMODELS"), ..PARTITION };
+const PUT_STATE: Access = Access { partition: Some("READMODELS"), ..CHANGE };
 /// `Timelines::newest`, `announced`.
 const ROWS: Access = to(Resource::Timelines, "dynamodb:Query");
 /// `Timelines::put`, `put_rows`.
@@ -71,6 +76,8 @@ const UNTAG: Access = to(Resource::Timelines, "dynamodb:DeleteItem");
 const VIEWER: Access = to(Resource::Viewers, "dynamodb:GetItem");
 /// `Viewers::put`.
 const PUT_VIEWER: Access = to(Resource::Viewers, "dynamodb:UpdateItem");
+/// `Viewers::remove`.
+const REMOVE_VIEWER: Access = to(Resource::Viewers, "dynamodb:DeleteItem");
 
 /// `Cards::posts`, `Cards::users`.
 const CARDS: Access = to(Resource::Cards, "dynamodb:BatchGetItem");
@@ -78,6 +85,9 @@ const CARDS: Access = to(Resource::Cards, "dynamodb:BatchGetItem");
 const PUT_CARD: Access = to(Resource::Cards, "dynamodb:UpdateItem");
 /// `Cards::tally`.
 const TALLY: Access = to(Resource::Cards, "dynamodb:GetItem");
+/// `Emptied::delete_some`, besides [`PUT_ROWS`].
+const EMPTY_VIEWERS: Access = to(Resource::Viewers, "dynamodb:BatchWriteItem");
+const EMPTY_CARDS: Access = to(Resource::Cards, "dynamodb:BatchWriteItem");
 /// `TrendingIndex::best`.
 const TRENDING: Access = to(Resource::CardsHottest, "dynamodb:Query");
 
@@ -97,7 +107,7 @@ const READ_BUS: Access = to(Resource::Events, "kinesis:GetRecords");
 const PLACE_IN_STREAM: Access = to(Resource::CommandsStream, "dynamodb:GetShardIterator");
 /// `Shards::keys` of `recover`.
 const READ_STREAM: Access = to(Resource::CommandsStream, "dynamodb:GetRecords");
-/// `CommandTable::scan`, and those of the read models.
+/// `CommandTable::scan` and `sources`, and those of the read models.
 const SCAN: Access = to(Resource::Commands, "dynamodb:Scan");
 const SCAN_TIMELINES: Access = to(Resource::Timelines, "dynamodb:Scan");
 const SCAN_VIEWERS: Access = to(Resource::Viewers, "dynamodb:Scan");
@@ -114,7 +124,7 @@ const DELIVER: Access = to(Resource::Deliveries, "sqs:SendMessage");
 const QUARANTINE: Access = to(Resource::Quarantine, "sqs:SendMessage");
 
 /// What the code of each function calls, by the name of its binary.
-pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
+pub(crate) const FUNCTIONS: [(&str, &[Access]); 23] = [
     (
         "audit",
         &[
@@ -137,6 +147,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
     ("block-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
     ("comment-on-post", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
     ("create-post", &[ITEM, PARTITION, APPEND]),
+    ("delete-account", &[ITEM, PARTITION, APPEND, CHANGE, REMOVE]),
     ("delete-post", &[ITEM, PARTITION, APPEND, CHANGE]),
     (
         "deliver",
@@ -148,16 +159,23 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
             CHANGE,
             REMOVE,
             REQUIRE,
+            SCAN,
             ROWS,
             PUT_ROWS,
             TAG,
             UNTAG,
+            SCAN_TIMELINES,
             VIEWER,
             PUT_VIEWER,
+            SCAN_VIEWERS,
+            EMPTY_VIEWERS,
+            REMOVE_VIEWER,
             CARDS,
             TALLY,
             PUT_CARD,
             REMOVE_CARD,
+            SCAN_CARDS,
+            EMPTY_CARDS,
             PUBLISH,
             DELIVER,
             PUT_OFF_TASK,
@@ -166,6 +184,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
     ),
     ("demote-author", &[ITEM, MARK_CELEBRITY, CARDS, DELIVER]),
     ("edit-post", &[ITEM, PARTITION, APPEND, CHANGE, CARDS]),
+    ("export-account", &[PARTITION, ITEMS]),
     (
         "fanout",
         &[
@@ -182,6 +201,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
             PUT_VIEWER,
             CARDS,
             PUT_CARD,
+            TALLY,
             DELIVER,
         ],
     ),
@@ -189,9 +209,11 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
     ("get-feed", &[ITEM, PARTITION, ITEMS, ROWS, VIEWER, CARDS, TRENDING]),
     ("get-post", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
     ("get-profile", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
+    ("moderate", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REMOVE]),
     ("mute-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
     ("publish-events", &[PUBLISH, QUARANTINE]),
     ("react-to-post", &[ITEM, PARTITION, ITEMS, CHANGE]),
+    ("rebuild", &[STATE, SEGMENTS, PUT_STATE, DELIVER]),
     (
         "recover",
         &[
@@ -206,7 +228,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 19] = [
             QUARANTINE,
         ],
     ),
-    ("trending", &[TALLY, PUT_CARD]),
+    ("trending", &[ITEM, TALLY, PUT_CARD, DELIVER]),
     ("update-profile", &[ITEM, PARTITION, APPEND, CHANGE]),
 ];
 
@@ -245,16 +267,20 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
             "store/comments.rs",
             "store/celebrities.rs",
             "store/demotions.rs",
+            "store/read_models.rs",
+            "store/segments.rs",
+            "store/erasure.rs",
+            "store/export.rs",
             "store/transaction.rs",
             "store/audit_state.rs",
             "store/scan.rs",
         ],
     ),
-    (&[Resource::Timelines], &["store/timelines.rs", "store/announcements.rs", "store/scan.rs"]),
-    (&[Resource::Viewers], &["store/viewers.rs", "store/scan.rs"]),
+    (&[Resource::Timelines], &["store/timelines.rs", "store/announcements.rs", "store/emptied.rs", "store/scan.rs"]),
+    (&[Resource::Viewers], &["store/viewers.rs", "store/emptied.rs", "store/scan.rs"]),
     (
         &[Resource::Cards, Resource::CardsHottest],
-        &["store/cards.rs", "store/card_tallies.rs", "store/trending.rs", "store/scan.rs"],
+        &["store/cards.rs", "store/card_tallies.rs", "store/trending.rs", "store/emptied.rs", "store/scan.rs"],
     ),
     (&[Resource::Events, Resource::CommandsStream], &["stream/bus.rs", "../../functions/recover/src/shards.rs"]),
     (&[Resource::Deliveries, Resource::Quarantine, Resource::FailedBatches], &["stream/queue.rs"]),

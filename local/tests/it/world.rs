@@ -46,6 +46,7 @@ impl World {
             streams: aws::dynamodbstreams(&endpoints.dynamodb),
             kinesis: aws::kinesis(&endpoints.kinesis),
             sqs: aws::sqs(&endpoints.sqs),
+            writes: None,
         };
         let Endpoints { dynamodb, kinesis, .. } = endpoints;
         Self { clients, dynamodb, kinesis, directory, _servers: servers }

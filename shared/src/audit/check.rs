@@ -3,6 +3,8 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use futures::{StreamExt, TryStreamExt, stream};
+
 use super::findings::{Finding, Kind};
 use crate::{
     celebrities::Celebrities,
@@ -11,6 +13,7 @@ use crate::{
         Blockers, Clock, Counts, Edge, EdgeKey, EdgeKind, Post, PostId, Profile, TallyImage, TallyShard, TallySubject,
         Timestamp, UserId, Version, Viewer, limits::FEED_AGE_MAX,
     },
+    read_models::ReadModels,
     store::{
         Consistency,
         cards::{Cards, PostCard},
@@ -30,6 +33,8 @@ const LEAVING: Duration = Duration::from_secs(60 * 60);
 /// Rows of one author that are compared with a follower's home at most, newest first: pages of so many.
 const ROWS_PAGE: usize = 100;
 const ROW_PAGES_MAX: usize = 10;
+/// Edges of one user that are looked at at once.
+const EDGES_AT_ONCE: usize = 8;
 /// Edges that are counted at most, in pages of 1000. Of more, nothing is said.
 const COUNTED_PAGES_MAX: usize = 10;
 const COUNTED_PAGE: i32 = 1000;
@@ -39,6 +44,8 @@ const COMMENTS_COUNTED_MAX: i32 = 200;
 /// Compares the read models with the truth.
 #[derive(Debug, Clone)]
 pub struct Auditor {
+    /// Which tables are looked at: those that are read.
+    pub read_models: ReadModels,
     /// The truth.
     pub commands: CommandTable,
     /// Which posts stand in which timeline.
@@ -49,6 +56,8 @@ pub struct Auditor {
     pub cards: Cards,
     /// Authors whose posts are pulled instead of pushed.
     pub celebrities: Celebrities,
+    /// How long an erasure waits before it removes items.
+    pub erasure_delay: Duration,
     /// The clock.
     pub clock: Clock,
 }
@@ -59,12 +68,20 @@ impl Auditor {
     /// # Errors
     /// As the stores'.
     pub async fn fact(&self, fact: &Fact) -> Result<Vec<Finding>, Error> {
-        match fact {
-            Fact::Profile(profile) => self.profile(profile).await,
-            Fact::Edge(key, edge) => self.edge(key, *edge).await,
-            Fact::Post(post) => self.post_item(post).await,
-            Fact::Tally(subject, shard, image) => self.tally(subject, *shard, *image).await,
-        }
+        let (owner, found) = match fact {
+            Fact::Profile(profile) => (&profile.user, self.profile(profile).await?),
+            Fact::Edge(key, edge) => (&key.from, self.edge(key, *edge).await?),
+            Fact::Post(post) => (&post.author, self.post_item(post).await?),
+            Fact::Tally(subject, shard, image) => {
+                let found = self.tally(subject, *shard, *image).await?;
+                match subject {
+                    TallySubject::User(user) => (user, found),
+                    TallySubject::Post(_) => return Ok(found),
+                }
+            }
+            Fact::Deletion(user, end, at) => return self.erasure(user, *end, *at).await,
+        };
+        self.unless_deleted(owner, found).await
     }
 
     /// What is wrong with a user's viewer item, card, followers' count, and home as far as followed users fill it.
@@ -72,7 +89,7 @@ impl Auditor {
     /// # Errors
     /// As the stores'.
     pub async fn user(&self, user: &UserId) -> Result<Vec<Finding>, Error> {
-        let Some(profile) = self.commands.profile(user).await? else { return self.viewer_item(user).await };
+        let Some(profile) = self.commands.profile(user).await? else { return self.nobody(user).await };
         let mut findings = self.profile(&profile).await?;
         for kind in [EdgeKind::Follows, EdgeKind::Mutes, EdgeKind::Blocks] {
             let mut after = None;
@@ -80,11 +97,11 @@ impl Auditor {
                 let page = self.commands.edges_from(user, kind, after.as_ref(), COUNTED_PAGE).await?;
                 let keys: Vec<_> = page.users.iter().map(|other| EdgeKey::new(user, kind, other)).collect();
                 let edges = self.commands.edges(&keys).await?;
-                for key in &keys {
-                    if let Some(edge) = edges.get(key) {
-                        findings.extend(self.edge(key, edge).await?);
-                    }
-                }
+                let found = stream::iter(keys.iter().filter_map(|key| Some((key, edges.get(key)?))))
+                    .map(async |(key, edge)| self.edge(key, edge).await)
+                    .buffered(EDGES_AT_ONCE)
+                    .try_concat();
+                findings.extend(found.await?);
                 after = page.next;
                 if after.is_none() {
                     break;
@@ -101,7 +118,8 @@ impl Auditor {
     pub async fn post(&self, post: PostId) -> Result<Vec<Finding>, Error> {
         let subject = TallySubject::Post(post);
         let Some(truth) = self.commands.post(post).await? else { return self.card(&subject).await };
-        let mut findings = self.post_item(&truth).await?;
+        let found = self.post_item(&truth).await?;
+        let mut findings = self.unless_deleted(&truth.author, found).await?;
         for (shard, image) in self.commands.tally(&subject).await?.0 {
             findings.extend(self.tally(&subject, shard, image).await?);
         }
@@ -140,6 +158,7 @@ impl Auditor {
         let is_right = card.is_some_and(|card| {
             card.profile == profile.public
                 && card.created_at == profile.created_at
+                && card.suspended == profile.suspended
                 && card.following == head.totals.following
                 && i64::try_from(card.followers) == Ok(shown)
         });
@@ -217,6 +236,11 @@ impl Auditor {
         }
         match kind {
             EdgeKind::Follows if edge.active => {
+                if self.is_gone(to).await? {
+                    let (follower, followee) = (from.clone(), to.clone());
+                    findings.push(Finding::new(Kind::LostTask, Task::EndFollow { follower, followee }));
+                    return Ok(findings);
+                }
                 // Rows are missing as long as a walk copies them.
                 let found = match viewer.unfinished.backfills.get(to) {
                     Some(version) => self.is_old(from, *version).await?.then_some(Kind::LostWalk),
@@ -229,7 +253,8 @@ impl Auditor {
                     Blockers::Listed(blockers) => blockers.contains(&from.hash()),
                     Blockers::Unlisted => edge.active,
                 };
-                if listed != edge.active {
+                // A deleted account has no viewer item.
+                if listed != edge.active && self.commands.profile(to).await?.is_some() {
                     findings.push(Finding::new(Kind::WrongViewer, redo()));
                 }
                 if edge.active && self.follows(to, from).await? && self.is_old(from, edge.version).await? {
@@ -316,7 +341,7 @@ impl Auditor {
         if post.post.created_at() >= stays_since(now)
             && let Some(card) = &card
             && let Some(author) = self.commands.profile(&post.author).await?
-            && card.author_profile != author.public
+            && (&card.author_profile, card.author_suspended) != (&author.public, author.suspended)
             && let viewer = self.viewer(&post.author).await?
             // The profile may have changed a moment ago.
             && viewer.applied >= author.version
@@ -390,7 +415,7 @@ impl Auditor {
     pub async fn viewer_item(&self, user: &UserId) -> Result<Vec<Finding>, Error> {
         match self.commands.profile(user).await? {
             Some(_) => Ok(Vec::new()),
-            None => Ok(vec![Finding { kind: Kind::StrayItem, repair: None }]),
+            None => self.viewer_item_of_nobody(user).await,
         }
     }
 
@@ -399,13 +424,13 @@ impl Auditor {
     /// # Errors
     /// As the store's.
     pub async fn card(&self, subject: &TallySubject) -> Result<Vec<Finding>, Error> {
-        let (exists, repair) = match subject {
-            TallySubject::User(user) => {
-                (self.commands.profile(user).await?.is_some(), Task::SettleUser { user: user.clone() })
+        match subject {
+            TallySubject::User(user) if self.commands.profile(user).await?.is_none() => self.card_of_nobody(user).await,
+            TallySubject::Post(post) if self.commands.post(*post).await?.is_none() => {
+                Ok(vec![Finding::new(Kind::StrayItem, Task::SettlePost { post: *post })])
             }
-            TallySubject::Post(post) => (self.commands.post(*post).await?.is_some(), Task::SettlePost { post: *post }),
-        };
-        Ok(if exists { Vec::new() } else { vec![Finding::new(Kind::StrayItem, repair)] })
+            _ => Ok(Vec::new()),
+        }
     }
 }
 
@@ -422,6 +447,7 @@ fn shows(card: &PostCard, post: &Post) -> bool {
         && card.tags == post.tags
         && card.edited_at == post.edited_at
         && card.deleted == post.is_deleted()
+        && card.taken_down == post.is_taken_down()
 }
 
 #[cfg(test)]

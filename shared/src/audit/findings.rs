@@ -30,7 +30,7 @@ pub enum Kind {
     StrayRow,
     /// A walk has not ended for long, and may be lost.
     LostWalk,
-    /// A user still follows somebody who blocked the user long ago.
+    /// A user still follows somebody who blocked the user, or deleted the account, long ago.
     LostTask,
     /// A card or a viewer item is about something that does not exist.
     StrayItem,

@@ -5,12 +5,14 @@
 //! message: it goes through all tables, step by step, and looks at each item.
 //!
 //! - [`check`] looks at one item, and says what is wrong with what follows from it. It writes nothing.
+//! - `deleted` knows what may be there of a deleted account.
 //! - [`sweep`] goes through the tables within a budget, and sends the tasks that repair what is wrong.
 //!
 //! The audit never writes read models itself. A task that repairs something reads the truth again, and changes nothing
 //! where nothing is wrong. So a false finding costs a few reads, and does no harm.
 
 pub mod check;
+mod deleted;
 mod findings;
 pub mod sweep;
 

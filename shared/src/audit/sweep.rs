@@ -14,7 +14,7 @@ use super::{
 use crate::{
     deadline::Deadline,
     error::Error,
-    model::{TallySubject, Timestamp, UserId},
+    model::{PostId, TallySubject, Timestamp, UserId},
     store::{
         Meter,
         audit_state::{AuditState, Position, Table},
@@ -99,12 +99,9 @@ impl Sweeper {
                 tracing::warn!(kind = finding.kind.name(), repair = ?finding.repair, "the audit found something");
                 *state.found.entry(finding.kind.name().to_owned()).or_default() += 1;
             }
-            let mut repairs: Vec<_> = findings.iter().filter_map(|finding| finding.repair.clone()).collect();
-            repairs.dedup();
             run.checked += checked;
             run.found += findings.len() as u64;
-            run.repairs += repairs.len() as u64;
-            self.work_queue.send(repairs).await?;
+            run.repairs += self.repair(&findings).await?;
             run.units = self.units();
         }
         state.debt_units = debt + run.units.saturating_sub(left);
@@ -114,6 +111,36 @@ impl Sweeper {
         }
         self.report(&state, &run);
         Ok(run)
+    }
+
+    /// What is wrong with a user, and still is a moment later.
+    ///
+    /// # Errors
+    /// As the stores'.
+    pub async fn user(&self, user: &UserId) -> Result<Vec<Finding>, Error> {
+        self.auditor.read_models.use_active().await?;
+        twice(async || self.auditor.user(user).await).await
+    }
+
+    /// What is wrong with a post, and still is a moment later.
+    ///
+    /// # Errors
+    /// As the stores'.
+    pub async fn post(&self, post: PostId) -> Result<Vec<Finding>, Error> {
+        self.auditor.read_models.use_active().await?;
+        twice(async || self.auditor.post(post).await).await
+    }
+
+    /// Sends the tasks that repair what was found. Returns how many they are.
+    ///
+    /// # Errors
+    /// As those of the queue.
+    pub async fn repair(&self, findings: &[Finding]) -> Result<u64, Error> {
+        let mut repairs: Vec<_> = findings.iter().filter_map(|finding| finding.repair.clone()).collect();
+        repairs.dedup();
+        let count = repairs.len() as u64;
+        self.work_queue.send(repairs).await?;
+        Ok(count)
     }
 
     async fn save(&self, state: &mut AuditState) -> Result<(), Error> {
@@ -158,13 +185,10 @@ impl Sweeper {
     /// Looks at the next page. Returns how many items it has, what is wrong with them, and the place behind it.
     async fn step(&self, position: Position) -> Result<(u64, Vec<Finding>, Option<Position>), Error> {
         let Position { table, after } = position;
+        // Tables that are not active any more are kept current for longer than a step takes.
+        self.auditor.read_models.use_active().await?;
         let page = self.read(table, after.as_ref()).await?;
-        let mut findings = self.look_at(&page).await?;
-        if !findings.is_empty() {
-            tokio::time::sleep(SECOND_LOOK).await;
-            let again = self.look_at(&page).await?;
-            findings.retain(|finding| again.contains(finding));
-        }
+        let findings = twice(async || self.look_at(&page).await).await?;
         let next = match page.next() {
             Some(next) => Some(Position { table, after: Some(next.clone()) }),
             None => table.next().map(|table| Position { table, after: None }),
@@ -201,6 +225,17 @@ impl Sweeper {
         };
         Ok(found.concat())
     }
+}
+
+/// What is wrong at two moments.
+async fn twice(look: impl AsyncFn() -> Result<Vec<Finding>, Error>) -> Result<Vec<Finding>, Error> {
+    let mut findings = look().await?;
+    if !findings.is_empty() {
+        tokio::time::sleep(SECOND_LOOK).await;
+        let again = look().await?;
+        findings.retain(|finding| again.contains(finding));
+    }
+    Ok(findings)
 }
 
 /// An item that makes no sense must not end the round.

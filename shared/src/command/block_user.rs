@@ -3,7 +3,7 @@
 //!
 //! A block is a transaction on the caller's log alone. So nothing that the other user does can delay it. It ends the
 //! caller's follow. The follow of the other user is ended by the projection of the block
-//! ([`super::end_blocked_follow`]) or by the end of the block, whichever comes first. Until then the block itself hides
+//! ([`super::end_follow`]) or by the end of the block, whichever comes first. Until then the block itself hides
 //! the follow. While the block lasts, no follow and no comment between the two is committed (see
 //! [`Change::RequireNoBlock`]).
 
@@ -65,11 +65,13 @@ impl Command for BlockUser {
         if *caller == self.blocked {
             return Err(Rejection::CannotBlockSelf);
         }
-        if !state.exists {
-            return Err(Rejection::UserNotFound);
-        }
         let key = EdgeKey::new(caller, EdgeKind::Blocks, &self.blocked);
         let before = state.edges.get(&key);
+        // The other user may have deleted the account. Then the end is still possible.
+        let is_end = !self.wanted.is_active() && before.is_some();
+        if !state.exists && !is_end {
+            return Err(Rejection::UserNotFound);
+        }
         if before.map_or(EdgeState::Ended, |edge| edge.state()) == self.wanted {
             return Ok(Decision::Unchanged(()));
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    decision::{Command, Decision, Turn},
+    decision::{Command, Decision, Turn, require_open},
     once::Once,
 };
 use crate::{
@@ -118,7 +118,7 @@ impl Command for CommentOnPost {
             return Ok(replay);
         }
         let author = state.author.clone().ok_or(Rejection::ProfileRequired)?;
-        let post = state.post.as_ref().filter(|post| !post.is_deleted()).ok_or(Rejection::PostNotFound)?;
+        let post = require_open(state.post.as_ref(), caller)?;
         if state.edges.block_between(caller, &post.author) {
             return Err(Rejection::Blocked);
         }

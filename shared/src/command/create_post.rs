@@ -66,6 +66,7 @@ impl CreatePost {
             version: 1,
             event_version: version,
             edited_at: None,
+            taken_down_at: None,
             deleted_at: None,
         };
         Written { post, author }

@@ -4,7 +4,10 @@ use std::future::Future;
 
 use crate::{
     error::{Error, Rejection},
-    model::{CommandId, IdempotencyKey, TallyShard, TallySubject, Timestamp, Totals, UserEvent, UserId, Version},
+    model::{
+        CommandId, Hidden, IdempotencyKey, Post, Standing, TallyShard, TallySubject, Timestamp, Totals, UserEvent,
+        UserId, Version,
+    },
     store::{command_table::CommandTable, transaction::Change},
 };
 
@@ -17,6 +20,14 @@ pub trait Command: Sync {
 
     /// Whether the caller must have a profile. Only the command that creates the profile needs none.
     const NEEDS_PROFILE: bool = true;
+
+    /// Checks that a user of this standing may give the command.
+    ///
+    /// # Errors
+    /// [`Rejection::AccountSuspended`], [`Rejection::AccountDeleted`].
+    fn admit(&self, standing: Standing) -> Result<(), Rejection> {
+        require_active(standing)
+    }
 
     /// The idempotency key of the request, if it has one.
     fn key(&self) -> Option<&IdempotencyKey> {
@@ -36,11 +47,48 @@ pub trait Command: Sync {
     fn decide(&self, caller: &UserId, state: &Self::State, turn: Turn) -> Result<Decision<Self::Output>, Rejection>;
 }
 
+/// Checks that the user may act.
+///
+/// # Errors
+/// [`Rejection::AccountSuspended`], [`Rejection::AccountDeleted`].
+pub(super) fn require_active(standing: Standing) -> Result<(), Rejection> {
+    match standing {
+        Standing::Active => Ok(()),
+        Standing::Suspended => Err(Rejection::AccountSuspended),
+        Standing::Deleted => Err(Rejection::AccountDeleted),
+    }
+}
+
+/// The post, if the caller may react to it or change it.
+///
+/// # Errors
+/// [`Rejection::PostNotFound`] if there is no such post, or none that others can see; [`Rejection::PostTakenDown`] if
+/// it is the caller's own.
+pub(super) fn require_open<'a>(post: Option<&'a Post>, caller: &UserId) -> Result<&'a Post, Rejection> {
+    let post = post.ok_or(Rejection::PostNotFound)?;
+    require_shown(post.hidden(), &post.author, caller)?;
+    Ok(post)
+}
+
+/// Checks that the caller may react to a post by this author, which may be hidden.
+///
+/// # Errors
+/// As [`require_open`].
+pub(super) fn require_shown(hidden: Option<Hidden>, author: &UserId, caller: &UserId) -> Result<(), Rejection> {
+    match hidden {
+        None => Ok(()),
+        Some(Hidden::TakenDown) if author == caller => Err(Rejection::PostTakenDown),
+        Some(Hidden::TakenDown | Hidden::Deleted) => Err(Rejection::PostNotFound),
+    }
+}
+
 /// The circumstances of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {
     /// Version that the command's event will have.
     pub version: Version,
+    /// The caller's standing before the event.
+    pub standing: Standing,
     /// The caller's totals before the event.
     pub totals: Totals,
     /// The run of the command.

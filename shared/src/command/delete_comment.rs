@@ -4,7 +4,9 @@
 use super::decision::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
-    model::{Comment, CommentId, Commenter, Counts, Post, PostId, TallySubject, UserEvent, UserId},
+    model::{
+        Comment, CommentId, Commenter, Counts, Post, PostId, TallyShard, TallySubject, Timestamp, UserEvent, UserId,
+    },
     store::{command_table::CommandTable, transaction::Change},
 };
 
@@ -51,19 +53,7 @@ impl Command for DeleteComment {
             (false, true) => return Err(Rejection::CommentNotFound),
             (false, false) => return Err(Rejection::NotAuthor),
         }
-        let mut heat = comment.heat;
-        let mut changes = vec![
-            Change::DeleteComment(comment.scrubbed(turn.at)),
-            Change::ScrubEvent { user: comment.author.clone(), version: comment.event_version },
-        ];
-        // A comment with heat of its own is older than commenters, and not among the comments of one.
-        if let Some(before) = state.commenter.as_ref().filter(|_| comment.heat == 0) {
-            let (commenter, less) = before.with_one_less();
-            heat = less;
-            changes.push(Change::PutCommenter { user: comment.author.clone(), post: self.post, commenter });
-        }
-        let more = -Counts { comments: 1, heat, ..Counts::default() };
-        changes.push(Change::Count { subject: TallySubject::Post(self.post), shard: turn.shard, more });
+        let changes = removal_of_comment(comment, state.commenter.as_ref(), turn.shard, turn.at);
         Ok(Decision::Append {
             event: UserEvent::CommentDeleted { post: self.post, comment: self.comment },
             totals: turn.totals,
@@ -71,6 +61,30 @@ impl Command for DeleteComment {
             output: (),
         })
     }
+}
+
+/// The changes of the deletion of a comment. `commenter` is what all comments of the comment's author on the post add
+/// up to.
+pub(crate) fn removal_of_comment(
+    comment: &Comment,
+    commenter: Option<&Commenter>,
+    shard: TallyShard,
+    at: Timestamp,
+) -> Vec<Change> {
+    let (post, mut heat) = (comment.post, comment.heat);
+    let mut changes = vec![
+        Change::DeleteComment(comment.scrubbed(at)),
+        Change::ScrubEvent { user: comment.author.clone(), version: comment.event_version },
+    ];
+    // A comment with heat of its own is older than commenters, and not among the comments of one.
+    if let Some(before) = commenter.filter(|_| comment.heat == 0) {
+        let (commenter, less) = before.with_one_less();
+        heat = less;
+        changes.push(Change::PutCommenter { user: comment.author.clone(), post, commenter });
+    }
+    let more = -Counts { comments: 1, heat, ..Counts::default() };
+    changes.push(Change::Count { subject: TallySubject::Post(post), shard, more });
+    changes
 }
 
 #[cfg(test)]

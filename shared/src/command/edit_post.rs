@@ -1,7 +1,7 @@
 //! `EditPost`: an author replaces the text of a post. The post keeps its position in every feed. Its card and its tags
 //! change.
 
-use super::decision::{Command, Decision, Turn};
+use super::decision::{Command, Decision, Turn, require_open};
 use crate::{
     error::{Error, Rejection},
     model::{Post, PostId, Profile, Text, UserEvent, UserId, limits::POST_EDITS_MAX},
@@ -34,7 +34,7 @@ impl Command for EditPost {
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<Self::Output>, Rejection> {
-        let post = state.post.as_ref().filter(|post| !post.is_deleted()).ok_or(Rejection::PostNotFound)?;
+        let post = require_open(state.post.as_ref(), caller)?;
         if post.author != *caller {
             return Err(Rejection::NotAuthor);
         }

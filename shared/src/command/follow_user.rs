@@ -5,8 +5,8 @@ use super::decision::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
     model::{
-        Counts, Edge, EdgeKey, EdgeKind, EdgeState, LogEvent, TallyShard, TallySubject, Totals, UserEvent, UserId,
-        Version, limits::FOLLOWING_MAX,
+        Counts, Edge, EdgeKey, EdgeKind, EdgeState, LogEvent, Profile, TallyShard, TallySubject, Totals, UserEvent,
+        UserId, Version, limits::FOLLOWING_MAX,
     },
     store::{
         command_table::{CommandTable, Head},
@@ -24,7 +24,8 @@ pub struct FollowUser {
     pub wanted: EdgeState,
 }
 
-/// What the decision rests on. Profiles are never deleted, so the transaction need not require that they exist.
+/// What the decision rests on. The transaction does not require that the followed user exists: with that condition, all
+/// follows of one user would conflict. If a deletion of the account comes in between, the projection ends the follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     caller_has_profile: bool,
@@ -45,7 +46,10 @@ impl Command for FollowUser {
         let keys = [EdgeKey::new(caller, EdgeKind::Follows, &self.followee), to, from];
         let (caller_profile, followee_profile, edges) =
             tokio::try_join!(commands.profile(caller), commands.profile(&self.followee), commands.edges(&keys))?;
-        Ok(State { caller_has_profile: caller_profile.is_some(), followee_exists: followee_profile.is_some(), edges })
+        // Nobody can begin to follow a suspended user.
+        let is_wanted = |profile: &Profile| !profile.suspended || !self.wanted.is_active();
+        let followee_exists = followee_profile.as_ref().is_some_and(is_wanted);
+        Ok(State { caller_has_profile: caller_profile.is_some(), followee_exists, edges })
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<()>, Rejection> {
@@ -126,11 +130,15 @@ pub(super) fn end_follow_of(
     followee: &UserId,
     turn: Turn,
 ) -> Option<(LogEvent, Vec<Change>)> {
+    if head.standing.is_deleted() {
+        // The erasure of the follower's account ends the follow. Nothing comes behind the end of a log.
+        return None;
+    }
     let version = head.version.next();
     let (totals, changes) = unfollow(edges, follower, followee, head.totals, version, turn.shard)?;
     let event = UserEvent::UserUnfollowed { followee: followee.clone() };
     let (user, spent, command, at) = (follower.clone(), head.spent, turn.command, turn.at);
-    Some((LogEvent { user, version, command, at, totals, spent, event }, changes))
+    Some((LogEvent { user, version, command, at, totals, spent, standing: head.standing, event }, changes))
 }
 
 /// Changes the edge and the count of followers. The count changes only if the edge does (INV-3).

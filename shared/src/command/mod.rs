@@ -5,6 +5,8 @@
 //! `decision.rs` has the trait that every command implements, `run.rs` runs a command, and `attempts.rs` bounds how
 //! often it is decided again. `once.rs` makes a repeated request a single effect.
 //!
+//! `moderate.rs` has what administrators decide: commands in the logs of other users. `delete_account.rs` ends a log.
+//!
 //! Likes are the exception: there are too many of them for the log. [`react_to_post`] commits a like with its count.
 
 mod attempts;
@@ -12,11 +14,13 @@ mod block_user;
 mod comment_on_post;
 mod create_post;
 mod decision;
+mod delete_account;
 mod delete_comment;
 mod delete_post;
 mod edit_post;
 mod end_follow;
 mod follow_user;
+mod moderate;
 mod mute_user;
 mod once;
 mod patch_profile;
@@ -29,11 +33,14 @@ pub use block_user::BlockUser;
 pub use comment_on_post::CommentOnPost;
 pub use create_post::CreatePost;
 pub use decision::{Command, Committed, Decision, Turn};
+pub use delete_account::DeleteAccount;
 pub use delete_comment::DeleteComment;
+pub(crate) use delete_comment::removal_of_comment;
 pub use delete_post::DeletePost;
 pub use edit_post::EditPost;
-pub(crate) use end_follow::end_blocked_follow;
+pub(crate) use end_follow::end_follow;
 pub use follow_user::FollowUser;
+pub use moderate::{ModeratePost, ModerateUser, Moderation};
 pub use mute_user::MuteUser;
 pub use patch_profile::PatchProfile;
 pub use react_to_post::react_to_post;

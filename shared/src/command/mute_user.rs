@@ -38,11 +38,13 @@ impl Command for MuteUser {
         if *caller == self.muted {
             return Err(Rejection::CannotMuteSelf);
         }
-        if !state.exists {
-            return Err(Rejection::UserNotFound);
-        }
         let key = EdgeKey::new(caller, EdgeKind::Mutes, &self.muted);
         let before = state.edges.get(&key);
+        // The other user may have deleted the account. Then the end is still possible.
+        let is_end = !self.wanted.is_active() && before.is_some();
+        if !state.exists && !is_end {
+            return Err(Rejection::UserNotFound);
+        }
         if before.map_or(EdgeState::Ended, |edge| edge.state()) == self.wanted {
             return Ok(Decision::Unchanged(()));
         }

@@ -4,7 +4,11 @@
 
 use rand::Rng;
 
-use super::{attempts::Attempts, decision::Committed, run::require_profile};
+use super::{
+    attempts::Attempts,
+    decision::{Committed, require_active, require_shown},
+    run::require_profile,
+};
 use crate::{
     error::{Error, Rejection},
     model::{
@@ -62,7 +66,7 @@ pub async fn react_to_post(
         };
         let (found, reaction) = tokio::try_join!(version_once, reaction)?;
         version = Some(found);
-        if let Some(read) = reaction.post.as_ref().filter(|post| is_read && !post.is_deleted) {
+        if let Some(read) = reaction.post.as_ref().filter(|post| is_read && post.hidden.is_none()) {
             commands.busy.know_author(post, &read.author, begun);
         }
         let committed = Committed { version: found, output: () };
@@ -113,10 +117,11 @@ pub async fn react_to_post(
     }
 }
 
-/// The version of the caller's log, which has a first event if the caller has a profile.
+/// The version of the caller's log, if the caller has a profile and may act.
 async fn profile_version(caller: &UserId, commands: &CommandTable) -> Result<Version, Error> {
     let head = commands.head(caller).await?;
     require_profile(&head)?;
+    require_active(head.standing)?;
     Ok(head.version)
 }
 
@@ -136,7 +141,10 @@ fn decide(
 ) -> Result<Option<(Like, Counts)>, Rejection> {
     let (before, liked) = (reaction.like.as_ref(), wanted.is_active());
     // An unlike stays possible after the post was deleted, as every end of an edge does.
-    let post = reaction.post.as_ref().filter(|post| !liked || !post.is_deleted).ok_or(Rejection::PostNotFound)?;
+    let post = reaction.post.as_ref().ok_or(Rejection::PostNotFound)?;
+    if liked {
+        require_shown(post.hidden, &post.author, caller)?;
+    }
     if before.is_some_and(|like| like.liked) == liked {
         return Ok(None);
     }

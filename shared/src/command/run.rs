@@ -40,8 +40,10 @@ pub async fn run<C: Command>(
             Some(counter) => commands.busy.tally_shard(counter, at, random),
             None => TallyShard::for_attempt(attempt, random),
         };
-        let turn = Turn { version: head.version.next(), totals: head.totals, command: id, shard, at };
-        let (event, totals, changes, output) = match command.decide(caller, &state, turn) {
+        let (version, totals, standing) = (head.version.next(), head.totals, head.standing);
+        let turn = Turn { version, standing, totals, command: id, shard, at };
+        let decided = command.admit(standing).and_then(|()| command.decide(caller, &state, turn));
+        let (event, totals, changes, output) = match decided {
             Ok(Decision::Append { event, totals, changes, output }) => (event, totals, changes, output),
             // What was observed may have been committed after the head was read. The version has to cover it (INV-4).
             Ok(Decision::Unchanged(output)) => {
@@ -74,7 +76,8 @@ pub async fn run<C: Command>(
             },
         };
         let (user, version, at) = (caller.clone(), turn.version, turn.at);
-        let event = LogEvent { user, version, command: id, at, totals, spent, event };
+        let standing = event.standing_after(standing);
+        let event = LogEvent { user, version, command: id, at, totals, spent, standing, event };
         match commands.commit(&event, &changes).await {
             Ok(()) => {
                 counter.inspect(|counter| commands.busy.spread_less(counter, at));

@@ -75,6 +75,7 @@ impl Command for UpdateProfile {
             user: caller.clone(),
             public: self.profile.clone(),
             created_at: before.map_or(turn.at, |before| before.created_at),
+            suspended: before.is_some_and(|before| before.suspended),
             version: turn.version,
         };
         let mut changes = vec![Change::PutProfile { profile: profile.clone(), replaces: before.map(|p| p.version) }];

@@ -7,7 +7,7 @@ use crate::{
         AvatarUrl, Comment, CommentId, CommentText, DisplayName, Entities, Entity, Handle, IgnoredTag, PostId, Profile,
         PublicProfile, Tag, Text, Totals, UserId, Version, ranking::Explanation,
     },
-    query::{FeedPost, Origin, OwnProfileView, ProfileView, Relation},
+    query::{Exported, FeedPost, Origin, OwnProfileView, ProfileView, Relation},
     store::cards::UserCard,
 };
 
@@ -36,6 +36,8 @@ pub struct CountedProfile<'a> {
     posts: u64,
     following: u64,
     followers: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    suspended: bool,
 }
 
 /// A profile as other users see it.
@@ -90,6 +92,9 @@ pub struct PostView<'a> {
     likes: u64,
     comments: u64,
     liked: bool,
+    /// Only the author sees a post that was taken down.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    taken_down: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     explain: Option<Explanation>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -140,6 +145,15 @@ pub struct Freshness {
     pub overlaid: bool,
 }
 
+/// A page of the export of an account.
+#[derive(Debug, Serialize)]
+pub struct ExportView {
+    /// What the command table holds about the caller.
+    pub entries: Vec<Exported>,
+    /// The cursor of the next page; null on the last page.
+    pub next_cursor: Option<String>,
+}
+
 /// A page of people.
 #[derive(Debug, Serialize)]
 pub struct PeopleView<'a> {
@@ -171,7 +185,7 @@ impl<'a> From<&'a Profile> for OwnProfile<'a> {
 impl<'a> From<&'a OwnProfileView> for CountedProfile<'a> {
     fn from(OwnProfileView { profile, totals, followers }: &'a OwnProfileView) -> Self {
         let Totals { posts, following, .. } = *totals;
-        Self { profile: profile.into(), posts, following, followers: *followers }
+        Self { profile: profile.into(), posts, following, followers: *followers, suspended: profile.suspended }
     }
 }
 
@@ -208,6 +222,7 @@ impl<'a> From<&'a FeedPost> for PostView<'a> {
             likes: card.likes,
             comments: card.comments,
             liked: *liked,
+            taken_down: card.taken_down,
             explain: *explanation,
             source: *origin,
         }

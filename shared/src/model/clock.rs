@@ -16,6 +16,11 @@ use uuid::{NoContext, Uuid};
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
+/// How far the clocks of two processes may differ. Lambda keeps the clock of an execution environment by NTP (AWS
+/// Lambda Developer Guide, "Defined runtime environment variables", `TZ`) and promises no bound. NTP keeps clocks
+/// within milliseconds, so a second is ample. The simulated world has processes whose clocks differ this far.
+pub const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(1);
+
 /// RFC 3339 in UTC with milliseconds. All texts have the same length.
 const RFC3339_MS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
@@ -51,6 +56,11 @@ impl Timestamp {
     /// The time from `earlier` to this moment. Zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Whether this moment is after `other` for certain, although another process may have told it by its own clock.
+    pub fn is_surely_after(self, other: Self) -> bool {
+        self > other.after(CLOCK_DIFFERENCE_MAX)
     }
 
     /// The moment `duration` before this one, but not before the epoch.
@@ -97,6 +107,12 @@ impl Clock {
         Self(Arc::new(move || Timestamp(ms.load(std::sync::atomic::Ordering::SeqCst))))
     }
 
+    /// A clock that is ahead of this one.
+    #[cfg(test)]
+    pub(crate) fn ahead_by(self, difference: Duration) -> Self {
+        Self(Arc::new(move || self.now().after(difference)))
+    }
+
     /// The present moment.
     pub fn now(&self) -> Timestamp {
         (self.0)()
@@ -122,6 +138,14 @@ mod tests {
     #[test]
     fn renders_as_rfc_3339_with_milliseconds() {
         assert_eq!(Timestamp::from_ms(1_425_000_000_007).to_string(), "2015-02-27T01:20:00.007Z");
+    }
+
+    #[test]
+    fn a_moment_is_surely_after_another_where_their_clocks_cannot_explain_it() {
+        let moment = Timestamp::from_ms(5);
+        let later = moment.after(CLOCK_DIFFERENCE_MAX);
+        assert!(!later.is_surely_after(moment));
+        assert!(later.after(Duration::from_millis(1)).is_surely_after(moment));
     }
 
     #[test]

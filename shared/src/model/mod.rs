@@ -16,6 +16,8 @@ mod post;
 mod profile;
 pub mod ranking;
 mod rate_limit;
+mod read_models;
+mod standing;
 mod tag;
 mod tally;
 mod text;
@@ -25,7 +27,7 @@ mod version;
 mod viewer;
 
 pub use celebrity::{Celebrity, CelebrityList, CelebrityPolicy};
-pub use clock::{Clock, Timestamp};
+pub use clock::{CLOCK_DIFFERENCE_MAX, Clock, Timestamp};
 pub use comment::Comment;
 pub use commenter::Commenter;
 pub use edge::{Edge, EdgeKey, EdgeKind, EdgeState};
@@ -35,9 +37,14 @@ pub(crate) use id::NOT_IN_MESSAGES;
 pub use id::{CommandId, CommentId, InvalidUserId, InvalidUserRef, PostId, UserHash, UserId, UserRef};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
 pub use like::Like;
-pub use post::Post;
+pub use post::{Hidden, Post};
 pub use profile::{AvatarUrl, DisplayName, InvalidName, InvalidProfile, Profile, PublicProfile};
 pub use rate_limit::{Limited, RateLimit, RateLimited, RateLimits, Spent, SpentUntil};
+pub use read_models::{
+    HomeRows, InvalidModelSet, Maintained, ModelSet, OPERATION_MAX, Phase, READ_MODELS, ReadModel, ReadModelsState,
+    Rebuild, SwitchPolicy, TableOf, Work,
+};
+pub use standing::Standing;
 pub use tag::{InvalidTag, Tag};
 pub use tally::{Counts, SHARDS_GROWTH, SHARDS_MAX, Tally, TallyChange, TallyImage, TallyShard, TallySubject};
 pub use text::{CommentText, InvalidText, Text};

@@ -25,8 +25,20 @@ pub struct Post {
     /// When the post was last edited.
     #[serde(default)]
     pub edited_at: Option<Timestamp>,
+    /// When an administrator took the post down. Only its author can see it, marked as such.
+    #[serde(default)]
+    pub taken_down_at: Option<Timestamp>,
     /// When the post was deleted.
     pub deleted_at: Option<Timestamp>,
+}
+
+/// Why others do not see a post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hidden {
+    /// The author deleted it.
+    Deleted,
+    /// An administrator took it down. Its author still sees it.
+    TakenDown,
 }
 
 impl Post {
@@ -35,12 +47,31 @@ impl Post {
         self.deleted_at.is_some()
     }
 
+    /// Whether an administrator took the post down.
+    pub fn is_taken_down(&self) -> bool {
+        self.taken_down_at.is_some()
+    }
+
+    /// Why others do not see the post, if they do not.
+    pub fn hidden(&self) -> Option<Hidden> {
+        match (self.is_deleted(), self.is_taken_down()) {
+            (true, _) => Some(Hidden::Deleted),
+            (false, true) => Some(Hidden::TakenDown),
+            (false, false) => None,
+        }
+    }
+
     /// The post with this text instead, edited at this moment.
     pub fn edited(&self, text: Text, at: Timestamp) -> Self {
         let tags = text.tags();
         let mut tags_ever = self.tags_ever.clone();
         tags_ever.extend(tags.iter().filter(|tag| !self.tags_ever.contains(tag)).cloned());
         Self { text: Some(text), tags, tags_ever, version: self.version + 1, edited_at: Some(at), ..self.clone() }
+    }
+
+    /// The post taken down at this moment, or restored.
+    pub fn taken_down(&self, at: Option<Timestamp>) -> Self {
+        Self { version: self.version + 1, taken_down_at: at, ..self.clone() }
     }
 
     /// The post without its text, deleted at this moment.

@@ -128,6 +128,9 @@ pub struct Profile {
     pub public: PublicProfile,
     /// When the user created the profile.
     pub created_at: Timestamp,
+    /// Whether an administrator has suspended the user. Meanwhile, others see nothing by the user.
+    #[serde(default)]
+    pub suspended: bool,
     /// Version of the event that last changed the profile.
     pub version: Version,
 }

@@ -108,7 +108,12 @@ impl Limited {
             | UserEvent::UserUnfollowed { .. }
             | UserEvent::UserUnmuted { .. }
             | UserEvent::FollowerRemoved { .. }
-            | UserEvent::UserUnblocked { .. } => None,
+            | UserEvent::UserUnblocked { .. }
+            | UserEvent::PostTakenDown { .. }
+            | UserEvent::PostRestored { .. }
+            | UserEvent::UserSuspended
+            | UserEvent::UserReinstated
+            | UserEvent::AccountDeleted => None,
         }
     }
 

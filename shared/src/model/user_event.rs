@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CommandId, CommentId, CommentText, EdgeKind, PostId, PublicProfile, Spent, Tag, Text, Timestamp, UserId, Version,
+    CommandId, CommentId, CommentText, EdgeKind, PostId, PublicProfile, Spent, Standing, Tag, Text, Timestamp, UserId,
+    Version,
 };
 
 /// What a user did.
@@ -78,6 +79,23 @@ pub enum UserEvent {
         /// The blocked user.
         blocked: UserId,
     },
+    /// An administrator took down a post of the user.
+    PostTakenDown {
+        /// The post.
+        post: PostId,
+    },
+    /// An administrator restored a post that was taken down.
+    PostRestored {
+        /// The post.
+        post: PostId,
+    },
+    /// An administrator suspended the user.
+    UserSuspended,
+    /// An administrator ended the suspension of the user.
+    UserReinstated,
+    /// The user, or an administrator, deleted the account. This is the last event of the log, and the only one that
+    /// stays.
+    AccountDeleted,
     /// The user unblocked somebody.
     UserUnblocked {
         /// The user who is no longer blocked.
@@ -86,7 +104,7 @@ pub enum UserEvent {
 }
 
 /// The types of events that this release knows, as they are stored.
-const TYPES: [&str; 13] = [
+const TYPES: [&str; 18] = [
     "ProfileChanged",
     "PostCreated",
     "PostEdited",
@@ -100,6 +118,11 @@ const TYPES: [&str; 13] = [
     "UserUnmuted",
     "UserBlocked",
     "UserUnblocked",
+    "PostTakenDown",
+    "PostRestored",
+    "UserSuspended",
+    "UserReinstated",
+    "AccountDeleted",
 ];
 
 impl UserEvent {
@@ -121,7 +144,22 @@ impl UserEvent {
             | Self::PostDeleted { .. }
             | Self::PostCommented { .. }
             | Self::CommentDeleted { .. }
-            | Self::FollowerRemoved { .. } => Vec::new(),
+            | Self::FollowerRemoved { .. }
+            | Self::PostTakenDown { .. }
+            | Self::PostRestored { .. }
+            | Self::UserSuspended
+            | Self::UserReinstated
+            | Self::AccountDeleted => Vec::new(),
+        }
+    }
+
+    /// The standing of the user after the event, if the standing was `before`.
+    pub fn standing_after(&self, before: Standing) -> Standing {
+        match self {
+            Self::UserSuspended => Standing::Suspended,
+            Self::UserReinstated => Standing::Active,
+            Self::AccountDeleted => Standing::Deleted,
+            _ => before,
         }
     }
 }
@@ -159,6 +197,9 @@ pub struct LogEvent {
     /// The state of the user's rate limits after the event.
     #[serde(default)]
     pub spent: Spent,
+    /// The user's standing after the event.
+    #[serde(default, skip_serializing_if = "Standing::is_active")]
+    pub standing: Standing,
     /// What happened.
     #[serde(flatten)]
     pub event: UserEvent,
@@ -211,6 +252,11 @@ mod tests {
             UserEvent::UserUnmuted { muted: user.clone() },
             UserEvent::UserBlocked { blocked: user.clone() },
             UserEvent::UserUnblocked { blocked: user },
+            UserEvent::PostTakenDown { post },
+            UserEvent::PostRestored { post },
+            UserEvent::UserSuspended,
+            UserEvent::UserReinstated,
+            UserEvent::AccountDeleted,
         ];
         all.into_iter().find(|event| stored_type(event) == of)
     }
@@ -230,6 +276,11 @@ mod tests {
             UserEvent::UserUnmuted { .. } => "UserUnmuted",
             UserEvent::UserBlocked { .. } => "UserBlocked",
             UserEvent::UserUnblocked { .. } => "UserUnblocked",
+            UserEvent::PostTakenDown { .. } => "PostTakenDown",
+            UserEvent::PostRestored { .. } => "PostRestored",
+            UserEvent::UserSuspended => "UserSuspended",
+            UserEvent::UserReinstated => "UserReinstated",
+            UserEvent::AccountDeleted => "AccountDeleted",
         }
     }
 

@@ -90,12 +90,19 @@ pub struct Gap {
 }
 
 impl Viewer {
-    /// Folds an entry of the log. An entry that cannot be understood only moves `applied`. One that was folded before
-    /// changes nothing.
+    /// Folds an entry of the log. Nothing is left after the deletion of the account. An entry that cannot be understood
+    /// only moves `applied`. One that was folded before changes nothing.
     ///
     /// # Errors
     /// [`Gap`] if entries before it are missing.
     pub fn fold(&mut self, entry: &LogEntry) -> Result<(), Gap> {
+        if entry.version > self.applied
+            && entry.event.as_ref().is_ok_and(|event| event.event == UserEvent::AccountDeleted)
+        {
+            // The events in front of it may have been erased.
+            *self = Self { applied: entry.version, ..Self::default() };
+            return Ok(());
+        }
         if self.advance(entry.version)?
             && let Ok(event) = &entry.event
         {
@@ -124,7 +131,12 @@ impl Viewer {
             | UserEvent::PostDeleted { .. }
             | UserEvent::PostCommented { .. }
             | UserEvent::CommentDeleted { .. }
-            | UserEvent::FollowerRemoved { .. } => {}
+            | UserEvent::FollowerRemoved { .. }
+            | UserEvent::PostTakenDown { .. }
+            | UserEvent::PostRestored { .. }
+            | UserEvent::UserSuspended
+            | UserEvent::UserReinstated
+            | UserEvent::AccountDeleted => {}
         }
     }
 
@@ -192,7 +204,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{CommandId, LogEvent, Spent, Totals, Unreadable},
+        model::{CommandId, LogEvent, Spent, Standing, Totals, Unreadable},
         samples::NOW,
     };
 
@@ -216,7 +228,16 @@ mod tests {
         for (index, event) in events {
             let version = Version::new(index as u64 + 1).unwrap();
             let (command, totals, spent) = (CommandId::new(NOW), Totals::default(), Spent::default());
-            let event = LogEvent { user: user(9), version, command, at: NOW, totals, spent, event: event.clone() };
+            let event = LogEvent {
+                user: user(9),
+                version,
+                command,
+                at: NOW,
+                totals,
+                spent,
+                standing: Standing::Active,
+                event: event.clone(),
+            };
             viewer.fold(&LogEntry { version, event: Ok(event) })?;
         }
         Ok(())

@@ -3,7 +3,7 @@
 //! block nor the projection of the blocker.
 
 use crate::{
-    command::end_blocked_follow,
+    command::end_follow,
     error::Error,
     model::{Clock, EdgeKey, EdgeKind, UserId},
     retry::RACES_MAX,
@@ -32,11 +32,12 @@ impl BlockedFollows {
         Ok(())
     }
 
-    /// Ends the follow of a user who was blocked. Repeating this changes nothing.
+    /// Ends the follow of a user who was blocked, or whose followed user deleted the account. Repeating this changes
+    /// nothing.
     ///
     /// # Errors
     /// [`Error::Conflict`] if the follower's log moved on whenever this tried; otherwise as the store's.
     pub async fn end(&self, follower: &UserId, followee: &UserId) -> Result<(), Error> {
-        end_blocked_follow(follower, followee, RACES_MAX, &self.commands, &self.clock).await
+        end_follow(follower, followee, RACES_MAX, &self.commands, &self.clock).await
     }
 }

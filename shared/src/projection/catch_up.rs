@@ -70,6 +70,8 @@ pub struct CatchUp {
     pub(super) viewers: Viewers,
     pub(super) effects: Effects,
     pub(super) clock: Clock,
+    /// Whether readers use these tables. What a rebuild applies to others says nothing about how late feeds are.
+    pub(super) is_read: bool,
 }
 
 impl CatchUp {
@@ -93,8 +95,22 @@ impl CatchUp {
             if deadline.is_near() {
                 return Ok(Progress::Paused(Duration::ZERO));
             }
+            if entries.first().is_some_and(|entry| entry.version != applied.next()) {
+                // The account is being erased, or is erased already. Nothing is written for it any more.
+                self.effects.walks.begin_erasure(user).await?;
+                return Ok(Progress::UpToDate);
+            }
+            // Others are far ahead of a set that nobody reads. To write what the erasure removes would be a race.
+            if !self.is_read && self.effects.walks.begin_erasure(user).await? {
+                return Ok(Progress::UpToDate);
+            }
             match self.apply_page(user, stored, &entries, deadline).await {
                 Ok(None) => {}
+                Ok(Some(Progress::Stuck { error: Error::Poison { .. }, .. }))
+                    if self.effects.walks.begin_erasure(user).await? =>
+                {
+                    return Ok(Progress::UpToDate);
+                }
                 Ok(Some(progress)) => return Ok(progress),
                 Err(Error::Conflict) if races < RACES_LOST_MAX => races += 1,
                 Err(Error::Conflict) => return Ok(Progress::Paused(RIVAL_WAIT)),
@@ -109,7 +125,8 @@ impl CatchUp {
         let owner = &LogOwner::new(user, &self.commands);
         let (events, stuck) = readable(user, entries);
         let mut failed: Vec<_> = stuck.into_iter().collect();
-        if let Some(last) = events.last()
+        // A deleted account has no card any more.
+        if let Some(last) = events.last().filter(|last| !last.standing.is_deleted())
             && let Err(error) = self.effects.show_totals(user, last.totals, last.version).await
         {
             failed.push((last.version, error));
@@ -163,7 +180,7 @@ impl CatchUp {
                 let before = stored.viewer.applied;
                 stored = self.viewers.put(user, &stored, viewer).await?;
                 stored_at = Some(Instant::now());
-                if let Some(oldest) = events.iter().find(|event| event.version > before) {
+                if let Some(oldest) = events.iter().find(|event| event.version > before).filter(|_| self.is_read) {
                     metrics::FEED_LAG.record(self.clock.now().since(oldest.at));
                 }
             }

@@ -5,22 +5,26 @@
 //! in the same read model.
 //!
 //! - `catch_up` applies a user's log. `owner` is the user whose log is applied.
+//! - `blocks` shows users who blocks them.
 //! - `effects` maps each event to what it changes in the read models.
 //! - `walks` do what may be large, step by step: they put posts into homes, and show profiles.
 //! - `blocked_follows` ends follows of blocked users.
 //! - `quarantine` sets events aside that can never be applied.
 //! - `repair` sets parts of the read models to what the truth says.
 //! - `projector` puts all of these together.
+//! - `rebuild` fills read models from the truth.
 //! - `tally` shows counters on cards. It needs no log.
 
 pub mod blocked_follows;
+mod blocks;
 pub mod catch_up;
 mod effects;
 mod owner;
 mod projector;
 pub mod quarantine;
+pub mod rebuild;
 pub mod repair;
 pub mod tally;
 pub mod walks;
 
-pub use projector::{Dependencies, Projector};
+pub use projector::{CardSets, Dependencies, Projector, Projectors};

@@ -79,6 +79,9 @@ async fn skip(catch_up: &CatchUp, user: &UserId, version: Version) -> Result<(),
 /// # Errors
 /// [`Error::Poison`] if the event still cannot be understood; otherwise as the stores'.
 pub async fn redo(catch_up: &CatchUp, user: &UserId, version: Version) -> Result<(), Error> {
+    if catch_up.effects.walks.begin_erasure(user).await? {
+        return Ok(());
+    }
     let entry = catch_up.commands.event(user, version).await?;
     let entry = entry.ok_or_else(|| Error::poison(format!("event {version} of {user}"), "the event does not exist"))?;
     for (kind, other) in entry.event.edges() {

@@ -26,6 +26,8 @@ const EDGE_PAGES_MAX: usize = 1000;
 pub struct Repair {
     pub(super) catch_up: CatchUp,
     pub(super) work_queue: WorkQueue,
+    /// Whether a rebuild is making the cards. It shows all counters afterwards.
+    pub(super) cards_are_made: bool,
 }
 
 impl Repair {
@@ -110,6 +112,7 @@ impl Repair {
     }
 
     /// Sets the post's card, and its rows, to what the truth says. The card of a post that does not exist is deleted.
+    /// If the author has deleted the account, the post is erased with it.
     ///
     /// # Errors
     /// As those of the stores and the queue.
@@ -117,6 +120,9 @@ impl Repair {
         let CatchUp { commands, effects, .. } = &self.catch_up;
         let subject = TallySubject::Post(post);
         let Some(truth) = commands.post(post).await? else { return effects.cards.remove(&subject).await };
+        if commands.profile(&truth.author).await?.is_none() && effects.walks.begin_erasure(&truth.author).await? {
+            return Ok(());
+        }
         let shown = effects.cards.posts(&[post], Consistency::Strong).await?.remove(&post);
         if shown.is_some_and(|card| card.version > truth.version) {
             tracing::error!(%post, "a card has a version that its post never had");
@@ -132,18 +138,33 @@ impl Repair {
     }
 
     /// Sets a counter on its card to what the truth says. The card is read first: if an image of a later write comes
-    /// between, this worker notices and begins again.
+    /// between, this worker notices and begins again. Without a card there is nothing to do if the subject is erased.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if other workers kept changing the card; otherwise as those of the stores.
+    /// [`Error::Conflict`] if other workers kept changing the card; [`Error::Transient`] if the card is still to be
+    /// made, unless a rebuild makes it; otherwise as those of the stores.
     pub async fn settle_tally(&self, subject: &TallySubject) -> Result<(), Error> {
         let CatchUp { commands, effects, .. } = &self.catch_up;
         until_no_conflict(async || {
             let before = effects.cards.tally(subject).await?;
+            if !before.has_card && (self.cards_are_made || !self.exists(subject).await?) {
+                return Ok(());
+            }
+            if !before.has_card {
+                return Err(Error::transient("setting a counter", "the card is still to be made"));
+            }
             let tally = commands.tally(subject).await?;
             effects.cards.put_tally(subject, &before, &tally).await
         })
         .await
+    }
+
+    async fn exists(&self, subject: &TallySubject) -> Result<bool, Error> {
+        let commands = &self.catch_up.commands;
+        Ok(match subject {
+            TallySubject::User(user) => commands.profile(user).await?.is_some(),
+            TallySubject::Post(post) => commands.post(*post).await?.is_some(),
+        })
     }
 
     /// Deletes a row of a timeline unless it follows from the truth. A row of a deleted post stays in homes: it holds

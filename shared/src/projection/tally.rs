@@ -1,6 +1,7 @@
 //! Counters: the numbers on cards. An event of a counter carries the image of one shard, absolute and versioned. The
 //! card keeps the newest image of each shard and shows their sum. So images may arrive in any order and any number of
-//! times (INV-3).
+//! times (INV-3). A counter whose card does not exist is either early, or late, and its subject is erased: the truth
+//! knows which.
 
 use std::collections::BTreeMap;
 
@@ -20,19 +21,22 @@ pub fn by_counter(changes: Vec<TallyChange>) -> BTreeMap<TallySubject, Vec<Tally
     counters
 }
 
-/// Adds these images of a subject's counter to the subject's card.
+/// Adds these images of a subject's counter to the subject's card. Returns false if there is no card.
 ///
 /// # Errors
 /// [`Error::Conflict`] if other workers kept changing the card; otherwise as the store's.
-pub async fn show(cards: &Cards, subject: &TallySubject, changes: &[TallyChange]) -> Result<(), Error> {
+pub async fn show(cards: &Cards, subject: &TallySubject, changes: &[TallyChange]) -> Result<bool, Error> {
     until_no_conflict(async || {
         let before = cards.tally(subject).await?;
+        if !before.has_card {
+            return Ok(false);
+        }
         let mut tally = before.tally.clone();
         let news = changes.iter().filter(|change| tally.take(change.shard, change.image)).count();
-        if news == 0 {
-            return Ok(());
+        if news > 0 {
+            cards.put_tally(subject, &before, &tally).await?;
         }
-        cards.put_tally(subject, &before, &tally).await
+        Ok(true)
     })
     .await
 }
@@ -98,6 +102,22 @@ mod tests {
             show(&world.tested.cards, &counter("ada"), &changes).await.unwrap();
         }
         assert_eq!((world.network.count(WRITE_CARD), followers(&world).await), (1, 8));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn images_make_no_card() {
+        let world = World::new();
+        assert!(!show(&world.tested.cards, &counter("ada"), &[change("ada", 0, 1, 5)]).await.unwrap());
+        assert!(!world.other.cards.tally(&counter("ada")).await.unwrap().has_card);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn images_do_not_bring_a_card_back_that_is_removed_meanwhile() {
+        let world = ada_has_joined().await;
+        let other = world.other.clone();
+        world.network.before(WRITE_CARD, async move || other.cards.remove(&counter("ada")).await.unwrap());
+        assert!(!show(&world.tested.cards, &counter("ada"), &[change("ada", 0, 1, 5)]).await.unwrap());
+        assert!(!world.other.cards.tally(&counter("ada")).await.unwrap().has_card);
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 use super::{
     pipeline::{FeedPost, Hydrator, Page, PageDraft, ReadRequest, ViewerState},
     services::Conversations,
-    users::card_from_truth,
+    users::card_if_exists,
 };
 use crate::{
     error::{Error, Rejection},
@@ -76,7 +76,10 @@ impl Conversations {
         let (mut shown, liked) = hydrator.posts_and_likes(state, &[post]).await?;
         match shown.remove(&post) {
             Some(post) => Ok(post),
-            None => Ok(FeedPost::new(self.post_from_truth(post).await?, liked.contains(&post))),
+            None => {
+                let card = self.post_from_truth(state.request.viewer, post).await?;
+                Ok(FeedPost::new(card, liked.contains(&post)))
+            }
         }
     }
 
@@ -108,10 +111,11 @@ impl Conversations {
     }
 
     /// The card of a post that is so new that no projection has made the card yet.
-    async fn post_from_truth(&self, post: PostId) -> Result<PostCard, Error> {
+    async fn post_from_truth(&self, viewer: &UserId, post: PostId) -> Result<PostCard, Error> {
         let post = self.commands.post(post).await?.filter(|post| !post.is_deleted()).ok_or(Rejection::PostNotFound)?;
         let author = self.commands.profile(&post.author).await?.ok_or(Rejection::PostNotFound)?;
-        Ok(PostCard::new(post, author))
+        let card = Some(PostCard::new(post, author)).filter(|card| card.is_shown_to(viewer));
+        Ok(card.ok_or(Rejection::PostNotFound)?)
     }
 
     /// At most `limit` comments on a post, those after `after` in the order.
@@ -201,9 +205,9 @@ impl Conversations {
             Consistency::Eventual => self.cards.posts(&[post], Consistency::Eventual).await?.remove(&post),
         };
         match card {
-            Some(card) if card.deleted => Err(Rejection::PostNotFound.into()),
+            Some(card) if !card.is_shown_to(request.viewer) => Err(Rejection::PostNotFound.into()),
             Some(card) => Ok(card.author),
-            None => Ok(self.post_from_truth(post).await?.author),
+            None => Ok(self.post_from_truth(request.viewer, post).await?.author),
         }
     }
 
@@ -220,13 +224,15 @@ impl Conversations {
             cards.remove(state.request.viewer);
         }
         for author in authors {
-            if let Entry::Vacant(missing) = cards.entry(author) {
-                let card = card_from_truth(&self.commands, missing.key()).await?;
+            if let Entry::Vacant(missing) = cards.entry(author)
+                && let Some(card) = card_if_exists(&self.commands, missing.key()).await?
+            {
                 missing.insert(card);
             }
         }
         let with_author = |(comment, hidden): (Comment, bool)| {
-            let author = cards.get(&comment.author)?.clone();
+            // A suspended author's comments are shown to the author only. Those of deleted accounts are being erased.
+            let author = cards.get(&comment.author).filter(|card| card.is_shown_to(state.request.viewer))?.clone();
             Some(CommentWithAuthor { comment, author, hidden })
         };
         Ok(comments.into_iter().filter_map(with_author).collect())

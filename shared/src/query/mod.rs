@@ -18,6 +18,7 @@
 //! | `caches/` | what a process keeps between requests: cards, rows of celebrities, the trending list |
 //! | `conversation.rs` | a post by itself, and its comments |
 //! | `people.rs`, `profile.rs` | followers, follows, mutes and blocks; a profile and its relation to the caller |
+//! | `export.rs` | everything that the command table holds about a user |
 //! | `users.rs` | users read from the command table: by handle, or before their card exists |
 //! | [`cursor`] | the signed text that carries a position from page to page |
 //!
@@ -26,6 +27,7 @@
 mod caches;
 mod conversation;
 pub mod cursor;
+mod export;
 mod feeds;
 pub mod people;
 mod pipeline;
@@ -34,6 +36,7 @@ mod services;
 mod users;
 
 pub use conversation::{CommentWithAuthor, CommentsOf, HiddenComments};
+pub use export::{ExportAt, Exported, export};
 pub use feeds::{HomePage, HomePosition, HomeWalk, RankedPosition, Ranking, TrendingPosition};
 pub use pipeline::{FeedPost, Origin, Page, ReadRequest};
 pub use profile::{OwnProfileView, ProfileView, Relation};

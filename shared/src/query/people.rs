@@ -4,7 +4,7 @@
 use super::{
     pipeline::{Page, PageDraft, ReadRequest, ViewerState},
     services::People,
-    users::{card_from_truth, require_user},
+    users::{card_from_truth, card_if_exists, require_user},
 };
 use crate::{
     error::Error,
@@ -70,15 +70,18 @@ impl People {
             // A command of the viewer's may be about somebody whom no projection has reached (INV-4).
             if request.consistency() == Consistency::Strong {
                 for user in users.iter().filter(|user| !cards.contains_key(*user)).collect::<Vec<_>>() {
-                    cards.insert(user.clone(), card_from_truth(&self.commands, user).await?);
+                    cards.extend(card_if_exists(&self.commands, user).await?.map(|card| (user.clone(), card)));
                 }
+            }
+            if is_filtered {
+                cards.retain(|_, card| card.is_shown_to(request.viewer));
             }
             after.clone_from(&next);
             Ok(Page { entries: users.iter().filter_map(|user| cards.remove(user)).collect(), next })
         };
         let page = draft.fill(|card: &UserCard| card.user.clone(), read).await?;
         if page.entries.is_empty() {
-            require_user(&self.commands, user).await?;
+            require_user(&self.commands, request.viewer, user).await?;
         }
         Ok(page)
     }

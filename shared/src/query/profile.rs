@@ -92,6 +92,9 @@ impl People {
             Some(card) => card,
             None => card_from_truth(&self.commands, user).await?,
         };
+        if !card.is_shown_to(caller) {
+            return Err(Rejection::UserNotFound.into());
+        }
         // The log of the caller tells nothing about other users.
         let card = match state.unprojected_totals().filter(|_| user == caller) {
             Some(totals) => UserCard {

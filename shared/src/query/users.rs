@@ -24,15 +24,24 @@ pub async fn resolve(commands: &CommandTable, user: &UserRef) -> Result<UserId, 
     }
 }
 
-/// Checks that the user exists. Queries call this for an empty page, to distinguish a user without entries from an
-/// unknown user.
+/// Checks that the user exists for this viewer: a suspended user exists for nobody else. Queries call this for an empty
+/// page, to distinguish a user without entries from an unknown user.
 ///
 /// # Errors
 /// [`Rejection::UserNotFound`] if the user does not exist.
-pub(super) async fn require_user(commands: &CommandTable, user: &UserId) -> Result<(), Error> {
+pub(super) async fn require_user(commands: &CommandTable, viewer: &UserId, user: &UserId) -> Result<(), Error> {
     match commands.profile(user).await? {
-        Some(_) => Ok(()),
-        None => Err(Rejection::UserNotFound.into()),
+        Some(profile) if !profile.suspended || user == viewer => Ok(()),
+        _ => Err(Rejection::UserNotFound.into()),
+    }
+}
+
+/// The card of a user, if there still is one. The user may have deleted the account.
+pub(super) async fn card_if_exists(commands: &CommandTable, user: &UserId) -> Result<Option<UserCard>, Error> {
+    match card_from_truth(commands, user).await {
+        Ok(card) => Ok(Some(card)),
+        Err(Error::Rejected(Rejection::UserNotFound)) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -46,6 +55,7 @@ pub(super) async fn card_from_truth(commands: &CommandTable, user: &UserId) -> R
         user: profile.user,
         profile: profile.public,
         created_at: profile.created_at,
+        suspended: profile.suspended,
         following: 0,
         followers: 0,
     })

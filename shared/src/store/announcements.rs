@@ -5,14 +5,13 @@ use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 
 use super::{
     consistency::Consistency,
-    dynamo::{Item, failed, n, s, text, transaction_failed},
+    dynamo::{Item, failed, n, s, text},
     key::{self, PK, SK},
     timelines::{CONFLICTS, Row, Timeline, Timelines},
-    transaction::NoClientToken,
 };
 use crate::{
     error::Error,
-    model::{Timestamp, limits::ANNOUNCEMENT_KEPT},
+    model::{Clock, Timestamp, limits::ANNOUNCEMENT_KEPT},
 };
 
 /// A post that was announced.
@@ -34,22 +33,35 @@ pub struct Announcements {
 }
 
 impl Timelines {
-    /// Writes the row of a celebrity's post to the author's timeline, and announces it as of this moment. Both are one
-    /// transaction: whoever has seen the row can rely on the announcement. Repeating this announces the post again,
-    /// which changes nothing for readers.
+    /// Writes the row of a celebrity's post to the author's timeline, and announces it as of the moment of the write.
+    /// Both are one transaction: whoever has seen the row can rely on the announcement. Repeating this announces the
+    /// post again, which changes nothing for readers.
     ///
     /// # Errors
     /// [`Error::Conflict`] if other workers kept writing the same row; otherwise as DynamoDB's.
-    pub async fn put_announced(&self, row: &Row, at: Timestamp) -> Result<(), Error> {
+    pub async fn put_announced(&self, row: &Row, clock: &Clock) -> Result<(), Error> {
+        let mut retries = CONFLICTS.start();
+        loop {
+            // Each try has a moment of its own, because readers rely on how long a try takes at most.
+            let writes = self.announcement_of(row, clock.now())?;
+            match self.dynamo.transact(writes).await {
+                Err(Error::Conflict) if retries.wait().await => {}
+                written => return written,
+            }
+        }
+    }
+
+    /// The writes of the row and of its announcement.
+    fn announcement_of(&self, row: &Row, at: Timestamp) -> Result<Vec<TransactWriteItem>, Error> {
         let announcement = Put::builder()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .item(PK, s(key::ANNOUNCED))
             .item(SK, s(key::announcement(at, row.post)))
             .item("author", s(row.author.as_str()))
             .item("expires_at", n(at.after(ANNOUNCEMENT_KEPT).as_secs()));
         let key = Timeline::Author(row.author.clone()).key();
         let stands = Put::builder()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .item(PK, s(key))
             .item(SK, s(row.post))
             .item("author", s(row.author.as_str()));
@@ -57,24 +69,7 @@ impl Timelines {
             let put = put.build().map_err(|error| Error::poison("an announcement", error))?;
             Ok(TransactWriteItem::builder().put(put).build())
         };
-        let writes = [part(stands), part(announcement)].into_iter().collect::<Result<Vec<_>, Error>>()?;
-        let mut retries = CONFLICTS.start();
-        loop {
-            let written = self
-                .dynamo
-                .0
-                .transact_write_items()
-                .set_transact_items(Some(writes.clone()))
-                .customize()
-                .interceptor(NoClientToken)
-                .send()
-                .await
-                .map_err(transaction_failed);
-            match written {
-                Err(Error::Conflict) if retries.wait().await => {}
-                written => return written.map(|_| ()),
-            }
-        }
+        [part(stands), part(announcement)].into_iter().collect()
     }
 
     /// At most `limit` of the posts that were announced at this moment or later, newest first.
@@ -83,7 +78,7 @@ impl Timelines {
             .dynamo
             .0
             .query()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key_condition_expression("PK = :announced AND SK >= :first")
             .expression_attribute_values(":announced", s(key::ANNOUNCED))
             .expression_attribute_values(":first", s(key::announced_at(since)))

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     error::Error,
     model::{Counts, Tally, TallyShard, TallySubject},
+    retry::until_no_conflict,
 };
 
 /// What a card knows of a counter, with the revision by which a writer notices that another writer came between.
@@ -22,20 +23,38 @@ pub struct StoredTally {
     /// The newest known image of each shard.
     pub tally: Tally,
     revision: u64,
-    /// Whether the counter is that of a deleted post.
-    deleted: bool,
+    /// Whether there is a card. A counter alone makes none.
+    pub has_card: bool,
+    /// Whether the counter is that of a post that others do not see: it is deleted, or taken down.
+    hidden: bool,
 }
 
 impl Cards {
+    /// Writes the numbers and the place in the index again, as the card knows the counter. A post that was taken down
+    /// has lost its place.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if other writers kept changing the card.
+    pub async fn show_tally_again(&self, subject: &TallySubject) -> Result<(), Error> {
+        until_no_conflict(async || {
+            let before = self.tally(subject).await?;
+            if !before.has_card {
+                return Ok(());
+            }
+            self.put_tally(subject, &before, &before.tally).await
+        })
+        .await
+    }
+
     /// What the subject's card knows of the subject's counter.
     pub async fn tally(&self, subject: &TallySubject) -> Result<StoredTally, Error> {
         let answer = self
             .dynamo
             .0
             .get_item()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key(PK, s(key::card(subject)))
-            .projection_expression("tally, tally_revision, deleted")
+            .projection_expression("PK, tally, tally_revision, deleted, taken_down")
             .consistent_read(true)
             .send()
             .await
@@ -43,34 +62,38 @@ impl Cards {
         answer.item.map_or(Ok(StoredTally::default()), stored_tally)
     }
 
-    /// Replaces what the subject's card knew when it was read as `before`, and the numbers that the card shows.
+    /// Replaces what the subject's card knew when it was read as `before`, and the numbers that the card shows. It
+    /// never makes a card: that of an erased account would stay.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if another writer replaced it meanwhile, or the post was deleted.
+    /// [`Error::Conflict`] if another writer replaced it meanwhile, the post was deleted or taken down, or there is no
+    /// card.
     pub async fn put_tally(&self, subject: &TallySubject, before: &StoredTally, tally: &Tally) -> Result<(), Error> {
-        let mut set = shown(subject, &tally.counts(), before.deleted);
+        let mut set = shown(subject, &tally.counts(), before.hidden);
         let in_index = set.contains_key(BUCKET);
         let image = |(shard, image): (&TallyShard, _)| Ok((shard.get().to_string(), AttributeValue::M(item(image)?)));
         let images = tally.0.iter().map(image).collect::<Result<_, Error>>()?;
         set.insert("tally".to_owned(), AttributeValue::M(images));
         set.insert("tally_revision".to_owned(), n(before.revision + 1));
 
-        let mut update = self.dynamo.0.update_item().table_name(&self.table).key(PK, s(key::card(subject)));
+        let mut update = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(key::card(subject)));
         let assignments: Vec<_> = set.keys().map(|name| format!("#{name} = :{name}")).collect();
         for (name, value) in set {
             update = update
                 .expression_attribute_names(format!("#{name}"), &name)
                 .expression_attribute_values(format!(":{name}"), value);
         }
-        let mut condition = "attribute_not_exists(#tally_revision)".to_owned();
+        let mut condition = "attribute_exists(PK) AND attribute_not_exists(#tally_revision)".to_owned();
         if before.revision > 0 {
             "#tally_revision = :revision".clone_into(&mut condition);
             update = update.expression_attribute_values(":revision", n(before.revision));
         }
         let mut expression = format!("SET {}", assignments.join(", "));
         if in_index {
-            // A deletion removes the post from the index, whether it comes before or after this write.
-            condition += " AND (attribute_not_exists(deleted) OR deleted = :false)";
+            // A deletion or take-down removes the post from the index, whether it comes before or after this write.
+            for hidden in ["deleted", "taken_down"] {
+                condition += &format!(" AND (attribute_not_exists({hidden}) OR {hidden} = :false)");
+            }
             update = update.expression_attribute_values(":false", AttributeValue::Bool(false));
         } else {
             expression += &format!(" REMOVE #{BUCKET}");
@@ -87,7 +110,7 @@ impl Cards {
 }
 
 /// The attributes that a card shows of its counter. A card with a `bucket` is in the index.
-fn shown(subject: &TallySubject, counts: &Counts, deleted: bool) -> Item {
+fn shown(subject: &TallySubject, counts: &Counts, hidden: bool) -> Item {
     let mut shown = Item::new();
     let mut show = |name: &str, value| shown.insert(name.to_owned(), value);
     match subject {
@@ -98,7 +121,7 @@ fn shown(subject: &TallySubject, counts: &Counts, deleted: bool) -> Item {
             show("likes", n(counts.likes));
             show("comments", n(counts.comments));
             show("heat", n(counts.heat));
-            if !deleted {
+            if !hidden {
                 for (name, value) in index_attributes(*post, counts.heat).into_iter().flatten() {
                     show(name, value);
                 }
@@ -109,7 +132,8 @@ fn shown(subject: &TallySubject, counts: &Counts, deleted: bool) -> Item {
 }
 
 fn stored_tally(mut item: Item) -> Result<StoredTally, Error> {
-    let deleted = matches!(item.get("deleted"), Some(AttributeValue::Bool(true)));
+    let is = |name| matches!(item.get(name), Some(AttributeValue::Bool(true)));
+    let hidden = is("deleted") || is("taken_down");
     let shards = match item.remove("tally") {
         Some(AttributeValue::M(shards)) => shards,
         _ => HashMap::new(),
@@ -124,7 +148,7 @@ fn stored_tally(mut item: Item) -> Result<StoredTally, Error> {
         };
         tally.take(number, value("a counter on a card", image)?);
     }
-    Ok(StoredTally { tally, revision: number(&item, "tally_revision")?, deleted })
+    Ok(StoredTally { tally, revision: number(&item, "tally_revision")?, has_card: true, hidden })
 }
 
 #[cfg(test)]

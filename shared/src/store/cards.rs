@@ -2,7 +2,7 @@
 //! readers it has. Each part of a card has one kind of writer and that writer's version beside it. The highest version
 //! wins.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,7 @@ use super::{
     consistency::Consistency,
     dynamo::{Dynamo, Item, failed, item, newer_wins, s, value},
     key::{self, BUCKET, PK},
+    table::TableName,
     trending::TrendingIndex,
 };
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Cards {
     pub(super) dynamo: Dynamo,
-    pub(super) table: String,
+    pub(super) table: TableName,
 }
 
 /// A post as readers see it.
@@ -46,6 +47,12 @@ pub struct PostCard {
     pub edited_at: Option<Timestamp>,
     /// Whether the author deleted the post.
     pub deleted: bool,
+    /// Whether an administrator took the post down.
+    #[serde(default)]
+    pub taken_down: bool,
+    /// Whether an administrator has suspended the author.
+    #[serde(default)]
+    pub author_suspended: bool,
     /// Number of likes. The counters have a writer of their own, see [`Cards::put_tally`].
     #[serde(default, skip_serializing)]
     pub likes: u64,
@@ -66,6 +73,9 @@ pub struct UserCard {
     pub profile: PublicProfile,
     /// When the user created the profile.
     pub created_at: Timestamp,
+    /// Whether an administrator has suspended the user.
+    #[serde(default)]
+    pub suspended: bool,
     /// Number of accounts that the user follows.
     #[serde(default)]
     pub following: u64,
@@ -79,6 +89,8 @@ impl PostCard {
     pub fn new(post: Post, author: Profile) -> Self {
         Self {
             deleted: post.is_deleted(),
+            taken_down: post.is_taken_down(),
+            author_suspended: author.suspended,
             post: post.post,
             author: post.author,
             author_profile: author.public,
@@ -92,12 +104,31 @@ impl PostCard {
             heat: 0,
         }
     }
+
+    /// Whether this viewer may see the post, as far as the post and its author decide. What an administrator has hidden
+    /// is shown to its author only.
+    pub fn is_shown_to(&self, viewer: &UserId) -> bool {
+        let is_withdrawn = self.taken_down || self.author_suspended;
+        !self.deleted && (!is_withdrawn || self.author == *viewer)
+    }
+}
+
+impl UserCard {
+    /// Whether this viewer may see the user, as far as the user's account decides.
+    pub fn is_shown_to(&self, viewer: &UserId) -> bool {
+        !self.suspended || self.user == *viewer
+    }
 }
 
 impl Cards {
     /// The table of this name.
-    pub fn new(dynamo: Dynamo, table: String) -> Self {
+    pub fn new(dynamo: Dynamo, table: TableName) -> Self {
         Self { dynamo, table }
+    }
+
+    /// The name of the table that is read at present.
+    pub(crate) fn table_name(&self) -> &Arc<str> {
+        self.table.shared()
     }
 
     /// The table's index of the posts that trend.
@@ -109,12 +140,30 @@ impl Cards {
     /// author part, that part stays: it has a writer and a version of its own, see [`Cards::put_author`].
     pub async fn put_post(&self, card: &PostCard) -> Result<(), Error> {
         let (mut set, mut initial) = (item(card)?, Item::new());
-        for name in ["author_profile", "author_version"] {
+        for name in ["author_profile", "author_suspended", "author_version"] {
             initial.extend(set.remove_entry(name));
         }
-        // A deleted post does not trend.
-        let remove = card.deleted.then_some(BUCKET);
+        // A post that others do not see does not trend.
+        let remove = if card.deleted || card.taken_down { vec![BUCKET] } else { Vec::new() };
         self.put_part(key::post(card.post), "version", Part { set, initial, remove }).await
+    }
+
+    /// Writes the post part of the card of a deleted post whose author has no profile any more.
+    pub async fn put_deleted(&self, post: &Post) -> Result<(), Error> {
+        #[derive(Serialize)]
+        struct PostPart<'a> {
+            post: PostId,
+            author: &'a UserId,
+            text: Option<Text>,
+            tags: &'a [Tag],
+            version: u64,
+            deleted: bool,
+        }
+        let Post { post, author, tags, version, .. } = post;
+        let part = PostPart { post: *post, author, text: None, tags, version: *version, deleted: true };
+        let part = Part { remove: vec![BUCKET, "author_profile"], ..Part::of(&part)? };
+        // Without an author part, the card is not read as one of a post.
+        self.put_part(key::post(*post), "version", part).await
     }
 
     /// Writes the author part of a post's card, unless the card has a newer version.
@@ -122,9 +171,11 @@ impl Cards {
         #[derive(Serialize)]
         struct AuthorPart<'a> {
             author_profile: &'a PublicProfile,
+            author_suspended: bool,
             author_version: Version,
         }
-        let part = AuthorPart { author_profile: &author.public, author_version: author.version };
+        let (author_suspended, author_version) = (author.suspended, author.version);
+        let part = AuthorPart { author_profile: &author.public, author_suspended, author_version };
         self.put_part(key::post(post), "author_version", Part::of(&part)?).await
     }
 
@@ -135,15 +186,28 @@ impl Cards {
             user: &'a UserId,
             profile: &'a PublicProfile,
             created_at: Timestamp,
+            suspended: bool,
             profile_version: Version,
         }
         let part = ProfilePart {
             user: &profile.user,
             profile: &profile.public,
             created_at: profile.created_at,
+            suspended: profile.suspended,
             profile_version: profile.version,
         };
         self.put_part(key::user(&profile.user), "profile_version", Part::of(&part)?).await
+    }
+
+    /// Removes the profile part of the card of a user who deleted the account as of this version.
+    pub async fn remove_profile(&self, user: &UserId, version: Version) -> Result<(), Error> {
+        #[derive(Serialize)]
+        struct ProfilePart {
+            profile_version: Version,
+        }
+        let remove = vec!["user", "profile", "created_at", "suspended"];
+        let part = Part { remove, ..Part::of(&ProfilePart { profile_version: version })? };
+        self.put_part(key::user(user), "profile_version", part).await
     }
 
     /// Writes the totals part of a user's card, unless the card has a newer version.
@@ -161,7 +225,8 @@ impl Cards {
     pub async fn posts(&self, posts: &[PostId], consistency: Consistency) -> Result<HashMap<PostId, PostCard>, Error> {
         let items = self.batch_get(posts.iter().map(|post| key::post(*post)), consistency).await?;
         // Events of one user are applied at once, so a card may have an author part before it has a post part.
-        let whole = items.into_iter().filter(|item| item.contains_key("post"));
+        // Nor has that of a deleted account an author part.
+        let whole = items.into_iter().filter(|item| item.contains_key("post") && item.contains_key("author_profile"));
         whole.map(|item| value("a post's card", item).map(|card: PostCard| (card.post, card))).collect()
     }
 
@@ -177,7 +242,7 @@ impl Cards {
         self.dynamo
             .0
             .delete_item()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key(PK, s(key::card(subject)))
             .send()
             .await
@@ -188,7 +253,7 @@ impl Cards {
     /// Writes a part of a card unless the card's attribute named `version` is higher. That is success, too. The same
     /// version is written again, which repairs a part that was damaged, and costs no more than to refuse the write.
     async fn put_part(&self, pk: String, version: &str, part: Part) -> Result<(), Error> {
-        let mut update = self.dynamo.0.update_item().table_name(&self.table).key(PK, s(pk));
+        let mut update = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(pk));
         let mut assignments = Vec::new();
         let sets = part.set.into_iter().map(|(name, value)| (name, value, true));
         for (name, value, replace) in sets.chain(part.initial.into_iter().map(|(name, value)| (name, value, false))) {
@@ -201,9 +266,12 @@ impl Cards {
                 .expression_attribute_values(format!(":{name}"), value);
         }
         let mut remove = String::new();
-        if let Some(name) = part.remove {
-            remove = format!(" REMOVE #{name}");
-            update = update.expression_attribute_names(format!("#{name}"), name);
+        if !part.remove.is_empty() {
+            let names: Vec<_> = part.remove.iter().map(|name| format!("#{name}")).collect();
+            remove = format!(" REMOVE {}", names.join(", "));
+            for name in part.remove {
+                update = update.expression_attribute_names(format!("#{name}"), name);
+            }
         }
         update
             .update_expression(format!("SET {}{remove}", assignments.join(", ")))
@@ -220,7 +288,7 @@ impl Cards {
         consistency: Consistency,
     ) -> Result<Vec<Item>, Error> {
         let keys = keys.map(|key| HashMap::from([(PK.to_owned(), s(key))])).collect();
-        self.dynamo.batch_get(&self.table, keys, consistency).await
+        self.dynamo.batch_get(self.table.get(), keys, consistency).await
     }
 }
 
@@ -230,12 +298,12 @@ struct Part {
     set: Item,
     /// Attributes to set where the card has none.
     initial: Item,
-    /// An attribute to remove.
-    remove: Option<&'static str>,
+    /// Attributes to remove.
+    remove: Vec<&'static str>,
 }
 
 impl Part {
     fn of(values: &impl Serialize) -> Result<Self, Error> {
-        Ok(Self { set: item(values)?, initial: Item::new(), remove: None })
+        Ok(Self { set: item(values)?, initial: Item::new(), remove: Vec::new() })
     }
 }

@@ -16,8 +16,8 @@ use super::{
 use crate::{
     error::Error,
     model::{
-        CommandId, Handle, IdempotencyKey, LogEntry, LogEvent, Post, PostId, Profile, RateLimits, Spent, Tally,
-        TallyShard, TallySubject, Timestamp, Totals, Unreadable, UserEvent, UserId, Version,
+        CommandId, Handle, IdempotencyKey, LogEntry, LogEvent, Post, PostId, Profile, RateLimits, Spent, Standing,
+        Tally, TallyShard, TallySubject, Timestamp, Totals, Unreadable, UserEvent, UserId, Version,
     },
 };
 
@@ -42,6 +42,9 @@ pub struct Head {
     /// The state of the user's rate limits after that event.
     #[serde(default)]
     pub spent: Spent,
+    /// The user's standing after that event.
+    #[serde(default)]
+    pub standing: Standing,
 }
 
 /// Who has a handle, or had it last.
@@ -106,7 +109,8 @@ impl CommandTable {
     /// At most `limit` entries of the user's log, in order, from the one behind `after`.
     ///
     /// # Errors
-    /// [`Error::Poison`] if a version is missing, because a log has no gaps.
+    /// [`Error::Poison`] if a version is missing, because a log has no gaps. Only that of a deleted account has some,
+    /// and then its last entry alone is returned.
     pub async fn log_after(&self, user: &UserId, after: Version, limit: i32) -> Result<Vec<LogEntry>, Error> {
         let answer = self.log_query(user, after).limit(limit).send().await.map_err(failed("reading a log"))?;
         let mut entries = Vec::new();
@@ -114,6 +118,9 @@ impl CommandTable {
         for item in answer.items.unwrap_or_default() {
             let version = key::parse_event(text(&item, SK)?);
             if version != Some(expected) {
+                if let Some(end) = self.end_of_erased_log(user).await? {
+                    return Ok(vec![end]);
+                }
                 let why = format!("found version {version:?} where version {expected} was expected");
                 return Err(Error::poison(format!("the log of {user}"), why));
             }
@@ -121,6 +128,20 @@ impl CommandTable {
             expected = expected.next();
         }
         Ok(entries)
+    }
+
+    /// The oldest entries of the user's log, at most `limit`. The log may have gaps.
+    pub async fn oldest_events(&self, user: &UserId, limit: i32) -> Result<Vec<LogEntry>, Error> {
+        let answer = self.log_query(user, Version::ZERO).limit(limit).send().await.map_err(failed("reading a log"))?;
+        answer.items.unwrap_or_default().into_iter().map(log_entry).collect()
+    }
+
+    async fn end_of_erased_log(&self, user: &UserId) -> Result<Option<LogEntry>, Error> {
+        let newest = self.log_query(user, Version::ZERO).scan_index_forward(false).limit(1);
+        let answer = newest.send().await.map_err(failed("reading the head of a log"))?;
+        let newest = answer.items.unwrap_or_default().pop().map(log_entry).transpose()?;
+        let is_end = |entry: &LogEntry| entry.event.as_ref().is_ok_and(|it| it.event == UserEvent::AccountDeleted);
+        Ok(newest.filter(is_end))
     }
 
     fn log_query(
@@ -232,6 +253,13 @@ pub(crate) fn unreadable(user: &UserId, version: Version, why: Unreadable) -> Er
         Unreadable::Newer(_) => Error::transient("reading an event", why),
         Unreadable::Malformed(_) => Error::poison(format!("event {version} of {user}"), why),
     }
+}
+
+/// The entry of a log in this item.
+pub(super) fn log_entry(item: Item) -> Result<LogEntry, Error> {
+    let key = text(&item, SK)?;
+    let version = key::parse_event(key).ok_or_else(|| Error::poison("the key of an event", key))?;
+    Ok(LogEntry { version, event: stored_event(item) })
 }
 
 impl Claim {

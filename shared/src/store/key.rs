@@ -31,6 +31,8 @@ pub(super) const LIKE_LIMIT: &str = "LIMIT#LIKES";
 pub(super) const COMMENT_PREFIX: &str = "COMMENT#";
 /// Prefix of the keys of users.
 pub(super) const USER_PREFIX: &str = "USER#";
+/// Prefix of the keys of viewers' sets.
+pub(super) const SETS_PREFIX: &str = "SETS#";
 /// Prefix of the keys of homes.
 pub(super) const HOME_PREFIX: &str = "HOME#";
 /// Prefix of the keys of authors' timelines.
@@ -54,6 +56,11 @@ const DEMOTION_PREFIX: &str = "DEMOTION#";
 /// Sort key of the part of a demotion that enumerates the followers.
 pub(super) const ENUMERATION: &str = "ENUMERATION";
 
+/// Partition key of what is known about the read models: which tables are active, and how far a rebuild is.
+pub(super) const READ_MODELS: &str = "READMODELS";
+/// Prefix of the sort keys of a rebuild's segments.
+pub(super) const SEGMENT_PREFIX: &str = "SEGMENT#";
+
 /// Digits of a version in a key. Versions are padded, so that the order of texts is that of numbers.
 const VERSION_DIGITS: usize = 12;
 
@@ -68,6 +75,11 @@ pub(super) fn user(user: &UserId) -> String {
 /// The user of a key made by [`user`] or [`edge`], after its prefix.
 pub(super) fn parse_user(key: &str, prefix: &str) -> Option<UserId> {
     percent_decode_str(key.strip_prefix(prefix)?).decode_utf8().ok()?.parse().ok()
+}
+
+/// The item of a viewer's sets.
+pub(super) fn viewer_sets(viewer: &UserId) -> String {
+    format!("{SETS_PREFIX}{}", encode(viewer.as_str()))
 }
 
 pub(super) fn event(version: Version) -> String {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{EdgeState, Like, Post, PostId, SpentUntil, UserId},
+    model::{EdgeState, Hidden, Like, Post, PostId, SpentUntil, UserId},
 };
 
 /// Likes that one query reads at most. An item has some 150 bytes, so these are 75 kB: 19 units if consistent.
@@ -37,13 +37,13 @@ pub struct LikedPost {
     pub post: PostId,
     /// Its author.
     pub author: UserId,
-    /// Whether it is deleted.
-    pub is_deleted: bool,
+    /// Why others do not see it, if they do not.
+    pub hidden: Option<Hidden>,
 }
 
 impl From<&Post> for LikedPost {
     fn from(post: &Post) -> Self {
-        Self { post: post.post, author: post.author.clone(), is_deleted: post.is_deleted() }
+        Self { post: post.post, author: post.author.clone(), hidden: post.hidden() }
     }
 }
 
@@ -69,7 +69,7 @@ impl CommandTable {
         let mut keys = vec![primary_key(key::user(user), key::likes(post))];
         keys.extend(known.is_none().then(|| primary_key(key::post(post), POST)));
         keys.extend(wanted.is_active().then(|| primary_key(key::user(user), key::LIKE_LIMIT)));
-        let post = known.map(|author| LikedPost { post, author, is_deleted: false });
+        let post = known.map(|author| LikedPost { post, author, hidden: None });
         let mut reaction = Reaction { post, ..Reaction::default() };
         for item in self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await? {
             match text(&item, SK)? {

@@ -1,7 +1,8 @@
-//! The four tables: their keys, items and access patterns. Only this module names the DynamoDB SDK.
+//! The tables: their keys, items and access patterns. Only this module names the DynamoDB SDK.
 //!
-//! [`command_table`] is the truth. The read models [`timelines`], [`viewers`] and [`cards`] follow from it. A store
-//! makes no decision: it reads and writes what its caller says, under the conditions that its caller sets.
+//! [`command_table`] is the truth. The read models [`timelines`], [`viewers`] and [`cards`], of two tables each, follow
+//! from it. A store makes no decision: it reads and writes what its caller says, under the conditions that its caller
+//! sets.
 
 mod announcements;
 pub mod audit_state;
@@ -15,10 +16,18 @@ mod consistency;
 pub mod demotions;
 mod dynamo;
 pub mod edges;
+mod emptied;
+mod erasure;
+mod export;
 mod key;
 pub mod likes;
 mod meter;
+mod model_tables;
+pub mod read_models;
+mod read_timeouts;
 pub mod scan;
+pub mod segments;
+mod table;
 pub mod timelines;
 pub mod transaction;
 pub mod trending;
@@ -28,5 +37,10 @@ pub use announcements::{Announcement, Announcements};
 pub use card_tallies::StoredTally;
 pub use consistency::Consistency;
 pub use dynamo::Dynamo;
+pub use emptied::Emptied;
+pub use erasure::Remains;
+pub use export::{Made, StoredItem};
 pub use key::{TRACE, is_published, parse_event_key, parse_like_key, parse_tally_key};
 pub use meter::{Cost, Meter};
+pub use model_tables::ModelTables;
+pub use table::{ActiveTables, TableName, TablePair};

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Edge, EdgeKey, Post, Profile, TallyImage, TallyShard, TallySubject, UserId},
+    model::{Edge, EdgeKey, LogEvent, Post, Profile, TallyImage, TallyShard, TallySubject, Timestamp, UserId, Version},
 };
 
 /// The place of an item in a scan.
@@ -42,14 +42,16 @@ pub enum Fact {
     Post(Post),
     /// A shard of a counter.
     Tally(TallySubject, TallyShard, TallyImage),
+    /// The last event of the log of a deleted account, and when it happened.
+    Deletion(UserId, Version, Timestamp),
 }
 
 impl ScanKey {
-    fn of(item: &Item) -> Result<Self, Error> {
+    pub(super) fn of(item: &Item) -> Result<Self, Error> {
         Ok(Self { pk: text(item, PK)?.to_owned(), sk: text(item, SK).ok().map(str::to_owned) })
     }
 
-    fn item(&self) -> Item {
+    pub(super) fn item(&self) -> Item {
         match &self.sk {
             Some(sk) => primary_key(&self.pk, sk),
             None => Item::from([(PK.to_owned(), s(&self.pk))]),
@@ -89,15 +91,18 @@ impl Timelines {
             timeline if Timeline::parse(timeline).is_some() => Ok(Some((timeline.to_owned(), row(&item)?))),
             _ => Ok(None),
         };
-        page(self.dynamo.scan_page(&self.table, after.map(ScanKey::item), limit).await?, read)
+        page(self.dynamo.scan_page(self.table.get(), after.map(ScanKey::item), limit).await?, read)
     }
 }
 
 impl Viewers {
     /// The users of at most `limit` viewer items behind `after`.
     pub async fn scan(&self, after: Option<&ScanKey>, limit: i32) -> Result<ScanPage<UserId>, Error> {
-        let read = |item: Item| Ok(key::parse_user(text(&item, PK)?, key::USER_PREFIX));
-        page(self.dynamo.scan_page(&self.table, after.map(ScanKey::item), limit).await?, read)
+        let read = |item: Item| {
+            let pk = text(&item, PK)?;
+            Ok([key::USER_PREFIX, key::SETS_PREFIX].into_iter().find_map(|prefix| key::parse_user(pk, prefix)))
+        };
+        page(self.dynamo.scan_page(self.table.get(), after.map(ScanKey::item), limit).await?, read)
     }
 }
 
@@ -109,7 +114,7 @@ impl Cards {
             let user = || key::parse_user(pk, key::USER_PREFIX).map(TallySubject::User);
             Ok(key::parse_post(pk).map(TallySubject::Post).or_else(user))
         };
-        page(self.dynamo.scan_page(&self.table, after.map(ScanKey::item), limit).await?, read)
+        page(self.dynamo.scan_page(self.table.get(), after.map(ScanKey::item), limit).await?, read)
     }
 }
 
@@ -123,6 +128,10 @@ fn fact(item: Item) -> Result<Option<Fact>, Error> {
     }
     if let Some(edge) = key::parse_edge(&pk, &sk) {
         return value("an edge", item).map(|found| Some(Fact::Edge(edge, found)));
+    }
+    if key::parse_event_key(&pk, &sk).is_some() && text(&item, "type").is_ok_and(|kind| kind == "AccountDeleted") {
+        let LogEvent { user, version, at, .. } = value("an event", item)?;
+        return Ok(Some(Fact::Deletion(user, version, at)));
     }
     if let Some((subject, shard)) = key::parse_tally_key(&pk, &sk) {
         return value("a shard of a counter", item).map(|image| Some(Fact::Tally(subject, shard, image)));

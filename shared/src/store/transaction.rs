@@ -4,19 +4,18 @@
 //! transaction fails with [`Error::Conflict`], and the command decides again.
 
 use aws_sdk_dynamodb::{
-    config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeSerializationInterceptorContextMut},
-    error::{BoxError, BuildError},
-    operation::transact_write_items::{TransactWriteItemsInput, builders::TransactWriteItemsFluentBuilder},
+    error::BuildError,
+    operation::transact_write_items::builders::TransactWriteItemsFluentBuilder,
     types::{
         AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update,
-        builders::{ConditionCheckBuilder, PutBuilder, UpdateBuilder},
+        builders::{ConditionCheckBuilder, DeleteBuilder, PutBuilder, UpdateBuilder},
     },
 };
 use serde::Serialize;
 
 use super::{
     command_table::{CLAIM, Claim, CommandTable, POST, PROFILE, Remembered},
-    dynamo::{item, n, s, transaction_failed},
+    dynamo::{NoClientToken, item, n, s, transaction_failed},
     edges::near_side,
     key::{self, PK, SK, TRACE},
     likes::LikeLimit,
@@ -39,6 +38,13 @@ pub enum Change {
         profile: Profile,
         /// Version that it replaces.
         replaces: Option<Version>,
+    },
+    /// Remove the profile, if the stored one still has this version.
+    RemoveProfile {
+        /// The user.
+        user: UserId,
+        /// The version.
+        replaces: Version,
     },
     /// Claim the handle, if nobody has it, and nobody else gave it up so recently that it is not free at this moment.
     ClaimHandle {
@@ -85,6 +91,8 @@ pub enum Change {
         /// Version that it replaces.
         replaces: Option<Version>,
     },
+    /// Remove both sides of an edge that has ended, without a trace. One of its users has deleted the account.
+    RemoveEdge(EdgeKey),
     /// Write a new comment.
     CreateComment(Comment),
     /// Replace a comment that is not deleted by what its deletion leaves.
@@ -143,30 +151,6 @@ pub enum Change {
         /// The present moment.
         at: Timestamp,
     },
-}
-
-/// Removes the client request token that the SDK adds to every transaction. A command recognizes a committed try whose
-/// answer was lost by the command id in its event, which stays longer than the ten minutes of a token. And the embedded
-/// server of the local stack searches all tokens of the last ten minutes with each transaction.
-#[derive(Debug)]
-pub(super) struct NoClientToken;
-
-impl Intercept for NoClientToken {
-    fn name(&self) -> &'static str {
-        "NoClientToken"
-    }
-
-    fn modify_before_serialization(
-        &self,
-        context: &mut BeforeSerializationInterceptorContextMut<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        if let Some(input) = context.input_mut().downcast_mut::<TransactWriteItemsInput>() {
-            input.client_request_token = None;
-        }
-        Ok(())
-    }
 }
 
 impl CommandTable {
@@ -237,6 +221,14 @@ impl CommandTable {
                 let set = self.set(key::user(&profile.user), PROFILE.to_owned(), profile)?;
                 transaction.transact_items(updated(replacing(set, replaces.map(n)))?)
             }
+            Change::RemoveProfile { user, replaces } => {
+                let delete = self
+                    .deletion(key::user(user), PROFILE.to_owned())
+                    .condition_expression("#version = :replaced")
+                    .expression_attribute_names("#version", "version")
+                    .expression_attribute_values(":replaced", n(replaces));
+                transaction.transact_items(deleted(delete)?)
+            }
             // The claim of another user, if there is one, is replaced with all that belongs to it.
             Change::ClaimHandle { handle, user, at } => {
                 let claim = Claim { user: user.clone(), expires_at: None };
@@ -305,6 +297,21 @@ impl CommandTable {
                 let far = self.set(key::followers(&key.to), key::user(&key.from), edge)?;
                 transaction.transact_items(updated(replacing(far, replaces.map(n)))?)
             }
+            Change::RemoveEdge(key) => {
+                let remove = |(pk, sk): (String, String)| {
+                    let delete = self
+                        .deletion(pk, sk)
+                        .condition_expression("attribute_not_exists(PK) OR #active = :false")
+                        .expression_attribute_names("#active", "active")
+                        .expression_attribute_values(":false", AttributeValue::Bool(false));
+                    deleted(delete)
+                };
+                let transaction = transaction.transact_items(remove(near_side(key))?);
+                if key.kind != EdgeKind::Follows {
+                    return Ok(transaction);
+                }
+                transaction.transact_items(remove((key::followers(&key.to), key::user(&key.from)))?)
+            }
             Change::CreateComment(comment) => {
                 let put = self.put(key::post(comment.post), key::comment(comment.comment), comment)?;
                 transaction.transact_items(built(put.condition_expression("attribute_not_exists(PK)"))?)
@@ -317,13 +324,7 @@ impl CommandTable {
                 transaction.transact_items(built(put)?)
             }
             Change::RemoveComment { post, comment } => {
-                let delete = Delete::builder()
-                    .table_name(&self.table)
-                    .key(PK, s(key::post(*post)))
-                    .key(SK, s(key::comment(*comment)))
-                    .build()
-                    .map_err(invalid)?;
-                transaction.transact_items(TransactWriteItem::builder().delete(delete).build())
+                transaction.transact_items(deleted(self.deletion(key::post(*post), key::comment(*comment)))?)
             }
             Change::ForgetTags(post) => {
                 let update = Update::builder()
@@ -414,6 +415,10 @@ impl CommandTable {
         Ok(update.update_expression(format!("SET {}", assignments.join(", "))))
     }
 
+    fn deletion(&self, pk: String, sk: String) -> DeleteBuilder {
+        Delete::builder().table_name(&self.table).key(PK, s(pk)).key(SK, s(sk))
+    }
+
     /// Writes the whole item. What was there is gone.
     fn put(&self, pk: String, sk: String, value: &impl Serialize) -> Result<PutBuilder, Error> {
         let mut item = item(value)?;
@@ -448,6 +453,11 @@ fn invalid(error: BuildError) -> Error {
 fn check(check: ConditionCheckBuilder) -> Result<TransactWriteItem, Error> {
     let check = check.build().map_err(invalid)?;
     Ok(TransactWriteItem::builder().condition_check(check).build())
+}
+
+fn deleted(delete: DeleteBuilder) -> Result<TransactWriteItem, Error> {
+    let delete = delete.build().map_err(invalid)?;
+    Ok(TransactWriteItem::builder().delete(delete).build())
 }
 
 fn updated(update: UpdateBuilder) -> Result<TransactWriteItem, Error> {

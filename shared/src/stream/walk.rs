@@ -82,6 +82,15 @@ pub enum Walk {
         /// The follower after whom the enumeration goes on. None at its beginning.
         after: Option<UserId>,
     },
+    /// Erase an account that was deleted.
+    Erase {
+        /// The user.
+        user: UserId,
+        /// When the walk began.
+        begun_at: Timestamp,
+        /// How far it came.
+        at: ErasureAt,
+    },
     /// Copy the posts of an author who is being demoted into the homes of these followers.
     FillHomes {
         /// The author.
@@ -107,6 +116,58 @@ pub enum BackfillAt {
     Copied,
 }
 
+/// How far the erasure of an account came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErasureAt {
+    /// Posts and comments are deleted, and edges have ended, that began with the events from this version on.
+    Log {
+        /// The version.
+        before: Version,
+    },
+    /// The user's likes have ended up to that of this post.
+    Likes {
+        /// The post. None at the beginning.
+        after: Option<PostId>,
+        /// Which pass it is.
+        pass: Pass,
+    },
+    /// The follows by other users have ended up to that of this follower.
+    Followers {
+        /// The follower. None at the beginning.
+        after: Option<UserId>,
+        /// Which pass it is.
+        pass: Pass,
+    },
+    /// Nothing is removed before all functions have ended that may not know of the deletion.
+    Wait,
+    /// The user's posts are being removed from the homes of former followers.
+    Homes {
+        /// The follower after whom the homes come. None at the beginning.
+        after: Option<UserId>,
+        /// The next posts are below this one. None at the beginning of these homes.
+        before: Option<PostId>,
+    },
+    /// The events of the log are being removed, with the posts and comments that they began.
+    Events,
+    /// All other items of the user are being removed.
+    Items,
+    /// The edges of former followers are being removed.
+    Edges,
+    /// The read models are being removed.
+    ReadModels,
+}
+
+/// A pass of an erasure through likes and followers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pass {
+    /// Right after the deletion.
+    First,
+    /// When nothing can come any more.
+    Last,
+}
+
 impl Walk {
     /// The user whose walk it is.
     pub(super) fn user(&self) -> &UserId {
@@ -117,7 +178,7 @@ impl Walk {
             | Self::Demotion { author, .. }
             | Self::FillHomes { author, .. } => author,
             Self::Backfill { viewer, .. } | Self::Unfollowed { viewer, .. } => viewer,
-            Self::Profile { user, .. } => user,
+            Self::Profile { user, .. } | Self::Erase { user, .. } => user,
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::{
     model::{Clock, CommandId, UserId, Version},
     runtime::{Runtime, retry_config, timeout_config},
     samples::NOW,
-    stream::work_queue::Task,
+    stream::work_queue::{Message, Task},
 };
 
 /// How long the processes use a list of celebrities.
@@ -55,6 +55,7 @@ const BATCH_WRITE_MAX: usize = 25;
 pub(crate) struct World {
     aws: Arc<Aws>,
     now_ms: Arc<AtomicU64>,
+    numbers: Vec<(&'static str, u64)>,
     /// The way from the process under test to AWS.
     pub(crate) network: Arc<Network>,
     /// The process that runs the code under test.
@@ -97,7 +98,13 @@ impl World {
             Process::new(&runtime(server, clock, numbers), Arc::clone(&now_ms))
         };
         let (tested, other) = (process(network.clone()), process(aws.clone()));
-        Self { aws, now_ms, network, tested, other }
+        Self { aws, now_ms, numbers: numbers.to_vec(), network, tested, other }
+    }
+
+    /// Another process that nothing disturbs, whose clock is ahead of the others by so much.
+    pub(crate) fn process_ahead_by(&self, difference: Duration) -> Process {
+        let clock = Clock::set_by(Arc::clone(&self.now_ms)).ahead_by(difference);
+        Process::new(&runtime(self.aws.clone(), clock, &self.numbers), Arc::clone(&self.now_ms))
     }
 
     /// Lets time pass.
@@ -131,6 +138,14 @@ impl World {
             let writes: Vec<_> = batch.iter().map(|item| json!({"PutRequest": {"Item": item}})).collect();
             let answer = self.aws.dynamodb("BatchWriteItem", &json!({"RequestItems": {table: writes}}));
             assert_eq!(answer.status, 200, "{}", answer.json());
+        }
+    }
+
+    /// Deletes all items of a table without a sort key.
+    pub(crate) fn empty(&self, table: &str) {
+        for item in self.items(table) {
+            let request = json!({"TableName": table, "Key": {"PK": item["PK"]}});
+            assert_eq!(self.aws.dynamodb("DeleteItem", &request).status, 200);
         }
     }
 
@@ -193,7 +208,10 @@ impl World {
 
     /// Takes all tasks from the work queue.
     pub(crate) fn take_tasks(&self) -> Vec<Task> {
-        self.take("deliveries").into_iter().map(|task| serde_json::from_value(task).unwrap()).collect()
+        let task = |message: Value| match Message::parse(&message.to_string()).unwrap() {
+            Message::On { task, .. } | Message::OnAll(task) => task,
+        };
+        self.take("deliveries").into_iter().map(task).collect()
     }
 
     /// Takes all messages from the quarantine, as JSON.
@@ -225,24 +243,29 @@ fn event_key(user: &str, version: Version) -> Value {
 
 fn create_tables(aws: &Aws) {
     let attribute = |name, kind| json!({"AttributeName": name, "AttributeType": kind});
-    let cards = json!({
-        "TableName": "cards", "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": [attribute("PK", "S"), attribute("bucket", "S"), attribute("score", "N")],
-        "KeySchema": [{"AttributeName": "PK", "KeyType": "HASH"}],
-        "GlobalSecondaryIndexes": [{
-            "IndexName": "hottest", "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["author"]},
-            "KeySchema": [
-                {"AttributeName": "bucket", "KeyType": "HASH"}, {"AttributeName": "score", "KeyType": "RANGE"},
-            ],
-        }],
-    });
+    let cards = |name: &str| {
+        json!({
+            "TableName": name, "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [attribute("PK", "S"), attribute("bucket", "S"), attribute("score", "N")],
+            "KeySchema": [{"AttributeName": "PK", "KeyType": "HASH"}],
+            "GlobalSecondaryIndexes": [{
+                "IndexName": "hottest", "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["author"]},
+                "KeySchema": [
+                    {"AttributeName": "bucket", "KeyType": "HASH"}, {"AttributeName": "score", "KeyType": "RANGE"},
+                ],
+            }],
+        })
+    };
     let answers = [
         aws.create_table("commands", true),
         aws.create_table("timelines", true),
         aws.create_table("viewers", false),
-        aws.dynamodb("CreateTable", &cards),
+        aws.dynamodb("CreateTable", &cards("cards")),
+        aws.create_table("timelines-b", true),
+        aws.create_table("viewers-b", false),
+        aws.dynamodb("CreateTable", &cards("cards-b")),
     ];
-    assert_eq!(answers.map(|answer| answer.status), [200; 4]);
+    assert_eq!(answers.map(|answer| answer.status), [200; 7]);
 }
 
 fn runtime(server: Arc<dyn Server>, clock: Clock, numbers: &[(&str, u64)]) -> Runtime {
@@ -256,11 +279,15 @@ fn runtime(server: Arc<dyn Server>, clock: Clock, numbers: &[(&str, u64)]) -> Ru
         ("TIMELINES_TABLE", "timelines".to_owned()),
         ("VIEWERS_TABLE", "viewers".to_owned()),
         ("CARDS_TABLE", "cards".to_owned()),
+        ("TIMELINES_TABLE_B", "timelines-b".to_owned()),
+        ("VIEWERS_TABLE_B", "viewers-b".to_owned()),
+        ("CARDS_TABLE_B", "cards-b".to_owned()),
         ("DELIVERIES_QUEUE", queue_url("deliveries")),
         ("QUARANTINE_QUEUE", queue_url("quarantine")),
         ("AUDIT_UNITS_PER_HOUR", UNLIMITED.to_string()),
         ("CELEBRITY_FOLLOWERS", FOLLOWERS_MIN.to_string()),
         ("CELEBRITY_LIST_SECONDS", LIST_LIFETIME.as_secs().to_string()),
+        ("ERASURE_DELAY_SECONDS", "60".to_owned()),
         ("WALK_STEP_ROWS", "500".to_owned()),
     ];
     let unlimited = RATE_LIMITS.map(|name| (name, UNLIMITED.to_string()));

@@ -52,6 +52,8 @@ pub struct OwnProfile {
     pub posts: u64,
     pub following: u64,
     pub followers: u64,
+    #[serde(default)]
+    pub suspended: bool,
 }
 
 impl OwnProfile {
@@ -139,6 +141,9 @@ pub struct Post {
     pub likes: u64,
     pub comments: u64,
     pub liked: bool,
+    /// Whether an administrator took the post down. Only its author sees such a post.
+    #[serde(default)]
+    pub taken_down: bool,
     /// `trending` if the post is in a home only because it trends.
     pub source: Option<String>,
     pub explain: Option<Explanation>,
@@ -212,6 +217,28 @@ pub struct PostsPage {
     pub posts: Vec<Post>,
     /// Where the next page starts. `None` at the end.
     pub next_cursor: Option<String>,
+}
+
+/// One page of `GET /v1/me/export`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportPage {
+    /// What is stored about the caller.
+    pub entries: Vec<ExportEntry>,
+    /// Where the next page starts. `None` at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// Something that is stored about the caller.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportEntry {
+    /// What it is.
+    pub kind: String,
+    /// The stored attributes.
+    pub data: Value,
+    /// The post or comment that an event made.
+    pub made: Option<Value>,
 }
 
 /// One page of followers or followed users.

@@ -63,10 +63,11 @@ impl<'a> Judge<'a> {
             entities: Vec::new(),
             ignored_tags: Vec::new(),
             created_at: String::new(),
-            edited_at: (said.version > 1).then(String::new),
+            edited_at: said.edited.then(String::new),
             version: said.version,
             likes: count(&self.likes),
             comments: count(&self.comments),
+            taken_down: said.taken_down,
             liked: self.model.members.get(viewer).is_some_and(|member| member.likes.contains_key(id)),
             source: None,
             explain: None,
@@ -77,7 +78,23 @@ impl<'a> Judge<'a> {
     fn posts_of<'b>(&self, viewer: &str, authors: impl Iterator<Item = &'b str>) -> Vec<Post> {
         let members = authors.filter_map(|author| self.model.members.get(author));
         let ids: BTreeSet<_> = members.flat_map(|member| member.posts.keys()).collect();
-        ids.iter().rev().filter_map(|id| self.post(viewer, id)).collect()
+        ids.iter().rev().filter(|id| self.is_shown(viewer, id)).filter_map(|id| self.post(viewer, id)).collect()
+    }
+
+    /// Whether an administrator has hidden nothing of this user, or the viewer is this user.
+    fn shows_user(&self, viewer: &str, user: &str) -> bool {
+        viewer == user || !self.model.members.get(user).is_some_and(|member| member.suspended)
+    }
+
+    /// Whether an administrator has not hidden the post, or the viewer wrote it.
+    fn is_shown(&self, viewer: &str, post: &str) -> bool {
+        let Some((author, said)) = self.posts.get(post) else { return false };
+        (!said.taken_down || *author == viewer) && self.shows_user(viewer, author)
+    }
+
+    /// Whether the post can trend for this viewer. One that was taken down trends for nobody.
+    pub(super) fn may_trend(&self, viewer: &str, post: &str) -> bool {
+        self.is_shown(viewer, post) && self.posts.get(post).is_some_and(|(_, said)| !said.taken_down)
     }
 
     /// INV-2: compares a whole home feed.
@@ -116,7 +133,8 @@ impl<'a> Judge<'a> {
 
     /// Whether the viewer can read this post by its id.
     pub fn can_read(&self, viewer: &str, post: &str) -> bool {
-        self.posts.get(post).is_some_and(|(author, _)| !self.has_block(viewer, author))
+        let by_author = self.posts.get(post).is_some_and(|(author, _)| !self.has_block(viewer, author));
+        by_author && self.is_shown(viewer, post)
     }
 
     /// The posts of an author whom the viewer looks up. A mute does not matter there.
@@ -145,7 +163,8 @@ impl<'a> Judge<'a> {
             self.posts.iter().rev().filter(|(_, (author, said))| {
                 !self.hides(viewer, author) && tags(&said.text).contains(&tag.to_owned())
             });
-        tagged.filter_map(|(id, _)| self.post(viewer, id)).collect()
+        let shown = tagged.filter(|(id, _)| self.is_shown(viewer, id));
+        shown.filter_map(|(id, _)| self.post(viewer, id)).collect()
     }
 
     /// The ids of the posts that a feed shows to the viewer.
@@ -182,6 +201,7 @@ impl<'a> Judge<'a> {
         let members = self.model.members.iter();
         let mut expected: Vec<_> = members
             .flat_map(|(id, member)| member.comments.iter().map(move |(comment, remark)| (comment, id, remark)))
+            .filter(|(_, author, _)| self.shows_user(viewer, author))
             .filter(|(_, author, remark)| remark.post == post && (all || !self.hides_comment(viewer, author, post)))
             .map(|(comment, id, remark)| {
                 let hidden = all.then(|| self.hides_comment(viewer, id, post));
@@ -198,7 +218,8 @@ impl<'a> Judge<'a> {
         (expected != shown).then(|| Difference { viewer: viewer.to_owned(), place, problem }).into_iter().collect()
     }
 
-    /// Compares everything that `viewer` can see of `subject`. Reads every list in pages of `limit`.
+    /// Compares everything that `viewer` can see of `subject`, who is not suspended unless it is the viewer. Reads
+    /// every list in pages of `limit`.
     pub async fn compare_user(&self, viewer: &User, subject: &str, limit: u32) -> Result<Vec<Difference>, ApiError> {
         let members = &self.model.members;
         let mut found = self.compare_posts_of(&viewer.id, subject, &viewer.walk_posts_of(subject, limit).await?);
@@ -214,6 +235,7 @@ impl<'a> Judge<'a> {
         let blocked = self.has_block(&viewer.id, subject);
         let listed = |ids: &[&String]| {
             let visible = ids.iter().filter(|id| !blocked && !self.has_block(&viewer.id, id));
+            let visible = visible.filter(|id| self.shows_user(&viewer.id, id));
             visible.filter_map(|id| self.person(id)).collect::<Vec<_>>()
         };
         let shown = viewer.walk_followers_of(subject, limit).await?;

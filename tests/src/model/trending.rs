@@ -32,7 +32,10 @@ impl Judge<'_> {
     /// not know.
     pub fn compare_trending(&self, viewer: &str, shown: &[Post], asked: Window) -> Vec<Difference> {
         let scores = self.discounted(self.scores());
-        let visible = |id: &str| self.posts.get(id).is_some_and(|(author, _)| !self.hides(viewer, author));
+        let visible = |id: &str| {
+            let author = self.posts.get(id).map(|(author, _)| *author);
+            author.is_some_and(|author| !self.hides(viewer, author)) && self.may_trend(viewer, id)
+        };
         let mut problems = Vec::new();
         let mut seen = BTreeSet::new();
         let mut last: Option<(&str, Bounds)> = None;
@@ -85,8 +88,8 @@ impl Judge<'_> {
     fn scores(&self) -> BTreeMap<&str, Bounds> {
         let mut heats: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
         let mut add = |user: &str, post: &str, heat: f64, at: Window| {
-            let Some((&id, (author, _))) = self.posts.get_key_value(post) else { return };
-            if *author == user {
+            let Some((&id, (author, said))) = self.posts.get_key_value(post) else { return };
+            if *author == user || said.taken_down {
                 return;
             }
             let grown = |ms: u64| (heat * half_lives(ms.saturating_sub(created_ms(id)).min(DAY_MS)).exp2()).round();
@@ -199,6 +202,7 @@ mod tests {
             version: 1,
             likes: 0,
             comments: 0,
+            taken_down: false,
             liked: false,
             source: None,
             explain: None,

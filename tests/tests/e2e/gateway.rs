@@ -74,7 +74,7 @@ async fn other_paths_and_methods_are_not_found() -> Result<()> {
         (Method::GET, "/v1/users/x/follow"),
         (Method::GET, "/v1/users/x/y/posts"),
         (Method::POST, "/v1/feeds/home"),
-        (Method::DELETE, "/v1/me"),
+        (Method::POST, "/v1/me"),
         (Method::PUT, "/v1/posts"),
     ] {
         refused_by_gateway(ada.request(method.clone(), path), 404, "Not Found").await?;

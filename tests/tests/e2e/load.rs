@@ -199,7 +199,7 @@ impl Actor {
                 self.accepted.posts.insert(id, Said::new(&text));
             }
             (Command::Edit { post, text }, Happened::Edited(version)) => {
-                self.accepted.posts.insert(post, Said { text, version });
+                self.accepted.posts.insert(post, Said::edited(&text, version));
             }
             (Command::Like(post), _) => {
                 self.accepted.likes.entry(post).or_insert(at);

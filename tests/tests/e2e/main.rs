@@ -8,6 +8,7 @@
 //! sleeps for a fixed time to wait for a projection: it asks until the answer is right. INV-… in a comment is the
 //! invariant under test.
 
+mod accounts;
 mod alarms;
 mod bad_input;
 mod celebrities;
@@ -31,6 +32,7 @@ mod profiles;
 mod quarantine;
 mod ranked;
 mod rate_limits;
+mod rebuild;
 mod smoke;
 mod tags;
 mod trending;

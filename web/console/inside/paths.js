@@ -18,7 +18,7 @@ export class Paths {
   }
 
   /** The newest paths first. Before them all stays the newest of those for which `own(path)` is true. */
-  newest(count, own) {
+  newest(count, own = () => false) {
     const known = [...this.#paths.values()].filter(({ began }) => began).reverse();
     const ours = known.find(own);
     return (ours ? [ours, ...known.filter((path) => path !== ours)] : known).slice(0, count);

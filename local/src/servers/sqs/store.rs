@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::Context;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, config::DbConfig, params};
 use tokio::sync::Notify;
 
 use super::{
@@ -85,6 +85,8 @@ impl Store {
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.set_prepared_statement_cache_capacity(64);
+        // Otherwise SQLite plans a statement again whenever it is used with other values.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         match connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? {
             0 => connection
                 .execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"))

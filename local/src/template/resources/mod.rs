@@ -63,6 +63,7 @@ pub(super) fn read<'a>(
 ) -> Result<System> {
     let mut system = System {
         tables: Vec::new(),
+        other_tables: Vec::new(),
         streams: Vec::new(),
         queues: Vec::new(),
         functions: Vec::new(),
@@ -83,7 +84,7 @@ pub(super) fn read<'a>(
         checks.extend(read_one(&mut system, reading, resource, &properties, &scope.addresses)?);
     }
     for check in checks {
-        check.make(&system)?;
+        check.make(&mut system)?;
     }
     Ok(system)
 }

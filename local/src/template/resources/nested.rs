@@ -41,7 +41,8 @@ pub(super) fn read(
         LoadError::Template { error, .. } => url.error(format!("{file}:{error}")),
         other => url.error(other.to_string()),
     })?;
-    let System { tables, streams, queues, functions, api, alarms, composite_alarms, warnings } = nested;
+    let System { tables, other_tables: _, streams, queues, functions, api, alarms, composite_alarms, warnings } =
+        nested;
     if !(tables.is_empty() && streams.is_empty() && queues.is_empty() && functions.is_empty() && api.is_none()) {
         return Err(TemplateError::new(url.at, "the local stack reads only alarms from a nested stack"));
     }

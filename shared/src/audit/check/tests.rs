@@ -3,10 +3,15 @@ use serde_json::{Value, json};
 use super::GRACE;
 use crate::{
     audit::Kind,
-    command::{MuteUser, react_to_post},
+    command::{DeleteAccount, ModeratePost, ModerateUser, Moderation, MuteUser, react_to_post},
     deadline::Deadline,
+    error::Error,
     model::{EdgeState, PostId, TallySubject},
     samples::user,
+    stream::{
+        walk::{ErasureAt, Walk},
+        work_queue::Task,
+    },
     test_world::World,
 };
 
@@ -48,15 +53,7 @@ async fn audit(world: &World) -> Vec<Kind> {
             break;
         }
     }
-    loop {
-        let tasks = world.take_tasks();
-        if tasks.is_empty() {
-            break;
-        }
-        for task in tasks {
-            world.tested.repair(task).await.unwrap();
-        }
-    }
+    work_off(world).await;
     let all = [
         Kind::LogBehind,
         Kind::LogAhead,
@@ -71,6 +68,27 @@ async fn audit(world: &World) -> Vec<Kind> {
         Kind::WrongTruth,
     ];
     all.into_iter().filter(|kind| kinds.iter().any(|name| name == kind.name())).collect()
+}
+
+/// Does what tasks say until none is left. Time passes while an erasure waits.
+async fn work_off(world: &World) {
+    let mut again = Vec::new();
+    for _ in 0..1000 {
+        let tasks: Vec<_> = again.drain(..).chain(world.take_tasks()).collect();
+        if tasks.is_empty() {
+            return;
+        }
+        if tasks.iter().any(|task| matches!(task, Task::Walk(Walk::Erase { at: ErasureAt::Wait, .. }))) {
+            world.pass(GRACE);
+        }
+        for task in tasks {
+            match world.tested.repair(task.clone()).await {
+                Err(Error::Transient { .. }) => again.push(task),
+                done => done.unwrap(),
+            }
+        }
+    }
+    panic!("the tasks do not end");
 }
 
 /// The read models without what only counts writes, and without numbers of which nothing was ever counted.
@@ -316,4 +334,88 @@ async fn one_user_can_be_audited() {
     assert_eq!(kinds("ada").await, []);
     assert_eq!(kinds("bob").await, [Kind::WrongViewer; 3], "once for the number, and for each edge");
     assert_eq!(kinds("nobody").await, [Kind::StrayItem]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_administrator_has_hidden_is_hidden_again() {
+    let settled_with = async |withdraws: &str| {
+        let (world, post) = settled().await;
+        let it = &world.other;
+        let wanted = Moderation::Withdrawn;
+        match withdraws {
+            "post" => it.done("ada", &ModeratePost { post, wanted }).await,
+            _ => it.done("ada", &ModerateUser { wanted }).await,
+        };
+        it.catch_up(&["ada"]).await;
+        world.take_tasks();
+        world.pass(GRACE * 2);
+        assert_eq!(audit(&world).await, []);
+        (world, post)
+    };
+    for (withdraws, of_user, attribute) in
+        [("post", false, "taken_down"), ("user", false, "author_suspended"), ("user", true, "suspended")]
+    {
+        let (world, post) = settled_with(withdraws).await;
+        let before = read_models(&world);
+        let key = if of_user { "USER#ada".to_owned() } else { format!("POST#{post}") };
+        world.set("cards", &key, attribute, &json!({"BOOL": false}));
+        assert_eq!(audit(&world).await, [Kind::WrongCard], "{attribute}");
+        assert_eq!(read_models(&world), before, "{attribute}");
+    }
+}
+
+/// Ada's account is deleted, bob does not know of it, and all tasks are lost.
+async fn deleted() -> World {
+    let (world, _) = settled().await;
+    world.other.block("carol", "ada").await;
+    world.other.catch_up(&["carol"]).await;
+    world.other.done("ada", &DeleteAccount).await;
+    world.other.catch_up(&["ada"]).await;
+    world.take_tasks();
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_erasure_is_left_alone_until_it_should_have_ended() {
+    let world = deleted().await;
+    world.pass(GRACE);
+    let before = world.tables();
+    assert_eq!(world.tested.sweeper.run(Deadline::none()).await.unwrap().found, 0);
+    assert_eq!(world.tables()[1..], before[1..]);
+    for id in ["ada", "bob", "carol"] {
+        assert_eq!(world.tested.sweeper.user(&user(id)).await.unwrap(), [], "{id}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_erasure_begins_again_and_then_nothing_is_left_to_find() {
+    let world = deleted().await;
+    world.pass(GRACE * 4);
+    assert_eq!(audit(&world).await, [Kind::LostWalk, Kind::LostTask, Kind::StrayItem]);
+    world.other.catch_up(&["bob", "carol"]).await;
+    work_off(&world).await;
+    assert!(!world.other.viewer("bob").await.follows(&user("ada")));
+    for table in ["viewers", "cards"] {
+        assert!(!world.keys(table, "USER#").contains(&"USER#ada".to_owned()), "{table}");
+    }
+    world.pass(GRACE * 2);
+    assert_eq!(audit(&world).await, []);
+    assert_eq!(world.tested.sweeper.user(&user("ada")).await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_late_worker_leaves_of_an_erased_account_is_removed() {
+    let world = deleted().await;
+    world.pass(GRACE * 4);
+    audit(&world).await;
+    world.other.catch_up(&["bob", "carol"]).await;
+    work_off(&world).await;
+    let before = read_models(&world);
+    world.put("cards", &[json!({"PK": {"S": "USER#ada"}, "followers": {"N": "1"}})]);
+    assert_eq!(audit(&world).await, [Kind::StrayItem]);
+    assert_eq!(read_models(&world), before);
+    let applied = json!({"PK": {"S": "USER#ada"}, "applied": {"N": "1"}, "revision": {"N": "1"}});
+    world.put("viewers", &[applied]);
+    assert_eq!(audit(&world).await, [Kind::LostWalk]);
+    assert_eq!(read_models(&world), before);
 }

@@ -1,21 +1,20 @@
 //! Effects: what events change in the read models. [`Effect::of`] is the one match from events to effects. [`plan`] has
 //! the effects of a page of a log, equal ones once.
 
-mod blocks;
 mod plan;
 mod posts;
 
-pub(super) use blocks::BlockEffects;
 pub(super) use plan::{Planned, plan};
 pub(super) use posts::PostEffects;
 
 use super::{
+    blocks::BlockEffects,
     owner::LogOwner,
     walks::{Completion, Walks},
 };
 use crate::{
     error::Error,
-    model::{PostId, Totals, Unfinished, UserEvent, UserId, Version},
+    model::{PostId, TallySubject, Totals, Unfinished, UserEvent, UserId, Version},
     store::cards::Cards,
 };
 
@@ -29,6 +28,8 @@ pub(super) enum Effect {
     ShowNewPost(PostId),
     /// Show a post that was edited.
     ShowPost(PostId),
+    /// Show a post that was restored, and put it back among those that trend.
+    RestorePost(PostId),
     /// Remove a post that was deleted.
     RemovePost(PostId),
     /// Remove the comments on this post if it was deleted: a comment was committed meanwhile.
@@ -39,15 +40,21 @@ pub(super) enum Effect {
     ClearHome(UserId),
     /// Show this user whether the owner blocks them, and end this user's follow of the owner if so.
     ShowBlock(UserId),
+    /// Erase the owner's account.
+    EraseAccount,
 }
 
 impl Effect {
     /// The effects of an event. Events that change no read model beside the viewer item have none.
     pub(super) fn of(event: &UserEvent) -> Vec<Self> {
         match event {
-            UserEvent::ProfileChanged(_) => vec![Self::ShowProfile],
+            UserEvent::ProfileChanged(_) | UserEvent::UserSuspended | UserEvent::UserReinstated => {
+                vec![Self::ShowProfile]
+            }
+            UserEvent::AccountDeleted => vec![Self::EraseAccount],
             UserEvent::PostCreated { post, .. } => vec![Self::ShowNewPost(*post)],
-            UserEvent::PostEdited { post } => vec![Self::ShowPost(*post)],
+            UserEvent::PostEdited { post } | UserEvent::PostTakenDown { post } => vec![Self::ShowPost(*post)],
+            UserEvent::PostRestored { post } => vec![Self::RestorePost(*post)],
             UserEvent::PostDeleted { post } => vec![Self::RemovePost(*post)],
             UserEvent::UserFollowed { followee } => vec![Self::FillHome(followee.clone())],
             UserEvent::UserUnfollowed { followee } => vec![Self::ClearHome(followee.clone())],
@@ -77,7 +84,9 @@ impl Effect {
             | Self::RemovePost(_)
             | Self::PurgeIfDeleted(_)
             | Self::ClearHome(_)
-            | Self::ShowBlock(_) => {}
+            | Self::RestorePost(_)
+            | Self::ShowBlock(_)
+            | Self::EraseAccount => {}
         }
     }
 }
@@ -122,10 +131,19 @@ impl Effects {
             Effect::ShowNewPost(post) => self.posts.show_new(owner, *post).await?,
             Effect::ShowPost(post) => self.posts.show(owner, *post).await?,
             Effect::RemovePost(post) => self.posts.remove(owner, *post).await?,
-            Effect::PurgeIfDeleted(post) => self.walks.begin_purge_if_deleted(*post).await?,
-            Effect::FillHome(followee) => return self.walks.fill_home(owner.user, followee).await,
+            Effect::PurgeIfDeleted(post) => self.walks.begin_purge_if_deleted(owner.user, *post).await?,
+            Effect::RestorePost(post) => {
+                self.posts.show(owner, *post).await?;
+                self.cards.show_tally_again(&TallySubject::Post(*post)).await?;
+            }
+            Effect::FillHome(followee) => {
+                if !self.walks.begin_leaving(owner.user, followee).await? {
+                    return self.walks.fill_home(owner.user, followee).await;
+                }
+            }
             Effect::ClearHome(followee) => self.walks.begin_unfollowed(owner.user, followee).await?,
             Effect::ShowBlock(blocked) => self.blocks.show(owner.user, blocked).await?,
+            Effect::EraseAccount => drop(self.walks.begin_erasure(owner.user).await?),
         }
         Ok(Completion::Complete)
     }

@@ -20,6 +20,11 @@ pub(in crate::projection) struct Planned {
 /// An effect shows what the truth says after the last of the events, so it is needed once. For a post, the removal does
 /// the work of all other effects. Of follows and unfollows of the same user, only the last one matters.
 pub(in crate::projection) fn plan<'a>(events: impl IntoIterator<Item = &'a LogEvent>) -> Vec<Planned> {
+    let events: Vec<_> = events.into_iter().collect();
+    if let Some(LogEvent { version, event: UserEvent::AccountDeleted, .. }) = events.last() {
+        // The erasure does the work of all other effects.
+        return vec![Planned { version: *version, effect: Effect::EraseAccount }];
+    }
     let mut others = BTreeMap::<Effect, Version>::new();
     let mut posts = BTreeMap::<PostId, Planned>::new();
     let mut follows = BTreeMap::<&UserId, Planned>::new();
@@ -57,7 +62,7 @@ pub(in crate::projection) fn plan<'a>(events: impl IntoIterator<Item = &'a LogEv
 mod tests {
     use super::*;
     use crate::{
-        model::{CommandId, Spent, Totals},
+        model::{CommandId, Spent, Standing, Totals},
         samples::{NOW, shown, user, version},
     };
 
@@ -69,6 +74,7 @@ mod tests {
             at: NOW,
             totals: Totals::default(),
             spent: Spent::default(),
+            standing: Standing::Active,
             event: event.clone(),
         };
         let events: Vec<_> = events.iter().enumerate().map(event).collect();

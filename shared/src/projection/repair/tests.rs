@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::Task;
 use crate::{
+    error::Error,
     model::{TallySubject, Version},
     samples::{user, version},
     test_world::{Calls, World},
@@ -42,6 +43,7 @@ async fn an_event_that_makes_no_sense_is_passed_over() {
 async fn a_counter_that_changes_meanwhile_is_not_set_back() {
     let world = World::new();
     world.other.join(&["ada", "bob"]).await;
+    world.other.catch_up(&["ada"]).await;
     let subject = TallySubject::User(user("ada"));
     let (other, of_other) = (world.other.clone(), subject.clone());
     world.network.before(Calls("UpdateItem", "\"cards\""), async move || {
@@ -67,4 +69,13 @@ async fn a_row_that_names_another_author_by_now_stays() {
     world.put("timelines", &[item]);
     world.tested.projector.repair.check_row("HOME#ada", &row).await.unwrap();
     assert!(world.other.home("ada").await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_counter_waits_for_its_card_unless_nothing_will_make_one() {
+    let world = World::new();
+    world.other.join(&["ada"]).await;
+    let settle = async |id| world.tested.projector.repair.settle_tally(&TallySubject::User(user(id))).await;
+    assert!(matches!(settle("ada").await, Err(Error::Transient { .. })));
+    assert!(settle("erased").await.is_ok());
 }

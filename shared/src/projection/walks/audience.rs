@@ -29,7 +29,7 @@ impl Walks {
     /// Pushes the post to all followers of its author, now or by tasks. The post has to be in the author's timeline
     /// already: that is this side of the handshake with a new follow.
     pub(in crate::projection) async fn push_to_followers(&self, row: &Row) -> Result<Completion, Error> {
-        if !self.celebrities.are_pushed(&row.author).await? {
+        if !self.fills_homes() || !self.celebrities.are_pushed(&row.author).await? {
             return Ok(Completion::Complete);
         }
         // DynamoDB says that there may be more whenever it has read as many as it may. So one more may be read.
@@ -89,9 +89,10 @@ impl Walks {
         Ok(Step::Next(next))
     }
 
-    /// Pushes the post to these followers, unless all readers pull it by now.
+    /// Pushes the post to these followers, unless all readers pull it by now, or it is deleted.
     pub(super) async fn push_step(&self, post: PostId, author: UserId, viewers: Vec<UserId>) -> Result<Step, Error> {
-        if self.celebrities.are_pushed(&author).await? {
+        let exists = self.commands.post(post).await?.is_some_and(|post| !post.is_deleted());
+        if exists && self.celebrities.are_pushed(&author).await? {
             self.push_to_homes(&Row { post, author }, viewers).await?;
         }
         Ok(Step::Done)

@@ -8,6 +8,7 @@
 //! - `backfill` copies an author's posts into the home of a new follower, `unfollowed` removes them again.
 //! - `profile` shows an author's profile on the author's posts.
 //! - `purge` removes what is left of deleted posts.
+//! - `erasure` removes everything of a deleted account.
 //! - `demotion` copies a former celebrity's posts into all homes.
 //!
 //! While a backfill or the walk of a profile is under way, the viewer item says so ([`Unfinished`]), and readers make
@@ -16,6 +17,7 @@
 mod audience;
 mod backfill;
 mod demotion;
+mod erasure;
 mod profile;
 mod purge;
 mod unfollowed;
@@ -25,7 +27,7 @@ use std::{num::NonZeroUsize, time::Duration};
 use crate::{
     celebrities::Celebrities,
     error::Error,
-    model::{Clock, Unfinished, UserId, Version},
+    model::{Clock, HomeRows, Unfinished, UserId, Version},
     retry::until_no_conflict,
     store::{Consistency, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
     stream::{
@@ -49,9 +51,36 @@ pub struct Walks {
     pub(super) celebrities: Celebrities,
     pub(super) work_queue: WorkQueue,
     pub(super) clock: Clock,
+    /// How long an erasure waits before it removes items: longer than any function runs.
+    pub(super) erasure_delay: Duration,
     /// Rows that one step reads or writes at most.
     pub(super) step_rows: NonZeroUsize,
+    /// When posts are put into homes.
+    pub(super) homes: HomeRows,
+    /// The tables of all sets.
+    pub(super) shared: SharedTables,
 }
+
+/// The tables of all sets. A walk that ends with a change of the truth does its work on all of them first.
+#[derive(Debug, Clone)]
+pub(in crate::projection) struct SharedTables {
+    pub(super) timelines: Shared<Timelines>,
+    pub(super) viewers: Shared<Viewers>,
+    pub(super) cards: Shared<Cards>,
+}
+
+/// The tables of a model, of all sets.
+#[derive(Debug, Clone)]
+pub(in crate::projection) struct Shared<T> {
+    /// Those that are kept current. Items are put into them.
+    pub(super) maintained: Vec<T>,
+    /// Those that may have items. Items are removed from them.
+    pub(super) with_content: Vec<T>,
+}
+
+/// A walk waits for this long at most, and then looks again. A delayed message counts as one that waits: after
+/// `StaleSeconds`, its age would raise an alarm.
+pub const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// What comes after a step.
 #[derive(Debug, PartialEq, Eq)]
@@ -95,7 +124,8 @@ impl Walks {
             }
             Walk::Unfollowed { viewer, author, before } => self.unfollowed_step(viewer, author, before, rows).await,
             Walk::Profile { user, version, before } => self.profile_step(user, version, before, rows).await,
-            Walk::Purge { post, after, until, .. } => self.purge_step(post, after, until, rows).await,
+            Walk::Purge { post, author, after, until } => self.purge_step(post, &author, after, until, rows).await,
+            Walk::Erase { user, begun_at, at } => self.erasure_step(user, begun_at, at, rows).await,
             Walk::Demotion { author, after } => self.demotion_step(author, after, rows).await,
             Walk::FillHomes { author, begun_at, viewers, before } => {
                 self.fill_homes_step(author, begun_at, viewers, before, rows).await
@@ -105,6 +135,12 @@ impl Walks {
 
     async fn send(&self, walks: Vec<Walk>) -> Result<(), Error> {
         self.work_queue.send(walks.into_iter().map(Task::Walk).collect()).await
+    }
+
+    /// Whether posts are put into homes as events ask for it. While a rebuild fills tables, they are not: it does so
+    /// later, for every follow.
+    pub(super) fn fills_homes(&self) -> bool {
+        self.homes == HomeRows::Now
     }
 
     /// Rows of a first step that a catch-up takes itself.

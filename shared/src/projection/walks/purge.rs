@@ -16,7 +16,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{Step, Walks};
 use crate::{
     error::Error,
-    model::{Comment, CommentId, Post, PostId},
+    model::{Comment, CommentId, Post, PostId, UserId},
     store::{
         Consistency,
         comments::{CommentOrder, CommentPage},
@@ -35,30 +35,45 @@ const REMOVALS_AT_ONCE: usize = 8;
 impl Walks {
     /// Lets a worker purge the post, which is deleted.
     pub(in crate::projection) async fn begin_purge(&self, post: &Post) -> Result<(), Error> {
-        self.send(vec![purge(post)]).await
+        if !self.fills_homes() {
+            // A rebuild meets posts that were deleted, and purged, long ago.
+            return Ok(());
+        }
+        self.send(vec![purge(post.post, &post.author)]).await
     }
 
-    /// If the post is deleted, lets a worker purge it.
-    pub(in crate::projection) async fn begin_purge_if_deleted(&self, post: PostId) -> Result<(), Error> {
+    /// If the post is deleted, lets a worker purge it. The account of its author may have been erased with it. Then
+    /// `commenter` has the walk.
+    pub(in crate::projection) async fn begin_purge_if_deleted(
+        &self,
+        commenter: &UserId,
+        post: PostId,
+    ) -> Result<(), Error> {
         match self.commands.post(post).await? {
             Some(post) if post.is_deleted() => self.begin_purge(&post).await,
-            _ => Ok(()),
+            Some(_) => Ok(()),
+            None => self.send(vec![purge(post, commenter)]).await,
         }
     }
 
-    /// One step of a purge: removes comments on the post, from the one behind `after` to the one at `until`.
+    /// One step of a purge: removes comments on the post, from the one behind `after` to the one at `until`. The walk
+    /// belongs to `user`: the post's author, or a commenter if the author's account was erased.
     pub(super) async fn purge_step(
         &self,
         post: PostId,
+        user: &UserId,
         after: Option<CommentId>,
         until: Option<CommentId>,
         rows: usize,
     ) -> Result<Step, Error> {
-        let Some(deleted) = self.commands.post(post).await?.filter(Post::is_deleted) else {
+        let deleted = self.commands.post(post).await?;
+        if deleted.as_ref().is_some_and(|post| !post.is_deleted()) {
             tracing::warn!(%post, "the post to purge is not deleted");
             return Ok(Step::Done);
-        };
-        self.remove_tags(&deleted).await?;
+        }
+        if let Some(deleted) = &deleted {
+            self.remove_tags(deleted).await?;
+        }
         let limit = i32::try_from(rows.min(COMMENTS_PER_STEP)).unwrap_or(i32::MAX);
         let oldest = CommentOrder::OldestFirst;
         let CommentPage { mut comments, more } =
@@ -74,7 +89,7 @@ impl Walks {
             return Ok(Step::Done);
         };
         let part = |(after, until)| {
-            let author = deleted.author.clone();
+            let author = user.clone();
             Walk::Purge { post, author, after: Some(after), until: Some(until) }
         };
         Ok(Step::Next(match until {
@@ -100,8 +115,12 @@ impl Walks {
         if deleted.tags_ever.is_empty() {
             return Ok(());
         }
-        stream::iter(&deleted.tags_ever)
-            .map(|tag| self.timelines.untag(tag, deleted.post, deleted.version))
+        // The tags are forgotten after that, so no set of tables may keep a row.
+        let version = deleted.version;
+        let all = self.shared.timelines.with_content.iter();
+        let rows = all.flat_map(|it| deleted.tags_ever.iter().map(move |tag| (it, tag)));
+        stream::iter(rows)
+            .map(|(timelines, tag)| timelines.untag(tag, deleted.post, version))
             .buffer_unordered(REMOVALS_AT_ONCE)
             .try_collect::<()>()
             .await?;
@@ -117,8 +136,8 @@ impl Walks {
     }
 }
 
-fn purge(post: &Post) -> Walk {
-    Walk::Purge { post: post.post, author: post.author.clone(), after: None, until: None }
+fn purge(post: PostId, user: &UserId) -> Walk {
+    Walk::Purge { post, author: user.clone(), after: None, until: None }
 }
 
 #[cfg(test)]

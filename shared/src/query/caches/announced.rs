@@ -2,8 +2,8 @@
 //! read a second, which posts have been added since.
 //!
 //! Whether this is complete rests on moments that projections wrote, so on clocks and on how long a write takes. A read
-//! therefore begins [`MARGIN`] before the one before it. An announcement that takes longer than that to be written is
-//! missed, and its post is found when the kept rows expire.
+//! therefore begins [`MARGIN`] before the one before it. Only an announcement that DynamoDB writes after the SDK has
+//! given it up can take longer than that. It is missed, and its post is found when the kept rows expire.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -11,7 +11,8 @@ use tokio::sync::Mutex;
 
 use crate::{
     error::Error,
-    model::{Clock, PostId, Timestamp, UserId},
+    model::{CLOCK_DIFFERENCE_MAX, Clock, PostId, Timestamp, UserId},
+    retry::CALL_MAX,
     store::{
         Announcement, Announcements,
         timelines::{Row, Timelines},
@@ -22,9 +23,9 @@ use crate::{
 const LIFETIME: Duration = Duration::from_secs(1);
 /// How long the rows are kept that announcements complete.
 pub(super) const ROWS_LIFETIME: Duration = Duration::from_secs(60);
-/// How far clocks of processes may differ, together with the time from the moment of an announcement until readers can
-/// find it.
-const MARGIN: Duration = Duration::from_secs(5);
+/// How far clocks of processes may differ, together with the time from the moment of an announcement until it is
+/// written.
+const MARGIN: Duration = CLOCK_DIFFERENCE_MAX.saturating_add(CALL_MAX);
 /// Announcements that are read at once, at most. Half a read unit pays for some 40.
 const READ_MAX: i32 = 1000;
 /// Announcements that are kept at most, each with some 100 bytes.
@@ -35,13 +36,20 @@ const KEPT_MAX: usize = 10_000;
 pub(crate) struct RecentAnnouncements {
     timelines: Timelines,
     clock: Clock,
-    known: Arc<Mutex<Option<Arc<Announced>>>>,
+    known: Arc<Mutex<Option<Known>>>,
+}
+
+/// What is known, and the name of the table from which it was read.
+#[derive(Debug)]
+struct Known {
+    table: Arc<str>,
+    announced: Arc<Announced>,
 }
 
 /// The posts of celebrities that were announced from some moment until another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Announced {
-    /// When they were read: everything is known that was announced before.
+    /// When the read of them began: everything is known that was announced before.
     at: Timestamp,
     /// Since when all are known.
     since: Timestamp,
@@ -54,22 +62,27 @@ impl RecentAnnouncements {
         Self { timelines, clock, known: Arc::default() }
     }
 
-    /// What was announced lately, read no earlier than `not_before`.
-    pub(crate) async fn read(&self, not_before: Option<Timestamp>) -> Result<Arc<Announced>, Error> {
+    /// What was announced lately. The read of it began after `page_before`, the moment at which some process finished
+    /// the page before of a walk. A read that begins now does so for certain, and a kept one if no difference between
+    /// the two clocks can explain it.
+    pub(crate) async fn read(&self, page_before: Option<Timestamp>) -> Result<Arc<Announced>, Error> {
         // Requests that come meanwhile wait for this read, and share it.
         let mut known = self.known.lock().await;
         let now = self.clock.now();
         let is_fresh = |known: &Announced| {
-            now.since(known.at) < LIFETIME && not_before.is_none_or(|not_before| known.at >= not_before)
+            now.since(known.at) < LIFETIME && page_before.is_none_or(|before| known.at.is_surely_after(before))
         };
-        if let Some(fresh) = known.as_ref().filter(|known| is_fresh(known)) {
+        // After a switch of tables, moments of the one say nothing about the other.
+        let table = Arc::clone(self.timelines.table_name());
+        let known_here = known.as_ref().filter(|known| known.table == table).map(|known| &known.announced);
+        if let Some(fresh) = known_here.filter(|known| is_fresh(known)) {
             return Ok(Arc::clone(fresh));
         }
-        let before = known.as_ref().filter(|known| now.since(known.at) < ROWS_LIFETIME);
+        let before = known_here.filter(|known| now.since(known.at) < ROWS_LIFETIME);
         let since = before.map_or(now.before(ROWS_LIFETIME + MARGIN), |before| before.at.before(MARGIN));
         let read = self.timelines.announced(since, READ_MAX).await?;
         let announced = Arc::new(Announced::read(before.map(AsRef::as_ref), since, read, now));
-        *known = Some(Arc::clone(&announced));
+        *known = Some(Known { table, announced: Arc::clone(&announced) });
         Ok(announced)
     }
 }
@@ -99,11 +112,6 @@ impl Announced {
         }
         announced.since = announced.since.max(horizon);
         announced
-    }
-
-    /// When the announcements were read.
-    pub(super) fn at(&self) -> Timestamp {
-        self.at
     }
 
     /// Whether everything is known that was added to an author's timeline since this moment.
@@ -150,9 +158,9 @@ mod tests {
         let first = Announced::read(None, at(0), read(0..50, false), at(50));
         let second = Announced::read(Some(&first), at(45), read(45..60, false), at(60));
         assert_eq!((known(&first), known(&second)), (50, 60));
-        assert!(second.complete(at(5)) && !second.complete(at(4)), "since the first read");
+        assert!(second.complete(at(9)) && !second.complete(at(8)), "since the first read");
         let third = Announced::read(Some(&second), at(55), read(55..100, false), at(100));
-        assert_eq!(known(&third), 65, "those of the last 65 s");
+        assert_eq!(known(&third), 69, "those of the last 69 s");
         assert!(third.complete(at(40)) && !third.complete(at(39)));
     }
 
@@ -161,7 +169,7 @@ mod tests {
         let first = Announced::read(None, at(0), read(0..50, false), at(50));
         let second = Announced::read(Some(&first), at(45), read(52..60, true), at(60));
         assert_eq!(known(&second), 8);
-        assert!(second.complete(at(58)) && !second.complete(at(57)), "52 may have more than one");
+        assert!(second.complete(at(62)) && !second.complete(at(61)), "52 may have more than one");
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Feeds {
         let draft = PageDraft::new(limit);
         let range = Range { before, since: Timestamp::from_ms(0) };
         let timeline = Timeline::Author(author.clone());
-        let mut sources = Sources::new(&self.timelines, timeline, range, request.consistency(), self.clock.now());
+        let mut sources = Sources::new(&self.timelines, timeline, range, request.consistency());
         let (state, ()) = tokio::try_join!(
             ViewerState::read(request, &self.viewers, &self.commands),
             sources.read_ahead(draft.wanted())
@@ -41,8 +41,8 @@ impl Feeds {
         }
         // Filter, hydrate, page.
         let page = posts_page(draft, &mut sources, &Filter::LookedUp, self.hydrator(), &state).await?;
-        if page.entries.is_empty() && !sources.found_stored() {
-            require_user(&self.commands, author).await?;
+        if page.entries.is_empty() && before.is_none() {
+            require_user(&self.commands, request.viewer, author).await?;
         }
         Ok(page)
     }

@@ -49,7 +49,8 @@ pub enum HomeWalk<Position> {
 pub struct HomePosition {
     /// Below this post.
     before: PostId,
-    /// With rows that were read at this moment or later.
+    /// With rows whose reads began after this moment, at which the page before was finished. Otherwise a process that
+    /// knows less than the one before would skip what that one has left for later.
     as_of: Timestamp,
     /// Whether the walk has shown only posts by the viewer. A cursor of an older release does not say.
     #[serde(default)]
@@ -73,37 +74,39 @@ impl Feeds {
         let draft = PageDraft::new(limit);
         let before = position.map(|position| position.before);
         let range = Range { before, since: self.clock.now().before(FEED_AGE_MAX) };
-        let not_before = position.map(|position| position.as_of);
-        let (state, mut sources) = home_sources(self, request, range, not_before, draft.wanted()).await?;
+        let page_before = position.map(|position| position.as_of);
+        let (state, mut sources) = home_sources(self, request, range, page_before, draft.wanted()).await?;
         // Filter, hydrate, page.
         let page = posts_page(draft, &mut sources, &Filter::Home, self.hydrator(), &state).await?;
         let only_own = only_own(position.is_none_or(|position| position.only_own), &page.entries, &state);
-        let page = page.map_next(|before| HomePosition { before, as_of: sources.as_of(), only_own });
+        let as_of = self.clock.now();
+        let page = page.map_next(|before| HomePosition { before, as_of, only_own });
         with_trending(self, &state, page, only_own, limit).await
     }
 }
 
-/// The viewer state and the sources of a home, from which `count` rows are to be read first.
+/// The viewer state and the sources of a home, from which `count` rows are to be read first. `page_before` is when the
+/// page before was finished.
 pub(super) async fn home_sources<'a>(
     feeds: &'a Feeds,
     request: ReadRequest<'a>,
     range: Range,
-    not_before: Option<Timestamp>,
+    page_before: Option<Timestamp>,
     count: usize,
 ) -> Result<(ViewerState<'a>, Sources<'a>), Error> {
     let timeline = Timeline::Home(request.viewer.clone());
-    let mut sources = Sources::new(&feeds.timelines, timeline, range, request.consistency(), feeds.clock.now());
+    let mut sources = Sources::new(&feeds.timelines, timeline, range, request.consistency());
     let celebrities = async {
         // Where there were celebrities, there are some. So their announcements need not wait for the list.
         let at_once = async {
             match feeds.celebrities.were_any() {
-                true => feeds.announcements.read(not_before).await.map(Some),
+                true => feeds.announcements.read(page_before).await.map(Some),
                 false => Ok(None),
             }
         };
         let (list, announced) = tokio::try_join!(feeds.celebrities.list(), at_once)?;
         let announced = match announced {
-            None if !list.is_empty() => Some(feeds.announcements.read(not_before).await?),
+            None if !list.is_empty() => Some(feeds.announcements.read(page_before).await?),
             announced => announced,
         };
         Ok((list, announced))

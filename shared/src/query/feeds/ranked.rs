@@ -9,7 +9,7 @@
 //! shown. So no post comes again, and none that was there all along is left out (INV-5), whatever is inserted or
 //! removed.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     error::Error,
     metrics,
-    model::{PostId, Timestamp, UserId, limits::FEED_AGE_MAX},
+    model::{CLOCK_DIFFERENCE_MAX, PostId, Timestamp, UserId, limits::FEED_AGE_MAX},
     query::{
         pipeline::{FeedPost, Filter, Page, Ranker, ReadRequest, Shown},
         services::Feeds,
@@ -54,9 +54,10 @@ pub enum Ranking {
 /// Where a walk goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RankedPosition {
-    /// The moment for which posts are scored: when the walk began. The walk does not show later posts.
+    /// The moment for which posts are scored: when the walk began. The walk shows no posts of later than that, apart
+    /// from what clocks may differ.
     at: Timestamp,
-    /// Rows must have been read at this moment or later.
+    /// The reads of rows must begin after this moment, at which the page before was finished.
     as_of: Option<Timestamp>,
     /// The window begins below this post.
     before: PostId,
@@ -125,7 +126,7 @@ impl Feeds {
             count = ROWS_AGAIN;
         }
         metrics::PAGES.add(1);
-        walk.as_of = Some(sources.as_of());
+        walk.as_of = Some(self.clock.now());
         walk.only_own = only_own(walk.only_own, &entries, &state);
         let only_own = walk.only_own;
         let page = Page { entries, next: (!home_ends).then_some(walk) };
@@ -166,7 +167,8 @@ fn cut(read: RowPage, count: usize) -> RowPage {
 
 impl RankedPosition {
     fn start(now: Timestamp) -> Self {
-        let before = PostId::lowest(now.after(Duration::from_millis(1)));
+        // The viewer's own post may come from a process whose clock is ahead of this one.
+        let before = PostId::lowest(now.after(CLOCK_DIFFERENCE_MAX));
         let served = Served::default();
         Self { at: now, as_of: None, before, end: None, left: WINDOW, served, only_own: true }
     }

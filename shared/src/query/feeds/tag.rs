@@ -24,10 +24,9 @@ impl Feeds {
     ) -> Result<PostPage, Error> {
         // Viewer state and sources.
         let draft = PageDraft::new(limit);
-        let now = self.clock.now();
-        let range = Range { before, since: now.before(FEED_AGE_MAX) };
+        let range = Range { before, since: self.clock.now().before(FEED_AGE_MAX) };
         let timeline = Timeline::Tag(tag.clone());
-        let mut sources = Sources::new(&self.timelines, timeline, range, request.consistency(), now);
+        let mut sources = Sources::new(&self.timelines, timeline, range, request.consistency());
         let (state, ()) = tokio::try_join!(
             ViewerState::read(request, &self.viewers, &self.commands),
             sources.read_ahead(draft.wanted())

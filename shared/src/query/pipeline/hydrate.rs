@@ -56,7 +56,7 @@ pub(crate) struct Hydrator<'a> {
 }
 
 impl Hydrator<'_> {
-    /// The posts that have a card and are not deleted (INV-7), by their ids.
+    /// The posts that have a card, are not deleted and may be shown to the viewer (INV-7), by their ids.
     pub(crate) async fn posts(
         self,
         state: &ViewerState<'_>,
@@ -94,7 +94,7 @@ impl Hydrator<'_> {
         if let Some(profile) = profile {
             lay_over(&mut cards, unprojected, &profile);
         }
-        let visible = cards.into_iter().filter(|(_, card)| !card.deleted);
+        let visible = cards.into_iter().filter(|(_, card)| card.is_shown_to(viewer));
         let shown = visible.map(|(post, card)| (post, FeedPost::new(card, liked.contains(&post)))).collect();
         Ok((shown, liked))
     }

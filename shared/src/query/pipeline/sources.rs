@@ -9,9 +9,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::ViewerState;
 use crate::{
-    cache::Read,
     error::Error,
-    model::{PostId, Timestamp, UserId},
+    model::{PostId, UserId},
     query::caches::{Announced, PulledRows},
     store::{
         Consistency,
@@ -46,29 +45,12 @@ pub(crate) struct Sources<'a> {
     unread: Range,
     /// Whether the stored timeline has had a row.
     found_stored: bool,
-    /// All rows written before this moment were there to be read.
-    as_of: Timestamp,
 }
 
 impl<'a> Sources<'a> {
     /// The rows of this timeline within the range; nothing is read yet.
-    pub(crate) fn new(
-        timelines: &'a Timelines,
-        timeline: Timeline,
-        range: Range,
-        consistency: Consistency,
-        now: Timestamp,
-    ) -> Self {
-        Self {
-            timelines,
-            timeline,
-            consistency,
-            ahead: None,
-            others: Vec::new(),
-            unread: range,
-            found_stored: false,
-            as_of: now,
-        }
+    pub(crate) fn new(timelines: &'a Timelines, timeline: Timeline, range: Range, consistency: Consistency) -> Self {
+        Self { timelines, timeline, consistency, ahead: None, others: Vec::new(), unread: range, found_stored: false }
     }
 
     /// Reads the first `count` rows of the timeline, to be run at the same time as the read of the viewer state.
@@ -120,28 +102,21 @@ impl<'a> Sources<'a> {
             .try_collect::<Vec<_>>();
         let (stored, others) = tokio::try_join!(stored, others)?;
         self.found_stored |= !stored.rows.is_empty();
-        let mut pages = vec![stored];
-        for Read { value: page, at } in others {
-            self.as_of = self.as_of.min(at);
-            pages.push(page);
-        }
+        let pages = std::iter::once(stored).chain(others).collect();
         let rows = merge(pages, count);
         self.unread.before = rows.rows.last().map(|row| row.post).or(self.unread.before);
         Ok(rows)
     }
 
-    async fn read(&self, source: &Source<'_>, count: usize) -> Result<Read<RowPage>, Error> {
-        let page = match source {
-            Source::Stored(timeline) => self.timelines.newest(timeline, self.unread, count, self.consistency).await?,
-            Source::Pulled { author, rows, announced } => {
-                return rows.newest(author, self.unread, count, announced).await;
-            }
+    async fn read(&self, source: &Source<'_>, count: usize) -> Result<RowPage, Error> {
+        match source {
+            Source::Stored(timeline) => self.timelines.newest(timeline, self.unread, count, self.consistency).await,
+            Source::Pulled { author, rows, announced } => rows.newest(author, self.unread, count, announced).await,
             Source::Known(rows) => {
                 let unread = rows.iter().filter(|row| self.unread.contains(row.post));
-                RowPage { rows: unread.cloned().collect(), more: false }
+                Ok(RowPage { rows: unread.cloned().collect(), more: false })
             }
-        };
-        Ok(Read { value: page, at: self.as_of })
+        }
     }
 
     /// The last row that was read: the next read begins below it.
@@ -157,12 +132,6 @@ impl<'a> Sources<'a> {
     /// Whether the stored timeline has had a row. Rows of other sources do not count: they may belong elsewhere.
     pub(crate) fn found_stored(&self) -> bool {
         self.found_stored
-    }
-
-    /// All rows written before this moment were there to be read. The next page of the walk must not read anything
-    /// older, or it would miss rows that this page has seen.
-    pub(crate) fn as_of(&self) -> Timestamp {
-        self.as_of
     }
 }
 

@@ -181,7 +181,11 @@ impl<'a> ViewerState<'a> {
 impl Overlay {
     fn add(&mut self, event: &UserEvent) {
         match event {
-            UserEvent::PostCreated { post, .. } | UserEvent::PostEdited { post } | UserEvent::PostDeleted { post } => {
+            UserEvent::PostCreated { post, .. }
+            | UserEvent::PostEdited { post }
+            | UserEvent::PostDeleted { post }
+            | UserEvent::PostTakenDown { post }
+            | UserEvent::PostRestored { post } => {
                 self.posts.insert(*post);
             }
             // The fold has the effects of these events. Comments are read from the command table.
@@ -194,7 +198,10 @@ impl Overlay {
             | UserEvent::UserUnblocked { .. }
             | UserEvent::FollowerRemoved { .. }
             | UserEvent::PostCommented { .. }
-            | UserEvent::CommentDeleted { .. } => {}
+            | UserEvent::CommentDeleted { .. }
+            | UserEvent::UserSuspended
+            | UserEvent::UserReinstated
+            | UserEvent::AccountDeleted => {}
         }
     }
 }
@@ -205,7 +212,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{CommandId, LogEvent, Spent, Unreadable},
+        model::{CommandId, LogEvent, Spent, Standing, Unreadable},
         samples::{NOW, shown, user, version},
     };
 
@@ -214,7 +221,16 @@ mod tests {
         let entry = |(version, event): (Version, UserEvent)| {
             let totals = Totals { following: version.get(), ..Totals::default() };
             let (command, spent) = (CommandId::new(NOW), Spent::default());
-            let event = LogEvent { user: user("ada"), version, command, at: NOW, totals, spent, event };
+            let event = LogEvent {
+                user: user("ada"),
+                version,
+                command,
+                at: NOW,
+                totals,
+                spent,
+                standing: Standing::Active,
+                event,
+            };
             LogEntry { version, event: Ok(event) }
         };
         (first..).map(version).zip(events).map(entry).collect()

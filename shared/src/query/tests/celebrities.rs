@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    model::PostId,
+    model::{CLOCK_DIFFERENCE_MAX, PostId},
     query::{HomePage, HomePosition, HomeWalk, ReadRequest},
     samples::user,
     store::timelines::Timeline,
@@ -113,6 +113,19 @@ async fn the_next_page_of_a_walk_knows_what_the_first_one_knew_in_whatever_proce
     assert_eq!(shown, [newer]);
     assert_eq!(home(&world.other).await, [first], "the other process does not know them yet");
     let (shown, next) = page(&world.other, next, 20).await;
+    assert_eq!((shown, next), (vec![older, first], None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_ahead_makes_no_kept_announcement_newer_than_the_page_before() {
+    let (world, first) = the_star_is_known().await;
+    let ahead = world.process_ahead_by(CLOCK_DIFFERENCE_MAX / 2);
+    assert_eq!(home(&ahead).await, [first]);
+    let [older, newer] = [post(&world, "older").await, post(&world, "newer").await];
+
+    let (shown, next) = page(&world.tested, None, 1).await;
+    assert_eq!(shown, [newer]);
+    let (shown, next) = page(&ahead, next, 20).await;
     assert_eq!((shown, next), (vec![older, first], None));
 }
 

@@ -3,5 +3,6 @@
 mod blocks;
 mod celebrities;
 mod conversation;
+mod moderation;
 mod own_fields;
 mod own_writes;

@@ -16,7 +16,7 @@ async fn work(world: &World) -> usize {
 /// Takes one step of the purge.
 async fn step(process: &Process, post: PostId) {
     let walks = &process.projector.walks;
-    walks.purge_step(post, None, None, walks.step_rows.get()).await.unwrap();
+    walks.purge_step(post, &crate::samples::user("ada"), None, None, walks.step_rows.get()).await.unwrap();
 }
 
 /// The items, in any table, that hold something that ada or bob said.

@@ -1,4 +1,4 @@
-//! The physical names of the functions of a CloudFormation stack, from `ListStackResources`.
+//! The physical names of the resources of a CloudFormation stack, from `ListStackResources`.
 
 use std::collections::HashMap;
 
@@ -12,29 +12,38 @@ use super::endpoint::Endpoint;
 
 /// The most pages to read. CloudFormation allows 500 resources in a stack and returns 100 in a page; this leaves some
 /// room.
-const PAGES_MAX: usize = 20;
+const PAGES_MAX: usize = 100;
+
+/// A resource of a stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// The type, such as `AWS::SQS::Queue`.
+    pub kind: String,
+    /// The physical name. For a queue, it is the URL.
+    pub name: String,
+}
 
 /// One page of a stack's resources.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Page {
-    /// The functions' physical names by their logical ids.
-    functions: HashMap<String, String>,
+    /// The resources by their logical ids.
+    resources: HashMap<String, Resource>,
     next_token: Option<String>,
 }
 
-/// The physical names of the functions of `stack`, by their logical ids.
+/// The resources of `stack`, by their logical ids.
 ///
 /// # Errors
 /// If there is no such stack, or if the endpoint cannot be reached.
-pub(super) async fn of_stack(endpoint: &Endpoint, stack: &str) -> anyhow::Result<HashMap<String, String>> {
-    let mut functions = HashMap::new();
+pub async fn of_stack(endpoint: &Endpoint, stack: &str) -> anyhow::Result<HashMap<String, Resource>> {
+    let mut resources = HashMap::new();
     let mut token = None;
     for _ in 0..PAGES_MAX {
         let page = list(endpoint, stack, token.as_deref()).await?;
-        functions.extend(page.functions);
+        resources.extend(page.resources);
         token = page.next_token;
         if token.is_none() {
-            return Ok(functions);
+            return Ok(resources);
         }
     }
     anyhow::bail!("the stack {stack} has more than {PAGES_MAX} pages of resources")
@@ -71,9 +80,8 @@ fn parse(xml: &str) -> anyhow::Result<Page> {
                             }
                         }
                         let mut take = |name| resource.remove(name).unwrap_or_default();
-                        if take("ResourceType") == "AWS::Lambda::Function" {
-                            page.functions.insert(take("LogicalResourceId"), take("PhysicalResourceId"));
-                        }
+                        let (kind, name) = (take("ResourceType"), take("PhysicalResourceId"));
+                        page.resources.insert(take("LogicalResourceId"), Resource { kind, name });
                     }
                 }
                 _ => {}
@@ -88,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn functions_are_found_among_the_resources_of_a_page() {
+    fn the_resources_of_a_page_are_found_by_their_logical_ids() {
         let resource = |id: &str, name: &str, kind: &str| {
             format!(
                 "<member><LastUpdatedTimestamp>2026-01-01T00:00:00Z</LastUpdatedTimestamp>
@@ -110,8 +118,11 @@ mod tests {
             <ResponseMetadata><RequestId>x</RequestId></ResponseMetadata></ListStackResourcesResponse>"#,
             members.concat()
         );
-        let named = |id: &str| (id.to_owned(), format!("tidings-{id}-1"));
-        let expected = Page { functions: ["Fanout", "Deliver"].map(named).into(), next_token: Some("a&b".into()) };
+        let named = |(id, kind): (&str, &str)| {
+            (id.to_owned(), Resource { kind: format!("AWS::{kind}"), name: format!("tidings-{id}-1") })
+        };
+        let resources = [("Fanout", "Lambda::Function"), ("Cards", "DynamoDB::Table"), ("Deliver", "Lambda::Function")];
+        let expected = Page { resources: resources.map(named).into(), next_token: Some("a&b".into()) };
         assert_eq!(parse(&xml).unwrap(), expected);
         assert!(parse("").is_err());
     }

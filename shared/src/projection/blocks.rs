@@ -11,10 +11,10 @@ use crate::{
 
 /// Effects of blocks.
 #[derive(Debug, Clone)]
-pub(in crate::projection) struct BlockEffects {
-    pub(in crate::projection) commands: CommandTable,
-    pub(in crate::projection) viewers: Viewers,
-    pub(in crate::projection) follows: BlockedFollows,
+pub(super) struct BlockEffects {
+    pub(super) commands: CommandTable,
+    pub(super) viewers: Viewers,
+    pub(super) follows: BlockedFollows,
 }
 
 impl BlockEffects {
@@ -33,6 +33,10 @@ impl BlockEffects {
     /// conflicts with this write.
     async fn show_blocker(&self, blocker: &UserId, blocked: &UserId) -> Result<(), Error> {
         let key = EdgeKey::new(blocker, EdgeKind::Blocks, blocked);
+        if self.commands.profile(blocked).await?.is_none() {
+            // The account is deleted, and nothing may be written for it any more.
+            return Ok(());
+        }
         until_no_conflict(async || {
             let before = self.viewers.get(blocked, Consistency::Strong).await?;
             let Some(edge) = self.commands.edges(std::slice::from_ref(&key)).await?.get(&key) else { return Ok(()) };

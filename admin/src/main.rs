@@ -1,0 +1,118 @@
+//! The operator's command. It works on any deployment: the local stack, LocalStack, or a stack on AWS by its name. An
+//! error is one line on standard error that says what to do.
+//!
+//! - `deployment.rs` finds the physical names, invokes functions, and reaches queues and tables.
+//! - `queue.rs` receives messages and lets others have them again.
+//! - `output.rs` prints tables, or JSON with `--json`.
+//! - `commands/` has one file for each group of subcommands.
+
+mod commands;
+mod deployment;
+mod output;
+mod queue;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use commands::{account, audit, moderation, quarantine, rebuild, recover, status};
+use deployment::{Deployment, Target};
+use output::Output;
+
+/// Operates a deployment of Tidings.
+#[derive(Debug, Parser)]
+#[command(name = "admin", version)]
+struct Arguments {
+    #[command(flatten)]
+    target: Target,
+    /// Print JSON instead of tables
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows queues and tables
+    Status,
+    /// Shows what changes in queues, until it is interrupted
+    Watch(status::WatchArguments),
+    /// Looks at tasks that failed for good, and decides about them
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
+    /// Does at once what streams gave up, without waiting for the function Recover
+    Recover,
+    /// Compares the read models of a user or a post with the truth, or shows how far the audit of all has come
+    Audit(audit::AuditArguments),
+    /// Fills read models anew from the table of commands
+    #[command(subcommand)]
+    Rebuild(rebuild::Command),
+    /// Hides a post from everybody but its author
+    TakeDown(moderation::PostArguments),
+    /// Shows a post again that was taken down
+    Restore(moderation::PostArguments),
+    /// Hides everything by a user, and refuses the user's commands
+    Suspend(moderation::UserArguments),
+    /// Ends a suspension
+    Reinstate(moderation::UserArguments),
+    /// Ends an author's celebrity status: the posts are copied to followers again
+    Demote(moderation::UserArguments),
+    /// Writes everything that is stored about a user to standard output, one JSON object in each line
+    Export(account::ExportArguments),
+    /// Deletes the account of a user, for good
+    Erase(account::EraseArguments),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("admin: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(Arguments { target, json, command }: Arguments) -> anyhow::Result<()> {
+    let deployment = &Deployment::open(&target).await?;
+    let output = Output { json };
+    match command {
+        Command::Status => status::status(deployment, output).await,
+        Command::Watch(arguments) => status::watch(deployment, output, &arguments).await,
+        Command::Quarantine(command) => quarantine::run(deployment, output, command).await,
+        Command::Recover => recover::recover(deployment, output).await,
+        Command::Audit(arguments) => audit::audit(deployment, output, &arguments).await,
+        Command::Rebuild(command) => rebuild::run(deployment, output, command).await,
+        Command::TakeDown(arguments) => moderation::post(deployment, output, "take_down", &arguments).await,
+        Command::Restore(arguments) => moderation::post(deployment, output, "restore", &arguments).await,
+        Command::Suspend(arguments) => moderation::user(deployment, output, "suspend", &arguments).await,
+        Command::Reinstate(arguments) => moderation::user(deployment, output, "reinstate", &arguments).await,
+        Command::Demote(arguments) => moderation::demote(deployment, output, &arguments).await,
+        Command::Export(arguments) => account::export(deployment, &arguments).await,
+        Command::Erase(arguments) => account::erase(deployment, output, &arguments).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_target_is_a_url_or_a_stack() {
+        let parse = |arguments: &[&str]| Arguments::try_parse_from([&["admin"], arguments].concat());
+        assert!(parse(&["status"]).is_ok());
+        assert!(parse(&["--stack", "tidings", "status"]).is_ok());
+        assert!(parse(&["--stack", "tidings", "--endpoint", "http://127.0.0.1:4566", "status"]).is_ok());
+        assert!(parse(&["--stack", "tidings", "--url", "http://127.0.0.1:3000", "status"]).is_err());
+        assert!(parse(&["--endpoint", "http://127.0.0.1:4566", "status"]).is_err(), "which stack?");
+    }
+}

@@ -1,0 +1,214 @@
+use std::collections::VecDeque;
+
+use super::{super::testing::take_walks, *};
+use crate::{
+    command::{CommentOnPost, DeleteAccount, react_to_post},
+    error::Rejection,
+    model::Standing,
+    projection::{Projector, catch_up::Progress},
+    samples::user,
+    test_world::{Process, World},
+};
+
+const EVERYBODY: [&str; 3] = ["ada", "bob", "carol"];
+
+/// Works until no task is left, and bob and carol know of it. Time passes while an erasure waits.
+async fn settle(world: &World) {
+    let mut open = VecDeque::from(world.take_tasks());
+    for _ in 0..2000 {
+        let Some(task) = open.pop_front() else {
+            world.other.catch_up(&["bob", "carol"]).await;
+            open.extend(world.take_tasks());
+            match open.is_empty() {
+                true => return,
+                false => continue,
+            }
+        };
+        let Projector { walks, blocked_follows, .. } = &world.tested.projector;
+        let walk = match task {
+            Task::Walk(walk) => walk,
+            Task::EndFollow { follower, followee } => {
+                blocked_follows.end(&follower, &followee).await.unwrap();
+                continue;
+            }
+            other => panic!("{other:?}"),
+        };
+        match walks.step(walk, walks.step_rows.get()).await.unwrap() {
+            Step::Done => {}
+            Step::Next(next) => open.extend(next.into_iter().map(Task::Walk)),
+            Step::Later(delay, walk) => {
+                world.pass(delay);
+                open.push_back(walk.into());
+            }
+        }
+    }
+    panic!("the erasure does not end");
+}
+
+/// Ada and bob follow each other, and carol follows ada. Each has said something, and reacted to ada and bob.
+async fn a_network(step_rows: u64) -> (World, PostId, PostId) {
+    let world = World::with(&[("WALK_STEP_ROWS", step_rows)]);
+    world.other.join(&EVERYBODY).await;
+    world.other.rename("ada", "lovelace").await;
+    for (follower, followee) in [("ada", "bob"), ("bob", "ada"), ("carol", "ada"), ("ada", "carol")] {
+        world.other.follow(follower, followee).await;
+    }
+    let of_ada = world.other.post("ada", "whisper #secret").await;
+    let of_bob = world.other.post("bob", "public").await;
+    world.other.comment("ada", of_bob, "murmur").await;
+    world.other.comment("bob", of_ada, "mumble").await;
+    let Process { commands, clock, .. } = &world.other;
+    for (liker, post) in [("ada", of_bob), ("carol", of_bob), ("bob", of_ada)] {
+        react_to_post(&user(liker), post, EdgeState::Active, commands, clock).await.unwrap();
+    }
+    world.other.catch_up(&EVERYBODY).await;
+    settle(&world).await;
+    (world, of_ada, of_bob)
+}
+
+/// Everything in any table that belongs to ada or has something of hers, beside what other users said of her.
+fn left_of_ada(world: &World) -> Vec<String> {
+    let own = |item: &serde_json::Value| {
+        let (pk, sk) = (item["PK"]["S"].as_str().unwrap(), item["SK"]["S"].as_str().unwrap_or_default());
+        let is_key = pk.ends_with("#ada") || sk.ends_with("#ada") || pk.starts_with("TALLY#USER#ada");
+        let said = ["whisper", "secret", "murmur", "lovelace"].iter().any(|said| item.to_string().contains(said));
+        is_key || said || item["author"]["S"] == "ada" && !sk.starts_with("LIKES#")
+    };
+    let items: Vec<_> = world.tables().into_iter().flatten().filter(own).collect();
+    let key = |item: &serde_json::Value| {
+        let part = |name: &str| item[name]["S"].as_str().unwrap_or_default().to_owned();
+        format!("{} {} {}", part("PK"), part("SK"), part("type"))
+    };
+    items.iter().map(key).collect()
+}
+
+async fn followers_of(world: &World, id: &str) -> i64 {
+    let items = world.items("commands");
+    let shards =
+        items.iter().filter(|item| item["PK"]["S"].as_str().unwrap().starts_with(&format!("TALLY#USER#{id}#")));
+    shards.map(|shard| shard["followers"]["N"].as_str().unwrap_or("0").parse::<i64>().unwrap()).sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_left_but_the_end_of_the_log_and_the_reserved_handles() {
+    for step_rows in [1, 3, 500] {
+        let (world, of_ada, of_bob) = a_network(step_rows).await;
+        let version = world.other.done("ada", &DeleteAccount).await;
+        world.other.catch_up(&["ada"]).await;
+        settle(&world).await;
+
+        let end = format!("USER#ada EVENT#{:012} AccountDeleted", version.get());
+        assert_eq!(left_of_ada(&world), ["HANDLE#ada CLAIM ", "HANDLE#lovelace CLAIM ", &end], "{step_rows}");
+        let edges = world.other.commands.followers(&user("ada"), None, 100).await.unwrap();
+        assert!(edges.users.is_empty());
+        assert_eq!((followers_of(&world, "bob").await, followers_of(&world, "carol").await), (0, 0));
+        for follower in ["bob", "carol"] {
+            let head = world.other.commands.head(&user(follower)).await.unwrap();
+            assert_eq!(head.totals.following, 0, "{follower}");
+            assert!(!world.other.viewer(follower).await.follows(&user("ada")));
+            assert!(!world.other.home(follower).await.contains(&of_ada), "{follower}");
+        }
+        let likes = world.items("commands");
+        let tally =
+            likes.iter().find(|item| item["PK"]["S"].as_str() == Some(&format!("TALLY#POST#{of_bob}#0"))).unwrap();
+        assert_eq!((&tally["likes"]["N"], &tally["comments"]["N"]), (&"1".into(), &"0".into()), "carol's like is left");
+        assert!(!likes.iter().any(|item| item.to_string().contains("mumble")), "bob's comment went with the post");
+        assert!(world.take_quarantined().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_of_posts_that_were_deleted_one_by_one_before_are_removed_too() {
+    let (world, of_ada, _) = a_network(3).await;
+    world.other.delete("ada", of_ada).await;
+    world.other.catch_up(&["ada"]).await;
+    settle(&world).await;
+    assert!(world.other.home("bob").await.contains(&of_ada), "the row stays until it expires");
+
+    world.other.done("ada", &DeleteAccount).await;
+    world.other.catch_up(&["ada"]).await;
+    settle(&world).await;
+
+    assert!(!world.other.home("bob").await.contains(&of_ada));
+    assert_eq!(left_of_ada(&world).len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_hint_and_a_repeated_walk_leave_nothing_behind() {
+    let (world, ..) = a_network(3).await;
+    world.other.done("ada", &DeleteAccount).await;
+    world.other.catch_up(&["ada"]).await;
+    let walks = take_walks(&world);
+    settle(&world).await;
+    for walk in walks {
+        world.tested.projector.walks.advance(walk).await.unwrap();
+    }
+    for _ in 0..2 {
+        let progress =
+            world.tested.projector.catch_up.user(&user("ada"), None, crate::deadline::Deadline::none()).await.unwrap();
+        assert!(matches!(progress, Progress::UpToDate), "{progress:?}");
+    }
+    settle(&world).await;
+    assert_eq!(left_of_ada(&world).len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_was_never_projected_is_erased_too() {
+    let world = World::new();
+    world.other.join(&EVERYBODY).await;
+    world.other.post("ada", "whisper #secret").await;
+    world.other.follow("bob", "ada").await;
+    world.other.done("ada", &DeleteAccount).await;
+    world.other.catch_up(&EVERYBODY).await;
+    settle(&world).await;
+    assert_eq!(left_of_ada(&world).len(), 2, "{:?}", left_of_ada(&world));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_commit_while_an_account_is_deleted_ends_too() {
+    let (world, of_ada, _) = a_network(500).await;
+    let other = world.other.clone();
+    // Each command has read that ada is there.
+    world.network.before(crate::test_world::Calls("TransactWriteItems", ""), async move || {
+        other.done("ada", &DeleteAccount).await;
+    });
+    let text = "mumble".to_owned().try_into().unwrap();
+    let comment = CommentId::new(world.tested.clock.now());
+    let late = world.tested.run("carol", &CommentOnPost { post: of_ada, comment, text, key: None }).await;
+    assert!(late.is_ok(), "{late:?}");
+    settle(&world).await;
+    world.other.catch_up(&["ada"]).await;
+    settle(&world).await;
+    assert_eq!(left_of_ada(&world).len(), 3, "{:?}", left_of_ada(&world));
+    assert!(!world.items("commands").iter().any(|item| item.to_string().contains("mumble")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_is_not_deleted_is_never_erased() {
+    let (world, ..) = a_network(500).await;
+    let before = world.tables();
+    for at in [ErasureAt::Wait, ErasureAt::Events, ErasureAt::Items, ErasureAt::Edges, ErasureAt::ReadModels] {
+        let walk = Walk::Erase { user: user("ada"), begun_at: Timestamp::from_ms(0), at };
+        world.tested.projector.walks.advance(walk).await.unwrap();
+    }
+    assert_eq!(world.tables(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_user_cannot_act_again() {
+    let (world, _, of_bob) = a_network(500).await;
+    let version = world.other.done("ada", &DeleteAccount).await;
+    world.other.catch_up(&["ada"]).await;
+    settle(&world).await;
+
+    assert_eq!(world.other.done("ada", &DeleteAccount).await, version, "the second deletion changes nothing");
+    let renamed = crate::command::UpdateProfile { profile: crate::samples::shown("ada"), is_reserved: false };
+    let refused = world.tested.run("ada", &renamed).await.unwrap_err();
+    assert!(matches!(refused, Error::Rejected(Rejection::AccountDeleted)), "{refused}");
+    let Process { commands, clock, .. } = &world.tested;
+    let refused = react_to_post(&user("ada"), of_bob, EdgeState::Active, commands, clock).await.unwrap_err();
+    assert!(matches!(refused, Error::Rejected(Rejection::AccountDeleted)), "{refused}");
+    assert_eq!(commands.head(&user("ada")).await.unwrap().standing, Standing::Deleted);
+    let taken = world.tested.run("bob", &renamed).await.unwrap_err();
+    assert!(matches!(taken, Error::Rejected(Rejection::HandleTaken { .. })), "the handle is reserved: {taken}");
+}

@@ -1,0 +1,168 @@
+//! What the erasure of an account reads and removes. Outside of an erasure, nothing of this is needed: items of the
+//! command table are otherwise kept.
+
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::{
+    command_table::{CommandTable, POST, log_entry},
+    consistency::Consistency,
+    dynamo::{Item, failed, primary_key, s, text, value},
+    key::{self, PK, SK},
+};
+use crate::{
+    error::Error,
+    model::{EdgeKey, EdgeKind, Like, LogEntry, PostId, TallyShard, TallySubject, UserId, Version},
+};
+
+/// Items deleted at once.
+const DELETIONS_AT_ONCE: usize = 8;
+
+/// What is left of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remains {
+    /// One side of an edge. Both sides go together.
+    Edge(EdgeKey),
+    /// Any other item, by its sort key.
+    Item(String),
+}
+
+impl CommandTable {
+    /// At most `limit` entries of the user's log in front of this version, newest first. The log may have gaps.
+    pub async fn log_before(&self, user: &UserId, before: Version, limit: i32) -> Result<Vec<LogEntry>, Error> {
+        let query = self.range(user, key::event(Version::ZERO), key::event(before)).scan_index_forward(false);
+        // The bound itself is part of the range.
+        let answer = query.limit(limit.saturating_add(1)).send().await.map_err(failed("reading a log"))?;
+        let entries = answer.items.unwrap_or_default().into_iter().map(log_entry).collect::<Result<Vec<_>, _>>()?;
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(entries.into_iter().filter(|entry| entry.version < before).take(wanted).collect())
+    }
+
+    /// The likes of the user after that of this post, at most `limit`. Ended ones are read, too, but left out. Returns
+    /// the post to go on after, if there may be more.
+    pub async fn likes_of(
+        &self,
+        user: &UserId,
+        after: Option<PostId>,
+        limit: i32,
+    ) -> Result<(Vec<(PostId, Like)>, Option<PostId>), Error> {
+        let [first, last] = key::all_likes();
+        let start = after.map(|post| primary_key(key::user(user), key::likes(post)));
+        let query = self.range(user, first, last).set_exclusive_start_key(start).limit(limit);
+        let answer = query.send().await.map_err(failed("reading likes"))?;
+        let post = |item: &Item| {
+            let key = text(item, SK)?;
+            key::parse_likes(key).ok_or_else(|| Error::poison("the key of a like", key))
+        };
+        let next = answer.last_evaluated_key().map(post).transpose()?;
+        let like = |item: Item| Ok((post(&item)?, value::<Like>("a like", item)?));
+        let likes = answer.items.unwrap_or_default().into_iter().map(like).collect::<Result<Vec<_>, Error>>()?;
+        Ok((likes.into_iter().filter(|(_, like)| like.liked).collect(), next))
+    }
+
+    /// At most `limit` items in the user's partition, beside the newest event of the log, which has this version.
+    pub async fn remains_of(&self, user: &UserId, end: Version, limit: i32) -> Result<Vec<Remains>, Error> {
+        let answer = self
+            .dynamo
+            .0
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("PK = :user")
+            .expression_attribute_values(":user", s(key::user(user)))
+            .projection_expression("SK")
+            .limit(limit.saturating_add(1))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(failed("reading what is left of an account"))?;
+        let end = key::event(end);
+        let mut remains = Vec::new();
+        for item in answer.items() {
+            let sk = text(item, SK)?;
+            let followee = key::parse_user(sk, key::edge_prefix(EdgeKind::Follows));
+            if sk != end {
+                let edge = followee.map(|to| Remains::Edge(EdgeKey::new(user, EdgeKind::Follows, &to)));
+                remains.push(edge.unwrap_or_else(|| Remains::Item(sk.to_owned())));
+            }
+        }
+        Ok(remains)
+    }
+
+    /// At most `limit` follows of this user behind that of `after`, present and ended ones.
+    pub async fn follows_ever(
+        &self,
+        followee: &UserId,
+        after: Option<&UserId>,
+        limit: i32,
+    ) -> Result<Vec<EdgeKey>, Error> {
+        let start = after.map(|user| primary_key(key::followers(followee), key::user(user)));
+        let answer = self
+            .dynamo
+            .0
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("PK = :followers")
+            .expression_attribute_values(":followers", s(key::followers(followee)))
+            .projection_expression("SK")
+            .set_exclusive_start_key(start)
+            .limit(limit)
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(failed("reading followers"))?;
+        let edge = |item: &Item| {
+            let key = text(item, SK)?;
+            let follower = key::parse_user(key, key::USER_PREFIX);
+            let follower = follower.ok_or_else(|| Error::poison("the key of a follower", key))?;
+            Ok(EdgeKey::new(&follower, EdgeKind::Follows, followee))
+        };
+        answer.items().iter().map(edge).collect()
+    }
+
+    /// Deletes an item in the user's partition.
+    pub async fn remove_item(&self, user: &UserId, sk: String) -> Result<(), Error> {
+        self.delete(primary_key(key::user(user), sk)).await
+    }
+
+    /// Deletes an event of the user's log.
+    pub async fn remove_event(&self, user: &UserId, version: Version) -> Result<(), Error> {
+        self.remove_item(user, key::event(version)).await
+    }
+
+    /// Deletes a post, and not the comments on it.
+    pub async fn remove_post(&self, post: PostId) -> Result<(), Error> {
+        self.delete(primary_key(key::post(post), POST)).await
+    }
+
+    /// Deletes all shards of a counter.
+    pub async fn remove_tally(&self, subject: &TallySubject) -> Result<(), Error> {
+        let keys = TallyShard::all().map(|shard| primary_key(key::tally(subject, shard), key::TALLY)).collect();
+        // Most counters have one shard. To read a missing one costs a tenth of deleting it.
+        let found = self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await?;
+        let keys = found.iter().map(|item| Ok(primary_key(text(item, PK)?, key::TALLY)));
+        let keys = keys.collect::<Result<Vec<_>, Error>>()?;
+        stream::iter(keys).map(|key| self.delete(key)).buffer_unordered(DELETIONS_AT_ONCE).try_collect().await
+    }
+
+    /// Takes the author off the list of celebrities.
+    pub async fn remove_celebrity(&self, author: &UserId) -> Result<(), Error> {
+        self.delete(primary_key(key::CELEBRITIES, key::user(author))).await
+    }
+
+    async fn delete(&self, key: Item) -> Result<(), Error> {
+        let delete = self.dynamo.0.delete_item().table_name(&self.table).set_key(Some(key));
+        delete.send().await.map(|_| ()).map_err(failed("erasing an account"))
+    }
+
+    fn range(&self, user: &UserId, first: String, last: String) -> QueryFluentBuilder {
+        self.dynamo
+            .0
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("PK = :user AND SK BETWEEN :first AND :last")
+            .expression_attribute_values(":user", s(key::user(user)))
+            .expression_attribute_values(":first", s(first))
+            .expression_attribute_values(":last", s(last))
+            .consistent_read(true)
+    }
+}

@@ -1,0 +1,93 @@
+//! Commands of which the caller cannot know whether they happened. An attempt was not answered, and the next one was
+//! refused, for a reason that may have come between the two: a suspension, or a deletion. At rest, the command table
+//! says what happened.
+
+use std::collections::BTreeSet;
+
+use harness::model::{Remark, Said};
+use serde_json::Value;
+
+use crate::{
+    command::{Command, Doubt},
+    ledger::Ledger,
+    truth::{Truth, is_null, number, text},
+};
+
+/// Enters into the ledger what these commands came to.
+pub(crate) fn adopt(ledger: &mut Ledger, truth: &Truth) {
+    for doubt in std::mem::take(&mut ledger.doubts) {
+        if !ledger.accounts_deleted.contains(&doubt.by) {
+            adopt_one(ledger, truth, doubt);
+        }
+    }
+}
+
+fn adopt_one(ledger: &mut Ledger, truth: &Truth, Doubt { by, command, at }: Doubt) {
+    let pair = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+    match command {
+        Command::Follow(other, _) => drop(ledger.uncertain.insert(pair(&by, &other))),
+        Command::RemoveFollower(other) => drop(ledger.uncertain.insert(pair(&other, &by))),
+        Command::Block(other, _) => {
+            ledger.uncertain.extend([pair(&by, &other), pair(&other, &by)]);
+            set(&mut ledger.member(&by).blocks, &other, truth.has("BLOCKS", &by, &other));
+        }
+        Command::Mute(other, _) => set(&mut ledger.member(&by).mutes, &other, truth.has("MUTES", &by, &other)),
+        Command::Like(post, _) => {
+            let likes = &mut ledger.member(&by).likes;
+            if truth.likes.contains(&pair(&by, &post)) {
+                likes.entry(post).or_insert(at);
+            } else {
+                likes.remove(&post);
+            }
+        }
+        Command::Edit { post, .. } | Command::Delete(post) => {
+            let Some(item) = truth.posts.get(&post) else { return };
+            let posts = &mut ledger.member(&by).posts;
+            if is_null(item, "deleted_at") {
+                let known = posts.get(&post).is_some_and(|said| said.text == text(item, "text"));
+                let version = number(item, "version").unsigned_abs();
+                if let Some(said) = posts.get_mut(&post).filter(|_| !known) {
+                    *said = Said { taken_down: said.taken_down, ..Said::edited(text(item, "text"), version) };
+                }
+            } else {
+                posts.remove(&post);
+            }
+        }
+        Command::DeleteComment { comment, .. } if !truth.comments.contains_key(&comment) => {
+            ledger.model.members.values_mut().for_each(|member| drop(member.comments.remove(&comment)));
+        }
+        Command::Rename(profile)
+            if truth.profiles.get(&by).is_some_and(|now| text(now, "handle") == profile.handle) =>
+        {
+            ledger.member(&by).profile = Some(profile);
+        }
+        // The texts of a user differ.
+        Command::Post { text: said, .. } => {
+            let is_it = |post: &Value| text(post, "author") == by && text(post, "text") == said;
+            if let Some((id, post)) = truth.shown_posts().find(|(_, post)| is_it(post)) {
+                let known = Said { taken_down: !is_null(post, "taken_down_at"), ..Said::new(&said) };
+                ledger.authors.entry(id.clone()).or_insert_with(|| by.clone());
+                ledger.texts.entry(id.clone()).or_default().insert(said);
+                ledger.member(&by).posts.entry(id.clone()).or_insert(known);
+            }
+        }
+        Command::Comment { post, text, .. } => {
+            let found = truth.comments.iter().find(|(_, it)| **it == (post.clone(), by.clone(), text.clone()));
+            if let Some((id, _)) =
+                found.filter(|(id, _)| !ledger.model.members.values().any(|it| it.comments.contains_key(*id)))
+            {
+                ledger.member(&by).comment(id.clone(), Remark { post, text, at });
+            }
+        }
+        // The others did not happen.
+        Command::DeleteComment { .. } | Command::Rename(_) | Command::DeleteAccount => {}
+    }
+}
+
+fn set(edges: &mut BTreeSet<String>, other: &str, is_there: bool) {
+    if is_there {
+        edges.insert(other.to_owned());
+    } else {
+        edges.remove(other);
+    }
+}
