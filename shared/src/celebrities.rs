@@ -122,7 +122,6 @@ impl Celebrities {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::{
         samples::user,
         test_world::{Calls, Failure, LIST_LIFETIME, World},
