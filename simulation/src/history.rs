@@ -79,8 +79,9 @@ const LIMITS_FRACTION: f64 = 0.01;
 /// Users who walk through feeds.
 const WALKERS: usize = 3;
 /// Share of the histories in which something is rebuilt while users act, and share of those in which it is at rest.
-const REBUILT_MEANWHILE: f64 = 0.4;
-const REBUILT_AT_REST: f64 = 0.5;
+/// A rebuild takes as many calls as everything else.
+const REBUILT_MEANWHILE: f64 = 0.15;
+const REBUILT_AT_REST: f64 = 0.2;
 /// How long users act while something is rebuilt, in milliseconds.
 const ACTING_MS: Range<u64> = 20_000..240_000;
 /// How often an operator tries to demote somebody.
