@@ -390,21 +390,27 @@ impl Auditor {
         let posts: HashSet<PostId> = rows.iter().map(|(_, row)| row.post).collect();
         let posts: Vec<_> = posts.into_iter().collect();
         let truth = self.commands.posts(&posts).await?;
-        let find = |(timeline, row): &(String, Row)| {
+        let mut findings = Vec::new();
+        for (timeline, row) in rows {
             // Rows of a kind that only a newer release knows are left to it.
-            let of = Timeline::parse(timeline)?;
+            let Some(of) = Timeline::parse(timeline) else { continue };
             // Rows of authors stay, all others expire.
             if !looked_at(row) && !matches!(of, Timeline::Author(_)) {
-                return None;
+                continue;
             }
-            let post = truth.iter().find(|post| post.post == row.post);
-            if post.is_some_and(|post| of.may_have(row, post)) {
-                return None;
+            let truth = truth.iter().find(|post| post.post == row.post);
+            if truth.is_some_and(|post| of.may_have(row, post)) {
+                continue;
             }
             let (post, author) = (row.post, row.author.clone());
-            Some(Finding::new(Kind::StrayRow, Task::CheckRow { timeline: timeline.clone(), post, author }))
-        };
-        Ok(rows.iter().filter_map(find).collect())
+            let stray = Finding::new(Kind::StrayRow, Task::CheckRow { timeline: timeline.clone(), post, author });
+            findings.extend(match of {
+                // An erasure puts deleted posts back among the author's rows, to find them in homes.
+                Timeline::Author(author) if truth.is_some() => self.unless_deleted(&author, vec![stray]).await?,
+                _ => vec![stray],
+            });
+        }
+        Ok(findings)
     }
 
     /// Whether a viewer item belongs to a user. Whoever blocks somebody writes to the item, too, so an item is right

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     celebrities::Celebrities,
     error::Error,
-    model::{Clock, Maintained, ModelSet, ReadModel, ReadModelsState, TableOf, TallyChange, TallySubject},
+    model::{Clock, HomeRows, Maintained, ModelSet, ReadModel, ReadModelsState, TableOf, TallyChange, TallySubject},
     read_models::ReadModels,
     store::{ModelTables, command_table::CommandTable},
     stream::work_queue::{Task, WorkQueue},
@@ -76,7 +76,7 @@ impl Projectors {
     }
 
     /// The projectors that have to do this task, which is about one set of tables or about all. There is none if the
-    /// set is not kept current any more.
+    /// set is not kept current any more, unless its timelines are still read.
     ///
     /// # Errors
     /// As [`ReadModels::known`].
@@ -84,6 +84,12 @@ impl Projectors {
         if let Some(on) = on {
             let known = self.0.read_models.known(on).await?;
             let state = self.0.read_models.state().await?;
+            let known = known.or_else(|| {
+                // A rebuild that fills no timelines puts no post into homes. The walks of the set that was read do.
+                let keeps_timelines = on.table(ReadModel::Timelines) == state.active.table(ReadModel::Timelines);
+                let is_walk = matches!(task, Task::Walk(_));
+                (is_walk && keeps_timelines).then_some(Maintained { set: state.active, homes: HomeRows::Now })
+            });
             return Ok(known.map(|set| self.projector(set, &state)).into_iter().collect());
         }
         let (state, mut sets) = (self.0.read_models.state().await?, self.0.read_models.maintained().await?);

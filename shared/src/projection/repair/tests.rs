@@ -5,6 +5,7 @@ use crate::{
     error::Error,
     model::{TallySubject, Version},
     samples::{user, version},
+    store::timelines::{Row, Timeline},
     test_world::{Calls, World},
 };
 
@@ -60,7 +61,7 @@ async fn a_row_that_names_another_author_by_now_stays() {
     world.other.join(&["ada"]).await;
     let post = world.other.post("ada", "hello").await;
     world.other.catch_up(&["ada"]).await;
-    let row = crate::store::timelines::Row { post, author: user("bob") };
+    let row = Row { post, author: user("bob") };
     world.tested.projector.repair.check_row("HOME#ada", &row).await.unwrap();
     assert_eq!(world.other.home("ada").await, [post]);
     let nonsense = world.tested.projector.repair.check_row("NOWHERE#ada", &row).await;
@@ -69,6 +70,25 @@ async fn a_row_that_names_another_author_by_now_stays() {
     world.put("timelines", &[item]);
     world.tested.projector.repair.check_row("HOME#ada", &row).await.unwrap();
     assert!(world.other.home("ada").await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_of_a_deleted_post_among_its_authors_stays_only_while_the_account_is_erased() {
+    let world = World::new();
+    world.other.join(&["ada"]).await;
+    let post = world.other.post("ada", "hello").await;
+    world.other.delete("ada", post).await;
+    let row = Row { post, author: user("ada") };
+    let timeline = Timeline::Author(user("ada"));
+    let rows_after_check = async || {
+        world.other.timelines.put(std::slice::from_ref(&timeline), &row).await.unwrap();
+        let found = world.tested.sweeper.auditor.rows(&[("AUTHOR#ada".to_owned(), row.clone())]).await.unwrap();
+        world.tested.projector.repair.check_row("AUTHOR#ada", &row).await.unwrap();
+        (found.len(), world.other.rows(&timeline).await.len())
+    };
+    assert_eq!(rows_after_check().await, (1, 0));
+    world.other.done("ada", &crate::command::DeleteAccount).await;
+    assert_eq!(rows_after_check().await, (0, 1));
 }
 
 #[tokio::test(start_paused = true)]
