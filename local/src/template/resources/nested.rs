@@ -71,7 +71,8 @@ fn read(scope: &Scope, resource: &Resource, inputs: &Inputs) -> Result<Stack> {
     let inputs = Inputs { values, addresses: inputs.addresses.clone(), files: inputs.files.clone() };
     parse_nested(file, &source, &inputs).map_err(|error| match error {
         LoadError::Template { error, .. } => wrong(format!("{file}:{error}")),
-        other => wrong(other.to_string()),
+        LoadError::Parameter { name, reason } => wrong(format!("{file}: parameter `{name}`: {reason}")),
+        other @ LoadError::Read { .. } => wrong(other.to_string()),
     })
 }
 

@@ -66,17 +66,15 @@ fn a_nested_stack_is_refused_where_it_stands() {
 #[test]
 fn parameters_and_outputs_have_to_exist() {
     let missing = "  Own: {Type: AWS::SQS::Queue, Properties: {VisibilityTimeout: !GetAtt A.Outputs.X}}\n";
-    assert_refused(
-        &format!("{ONE}{missing}"),
-        &[("a.yaml", QUEUE)],
-        "t.yaml:4:65: the nested stack `A` has no output `X`",
-    );
-    let unknown = ONE.replace("a.yaml", "a.yaml, Parameters: {X: 1}");
-    let expected = "t.yaml:3:67: --parameter X: the template has no such parameter; it has ";
-    assert_refused(&unknown, &[("a.yaml", QUEUE)], expected);
     let circle = ONE.replace("a.yaml", "a.yaml, Parameters: {X: !GetAtt A.Outputs.X}");
-    let error = read(&circle, &[("a.yaml", QUEUE)]).unwrap_err().to_string();
-    assert!(error.ends_with("the nested stack `A` has no output `X`"), "{error}");
+    for (resources, line) in [(format!("{ONE}{missing}"), 4), (circle, 3)] {
+        let error = read(&resources, &[("a.yaml", QUEUE)]).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("t.yaml:{line}:")), "{error}");
+        assert!(error.ends_with("the nested stack `A` has no output `X`"), "{error}");
+    }
+    let unknown = ONE.replace("a.yaml", "a.yaml, Parameters: {X: 1}");
+    let expected = "t.yaml:3:67: a.yaml: parameter `X`: the template has no such parameter; it has ";
+    assert_refused(&unknown, &[("a.yaml", QUEUE)], expected);
 }
 
 /// The local stack names resources by their logical ids alone.
