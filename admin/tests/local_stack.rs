@@ -119,7 +119,7 @@ async fn the_quarantine_is_listed_redriven_and_dropped() -> Result<()> {
         queues.iter().find(|queue| queue["queue"] == name).map(|queue| queue["waiting"].clone())
     };
     assert_eq!(waiting(&status, "Quarantine"), Some(2.into()));
-    ensure!(status["tables"].as_array().is_some_and(|tables| tables.len() == 4), "{status}");
+    ensure!(status["tables"].as_array().is_some_and(|tables| tables.len() == 7), "{status}");
 
     for _ in 0..2 {
         let listed = target.json(&["quarantine", "list"]).await?;

@@ -19,7 +19,7 @@ use tidings_local::{
     invoke::Invoke as _,
     servers::{provision::provision, transaction_gate::TransactionGate},
     sources::{Chaos, Clients, Pace, Sources},
-    template::{self, Addresses, Inputs, Values, model::System},
+    template::{self, Addresses, Files, Inputs, Values, model::System},
 };
 use tokio::sync::Mutex;
 
@@ -33,6 +33,12 @@ use crate::{
 };
 
 const TEMPLATE: &str = include_str!("../../template.yaml");
+/// The templates of nested stacks, by their paths in [`TEMPLATE`].
+const NESTED: [(&str, &str); 3] = [
+    ("stacks/monitoring.yaml", include_str!("../../stacks/monitoring.yaml")),
+    ("stacks/rollback.yaml", include_str!("../../stacks/rollback.yaml")),
+    ("stacks/set-b.yaml", include_str!("../../stacks/set-b.yaml")),
+];
 /// The read models, by the logical ids of their first tables.
 pub(crate) const MODELS: [&str; 3] = ["Timelines", "Viewers", "Cards"];
 /// What names of tables, streams and queues begin with.
@@ -328,7 +334,8 @@ fn system(parameters: &[(&str, String)]) -> anyhow::Result<System> {
         supplied: supplied.iter().map(owned).collect::<BTreeMap<_, _>>(),
     };
     let addresses = Addresses { sqs: QUEUES_URL.to_owned(), api: "http://api.simulation".to_owned() };
-    template::parse("template.yaml", TEMPLATE, &Inputs { values, addresses, directory: None })
+    let files = Files::Texts(NESTED.map(|(path, text)| (path.to_owned(), text.to_owned())).into());
+    template::parse("template.yaml", TEMPLATE, &Inputs { values, addresses, files })
         .context("the template cannot be read")
 }
 

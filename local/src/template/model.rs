@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 /// Everything in the template that has a meaning on one machine.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct System {
     /// DynamoDB tables.
     pub tables: Vec<Table>,
