@@ -119,7 +119,7 @@ async fn the_quarantine_is_listed_redriven_and_dropped() -> Result<()> {
         queues.iter().find(|queue| queue["queue"] == name).map(|queue| queue["waiting"].clone())
     };
     assert_eq!(waiting(&status, "Quarantine"), Some(2.into()));
-    ensure!(status["tables"].as_array().is_some_and(|tables| tables.len() == 4), "{status}");
+    ensure!(status["tables"].as_array().is_some_and(|tables| tables.len() == 7), "{status}");
 
     for _ in 0..2 {
         let listed = target.json(&["quarantine", "list"]).await?;
@@ -151,6 +151,23 @@ fn report() -> Value {
             "streamArn": "arn:aws:kinesis:us-east-1:000000000000:stream/tidings-Former",
         },
     })
+}
+
+#[tokio::test]
+async fn a_rebuild_is_started_watched_and_cancelled() -> Result<()> {
+    let target = Target::start().await?;
+    let status = target.json(&["rebuild", "status"]).await?;
+    ensure!(status["active"] == "aaa" && status["rebuild"].is_null(), "{status}");
+    ensure!(target.refusal(&["rebuild", "start"]).await?.contains("--yes"), "it was started without --yes");
+    ensure!(target.refusal(&["rebuild", "resume"]).await?.contains("no rebuild is under way"), "there is none");
+
+    let started = target.json(&["rebuild", "start", "--models", "cards", "--segments", "2", "--yes"]).await?;
+    ensure!(started["rebuild"]["models"] == json!(["cards"]), "{started}");
+    ensure!(started["rebuild"]["segments"] == 2, "{started}");
+    ensure!(target.refusal(&["rebuild", "start", "--yes"]).await?.contains("is under way"), "a second one was started");
+    let cancelled = target.json(&["rebuild", "cancel", "--yes"]).await?;
+    ensure!(cancelled["rebuild"]["cancelled"] == true, "{cancelled}");
+    Ok(())
 }
 
 #[tokio::test]

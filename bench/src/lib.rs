@@ -23,6 +23,7 @@ pub mod locks;
 pub mod memory;
 pub mod plan;
 pub mod reactions;
+pub mod rebuild;
 pub mod replay;
 pub mod target;
 pub mod texts;

@@ -113,17 +113,14 @@ impl Stack {
         };
         let provisioned = provision::provision(&system, &clients);
         let built = async { tokio::try_join!(cargo::build(&directory, &binaries), provisioned) };
-        let (programs, ()) = tokio::select! {
+        let (programs, keys) = tokio::select! {
             built = built => built?,
             error = servers.failure() => return Err(error),
         };
 
         let conflicts = match options.transaction_time {
             Duration::ZERO => None,
-            time => {
-                let keys = system.tables.iter().map(|table| (table.name.clone(), table.key.clone())).collect();
-                Some(Conflicts::start(&endpoints.dynamodb, keys, time).await?)
-            }
+            time => Some(Conflicts::start(&endpoints.dynamodb, keys.clone(), time).await?),
         };
         let dynamodb = conflicts.as_ref().map_or(&endpoints.dynamodb, |conflicts| &conflicts.url).clone();
         let of_functions = Endpoints { dynamodb, ..endpoints.clone() };
@@ -135,7 +132,7 @@ impl Stack {
         let of_functions = limiting.as_ref().map_or(of_functions, |limiting| limiting.endpoints.clone());
         let of_sources = Clients { kinesis: aws::kinesis(&of_functions.kinesis), ..clients.clone() };
         let guard = match options.check_access {
-            true => Some(Guard::start(&of_functions, &system).await?),
+            true => Some(Guard::start(&of_functions, &system, &keys).await?),
             false => None,
         };
         let of_functions = guard.as_ref().map_or(of_functions, |guard| guard.endpoints.clone());

@@ -167,9 +167,14 @@ class Stack:
     def _describe(self) -> dict:
         return self._cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
 
-    def _resources(self) -> list[dict]:
-        pages = self._cloudformation.get_paginator("list_stack_resources").paginate(StackName=self.name)
-        return [resource for page in pages for resource in page["StackResourceSummaries"]]
+    def _resources(self, name: str | None = None) -> list[dict]:
+        """The resources of this stack, or of the one with this name or id, and those of its nested stacks."""
+        pages = self._cloudformation.get_paginator("list_stack_resources").paginate(StackName=name or self.name)
+        listed = [resource for page in pages for resource in page["StackResourceSummaries"]]
+        # CloudFormation may still list what an update has deleted.
+        own = [resource for resource in listed if resource["ResourceStatus"] != "DELETE_COMPLETE"]
+        nested = [resource.get("PhysicalResourceId") for resource in own if _is_nested(resource)]
+        return own + [resource for id in nested if id for resource in self._resources(id)]
 
     def _bucket(self) -> str:
         return BUCKET.format(stack=self.name.lower(), account=self._account, region=self._session.region_name)
@@ -237,16 +242,26 @@ class Stack:
 
     def _what_failed(self, since_s: float, error: WaiterError) -> str:
         """All resources that failed and the reasons, in the order of the failures."""
-        pages = self._cloudformation.get_paginator("describe_stack_events").paginate(StackName=self.name)
-        failed = [
+        lines = [
             f"{event['LogicalResourceId']} ({event['ResourceType']}): {event['ResourceStatus']}: "
             f"{event.get('ResourceStatusReason', 'no reason given')}"
-            for page in pages
-            for event in page["StackEvents"]
-            if event["ResourceStatus"].endswith("_FAILED") and event["Timestamp"].timestamp() >= since_s - 5
-        ]
-        lines = failed[::-1] or [str(error)]
+            for event in self._failures(since_s, self.name)
+        ] or [str(error)]
         return f"the deployment of the stack {self.name} failed; its state is {self.status()}:\n  " + "\n  ".join(lines)
+
+    def _failures(self, since_s: float, name: str) -> list[dict]:
+        """The failures of resources of a stack. Those within a nested stack come before that of the nested stack."""
+        pages = self._cloudformation.get_paginator("describe_stack_events").paginate(StackName=name)
+        failures = []
+        for event in (event for page in pages for event in page["StackEvents"]):
+            if not event["ResourceStatus"].endswith("_FAILED") or event["Timestamp"].timestamp() < since_s - 5:
+                continue
+            failures.append(event)
+            # A stack's own events name the stack, too.
+            id = event.get("PhysicalResourceId")
+            if _is_nested(event) and id and id != event["StackId"]:
+                failures += self._failures(since_s, id)[::-1]
+        return failures[::-1]
 
     def _inactive(self, resource: dict) -> str | None:
         """The state of a function or an event source, or None if it is active."""
@@ -286,3 +301,8 @@ class Stack:
             return dynamodb.describe_table(TableName=name)["Table"]["TableStatus"] != "DELETING"
         except dynamodb.exceptions.ResourceNotFoundException:
             return False
+
+
+def _is_nested(resource: dict) -> bool:
+    """Whether this resource of a stack is a stack itself. Its physical id is the id of that stack."""
+    return resource["ResourceType"] == "AWS::CloudFormation::Stack"

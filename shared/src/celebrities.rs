@@ -1,13 +1,18 @@
 //! The authors whose posts are pulled. Projections ask whether to push a post, home feeds ask whom to pull. A process
 //! reads the list of celebrities from the truth and uses it for a while; [`CelebrityPolicy`] allows for lists of that
 //! age.
+//!
+//! All processes read the same partition. So they do it at different times, and a list that cannot be read again is
+//! used for twice as long: an overloaded partition makes no page fail.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use rand::Rng;
 
 use crate::{
     cache::Cache,
     error::Error,
-    model::{CelebrityList, CelebrityPolicy, Clock, UserId, limits::CELEBRITIES_MAX},
+    model::{CelebrityList, CelebrityPolicy, Clock, Timestamp, UserId, limits::CELEBRITIES_MAX},
     store::command_table::CommandTable,
 };
 
@@ -17,13 +22,24 @@ pub struct Celebrities {
     commands: CommandTable,
     clock: Clock,
     policy: CelebrityPolicy,
-    listed: Cache<(), Arc<CelebrityList>>,
+    listed: Cache<(), Listed>,
 }
+
+/// A list that was read.
+#[derive(Debug, Clone)]
+struct Listed {
+    list: Arc<CelebrityList>,
+    /// When it is to be read again.
+    until: Timestamp,
+}
+
+/// How long a process waits after a list could not be read again.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 impl Celebrities {
     /// The celebrities in this command table.
     pub fn new(commands: CommandTable, clock: Clock, policy: CelebrityPolicy) -> Self {
-        let listed = Cache::new(1, policy.list_lifetime);
+        let listed = Cache::new(1, 2 * policy.list_lifetime);
         Self { commands, clock, policy, listed }
     }
 
@@ -32,23 +48,39 @@ impl Celebrities {
         &self.policy
     }
 
-    /// All celebrities. The list may be as old as [`CelebrityPolicy::list_lifetime`].
+    /// All celebrities. The list may be as old as [`CelebrityPolicy::list_lifetime`], or twice as old if it cannot be
+    /// read.
     ///
     /// # Errors
-    /// As the store's.
+    /// As the store's, if what this process knows is too old.
     pub async fn list(&self) -> Result<Arc<CelebrityList>, Error> {
         let now = self.clock.now();
-        if let Some(listed) = self.listed.get(&(), now, None) {
-            return Ok(listed.value);
+        let known = self.listed.get(&(), now, None);
+        if let Some(known) = &known
+            && now < known.value.until
+        {
+            return Ok(Arc::clone(&known.value.list));
         }
-        let list = Arc::new(self.commands.celebrities().await?);
-        self.listed.put((), Arc::clone(&list), now);
-        Ok(list)
+        match (self.commands.celebrities().await, known) {
+            (Ok(list), _) => {
+                let list = Arc::new(list);
+                let lifetime = self.policy.list_lifetime.mul_f64(rand::rng().random_range(0.75..1.0));
+                self.listed.put((), Listed { list: Arc::clone(&list), until: now.after(lifetime) }, now);
+                Ok(list)
+            }
+            (Err(error), Some(known)) => {
+                tracing::warn!(%error, "the celebrities cannot be read, so the last list is used");
+                let list = known.value.list;
+                self.listed.put((), Listed { list: Arc::clone(&list), until: now.after(AFTER_FAILURE) }, known.at);
+                Ok(list)
+            }
+            (Err(error), None) => Err(error),
+        }
     }
 
     /// Whether there were any when this process read the list last, however long ago. False if it never did.
     pub(crate) fn were_any(&self) -> bool {
-        self.listed.last(&()).is_some_and(|list| !list.is_empty())
+        self.listed.last(&()).is_some_and(|listed| !listed.list.is_empty())
     }
 
     /// Whether posts of this author are pushed to followers' homes.
@@ -85,5 +117,35 @@ impl Celebrities {
             return Ok(());
         }
         self.commands.promote(author, self.clock.now()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        samples::user,
+        test_world::{Calls, Failure, LIST_LIFETIME, World},
+    };
+
+    const READ_LIST: Calls = Calls("Query", "\"CELEBRITIES\"");
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_cannot_be_read_again_is_used_for_twice_as_long() {
+        let world = World::new();
+        let celebrities = &world.tested.sweeper.auditor.celebrities;
+        celebrities.list().await.unwrap();
+        world.other.commands.promote(&user("ada"), world.other.clock.now()).await.unwrap();
+        world.network.fail(READ_LIST, Failure::Throttled);
+
+        world.pass(LIST_LIFETIME);
+        assert_eq!(celebrities.list().await.unwrap().len(), 0);
+        let reads = world.network.count(READ_LIST);
+        celebrities.list().await.unwrap();
+        assert_eq!(world.network.count(READ_LIST), reads, "it is not read again with every page");
+
+        world.pass(LIST_LIFETIME);
+        celebrities.list().await.unwrap_err();
+        world.network.calm();
+        assert_eq!(celebrities.list().await.unwrap().len(), 1);
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     projection::quarantine::redo,
     samples::user,
     store::{Consistency, timelines::Timeline},
-    stream::work_queue::Task,
+    stream::work_queue::Message,
     test_world::World,
 };
 
@@ -138,9 +138,9 @@ fn every_recorded_task_is_known() {
     let tasks = recorded["tasks"].as_array().unwrap();
     assert!(tasks.len() >= 3, "{tasks:?}");
     for task in tasks {
-        Task::parse(&task.to_string()).unwrap();
+        Message::parse(&task.to_string()).unwrap();
         let mut newer = task.clone();
         newer.as_object_mut().unwrap().values_mut().next().unwrap()[NEW] = json!(1);
-        assert_eq!(Task::parse(&newer.to_string()), Task::parse(&task.to_string()));
+        assert_eq!(Message::parse(&newer.to_string()), Message::parse(&task.to_string()));
     }
 }

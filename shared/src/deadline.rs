@@ -41,6 +41,14 @@ impl Deadline {
         Self { begin_until: self.begin_until.min(now + time), work_until: self.work_until.min(now + 2 * time) }
     }
 
+    /// A part of the work behind which something is written down: it has half of the time that is left.
+    #[must_use]
+    pub fn half(self) -> Self {
+        let now = Instant::now();
+        let half = |until: Instant| now + until.saturating_duration_since(now) / 2;
+        Self { begin_until: half(self.begin_until), work_until: half(self.work_until) }
+    }
+
     /// Whether it is too late to begin a step.
     pub fn is_near(&self) -> bool {
         Instant::now() >= self.begin_until

@@ -9,6 +9,7 @@
 //! - [`stream`] has what passes between functions: the bus, the work queue, the quarantine, and partial batch
 //!   responses.
 //! - [`celebrities`] tells both projections and queries whose posts are pulled.
+//! - [`read_models`] tells both which tables the read models are in.
 //! - [`http`] turns API Gateway's requests into calls, and results into responses.
 //! - [`error`] says which error goes where.
 //! - [`deadline`] says until when an invocation works. [`runtime`] is what every `main` shares.
@@ -29,6 +30,7 @@ pub mod metrics;
 pub mod model;
 pub mod projection;
 pub mod query;
+pub mod read_models;
 mod retry;
 pub mod runtime;
 #[cfg(test)]

@@ -13,6 +13,9 @@ use crate::error::Error;
 
 /// How long the SDKs try a call, all attempts together. What they send after this has failed.
 pub(crate) const CALL_MAX: Duration = Duration::from_secs(8);
+/// How long the SDKs wait for the answer to one attempt. The first attempts of reads are shorter, see
+/// `store/read_timeouts.rs`.
+pub(crate) const ATTEMPT_MAX: Duration = Duration::from_secs(3);
 /// How often a read-decide-write is repeated from fresh reads after another worker changed the item in between.
 pub(crate) const RACES_MAX: u32 = 20;
 

@@ -23,11 +23,18 @@ use crate::{
     celebrities::Celebrities,
     deadline::Deadline,
     metrics,
-    model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReservedHandles, Timestamp},
-    projection::{Dependencies, Projector, notices::Notices},
-    query::{Feeds, Notifications, cursor::CursorKeys},
-    retry::CALL_MAX,
-    store::{Dynamo, Meter, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
+    model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReadModel, ReservedHandles, Timestamp},
+    projection::{CardSets, Dependencies, NoticeSets, Projectors, rebuild::Rebuilder},
+    query::{Conversations, Feeds, Notifications, People, cursor::CursorKeys},
+    read_models::ReadModels,
+    retry::{ATTEMPT_MAX, CALL_MAX},
+    store::{
+        ActiveTables, Dynamo, Meter, ModelTables, TablePair,
+        cards::Cards,
+        command_table::CommandTable,
+        timelines::Timelines,
+        viewers::{INLINE_MAX, Viewers},
+    },
     stream::{
         bus::Bus, failed_batches::FailedBatches, publisher::Publisher, quarantine::Quarantine, work_queue::WorkQueue,
     },
@@ -45,6 +52,7 @@ pub struct Runtime {
     config: SdkConfig,
     environment: Arc<BTreeMap<String, String>>,
     dynamo: Dynamo,
+    active: ActiveTables,
     /// Measures calls of DynamoDB, if what requests cost is to be shown.
     pub meter: Option<Meter>,
     /// The time.
@@ -91,7 +99,7 @@ impl Runtime {
             Some(meter) => Dynamo::metered(&config, meter.clone()),
             None => Dynamo::new(&config),
         };
-        Self { config, environment: Arc::new(environment), dynamo, meter, clock }
+        Self { config, environment: Arc::new(environment), dynamo, active: ActiveTables::default(), meter, clock }
     }
 
     /// The truth.
@@ -102,17 +110,43 @@ impl Runtime {
 
     /// Who gets to see which post where.
     pub fn timelines(&self) -> anyhow::Result<Timelines> {
-        Ok(Timelines::new(self.dynamo.clone(), self.variable("TIMELINES_TABLE")?.to_owned()))
+        let tables = self.tables_named("TIMELINES_TABLE")?;
+        Ok(Timelines::new(self.dynamo.clone(), tables.active(ReadModel::Timelines, &self.active)))
     }
 
     /// What is projected of whom.
     pub fn viewers(&self) -> anyhow::Result<Viewers> {
-        Ok(Viewers::new(self.dynamo.clone(), self.variable("VIEWERS_TABLE")?.to_owned()))
+        let tables = self.tables_named("VIEWERS_TABLE")?;
+        let table = tables.active(ReadModel::Viewers, &self.active);
+        Ok(Viewers::new(self.dynamo.clone(), table, self.inline_max()?))
     }
 
     /// What is shown.
     pub fn cards(&self) -> anyhow::Result<Cards> {
-        Ok(Cards::new(self.dynamo.clone(), self.variable("CARDS_TABLE")?.to_owned()))
+        let tables = self.tables_named("CARDS_TABLE")?;
+        Ok(Cards::new(self.dynamo.clone(), tables.active(ReadModel::Cards, &self.active)))
+    }
+
+    /// Which tables the read models are in.
+    pub fn read_models(&self) -> anyhow::Result<ReadModels> {
+        Ok(ReadModels::new(self.commands()?, self.clock.clone(), self.list_lifetime()?, self.active.clone()))
+    }
+
+    /// The cards that counters are shown on.
+    pub fn card_sets(&self) -> anyhow::Result<CardSets> {
+        Ok(CardSets { tables: self.model_tables()?, read_models: self.read_models()? })
+    }
+
+    /// Both tables of each read model.
+    fn model_tables(&self) -> anyhow::Result<ModelTables> {
+        let [timelines, viewers, cards] =
+            ["TIMELINES_TABLE", "VIEWERS_TABLE", "CARDS_TABLE"].map(|name| self.tables_named(name));
+        Ok(ModelTables::new(self.dynamo.clone(), timelines?, viewers?, cards?, self.inline_max()?))
+    }
+
+    /// The two tables of a read model. The variable of the second one has the suffix `_B`.
+    fn tables_named(&self, name: &str) -> anyhow::Result<TablePair> {
+        Ok(TablePair { a: self.variable(name)?.into(), b: self.variable(&format!("{name}_B"))?.into() })
     }
 
     /// The bus.
@@ -149,18 +183,17 @@ impl Runtime {
     pub fn celebrities(&self) -> anyhow::Result<Celebrities> {
         let policy = CelebrityPolicy {
             followers_min: self.number("CELEBRITY_FOLLOWERS")?,
-            list_lifetime: Duration::from_secs(self.number("CELEBRITY_LIST_SECONDS")?),
+            list_lifetime: self.list_lifetime()?,
         };
         Ok(Celebrities::new(self.commands()?, self.clock.clone(), policy))
     }
 
     /// Everything that projections work with.
-    pub fn projector(&self) -> anyhow::Result<Projector> {
-        Ok(Projector::new(Dependencies {
+    pub fn projectors(&self) -> anyhow::Result<Projectors> {
+        Ok(Projectors::new(Dependencies {
             commands: self.commands()?,
-            timelines: self.timelines()?,
-            viewers: self.viewers()?,
-            cards: self.cards()?,
+            tables: self.model_tables()?,
+            read_models: self.read_models()?,
             celebrities: self.celebrities()?,
             work_queue: self.work_queue()?,
             erasure_delay: self.erasure_delay()?,
@@ -170,10 +203,11 @@ impl Runtime {
     }
 
     /// What tells users of what others did that concerns them.
-    pub fn notices(&self) -> anyhow::Result<Notices> {
-        Ok(Notices {
+    pub fn notice_sets(&self) -> anyhow::Result<NoticeSets> {
+        Ok(NoticeSets {
             commands: self.commands()?,
-            timelines: self.timelines()?,
+            tables: self.model_tables()?,
+            read_models: self.read_models()?,
             work_queue: self.work_queue()?,
             erasure_delay: self.erasure_delay()?,
             clock: self.clock.clone(),
@@ -191,11 +225,18 @@ impl Runtime {
         })
     }
 
+    /// Takes steps of rebuilds, whose calls are measured.
+    pub fn rebuilder(&self) -> anyhow::Result<Rebuilder> {
+        let measured = Self { dynamo: Dynamo::metered(&self.config, Meter::default()), ..self.clone() };
+        Ok(Rebuilder { projectors: measured.projectors()?, quarantine: self.quarantine()? })
+    }
+
     /// The audit, whose reads are measured.
     pub fn sweeper(&self) -> anyhow::Result<Sweeper> {
         let meter = Meter::default();
         let measured = Self { dynamo: Dynamo::metered(&self.config, meter.clone()), ..self.clone() };
         let auditor = Auditor {
+            read_models: measured.read_models()?,
             commands: measured.commands()?,
             timelines: measured.timelines()?,
             viewers: measured.viewers()?,
@@ -212,7 +253,20 @@ impl Runtime {
     pub fn feeds(&self) -> anyhow::Result<Feeds> {
         let (commands, timelines, viewers, cards) =
             (self.commands()?, self.timelines()?, self.viewers()?, self.cards()?);
-        Ok(Feeds::new(commands, timelines, viewers, cards, self.celebrities()?, self.clock.clone()))
+        let (read_models, celebrities) = (self.read_models()?, self.celebrities()?);
+        Ok(Feeds::new(read_models, commands, timelines, viewers, cards, celebrities, self.clock.clone()))
+    }
+
+    /// Everything that single posts and their comments are read from.
+    pub fn conversations(&self) -> anyhow::Result<Conversations> {
+        let (commands, viewers, cards) = (self.commands()?, self.viewers()?, self.cards()?);
+        Ok(Conversations { read_models: self.read_models()?, commands, viewers, cards })
+    }
+
+    /// Everything that profiles and lists of people are read from.
+    pub fn people(&self) -> anyhow::Result<People> {
+        let (commands, viewers, cards) = (self.commands()?, self.viewers()?, self.cards()?);
+        Ok(People { read_models: self.read_models()?, commands, viewers, cards })
     }
 
     /// The handles that nobody can claim.
@@ -242,9 +296,22 @@ impl Runtime {
         })
     }
 
+    /// How long a process uses its copies of the list of celebrities, and of the state of the read models.
+    fn list_lifetime(&self) -> anyhow::Result<Duration> {
+        Ok(Duration::from_secs(self.number("CELEBRITY_LIST_SECONDS")?))
+    }
+
     /// How long an erasure waits before it removes items.
     fn erasure_delay(&self) -> anyhow::Result<Duration> {
         Ok(Duration::from_secs(self.number("ERASURE_DELAY_SECONDS")?))
+    }
+
+    /// Bytes of sets that stay in a viewer item. Only tests set the variable, so that few follows are too many.
+    fn inline_max(&self) -> anyhow::Result<usize> {
+        match self.environment.contains_key("VIEWER_SETS_INLINE_BYTES") {
+            true => Ok(usize::try_from(self.number("VIEWER_SETS_INLINE_BYTES")?)?),
+            false => Ok(INLINE_MAX),
+        }
     }
 
     /// Rows that one step of a walk reads or writes at most.
@@ -295,16 +362,18 @@ pub fn one_line(error: anyhow::Error) -> lambda_runtime::Error {
     format!("{error:#}").into()
 }
 
-/// How often the SDKs try again by themselves.
+/// How often the SDKs try again by themselves, after waits of up to so long. The waits of the SDKs' default, one second
+/// and two, would be longer than what most calls wait for.
 pub fn retry_config() -> RetryConfig {
-    RetryConfig::standard().with_max_attempts(3)
+    let retries = RetryConfig::standard().with_max_attempts(3);
+    retries.with_initial_backoff(Duration::from_millis(50)).with_max_backoff(Duration::from_secs(1))
 }
 
 /// How long the SDKs wait: for a connection, for the answer to one attempt, and for all attempts together.
 pub fn timeout_config() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))
-        .operation_attempt_timeout(Duration::from_secs(3))
+        .operation_attempt_timeout(ATTEMPT_MAX)
         .operation_timeout(CALL_MAX)
         .build()
 }

@@ -45,6 +45,9 @@ pub enum Check {
     DeletedPosts,
     /// At rest, no table holds a text or a tag of a deleted post, of comments on it, or of a deleted comment.
     NothingOfTheDeleted,
+    /// INV-8: a rebuilt read model equals the one that was kept current, attribute by attribute, and nothing is left of
+    /// a rebuild.
+    RebuiltAtRest,
     /// INV-9: nothing is lost: queues are empty in the end. Nothing was poison, so nothing is in the quarantine.
     NothingIsLost,
     /// What a newer release wrote into an item is still there after this one changed the item.
@@ -72,7 +75,7 @@ pub enum Check {
 }
 
 /// All checks.
-pub const ALL: [Check; 30] = [
+pub const ALL: [Check; 31] = [
     Check::EventsReachTheBus,
     Check::HomeAtRest,
     Check::FeedsAtRest,
@@ -91,6 +94,7 @@ pub const ALL: [Check; 30] = [
     Check::HiddenAuthors,
     Check::DeletedPosts,
     Check::NothingOfTheDeleted,
+    Check::RebuiltAtRest,
     Check::NothingIsLost,
     Check::NewerIsKept,
     Check::DamageIsRepaired,
@@ -143,6 +147,7 @@ impl fmt::Display for Check {
             Self::WalkWithoutRepetition | Self::WalkWithoutGap | Self::PulledWithoutGap | Self::NewestFirst => "INV-5",
             Self::OneEffectPerKey | Self::KeyOfAnotherRequest => "INV-6",
             Self::HiddenAuthors | Self::DeletedPosts => "INV-7",
+            Self::RebuiltAtRest => "INV-8",
             Self::NothingIsLost => "INV-9",
             Self::NoticesAtRest | Self::NotificationsAtRest | Self::SeenStaysSeen => "INV-10",
             _ => "truth",

@@ -145,7 +145,14 @@ fn move_applied(world: &World, random: &mut StdRng) -> Option<()> {
 /// A viewer item forgets whom its user follows.
 fn lose_followed(world: &World, random: &mut StdRng) -> Option<()> {
     let viewer = any(world, "Viewers", |viewer| number(viewer, "applied") > 0, random)?;
-    set(world, "Viewers", &viewer, "followed", &json!({"B": ""}));
+    let sets = format!("SETS#{}", text(&viewer, "PK").trim_start_matches("USER#"));
+    let sets = viewer.get("sets_revision").and_then(|_| any(world, "Viewers", |item| text(item, "PK") == sets, random));
+    match sets {
+        Some(sets) if random.random_bool(0.5) => {
+            world.meddle("DeleteItem", json!({"TableName": "Viewers", "Key": {"PK": sets["PK"]}}));
+        }
+        sets => set(world, "Viewers", &sets.unwrap_or(viewer), "followed", &json!({"B": ""})),
+    }
     Some(())
 }
 

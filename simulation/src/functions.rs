@@ -10,7 +10,6 @@ use tidings::{
     deadline::Deadline,
     error::Error,
     http::{self, Call, Response},
-    query::{Conversations, People},
     runtime::Runtime,
 };
 
@@ -57,7 +56,7 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         "create-post" => http!((runtime.commands()?, clock), |it, call| create_post::handle(&it.0, &it.1, call)),
         "delete-account" => http!((runtime.commands()?, clock), |it, call| delete_account::handle(&it.0, &it.1, call)),
         "delete-post" => http!((runtime.commands()?, clock), |it, call| delete_post::handle(&it.0, &it.1, call)),
-        "edit-post" => http!((conversations(&runtime)?, clock), |it, call| edit_post::handle(&it.0, &it.1, call)),
+        "edit-post" => http!((runtime.conversations()?, clock), |it, call| edit_post::handle(&it.0, &it.1, call)),
         "export-account" => http!((runtime.commands()?, runtime.cursor_keys()?, clock), |it, call| {
             export_account::handle(&it.0, &it.1, &it.2, call)
         }),
@@ -65,11 +64,11 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         "get-feed" => {
             http!((runtime.feeds()?, runtime.cursor_keys()?), |it, call| { get_feed::handle(&it.0, &it.1, call) })
         }
-        "get-post" => http!((conversations(&runtime)?, runtime.cursor_keys()?, clock), |it, call| {
+        "get-post" => http!((runtime.conversations()?, runtime.cursor_keys()?, clock), |it, call| {
             get_post::handle(&it.0, &it.1, &it.2, call)
         }),
         "get-profile" => {
-            http!((people(&runtime)?, runtime.notifications()?, runtime.cursor_keys()?, clock), |it, call| {
+            http!((runtime.people()?, runtime.notifications()?, runtime.cursor_keys()?, clock), |it, call| {
                 get_profile::handle(&it.0, &it.1, &it.2, &it.3, call)
             })
         }
@@ -78,15 +77,17 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         "update-profile" => http!((runtime.commands()?, runtime.reserved_handles()?, clock), |it, call| {
             update_profile::handle(&it.0, &it.1, &it.2, call)
         }),
-        "publish-events" => events!((runtime.bus()?, runtime.quarantine()?, clock), |it, event, _| {
-            publish_events::handle(&it.0, &it.1, &it.2, event).await
+        "publish-events" => events!((runtime.bus()?, runtime.quarantine()?, clock), |it, event, deadline| {
+            publish_events::handle(&it.0, &it.1, &it.2, event, deadline).await
         }),
         "recover" => events!(recover::Recoverer::new(&runtime)?, |it, event, deadline| {
             recover::handle(&it, event, deadline).await
         }),
         "audit" => events!(runtime.sweeper()?, |it, event, deadline| audit::handle(&it, event, deadline).await),
-        "fanout" => events!(runtime.projector()?, |it, event, deadline| { fanout::handle(&it, event, deadline).await }),
-        "trending" => events!((runtime.cards()?, runtime.notices()?, clock), |it, event, deadline| {
+        "fanout" => {
+            events!(runtime.projectors()?, |it, event, deadline| { fanout::handle(&it, event, deadline).await })
+        }
+        "trending" => events!((runtime.card_sets()?, runtime.notice_sets()?, clock), |it, event, deadline| {
             trending::handle(&it.0, &it.1, &it.2, event, deadline).await
         }),
         "moderate" => {
@@ -95,30 +96,36 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         "deliver" => {
             events!(deliverer(&runtime)?, |it, event, deadline| { deliver::handle(&it, event, deadline).await })
         }
+        "rebuild" => events!(operator(&runtime)?, |it, event, _| rebuild::handle(&it, event).await),
         "demote-author" => events!(demoter(&runtime)?, |it, event, _| { demote_author::handle(&it, event).await }),
         other => anyhow::bail!("the simulated world has no function {other}"),
     }
 }
 
-fn conversations(runtime: &Runtime) -> anyhow::Result<Conversations> {
-    Ok(Conversations { commands: runtime.commands()?, viewers: runtime.viewers()?, cards: runtime.cards()? })
-}
-
-fn people(runtime: &Runtime) -> anyhow::Result<People> {
-    Ok(People { commands: runtime.commands()?, viewers: runtime.viewers()?, cards: runtime.cards()? })
+fn operator(runtime: &Runtime) -> anyhow::Result<rebuild::Operator> {
+    Ok(rebuild::Operator {
+        commands: runtime.commands()?,
+        read_models: runtime.read_models()?,
+        work_queue: runtime.work_queue()?,
+        clock: runtime.clock.clone(),
+    })
 }
 
 fn deliverer(runtime: &Runtime) -> anyhow::Result<deliver::Deliverer> {
     Ok(deliver::Deliverer {
-        projector: runtime.projector()?,
+        projectors: runtime.projectors()?,
+        rebuilder: runtime.rebuilder()?,
         quarantine: runtime.quarantine()?,
         publisher: runtime.publisher()?,
+        work_queue: runtime.work_queue()?,
+        clock: runtime.clock.clone(),
     })
 }
 
 fn demoter(runtime: &Runtime) -> anyhow::Result<demote_author::Demoter> {
     Ok(demote_author::Demoter {
         commands: runtime.commands()?,
+        read_models: runtime.read_models()?,
         cards: runtime.cards()?,
         celebrities: runtime.celebrities()?,
         work_queue: runtime.work_queue()?,

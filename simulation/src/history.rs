@@ -4,6 +4,7 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -29,7 +30,7 @@ use crate::{
     faults::{Fault, Faults},
     ledger::Ledger,
     limits::{self, Nobody},
-    moderation, next_release, notices, pulled, queries, rest,
+    moderation, next_release, notices, pulled, queries, rebuilds, rest,
     trace::{Detail, Trace},
     walks,
     world::{Setup, World, aws_in_memory},
@@ -77,6 +78,12 @@ const CACHES_LIVE: Duration = Duration::from_secs(10);
 const LIMITS_FRACTION: f64 = 0.01;
 /// Users who walk through feeds.
 const WALKERS: usize = 3;
+/// Share of the histories in which something is rebuilt while users act, and share of those in which it is at rest.
+/// A rebuild takes as many calls as everything else.
+const REBUILT_MEANWHILE: f64 = 0.15;
+const REBUILT_AT_REST: f64 = 0.2;
+/// How long users act while something is rebuilt, in milliseconds.
+const ACTING_MS: Range<u64> = 20_000..240_000;
 /// How often an operator tries to demote somebody.
 const DEMOTIONS_TRIED: usize = 12;
 /// Longest pause of an operator between two tries.
@@ -195,13 +202,25 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         world.settle().await?;
         if faults.damages > 0 {
             damage::damage(&world, faults.damages, &mut random);
-            world.request_sweep();
-            world.settle().await?;
+            // What a finding hides is found in the next sweep: nothing else is said of a user whose log is not applied.
+            for _ in 0..2 {
+                world.request_sweep();
+                world.settle().await?;
+            }
             rest::compare_repaired(&world, &mut ledger.borrow_mut(), &ghosts);
         }
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
         if let Some(newer) = newer {
             newer.check(&world, &mut ledger.borrow_mut());
+        }
+
+        if random.random_bool(REBUILT_AT_REST) {
+            world.set_faults(Faults { outage: None, ..faults.clone() });
+            let before = rebuilds::rebuild_at_rest(&world, &mut random).await?;
+            world.settle().await?;
+            before.compare(&mut ledger.borrow_mut().checks, &world);
+            rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
+            tokio::time::sleep(Duration::from_secs(2 * u64::from(plan.celebrity_list_seconds))).await;
         }
         tokio::time::sleep(CACHES_LIVE).await;
         rest::compare_api(&users, &ledger, &mut random, !ghosts.is_empty()).await?;
@@ -311,6 +330,12 @@ async fn act(
     let Plan { pause_ms_max, decisions, .. } = *plan;
     let ledger = actors.first().map(|actor| Rc::clone(&actor.ledger)).unwrap_or_default();
     let (count, users) = (actors.len(), actors.first().map_or(1, |actor| actor.everybody.len()));
+    let rebuilding = random.random_bool(REBUILT_MEANWHILE).then(|| random.random());
+    // A rebuild takes minutes, and the users act as long.
+    let pause_ms_max = match rebuilding {
+        Some(_) => pause_ms_max.max(2 * random.random_range(ACTING_MS) * count as u64 / commands.max(1) as u64),
+        None => pause_ms_max,
+    };
     let mut acting = Vec::new();
     for (at, mut actor) in actors.into_iter().enumerate() {
         let share = commands / count + usize::from(at < commands % count);
@@ -334,9 +359,13 @@ async fn act(
     if random.random_bool(0.5) {
         tokio::task::spawn_local(demote(Arc::clone(world), users, StdRng::seed_from_u64(random.random())));
     }
+    let operator = rebuilding.map(|seed| tokio::task::spawn_local(rebuilds::operate(Arc::clone(world), seed)));
     let mut actors = Vec::new();
     for actor in acting {
         actors.push(actor.await.context("an actor")??);
+    }
+    if let Some(operator) = operator {
+        operator.await.context("the operator")??;
     }
     if let Some(moderating) = moderating {
         moderating.await.context("the operator")??;

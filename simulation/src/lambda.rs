@@ -38,6 +38,8 @@ use crate::{
 const CONCURRENCY_MAX: usize = 20;
 /// An invocation that does not end by itself ends within so many polls.
 const ENDS_WITHIN_POLLS: u32 = 60;
+/// Two users: whoever follows, mutes or blocks more, or is blocked by more, has an item of sets.
+const SETS_INLINE_BYTES: usize = 16;
 /// Longest that a new process takes before its first invocation.
 const START_MS_MAX: u64 = 300;
 
@@ -209,7 +211,9 @@ impl Functions {
         let link = self.network.link(Caller::Function(function.name.clone()));
         // A name as AWS has them, because the SDKs look for its partition in each call.
         let config = sdk_config(link, &format!("us-process-{number}"));
-        let runtime = Runtime::new(config, function.environment.clone(), Clock::shifted(skew_ms));
+        let mut environment = function.environment.clone();
+        environment.insert("VIEWER_SETS_INLINE_BYTES".to_owned(), SETS_INLINE_BYTES.to_string());
+        let runtime = Runtime::new(config, environment, Clock::shifted(skew_ms));
         handler(&function.binary, runtime).map_err(|error| InvokeError::Unavailable(format!("{error:#}")))
     }
 }

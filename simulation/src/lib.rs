@@ -42,6 +42,7 @@ mod partial;
 mod pulled;
 mod queries;
 mod reasons;
+mod rebuilds;
 mod rest;
 pub mod runner;
 pub mod trace;

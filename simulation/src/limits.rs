@@ -78,6 +78,8 @@ pub(crate) struct Times {
     pub(crate) before: Duration,
     pub(crate) after: Duration,
     pub(crate) holds: Duration,
+    /// How much longer others conflict with it, because there are fewer of them: nobody waits for this.
+    pub(crate) stays: Duration,
 }
 
 /// What has been used.
@@ -157,8 +159,8 @@ impl AwsLimits {
         let took = lognormal(&mut state.random, median.duration()) / 2;
         let [shortest, longest] =
             [numbers::TRANSACTION_TIME_MIN, numbers::TRANSACTION_TIME_MAX].map(|number| number.duration());
-        let holds = state.random.random_range(shortest..=longest).mul_f64(self.stretch);
-        Times { before: took, after: took, holds }
+        let holds = state.random.random_range(shortest..=longest);
+        Times { before: took, after: took, holds, stays: holds.mul_f64(self.stretch - 1.0) }
     }
 
     /// How long a process of the function computes for each of its calls.

@@ -79,6 +79,8 @@ struct Fate {
     before: Duration,
     after: Duration,
     holds: Duration,
+    /// How long a transaction holds its items after its effect.
+    stays: Duration,
     fault: Option<Fault>,
     /// A random number for whatever else there is to decide.
     dice: u64,
@@ -149,6 +151,7 @@ impl Network {
         let mut micros = || Duration::from_micros(random.random_range(200..=latency.max(200)));
         let (mut before, after) = (micros(), micros());
         let holds = Duration::from_millis(random.random_range(0..=faults.transaction_ms_max));
+        let stays = Duration::ZERO;
         let (dice, chance): (u64, f64) = (random.random(), random.random());
         let same = |outage: &Outage| {
             let of = |service| if service == Service::DynamoDbStreams { Service::DynamoDb } else { service };
@@ -159,7 +162,7 @@ impl Network {
         });
         let fault = match caller {
             Caller::Operator => {
-                return Fate { before: Duration::ZERO, after: Duration::ZERO, holds, fault: None, dice };
+                return Fate { before: Duration::ZERO, after: Duration::ZERO, holds, stays, fault: None, dice };
             }
             _ if out => Some(Fault::Outage),
             Caller::Sources if request.operation == "ReceiveMessage" && chance < faults.expiry => Some(Fault::Expiry),
@@ -197,14 +200,15 @@ impl Network {
         if let Some(fault) = fault.filter(|fault| *fault != Fault::Expiry) {
             *state.counts.entry(fault).or_default() += 1;
         }
-        Fate { before, after, holds, fault, dice }
+        Fate { before, after, holds, stays, fault, dice }
     }
 
     async fn answer(&self, caller: &Caller, request: Request) -> Result<Answer, Refused> {
         let mut fate = self.fate(caller, &request);
         if let Some(limits) = self.limits.as_ref().filter(|_| *caller != Caller::Operator) {
             let times = limits.times(&request);
-            (fate.before, fate.after, fate.holds) = (times.before, times.after, times.holds);
+            (fate.before, fate.after) = (times.before, times.after);
+            (fate.holds, fate.stays) = (times.holds, times.stays);
         }
         sleep(fate.before).await;
         let answer = match &self.limits {
@@ -266,7 +270,7 @@ impl Network {
             _ => {}
         }
         let answer = match request.service {
-            Service::DynamoDb if TransactionGate::concerns(&request.operation) => self.write(request, fate.holds).await,
+            Service::DynamoDb if TransactionGate::concerns(&request.operation) => self.write(request, fate).await,
             Service::Sqs if request.operation == "ReceiveMessage" => self.receive(request, fate).await,
             _ => self.aws.apply(request),
         };
@@ -284,14 +288,22 @@ impl Network {
     }
 
     /// A write of DynamoDB, which may meet a transaction that is under way.
-    async fn write(&self, request: &Request, holds: Duration) -> Answer {
+    async fn write(&self, request: &Request, fate: Fate) -> Answer {
         let document: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         match self.gate.begin(&request.operation, &document) {
             Ok(held) => {
-                if !held.is_empty() {
-                    sleep(holds).await;
+                if held.is_empty() {
+                    return self.aws.apply(request);
                 }
-                self.aws.apply(request)
+                sleep(fate.holds).await;
+                let answer = self.aws.apply(request);
+                if !fate.stays.is_zero() {
+                    tokio::task::spawn_local(async move {
+                        sleep(fate.stays).await;
+                        drop(held);
+                    });
+                }
+                answer
             }
             Err(conflict) => {
                 self.count(Fault::Conflict);

@@ -230,7 +230,9 @@ async fn relation(user: &User, ledger: &Rc<RefCell<Ledger>>, other: &str) -> Res
     let shown = user.user(other).await?.relation;
     let mut ledger = ledger.borrow_mut();
     let own = &user.id;
-    let Some(member) = ledger.model.members.get(own).filter(|_| !ledger.is_in_doubt(own)) else { return Ok(()) };
+    // The model knows nothing of a deleted account. Its profile may still be shown for a moment.
+    let is_known = !ledger.is_in_doubt(own) && !ledger.deletions_begun.contains(other);
+    let Some(member) = ledger.model.members.get(own).filter(|_| is_known) else { return Ok(()) };
     let certain = !ledger.ended_by_followee.contains(&(own.clone(), other.to_owned()));
     let expected = (member.follows.contains(other), member.mutes.contains(other), member.blocks.contains(other));
     let found = (shown.following, shown.muted, shown.blocked);

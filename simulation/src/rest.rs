@@ -20,6 +20,7 @@ use crate::{
     deletions, determinism, doubts,
     ledger::Ledger,
     notices::{compare_notices, is_of_notices},
+    rebuilds,
     truth::{COUNTS, Truth, is, is_null, number, text},
     world::World,
 };
@@ -35,9 +36,9 @@ pub(crate) fn compare_tables(world: &World, ledger: &mut Ledger, ghosts: &BTreeS
     if let Some(count) = rate_limit {
         rate_limits(checks, &truth, u64::from(*count));
     }
-    let tables = ["Commands", "Timelines", "Viewers", "Cards"];
-    deletions::nothing_of_the_deleted(checks, &truth, tables.iter().flat_map(|table| world.items(table)));
-    deletions::nothing_of_the_erased(checks, &truth, tables.iter().flat_map(|table| world.items(table)));
+    let tables = ["Commands", "Timelines", "Viewers", "Cards", "TimelinesB", "ViewersB", "CardsB"];
+    deletions::nothing_of_the_deleted(checks, &truth, tables.iter().flat_map(|table| world.table(table)));
+    deletions::nothing_of_the_erased(checks, &truth, tables.iter().flat_map(|table| world.table(table)));
     commands_are_kept(checks, model, &truth);
     logs_are_whole(checks, &truth, ghosts);
     counts(checks, &truth);
@@ -47,6 +48,7 @@ pub(crate) fn compare_tables(world: &World, ledger: &mut Ledger, ghosts: &BTreeS
     let timelines = world.items("Timelines");
     compare_notices(checks, &truth, &timelines);
     rows(checks, &truth, &timelines, ghosts);
+    rebuilds::compare(checks, world);
     let queues = ["Deliveries", "Quarantine", "FailedBatches"];
     let left: Vec<_> =
         queues.iter().map(|queue| (queue, world.messages(queue))).filter(|(_, count)| *count > 0).collect();
@@ -276,6 +278,11 @@ fn viewers(checks: &mut Checks, truth: &Truth, items: &BTreeMap<String, Value>) 
             checks.decide(Check::ReadModelsAtRest, false, || format!("{user} has no viewer item"));
             continue;
         };
+        let sets = if item.get("sets_revision").is_some() {
+            items.get(&format!("SETS#{user}")).unwrap_or(&Value::Null)
+        } else {
+            item
+        };
         let (applied, head) = (number(item, "applied"), versions.len());
         checks.decide(Check::ReadModelsAtRest, i64::try_from(head) == Ok(applied), || {
             format!("{user}: applied {applied} of {head}")
@@ -297,7 +304,7 @@ fn viewers(checks: &mut Checks, truth: &Truth, items: &BTreeMap<String, Value>) 
                 Some(id.hash().to_string())
             };
             let expected: BTreeSet<_> = people.iter().filter_map(hash).collect();
-            let bytes = BASE64.decode(item[name]["B"].as_str().unwrap_or_default()).unwrap_or_default();
+            let bytes = BASE64.decode(sets[name]["B"].as_str().unwrap_or_default()).unwrap_or_default();
             let hex = |hash: &[u8]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
             let found: BTreeSet<_> = bytes.chunks(8).map(hex).collect();
             checks.decide(Check::ReadModelsAtRest, expected == found, || {

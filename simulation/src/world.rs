@@ -19,7 +19,7 @@ use tidings_local::{
     invoke::Invoke as _,
     servers::{provision::provision, transaction_gate::TransactionGate},
     sources::{Chaos, Clients, Pace, Sources},
-    template::{self, Addresses, Inputs, Values, model::System},
+    template::{self, Addresses, Files, Inputs, Values, model::System},
 };
 use tokio::sync::Mutex;
 
@@ -29,9 +29,18 @@ use crate::{
     limits::{self, AwsLimits},
     network::{Caller, Network},
     trace::{Detail, Trace},
+    truth::text,
 };
 
 const TEMPLATE: &str = include_str!("../../template.yaml");
+/// The templates of nested stacks, by their paths in [`TEMPLATE`].
+const NESTED: [(&str, &str); 3] = [
+    ("stacks/monitoring.yaml", include_str!("../../stacks/monitoring.yaml")),
+    ("stacks/rollback.yaml", include_str!("../../stacks/rollback.yaml")),
+    ("stacks/set-b.yaml", include_str!("../../stacks/set-b.yaml")),
+];
+/// The read models, by the logical ids of their first tables.
+pub(crate) const MODELS: [&str; 3] = ["Timelines", "Viewers", "Cards"];
 /// What names of tables, streams and queues begin with.
 const PREFIX: &str = "tidings";
 /// How often it is asked whether everything is at rest.
@@ -175,10 +184,11 @@ impl World {
         state["Item"].get("sweep_requested_at").is_some()
     }
 
-    /// A call of DynamoDB of which the system knows nothing.
+    /// A call of DynamoDB of which the system knows nothing. Of a read model, it goes to the table that is read.
     pub(crate) fn meddle(&self, operation: &str, mut request: Value) {
-        let table = request["TableName"].as_str().map(name).unwrap_or_default();
-        request["TableName"] = table.into();
+        let table = request["TableName"].as_str().unwrap_or_default();
+        let table = if MODELS.contains(&table) { self.table_of(table, true) } else { table.to_owned() };
+        request["TableName"] = name(&table).into();
         let answer = self.network.aws.dynamodb(operation, &request);
         self.network
             .trace
@@ -232,9 +242,42 @@ impl World {
         counts.iter().filter_map(count).sum()
     }
 
-    /// Every item of a table, by the table's logical id.
+    /// Every item of the command table, or of the table of a read model that is read.
     pub(crate) fn items(&self, table: &str) -> Vec<Value> {
+        match MODELS.contains(&table) {
+            true => self.table(&self.table_of(table, true)),
+            false => self.table(table),
+        }
+    }
+
+    /// The item that says which tables are read, and how far a rebuild is. There is none before the first rebuild.
+    pub(crate) fn read_models(&self) -> Option<Value> {
+        let is_state = |item: &Value| text(item, "PK") == "READMODELS" && text(item, "SK") == "STATE";
+        self.table("Commands").into_iter().find(is_state)
+    }
+
+    /// The logical id of the table of a model that is read, or of the one that is not.
+    pub(crate) fn table_of(&self, model: &str, is_active: bool) -> String {
+        let state = self.read_models().unwrap_or_default();
+        let at = MODELS.iter().position(|known| *known == model);
+        let is_b = at.is_some_and(|at| text(&state, "active").as_bytes().get(at) == Some(&b'b'));
+        if is_b == is_active { format!("{model}B") } else { model.to_owned() }
+    }
+
+    /// Every item of a table, by the table's logical id.
+    pub(crate) fn table(&self, table: &str) -> Vec<Value> {
         self.network.aws.items(&name(table))
+    }
+
+    /// Deletes every item of a table, by the table's logical id, as if it had been deleted and made again.
+    pub(crate) fn empty(&self, table: &str) {
+        for item in self.table(table) {
+            let mut key = json!({"PK": item["PK"]});
+            if !item["SK"].is_null() {
+                key["SK"] = item["SK"].clone();
+            }
+            self.network.aws.dynamodb("DeleteItem", &json!({"TableName": name(table), "Key": key}));
+        }
     }
 
     /// Every record of the bus.
@@ -291,7 +334,8 @@ fn system(parameters: &[(&str, String)]) -> anyhow::Result<System> {
         supplied: supplied.iter().map(owned).collect::<BTreeMap<_, _>>(),
     };
     let addresses = Addresses { sqs: QUEUES_URL.to_owned(), api: "http://api.simulation".to_owned() };
-    template::parse("template.yaml", TEMPLATE, &Inputs { values, addresses, directory: None })
+    let files = Files::Texts(NESTED.map(|(path, text)| (path.to_owned(), text.to_owned())).into());
+    template::parse("template.yaml", TEMPLATE, &Inputs { values, addresses, files })
         .context("the template cannot be read")
 }
 

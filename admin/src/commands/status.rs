@@ -18,7 +18,8 @@ const QUEUES: [(&str, &str); 3] = [
     ("FailedBatches", "batches that streams gave up"),
     ("Quarantine", "what waits for a person"),
 ];
-const TABLES: [&str; 4] = ["Commands", "Timelines", "Viewers", "Cards"];
+/// Tables. Each read model has two, and a rebuild switches between them.
+const TABLES: [&str; 7] = ["Commands", "Timelines", "Viewers", "Cards", "TimelinesB", "ViewersB", "CardsB"];
 
 /// How `watch` works.
 #[derive(Debug, Args)]

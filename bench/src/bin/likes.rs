@@ -21,7 +21,9 @@ use tokio::time::Instant;
 /// How long to wait until the stack is idle.
 const SETTLE: Duration = Duration::from_secs(900);
 /// The most shards of a counter.
-const SHARDS: u32 = 32;
+const SHARDS: u32 = 256;
+/// Keys in one call of BatchGetItem at most.
+const BATCH_GET_MAX: usize = 100;
 const TABLE: &str = "tidings-Commands";
 
 #[derive(Debug, Parser)]
@@ -83,9 +85,13 @@ async fn main() -> Result<ExitCode> {
 /// How many shards of the post's counter have a row.
 async fn shards(target: &Target, post: &str) -> Result<usize> {
     let keys: Vec<_> = (0..SHARDS).map(|shard| key(&format!("TALLY#POST#{post}#{shard}"), "TALLY")).collect();
-    let request = json!({"RequestItems": {TABLE: {"Keys": keys}}});
-    let found = target.deployment.dev().dynamodb("BatchGetItem", &request).await?;
-    Ok(found["Responses"][TABLE].as_array().map(Vec::len).unwrap_or_default())
+    let mut count = 0;
+    for keys in keys.chunks(BATCH_GET_MAX) {
+        let request = json!({"RequestItems": {TABLE: {"Keys": keys}}});
+        let found = target.deployment.dev().dynamodb("BatchGetItem", &request).await?;
+        count += found["Responses"][TABLE].as_array().map(Vec::len).unwrap_or_default();
+    }
+    Ok(count)
 }
 
 /// The database part of a like: one transaction that puts a new item and increments a counter.

@@ -13,11 +13,13 @@ use bench::{
     lag::{Spread, rate},
     plan::{plan, strew},
     reactions::{self, Amounts},
+    rebuild,
     replay::Replay,
     target::{self, Target},
     texts,
 };
 use clap::Parser;
+use harness::{dev_client::DevClient, model::Difference};
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::time::Instant;
 
@@ -28,7 +30,9 @@ const SETTLE: Duration = Duration::from_secs(3600);
 const PARTS: usize = 3;
 /// How many differences are printed.
 const SHOWN: usize = 20;
-const TIMELINES: &str = "tidings-Timelines";
+const TIMELINES: [&str; 2] = ["tidings-Timelines", "tidings-TimelinesB"];
+/// Segments of a rebuild.
+const SEGMENTS: u32 = 8;
 
 #[derive(Debug, Parser)]
 #[command(about, long_about = None)]
@@ -78,6 +82,9 @@ struct Arguments {
     /// Kill the whole stack in the middle, and start it again on its data
     #[arg(long, conflicts_with = "url")]
     kill_stack: bool,
+    /// Rebuild all read models in the middle, and once more at rest
+    #[arg(long)]
+    rebuild: bool,
     #[command(flatten)]
     target: target::Arguments,
 }
@@ -113,9 +120,11 @@ async fn main() -> Result<ExitCode> {
     let count = commands.len();
     println!("{count} commands: {}", Kinds::of(&commands));
 
-    let mut target = Target::start(arguments.target)?;
+    let rebuild = arguments.rebuild;
+    let target = if rebuild { arguments.target.with_parameter("CelebrityListSeconds", "1") } else { arguments.target };
+    let mut target = Target::start(target)?;
     let dev = target.deployment.dev();
-    let rows_before = dev.count_items(TIMELINES).await?;
+    let rows_before = rows(&dev).await?;
     let people = target.register(users).await?;
     let mut replay = Replay::new(people, &commands, target.concurrency, usize::try_from(arguments.sample_every)?);
     let killer =
@@ -127,7 +136,11 @@ async fn main() -> Result<ExitCode> {
     let mut rest = commands;
     for number in 1..=PARTS {
         let commands: Vec<_> = rest.drain(..part.min(rest.len())).collect();
-        let kill = kill_stack && number == PARTS.div_ceil(2);
+        let is_middle = number == PARTS.div_ceil(2);
+        let kill = kill_stack && is_middle;
+        if rebuild && is_middle {
+            rebuild::start(&dev, SEGMENTS).await?;
+        }
         took += replay.send(commands, || if kill { target.kill_and_restart() } else { Ok(()) }).await?;
         if number < PARTS {
             dev.settle(SETTLE).await?;
@@ -151,6 +164,10 @@ async fn main() -> Result<ExitCode> {
     let sent = Instant::now();
     dev.settle(SETTLE).await?;
     println!("at rest    {:.1} s after the last command", sent.elapsed().as_secs_f64());
+    if rebuild {
+        rebuild::finish(&dev).await?;
+        dev.settle(SETTLE).await?;
+    }
     for (queue, count) in dev.put_aside().await? {
         println!("put aside  {count} messages in {queue}");
     }
@@ -159,11 +176,33 @@ async fn main() -> Result<ExitCode> {
         Some(spread) => println!("lag        {spread}"),
         None => println!("lag        nothing measured"),
     }
-    let rows = dev.count_items(TIMELINES).await? - rows_before;
+    let rows = rows(&dev).await? - rows_before;
     println!(
         "rows       {rows} in timelines; the model shows {} in homes and lists of authors",
         replay.timeline_rows()
     );
+    differences.extend(compare(&replay, users).await?);
+    if rebuild {
+        println!("rebuild    once more, at rest");
+        rebuild::start(&dev, SEGMENTS).await?;
+        let done = rebuild::finish(&dev).await?;
+        dev.settle(SETTLE).await?;
+        done.print_rates(post_count, self::rows(&dev).await?);
+        differences.extend(compare(&replay, users).await?);
+    }
+    for difference in differences.iter().take(SHOWN) {
+        println!("  {difference}");
+    }
+    println!("differences {}", differences.len());
+    if lags.lost > 0 {
+        println!("lost       {} sampled posts never reached the follower", lags.lost);
+    }
+    Ok(if differences.is_empty() && lags.lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Compares what is shown with the model.
+async fn compare(replay: &Replay, users: usize) -> Result<Vec<Difference>> {
+    let mut differences = Vec::new();
     let (seen, found) = replay.compare_homes().await?;
     println!("compared   {users} homes with {seen} posts");
     differences.extend(found);
@@ -179,14 +218,16 @@ async fn main() -> Result<ExitCode> {
     let (seen, found) = replay.compare_notifications().await?;
     println!("compared   {seen} notifications");
     differences.extend(found);
-    for difference in differences.iter().take(SHOWN) {
-        println!("  {difference}");
+    Ok(differences)
+}
+
+/// Rows in both tables of timelines.
+async fn rows(dev: &DevClient) -> Result<u64> {
+    let mut rows = 0;
+    for table in TIMELINES {
+        rows += dev.count_items(table).await?;
     }
-    println!("differences {}", differences.len());
-    if lags.lost > 0 {
-        println!("lost       {} sampled posts never reached the follower", lags.lost);
-    }
-    Ok(if differences.is_empty() && lags.lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(rows)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Works on the tasks of the work queue: steps of walks, ending follows of blocked users, catching up users that
-//! `fanout` handed over, redoing what was in the quarantine, and repairing what `audit` found.
+//! Works on the tasks of the work queue: steps of walks and of rebuilds, ending follows of blocked users, catching up
+//! users that `fanout` handed over, redoing what was in the quarantine, and repairing what `audit` found.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
@@ -7,16 +7,18 @@ use tidings::{
     deadline::Deadline,
     error::Error,
     metrics,
+    model::Clock,
     projection::{
-        Projector,
+        Projector, Projectors,
         quarantine::{catch_up_or_quarantine, redo},
+        rebuild::Rebuilder,
     },
     store::timelines::Row,
     stream::{
         batch::{ItemOutcome, receives, sent_at, sqs_response},
         publisher::Publisher,
         quarantine::Quarantine,
-        work_queue::{TRACEPARENT, Task},
+        work_queue::{Message, TRACEPARENT, Task, WorkQueue},
     },
     trace::{self, TraceId},
 };
@@ -27,12 +29,18 @@ const MESSAGES_AT_ONCE: usize = 4;
 /// What the function works with.
 #[derive(Debug, Clone)]
 pub struct Deliverer {
-    /// The projections.
-    pub projector: Projector,
+    /// The projections to each set of tables.
+    pub projectors: Projectors,
+    /// Takes steps of rebuilds.
+    pub rebuilder: Rebuilder,
     /// The queue of what can never succeed.
     pub quarantine: Quarantine,
     /// Publishes items that could not be published.
     pub publisher: Publisher,
+    /// The queue that the tasks come from.
+    pub work_queue: WorkQueue,
+    /// The clock.
+    pub clock: Clock,
 }
 
 /// Works on a batch. A message whose task fails, or is not done in time, comes again, later each time. A task that can
@@ -46,7 +54,7 @@ pub async fn handle(deliverer: &Deliverer, batch: SqsEvent, deadline: Deadline) 
         .map(|message| async move {
             let identifier = message.message_id.as_deref();
             if let Some(sent_at) = sent_at(message) {
-                metrics::TASK_AGE.record(deliverer.projector.clock.now().since(sent_at));
+                metrics::TASK_AGE.record(deliverer.clock.now().since(sent_at));
             }
             // Boxed, because the nested type of the futures is too deep for the compiler.
             let work = Box::pin(settle(deliverer, message, deadline));
@@ -78,9 +86,28 @@ async fn settle(deliverer: &Deliverer, message: &SqsMessage, deadline: Deadline)
 }
 
 async fn work(deliverer: &Deliverer, message: &SqsMessage, deadline: Deadline) -> Result<(), Error> {
-    let Deliverer { projector, quarantine, publisher } = deliverer;
+    let (on, task) = match Message::parse(message.body.as_deref().unwrap_or_default())? {
+        Message::On { on, task } => (Some(on), task),
+        Message::OnAll(task) => (None, task),
+    };
+    match task {
+        Task::Rebuild(step) => return deliverer.rebuilder.step(step, deadline.half()).await,
+        Task::Republish { pk, sk, .. } => return deliverer.publisher.republish(&pk, &sk).await,
+        _ => {}
+    }
+    let projectors = deliverer.projectors.of_task(on, &task).await?;
+    if projectors.is_empty() {
+        tracing::info!(on = on.map(|on| on.to_string()), ?task, "nobody keeps these tables current any more");
+    }
+    for projector in &projectors {
+        work_on(projector, &deliverer.quarantine, task.clone(), deadline).await?;
+    }
+    Ok(())
+}
+
+async fn work_on(projector: &Projector, quarantine: &Quarantine, task: Task, deadline: Deadline) -> Result<(), Error> {
     let Projector { catch_up, walks, blocked_follows, repair, work_queue, .. } = projector;
-    match Task::parse(message.body.as_deref().unwrap_or_default())? {
+    match task {
         Task::Walk(walk) => walks.advance(walk).await,
         Task::EndFollow { follower, followee } => blocked_follows.end(&follower, &followee).await,
         Task::CatchUp { user } => match catch_up_or_quarantine(catch_up, quarantine, &user, deadline).await? {
@@ -88,7 +115,6 @@ async fn work(deliverer: &Deliverer, message: &SqsMessage, deadline: Deadline) -
             Some(wait) => work_queue.send_after(wait, vec![Task::CatchUp { user }]).await,
         },
         Task::Redo { user, version, .. } => redo(catch_up, &user, version).await,
-        Task::Republish { pk, sk, .. } => publisher.republish(&pk, &sk).await,
         Task::Reapply { user, after } => repair.reapply_step(&user, after).await,
         Task::SettleUser { user } => repair.settle_user(&user).await,
         Task::SettlePost { post } => repair.settle_post(post).await,
@@ -96,6 +122,8 @@ async fn work(deliverer: &Deliverer, message: &SqsMessage, deadline: Deadline) -
         Task::SettleLike { user, post } => repair.settle_like(&user, post).await,
         Task::Notify { user, group, writes } => projector.notices.settle(&user, group, Some(writes)).await,
         Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
+        // These belong to no set of tables.
+        Task::Rebuild(_) | Task::Republish { .. } => Ok(()),
     }
 }
 
@@ -115,7 +143,7 @@ async fn put_off(deliverer: &Deliverer, message: &SqsMessage, error: &Error) {
     let (id, receives) = (message.message_id.as_deref(), receives(message));
     tracing::warn!(id, receives, %error, "a task failed, and its message will come again");
     let Some(handle) = &message.receipt_handle else { return };
-    if let Err(error) = deliverer.projector.work_queue.put_off(handle, receives).await {
+    if let Err(error) = deliverer.work_queue.put_off(handle, receives).await {
         tracing::warn!(id, %error, "a message could not be put off, and comes again after the visibility timeout");
     }
 }

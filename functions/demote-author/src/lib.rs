@@ -9,7 +9,9 @@ use tidings::{
     error::{Error, Rejection},
     http::Members,
     model::{Clock, UserId, UserRef},
+    projection::walks::WAIT_MAX,
     query,
+    read_models::ReadModels,
     store::{Consistency, cards::Cards, command_table::CommandTable},
     stream::{walk::Walk, work_queue::WorkQueue},
 };
@@ -19,6 +21,8 @@ use tidings::{
 pub struct Demoter {
     /// The truth.
     pub commands: CommandTable,
+    /// Which tables are read.
+    pub read_models: ReadModels,
     /// The numbers of followers.
     pub cards: Cards,
     /// Which authors become celebrities.
@@ -60,11 +64,12 @@ pub struct Begun {
 /// There is no such user; the user is not a celebrity, or would become one again at once; otherwise as those of the
 /// stores and the queue. The administrator reads the error.
 pub async fn handle(demoter: &Demoter, request: Request) -> anyhow::Result<Begun> {
-    let Demoter { commands, cards, celebrities, work_queue, clock } = demoter;
+    let Demoter { commands, read_models, cards, celebrities, work_queue, clock } = demoter;
     let user: UserRef = request.user.parse()?;
     let author = query::resolve(commands, &user).await?;
     let policy = celebrities.policy();
-    let card = cards.users(std::slice::from_ref(&author), Consistency::Strong).await?.remove(&author);
+    let read = async || cards.users(std::slice::from_ref(&author), Consistency::Strong).await;
+    let card = read_models.reading(read).await?.remove(&author);
     let followers = card.map_or(0, |card| card.followers);
     ensure!(
         followers < policy.followers_min,
@@ -79,6 +84,6 @@ pub async fn handle(demoter: &Demoter, request: Request) -> anyhow::Result<Begun
     let begun_at = celebrity.demoted_at.context("the demotion was not stored")?;
     let known_at = policy.known_after(begun_at);
     let first = Walk::Demotion { author: author.clone(), after: None };
-    work_queue.send_after(known_at.since(clock.now()), vec![first.into()]).await?;
+    work_queue.send_after(known_at.since(clock.now()).min(WAIT_MAX), vec![first.into()]).await?;
     Ok(Begun { author, fills_homes_from: known_at.to_string() })
 }

@@ -8,6 +8,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let demoter = &Demoter {
         commands: runtime.commands()?,
+        read_models: runtime.read_models()?,
         cards: runtime.cards()?,
         celebrities: runtime.celebrities()?,
         work_queue: runtime.work_queue()?,

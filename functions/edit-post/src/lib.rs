@@ -17,6 +17,7 @@ pub async fn handle(conversations: &Conversations, clock: &Clock, call: Call) ->
     let text = text_body(&call)?;
     let committed = command::run(&EditPost { post, text }, &call.caller, &conversations.commands, clock).await?;
     let (post, author) = committed.output;
-    let post = conversations.written(&call.caller, committed.version, post, author).await?;
+    let written = async || conversations.written(&call.caller, committed.version, post.clone(), author.clone()).await;
+    let post = conversations.read_models.reading(written).await?;
     Ok(Response::json(200, &PostView::from(&post)).version(committed.version))
 }

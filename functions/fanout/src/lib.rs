@@ -4,13 +4,13 @@
 use std::{collections::HashMap, time::Duration};
 
 use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future, stream};
 use tidings::{
     deadline::Deadline,
     error::Error,
     metrics,
     model::{UserId, Version},
-    projection::{Projector, catch_up::Progress},
+    projection::{Projector, Projectors, catch_up::Progress},
     stream::{
         batch::{ItemOutcome, kinesis_response},
         cloud_event::{self, Hint, Received},
@@ -23,7 +23,10 @@ use tidings::{
 const USERS_AT_ONCE: usize = 16;
 /// No step of a user begins after this time, and a step that runs then has as much time again. Other users of the lane
 /// wait as long.
-const TIME_PER_USER: Duration = Duration::from_millis(750);
+const TIME_PER_USER: Duration = Duration::from_millis(500);
+
+/// Half of the time that a handover may take. If SQS does not answer, the record comes again.
+const TIME_PER_HANDOVER: Duration = Duration::from_secs(1);
 
 /// Catches up every user of a batch. A user whose catch-up fails, or takes too long, is handed over to the work queue,
 /// and so does not hold up other users (INV-9). A record comes again if it is not an event of a log, or if its user can
@@ -32,7 +35,7 @@ const TIME_PER_USER: Duration = Duration::from_millis(750);
 /// # Errors
 /// As [`kinesis_response`].
 pub async fn handle(
-    projector: &Projector,
+    projectors: &Projectors,
     batch: KinesisEvent,
     deadline: Deadline,
 ) -> Result<KinesisEventResponse, Error> {
@@ -48,7 +51,7 @@ pub async fn handle(
     }
     let done: HashMap<_, _> = stream::iter(newest)
         .map(|(user, (version, trace))| async move {
-            (user, trace::within(trace, catch_up(projector, user, version, deadline)).await)
+            (user, trace::within(trace, catch_up_all(projectors, user, version, deadline)).await)
         })
         .buffer_unordered(USERS_AT_ONCE)
         .collect()
@@ -67,9 +70,22 @@ pub async fn handle(
     kinesis_response(outcomes)
 }
 
+/// Catches up a user to this version in each set of tables. True if none of them has to see the record again.
+async fn catch_up_all(projectors: &Projectors, user: &UserId, version: Version, deadline: Deadline) -> bool {
+    let projectors = match projectors.maintained().await {
+        Ok(projectors) => projectors,
+        Err(error) => {
+            tracing::warn!(%user, %error, "it is not known which tables are kept current");
+            return false;
+        }
+    };
+    let sets = projectors.iter().map(|projector| catch_up(projector, user, version, deadline));
+    future::join_all(sets).await.into_iter().all(|done| done)
+}
+
 /// Catches up a user to this version. True if the user is caught up, or handed over to the work queue.
-async fn catch_up(projector: &Projector, user: &UserId, version: Version, deadline: Deadline) -> bool {
-    let deadline = deadline.at_most(TIME_PER_USER);
+async fn catch_up(projector: &Projector, user: &UserId, version: Version, whole: Deadline) -> bool {
+    let deadline = whole.at_most(TIME_PER_USER);
     let wait = match deadline.limit(projector.catch_up.user(user, Some(version), deadline)).await {
         Ok(Progress::UpToDate) => return true,
         Ok(Progress::Paused(wait)) => {
@@ -84,7 +100,8 @@ async fn catch_up(projector: &Projector, user: &UserId, version: Version, deadli
             Duration::ZERO
         }
     };
-    let handed_over = projector.work_queue.send_after(wait, vec![Task::CatchUp { user: user.clone() }]).await;
+    let task = vec![Task::CatchUp { user: user.clone() }];
+    let handed_over = whole.at_most(TIME_PER_HANDOVER).limit(projector.work_queue.send_after(wait, task)).await;
     match &handed_over {
         Ok(()) => metrics::HANDED_OVER.add(1),
         Err(error) => tracing::warn!(%user, %error, "a catch-up could not be handed over to the work queue"),

@@ -43,6 +43,10 @@ const TAG_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 /// # Errors
 /// Those of the request and of [`Feeds`].
 pub async fn handle(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
+    feeds.read_models.reading(async || answer(feeds, keys, call.clone()).await).await
+}
+
+async fn answer(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
     match call.route() {
         "GET /v1/feeds/home" => match call.newer_than()? {
             Some(newer_than) => newer(feeds, keys, &call, &newer_than).await,

@@ -26,6 +26,15 @@ pub async fn handle(
     clock: &Clock,
     call: Call,
 ) -> Result<Response, Error> {
+    conversations.read_models.reading(async || answer(conversations, keys, clock, call.clone()).await).await
+}
+
+async fn answer(
+    conversations: &Conversations,
+    keys: &CursorKeys,
+    clock: &Clock,
+    call: Call,
+) -> Result<Response, Error> {
     match call.route() {
         "GET /v1/posts/{post}/comments" => comments(conversations, keys, clock, call).await,
         "GET /v1/posts/{post}/comments/{comment}" => {

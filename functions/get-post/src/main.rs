@@ -1,12 +1,11 @@
 //! The Lambda function `get-post`.
 
-use tidings::{http, query::Conversations, runtime::Runtime};
+use tidings::{http, runtime::Runtime};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let (keys, clock) = (&runtime.cursor_keys()?, &runtime.clock);
-    let conversations =
-        &Conversations { commands: runtime.commands()?, viewers: runtime.viewers()?, cards: runtime.cards()? };
+    let conversations = &runtime.conversations()?;
     http::serve(&runtime, async |call| get_post::handle(conversations, keys, clock, call).await).await
 }

@@ -31,6 +31,17 @@ pub async fn handle(
     clock: &Clock,
     call: Call,
 ) -> Result<Response, Error> {
+    let answer = async || answer(people, notifications, keys, clock, call.clone()).await;
+    people.read_models.reading(answer).await
+}
+
+async fn answer(
+    people: &People,
+    notifications: &Notifications,
+    keys: &CursorKeys,
+    clock: &Clock,
+    call: Call,
+) -> Result<Response, Error> {
     match call.route() {
         "GET /v1/me" => return own_profile(people, notifications, &call.caller).await,
         "GET /v1/me/notifications" => return listed_notifications(notifications, keys, clock, &call).await,

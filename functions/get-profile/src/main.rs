@@ -1,12 +1,11 @@
 //! The Lambda function `get-profile`.
 
-use tidings::{http, query::People, runtime::Runtime};
+use tidings::{http, runtime::Runtime};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let (keys, clock) = (&runtime.cursor_keys()?, &runtime.clock);
-    let people = &People { commands: runtime.commands()?, viewers: runtime.viewers()?, cards: runtime.cards()? };
-    let notifications = &runtime.notifications()?;
+    let (people, notifications) = (&runtime.people()?, &runtime.notifications()?);
     http::serve(&runtime, async |call| get_profile::handle(people, notifications, keys, clock, call).await).await
 }

@@ -7,8 +7,10 @@ use aws_lambda_events::{
     dynamodb::{Event, EventRecord},
     streams::DynamoDbEventResponse,
 };
+use futures::{StreamExt, stream};
 use serde_dynamo::AttributeValue;
 use tidings::{
+    deadline::Deadline,
     error::Error,
     metrics,
     model::{Clock, Timestamp},
@@ -22,6 +24,9 @@ use tidings::{
     },
 };
 
+/// Records put into the quarantine at once.
+const PUT_ASIDE_AT_ONCE: usize = 8;
+
 /// Publishes the records of a batch. Records that could not be published come again. A record that makes no sense is
 /// put into the quarantine, so that it holds up nobody.
 ///
@@ -32,23 +37,26 @@ pub async fn handle(
     quarantine: &Quarantine,
     clock: &Clock,
     batch: Event,
+    deadline: Deadline,
 ) -> Result<DynamoDbEventResponse, Error> {
     let (mut events, mut published_as, mut outcomes, mut oldest) = (Vec::new(), Vec::new(), Vec::new(), None);
+    let mut senseless = Vec::new();
     for record in newest(&batch.records) {
         let identifier = record.change.sequence_number.as_deref();
-        let done = match cloud_event(record) {
+        match cloud_event(record) {
             Ok(event) => {
                 let committed_at = committed_at(record);
                 oldest = oldest.into_iter().chain(committed_at).min();
                 events.push(event.committed_at(committed_at));
                 published_as.push(outcomes.len());
-                false
             }
-            Err(error) => put_aside(quarantine, record, &error).await,
-        };
-        outcomes.push(ItemOutcome { identifier, done });
+            Err(error) => senseless.push((outcomes.len(), record, error)),
+        }
+        outcomes.push(ItemOutcome { identifier, done: false });
     }
-    let published = bus.publish(&events).await;
+    // The events come first: nobody waits for those that make no sense.
+    let published = deadline.half().limit(async { Ok(bus.publish(&events).await) }).await;
+    let published = published.unwrap_or_else(|_| vec![false; events.len()]);
     metrics::PUBLISHED.add(published.iter().filter(|published| **published).count());
     if let Some(oldest) = oldest {
         metrics::PUBLISH_LAG.record(clock.now().since(oldest));
@@ -56,14 +64,20 @@ pub async fn handle(
     for (at, done) in published_as.into_iter().zip(published) {
         outcomes[at].done = done;
     }
+    let put = stream::iter(senseless)
+        .map(async |(at, record, error)| (at, put_aside(quarantine, record, &error, deadline).await))
+        .buffer_unordered(PUT_ASIDE_AT_ONCE);
+    for (at, done) in put.collect::<Vec<_>>().await {
+        outcomes[at].done = done;
+    }
     dynamodb_response(outcomes)
 }
 
 /// Puts a record that cannot be published into the quarantine. True if that succeeded.
-async fn put_aside(quarantine: &Quarantine, record: &EventRecord, error: &Error) -> bool {
+async fn put_aside(quarantine: &Quarantine, record: &EventRecord, error: &Error, deadline: Deadline) -> bool {
     let [pk, sk] = key(record).map(|part| part.unwrap_or_default().to_owned());
     tracing::error!(pk, sk, %error, "an item is put into the quarantine, because it cannot be published");
-    let put = quarantine.put(&Task::Republish { pk, sk, error: error.to_string() }).await;
+    let put = deadline.limit(quarantine.put(&Task::Republish { pk, sk, error: error.to_string() })).await;
     if let Err(error) = &put {
         tracing::warn!(%error, "the quarantine did not take an item");
     }

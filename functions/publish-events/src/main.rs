@@ -6,5 +6,7 @@ use tidings::runtime::Runtime;
 async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await;
     let (bus, quarantine, clock) = (&runtime.bus()?, &runtime.quarantine()?, &runtime.clock);
-    runtime.run(async |batch, _| Ok(publish_events::handle(bus, quarantine, clock, batch).await?)).await
+    runtime
+        .run(async |batch, deadline| Ok(publish_events::handle(bus, quarantine, clock, batch, deadline).await?))
+        .await
 }

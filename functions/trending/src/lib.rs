@@ -13,8 +13,7 @@ use tidings::{
     error::Error,
     metrics,
     model::{Clock, Group, LikeChange, PostId, TallyChange, TallySubject, Timestamp, UserId},
-    projection::{notices::Notices, tally},
-    store::cards::Cards,
+    projection::{CardSets, NoticeSets, notices::Notices, tally},
     stream::{
         batch::{ItemOutcome, kinesis_response},
         cloud_event::{AnyEvent, NotAnEvent, Received, receive_any},
@@ -22,6 +21,8 @@ use tidings::{
     },
 };
 
+/// A counter, or the likes of a post, are given up after twice this time, and their records come again.
+const TIME_PER_ITEM: Duration = Duration::from_secs(5);
 /// Items written at once.
 const ITEMS_AT_ONCE: usize = 16;
 /// How long the work queue waits for a card that is still to be made. A post usually has its card in this time.
@@ -53,17 +54,20 @@ enum NotWritten {
 /// # Errors
 /// As [`kinesis_response`].
 pub async fn handle(
-    cards: &Cards,
-    notices: &Notices,
+    cards: &CardSets,
+    notices: &NoticeSets,
     clock: &Clock,
     batch: KinesisEvent,
     deadline: Deadline,
 ) -> Result<KinesisEventResponse, Error> {
     let events: Vec<_> = batch.records.iter().map(|record| receive_any(&record.kinesis.data)).collect();
     let (counters, likes) = changes(&events, notices);
+    // Without likes, nobody needs to know in which tables they are shown.
+    let shown_in = if likes.is_empty() { Vec::new() } else { deadline.limit(notices.maintained()).await? };
+    let shown_in = &shown_in;
     let counters = counters.iter().map(|(subject, changes)| -> Written<'_> {
         async move {
-            match deadline.limit(tally::show(cards, subject, changes)).await {
+            match deadline.at_most(TIME_PER_ITEM).limit(cards.show(subject, changes)).await {
                 Ok(true) => None,
                 Ok(false) => Some(NotWritten::Early(subject.clone())),
                 Err(error) => {
@@ -76,9 +80,14 @@ pub async fn handle(
     });
     let likes = likes.iter().map(|(post, likes)| -> Written<'_> {
         async move {
-            let error = deadline.limit(show_likes(notices, *post, likes)).await.err()?;
-            tracing::warn!(%post, %error, "likes could not be shown");
-            Some(NotWritten::Failed(Shown::Likes(*post)))
+            let limit = deadline.at_most(TIME_PER_ITEM);
+            for notices in shown_in {
+                if let Err(error) = limit.limit(show_likes(notices, *post, likes)).await {
+                    tracing::warn!(%post, %error, "likes could not be shown");
+                    return Some(NotWritten::Failed(Shown::Likes(*post)));
+                }
+            }
+            None
         }
         .boxed_local()
     });
@@ -142,7 +151,7 @@ type Likes = BTreeMap<UserId, Heard>;
 /// The images of each counter, and the newest change of each like, by post. So each item is written once.
 fn changes(
     events: &[Result<Received<AnyEvent>, NotAnEvent>],
-    notices: &Notices,
+    notices: &NoticeSets,
 ) -> (BTreeMap<TallySubject, Vec<TallyChange>>, BTreeMap<PostId, Likes>) {
     let (mut counters, mut likes) = (Vec::new(), BTreeMap::<_, Likes>::new());
     for event in events.iter().flatten() {

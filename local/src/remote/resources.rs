@@ -1,6 +1,6 @@
-//! The physical names of the resources of a CloudFormation stack, from `ListStackResources`.
+//! The physical names of the resources of a CloudFormation stack and of its nested stacks, from `ListStackResources`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use anyhow::{Context, ensure};
 use aws_smithy_xml::decode::{Document, try_data};
@@ -13,6 +13,14 @@ use super::endpoint::Endpoint;
 /// The most pages to read. CloudFormation allows 500 resources in a stack and returns 100 in a page; this leaves some
 /// room.
 const PAGES_MAX: usize = 100;
+/// The most nested stacks to read, far more than any template here has.
+const NESTED_MAX: usize = 50;
+/// The type of a nested stack. Its physical name is its id, which names it in requests.
+const NESTED: &str = "AWS::CloudFormation::Stack";
+/// What is read of each resource.
+const FIELDS: [&str; 4] = ["LogicalResourceId", "PhysicalResourceId", "ResourceStatus", "ResourceType"];
+/// The status of a resource that an update deleted. CloudFormation may still list it.
+const DELETED: &str = "DELETE_COMPLETE";
 
 /// A resource of a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,11 +39,34 @@ struct Page {
     next_token: Option<String>,
 }
 
-/// The resources of `stack`, by their logical ids.
+/// The resources of `stack` and of its nested stacks, by their logical ids. The templates of this project have no
+/// logical id twice. Of two resources with one id, that of the outer stack is returned.
 ///
 /// # Errors
 /// If there is no such stack, or if the endpoint cannot be reached.
 pub async fn of_stack(endpoint: &Endpoint, stack: &str) -> anyhow::Result<HashMap<String, Resource>> {
+    let mut resources = of_one(endpoint, stack).await?;
+    let nested = |resources: &HashMap<String, Resource>| {
+        // A nested stack whose creation failed has no name.
+        let nested = resources.values().filter(|resource| resource.kind == NESTED && !resource.name.is_empty());
+        nested.map(|resource| resource.name.clone()).collect::<Vec<_>>()
+    };
+    let mut unread = VecDeque::from(nested(&resources));
+    let mut read = 0;
+    while let Some(id) = unread.pop_front() {
+        read += 1;
+        ensure!(read <= NESTED_MAX, "the stack {stack} has more than {NESTED_MAX} nested stacks");
+        let inner = of_one(endpoint, &id).await?;
+        unread.extend(nested(&inner));
+        for (id, resource) in inner {
+            resources.entry(id).or_insert(resource);
+        }
+    }
+    Ok(resources)
+}
+
+/// The resources of one stack, without those of its nested stacks.
+async fn of_one(endpoint: &Endpoint, stack: &str) -> anyhow::Result<HashMap<String, Resource>> {
     let mut resources = HashMap::new();
     let mut token = None;
     for _ in 0..PAGES_MAX {
@@ -75,13 +106,15 @@ fn parse(xml: &str) -> anyhow::Result<Page> {
                         let mut resource = HashMap::new();
                         while let Some(mut field) = member.next_tag() {
                             let name = field.start_el().local().to_owned();
-                            if ["LogicalResourceId", "PhysicalResourceId", "ResourceType"].contains(&name.as_str()) {
+                            if FIELDS.contains(&name.as_str()) {
                                 resource.insert(name, try_data(&mut field)?.into_owned());
                             }
                         }
                         let mut take = |name| resource.remove(name).unwrap_or_default();
                         let (kind, name) = (take("ResourceType"), take("PhysicalResourceId"));
-                        page.resources.insert(take("LogicalResourceId"), Resource { kind, name });
+                        if take("ResourceStatus") != DELETED {
+                            page.resources.insert(take("LogicalResourceId"), Resource { kind, name });
+                        }
                     }
                 }
                 _ => {}
@@ -97,18 +130,19 @@ mod tests {
 
     #[test]
     fn the_resources_of_a_page_are_found_by_their_logical_ids() {
-        let resource = |id: &str, name: &str, kind: &str| {
+        let resource = |id: &str, name: &str, kind: &str, status: &str| {
             format!(
                 "<member><LastUpdatedTimestamp>2026-01-01T00:00:00Z</LastUpdatedTimestamp>
                  <LogicalResourceId>{id}</LogicalResourceId><PhysicalResourceId>{name}</PhysicalResourceId>
                  <DriftInformation><StackResourceDriftStatus>NOT_CHECKED</StackResourceDriftStatus></DriftInformation>
-                 <ResourceType>{kind}</ResourceType></member>"
+                 <ResourceStatus>{status}</ResourceStatus><ResourceType>{kind}</ResourceType></member>"
             )
         };
         let members = [
-            resource("Fanout", "tidings-Fanout-1", "AWS::Lambda::Function"),
-            resource("Cards", "tidings-Cards-1", "AWS::DynamoDB::Table"),
-            resource("Deliver", "tidings-Deliver-1", "AWS::Lambda::Function"),
+            resource("Fanout", "tidings-Fanout-1", "AWS::Lambda::Function", "UPDATE_COMPLETE"),
+            resource("Cards", "tidings-Cards-1", "AWS::DynamoDB::Table", "CREATE_COMPLETE"),
+            resource("CardsB", "tidings-CardsB-1", "AWS::DynamoDB::Table", "DELETE_COMPLETE"),
+            resource("Deliver", "tidings-Deliver-1", "AWS::Lambda::Function", "CREATE_COMPLETE"),
         ];
         let xml = format!(
             r#"<?xml version='1.0' encoding='utf-8'?>

@@ -27,7 +27,7 @@ use crate::{
     aws::{ACCOUNT, REGION},
     http_server::{self, Patience},
     loopback::only_this_machine,
-    template::model::{Function, Statement, System},
+    template::model::{Function, KeySchema, Statement, System},
 };
 
 /// The servers in front of the embedded ones. Dropping this value stops them.
@@ -61,24 +61,24 @@ struct Before {
 struct Wish {
     action: String,
     resource: String,
-    /// The partition key of the item, if the request is about one item.
+    /// The partition, if the request is about one item or queries one partition.
     partition: Option<String>,
 }
 
 impl Guard {
-    /// Starts the servers in front of those at `upstream`.
+    /// Starts the servers in front of those at `upstream`, whose tables have these keys.
     ///
     /// # Errors
     /// If no port can be bound.
-    pub async fn start(upstream: &Endpoints, system: &System) -> anyhow::Result<Self> {
+    pub async fn start(
+        upstream: &Endpoints,
+        system: &System,
+        keys: &HashMap<String, KeySchema>,
+    ) -> anyhow::Result<Self> {
         let statements = |function: &Function| (function.name.clone(), function.statements.clone());
         let policies = Arc::new(Policies {
             statements: system.functions.iter().map(statements).collect(),
-            partition_keys: system
-                .tables
-                .iter()
-                .map(|table| (table.name.clone(), table.key.partition.clone()))
-                .collect(),
+            partition_keys: keys.iter().map(|(table, key)| (table.clone(), key.partition.clone())).collect(),
             used: Mutex::default(),
         });
         let mut tasks = Vec::new();
@@ -189,7 +189,8 @@ impl Policies {
         let table = text(request, "TableName");
         let index = request["IndexName"].as_str().map(|index| format!("/index/{index}")).unwrap_or_default();
         let attribute = |name: &String| {
-            let key = ["Key", "Item"].iter().find_map(|attributes| request[attributes].get(name))?;
+            let of_item = ["Key", "Item"].iter().find_map(|attributes| request[attributes].get(name));
+            let key = of_item.or_else(|| queried(request, name))?;
             key["S"].as_str().map(str::to_owned)
         };
         Wish {
@@ -242,6 +243,14 @@ fn text<'a>(request: &'a Value, name: &str) -> &'a str {
     request[name].as_str().unwrap_or_default()
 }
 
+/// The value that a query demands of this attribute, as in `PK = :user AND …`.
+fn queried<'a>(request: &'a Value, attribute: &str) -> Option<&'a Value> {
+    let mut parts = request["KeyConditionExpression"].as_str()?.split(" AND ");
+    let value = |part: &'a str| part.trim().strip_prefix(attribute)?.trim_start().strip_prefix('=').map(str::trim);
+    let value = parts.find_map(value)?;
+    request["ExpressionAttributeValues"].get(value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,10 +266,11 @@ mod tests {
             statement("PutItem", "T", None),
             statement("UpdateItem", "T", Some("A")),
             statement("Query", "T/index/i", None),
+            statement("Query", "V", Some("A")),
         ];
         Policies {
             statements: HashMap::from([("F".to_owned(), statements)]),
-            partition_keys: HashMap::from([("T".to_owned(), "PK".to_owned())]),
+            partition_keys: HashMap::from(["T", "V"].map(|table| (table.to_owned(), "PK".to_owned()))),
             used: Mutex::default(),
         }
     }
@@ -280,6 +290,17 @@ mod tests {
         assert!(!may("BatchGetItem", json!({"RequestItems": {"T": {}}})));
         let update = |key: &str| may("UpdateItem", json!({"TableName": "T", "Key": {"PK": {"S": key}}}));
         assert!(update("A") && !update("B"));
+        let query = |condition: &str, key: &str| {
+            let values = json!({":pk": {"S": key}, ":sk": {"S": "A"}});
+            may(
+                "Query",
+                json!({
+                    "TableName": "V", "KeyConditionExpression": condition, "ExpressionAttributeValues": values,
+                }),
+            )
+        };
+        assert!(query("PK = :pk", "A") && query("PK = :pk AND begins_with(SK, :sk)", "A"));
+        assert!(!query("PK = :pk", "B") && !query("SK = :sk", "A") && !query("PKX = :sk AND PK = :pk", "B"));
         assert!(!policies().allow("G", &policies().wishes("dynamodb", "GetItem", &json!({"TableName": "T"}))[0]));
     }
 
@@ -303,7 +324,7 @@ mod tests {
     #[test]
     fn unused_permissions_are_listed() {
         let policies = policies();
-        assert_eq!(policies.unused().len(), 4);
+        assert_eq!(policies.unused().len(), 5);
         policies.allow("F", &policies.wishes("dynamodb", "GetItem", &json!({"TableName": "T"}))[0]);
         assert!(policies.unused().iter().all(|[_, action, _]| action != "dynamodb:GetItem"));
     }

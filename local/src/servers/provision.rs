@@ -17,11 +17,17 @@ use crate::{
     template::model::{KeySchema, KinesisStream, Queue, System, Table},
 };
 
-/// Makes sure that everything `system` names exists where `clients` lead.
+/// Makes sure that everything `system` names exists where `clients` lead. Returns the keys of all tables.
 ///
 /// # Errors
-/// If a server refuses, or if something of the same name exists that was made from another template.
-pub async fn provision(system: &System, clients: &Clients) -> anyhow::Result<()> {
+/// If a server refuses, if something of the same name exists that was made from another template, or if a table that
+/// the template does not make is missing.
+pub async fn provision(system: &System, clients: &Clients) -> anyhow::Result<HashMap<String, KeySchema>> {
+    let mut keys: HashMap<_, _> = system.tables.iter().map(|table| (table.name.clone(), table.key.clone())).collect();
+    for name in &system.other_tables {
+        let key = key_of_other(&clients.dynamodb, name).await;
+        keys.insert(name.clone(), key.with_context(|| format!("cannot use the table {name}"))?);
+    }
     for table in &system.tables {
         provision_table(&clients.dynamodb, table)
             .await
@@ -44,7 +50,20 @@ pub async fn provision(system: &System, clients: &Clients) -> anyhow::Result<()>
             .await
             .with_context(|| format!("cannot set up queue {}", queue.name))?;
     }
-    Ok(())
+    Ok(keys)
+}
+
+/// The key of a table that the template does not make.
+async fn key_of_other(client: &aws_sdk_dynamodb::Client, name: &str) -> anyhow::Result<KeySchema> {
+    let described = client.describe_table().table_name(name).send().await;
+    let table = described.context("it has to exist already")?.table.context("an answer without a table")?;
+    let stream = table.stream_specification().and_then(|stream| stream.stream_view_type());
+    ensure!(stream == Some(&StreamViewType::NewAndOldImages), "it needs a stream with new and old images");
+    let name_of = |kind: &KeyType| {
+        let element = table.key_schema().iter().find(|element| element.key_type() == kind);
+        element.map(|element| element.attribute_name().to_owned())
+    };
+    Ok(KeySchema { partition: name_of(&KeyType::Hash).context("it has no key")?, sort: name_of(&KeyType::Range) })
 }
 
 async fn provision_table(client: &aws_sdk_dynamodb::Client, table: &Table) -> anyhow::Result<()> {

@@ -12,7 +12,10 @@ mod properties;
 mod resources;
 mod scope;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 pub use error::{Position, TemplateError};
 pub use parameters::Values;
@@ -61,8 +64,33 @@ pub struct Inputs {
     pub values: Values,
     /// The addresses that references resolve to.
     pub addresses: Addresses,
-    /// The directory for the template's relative paths. Without it, the paths are not checked.
-    pub directory: Option<PathBuf>,
+    /// Where the template's relative paths lead to.
+    pub files: Files,
+}
+
+/// Where the relative paths in a template lead to.
+#[derive(Debug, Clone)]
+pub enum Files {
+    /// A directory. The templates of nested stacks are read from it, and code has to be there.
+    Directory(PathBuf),
+    /// The templates of nested stacks by their paths. Nobody looks for code.
+    Texts(BTreeMap<String, String>),
+}
+
+impl Files {
+    fn directory(&self) -> Option<&Path> {
+        match self {
+            Self::Directory(directory) => Some(directory),
+            Self::Texts(_) => None,
+        }
+    }
+
+    fn read(&self, path: &str) -> std::io::Result<String> {
+        match self {
+            Self::Directory(directory) => std::fs::read_to_string(directory.join(path)),
+            Self::Texts(texts) => texts.get(path).cloned().ok_or_else(|| std::io::ErrorKind::NotFound.into()),
+        }
+    }
 }
 
 /// Reads the template at `path`. Relative paths in the template start at its directory.
@@ -72,8 +100,8 @@ pub struct Inputs {
 pub fn load(path: &Path, values: Values, addresses: Addresses) -> Result<System, LoadError> {
     let file = path.display().to_string();
     let source = std::fs::read_to_string(path).map_err(|error| LoadError::Read { file: file.clone(), error })?;
-    let directory = path.parent().map(Path::to_owned);
-    parse(&file, &source, &Inputs { values, addresses, directory })
+    let files = Files::Directory(path.parent().map(Path::to_owned).unwrap_or_default());
+    parse(&file, &source, &Inputs { values, addresses, files })
 }
 
 /// Reads the template in `source`. Errors and warnings call it `file`.
@@ -81,34 +109,45 @@ pub fn load(path: &Path, values: Values, addresses: Addresses) -> Result<System,
 /// # Errors
 /// If the template is wrong, or contains something that the local stack does not know.
 pub fn parse(file: &str, source: &str, inputs: &Inputs) -> Result<System, LoadError> {
-    parse_as(file, source, inputs, Transform::Sam)
+    parse_as(file, source, inputs, Level::Root).map(|stack| stack.system)
 }
 
-/// Reads the template of a nested stack, which is plain CloudFormation.
-fn parse_nested(file: &str, source: &str, inputs: &Inputs) -> Result<System, LoadError> {
-    parse_as(file, source, inputs, Transform::None)
+/// Reads the template of a nested stack.
+fn parse_nested(file: &str, source: &str, inputs: &Inputs) -> Result<Stack, LoadError> {
+    parse_as(file, source, inputs, Level::Nested)
 }
 
-/// Which transform a template has to name.
+/// What a template is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Transform {
-    Sam,
-    None,
+enum Level {
+    /// The template that is deployed. It has SAM's transform.
+    Root,
+    /// The template of a nested stack. It is plain CloudFormation, without nested stacks of its own.
+    Nested,
 }
 
-fn parse_as(file: &str, source: &str, inputs: &Inputs, transform: Transform) -> Result<System, LoadError> {
+/// A template that was read.
+struct Stack {
+    /// What is in it and in its nested stacks.
+    system: System,
+    /// The logical ids of its own resources.
+    ids: BTreeSet<String>,
+    outputs: BTreeMap<String, String>,
+}
+
+fn parse_as(file: &str, source: &str, inputs: &Inputs, level: Level) -> Result<Stack, LoadError> {
     let wrong = |error| LoadError::Template { file: file.into(), error };
     let mut warnings = Warnings::default();
     let root = Node::parse(source).map_err(wrong)?;
-    let mut sections = Sections::read(&root, transform, &mut warnings).map_err(wrong)?;
+    let mut sections = Sections::read(&root, level, &mut warnings).map_err(wrong)?;
 
     let mut scope = Scope::new(inputs.addresses.clone());
     scope.parameters =
         parameters::read(&sections.parameters, &inputs.values, &mut warnings).map_err(|error| error.in_file(file))?;
     scope.mappings = std::mem::take(&mut sections.mappings).into_iter().map(|map| (map.key, map.value)).collect();
-    let mut system = read_resources(scope, &sections, inputs, &mut warnings).map_err(wrong)?;
-    system.warnings.extend(warnings.into_lines(file));
-    Ok(system)
+    let mut stack = read_resources(scope, &sections, inputs, level, &mut warnings).map_err(wrong)?;
+    stack.system.warnings.extend(warnings.into_lines(file));
+    Ok(stack)
 }
 
 /// The top level of the template.
@@ -123,12 +162,12 @@ struct Sections<'node> {
 }
 
 impl<'node> Sections<'node> {
-    fn read(root: &'node Node, transform: Transform, warnings: &mut Warnings) -> TemplateResult<Self> {
+    fn read(root: &'node Node, level: Level, warnings: &mut Warnings) -> TemplateResult<Self> {
         let mut top = Properties::open("the template", "template", root.at, Some(root))?;
         for documentation in ["AWSTemplateFormatVersion", "Description"] {
             top.take(documentation);
         }
-        if transform == Transform::Sam {
+        if level == Level::Root {
             top.one_of("Transform", &["AWS::Serverless-2016-10-31"])?;
         }
         top.ignore(warnings, &["Metadata"]);
@@ -154,14 +193,15 @@ fn read_resources(
     mut scope: Scope,
     sections: &Sections<'_>,
     inputs: &Inputs,
+    level: Level,
     warnings: &mut Warnings,
-) -> TemplateResult<System> {
+) -> TemplateResult<Stack> {
     evaluate_conditions(&mut scope, &sections.conditions)?;
     check_rules(&scope, &sections.rules)?;
     for entry in &sections.resources {
         let kind = find(&entry.value, "Type")
             .ok_or_else(|| TemplateError::new(entry.at, format!("resource `{}` needs a `Type`", entry.key)))?;
-        resources::check_kind(kind)?;
+        resources::check_kind(kind, level)?;
         if let Some(condition) = find(&entry.value, "Condition")
             && !scope.condition(condition)?
         {
@@ -170,10 +210,12 @@ fn read_resources(
         let resource = Resource { kind: kind.text("Type")?.to_owned(), at: entry.at, node: entry.value.clone() };
         scope.resources.insert(entry.key.clone(), resource);
     }
-    check_outputs(&scope, &sections.outputs)?;
+    let nested = resources::nested::read_all(&mut scope, inputs)?;
+    let outputs = read_outputs(&scope, &sections.outputs)?;
     let globals = Globals::read(sections.globals)?;
     let order = sections.resources.iter().map(|entry| entry.key.as_str());
-    resources::read(&scope, &globals, order, inputs.directory.as_deref(), warnings)
+    let system = resources::read(nested, &scope, &globals, order, inputs.files.directory(), warnings)?;
+    Ok(Stack { system, ids: scope.resources.into_keys().collect(), outputs })
 }
 
 /// Evaluates all conditions. They may refer to each other in any order, so a condition that cannot be evaluated yet is
@@ -209,20 +251,23 @@ fn check_rules(scope: &Scope, rules: &[Entry]) -> TemplateResult<()> {
     Ok(())
 }
 
-/// Checks that outputs refer to something that exists. The local stack does not use their values.
-fn check_outputs(scope: &Scope, outputs: &[Entry]) -> TemplateResult<()> {
+/// The values of the outputs. Those of the template that is deployed are only checked: they have to refer to something
+/// that exists.
+fn read_outputs(scope: &Scope, outputs: &[Entry]) -> TemplateResult<BTreeMap<String, String>> {
+    let mut values = BTreeMap::new();
     for output in outputs {
         let mut properties = Properties::open("an output", &output.key, output.at, Some(&output.value))?;
         properties.take("Description");
         let holds = properties.take("Condition").map(|condition| scope.condition(condition)).transpose()?;
         if holds.unwrap_or(true) {
-            scope.resolve(properties.require("Value")?)?;
+            let value = scope.resolve(properties.require("Value")?)?;
+            values.insert(output.key.clone(), value.text("an output")?.to_owned());
         }
         if let Some(export) = properties.take("Export") {
             scope.resolve(export)?;
         }
     }
-    Ok(())
+    Ok(values)
 }
 
 #[cfg(test)]

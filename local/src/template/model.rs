@@ -5,10 +5,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 /// Everything in the template that has a meaning on one machine.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct System {
     /// DynamoDB tables.
     pub tables: Vec<Table>,
+    /// Names of tables that event sources read and that the template does not make. They have to exist already.
+    pub other_tables: Vec<String>,
     /// Kinesis data streams.
     pub streams: Vec<KinesisStream>,
     /// SQS queues.

@@ -40,6 +40,9 @@ pub(super) fn attribute(kind: &str, attribute: &str, name: &str, addresses: &Add
         ("AWS::SQS::Queue", "Arn") => arn("sqs", name),
         ("AWS::SQS::Queue", "QueueName") => name.to_owned(),
         ("AWS::SQS::Queue", "QueueUrl") => reference(kind, name, addresses),
+        ("AWS::ApiGatewayV2::DomainName", "RegionalDomainName") | ("AWS::CloudFront::Distribution", "DomainName") => {
+            format!("{name}.invalid")
+        }
         ("AWS::Serverless::Function", "Arn") => arn("lambda", &format!("function:{name}")),
         ("AWS::Serverless::HttpApi", "ApiEndpoint") => addresses.api.clone(),
         ("AWS::Logs::LogGroup", "Arn") => arn("logs", &format!("log-group:{name}:*")),

@@ -31,6 +31,8 @@ pub(super) struct Scope {
     pub(super) mappings: BTreeMap<String, Node>,
     pub(super) conditions: BTreeMap<String, bool>,
     pub(super) resources: BTreeMap<String, Resource>,
+    /// The outputs of the nested stacks that were read, by the logical ids of the stacks.
+    pub(super) outputs: BTreeMap<String, BTreeMap<String, String>>,
     /// How many parameters of the Parameter Store have led to the value that is being resolved.
     chain: Cell<u32>,
 }
@@ -44,6 +46,7 @@ impl Scope {
             mappings: BTreeMap::new(),
             conditions: BTreeMap::new(),
             resources: BTreeMap::new(),
+            outputs: BTreeMap::new(),
             chain: Cell::new(0),
         }
     }
@@ -193,6 +196,7 @@ impl Scope {
                     let physical = self.physical_name(name, resource)?;
                     physical::reference(&resource.kind, &physical, &self.addresses)
                 }
+                None if self.is_stage(name) => "$default".to_owned(),
                 None => {
                     let message = format!("there is no parameter or resource `{name}`");
                     return Err(TemplateError::new(at, message));
@@ -200,6 +204,12 @@ impl Scope {
             },
         };
         Ok(Node { at, value: Value::Scalar(text) })
+    }
+
+    /// Whether this is the name that SAM has for the stage of an HTTP API: `Api.Stage`.
+    fn is_stage(&self, name: &str) -> bool {
+        let api = name.strip_suffix(".Stage").and_then(|api| self.resources.get(api));
+        api.is_some_and(|api| api.kind == "AWS::Serverless::HttpApi")
     }
 
     fn attribute(&self, at: Position, name: &str, attribute: &str) -> Result<String> {
@@ -211,6 +221,12 @@ impl Scope {
             let value = find(&resource.node, "Properties").and_then(|properties| find(properties, "Value"));
             let value = value.ok_or_else(|| TemplateError::new(at, format!("`{name}` has no Value")))?;
             return self.resolve_stored(at, value)?.text("a parameter's Value").map(str::to_owned);
+        }
+        let output = attribute.strip_prefix("Outputs.").filter(|_| resource.kind == "AWS::CloudFormation::Stack");
+        if let Some(output) = output {
+            let value = self.outputs.get(name).and_then(|outputs| outputs.get(output)).cloned();
+            let missing = || TemplateError::new(at, format!("the nested stack `{name}` has no output `{output}`"));
+            return value.ok_or_else(missing);
         }
         let physical = self.physical_name(name, resource)?;
         physical::attribute(&resource.kind, attribute, &physical, &self.addresses).ok_or_else(|| {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    model::{AlarmMetric, EventSource, KeySchema, MetricId, Redrive, Statistic, StreamKind},
+    model::{AlarmMetric, EventSource, KeySchema, MetricId, Redrive, Statistic, StreamKind, Table},
     *,
 };
 
@@ -15,14 +15,14 @@ fn inputs(given: &[(&str, &str)]) -> Inputs {
     Inputs {
         values: Values { given: map(given), supplied },
         addresses: Addresses { sqs: "http://127.0.0.1:2".into(), api: "http://127.0.0.1:1".into() },
-        directory: None,
+        files: Files::Texts(BTreeMap::new()),
     }
 }
 
 fn project(given: &[(&str, &str)]) -> Result<System, LoadError> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let source = std::fs::read_to_string(directory.join("template.yaml")).unwrap();
-    parse("template.yaml", &source, &Inputs { directory: Some(directory), ..inputs(given) })
+    parse("template.yaml", &source, &Inputs { files: Files::Directory(directory), ..inputs(given) })
 }
 
 fn read(source: &str) -> Result<System, String> {
@@ -55,6 +55,7 @@ fn the_projects_template_is_read_whole() {
     assert_eq!(fanout.binary, "fanout");
     assert_eq!(fanout.environment["RUST_LOG"], "info");
     assert_eq!(fanout.environment["COMMANDS_TABLE"], "tidings-Commands");
+    assert_eq!(fanout.environment["CARDS_TABLE_B"], "tidings-CardsB", "an output of a nested stack");
     assert_eq!(fanout.environment["DELIVERIES_QUEUE"], "http://127.0.0.1:2/000000000000/tidings-Deliveries");
     assert_eq!((fanout.timeout, fanout.memory_mib), (Duration::from_secs(60), 256));
     assert_eq!(names("GetFeed").environment["CURSOR_KEY"], "k".repeat(32));
@@ -75,8 +76,34 @@ fn the_projects_template_is_read_whole() {
     assert!(system.warnings.iter().any(|line| line.contains("AWS::CloudWatch::Dashboard")), "nothing is silent");
 }
 
+/// A rebuild switches from one set to the other one. The second one is in another template.
 #[test]
-fn the_projects_alarms_are_read_with_those_of_the_nested_stack() {
+fn both_sets_of_read_models_have_the_same_keys_and_indexes() {
+    let tables = project(&[]).unwrap().tables;
+    for model in ["Timelines", "Viewers", "Cards"] {
+        let [first, second] = ["", "B"].map(|suffix| {
+            let name = format!("tidings-{model}{suffix}");
+            let table = tables.iter().find(|table| table.name == name);
+            table.cloned().unwrap_or_else(|| panic!("there is no {name}"))
+        });
+        assert_eq!(Table { name: first.name.clone(), ..second }, first);
+    }
+}
+
+#[test]
+fn the_edge_is_read_where_there_is_one() {
+    let is_read = |system: System| system.warnings.iter().any(|line| line.starts_with("stacks/edge.yaml:"));
+    assert!(!is_read(project(&[]).unwrap()));
+    for parameter in ["CertificateArn", "WebAclArn"] {
+        assert!(
+            is_read(project(&[(parameter, "arn:aws:x"), ("DomainName", "api.example.com")]).unwrap()),
+            "{parameter}"
+        );
+    }
+}
+
+#[test]
+fn the_projects_alarms_are_read_with_those_of_nested_stacks() {
     let system = project(&[("StaleSeconds", "7")]).unwrap();
     let alarm = |id: &str| system.alarms.iter().find(|alarm| alarm.id == id).unwrap();
     let age = alarm("FanoutAgeAlarm");
@@ -106,12 +133,19 @@ fn every_metric_of_the_projects_alarms_is_one_that_functions_write() {
 
 #[test]
 fn another_table_of_commands_replaces_the_own_one_everywhere() {
-    let stream = "arn:aws:dynamodb:us-east-1:000000000000:table/tidings-Timelines/stream/local";
-    let system = project(&[("CommandsTable", "tidings-Timelines"), ("CommandsTableStream", stream)]);
-    // This table has no stream, so the template is refused, but with the right name.
-    assert!(system.unwrap_err().to_string().contains("there is no table `tidings-Timelines` with a stream"));
+    let with_commands = |name: &str| {
+        let stream = format!("arn:aws:dynamodb:us-east-1:000000000000:table/{name}/stream/local");
+        project(&[("CommandsTable", name), ("CommandsTableStream", &stream)])
+    };
+    let restored = with_commands("restored").unwrap();
+    assert_eq!(restored.other_tables, ["restored"]);
+    assert!(restored.functions.iter().all(|function| function.environment["COMMANDS_TABLE"] == "restored"));
+    // This table of the template has no stream.
+    let refused = with_commands("tidings-Timelines").unwrap_err().to_string();
+    assert!(refused.contains("there is no table `tidings-Timelines` with a stream"), "{refused}");
     let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml")).unwrap();
-    for direct in ["!Ref Commands\n", "!GetAtt Commands.Arn", "${Commands}", "${Commands."] {
+    let references = ["!Ref Commands\n", "!Ref Commands,", "!Ref Commands ", "!GetAtt Commands.Arn"];
+    for direct in references.into_iter().chain(["${Commands}", "${Commands."]) {
         assert!(!source.contains(direct), "`{direct}` does not follow the parameter CommandsTable");
     }
 }

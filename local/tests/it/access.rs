@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A resource of the template, by its logical id.
+/// A resource of the template, by its logical id. Read models stand for both of their tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Resource {
     Commands,
@@ -58,6 +58,11 @@ const REQUIRE: Access = to(Resource::Commands, "dynamodb:ConditionCheckItem");
 /// `CommandTable::promote`, `begin_demotion`: outside of commands, celebrities are written, what is left of deleted
 /// posts is removed, and follows of blocked users end.
 const MARK_CELEBRITY: Access = Access { partition: Some("CELEBRITIES"), ..CHANGE };
+/// `CommandTable::read_models`, `segments`, `put_read_models`, `put_segment`: which tables are active, and how far a
+/// rebuild is.
+const STATE: Access = Access { partition: Some("READMODELS"), ..ITEM };
+const SEGMENTS: Access = Access { partition: Some("READMODELS"), ..PARTITION };
+const PUT_STATE: Access = Access { partition: Some("READMODELS"), ..CHANGE };
 /// `Timelines::newest`, `announced`.
 const ROWS: Access = to(Resource::Timelines, "dynamodb:Query");
 /// `Timelines::put`, `put_rows`.
@@ -84,6 +89,9 @@ const CARDS: Access = to(Resource::Cards, "dynamodb:BatchGetItem");
 const PUT_CARD: Access = to(Resource::Cards, "dynamodb:UpdateItem");
 /// `Cards::tally`.
 const TALLY: Access = to(Resource::Cards, "dynamodb:GetItem");
+/// `Emptied::delete_some`, besides [`PUT_ROWS`].
+const EMPTY_VIEWERS: Access = to(Resource::Viewers, "dynamodb:BatchWriteItem");
+const EMPTY_CARDS: Access = to(Resource::Cards, "dynamodb:BatchWriteItem");
 /// `TrendingIndex::best`.
 const TRENDING: Access = to(Resource::CardsHottest, "dynamodb:Query");
 
@@ -103,7 +111,7 @@ const READ_BUS: Access = to(Resource::Events, "kinesis:GetRecords");
 const PLACE_IN_STREAM: Access = to(Resource::CommandsStream, "dynamodb:GetShardIterator");
 /// `Shards::keys` of `recover`.
 const READ_STREAM: Access = to(Resource::CommandsStream, "dynamodb:GetRecords");
-/// `CommandTable::scan`, and those of the read models.
+/// `CommandTable::scan` and `sources`, and those of the read models.
 const SCAN: Access = to(Resource::Commands, "dynamodb:Scan");
 const SCAN_TIMELINES: Access = to(Resource::Timelines, "dynamodb:Scan");
 const SCAN_VIEWERS: Access = to(Resource::Viewers, "dynamodb:Scan");
@@ -120,7 +128,7 @@ const DELIVER: Access = to(Resource::Deliveries, "sqs:SendMessage");
 const QUARANTINE: Access = to(Resource::Quarantine, "sqs:SendMessage");
 
 /// What the code of each function calls, by the name of its binary.
-pub(crate) const FUNCTIONS: [(&str, &[Access]); 22] = [
+pub(crate) const FUNCTIONS: [(&str, &[Access]); 23] = [
     (
         "audit",
         &[
@@ -156,19 +164,25 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 22] = [
             CHANGE,
             REMOVE,
             REQUIRE,
+            SCAN,
             ROWS,
             PUT_ROWS,
             TAG,
             UNTAG,
             PUT_NOTICE,
             INBOX,
+            SCAN_TIMELINES,
             VIEWER,
             PUT_VIEWER,
+            SCAN_VIEWERS,
+            EMPTY_VIEWERS,
             REMOVE_VIEWER,
             CARDS,
             TALLY,
             PUT_CARD,
             REMOVE_CARD,
+            SCAN_CARDS,
+            EMPTY_CARDS,
             PUBLISH,
             DELIVER,
             PUT_OFF_TASK,
@@ -208,6 +222,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 22] = [
     ("mute-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
     ("publish-events", &[PUBLISH, QUARANTINE]),
     ("react-to-post", &[ITEM, PARTITION, ITEMS, CHANGE]),
+    ("rebuild", &[STATE, SEGMENTS, PUT_STATE, DELIVER]),
     (
         "recover",
         &[
@@ -262,6 +277,8 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
             "store/comments.rs",
             "store/celebrities.rs",
             "store/demotions.rs",
+            "store/read_models.rs",
+            "store/segments.rs",
             "store/erasure.rs",
             "store/export.rs",
             "store/transaction.rs",
@@ -269,11 +286,20 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
             "store/scan.rs",
         ],
     ),
-    (&[Resource::Timelines], &["store/timelines.rs", "store/announcements.rs", "store/notices.rs", "store/scan.rs"]),
-    (&[Resource::Viewers], &["store/viewers.rs", "store/scan.rs"]),
+    (
+        &[Resource::Timelines],
+        &[
+            "store/timelines.rs",
+            "store/announcements.rs",
+            "store/notices.rs",
+            "store/emptied.rs",
+            "store/scan.rs",
+        ],
+    ),
+    (&[Resource::Viewers], &["store/viewers.rs", "store/emptied.rs", "store/scan.rs"]),
     (
         &[Resource::Cards, Resource::CardsHottest],
-        &["store/cards.rs", "store/card_tallies.rs", "store/trending.rs", "store/scan.rs"],
+        &["store/cards.rs", "store/card_tallies.rs", "store/trending.rs", "store/emptied.rs", "store/scan.rs"],
     ),
     (&[Resource::Events, Resource::CommandsStream], &["stream/bus.rs", "../../functions/recover/src/shards.rs"]),
     (&[Resource::Deliveries, Resource::Quarantine, Resource::FailedBatches], &["stream/queue.rs"]),

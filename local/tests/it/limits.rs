@@ -31,6 +31,7 @@ async fn limited(world: &World, limits: &Limits, metrics: &Metrics) -> (Limiting
     };
     let system = System {
         tables: vec![table],
+        other_tables: Vec::new(),
         streams: vec![KinesisStream { name: TABLE.to_owned(), shards: 1 }],
         queues: Vec::new(),
         functions: Vec::new(),

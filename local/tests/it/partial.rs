@@ -117,7 +117,7 @@ fn written(server: &Partly) -> Vec<String> {
 #[tokio::test]
 async fn rows_left_unprocessed_are_written_again_and_no_others() {
     let (server, url) = start(5).await;
-    let timelines = Timelines::new(Dynamo::new(&aws::config(&url)), TABLE.to_owned());
+    let timelines = Timelines::new(Dynamo::new(&aws::config(&url)), TABLE.into());
     let rows = rows(60);
     timelines.put_rows(&[Timeline::Home("bob".parse().unwrap())], &rows).await.unwrap();
     assert_eq!(written(&server), rows.iter().map(|row| row.post.to_string()).collect::<Vec<_>>());
@@ -126,7 +126,7 @@ async fn rows_left_unprocessed_are_written_again_and_no_others() {
 #[tokio::test]
 async fn rows_that_are_never_written_are_an_error_to_try_again() {
     let (server, url) = start(1).await;
-    let timelines = Timelines::new(Dynamo::new(&aws::config(&url)), TABLE.to_owned());
+    let timelines = Timelines::new(Dynamo::new(&aws::config(&url)), TABLE.into());
     let outcome = timelines.put_rows(&[Timeline::Home("bob".parse().unwrap())], &rows(25)).await;
     assert!(matches!(outcome, Err(Error::Transient { .. })), "{outcome:?}");
     assert!(written(&server).len() < 25);
@@ -135,13 +135,13 @@ async fn rows_that_are_never_written_are_an_error_to_try_again() {
 #[tokio::test]
 async fn keys_left_unprocessed_are_asked_for_again_and_no_others() {
     let (server, url) = start(30).await;
-    let cards = Cards::new(Dynamo::new(&aws::config(&url)), TABLE.to_owned());
+    let cards = Cards::new(Dynamo::new(&aws::config(&url)), TABLE.into());
     let posts: Vec<_> = rows(130).into_iter().map(|row| row.post).collect();
     assert!(cards.posts(&posts, Consistency::Eventual).await.unwrap().is_empty());
     assert_eq!(server.done(|key| &key["PK"]["S"]).len(), 130);
 
     let (_, url) = start(1).await;
-    let cards = Cards::new(Dynamo::new(&aws::config(&url)), TABLE.to_owned());
+    let cards = Cards::new(Dynamo::new(&aws::config(&url)), TABLE.into());
     let outcome = cards.posts(&posts[..25], Consistency::Eventual).await;
     assert!(matches!(outcome, Err(Error::Transient { .. })), "{outcome:?}");
 }

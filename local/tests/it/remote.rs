@@ -1,6 +1,9 @@
 //! The gateway alone, in front of an endpoint that lists a stack's functions and runs them.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
 use axum::{
     Router,
@@ -41,22 +44,31 @@ fn functions() -> Vec<Function> {
     template::load(Path::new(TEMPLATE), values, addresses).unwrap().functions
 }
 
-/// An endpoint whose stack has `functions`, one on each page.
+/// The id of the nested stack.
+const NESTED: &str = "arn:aws:cloudformation:us-east-1:000000000000:stack/tidings-Inner/1";
+
+/// An endpoint whose stack has `functions`, one on each page. The first one is in a nested stack instead.
 async fn endpoint(functions: Vec<Function>) -> String {
     let listed = functions.clone();
     let list = async move |headers: HeaderMap, form: String| {
         let signature = headers["authorization"].to_str().unwrap();
         assert!(signature.contains("/us-east-1/cloudformation/aws4_request"), "{signature}");
-        if !form.contains("Action=ListStackResources&Version=2010-05-15&StackName=tidings") {
-            return (StatusCode::BAD_REQUEST, "there is no such stack".to_owned());
-        }
-        let page: usize = form.split_once("NextToken=").map_or(0, |(_, token)| token.parse().unwrap());
+        let form = reqwest::Url::parse(&format!("http://x/?{form}")).unwrap();
+        let form: HashMap<_, _> = form.query_pairs().into_owned().collect();
+        assert_eq!((form["Action"].as_str(), form["Version"].as_str()), ("ListStackResources", "2010-05-15"));
+        let page: usize = form.get("NextToken").map_or(0, |token| token.parse().unwrap());
         let Function { name, physical_name, .. } = &listed[page];
-        let next = if page + 1 < listed.len() { format!("<NextToken>{}</NextToken>", page + 1) } else { String::new() };
+        let (pages, name, physical_name, kind) = match (form["StackName"].as_str(), page) {
+            ("tidings", 0) => (listed.len(), "Inner", NESTED, "CloudFormation::Stack"),
+            ("tidings", _) => (listed.len(), name.as_str(), physical_name.as_str(), "Lambda::Function"),
+            (NESTED, _) => (1, name.as_str(), physical_name.as_str(), "Lambda::Function"),
+            _ => return (StatusCode::BAD_REQUEST, "there is no such stack".to_owned()),
+        };
+        let next = if page + 1 < pages { format!("<NextToken>{}</NextToken>", page + 1) } else { String::new() };
         let xml = format!(
             "<ListStackResourcesResponse><ListStackResourcesResult><StackResourceSummaries><member>
              <LogicalResourceId>{name}</LogicalResourceId><PhysicalResourceId>{physical_name}</PhysicalResourceId>
-             <ResourceType>AWS::Lambda::Function</ResourceType></member></StackResourceSummaries>{next}
+             <ResourceType>AWS::{kind}</ResourceType></member></StackResourceSummaries>{next}
              </ListStackResourcesResult></ListStackResourcesResponse>"
         );
         (StatusCode::OK, xml)

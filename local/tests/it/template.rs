@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use tidings::model::OPERATION_MAX;
 use tidings_local::{
     aws::{ACCOUNT, REGION},
     template::{
@@ -57,23 +58,26 @@ fn granted(function: &Function) -> Granted {
 
 /// What a function's code needs, and the destinations to which its mappings report failures.
 fn needed(system: &System, function: &Function, accesses: &[Access]) -> Granted {
-    let arn = |resource: Resource| {
+    let arns = |resource: Resource| {
         let arn = |service: &str, rest: &str| format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{rest}");
+        let table = |name: &str| arn("dynamodb", &format!("table/tidings-{name}"));
         match resource {
-            Resource::Commands | Resource::Timelines | Resource::Viewers | Resource::Cards => {
-                arn("dynamodb", &format!("table/tidings-{resource:?}"))
+            Resource::Commands => vec![table("Commands")],
+            Resource::Timelines | Resource::Viewers | Resource::Cards => {
+                vec![table(&format!("{resource:?}")), table(&format!("{resource:?}B"))]
             }
-            Resource::CommandsStream => arn("dynamodb", "table/tidings-Commands/stream/local"),
-            Resource::CardsHottest => arn("dynamodb", "table/tidings-Cards/index/hottest"),
-            Resource::Events => arn("kinesis", &format!("stream/tidings-{resource:?}")),
+            Resource::CommandsStream => vec![arn("dynamodb", "table/tidings-Commands/stream/local")],
+            Resource::CardsHottest => ["Cards", "CardsB"].map(|name| table(&format!("{name}/index/hottest"))).into(),
+            Resource::Events => vec![arn("kinesis", &format!("stream/tidings-{resource:?}"))],
             Resource::Deliveries | Resource::Quarantine | Resource::FailedBatches => {
-                arn("sqs", &format!("tidings-{resource:?}"))
+                vec![arn("sqs", &format!("tidings-{resource:?}"))]
             }
         }
     };
-    let of_code = accesses
-        .iter()
-        .map(|access| (access.action.to_owned(), arn(access.resource), access.partition.map(str::to_owned)));
+    let of_code = accesses.iter().flat_map(|access| {
+        let grant = |arn| (access.action.to_owned(), arn, access.partition.map(str::to_owned));
+        arns(access.resource).into_iter().map(grant)
+    });
     let on_failure = function.sources.iter().filter_map(|source| match source {
         EventSource::Stream(stream) => stream.on_failure_queue.as_ref(),
         EventSource::Queue(_) | EventSource::Schedule(_) => None,
@@ -147,6 +151,26 @@ fn messages_stay_hidden_for_as_long_as_a_function_may_work_on_them() {
         }
     }
     assert!(queues >= 2, "only {queues} queues are read");
+}
+
+/// A rebuild waits until nothing is done any more without knowledge of a phase. What reads streams asks for each user,
+/// and the audit for each page.
+#[test]
+fn no_query_and_no_task_takes_longer_than_a_rebuild_expects() {
+    let is_stream = |source: &EventSource| matches!(source, EventSource::Stream(_));
+    let is_of_read_model = |resource: &String| {
+        ["Timelines", "Viewers", "Cards"].iter().any(|model| resource.contains(&format!("table/tidings-{model}")))
+    };
+    let mut checked = 0;
+    for function in &system().functions {
+        let uses_read_models = function.statements.iter().flat_map(|it| &it.resources).any(is_of_read_model);
+        if !uses_read_models || function.name == "Audit" || function.sources.iter().any(is_stream) {
+            continue;
+        }
+        checked += 1;
+        assert!(function.timeout <= OPERATION_MAX, "{} may run for {:?}", function.name, function.timeout);
+    }
+    assert!(checked >= 4, "only {checked} functions are checked");
 }
 
 #[test]

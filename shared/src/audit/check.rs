@@ -3,6 +3,8 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use futures::{StreamExt, TryStreamExt, stream};
+
 use super::findings::{Finding, Kind};
 use crate::{
     celebrities::Celebrities,
@@ -12,6 +14,7 @@ use crate::{
         Timestamp, UserId, Version, Viewer, limits::FEED_AGE_MAX,
     },
     projection::notices::{of_follow, of_post},
+    read_models::ReadModels,
     store::{
         Consistency,
         cards::{Cards, PostCard},
@@ -31,6 +34,8 @@ const LEAVING: Duration = Duration::from_secs(60 * 60);
 /// Rows of one author that are compared with a follower's home at most, newest first: pages of so many.
 const ROWS_PAGE: usize = 100;
 const ROW_PAGES_MAX: usize = 10;
+/// Edges of one user that are looked at at once.
+const EDGES_AT_ONCE: usize = 8;
 /// Edges that are counted at most, in pages of 1000. Of more, nothing is said.
 const COUNTED_PAGES_MAX: usize = 10;
 const COUNTED_PAGE: i32 = 1000;
@@ -40,6 +45,8 @@ const COMMENTS_COUNTED_MAX: i32 = 200;
 /// Compares the read models with the truth.
 #[derive(Debug, Clone)]
 pub struct Auditor {
+    /// Which tables are looked at: those that are read.
+    pub read_models: ReadModels,
     /// The truth.
     pub commands: CommandTable,
     /// Which posts stand in which timeline.
@@ -93,11 +100,11 @@ impl Auditor {
                 let page = self.commands.edges_from(user, kind, after.as_ref(), COUNTED_PAGE).await?;
                 let keys: Vec<_> = page.users.iter().map(|other| EdgeKey::new(user, kind, other)).collect();
                 let edges = self.commands.edges(&keys).await?;
-                for key in &keys {
-                    if let Some(edge) = edges.get(key) {
-                        findings.extend(self.edge(key, edge).await?);
-                    }
-                }
+                let found = stream::iter(keys.iter().filter_map(|key| Some((key, edges.get(key)?))))
+                    .map(async |(key, edge)| self.edge(key, edge).await)
+                    .buffered(EDGES_AT_ONCE)
+                    .try_concat();
+                findings.extend(found.await?);
                 after = page.next;
                 if after.is_none() {
                     break;

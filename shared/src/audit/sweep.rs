@@ -118,6 +118,7 @@ impl Sweeper {
     /// # Errors
     /// As the stores'.
     pub async fn user(&self, user: &UserId) -> Result<Vec<Finding>, Error> {
+        self.auditor.read_models.use_active().await?;
         twice(async || self.auditor.user(user).await).await
     }
 
@@ -126,6 +127,7 @@ impl Sweeper {
     /// # Errors
     /// As the stores'.
     pub async fn post(&self, post: PostId) -> Result<Vec<Finding>, Error> {
+        self.auditor.read_models.use_active().await?;
         twice(async || self.auditor.post(post).await).await
     }
 
@@ -183,6 +185,8 @@ impl Sweeper {
     /// Looks at the next page. Returns how many items it has, what is wrong with them, and the place behind it.
     async fn step(&self, position: Position) -> Result<(u64, Vec<Finding>, Option<Position>), Error> {
         let Position { table, after } = position;
+        // Tables that are not active any more are kept current for longer than a step takes.
+        self.auditor.read_models.use_active().await?;
         let page = self.read(table, after.as_ref()).await?;
         let findings = twice(async || self.look_at(&page).await).await?;
         let next = match page.next() {

@@ -98,6 +98,10 @@ impl Command for CommentOnPost {
         self.key.as_ref()
     }
 
+    fn counter(&self) -> Option<TallySubject> {
+        Some(TallySubject::Post(self.post))
+    }
+
     async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
         let remembered = Once::read(commands, caller, self.key());
         let post = async {

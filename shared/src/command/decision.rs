@@ -4,7 +4,10 @@ use std::future::Future;
 
 use crate::{
     error::{Error, Rejection},
-    model::{CommandId, IdempotencyKey, Post, Standing, TallyShard, Timestamp, Totals, UserEvent, UserId, Version},
+    model::{
+        CommandId, Hidden, IdempotencyKey, Post, Standing, TallyShard, TallySubject, Timestamp, Totals, UserEvent,
+        UserId, Version,
+    },
     store::{command_table::CommandTable, transaction::Change},
 };
 
@@ -28,6 +31,11 @@ pub trait Command: Sync {
 
     /// The idempotency key of the request, if it has one.
     fn key(&self) -> Option<&IdempotencyKey> {
+        None
+    }
+
+    /// The counter that the command changes, if it is one that many users change at once.
+    fn counter(&self) -> Option<TallySubject> {
         None
     }
 
@@ -57,11 +65,20 @@ pub(super) fn require_active(standing: Standing) -> Result<(), Rejection> {
 /// [`Rejection::PostNotFound`] if there is no such post, or none that others can see; [`Rejection::PostTakenDown`] if
 /// it is the caller's own.
 pub(super) fn require_open<'a>(post: Option<&'a Post>, caller: &UserId) -> Result<&'a Post, Rejection> {
-    let post = post.filter(|post| !post.is_deleted()).ok_or(Rejection::PostNotFound)?;
-    match (post.is_taken_down(), post.author == *caller) {
-        (false, _) => Ok(post),
-        (true, true) => Err(Rejection::PostTakenDown),
-        (true, false) => Err(Rejection::PostNotFound),
+    let post = post.ok_or(Rejection::PostNotFound)?;
+    require_shown(post.hidden(), &post.author, caller)?;
+    Ok(post)
+}
+
+/// Checks that the caller may react to a post by this author, which may be hidden.
+///
+/// # Errors
+/// As [`require_open`].
+pub(super) fn require_shown(hidden: Option<Hidden>, author: &UserId, caller: &UserId) -> Result<(), Rejection> {
+    match hidden {
+        None => Ok(()),
+        Some(Hidden::TakenDown) if author == caller => Err(Rejection::PostTakenDown),
+        Some(Hidden::TakenDown | Hidden::Deleted) => Err(Rejection::PostNotFound),
     }
 }
 

@@ -37,6 +37,10 @@ impl Command for FollowUser {
     type State = State;
     type Output = ();
 
+    fn counter(&self) -> Option<TallySubject> {
+        Some(TallySubject::User(self.followee.clone()))
+    }
+
     async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
         let [to, from] = EdgeKey::blocks(caller, &self.followee);
         let keys = [EdgeKey::new(caller, EdgeKind::Follows, &self.followee), to, from];

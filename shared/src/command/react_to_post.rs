@@ -6,14 +6,14 @@ use rand::Rng;
 
 use super::{
     attempts::Attempts,
-    decision::{Committed, require_active, require_open},
+    decision::{Committed, require_active, require_shown},
     run::require_profile,
 };
 use crate::{
     error::{Error, Rejection},
     model::{
-        Clock, Counts, EdgeKey, EdgeState, Like, Limited, PostId, RateLimit, RateLimited, TallyShard, TallySubject,
-        Timestamp, UserId, ranking,
+        Clock, Counts, EdgeKey, EdgeState, Like, Limited, PostId, RateLimit, RateLimited, TallySubject, Timestamp,
+        UserId, Version, ranking,
     },
     store::{
         command_table::CommandTable,
@@ -25,7 +25,9 @@ use crate::{
 /// Makes the caller like a post, or no longer like it. Repeating this changes nothing.
 ///
 /// This costs one round trip of reads, a second one to check blocks if the post is another user's, and one transaction
-/// of two items. The returned version is that of the caller's log, which a like does not change.
+/// of two items. A process that has read the post less than two seconds ago does not read it again, because an item
+/// that all likes read would limit them. So a post that was deleted a moment ago may be liked, which nobody sees. The
+/// returned version is that of the caller's log, which a like does not change.
 ///
 /// The rate limit counts likes, not their ends. Its state is written with a random one of several likes, which is then
 /// charged for all of them: see [`RateLimit::portion`].
@@ -45,30 +47,49 @@ pub async fn react_to_post(
     let rate_limit = &commands.rate_limits.likes;
     // Drawn once, so that a like which is decided again is not charged more often.
     let is_charged = rand::rng().random_range(0..rate_limit.portion().get()) == 0;
+    let is_busy = commands.busy.author(post, clock.now()).is_some();
+    let counter = TallySubject::Post(post);
     let mut attempts = Attempts::start();
-    let mut known = None;
+    let (mut known, mut version, mut is_unblocked) = (None, None, false);
     loop {
-        let attempt = attempts.next().await?;
-        let reaction = commands.reaction(caller, post, wanted);
-        let (head, reaction) = tokio::try_join!(commands.head(caller), reaction)?;
-        require_profile(&head)?;
-        require_active(head.standing)?;
-        let committed = Committed { version: head.version, output: () };
+        attempts.next().await?;
+        let begun = clock.now();
+        let author = commands.busy.author(post, begun);
+        let is_read = author.is_none();
+        let reaction = commands.reaction(caller, post, wanted, author);
+        // A like does not change the log, so its head is read once.
+        let version_once = async {
+            match version {
+                Some(version) => Ok(version),
+                None => profile_version(caller, commands).await,
+            }
+        };
+        let (found, reaction) = tokio::try_join!(version_once, reaction)?;
+        version = Some(found);
+        if let Some(read) = reaction.post.as_ref().filter(|post| is_read && post.hidden.is_none()) {
+            commands.busy.know_author(post, &read.author, begun);
+        }
+        let committed = Committed { version: found, output: () };
         let now = clock.now();
         let Some((like, more)) = decide(caller, &reaction, wanted, now)? else { return Ok(committed) };
         // This is checked before the transaction, not in it. A block that comes in between is too late for this like,
         // which tells nobody anything.
         let author = &like.author;
-        if wanted.is_active() && author != caller {
-            let edges = commands.edges(&EdgeKey::blocks(caller, author)).await?;
-            if edges.block_between(caller, author) {
+        if wanted.is_active() && author != caller && !is_unblocked {
+            let is_blocked = if is_busy {
+                commands.block_with_busy(caller, author, now).await?
+            } else {
+                commands.edges(&EdgeKey::blocks(caller, author)).await?.block_between(caller, author)
+            };
+            if is_blocked {
                 return Err(Rejection::Blocked.into());
             }
+            is_unblocked = true;
         }
-        let shard = TallyShard::for_attempt(attempt, rand::rng().random());
+        let shard = commands.busy.tally_shard(&counter, now, rand::rng().random());
         let mut changes = vec![
             Change::PutLike { user: caller.clone(), post, like },
-            Change::Count { subject: TallySubject::Post(post), shard, more },
+            Change::Count { subject: counter.clone(), shard, more },
         ];
         if wanted.is_active() {
             let before = reaction.limit.unwrap_or_default();
@@ -84,13 +105,24 @@ pub async fn react_to_post(
             }
         }
         match commands.commit_unlogged(&changes).await {
-            Ok(()) => return Ok(committed),
+            Ok(()) => {
+                commands.busy.spread_less(&counter, now);
+                return Ok(committed);
+            }
             // A try whose answer was lost may have been committed. Then the next attempt finds the like as it is
             // wanted.
-            Err(Error::Conflict) => {}
+            Err(Error::Conflict) => commands.busy.spread_more(&counter, now),
             Err(error) => return Err(error),
         }
     }
+}
+
+/// The version of the caller's log, if the caller has a profile and may act.
+async fn profile_version(caller: &UserId, commands: &CommandTable) -> Result<Version, Error> {
+    let head = commands.head(caller).await?;
+    require_profile(&head)?;
+    require_active(head.standing)?;
+    Ok(head.version)
 }
 
 /// The state of the limit after a portion of likes.
@@ -109,10 +141,10 @@ fn decide(
 ) -> Result<Option<(Like, Counts)>, Rejection> {
     let (before, liked) = (reaction.like.as_ref(), wanted.is_active());
     // An unlike stays possible after the post was deleted, as every end of an edge does.
-    let post = match liked {
-        true => require_open(reaction.post.as_ref(), caller)?,
-        false => reaction.post.as_ref().ok_or(Rejection::PostNotFound)?,
-    };
+    let post = reaction.post.as_ref().ok_or(Rejection::PostNotFound)?;
+    if liked {
+        require_shown(post.hidden, &post.author, caller)?;
+    }
     if before.is_some_and(|like| like.liked) == liked {
         return Ok(None);
     }
@@ -138,6 +170,7 @@ mod tests {
     use super::*;
     use crate::{
         samples::{NOW, post, user},
+        store::likes::LikedPost,
         test_world::{Calls, Failure, World},
     };
 
@@ -148,7 +181,7 @@ mod tests {
     proptest! {
         #[test]
         fn after_any_clicks_the_counts_are_those_of_the_like(clicks in clicks()) {
-            let mut reaction = Reaction { post: Some(post()), ..Reaction::default() };
+            let mut reaction = Reaction { post: Some(LikedPost::from(&post())), ..Reaction::default() };
             let mut counted = Counts::default();
             for (hour, wanted) in clicks.iter().enumerate() {
                 let at = NOW.after(Duration::from_secs(60 * 60 * hour as u64));
@@ -166,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_missing_or_deleted_post_cannot_be_liked() {
-        let deleted = Reaction { post: Some(post().scrubbed(NOW)), ..Reaction::default() };
+        let deleted = Reaction { post: Some(LikedPost::from(&post().scrubbed(NOW))), ..Reaction::default() };
         for reaction in [Reaction::default(), deleted.clone()] {
             assert_eq!(decide(&user("bob"), &reaction, EdgeState::Active, NOW), Err(Rejection::PostNotFound));
         }
@@ -176,11 +209,19 @@ mod tests {
 
     #[test]
     fn a_like_can_be_taken_back_after_the_post_was_deleted() {
-        let (like, _) =
-            decide(&user("bob"), &Reaction { post: Some(post()), ..Reaction::default() }, EdgeState::Active, NOW)
-                .unwrap()
-                .unwrap();
-        let deleted = Reaction { post: Some(post().scrubbed(NOW)), like: Some(like.clone()), ..Reaction::default() };
+        let (like, _) = decide(
+            &user("bob"),
+            &Reaction { post: Some(LikedPost::from(&post())), ..Reaction::default() },
+            EdgeState::Active,
+            NOW,
+        )
+        .unwrap()
+        .unwrap();
+        let deleted = Reaction {
+            post: Some(LikedPost::from(&post().scrubbed(NOW))),
+            like: Some(like.clone()),
+            ..Reaction::default()
+        };
         let (unlike, more) = decide(&user("bob"), &deleted, EdgeState::Ended, NOW).unwrap().unwrap();
         assert!(!unlike.liked);
         assert_eq!((more.likes, more.heat), (-1, -like.heat));
@@ -188,7 +229,7 @@ mod tests {
 
     #[test]
     fn an_authors_own_like_is_counted_without_heat() {
-        let reaction = Reaction { post: Some(post()), ..Reaction::default() };
+        let reaction = Reaction { post: Some(LikedPost::from(&post())), ..Reaction::default() };
         let (like, more) = decide(&post().author, &reaction, EdgeState::Active, NOW).unwrap().unwrap();
         assert_eq!((like.heat, more), (0, Counts { likes: 1, ..Counts::default() }));
     }
@@ -277,7 +318,8 @@ mod tests {
 
         react(&world, "bob", post, EdgeState::Active).await.unwrap();
 
-        let limit = world.other.commands.reaction(&user("bob"), post, EdgeState::Active).await.unwrap().limit.unwrap();
+        let limit =
+            world.other.commands.reaction(&user("bob"), post, EdgeState::Active, None).await.unwrap().limit.unwrap();
         assert_eq!(limit.version, 1, "charged once");
     }
 }

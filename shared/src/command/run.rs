@@ -28,15 +28,20 @@ pub async fn run<C: Command>(
     let mut attempts = Attempts::start();
     let mut open = OpenCommits { id, commits: Vec::new() };
     let (mut is_rejected, mut known) = (false, None);
+    let counter = command.counter();
     loop {
         let attempt = attempts.next().await?;
         let (head, state) = tokio::try_join!(commands.head(caller), command.read(caller, commands))?;
         if C::NEEDS_PROFILE {
             require_profile(&head)?;
         }
-        let shard = TallyShard::for_attempt(attempt, rand::rng().random());
+        let (at, random) = (clock.now(), rand::rng().random());
+        let shard = match &counter {
+            Some(counter) => commands.busy.tally_shard(counter, at, random),
+            None => TallyShard::for_attempt(attempt, random),
+        };
         let (version, totals, standing) = (head.version.next(), head.totals, head.standing);
-        let turn = Turn { version, standing, totals, command: id, shard, at: clock.now() };
+        let turn = Turn { version, standing, totals, command: id, shard, at };
         let decided = command.admit(standing).and_then(|()| command.decide(caller, &state, turn));
         let (event, totals, changes, output) = match decided {
             Ok(Decision::Append { event, totals, changes, output }) => (event, totals, changes, output),
@@ -74,7 +79,10 @@ pub async fn run<C: Command>(
         let standing = event.standing_after(standing);
         let event = LogEvent { user, version, command: id, at, totals, spent, standing, event };
         match commands.commit(&event, &changes).await {
-            Ok(()) => return Ok(Committed { version: turn.version, output }),
+            Ok(()) => {
+                counter.inspect(|counter| commands.busy.spread_less(counter, at));
+                return Ok(Committed { version: turn.version, output });
+            }
             Err(error @ (Error::Conflict | Error::Transient { .. })) => {
                 open.commits.push(Committed { version: turn.version, output });
                 if let Some(committed) = open.settle(caller, commands).await? {
@@ -83,6 +91,7 @@ pub async fn run<C: Command>(
                 if !matches!(error, Error::Conflict) {
                     return Err(error);
                 }
+                counter.as_ref().inspect(|counter| commands.busy.spread_more(counter, at));
             }
             Err(error) => return Err(error),
         }

@@ -17,6 +17,7 @@ mod post;
 mod profile;
 pub mod ranking;
 mod rate_limit;
+mod read_models;
 mod standing;
 mod tag;
 mod tally;
@@ -37,13 +38,17 @@ pub(crate) use id::NOT_IN_MESSAGES;
 pub use id::{CommandId, CommentId, InvalidUserId, InvalidUserRef, PostId, UserHash, UserId, UserRef};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
 pub use like::{Like, LikeChange};
-pub use notification::{Day, Group, Grouped, Inbox, Mentioned, Notice, NotificationKind, UnknownKind};
-pub use post::Post;
+pub use notification::{Day, Group, Grouped, Growth, Inbox, Mentioned, Notice, NotificationKind, UnknownKind};
+pub use post::{Hidden, Post};
 pub use profile::{AvatarUrl, DisplayName, InvalidName, InvalidProfile, Profile, PublicProfile};
 pub use rate_limit::{Limited, RateLimit, RateLimited, RateLimits, Spent, SpentUntil};
+pub use read_models::{
+    HomeRows, InvalidModelSet, Maintained, ModelSet, OPERATION_MAX, Phase, READ_MODELS, ReadModel, ReadModelsState,
+    Rebuild, SwitchPolicy, TableOf, Work,
+};
 pub use standing::Standing;
 pub use tag::{InvalidTag, Tag};
-pub use tally::{Counts, Tally, TallyChange, TallyImage, TallyShard, TallySubject};
+pub use tally::{Counts, SHARDS_GROWTH, SHARDS_MAX, Tally, TallyChange, TallyImage, TallyShard, TallySubject};
 pub use text::{CommentText, InvalidText, Text};
 pub use user_event::{LogEntry, LogEvent, Totals, Unreadable, UserEvent};
 pub use version::Version;

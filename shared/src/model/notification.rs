@@ -176,6 +176,15 @@ pub struct Grouped {
     pub writes: u32,
 }
 
+/// What another notice of a group is to the reader of an inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Growth {
+    /// News: it counts from now on. If all notices of the group are old, they were late, and count as restored.
+    News,
+    /// It may have been seen before: it counts from the moment of the notice.
+    Restored,
+}
+
 /// The newest groups of a user, those that grew last first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Inbox {
@@ -204,9 +213,10 @@ impl Inbox {
     }
 
     /// Takes over what the newest notices of a group are. Returns whether there is another one than was known; then the
-    /// group is the newest one of the inbox, and has not been seen. Notices that have ended count like all others: what
-    /// ends and begins again is nothing new.
-    pub fn grow(&mut self, group: Group, newest: &[Notice], now: Timestamp) -> bool {
+    /// group is the newest one of the inbox, and has not been seen, unless all of this is restored. Notices that have
+    /// ended count like all others: what ends and begins again is nothing new. A full inbox does not list a group that
+    /// grew before all of its own.
+    pub fn grow(&mut self, group: Group, newest: &[Notice], now: Timestamp, growth: Growth) -> bool {
         let Some(last) = newest.iter().map(|notice| notice.at).max() else { return false };
         let window = window(newest);
         let before = self.groups.iter().position(|grouped| grouped.group == group).map(|at| self.groups.remove(at));
@@ -214,11 +224,10 @@ impl Inbox {
             self.insert(before);
             return false;
         }
-        let is_late = now.as_ms().saturating_sub(last.as_ms()) > LATE_MS;
+        let is_restored = growth == Growth::Restored || now.as_ms().saturating_sub(last.as_ms()) > LATE_MS;
         let newest_ms = self.groups.first().map_or(0, |first| first.at.as_ms());
         let later = |at: Timestamp| before.map_or(at, |before| at.max(before.at));
-        let at = match is_late {
-            // All notices of the group are old, as after a rebuild.
+        let at = match is_restored {
             true => later(last),
             false => Timestamp::from_ms(later(now).as_ms().max(newest_ms) + 1),
         };
@@ -226,7 +235,7 @@ impl Inbox {
         self.insert(Grouped { group, at, window, writes });
         self.groups.retain(|grouped| grouped.at.after(NOTIFICATIONS_KEPT) > now || grouped.group == group);
         self.groups.truncate(NOTIFICATION_GROUPS_MAX);
-        true
+        self.groups.iter().any(|grouped| grouped.group == group)
     }
 
     fn insert(&mut self, grouped: Grouped) {

@@ -35,6 +35,15 @@ pub struct Post {
     pub deleted_at: Option<Timestamp>,
 }
 
+/// Why others do not see a post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hidden {
+    /// The author deleted it.
+    Deleted,
+    /// An administrator took it down. Its author still sees it.
+    TakenDown,
+}
+
 impl Post {
     /// Whether the author deleted the post.
     pub fn is_deleted(&self) -> bool {
@@ -44,6 +53,15 @@ impl Post {
     /// Whether an administrator took the post down.
     pub fn is_taken_down(&self) -> bool {
         self.taken_down_at.is_some()
+    }
+
+    /// Why others do not see the post, if they do not.
+    pub fn hidden(&self) -> Option<Hidden> {
+        match (self.is_deleted(), self.is_taken_down()) {
+            (true, _) => Some(Hidden::Deleted),
+            (false, true) => Some(Hidden::TakenDown),
+            (false, false) => None,
+        }
     }
 
     /// The post with this text instead, which mentions these users, edited at this moment.

@@ -70,6 +70,8 @@ pub struct CatchUp {
     pub(super) viewers: Viewers,
     pub(super) effects: Effects,
     pub(super) clock: Clock,
+    /// Whether readers use these tables. What a rebuild applies to others says nothing about how late feeds are.
+    pub(super) is_read: bool,
 }
 
 impl CatchUp {
@@ -96,6 +98,10 @@ impl CatchUp {
             if entries.first().is_some_and(|entry| entry.version != applied.next()) {
                 // The account is being erased, or is erased already. Nothing is written for it any more.
                 self.effects.walks.begin_erasure(user).await?;
+                return Ok(Progress::UpToDate);
+            }
+            // Others are far ahead of a set that nobody reads. To write what the erasure removes would be a race.
+            if !self.is_read && self.effects.walks.begin_erasure(user).await? {
                 return Ok(Progress::UpToDate);
             }
             match self.apply_page(user, stored, &entries, deadline).await {
@@ -174,7 +180,7 @@ impl CatchUp {
                 let before = stored.viewer.applied;
                 stored = self.viewers.put(user, &stored, viewer).await?;
                 stored_at = Some(Instant::now());
-                if let Some(oldest) = events.iter().find(|event| event.version > before) {
+                if let Some(oldest) = events.iter().find(|event| event.version > before).filter(|_| self.is_read) {
                     metrics::FEED_LAG.record(self.clock.now().since(oldest.at));
                 }
             }

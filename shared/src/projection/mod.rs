@@ -13,6 +13,7 @@
 //! - `quarantine` sets events aside that can never be applied.
 //! - `repair` sets parts of the read models to what the truth says.
 //! - `projector` puts all of these together.
+//! - `rebuild` fills read models from the truth.
 //! - `tally` shows counters on cards. It needs no log.
 
 pub mod blocked_follows;
@@ -23,8 +24,10 @@ pub mod notices;
 mod owner;
 mod projector;
 pub mod quarantine;
+pub mod rebuild;
 pub mod repair;
 pub mod tally;
 pub mod walks;
 
-pub use projector::{Dependencies, Projector};
+pub use notices::NoticeSets;
+pub use projector::{CardSets, Dependencies, Projector, Projectors};

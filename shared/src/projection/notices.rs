@@ -11,12 +11,13 @@ use std::time::Duration;
 use crate::{
     error::Error,
     model::{
-        Clock, Comment, CommentId, Day, Edge, EdgeKey, EdgeKind, Group, LikeChange, Mentioned, Notice, Post, PostId,
-        Timestamp, UserId,
+        Clock, Comment, CommentId, Day, Edge, EdgeKey, EdgeKind, Group, Growth, LikeChange, Mentioned, ModelSet, Notice,
+        Post, PostId, ReadModel, Timestamp, UserId,
         limits::{NOTICES_COUNTED_MAX, NOTIFICATIONS_KEPT},
     },
+    read_models::ReadModels,
     retry::until_no_conflict,
-    store::{Consistency, actor, command_table::CommandTable, timelines::Timelines},
+    store::{Consistency, ModelTables, actor, command_table::CommandTable, timelines::Timelines},
     stream::work_queue::{Task, WorkQueue},
 };
 
@@ -69,13 +70,15 @@ pub fn of_follow(follower: &UserId, followee: &UserId, edge: Edge) -> Option<Add
     Some(Addressed { recipient: followee.clone(), group: Group::Follow(Day::of(at)), notice })
 }
 
-/// Keeps notices and inboxes.
+/// Where events of likes are shown: the notices and inboxes of all sets of tables that are kept current.
 #[derive(Debug, Clone)]
-pub struct Notices {
+pub struct NoticeSets {
     /// The truth.
     pub commands: CommandTable,
-    /// Where notices and inboxes stand.
-    pub timelines: Timelines,
+    /// The tables of the read models.
+    pub tables: ModelTables,
+    /// Which of these tables are kept current.
+    pub read_models: ReadModels,
     /// Takes what has to wait.
     pub work_queue: WorkQueue,
     /// How long an erasure waits before it removes items.
@@ -84,15 +87,54 @@ pub struct Notices {
     pub clock: Clock,
 }
 
-impl Notices {
+impl NoticeSets {
+    /// Those that are kept current at this moment. Those that are read come first.
+    ///
+    /// # Errors
+    /// As [`ReadModels::state`].
+    pub async fn maintained(&self) -> Result<Vec<Notices>, Error> {
+        let (state, mut sets) = (self.read_models.state().await?, self.read_models.maintained().await?);
+        let table = |set: ModelSet| set.table(ReadModel::Timelines);
+        sets.dedup_by_key(|it| table(it.set));
+        let of_set = |set: ModelSet| Notices {
+            commands: self.commands.clone(),
+            timelines: self.tables.timelines(table(set)).clone(),
+            // Without a rebuild, there is only one set, and messages name none.
+            work_queue: match state.rebuild.is_some() {
+                true => self.work_queue.about(set),
+                false => self.work_queue.clone(),
+            },
+            clock: self.clock.clone(),
+            is_read: table(set) == table(state.active),
+        };
+        Ok(sets.into_iter().map(|it| of_set(it.set)).collect())
+    }
+
     /// Whether what the event of a like tells may be gone, together with the account of whoever liked: the event of
     /// this moment is more than half as old as the time for which an erasure waits. The other half is longer than a
     /// write takes from here, so nobody shows what an erasure has removed.
     pub fn may_be_gone(&self, at: Option<Timestamp>) -> bool {
         at.is_none_or(|at| self.clock.now().since(at) > self.erasure_delay / 2)
     }
+}
 
-    /// Shows a like, or its end, among those of its post. Its event [may not be gone](Notices::may_be_gone).
+/// Keeps the notices and inboxes of a set of tables.
+#[derive(Debug, Clone)]
+pub struct Notices {
+    /// The truth.
+    pub commands: CommandTable,
+    /// Where notices and inboxes stand.
+    pub timelines: Timelines,
+    /// Takes what has to wait.
+    pub work_queue: WorkQueue,
+    /// The clock.
+    pub clock: Clock,
+    /// Whether readers see these inboxes. What a rebuild fills beside them has nothing new to show.
+    pub is_read: bool,
+}
+
+impl Notices {
+    /// Shows a like, or its end, among those of its post. What it tells [is not gone](NoticeSets::may_be_gone).
     ///
     /// # Errors
     /// As the store's.
@@ -187,7 +229,8 @@ impl Notices {
             // Nobody is notified of what they do themselves.
             newest.retain(|notice| notice.actor != *recipient && notice.at.after(NOTIFICATIONS_KEPT) > now);
             let mut inbox = before.inbox.clone();
-            if !inbox.grow(group, &newest, now) {
+            let growth = if self.is_read { Growth::News } else { Growth::Restored };
+            if !inbox.grow(group, &newest, now, growth) {
                 return Ok(());
             }
             if !before.exists() && self.commands.profile(recipient).await?.is_none() {

@@ -1,4 +1,4 @@
-//! All projections of users' logs, put together.
+//! All projections of users' logs, put together: a [`Projector`] for each set of tables that is kept current.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -9,13 +9,16 @@ use super::{
     effects::{Effects, PostEffects},
     notices::Notices,
     repair::Repair,
-    walks::Walks,
+    tally,
+    walks::{Shared, SharedTables, Walks},
 };
 use crate::{
     celebrities::Celebrities,
-    model::Clock,
-    store::{cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
-    stream::work_queue::WorkQueue,
+    error::Error,
+    model::{Clock, HomeRows, Maintained, ModelSet, ReadModel, ReadModelsState, TableOf, TallyChange, TallySubject},
+    read_models::ReadModels,
+    store::{ModelTables, command_table::CommandTable},
+    stream::work_queue::{Task, WorkQueue},
 };
 
 /// What projections work with.
@@ -23,12 +26,10 @@ use crate::{
 pub struct Dependencies {
     /// The truth.
     pub commands: CommandTable,
-    /// Which posts stand in which timeline.
-    pub timelines: Timelines,
-    /// How far each log is applied, and whom each viewer follows, mutes and blocks.
-    pub viewers: Viewers,
-    /// Contents of posts and profiles.
-    pub cards: Cards,
+    /// The tables of the read models.
+    pub tables: ModelTables,
+    /// Which of these tables are kept current.
+    pub read_models: ReadModels,
     /// Authors whose posts are pulled instead of pushed.
     pub celebrities: Celebrities,
     /// The queue for tasks that are too large for a batch of the bus, or that failed there.
@@ -41,7 +42,7 @@ pub struct Dependencies {
     pub clock: Clock,
 }
 
-/// The projections of users' logs. `fanout` starts them, `deliver` continues them.
+/// The projections of users' logs to one set of tables. `fanout` starts them, `deliver` continues them.
 #[derive(Debug, Clone)]
 pub struct Projector {
     /// Applies logs.
@@ -56,24 +57,83 @@ pub struct Projector {
     pub repair: Repair,
     /// Takes the tasks that are left.
     pub work_queue: WorkQueue,
-    /// The clock.
-    pub clock: Clock,
 }
 
-impl Projector {
+/// The projectors of all sets of tables that are kept current: normally one, and two during a rebuild.
+#[derive(Debug, Clone)]
+pub struct Projectors(pub(super) Dependencies);
+
+impl Projectors {
     /// Puts the projections together.
     pub fn new(dependencies: Dependencies) -> Self {
-        let Dependencies {
-            commands,
-            timelines,
-            viewers,
-            cards,
-            celebrities,
-            work_queue,
-            erasure_delay,
-            step_rows,
-            clock,
-        } = dependencies;
+        Self(dependencies)
+    }
+
+    /// A projector for each set of tables that is kept current at this moment. The set that is read comes first.
+    ///
+    /// # Errors
+    /// As [`ReadModels::state`].
+    pub async fn maintained(&self) -> Result<Vec<Projector>, Error> {
+        let (state, sets) = (self.0.read_models.state().await?, self.0.read_models.maintained().await?);
+        Ok(sets.into_iter().map(|set| self.projector(set, &state)).collect())
+    }
+
+    /// The projectors that have to do this task, which is about one set of tables or about all. There is none if the
+    /// set is not kept current any more, unless its timelines are still read.
+    ///
+    /// # Errors
+    /// As [`ReadModels::known`].
+    pub async fn of_task(&self, on: Option<ModelSet>, task: &Task) -> Result<Vec<Projector>, Error> {
+        if let Some(on) = on {
+            let known = self.0.read_models.known(on).await?;
+            let state = self.0.read_models.state().await?;
+            let known = known.or_else(|| {
+                // A rebuild that fills no timelines puts no post into homes. The walks of the set that was read do. So
+                // do its tasks about inboxes.
+                let keeps_timelines = on.table(ReadModel::Timelines) == state.active.table(ReadModel::Timelines);
+                let goes_on = matches!(task, Task::Walk(_) | Task::Notify { .. });
+                (goes_on && keeps_timelines).then_some(Maintained { set: state.active, homes: HomeRows::Now })
+            });
+            return Ok(known.map(|set| self.projector(set, &state)).into_iter().collect());
+        }
+        let (state, mut sets) = (self.0.read_models.state().await?, self.0.read_models.maintained().await?);
+        match task {
+            // This one does its work on all sets.
+            task if task.is_shared() => sets.truncate(1),
+            // Without a rebuild, it was sent about the set that is read. It tells how often that inbox was written.
+            Task::Notify { .. } => sets.truncate(1),
+            // The walks of a set that is being filled belong to that set alone.
+            Task::Walk(_) => sets.retain(Maintained::fills_homes),
+            Task::CatchUp { .. }
+            | Task::Redo { .. }
+            | Task::Reapply { .. }
+            | Task::SettleUser { .. }
+            | Task::SettlePost { .. }
+            | Task::SettleTally { .. }
+            | Task::SettleLike { .. }
+            | Task::CheckRow { .. }
+            | Task::EndFollow { .. }
+            | Task::Republish { .. }
+            | Task::Rebuild(_) => {}
+        }
+        Ok(sets.into_iter().map(|set| self.projector(set, &state)).collect())
+    }
+
+    /// The projector of this set of tables.
+    pub(crate) fn projector(&self, of: Maintained, state: &ReadModelsState) -> Projector {
+        let Dependencies { commands, tables, read_models, celebrities, work_queue, erasure_delay, step_rows, clock } =
+            self.0.clone();
+        let timelines = tables.timelines(of.set.table(ReadModel::Timelines)).clone();
+        let viewers = tables.viewers(of.set.table(ReadModel::Viewers)).clone();
+        let cards = tables.cards(of.set.table(ReadModel::Cards)).clone();
+        // Without a rebuild, there is only one set, and messages name none.
+        let work_queue = if state.rebuild.is_some() { work_queue.about(of.set) } else { work_queue };
+        let maintained = state.maintained(clock.now(), read_models.policy());
+        let shared = SharedTables {
+            timelines: shared(&maintained, state, ReadModel::Timelines, |table| tables.timelines(table).clone()),
+            viewers: shared(&maintained, state, ReadModel::Viewers, |table| tables.viewers(table).clone()),
+            cards: shared(&maintained, state, ReadModel::Cards, |table| tables.cards(table).clone()),
+        };
         let walks = Walks {
             commands: commands.clone(),
             timelines: timelines.clone(),
@@ -84,6 +144,8 @@ impl Projector {
             clock: clock.clone(),
             erasure_delay,
             step_rows,
+            homes: of.homes,
+            shared,
         };
         let blocked_follows =
             BlockedFollows { commands: commands.clone(), work_queue: work_queue.clone(), clock: clock.clone() };
@@ -93,8 +155,8 @@ impl Projector {
             commands: commands.clone(),
             timelines: timelines.clone(),
             work_queue: work_queue.clone(),
-            erasure_delay,
             clock: clock.clone(),
+            is_read: of.set.table(ReadModel::Timelines) == state.active.table(ReadModel::Timelines),
         };
         let posts = PostEffects {
             commands: commands.clone(),
@@ -105,8 +167,52 @@ impl Projector {
             clock: clock.clone(),
         };
         let effects = Effects { posts, blocks, walks: walks.clone(), notices: notices.clone(), cards };
-        let catch_up = CatchUp { commands, viewers, effects, clock: clock.clone() };
-        let repair = Repair { catch_up: catch_up.clone(), work_queue: work_queue.clone() };
-        Self { catch_up, walks, blocked_follows, notices, repair, work_queue, clock }
+        let catch_up = CatchUp { commands, viewers, effects, clock, is_read: of.set == state.active };
+        let cards_are_made = state.makes_cards(of.set.table(ReadModel::Cards));
+        let repair = Repair { catch_up: catch_up.clone(), work_queue: work_queue.clone(), cards_are_made };
+        Projector { catch_up, walks, blocked_follows, notices, repair, work_queue }
+    }
+}
+
+/// The tables of a model, of all sets.
+fn shared<T>(
+    maintained: &[Maintained],
+    state: &ReadModelsState,
+    model: ReadModel,
+    open: impl Fn(TableOf) -> T,
+) -> Shared<T> {
+    let mut kept: Vec<_> = maintained.iter().map(|it| it.set.table(model)).collect();
+    kept.dedup();
+    Shared {
+        maintained: kept.into_iter().map(&open).collect(),
+        with_content: state.with_content(model).into_iter().map(open).collect(),
+    }
+}
+
+/// The cards of all sets of tables that are kept current. Counters are shown on all of them.
+#[derive(Debug, Clone)]
+pub struct CardSets {
+    /// The tables of the read models.
+    pub tables: ModelTables,
+    /// Which of these tables are kept current.
+    pub read_models: ReadModels,
+}
+
+impl CardSets {
+    /// Adds these images of a subject's counter to the subject's cards that are kept current at this moment. Returns
+    /// false if a card is missing that no rebuild is about to make.
+    ///
+    /// # Errors
+    /// As [`tally::show`] and [`ReadModels::state`].
+    pub async fn show(&self, subject: &TallySubject, changes: &[TallyChange]) -> Result<bool, Error> {
+        let (state, sets) = (self.read_models.state().await?, self.read_models.maintained().await?);
+        let mut tables: Vec<_> = sets.iter().map(|it| it.set.table(ReadModel::Cards)).collect();
+        tables.dedup();
+        let mut shown = true;
+        for table in tables {
+            // Whoever makes a card reads the whole counter afterwards.
+            shown &= tally::show(self.tables.cards(table), subject, changes).await? || state.makes_cards(table);
+        }
+        Ok(shown)
     }
 }

@@ -4,7 +4,9 @@
 use super::{catch_up::CatchUp, effects::Effect, owner::LogOwner};
 use crate::{
     error::Error,
-    model::{EdgeKind, Group, PostId, TallySubject, UserHash, UserId, Version},
+    model::{
+        EdgeKind, Group, PostId, TallySubject, UserHash, UserId, Version, limits::NOTIFICATIONS_KEPT,
+    },
     retry::until_no_conflict,
     store::{
         Consistency,
@@ -26,6 +28,8 @@ const EDGE_PAGES_MAX: usize = 1000;
 pub struct Repair {
     pub(super) catch_up: CatchUp,
     pub(super) work_queue: WorkQueue,
+    /// Whether a rebuild is making the cards. It shows all counters afterwards.
+    pub(super) cards_are_made: bool,
 }
 
 impl Repair {
@@ -140,16 +144,16 @@ impl Repair {
     ///
     /// # Errors
     /// [`Error::Conflict`] if other workers kept changing the card; [`Error::Transient`] if the card is still to be
-    /// made; otherwise as those of the stores.
+    /// made, unless a rebuild makes it; otherwise as those of the stores.
     pub async fn settle_tally(&self, subject: &TallySubject) -> Result<(), Error> {
         let CatchUp { commands, effects, .. } = &self.catch_up;
         until_no_conflict(async || {
             let before = effects.cards.tally(subject).await?;
+            if !before.has_card && (self.cards_are_made || !self.exists(subject).await?) {
+                return Ok(());
+            }
             if !before.has_card {
-                return match self.exists(subject).await? {
-                    true => Err(Error::transient("setting a counter", "the card is still to be made")),
-                    false => Ok(()),
-                };
+                return Err(Error::transient("setting a counter", "the card is still to be made"));
             }
             let tally = commands.tally(subject).await?;
             effects.cards.put_tally(subject, &before, &tally).await
@@ -165,17 +169,17 @@ impl Repair {
         })
     }
 
-    /// Shows a like, or its end, as the truth says.
+    /// Shows a like, or its end, as the truth says. An inbox does not list it if it is too old.
     ///
     /// # Errors
     /// As the stores' and the queue's.
     pub async fn settle_like(&self, user: &UserId, post: PostId) -> Result<(), Error> {
         let notices = &self.catch_up.effects.notices;
-        match notices.show_like_as_it_stands(user, post).await? {
-            Some(like) if like.liked && like.user != like.author => {
-                notices.settle(&like.author, Group::Like(post), None).await
-            }
-            _ => Ok(()),
+        let Some(like) = notices.show_like_as_it_stands(user, post).await? else { return Ok(()) };
+        let is_listed = like.liked_at().after(NOTIFICATIONS_KEPT) > notices.clock.now();
+        match is_listed && like.liked && like.user != like.author {
+            true => notices.settle(&like.author, Group::Like(post), None).await,
+            false => Ok(()),
         }
     }
 

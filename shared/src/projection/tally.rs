@@ -57,7 +57,7 @@ mod tests {
     /// The image after this many writes of one shard: so many followers in it.
     fn change(subject: &str, shard: u8, version: u64, followers: i64) -> TallyChange {
         let image = TallyImage { version, counts: Counts { followers, ..Counts::default() } };
-        TallyChange { subject: counter(subject), shard: TallyShard::new(shard).unwrap(), image }
+        TallyChange { subject: counter(subject), shard: TallyShard::new(shard), image }
     }
 
     fn counter(id: &str) -> TallySubject {

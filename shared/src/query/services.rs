@@ -7,12 +7,15 @@ use super::{
 use crate::{
     celebrities::Celebrities,
     model::Clock,
+    read_models::ReadModels,
     store::{cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
 };
 
 /// Pages of feeds. Each feed is a method in the file of its name, `feeds/home.rs` and so on.
 #[derive(Debug, Clone)]
 pub struct Feeds {
+    /// Which tables are read. Each invocation asks this first.
+    pub read_models: ReadModels,
     /// The truth: handles, users, the viewer's likes and the viewer's log.
     pub commands: CommandTable,
     /// The stored rows of homes, authors and tags.
@@ -38,6 +41,7 @@ pub struct Feeds {
 impl Feeds {
     /// The service on top of these stores, with empty caches. Clones share the caches.
     pub fn new(
+        read_models: ReadModels,
         commands: CommandTable,
         timelines: Timelines,
         viewers: Viewers,
@@ -46,6 +50,7 @@ impl Feeds {
         clock: Clock,
     ) -> Self {
         Self {
+            read_models,
             commands,
             viewers,
             celebrities,
@@ -68,6 +73,8 @@ impl Feeds {
 /// Single posts and their comments.
 #[derive(Debug, Clone)]
 pub struct Conversations {
+    /// Which tables are read. Each invocation asks this first.
+    pub read_models: ReadModels,
     /// The truth: comments, the viewer's likes, and posts that no projection has reached.
     pub commands: CommandTable,
     /// The projected state of the viewer.
@@ -79,6 +86,8 @@ pub struct Conversations {
 /// Profiles and lists of people.
 #[derive(Debug, Clone)]
 pub struct People {
+    /// Which tables are read. Each invocation asks this first.
+    pub read_models: ReadModels,
     /// The truth: edges, handles and users.
     pub commands: CommandTable,
     /// The projected state of the viewer.

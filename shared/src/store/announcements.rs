@@ -5,10 +5,9 @@ use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 
 use super::{
     consistency::Consistency,
-    dynamo::{Item, failed, n, s, text, transaction_failed},
+    dynamo::{Item, failed, n, s, text},
     key::{self, PK, SK},
     timelines::{CONFLICTS, Row, Timeline, Timelines},
-    transaction::NoClientToken,
 };
 use crate::{
     error::Error,
@@ -45,19 +44,9 @@ impl Timelines {
         loop {
             // Each try has a moment of its own, because readers rely on how long a try takes at most.
             let writes = self.announcement_of(row, clock.now())?;
-            let written = self
-                .dynamo
-                .0
-                .transact_write_items()
-                .set_transact_items(Some(writes))
-                .customize()
-                .interceptor(NoClientToken)
-                .send()
-                .await
-                .map_err(transaction_failed);
-            match written {
+            match self.dynamo.transact(writes).await {
                 Err(Error::Conflict) if retries.wait().await => {}
-                written => return written.map(|_| ()),
+                written => return written,
             }
         }
     }
@@ -65,14 +54,14 @@ impl Timelines {
     /// The writes of the row and of its announcement.
     fn announcement_of(&self, row: &Row, at: Timestamp) -> Result<Vec<TransactWriteItem>, Error> {
         let announcement = Put::builder()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .item(PK, s(key::ANNOUNCED))
             .item(SK, s(key::announcement(at, row.post)))
             .item("author", s(row.author.as_str()))
             .item("expires_at", n(at.after(ANNOUNCEMENT_KEPT).as_secs()));
         let key = Timeline::Author(row.author.clone()).key();
         let stands = Put::builder()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .item(PK, s(key))
             .item(SK, s(row.post))
             .item("author", s(row.author.as_str()));
@@ -89,7 +78,7 @@ impl Timelines {
             .dynamo
             .0
             .query()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key_condition_expression("PK = :announced AND SK >= :first")
             .expression_attribute_values(":announced", s(key::ANNOUNCED))
             .expression_attribute_values(":first", s(key::moment(since)))

@@ -52,7 +52,7 @@ impl Cards {
             .dynamo
             .0
             .get_item()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key(PK, s(key::card(subject)))
             .projection_expression("PK, tally, tally_revision, deleted, taken_down")
             .consistent_read(true)
@@ -76,7 +76,7 @@ impl Cards {
         set.insert("tally".to_owned(), AttributeValue::M(images));
         set.insert("tally_revision".to_owned(), n(before.revision + 1));
 
-        let mut update = self.dynamo.0.update_item().table_name(&self.table).key(PK, s(key::card(subject)));
+        let mut update = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(key::card(subject)));
         let assignments: Vec<_> = set.keys().map(|name| format!("#{name} = :{name}")).collect();
         for (name, value) in set {
             update = update
@@ -140,7 +140,7 @@ fn stored_tally(mut item: Item) -> Result<StoredTally, Error> {
     };
     let mut tally = Tally::default();
     for (shard, image) in shards {
-        let number = shard.parse().ok().and_then(TallyShard::new);
+        let number = shard.parse().ok().map(TallyShard::new);
         let number =
             number.ok_or_else(|| Error::poison("a counter on a card", format!("there is no shard {shard}")))?;
         let AttributeValue::M(image) = image else {

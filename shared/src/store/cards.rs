@@ -2,7 +2,7 @@
 //! readers it has. Each part of a card has one kind of writer and that writer's version beside it. The highest version
 //! wins.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,7 @@ use super::{
     consistency::Consistency,
     dynamo::{Dynamo, Item, failed, item, newer_wins, s, value},
     key::{self, BUCKET, PK},
+    table::TableName,
     trending::TrendingIndex,
 };
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Cards {
     pub(super) dynamo: Dynamo,
-    pub(super) table: String,
+    pub(super) table: TableName,
 }
 
 /// A post as readers see it.
@@ -121,8 +122,13 @@ impl UserCard {
 
 impl Cards {
     /// The table of this name.
-    pub fn new(dynamo: Dynamo, table: String) -> Self {
+    pub fn new(dynamo: Dynamo, table: TableName) -> Self {
         Self { dynamo, table }
+    }
+
+    /// The name of the table that is read at present.
+    pub(crate) fn table_name(&self) -> &Arc<str> {
+        self.table.shared()
     }
 
     /// The table's index of the posts that trend.
@@ -236,7 +242,7 @@ impl Cards {
         self.dynamo
             .0
             .delete_item()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key(PK, s(key::card(subject)))
             .send()
             .await
@@ -247,7 +253,7 @@ impl Cards {
     /// Writes a part of a card unless the card's attribute named `version` is higher. That is success, too. The same
     /// version is written again, which repairs a part that was damaged, and costs no more than to refuse the write.
     async fn put_part(&self, pk: String, version: &str, part: Part) -> Result<(), Error> {
-        let mut update = self.dynamo.0.update_item().table_name(&self.table).key(PK, s(pk));
+        let mut update = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(pk));
         let mut assignments = Vec::new();
         let sets = part.set.into_iter().map(|(name, value)| (name, value, true));
         for (name, value, replace) in sets.chain(part.initial.into_iter().map(|(name, value)| (name, value, false))) {
@@ -282,7 +288,7 @@ impl Cards {
         consistency: Consistency,
     ) -> Result<Vec<Item>, Error> {
         let keys = keys.map(|key| HashMap::from([(PK.to_owned(), s(key))])).collect();
-        self.dynamo.batch_get(&self.table, keys, consistency).await
+        self.dynamo.batch_get(self.table.get(), keys, consistency).await
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    busy::Busy,
     consistency::Consistency,
     dynamo::{Dynamo, Item, failed, primary_key, s, text, value},
     key::{self, PK, SK},
@@ -27,6 +28,8 @@ pub struct CommandTable {
     pub(super) table: String,
     /// How much each user may do. Commands are held to it.
     pub(crate) rate_limits: RateLimits,
+    /// What this process remembers of busy posts and counters.
+    pub(crate) busy: Busy,
 }
 
 /// The end of a user's log, on which the next command builds.
@@ -72,7 +75,7 @@ pub struct Remembered {
 impl CommandTable {
     /// The table of this name, whose users may do so much.
     pub fn new(dynamo: Dynamo, table: String, rate_limits: RateLimits) -> Self {
-        Self { dynamo, table, rate_limits }
+        Self { dynamo, table, rate_limits, busy: Busy::new() }
     }
 
     /// The end of the user's log.

@@ -1,13 +1,14 @@
-//! What the four tables share: the client, reads of many items, conversions, and the mapping of DynamoDB's errors to
+//! What the tables share: the client, reads of many items, conversions, and the mapping of DynamoDB's errors to
 //! [`Error`].
 
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::{
-    Client, Config,
-    error::{ProvideErrorMetadata, SdkError},
-    operation::transact_write_items::TransactWriteItemsError,
-    types::{AttributeValue, KeysAndAttributes},
+    Client,
+    config::{self, ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeSerializationInterceptorContextMut},
+    error::{BoxError, ProvideErrorMetadata, SdkError},
+    operation::transact_write_items::{TransactWriteItemsError, TransactWriteItemsInput},
+    types::{AttributeValue, KeysAndAttributes, TransactWriteItem},
 };
 use futures::future::try_join_all;
 use serde::{Serialize, de::DeserializeOwned};
@@ -17,6 +18,7 @@ use super::{
     consistency::Consistency,
     key::{PK, SK},
     meter::Meter,
+    read_timeouts::ReadTimeouts,
 };
 use crate::{error::Error, retry::RetryPolicy};
 
@@ -42,13 +44,12 @@ pub struct Dynamo(pub(crate) Client);
 impl Dynamo {
     /// A client with this configuration. Nothing is sent yet.
     pub fn new(config: &aws_config::SdkConfig) -> Self {
-        Self(Client::new(config))
+        Self(Client::from_conf(configured(config).build()))
     }
 
     /// A client whose calls are all measured.
     pub fn metered(config: &aws_config::SdkConfig, meter: Meter) -> Self {
-        let config: Config = aws_sdk_dynamodb::config::Builder::from(config).interceptor(meter).build();
-        Self(Client::from_conf(config))
+        Self(Client::from_conf(configured(config).interceptor(meter).build()))
     }
 
     /// Items of one table by their keys, in no order. If there are too many keys for one call, several calls run at
@@ -98,6 +99,43 @@ impl Dynamo {
         let request = self.0.scan().table_name(table).set_exclusive_start_key(after).limit(limit);
         let answer = request.send().await.map_err(failed("scanning a table"))?;
         Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key))
+    }
+}
+
+fn configured(config: &aws_config::SdkConfig) -> config::Builder {
+    config::Builder::from(config).interceptor(ReadTimeouts)
+}
+
+impl Dynamo {
+    /// Does all of the writes, or none of them.
+    pub(super) async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), Error> {
+        let transaction = self.0.transact_write_items().set_transact_items(Some(writes));
+        let answer = transaction.customize().interceptor(NoClientToken).send().await;
+        answer.map(|_| ()).map_err(transaction_failed)
+    }
+}
+
+/// Removes the client request token that the SDK adds to every transaction. A command recognizes a committed try whose
+/// answer was lost by the command id in its event, which stays longer than the ten minutes of a token. And the embedded
+/// server of the local stack searches all tokens of the last ten minutes with each transaction.
+#[derive(Debug)]
+pub(super) struct NoClientToken;
+
+impl Intercept for NoClientToken {
+    fn name(&self) -> &'static str {
+        "NoClientToken"
+    }
+
+    fn modify_before_serialization(
+        &self,
+        context: &mut BeforeSerializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(input) = context.input_mut().downcast_mut::<TransactWriteItemsInput>() {
+            input.client_request_token = None;
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Edges between users in the command table: who follows, mutes and blocks whom.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
@@ -12,8 +12,12 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Edge, EdgeKey, EdgeKind, UserId},
+    model::{Edge, EdgeKey, EdgeKind, Timestamp, UserId},
 };
+
+/// Blocks of a busy author that a process remembers at most. Of an author with more of them, each is read when it is
+/// asked for.
+const REMEMBERED_BLOCKS_MAX: i32 = 500;
 
 /// The edges that were found, present and ended ones.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -63,6 +67,25 @@ impl CommandTable {
             Ok(((*key).clone(), value("an edge", item)?))
         };
         found.into_iter().map(edge).collect()
+    }
+
+    /// Whether one of the two users blocks the other, for authors whom very many users ask about at once. Whom the
+    /// author blocks is what this process has read of it up to two seconds ago.
+    pub(crate) async fn block_with_busy(&self, user: &UserId, author: &UserId, now: Timestamp) -> Result<bool, Error> {
+        let blocked = match self.busy.blocked(author, now) {
+            Some(known) => known,
+            None => {
+                let page = self.edges_from(author, EdgeKind::Blocks, None, REMEMBERED_BLOCKS_MAX).await?;
+                let blocked = page.next.is_none().then(|| Arc::new(page.users.into_iter().collect()));
+                self.busy.know_blocked(author, blocked.clone(), now);
+                blocked
+            }
+        };
+        let Some(blocked) = blocked else {
+            return Ok(self.edges(&EdgeKey::blocks(user, author)).await?.block_between(user, author));
+        };
+        let own = EdgeKey::new(user, EdgeKind::Blocks, author);
+        Ok(blocked.contains(user) || self.edges(&[own]).await?.block_between(user, author))
     }
 
     /// The followers of `followee`, from the one behind `after`. At most `limit` edges are read, ended ones included,
@@ -125,4 +148,31 @@ impl CommandTable {
 /// Key of the edge in the partition of the user that it goes from.
 pub(super) fn near_side(key: &EdgeKey) -> (String, String) {
     (key::user(&key.from), key::edge(key.kind, &key.to))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::{
+        samples::{NOW, user},
+        test_world::{Calls, World},
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn blocks_of_a_busy_author_are_read_once_and_the_own_blocks_always() {
+        let world = World::new();
+        world.other.join(&["ada", "bob", "cem"]).await;
+        world.other.block("ada", "bob").await;
+        let commands = &world.tested.commands;
+        let is_blocked = async |id: &str, at| commands.block_with_busy(&user(id), &user("ada"), at).await.unwrap();
+        assert_eq!((is_blocked("bob", NOW).await, is_blocked("cem", NOW).await), (true, false));
+        assert_eq!(world.network.count(Calls("Query", "BLOCKS#")), 1);
+        world.other.block("ada", "cem").await;
+        assert!(!is_blocked("cem", NOW).await, "up to two seconds ago");
+        assert!(is_blocked("cem", NOW.after(Duration::from_secs(2))).await);
+        world.other.join(&["dan"]).await;
+        world.other.block("dan", "ada").await;
+        assert!(is_blocked("dan", NOW.after(Duration::from_secs(2))).await);
+    }
 }

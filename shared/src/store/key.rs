@@ -39,6 +39,8 @@ pub(super) const LIKE_LIMIT: &str = "LIMIT#LIKES";
 pub(super) const COMMENT_PREFIX: &str = "COMMENT#";
 /// Prefix of the keys of users.
 pub(super) const USER_PREFIX: &str = "USER#";
+/// Prefix of the keys of viewers' sets.
+pub(super) const SETS_PREFIX: &str = "SETS#";
 /// Prefix of the keys of homes.
 pub(super) const HOME_PREFIX: &str = "HOME#";
 /// Prefix of the keys of authors' timelines.
@@ -62,6 +64,11 @@ const DEMOTION_PREFIX: &str = "DEMOTION#";
 /// Sort key of the part of a demotion that enumerates the followers.
 pub(super) const ENUMERATION: &str = "ENUMERATION";
 
+/// Partition key of what is known about the read models: which tables are active, and how far a rebuild is.
+pub(super) const READ_MODELS: &str = "READMODELS";
+/// Prefix of the sort keys of a rebuild's segments.
+pub(super) const SEGMENT_PREFIX: &str = "SEGMENT#";
+
 /// Digits of a version in a key. Versions are padded, so that the order of texts is that of numbers.
 const VERSION_DIGITS: usize = 12;
 
@@ -76,6 +83,11 @@ pub(super) fn user(user: &UserId) -> String {
 /// The user of a key made by [`user`] or [`edge`], after its prefix.
 pub(super) fn parse_user(key: &str, prefix: &str) -> Option<UserId> {
     percent_decode_str(key.strip_prefix(prefix)?).decode_utf8().ok()?.parse().ok()
+}
+
+/// The item of a viewer's sets.
+pub(super) fn viewer_sets(viewer: &UserId) -> String {
+    format!("{SETS_PREFIX}{}", encode(viewer.as_str()))
 }
 
 pub(super) fn event(version: Version) -> String {
@@ -268,7 +280,7 @@ pub fn parse_tally_key(pk: &str, sk: &str) -> Option<(TallySubject, TallyShard)>
     let (subject, shard) = pk.strip_prefix(TALLY_PREFIX)?.rsplit_once('#').filter(|_| sk == TALLY)?;
     let counted_user = || parse_user(subject, USER_PREFIX).map(TallySubject::User);
     let subject = parse_post(subject).map(TallySubject::Post).or_else(counted_user)?;
-    Some((subject, TallyShard::new(shard.parse().ok()?)?))
+    Some((subject, TallyShard::new(shard.parse().ok()?)))
 }
 
 /// Whether the item with this key is published: an event of a log, a like, or a shard of a counter.
@@ -297,8 +309,8 @@ mod tests {
         }
 
         #[test]
-        fn parsing_a_rendered_tally_key_is_the_identity(id in any_user(), shard in 0u8..32) {
-            let shard = TallyShard::new(shard).unwrap();
+        fn parsing_a_rendered_tally_key_is_the_identity(id in any_user(), shard: u8) {
+            let shard = TallyShard::new(shard);
             for subject in [TallySubject::User(id), TallySubject::Post(PostId::new(Timestamp::from_ms(7)))] {
                 prop_assert_eq!(parse_tally_key(&tally(&subject, shard), TALLY), Some((subject, shard)));
             }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{EdgeState, Like, Post, PostId, SpentUntil, UserId},
+    model::{EdgeState, Hidden, Like, Post, PostId, SpentUntil, UserId},
 };
 
 /// Likes that one query reads at most. An item has some 150 bytes, so these are 75 kB: 19 units if consistent.
@@ -22,8 +22,8 @@ const LIKES_PER_QUERY: i32 = 500;
 /// What a like is decided on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reaction {
-    /// The post, which may be deleted.
-    pub post: Option<Post>,
+    /// The post.
+    pub post: Option<LikedPost>,
     /// The user's like of it, which may have ended.
     pub like: Option<Like>,
     /// The state of the user's limit for likes.
@@ -39,6 +39,23 @@ pub struct LikedPage {
     pub next: Option<PostId>,
 }
 
+/// What a like is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LikedPost {
+    /// The post.
+    pub post: PostId,
+    /// Its author.
+    pub author: UserId,
+    /// Why others do not see it, if they do not.
+    pub hidden: Option<Hidden>,
+}
+
+impl From<&Post> for LikedPost {
+    fn from(post: &Post) -> Self {
+        Self { post: post.post, author: post.author.clone(), hidden: post.hidden() }
+    }
+}
+
 /// The state of a user's limit for likes. Likes are in no log, whose newest event could carry it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LikeLimit {
@@ -50,13 +67,22 @@ pub struct LikeLimit {
 
 impl CommandTable {
     /// A post, the user's like of it and, if a like is wanted, the state of the user's limit, in one consistent read.
-    pub async fn reaction(&self, user: &UserId, post: PostId, wanted: EdgeState) -> Result<Reaction, Error> {
-        let mut keys = vec![primary_key(key::post(post), POST), primary_key(key::user(user), key::likes(post))];
+    /// The post is not read if its author is `known`, because it was there a moment ago.
+    pub async fn reaction(
+        &self,
+        user: &UserId,
+        post: PostId,
+        wanted: EdgeState,
+        known: Option<UserId>,
+    ) -> Result<Reaction, Error> {
+        let mut keys = vec![primary_key(key::user(user), key::likes(post))];
+        keys.extend(known.is_none().then(|| primary_key(key::post(post), POST)));
         keys.extend(wanted.is_active().then(|| primary_key(key::user(user), key::LIKE_LIMIT)));
-        let mut reaction = Reaction::default();
+        let post = known.map(|author| LikedPost { post, author, hidden: None });
+        let mut reaction = Reaction { post, ..Reaction::default() };
         for item in self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await? {
             match text(&item, SK)? {
-                POST => reaction.post = Some(value("a post", item)?),
+                POST => reaction.post = Some(LikedPost::from(&value::<Post>("a post", item)?)),
                 key::LIKE_LIMIT => reaction.limit = Some(value("a limit", item)?),
                 _ => reaction.like = Some(value("a like", item)?),
             }

@@ -38,7 +38,13 @@ pub struct Cost {
     pub write_units: f64,
 }
 
-/// Measures the calls of a client. A Lambda function works on one request at a time, so a process needs one meter.
+tokio::task_local! {
+    /// Measures the calls of the present piece of work.
+    static MEASURED: Meter;
+}
+
+/// Measures the calls of a client. A function with a route works on one request at a time, so its process needs one
+/// meter. Where several pieces of work run at once, each has a meter of its own: [`Meter::measure`].
 #[derive(Debug, Clone, Default)]
 pub struct Meter(Arc<Mutex<Count>>);
 
@@ -59,6 +65,16 @@ impl Meter {
         self.with(|count| count.cost)
     }
 
+    /// Measures the calls of metered clients during this work, and nothing else.
+    pub async fn measure<T>(&self, work: impl Future<Output = T>) -> T {
+        MEASURED.scope(self.clone(), work).await
+    }
+
+    /// The meter that measures a call of the client of this meter.
+    fn current(&self) -> Self {
+        MEASURED.try_with(Self::clone).unwrap_or_else(|_| self.clone())
+    }
+
     fn with<T>(&self, count: impl FnOnce(&mut Count) -> T) -> T {
         count(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -74,7 +90,7 @@ impl Intercept for Meter {
         _context: &BeforeSerializationInterceptorContextRef<'_>,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.with(|count| {
+        self.current().with(|count| {
             count.cost.calls += 1;
             count.cost.round_trips += u32::from(count.under_way == 0);
             count.under_way += 1;
@@ -118,7 +134,7 @@ impl Intercept for Meter {
             add_capacity!(read, GetItemOutput, QueryOutput, BatchGetItemOutput, ScanOutput);
             add_capacity!(written, UpdateItemOutput, DeleteItemOutput, BatchWriteItemOutput, TransactWriteItemsOutput);
         }
-        self.with(|count| {
+        self.current().with(|count| {
             count.under_way = count.under_way.saturating_sub(1);
             count.cost.read_units += read;
             count.cost.write_units += written;

@@ -1,10 +1,12 @@
-//! The four tables: their keys, items and access patterns. Only this module names the DynamoDB SDK.
+//! The tables: their keys, items and access patterns. Only this module names the DynamoDB SDK.
 //!
-//! [`command_table`] is the truth. The read models [`timelines`], [`viewers`] and [`cards`] follow from it. A store
-//! makes no decision: it reads and writes what its caller says, under the conditions that its caller sets.
+//! [`command_table`] is the truth. The read models [`timelines`], [`viewers`] and [`cards`], of two tables each, follow
+//! from it. A store makes no decision: it reads and writes what its caller says, under the conditions that its caller
+//! sets.
 
 mod announcements;
 pub mod audit_state;
+mod busy;
 mod card_tallies;
 pub mod cards;
 mod celebrities;
@@ -14,6 +16,7 @@ mod consistency;
 pub mod demotions;
 mod dynamo;
 pub mod edges;
+mod emptied;
 mod erasure;
 mod export;
 mod key;
@@ -21,7 +24,12 @@ pub mod likes;
 mod meter;
 pub mod notices;
 pub mod notification_settings;
+mod model_tables;
+pub mod read_models;
+mod read_timeouts;
 pub mod scan;
+pub mod segments;
+mod table;
 pub mod timelines;
 pub mod transaction;
 pub mod trending;
@@ -31,8 +39,11 @@ pub use announcements::{Announcement, Announcements};
 pub use card_tallies::StoredTally;
 pub use consistency::Consistency;
 pub use dynamo::Dynamo;
+pub use emptied::Emptied;
 pub use erasure::Remains;
 pub use export::{Made, StoredItem};
 pub(crate) use key::actor;
 pub use key::{TRACE, is_published, parse_event_key, parse_like_key, parse_tally_key};
 pub use meter::{Cost, Meter};
+pub use model_tables::ModelTables;
+pub use table::{ActiveTables, TableName, TablePair};

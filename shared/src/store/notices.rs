@@ -68,7 +68,7 @@ impl Timelines {
             update = update.expression_attribute_values(":expires_at", n(expires_at));
         }
         update
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key(PK, s(pk))
             .key(SK, s(format!("{prefix}{}", key::notice(notice.at, &notice.id))))
             .update_expression(set)
@@ -92,7 +92,7 @@ impl Timelines {
             .dynamo
             .0
             .get_item()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key(PK, s(pk))
             .key(SK, s(format!("{prefix}{}", key::notice(at.at, &at.id))))
             .send()
@@ -107,7 +107,7 @@ impl Timelines {
         self.dynamo
             .0
             .delete_item()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key(PK, s(pk))
             .key(SK, s(format!("{prefix}{}", key::notice(notice.at, &notice.id))))
             .send()
@@ -135,7 +135,7 @@ impl Timelines {
         self.dynamo
             .0
             .query()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key_condition_expression("PK = :partition")
             .expression_attribute_values(":partition", s(partition))
             .projection_expression("PK, SK")
@@ -173,7 +173,7 @@ impl Timelines {
             .dynamo
             .0
             .query()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             // Every key goes on with a digit, and `~` is behind every character of an id.
             .key_condition_expression("PK = :partition AND SK BETWEEN :first AND :last")
             .expression_attribute_values(":partition", s(&pk))
@@ -197,7 +197,7 @@ impl Timelines {
             .dynamo
             .0
             .get_item()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .set_key(Some(primary_key(key::inbox_partition(user), key::INBOX)))
             .consistent_read(consistency.is_strong())
             .send()
@@ -230,7 +230,7 @@ impl Timelines {
             .dynamo
             .0
             .update_item()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .set_key(Some(primary_key(key::inbox_partition(user), key::INBOX)))
             .update_expression(
                 "SET #groups = :groups, written_at = :written_at, revision = :next, expires_at = :expires_at",

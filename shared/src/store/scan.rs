@@ -54,11 +54,11 @@ pub enum Fact {
 }
 
 impl ScanKey {
-    fn of(item: &Item) -> Result<Self, Error> {
+    pub(super) fn of(item: &Item) -> Result<Self, Error> {
         Ok(Self { pk: text(item, PK)?.to_owned(), sk: text(item, SK).ok().map(str::to_owned) })
     }
 
-    fn item(&self) -> Item {
+    pub(super) fn item(&self) -> Item {
         match &self.sk {
             Some(sk) => primary_key(&self.pk, sk),
             None => Item::from([(PK.to_owned(), s(&self.pk))]),
@@ -98,15 +98,18 @@ impl Timelines {
             timeline if Timeline::parse(timeline).is_some() => Ok(Some((timeline.to_owned(), row(&item)?))),
             _ => Ok(None),
         };
-        page(self.dynamo.scan_page(&self.table, after.map(ScanKey::item), limit).await?, read)
+        page(self.dynamo.scan_page(self.table.get(), after.map(ScanKey::item), limit).await?, read)
     }
 }
 
 impl Viewers {
     /// The users of at most `limit` viewer items behind `after`.
     pub async fn scan(&self, after: Option<&ScanKey>, limit: i32) -> Result<ScanPage<UserId>, Error> {
-        let read = |item: Item| Ok(key::parse_user(text(&item, PK)?, key::USER_PREFIX));
-        page(self.dynamo.scan_page(&self.table, after.map(ScanKey::item), limit).await?, read)
+        let read = |item: Item| {
+            let pk = text(&item, PK)?;
+            Ok([key::USER_PREFIX, key::SETS_PREFIX].into_iter().find_map(|prefix| key::parse_user(pk, prefix)))
+        };
+        page(self.dynamo.scan_page(self.table.get(), after.map(ScanKey::item), limit).await?, read)
     }
 }
 
@@ -118,7 +121,7 @@ impl Cards {
             let user = || key::parse_user(pk, key::USER_PREFIX).map(TallySubject::User);
             Ok(key::parse_post(pk).map(TallySubject::Post).or_else(user))
         };
-        page(self.dynamo.scan_page(&self.table, after.map(ScanKey::item), limit).await?, read)
+        page(self.dynamo.scan_page(self.table.get(), after.map(ScanKey::item), limit).await?, read)
     }
 }
 

@@ -14,9 +14,9 @@ use tokio::sync::Semaphore;
 use super::{
     command_table::CommandTable,
     consistency::Consistency,
-    dynamo::{Dynamo, Item, failed, n, newer_wins, primary_key, s, text, transaction_failed},
+    dynamo::{Dynamo, Item, failed, n, newer_wins, primary_key, s, text},
     key::{self, PK, SK},
-    transaction::NoClientToken,
+    table::TableName,
 };
 use crate::{
     error::Error,
@@ -43,7 +43,7 @@ pub(super) const CONFLICTS: RetryPolicy =
 #[derive(Debug, Clone)]
 pub struct Timelines {
     pub(super) dynamo: Dynamo,
-    pub(super) table: String,
+    pub(super) table: TableName,
     batch_writes: Arc<Semaphore>,
 }
 
@@ -127,8 +127,13 @@ impl Range {
 
 impl Timelines {
     /// The table of this name.
-    pub fn new(dynamo: Dynamo, table: String) -> Self {
+    pub fn new(dynamo: Dynamo, table: TableName) -> Self {
         Self { dynamo, table, batch_writes: Arc::new(Semaphore::new(BATCH_WRITES_AT_ONCE)) }
+    }
+
+    /// The name of the table that is read at present.
+    pub(crate) fn table_name(&self) -> &Arc<str> {
+        self.table.shared()
     }
 
     /// At most `limit` rows of the timeline within the range, newest first.
@@ -151,7 +156,7 @@ impl Timelines {
             .dynamo
             .0
             .query()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key_condition_expression("PK = :timeline AND SK >= :first")
             .expression_attribute_values(":timeline", s(&key))
             .expression_attribute_values(":first", s(first))
@@ -218,7 +223,7 @@ impl Timelines {
         self.dynamo
             .0
             .delete_item()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key(PK, s(timeline.key()))
             .key(SK, s(post))
             .send()
@@ -232,7 +237,7 @@ impl Timelines {
         self.dynamo
             .0
             .delete_item()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key(PK, s(timeline.key()))
             .key(SK, s(row.post))
             .condition_expression("author = :author")
@@ -247,7 +252,7 @@ impl Timelines {
     pub(crate) async fn which(&self, rows: &[(Timeline, PostId)]) -> Result<HashSet<(Timeline, PostId)>, Error> {
         let by_key: HashMap<_, _> = rows.iter().map(|row| ((row.0.key(), row.1.to_string()), row)).collect();
         let keys = by_key.keys().map(|(pk, sk)| primary_key(pk, sk)).collect();
-        let found = self.dynamo.batch_get(&self.table, keys, Consistency::Eventual).await?;
+        let found = self.dynamo.batch_get(self.table.get(), keys, Consistency::Eventual).await?;
         let row = |item: Item| {
             let key = (text(&item, PK)?.to_owned(), text(&item, SK)?.to_owned());
             let row = by_key.get(&key).ok_or_else(|| Error::poison("a timeline row", "nobody asked for it"))?;
@@ -274,14 +279,15 @@ impl Timelines {
         let home = key::home(&follow.from);
         for rows in rows.chunks(TRANSACTION_MAX - 1) {
             let delete = |row: &Row| {
-                let delete = Delete::builder().table_name(&self.table).key(PK, s(&home)).key(SK, s(row.post)).build();
+                let delete =
+                    Delete::builder().table_name(self.table.get()).key(PK, s(&home)).key(SK, s(row.post)).build();
                 let delete = delete.map_err(|error| Error::poison("the key of a timeline row", error))?;
                 Ok(TransactWriteItem::builder().delete(delete).build())
             };
             let ended = std::iter::once(commands.require_ended(follow));
             let writes = ended.chain(rows.iter().map(delete)).collect::<Result<Vec<_>, Error>>()?;
             let mut retries = CONFLICTS.start();
-            while let Err(error) = self.transact(writes.clone()).await {
+            while let Err(error) = self.dynamo.transact(writes.clone()).await {
                 if !matches!(error, Error::Conflict) {
                     return Err(error);
                 }
@@ -297,19 +303,6 @@ impl Timelines {
         Ok(true)
     }
 
-    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), Error> {
-        self.dynamo
-            .0
-            .transact_write_items()
-            .set_transact_items(Some(writes))
-            .customize()
-            .interceptor(NoClientToken)
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(transaction_failed)
-    }
-
     /// Writes the rows of a post to the timelines of the tags that this version of the post has, unless the command
     /// table has a newer version by now. The worker of that version writes its rows.
     ///
@@ -321,7 +314,7 @@ impl Timelines {
         }
         let put = |tag: &Tag| {
             let put = Put::builder()
-                .table_name(&self.table)
+                .table_name(self.table.get())
                 .item(PK, s(key::tag(tag)))
                 .item(SK, s(row.post))
                 .item("author", s(row.author.as_str()))
@@ -334,7 +327,7 @@ impl Timelines {
         let writes = unchanged.chain(tags.iter().map(put)).collect::<Result<Vec<_>, Error>>()?;
         let mut retries = CONFLICTS.start();
         loop {
-            match self.transact(writes.clone()).await {
+            match self.dynamo.transact(writes.clone()).await {
                 // Either the post has changed, or two workers write the same rows at this moment.
                 Err(Error::Conflict) => match commands.post(row.post).await? {
                     Some(post) if post.version == version && retries.wait().await => {}
@@ -351,7 +344,7 @@ impl Timelines {
         self.dynamo
             .0
             .delete_item()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key(PK, s(key::tag(tag)))
             .key(SK, s(post))
             .condition_expression("attribute_not_exists(PK) OR #version < :version")
@@ -411,11 +404,11 @@ impl Timelines {
                 .dynamo
                 .0
                 .batch_write_item()
-                .request_items(&self.table, batch)
+                .request_items(self.table.get(), batch)
                 .send()
                 .await
                 .map_err(failed("writing timeline rows"))?;
-            batch = answer.unprocessed_items.and_then(|mut left| left.remove(&self.table)).unwrap_or_default();
+            batch = answer.unprocessed_items.and_then(|mut left| left.remove(self.table.get())).unwrap_or_default();
             drop(permit);
             if batch.is_empty() {
                 return Ok(());

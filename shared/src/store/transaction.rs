@@ -4,9 +4,8 @@
 //! transaction fails with [`Error::Conflict`], and the command decides again.
 
 use aws_sdk_dynamodb::{
-    config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeSerializationInterceptorContextMut},
-    error::{BoxError, BuildError},
-    operation::transact_write_items::{TransactWriteItemsInput, builders::TransactWriteItemsFluentBuilder},
+    error::BuildError,
+    operation::transact_write_items::builders::TransactWriteItemsFluentBuilder,
     types::{
         AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update,
         builders::{ConditionCheckBuilder, DeleteBuilder, PutBuilder, UpdateBuilder},
@@ -16,7 +15,7 @@ use serde::Serialize;
 
 use super::{
     command_table::{CLAIM, Claim, CommandTable, POST, PROFILE, Remembered},
-    dynamo::{item, n, s, transaction_failed},
+    dynamo::{NoClientToken, item, n, s, transaction_failed},
     edges::near_side,
     key::{self, PK, SK, TRACE},
     likes::LikeLimit,
@@ -152,30 +151,6 @@ pub enum Change {
         /// The present moment.
         at: Timestamp,
     },
-}
-
-/// Removes the client request token that the SDK adds to every transaction. A command recognizes a committed try whose
-/// answer was lost by the command id in its event, which stays longer than the ten minutes of a token. And the embedded
-/// server of the local stack searches all tokens of the last ten minutes with each transaction.
-#[derive(Debug)]
-pub(super) struct NoClientToken;
-
-impl Intercept for NoClientToken {
-    fn name(&self) -> &'static str {
-        "NoClientToken"
-    }
-
-    fn modify_before_serialization(
-        &self,
-        context: &mut BeforeSerializationInterceptorContextMut<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        if let Some(input) = context.input_mut().downcast_mut::<TransactWriteItemsInput>() {
-            input.client_request_token = None;
-        }
-        Ok(())
-    }
 }
 
 impl CommandTable {

@@ -9,6 +9,7 @@ use futures::future::try_join_all;
 use super::{
     dynamo::{Dynamo, Item, failed, n, s, text, value},
     key::{self, BUCKET, PK},
+    table::TableName,
 };
 use crate::{
     error::Error,
@@ -53,12 +54,12 @@ struct Entry {
 #[derive(Debug, Clone)]
 pub struct TrendingIndex {
     dynamo: Dynamo,
-    table: String,
+    table: TableName,
 }
 
 impl TrendingIndex {
     /// The index of the `cards` table with this name.
-    pub(super) fn new(dynamo: Dynamo, table: String) -> Self {
+    pub(super) fn new(dynamo: Dynamo, table: TableName) -> Self {
         Self { dynamo, table }
     }
 
@@ -81,7 +82,7 @@ impl TrendingIndex {
                 .dynamo
                 .0
                 .query()
-                .table_name(&self.table)
+                .table_name(self.table.get())
                 .index_name(INDEX)
                 .key_condition_expression("#bucket = :bucket")
                 .expression_attribute_names("#bucket", BUCKET)

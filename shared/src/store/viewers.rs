@@ -1,25 +1,41 @@
-//! The `viewers` table: how far each user's log is applied, and whom the user follows, mutes and blocks. Each user has
-//! one item, which is read with every page.
+//! The `viewers` table: how far each user's log is applied, and whom the user follows, mutes and blocks.
+//!
+//! Each user has a **viewer item**, which is read with every page, and written whenever `applied` moves. DynamoDB
+//! charges for the whole item, whatever is written of it. So large sets are in an item of their own, the **item of
+//! sets**, which is only written if a set changes. Most users' sets are small. They stay in the viewer item, and to
+//! read it costs half a unit. The viewer item tells with which revision of the item of sets it goes together.
 
 use std::collections::BTreeSet;
 
-use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+use aws_sdk_dynamodb::{
+    primitives::Blob,
+    types::{AttributeValue, TransactWriteItem, Update},
+};
 
 use super::{
     consistency::Consistency,
     dynamo::{Dynamo, Item, failed, n, number, s},
     key::{self, PK},
+    table::TableName,
 };
 use crate::{
     error::Error,
     model::{Blockers, Unfinished, UserHash, UserId, Version, Viewer},
 };
 
+/// Bytes of sets that stay in the viewer item. Its other attributes rarely take more than the rest of the 4 kB that a
+/// unit reads.
+pub const INLINE_MAX: usize = 3072;
+/// How often a viewer is read until both of its items go together.
+const READS_MAX: usize = 4;
+
 /// The `viewers` table.
 #[derive(Debug, Clone)]
 pub struct Viewers {
     pub(super) dynamo: Dynamo,
-    pub(super) table: String,
+    pub(super) table: TableName,
+    /// Bytes of sets that stay in the viewer item.
+    inline_max: usize,
 }
 
 /// A viewer as it was read, with the revision by which a writer notices that another writer came between.
@@ -29,27 +45,48 @@ pub struct StoredViewer {
     pub viewer: Viewer,
     /// Number of writes so far.
     revision: u64,
+    /// The revision of the item of sets. It is that of the viewer item that was written with it. None if the sets are
+    /// in the viewer item.
+    sets: Option<u64>,
 }
 
 impl Viewers {
-    /// The table of this name.
-    pub fn new(dynamo: Dynamo, table: String) -> Self {
-        Self { dynamo, table }
+    /// The table of this name. So many bytes of sets stay in the viewer item: [`INLINE_MAX`], or less in tests.
+    pub fn new(dynamo: Dynamo, table: TableName, inline_max: usize) -> Self {
+        Self { dynamo, table, inline_max }
     }
 
     /// The viewer item of the user. Without one, the viewer is that of an empty log.
+    ///
+    /// # Errors
+    /// [`Error::Transient`] if other writers kept replacing the sets; otherwise as the table's.
     pub async fn get(&self, user: &UserId, consistency: Consistency) -> Result<StoredViewer, Error> {
-        let answer = self
-            .dynamo
-            .0
-            .get_item()
-            .table_name(&self.table)
-            .key(PK, s(key::user(user)))
-            .consistent_read(consistency.is_strong())
-            .send()
-            .await
-            .map_err(failed("reading a viewer"))?;
-        answer.item.map_or(Ok(StoredViewer::default()), |item| stored_viewer(&item))
+        let mut consistency = consistency;
+        for _ in 0..READS_MAX {
+            let Some(item) = self.item(key::user(user), consistency).await? else { return Ok(StoredViewer::default()) };
+            if !item.contains_key("sets_revision") {
+                return stored_viewer(&item, &item, None);
+            }
+            let revision = number(&item, "sets_revision")?;
+            match self.item(key::viewer_sets(user), consistency).await? {
+                Some(sets) if number(&sets, "revision")? == revision => {
+                    return stored_viewer(&item, &sets, Some(revision));
+                }
+                None if consistency.is_strong() => {
+                    tracing::error!(%user, "the sets of a viewer are lost, so the viewer is read without them");
+                    return stored_viewer(&item, &no_sets(), Some(revision));
+                }
+                // A read was behind, or another writer came between the two.
+                _ => consistency = Consistency::Strong,
+            }
+        }
+        Err(Error::transient("reading a viewer", "its sets were replaced again and again"))
+    }
+
+    async fn item(&self, key: String, consistency: Consistency) -> Result<Option<Item>, Error> {
+        let request = self.dynamo.0.get_item().table_name(self.table.get()).key(PK, s(key));
+        let answer = request.consistent_read(consistency.is_strong()).send().await;
+        Ok(answer.map_err(failed("reading a viewer"))?.item)
     }
 
     /// Replaces the viewer item that was read as `before`. Returns the new item.
@@ -57,48 +94,116 @@ impl Viewers {
     /// # Errors
     /// [`Error::Conflict`] if another writer replaced it meanwhile.
     pub async fn put(&self, user: &UserId, before: &StoredViewer, viewer: Viewer) -> Result<StoredViewer, Error> {
-        let update = self
-            .dynamo
-            .0
-            .update_item()
-            .table_name(&self.table)
-            .key(PK, s(key::user(user)))
-            .update_expression(
-                "SET applied = :applied, followed = :followed, muted = :muted, blocked = :blocked, \
-                 blocked_by = :blocked_by, unfinished = :unfinished, revision = :next",
-            )
-            .expression_attribute_values(":applied", n(viewer.applied))
-            .expression_attribute_values(":followed", set(&viewer.followed))
-            .expression_attribute_values(":muted", set(&viewer.muted))
-            .expression_attribute_values(":blocked", set(&viewer.blocked))
-            .expression_attribute_values(":blocked_by", blockers(&viewer.blocked_by))
-            .expression_attribute_values(":unfinished", unfinished(&viewer.unfinished))
-            .expression_attribute_values(":next", n(before.revision + 1));
-        let update = if before.revision == 0 {
-            update.condition_expression("attribute_not_exists(PK)")
+        let next = before.revision + 1;
+        let sets = (size(&viewer) > self.inline_max)
+            .then(|| before.sets.filter(|_| same_sets(&before.viewer, &viewer)).unwrap_or(next));
+        let mut update = Assignments::default();
+        update.set("applied", n(viewer.applied));
+        update.set("unfinished", unfinished(&viewer.unfinished));
+        update.set("revision", n(next));
+        if let Some(sets) = sets {
+            update.set("sets_revision", n(sets));
+            update.remove.extend(SETS);
         } else {
-            update
-                .condition_expression("revision = :revision")
-                .expression_attribute_values(":revision", n(before.revision))
-        };
-        update.send().await.map_err(failed("writing a viewer"))?;
-        Ok(StoredViewer { viewer, revision: before.revision + 1 })
+            update.set_sets(&viewer);
+            update.remove.push("sets_revision");
+        }
+        if before.revision == 0 {
+            update.condition = Some("attribute_not_exists(PK)");
+        } else {
+            update.condition = Some("revision = :before");
+            update.values.insert(":before".to_owned(), n(before.revision));
+        }
+        if sets == Some(next) {
+            let mut with = Assignments::default();
+            with.set_sets(&viewer);
+            with.set("revision", n(next));
+            let updates =
+                [update.of(self.table.get(), key::user(user)), with.of(self.table.get(), key::viewer_sets(user))];
+            let writes = updates.into_iter().map(|update| Ok(TransactWriteItem::builder().update(update?).build()));
+            self.dynamo.transact(writes.collect::<Result<_, Error>>()?).await?;
+        } else {
+            let Assignments { values, condition, .. } = &update;
+            let request = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(key::user(user)));
+            let request =
+                request.update_expression(update.expression()).set_expression_attribute_values(Some(values.clone()));
+            let request = request.set_condition_expression(condition.map(str::to_owned));
+            request.send().await.map_err(failed("writing a viewer"))?;
+        }
+        Ok(StoredViewer { viewer, revision: next, sets })
+    }
+
+    /// Deletes the items of a user who has deleted the account.
+    ///
+    /// # Errors
+    /// As the table's.
+    pub async fn remove(&self, user: &UserId) -> Result<(), Error> {
+        for key in [key::viewer_sets(user), key::user(user)] {
+            let request = self.dynamo.0.delete_item().table_name(self.table.get()).key(PK, s(key));
+            request.send().await.map_err(failed("deleting a viewer"))?;
+        }
+        Ok(())
     }
 }
 
-impl Viewers {
-    /// Deletes the viewer item of a user who has deleted the account.
-    pub async fn remove(&self, user: &UserId) -> Result<(), Error> {
-        self.dynamo
-            .0
-            .delete_item()
-            .table_name(&self.table)
-            .key(PK, s(key::user(user)))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(failed("deleting a viewer"))
+/// The attributes that are sets of users.
+const SETS: [&str; 4] = ["followed", "muted", "blocked", "blocked_by"];
+
+/// What an update of an item writes. Attributes that only a newer release knows stay.
+#[derive(Debug, Default)]
+struct Assignments {
+    values: Item,
+    remove: Vec<&'static str>,
+    condition: Option<&'static str>,
+}
+
+impl Assignments {
+    fn set(&mut self, name: &str, value: AttributeValue) {
+        self.values.insert(format!(":{name}"), value);
     }
+
+    fn set_sets(&mut self, viewer: &Viewer) {
+        let blocked_by = blockers(&viewer.blocked_by);
+        let values = [set(&viewer.followed), set(&viewer.muted), set(&viewer.blocked), blocked_by];
+        SETS.into_iter().zip(values).for_each(|(name, value)| self.set(name, value));
+    }
+
+    fn expression(&self) -> String {
+        let names = self.values.keys().filter_map(|name| name.strip_prefix(':')).filter(|name| *name != "before");
+        let set: Vec<_> = names.map(|name| format!("{name} = :{name}")).collect();
+        let remove = if self.remove.is_empty() { String::new() } else { format!(" REMOVE {}", self.remove.join(", ")) };
+        format!("SET {}{remove}", set.join(", "))
+    }
+
+    fn of(self, table: &str, key: String) -> Result<Update, Error> {
+        let update = Update::builder().table_name(table).key(PK, s(key)).update_expression(self.expression());
+        let update = update.set_condition_expression(self.condition.map(str::to_owned));
+        let update = update.set_expression_attribute_values(Some(self.values));
+        update.build().map_err(|error| Error::poison("the write of a viewer", error))
+    }
+}
+
+/// Bytes of the viewer's sets.
+fn size(viewer: &Viewer) -> usize {
+    let Viewer { followed, muted, blocked, blocked_by, .. } = viewer;
+    let blockers = match blocked_by {
+        Blockers::Listed(users) => users.len(),
+        Blockers::Unlisted => 0,
+    };
+    (followed.len() + muted.len() + blocked.len() + blockers) * UserHash::BYTES
+}
+
+fn same_sets(one: &Viewer, other: &Viewer) -> bool {
+    one.followed == other.followed
+        && one.muted == other.muted
+        && one.blocked == other.blocked
+        && one.blocked_by == other.blocked_by
+}
+
+/// What is read in place of an item of sets that is lost. The audit finds it.
+fn no_sets() -> Item {
+    let unlisted = ("blocked_by".to_owned(), AttributeValue::Null(true));
+    SETS.into_iter().map(|name| (name.to_owned(), set(&BTreeSet::new()))).chain([unlisted]).collect()
 }
 
 /// What walks have not completed: `{profile: 7, backfills: {<user id>: 9}}`.
@@ -150,18 +255,19 @@ fn stored_blockers(item: &Item) -> Result<Blockers, Error> {
     }
 }
 
-fn stored_viewer(item: &Item) -> Result<StoredViewer, Error> {
+/// The viewer of these items. `sets` is the viewer item itself, or the item of sets of this revision.
+fn stored_viewer(item: &Item, sets: &Item, revision_of_sets: Option<u64>) -> Result<StoredViewer, Error> {
     let applied = Version::new(number(item, "applied")?)
         .ok_or_else(|| Error::poison("a viewer item", "applied is not a version"))?;
     let viewer = Viewer {
         applied,
-        followed: stored_set(item, "followed")?,
-        muted: stored_set(item, "muted")?,
-        blocked: stored_set(item, "blocked")?,
-        blocked_by: stored_blockers(item)?,
+        followed: stored_set(sets, "followed")?,
+        muted: stored_set(sets, "muted")?,
+        blocked: stored_set(sets, "blocked")?,
+        blocked_by: stored_blockers(sets)?,
         unfinished: stored_unfinished(item)?,
     };
-    Ok(StoredViewer { viewer, revision: number(item, "revision")? })
+    Ok(StoredViewer { viewer, revision: number(item, "revision")?, sets: revision_of_sets })
 }
 
 fn stored_set(item: &Item, name: &str) -> Result<BTreeSet<UserHash>, Error> {
@@ -182,6 +288,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{
+        samples::user,
+        test_world::{Calls, World},
+    };
 
     proptest! {
         #[test]
@@ -209,14 +319,96 @@ mod tests {
             ]);
             let applied = version(applied);
             let viewer = Viewer { applied, followed, muted, blocked, blocked_by, unfinished: walks };
-            prop_assert_eq!(stored_viewer(&item).unwrap(), StoredViewer { viewer, revision: 3 });
+            let stored = StoredViewer { viewer, revision: 3, sets: None };
+            prop_assert_eq!(stored_viewer(&item, &item, None).unwrap(), stored);
         }
     }
+
+    /// Bob, who follows so many users of whom nothing else is known.
+    async fn follows(world: &World, count: u64, applied: u64) -> Viewer {
+        let before = world.tested.viewers.get(&user("bob"), Consistency::Strong).await.unwrap();
+        let followed = (0..count).map(|number| UserHash(number.to_be_bytes())).collect();
+        let viewer = Viewer { followed, applied: Version::new(applied).unwrap(), ..before.viewer.clone() };
+        world.tested.viewers.put(&user("bob"), &before, viewer.clone()).await.unwrap();
+        viewer
+    }
+
+    async fn read(world: &World) -> Viewer {
+        world.tested.viewers.get(&user("bob"), Consistency::Eventual).await.unwrap().viewer
+    }
+
+    const MANY: u64 = INLINE_MAX as u64 / 8 + 1;
+    const TRANSACTION: Calls = Calls("TransactWriteItems", "SETS#bob");
+
+    #[tokio::test(start_paused = true)]
+    async fn large_sets_are_written_only_if_they_change() {
+        let world = World::new();
+        for (count, applied, written) in [(MANY, 1, 1), (MANY, 2, 1), (MANY + 1, 3, 2), (MANY + 1, 4, 2)] {
+            let viewer = follows(&world, count, applied).await;
+            assert!(read(&world).await == viewer, "{count} at {applied}");
+            assert_eq!(world.network.count(TRANSACTION), written, "{count} at {applied}");
+        }
+        let size = world.items("viewers").iter().find(|item| item["PK"]["S"] == "USER#bob").unwrap().to_string().len();
+        assert!(size < 400, "the viewer item has {size} bytes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sets_move_out_of_the_viewer_item_and_back() {
+        let world = World::new();
+        for (applied, count) in [3, MANY, 3, MANY + 5, 0].into_iter().enumerate() {
+            let viewer = follows(&world, count, applied as u64 + 1).await;
+            assert!(read(&world).await == viewer, "{count} follows");
+        }
+        assert_eq!(world.network.count(TRANSACTION), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_writer_between_the_two_reads_is_noticed() {
+        let world = World::new();
+        follows(&world, MANY, 1).await;
+        let other = world.other.clone();
+        world.network.before(Calls("GetItem", "SETS#bob"), async move || {
+            let before = other.viewers.get(&user("bob"), Consistency::Strong).await.unwrap();
+            let mut viewer = before.viewer.clone();
+            viewer.followed.insert(UserHash([0xff; 8]));
+            other.viewers.put(&user("bob"), &before, viewer).await.unwrap();
+        });
+        assert!(read(&world).await.followed.contains(&UserHash([0xff; 8])));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_writers_at_once_one_has_to_read_again() {
+        let world = World::new();
+        follows(&world, MANY, 1).await;
+        let before = world.other.viewers.get(&user("bob"), Consistency::Strong).await.unwrap();
+        follows(&world, MANY + 1, 2).await;
+        let put = world.tested.viewers.put(&user("bob"), &before, Viewer::default()).await;
+        assert!(matches!(put, Err(Error::Conflict)), "{put:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lost_sets_are_empty_and_nobody_knows_who_blocks_the_viewer() {
+        let world = World::new();
+        follows(&world, MANY, 1).await;
+        world.meddle("DeleteItem", &serde_json::json!({"TableName": "viewers", "Key": {"PK": {"S": "SETS#bob"}}}));
+        let viewer = read(&world).await;
+        assert_eq!((viewer.followed.len(), viewer.blocked_by), (0, Blockers::Unlisted));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_left_of_a_removed_viewer() {
+        let world = World::new();
+        follows(&world, MANY, 1).await;
+        world.other.viewers.remove(&user("bob")).await.unwrap();
+        assert_eq!(world.items("viewers"), Vec::<serde_json::Value>::new());
+    }
+
     #[test]
     fn an_item_of_an_older_release_lists_no_blockers_and_no_walks() {
         let empty = || set(&BTreeSet::new());
         let item = ["followed", "muted", "blocked"].map(|name| (name.to_owned(), empty()));
-        let viewer = stored_viewer(&HashMap::from(item)).unwrap().viewer;
+        let item = HashMap::from(item);
+        let viewer = stored_viewer(&item, &item, None).unwrap().viewer;
         assert_eq!((viewer.blocked_by, viewer.unfinished), (Blockers::Unlisted, Unfinished::default()));
     }
 }

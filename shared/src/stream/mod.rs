@@ -8,5 +8,6 @@ pub mod failed_batches;
 pub mod publisher;
 pub mod quarantine;
 mod queue;
+mod task;
 pub mod walk;
 pub mod work_queue;

@@ -24,7 +24,7 @@ impl Quarantine {
     /// # Errors
     /// [`Error::Transient`] if SQS did not take the message.
     pub async fn put(&self, task: &Task) -> Result<(), Error> {
-        self.send(task.message(0)?).await
+        self.send(task.message(None, 0)?).await
     }
 
     /// Puts a message of a queue into the quarantine as it is, whether it makes sense or not.

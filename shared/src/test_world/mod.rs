@@ -31,7 +31,7 @@ use crate::{
     model::{Clock, CommandId, UserId, Version},
     runtime::{Runtime, retry_config, timeout_config},
     samples::NOW,
-    stream::work_queue::Task,
+    stream::work_queue::{Message, Task},
 };
 
 /// How long the processes use a list of celebrities.
@@ -151,6 +151,14 @@ impl World {
         }
     }
 
+    /// Deletes all items of a table without a sort key.
+    pub(crate) fn empty(&self, table: &str) {
+        for item in self.items(table) {
+            let request = json!({"TableName": table, "Key": {"PK": item["PK"]}});
+            assert_eq!(self.aws.dynamodb("DeleteItem", &request).status, 200);
+        }
+    }
+
     /// Gives the followee this many followers, without their logs. Returns their ids, in the order of their keys.
     pub(crate) fn put_followers(&self, followee: &str, number: usize) -> Vec<UserId> {
         let names: Vec<_> = (0..number).map(|n| format!("f{n:05}")).collect();
@@ -210,7 +218,10 @@ impl World {
 
     /// Takes all tasks from the work queue.
     pub(crate) fn take_tasks(&self) -> Vec<Task> {
-        self.take("deliveries").into_iter().map(|task| serde_json::from_value(task).unwrap()).collect()
+        let task = |message: Value| match Message::parse(&message.to_string()).unwrap() {
+            Message::On { task, .. } | Message::OnAll(task) => task,
+        };
+        self.take("deliveries").into_iter().map(task).collect()
     }
 
     /// Takes all messages from the quarantine, as JSON.
@@ -242,24 +253,29 @@ fn event_key(user: &str, version: Version) -> Value {
 
 fn create_tables(aws: &Aws) {
     let attribute = |name, kind| json!({"AttributeName": name, "AttributeType": kind});
-    let cards = json!({
-        "TableName": "cards", "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": [attribute("PK", "S"), attribute("bucket", "S"), attribute("score", "N")],
-        "KeySchema": [{"AttributeName": "PK", "KeyType": "HASH"}],
-        "GlobalSecondaryIndexes": [{
-            "IndexName": "hottest", "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["author"]},
-            "KeySchema": [
-                {"AttributeName": "bucket", "KeyType": "HASH"}, {"AttributeName": "score", "KeyType": "RANGE"},
-            ],
-        }],
-    });
+    let cards = |name: &str| {
+        json!({
+            "TableName": name, "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [attribute("PK", "S"), attribute("bucket", "S"), attribute("score", "N")],
+            "KeySchema": [{"AttributeName": "PK", "KeyType": "HASH"}],
+            "GlobalSecondaryIndexes": [{
+                "IndexName": "hottest", "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["author"]},
+                "KeySchema": [
+                    {"AttributeName": "bucket", "KeyType": "HASH"}, {"AttributeName": "score", "KeyType": "RANGE"},
+                ],
+            }],
+        })
+    };
     let answers = [
         aws.create_table("commands", true),
         aws.create_table("timelines", true),
         aws.create_table("viewers", false),
-        aws.dynamodb("CreateTable", &cards),
+        aws.dynamodb("CreateTable", &cards("cards")),
+        aws.create_table("timelines-b", true),
+        aws.create_table("viewers-b", false),
+        aws.dynamodb("CreateTable", &cards("cards-b")),
     ];
-    assert_eq!(answers.map(|answer| answer.status), [200; 4]);
+    assert_eq!(answers.map(|answer| answer.status), [200; 7]);
 }
 
 fn runtime(server: Arc<dyn Server>, clock: Clock, numbers: &[(&str, u64)]) -> Runtime {
@@ -273,6 +289,9 @@ fn runtime(server: Arc<dyn Server>, clock: Clock, numbers: &[(&str, u64)]) -> Ru
         ("TIMELINES_TABLE", "timelines".to_owned()),
         ("VIEWERS_TABLE", "viewers".to_owned()),
         ("CARDS_TABLE", "cards".to_owned()),
+        ("TIMELINES_TABLE_B", "timelines-b".to_owned()),
+        ("VIEWERS_TABLE_B", "viewers-b".to_owned()),
+        ("CARDS_TABLE_B", "cards-b".to_owned()),
         ("DELIVERIES_QUEUE", queue_url("deliveries")),
         ("QUARANTINE_QUEUE", queue_url("quarantine")),
         ("AUDIT_UNITS_PER_HOUR", UNLIMITED.to_string()),

@@ -12,8 +12,11 @@ use crate::{
     },
     deadline::Deadline,
     error::Error,
-    model::{Clock, CommentId, EdgeState, PostId, Text, UserEvent, Version, Viewer},
-    projection::{Projector, catch_up::Progress, quarantine::redo},
+    model::{
+        Clock, CommentId, EdgeState, HomeRows, Maintained, ModelSet, PostId, ReadModelsState, Text, UserEvent, Version,
+        Viewer,
+    },
+    projection::{Projector, Projectors, catch_up::Progress, quarantine::redo, rebuild::Rebuilder},
     query::{Conversations, Feeds, Notifications, People},
     runtime::Runtime,
     samples::{shown, user},
@@ -37,6 +40,7 @@ pub(crate) struct Process {
     pub(crate) viewers: Viewers,
     pub(crate) cards: Cards,
     pub(crate) projector: Projector,
+    pub(crate) rebuilder: Rebuilder,
     pub(crate) quarantine: Quarantine,
     pub(crate) feeds: Feeds,
     pub(crate) sweeper: Sweeper,
@@ -51,7 +55,8 @@ impl Process {
             timelines: runtime.timelines().unwrap(),
             viewers: runtime.viewers().unwrap(),
             cards: runtime.cards().unwrap(),
-            projector: runtime.projector().unwrap(),
+            projector: only(&runtime.projectors().unwrap()),
+            rebuilder: runtime.rebuilder().unwrap(),
             quarantine: runtime.quarantine().unwrap(),
             feeds: runtime.feeds().unwrap(),
             sweeper: runtime.sweeper().unwrap(),
@@ -60,8 +65,8 @@ impl Process {
 
     /// The queries about single posts.
     pub(crate) fn conversations(&self) -> Conversations {
-        let Self { commands, viewers, cards, .. } = self.clone();
-        Conversations { commands, viewers, cards }
+        let Self { commands, viewers, cards, feeds, .. } = self.clone();
+        Conversations { read_models: feeds.read_models, commands, viewers, cards }
     }
 
     /// The queries about notifications.
@@ -72,8 +77,8 @@ impl Process {
 
     /// The queries about people.
     pub(crate) fn people(&self) -> People {
-        let Self { commands, viewers, cards, .. } = self.clone();
-        People { commands, viewers, cards }
+        let Self { commands, viewers, cards, feeds, .. } = self.clone();
+        People { read_models: feeds.read_models, commands, viewers, cards }
     }
 
     /// Runs a command, a millisecond later than everything before.
@@ -164,7 +169,7 @@ impl Process {
             Task::SettleLike { user, post } => repair.settle_like(&user, post).await,
             Task::Notify { user, group, writes } => self.projector.notices.settle(&user, group, Some(writes)).await,
             Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
-            Task::Republish { .. } => panic!("{task:?} is no repair"),
+            Task::Republish { .. } | Task::Rebuild(_) => panic!("{task:?} is no repair"),
         }
     }
 
@@ -189,6 +194,12 @@ impl Process {
         let range = Range { before: None, since: crate::model::Timestamp::from_ms(0) };
         self.timelines.newest(timeline, range, 1000, Consistency::Strong).await.unwrap().rows
     }
+}
+
+/// The projector of a deployment that was never rebuilt.
+fn only(projectors: &Projectors) -> Projector {
+    let first = Maintained { set: ModelSet::default(), homes: HomeRows::Now };
+    projectors.projector(first, &ReadModelsState::default())
 }
 
 fn text(text: &str) -> Text {

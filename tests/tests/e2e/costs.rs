@@ -49,6 +49,10 @@ async fn a_like_costs_two_round_trips_of_reads_and_one_transaction_of_two_items(
     Ok(())
 }
 
+/// Read units of the question which tables are read. A process asks once in `CelebrityListSeconds`, beside its first
+/// reads, so it is part of some of the requests.
+const WHICH_TABLES: f64 = 0.5;
+
 /// A reader whose home is longer than one window.
 #[tokio::test]
 async fn pages_stay_within_their_bounds() -> Result<()> {
@@ -96,7 +100,8 @@ async fn pages_stay_within_their_bounds() -> Result<()> {
     ];
     for (path, round_trips, read_units) in bounds {
         let Some(cost) = cost(get(&reader, &path)).await? else { return Ok(()) };
-        let within = cost.round_trips <= round_trips && cost.read_units <= read_units && cost.write_units == 0.0;
+        let units = read_units + WHICH_TABLES;
+        let within = cost.round_trips <= round_trips && cost.read_units <= units && cost.write_units == 0.0;
         assert!(within, "{path}: {cost:?}");
     }
     // With `Tidings-Min-Version`, and after the projections have run: one more round trip.
@@ -109,7 +114,7 @@ async fn pages_stay_within_their_bounds() -> Result<()> {
         let request = get(&reader, &home).query(&[("order", "ranked")]).query(&cursor.map(|at| [("cursor", at)]));
         let answer = Answer::to(request).await?;
         let cost = Cost::of(&answer)?.context("no cost")?;
-        assert!(cost.round_trips <= 2 && cost.read_units <= 45.0, "{cost:?}");
+        assert!(cost.round_trips <= 2 && cost.read_units <= 45.0 + WHICH_TABLES, "{cost:?}");
         let page: serde_json::Value = answer.json()?;
         match page["next_cursor"].as_str() {
             Some(next) => cursor = Some(next.to_owned()),

@@ -35,6 +35,7 @@ mod profiles;
 mod quarantine;
 mod ranked;
 mod rate_limits;
+mod rebuild;
 mod smoke;
 mod tags;
 mod trending;

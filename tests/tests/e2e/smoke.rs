@@ -2,8 +2,8 @@
 //! deployed runs only these tests. They need nothing but the HTTP API, so they run against any deployment.
 //!
 //! Followers' homes show that PublishEvents and Fanout work, counts that Trending works, and an audience above
-//! [`PUSHED_AT_ONCE`] that Deliver works. DemoteAuthor, Moderate, Audit and Recover have no route. The gateway of the
-//! local stack, and of LocalStack, invokes them.
+//! [`PUSHED_AT_ONCE`] that Deliver works. DemoteAuthor, Moderate, Audit, Recover and Rebuild have no route. The gateway
+//! of the local stack, and of LocalStack, invokes them.
 
 use std::collections::BTreeSet;
 
@@ -238,5 +238,15 @@ async fn recover_has_nothing_to_do_without_reports() -> Result<()> {
     let Some(answer) = invoke("Recover", &json!({ "Records": [] })).await? else { return Ok(()) };
     let answer = answer?;
     ensure!(answer["batchItemFailures"] == json!([]), "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn rebuild_tells_which_tables_are_read_and_refuses_what_it_does_not_know() -> Result<()> {
+    let Some(answer) = invoke("Rebuild", &json!({ "action": "status" })).await? else { return Ok(()) };
+    let status = answer?;
+    ensure!(status["active"].as_str().is_some_and(|active| active.len() == 3), "{status}");
+    let refused = invoke("Rebuild", &json!({ "action": "start", "models": ["nothing"] })).await?;
+    ensure!(refused.is_some_and(|answer| answer.is_err()), "a model that there is not was accepted");
     Ok(())
 }

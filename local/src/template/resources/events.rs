@@ -44,8 +44,14 @@ enum Needs {
 }
 
 impl Check {
-    /// Checks that the resource is in the template.
-    pub(super) fn make(&self, system: &System) -> Result<()> {
+    /// Checks that the resource is in the template. A table may also be one of another origin, such as a backup.
+    pub(super) fn make(&self, system: &mut System) -> Result<()> {
+        if let Needs::Stream(StreamKind::DynamoDb(name)) = &self.needs
+            && !system.tables.iter().any(|table| &table.name == name)
+        {
+            system.other_tables.push(name.clone());
+            return Ok(());
+        }
         let queue = |name: &String| system.queues.iter().find(|queue| &queue.name == name);
         let complaint = match &self.needs {
             Needs::Api => system.api.is_none().then(|| "there is no AWS::Serverless::HttpApi".to_owned()),

@@ -5,7 +5,7 @@ mod api;
 mod events;
 mod function;
 mod messaging;
-mod nested;
+pub(super) mod nested;
 mod policies;
 mod reading;
 mod table;
@@ -13,11 +13,11 @@ mod table;
 use std::path::Path;
 
 use super::{
+    Level,
     error::{Result, TemplateError},
     globals::Globals,
     model::System,
     node::{Node, Value},
-    physical::Addresses,
     properties::{Properties, Warnings},
     scope::{Resource, Scope},
 };
@@ -45,32 +45,31 @@ const KINDS: [&str; 16] = [
 
 /// Refuses an unknown type. This check comes first, because errors about references to such a resource would be less
 /// clear.
-pub(super) fn check_kind(kind: &Node) -> Result<()> {
+pub(super) fn check_kind(kind: &Node, level: Level) -> Result<()> {
     let name = kind.text("Type")?;
-    if KINDS.contains(&name) {
-        return Ok(());
+    if !KINDS.contains(&name) {
+        return Err(kind.error(format!("the local stack does not know the resource type `{name}`")));
     }
-    Err(kind.error(format!("the local stack does not know the resource type `{name}`")))
+    let is_of_root = name == nested::KIND || name.starts_with("AWS::Serverless::");
+    if level == Level::Nested && is_of_root {
+        return Err(kind.error(format!("the local stack reads no `{name}` within a nested stack")));
+    }
+    Ok(())
 }
 
-/// Reads the resources of `scope` in the given order.
+/// Reads the resources of `scope` in the given order, and adds what nested stacks have.
 pub(super) fn read<'a>(
+    nested: Vec<System>,
     scope: &'a Scope,
     globals: &Globals<'_>,
     order: impl Iterator<Item = &'a str>,
     directory: Option<&Path>,
     warnings: &mut Warnings,
 ) -> Result<System> {
-    let mut system = System {
-        tables: Vec::new(),
-        streams: Vec::new(),
-        queues: Vec::new(),
-        functions: Vec::new(),
-        api: None,
-        alarms: Vec::new(),
-        composite_alarms: Vec::new(),
-        warnings: Vec::new(),
-    };
+    let mut system = System::default();
+    for part in nested {
+        nested::add(&mut system, part);
+    }
     let mut checks = Vec::new();
     for id in order {
         // A resource with a false condition is not in the scope.
@@ -80,10 +79,10 @@ pub(super) fn read<'a>(
         let (metadata, properties) = open(scope, globals, id, resource, warnings)?;
         let name = scope.physical_name(id, resource)?;
         let reading = Reading { directory, warnings, name, id, metadata };
-        checks.extend(read_one(&mut system, reading, resource, &properties, &scope.addresses)?);
+        checks.extend(read_one(&mut system, reading, resource, &properties)?);
     }
     for check in checks {
-        check.make(&system)?;
+        check.make(&mut system)?;
     }
     Ok(system)
 }
@@ -93,7 +92,6 @@ fn read_one(
     mut reading: Reading<'_>,
     resource: &Resource,
     properties: &Node,
-    addresses: &Addresses,
 ) -> Result<Vec<events::Check>> {
     let kind = resource.kind.as_str();
     let mut open = Properties::open(kind, reading.id, resource.at, Some(properties))?;
@@ -104,7 +102,7 @@ fn read_one(
         reading.warnings.note(kind, reading.id, "Metadata", metadata.at);
     }
     match kind {
-        "AWS::CloudFormation::Stack" => nested::read(system, &mut reading, open, addresses)?,
+        nested::KIND => nested::check(&mut reading, open)?,
         "AWS::CloudWatch::Alarm" => system.alarms.push(alarm::read(&mut reading, open)?),
         "AWS::CloudWatch::CompositeAlarm" => system.composite_alarms.push(alarm::read_composite(&mut reading, open)?),
         "AWS::DynamoDB::Table" => system.tables.push(table::read(&mut reading, open)?),

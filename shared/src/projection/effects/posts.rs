@@ -38,7 +38,9 @@ impl PostEffects {
         // The handshake: this row is written before the followers are read, and an edge is committed before its
         // backfill reads this timeline. Whichever comes first, the other sees it.
         let is_in_feeds = row.post.leaves_feeds_at() > self.clock.now();
-        if is_in_feeds && self.walks.celebrities.are_announced(&row.author).await? {
+        // Nobody reads tables that are being filled, so nobody keeps rows that an announcement would complete.
+        let is_read = self.walks.fills_homes();
+        if is_in_feeds && is_read && self.walks.celebrities.are_announced(&row.author).await? {
             self.timelines.put_announced(&row, &self.clock).await?;
         } else {
             self.timelines.put(&[Timeline::Author(row.author.clone())], &row).await?;
@@ -49,7 +51,9 @@ impl PostEffects {
         if !is_in_feeds {
             return Ok(());
         }
-        self.timelines.put(&[Timeline::Home(row.author.clone())], &row).await?;
+        if is_read {
+            self.timelines.put(&[Timeline::Home(row.author.clone())], &row).await?;
+        }
         self.walks.push_to_followers(&row).await.map(drop)
     }
 

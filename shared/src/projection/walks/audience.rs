@@ -29,7 +29,7 @@ impl Walks {
     /// Pushes the post to all followers of its author, now or by tasks. The post has to be in the author's timeline
     /// already: that is this side of the handshake with a new follow.
     pub(in crate::projection) async fn push_to_followers(&self, row: &Row) -> Result<Completion, Error> {
-        if !self.celebrities.are_pushed(&row.author).await? {
+        if !self.fills_homes() || !self.celebrities.are_pushed(&row.author).await? {
             return Ok(Completion::Complete);
         }
         // DynamoDB says that there may be more whenever it has read as many as it may. So one more may be read.

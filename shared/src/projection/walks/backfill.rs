@@ -12,7 +12,7 @@ use crate::{
     model::{Edge, EdgeKey, EdgeKind, PostId, UserId, Version, Viewer, limits::FEED_AGE_MAX},
     store::{
         Consistency,
-        timelines::{Range, Timeline},
+        timelines::{Range, Timeline, Timelines},
     },
     stream::walk::{BackfillAt, Walk},
 };
@@ -26,14 +26,14 @@ impl Walks {
     /// Copies the author's posts into the home of the viewer, who follows the author. Readers pull the posts of
     /// celebrities, so those are not copied.
     pub(in crate::projection) async fn fill_home(&self, viewer: &UserId, author: &UserId) -> Result<Completion, Error> {
-        if !self.celebrities.are_pushed(author).await? {
+        if !self.fills_homes() || !self.celebrities.are_pushed(author).await? {
             return Ok(Completion::Complete);
         }
         let Some(follow) = self.follow(viewer, author).await?.filter(|follow| follow.active) else {
             return Ok(Completion::Complete);
         };
         let homes = [Timeline::Home(viewer.clone())];
-        match self.copy_posts(author, &homes, None, self.inline_rows()).await? {
+        match self.copy_posts(&self.timelines, author, &homes, None, self.inline_rows()).await? {
             None => Ok(Completion::Complete),
             Some(last) => {
                 let (viewer, author, at) = (viewer.clone(), author.clone(), BackfillAt::Below(last));
@@ -88,7 +88,8 @@ impl Walks {
         };
         let is_pulled = !self.celebrities.are_pushed(&author).await?;
         let homes = [Timeline::Home(viewer.clone())];
-        let last = if is_pulled { None } else { self.copy_posts(&author, &homes, before, rows).await? };
+        let timelines = &self.timelines;
+        let last = if is_pulled { None } else { self.copy_posts(timelines, &author, &homes, before, rows).await? };
         let walk = |at| Walk::Backfill { viewer, author, version, at };
         Ok(match last {
             Some(last) => Step::Next(vec![walk(BackfillAt::Below(last))]),
@@ -100,14 +101,15 @@ impl Walks {
     /// Returns the last of them if there may be more.
     pub(super) async fn copy_posts(
         &self,
+        timelines: &Timelines,
         author: &UserId,
         homes: &[Timeline],
         before: Option<PostId>,
         rows: usize,
     ) -> Result<Option<PostId>, Error> {
         let range = Range { before, since: self.clock.now().before(FEED_AGE_MAX) };
-        let page = self.timelines.newest(&Timeline::Author(author.clone()), range, rows, Consistency::Strong).await?;
-        self.timelines.put_rows(homes, &page.rows).await?;
+        let page = timelines.newest(&Timeline::Author(author.clone()), range, rows, Consistency::Strong).await?;
+        timelines.put_rows(homes, &page.rows).await?;
         Ok(page.rows.last().filter(|_| page.more).map(|last| last.post))
     }
 

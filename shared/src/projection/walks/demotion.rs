@@ -9,9 +9,11 @@
 //! the author's rows to all of its homes, some rows in each step. The command table lists the open parts, and the one
 //! that closes the last of them begins the third phase.
 
+use std::time::Duration;
+
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::{Step, Walks};
+use super::{Step, WAIT_MAX, Walks};
 use crate::{
     error::Error,
     model::{PostId, Timestamp, UserId},
@@ -27,11 +29,11 @@ const EDGES_PER_STEP: i32 = 200;
 const OPENED_AT_ONCE: usize = 8;
 
 impl Walks {
-    /// One step of the enumeration: makes parts for the followers behind `after`.
+    /// One step of the enumeration: makes parts for the followers behind `after`. It waits until every worker knows of
+    /// the demotion.
     ///
     /// # Errors
-    /// [`Error::Transient`] if the demotion began so recently that some workers may not know of it; otherwise as those
-    /// of the stores.
+    /// As those of the stores.
     pub(super) async fn demotion_step(
         &self,
         author: UserId,
@@ -43,8 +45,9 @@ impl Walks {
             tracing::info!(%author, "the author is not being demoted");
             return Ok(Step::Done);
         };
-        if self.clock.now() < self.celebrities.policy().known_after(begun_at) {
-            return Err(Error::transient("demoting an author", "some workers may not know of the demotion yet"));
+        let left = self.celebrities.policy().known_after(begun_at).since(self.clock.now());
+        if left > Duration::ZERO {
+            return Ok(Step::Later(left.min(WAIT_MAX), Walk::Demotion { author, after }));
         }
         self.commands.open_demotion_part(&author, begun_at, DemotionPart::Enumeration).await?;
         let page = self.commands.followers(&author, after.as_ref(), EDGES_PER_STEP).await?;
@@ -85,7 +88,12 @@ impl Walks {
         }
         let homes: Vec<_> = viewers.iter().cloned().map(Timeline::Home).collect();
         let rows = (rows / homes.len().max(1)).max(1);
-        match self.copy_posts(&author, &homes, before, rows).await? {
+        // When the demotion ends, nobody pulls any more, whichever tables are read.
+        let mut last = None;
+        for timelines in &self.shared.timelines.maintained {
+            last = last.max(self.copy_posts(timelines, &author, &homes, before, rows).await?);
+        }
+        match last {
             Some(last) => Ok(Step::Next(vec![Walk::FillHomes { author, begun_at, viewers, before: Some(last) }])),
             None => {
                 if let Some(first) = viewers.first() {

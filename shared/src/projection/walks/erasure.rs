@@ -10,6 +10,8 @@
 //!    models last. Homes may also have rows of posts that were deleted one by one before. To find them, step 1 puts
 //!    these posts back among the author's rows.
 //!
+//! While read models are rebuilt, all of this is done in both sets of tables (`SharedTables`).
+//!
 //! Every step removes what it finds, so it can be repeated, and so can the whole walk. A hint that arrives late begins
 //! another walk, which finds nothing.
 //!
@@ -21,7 +23,7 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt, stream};
 use rand::Rng;
 
-use super::{Step, Walks};
+use super::{Step, WAIT_MAX, Walks};
 use crate::{
     command::{end_follow, removal_of_comment},
     error::Error,
@@ -126,7 +128,7 @@ impl Walks {
             ErasureAt::Wait => {
                 let left = begun_at.after(self.erasure_delay).since(self.clock.now());
                 if left > Duration::ZERO {
-                    return Ok(Step::Later(left, walk(begun_at, ErasureAt::Wait)));
+                    return Ok(Step::Later(left.min(WAIT_MAX), walk(begun_at, ErasureAt::Wait)));
                 }
                 Some(ErasureAt::Likes { after: None, pass: Pass::Last })
             }
@@ -189,7 +191,9 @@ impl Walks {
         if post.is_deleted() {
             if post.post.leaves_feeds_at() > self.clock.now() {
                 let row = Row { post: post.post, author: account.user.clone() };
-                self.timelines.put(&[Timeline::Author(account.user.clone())], &row).await?;
+                for timelines in &self.shared.timelines.maintained {
+                    timelines.put(&[Timeline::Author(account.user.clone())], &row).await?;
+                }
             }
         } else {
             let scrubbed = post.scrubbed(self.clock.now());
@@ -197,7 +201,9 @@ impl Walks {
             self.commands.commit_unlogged(&[Change::ReplacePost(scrubbed.clone()), scrub]).await?;
             post = scrubbed;
         }
-        self.cards.put_deleted(&post).await?;
+        for cards in &self.shared.cards.maintained {
+            cards.put_deleted(&post).await?;
+        }
         self.begin_purge(&post).await
     }
 
@@ -232,8 +238,10 @@ impl Walks {
         if key.kind == EdgeKind::Blocks {
             let (commands, work_queue, clock) = (self.commands.clone(), self.work_queue.clone(), self.clock.clone());
             let follows = BlockedFollows { commands: commands.clone(), work_queue, clock };
-            let blocks = BlockEffects { commands, viewers: self.viewers.clone(), follows };
-            blocks.show(account.user, &key.to).await?;
+            for viewers in self.shared.viewers.maintained.iter().cloned() {
+                let blocks = BlockEffects { commands: commands.clone(), viewers, follows: follows.clone() };
+                blocks.show(account.user, &key.to).await?;
+            }
         }
         Ok(())
     }
@@ -302,7 +310,9 @@ impl Walks {
         let author = Timeline::Author(account.user.clone());
         let page = self.timelines.newest(&author, range, (rows / follows.len()).max(1), Consistency::Strong).await?;
         let homes: Vec<_> = follows.into_iter().map(|follow| Timeline::Home(follow.from)).collect();
-        self.timelines.remove(&homes, &page.rows).await?;
+        for timelines in &self.shared.timelines.with_content {
+            timelines.remove(&homes, &page.rows).await?;
+        }
         Ok(Some(match page.rows.last() {
             Some(row) if page.more => ErasureAt::Homes { after, before: Some(row.post) },
             _ => ErasureAt::Homes { after: Some(last), before: None },
@@ -327,7 +337,7 @@ impl Walks {
                     let subject = TallySubject::Post(post);
                     self.commands.remove_post(post).await?;
                     self.commands.remove_tally(&subject).await?;
-                    self.cards.remove(&subject).await?;
+                    self.remove_cards(&subject).await?;
                 }
                 Ok(UserEvent::PostCommented { post, comment, .. }) => {
                     self.commands.commit_unlogged(&[Change::RemoveComment { post, comment }]).await?;
@@ -368,12 +378,11 @@ impl Walks {
 
     /// Removes what others are shown of a follow or a like of the user's.
     async fn remove_notice(&self, notice: Option<Addressed>) -> Result<(), Error> {
-        match notice {
-            Some(Addressed { recipient, group, notice }) => {
-                self.timelines.remove_notice(&recipient, group, &notice).await
-            }
-            None => Ok(()),
+        let Some(Addressed { recipient, group, notice }) = notice else { return Ok(()) };
+        for timelines in &self.shared.timelines.with_content {
+            timelines.remove_notice(&recipient, group, &notice).await?;
         }
+        Ok(())
     }
 
     async fn remove_edges(&self, account: &Account<'_>, count: usize) -> Result<Option<ErasureAt>, Error> {
@@ -391,20 +400,33 @@ impl Walks {
 
     async fn remove_read_models(&self, account: &Account<'_>, rows: usize) -> Result<Option<ErasureAt>, Error> {
         for timeline in [Timeline::Home(account.user.clone()), Timeline::Author(account.user.clone())] {
-            if self.timelines.clear(&timeline, rows).await? {
-                return Ok(Some(ErasureAt::ReadModels));
+            for timelines in &self.shared.timelines.with_content {
+                if timelines.clear(&timeline, rows).await? {
+                    return Ok(Some(ErasureAt::ReadModels));
+                }
             }
         }
-        if self.timelines.clear_notices(account.user, rows).await? {
-            return Ok(Some(ErasureAt::ReadModels));
+        for timelines in &self.shared.timelines.with_content {
+            if timelines.clear_notices(account.user, rows).await? {
+                return Ok(Some(ErasureAt::ReadModels));
+            }
         }
         let subject = TallySubject::User(account.user.clone());
         self.commands.remove_tally(&subject).await?;
         self.commands.remove_celebrity(account.user).await?;
-        self.cards.remove(&subject).await?;
-        self.viewers.remove(account.user).await?;
+        self.remove_cards(&subject).await?;
+        for viewers in &self.shared.viewers.with_content {
+            viewers.remove(account.user).await?;
+        }
         tracing::info!(user = %account.user, "the account is erased");
         Ok(None)
+    }
+
+    async fn remove_cards(&self, subject: &TallySubject) -> Result<(), Error> {
+        for cards in &self.shared.cards.with_content {
+            cards.remove(subject).await?;
+        }
+        Ok(())
     }
 }
 

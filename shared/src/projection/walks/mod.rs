@@ -27,7 +27,7 @@ use std::{num::NonZeroUsize, time::Duration};
 use crate::{
     celebrities::Celebrities,
     error::Error,
-    model::{Clock, Unfinished, UserId, Version},
+    model::{Clock, HomeRows, Unfinished, UserId, Version},
     retry::until_no_conflict,
     store::{Consistency, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
     stream::{
@@ -55,7 +55,32 @@ pub struct Walks {
     pub(super) erasure_delay: Duration,
     /// Rows that one step reads or writes at most.
     pub(super) step_rows: NonZeroUsize,
+    /// When posts are put into homes.
+    pub(super) homes: HomeRows,
+    /// The tables of all sets.
+    pub(super) shared: SharedTables,
 }
+
+/// The tables of all sets. A walk that ends with a change of the truth does its work on all of them first.
+#[derive(Debug, Clone)]
+pub(in crate::projection) struct SharedTables {
+    pub(super) timelines: Shared<Timelines>,
+    pub(super) viewers: Shared<Viewers>,
+    pub(super) cards: Shared<Cards>,
+}
+
+/// The tables of a model, of all sets.
+#[derive(Debug, Clone)]
+pub(in crate::projection) struct Shared<T> {
+    /// Those that are kept current. Items are put into them.
+    pub(super) maintained: Vec<T>,
+    /// Those that may have items. Items are removed from them.
+    pub(super) with_content: Vec<T>,
+}
+
+/// A walk waits for this long at most, and then looks again. A delayed message counts as one that waits: after
+/// `StaleSeconds`, its age would raise an alarm.
+pub const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// What comes after a step.
 #[derive(Debug, PartialEq, Eq)]
@@ -110,6 +135,12 @@ impl Walks {
 
     async fn send(&self, walks: Vec<Walk>) -> Result<(), Error> {
         self.work_queue.send(walks.into_iter().map(Task::Walk).collect()).await
+    }
+
+    /// Whether posts are put into homes as events ask for it. While a rebuild fills tables, they are not: it does so
+    /// later, for every follow.
+    pub(super) fn fills_homes(&self) -> bool {
+        self.homes == HomeRows::Now
     }
 
     /// Rows of a first step that a catch-up takes itself.

@@ -36,6 +36,10 @@ const REMOVALS_AT_ONCE: usize = 8;
 impl Walks {
     /// Lets a worker purge the post, which is deleted.
     pub(in crate::projection) async fn begin_purge(&self, post: &Post) -> Result<(), Error> {
+        if !self.fills_homes() {
+            // A rebuild meets posts that were deleted, and purged, long ago.
+            return Ok(());
+        }
         self.send(vec![purge(post.post, &post.author)]).await
     }
 
@@ -72,7 +76,10 @@ impl Walks {
             self.remove_tags(deleted).await?;
         }
         // The first step of each purge removes some of the likes that are shown, until none is left.
-        let more_likes = after.is_none() && self.timelines.clear_likes(post, rows).await?;
+        let mut more_likes = false;
+        for timelines in self.shared.timelines.with_content.iter().filter(|_| after.is_none()) {
+            more_likes |= timelines.clear_likes(post, rows).await?;
+        }
         let limit = i32::try_from(rows.min(COMMENTS_PER_STEP)).unwrap_or(i32::MAX);
         let oldest = CommentOrder::OldestFirst;
         let CommentPage { mut comments, more } =
@@ -116,8 +123,12 @@ impl Walks {
         if deleted.tags_ever.is_empty() {
             return Ok(());
         }
-        stream::iter(&deleted.tags_ever)
-            .map(|tag| self.timelines.untag(tag, deleted.post, deleted.version))
+        // The tags are forgotten after that, so no set of tables may keep a row.
+        let version = deleted.version;
+        let all = self.shared.timelines.with_content.iter();
+        let rows = all.flat_map(|it| deleted.tags_ever.iter().map(move |tag| (it, tag)));
+        stream::iter(rows)
+            .map(|(timelines, tag)| timelines.untag(tag, deleted.post, version))
             .buffer_unordered(REMOVALS_AT_ONCE)
             .try_collect::<()>()
             .await?;

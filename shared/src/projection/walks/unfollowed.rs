@@ -20,7 +20,8 @@ impl Walks {
     /// Lets a worker remove the author's rows from the home of the viewer, if the viewer once followed the author. The
     /// erasure of a deleted account does it for all former followers.
     pub(in crate::projection) async fn begin_unfollowed(&self, viewer: &UserId, author: &UserId) -> Result<(), Error> {
-        if self.follow(viewer, author).await?.is_none_or(|follow| follow.active)
+        if !self.fills_homes()
+            || self.follow(viewer, author).await?.is_none_or(|follow| follow.active)
             || self.commands.profile(author).await?.is_none()
         {
             return Ok(());

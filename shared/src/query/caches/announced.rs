@@ -38,7 +38,14 @@ const KEPT_MAX: usize = 10_000;
 pub(crate) struct RecentAnnouncements {
     timelines: Timelines,
     clock: Clock,
-    known: Arc<Mutex<Option<Arc<Announced>>>>,
+    known: Arc<Mutex<Option<Known>>>,
+}
+
+/// What is known, and the name of the table from which it was read.
+#[derive(Debug)]
+struct Known {
+    table: Arc<str>,
+    announced: Arc<Announced>,
 }
 
 /// The posts of celebrities that were announced from some moment until another.
@@ -67,14 +74,17 @@ impl RecentAnnouncements {
         let is_fresh = |known: &Announced| {
             now.since(known.at) < LIFETIME && page_before.is_none_or(|before| known.at.is_surely_after(before))
         };
-        if let Some(fresh) = known.as_ref().filter(|known| is_fresh(known)) {
+        // After a switch of tables, moments of the one say nothing about the other.
+        let table = Arc::clone(self.timelines.table_name());
+        let known_here = known.as_ref().filter(|known| known.table == table).map(|known| &known.announced);
+        if let Some(fresh) = known_here.filter(|known| is_fresh(known)) {
             return Ok(Arc::clone(fresh));
         }
-        let before = known.as_ref().filter(|known| now.since(known.at) < ROWS_LIFETIME);
+        let before = known_here.filter(|known| now.since(known.at) < ROWS_LIFETIME);
         let since = before.map_or(now.before(ROWS_LIFETIME + MARGIN), |before| before.at.before(MARGIN));
         let read = self.timelines.announced(since, READ_MAX).await?;
         let announced = Arc::new(Announced::read(before.map(AsRef::as_ref), since, read, now));
-        *known = Some(Arc::clone(&announced));
+        *known = Some(Known { table, announced: Arc::clone(&announced) });
         Ok(announced)
     }
 }

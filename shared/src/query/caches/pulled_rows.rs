@@ -9,15 +9,17 @@ use crate::{
     cache::{Cache, Read},
     error::Error,
     metrics,
-    model::{Clock, PostId, UserId},
+    model::{Clock, PostId, UserId, limits::FOLLOWING_MAX},
     store::{
         Consistency,
         timelines::{Range, Row, RowPage, Timeline, Timelines},
     },
 };
 
-/// Authors whose rows are kept.
-const AUTHORS_MAX: usize = 2000;
+/// Authors whose rows are kept: more than a viewer can follow. So the later reads of a page find what the first one has
+/// read.
+const AUTHORS_MAX: usize = 6000;
+const _: () = assert!(FOLLOWING_MAX < 6000);
 /// Rows that are read of an author at least: as many as half a read unit pays for.
 const ROWS_MIN: usize = 30;
 
@@ -26,7 +28,9 @@ const ROWS_MIN: usize = 30;
 pub(crate) struct PulledRows {
     timelines: Timelines,
     clock: Clock,
-    newest: Cache<UserId, Arc<Newest>>,
+    /// By the name of the table and the author. After a switch of tables, rows are read anew: announcements complete
+    /// only the rows of their own table.
+    newest: Cache<(Arc<str>, UserId), Arc<Newest>>,
 }
 
 /// The newest rows of an author.
@@ -52,7 +56,8 @@ impl PulledRows {
         announced: &Announced,
     ) -> Result<RowPage, Error> {
         let now = self.clock.now();
-        if let Some(Read { value: kept, at }) = self.newest.get(author, now, None)
+        let key = (Arc::clone(self.timelines.table_name()), author.clone());
+        if let Some(Read { value: kept, at }) = self.newest.get(&key, now, None)
             && announced.complete(at)
             && let Some(page) = kept.with(author, announced).page(range, count)
         {
@@ -67,7 +72,7 @@ impl PulledRows {
         let wanted = count.max(ROWS_MIN);
         let RowPage { rows, more } = self.timelines.newest(&timeline, range, wanted, Consistency::Eventual).await?;
         let newest = Arc::new(Newest { rows, all: !more });
-        self.newest.put(author.clone(), Arc::clone(&newest), now);
+        self.newest.put(key, Arc::clone(&newest), now);
         Ok(newest.page(range, count).unwrap_or_else(|| RowPage { rows: newest.rows.clone(), more }))
     }
 }

@@ -1,7 +1,7 @@
 //! The cards of posts that a process has read in the last two seconds. Popular posts are read once for many viewers, so
 //! a feed can show the text and counts of a post as they were two seconds ago.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::{
     cache::Cache,
@@ -24,7 +24,8 @@ const CARDS_MAX: usize = 2000;
 pub(crate) struct RecentCards {
     cards: Cards,
     clock: Clock,
-    recent: Cache<PostId, PostCard>,
+    /// By the name of the table and the post. A process that has just learned of a switch read the other table last.
+    recent: Cache<(Arc<str>, PostId), PostCard>,
 }
 
 impl RecentCards {
@@ -35,14 +36,15 @@ impl RecentCards {
 
     /// The cards of the posts that have one. Reads those that are not kept.
     pub(crate) async fn posts(&self, posts: &[PostId]) -> Result<HashMap<PostId, PostCard>, Error> {
-        let now = self.clock.now();
-        let kept = posts.iter().filter_map(|post| Some((*post, self.recent.get(post, now, None)?.value)));
+        let (now, table) = (self.clock.now(), self.cards.table_name());
+        let key = |post: PostId| (Arc::clone(table), post);
+        let kept = posts.iter().filter_map(|post| Some((*post, self.recent.get(&key(*post), now, None)?.value)));
         let mut cards: HashMap<_, _> = kept.collect();
         let missing: Vec<_> = posts.iter().copied().filter(|post| !cards.contains_key(post)).collect();
         metrics::CACHE_HITS.add(cards.len());
         metrics::CACHE_MISSES.add(missing.len());
         for (post, card) in self.cards.posts(&missing, Consistency::Eventual).await? {
-            self.recent.put(post, card.clone(), now);
+            self.recent.put(key(post), card.clone(), now);
             cards.insert(post, card);
         }
         Ok(cards)

@@ -22,7 +22,8 @@ const LIFETIME: Duration = Duration::from_secs(2);
 pub(crate) struct TrendingList {
     cards: Cards,
     clock: Clock,
-    last: Cache<(), Arc<[TrendingPost]>>,
+    /// By the name of the table. A process that has just learned of a switch read the other one last.
+    last: Cache<Arc<str>, Arc<[TrendingPost]>>,
 }
 
 impl TrendingList {
@@ -33,15 +34,15 @@ impl TrendingList {
 
     /// The trending posts, best first, read no earlier than `not_before`.
     pub(crate) async fn posts(&self, not_before: Option<Timestamp>) -> Result<Read<Arc<[TrendingPost]>>, Error> {
-        let now = self.clock.now();
-        if let Some(posts) = self.last.get(&(), now, not_before) {
+        let (now, table) = (self.clock.now(), self.cards.table_name());
+        if let Some(posts) = self.last.get(table, now, not_before) {
             metrics::CACHE_HITS.add(1);
             return Ok(posts);
         }
         metrics::CACHE_MISSES.add(1);
         let posts = self.cards.trending_index().best(now.before(TRENDING_AGE_MAX), now, TRENDING_MAX).await?;
         let posts: Arc<[TrendingPost]> = posts.into();
-        self.last.put((), Arc::clone(&posts), now);
+        self.last.put(Arc::clone(table), Arc::clone(&posts), now);
         Ok(Read { value: posts, at: now })
     }
 }

@@ -36,8 +36,8 @@ impl Feeds {
         after: Option<LikerAt>,
         limit: usize,
     ) -> Result<Page<UserCard, LikerAt>, Error> {
-        let Self { commands, viewers, cards, .. } = self.clone();
-        let posts = Conversations { commands, viewers, cards };
+        let Self { read_models, commands, viewers, cards, .. } = self.clone();
+        let posts = Conversations { read_models, commands, viewers, cards };
         let draft = PageDraft::new(limit);
         let mut after = after.map(|LikerAt { at, user }| NoticeAt { at, id: user });
         let source = async |after: Option<&NoticeAt>, count| {

@@ -196,7 +196,7 @@ async fn ada_is_counted(world: &World, followers: i64) {
     let subject = TallySubject::User(user("ada"));
     let mut tally = Tally::default();
     let counts = Counts { followers, ..Counts::default() };
-    tally.take(TallyShard::new(0).unwrap(), TallyImage { version: 1, counts });
+    tally.take(TallyShard::new(0), TallyImage { version: 1, counts });
     let before = world.other.cards.tally(&subject).await.unwrap();
     world.other.cards.put_tally(&subject, &before, &tally).await.unwrap();
 }

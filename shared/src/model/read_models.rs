@@ -1,0 +1,463 @@
+//! The read models and their two tables each. Readers use one table of a model, the active one. A rebuild fills the
+//! other one and then switches ([decision 0040](../../../docs/decisions/0040-a-read-model-has-two-tables.md)).
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::Timestamp;
+
+/// Longest that a process goes by what it was told of the tables, before it asks again. `deliver` and queries ask once
+/// in each invocation (`Timeout` in the template). `fanout` and `trending`, which may run longer, ask for each user or
+/// counter, and give up what takes longer.
+pub const OPERATION_MAX: Duration = Duration::from_secs(15);
+/// How far the clocks of two processes may differ, with a margin.
+const CLOCKS_DIFFER_MAX: Duration = Duration::from_secs(5);
+
+/// A read model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadModel {
+    /// Which posts stand in which timeline.
+    Timelines,
+    /// How far each log is applied, and whom each viewer follows, mutes and blocks.
+    Viewers,
+    /// Contents of posts and profiles, with their counts.
+    Cards,
+}
+
+/// All read models.
+pub const READ_MODELS: [ReadModel; 3] = [ReadModel::Timelines, ReadModel::Viewers, ReadModel::Cards];
+
+/// One of the two tables of a read model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum TableOf {
+    /// The first one. It is active until the first rebuild.
+    #[default]
+    A,
+    /// The second one.
+    B,
+}
+
+impl TableOf {
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+}
+
+/// A table of each read model. What stands in them belongs together: the viewer items tell what of the logs is in the
+/// other tables.
+///
+/// As text, it is one letter for each model, in the order of [`READ_MODELS`]: `aba`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ModelSet([TableOf; 3]);
+
+impl ModelSet {
+    /// The table of this model.
+    pub fn table(self, model: ReadModel) -> TableOf {
+        self.0[model as usize]
+    }
+
+    /// The set with another table of this model.
+    #[must_use]
+    pub fn with(mut self, model: ReadModel, table: TableOf) -> Self {
+        self.0[model as usize] = table;
+        self
+    }
+
+    /// The set in one byte.
+    pub(crate) fn bits(self) -> u8 {
+        self.0.iter().fold(0, |bits, table| bits << 1 | u8::from(*table == TableOf::B))
+    }
+
+    /// The set of [`ModelSet::bits`].
+    pub(crate) fn of_bits(bits: u8) -> Self {
+        let table = |at: u8| if bits >> at & 1 == 1 { TableOf::B } else { TableOf::A };
+        Self([table(2), table(1), table(0)])
+    }
+}
+
+impl fmt::Display for ModelSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|table| f.write_str(if *table == TableOf::A { "a" } else { "b" }))
+    }
+}
+
+/// A text is no set of tables.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no set of tables, such as `aba`")]
+pub struct InvalidModelSet(String);
+
+impl FromStr for ModelSet {
+    type Err = InvalidModelSet;
+
+    fn from_str(text: &str) -> Result<Self, InvalidModelSet> {
+        let table = |letter| match letter {
+            b'a' => Some(TableOf::A),
+            b'b' => Some(TableOf::B),
+            _ => None,
+        };
+        match text.as_bytes() {
+            [first, second, third] => (|| Some(Self([table(*first)?, table(*second)?, table(*third)?])))(),
+            _ => None,
+        }
+        .ok_or_else(|| InvalidModelSet(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for ModelSet {
+    type Error = InvalidModelSet;
+
+    fn try_from(text: String) -> Result<Self, InvalidModelSet> {
+        text.parse()
+    }
+}
+
+impl From<ModelSet> for String {
+    fn from(set: ModelSet) -> Self {
+        set.to_string()
+    }
+}
+
+/// The phases of a rebuild, in their order. All segments of a phase end before the next phase begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The tables that are not active are emptied.
+    Clear,
+    /// Every user's log is applied to the target. Posts are not put into homes, and cards show no counters.
+    Fill,
+    /// Homes of the target are filled, counters are shown, and it is verified that every log is applied. From now on,
+    /// the target is kept current in full.
+    Settle,
+    /// Readers use the target, or the rebuild was cancelled. Tables that are not active are emptied.
+    Retire,
+}
+
+impl Phase {
+    /// The phase after this one.
+    pub fn next(self) -> Option<Self> {
+        match self {
+            Self::Clear => Some(Self::Fill),
+            Self::Fill => Some(Self::Settle),
+            Self::Settle => Some(Self::Retire),
+            Self::Retire => None,
+        }
+    }
+}
+
+/// A rebuild of read models.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rebuild {
+    /// When it was started. This identifies the rebuild.
+    pub started_at: Timestamp,
+    /// The models that it fills.
+    pub models: Vec<ReadModel>,
+    /// The tables that it fills, and those of the other models.
+    pub target: ModelSet,
+    /// Its phase.
+    pub phase: Phase,
+    /// When the phase began.
+    pub phase_at: Timestamp,
+    /// The tables that were active before the switch.
+    #[serde(default)]
+    pub replaced: Option<ModelSet>,
+    /// Whether an operator cancelled it.
+    #[serde(default)]
+    pub cancelled: bool,
+    /// Parts into which the command table is divided. They are worked on at once.
+    pub segments: u32,
+    /// Read and write units in each second that all segments together may use.
+    pub units_per_second: u32,
+    /// What was done in the phases before.
+    #[serde(default)]
+    pub done: Work,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Work {
+    /// Users whose logs were applied, or were found applied. Each user is visited in two phases.
+    pub users: u64,
+    /// Users whose logs could not be applied to their ends. Tasks in the work queue do that.
+    pub users_left: u64,
+    /// Shards of counters that were shown.
+    pub tallies: u64,
+    /// Follows whose homes were filled.
+    pub follows: u64,
+    /// Rows that were put into homes.
+    pub home_rows: u64,
+    /// Items that were deleted from tables that are not active.
+    pub cleared: u64,
+    /// Read units that were used.
+    pub read_units: u64,
+    /// Write units that were used.
+    pub write_units: u64,
+    /// Time that steps took, all segments together, without the pauses between them. In milliseconds.
+    pub busy_ms: u64,
+}
+
+impl std::ops::AddAssign for Work {
+    fn add_assign(&mut self, more: Self) {
+        self.users += more.users;
+        self.users_left += more.users_left;
+        self.tallies += more.tallies;
+        self.follows += more.follows;
+        self.home_rows += more.home_rows;
+        self.cleared += more.cleared;
+        self.read_units += more.read_units;
+        self.write_units += more.write_units;
+        self.busy_ms += more.busy_ms;
+    }
+}
+
+/// Which tables are active, and the rebuild that is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ReadModelsState {
+    /// Number of writes so far.
+    #[serde(default)]
+    pub revision: u64,
+    /// The tables that readers use.
+    #[serde(default)]
+    pub active: ModelSet,
+    /// The rebuild that is under way.
+    #[serde(default)]
+    pub rebuild: Option<Rebuild>,
+    /// The rebuild that ended last.
+    #[serde(default)]
+    pub last: Option<Rebuild>,
+}
+
+/// When posts are put into the homes of a set of tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HomeRows {
+    /// Whenever an event asks for it.
+    Now,
+    /// Not yet: [`Phase::Settle`] does so.
+    Later,
+}
+
+/// A set of tables that projections keep current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Maintained {
+    /// The tables.
+    pub set: ModelSet,
+    /// When posts are put into their homes.
+    pub homes: HomeRows,
+}
+
+/// How long it takes until every process knows of a change to the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SwitchPolicy {
+    /// How long a process uses the state that it has read. If it cannot read the state again, it uses it for twice as
+    /// long.
+    pub lifetime: Duration,
+}
+
+impl SwitchPolicy {
+    /// From this moment on, everything that is done is done in knowledge of the change. That is after three lifetimes,
+    /// of which one is for clocks that differ, and after the longest operation.
+    pub fn known_after(&self, change: Timestamp) -> Timestamp {
+        change.after(3 * self.lifetime + OPERATION_MAX)
+    }
+
+    /// From this moment on, everything that is done began after [`SwitchPolicy::known_after`].
+    pub fn settled_after(&self, change: Timestamp) -> Timestamp {
+        self.known_after(change).after(OPERATION_MAX + CLOCKS_DIFFER_MAX)
+    }
+}
+
+impl Maintained {
+    /// Whether posts are put into homes as events ask for it.
+    pub fn fills_homes(&self) -> bool {
+        self.homes == HomeRows::Now
+    }
+}
+
+impl Rebuild {
+    /// When the phase's work begins. By then, every process does what the phase needs.
+    pub fn work_begins_at(&self, policy: &SwitchPolicy) -> Timestamp {
+        match self.phase {
+            // Nobody has used these tables since they were retired.
+            Phase::Clear => self.phase_at,
+            // Every process maintains the target, or none maintains the retired tables.
+            Phase::Fill | Phase::Retire => policy.settled_after(self.phase_at),
+            // Every process puts posts into the target's homes.
+            Phase::Settle => policy.known_after(self.phase_at),
+        }
+    }
+}
+
+impl ReadModelsState {
+    /// The sets of tables that projections keep current at this moment. The active one comes first.
+    pub fn maintained(&self, now: Timestamp, policy: &SwitchPolicy) -> Vec<Maintained> {
+        let mut maintained = vec![Maintained { set: self.active, homes: HomeRows::Now }];
+        let Some(rebuild) = &self.rebuild else { return maintained };
+        let further = match rebuild.phase {
+            // Not at once: until every process knows of the target, some remove nothing from it.
+            Phase::Fill if now >= policy.known_after(rebuild.phase_at) => Some((rebuild.target, HomeRows::Later)),
+            Phase::Settle => Some((rebuild.target, HomeRows::Now)),
+            // Until every process reads the new tables, the old ones are kept current.
+            Phase::Retire if now < policy.known_after(rebuild.phase_at) => {
+                rebuild.replaced.map(|set| (set, HomeRows::Now))
+            }
+            Phase::Clear | Phase::Fill | Phase::Retire => None,
+        };
+        maintained.extend(further.filter(|(set, _)| *set != self.active).map(|(set, homes)| Maintained { set, homes }));
+        maintained
+    }
+
+    /// The set of tables with this name, if any process may maintain it at this moment.
+    pub fn known(&self, set: ModelSet, now: Timestamp, policy: &SwitchPolicy) -> Option<Maintained> {
+        let target = self.rebuild.as_ref().filter(|rebuild| rebuild.target == set && rebuild.phase == Phase::Fill);
+        let is_filled = target.map(|_| Maintained { set, homes: HomeRows::Later });
+        self.maintained(now, policy).into_iter().find(|maintained| maintained.set == set).or(is_filled)
+    }
+
+    /// Whether a rebuild is making the cards of this table. It shows all counters on them afterwards.
+    pub fn makes_cards(&self, table: TableOf) -> bool {
+        self.rebuild.as_ref().is_some_and(|rebuild| {
+            let has_begun = matches!(rebuild.phase, Phase::Clear | Phase::Fill);
+            let (models, target) = (&rebuild.models, rebuild.target);
+            has_begun && models.contains(&ReadModel::Cards) && target.table(ReadModel::Cards) == table
+        })
+    }
+
+    /// The tables of a model in which something may stand that has to be removed.
+    pub fn with_content(&self, model: ReadModel) -> Vec<TableOf> {
+        let active = self.active.table(model);
+        match &self.rebuild {
+            Some(rebuild) if rebuild.phase != Phase::Clear => vec![active, active.other()],
+            _ => vec![active],
+        }
+    }
+
+    /// Goes on to the next phase of the rebuild, with what was done in the one before. After the last phase, the
+    /// rebuild has ended.
+    #[must_use]
+    pub fn advanced(mut self, done: Work, now: Timestamp) -> Self {
+        let Some(mut rebuild) = self.rebuild.take() else { return self };
+        rebuild.done += done;
+        rebuild.phase_at = now;
+        match rebuild.phase.next() {
+            None => self.last = Some(rebuild),
+            Some(next) => {
+                if next == Phase::Retire {
+                    rebuild.replaced = Some(self.active).filter(|active| *active != rebuild.target);
+                    self.active = rebuild.target;
+                }
+                rebuild.phase = next;
+                self.rebuild = Some(rebuild);
+            }
+        }
+        self
+    }
+
+    /// Cancels the rebuild: what it has filled is emptied. None if there is nothing to cancel, or the switch has
+    /// happened.
+    #[must_use]
+    pub fn cancelled(mut self, now: Timestamp) -> Option<Self> {
+        let rebuild = self.rebuild.as_mut().filter(|rebuild| rebuild.phase != Phase::Retire)?;
+        (rebuild.phase, rebuild.phase_at, rebuild.cancelled) = (Phase::Retire, now, true);
+        Some(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const POLICY: SwitchPolicy = SwitchPolicy { lifetime: Duration::from_secs(60) };
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from_ms(secs * 1000)
+    }
+
+    fn any_set() -> impl Strategy<Value = ModelSet> {
+        (0u8..8).prop_map(ModelSet::of_bits)
+    }
+
+    fn state(phase: Phase) -> ReadModelsState {
+        let target = "bbb".parse().unwrap();
+        let rebuild = Rebuild {
+            started_at: at(0),
+            models: READ_MODELS.to_vec(),
+            target,
+            phase,
+            phase_at: at(0),
+            replaced: None,
+            cancelled: false,
+            segments: 1,
+            units_per_second: 1,
+            done: Work::default(),
+        };
+        ReadModelsState { rebuild: Some(rebuild), ..ReadModelsState::default() }
+    }
+
+    fn names(maintained: &[Maintained]) -> Vec<(String, HomeRows)> {
+        maintained.iter().map(|it| (it.set.to_string(), it.homes)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_a_rendered_set_is_the_identity(set in any_set()) {
+            prop_assert_eq!(set.to_string().parse(), Ok(set));
+            prop_assert_eq!(ModelSet::of_bits(set.bits()), set);
+        }
+
+        #[test]
+        fn a_set_has_the_table_that_it_was_given(set in any_set(), model in 0usize..3) {
+            let model = READ_MODELS[model];
+            let changed = set.with(model, set.table(model).other());
+            let differing: Vec<_> =
+                READ_MODELS.into_iter().filter(|model| set.table(*model) != changed.table(*model)).collect();
+            prop_assert_eq!(differing, vec![model]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_set_is_refused() {
+        for text in ["", "ab", "abab", "abc", "AAA"] {
+            assert!(text.parse::<ModelSet>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_target_is_maintained_from_when_everybody_knows_of_it() {
+        let known_s = 3 * 60 + 15;
+        let active = ("aaa".to_owned(), HomeRows::Now);
+        let at_s = |phase, secs| names(&state(phase).maintained(at(secs), &POLICY));
+        assert_eq!(at_s(Phase::Clear, 1000), std::slice::from_ref(&active));
+        assert_eq!(at_s(Phase::Fill, known_s - 1), std::slice::from_ref(&active));
+        assert_eq!(at_s(Phase::Fill, known_s), [active.clone(), ("bbb".to_owned(), HomeRows::Later)]);
+        assert_eq!(at_s(Phase::Settle, 0), [active, ("bbb".to_owned(), HomeRows::Now)]);
+    }
+
+    #[test]
+    fn after_the_switch_the_old_tables_are_kept_current_until_nobody_reads_them() {
+        let switched = state(Phase::Settle).advanced(Work::default(), at(10));
+        assert_eq!(switched.active.to_string(), "bbb");
+        let both = [("bbb".to_owned(), HomeRows::Now), ("aaa".to_owned(), HomeRows::Now)];
+        assert_eq!(names(&switched.maintained(at(11), &POLICY)), both);
+        assert_eq!(names(&switched.maintained(at(10 + 195), &POLICY)), both[..1]);
+        assert!(switched.rebuild.as_ref().unwrap().work_begins_at(&POLICY) > at(10 + 195 + 15));
+        let ended = switched.advanced(Work { cleared: 7, ..Work::default() }, at(1000));
+        assert_eq!((ended.rebuild, ended.last.unwrap().done.cleared), (None, 7));
+    }
+
+    #[test]
+    fn a_rebuild_is_cancelled_before_the_switch_and_not_after() {
+        let cancelled = state(Phase::Fill).cancelled(at(5)).unwrap();
+        assert_eq!(names(&cancelled.maintained(at(6), &POLICY)), [("aaa".to_owned(), HomeRows::Now)]);
+        assert_eq!(cancelled.active, ModelSet::default());
+        assert_eq!(state(Phase::Settle).advanced(Work::default(), at(1)).cancelled(at(2)), None);
+    }
+}

@@ -1,0 +1,264 @@
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    command::DeleteAccount,
+    model::{TableOf, TallySubject},
+    query::{ReadRequest, TrendingPosition},
+    samples::user,
+    test_world::{Calls, Failure, World},
+};
+
+/// More than any phase waits before its work begins.
+const LONG: Duration = Duration::from_secs(10 * 60);
+/// The write of a segment's state.
+const WRITE_SEGMENT: Calls = Calls("UpdateItem", "SEGMENT#");
+
+/// Starts a rebuild of these models.
+async fn start(world: &World, models: &[ReadModel], in_place: bool, segments: u32) {
+    let before = world.other.commands.read_models(Consistency::Strong).await.unwrap();
+    let now = world.other.clock.now();
+    let rebuild = Rebuild {
+        started_at: now,
+        models: models.to_vec(),
+        target: target(before.active, models, in_place),
+        phase: Phase::Clear,
+        phase_at: now,
+        replaced: None,
+        cancelled: false,
+        segments,
+        units_per_second: 1_000_000,
+        done: Work::default(),
+    };
+    let after = ReadModelsState { rebuild: Some(rebuild), ..before.clone() };
+    world.other.commands.put_read_models(&before, after).await.unwrap();
+}
+
+async fn state(world: &World) -> ReadModelsState {
+    world.other.commands.read_models(Consistency::Strong).await.unwrap()
+}
+
+/// Takes the next step of each open segment of the present phase. False if no rebuild is under way.
+async fn step_all(world: &World) -> bool {
+    let Some(rebuild) = state(world).await.rebuild else { return false };
+    world.pass(LONG);
+    for segment in 0..rebuild.segments {
+        let stored = world.other.commands.segment(rebuild.started_at, rebuild.phase, segment).await.unwrap();
+        let step = RebuildStep { started_at: rebuild.started_at, phase: rebuild.phase, segment, steps: stored.steps };
+        world.tested.rebuilder.step(step, Deadline::none()).await.unwrap();
+    }
+    true
+}
+
+/// Takes steps until the rebuild has ended.
+async fn finish(world: &World) {
+    let mut rounds = 0;
+    while step_all(world).await {
+        rounds += 1;
+        assert!(rounds < 100, "the rebuild does not end");
+    }
+}
+
+/// Three people who follow, post, edit, delete and block, with a counted like. All of it is projected.
+async fn a_small_world() -> World {
+    let world = World::new();
+    let other = &world.other;
+    other.join(&["ada", "bob", "carol"]).await;
+    other.follow("bob", "ada").await;
+    other.follow("carol", "ada").await;
+    other.unfollow("carol", "ada").await;
+    other.post("ada", "hello #world").await;
+    let edited = other.post("ada", "first #old").await;
+    other.edit("ada", edited, "second #new").await;
+    let deleted = other.post("ada", "gone #gone").await;
+    other.delete("ada", deleted).await;
+    other.block("carol", "bob").await;
+    other.rename("ada", "ada_l").await;
+    other.catch_up(&["ada", "bob", "carol"]).await;
+    world.put(
+        "commands",
+        &[serde_json::json!({
+            "PK": {"S": format!("TALLY#POST#{edited}#0")}, "SK": {"S": "TALLY"}, "version": {"N": "1"},
+            "likes": {"N": "1"}, "heat": {"N": "1000"},
+        })],
+    );
+    let page = other.commands.sources(Part { segment: 0, of: 1 }, None, PAGE).await.unwrap();
+    assert_eq!(page.next, None);
+    for (_, source) in page.sources {
+        if let Source::Tally(change) = source.unwrap() {
+            tally::show(&other.cards, &change.subject, std::slice::from_ref(&change)).await.unwrap();
+        }
+    }
+    world
+}
+
+/// The items of a table without the numbers of writes.
+fn content(world: &World, table: &str) -> Vec<serde_json::Value> {
+    let mut items = world.items(table);
+    for item in &mut items {
+        let item = item.as_object_mut().unwrap();
+        item.remove("revision");
+        item.remove("tally_revision");
+    }
+    items.sort_by_cached_key(ToString::to_string);
+    items
+}
+
+#[tokio::test(start_paused = true)]
+async fn rebuilt_tables_equal_the_projected_ones_and_the_old_ones_are_emptied() {
+    let world = a_small_world().await;
+    let tables = ["timelines", "viewers", "cards"];
+    let projected = tables.map(|table| content(&world, table));
+
+    start(&world, &READ_MODELS, false, 3).await;
+    finish(&world).await;
+
+    assert_eq!(state(&world).await.active.to_string(), "bbb");
+    for (table, projected) in tables.into_iter().zip(projected) {
+        let mut rebuilt = content(&world, &format!("{table}-b"));
+        let mut projected = projected;
+        // Cards of deleted posts keep the author part that they have, and homes the rows of posts that were deleted.
+        let deleted = |item: &serde_json::Value| item["deleted"]["BOOL"] == true;
+        for items in [&mut rebuilt, &mut projected] {
+            items.retain(|item| !deleted(item));
+        }
+        let is_home = |item: &serde_json::Value| item["PK"]["S"].as_str().unwrap().starts_with("HOME#");
+        if table == "timelines" {
+            let homes =
+                |items: &[serde_json::Value]| items.iter().filter(|item| is_home(item)).cloned().collect::<Vec<_>>();
+            for row in homes(&rebuilt) {
+                assert!(projected.contains(&row), "{row} is rebuilt, but was not projected");
+            }
+            assert_eq!(homes(&rebuilt).len(), 4, "two posts in the homes of ada and bob");
+            for items in [&mut rebuilt, &mut projected] {
+                items.retain(|item| !is_home(item));
+            }
+        }
+        assert_eq!(rebuilt, projected, "{table}");
+        assert_eq!(world.items(table), Vec::<serde_json::Value>::new(), "{table} is emptied");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_use_the_tables_that_are_active_when_they_begin() {
+    let world = a_small_world().await;
+    start(&world, &READ_MODELS, false, 1).await;
+    finish(&world).await;
+    let (bob, feeds) = (user("bob"), &world.other.feeds);
+    let read = async || feeds.home(ReadRequest { viewer: &bob, min_version: None }, None, 10).await;
+    // A page of the tables that this process knew of would be empty.
+    assert_eq!(read().await.unwrap().page.entries.len(), 0);
+    assert_eq!(feeds.read_models.reading(read).await.unwrap().page.entries.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_before_a_switch_was_known_is_not_used_after_it() {
+    let world = a_small_world().await;
+    let (bob, feeds) = (user("bob"), &world.other.feeds);
+    let read = async || {
+        let request = ReadRequest { viewer: &bob, min_version: None };
+        feeds.trending(request, TrendingPosition::default(), 10).await
+    };
+    assert_eq!(feeds.read_models.reading(read).await.unwrap().entries.len(), 1);
+    start(&world, &READ_MODELS, false, 1).await;
+    finish(&world).await;
+    // This process reads the old tables first, which are empty by now.
+    assert_eq!(feeds.read_models.reading(read).await.unwrap().entries.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_model_is_rebuilt_and_the_others_stay() {
+    let world = a_small_world().await;
+    start(&world, &[ReadModel::Cards], false, 2).await;
+    finish(&world).await;
+    assert_eq!(state(&world).await.active.to_string(), "abb");
+    assert!(!world.items("timelines").is_empty() && world.items("timelines-b").is_empty());
+    assert!(world.items("cards").is_empty() && !world.items("cards-b").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_late_takes_no_step() {
+    let world = a_small_world().await;
+    start(&world, &READ_MODELS, false, 2).await;
+    step_all(&world).await;
+    let rebuild = state(&world).await.rebuild.unwrap();
+    assert_eq!(rebuild.phase, Phase::Fill);
+    let late = RebuildStep { started_at: rebuild.started_at, phase: Phase::Clear, segment: 0, steps: 0 };
+    let written = world.network.count(WRITE_SEGMENT);
+    world.tested.rebuilder.step(late, Deadline::none()).await.unwrap();
+    assert_eq!(world.network.count(WRITE_SEGMENT), written);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_whose_end_was_lost_is_taken_again() {
+    let world = a_small_world().await;
+    start(&world, &READ_MODELS, false, 1).await;
+    step_all(&world).await;
+    world.pass(LONG);
+    let rebuild = state(&world).await.rebuild.unwrap();
+    let step = RebuildStep { started_at: rebuild.started_at, phase: rebuild.phase, segment: 0, steps: 0 };
+    world.network.fail(WRITE_SEGMENT, Failure::Invalid);
+    world.tested.rebuilder.step(step, Deadline::none()).await.unwrap_err();
+    world.network.calm();
+    world.tested.rebuilder.step(step, Deadline::none()).await.unwrap();
+    assert_eq!(state(&world).await.rebuild.unwrap().phase, Phase::Settle);
+}
+
+/// The projector of the target, as functions that know of the rebuild have it.
+async fn projector_of_the_target(world: &World) -> Projector {
+    let state = state(world).await;
+    let of = Maintained { set: state.rebuild.as_ref().unwrap().target, homes: HomeRows::Later };
+    world.tested.rebuilder.projectors.projector(of, &state)
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_an_account_that_is_deleted_meanwhile_is_filled_in() {
+    let world = a_small_world().await;
+    start(&world, &READ_MODELS, false, 1).await;
+    step_all(&world).await;
+    world.other.done("ada", &DeleteAccount).await;
+    let catch_up = projector_of_the_target(&world).await.catch_up;
+    catch_up.user(&user("ada"), None, Deadline::none()).await.unwrap();
+    assert_eq!((world.items("timelines-b"), world.items("viewers-b")), (Vec::new(), Vec::new()));
+    let cards = world.items("cards-b");
+    assert!(cards.len() == 1 && cards[0].get("profile").is_none(), "only the profile's absence: {cards:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn counters_wait_for_the_cards_that_a_rebuild_makes() {
+    let world = a_small_world().await;
+    let subject = TallySubject::User(user("ada"));
+    start(&world, &[ReadModel::Cards], false, 1).await;
+    step_all(&world).await;
+    let settle = async || projector_of_the_target(&world).await.repair.settle_tally(&subject).await;
+    settle().await.unwrap();
+    assert_eq!(world.items("cards-b"), Vec::<serde_json::Value>::new());
+    step_all(&world).await;
+    world.empty("cards-b");
+    settle().await.unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_of_a_lost_table_is_restored_in_place() {
+    let world = a_small_world().await;
+    let before = content(&world, "cards");
+    world.empty("cards");
+    start(&world, &[ReadModel::Cards], true, 1).await;
+    finish(&world).await;
+    assert_eq!(state(&world).await.active.to_string(), "aba");
+    let deleted = |item: &serde_json::Value| item["deleted"]["BOOL"] == true;
+    let shown = |items: Vec<serde_json::Value>| items.into_iter().filter(|it| !deleted(it)).collect::<Vec<_>>();
+    assert_eq!(shown(content(&world, "cards")), shown(before));
+}
+
+#[test]
+fn viewers_are_filled_beside_unless_they_are_lost() {
+    let of = |models: &[ReadModel], in_place| target(ModelSet::default(), models, in_place).to_string();
+    assert_eq!(of(&READ_MODELS, false), "bbb");
+    assert_eq!(of(&[ReadModel::Timelines], false), "bba");
+    assert_eq!(of(&[ReadModel::Viewers], false), "aba");
+    assert_eq!(of(&[ReadModel::Timelines], true), "aba");
+    assert_eq!(of(&READ_MODELS, true), "aaa");
+    let after = ModelSet::default().with(ReadModel::Cards, TableOf::B);
+    assert_eq!(target(after, &[ReadModel::Cards], false).to_string(), "aba");
+}

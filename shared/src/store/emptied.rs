@@ -1,0 +1,80 @@
+//! Tables of read models that are emptied after a rebuild.
+
+use std::{collections::HashMap, time::Duration};
+
+use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
+
+use super::{
+    dynamo::{Dynamo, Item, failed},
+    segments::Part,
+    table::TableName,
+};
+use crate::{error::Error, retry::RetryPolicy};
+
+/// Items in one call of BatchWriteItem at most.
+const BATCH_WRITE_MAX: i32 = 25;
+/// How often deletions that DynamoDB left unprocessed are sent again.
+const RETRY: RetryPolicy =
+    RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
+
+/// A table of which all items are deleted.
+#[derive(Debug, Clone)]
+pub struct Emptied {
+    dynamo: Dynamo,
+    table: TableName,
+    has_sort_key: bool,
+}
+
+impl Emptied {
+    /// The table of this name.
+    pub fn new(dynamo: Dynamo, table: TableName, has_sort_key: bool) -> Self {
+        Self { dynamo, table, has_sort_key }
+    }
+
+    /// Deletes some items of this part of the table. Returns how many, or None if the part is empty.
+    pub async fn delete_some(&self, part: Part) -> Result<Option<u64>, Error> {
+        let answer = self
+            .dynamo
+            .0
+            .scan()
+            .table_name(self.table.get())
+            .segment(part.number())
+            .total_segments(part.total())
+            .projection_expression(if self.has_sort_key { "PK, SK" } else { "PK" })
+            .limit(BATCH_WRITE_MAX)
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(failed("reading a table that is emptied"))?;
+        let keys = answer.items.unwrap_or_default();
+        if keys.is_empty() {
+            // A page without items that is not the last one only says that the scan goes on.
+            return Ok(answer.last_evaluated_key.map(|_| 0));
+        }
+        let deleted = keys.len() as u64;
+        let deletion = |key: Item| {
+            let request = DeleteRequest::builder().set_key(Some(key)).build();
+            let request = request.map_err(|error| Error::poison("a deletion", error))?;
+            Ok(WriteRequest::builder().delete_request(request).build())
+        };
+        self.delete(keys.into_iter().map(deletion).collect::<Result<_, Error>>()?).await?;
+        Ok(Some(deleted))
+    }
+
+    async fn delete(&self, mut batch: Vec<WriteRequest>) -> Result<(), Error> {
+        let table = self.table.get();
+        let mut retries = RETRY.start();
+        loop {
+            let requests = HashMap::from([(table.to_owned(), batch)]);
+            let answer = self.dynamo.0.batch_write_item().set_request_items(Some(requests)).send().await;
+            let mut left = answer.map_err(failed("emptying a table"))?.unprocessed_items.unwrap_or_default();
+            batch = left.remove(table).unwrap_or_default();
+            if batch.is_empty() {
+                return Ok(());
+            }
+            if !retries.wait().await {
+                return Err(Error::transient("emptying a table", "DynamoDB left deletions unprocessed"));
+            }
+        }
+    }
+}
