@@ -145,7 +145,9 @@ impl Snapshot {
 }
 
 /// What has to be equal of an item. None if readers never show it: rows of deleted posts, and of authors who are no
-/// longer followed, or whose posts are pulled, may be there or not.
+/// longer followed, or whose posts are pulled, may be there or not. So may notices about deleted posts, and of deleted
+/// accounts, and notices that have ended. An inbox says when it grew, which differs; what it lists is compared as
+/// readers are shown it (`notifications-at-rest`).
 fn essence(truth: &Truth, model: &str, mut item: Value) -> Option<Value> {
     let (pk, sk) = (text(&item, "PK").to_owned(), text(&item, "SK").to_owned());
     let (kind, id) = pk.split_once('#')?;
@@ -161,6 +163,16 @@ fn essence(truth: &Truth, model: &str, mut item: Value) -> Option<Value> {
             (belongs && shown(&sk)).then_some(item)
         }
         ("Timelines", "AUTHOR") => shown(&sk).then_some(item),
+        ("Timelines", "LIKERS") => (shown(id) && stands(truth, &item)).then_some(item),
+        ("Timelines", "NOTICES") => {
+            let mut parts = sk.split('#');
+            let is_shown = match (parts.next(), parts.next()) {
+                (Some("INBOX"), _) => false,
+                (Some("follow"), _) => true,
+                (_, post) => post.is_some_and(shown),
+            };
+            (is_shown && stands(truth, &item)).then_some(item)
+        }
         ("Cards", "POST") => {
             let (deleted, in_index) = (is(&item, "deleted"), item.get("bucket").is_some());
             let attributes = item.as_object_mut()?;
@@ -183,6 +195,11 @@ fn essence(truth: &Truth, model: &str, mut item: Value) -> Option<Value> {
         }
         _ => Some(item),
     }
+}
+
+/// Whether readers are shown this notice.
+fn stands(truth: &Truth, notice: &Value) -> bool {
+    is(notice, "active") && !truth.is_erased(text(notice, "actor"))
 }
 
 /// At rest, something is rebuilt, or is lost and restored in place. Gives what was there before.

@@ -134,13 +134,14 @@ fn line(rebuild: &Value) -> String {
         None => format!(", first step at {}", rebuild["work_begins_at"].as_str().unwrap_or("?")),
     };
     format!(
-        "{phase}: {} of {} segments; so far {} users, {} counters, {} follows, {} rows in homes, {} items emptied, \
-         {units} units{begins}",
+        "{phase}: {} of {} segments; so far {} users, {} counters, {} follows, {} likes, {} rows in homes, {} items \
+         emptied, {units} units{begins}",
         number(&rebuild["segments_done"]),
         number(&rebuild["segments"]),
         number(&done["users"]),
         number(&done["tallies"]),
         number(&done["follows"]),
+        number(&done["likes"]),
         number(&done["home_rows"]),
         number(&done["cleared"]),
     )
@@ -173,13 +174,13 @@ mod tests {
         let rebuild = json!({
             "phase": "fill", "segments": 8, "segments_done": 3, "work_begins_at": "2026-01-01T00:00:00Z",
             "last_step_at": null,
-            "done": {"users": 5, "tallies": 4, "follows": 0, "home_rows": 7, "cleared": 1, "read_units": 20,
-                "write_units": 22},
+            "done": {"users": 5, "tallies": 4, "follows": 0, "likes": 3, "home_rows": 7, "cleared": 1,
+                "read_units": 20, "write_units": 22},
         });
         assert_eq!(
             line(&rebuild),
-            "fill: 3 of 8 segments; so far 5 users, 4 counters, 0 follows, 7 rows in homes, 1 items emptied, 42 \
-             units, first step at 2026-01-01T00:00:00Z"
+            "fill: 3 of 8 segments; so far 5 users, 4 counters, 0 follows, 3 likes, 7 rows in homes, 1 items \
+             emptied, 42 units, first step at 2026-01-01T00:00:00Z"
         );
     }
 }

@@ -313,24 +313,24 @@ mod tests {
     fn a_group_that_grows_is_the_newest_and_one_that_stays_is_not_touched() {
         let (a, b) = (Group::Like(post(1)), Group::Comment(post(1)));
         let mut inbox = Inbox::default();
-        assert!(inbox.grow(a, &[notice(secs(1), "bob", true)], secs(1)));
-        assert!(inbox.grow(b, &[notice(secs(2), "x", true)], secs(2)));
-        assert!(!inbox.grow(a, &[notice(secs(1), "bob", false)], secs(3)), "it has ended");
-        assert!(!inbox.grow(a, &[notice(secs(1), "bob", true)], secs(4)), "and begun again");
+        assert!(inbox.grow(a, &[notice(secs(1), "bob", true)], secs(1), Growth::News));
+        assert!(inbox.grow(b, &[notice(secs(2), "x", true)], secs(2), Growth::News));
+        assert!(!inbox.grow(a, &[notice(secs(1), "bob", false)], secs(3), Growth::News), "it has ended");
+        assert!(!inbox.grow(a, &[notice(secs(1), "bob", true)], secs(4), Growth::News), "and begun again");
         assert_eq!(order(&inbox, secs(4)), [b, a]);
-        assert!(inbox.grow(a, &[notice(secs(5), "eve", true), notice(secs(1), "bob", true)], secs(5)));
+        assert!(inbox.grow(a, &[notice(secs(5), "eve", true), notice(secs(1), "bob", true)], secs(5), Growth::News));
         assert_eq!((order(&inbox, secs(5)), inbox.writes(a), inbox.writes(b)), (vec![a, b], 2, 1));
-        assert!(!inbox.grow(b, &[], secs(6)), "nothing is known any more, which is nothing new");
+        assert!(!inbox.grow(b, &[], secs(6), Growth::News), "nothing is known any more, which is nothing new");
     }
 
     #[test]
     fn what_arrives_late_behind_newer_notices_is_new_whatever_the_clocks_say() {
         let group = Group::Like(post(1));
         let mut inbox = Inbox::default();
-        inbox.grow(group, &[notice(secs(9), "eve", true)], secs(9));
+        inbox.grow(group, &[notice(secs(9), "eve", true)], secs(9), Growth::News);
         let seen = inbox.groups(secs(9)).next().unwrap().at;
         // A worker whose clock is behind reads a notice of a clock that is behind, too.
-        assert!(inbox.grow(group, &[notice(secs(9), "eve", true), notice(secs(2), "bob", true)], secs(3)));
+        assert!(inbox.grow(group, &[notice(secs(9), "eve", true), notice(secs(2), "bob", true)], secs(3), Growth::News));
         assert!(inbox.groups(secs(9)).next().unwrap().at > seen);
     }
 
@@ -340,17 +340,36 @@ mod tests {
         let mut inbox = Inbox::default();
         let now = secs(24 * 3600);
         for (group, at) in [(a, 500), (b, 100)] {
-            assert!(inbox.grow(group, &[notice(secs(at), "bob", true)], now));
+            assert!(inbox.grow(group, &[notice(secs(at), "bob", true)], now, Growth::News));
         }
         let at: Vec<_> = inbox.groups(now).map(|grouped| (grouped.group, grouped.at)).collect();
         assert_eq!(at, [(a, secs(500)), (b, secs(100))]);
     }
 
     #[test]
+    fn what_is_restored_while_it_is_new_may_have_been_seen() {
+        let group = Group::Like(post(1));
+        let mut inbox = Inbox::default();
+        assert!(inbox.grow(group, &[notice(secs(5), "bob", true)], secs(60), Growth::Restored));
+        assert_eq!(inbox.groups(secs(60)).next().unwrap().at, secs(5));
+    }
+
+    #[test]
+    fn a_full_inbox_does_not_grow_by_what_is_older_than_all_of_its_groups() {
+        let mut inbox = Inbox::default();
+        for at in 1..=NOTIFICATION_GROUPS_MAX as u64 {
+            inbox.grow(Group::Like(post(at)), &[notice(secs(at + 10), "bob", true)], secs(9999), Growth::Restored);
+        }
+        let older = Group::Like(post(0));
+        assert!(!inbox.grow(older, &[notice(secs(10), "bob", true)], secs(9999), Growth::Restored));
+        assert!(inbox.grow(older, &[notice(secs(12), "bob", true)], secs(9999), Growth::Restored));
+    }
+
+    #[test]
     fn an_inbox_has_the_newest_groups_and_forgets_old_ones() {
         let mut inbox = Inbox::default();
         for at in 0..200 {
-            inbox.grow(Group::Like(post(at)), &[notice(secs(at), "bob", true)], secs(at));
+            inbox.grow(Group::Like(post(at)), &[notice(secs(at), "bob", true)], secs(at), Growth::News);
         }
         assert_eq!(order(&inbox, secs(200)).len(), NOTIFICATION_GROUPS_MAX);
         assert_eq!(order(&inbox, secs(200))[0], Group::Like(post(199)));
@@ -382,7 +401,7 @@ mod tests {
                     Group::Mention(post(subject)),
                     Group::Follow(Day::of(secs(subject * 24 * 3600))),
                 ][usize::from(kind)];
-                inbox.grow(group, &[notice(secs(at), "bob", true)], secs(now as u64));
+                inbox.grow(group, &[notice(secs(at), "bob", true)], secs(now as u64), Growth::News);
             }
             prop_assert_eq!(Inbox::from_bytes(&inbox.to_bytes()), Some(inbox));
         }

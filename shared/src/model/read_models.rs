@@ -191,6 +191,8 @@ pub struct Work {
     pub tallies: u64,
     /// Follows whose homes were filled.
     pub follows: u64,
+    /// Likes, and ended ones, that were shown.
+    pub likes: u64,
     /// Rows that were put into homes.
     pub home_rows: u64,
     /// Items that were deleted from tables that are not active.
@@ -209,6 +211,7 @@ impl std::ops::AddAssign for Work {
         self.users_left += more.users_left;
         self.tallies += more.tallies;
         self.follows += more.follows;
+        self.likes += more.likes;
         self.home_rows += more.home_rows;
         self.cleared += more.cleared;
         self.read_units += more.read_units;

@@ -204,8 +204,16 @@ impl Notices {
             return Ok(());
         }
         self.timelines.put_notice(recipient, group, notice).await?;
-        // What has ended makes no group grow.
-        if notice.active { self.settle(recipient, group, None).await } else { Ok(()) }
+        match self.may_grow(notice.active) {
+            true => self.settle(recipient, group, None).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Whether a notice that stands, or does not, may make a group grow. What has ended does not, but an inbox that is
+    /// filled has to know it, so that it is nothing new when it begins again.
+    pub(super) fn may_grow(&self, stands: bool) -> bool {
+        stands || !self.is_read
     }
 
     /// Brings a group of an inbox up to date. If the inbox was written less than a second ago, a task does so later.

@@ -5,7 +5,8 @@
 //! goes in steps: a step is a task of the work queue, reads from where the step before ended, and sends the task of the
 //! next one. So a kill repeats one step. Each phase visits what it needs:
 //!
-//! - `Fill` applies every user's log to the target.
+//! - `Fill` applies every user's log to the target, and shows every like, which is in no log. Both make the notices and
+//!   inboxes.
 //! - `Settle` applies what is left of every log, shows every counter on the card that `Fill` has made, and copies the
 //!   posts of each followed author into the home of the follower. By now, every process pushes new posts into the homes
 //!   of the target. A post whose author row came before the copy is copied, and any later one is pushed.
@@ -309,6 +310,10 @@ impl Stepping<'_> {
                 Ok(true)
             }
             (Source::User(user), _) => self.apply_log(projector, &user).await,
+            (Source::Like(user, post), Phase::Fill) if fills(ReadModel::Timelines) => {
+                self.show_like(projector, user, post).await?;
+                Ok(true)
+            }
             (Source::Tally(change), Phase::Settle) if fills(ReadModel::Cards) => {
                 self.show_tally(projector, change).await?;
                 Ok(true)
@@ -321,7 +326,7 @@ impl Stepping<'_> {
                 self.segment.done.follows += u64::from(done);
                 Ok(done)
             }
-            (Source::Tally(_) | Source::Follow(..), _) => Ok(true),
+            (Source::Tally(_) | Source::Follow(..) | Source::Like(..), _) => Ok(true),
         }
     }
 
@@ -351,6 +356,19 @@ impl Stepping<'_> {
             projector.work_queue.send(vec![Task::SettleTally { subject: change.subject }]).await?;
         }
         self.segment.done.tallies += 1;
+        Ok(())
+    }
+
+    /// Shows a like. One that makes no sense is left to the work queue.
+    async fn show_like(&mut self, projector: &Projector, user: UserId, post: PostId) -> Result<(), Error> {
+        match self.deadline.limit(projector.repair.settle_like(&user, post)).await {
+            Err(error @ Error::Poison { .. }) => {
+                tracing::error!(%user, %post, %error, "a like cannot be shown");
+                projector.work_queue.send(vec![Task::SettleLike { user, post }]).await?;
+            }
+            shown => shown?,
+        }
+        self.segment.done.likes += 1;
         Ok(())
     }
 

@@ -177,7 +177,7 @@ impl Repair {
         let notices = &self.catch_up.effects.notices;
         let Some(like) = notices.show_like_as_it_stands(user, post).await? else { return Ok(()) };
         let is_listed = like.liked_at().after(NOTIFICATIONS_KEPT) > notices.clock.now();
-        match is_listed && like.liked && like.user != like.author {
+        match is_listed && notices.may_grow(like.liked) && like.user != like.author {
             true => notices.settle(&like.author, Group::Like(post), None).await,
             false => Ok(()),
         }

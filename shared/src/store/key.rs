@@ -24,7 +24,7 @@ pub const TRACE: &str = "trace";
 /// Prefix of the sort keys of events.
 pub(super) const EVENT_PREFIX: &str = "EVENT#";
 /// Prefix of the sort keys of likes.
-const LIKES_PREFIX: &str = "LIKES#";
+pub(super) const LIKES_PREFIX: &str = "LIKES#";
 /// Prefix of the partitions of those who like a post.
 pub(super) const LIKERS_PREFIX: &str = "LIKERS#";
 /// Prefix of the partitions of users' inboxes and notices.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{EdgeKind, TallyChange, TallyImage, UserId},
+    model::{EdgeKind, PostId, TallyChange, TallyImage, UserId},
 };
 
 /// A part of a table.
@@ -41,6 +41,8 @@ pub enum Source {
     Tally(TallyChange),
     /// A follow: the follower, and the followee.
     Follow(UserId, UserId),
+    /// A like, or one that has ended: the user, and the post.
+    Like(UserId, PostId),
 }
 
 /// Some sources, each with its place.
@@ -65,10 +67,14 @@ impl CommandTable {
             .table_name(&self.table)
             .segment(part.number())
             .total_segments(part.total())
-            .filter_expression("SK = :profile OR SK = :tally OR (begins_with(SK, :follows) AND #active = :true)")
+            .filter_expression(
+                "SK = :profile OR SK = :tally OR begins_with(SK, :likes) OR \
+                 (begins_with(SK, :follows) AND #active = :true)",
+            )
             .expression_attribute_names("#active", "active")
             .expression_attribute_values(":profile", s(PROFILE))
             .expression_attribute_values(":tally", s(key::TALLY))
+            .expression_attribute_values(":likes", s(key::LIKES_PREFIX))
             .expression_attribute_values(":follows", s(key::edge_prefix(EdgeKind::Follows)))
             .expression_attribute_values(":true", AttributeValue::Bool(true))
             .set_exclusive_start_key(after.map(ScanKey::item))
@@ -89,6 +95,9 @@ fn source(item: Item) -> Result<Source, Error> {
     if let Some((subject, shard)) = key::parse_tally_key(&pk, &sk) {
         let image: TallyImage = value("a shard of a counter", item)?;
         return Ok(Source::Tally(TallyChange { subject, shard, image }));
+    }
+    if let Some((user, post)) = key::parse_like_key(&pk, &sk) {
+        return Ok(Source::Like(user, post));
     }
     let user = key::parse_user(&pk, key::USER_PREFIX).ok_or_else(wrong)?;
     if sk == PROFILE {
