@@ -72,8 +72,8 @@ pub async fn react_to_post(
         let committed = Committed { version: found, output: () };
         let now = clock.now();
         let Some((like, more)) = decide(caller, &reaction, wanted, now)? else { return Ok(committed) };
-        // This is checked before the transaction, not in it. A block that comes in between is too late for this like,
-        // which tells nobody anything.
+        // This is checked before the transaction, not in it. A block that comes in between is too late for this like.
+        // It hides the notice of the like, as every block does.
         let author = &like.author;
         if wanted.is_active() && author != caller && !is_unblocked {
             let is_blocked = if is_busy {

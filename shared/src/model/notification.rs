@@ -330,7 +330,8 @@ mod tests {
         inbox.grow(group, &[notice(secs(9), "eve", true)], secs(9), Growth::News);
         let seen = inbox.groups(secs(9)).next().unwrap().at;
         // A worker whose clock is behind reads a notice of a clock that is behind, too.
-        assert!(inbox.grow(group, &[notice(secs(9), "eve", true), notice(secs(2), "bob", true)], secs(3), Growth::News));
+        let both = [notice(secs(9), "eve", true), notice(secs(2), "bob", true)];
+        assert!(inbox.grow(group, &both, secs(3), Growth::News));
         assert!(inbox.groups(secs(9)).next().unwrap().at > seen);
     }
 

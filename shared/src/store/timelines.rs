@@ -186,7 +186,7 @@ impl Timelines {
             .dynamo
             .0
             .query()
-            .table_name(&self.table)
+            .table_name(self.table.get())
             .key_condition_expression("PK = :timeline AND SK >= :first")
             .expression_attribute_values(":timeline", s(&key))
             .expression_attribute_values(":first", s(first))
