@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    command::DeleteAccount,
-    model::{TableOf, TallySubject},
-    query::{ReadRequest, TrendingPosition},
+    command::{DeleteAccount, react_to_post, see_notifications},
+    model::{EdgeState, Group, NotificationKind, TableOf, TallySubject},
+    query::{Notification, ReadRequest, TrendingPosition},
     samples::user,
     test_world::{Calls, Failure, World},
 };
@@ -92,9 +92,10 @@ async fn a_small_world() -> World {
     world
 }
 
-/// The items of a table without the numbers of writes.
+/// The items of a table without the numbers of writes. Inboxes say when they were written, so they are left out.
 fn content(world: &World, table: &str) -> Vec<serde_json::Value> {
     let mut items = world.items(table);
+    items.retain(|item| item["SK"]["S"] != "INBOX");
     for item in &mut items {
         let item = item.as_object_mut().unwrap();
         item.remove("revision");
@@ -261,4 +262,104 @@ fn viewers_are_filled_beside_unless_they_are_lost() {
     assert_eq!(of(&READ_MODELS, true), "aaa");
     let after = ModelSet::default().with(ReadModel::Cards, TableOf::B);
     assert_eq!(target(after, &[ReadModel::Cards], false).to_string(), "aba");
+}
+
+/// Somebody likes a post, or ends that. Nobody is told.
+async fn like(world: &World, id: &str, post: PostId, wanted: EdgeState) {
+    world.pass(Duration::from_millis(1));
+    react_to_post(&user(id), post, wanted, &world.other.commands, &world.other.clock).await.unwrap();
+}
+
+/// Brings inboxes up to date by the tasks that wait, in the tables that are read.
+async fn settle_inboxes(world: &World) {
+    let mut rounds = 0;
+    while world.pass_until_next_task() {
+        world.pass(Duration::from_secs(10));
+        let projectors = world.tested.rebuilder.projectors.maintained().await.unwrap();
+        for task in world.take_tasks() {
+            if let Task::Notify { user, group, writes } = task {
+                projectors[0].notices.settle(&user, group, Some(writes)).await.unwrap();
+            }
+        }
+        rounds += 1;
+        assert!(rounds < 100, "there are always more tasks");
+    }
+}
+
+/// What ada is shown: kinds, numbers and people, and whether each is unread.
+async fn notifications_of_ada(world: &World) -> Vec<(NotificationKind, usize, Vec<String>, bool)> {
+    let (ada, notifications) = (user("ada"), world.other.notifications());
+    let read = async || notifications.list(ReadRequest { viewer: &ada, min_version: None }, None, 20).await;
+    let page = world.other.feeds.read_models.reading(read).await.unwrap();
+    let people = |it: &Notification| it.people.iter().map(|card| card.user.to_string()).collect();
+    let mut shown: Vec<_> = page.page.entries.iter().map(|it| (it.kind, it.count, people(it), it.unread)).collect();
+    // Those of the same moment may stand in any order.
+    shown.sort_by_key(|(kind, ..)| kind.name());
+    shown
+}
+
+#[tokio::test(start_paused = true)]
+async fn notices_are_filled_in_and_what_was_seen_stays_seen() {
+    let world = World::new();
+    let other = &world.other;
+    other.join(&["ada", "bob", "carol"]).await;
+    let post = other.post("ada", "a post").await;
+    other.catch_up(&["ada", "bob", "carol"]).await;
+    for (id, wanted) in [("bob", EdgeState::Active), ("carol", EdgeState::Active), ("carol", EdgeState::Ended)] {
+        like(&world, id, post, wanted).await;
+        other.repair(Task::SettleLike { user: user(id), post }).await.unwrap();
+    }
+    other.comment("carol", post, "a comment").await;
+    other.follow("bob", "ada").await;
+    other.post("bob", "for @ada").await;
+    other.catch_up(&["ada", "bob", "carol"]).await;
+    settle_inboxes(&world).await;
+    see_notifications(&user("ada"), other.clock.now(), &other.commands, &other.clock).await.unwrap();
+    let before = notifications_of_ada(&world).await;
+    assert_eq!(before.iter().map(|it| (it.1, it.3)).collect::<Vec<_>>(), [(1, false); 4]);
+    let rows = content(&world, "timelines");
+
+    start(&world, &[ReadModel::Timelines], false, 2).await;
+    finish(&world).await;
+    settle_inboxes(&world).await;
+
+    assert_eq!(notifications_of_ada(&world).await, before);
+    assert_eq!(content(&world, "timelines-b"), rows);
+    assert!(world.items("timelines").is_empty());
+    like(&world, "carol", post, EdgeState::Active).await;
+    let projectors = world.tested.rebuilder.projectors.maintained().await.unwrap();
+    projectors[0].repair.settle_like(&user("carol"), post).await.unwrap();
+    let likes = notifications_of_ada(&world).await.into_iter().find(|it| it.0 == NotificationKind::Like);
+    assert_eq!(likes.map(|it| (it.1, it.3)), Some((2, false)), "what begins again was seen before");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_tables_are_filled_counts_from_its_own_moment_there() {
+    let world = a_small_world().await;
+    let post = world.other.post("ada", "another post").await;
+    world.other.catch_up(&["ada"]).await;
+    start(&world, &READ_MODELS, false, 1).await;
+    step_all(&world).await;
+    like(&world, "bob", post, EdgeState::Active).await;
+    let liked_at = world.other.clock.now();
+    world.pass(Duration::from_secs(60));
+    let Projector { notices, repair, .. } = projector_of_the_target(&world).await;
+    repair.settle_like(&user("bob"), post).await.unwrap();
+    let stored = notices.timelines.inbox(&user("ada"), Consistency::Strong).await.unwrap();
+    let now = world.other.clock.now();
+    let groups: Vec<_> = stored.inbox.groups(now).map(|grouped| (grouped.group, grouped.at)).collect();
+    assert_eq!(groups, [(Group::Like(post), liked_at)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_like_that_makes_no_sense_is_left_to_the_work_queue() {
+    let world = a_small_world().await;
+    let post = world.other.post("ada", "another post").await;
+    world.put(
+        "commands",
+        &[serde_json::json!({"PK": {"S": "USER#bob"}, "SK": {"S": format!("LIKES#{post}")}, "liked": {"S": "no"}})],
+    );
+    start(&world, &READ_MODELS, false, 1).await;
+    finish(&world).await;
+    assert!(world.take_tasks().contains(&Task::SettleLike { user: user("bob"), post }));
 }
