@@ -119,7 +119,7 @@ async fn work_on(projector: &Projector, quarantine: &Quarantine, task: Task, dea
         Task::SettleUser { user } => repair.settle_user(&user).await,
         Task::SettlePost { post } => repair.settle_post(post).await,
         Task::SettleTally { subject } => repair.settle_tally(&subject).await,
-        Task::SettleLike { user, post } => repair.settle_like(&user, post).await,
+        Task::SettleLikes { post, users } => repair.settle_likes(post, &users).await,
         Task::Notify { user, group, writes } => projector.notices.settle(&user, group, Some(writes)).await,
         Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
         // These belong to no set of tables.

@@ -141,13 +141,17 @@ struct Events {
 fn tasks_of_events(records: &[Record<Vec<u8>>], mut end: End) -> Events {
     let mut newer = None;
     let (mut users, mut counters) = (BTreeMap::<UserId, _>::new(), BTreeMap::<TallySubject, _>::new());
-    let mut likes = BTreeMap::<(UserId, PostId), _>::new();
+    let mut likes = BTreeMap::<PostId, (BTreeSet<UserId>, Option<TraceId>)>::new();
     for Record { sequence, holds } in records {
         let event = receive_any(holds).map(|received| (received.data, received.trace));
         match event {
             Ok((AnyEvent::Log(hint), trace)) => drop(users.insert(hint.user, trace)),
             Ok((AnyEvent::Counter(change), trace)) => drop(counters.insert(change.subject, trace)),
-            Ok((AnyEvent::Like(like), trace)) => drop(likes.insert((like.user, like.post), trace)),
+            Ok((AnyEvent::Like(like), newest)) => {
+                let (users, trace) = likes.entry(like.post).or_default();
+                users.insert(like.user);
+                *trace = newest;
+            }
             Err(NotAnEvent::Newer(kind)) => newer = Some(kind),
             Err(NotAnEvent::Malformed(why)) => {
                 tracing::error!(sequence, why, "a record of the bus makes no sense");
@@ -157,7 +161,9 @@ fn tasks_of_events(records: &[Record<Vec<u8>>], mut end: End) -> Events {
     }
     let users = users.into_iter().map(|(user, trace)| (Task::CatchUp { user }, trace));
     let counters = counters.into_iter().map(|(subject, trace)| (Task::SettleTally { subject }, trace));
-    let likes = likes.into_iter().map(|((user, post), trace)| (Task::SettleLike { user, post }, trace));
+    let likes = likes.into_iter().flat_map(|(post, (users, trace))| {
+        Task::settle_likes(post, users).into_iter().map(move |task| (task, trace))
+    });
     Events { tasks: users.chain(counters).chain(likes).collect(), end, newer }
 }
 

@@ -27,8 +27,7 @@ const TIME_PER_ITEM: Duration = Duration::from_secs(5);
 const ITEMS_AT_ONCE: usize = 16;
 /// How long the work queue waits for a card that is still to be made. A post usually has its card in this time.
 const CARD_DELAY: Duration = Duration::from_secs(2);
-
-/// Likes of a post written at once.
+/// Likes of a post that a batch writes, all at once.
 const LIKES_AT_ONCE: usize = 8;
 
 /// What is to be written of a batch.
@@ -171,8 +170,12 @@ fn changes(
     (tally::by_counter(counters), likes)
 }
 
-/// Shows these likes of a post, and then tells its author once.
+/// Shows these likes of a post, and then tells its author once. Many likes are those of a busy post, whose partition may
+/// not take all of them. They are left to the work queue, so that nothing else waits for them on the bus.
 async fn show_likes(notices: &Notices, post: PostId, likes: &Likes) -> Result<(), Error> {
+    if likes.len() > LIKES_AT_ONCE {
+        return notices.work_queue.send(Task::settle_likes(post, likes.keys().cloned())).await;
+    }
     let show = async |Heard { like, may_be_gone }: &Heard| match may_be_gone {
         true => notices.show_like_as_it_stands(&like.user, post).await,
         false => notices.show_like(like).await.map(|()| Some(like.clone())),
@@ -180,7 +183,7 @@ async fn show_likes(notices: &Notices, post: PostId, likes: &Likes) -> Result<()
     let shown = stream::iter(likes.values()).map(show).buffer_unordered(LIKES_AT_ONCE);
     let shown: Vec<Option<LikeChange>> = shown.try_collect().await?;
     // What has ended makes no group grow, and nobody is notified of their own likes.
-    match shown.iter().flatten().find(|like| like.liked && like.user != like.author) {
+    match shown.iter().flatten().find(|like| notices.may_grow(like.liked) && like.user != like.author) {
         Some(like) => notices.settle(&like.author, Group::Like(post), None).await,
         None => Ok(()),
     }

@@ -23,7 +23,7 @@ impl Auditor {
         // The likes of a deleted post are not shown.
         let is_wrong = self.are_wrong(&[of_like(like)]).await?
             && self.commands.post(like.post).await?.is_some_and(|post| !post.is_deleted());
-        let repair = || Task::SettleLike { user: like.user.clone(), post: like.post };
+        let repair = || Task::SettleLikes { post: like.post, users: vec![like.user.clone()] };
         Ok(if is_wrong { vec![Finding::new(Kind::WrongNotice, repair())] } else { Vec::new() })
     }
 

@@ -212,7 +212,7 @@ impl Notices {
 
     /// Whether a notice that stands, or does not, may make a group grow. What has ended does not, but an inbox that is
     /// filled has to know it, so that it is nothing new when it begins again.
-    pub(super) fn may_grow(&self, stands: bool) -> bool {
+    pub fn may_grow(&self, stands: bool) -> bool {
         stands || !self.is_read
     }
 

@@ -110,7 +110,7 @@ impl Projectors {
             | Task::SettleUser { .. }
             | Task::SettlePost { .. }
             | Task::SettleTally { .. }
-            | Task::SettleLike { .. }
+            | Task::SettleLikes { .. }
             | Task::CheckRow { .. }
             | Task::EndFollow { .. }
             | Task::Republish { .. }

@@ -361,10 +361,10 @@ impl Stepping<'_> {
 
     /// Shows a like. One that makes no sense is left to the work queue.
     async fn show_like(&mut self, projector: &Projector, user: UserId, post: PostId) -> Result<(), Error> {
-        match self.deadline.limit(projector.repair.settle_like(&user, post)).await {
+        match self.deadline.limit(projector.repair.settle_likes(post, std::slice::from_ref(&user))).await {
             Err(error @ Error::Poison { .. }) => {
                 tracing::error!(%user, %post, %error, "a like cannot be shown");
-                projector.work_queue.send(vec![Task::SettleLike { user, post }]).await?;
+                projector.work_queue.send(vec![Task::SettleLikes { post, users: vec![user] }]).await?;
             }
             shown => shown?,
         }

@@ -1,11 +1,15 @@
 //! Repairs: they set a part of the read models to what the truth says, whatever is there. `audit` asks for them by
 //! tasks. Each can be repeated at any time, and changes nothing where nothing is wrong.
 
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+
 use super::{catch_up::CatchUp, effects::Effect, owner::LogOwner};
 use crate::{
     error::Error,
     model::{
-        EdgeKind, Group, PostId, TallySubject, UserHash, UserId, Version, limits::NOTIFICATIONS_KEPT,
+        EdgeKind, Group, LikeChange, PostId, TallySubject, UserHash, UserId, Version, limits::NOTIFICATIONS_KEPT,
     },
     retry::until_no_conflict,
     store::{
@@ -17,6 +21,10 @@ use crate::{
 
 /// Events whose effects are applied again in one step.
 const EVENTS_PER_STEP: i32 = 50;
+/// Likes shown at once.
+const LIKES_AT_ONCE: usize = 8;
+/// How long likes wait that could not be shown with others.
+const LEFT_AFTER: Duration = Duration::from_secs(5);
 /// Edges read at a time.
 const EDGES_PAGE: i32 = 1000;
 /// Pages of edges that are read at most. A user has up to [`crate::model::limits::FOLLOWING_MAX`] edges of a kind, and
@@ -169,17 +177,36 @@ impl Repair {
         })
     }
 
-    /// Shows a like, or its end, as the truth says. An inbox does not list it if it is too old.
+    /// Shows likes of a post, or their ends, as the truth says, and then tells its author once. An inbox does not list
+    /// what is too old. One partition has all likes of a post, and may not take all of these at once: what is left goes
+    /// into another task, so that nothing is written twice.
     ///
     /// # Errors
-    /// As the stores' and the queue's.
-    pub async fn settle_like(&self, user: &UserId, post: PostId) -> Result<(), Error> {
+    /// As the stores' and the queue's, if no like could be shown.
+    pub async fn settle_likes(&self, post: PostId, users: &[UserId]) -> Result<(), Error> {
         let notices = &self.catch_up.effects.notices;
-        let Some(like) = notices.show_like_as_it_stands(user, post).await? else { return Ok(()) };
-        let is_listed = like.liked_at().after(NOTIFICATIONS_KEPT) > notices.clock.now();
-        match is_listed && notices.may_grow(like.liked) && like.user != like.author {
-            true => notices.settle(&like.author, Group::Like(post), None).await,
-            false => Ok(()),
+        let mut shown = Vec::new();
+        for (done, some) in users.chunks(LIKES_AT_ONCE).enumerate() {
+            let likes = stream::iter(some).map(|user| notices.show_like_as_it_stands(user, post));
+            match likes.buffer_unordered(LIKES_AT_ONCE).try_collect::<Vec<_>>().await {
+                Ok(likes) => shown.extend(likes.into_iter().flatten()),
+                Err(error) if done == 0 || matches!(error, Error::Poison { .. }) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%post, %error, "some likes are shown later");
+                    let left = users.iter().skip(done * LIKES_AT_ONCE).cloned();
+                    self.work_queue.send_after(LEFT_AFTER, Task::settle_likes(post, left)).await?;
+                    break;
+                }
+            }
+        }
+        let now = notices.clock.now();
+        let is_listed = |like: &&LikeChange| {
+            let is_new = like.liked_at().after(NOTIFICATIONS_KEPT) > now;
+            is_new && notices.may_grow(like.liked) && like.user != like.author
+        };
+        match shown.iter().find(is_listed) {
+            Some(like) => notices.settle(&like.author, Group::Like(post), None).await,
+            None => Ok(()),
         }
     }
 

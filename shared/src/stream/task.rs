@@ -9,6 +9,8 @@ use crate::{
     model::{Group, ModelSet, NOT_IN_MESSAGES, Phase, PostId, TallySubject, Timestamp, UserId, Version},
 };
 
+/// Likes of one task.
+const LIKES_MAX: usize = 100;
 /// The names of tasks in messages, first those of walks.
 const NAMES: [&str; 21] = [
     "spread",
@@ -28,7 +30,7 @@ const NAMES: [&str; 21] = [
     "settle_user",
     "settle_post",
     "settle_tally",
-    "settle_like",
+    "settle_likes",
     "notify",
     "check_row",
     "rebuild",
@@ -92,12 +94,12 @@ pub enum Task {
         /// What is counted.
         subject: TallySubject,
     },
-    /// Show a like, or its end, in the list of those who like the post, as the truth says.
-    SettleLike {
-        /// The user.
-        user: UserId,
+    /// Show likes of a post, or their ends, in the list of those who like it, as the truth says.
+    SettleLikes {
         /// The post.
         post: PostId,
+        /// Who likes it, or liked it: not many, see [`Task::settle_likes`].
+        users: Vec<UserId>,
     },
     /// Bring a group of this user's inbox up to date.
     Notify {
@@ -183,6 +185,12 @@ impl From<NotATask> for Error {
 }
 
 impl Task {
+    /// Tasks that show these likes of a post, or their ends.
+    pub fn settle_likes(post: PostId, users: impl IntoIterator<Item = UserId>) -> Vec<Self> {
+        let users: Vec<_> = users.into_iter().collect();
+        users.chunks(LIKES_MAX).map(|users| Self::SettleLikes { post, users: users.to_vec() }).collect()
+    }
+
     /// Whether the task belongs to no set of tables, because it is about the truth. What such a task has to do in the
     /// read models, it does on all sets before the truth changes, so that no set is left behind.
     pub fn is_shared(&self) -> bool {
@@ -197,7 +205,7 @@ impl Task {
             | Self::SettleUser { .. }
             | Self::SettlePost { .. }
             | Self::SettleTally { .. }
-            | Self::SettleLike { .. }
+            | Self::SettleLikes { .. }
             | Self::Notify { .. }
             | Self::CheckRow { .. } => false,
         }
@@ -212,11 +220,11 @@ impl Task {
             | Self::Redo { user, .. }
             | Self::Reapply { user, .. }
             | Self::SettleUser { user }
-            | Self::SettleLike { user, .. }
             | Self::Notify { user, .. }
             | Self::SettleTally { subject: TallySubject::User(user) } => user,
             Self::CheckRow { author, .. } => author,
             Self::SettleTally { subject: TallySubject::Post(_) }
+            | Self::SettleLikes { .. }
             | Self::SettlePost { .. }
             | Self::Republish { .. }
             | Self::Rebuild(_) => return None,
@@ -401,7 +409,10 @@ mod tests {
                 Task::Notify { user: ada.clone(), group: Group::Like(post), writes: 3 },
                 json!({"notify": {"user": "auth0|ada", "group": {"like": POST}, "writes": 3}}),
             ),
-            (Task::SettleLike { user: ada.clone(), post }, json!({"settle_like": {"user": "auth0|ada", "post": POST}})),
+            (
+                Task::SettleLikes { post, users: vec![ada.clone(), bob] },
+                json!({"settle_likes": {"post": POST, "users": ["auth0|ada", "bob"]}}),
+            ),
             (
                 Task::CheckRow { timeline: "HOME#ada".to_owned(), post, author: ada },
                 json!({"check_row": {"timeline": "HOME#ada", "post": POST, "author": "auth0|ada"}}),

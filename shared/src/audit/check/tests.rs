@@ -40,7 +40,7 @@ async fn settled() -> (World, PostId) {
     it.projector.repair.settle_tally(&TallySubject::Post(post)).await.unwrap();
     // An inbox is written once a second at most.
     world.pass(SECOND);
-    it.projector.repair.settle_like(&user("bob"), post).await.unwrap();
+    it.projector.repair.settle_likes(post, &[user("bob")]).await.unwrap();
     world.take_tasks();
     world.pass(GRACE * 2);
     (world, post)

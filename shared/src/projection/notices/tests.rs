@@ -33,7 +33,7 @@ async fn post_of_ada(others: &[&str]) -> (World, PostId) {
 async fn like(world: &World, id: &str, post: PostId, wanted: EdgeState) {
     world.pass(Duration::from_millis(1));
     react_to_post(&user(id), post, wanted, &world.other.commands, &world.other.clock).await.unwrap();
-    world.tested.repair(Task::SettleLike { user: user(id), post }).await.unwrap();
+    world.tested.repair(Task::SettleLikes { post, users: vec![user(id)] }).await.unwrap();
 }
 
 /// What the user is shown, and how many notifications are unread.
@@ -149,9 +149,9 @@ async fn two_workers_at_once_lose_no_notice() {
     }
     let other = world.other.clone();
     world.network.before(WRITE_INBOX, async move || {
-        other.repair(Task::SettleLike { user: user("eve"), post }).await.unwrap();
+        other.repair(Task::SettleLikes { post, users: vec![user("eve")] }).await.unwrap();
     });
-    world.tested.repair(Task::SettleLike { user: user("bob"), post }).await.unwrap();
+    world.tested.repair(Task::SettleLikes { post, users: vec![user("bob")] }).await.unwrap();
     settle_inboxes(&world).await;
     assert_eq!(shown(&world, "ada").await.0[0].count, 2);
 }

@@ -307,7 +307,7 @@ async fn notices_are_filled_in_and_what_was_seen_stays_seen() {
     other.catch_up(&["ada", "bob", "carol"]).await;
     for (id, wanted) in [("bob", EdgeState::Active), ("carol", EdgeState::Active), ("carol", EdgeState::Ended)] {
         like(&world, id, post, wanted).await;
-        other.repair(Task::SettleLike { user: user(id), post }).await.unwrap();
+        other.repair(Task::SettleLikes { post, users: vec![user(id)] }).await.unwrap();
     }
     other.comment("carol", post, "a comment").await;
     other.follow("bob", "ada").await;
@@ -328,7 +328,7 @@ async fn notices_are_filled_in_and_what_was_seen_stays_seen() {
     assert!(world.items("timelines").is_empty());
     like(&world, "carol", post, EdgeState::Active).await;
     let projectors = world.tested.rebuilder.projectors.maintained().await.unwrap();
-    projectors[0].repair.settle_like(&user("carol"), post).await.unwrap();
+    projectors[0].repair.settle_likes(post, &[user("carol")]).await.unwrap();
     let likes = notifications_of_ada(&world).await.into_iter().find(|it| it.0 == NotificationKind::Like);
     assert_eq!(likes.map(|it| (it.1, it.3)), Some((2, false)), "what begins again was seen before");
 }
@@ -344,7 +344,7 @@ async fn what_comes_while_tables_are_filled_counts_from_its_own_moment_there() {
     let liked_at = world.other.clock.now();
     world.pass(Duration::from_secs(60));
     let Projector { notices, repair, .. } = projector_of_the_target(&world).await;
-    repair.settle_like(&user("bob"), post).await.unwrap();
+    repair.settle_likes(post, &[user("bob")]).await.unwrap();
     let stored = notices.timelines.inbox(&user("ada"), Consistency::Strong).await.unwrap();
     let now = world.other.clock.now();
     let groups: Vec<_> = stored.inbox.groups(now).map(|grouped| (grouped.group, grouped.at)).collect();
@@ -361,5 +361,5 @@ async fn a_like_that_makes_no_sense_is_left_to_the_work_queue() {
     );
     start(&world, &READ_MODELS, false, 1).await;
     finish(&world).await;
-    assert!(world.take_tasks().contains(&Task::SettleLike { user: user("bob"), post }));
+    assert!(world.take_tasks().contains(&Task::SettleLikes { post, users: vec![user("bob")] }));
 }

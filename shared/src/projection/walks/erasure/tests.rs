@@ -65,7 +65,7 @@ async fn a_network(step_rows: u64) -> (World, PostId, PostId) {
     let Process { commands, clock, .. } = &world.other;
     for (liker, post) in [("ada", of_bob), ("carol", of_bob), ("bob", of_ada)] {
         react_to_post(&user(liker), post, EdgeState::Active, commands, clock).await.unwrap();
-        world.other.repair(Task::SettleLike { user: user(liker), post }).await.unwrap();
+        world.other.repair(Task::SettleLikes { post, users: vec![user(liker)] }).await.unwrap();
     }
     turn_notifications(&user("ada"), NotificationKind::Comment, false, commands).await.unwrap();
     world.other.catch_up(&EVERYBODY).await;
@@ -205,7 +205,7 @@ async fn nothing_is_shown_to_a_deleted_user_or_of_one_again() {
     world.other.edit("bob", of_bob, "public again, says @ada").await;
     world.other.catch_up(&["bob"]).await;
     for (liker, post) in [("ada", of_bob), ("bob", of_ada)] {
-        world.tested.repair(Task::SettleLike { user: user(liker), post }).await.unwrap();
+        world.tested.repair(Task::SettleLikes { post, users: vec![user(liker)] }).await.unwrap();
     }
     world.tested.repair(Task::Notify { user: user("ada"), group: Group::Like(of_bob), writes: 0 }).await.unwrap();
     settle(&world).await;
