@@ -170,8 +170,8 @@ fn changes(
     (tally::by_counter(counters), likes)
 }
 
-/// Shows these likes of a post, and then tells its author once. Many likes are those of a busy post, whose partition may
-/// not take all of them. They are left to the work queue, so that nothing else waits for them on the bus.
+/// Shows these likes of a post, and then tells its author once. Many likes are those of a busy post, whose partition
+/// may not take all of them. They are left to the work queue, so that nothing else waits for them on the bus.
 async fn show_likes(notices: &Notices, post: PostId, likes: &Likes) -> Result<(), Error> {
     if likes.len() > LIKES_AT_ONCE {
         return notices.work_queue.send(Task::settle_likes(post, likes.keys().cloned())).await;

@@ -16,6 +16,7 @@
 
 use std::time::Duration;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
 use super::{Projector, Projectors, quarantine::catch_up_or_quarantine, tally, walks::WAIT_MAX};
@@ -41,6 +42,8 @@ use crate::{
 
 /// Items of the command table that are read at a time.
 const PAGE: i32 = 500;
+/// Likes that are shown at once.
+const LIKES_AT_ONCE: usize = 16;
 /// Rows that are copied at a time.
 const ROWS: usize = 200;
 /// How long a segment waits after a step that failed.
@@ -261,8 +264,22 @@ impl Stepping<'_> {
         loop {
             let commands = &self.rebuilder.projectors.0.commands;
             let page = self.deadline.limit(commands.sources(self.part, self.segment.after.as_ref(), PAGE)).await?;
-            for (place, source) in page.sources {
+            let mut sources = page.sources.into_iter();
+            while let Some((mut place, source)) = sources.next() {
                 let done = match source {
+                    Ok(Source::Like(user, post)) => {
+                        // A user's likes stand next to each other.
+                        let mut likes = vec![(user, post)];
+                        while likes.len() < LIKES_AT_ONCE
+                            && let [(next, Ok(Source::Like(user, post))), ..] = sources.as_slice()
+                        {
+                            place = next.clone();
+                            likes.push((user.clone(), *post));
+                            sources.next();
+                        }
+                        self.show_likes(&projector, likes).await?;
+                        true
+                    }
                     Ok(source) => self.visit_one(&projector, &place, source).await?,
                     Err(error) => {
                         tracing::error!(?place, %error, "an item of the command table makes no sense");
@@ -310,10 +327,6 @@ impl Stepping<'_> {
                 Ok(true)
             }
             (Source::User(user), _) => self.apply_log(projector, &user).await,
-            (Source::Like(user, post), Phase::Fill) if fills(ReadModel::Timelines) => {
-                self.show_like(projector, user, post).await?;
-                Ok(true)
-            }
             (Source::Tally(change), Phase::Settle) if fills(ReadModel::Cards) => {
                 self.show_tally(projector, change).await?;
                 Ok(true)
@@ -359,16 +372,23 @@ impl Stepping<'_> {
         Ok(())
     }
 
-    /// Shows a like. One that makes no sense is left to the work queue.
-    async fn show_like(&mut self, projector: &Projector, user: UserId, post: PostId) -> Result<(), Error> {
-        match self.deadline.limit(projector.repair.settle_likes(post, std::slice::from_ref(&user))).await {
-            Err(error @ Error::Poison { .. }) => {
-                tracing::error!(%user, %post, %error, "a like cannot be shown");
-                projector.work_queue.send(vec![Task::SettleLikes { post, users: vec![user] }]).await?;
-            }
-            shown => shown?,
+    /// Shows likes, if this is the time to do so. One that makes no sense is left to the work queue.
+    async fn show_likes(&mut self, projector: &Projector, likes: Vec<(UserId, PostId)>) -> Result<(), Error> {
+        if self.rebuild.phase != Phase::Fill || !self.rebuild.models.contains(&ReadModel::Timelines) {
+            return Ok(());
         }
-        self.segment.done.likes += 1;
+        let show = async |(user, post): &(UserId, PostId)| {
+            match projector.repair.settle_likes(*post, std::slice::from_ref(user)).await {
+                Err(error @ Error::Poison { .. }) => {
+                    tracing::error!(%user, %post, %error, "a like cannot be shown");
+                    projector.work_queue.send(Task::settle_likes(*post, [user.clone()])).await
+                }
+                shown => shown,
+            }
+        };
+        let shown = stream::iter(&likes).map(show).buffer_unordered(LIKES_AT_ONCE).try_collect::<()>();
+        self.deadline.limit(shown).await?;
+        self.segment.done.likes += likes.len() as u64;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use crate::{
     model::{EdgeState, NotificationKind, Timestamp},
     query::{Notification, ReadRequest},
     samples::user,
-    test_world::{Calls, World},
+    test_world::{Calls, Failure, World},
 };
 
 /// How often tasks of inboxes may lead to others.
@@ -312,4 +312,29 @@ async fn pages_show_every_group_once_and_old_groups_are_gone() {
     }
     world.pass(NOTIFICATIONS_KEPT + INTERVAL);
     assert_eq!(shown(&world, "ada").await, (Vec::new(), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn likes_that_the_partition_refuses_are_left_to_another_task() {
+    let names: Vec<String> = (0..20).map(|n| format!("fan{n:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (world, post) = post_of_ada(&names).await;
+    for name in &names {
+        react_to_post(&user(name), post, EdgeState::Active, &world.other.commands, &world.other.clock).await.unwrap();
+    }
+    let users: Vec<_> = names.iter().map(|name| user(name)).collect();
+    world.take_tasks();
+    world.network.fail(Calls("UpdateItem", "LIKERS#"), Failure::Throttled);
+    world.network.skip(8);
+    world.tested.projector.repair.settle_likes(post, &users).await.unwrap();
+    world.pass(Duration::from_secs(10));
+    let tasks: Vec<_> = world.take_tasks();
+    assert_eq!(tasks, [Task::SettleLikes { post, users: users[8..].to_vec() }]);
+    world.tested.projector.repair.settle_likes(post, &users[8..]).await.unwrap_err();
+    world.network.calm();
+    for task in tasks {
+        world.tested.repair(task).await.unwrap();
+    }
+    settle_inboxes(&world).await;
+    assert_eq!(shown(&world, "ada").await.0[0].count, 20);
 }
