@@ -323,6 +323,16 @@ impl ReadModelsState {
         self.maintained(now, policy).into_iter().find(|maintained| maintained.set == set).or(is_filled)
     }
 
+    /// Whether a rebuild is filling this table of timelines, beside the one that is read or in place. What it writes
+    /// there may have been seen before.
+    pub fn fills_timelines(&self, table: TableOf) -> bool {
+        self.rebuild.as_ref().is_some_and(|rebuild| {
+            let is_filling = matches!(rebuild.phase, Phase::Clear | Phase::Fill | Phase::Settle);
+            let (models, target) = (&rebuild.models, rebuild.target);
+            is_filling && models.contains(&ReadModel::Timelines) && target.table(ReadModel::Timelines) == table
+        })
+    }
+
     /// Whether a rebuild is making the cards of this table. It shows all counters on them afterwards.
     pub fn makes_cards(&self, table: TableOf) -> bool {
         self.rebuild.as_ref().is_some_and(|rebuild| {

@@ -51,7 +51,7 @@ async fn a_like_costs_two_round_trips_of_reads_and_one_transaction_of_two_items(
 
 /// Read units of the question which tables are read. A process asks once in `CelebrityListSeconds`, beside its first
 /// reads, so it is part of some of the requests.
-const WHICH_TABLES: f64 = 0.5;
+pub(crate) const WHICH_TABLES: f64 = 0.5;
 
 /// A reader whose home is longer than one window.
 #[tokio::test]

@@ -108,7 +108,7 @@ async fn lose(dev: &DevClient, table: &str) -> Result<()> {
     Ok(())
 }
 
-/// What these users see: feeds, a post with its comments, and people.
+/// What these users see: feeds, a post with its comments and likes, notifications, and people.
 async fn pages(users: &[&User], post: &str) -> Result<Vec<String>> {
     let mut pages = Vec::new();
     for user in users {
@@ -120,6 +120,12 @@ async fn pages(users: &[&User], post: &str) -> Result<Vec<String>> {
         pages.push(format!("trending {trending:?}"));
         pages.push(format!("post {:?}", user.get_post(post).await?));
         pages.push(format!("comments {:?}", user.walk_comments(post, "newest", 2).await?));
+        pages.push(format!("likes {:?}", user.walk_likers_of(post, 2).await?));
+        // Groups that grew at the same time may stand in any order.
+        let notifications = user.walk_notifications(2).await?.into_iter();
+        let mut groups: Vec<_> = notifications.map(|it| (it.kind, it.count, it.unread)).collect();
+        groups.sort_unstable();
+        pages.push(format!("notifications {groups:?}"));
         for other in users {
             pages.push(format!("posts {:?}", user.walk_posts_of(&other.id, 2).await?));
             pages.push(format!("profile {:?}", user.user(&other.id).await?));
