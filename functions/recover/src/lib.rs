@@ -162,7 +162,8 @@ fn tasks_of_events(records: &[Record<Vec<u8>>], mut end: End) -> Events {
     let users = users.into_iter().map(|(user, trace)| (Task::CatchUp { user }, trace));
     let counters = counters.into_iter().map(|(subject, trace)| (Task::SettleTally { subject }, trace));
     let likes = likes.into_iter().flat_map(|(post, (users, trace))| {
-        Task::settle_likes(post, users).into_iter().map(move |task| (task, trace))
+        let tasks = Task::settle_likes(post, users);
+        tasks.into_iter().map(move |task| (task, trace))
     });
     Events { tasks: users.chain(counters).chain(likes).collect(), end, newer }
 }

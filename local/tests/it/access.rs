@@ -288,13 +288,7 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
     ),
     (
         &[Resource::Timelines],
-        &[
-            "store/timelines.rs",
-            "store/announcements.rs",
-            "store/notices.rs",
-            "store/emptied.rs",
-            "store/scan.rs",
-        ],
+        &["store/timelines.rs", "store/announcements.rs", "store/notices.rs", "store/emptied.rs", "store/scan.rs"],
     ),
     (&[Resource::Viewers], &["store/viewers.rs", "store/emptied.rs", "store/scan.rs"]),
     (

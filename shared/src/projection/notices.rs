@@ -11,8 +11,8 @@ use std::time::Duration;
 use crate::{
     error::Error,
     model::{
-        Clock, Comment, CommentId, Day, Edge, EdgeKey, EdgeKind, Group, Growth, LikeChange, Mentioned, ModelSet, Notice,
-        Post, PostId, ReadModel, Timestamp, UserId,
+        Clock, Comment, CommentId, Day, Edge, EdgeKey, EdgeKind, Group, Growth, LikeChange, Mentioned, ModelSet,
+        Notice, Post, PostId, ReadModel, Timestamp, UserId,
         limits::{NOTICES_COUNTED_MAX, NOTIFICATIONS_KEPT},
     },
     read_models::ReadModels,

@@ -378,7 +378,8 @@ impl Stepping<'_> {
             return Ok(());
         }
         let show = async |(user, post): &(UserId, PostId)| {
-            match projector.repair.settle_likes(*post, std::slice::from_ref(user)).await {
+            let shown = projector.repair.settle_likes(*post, std::slice::from_ref(user)).await;
+            match shown {
                 Err(error @ Error::Poison { .. }) => {
                     tracing::error!(%user, %post, %error, "a like cannot be shown");
                     projector.work_queue.send(Task::settle_likes(*post, [user.clone()])).await

@@ -8,9 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{catch_up::CatchUp, effects::Effect, owner::LogOwner};
 use crate::{
     error::Error,
-    model::{
-        EdgeKind, Group, LikeChange, PostId, TallySubject, UserHash, UserId, Version, limits::NOTIFICATIONS_KEPT,
-    },
+    model::{EdgeKind, Group, LikeChange, PostId, TallySubject, UserHash, UserId, Version, limits::NOTIFICATIONS_KEPT},
     retry::until_no_conflict,
     store::{
         Consistency,
