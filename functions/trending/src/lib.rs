@@ -51,7 +51,7 @@ enum NotWritten {
 /// truth later. A record comes again if its item could not be written in time, or if it is the event of neither.
 ///
 /// # Errors
-/// As [`kinesis_response`].
+/// As [`kinesis_response`] and [`NoticeSets::maintained`].
 pub async fn handle(
     cards: &CardSets,
     notices: &NoticeSets,

@@ -277,7 +277,7 @@ impl Stepping<'_> {
                             likes.push((user.clone(), *post));
                             sources.next();
                         }
-                        self.show_likes(&projector, likes).await?;
+                        self.show_likes(&projector, &likes).await?;
                         true
                     }
                     Ok(source) => self.visit_one(&projector, &place, source).await?,
@@ -373,7 +373,7 @@ impl Stepping<'_> {
     }
 
     /// Shows likes, if this is the time to do so. One that makes no sense is left to the work queue.
-    async fn show_likes(&mut self, projector: &Projector, likes: Vec<(UserId, PostId)>) -> Result<(), Error> {
+    async fn show_likes(&mut self, projector: &Projector, likes: &[(UserId, PostId)]) -> Result<(), Error> {
         if self.rebuild.phase != Phase::Fill || !self.rebuild.models.contains(&ReadModel::Timelines) {
             return Ok(());
         }
@@ -387,7 +387,7 @@ impl Stepping<'_> {
                 shown => shown,
             }
         };
-        let shown = stream::iter(&likes).map(show).buffer_unordered(LIKES_AT_ONCE).try_collect::<()>();
+        let shown = stream::iter(likes).map(show).buffer_unordered(LIKES_AT_ONCE).try_collect::<()>();
         self.deadline.limit(shown).await?;
         self.segment.done.likes += likes.len() as u64;
         Ok(())

@@ -291,7 +291,7 @@ async fn notifications_of_ada(world: &World) -> Vec<(NotificationKind, usize, Ve
     let (ada, notifications) = (user("ada"), world.other.notifications());
     let read = async || notifications.list(ReadRequest { viewer: &ada, min_version: None }, None, 20).await;
     let page = world.other.feeds.read_models.reading(read).await.unwrap();
-    let people = |it: &Notification| it.people.iter().map(|card| card.user.to_string()).collect();
+    let people = |it: &Notification| it.people.iter().map(|card| card.user.to_string()).collect::<Vec<_>>();
     let mut shown: Vec<_> = page.page.entries.iter().map(|it| (it.kind, it.count, people(it), it.unread)).collect();
     // Those of the same moment may stand in any order.
     shown.sort_by_key(|(kind, ..)| kind.name());
