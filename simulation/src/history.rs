@@ -215,12 +215,14 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         }
 
         if random.random_bool(REBUILT_AT_REST) {
+            let unread = notices::unread(&users, &ledger).await?;
             world.set_faults(Faults { outage: None, ..faults.clone() });
             let before = rebuilds::rebuild_at_rest(&world, &mut random).await?;
             world.settle().await?;
             before.compare(&mut ledger.borrow_mut().checks, &world);
             rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
             tokio::time::sleep(Duration::from_secs(2 * u64::from(plan.celebrity_list_seconds))).await;
+            notices::compare_unread(&unread, &users, &ledger).await?;
         }
         tokio::time::sleep(CACHES_LIVE).await;
         rest::compare_api(&users, &ledger, &mut random, !ghosts.is_empty()).await?;

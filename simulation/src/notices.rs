@@ -113,6 +113,39 @@ pub(crate) async fn compare_notifications(
     Ok(())
 }
 
+/// A group of notifications that somebody has not seen: the user, the kind and the post.
+type Unread = (String, String, Option<String>);
+
+/// What the users have not seen.
+///
+/// # Errors
+/// If the API answers with an error.
+pub(crate) async fn unread(users: &[User], ledger: &RefCell<Ledger>) -> Result<BTreeSet<Unread>, ApiError> {
+    let members: BTreeSet<_> = ledger.borrow().model.members.keys().cloned().collect();
+    let mut unread = BTreeSet::new();
+    for user in users.iter().filter(|user| members.contains(&user.id)) {
+        let shown = user.walk_notifications(100).await?.into_iter().filter(|it| it.unread);
+        unread.extend(shown.map(|it| (user.id.clone(), it.kind, it.post.map(|post| post.id))));
+    }
+    Ok(unread)
+}
+
+/// Decides whether a rebuild, during which nobody has done anything, has made nothing unread.
+///
+/// # Errors
+/// If the API answers with an error.
+pub(crate) async fn compare_unread(
+    before: &BTreeSet<Unread>,
+    users: &[User],
+    ledger: &RefCell<Ledger>,
+) -> Result<(), ApiError> {
+    let after = unread(users, ledger).await?;
+    let again: Vec<_> = after.difference(before).collect();
+    let problem = || format!("unread after a rebuild: {again:?}");
+    ledger.borrow_mut().checks.decide(Check::SeenStaysSeen, again.is_empty(), problem);
+    Ok(())
+}
+
 /// A user looks at the notifications, and sometimes marks some of them as seen. What was marked is not unread.
 pub(crate) async fn look(user: &User, ledger: &Rc<RefCell<Ledger>>, random: &mut StdRng) -> Result<(), ApiError> {
     let own = &user.id;

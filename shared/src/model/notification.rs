@@ -217,7 +217,9 @@ impl Inbox {
     /// ended count like all others: what ends and begins again is nothing new. A full inbox does not list a group that
     /// grew before all of its own.
     pub fn grow(&mut self, group: Group, newest: &[Notice], now: Timestamp, growth: Growth) -> bool {
-        let Some(last) = newest.iter().map(|notice| notice.at).max() else { return false };
+        let newest_of = |is_meant: fn(&&Notice) -> bool| newest.iter().filter(is_meant).map(|notice| notice.at).max();
+        // What ended before anybody was told of it does not make the group newer.
+        let Some(last) = newest_of(|notice| notice.active).or_else(|| newest_of(|_| true)) else { return false };
         let window = window(newest);
         let before = self.groups.iter().position(|grouped| grouped.group == group).map(|at| self.groups.remove(at));
         if let Some(before) = before.filter(|before| before.window == window) {
@@ -229,7 +231,8 @@ impl Inbox {
         let later = |at: Timestamp| before.map_or(at, |before| at.max(before.at));
         let at = match is_restored {
             true => later(last),
-            false => Timestamp::from_ms(later(now).as_ms().max(newest_ms) + 1),
+            // Whoever did it may have a clock that is ahead.
+            false => Timestamp::from_ms(later(now.max(last)).as_ms().max(newest_ms) + 1),
         };
         let writes = before.map_or(1, |before| before.writes.wrapping_add(1));
         self.insert(Grouped { group, at, window, writes });

@@ -323,13 +323,16 @@ impl ReadModelsState {
         self.maintained(now, policy).into_iter().find(|maintained| maintained.set == set).or(is_filled)
     }
 
-    /// Whether a rebuild is filling this table of timelines, beside the one that is read or in place. What it writes
-    /// there may have been seen before.
-    pub fn fills_timelines(&self, table: TableOf) -> bool {
-        self.rebuild.as_ref().is_some_and(|rebuild| {
-            let is_filling = matches!(rebuild.phase, Phase::Clear | Phase::Fill | Phase::Settle);
+    /// If a rebuild fills this table of timelines, beside the one that is read or in place: what is written there and
+    /// was done until this moment may have been seen before. It is the moment of the switch, once there was one.
+    pub fn timelines_filled_until(&self, table: TableOf) -> Option<Timestamp> {
+        let fills = |rebuild: &&Rebuild| {
             let (models, target) = (&rebuild.models, rebuild.target);
-            is_filling && models.contains(&ReadModel::Timelines) && target.table(ReadModel::Timelines) == table
+            models.contains(&ReadModel::Timelines) && target.table(ReadModel::Timelines) == table
+        };
+        self.rebuild.as_ref().filter(fills).map(|rebuild| match rebuild.phase {
+            Phase::Clear | Phase::Fill | Phase::Settle => Timestamp::from_ms(u64::MAX),
+            Phase::Retire => rebuild.phase_at,
         })
     }
 

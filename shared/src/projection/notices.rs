@@ -105,7 +105,7 @@ impl NoticeSets {
                 false => self.work_queue.clone(),
             },
             clock: self.clock.clone(),
-            is_filled: state.fills_timelines(table(set)),
+            filled_until: state.timelines_filled_until(table(set)),
         };
         Ok(sets.into_iter().map(|it| of_set(it.set)).collect())
     }
@@ -129,8 +129,8 @@ pub struct Notices {
     pub work_queue: WorkQueue,
     /// The clock.
     pub clock: Clock,
-    /// Whether a rebuild is filling these inboxes. What is written there may have been seen before.
-    pub is_filled: bool,
+    /// If a rebuild fills these inboxes: what was done until this moment may have been seen before.
+    pub filled_until: Option<Timestamp>,
 }
 
 impl Notices {
@@ -213,7 +213,7 @@ impl Notices {
     /// Whether a notice that stands, or does not, may make a group grow. What has ended does not, but an inbox that is
     /// filled has to know it, so that it is nothing new when it begins again.
     pub fn may_grow(&self, stands: bool) -> bool {
-        stands || self.is_filled
+        stands || self.filled_until.is_some()
     }
 
     /// Brings a group of an inbox up to date. If the inbox was written less than a second ago, a task does so later.
@@ -237,7 +237,10 @@ impl Notices {
             // Nobody is notified of what they do themselves.
             newest.retain(|notice| notice.actor != *recipient && notice.at.after(NOTIFICATIONS_KEPT) > now);
             let mut inbox = before.inbox.clone();
-            let growth = if self.is_filled { Growth::Restored } else { Growth::News };
+            let growth = match self.filled_until {
+                Some(until) if newest.iter().all(|notice| notice.at <= until) => Growth::Restored,
+                _ => Growth::News,
+            };
             if !inbox.grow(group, &newest, now, growth) {
                 return Ok(());
             }

@@ -156,7 +156,7 @@ impl Projectors {
             timelines: timelines.clone(),
             work_queue: work_queue.clone(),
             clock: clock.clone(),
-            is_filled: state.fills_timelines(of.set.table(ReadModel::Timelines)),
+            filled_until: state.timelines_filled_until(of.set.table(ReadModel::Timelines)),
         };
         let posts = PostEffects {
             commands: commands.clone(),
