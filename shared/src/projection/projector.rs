@@ -89,9 +89,9 @@ impl Projectors {
             let state = self.0.read_models.state().await?;
             let known = known.or_else(|| {
                 // A rebuild that fills no timelines puts no post into homes. The walks of the set that was read do. So
-                // do its tasks about inboxes.
+                // do its tasks about likes and inboxes.
                 let keeps_timelines = on.table(ReadModel::Timelines) == state.active.table(ReadModel::Timelines);
-                let goes_on = matches!(task, Task::Walk(_) | Task::Notify { .. });
+                let goes_on = matches!(task, Task::Walk(_) | Task::SettleLikes { .. } | Task::Notify { .. });
                 (goes_on && keeps_timelines).then_some(Maintained { set: state.active, homes: HomeRows::Now })
             });
             return Ok(known.map(|set| self.projector(set, &state)).into_iter().collect());

@@ -314,6 +314,7 @@ async fn notices_are_filled_in_and_what_was_seen_stays_seen() {
     other.post("bob", "for @ada").await;
     other.catch_up(&["ada", "bob", "carol"]).await;
     settle_inboxes(&world).await;
+    world.pass(Duration::from_secs(1));
     see_notifications(&user("ada"), other.clock.now(), &other.commands, &other.clock).await.unwrap();
     let before = notifications_of_ada(&world).await;
     assert_eq!(before.iter().map(|it| (it.1, it.3)).collect::<Vec<_>>(), [(1, false); 4]);
