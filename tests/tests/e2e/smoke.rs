@@ -21,7 +21,7 @@ use crate::{applied, home_becomes, likes::counts_become};
 /// Fanout pushes a post to so many homes by itself. For more followers, it sends a task to Deliver.
 const PUSHED_AT_ONCE: usize = 100;
 /// How long the work queue may take: LocalStack has one poller for it, and each of the followers has a task in it, too.
-const PATIENCE: Duration = DEADLINE.saturating_mul(5);
+const PATIENCE: Duration = DEADLINE.saturating_mul(2);
 /// How many followers join at the same time.
 const JOINING: usize = 8;
 
