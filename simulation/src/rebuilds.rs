@@ -12,7 +12,7 @@ use rand::{
     rngs::StdRng,
     seq::{IndexedRandom, SliceRandom},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     checks::{Check, Checks},
@@ -185,12 +185,11 @@ fn essence(truth: &Truth, model: &str, mut item: Value) -> Option<Value> {
             if !in_index {
                 attributes.remove("score");
             }
-            // A repair also writes a counter that nobody has changed.
-            let is_zero = |name: &str| attributes.get(name).is_none_or(|count| count["N"] == "0");
-            let counts = ["likes", "comments", "heat"];
-            if counts.into_iter().all(is_zero) && attributes.get("tally").is_none_or(|tally| tally["M"] == json!({})) {
-                counts.into_iter().chain(["tally"]).for_each(|name| drop(attributes.remove(name)));
-            }
+            without_counter_of_zero(attributes, &["likes", "comments", "heat"]);
+            Some(item)
+        }
+        ("Cards", "USER") => {
+            without_counter_of_zero(attributes, &["followers"]);
             Some(item)
         }
         _ => Some(item),
@@ -200,6 +199,14 @@ fn essence(truth: &Truth, model: &str, mut item: Value) -> Option<Value> {
 /// Whether readers are shown this notice.
 fn stands(truth: &Truth, notice: &Value) -> bool {
     is(notice, "active") && !truth.is_erased(text(notice, "actor"))
+}
+
+/// Removes a counter that nobody has changed. A repair writes it, a projection does not.
+fn without_counter_of_zero(card: &mut Map<String, Value>, counts: &[&str]) {
+    let is_zero = |name: &&str| card.get(*name).is_none_or(|count| count["N"] == "0");
+    if counts.iter().all(is_zero) && card.get("tally").is_none_or(|tally| tally["M"] == json!({})) {
+        counts.iter().chain(&["tally"]).for_each(|name| drop(card.remove(*name)));
+    }
 }
 
 /// At rest, something is rebuilt, or is lost and restored in place. Gives what was there before.

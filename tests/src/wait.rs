@@ -11,7 +11,7 @@ use crate::client::ApiError;
 
 /// How long a projection may take before a test fails. This is far more than a projection takes, even while the machine
 /// also compiles: a wrong result must fail the test, a slow machine must not.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(150);
 
 /// Longer than a process of a function keeps cards and trending posts, which is 2 s (docs/decisions/0017). After this
 /// time, all processes give an answer that one process has given.

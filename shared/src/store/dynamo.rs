@@ -7,7 +7,9 @@ use aws_sdk_dynamodb::{
     Client,
     config::{self, ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeSerializationInterceptorContextMut},
     error::{BoxError, ProvideErrorMetadata, SdkError},
-    operation::transact_write_items::{TransactWriteItemsError, TransactWriteItemsInput},
+    operation::transact_write_items::{
+        TransactWriteItemsError, TransactWriteItemsInput, builders::TransactWriteItemsFluentBuilder,
+    },
     types::{AttributeValue, KeysAndAttributes, TransactWriteItem},
 };
 use futures::future::try_join_all;
@@ -109,17 +111,21 @@ fn configured(config: &aws_config::SdkConfig) -> config::Builder {
 impl Dynamo {
     /// Does all of the writes, or none of them.
     pub(super) async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), Error> {
-        let transaction = self.0.transact_write_items().set_transact_items(Some(writes));
-        let answer = transaction.customize().interceptor(NoClientToken).send().await;
-        answer.map(|_| ()).map_err(transaction_failed)
+        send_transaction(self.0.transact_write_items().set_transact_items(Some(writes))).await
     }
+}
+
+/// Does all of the writes of the transaction, or none of them.
+pub(super) async fn send_transaction(transaction: TransactWriteItemsFluentBuilder) -> Result<(), Error> {
+    let answer = transaction.customize().interceptor(NoClientToken).send().await;
+    answer.map(|_| ()).map_err(transaction_failed)
 }
 
 /// Removes the client request token that the SDK adds to every transaction. A command recognizes a committed try whose
 /// answer was lost by the command id in its event, which stays longer than the ten minutes of a token. And the embedded
 /// server of the local stack searches all tokens of the last ten minutes with each transaction.
 #[derive(Debug)]
-pub(super) struct NoClientToken;
+struct NoClientToken;
 
 impl Intercept for NoClientToken {
     fn name(&self) -> &'static str {
@@ -185,7 +191,7 @@ pub(super) fn newer_wins<E: ProvideErrorMetadata, R>(
 }
 
 /// Maps a failed transaction to an error, by the reasons that DynamoDB gives for each of its items.
-pub(super) fn transaction_failed<R>(error: SdkError<TransactWriteItemsError, R>) -> Error {
+fn transaction_failed<R>(error: SdkError<TransactWriteItemsError, R>) -> Error {
     const DURING: &str = "committing a transaction";
     // One hot item is throttled. If it is a counter, the next attempt uses another shard.
     const AGAIN: [&str; 4] =

@@ -80,7 +80,7 @@ pub(super) fn user(user: &UserId) -> String {
     format!("{USER_PREFIX}{}", encode(user.as_str()))
 }
 
-/// The user of a key made by [`user`] or [`edge`], after its prefix.
+/// The user of a key made by [`user`], [`viewer_sets`] or [`edge`], after its prefix.
 pub(super) fn parse_user(key: &str, prefix: &str) -> Option<UserId> {
     percent_decode_str(key.strip_prefix(prefix)?).decode_utf8().ok()?.parse().ok()
 }

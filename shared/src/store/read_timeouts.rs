@@ -78,7 +78,7 @@ mod tests {
         test_world::{Calls, World},
     };
 
-    /// A process that knows its tables reads an edge, or writes one, while calls take so long.
+    /// How often these calls are tried during the work, and how long it takes, while each of them takes so long.
     async fn time_of(calls: Calls, call_takes: Duration, work: impl AsyncFn(&World)) -> (usize, Duration) {
         let world = World::new();
         world.other.join(&["ada", "bob"]).await;

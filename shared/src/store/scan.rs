@@ -103,7 +103,7 @@ impl Timelines {
 }
 
 impl Viewers {
-    /// The users of at most `limit` viewer items behind `after`.
+    /// The users of at most `limit` items behind `after`. One with an item of sets is among them twice.
     pub async fn scan(&self, after: Option<&ScanKey>, limit: i32) -> Result<ScanPage<UserId>, Error> {
         let read = |item: Item| {
             let pk = text(&item, PK)?;

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::{
     command_table::{CLAIM, Claim, CommandTable, POST, PROFILE, Remembered},
-    dynamo::{NoClientToken, item, n, s, transaction_failed},
+    dynamo::{item, n, s, send_transaction},
     edges::near_side,
     key::{self, PK, SK, TRACE},
     likes::LikeLimit,
@@ -208,7 +208,7 @@ impl CommandTable {
         for change in changes {
             transaction = self.add(transaction, change)?;
         }
-        transaction.customize().interceptor(NoClientToken).send().await.map(|_| ()).map_err(transaction_failed)
+        send_transaction(transaction).await
     }
 
     fn add(

@@ -123,11 +123,10 @@ impl Viewers {
             let writes = updates.into_iter().map(|update| Ok(TransactWriteItem::builder().update(update?).build()));
             self.dynamo.transact(writes.collect::<Result<_, Error>>()?).await?;
         } else {
-            let Assignments { values, condition, .. } = &update;
             let request = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(key::user(user)));
-            let request =
-                request.update_expression(update.expression()).set_expression_attribute_values(Some(values.clone()));
-            let request = request.set_condition_expression(condition.map(str::to_owned));
+            let request = request.update_expression(update.expression());
+            let request = request.set_condition_expression(update.condition.map(str::to_owned));
+            let request = request.set_expression_attribute_values(Some(update.values));
             request.send().await.map_err(failed("writing a viewer"))?;
         }
         Ok(StoredViewer { viewer, revision: next, sets })

@@ -19,7 +19,7 @@ use crate::{
 /// Authors whose rows are kept: more than a viewer can follow. So the later reads of a page find what the first one has
 /// read.
 const AUTHORS_MAX: usize = 6000;
-const _: () = assert!(FOLLOWING_MAX < 6000);
+const _: () = assert!(FOLLOWING_MAX < AUTHORS_MAX as u64);
 /// Rows that are read of an author at least: as many as half a read unit pays for.
 const ROWS_MIN: usize = 30;
 
