@@ -3,13 +3,13 @@
 use anyhow::{Context, Result, ensure};
 use harness::{
     client::{Answer, HomePage, Post, User},
-    costs::{Cost, WHICH_TABLES},
+    costs::Cost,
     deployment::Deployment,
     wait::{DEADLINE, within},
 };
 use reqwest::{Method, RequestBuilder};
 
-use crate::{home_becomes, refused};
+use crate::{costs::WHICH_TABLES, home_becomes, refused};
 
 fn ids(posts: &[Post]) -> Vec<&str> {
     posts.iter().map(|post| post.id.as_str()).collect()

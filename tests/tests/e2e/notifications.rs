@@ -5,14 +5,14 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use harness::{
     client::{Answer, Notification, NotificationsPage, User},
-    costs::{Cost, WHICH_TABLES},
+    costs::Cost,
     deployment::{Deployment, unique_handle},
     wait::{DEADLINE, within},
 };
 use reqwest::Method;
 use serde_json::json;
 
-use crate::{applied, refused};
+use crate::{applied, costs::WHICH_TABLES, refused};
 
 /// A notification in short: the kind, the number, and the people.
 fn short(notifications: &[Notification]) -> Vec<(&str, usize, Vec<&str>)> {
