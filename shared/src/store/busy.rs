@@ -116,9 +116,9 @@ mod tests {
 
     #[test]
     fn a_post_is_known_for_two_seconds() {
-        let busy = Busy::new();
-        busy.know_author(post().post, &user("ada"), NOW);
-        let known = |after| busy.author(post().post, NOW.after(after)).is_some();
+        let (busy, post) = (Busy::new(), post().post);
+        busy.know_author(post, &user("ada"), NOW);
+        let known = |after| busy.author(post, NOW.after(after)).is_some();
         assert_eq!((known(Duration::from_millis(1999)), known(KNOWN_FOR)), (true, false));
     }
 }
