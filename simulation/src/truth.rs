@@ -174,6 +174,11 @@ pub(crate) fn is(item: &Value, name: &str) -> bool {
     item[name]["BOOL"].as_bool().unwrap_or_default()
 }
 
+/// Whether an attribute says that its users are not listed.
+pub(crate) fn is_unlisted(users: &Value) -> bool {
+    users["NULL"] == true
+}
+
 pub(crate) fn is_null(item: &Value, name: &str) -> bool {
     item.get(name).is_none_or(|value| value["NULL"].as_bool().unwrap_or_default())
 }

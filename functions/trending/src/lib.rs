@@ -183,7 +183,8 @@ async fn show_likes(notices: &Notices, post: PostId, likes: &Likes) -> Result<()
     let shown = stream::iter(likes.values()).map(show).buffer_unordered(LIKES_AT_ONCE);
     let shown: Vec<Option<LikeChange>> = shown.try_collect().await?;
     // What has ended makes no group grow, and nobody is notified of their own likes.
-    match shown.iter().flatten().find(|like| notices.may_grow(like.liked) && like.user != like.author) {
+    match shown.iter().flatten().find(|like| notices.may_grow(like.liked, like.liked_at()) && like.user != like.author)
+    {
         Some(like) => notices.settle(&like.author, Group::Like(post), None).await,
         None => Ok(()),
     }

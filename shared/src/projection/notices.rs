@@ -140,7 +140,7 @@ impl Notices {
     /// As the store's.
     pub async fn show_like(&self, like: &LikeChange) -> Result<(), Error> {
         let Addressed { recipient, group, notice } = of_like(like);
-        self.timelines.put_notice(&recipient, group, &notice).await
+        self.timelines.put_notice(&recipient, group, &notice, self.may_be_known(notice.at)).await
     }
 
     /// Shows a like, or its end, as the truth says. Returns it, unless there is none to show: the likes of a deleted
@@ -203,17 +203,22 @@ impl Notices {
             // The account is deleted, and nothing may be written for it any more.
             return Ok(());
         }
-        self.timelines.put_notice(recipient, group, notice).await?;
-        match self.may_grow(notice.active) {
+        self.timelines.put_notice(recipient, group, notice, self.may_be_known(notice.at)).await?;
+        match self.may_grow(notice.active, notice.at) {
             true => self.settle(recipient, group, None).await,
             false => Ok(()),
         }
     }
 
-    /// Whether a notice that stands, or does not, may make a group grow. What has ended does not, but an inbox that is
-    /// filled has to know it, so that it is nothing new when it begins again.
-    pub fn may_grow(&self, stands: bool) -> bool {
-        stands || self.filled_until.is_some()
+    /// Whether a notice of this moment, which stands or does not, may make a group grow. What has ended does not, but an
+    /// inbox that is filled has to know it, so that it is nothing new when it begins again.
+    pub fn may_grow(&self, stands: bool, at: Timestamp) -> bool {
+        stands || self.may_be_known(at)
+    }
+
+    /// Whether a notice of this moment may have been seen in the inbox of another table.
+    fn may_be_known(&self, at: Timestamp) -> bool {
+        self.filled_until.is_some_and(|until| at <= until)
     }
 
     /// Brings a group of an inbox up to date. If the inbox was written less than a second ago, a task does so later.

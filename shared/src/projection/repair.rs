@@ -200,7 +200,7 @@ impl Repair {
         let now = notices.clock.now();
         let is_listed = |like: &&LikeChange| {
             let is_new = like.liked_at().after(NOTIFICATIONS_KEPT) > now;
-            is_new && notices.may_grow(like.liked) && like.user != like.author
+            is_new && notices.may_grow(like.liked, like.liked_at()) && like.user != like.author
         };
         match shown.iter().find(is_listed) {
             Some(like) => notices.settle(&like.author, Group::Like(post), None).await,

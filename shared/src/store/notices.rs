@@ -58,9 +58,18 @@ impl StoredInbox {
 impl Timelines {
     /// Writes a notice of this user's, unless there is a newer version of it. That is success, too. The same version is
     /// written again.
-    pub async fn put_notice(&self, recipient: &UserId, group: Group, notice: &Notice) -> Result<(), Error> {
+    ///
+    /// `is_known` says that a notice which has ended is one that stood once. Otherwise it is if this table says so.
+    pub async fn put_notice(
+        &self,
+        recipient: &UserId,
+        group: Group,
+        notice: &Notice,
+        is_known: bool,
+    ) -> Result<(), Error> {
         let (pk, prefix) = key::notices(recipient, group);
-        let mut set = "SET #actor = :actor, #active = :active, #version = :version".to_owned();
+        let stood = if notice.active || is_known { ":stood" } else { "if_not_exists(stood, :stood)" };
+        let mut set = format!("SET #actor = :actor, #active = :active, #version = :version, stood = {stood}");
         let mut update = self.dynamo.0.update_item();
         if !matches!(group, Group::Like(_)) {
             set += ", expires_at = :expires_at";
@@ -79,6 +88,7 @@ impl Timelines {
             .expression_attribute_values(":actor", s(notice.actor.as_str()))
             .expression_attribute_values(":active", AttributeValue::Bool(notice.active))
             .expression_attribute_values(":version", n(notice.version))
+            .expression_attribute_values(":stood", AttributeValue::Bool(notice.active || is_known))
             .send()
             .await
             .map(|_| ())
@@ -158,7 +168,8 @@ impl Timelines {
         Ok(answer.last_evaluated_key().is_some())
     }
 
-    /// At most `limit` notices of a group of this user's, newest first, behind `after`.
+    /// At most `limit` notices of a group of this user's, newest first, behind `after`. Those that ended before they ever
+    /// stood are left out.
     pub async fn notices(
         &self,
         recipient: &UserId,
@@ -186,7 +197,8 @@ impl Timelines {
             .send()
             .await
             .map_err(failed("reading notices"))?;
-        let notices = answer.items().iter().map(|item| notice(item, &prefix)).collect::<Result<_, _>>()?;
+        let stood = answer.items().iter().filter(|item| item.get("stood") != Some(&AttributeValue::Bool(false)));
+        let notices = stood.map(|item| notice(item, &prefix)).collect::<Result<_, _>>()?;
         let next = answer.last_evaluated_key().map(|key| place(key, &prefix)).transpose()?;
         Ok(NoticePage { notices, next })
     }

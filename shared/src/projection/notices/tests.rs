@@ -95,6 +95,26 @@ async fn likes_of_a_post_are_one_notification_that_is_unread_again_when_it_grows
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_like_that_ended_before_it_was_shown_is_nothing_new_when_the_group_is_looked_at_again() {
+    let (world, post) = post_of_ada(&["bob", "eve"]).await;
+    like(&world, "bob", post, EdgeState::Active).await;
+    see(&world, "ada", shown(&world, "ada").await.0[0].at).await;
+    world.pass(Duration::from_secs(60));
+    for state in [EdgeState::Active, EdgeState::Ended] {
+        react_to_post(&user("eve"), post, state, &world.other.commands, &world.other.clock).await.unwrap();
+        world.pass(Duration::from_secs(1));
+    }
+    for again in ["eve", "bob"] {
+        world.tested.repair(Task::SettleLikes { post, users: vec![user(again)] }).await.unwrap();
+        settle_inboxes(&world).await;
+    }
+    assert_eq!(shown(&world, "ada").await.1, 0);
+    like(&world, "eve", post, EdgeState::Active).await;
+    let (all, unread) = shown(&world, "ada").await;
+    assert_eq!((short(&all), unread), (vec![("like", 2, vec!["eve", "bob"], true)], 1), "now it stands");
+}
+
+#[tokio::test(start_paused = true)]
 async fn liking_unliking_and_liking_again_is_one_notification() {
     let (world, post) = post_of_ada(&["bob"]).await;
     like(&world, "bob", post, EdgeState::Active).await;
