@@ -13,6 +13,8 @@ use crate::{
 const ENTRIES_MAX: usize = 1000;
 /// How long a post counts as not deleted, and an author as blocking the same users. As long as cards are reused.
 const KNOWN_FOR: Duration = Duration::from_secs(2);
+/// A post that a process has read so often within that time is busy.
+const BUSY_READS: u32 = 8;
 /// How long a counter that nobody writes stays spread.
 const SPREAD_FOR: Duration = Duration::from_secs(60);
 /// Each write without a conflict takes this part of the shards back. So some 5 of 100 writes of a busy counter
@@ -22,11 +24,20 @@ const SHRINKAGE: f64 = 1.0 / 16.0;
 /// Whom an author blocks. None if these are too many users.
 pub(super) type Blocked = Option<Arc<HashSet<UserId>>>;
 
+/// A post that was there when it was read last.
+#[derive(Debug, Clone)]
+struct Seen {
+    author: UserId,
+    /// How often it was read since that moment.
+    reads: u32,
+    since: Timestamp,
+}
+
 /// What a process remembers. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Busy {
-    /// The author of each post that was there a moment ago.
-    authors: Cache<PostId, UserId>,
+    /// Each post that was there a moment ago.
+    posts: Cache<PostId, Seen>,
     /// Whom an author blocks.
     blocked: Cache<UserId, Blocked>,
     /// Over how many shards the writes of a counter are spread.
@@ -36,20 +47,26 @@ pub(crate) struct Busy {
 impl Busy {
     pub(super) fn new() -> Self {
         Self {
-            authors: Cache::new(ENTRIES_MAX, KNOWN_FOR),
+            posts: Cache::new(ENTRIES_MAX, KNOWN_FOR),
             blocked: Cache::new(ENTRIES_MAX, KNOWN_FOR),
             shards: Cache::new(ENTRIES_MAX, SPREAD_FOR),
         }
     }
 
-    /// The author of the post, if this process has read less than two seconds ago that the post was there.
+    /// The author of the post, if it is busy, and this process has read less than two seconds ago that it was there.
     pub(crate) fn author(&self, post: PostId, now: Timestamp) -> Option<UserId> {
-        self.authors.get(&post, now, None).map(|read| read.value)
+        let seen = self.posts.get(&post, now, None)?.value;
+        (seen.reads >= BUSY_READS).then_some(seen.author)
     }
 
     /// Remembers that the post was there when it was read at this moment.
     pub(crate) fn know_author(&self, post: PostId, author: &UserId, at: Timestamp) {
-        self.authors.put(post, author.clone(), at);
+        let before = self.posts.get(&post, at, None).map(|read| read.value);
+        let (reads, since) = match before.filter(|seen| at.since(seen.since) < KNOWN_FOR) {
+            Some(seen) => (seen.reads.saturating_add(1), seen.since),
+            None => (1, at),
+        };
+        self.posts.put(post, Seen { author: author.clone(), reads, since }, at);
     }
 
     /// Whom the author blocks, as it was up to two seconds ago. None within it if the author blocks too many users.
@@ -115,10 +132,20 @@ mod tests {
     }
 
     #[test]
-    fn a_post_is_known_for_two_seconds() {
+    fn a_post_that_is_read_often_is_known_for_two_seconds() {
         let (busy, post) = (Busy::new(), post().post);
-        busy.know_author(post, &user("ada"), NOW);
-        let known = |after| busy.author(post, NOW.after(after)).is_some();
-        assert_eq!((known(Duration::from_millis(1999)), known(KNOWN_FOR)), (true, false));
+        let at = |ms| NOW.after(Duration::from_millis(ms));
+        let read_each = |ms: u64, from: u64| {
+            let known = |read| {
+                busy.know_author(post, &user("ada"), at(from + read * ms));
+                busy.author(post, at(from + read * ms)).is_some()
+            };
+            (0..20).map(known).filter(|known| *known).count()
+        };
+        assert_eq!(read_each(300, 0), 0, "seven times in two seconds");
+        assert_eq!(read_each(10, 10_000), 13, "from the eighth time on");
+        assert!(busy.author(post, at(12_189)).is_some() && busy.author(post, at(12_190)).is_none());
+        busy.know_author(post, &user("ada"), at(12_190));
+        assert!(busy.author(post, at(12_190)).is_none(), "it has to be busy again");
     }
 }
