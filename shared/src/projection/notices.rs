@@ -210,8 +210,8 @@ impl Notices {
         }
     }
 
-    /// Whether a notice of this moment, which stands or does not, may make a group grow. What has ended does not, but an
-    /// inbox that is filled has to know it, so that it is nothing new when it begins again.
+    /// Whether a notice of this moment, which stands or does not, may make a group grow. What has ended does not, but
+    /// an inbox that is filled has to know it, so that it is nothing new when it begins again.
     pub fn may_grow(&self, stands: bool, at: Timestamp) -> bool {
         stands || self.may_be_known(at)
     }

@@ -168,8 +168,8 @@ impl Timelines {
         Ok(answer.last_evaluated_key().is_some())
     }
 
-    /// At most `limit` notices of a group of this user's, newest first, behind `after`. Those that ended before they ever
-    /// stood are left out.
+    /// At most `limit` notices of a group of this user's, newest first, behind `after`. Those that ended before they
+    /// ever stood are left out.
     pub async fn notices(
         &self,
         recipient: &UserId,
