@@ -7,15 +7,18 @@ import { Post, POST_CHARACTERS_MAX } from "./post.js";
 
 /** How often the home feed is asked for new posts. */
 const NEWS_INTERVAL_MS = 4_000;
+/** A home says no higher number of new posts. */
+const NEWS_MAX = 100;
 const PAGE = 20;
 
 const ORDERS = { chronological: "Newest", ranked: "Ranked", personalized: "For you" };
 
-/** A list of the posts at `path`. */
-export function posts(client, path, query, options) {
+/** A list of the posts at `path`. `onPage` is told of each page. */
+export function posts(client, path, query, { onPage, ...options }) {
   return list({
     load: async (cursor) => {
       const page = await client.api.get(path, { ...query, limit: PAGE, cursor });
+      onPage?.(page);
       return { entries: page.posts, next: page.next_cursor };
     },
     id: (post) => post.id,
@@ -59,7 +62,9 @@ class Home extends HTMLElement {
     const empty = `Nothing here yet. Write the first post, or follow somebody from “People”.${life}`;
     const query = order === "chronological" ? {} : { order, explain: true };
     const end = "These are the posts of 30 days.";
-    const next = posts(client, "/v1/feeds/home", query, { label: "Home", empty, end });
+    this.newest = undefined;
+    const onPage = (page) => { if (next === this.list) this.newest ??= page.newest; };
+    const next = posts(client, "/v1/feeds/home", query, { label: "Home", empty, end, onPage });
     if (this.list) this.list.replaceWith(next);
     else this.append(next);
     this.list = next;
@@ -70,16 +75,12 @@ class Home extends HTMLElement {
 
   /** Asks whether there are new posts, and says how many. */
   async #look() {
-    const { client, list, order } = this;
-    if (document.hidden || !this.checkVisibility() || order !== "chronological" || !list?.items) return;
+    const { client, list, newest } = this;
+    if (document.hidden || !this.checkVisibility() || !newest) return;
     try {
-      const { posts: newest } = await client.api.get("/v1/feeds/home", { limit: PAGE });
-      if (list !== this.list) return;
-      const shown = newest.findIndex((post) => list.has(post.id));
-      const fresh = newest.slice(0, shown < 0 ? newest.length : shown).filter((post) => post.source !== "trending");
-      if (fresh.length === 0) return;
-      const more = shown < 0 && newest.length === PAGE ? "+" : "";
-      this.news.textContent = `${fresh.length}${more} new post${fresh.length === 1 ? "" : "s"}`;
+      const { new: count } = await client.api.get("/v1/feeds/home", { newer_than: newest });
+      if (list !== this.list || count === 0) return;
+      this.news.textContent = `${count}${count === NEWS_MAX ? "+" : ""} new post${count === 1 ? "" : "s"}`;
       this.news.hidden = false;
     } catch {
       // The banner says that the server cannot be reached. The next try comes soon.

@@ -29,8 +29,6 @@ class List extends HTMLElement {
 
   disconnectedCallback() { this.#seen?.disconnect(); }
 
-  has(id) { return this.#ids.has(id); }
-
   /** Reads the next page. Calls at the same time are one. */
   more() {
     this.#loading ??= this.#load().finally(() => { this.#loading = null; });

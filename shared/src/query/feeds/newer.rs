@@ -93,6 +93,7 @@ impl Feeds {
         let (mut found, mut covered) = (Vec::<FeedPost>::new(), Covered::default());
         let mut from = None;
         for _ in 0..READS_MAX {
+            metrics::PAGE_ROUNDS.add(1);
             let until = page.rows.last().map(|row| row.post).filter(|_| page.more);
             let until = [until, others.until].into_iter().flatten().min();
             let rows = rows(page, &others, from, until);
