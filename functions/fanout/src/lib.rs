@@ -24,6 +24,7 @@ const USERS_AT_ONCE: usize = 16;
 /// No step of a user begins after this time, and a step that runs then has as much time again. Other users of the lane
 /// wait as long.
 const TIME_PER_USER: Duration = Duration::from_millis(750);
+
 /// Half of the time that a handover may take. If SQS does not answer, the record comes again.
 const TIME_PER_HANDOVER: Duration = Duration::from_secs(1);
 

@@ -28,9 +28,10 @@ pub(super) type Blocked = Option<Arc<HashSet<UserId>>>;
 #[derive(Debug, Clone)]
 struct Seen {
     author: UserId,
-    /// How often it was read since that moment.
-    reads: u32,
+    /// When these reads began.
     since: Timestamp,
+    /// How often it was read since then.
+    reads: u32,
 }
 
 /// What a process remembers. Clones share it.

@@ -59,7 +59,8 @@ impl Timelines {
     /// Writes a notice of this user's, unless there is a newer version of it. That is success, too. The same version is
     /// written again.
     ///
-    /// `is_known` says that a notice which has ended is one that stood once. Otherwise it is if this table says so.
+    /// `is_known`: a notice that has ended counts as one that stood once. Otherwise it counts so if it stood in this
+    /// table.
     pub async fn put_notice(
         &self,
         recipient: &UserId,
