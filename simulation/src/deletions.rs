@@ -13,29 +13,29 @@ use crate::{
 /// Of a deleted account, the end of its log and the reservation of its handles are left. Others keep what they said of
 /// it: their likes, mutes and blocks, and the names of the account and its posts in their logs. Rows in their homes
 /// expire.
-pub(crate) fn nothing_of_the_erased(checks: &mut Checks, truth: &Truth, items: impl Iterator<Item = Value>) {
+pub(crate) fn nothing_of_the_erased(checks: &mut Checks, truth: &Truth, items: &[Value]) {
     let erased: BTreeSet<&str> = truth.logs.keys().map(String::as_str).filter(|user| truth.is_erased(user)).collect();
     if erased.is_empty() {
         return;
     }
     for item in items {
-        let (pk, sk) = (text(&item, "PK"), text(&item, "SK"));
+        let (pk, sk) = (text(item, "PK"), text(item, "SK"));
         let of = |key: &str| key.split('#').any(|part| erased.contains(part));
         let is_reservation = pk.starts_with("HANDLE#") && item.get("expires_at").is_some();
         let is_theirs =
             (of(pk) && !is_reservation) || (of(sk) && !sk.starts_with("MUTES#") && !sk.starts_with("BLOCKS#"));
-        let wrote = pk.starts_with("POST#") && erased.contains(text(&item, "author"));
-        let is_end = sk.starts_with("EVENT#") && text(&item, "type") == "AccountDeleted";
+        let wrote = pk.starts_with("POST#") && erased.contains(text(item, "author"));
+        let is_end = sk.starts_with("EVENT#") && text(item, "type") == "AccountDeleted";
         let problem = || format!("{pk} {sk} is left of a deleted account: {item}");
         checks.decide(Check::NothingOfTheDeleted, is_end || !(is_theirs || wrote), problem);
     }
 }
 
 /// Looks at every item for what a deletion has to remove: a text, or a tag.
-pub(crate) fn nothing_of_the_deleted(checks: &mut Checks, truth: &Truth, items: impl Iterator<Item = Value>) {
+pub(crate) fn nothing_of_the_deleted(checks: &mut Checks, truth: &Truth, items: &[Value]) {
     let is_shown = |post: &str| truth.shown_posts().any(|(shown, _)| shown == post);
     for item in items {
-        let (pk, sk) = (text(&item, "PK"), text(&item, "SK"));
+        let (pk, sk) = (text(item, "PK"), text(item, "SK"));
         let data = &item["data"]["M"];
         let (post, comment) = match pk.split_once('#') {
             Some(("POST", post)) => (post, sk.strip_prefix("COMMENT#")),

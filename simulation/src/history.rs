@@ -184,7 +184,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         tokio::time::sleep(CACHES_LIVE).await;
         world.set_faults(Faults { outage: None, ..faults.clone() });
         let seed = StdRng::seed_from_u64(random.random());
-        let mut newer = faults.next_release.then(|| next_release::deploy(&world, seed));
+        let mut newer = faults.next_release.then(|| next_release::deploy(&world, Rc::clone(&names), seed));
         let mut walkers = Vec::new();
         for _ in 0..WALKERS {
             let Some(user) = users.choose(&mut random).cloned() else { break };

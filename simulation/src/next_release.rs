@@ -1,7 +1,7 @@
 //! The next release: its functions run beside those of this one during a deployment, so that items have attributes that
 //! this release does not know, and logs have events of a type that it does not know.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
 
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::{
     checks::Check,
     faults::Fault,
     ledger::Ledger,
-    truth::{number, text},
+    truth::text,
     world::World,
 };
 
@@ -35,8 +35,8 @@ pub(crate) struct NextRelease {
     deployment: JoinHandle<()>,
 }
 
-/// Begins to deploy the next release.
-pub(crate) fn deploy(world: &Arc<World>, mut random: StdRng) -> NextRelease {
+/// Begins to deploy the next release, which writes to the log of one of these users.
+pub(crate) fn deploy(world: &Arc<World>, users: Rc<Vec<String>>, mut random: StdRng) -> NextRelease {
     // What commands change, and nothing that a deletion may remove.
     let kinds = ["PROFILE", "FOLLOWS#", "MUTES#", "BLOCKS#", "LIKES#", "COMMENTS#"];
     let mut items = world.items("Commands");
@@ -54,7 +54,7 @@ pub(crate) fn deploy(world: &Arc<World>, mut random: StdRng) -> NextRelease {
     let deployment = tokio::task::spawn_local(async move {
         let lasts = Duration::from_secs(random.random_range(30..600));
         for _ in 0..LOOKS {
-            if let Some(key) = not_applied(&world) {
+            if let Some(key) = not_applied(&world, &users) {
                 set(&world, &key, "type", &json!({"S": NEWER_TYPE}));
                 world.network.count(Fault::NextRelease);
                 tokio::time::sleep(lasts).await;
@@ -94,15 +94,14 @@ impl NextRelease {
     }
 }
 
-/// The key of an event of the type that is not applied yet.
-fn not_applied(world: &World) -> Option<[String; 2]> {
-    let viewers = world.items("Viewers");
-    let applied: BTreeMap<_, _> = viewers.iter().map(|item| (text(item, "PK"), number(item, "applied"))).collect();
-    let mut events = world.items("Commands");
-    events.retain(|item| text(item, "type") == TYPE);
-    events.sort_by_cached_key(Value::to_string);
-    let waits = |item: &&Value| number(item, "version") > applied.get(text(item, "PK")).copied().unwrap_or_default();
-    events.iter().find(waits).map(|item| ["PK", "SK"].map(|part| text(item, part).to_owned()))
+/// The key of an event of the type that is not applied yet, in the log of one of these users.
+fn not_applied(world: &World, users: &[String]) -> Option<[String; 2]> {
+    users.iter().find_map(|user| {
+        let key = format!("USER#{user}");
+        let mut events = world.events_after(&key, world.applied(&key)).into_iter();
+        let event = events.find(|event| text(event, "type") == TYPE)?;
+        Some(["PK", "SK"].map(|part| text(&event, part).to_owned()))
+    })
 }
 
 fn set(world: &World, [pk, sk]: &[String; 2], attribute: &str, value: &Value) {

@@ -38,8 +38,9 @@ pub(crate) fn compare_tables(world: &World, ledger: &mut Ledger, ghosts: &BTreeS
         rate_limits(checks, &truth, u64::from(*count));
     }
     let tables = ["Commands", "Timelines", "Viewers", "Cards", "TimelinesB", "ViewersB", "CardsB"];
-    deletions::nothing_of_the_deleted(checks, &truth, tables.iter().flat_map(|table| world.table(table)));
-    deletions::nothing_of_the_erased(checks, &truth, tables.iter().flat_map(|table| world.table(table)));
+    let items: Vec<_> = tables.iter().flat_map(|table| world.table(table)).collect();
+    deletions::nothing_of_the_deleted(checks, &truth, &items);
+    deletions::nothing_of_the_erased(checks, &truth, &items);
     commands_are_kept(checks, model, &truth);
     logs_are_whole(checks, &truth, ghosts);
     counts(checks, &truth);
@@ -252,8 +253,7 @@ fn bus(checks: &mut Checks, truth: &Truth, records: &[Value]) {
         });
     }
     let mut newest = BTreeMap::<(String, u64), u64>::new();
-    for event in records.iter().filter(|event| event["type"] == "tidings.tally.changed.v1") {
-        let data = &event["data"];
+    for data in records.iter().filter_map(|event| event["data"]["tallies"].as_array()).flatten() {
         let (kind, id) = data["subject"].as_object().and_then(|subject| subject.iter().next()).unzip();
         let subject = format!(
             "{}#{}",

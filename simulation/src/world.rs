@@ -29,7 +29,7 @@ use crate::{
     limits::{self, AwsLimits},
     network::{Caller, Network},
     trace::{Detail, Trace},
-    truth::text,
+    truth::{number, text},
 };
 
 const TEMPLATE: &str = include_str!("../../template.yaml");
@@ -252,8 +252,9 @@ impl World {
 
     /// The item that says which tables are read, and how far a rebuild is. There is none before the first rebuild.
     pub(crate) fn read_models(&self) -> Option<Value> {
-        let is_state = |item: &Value| text(item, "PK") == "READMODELS" && text(item, "SK") == "STATE";
-        self.table("Commands").into_iter().find(is_state)
+        let key = json!({"PK": {"S": "READMODELS"}, "SK": {"S": "STATE"}});
+        let mut answer = self.network.aws.dynamodb("GetItem", &json!({"TableName": name("Commands"), "Key": key})).json();
+        Some(answer["Item"].take()).filter(Value::is_object)
     }
 
     /// The logical id of the table of a model that is read, or of the one that is not.
@@ -262,6 +263,24 @@ impl World {
         let at = MODELS.iter().position(|known| *known == model);
         let is_b = at.is_some_and(|at| text(&state, "active").as_bytes().get(at) == Some(&b'b'));
         if is_b == is_active { format!("{model}B") } else { model.to_owned() }
+    }
+
+    /// Up to which version a user's log is applied. `user` is the key of the user's items.
+    pub(crate) fn applied(&self, user: &str) -> i64 {
+        let request = json!({"TableName": name(&self.table_of("Viewers", true)), "Key": {"PK": {"S": user}}});
+        number(&self.network.aws.dynamodb("GetItem", &request).json()["Item"], "applied")
+    }
+
+    /// The events of a user's log after this version.
+    pub(crate) fn events_after(&self, user: &str, version: i64) -> Vec<Value> {
+        let request = json!({
+            "TableName": name("Commands"), "KeyConditionExpression": "PK = :pk AND SK BETWEEN :first AND :last",
+            "ExpressionAttributeValues": {
+                ":pk": {"S": user}, ":first": {"S": format!("EVENT#{:012}", version + 1)}, ":last": {"S": "EVENT#~"},
+            },
+        });
+        let mut answer = self.network.aws.dynamodb("Query", &request).json();
+        serde_json::from_value(answer["Items"].take()).unwrap_or_default()
     }
 
     /// Every item of a table, by the table's logical id.

@@ -18,7 +18,7 @@ use tidings::{
     stream::{
         batch::{ItemOutcome, dynamodb_response},
         bus::Bus,
-        cloud_event::CloudEvent,
+        cloud_event::{CHANGES_MAX, Change, CloudEvent},
         quarantine::Quarantine,
         work_queue::Task,
     },
@@ -39,21 +39,19 @@ pub async fn handle(
     batch: Event,
     deadline: Deadline,
 ) -> Result<DynamoDbEventResponse, Error> {
-    let (mut events, mut published_as, mut outcomes, mut oldest) = (Vec::new(), Vec::new(), Vec::new(), None);
-    let mut senseless = Vec::new();
+    let (mut outcomes, mut changes, mut senseless, mut oldest) = (Vec::new(), Vec::new(), Vec::new(), None);
     for record in newest(&batch.records) {
-        let identifier = record.change.sequence_number.as_deref();
-        match cloud_event(record) {
-            Ok(event) => {
+        match change(record) {
+            Ok(change) => {
                 let committed_at = committed_at(record);
                 oldest = oldest.into_iter().chain(committed_at).min();
-                events.push(event.committed_at(committed_at));
-                published_as.push(outcomes.len());
+                changes.push(Told { outcome: outcomes.len(), change, committed_at });
             }
             Err(error) => senseless.push((outcomes.len(), record, error)),
         }
-        outcomes.push(ItemOutcome { identifier, done: false });
+        outcomes.push(ItemOutcome { identifier: record.change.sequence_number.as_deref(), done: false });
     }
+    let (events, told_by): (Vec<_>, Vec<_>) = events(changes).into_iter().unzip();
     // The events come first: nobody waits for those that make no sense.
     let published = deadline.half().limit(async { Ok(bus.publish(&events).await) }).await;
     let published = published.unwrap_or_else(|_| vec![false; events.len()]);
@@ -61,8 +59,10 @@ pub async fn handle(
     if let Some(oldest) = oldest {
         metrics::PUBLISH_LAG.record(clock.now().since(oldest));
     }
-    for (at, done) in published_as.into_iter().zip(published) {
-        outcomes[at].done = done;
+    for (told, done) in told_by.into_iter().zip(published) {
+        for outcome in told {
+            outcomes[outcome].done = done;
+        }
     }
     let put = stream::iter(senseless)
         .map(async |(at, record, error)| (at, put_aside(quarantine, record, &error, deadline).await))
@@ -71,6 +71,44 @@ pub async fn handle(
         outcomes[at].done = done;
     }
     dynamodb_response(outcomes)
+}
+
+/// What a record tells the bus.
+struct Told<Change> {
+    /// Which outcome it has.
+    outcome: usize,
+    change: Change,
+    committed_at: Option<Timestamp>,
+}
+
+/// The events of a batch, each with the outcomes that it has. Likes and counters share events, those of one post
+/// together, so that a consumer finds them in one batch.
+fn events(changes: Vec<Told<Change>>) -> Vec<(CloudEvent, Vec<usize>)> {
+    let (mut events, mut counters, mut likes) = (Vec::new(), Vec::new(), Vec::new());
+    for Told { outcome, change, committed_at } in changes {
+        match change {
+            Change::Log(event) => events.push((event.committed_at(committed_at), vec![outcome])),
+            Change::Counter(change) => counters.push(Told { outcome, change, committed_at }),
+            Change::Like(change) => likes.push(Told { outcome, change, committed_at }),
+        }
+    }
+    counters.sort_by(|one, other| one.change.subject.cmp(&other.change.subject));
+    likes.sort_by_key(|like| like.change.post);
+    events.extend(shared(&counters, CloudEvent::of_counters));
+    events.extend(shared(&likes, CloudEvent::of_likes));
+    events
+}
+
+/// Events that share these changes. The time of an event is that of its oldest change.
+fn shared<Change: Clone>(
+    changes: &[Told<Change>],
+    event: impl Fn(&[Change]) -> CloudEvent,
+) -> impl Iterator<Item = (CloudEvent, Vec<usize>)> {
+    changes.chunks(CHANGES_MAX).map(move |told| {
+        let changes: Vec<_> = told.iter().map(|told| told.change.clone()).collect();
+        let oldest = told.iter().filter_map(|told| told.committed_at).min();
+        (event(&changes).committed_at(oldest), told.iter().map(|told| told.outcome).collect())
+    })
 }
 
 /// Puts a record that cannot be published into the quarantine. True if that succeeded.
@@ -121,13 +159,17 @@ fn committed_at(record: &EventRecord) -> Option<Timestamp> {
     (ms > 0).then(|| Timestamp::from_ms(ms))
 }
 
-fn cloud_event(record: &EventRecord) -> Result<CloudEvent, Error> {
+fn change(record: &EventRecord) -> Result<Change, Error> {
     let item = serde_dynamo::from_item(record.change.new_image.clone());
-    CloudEvent::from_item(&item.map_err(|error| Error::poison("an item to be published", error))?)
+    Change::from_item(item.map_err(|error| Error::poison("an item to be published", error))?)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use serde_json::json;
+
     use super::*;
 
     fn record(pk: &str, sk: &str, version: u64) -> EventRecord {
@@ -158,6 +200,38 @@ mod tests {
             record("USER#ada", "EVENT#000000000001", 1),
         ];
         assert_eq!(kept(&records), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn likes_and_counters_share_events_and_each_record_has_its_outcome() {
+        let like = |user: usize| {
+            Change::from_item(
+                json!({
+                    "PK": format!("USER#u{user}"), "SK": format!("LIKES#{POST}"),
+                    "liked": true, "author": "ada", "heat": 1, "version": 1,
+                })
+                .as_object()
+                .unwrap()
+                .clone(),
+            )
+        };
+        let log = Change::from_item(json!({"PK": "USER#ada", "SK": "EVENT#000000000001"}).as_object().unwrap().clone());
+        let changes = (0..2 * CHANGES_MAX + 1).map(like).chain([log]).map(Result::unwrap).enumerate();
+        let told = changes.map(|(outcome, change)| Told {
+            outcome,
+            change,
+            committed_at: Some(Timestamp::from_ms(1_000_000 - outcome as u64)),
+        });
+        let events = events(told.collect());
+        let mut outcomes: Vec<_> = events.iter().flat_map(|(_, outcomes)| outcomes.clone()).collect();
+        outcomes.sort_unstable();
+        assert_eq!(outcomes, (0..2 * CHANGES_MAX + 2).collect::<Vec<_>>());
+        let sizes: Vec<_> = events.iter().map(|(_, outcomes)| outcomes.len()).collect();
+        assert_eq!(sizes, [1, CHANGES_MAX, CHANGES_MAX, 1]);
+        let keys: HashSet<_> = events.iter().map(|(event, _)| event.partition_key()).collect();
+        assert_eq!(keys.len(), 4, "they go to different shards of the bus");
+        let times = json!(events.iter().map(|(event, _)| event).collect::<Vec<_>>());
+        assert_eq!(times[1]["time"], Timestamp::from_ms(1_000_000 - (CHANGES_MAX as u64 - 1)).to_string());
     }
 
     #[test]

@@ -146,11 +146,15 @@ fn tasks_of_events(records: &[Record<Vec<u8>>], mut end: End) -> Events {
         let event = receive_any(holds).map(|received| (received.data, received.trace));
         match event {
             Ok((AnyEvent::Log(hint), trace)) => drop(users.insert(hint.user, trace)),
-            Ok((AnyEvent::Counter(change), trace)) => drop(counters.insert(change.subject, trace)),
-            Ok((AnyEvent::Like(like), newest)) => {
-                let (users, trace) = likes.entry(like.post).or_default();
-                users.insert(like.user);
-                *trace = newest;
+            Ok((AnyEvent::Counters(changes), trace)) => {
+                counters.extend(changes.into_iter().map(|change| (change.subject, trace)));
+            }
+            Ok((AnyEvent::Likes(changes), newest)) => {
+                for like in changes {
+                    let (users, trace) = likes.entry(like.post).or_default();
+                    users.insert(like.user);
+                    *trace = newest;
+                }
             }
             Err(NotAnEvent::Newer(kind)) => newer = Some(kind),
             Err(NotAnEvent::Malformed(why)) => {

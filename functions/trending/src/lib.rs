@@ -102,11 +102,13 @@ pub async fn handle(
     }
     let outcomes = batch.records.iter().zip(&events).map(|(record, event)| {
         let done = match event.as_ref().map(|received| &received.data) {
-            Ok(AnyEvent::Counter(change)) => !failed.contains(&Shown::Counter(change.subject.clone())),
-            Ok(AnyEvent::Like(like)) => !failed.contains(&Shown::Likes(like.post)),
+            Ok(AnyEvent::Counters(changes)) => {
+                !changes.iter().any(|change| failed.contains(&Shown::Counter(change.subject.clone())))
+            }
+            Ok(AnyEvent::Likes(likes)) => !likes.iter().any(|like| failed.contains(&Shown::Likes(like.post))),
             other => {
                 let sequence_number = &record.kinesis.sequence_number;
-                tracing::error!(?other, sequence_number, "a record is the event of neither a counter nor a like");
+                tracing::error!(?other, sequence_number, "a record is the event of neither counters nor likes");
                 false
             }
         };
@@ -155,13 +157,15 @@ fn changes(
     let (mut counters, mut likes) = (Vec::new(), BTreeMap::<_, Likes>::new());
     for event in events.iter().flatten() {
         match &event.data {
-            AnyEvent::Counter(change) => counters.push(change.clone()),
-            AnyEvent::Like(like) => {
-                let heard = Heard { like: like.clone(), may_be_gone: notices.may_be_gone(event.at) };
-                let newest = likes.entry(like.post).or_default().entry(like.user.clone());
-                let newest = newest.or_insert_with(|| heard.clone());
-                if like.like_version > newest.like.like_version {
-                    *newest = heard;
+            AnyEvent::Counters(changes) => counters.extend(changes.iter().cloned()),
+            AnyEvent::Likes(changes) => {
+                for like in changes {
+                    let heard = Heard { like: like.clone(), may_be_gone: notices.may_be_gone(event.at) };
+                    let newest = likes.entry(like.post).or_default().entry(like.user.clone());
+                    let newest = newest.or_insert_with(|| heard.clone());
+                    if like.like_version > newest.like.like_version {
+                        *newest = heard;
+                    }
                 }
             }
             AnyEvent::Log(_) => {}

@@ -30,8 +30,8 @@ pub struct LikeChange {
     pub post: PostId,
     /// The post's author.
     pub author: UserId,
-    /// Whether the user likes the post. The type of the event says so, and not its data.
-    #[serde(skip)]
+    /// Whether the user likes the post. Events of release 0.2 say so in their type, and not here.
+    #[serde(default)]
     pub liked: bool,
     /// As in [`Like`].
     #[serde(default, skip_serializing_if = "Option::is_none")]

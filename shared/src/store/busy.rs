@@ -13,8 +13,6 @@ use crate::{
 const ENTRIES_MAX: usize = 1000;
 /// How long a post counts as not deleted, and an author as blocking the same users. As long as cards are reused.
 const KNOWN_FOR: Duration = Duration::from_secs(2);
-/// A post that a process has read so often within that time is busy.
-const BUSY_READS: u32 = 8;
 /// How long a counter that nobody writes stays spread.
 const SPREAD_FOR: Duration = Duration::from_secs(60);
 /// Each write without a conflict takes this part of the shards back. So some 5 of 100 writes of a busy counter
@@ -24,21 +22,11 @@ const SHRINKAGE: f64 = 1.0 / 16.0;
 /// Whom an author blocks. None if these are too many users.
 pub(super) type Blocked = Option<Arc<HashSet<UserId>>>;
 
-/// A post that was there when it was read last.
-#[derive(Debug, Clone)]
-struct Seen {
-    author: UserId,
-    /// When these reads began.
-    since: Timestamp,
-    /// How often it was read since then.
-    reads: u32,
-}
-
 /// What a process remembers. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Busy {
-    /// Each post that was there a moment ago.
-    posts: Cache<PostId, Seen>,
+    /// The author of each post that was there a moment ago.
+    posts: Cache<PostId, UserId>,
     /// Whom an author blocks.
     blocked: Cache<UserId, Blocked>,
     /// Over how many shards the writes of a counter are spread.
@@ -54,20 +42,15 @@ impl Busy {
         }
     }
 
-    /// The author of the post, if it is busy, and this process has read less than two seconds ago that it was there.
+    /// The author of the post, if it is busy, and this process has read less than two seconds ago that it was there. A
+    /// post is busy while its counter is spread: two writes of it have met.
     pub(crate) fn author(&self, post: PostId, now: Timestamp) -> Option<UserId> {
-        let seen = self.posts.get(&post, now, None)?.value;
-        (seen.reads >= BUSY_READS).then_some(seen.author)
+        self.is_spread(&TallySubject::Post(post), now).then(|| self.posts.get(&post, now, None))?.map(|read| read.value)
     }
 
     /// Remembers that the post was there when it was read at this moment.
     pub(crate) fn know_author(&self, post: PostId, author: &UserId, at: Timestamp) {
-        let before = self.posts.get(&post, at, None).map(|read| read.value);
-        let (reads, since) = match before.filter(|seen| at.since(seen.since) < KNOWN_FOR) {
-            Some(seen) => (seen.reads.saturating_add(1), seen.since),
-            None => (1, at),
-        };
-        self.posts.put(post, Seen { author: author.clone(), reads, since }, at);
+        self.posts.put(post, author.clone(), at);
     }
 
     /// Whom the author blocks, as it was up to two seconds ago. None within it if the author blocks too many users.
@@ -99,6 +82,11 @@ impl Busy {
         if shards > 1.0 {
             self.shards.put(subject.clone(), (shards * (1.0 - SHRINKAGE)).max(1.0), now);
         }
+    }
+
+    /// Whether a write of the counter has met another one lately.
+    pub(crate) fn is_spread(&self, subject: &TallySubject, now: Timestamp) -> bool {
+        self.spread(subject, now) > 1.0
     }
 
     fn spread(&self, subject: &TallySubject, now: Timestamp) -> f64 {
@@ -133,20 +121,18 @@ mod tests {
     }
 
     #[test]
-    fn a_post_that_is_read_often_is_known_for_two_seconds() {
+    fn a_post_is_known_for_two_seconds_while_its_counter_is_spread() {
         let (busy, post) = (Busy::new(), post().post);
         let at = |ms| NOW.after(Duration::from_millis(ms));
-        let read_each = |ms: u64, from: u64| {
-            let known = |read| {
-                busy.know_author(post, &user("ada"), at(from + read * ms));
-                busy.author(post, at(from + read * ms)).is_some()
-            };
-            (0..20).map(known).filter(|known| *known).count()
-        };
-        assert_eq!(read_each(300, 0), 0, "seven times in two seconds");
-        assert_eq!(read_each(10, 10_000), 13, "from the eighth time on");
-        assert!(busy.author(post, at(12_189)).is_some() && busy.author(post, at(12_190)).is_none());
-        busy.know_author(post, &user("ada"), at(12_190));
-        assert!(busy.author(post, at(12_190)).is_none(), "it has to be busy again");
+        busy.know_author(post, &user("ada"), NOW);
+        assert_eq!(busy.author(post, NOW), None, "a quiet post is read each time");
+        busy.spread_more(&TallySubject::Post(post), NOW);
+        assert_eq!(busy.author(post, at(1_999)), Some(user("ada")));
+        assert_eq!(busy.author(post, at(2_000)), None);
+        busy.know_author(post, &user("ada"), at(2_000));
+        for _ in 0..200 {
+            busy.spread_less(&TallySubject::Post(post), at(2_000));
+        }
+        assert_eq!(busy.author(post, at(2_001)), None, "it is quiet again");
     }
 }

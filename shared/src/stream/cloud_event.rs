@@ -1,16 +1,16 @@
 //! Events on the bus. They are CloudEvents 1.0 in JSON, so other systems can consume them, too.
 //!
 //! An item of a log always becomes an event, whatever it contains: its key tells which user's log has reached which
-//! version, and our own consumers need no more. Likes and the shards of counters are published, too, each as the table
-//! stores it.
+//! version, and our own consumers need no more. Likes and the shards of counters are published, too, as the table stores
+//! them. There are many of them, so one event has up to [`CHANGES_MAX`].
 
 use heck::ToSnakeCase;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{
     error::Error,
-    model::{Like, LikeChange, PostId, TallyChange, TallyShard, TallySubject, Timestamp, UserId, Version},
+    model::{Like, LikeChange, TallyChange, TallySubject, Timestamp, UserId, Version},
     store,
     trace::TraceId,
 };
@@ -18,12 +18,19 @@ use crate::{
 /// Version of the events' `data`. A change that old consumers would misread needs a new version.
 const TYPE_VERSION: &str = "v1";
 
-/// Type of the events that carry the image of a counter's shard.
+/// Type of the events that carry images of shards of counters.
+const TALLIES_CHANGED: &str = "tidings.tallies.changed.v1";
+/// Type of the events that carry likes, and ends of likes.
+const LIKES_CHANGED: &str = "tidings.likes.changed.v1";
+/// Types of the same events in release 0.2, which had one shard or one like each. They are on the bus while a deployment
+/// goes on, and in failed batches.
 const TALLY_CHANGED: &str = "tidings.tally.changed.v1";
-/// Type of the events of likes.
 const POST_LIKED: &str = "tidings.post.liked.v1";
-/// Type of the events of unlikes.
 const POST_UNLIKED: &str = "tidings.post.unliked.v1";
+
+/// Likes or shards of counters in one event at most. So 5000 likes a second of one post are a few hundred records, and a
+/// consumer that takes 100 records at once gets no more than it can show in time.
+pub const CHANGES_MAX: usize = 20;
 
 /// A CloudEvent (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,14 +42,16 @@ pub struct CloudEvent {
     /// `tidings.<subject>.<past participle>.v1`.
     #[serde(rename = "type")]
     kind: String,
-    subject: String,
+    /// Whose event it is. Events about several subjects have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<String>,
     datacontenttype: &'static str,
     /// The trace of the request that the event follows from (CloudEvents, "Distributed Tracing" extension).
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
-    data: Map<String, Value>,
+    data: Value,
 }
 
 /// The part of an event of a log that our own consumers use: this user's log has reached this version.
@@ -54,30 +63,66 @@ pub struct Hint {
     pub version: Version,
 }
 
-impl CloudEvent {
-    fn new(kind: String, id: String, subject: String, data: Map<String, Value>) -> Self {
-        let (specversion, source, datacontenttype) = ("1.0", "tidings", "application/json");
-        Self { specversion, id, source, kind, subject, time: None, datacontenttype, traceparent: None, data }
-    }
+/// What an item of the command table tells the bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// An event of a log.
+    Log(CloudEvent),
+    /// A shard of a counter has changed.
+    Counter(TallyChange),
+    /// A like has begun or ended.
+    Like(LikeChange),
+}
 
-    /// The event of an item of the command table, given as JSON.
+impl Change {
+    /// What this item tells, given as JSON.
     ///
     /// # Errors
     /// [`Error::Poison`] if the item is neither an event of a log, nor a like, nor a shard of a counter, or makes no
     /// sense.
-    pub fn from_item(item: &Map<String, Value>) -> Result<Self, Error> {
+    pub fn from_item(item: Map<String, Value>) -> Result<Self, Error> {
         let key = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default();
-        let (pk, sk) = (key("PK"), key("SK"));
+        let (pk, sk) = (key("PK").to_owned(), key("SK").to_owned());
         let poison = |why: &dyn std::fmt::Display| Error::poison(format!("the item {pk} {sk} to be published"), why);
-        if let Some((user, version)) = store::parse_event_key(pk, sk) {
-            return Ok(Self::of_log(&user, version, item));
+        if let Some((user, version)) = store::parse_event_key(&pk, &sk) {
+            return Ok(Self::Log(CloudEvent::of_log(&user, version, &item)));
         }
-        if let Some((user, post)) = store::parse_like_key(pk, sk) {
-            return Self::of_like(&user, post, item).map_err(|error| poison(&error));
+        if let Some((user, post)) = store::parse_like_key(&pk, &sk) {
+            let like: Like = serde_json::from_value(Value::Object(item)).map_err(|error| poison(&error))?;
+            return Ok(Self::Like(LikeChange::of(user, post, like)));
         }
-        let (subject, shard) = store::parse_tally_key(pk, sk)
+        let (subject, shard) = store::parse_tally_key(&pk, &sk)
             .ok_or_else(|| poison(&"it is neither an event of a log, nor a like, nor a shard of a counter"))?;
-        Self::of_counter(subject, shard, item).map_err(|error| poison(&error))
+        let image = serde_json::from_value(Value::Object(item)).map_err(|error| poison(&error))?;
+        Ok(Self::Counter(TallyChange { subject, shard, image }))
+    }
+
+    /// An event of this change alone.
+    pub fn into_event(self) -> CloudEvent {
+        match self {
+            Self::Log(event) => event,
+            Self::Counter(change) => CloudEvent::of_counters(&[change]),
+            Self::Like(like) => CloudEvent::of_likes(&[like]),
+        }
+    }
+}
+
+/// The data of an event of shards of counters.
+#[derive(Debug, Serialize, Deserialize)]
+struct Tallies<List> {
+    tallies: List,
+}
+
+/// The data of an event of likes.
+#[derive(Debug, Serialize, Deserialize)]
+struct Likes<List> {
+    likes: List,
+}
+
+impl CloudEvent {
+    fn new(kind: String, id: String, subject: Option<String>, data: Value) -> Self {
+        let (specversion, source, datacontenttype) = ("1.0", "tidings", "application/json");
+        Self { specversion, id, source, kind, subject, time: None, datacontenttype, traceparent: None, data }
     }
 
     fn of_log(user: &UserId, version: Version, item: &Map<String, Value>) -> Self {
@@ -89,28 +134,25 @@ impl CloudEvent {
         let (kind, id) = (format!("tidings.{}.{TYPE_VERSION}", dotted(name)), format!("{user}/{version}"));
         let trace: Option<TraceId> = item.get(store::TRACE).and_then(Value::as_str).and_then(|id| id.parse().ok());
         let (time, traceparent) = (at.map(|at| at.to_string()), trace.map(TraceId::traceparent));
-        Self { time, traceparent, ..Self::new(kind, id, user.to_string(), data) }
+        Self { time, traceparent, ..Self::new(kind, id, Some(user.to_string()), Value::Object(data)) }
     }
 
-    /// The event of a like or an unlike. Its version is that of the like, and not one of the user's log.
-    fn of_like(user: &UserId, post: PostId, item: &Map<String, Value>) -> serde_json::Result<Self> {
-        let like: Like = serde_json::from_value(Value::Object(item.clone()))?;
-        let kind = if like.liked { POST_LIKED } else { POST_UNLIKED };
-        let id = format!("{user}/likes/{post}/{}", like.version);
-        let data = serde_json::from_value(serde_json::to_value(LikeChange::of(user.clone(), post, like))?)?;
-        Ok(Self::new(kind.to_owned(), id, user.to_string(), data))
-    }
-
-    fn of_counter(subject: TallySubject, shard: TallyShard, item: &Map<String, Value>) -> serde_json::Result<Self> {
-        let image = serde_json::from_value(Value::Object(item.clone()))?;
-        let change = TallyChange { subject, shard, image };
-        let data = serde_json::from_value(serde_json::to_value(&change)?)?;
-        let subject = match change.subject {
-            TallySubject::User(user) => user.to_string(),
-            TallySubject::Post(post) => post.to_string(),
+    /// The event of shards of counters, up to [`CHANGES_MAX`].
+    pub fn of_counters(tallies: &[TallyChange]) -> Self {
+        let of = |change: &TallyChange| {
+            let subject = match &change.subject {
+                TallySubject::User(user) => user.to_string(),
+                TallySubject::Post(post) => post.to_string(),
+            };
+            format!("{subject}/tally/{}/{}", change.shard.get(), change.image.version)
         };
-        let id = format!("{subject}/tally/{}/{}", shard.get(), change.image.version);
-        Ok(Self::new(TALLY_CHANGED.to_owned(), id, subject, data))
+        Self::new(TALLIES_CHANGED.to_owned(), id_of_all(tallies, of), None, json!(Tallies { tallies }))
+    }
+
+    /// The event of likes and ends of likes, up to [`CHANGES_MAX`]. A like's version is not one of the user's log.
+    pub fn of_likes(likes: &[LikeChange]) -> Self {
+        let of = |like: &LikeChange| format!("{}/likes/{}/{}", like.user, like.post, like.like_version);
+        Self::new(LIKES_CHANGED.to_owned(), id_of_all(likes, of), None, json!(Likes { likes }))
     }
 
     /// The event of a change that was committed at this moment. An event of a log knows its time already.
@@ -119,9 +161,20 @@ impl CloudEvent {
         self
     }
 
-    /// The partition key in Kinesis. Events of one user keep their order, and so do those of one counter.
+    /// The partition key in Kinesis. Events of one user keep their order. Likes and counters need none, as each has a
+    /// version, so those of a busy post use all shards of the bus.
     pub fn partition_key(&self) -> &str {
-        &self.subject
+        self.subject.as_deref().unwrap_or(&self.id)
+    }
+}
+
+/// The id of an event of several changes: that of the first one, and how many more there are. The changes are a stretch
+/// of a batch, so this tells them from others that begin alike.
+fn id_of_all<Change>(changes: &[Change], id: impl Fn(&Change) -> String) -> String {
+    let first = changes.first().map(id).unwrap_or_default();
+    match changes.len() {
+        0 | 1 => first,
+        count => format!("{first}+{}", count - 1),
     }
 }
 
@@ -141,10 +194,10 @@ pub struct Received<Data> {
 pub enum AnyEvent {
     /// A log has grown.
     Log(Hint),
-    /// A counter has changed.
-    Counter(TallyChange),
-    /// A like has begun or ended.
-    Like(LikeChange),
+    /// Counters have changed.
+    Counters(Vec<TallyChange>),
+    /// Likes have begun or ended.
+    Likes(Vec<LikeChange>),
 }
 
 /// Why a record of the bus is no event that this release knows.
@@ -172,10 +225,18 @@ pub fn receive_any(record: &[u8]) -> Result<Received<AnyEvent>, NotAnEvent> {
     let Kind { kind } = serde_json::from_slice(record).map_err(malformed)?;
     let Received { data, at, trace } = receive::<Value>(record).map_err(malformed)?;
     let data = match kind.as_str() {
-        TALLY_CHANGED => serde_json::from_value(data).map(AnyEvent::Counter).map_err(malformed)?,
+        TALLIES_CHANGED => {
+            let Tallies { tallies } = serde_json::from_value(data).map_err(malformed)?;
+            AnyEvent::Counters(tallies)
+        }
+        LIKES_CHANGED => {
+            let Likes { likes } = serde_json::from_value(data).map_err(malformed)?;
+            AnyEvent::Likes(likes)
+        }
+        TALLY_CHANGED => AnyEvent::Counters(vec![serde_json::from_value(data).map_err(malformed)?]),
         POST_LIKED | POST_UNLIKED => {
-            let change: LikeChange = serde_json::from_value(data).map_err(malformed)?;
-            AnyEvent::Like(LikeChange { liked: kind == POST_LIKED, ..change })
+            let like: LikeChange = serde_json::from_value(data).map_err(malformed)?;
+            AnyEvent::Likes(vec![LikeChange { liked: kind == POST_LIKED, ..like }])
         }
         _ => serde_json::from_value(data).map(AnyEvent::Log).map_err(|_| NotAnEvent::Newer(kind))?,
     };
@@ -215,12 +276,10 @@ fn dotted(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn event(item: Value) -> Option<CloudEvent> {
-        CloudEvent::from_item(item.as_object().unwrap()).ok()
+        Change::from_item(item.as_object().unwrap().clone()).ok().map(Change::into_event)
     }
 
     #[test]
@@ -261,38 +320,75 @@ mod tests {
     #[test]
     fn a_shard_of_a_counter_is_published_with_its_image() {
         let event = event(json!({"PK": "TALLY#USER#a%7Cb#7", "SK": "TALLY", "version": 3, "followers": -1})).unwrap();
-        assert_eq!(event.kind, TALLY_CHANGED);
-        let change: TallyChange = parse(&serde_json::to_vec(&event).unwrap()).unwrap();
-        assert_eq!((change.subject, change.shard.get()), (TallySubject::User("a|b".parse().unwrap()), 7));
-        assert_eq!((change.image.version, change.image.counts.followers), (3, -1));
+        insta::assert_json_snapshot!(event, @r#"
+        {
+          "specversion": "1.0",
+          "id": "a|b/tally/7/3",
+          "source": "tidings",
+          "type": "tidings.tallies.changed.v1",
+          "datacontenttype": "application/json",
+          "data": {
+            "tallies": [
+              {
+                "followers": -1,
+                "shard": 7,
+                "subject": {
+                  "user": "a|b"
+                },
+                "version": 3
+              }
+            ]
+          }
+        }
+        "#);
         assert!(parse::<Hint>(&serde_json::to_vec(&event).unwrap()).is_err(), "it is not an event of a log");
+    }
+
+    /// Bob's like of a post.
+    fn like(liked: bool, version: u64) -> Value {
+        json!({
+            "PK": "USER#bob", "SK": "LIKES#014bc853-e807-7000-8000-000000000000",
+            "liked": liked, "author": "ada", "heat": 1000, "version": version,
+        })
     }
 
     #[test]
     fn a_like_and_an_unlike_are_published() {
-        let like = |liked: bool, version: u64| {
-            event(json!({
-                "PK": "USER#bob", "SK": "LIKES#014bc853-e807-7000-8000-000000000000",
-                "liked": liked, "author": "ada", "heat": 1000, "version": version,
-            }))
-        };
-        insta::assert_json_snapshot!(like(true, 1).unwrap(), @r#"
+        insta::assert_json_snapshot!(event(like(true, 1)).unwrap(), @r#"
         {
           "specversion": "1.0",
           "id": "bob/likes/014bc853-e807-7000-8000-000000000000/1",
           "source": "tidings",
-          "type": "tidings.post.liked.v1",
-          "subject": "bob",
+          "type": "tidings.likes.changed.v1",
           "datacontenttype": "application/json",
           "data": {
-            "author": "ada",
-            "like_version": 1,
-            "post": "014bc853-e807-7000-8000-000000000000",
-            "user": "bob"
+            "likes": [
+              {
+                "author": "ada",
+                "like_version": 1,
+                "liked": true,
+                "post": "014bc853-e807-7000-8000-000000000000",
+                "user": "bob"
+              }
+            ]
           }
         }
         "#);
-        assert_eq!(like(false, 2).unwrap().kind, POST_UNLIKED);
+        assert_eq!(event(like(false, 2)).unwrap().data["likes"][0]["liked"], false);
+    }
+
+    #[test]
+    fn several_changes_are_one_event_with_an_id_of_its_own() {
+        let changes =
+            [1, 2, 3].map(|version| match Change::from_item(like(true, version).as_object().unwrap().clone()) {
+                Ok(Change::Like(like)) => like,
+                other => panic!("{other:?}"),
+            });
+        let events = [&changes[..1], &changes[..2], &changes[..], &changes[1..]].map(CloudEvent::of_likes);
+        let ids: std::collections::BTreeSet<_> = events.iter().map(|event| event.partition_key()).collect();
+        assert_eq!(ids.len(), events.len(), "{ids:?}");
+        let read = receive_any(&serde_json::to_vec(&events[2]).unwrap()).unwrap();
+        assert_eq!(read.data, AnyEvent::Likes(changes.to_vec()));
     }
 
     #[test]
@@ -302,17 +398,32 @@ mod tests {
         let log = read(json!({"PK": "USER#bob", "SK": "EVENT#000000000007", "type": "FromTheFuture"}));
         assert!(matches!(&log, Ok(AnyEvent::Log(Hint { version, .. })) if version.get() == 7), "{log:?}");
         let counter = read(json!({"PK": "TALLY#USER#bob#3", "SK": "TALLY", "version": 2, "followers": 5}));
-        assert!(matches!(&counter, Ok(AnyEvent::Counter(change)) if change.image.version == 2), "{counter:?}");
-        let like = json!({
-            "PK": "USER#bob", "SK": "LIKES#014bc853-e807-7000-8000-000000000000",
-            "liked": true, "author": "ada", "heat": 1000, "version": 1,
-        });
-        assert!(matches!(read(like), Ok(AnyEvent::Like(LikeChange { like_version: 1, liked: true, .. }))));
+        assert!(matches!(&counter, Ok(AnyEvent::Counters(all)) if all[0].image.version == 2), "{counter:?}");
+        let liked = read(like(true, 1));
+        assert!(matches!(&liked, Ok(AnyEvent::Likes(all)) if all[0].liked && all[0].like_version == 1), "{liked:?}");
         let newer = json!({"type": "tidings.poll.closed.v1", "data": {"poll": "p"}}).to_string();
         assert_eq!(receive(newer.as_bytes()), Err(NotAnEvent::Newer("tidings.poll.closed.v1".to_owned())));
-        for nonsense in ["", "{}", r#"{"type": "tidings.tally.changed.v1", "data": {}}"#] {
+        for nonsense in ["", "{}", r#"{"type": "tidings.tallies.changed.v1", "data": {}}"#] {
             assert!(matches!(receive(nonsense.as_bytes()), Err(NotAnEvent::Malformed(_))), "{nonsense}");
         }
+    }
+
+    #[test]
+    fn events_of_release_0_2_are_read() {
+        let read = |kind: &str, data: Value| {
+            let event = json!({"type": kind, "data": data}).to_string();
+            receive_any(event.as_bytes()).map(|received| received.data)
+        };
+        let like = json!({
+            "author": "ada", "like_version": 1, "post": "014bc853-e807-7000-8000-000000000000", "user": "bob",
+        });
+        for (kind, liked) in [("tidings.post.liked.v1", true), ("tidings.post.unliked.v1", false)] {
+            let read = read(kind, like.clone());
+            assert!(matches!(&read, Ok(AnyEvent::Likes(all)) if all[0].liked == liked), "{read:?}");
+        }
+        let tally = json!({"subject": {"user": "bob"}, "shard": 3, "version": 2, "followers": 5});
+        let read = read("tidings.tally.changed.v1", tally);
+        assert!(matches!(&read, Ok(AnyEvent::Counters(all)) if all[0].shard.get() == 3), "{read:?}");
     }
 
     #[test]
