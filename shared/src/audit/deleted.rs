@@ -17,8 +17,9 @@ impl Auditor {
         if !self.should_have_ended(at) {
             return Ok(Vec::new());
         }
-        let is_left =
-            !self.commands.remains_of(user, end, 1).await?.is_empty() || self.timelines.has_notices(user).await?;
+        let is_left = !self.commands.remains_of(user, end, 1).await?.is_empty()
+            || self.timelines.has_notices(user).await?
+            || self.timelines.has_facts(user).await?;
         Ok(if is_left { vec![lost(user, end)] } else { Vec::new() })
     }
 
