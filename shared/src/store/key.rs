@@ -12,8 +12,8 @@ use crate::model::{
     UserId, Version,
 };
 pub(super) use statistics::{
-    DAY_PARTS, FACT_PARTS, FACTS_PREFIX, SUM, TAG_PARTS, day, day_of_user, day_tags, day_tags_of, fact, facts,
-    parse_day, parse_day_tags, parse_fact,
+    DAY_PARTS, FACT_PARTS, SUM, TAG_PARTS, day, day_of_user, day_tags, day_tags_of, fact, facts, parse_day,
+    parse_day_tags, parse_fact,
 };
 
 /// All characters are encoded but the unreserved ones of RFC 3986.

@@ -10,7 +10,7 @@ pub(in crate::store) const DAY_PARTS: u8 = 32;
 /// Partitions of the tags of a day. Each has some posts, and how many of them have each tag.
 pub(in crate::store) const TAG_PARTS: u8 = 16;
 /// Prefix of the partitions of users' facts.
-pub(in crate::store) const FACTS_PREFIX: &str = "FACTS#";
+const FACTS_PREFIX: &str = "FACTS#";
 /// Prefix of the partitions of days.
 const DAYS_PREFIX: &str = "DAYS#";
 /// Prefix of the partitions of days' tags.
