@@ -285,3 +285,6 @@ async fn totals_before(
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests;
