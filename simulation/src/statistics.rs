@@ -127,7 +127,8 @@ pub(crate) fn compare_tables(checks: &mut Checks, truth: &Truth, commands: &[Val
                 numbers().for_each(|(kind, number)| *sum.entry(kind).or_default() += number);
             }
             ("DAYTAGS", Some(("TAG", tag))) => {
-                *tags.entry((day_of(date), tag.to_owned())).or_default() += number(row, "posts");
+                let tag = percent_encoding::percent_decode_str(tag).decode_utf8_lossy().into_owned();
+                *tags.entry((day_of(date), tag)).or_default() += number(row, "posts");
             }
             _ => {}
         }
