@@ -1,11 +1,11 @@
 //! Counts daily statistics ([decision 0075](../../../docs/decisions/0075-statistics-are-sets-of-facts.md)).
 //!
-//! What is counted is a set of facts: see [`crate::model::DayFact`]. A worker that hears of an event or a like counts the
-//! facts that follow from it. Those that are counted already are passed over, and each other one is written in one
+//! What is counted is a set of facts: see [`crate::model::DayFact`]. A worker that hears of an event or a like counts
+//! the facts that follow from it. Those that are counted already are passed over, and each other one is written in one
 //! transaction with the numbers. So it does not matter how often, in which order, or how late a worker hears.
 //!
-//! A fact counts as long as both users exist: who did it, and who is credited with it. The erasure of an account removes
-//! the facts of both kinds.
+//! A fact counts as long as both users exist: who did it, and who is credited with it. The erasure of an account
+//! removes the facts of both kinds.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -1,8 +1,8 @@
 //! Daily statistics in the `timelines` table: facts, the numbers of each user on each day, and their sums.
 //!
 //! A fact is an item. The transaction that writes it adds it to the numbers of the credited user on its day, and to the
-//! sum of all users of the same part of the day. It does so only if the fact is not there yet. So the numbers are always
-//! those of the facts, however often a fact is counted. The deletion of a fact works in the same way.
+//! sum of all users of the same part of the day. It does so only if the fact is not there yet. So the numbers are
+//! always those of the facts, however often a fact is counted. The deletion of a fact works in the same way.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

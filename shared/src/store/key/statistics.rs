@@ -3,7 +3,8 @@
 use super::{encode, event, parse_event, parse_user};
 use crate::model::{Cause, Day, DayFact, PostId, UserId};
 
-/// Partitions of a user's facts. Those of one author are made by many users, and a partition takes 1000 writes a second.
+/// Partitions of a user's facts. Those of one author are made by many users, and a partition takes 1000 writes a
+/// second.
 pub(in crate::store) const FACT_PARTS: u8 = 4;
 /// Partitions of the numbers of a day. Each has some users, and the sum of their numbers.
 pub(in crate::store) const DAY_PARTS: u8 = 32;
