@@ -199,7 +199,7 @@ impl Timelines {
 
     /// Whether there are facts that are credited to the user.
     pub async fn has_facts(&self, user: &UserId) -> Result<bool, Error> {
-        let parts = (0..FACT_PARTS).map(|part| self.facts_page(user, part, "", 1));
+        let parts = (0..FACT_PARTS).map(|part| self.facts_page(user, part, 1));
         Ok(try_join_all(parts).await?.iter().any(|(facts, _)| !facts.is_empty()))
     }
 
@@ -209,12 +209,13 @@ impl Timelines {
     /// # Errors
     /// [`Error::Conflict`] if other writers kept coming between; otherwise as the store's.
     pub async fn erase_facts(&self, user: &UserId, limit: usize) -> Result<bool, Error> {
-        let limit = i32::try_from(limit.clamp(1, FACTS_PER_TRANSACTION / usize::from(FACT_PARTS))).unwrap_or(1);
-        let pages = try_join_all((0..FACT_PARTS).map(|part| self.facts_page(user, part, "", limit))).await?;
+        let limit = limit.clamp(1, FACTS_PER_TRANSACTION / usize::from(FACT_PARTS));
+        let pages = try_join_all((0..FACT_PARTS).map(|part| self.facts_page(user, part, limit))).await?;
         let Some(day) = pages.iter().flat_map(|(facts, _)| facts).map(|fact| fact.day).min() else { return Ok(false) };
         let is_whole = pages.iter().all(|(facts, more)| !more || facts.last().is_some_and(|fact| fact.day > day));
         let facts: Vec<_> = pages.into_iter().flat_map(|(facts, _)| facts).filter(|fact| fact.day == day).collect();
         if !is_whole {
+            // Some are left of the day, so the numbers go in a later step.
             self.remove_facts(&facts).await?;
             return Ok(true);
         }
@@ -255,13 +256,17 @@ impl Timelines {
         answer.item.map(|item| Ok((numbers(&item)?, super::dynamo::number(&item, REVISION)?))).transpose()
     }
 
-    /// At most `limit` facts of this part that are credited to the user, of the day with this date or of all days,
-    /// oldest day first, and whether there may be more.
-    async fn facts_page(&self, user: &UserId, part: u8, date: &str, limit: i32) -> Result<(Vec<DayFact>, bool), Error> {
-        let (facts, next) = self.facts_from(user, part, date, None, limit).await?;
-        Ok((facts, next.is_some()))
+    /// At most `limit` facts of this part that are credited to the user, oldest day first, and whether there are more.
+    async fn facts_page(&self, user: &UserId, part: u8, limit: usize) -> Result<(Vec<DayFact>, bool), Error> {
+        let one_more = i32::try_from(limit + 1).unwrap_or(i32::MAX);
+        let (mut facts, _) = self.facts_from(user, part, "", None, one_more).await?;
+        let more = facts.len() > limit;
+        facts.truncate(limit);
+        Ok((facts, more))
     }
 
+    /// At most `limit` facts of this part that are credited to the user, of days whose dates begin with this text, from
+    /// the one behind `after`. Returns the place to go on behind, if there may be more.
     pub(super) async fn facts_from(
         &self,
         user: &UserId,
