@@ -212,7 +212,7 @@ impl Timelines {
         let limit = limit.clamp(1, FACTS_PER_TRANSACTION / usize::from(FACT_PARTS));
         let pages = try_join_all((0..FACT_PARTS).map(|part| self.facts_page(user, part, limit))).await?;
         let Some(day) = pages.iter().flat_map(|(facts, _)| facts).map(|fact| fact.day).min() else { return Ok(false) };
-        let is_whole = pages.iter().all(|(facts, more)| !more || facts.last().is_some_and(|fact| fact.day > day));
+        let is_whole = pages.iter().all(|(_, behind)| behind.as_ref().is_none_or(|fact| fact.day > day));
         let facts: Vec<_> = pages.into_iter().flat_map(|(facts, _)| facts).filter(|fact| fact.day == day).collect();
         if !is_whole {
             // Some are left of the day, so the numbers go in a later step.
@@ -256,13 +256,17 @@ impl Timelines {
         answer.item.map(|item| Ok((numbers(&item)?, super::dynamo::number(&item, REVISION)?))).transpose()
     }
 
-    /// At most `limit` facts of this part that are credited to the user, oldest day first, and whether there are more.
-    async fn facts_page(&self, user: &UserId, part: u8, limit: usize) -> Result<(Vec<DayFact>, bool), Error> {
+    /// At most `limit` facts of this part that are credited to the user, oldest day first, and the one behind them.
+    async fn facts_page(
+        &self,
+        user: &UserId,
+        part: u8,
+        limit: usize,
+    ) -> Result<(Vec<DayFact>, Option<DayFact>), Error> {
         let one_more = i32::try_from(limit + 1).unwrap_or(i32::MAX);
         let (mut facts, _) = self.facts_from(user, part, "", None, one_more).await?;
-        let more = facts.len() > limit;
-        facts.truncate(limit);
-        Ok((facts, more))
+        let behind = (facts.len() > limit).then(|| facts.pop()).flatten();
+        Ok((facts, behind))
     }
 
     /// At most `limit` facts of this part that are credited to the user, of days whose dates begin with this text, from
