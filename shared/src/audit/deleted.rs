@@ -54,6 +54,14 @@ impl Auditor {
         })
     }
 
+    /// Whether the account is deleted, and its erasure may be under way.
+    pub(super) async fn is_being_erased(&self, user: &UserId) -> Result<bool, Error> {
+        if self.commands.profile(user).await?.is_some() {
+            return Ok(false);
+        }
+        Ok(self.deletion(user).await?.is_some_and(|(_, at)| !self.should_have_ended(at)))
+    }
+
     /// Whether nobody should follow this user any more, because the account was deleted long ago.
     pub(super) async fn is_gone(&self, user: &UserId) -> Result<bool, Error> {
         if self.commands.profile(user).await?.is_some() {
