@@ -42,10 +42,10 @@ impl Auditor {
     pub(super) async fn first_like(&self, like: &LikeChange) -> Result<Vec<Finding>, Error> {
         let is_new = like.at.is_none_or(|at| self.clock.now().since(at) < GRACE);
         let Some(day) = like.at.map(Day::of).filter(|day| !is_new && self.keeps(*day)) else { return Ok(Vec::new()) };
-        if self.commands.profile(&like.author).await?.is_none() {
-            return Ok(Vec::new());
+        let mut facts = vec![DayFact::active(&like.user, day)];
+        if self.commands.profile(&like.author).await?.is_some() {
+            facts.push(DayFact::like(&like.author, day, &like.user, like.post));
         }
-        let facts = [DayFact::like(&like.author, day, &like.user, like.post), DayFact::active(&like.user, day)];
         let counted = self.timelines.counted(&facts, Consistency::Eventual).await?;
         let settle = || Task::SettleLikes { post: like.post, users: vec![like.user.clone()] };
         let is_counted = counted.len() == facts.len();
