@@ -10,7 +10,11 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use futures::{StreamExt, future::try_join, stream};
+use futures::{
+    StreamExt,
+    future::{join, try_join},
+    stream,
+};
 use tokio::time::Instant;
 
 use super::{
@@ -156,9 +160,13 @@ impl CatchUp {
         let (events, mut stuck) = readable(user, entries);
         if let Some(last) = events.last() {
             let totals = self.effects.show_totals(user, last.totals, last.version);
-            if let Err(error) = try_join(totals, self.effects.count(owner, &events)).await {
+            let (totals, counted) = join(totals, self.effects.count(owner, &events)).await;
+            if let Err(error) = totals {
+                stuck = Some((last.version, error));
+            }
+            if let (Err(error), Some(first)) = (counted, events.first()) {
                 // Nothing may be passed over that is not counted.
-                stuck = events.first().map(|first| (first.version, error));
+                stuck = Some((first.version, error));
             }
         }
         let mut open = plan(events.iter().copied());
