@@ -79,7 +79,7 @@ fn lose_inbox(world: &World, random: &mut StdRng) -> Option<()> {
 
 /// A part of the statistics is lost: a fact, numbers, a sum, or tags.
 fn lose_counted(world: &World, random: &mut StdRng) -> Option<()> {
-    let row = any(world, "Timelines", |row| is_of_statistics(row), random)?;
+    let row = any(world, "Timelines", is_of_statistics, random)?;
     world.meddle("DeleteItem", json!({"TableName": "Timelines", "Key": {"PK": row["PK"], "SK": row["SK"]}}));
     Some(())
 }
