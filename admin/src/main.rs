@@ -14,7 +14,7 @@ mod queue;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use commands::{account, audit, moderation, quarantine, rebuild, recover, status};
+use commands::{account, audit, moderation, quarantine, rebuild, recover, stats, status};
 use deployment::{Deployment, Target};
 use output::Output;
 
@@ -44,6 +44,8 @@ enum Command {
     Recover,
     /// Compares the read models of a user or a post with the truth, or shows how far the audit of all has come
     Audit(audit::AuditArguments),
+    /// Prints what happened on each day: posts, likes, new and active users, tags
+    Stats(stats::StatsArguments),
     /// Fills read models anew from the table of commands
     #[command(subcommand)]
     Rebuild(rebuild::Command),
@@ -84,6 +86,7 @@ async fn run(Arguments { target, json, command }: Arguments) -> anyhow::Result<(
         Command::Quarantine(command) => quarantine::run(deployment, output, command).await,
         Command::Recover => recover::recover(deployment, output).await,
         Command::Audit(arguments) => audit::audit(deployment, output, &arguments).await,
+        Command::Stats(arguments) => stats::stats(deployment, output, &arguments).await,
         Command::Rebuild(command) => rebuild::run(deployment, output, command).await,
         Command::TakeDown(arguments) => moderation::post(deployment, output, "take_down", &arguments).await,
         Command::Restore(arguments) => moderation::post(deployment, output, "restore", &arguments).await,

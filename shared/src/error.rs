@@ -116,6 +116,18 @@ pub enum Rejection {
     /// The path names no kind of notifications.
     #[error(transparent)]
     UnknownKind(#[from] crate::model::UnknownKind),
+    /// `from` and `to` are no range of days.
+    #[error(transparent)]
+    InvalidDays(#[from] crate::model::InvalidDays),
+    /// The statistics of the first day are kept no longer.
+    #[error("statistics are kept for {days} days")]
+    StatisticsNotKept {
+        /// For how many days they are kept, today included.
+        days: u32,
+    },
+    /// The deployment counts no statistics.
+    #[error("this deployment counts no statistics")]
+    StatisticsOff,
     /// `up_to` is no moment.
     #[error("up_to must be the `at` of a notification, such as 2026-11-24T09:31:00.000Z")]
     InvalidUpTo,

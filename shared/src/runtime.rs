@@ -23,9 +23,9 @@ use crate::{
     celebrities::Celebrities,
     deadline::Deadline,
     metrics,
-    model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReadModel, ReservedHandles, Timestamp},
+    model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReadModel, ReservedHandles, StatisticsPolicy, Timestamp},
     projection::{CardSets, Dependencies, NoticeSets, Projectors, rebuild::Rebuilder},
-    query::{Conversations, Feeds, Notifications, People, cursor::CursorKeys},
+    query::{Conversations, Feeds, Notifications, People, StatisticsOfDays, cursor::CursorKeys},
     read_models::ReadModels,
     retry::{ATTEMPT_MAX, CALL_MAX},
     store::{
@@ -198,6 +198,7 @@ impl Runtime {
             work_queue: self.work_queue()?,
             erasure_delay: self.erasure_delay()?,
             step_rows: self.walk_step_rows()?,
+            statistics: self.statistics_policy()?,
             clock: self.clock.clone(),
         }))
     }
@@ -210,6 +211,17 @@ impl Runtime {
             read_models: self.read_models()?,
             work_queue: self.work_queue()?,
             erasure_delay: self.erasure_delay()?,
+            statistics: self.statistics_policy()?,
+            clock: self.clock.clone(),
+        })
+    }
+
+    /// What daily statistics are answered from.
+    pub fn statistics(&self) -> anyhow::Result<StatisticsOfDays> {
+        Ok(StatisticsOfDays {
+            read_models: self.read_models()?,
+            timelines: self.timelines()?,
+            policy: self.statistics_policy()?,
             clock: self.clock.clone(),
         })
     }
@@ -242,6 +254,7 @@ impl Runtime {
             viewers: measured.viewers()?,
             cards: measured.cards()?,
             celebrities: measured.celebrities()?,
+            statistics: self.statistics_policy()?,
             erasure_delay: self.erasure_delay()?,
             clock: self.clock.clone(),
         };
@@ -299,6 +312,12 @@ impl Runtime {
     /// How long a process uses its copies of the list of celebrities, and of the state of the read models.
     fn list_lifetime(&self) -> anyhow::Result<Duration> {
         Ok(Duration::from_secs(self.number("CELEBRITY_LIST_SECONDS")?))
+    }
+
+    /// How long statistics are kept.
+    fn statistics_policy(&self) -> anyhow::Result<StatisticsPolicy> {
+        let days = u32::try_from(self.number("STATISTICS_DAYS")?);
+        Ok(StatisticsPolicy { days: days.context("the environment variable STATISTICS_DAYS is too large")? })
     }
 
     /// How long an erasure waits before it removes items.

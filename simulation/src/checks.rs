@@ -22,6 +22,8 @@ pub enum Check {
     NotificationsAtRest,
     /// INV-10: what a user has seen does not become unread unless it grows.
     SeenStaysSeen,
+    /// INV-11: daily statistics are what a count of the command table says.
+    StatisticsAtRest,
     /// INV-3: counters equal the edges, comments and likes that they count, in the command table and on cards.
     CountsAtRest,
     /// INV-4: a query with `Tidings-Min-Version` shows the viewer's own commands.
@@ -75,7 +77,7 @@ pub enum Check {
 }
 
 /// All checks.
-pub const ALL: [Check; 31] = [
+pub const ALL: [Check; 32] = [
     Check::EventsReachTheBus,
     Check::HomeAtRest,
     Check::FeedsAtRest,
@@ -83,6 +85,7 @@ pub const ALL: [Check; 31] = [
     Check::NoticesAtRest,
     Check::NotificationsAtRest,
     Check::SeenStaysSeen,
+    Check::StatisticsAtRest,
     Check::CountsAtRest,
     Check::OwnWrites,
     Check::WalkWithoutRepetition,
@@ -150,6 +153,7 @@ impl fmt::Display for Check {
             Self::RebuiltAtRest => "INV-8",
             Self::NothingIsLost => "INV-9",
             Self::NoticesAtRest | Self::NotificationsAtRest | Self::SeenStaysSeen => "INV-10",
+            Self::StatisticsAtRest => "INV-11",
             _ => "truth",
         };
         let name = serde_json::to_value(self).map_err(|_| fmt::Error)?;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     faults::Fault,
     notices::is_of_notices,
+    statistics::is_of_statistics,
     truth::{is, number, text},
     world::World,
 };
@@ -16,12 +17,16 @@ type Kind = fn(&World, &mut StdRng) -> Option<()>;
 
 /// Damages this many items.
 pub(crate) fn damage(world: &World, items: u32, random: &mut StdRng) {
-    let kinds: [Kind; 13] = [
+    let kinds: [Kind; 17] = [
         lose_row,
         add_row,
         lose_notice,
         end_notice,
         lose_inbox,
+        lose_counted,
+        change_numbers,
+        add_fact,
+        change_tag,
         change_count,
         change_image,
         change_text,
@@ -69,6 +74,41 @@ fn end_notice(world: &World, random: &mut StdRng) -> Option<()> {
 fn lose_inbox(world: &World, random: &mut StdRng) -> Option<()> {
     let row = any(world, "Timelines", |row| text(row, "SK") == "INBOX", random)?;
     world.meddle("DeleteItem", json!({"TableName": "Timelines", "Key": {"PK": row["PK"], "SK": row["SK"]}}));
+    Some(())
+}
+
+/// A part of the statistics is lost: a fact, numbers, a sum, or tags.
+fn lose_counted(world: &World, random: &mut StdRng) -> Option<()> {
+    let row = any(world, "Timelines", is_of_statistics, random)?;
+    world.meddle("DeleteItem", json!({"TableName": "Timelines", "Key": {"PK": row["PK"], "SK": row["SK"]}}));
+    Some(())
+}
+
+/// A number of a user's day, or of the sum of a day, is wrong.
+fn change_numbers(world: &World, random: &mut StdRng) -> Option<()> {
+    let mut row = any(world, "Timelines", |row| text(row, "PK").starts_with("DAYS#"), random)?;
+    let kind = *["post", "like", "comment", "gained", "lost", "joined", "active"].choose(random)?;
+    row[kind] = json!({"N": (number(&row, kind) + 7).to_string()});
+    world.meddle("PutItem", json!({"TableName": "Timelines", "Item": row}));
+    Some(())
+}
+
+/// A fact appears that did not happen.
+fn add_fact(world: &World, random: &mut StdRng) -> Option<()> {
+    let is_event = |row: &Value| text(row, "PK").starts_with("FACTS#") && text(row, "SK").contains("#EVENT#");
+    let mut row = any(world, "Timelines", is_event, random)?;
+    let (of, _) = text(&row, "SK").rsplit_once('#')?;
+    row["SK"] = json!({"S": format!("{of}#{:012}", random.random_range(100_000..200_000))});
+    world.meddle("PutItem", json!({"TableName": "Timelines", "Item": row}));
+    Some(())
+}
+
+/// The number of posts with a tag is wrong.
+fn change_tag(world: &World, random: &mut StdRng) -> Option<()> {
+    let is_tag = |row: &Value| text(row, "PK").starts_with("DAYTAGS#") && text(row, "SK").starts_with("TAG#");
+    let mut row = any(world, "Timelines", is_tag, random)?;
+    row["posts"] = json!({"N": (number(&row, "posts") + 7).to_string()});
+    world.meddle("PutItem", json!({"TableName": "Timelines", "Item": row}));
     Some(())
 }
 
@@ -172,9 +212,9 @@ fn lose_walk(world: &World, random: &mut StdRng) -> Option<()> {
     Some(())
 }
 
-/// Whether the row is one of a timeline: neither an announcement nor a notice.
+/// Whether the row is one of a timeline: neither an announcement, nor a notice, nor of statistics.
 fn is_in_timeline(row: &Value) -> bool {
-    text(row, "PK") != "ANNOUNCED" && !is_of_notices(row)
+    text(row, "PK") != "ANNOUNCED" && !is_of_notices(row) && !is_of_statistics(row)
 }
 
 /// Any of these items of a table.

@@ -11,8 +11,8 @@ use std::{
     time::Duration,
 };
 
-/// Virtual time at the beginning, since 1970: 2027-01-15T08:00:00Z.
-const EPOCH: Duration = Duration::from_millis(1_800_000_000_000);
+/// Virtual time at the beginning, since 1970: 2027-01-15T23:58:30Z. So most histories go on after midnight.
+const EPOCH: Duration = Duration::from_millis(1_800_057_510_000);
 /// What monotonic clocks tell at the beginning. Not zero, because programs subtract from it.
 const BOOTED: Duration = Duration::from_secs(1_000_000);
 

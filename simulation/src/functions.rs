@@ -72,6 +72,17 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
                 get_profile::handle(&it.0, &it.1, &it.2, &it.3, call)
             })
         }
+        "read-statistics" => {
+            let parts = Rc::new((runtime.statistics()?, runtime.meter.clone()));
+            Ok(Rc::new(move |payload: Bytes, _| {
+                let it = Rc::clone(&parts);
+                let invocation = async move {
+                    let answer = read_statistics::handle(&it.0, it.1.as_ref(), parse(&payload)?).await;
+                    to_json(&answer.map_err(|error| format!("{error:#}"))?)
+                };
+                Box::pin(invocation) as LocalBoxFuture<'static, _>
+            }))
+        }
         "mute-user" => http!((runtime.commands()?, clock), |it, call| mute_user::handle(&it.0, &it.1, call)),
         "react-to-post" => http!((runtime.commands()?, clock), |it, call| react_to_post::handle(&it.0, &it.1, call)),
         "update-profile" => http!((runtime.commands()?, runtime.reserved_handles()?, clock), |it, call| {

@@ -45,6 +45,7 @@ mod reasons;
 mod rebuilds;
 mod rest;
 pub mod runner;
+mod statistics;
 pub mod trace;
 mod truth;
 mod walks;

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     checks::{Check, Checks},
+    statistics::is_zero,
     trace::Detail,
     truth::{Truth, is, is_unlisted, text},
     world::{MODELS, World},
@@ -161,6 +162,13 @@ fn essence(truth: &Truth, model: &str, mut item: Value) -> Option<Value> {
         attributes.remove(name);
     }
     match (model, kind) {
+        // A repair writes zeros, a projection does not.
+        ("Timelines", "DAYS" | "DAYTAGS") => {
+            let is_zero = is_zero(&item);
+            let attributes = item.as_object_mut()?;
+            attributes.retain(|_, value| value["N"] != "0");
+            (!is_zero).then_some(item)
+        }
         ("Timelines", "HOME") => {
             let author = text(&item, "author");
             let belongs = author == id || truth.has("FOLLOWS", id, author);

@@ -22,13 +22,15 @@ use crate::{
     ledger::Ledger,
     notices::{compare_notices, is_of_notices},
     rebuilds,
+    statistics::{self, is_of_statistics},
     truth::{COUNTS, Truth, is, is_null, is_unlisted, number, text},
     world::World,
 };
 
 /// Compares the tables with what was accepted and with each other.
 pub(crate) fn compare_tables(world: &World, ledger: &mut Ledger, ghosts: &BTreeSet<String>) {
-    let truth = Truth::read(&world.items("Commands"));
+    let commands = world.items("Commands");
+    let truth = Truth::read(&commands);
     doubts::adopt(ledger, &truth);
     adopt_uncertain_follows(ledger, &truth);
     ledger.forget_the_deleted();
@@ -50,6 +52,7 @@ pub(crate) fn compare_tables(world: &World, ledger: &mut Ledger, ghosts: &BTreeS
     cards(checks, &truth, &by_key(world.items("Cards")));
     let timelines = world.items("Timelines");
     compare_notices(checks, &truth, &timelines);
+    statistics::compare_tables(checks, &truth, &commands, &timelines);
     rows(checks, &truth, &timelines, ghosts);
     rebuilds::compare(checks, world);
     let queues = ["Deliveries", "Quarantine", "FailedBatches"];
@@ -364,7 +367,7 @@ fn cards(checks: &mut Checks, truth: &Truth, items: &BTreeMap<String, Value>) {
 }
 
 fn rows(checks: &mut Checks, truth: &Truth, items: &[Value], ghosts: &BTreeSet<String>) {
-    let items = items.iter().filter(|item| !is_of_notices(item));
+    let items = items.iter().filter(|item| !is_of_notices(item) && !is_of_statistics(item));
     let rows: BTreeSet<_> = items.map(|item| (text(item, "PK"), text(item, "SK"))).collect();
     for (timeline, post) in rows.iter().filter(|(timeline, _)| *timeline != "ANNOUNCED") {
         let is_real = truth.posts.contains_key(*post);

@@ -18,9 +18,9 @@ pub use self::{
     answer::{Answer, ApiError},
     transport::{Transport, Transported},
     types::{
-        Accepted, Comment, CommentsPage, Explanation, ExportEntry, ExportPage, Freshness, HomePage, NewPosts,
-        Notification, NotificationsPage, OwnProfile, PeoplePage, Person, Post, PostsFound, PostsPage, Profile,
-        ProfileInput, ProfilePatch, PublicProfile, Relation, UsersFound,
+        Accepted, AuthorDay, AuthorDays, Comment, CommentsPage, Explanation, ExportEntry, ExportPage, Freshness,
+        HomePage, NewPosts, Notification, NotificationsPage, OwnProfile, PeoplePage, Person, Post, PostsFound,
+        PostsPage, Profile, ProfileInput, ProfilePatch, PublicProfile, Relation, UsersFound,
     },
 };
 
@@ -203,6 +203,13 @@ impl User {
             Ok((page.notifications, page.next_cursor))
         })
         .await
+    }
+
+    /// `GET /v1/me/stats`.
+    pub async fn stats(&self, from: Option<&str>, to: Option<&str>) -> Result<AuthorDays, ApiError> {
+        let days: Vec<_> =
+            [("from", from), ("to", to)].into_iter().filter_map(|(name, day)| Some((name, day?))).collect();
+        self.send(self.request(Method::GET, "/v1/me/stats").query(&days)).await?.expect(StatusCode::OK)?.json()
     }
 
     /// `PUT /v1/me/notifications/seen`.

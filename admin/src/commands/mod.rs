@@ -6,6 +6,7 @@ pub(crate) mod moderation;
 pub(crate) mod quarantine;
 pub(crate) mod rebuild;
 pub(crate) mod recover;
+pub(crate) mod stats;
 pub(crate) mod status;
 
 use anyhow::{Context, ensure};

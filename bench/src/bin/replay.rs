@@ -218,6 +218,9 @@ async fn compare(replay: &Replay, users: usize) -> Result<Vec<Difference>> {
     let (seen, found) = replay.compare_notifications().await?;
     println!("compared   {seen} notifications");
     differences.extend(found);
+    let (seen, found) = replay.compare_statistics().await?;
+    println!("compared   statistics of {seen} posts");
+    differences.extend(found);
     Ok(differences)
 }
 

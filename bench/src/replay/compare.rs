@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use futures::{StreamExt, TryStreamExt, stream};
 use harness::{
-    client::{ApiError, User},
+    client::{ApiError, AuthorDay, User},
     model::{Difference, Judge, Member, Mentions, Window},
     wait::persist,
 };
@@ -106,6 +106,43 @@ impl Replay {
         bar.finish();
         let seen = results.iter().map(|(seen, _)| seen).sum();
         Ok((seen, results.into_iter().flat_map(|(_, differences)| differences).collect()))
+    }
+
+    /// Compares what authors are shown of their days with what was accepted: posts, also deleted ones, exactly, and
+    /// followers gained without those lost. Of likes and comments, those that stand must be counted; others may have
+    /// ended. Call this at rest. Returns the number of posts and the differences.
+    pub async fn compare_statistics(&self) -> Result<(i64, Vec<Difference>)> {
+        let (model, posts) = {
+            let accepted = self.shared.accepted();
+            (accepted.model.clone(), accepted.posts.values().cloned().collect::<Vec<_>>())
+        };
+        let author_of: std::collections::BTreeMap<_, _> =
+            posts.iter().map(|Posted { id, author }| (id.as_str(), author.as_str())).collect();
+        let count = |found: usize| i64::try_from(found).unwrap_or(i64::MAX);
+        let compare = async |user: &User| {
+            let days = persist(PATIENCE, |_| {}, || user.stats(None, None)).await?.days;
+            let sum = |number: fn(&AuthorDay) -> i64| days.iter().map(number).sum::<i64>();
+            let own = |post: &str| author_of.get(post).is_some_and(|author| *author == user.id);
+            let others = || model.members.values();
+            let written = count(posts.iter().filter(|post| post.author == user.id).count());
+            let followers = count(others().filter(|other| other.follows.contains(&user.id)).count());
+            let likes = count(others().flat_map(|other| other.likes.keys()).filter(|post| own(post)).count());
+            let comments = others().flat_map(|other| other.comments.values());
+            let comments = count(comments.filter(|remark| own(&remark.post)).count());
+            let same = sum(|it| it.posts) == written
+                && sum(|it| it.followers_gained - it.followers_lost) == followers
+                && sum(|it| it.likes_received) >= likes
+                && sum(|it| it.comments_received) >= comments;
+            let problem =
+                format!("{written} posts, {followers} followers, {likes} likes, {comments} comments; shown {days:?}");
+            let place = "statistics".to_owned();
+            let difference = (!same).then(|| Difference { viewer: user.id.clone(), place, problem });
+            Ok::<_, ApiError>((written, difference))
+        };
+        let results: Vec<_> =
+            stream::iter(&self.shared.users).map(compare).buffered(self.concurrency).try_collect().await?;
+        let seen = results.iter().map(|(seen, _)| seen).sum();
+        Ok((seen, results.into_iter().filter_map(|(_, difference)| difference).collect()))
     }
 
     /// Compares the trending feed with a computation over all likes and comments, for the user who hides the most

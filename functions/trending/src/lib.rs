@@ -1,5 +1,6 @@
 //! Shows counters on cards: likes, comments and heat of posts, which also decide what trends, and followers of users.
-//! Shows who likes a post, too, and tells its author. It serves the events of counters and likes on the bus.
+//! Shows who likes a post, too, tells its author, and counts likes of the day. It serves the events of counters and
+//! likes on the bus.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -180,6 +181,10 @@ async fn show_likes(notices: &Notices, post: PostId, likes: &Likes) -> Result<()
     if likes.len() > LIKES_AT_ONCE {
         return notices.work_queue.send(Task::settle_likes(post, likes.keys().cloned())).await;
     }
+    let (late, known): (Vec<_>, Vec<_>) = likes.values().partition(|heard| heard.may_be_gone);
+    notices.statistics.count_likes(known.iter().map(|heard| &heard.like)).await?;
+    let late: Vec<_> = late.iter().map(|heard| heard.like.user.clone()).collect();
+    notices.statistics.count_likes_as_they_stand(post, &late).await?;
     let show = async |Heard { like, may_be_gone }: &Heard| match may_be_gone {
         true => notices.show_like_as_it_stands(&like.user, post).await,
         false => notices.show_like(like).await.map(|()| Some(like.clone())),

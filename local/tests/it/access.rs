@@ -67,11 +67,11 @@ const PUT_STATE: Access = Access { partition: Some("READMODELS"), ..CHANGE };
 const ROWS: Access = to(Resource::Timelines, "dynamodb:Query");
 /// `Timelines::put`, `put_rows`.
 const PUT_ROWS: Access = to(Resource::Timelines, "dynamodb:BatchWriteItem");
-/// `Timelines::tag`, `put_announced`.
+/// `Timelines::tag`, `put_announced`, `count_facts`, `count_tags`.
 const TAG: Access = to(Resource::Timelines, "dynamodb:PutItem");
 /// `Timelines::untag`, `delete`.
 const UNTAG: Access = to(Resource::Timelines, "dynamodb:DeleteItem");
-/// `Timelines::put_notice`, `put_inbox`.
+/// `Timelines::put_notice`, `put_inbox`, `count_facts`.
 const PUT_NOTICE: Access = to(Resource::Timelines, "dynamodb:UpdateItem");
 /// `Timelines::inbox`, `notice`.
 const INBOX: Access = to(Resource::Timelines, "dynamodb:GetItem");
@@ -116,7 +116,7 @@ const SCAN: Access = to(Resource::Commands, "dynamodb:Scan");
 const SCAN_TIMELINES: Access = to(Resource::Timelines, "dynamodb:Scan");
 const SCAN_VIEWERS: Access = to(Resource::Viewers, "dynamodb:Scan");
 const SCAN_CARDS: Access = to(Resource::Cards, "dynamodb:Scan");
-/// `Timelines::which`.
+/// `Timelines::which`, `counted`, `days_of`, `days`.
 const WHICH_ROWS: Access = to(Resource::Timelines, "dynamodb:BatchGetItem");
 /// `Cards::remove`.
 const REMOVE_CARD: Access = to(Resource::Cards, "dynamodb:DeleteItem");
@@ -128,7 +128,7 @@ const DELIVER: Access = to(Resource::Deliveries, "sqs:SendMessage");
 const QUARANTINE: Access = to(Resource::Quarantine, "sqs:SendMessage");
 
 /// What the code of each function calls, by the name of its binary.
-pub(crate) const FUNCTIONS: [(&str, &[Access]); 23] = [
+pub(crate) const FUNCTIONS: [(&str, &[Access]); 24] = [
     (
         "audit",
         &[
@@ -166,6 +166,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 23] = [
             REQUIRE,
             SCAN,
             ROWS,
+            WHICH_ROWS,
             PUT_ROWS,
             TAG,
             UNTAG,
@@ -201,6 +202,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 23] = [
             REQUIRE,
             MARK_CELEBRITY,
             ROWS,
+            WHICH_ROWS,
             PUT_ROWS,
             TAG,
             UNTAG,
@@ -222,6 +224,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 23] = [
     ("mute-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
     ("publish-events", &[PUBLISH, QUARANTINE]),
     ("react-to-post", &[ITEM, PARTITION, ITEMS, CHANGE]),
+    ("read-statistics", &[STATE, ROWS, WHICH_ROWS]),
     ("rebuild", &[STATE, SEGMENTS, PUT_STATE, DELIVER]),
     (
         "recover",
@@ -237,7 +240,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 23] = [
             QUARANTINE,
         ],
     ),
-    ("trending", &[ITEM, TALLY, PUT_CARD, ROWS, INBOX, PUT_NOTICE, DELIVER]),
+    ("trending", &[ITEM, ITEMS, TALLY, PUT_CARD, ROWS, WHICH_ROWS, INBOX, TAG, PUT_NOTICE, DELIVER]),
     ("update-profile", &[ITEM, PARTITION, APPEND, CHANGE]),
 ];
 
@@ -288,7 +291,16 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
     ),
     (
         &[Resource::Timelines],
-        &["store/timelines.rs", "store/announcements.rs", "store/notices.rs", "store/emptied.rs", "store/scan.rs"],
+        &[
+            "store/timelines.rs",
+            "store/announcements.rs",
+            "store/notices.rs",
+            "store/statistics.rs",
+            "store/day_tags.rs",
+            "store/recount.rs",
+            "store/emptied.rs",
+            "store/scan.rs",
+        ],
     ),
     (&[Resource::Viewers], &["store/viewers.rs", "store/emptied.rs", "store/scan.rs"]),
     (

@@ -10,8 +10,8 @@ use crate::{
     celebrities::Celebrities,
     error::Error,
     model::{
-        Blockers, Clock, Counts, Edge, EdgeKey, EdgeKind, Post, PostId, Profile, TallyImage, TallyShard, TallySubject,
-        Timestamp, UserId, Version, Viewer, limits::FEED_AGE_MAX,
+        Blockers, Clock, Counts, Edge, EdgeKey, EdgeKind, Post, PostId, Profile, StatisticsPolicy, TallyImage,
+        TallyShard, TallySubject, Timestamp, UserId, Version, Viewer, limits::FEED_AGE_MAX,
     },
     projection::notices::{of_follow, of_post},
     read_models::ReadModels,
@@ -57,6 +57,8 @@ pub struct Auditor {
     pub cards: Cards,
     /// Authors whose posts are pulled instead of pushed.
     pub celebrities: Celebrities,
+    /// How long statistics are kept.
+    pub statistics: StatisticsPolicy,
     /// How long an erasure waits before it removes items.
     pub erasure_delay: Duration,
     /// The clock.
@@ -73,7 +75,8 @@ impl Auditor {
             Fact::Profile(profile) => (&profile.user, self.profile(profile).await?),
             Fact::Edge(key, edge) => (&key.from, self.edge(key, *edge).await?),
             Fact::Post(post) => (&post.author, self.post_item(post).await?),
-            Fact::Like(like) => (&like.user, self.like(like).await?),
+            Fact::Like(like) => (&like.user, [self.like(like).await?, self.first_like(like).await?].concat()),
+            Fact::Event(event) => (&event.user, self.event(event).await?),
             Fact::Comment(comment) => (&comment.author, self.comment(comment).await?),
             Fact::Tally(subject, shard, image) => {
                 let found = self.tally(subject, *shard, *image).await?;
@@ -324,6 +327,9 @@ impl Auditor {
         };
         if !card.as_ref().is_some_and(|card| shows(card, post) && shows_counts(card)) {
             findings.push(Finding::new(Kind::WrongCard, settle()));
+        }
+        if self.miscounts_tags(post).await? {
+            findings.push(Finding::new(Kind::WrongStatistics, settle()));
         }
         if post.is_deleted() {
             let (order, some) = (CommentOrder::OldestFirst, Consistency::Eventual);

@@ -17,8 +17,9 @@ impl Auditor {
         if !self.should_have_ended(at) {
             return Ok(Vec::new());
         }
-        let is_left =
-            !self.commands.remains_of(user, end, 1).await?.is_empty() || self.timelines.has_notices(user).await?;
+        let is_left = !self.commands.remains_of(user, end, 1).await?.is_empty()
+            || self.timelines.has_notices(user).await?
+            || self.timelines.has_facts(user).await?;
         Ok(if is_left { vec![lost(user, end)] } else { Vec::new() })
     }
 
@@ -51,6 +52,14 @@ impl Auditor {
             Some((_, at)) if !self.should_have_ended(at) => Vec::new(),
             _ => vec![Finding::new(Kind::StrayItem, Task::SettleUser { user: user.clone() })],
         })
+    }
+
+    /// Whether the account is deleted, and its erasure may be under way.
+    pub(super) async fn is_being_erased(&self, user: &UserId) -> Result<bool, Error> {
+        if self.commands.profile(user).await?.is_some() {
+            return Ok(false);
+        }
+        Ok(self.deletion(user).await?.is_some_and(|(_, at)| !self.should_have_ended(at)))
     }
 
     /// Whether nobody should follow this user any more, because the account was deleted long ago.

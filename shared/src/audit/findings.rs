@@ -30,6 +30,8 @@ pub enum Kind {
     StrayRow,
     /// A notice is missing or does not say what the truth says, or the inbox does not list its group.
     WrongNotice,
+    /// Something that happened is not counted, or a number of a day is not that of what is counted.
+    WrongStatistics,
     /// A walk has not ended for long, and may be lost.
     LostWalk,
     /// A user still follows somebody who blocked the user, or deleted the account, long ago.
@@ -53,6 +55,7 @@ impl Kind {
             Self::MissingRow => "missing_row",
             Self::StrayRow => "stray_row",
             Self::WrongNotice => "wrong_notice",
+            Self::WrongStatistics => "wrong_statistics",
             Self::LostWalk => "lost_walk",
             Self::LostTask => "lost_task",
             Self::StrayItem => "stray_item",

@@ -15,6 +15,7 @@ pub mod check;
 mod deleted;
 mod findings;
 mod notices;
+mod statistics;
 pub mod sweep;
 
 pub use check::Auditor;

@@ -18,8 +18,7 @@ use crate::{
     store::{
         Meter,
         audit_state::{AuditState, Position, Table},
-        scan::{Fact, ScanKey, ScanPage},
-        timelines::Row,
+        scan::{Fact, ScanKey, ScanPage, Shown},
     },
     stream::work_queue::WorkQueue,
 };
@@ -66,7 +65,7 @@ pub struct Run {
 /// A page of one of the tables.
 enum Page {
     Commands(ScanPage<Fact>),
-    Timelines(ScanPage<(String, Row)>),
+    Timelines(ScanPage<Shown>),
     Viewers(ScanPage<UserId>),
     Cards(ScanPage<TallySubject>),
 }
@@ -209,7 +208,16 @@ impl Sweeper {
     async fn look_at(&self, page: &Page) -> Result<Vec<Finding>, Error> {
         let auditor = &self.auditor;
         let found: Vec<Vec<Finding>> = match page {
-            Page::Timelines(page) => vec![auditor.rows(&page.found).await?],
+            Page::Timelines(page) => {
+                let (mut rows, mut counted) = (Vec::new(), Vec::new());
+                for shown in &page.found {
+                    match shown {
+                        Shown::Row(timeline, row) => rows.push((timeline.clone(), row.clone())),
+                        Shown::Counted(item) => counted.push(item.clone()),
+                    }
+                }
+                vec![auditor.rows(&rows).await?, auditor.counted_items(&counted).await?]
+            }
             Page::Commands(page) => {
                 let looks = stream::iter(&page.found).map(async |fact| readable(auditor.fact(fact).await));
                 looks.buffered(AT_ONCE).try_collect().await?

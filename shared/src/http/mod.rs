@@ -6,6 +6,7 @@ mod members;
 pub mod problem;
 mod request;
 mod response;
+mod statistics;
 mod text_body;
 pub mod view;
 mod walk;
@@ -17,6 +18,7 @@ pub use edge_route::{change_edge, wanted_edge};
 pub use members::{Members, Optional};
 pub use request::Call;
 pub use response::Response;
+pub use statistics::{AuthorDaysView, SiteDaysView};
 pub use text_body::text_body;
 pub use walk::Walk;
 

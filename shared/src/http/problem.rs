@@ -6,7 +6,7 @@ use super::Response;
 use crate::{
     error::{Error, Rejection},
     metrics,
-    model::InvalidProfile,
+    model::{InvalidDays, InvalidProfile},
 };
 
 #[derive(Serialize)]
@@ -79,6 +79,11 @@ fn status_and_code(rejection: &Rejection) -> (u16, &'static str) {
         Rejection::TooManyIds => (400, "too_many_ids"),
         Rejection::InvalidNewerThan => (400, "invalid_newer_than"),
         Rejection::UnknownKind(_) => (400, "unknown_kind"),
+        Rejection::InvalidDays(InvalidDays::NotADate(_)) => (400, "invalid_day"),
+        Rejection::InvalidDays(InvalidDays::Reversed) => (400, "days_reversed"),
+        Rejection::InvalidDays(InvalidDays::TooMany) => (400, "too_many_days"),
+        Rejection::StatisticsNotKept { .. } => (400, "statistics_not_kept"),
+        Rejection::StatisticsOff => (404, "statistics_off"),
         Rejection::InvalidUpTo => (422, "up_to_invalid"),
         Rejection::UpToInFuture => (422, "up_to_in_future"),
         Rejection::InvalidTag(_) => (400, "invalid_tag"),

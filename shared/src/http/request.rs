@@ -6,7 +6,7 @@ use super::{MIN_VERSION_HEADER, members::Members};
 use crate::{
     error::Rejection,
     model::{
-        CommentId, IdempotencyKey, NotificationKind, PostId, Tag, UserId, UserRef, Version,
+        CommentId, DayRange, IdempotencyKey, NotificationKind, PostId, Tag, Timestamp, UserId, UserRef, Version,
         limits::{BODY_BYTES_MAX, IDS_MAX, PAGE_DEFAULT, PAGE_MAX},
     },
     query::ReadRequest,
@@ -195,6 +195,14 @@ impl Call {
         let newer_than = self.query("newer_than");
         let is_alone = ["cursor", "order", "explain"].iter().all(|other| self.query(other).is_none());
         if newer_than.is_none() || is_alone { Ok(newer_than) } else { Err(Rejection::InvalidNewerThan) }
+    }
+
+    /// The parameters `from` and `to`: the days that are asked for.
+    ///
+    /// # Errors
+    /// [`Rejection::InvalidDays`] if they are no days, or too many.
+    pub fn days(&self, now: Timestamp) -> Result<DayRange, Rejection> {
+        Ok(DayRange::parse(self.query("from").as_deref(), self.query("to").as_deref(), now)?)
     }
 
     /// The `If-None-Match` header: the entity tags of the answers that the client has.

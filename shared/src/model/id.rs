@@ -88,6 +88,12 @@ pub struct UserHash(pub(crate) [u8; Self::BYTES]);
 impl UserHash {
     /// Length of a hash in bytes.
     pub const BYTES: usize = 8;
+
+    /// In which of so many parts the user is.
+    pub(crate) fn part(self, of: u8) -> u8 {
+        let [.., last] = self.0;
+        last.checked_rem(of).unwrap_or_default()
+    }
 }
 
 /// In hexadecimal.

@@ -77,6 +77,11 @@ pub const NOTIFICATIONS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Users that a post or a comment mentions at most. Further ones are not notified.
 pub const MENTIONS_MAX: usize = 10;
 
+/// Days of statistics that are asked for at once at most. Each day is an item of its own.
+pub const STATISTICS_DAYS_ASKED_MAX: usize = 92;
+/// Tags of a day that the operator's statistics show at most.
+pub const TOP_TAGS_MAX: usize = 100;
+
 /// Largest request body in bytes.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Longest idempotency key, in visible ASCII characters.

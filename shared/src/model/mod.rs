@@ -19,6 +19,7 @@ pub mod ranking;
 mod rate_limit;
 mod read_models;
 mod standing;
+mod statistics;
 mod tag;
 mod tally;
 mod text;
@@ -47,6 +48,9 @@ pub use read_models::{
     Rebuild, SwitchPolicy, TableOf, Work,
 };
 pub use standing::Standing;
+pub use statistics::{
+    Cause, DayFact, DayNumbers, DayRange, FactKind, InvalidDays, StatisticsPolicy, UnknownFact, facts_of,
+};
 pub use tag::{InvalidTag, Tag};
 pub use tally::{Counts, SHARDS_GROWTH, SHARDS_MAX, Tally, TallyChange, TallyImage, TallyShard, TallySubject};
 pub use text::{CommentText, InvalidText, Text};

@@ -83,6 +83,16 @@ impl Day {
     pub fn of(at: Timestamp) -> Self {
         Self(u32::try_from(at.as_ms() / DAY_MS).unwrap_or(u32::MAX))
     }
+
+    /// The day with this number.
+    pub(super) fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// Days from the Unix epoch to this one.
+    pub fn number(self) -> u32 {
+        self.0
+    }
 }
 
 /// Its number.

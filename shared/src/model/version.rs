@@ -29,6 +29,11 @@ impl Version {
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
+
+    /// The version of the event in front of this one. None for the first event, and for an empty log.
+    pub fn before(self) -> Option<Self> {
+        self.0.checked_sub(1).filter(|before| *before > 0).map(Self)
+    }
 }
 
 impl fmt::Display for Version {

@@ -10,7 +10,11 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use futures::{StreamExt, stream};
+use futures::{
+    StreamExt,
+    future::{join, try_join},
+    stream,
+};
 use tokio::time::Instant;
 
 use super::{
@@ -126,10 +130,11 @@ impl CatchUp {
         let (events, stuck) = readable(user, entries);
         let mut failed: Vec<_> = stuck.into_iter().collect();
         // A deleted account has no card any more.
-        if let Some(last) = events.last().filter(|last| !last.standing.is_deleted())
-            && let Err(error) = self.effects.show_totals(user, last.totals, last.version).await
-        {
-            failed.push((last.version, error));
+        if let Some(last) = events.last().filter(|last| !last.standing.is_deleted()) {
+            let totals = self.effects.show_totals(user, last.totals, last.version);
+            if let Err(error) = try_join(totals, self.effects.count(owner, &events)).await {
+                failed.push((last.version, error));
+            }
         }
         let results: Vec<_> = stream::iter(plan(events))
             .map(async |Planned { version, effect }| (version, self.effects.apply_late(owner, &effect).await))
@@ -153,10 +158,16 @@ impl CatchUp {
     ) -> Result<Option<Progress>, Error> {
         let owner = &LogOwner::new(user, &self.commands);
         let (events, mut stuck) = readable(user, entries);
-        if let Some(last) = events.last()
-            && let Err(error) = self.effects.show_totals(user, last.totals, last.version).await
-        {
-            stuck = Some((last.version, error));
+        if let Some(last) = events.last() {
+            let totals = self.effects.show_totals(user, last.totals, last.version);
+            let (totals, counted) = join(totals, self.effects.count(owner, &events)).await;
+            if let Err(error) = totals {
+                stuck = Some((last.version, error));
+            }
+            if let (Err(error), Some(first)) = (counted, events.first()) {
+                // Nothing may be passed over that is not counted.
+                stuck = Some((first.version, error));
+            }
         }
         let mut open = plan(events.iter().copied());
         let (mut complete, mut stored_at) = (Complete::default(), None::<Instant>);

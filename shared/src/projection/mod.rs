@@ -14,6 +14,7 @@
 //! - `repair` sets parts of the read models to what the truth says.
 //! - `projector` puts all of these together.
 //! - `rebuild` fills read models from the truth.
+//! - `statistics` count what happens on each day.
 //! - `tally` shows counters on cards. It needs no log.
 
 pub mod blocked_follows;
@@ -26,6 +27,7 @@ mod projector;
 pub mod quarantine;
 pub mod rebuild;
 pub mod repair;
+pub mod statistics;
 pub mod tally;
 pub mod walks;
 

@@ -8,11 +8,12 @@
 
 use std::time::Duration;
 
+use super::statistics::Statistics;
 use crate::{
     error::Error,
     model::{
         Clock, Comment, CommentId, Day, Edge, EdgeKey, EdgeKind, Group, Growth, LikeChange, Mentioned, ModelSet,
-        Notice, Post, PostId, ReadModel, Timestamp, UserId,
+        Notice, Post, PostId, ReadModel, StatisticsPolicy, Timestamp, UserId,
         limits::{NOTICES_COUNTED_MAX, NOTIFICATIONS_KEPT},
     },
     read_models::ReadModels,
@@ -83,6 +84,8 @@ pub struct NoticeSets {
     pub work_queue: WorkQueue,
     /// How long an erasure waits before it removes items.
     pub erasure_delay: Duration,
+    /// How long statistics are kept.
+    pub statistics: StatisticsPolicy,
     /// The clock.
     pub clock: Clock,
 }
@@ -99,6 +102,12 @@ impl NoticeSets {
         let of_set = |set: ModelSet| Notices {
             commands: self.commands.clone(),
             timelines: self.tables.timelines(table(set)).clone(),
+            statistics: Statistics {
+                commands: self.commands.clone(),
+                timelines: self.tables.timelines(table(set)).clone(),
+                policy: self.statistics,
+                clock: self.clock.clone(),
+            },
             // Without a rebuild, there is only one set, and messages name none.
             work_queue: match state.rebuild.is_some() {
                 true => self.work_queue.about(set),
@@ -125,6 +134,8 @@ pub struct Notices {
     pub commands: CommandTable,
     /// Where notices and inboxes stand.
     pub timelines: Timelines,
+    /// Counts what the notices tell of, in the same table.
+    pub statistics: Statistics,
     /// Takes what has to wait.
     pub work_queue: WorkQueue,
     /// The clock.

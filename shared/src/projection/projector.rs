@@ -9,13 +9,17 @@ use super::{
     effects::{Effects, PostEffects},
     notices::Notices,
     repair::Repair,
+    statistics::Statistics,
     tally,
     walks::{Shared, SharedTables, Walks},
 };
 use crate::{
     celebrities::Celebrities,
     error::Error,
-    model::{Clock, HomeRows, Maintained, ModelSet, ReadModel, ReadModelsState, TableOf, TallyChange, TallySubject},
+    model::{
+        Clock, HomeRows, Maintained, ModelSet, ReadModel, ReadModelsState, StatisticsPolicy, TableOf, TallyChange,
+        TallySubject,
+    },
     read_models::ReadModels,
     store::{ModelTables, command_table::CommandTable},
     stream::work_queue::{Task, WorkQueue},
@@ -38,6 +42,8 @@ pub struct Dependencies {
     pub erasure_delay: Duration,
     /// Rows that one step of a walk reads or writes at most.
     pub step_rows: NonZeroUsize,
+    /// How long statistics are kept.
+    pub statistics: StatisticsPolicy,
     /// The clock.
     pub clock: Clock,
 }
@@ -91,7 +97,8 @@ impl Projectors {
                 // A rebuild that fills no timelines puts no post into homes. The walks of the set that was read do. So
                 // do its tasks about likes and inboxes.
                 let keeps_timelines = on.table(ReadModel::Timelines) == state.active.table(ReadModel::Timelines);
-                let goes_on = matches!(task, Task::Walk(_) | Task::SettleLikes { .. } | Task::Notify { .. });
+                let goes_on =
+                    matches!(task, Task::Walk(_) | Task::SettleLikes { .. } | Task::Notify { .. } | Task::Recount(_));
                 (goes_on && keeps_timelines).then_some(Maintained { set: state.active, homes: HomeRows::Now })
             });
             return Ok(known.map(|set| self.projector(set, &state)).into_iter().collect());
@@ -111,6 +118,7 @@ impl Projectors {
             | Task::SettlePost { .. }
             | Task::SettleTally { .. }
             | Task::SettleLikes { .. }
+            | Task::Recount(_)
             | Task::CheckRow { .. }
             | Task::EndFollow { .. }
             | Task::Republish { .. }
@@ -121,8 +129,17 @@ impl Projectors {
 
     /// The projector of this set of tables.
     pub(crate) fn projector(&self, of: Maintained, state: &ReadModelsState) -> Projector {
-        let Dependencies { commands, tables, read_models, celebrities, work_queue, erasure_delay, step_rows, clock } =
-            self.0.clone();
+        let Dependencies {
+            commands,
+            tables,
+            read_models,
+            celebrities,
+            work_queue,
+            erasure_delay,
+            step_rows,
+            statistics: policy,
+            clock,
+        } = self.0.clone();
         let timelines = tables.timelines(of.set.table(ReadModel::Timelines)).clone();
         let viewers = tables.viewers(of.set.table(ReadModel::Viewers)).clone();
         let cards = tables.cards(of.set.table(ReadModel::Cards)).clone();
@@ -151,9 +168,12 @@ impl Projectors {
             BlockedFollows { commands: commands.clone(), work_queue: work_queue.clone(), clock: clock.clone() };
         let follows = blocked_follows.clone();
         let blocks = BlockEffects { commands: commands.clone(), viewers: viewers.clone(), follows };
+        let (truth, facts) = (commands.clone(), timelines.clone());
+        let statistics = Statistics { commands: truth, timelines: facts, policy, clock: clock.clone() };
         let notices = Notices {
             commands: commands.clone(),
             timelines: timelines.clone(),
+            statistics,
             work_queue: work_queue.clone(),
             clock: clock.clone(),
             filled_until: state.timelines_filled_until(of.set.table(ReadModel::Timelines)),

@@ -89,6 +89,7 @@ pub async fn redo(catch_up: &CatchUp, user: &UserId, version: Version) -> Result
         until_no_conflict(async || settle_edge(catch_up, &key).await).await?;
     }
     let owner = LogOwner::new(user, &catch_up.commands);
+    catch_up.effects.count(&owner, &[&entry]).await?;
     for effect in Effect::of(&entry.event) {
         catch_up.effects.apply_late(&owner, &effect).await?;
     }

@@ -183,6 +183,7 @@ impl Repair {
     /// As the stores' and the queue's, if no like could be shown.
     pub async fn settle_likes(&self, post: PostId, users: &[UserId]) -> Result<(), Error> {
         let notices = &self.catch_up.effects.notices;
+        notices.statistics.count_likes_as_they_stand(post, users).await?;
         let mut shown = Vec::new();
         for (done, some) in users.chunks(LIKES_AT_ONCE).enumerate() {
             let likes = stream::iter(some).map(|user| notices.show_like_as_it_stands(user, post));

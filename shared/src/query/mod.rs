@@ -1,7 +1,8 @@
 //! Queries: pages of feeds, posts with their comments, profiles, and lists of people. Queries only read.
 //!
-//! Four services answer all queries: [`Feeds`], [`Conversations`], [`People`] and [`Notifications`]. A page of a feed
-//! passes through five stages. The file of each feed in `feeds/` names them from top to bottom:
+//! Five services answer all queries: [`Feeds`], [`Conversations`], [`People`], [`Notifications`] and
+//! [`StatisticsOfDays`]. A page of a feed passes through five stages. The file of each feed in `feeds/` names them from
+//! top to bottom:
 //!
 //! 1. *Viewer state*: whom the viewer follows, mutes and blocks, and which of the viewer's writes projections have not
 //!    reached.
@@ -23,6 +24,7 @@
 //! | `notifications.rs` | what others did that concerns the viewer |
 //! | `people.rs`, `profile.rs` | followers, follows, mutes and blocks; a profile and its relation to the caller |
 //! | `export.rs` | everything that the command table holds about a user |
+//! | `statistics.rs` | what happened on each day |
 //! | `users.rs` | users read from the command table: by handle, or before their card exists |
 //! | [`cursor`] | the signed text that carries a position from page to page |
 //!
@@ -40,6 +42,7 @@ pub mod people;
 mod pipeline;
 mod profile;
 mod services;
+mod statistics;
 mod users;
 
 pub use conversation::{CommentWithAuthor, CommentsOf, HiddenComments};
@@ -50,6 +53,7 @@ pub use notifications::{Notification, NotificationAt, Notifications, Notificatio
 pub use pipeline::{FeedPost, Origin, Page, ReadRequest};
 pub use profile::{OwnProfileView, ProfileView, Relation};
 pub use services::{Conversations, Feeds, People};
+pub use statistics::{SiteDay, StatisticsOfDays};
 pub use users::resolve;
 
 #[cfg(test)]

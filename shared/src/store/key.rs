@@ -1,6 +1,8 @@
 //! Keys as text. Each kind of key is rendered, and where needed parsed, here and nowhere else. Each prefix is written
 //! once. Ids that users choose are percent-encoded, so that no id can look like a part of another key.
 
+mod statistics;
+
 use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -8,6 +10,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use crate::model::{
     CommentId, EdgeKey, EdgeKind, Group, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject, Timestamp,
     UserId, Version,
+};
+pub(super) use statistics::{
+    DAY_PARTS, FACT_PARTS, SUM, TAG_PARTS, day, day_of_user, day_tags, day_tags_of, fact, facts, parse_day,
+    parse_day_tags, parse_fact,
 };
 
 /// All characters are encoded but the unreserved ones of RFC 3986.

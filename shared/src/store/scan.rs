@@ -13,8 +13,8 @@ use super::{
 use crate::{
     error::Error,
     model::{
-        Comment, Edge, EdgeKey, LikeChange, LogEvent, Post, Profile, TallyImage, TallyShard, TallySubject, Timestamp,
-        UserId, Version,
+        Comment, Day, DayFact, Edge, EdgeKey, LikeChange, LogEvent, Post, Profile, TallyImage, TallyShard,
+        TallySubject, Timestamp, UserEvent, UserId, Version,
     },
 };
 
@@ -49,8 +49,32 @@ pub enum Fact {
     Like(LikeChange),
     /// A comment, shown or deleted.
     Comment(Comment),
+    /// An event of a log.
+    Event(LogEvent),
     /// The last event of the log of a deleted account, and when it happened.
     Deletion(UserId, Version, Timestamp),
+}
+
+/// An item of the table of timelines that follows from something in the command table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// A row, with the key of its timeline.
+    Row(String, Row),
+    /// A part of the daily statistics.
+    Counted(Counted),
+}
+
+/// A part of the daily statistics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Counted {
+    /// A fact.
+    Fact(DayFact),
+    /// A user's numbers of a day.
+    User(Day, UserId),
+    /// The sum of a part of a day.
+    Sum(Day, u8),
+    /// The tags of a post, or the number of posts with a tag, in a part of a day.
+    Tags(Day, u8),
 }
 
 impl ScanKey {
@@ -91,12 +115,12 @@ impl CommandTable {
 }
 
 impl Timelines {
-    /// At most `limit` rows behind `after`, each with the key of its timeline.
-    pub async fn scan(&self, after: Option<&ScanKey>, limit: i32) -> Result<ScanPage<(String, Row)>, Error> {
+    /// At most `limit` items behind `after`.
+    pub async fn scan(&self, after: Option<&ScanKey>, limit: i32) -> Result<ScanPage<Shown>, Error> {
         // Rows of other timelines, such as announcements, follow from no item that is looked at.
         let read = |item: Item| match text(&item, PK)? {
-            timeline if Timeline::parse(timeline).is_some() => Ok(Some((timeline.to_owned(), row(&item)?))),
-            _ => Ok(None),
+            timeline if Timeline::parse(timeline).is_some() => Ok(Some(Shown::Row(timeline.to_owned(), row(&item)?))),
+            pk => Ok(counted(pk, text(&item, SK)?).map(Shown::Counted)),
         };
         page(self.dynamo.scan_page(self.table.get(), after.map(ScanKey::item), limit).await?, read)
     }
@@ -125,6 +149,15 @@ impl Cards {
     }
 }
 
+fn counted(pk: &str, sk: &str) -> Option<Counted> {
+    if let Some((day, part)) = key::parse_day(pk) {
+        let of_user = key::parse_user(sk, key::USER_PREFIX).map(|user| Counted::User(day, user));
+        return of_user.or_else(|| (sk == key::SUM).then_some(Counted::Sum(day, part)));
+    }
+    let tags = key::parse_day_tags(pk).map(|(day, part)| Counted::Tags(day, part));
+    tags.or_else(|| key::parse_fact(pk, sk).map(Counted::Fact))
+}
+
 fn fact(item: Item) -> Result<Option<Fact>, Error> {
     let (pk, sk) = (text(&item, PK)?.to_owned(), text(&item, SK)?.to_owned());
     if sk == PROFILE && pk.starts_with(key::USER_PREFIX) {
@@ -136,9 +169,16 @@ fn fact(item: Item) -> Result<Option<Fact>, Error> {
     if let Some(edge) = key::parse_edge(&pk, &sk) {
         return value("an edge", item).map(|found| Some(Fact::Edge(edge, found)));
     }
-    if key::parse_event_key(&pk, &sk).is_some() && text(&item, "type").is_ok_and(|kind| kind == "AccountDeleted") {
-        let LogEvent { user, version, at, .. } = value("an event", item)?;
-        return Ok(Some(Fact::Deletion(user, version, at)));
+    if key::parse_event_key(&pk, &sk).is_some() {
+        // Events of types that only a newer release knows are left to it.
+        if !text(&item, "type").is_ok_and(UserEvent::is_known_type) {
+            return Ok(None);
+        }
+        let event: LogEvent = value("an event", item)?;
+        return Ok(Some(match event.event {
+            UserEvent::AccountDeleted => Fact::Deletion(event.user, event.version, event.at),
+            _ => Fact::Event(event),
+        }));
     }
     if let Some((subject, shard)) = key::parse_tally_key(&pk, &sk) {
         return value("a shard of a counter", item).map(|image| Some(Fact::Tally(subject, shard, image)));

@@ -8,6 +8,7 @@ pub mod failed_batches;
 pub mod publisher;
 pub mod quarantine;
 mod queue;
+mod recount;
 mod task;
 pub mod walk;
 pub mod work_queue;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{queue::QueueMessage, walk::Walk};
+use super::{queue::QueueMessage, recount::Recount, walk::Walk};
 use crate::{
     error::Error,
     model::{Group, ModelSet, NOT_IN_MESSAGES, Phase, PostId, TallySubject, Timestamp, UserId, Version},
@@ -12,7 +12,7 @@ use crate::{
 /// Likes of one task.
 const LIKES_MAX: usize = 100;
 /// The names of tasks in messages, first those of walks.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
     "spread",
     "deliver",
     "backfill",
@@ -34,6 +34,7 @@ const NAMES: [&str; 21] = [
     "notify",
     "check_row",
     "rebuild",
+    "recount",
 ];
 
 /// A piece of work. Messages outlive a deployment, so their JSON does not change when a name here does.
@@ -119,6 +120,8 @@ pub enum Task {
         /// The author that the row names.
         author: UserId,
     },
+    /// Count a part of the daily statistics again.
+    Recount(Recount),
     /// Take a step of a walk.
     #[serde(untagged)]
     Walk(Walk),
@@ -207,6 +210,7 @@ impl Task {
             | Self::SettleTally { .. }
             | Self::SettleLikes { .. }
             | Self::Notify { .. }
+            | Self::Recount(_)
             | Self::CheckRow { .. } => false,
         }
     }
@@ -223,6 +227,7 @@ impl Task {
             | Self::Notify { user, .. }
             | Self::SettleTally { subject: TallySubject::User(user) } => user,
             Self::CheckRow { author, .. } => author,
+            Self::Recount(recount) => return recount.user(),
             Self::SettleTally { subject: TallySubject::Post(_) }
             | Self::SettleLikes { .. }
             | Self::SettlePost { .. }
@@ -412,6 +417,10 @@ mod tests {
             (
                 Task::SettleLikes { post, users: vec![ada.clone(), bob] },
                 json!({"settle_likes": {"post": POST, "users": ["auth0|ada", "bob"]}}),
+            ),
+            (
+                Task::Recount(Recount::Sum { day: crate::model::Day::of(Timestamp::from_ms(0)), part: 3 }),
+                json!({"recount": {"sum": {"day": 0, "part": 3}}}),
             ),
             (
                 Task::CheckRow { timeline: "HOME#ada".to_owned(), post, author: ada },

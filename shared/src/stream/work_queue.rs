@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::queue::Queue;
 pub use super::{
     queue::TRACEPARENT,
+    recount::Recount,
     task::{Message, NotATask, RebuildStep, Task},
 };
 use crate::{error::Error, model::ModelSet, trace::TraceId};

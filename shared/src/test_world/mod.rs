@@ -298,6 +298,7 @@ fn runtime(server: Arc<dyn Server>, clock: Clock, numbers: &[(&str, u64)]) -> Ru
         ("CELEBRITY_FOLLOWERS", FOLLOWERS_MIN.to_string()),
         ("CELEBRITY_LIST_SECONDS", LIST_LIFETIME.as_secs().to_string()),
         ("ERASURE_DELAY_SECONDS", "60".to_owned()),
+        ("STATISTICS_DAYS", "400".to_owned()),
         ("WALK_STEP_ROWS", "500".to_owned()),
     ];
     let unlimited = RATE_LIMITS.map(|name| (name, UNLIMITED.to_string()));

@@ -169,6 +169,7 @@ impl Process {
             Task::SettleLikes { post, users } => repair.settle_likes(post, &users).await,
             Task::Notify { user, group, writes } => self.projector.notices.settle(&user, group, Some(writes)).await,
             Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
+            Task::Recount(recount) => self.projector.notices.statistics.recount(&recount).await,
             Task::Republish { .. } | Task::Rebuild(_) => panic!("{task:?} is no repair"),
         }
     }

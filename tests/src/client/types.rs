@@ -306,3 +306,27 @@ pub struct PeoplePage {
     /// Where the next page starts. `None` at the end.
     pub next_cursor: Option<String>,
 }
+
+/// An author's statistics, day by day.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct AuthorDays {
+    /// One entry for each day that was asked for.
+    pub days: Vec<AuthorDay>,
+}
+
+/// What happened to an author on a day in UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct AuthorDay {
+    /// The day, such as `2026-11-26`.
+    pub day: String,
+    /// Posts that the author wrote.
+    pub posts: i64,
+    /// Likes of the author's posts.
+    pub likes_received: i64,
+    /// Comments on the author's posts.
+    pub comments_received: i64,
+    /// Users who followed the author.
+    pub followers_gained: i64,
+    /// Users who no longer follow the author.
+    pub followers_lost: i64,
+}

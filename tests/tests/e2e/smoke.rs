@@ -108,6 +108,19 @@ async fn every_feature_works_once() -> Result<()> {
         Ok(())
     })
     .await?;
+    // ReadStatistics: what was counted, for bob and for the operator.
+    eventually("bob's day is counted", async || {
+        let days = bob.stats(None, None).await?.days;
+        let likes: i64 = days.iter().map(|it| it.likes_received).sum();
+        let gained: i64 = days.iter().map(|it| it.followers_gained).sum();
+        ensure!((days.len(), likes) == (7, 1) && gained >= 1, "{days:?}");
+        Ok(())
+    })
+    .await?;
+    if let Some(answer) = invoke("ReadStatistics", &json!({ "site": { "tags": 3 } })).await? {
+        let posts: i64 = answer?["days"].as_array().into_iter().flatten().filter_map(|it| it["posts"].as_i64()).sum();
+        ensure!(posts > 0, "no posts are counted");
+    }
     bob.turn_off("like").await?;
     bob.turn_on("like").await?;
     // A group can grow for a second after the last notice.

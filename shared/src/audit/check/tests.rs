@@ -70,6 +70,7 @@ async fn audit(world: &World) -> Vec<Kind> {
         Kind::MissingRow,
         Kind::StrayRow,
         Kind::WrongNotice,
+        Kind::WrongStatistics,
         Kind::LostWalk,
         Kind::LostTask,
         Kind::StrayItem,

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{CommentId, PostId, TallySubject, Totals, Unfinished, UserEvent, UserId, Version},
+    model::{CommentId, LogEvent, PostId, TallySubject, Totals, Unfinished, UserEvent, UserId, Version},
     store::cards::Cards,
 };
 
@@ -159,6 +159,14 @@ impl Effects {
             Effect::EraseAccount => drop(self.walks.begin_erasure(owner.user).await?),
         }
         Ok(Completion::Complete)
+    }
+
+    /// Counts what follows from these events, which are consecutive events of the owner's log.
+    ///
+    /// # Errors
+    /// As the stores'.
+    pub(super) async fn count(&self, owner: &LogOwner<'_>, events: &[&LogEvent]) -> Result<(), Error> {
+        self.notices.statistics.count_events(owner, events).await
     }
 
     /// Shows on the user's card the totals that the event of this version carries.

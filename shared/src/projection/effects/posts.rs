@@ -81,6 +81,7 @@ impl PostEffects {
     async fn put_card_and_tags(&self, post: &Post, profile: Profile) -> Result<(), Error> {
         self.cards.put_post(&PostCard::new(post.clone(), profile)).await?;
         self.notices.show_mentions(post).await?;
+        self.notices.statistics.count_tags(post).await?;
         self.show_tags(post).await
     }
 

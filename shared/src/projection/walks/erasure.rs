@@ -28,13 +28,14 @@ use crate::{
     command::{end_follow, removal_of_comment},
     error::Error,
     model::{
-        CommentId, Counts, Edge, EdgeKey, EdgeKind, EdgeState, Like, LikeChange, LogEntry, PostId, TallyShard,
-        TallySubject, Timestamp, Unreadable, UserEvent, UserId, Version, limits::FEED_AGE_MAX,
+        CommentId, Counts, Day, DayFact, Edge, EdgeKey, EdgeKind, EdgeState, Like, LikeChange, LogEntry, PostId,
+        TallyShard, TallySubject, Timestamp, Unreadable, UserEvent, UserId, Version, limits::FEED_AGE_MAX,
     },
     projection::{
         blocked_follows::BlockedFollows,
         blocks::BlockEffects,
         notices::{Addressed, of_follow, of_like},
+        statistics::{self, facts_of_others},
     },
     retry::{RACES_MAX, until_no_conflict},
     store::{
@@ -328,6 +329,10 @@ impl Walks {
             return Ok(Some(ErasureAt::Items));
         }
         for entry in entries {
+            if let Ok(event) = &entry.event {
+                let facts = facts_of_others(&self.commands, event).await?;
+                self.forget_facts(facts).await?;
+            }
             match entry.event.map(|event| event.event) {
                 Ok(UserEvent::PostCreated { post, .. }) => {
                     // Somebody may have commented on the post just after it was deleted.
@@ -336,6 +341,9 @@ impl Walks {
                     }
                     let subject = TallySubject::Post(post);
                     self.commands.remove_post(post).await?;
+                    for timelines in &self.shared.timelines.with_content {
+                        timelines.erase_tags(post).await?;
+                    }
                     self.commands.remove_tally(&subject).await?;
                     self.remove_cards(&subject).await?;
                 }
@@ -365,6 +373,8 @@ impl Walks {
                     self.commands.commit_unlogged(&[Change::RemoveEdge(key)]).await
                 }
                 Remains::Like(post, like) => {
+                    let liked = like.at.map(|at| DayFact::like(&like.author, Day::of(at), account.user, post));
+                    self.forget_facts(liked.into_iter().collect()).await?;
                     self.remove_notice(Some(of_like(&LikeChange::of(account.user.clone(), post, like)))).await?;
                     self.commands.remove_like(account.user, post).await
                 }
@@ -381,6 +391,14 @@ impl Walks {
         let Some(Addressed { recipient, group, notice }) = notice else { return Ok(()) };
         for timelines in &self.shared.timelines.with_content {
             timelines.remove_notice(&recipient, group, &notice).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes facts that follow from what the user did, and that others are credited with.
+    async fn forget_facts(&self, facts: Vec<DayFact>) -> Result<(), Error> {
+        for timelines in &self.shared.timelines.with_content {
+            statistics::remove(timelines, facts.clone()).await?;
         }
         Ok(())
     }
@@ -407,7 +425,7 @@ impl Walks {
             }
         }
         for timelines in &self.shared.timelines.with_content {
-            if timelines.clear_notices(account.user, rows).await? {
+            if timelines.clear_notices(account.user, rows).await? || timelines.erase_facts(account.user, rows).await? {
                 return Ok(Some(ErasureAt::ReadModels));
             }
         }

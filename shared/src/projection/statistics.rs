@@ -1,0 +1,290 @@
+//! Counts daily statistics ([decision 0075](../../../docs/decisions/0075-statistics-are-sets-of-facts.md)).
+//!
+//! What is counted is a set of facts: see [`crate::model::DayFact`]. A worker that hears of an event or a like counts
+//! the facts that follow from it. Those that are counted already are passed over, and each other one is written in one
+//! transaction with the numbers. So it does not matter how often, in which order, or how late a worker hears.
+//!
+//! A fact counts as long as both users exist: who did it, and who is credited with it. The erasure of an account
+//! removes the facts of both kinds.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::owner::LogOwner;
+use crate::{
+    error::Error,
+    model::{
+        Cause, Clock, Day, DayFact, LikeChange, LogEvent, Post, PostId, StatisticsPolicy, Totals, UserEvent, UserId,
+        facts_of,
+    },
+    retry::until_no_conflict,
+    store::{Consistency, command_table::CommandTable, timelines::Timelines},
+    stream::work_queue::Recount,
+};
+
+/// Transactions, or reads, that run at once.
+const AT_ONCE: usize = 8;
+
+/// Counts the statistics of a set of tables.
+#[derive(Debug, Clone)]
+pub struct Statistics {
+    /// The truth.
+    pub commands: CommandTable,
+    /// Where facts and numbers stand.
+    pub timelines: Timelines,
+    /// How long they are kept.
+    pub policy: StatisticsPolicy,
+    /// The clock.
+    pub clock: Clock,
+}
+
+impl Statistics {
+    /// Counts the facts of consecutive events of a log.
+    ///
+    /// # Errors
+    /// As the stores'. Some of the facts may be counted.
+    pub(super) async fn count_events(&self, owner: &LogOwner<'_>, events: &[&LogEvent]) -> Result<(), Error> {
+        let kept: Vec<_> = events.iter().copied().filter(|event| self.keeps(Day::of(event.at))).collect();
+        if kept.is_empty() {
+            return Ok(());
+        }
+        match owner.profile().await {
+            Ok(_) => {}
+            // The account is deleted, and nothing may be written for it any more.
+            Err(Error::Poison { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        let authors = authors(&self.commands, &kept).await?;
+        let mut facts = Vec::new();
+        for event in kept {
+            let before = totals_before(&self.commands, event, events).await?;
+            facts.extend(facts_of(event, before, author_of(event, &authors)));
+        }
+        self.count(facts, owner.user).await
+    }
+
+    /// Counts likes of this moment or later, or the first likes of those that have ended since. What they tell is not
+    /// gone ([`NoticeSets::may_be_gone`](super::NoticeSets::may_be_gone)).
+    ///
+    /// # Errors
+    /// As the stores'. Some of the facts may be counted.
+    pub async fn count_likes<'a>(&self, likes: impl IntoIterator<Item = &'a LikeChange>) -> Result<(), Error> {
+        let mut by_liker = BTreeMap::<&UserId, Vec<DayFact>>::new();
+        for LikeChange { user, post, author, at, .. } in likes {
+            // Likes of releases before 0.3 do not tell when they began.
+            if let Some(day) = at.map(Day::of).filter(|day| self.keeps(*day)) {
+                let facts = by_liker.entry(user).or_default();
+                facts.extend([DayFact::like(author, day, user, *post), DayFact::active(user, day)]);
+            }
+        }
+        let likers: Vec<_> = by_liker.keys().map(|user| (*user).clone()).collect();
+        self.count_of_existing(by_liker.into_values().flatten().collect(), likers).await
+    }
+
+    /// Counts likes of a post as the truth has them. Those of a deleted account are not counted.
+    ///
+    /// # Errors
+    /// As the stores'. Some of the facts may be counted.
+    pub async fn count_likes_as_they_stand(&self, post: PostId, users: &[UserId]) -> Result<(), Error> {
+        if !self.policy.is_on() || users.is_empty() {
+            return Ok(());
+        }
+        let read = async |user: &UserId| {
+            let like = self.commands.like(user, post).await?;
+            Ok::<_, Error>(like.map(|like| LikeChange::of(user.clone(), post, like)))
+        };
+        let likes: Vec<_> = stream::iter(users).map(read).buffer_unordered(AT_ONCE).try_collect().await?;
+        let likes: Vec<_> = likes.into_iter().flatten().collect();
+        let likers: BTreeSet<_> = likes.iter().map(|like| like.user.clone()).collect();
+        let existing = self.existing(likers).await?;
+        self.count_likes(likes.iter().filter(|like| existing.contains(&like.user))).await
+    }
+
+    /// Counts the tags of a post as it stands, on the day when it was created.
+    ///
+    /// # Errors
+    /// As those of the stores.
+    pub(super) async fn count_tags(&self, post: &Post) -> Result<(), Error> {
+        let day = Day::of(post.post.created_at());
+        if !self.keeps(day) {
+            return Ok(());
+        }
+        self.timelines.count_tags(&self.commands, post, self.policy.expires_at(day)).await
+    }
+
+    /// Counts something again, and sets it to what it should be.
+    ///
+    /// # Errors
+    /// [`Error::Poison`] if it makes no sense; [`Error::Conflict`] if other writers kept coming between; otherwise as
+    /// the stores'.
+    pub async fn recount(&self, recount: &Recount) -> Result<(), Error> {
+        let Self { timelines, policy, .. } = self;
+        match recount {
+            Recount::Fact { facts, fact } => {
+                let parsed = Timelines::parse_fact(facts, fact);
+                let fact = parsed.ok_or_else(|| Error::poison("a fact", format!("its key is {facts}, {fact}")))?;
+                if follows(&self.commands, &fact).await? { Ok(()) } else { timelines.remove_facts(&[fact]).await }
+            }
+            Recount::User { user, day } => {
+                until_no_conflict(async || timelines.recount(user, *day, policy.expires_at(*day)).await).await
+            }
+            Recount::Sum { day, part } => {
+                until_no_conflict(async || timelines.recount_sum(*day, *part, policy.expires_at(*day)).await).await
+            }
+            Recount::Tags { day, part } => {
+                until_no_conflict(async || timelines.recount_tags(*day, *part, policy.expires_at(*day)).await).await
+            }
+        }
+    }
+
+    fn keeps(&self, day: Day) -> bool {
+        self.policy.keeps(day, self.clock.now())
+    }
+
+    /// Counts facts that this user, who exists, has made.
+    async fn count(&self, facts: Vec<DayFact>, by: &UserId) -> Result<(), Error> {
+        self.count_of_existing(facts, vec![by.clone()]).await
+    }
+
+    async fn count_of_existing(&self, facts: Vec<DayFact>, existing: Vec<UserId>) -> Result<(), Error> {
+        let mut open: BTreeSet<_> = facts.into_iter().collect();
+        let asked: Vec<_> = open.iter().cloned().collect();
+        for counted in self.timelines.counted(&asked, Consistency::Eventual).await? {
+            open.remove(&counted);
+        }
+        let credited: BTreeSet<_> =
+            open.iter().map(|fact| &fact.user).filter(|user| !existing.contains(user)).collect();
+        let mut existing: BTreeSet<_> = existing.iter().cloned().collect();
+        existing.extend(self.existing(credited.into_iter().cloned().collect()).await?);
+        let groups = by_user_and_day(open.into_iter().filter(|fact| existing.contains(&fact.user)));
+        stream::iter(groups)
+            .map(async |((_, day), facts)| self.timelines.count_facts(&facts, self.policy.expires_at(day)).await)
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    /// Those of the users who have a profile.
+    async fn existing(&self, users: BTreeSet<UserId>) -> Result<BTreeSet<UserId>, Error> {
+        let users: Vec<_> = users.into_iter().collect();
+        let profiles = self.commands.profiles(&users).await?;
+        Ok(profiles.into_iter().map(|profile| profile.user).collect())
+    }
+}
+
+fn by_user_and_day(facts: impl IntoIterator<Item = DayFact>) -> BTreeMap<(UserId, Day), Vec<DayFact>> {
+    let mut groups = BTreeMap::<_, Vec<_>>::new();
+    for fact in facts {
+        groups.entry((fact.user.clone(), fact.day)).or_default().push(fact);
+    }
+    groups
+}
+
+/// Removes facts, whoever is credited with them.
+///
+/// # Errors
+/// As the store's. Some may be removed.
+pub(super) async fn remove(timelines: &Timelines, facts: Vec<DayFact>) -> Result<(), Error> {
+    let counted = timelines.counted(&facts, Consistency::Strong).await?;
+    for facts in by_user_and_day(counted).into_values() {
+        timelines.remove_facts(&facts).await?;
+    }
+    Ok(())
+}
+
+/// The facts of an event that others are credited with. The erasure of the user removes them. It does not know what was
+/// before the event, so there may be one too many.
+///
+/// # Errors
+/// As the store's.
+pub(super) async fn facts_of_others(commands: &CommandTable, event: &LogEvent) -> Result<Vec<DayFact>, Error> {
+    let authors = authors(commands, &[event]).await?;
+    let most = Totals { following: u64::MAX, ..Totals::default() };
+    let mut facts = facts_of(event, Some(most), author_of(event, &authors));
+    facts.retain(|fact| fact.user != event.user);
+    Ok(facts)
+}
+
+/// The facts that follow from an event of a user who exists, as far as those exist who are credited with them.
+///
+/// # Errors
+/// As the store's.
+pub(crate) async fn expected(commands: &CommandTable, event: &LogEvent) -> Result<Vec<DayFact>, Error> {
+    let authors = authors(commands, &[event]).await?;
+    let before = totals_before(commands, event, &[]).await?;
+    let facts = facts_of(event, before, author_of(event, &authors));
+    let credited: BTreeSet<_> = facts.iter().map(|fact| fact.user.clone()).collect();
+    let credited: Vec<_> = credited.into_iter().collect();
+    let existing: BTreeSet<_> = commands.profiles(&credited).await?.into_iter().map(|it| it.user).collect();
+    Ok(facts.into_iter().filter(|fact| existing.contains(&fact.user)).collect())
+}
+
+/// Whether the fact follows from the truth. Of what says only that a user was active, the user has to exist.
+///
+/// # Errors
+/// As the store's.
+pub(crate) async fn follows(commands: &CommandTable, fact: &DayFact) -> Result<bool, Error> {
+    if commands.profile(&fact.user).await?.is_none() {
+        return Ok(false);
+    }
+    let Some(actor) = fact.cause.actor() else { return Ok(true) };
+    if commands.profile(actor).await?.is_none() {
+        return Ok(false);
+    }
+    Ok(match &fact.cause {
+        Cause::Event(user, version) => match commands.event(user, *version).await {
+            Ok(Some(event)) => expected(commands, &event).await?.contains(fact),
+            Ok(None) => false,
+            Err(Error::Poison { .. }) => false,
+            Err(error) => return Err(error),
+        },
+        Cause::Like(user, post) => commands.like(user, *post).await?.is_some_and(|like| {
+            like.at.is_some_and(|at| *fact == DayFact::like(&like.author, Day::of(at), user, *post))
+        }),
+        Cause::Anything => true,
+    })
+}
+
+/// The authors of the posts that comments among these events are on. Posts of erased accounts have none.
+async fn authors(commands: &CommandTable, events: &[&LogEvent]) -> Result<HashMap<PostId, UserId>, Error> {
+    let posts: BTreeSet<_> = events.iter().filter_map(|event| commented(event)).collect();
+    let posts: Vec<_> = posts.into_iter().collect();
+    Ok(commands.posts(&posts).await?.into_iter().map(|post| (post.post, post.author)).collect())
+}
+
+fn commented(event: &LogEvent) -> Option<PostId> {
+    match event.event {
+        UserEvent::PostCommented { post, .. } => Some(post),
+        _ => None,
+    }
+}
+
+fn author_of<'a>(event: &LogEvent, authors: &'a HashMap<PostId, UserId>) -> Option<&'a UserId> {
+    commented(event).and_then(|post| authors.get(&post))
+}
+
+/// The totals before an event, if they tell what follows from it. The event before may be among the known ones.
+async fn totals_before(
+    commands: &CommandTable,
+    event: &LogEvent,
+    known: &[&LogEvent],
+) -> Result<Option<Totals>, Error> {
+    if !matches!(event.event, UserEvent::UserBlocked { .. }) {
+        return Ok(None);
+    }
+    let is_before = |other: &&&LogEvent| other.version.next() == event.version;
+    if let Some(before) = known.iter().find(is_before) {
+        return Ok(Some(before.totals));
+    }
+    let Some(before) = event.version.before() else { return Ok(None) };
+    match commands.event(&event.user, before).await {
+        Ok(found) => Ok(found.map(|before| before.totals)),
+        // What makes no sense tells nothing, now and later.
+        Err(Error::Poison { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

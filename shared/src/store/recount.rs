@@ -1,0 +1,150 @@
+//! Counting statistics again: for the audit, which compares numbers with what they count, and for repairs.
+//!
+//! Whatever changes facts raises the revisions of the user's numbers and of the sum, in the same transaction. So a
+//! number that was counted is written only if nothing has changed since its revision was read.
+
+use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
+
+use super::{
+    consistency::Consistency,
+    dynamo::{Item, n, primary_key},
+    key::{self, FACT_PARTS, SUM},
+    statistics::{REVISION, numbers, signed_value},
+    timelines::Timelines,
+};
+use crate::{
+    error::Error,
+    model::{Day, DayNumbers, FactKind, Timestamp, UserId},
+};
+
+/// Facts read at a time.
+const PAGE: i32 = 1000;
+/// Pages of facts of one user and day that are read at most: four million facts.
+const PAGES_MAX: usize = 1000;
+
+/// Numbers as they are, and as they should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recounted {
+    /// The numbers that are shown, if any are.
+    pub shown: Option<DayNumbers>,
+    /// What was counted.
+    pub counted: DayNumbers,
+    revision: u64,
+}
+
+impl Recounted {
+    /// Whether the right numbers are shown.
+    pub fn is_right(&self) -> bool {
+        self.shown.unwrap_or_default() == self.counted
+    }
+}
+
+impl Timelines {
+    /// The user's numbers of a day, and those of the facts.
+    ///
+    /// # Errors
+    /// [`Error::Transient`] if there are too many facts; otherwise as the store's.
+    pub async fn recounted_user(&self, user: &UserId, day: Day) -> Result<Recounted, Error> {
+        let shown = self.numbers_at(&key::day_of_user(day, user), &key::user(user)).await?;
+        let (mut counted, date) = (DayNumbers::default(), format!("{}#", day.date()));
+        for part in 0..FACT_PARTS {
+            let mut after = None::<Item>;
+            for page in 0.. {
+                if page == PAGES_MAX {
+                    return Err(Error::transient("counting facts", "there are too many"));
+                }
+                let (facts, next) = self.facts_from(user, part, &date, after, PAGE).await?;
+                counted += DayNumbers::of(&facts);
+                after = next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        let (shown, revision) = shown.unzip();
+        Ok(Recounted { shown, counted, revision: revision.unwrap_or_default() })
+    }
+
+    /// The sum of a part of a day, and that of the users' numbers.
+    ///
+    /// # Errors
+    /// As the store's.
+    pub async fn recounted_sum(&self, day: Day, part: u8) -> Result<Recounted, Error> {
+        let partition = key::day(day, part);
+        let (shown, revision) = self.numbers_at(&partition, SUM).await?.unzip();
+        let mut counted = DayNumbers::default();
+        for item in self.partition(partition, key::USER_PREFIX, Consistency::Strong).await? {
+            counted += numbers(&item)?;
+        }
+        Ok(Recounted { shown, counted, revision: revision.unwrap_or_default() })
+    }
+
+    /// Whether there is a sum of the part of the day that has this user.
+    pub async fn has_sum(&self, user: &UserId, day: Day) -> Result<bool, Error> {
+        Ok(self.numbers_at(&key::day_of_user(day, user), SUM).await?.is_some())
+    }
+
+    /// Sets the user's numbers of a day to those of the facts, and then the sum to that of the users' numbers.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if another writer came between; otherwise as the store's.
+    pub async fn recount(&self, user: &UserId, day: Day, expires_at: Timestamp) -> Result<(), Error> {
+        let (partition, of_user) = (key::day_of_user(day, user), key::user(user));
+        let found = self.recounted_user(user, day).await?;
+        if !found.is_right() || (found.counted.is_zero() && found.shown.is_some()) {
+            let set = self.set_numbers(&partition, &of_user, found, expires_at)?;
+            // A sum that somebody else counts at this moment is counted again.
+            self.dynamo.transact(vec![set, self.add(&partition, SUM, DayNumbers::default(), None)?]).await?;
+        }
+        let part = key::parse_day(&partition).map(|(_, part)| part).unwrap_or_default();
+        self.recount_sum(day, part, expires_at).await
+    }
+
+    /// Sets the sum of a part of a day to that of the users' numbers.
+    ///
+    /// # Errors
+    /// As [`Timelines::recount`].
+    pub async fn recount_sum(&self, day: Day, part: u8, expires_at: Timestamp) -> Result<(), Error> {
+        let found = self.recounted_sum(day, part).await?;
+        if found.is_right() {
+            return Ok(());
+        }
+        self.dynamo.transact(vec![self.set_numbers(&key::day(day, part), SUM, found, expires_at)?]).await
+    }
+
+    /// A part of a transaction that sets numbers to what was counted, if they have not changed since.
+    fn set_numbers(
+        &self,
+        partition: &str,
+        sk: &str,
+        Recounted { shown, counted, revision }: Recounted,
+        expires_at: Timestamp,
+    ) -> Result<TransactWriteItem, Error> {
+        let exists = shown.is_some();
+        if counted.is_zero() && exists {
+            return self.delete_numbers(partition, sk, revision);
+        }
+        let mut set = vec!["#expires_at = :expires_at".to_owned(), "#revision = :next".to_owned()];
+        let mut update = Update::builder()
+            .table_name(self.table.get())
+            .set_key(Some(primary_key(partition, sk)))
+            .condition_expression(if exists { "#revision = :revision" } else { "attribute_not_exists(PK)" })
+            .expression_attribute_names("#expires_at", "expires_at")
+            .expression_attribute_names("#revision", REVISION)
+            .expression_attribute_values(":expires_at", n(expires_at.as_secs()))
+            .expression_attribute_values(":next", n(revision + 1));
+        if exists {
+            update = update.expression_attribute_values(":revision", n(revision));
+        }
+        for kind in FactKind::ALL {
+            let name = kind.name();
+            set.push(format!("#{name} = :{name}"));
+            update = update
+                .expression_attribute_names(format!("#{name}"), name)
+                .expression_attribute_values(format!(":{name}"), signed_value(counted.get(kind)));
+        }
+        let update = update.update_expression(format!("SET {}", set.join(", "))).build();
+        let update = update.map_err(|error| Error::poison("the numbers of a day", error))?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+}

@@ -1,0 +1,326 @@
+//! Daily statistics in the `timelines` table: facts, the numbers of each user on each day, and their sums.
+//!
+//! A fact is an item. The transaction that writes it adds it to the numbers of the credited user on its day, and to the
+//! sum of all users of the same part of the day. It does so only if the fact is not there yet. So the numbers are
+//! always those of the facts, however often a fact is counted. The deletion of a fact works in the same way.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
+use futures::future::try_join_all;
+
+use super::{
+    consistency::Consistency,
+    dynamo::{Item, failed, n, primary_key, s, text},
+    key::{self, DAY_PARTS, FACT_PARTS, PK, SK, SUM},
+    timelines::{CONFLICTS, Timelines},
+};
+use crate::{
+    error::Error,
+    model::{Day, DayFact, DayNumbers, FactKind, Timestamp, UserId},
+};
+
+/// Facts of one transaction at most. It may have 100 items, with the user's numbers and the sum.
+const FACTS_PER_TRANSACTION: usize = 90;
+/// The number of writes of an item with numbers. Whoever recounts it notices other writers by it.
+pub(super) const REVISION: &str = "revision";
+
+/// Whether facts come or go.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    /// They come. The numbers expire at this moment.
+    Count(Timestamp),
+    /// They go.
+    Remove,
+}
+
+impl Timelines {
+    /// The fact with this key. None if the key is not that of a fact that this release knows.
+    pub(crate) fn parse_fact(pk: &str, sk: &str) -> Option<DayFact> {
+        key::parse_fact(pk, sk)
+    }
+
+    /// The key of a fact.
+    pub(crate) fn key_of_fact(fact: &DayFact) -> (String, String) {
+        key::fact(fact)
+    }
+
+    /// Those of the facts that are counted.
+    pub async fn counted(&self, facts: &[DayFact], consistency: Consistency) -> Result<HashSet<DayFact>, Error> {
+        let by_key: HashMap<_, _> = facts.iter().map(|fact| (key::fact(fact), fact)).collect();
+        let keys = by_key.keys().map(|(pk, sk)| primary_key(pk, sk)).collect::<Vec<_>>();
+        if keys.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let found = self.dynamo.batch_get(self.table.get(), keys, consistency).await?;
+        let fact = |item: &Item| {
+            let key = (text(item, PK)?.to_owned(), text(item, SK)?.to_owned());
+            let fact = by_key.get(&key).ok_or_else(|| Error::poison("a fact", "nobody asked for it"))?;
+            Ok((*fact).clone())
+        };
+        found.iter().map(fact).collect()
+    }
+
+    /// Counts facts of one day that are credited to one user. One that is counted changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if other writers kept coming between; otherwise as the store's. Some of the facts may be
+    /// counted.
+    pub async fn count_facts(&self, facts: &[DayFact], expires_at: Timestamp) -> Result<(), Error> {
+        self.change_facts(facts, Change::Count(expires_at)).await
+    }
+
+    /// Removes facts of one day that are credited to one user. One that is not there changes nothing.
+    ///
+    /// # Errors
+    /// As [`Timelines::count_facts`].
+    pub async fn remove_facts(&self, facts: &[DayFact]) -> Result<(), Error> {
+        self.change_facts(facts, Change::Remove).await
+    }
+
+    async fn change_facts(&self, facts: &[DayFact], change: Change) -> Result<(), Error> {
+        for facts in facts.chunks(FACTS_PER_TRANSACTION) {
+            let mut open = facts.to_vec();
+            let mut retries = CONFLICTS.start();
+            while let Some(DayFact { user, day, .. }) = open.first() {
+                let more = DayNumbers::of(&open);
+                let (more, expires_at) = match change {
+                    Change::Count(expires_at) => (more, Some(expires_at)),
+                    Change::Remove => (-more, None),
+                };
+                let mut writes =
+                    open.iter().map(|fact| self.fact_write(fact, change)).collect::<Result<Vec<_>, Error>>()?;
+                let partition = key::day_of_user(*day, user);
+                writes.push(self.add(&partition, &key::user(user), more, expires_at)?);
+                writes.push(self.add(&partition, SUM, more, expires_at)?);
+                match self.dynamo.transact(writes).await {
+                    Ok(()) => break,
+                    // Either some are done already, or another writer changes the same numbers at this moment.
+                    Err(Error::Conflict) => {}
+                    Err(error) => return Err(error),
+                }
+                let counted = self.counted(&open, Consistency::Strong).await?;
+                open.retain(|fact| counted.contains(fact) == matches!(change, Change::Remove));
+                if !open.is_empty() && !retries.wait().await {
+                    return Err(Error::Conflict);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fact_write(&self, fact: &DayFact, change: Change) -> Result<TransactWriteItem, Error> {
+        match change {
+            Change::Remove => self.delete_existing(fact),
+            Change::Count(expires_at) => {
+                let (pk, sk) = key::fact(fact);
+                let put = Put::builder()
+                    .table_name(self.table.get())
+                    .item(PK, s(pk))
+                    .item(SK, s(sk))
+                    .item("expires_at", n(expires_at.as_secs()))
+                    .condition_expression("attribute_not_exists(PK)");
+                let put = put.build().map_err(|error| Error::poison("a fact", error))?;
+                Ok(TransactWriteItem::builder().put(put).build())
+            }
+        }
+    }
+
+    fn delete_existing(&self, fact: &DayFact) -> Result<TransactWriteItem, Error> {
+        let delete = Delete::builder()
+            .table_name(self.table.get())
+            .set_key(Some({
+                let (pk, sk) = key::fact(fact);
+                primary_key(pk, sk)
+            }))
+            .condition_expression("attribute_exists(PK)");
+        let delete = delete.build().map_err(|error| Error::poison("a fact", error))?;
+        Ok(TransactWriteItem::builder().delete(delete).build())
+    }
+
+    /// A part of a transaction that adds to numbers. It makes them if there are none.
+    pub(super) fn add(
+        &self,
+        partition: &str,
+        sk: &str,
+        more: DayNumbers,
+        expires_at: Option<Timestamp>,
+    ) -> Result<TransactWriteItem, Error> {
+        let mut added = vec!["#revision :one".to_owned()];
+        let mut update = Update::builder()
+            .table_name(self.table.get())
+            .set_key(Some(primary_key(partition, sk)))
+            .expression_attribute_names("#revision", REVISION)
+            .expression_attribute_values(":one", n(1));
+        for kind in FactKind::ALL.into_iter().filter(|kind| more.get(*kind) != 0) {
+            let name = kind.name();
+            added.push(format!("#{name} :{name}"));
+            update = update
+                .expression_attribute_names(format!("#{name}"), name)
+                .expression_attribute_values(format!(":{name}"), n(more.get(kind)));
+        }
+        let mut expression = format!("ADD {}", added.join(", "));
+        if let Some(expires_at) = expires_at {
+            expression += " SET #expires_at = :expires_at";
+            update = update
+                .expression_attribute_names("#expires_at", "expires_at")
+                .expression_attribute_values(":expires_at", n(expires_at.as_secs()));
+        }
+        let update = update.update_expression(expression).build();
+        let update = update.map_err(|error| Error::poison("the numbers of a day", error))?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    /// The user's numbers of these days. A day without any is left out.
+    pub async fn days_of(
+        &self,
+        user: &UserId,
+        days: impl IntoIterator<Item = Day>,
+    ) -> Result<BTreeMap<Day, DayNumbers>, Error> {
+        let keys = days.into_iter().map(|day| primary_key(key::day_of_user(day, user), key::user(user)));
+        self.sums(keys.collect()).await
+    }
+
+    /// The numbers of all users on these days. A day without any is left out.
+    pub async fn days(&self, days: impl IntoIterator<Item = Day>) -> Result<BTreeMap<Day, DayNumbers>, Error> {
+        let parts = days.into_iter().flat_map(|day| (0..DAY_PARTS).map(move |part| (day, part)));
+        self.sums(parts.map(|(day, part)| primary_key(key::day(day, part), SUM)).collect()).await
+    }
+
+    async fn sums(&self, keys: Vec<Item>) -> Result<BTreeMap<Day, DayNumbers>, Error> {
+        let mut sums = BTreeMap::<Day, DayNumbers>::new();
+        for item in self.dynamo.batch_get(self.table.get(), keys, Consistency::Eventual).await? {
+            let pk = text(&item, PK)?;
+            let (day, _) = key::parse_day(pk).ok_or_else(|| Error::poison("the key of a day", pk))?;
+            *sums.entry(day).or_default() += numbers(&item)?;
+        }
+        Ok(sums)
+    }
+
+    /// Whether there are facts that are credited to the user.
+    pub async fn has_facts(&self, user: &UserId) -> Result<bool, Error> {
+        let parts = (0..FACT_PARTS).map(|part| self.facts_page(user, part, 1));
+        Ok(try_join_all(parts).await?.iter().any(|(facts, _)| !facts.is_empty()))
+    }
+
+    /// Removes facts that are credited to the user, those of the oldest day first, at most so many and a few more. With
+    /// the last fact of a day, the user's numbers of the day go, too. Returns whether there may be more.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if other writers kept coming between; otherwise as the store's.
+    pub async fn erase_facts(&self, user: &UserId, limit: usize) -> Result<bool, Error> {
+        let limit = limit.clamp(1, FACTS_PER_TRANSACTION / usize::from(FACT_PARTS));
+        let pages = try_join_all((0..FACT_PARTS).map(|part| self.facts_page(user, part, limit))).await?;
+        let Some(day) = pages.iter().flat_map(|(facts, _)| facts).map(|fact| fact.day).min() else { return Ok(false) };
+        let is_whole = pages.iter().all(|(_, behind)| behind.as_ref().is_none_or(|fact| fact.day > day));
+        let facts: Vec<_> = pages.into_iter().flat_map(|(facts, _)| facts).filter(|fact| fact.day == day).collect();
+        if !is_whole {
+            // Some are left of the day, so the numbers go in a later step.
+            self.remove_facts(&facts).await?;
+            return Ok(true);
+        }
+        let partition = key::day_of_user(day, user);
+        let numbers = self.numbers_at(&partition, &key::user(user)).await?;
+        let mut writes = facts.iter().map(|fact| self.delete_existing(fact)).collect::<Result<Vec<_>, Error>>()?;
+        if let Some((numbers, revision)) = numbers {
+            writes.push(self.delete_numbers(&partition, &key::user(user), revision)?);
+            writes.push(self.add(&partition, SUM, -numbers, None)?);
+        }
+        self.dynamo.transact(writes).await?;
+        Ok(true)
+    }
+
+    pub(super) fn delete_numbers(&self, partition: &str, sk: &str, revision: u64) -> Result<TransactWriteItem, Error> {
+        let delete = Delete::builder()
+            .table_name(self.table.get())
+            .set_key(Some(primary_key(partition, sk)))
+            .condition_expression("#revision = :revision")
+            .expression_attribute_names("#revision", REVISION)
+            .expression_attribute_values(":revision", n(revision));
+        let delete = delete.build().map_err(|error| Error::poison("the numbers of a day", error))?;
+        Ok(TransactWriteItem::builder().delete(delete).build())
+    }
+
+    /// Numbers with their revision, if there are any. The read is strongly consistent.
+    pub(super) async fn numbers_at(&self, partition: &str, sk: &str) -> Result<Option<(DayNumbers, u64)>, Error> {
+        let answer = self
+            .dynamo
+            .0
+            .get_item()
+            .table_name(self.table.get())
+            .set_key(Some(primary_key(partition, sk)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(failed("reading the numbers of a day"))?;
+        answer.item.map(|item| Ok((numbers(&item)?, super::dynamo::number(&item, REVISION)?))).transpose()
+    }
+
+    /// At most `limit` facts of this part that are credited to the user, oldest day first, and the one behind them.
+    async fn facts_page(
+        &self,
+        user: &UserId,
+        part: u8,
+        limit: usize,
+    ) -> Result<(Vec<DayFact>, Option<DayFact>), Error> {
+        let one_more = i32::try_from(limit + 1).unwrap_or(i32::MAX);
+        let (mut facts, _) = self.facts_from(user, part, "", None, one_more).await?;
+        let behind = (facts.len() > limit).then(|| facts.pop()).flatten();
+        Ok((facts, behind))
+    }
+
+    /// At most `limit` facts of this part that are credited to the user, of days whose dates begin with this text, from
+    /// the one behind `after`. Returns the place to go on behind, if there may be more.
+    pub(super) async fn facts_from(
+        &self,
+        user: &UserId,
+        part: u8,
+        date: &str,
+        after: Option<Item>,
+        limit: i32,
+    ) -> Result<(Vec<DayFact>, Option<Item>), Error> {
+        let mut query = self
+            .dynamo
+            .0
+            .query()
+            .table_name(self.table.get())
+            .key_condition_expression(if date.is_empty() {
+                "PK = :facts"
+            } else {
+                "PK = :facts AND begins_with(SK, :day)"
+            })
+            .expression_attribute_values(":facts", s(key::facts(user, part)));
+        if !date.is_empty() {
+            query = query.expression_attribute_values(":day", s(date));
+        }
+        let answer = query.set_exclusive_start_key(after).limit(limit).consistent_read(true).send().await;
+        let answer = answer.map_err(failed("reading facts"))?;
+        let fact = |item: &Item| {
+            let (pk, sk) = (text(item, PK)?, text(item, SK)?);
+            key::parse_fact(pk, sk).ok_or_else(|| Error::poison("the key of a fact", sk))
+        };
+        let facts = answer.items().iter().map(fact).collect::<Result<_, Error>>()?;
+        Ok((facts, answer.last_evaluated_key))
+    }
+}
+
+/// The numbers of an item. A missing one is 0.
+pub(super) fn numbers(item: &Item) -> Result<DayNumbers, Error> {
+    let mut numbers = DayNumbers::default();
+    for kind in FactKind::ALL {
+        numbers.add(kind, signed(item, kind.name())?);
+    }
+    Ok(numbers)
+}
+
+/// Reads a number attribute that may be negative. A missing attribute is 0.
+pub(super) fn signed(item: &Item, name: &str) -> Result<i64, Error> {
+    let Some(value) = item.get(name) else { return Ok(0) };
+    let digits = value.as_n().map(String::as_str).unwrap_or_default();
+    digits.parse().map_err(|_| Error::poison("an item", format!("its attribute {name} is no whole number")))
+}
+
+/// A number attribute that may be negative.
+pub(super) fn signed_value(number: i64) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
