@@ -122,6 +122,7 @@ async fn work_on(projector: &Projector, quarantine: &Quarantine, task: Task, dea
         Task::SettleLikes { post, users } => repair.settle_likes(post, &users).await,
         Task::Notify { user, group, writes } => projector.notices.settle(&user, group, Some(writes)).await,
         Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
+        Task::Index(unsettled) => projector.indexer.settle(unsettled).await,
         // These belong to no set of tables.
         Task::Rebuild(_) | Task::Republish { .. } => Ok(()),
     }

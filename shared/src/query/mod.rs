@@ -1,7 +1,7 @@
 //! Queries: pages of feeds, posts with their comments, profiles, and lists of people. Queries only read.
 //!
-//! Four services answer all queries: [`Feeds`], [`Conversations`], [`People`] and [`Notifications`]. A page of a feed
-//! passes through five stages. The file of each feed in `feeds/` names them from top to bottom:
+//! Five services answer all queries: [`Feeds`], [`Conversations`], [`People`], [`Notifications`] and
+//! [`search::Search`]. A page of a feed passes through five stages. The file of each feed in `feeds/` names them from top to bottom:
 //!
 //! 1. *Viewer state*: whom the viewer follows, mutes and blocks, and which of the viewer's writes projections have not
 //!    reached.
@@ -21,6 +21,7 @@
 //! | `conversation.rs` | a post by itself, and its comments |
 //! | `lookup.rs` | posts and users by their ids, many at once |
 //! | `notifications.rs` | what others did that concerns the viewer |
+//! | [`search`] | posts by their words, and users by the beginnings of their names |
 //! | `people.rs`, `profile.rs` | followers, follows, mutes and blocks; a profile and its relation to the caller |
 //! | `export.rs` | everything that the command table holds about a user |
 //! | `users.rs` | users read from the command table: by handle, or before their card exists |
@@ -39,6 +40,7 @@ mod notifications;
 pub mod people;
 mod pipeline;
 mod profile;
+pub mod search;
 mod services;
 mod users;
 

@@ -1,7 +1,7 @@
 //! The tables: their keys, items and access patterns. Only this module names the DynamoDB SDK.
 //!
-//! [`command_table`] is the truth. The read models [`timelines`], [`viewers`] and [`cards`], of two tables each, follow
-//! from it. A store makes no decision: it reads and writes what its caller says, under the conditions that its caller
+//! [`command_table`] is the truth. The read models [`timelines`], [`viewers`], [`cards`] and [`search`], of two tables
+//! each, follow from it. A store makes no decision: it reads and writes what its caller says, under the conditions that its caller
 //! sets.
 
 mod announcements;
@@ -28,6 +28,7 @@ pub mod notification_settings;
 pub mod read_models;
 mod read_timeouts;
 pub mod scan;
+pub mod search;
 pub mod segments;
 mod table;
 pub mod timelines;

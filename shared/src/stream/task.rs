@@ -7,12 +7,13 @@ use super::{queue::QueueMessage, walk::Walk};
 use crate::{
     error::Error,
     model::{Group, ModelSet, NOT_IN_MESSAGES, Phase, PostId, TallySubject, Timestamp, UserId, Version},
+    store::search::Unsettled,
 };
 
 /// Likes of one task.
 const LIKES_MAX: usize = 100;
 /// The names of tasks in messages, first those of walks.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
     "spread",
     "deliver",
     "backfill",
@@ -33,6 +34,7 @@ const NAMES: [&str; 21] = [
     "settle_likes",
     "notify",
     "check_row",
+    "index",
     "rebuild",
 ];
 
@@ -119,6 +121,8 @@ pub enum Task {
         /// The author that the row names.
         author: UserId,
     },
+    /// Set what the search index has of a post or user to what the truth says.
+    Index(Unsettled),
     /// Take a step of a walk.
     #[serde(untagged)]
     Walk(Walk),
@@ -207,7 +211,8 @@ impl Task {
             | Self::SettleTally { .. }
             | Self::SettleLikes { .. }
             | Self::Notify { .. }
-            | Self::CheckRow { .. } => false,
+            | Self::CheckRow { .. }
+            | Self::Index(_) => false,
         }
     }
 
@@ -221,9 +226,11 @@ impl Task {
             | Self::Reapply { user, .. }
             | Self::SettleUser { user }
             | Self::Notify { user, .. }
+            | Self::Index(Unsettled { subject: TallySubject::User(user), .. })
             | Self::SettleTally { subject: TallySubject::User(user) } => user,
             Self::CheckRow { author, .. } => author,
             Self::SettleTally { subject: TallySubject::Post(_) }
+            | Self::Index(Unsettled { subject: TallySubject::Post(_), .. })
             | Self::SettleLikes { .. }
             | Self::SettlePost { .. }
             | Self::Republish { .. }
@@ -417,6 +424,7 @@ mod tests {
                 Task::CheckRow { timeline: "HOME#ada".to_owned(), post, author: ada },
                 json!({"check_row": {"timeline": "HOME#ada", "post": POST, "author": "auth0|ada"}}),
             ),
+            (Task::Index(Unsettled::post(post)), json!({"index": {"subject": {"post": POST}}})),
         ]
     }
 

@@ -257,7 +257,8 @@ async fn an_item_of_a_lost_table_is_restored_in_place() {
 #[test]
 fn viewers_are_filled_beside_unless_they_are_lost() {
     let of = |models: &[ReadModel], in_place| target(ModelSet::default(), models, in_place).to_string();
-    assert_eq!(of(&READ_MODELS, false), "bbb");
+    assert_eq!(of(&READ_MODELS, false), "bbbb");
+    assert_eq!(of(&[ReadModel::Search], false), "abab");
     assert_eq!(of(&[ReadModel::Timelines], false), "bba");
     assert_eq!(of(&[ReadModel::Viewers], false), "aba");
     assert_eq!(of(&[ReadModel::Timelines], true), "aba");
