@@ -22,6 +22,9 @@ pub enum Check {
     NotificationsAtRest,
     /// INV-10: what a user has seen does not become unread unless it grows.
     SeenStaysSeen,
+    /// INV-12: the search index follows from the command table, and searches find what a look at every text and every
+    /// name finds.
+    SearchAtRest,
     /// INV-3: counters equal the edges, comments and likes that they count, in the command table and on cards.
     CountsAtRest,
     /// INV-4: a query with `Tidings-Min-Version` shows the viewer's own commands.
@@ -75,7 +78,7 @@ pub enum Check {
 }
 
 /// All checks.
-pub const ALL: [Check; 31] = [
+pub const ALL: [Check; 32] = [
     Check::EventsReachTheBus,
     Check::HomeAtRest,
     Check::FeedsAtRest,
@@ -83,6 +86,7 @@ pub const ALL: [Check; 31] = [
     Check::NoticesAtRest,
     Check::NotificationsAtRest,
     Check::SeenStaysSeen,
+    Check::SearchAtRest,
     Check::CountsAtRest,
     Check::OwnWrites,
     Check::WalkWithoutRepetition,
@@ -149,6 +153,7 @@ impl fmt::Display for Check {
             Self::HiddenAuthors | Self::DeletedPosts => "INV-7",
             Self::RebuiltAtRest => "INV-8",
             Self::NothingIsLost => "INV-9",
+            Self::SearchAtRest => "INV-12",
             Self::NoticesAtRest | Self::NotificationsAtRest | Self::SeenStaysSeen => "INV-10",
             _ => "truth",
         };

@@ -72,6 +72,9 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
                 get_profile::handle(&it.0, &it.1, &it.2, &it.3, call)
             })
         }
+        "search" => {
+            http!((runtime.search()?, runtime.cursor_keys()?), |it, call| { search::handle(&it.0, &it.1, call) })
+        }
         "mute-user" => http!((runtime.commands()?, clock), |it, call| mute_user::handle(&it.0, &it.1, call)),
         "react-to-post" => http!((runtime.commands()?, clock), |it, call| react_to_post::handle(&it.0, &it.1, call)),
         "update-profile" => http!((runtime.commands()?, runtime.reserved_handles()?, clock), |it, call| {

@@ -22,8 +22,9 @@ use crate::{
     ledger::Ledger,
     notices::{compare_notices, is_of_notices},
     rebuilds,
+    search::compare_index,
     truth::{COUNTS, Truth, is, is_null, is_unlisted, number, text},
-    world::World,
+    world::{MODELS, World},
 };
 
 /// Compares the tables with what was accepted and with each other.
@@ -37,7 +38,8 @@ pub(crate) fn compare_tables(world: &World, ledger: &mut Ledger, ghosts: &BTreeS
     if let Some(count) = rate_limit {
         rate_limits(checks, &truth, u64::from(*count));
     }
-    let tables = ["Commands", "Timelines", "Viewers", "Cards", "TimelinesB", "ViewersB", "CardsB"];
+    let tables = ["Commands"].into_iter().chain(MODELS).map(str::to_owned);
+    let tables: Vec<_> = tables.chain(MODELS.map(|model| format!("{model}B"))).collect();
     deletions::nothing_of_the_deleted(checks, &truth, tables.iter().flat_map(|table| world.table(table)));
     deletions::nothing_of_the_erased(checks, &truth, tables.iter().flat_map(|table| world.table(table)));
     commands_are_kept(checks, model, &truth);
@@ -50,6 +52,7 @@ pub(crate) fn compare_tables(world: &World, ledger: &mut Ledger, ghosts: &BTreeS
     let timelines = world.items("Timelines");
     compare_notices(checks, &truth, &timelines);
     rows(checks, &truth, &timelines, ghosts);
+    compare_index(checks, &truth, &world.items("SearchIndex"));
     rebuilds::compare(checks, world);
     let queues = ["Deliveries", "Quarantine", "FailedBatches"];
     let left: Vec<_> =

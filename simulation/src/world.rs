@@ -40,7 +40,7 @@ const NESTED: [(&str, &str); 3] = [
     ("stacks/set-b.yaml", include_str!("../../stacks/set-b.yaml")),
 ];
 /// The read models, by the logical ids of their first tables.
-pub(crate) const MODELS: [&str; 3] = ["Timelines", "Viewers", "Cards"];
+pub(crate) const MODELS: [&str; 4] = ["Timelines", "Viewers", "Cards", "SearchIndex"];
 /// What names of tables, streams and queues begin with.
 const PREFIX: &str = "tidings";
 /// How often it is asked whether everything is at rest.

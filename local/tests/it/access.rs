@@ -15,6 +15,7 @@ pub(crate) enum Resource {
     Timelines,
     Viewers,
     Cards,
+    SearchIndex,
     /// The index `hottest` of `Cards`.
     CardsHottest,
     Events,
@@ -95,6 +96,20 @@ const EMPTY_CARDS: Access = to(Resource::Cards, "dynamodb:BatchWriteItem");
 /// `TrendingIndex::best`.
 const TRENDING: Access = to(Resource::CardsHottest, "dynamodb:Query");
 
+/// `SearchIndex::entry`.
+const ENTRY: Access = to(Resource::SearchIndex, "dynamodb:GetItem");
+/// `SearchIndex::put`.
+const PUT_WORDS: Access = to(Resource::SearchIndex, "dynamodb:PutItem");
+/// `SearchIndex::put`, `remove`.
+const REMOVE_ENTRY: Access = to(Resource::SearchIndex, "dynamodb:DeleteItem");
+/// `SearchIndex::remove`.
+const REMOVE_WORDS: Access = to(Resource::SearchIndex, "dynamodb:BatchWriteItem");
+/// `SearchIndex::posts`, `names`.
+const WORDS: Access = to(Resource::SearchIndex, "dynamodb:Query");
+/// `SearchIndex::which`.
+const WHICH_WORDS: Access = to(Resource::SearchIndex, "dynamodb:BatchGetItem");
+const SCAN_INDEX: Access = to(Resource::SearchIndex, "dynamodb:Scan");
+
 /// `Bus::publish`.
 const PUBLISH: Access = to(Resource::Events, "kinesis:PutRecords");
 /// `WorkQueue::put_off`.
@@ -128,7 +143,7 @@ const DELIVER: Access = to(Resource::Deliveries, "sqs:SendMessage");
 const QUARANTINE: Access = to(Resource::Quarantine, "sqs:SendMessage");
 
 /// What the code of each function calls, by the name of its binary.
-pub(crate) const FUNCTIONS: [(&str, &[Access]); 23] = [
+pub(crate) const FUNCTIONS: [(&str, &[Access]); 24] = [
     (
         "audit",
         &[
@@ -146,6 +161,9 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 23] = [
             CARDS,
             TALLY,
             SCAN_CARDS,
+            ENTRY,
+            WHICH_WORDS,
+            SCAN_INDEX,
             DELIVER,
         ],
     ),
@@ -183,6 +201,11 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 23] = [
             REMOVE_CARD,
             SCAN_CARDS,
             EMPTY_CARDS,
+            ENTRY,
+            PUT_WORDS,
+            REMOVE_ENTRY,
+            REMOVE_WORDS,
+            SCAN_INDEX,
             PUBLISH,
             DELIVER,
             PUT_OFF_TASK,
@@ -211,6 +234,10 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 23] = [
             CARDS,
             PUT_CARD,
             TALLY,
+            ENTRY,
+            PUT_WORDS,
+            REMOVE_ENTRY,
+            REMOVE_WORDS,
             DELIVER,
         ],
     ),
@@ -237,7 +264,8 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 23] = [
             QUARANTINE,
         ],
     ),
-    ("trending", &[ITEM, TALLY, PUT_CARD, ROWS, INBOX, PUT_NOTICE, DELIVER]),
+    ("search", &[ITEM, PARTITION, ITEMS, ROWS, VIEWER, CARDS, WORDS]),
+    ("trending", &[ITEM, TALLY, PUT_CARD, ROWS, INBOX, PUT_NOTICE, ENTRY, DELIVER]),
     ("update-profile", &[ITEM, PARTITION, APPEND, CHANGE]),
 ];
 
@@ -266,7 +294,7 @@ const CALLS: [(&str, &str); 20] = [
 ];
 
 /// The source files that call AWS, below `shared/src`, with the resources that they call.
-const SOURCES: [(&[Resource], &[&str]); 6] = [
+const SOURCES: [(&[Resource], &[&str]); 7] = [
     (
         &[Resource::Commands],
         &[
@@ -295,6 +323,7 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
         &[Resource::Cards, Resource::CardsHottest],
         &["store/cards.rs", "store/card_tallies.rs", "store/trending.rs", "store/emptied.rs", "store/scan.rs"],
     ),
+    (&[Resource::SearchIndex], &["store/search.rs", "store/emptied.rs", "store/scan.rs"]),
     (&[Resource::Events, Resource::CommandsStream], &["stream/bus.rs", "../../functions/recover/src/shards.rs"]),
     (&[Resource::Deliveries, Resource::Quarantine, Resource::FailedBatches], &["stream/queue.rs"]),
 ];

@@ -64,7 +64,7 @@ async fn a_rebuild_changes_no_page_and_restores_lost_tables() -> Result<()> {
     // All tables that are read are lost, and are restored in place.
     let users = [&author, &reader];
     let before = pages(&users, &kept.id).await?;
-    for table in ["tidings-TimelinesB", "tidings-ViewersB", "tidings-CardsB"] {
+    for table in ["tidings-TimelinesB", "tidings-ViewersB", "tidings-CardsB", "tidings-SearchIndexB"] {
         lose(&dev, table).await?;
     }
     let damaged = pages(&users, &kept.id).await;
