@@ -30,6 +30,7 @@ const LEFT_AFTER: Duration = Duration::from_secs(5);
 pub struct Indexer {
     pub(super) commands: CommandTable,
     pub(super) index: SearchIndex,
+    /// The cards that are read, which count the followers.
     pub(super) cards: Cards,
     pub(super) work_queue: WorkQueue,
     pub(super) clock: Clock,

@@ -168,7 +168,8 @@ impl Projectors {
         let indexer = Indexer {
             commands: commands.clone(),
             index: tables.search(of.set.table(ReadModel::Search)).clone(),
-            cards: cards.clone(),
+            // Cards that are being made count no followers yet.
+            cards: tables.cards(state.active.table(ReadModel::Cards)).clone(),
             work_queue: work_queue.clone(),
             clock: clock.clone(),
             kept: search_kept,
@@ -205,9 +206,6 @@ fn shared<T>(
     }
 }
 
-/// An index, and the cards that count the followers of the users in it.
-const INDEXED_BY: [ReadModel; 2] = [ReadModel::Search, ReadModel::Cards];
-
 /// The cards of all sets of tables that are kept current. Counters are shown on all of them.
 #[derive(Debug, Clone)]
 pub struct CardSets {
@@ -241,10 +239,10 @@ impl CardSets {
             // Whoever makes a card reads the whole counter afterwards.
             shown &= tally::show(self.tables.cards(table), subject, changes).await? || state.makes_cards(table);
         }
-        let mut indexes: Vec<_> = sets.iter().map(|it| INDEXED_BY.map(|model| it.set.table(model))).collect();
+        let mut indexes: Vec<_> = sets.iter().map(|it| it.set.table(ReadModel::Search)).collect();
         indexes.dedup();
-        for [index, cards] in indexes {
-            self.indexer(index, cards).check_place(subject).await?;
+        for index in indexes {
+            self.indexer(index, state.active.table(ReadModel::Cards)).check_place(subject).await?;
         }
         Ok(shown)
     }

@@ -1,5 +1,7 @@
 //! What searches must find.
 
+use std::collections::BTreeSet;
+
 use super::{Difference, Judge, judge::differences, tags};
 use crate::client::{Person, Post};
 
@@ -46,6 +48,29 @@ impl Judge<'_> {
     pub fn compare_search(&self, viewer: &str, search: &Search, shown: &[Post]) -> Vec<Difference> {
         let place = format!("search for {}", search.spelling());
         differences(viewer, &place, &self.found(viewer, search), shown, true)
+    }
+
+    /// Compares everything that the viewer finds by a word, for texts that [`words`] may cut otherwise than the system.
+    /// A post in which the word stands between spaces has to be found, and one of ASCII letters that does not have it
+    /// must not.
+    pub fn compare_word(&self, viewer: &str, word: &str, shown: &[Post]) -> Vec<Difference> {
+        let of = |is_in: &dyn Fn(&str) -> bool| -> BTreeSet<&str> {
+            let visible = self.posts.iter().filter(|(id, (author, said))| {
+                !self.hides(viewer, author) && self.is_shown(viewer, id) && is_in(&said.text.to_lowercase())
+            });
+            visible.map(|(id, _)| *id).collect()
+        };
+        let (must, may) = (
+            of(&|text| text.split_whitespace().any(|part| part == word)),
+            of(&|text| !text.is_ascii() || text.contains(word)),
+        );
+        let found: BTreeSet<&str> = shown.iter().map(|post| post.id.as_str()).collect();
+        let (missing, wrong): (Vec<_>, Vec<_>) = (must.difference(&found).collect(), found.difference(&may).collect());
+        let is_sorted = shown.is_sorted_by(|newer, older| newer.id > older.id);
+        let problem = format!("missing are {missing:?}, wrong are {wrong:?}, sorted: {is_sorted}");
+        let is_right = missing.is_empty() && wrong.is_empty() && is_sorted;
+        let place = format!("search for {word}");
+        (!is_right).then(|| Difference { viewer: viewer.to_owned(), place, problem }).into_iter().collect()
     }
 
     /// The posts that the viewer finds, newest first. Who names an author looks that author up, muted or not.
