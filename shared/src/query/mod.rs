@@ -1,7 +1,8 @@
 //! Queries: pages of feeds, posts with their comments, profiles, and lists of people. Queries only read.
 //!
 //! Five services answer all queries: [`Feeds`], [`Conversations`], [`People`], [`Notifications`] and
-//! [`search::Search`]. A page of a feed passes through five stages. The file of each feed in `feeds/` names them from top to bottom:
+//! [`search::Search`]. A page of a feed passes through five stages. The file of each feed in `feeds/`
+//! names them from top to bottom:
 //!
 //! 1. *Viewer state*: whom the viewer follows, mutes and blocks, and which of the viewer's writes projections have not
 //!    reached.

@@ -390,8 +390,8 @@ impl SearchIndex {
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    /// The entry, in place of the one with this revision. If not all rows are written with it, `left` are those that are
-    /// still to be deleted.
+    /// The entry, in place of the one with this revision. If not all rows are written with it, `left` are those
+    /// that are still to be deleted.
     fn put_entry(&self, entry: &Entry, revision: u64, left: Option<&[IndexRow]>) -> Result<TransactWriteItem, Error> {
         let list = |texts: Vec<&String>| AttributeValue::L(texts.into_iter().map(s).collect());
         let mut put = Put::builder()

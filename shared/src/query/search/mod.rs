@@ -1,8 +1,8 @@
 //! Search: posts by the words of their texts, and users by the beginnings of their names.
 //!
 //! The index tells which posts may match. What is shown is decided by the cards, as in every feed: a post is on a page
-//! only if the text on its card matches the query. So a row that is old shows nothing, and what the index does not know,
-//! such as the order of words, needs no rows.
+//! only if the text on its card matches the query. So a row that is old shows nothing, and what the index does not
+//! know, such as the order of words, needs no rows.
 //!
 //! - `join` goes through the lists of several words at once, newest post first.
 //! - `posts` searches for posts, newest first or best first.
