@@ -2,8 +2,8 @@
 //! table holds a text, tag or mention of the post or of the comments on it.
 //!
 //! The first step removes the tags, and the post from the search index. A post may have any number of
-//! comments, so some of them are removed in each step. If there are many, the rest is split by the time of creation into
-//! parts, which run in parallel. Nothing that a late worker writes escapes:
+//! comments, so some of them are removed in each step. If there are many, the rest is split by the time of creation
+//! into parts, which run in parallel. Nothing that a late worker writes escapes:
 //!
 //! - Rows of tags are written in one transaction with a check of the post's version.
 //! - The likes that are shown hold only ids. One that is shown late stays, and nobody sees it.
