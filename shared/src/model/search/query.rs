@@ -150,8 +150,12 @@ impl PostQuery {
     /// Whether a post with this text and these tags has what is wanted, and nothing of what is not. Its author is
     /// another question.
     pub fn matches(&self, text: &str, tags: &[Tag]) -> bool {
-        let text = words(text);
-        let has = |term: &Term| term.is_in(&text, tags);
+        self.matches_words(&words(text), tags)
+    }
+
+    /// The same for the words of a text.
+    pub fn matches_words(&self, text: &[Word], tags: &[Tag]) -> bool {
+        let has = |term: &Term| term.is_in(text, tags);
         self.wanted.iter().all(has) && !self.unwanted.iter().any(has)
     }
 
