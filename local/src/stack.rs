@@ -260,6 +260,8 @@ fn load(options: &Options, data: &DataDir, url: &str, endpoints: &Endpoints) -> 
         ("LogLevel".to_owned(), options.function_log_level.to_owned()),
         // The console shows what each request cost.
         ("ShowCosts".to_owned(), "true".to_owned()),
+        // Search is part of what is tried out.
+        ("SearchDays".to_owned(), "30".to_owned()),
     ]);
     let values = Values { given: options.parameters.clone(), supplied };
     let addresses = Addresses { sqs: endpoints.sqs.clone(), api: url.to_owned() };

@@ -12,6 +12,7 @@ use crate::model::{
     Gap, Handle, InvalidIdempotencyKey, InvalidProfile, InvalidTag, InvalidText, InvalidUserId, InvalidUserRef,
     RateLimited,
     limits::{BLOCKS_MAX, FOLLOWING_MAX, MUTES_MAX, POST_EDITS_MAX},
+    search::InvalidQuery,
 };
 
 /// Why an operation failed.
@@ -137,6 +138,12 @@ pub enum Rejection {
     /// The path has no valid tag.
     #[error(transparent)]
     InvalidTag(#[from] InvalidTag),
+    /// The query of a search cannot be answered.
+    #[error(transparent)]
+    InvalidQuery(#[from] InvalidQuery),
+    /// The deployment has no search.
+    #[error("this deployment has no search: its operator can turn it on with the parameter SearchDays")]
+    SearchOff,
     /// `Tidings-Min-Version` is not a version.
     #[error("Tidings-Min-Version must be a number that a response had in Tidings-Version")]
     InvalidVersion,

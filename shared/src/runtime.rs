@@ -25,13 +25,18 @@ use crate::{
     metrics,
     model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReadModel, ReservedHandles, StatisticsPolicy, Timestamp},
     projection::{CardSets, Dependencies, NoticeSets, Projectors, rebuild::Rebuilder},
-    query::{Conversations, Feeds, Notifications, People, StatisticsOfDays, cursor::CursorKeys},
+    query::{
+        Conversations, Feeds, Notifications, People, StatisticsOfDays,
+        cursor::CursorKeys,
+        search::{Search, SearchTables},
+    },
     read_models::ReadModels,
     retry::{ATTEMPT_MAX, CALL_MAX},
     store::{
         ActiveTables, Dynamo, Meter, ModelTables, TablePair,
         cards::Cards,
         command_table::CommandTable,
+        search::SearchIndex,
         timelines::Timelines,
         viewers::{INLINE_MAX, Viewers},
     },
@@ -127,6 +132,12 @@ impl Runtime {
         Ok(Cards::new(self.dynamo.clone(), tables.active(ReadModel::Cards, &self.active)))
     }
 
+    /// In which posts words stand, and in which names.
+    pub fn search_index(&self) -> anyhow::Result<SearchIndex> {
+        let tables = self.tables_named("SEARCH_TABLE")?;
+        Ok(SearchIndex::new(self.dynamo.clone(), tables.active(ReadModel::Search, &self.active)))
+    }
+
     /// Which tables the read models are in.
     pub fn read_models(&self) -> anyhow::Result<ReadModels> {
         Ok(ReadModels::new(self.commands()?, self.clock.clone(), self.list_lifetime()?, self.active.clone()))
@@ -134,14 +145,21 @@ impl Runtime {
 
     /// The cards that counters are shown on.
     pub fn card_sets(&self) -> anyhow::Result<CardSets> {
-        Ok(CardSets { tables: self.model_tables()?, read_models: self.read_models()? })
+        Ok(CardSets {
+            tables: self.model_tables()?,
+            read_models: self.read_models()?,
+            commands: self.commands()?,
+            work_queue: self.work_queue()?,
+            search_kept: self.search_kept()?,
+            clock: self.clock.clone(),
+        })
     }
 
     /// Both tables of each read model.
     fn model_tables(&self) -> anyhow::Result<ModelTables> {
-        let [timelines, viewers, cards] =
-            ["TIMELINES_TABLE", "VIEWERS_TABLE", "CARDS_TABLE"].map(|name| self.tables_named(name));
-        Ok(ModelTables::new(self.dynamo.clone(), timelines?, viewers?, cards?, self.inline_max()?))
+        let [timelines, viewers, cards, search] =
+            ["TIMELINES_TABLE", "VIEWERS_TABLE", "CARDS_TABLE", "SEARCH_TABLE"].map(|name| self.tables_named(name));
+        Ok(ModelTables::new(self.dynamo.clone(), [timelines?, viewers?, cards?, search?], self.inline_max()?))
     }
 
     /// The two tables of a read model. The variable of the second one has the suffix `_B`.
@@ -199,6 +217,7 @@ impl Runtime {
             erasure_delay: self.erasure_delay()?,
             step_rows: self.walk_step_rows()?,
             statistics: self.statistics_policy()?,
+            search_kept: self.search_kept()?,
             clock: self.clock.clone(),
         }))
     }
@@ -253,6 +272,8 @@ impl Runtime {
             timelines: measured.timelines()?,
             viewers: measured.viewers()?,
             cards: measured.cards()?,
+            search: measured.search_index()?,
+            search_kept: self.search_kept()?,
             celebrities: measured.celebrities()?,
             statistics: self.statistics_policy()?,
             erasure_delay: self.erasure_delay()?,
@@ -280,6 +301,18 @@ impl Runtime {
     pub fn people(&self) -> anyhow::Result<People> {
         let (commands, viewers, cards) = (self.commands()?, self.viewers()?, self.cards()?);
         Ok(People { read_models: self.read_models()?, commands, viewers, cards })
+    }
+
+    /// Everything that searches are answered from.
+    pub fn search(&self) -> anyhow::Result<Search> {
+        let tables = SearchTables {
+            commands: self.commands()?,
+            timelines: self.timelines()?,
+            viewers: self.viewers()?,
+            cards: self.cards()?,
+            index: self.search_index()?,
+        };
+        Ok(Search::new(tables, self.read_models()?, self.search_kept()?, self.clock.clone()))
     }
 
     /// The handles that nobody can claim.
@@ -323,6 +356,13 @@ impl Runtime {
     /// How long an erasure waits before it removes items.
     fn erasure_delay(&self) -> anyhow::Result<Duration> {
         Ok(Duration::from_secs(self.number("ERASURE_DELAY_SECONDS")?))
+    }
+
+    /// How far back searches go. None if searches are off.
+    pub fn search_kept(&self) -> anyhow::Result<Option<Duration>> {
+        let days =
+            u32::try_from(self.number("SEARCH_DAYS")?).context("the environment variable SEARCH_DAYS is wrong")?;
+        Ok((days > 0).then_some(days * DAY))
     }
 
     /// Bytes of sets that stay in a viewer item. Only tests set the variable, so that few follows are too many.

@@ -24,6 +24,9 @@ pub enum Check {
     SeenStaysSeen,
     /// INV-11: daily statistics are what a count of the command table says.
     StatisticsAtRest,
+    /// INV-12: the search index follows from the command table, and searches find what a look at every text and every
+    /// name finds.
+    SearchAtRest,
     /// INV-3: counters equal the edges, comments and likes that they count, in the command table and on cards.
     CountsAtRest,
     /// INV-4: a query with `Tidings-Min-Version` shows the viewer's own commands.
@@ -77,7 +80,7 @@ pub enum Check {
 }
 
 /// All checks.
-pub const ALL: [Check; 32] = [
+pub const ALL: [Check; 33] = [
     Check::EventsReachTheBus,
     Check::HomeAtRest,
     Check::FeedsAtRest,
@@ -86,6 +89,7 @@ pub const ALL: [Check; 32] = [
     Check::NotificationsAtRest,
     Check::SeenStaysSeen,
     Check::StatisticsAtRest,
+    Check::SearchAtRest,
     Check::CountsAtRest,
     Check::OwnWrites,
     Check::WalkWithoutRepetition,
@@ -152,6 +156,7 @@ impl fmt::Display for Check {
             Self::HiddenAuthors | Self::DeletedPosts => "INV-7",
             Self::RebuiltAtRest => "INV-8",
             Self::NothingIsLost => "INV-9",
+            Self::SearchAtRest => "INV-12",
             Self::NoticesAtRest | Self::NotificationsAtRest | Self::SeenStaysSeen => "INV-10",
             Self::StatisticsAtRest => "INV-11",
             _ => "truth",

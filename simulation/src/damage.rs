@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     faults::Fault,
     notices::is_of_notices,
+    search::is_of_lists,
     statistics::is_of_statistics,
     truth::{is, number, text},
     world::World,
@@ -17,7 +18,7 @@ type Kind = fn(&World, &mut StdRng) -> Option<()>;
 
 /// Damages this many items.
 pub(crate) fn damage(world: &World, items: u32, random: &mut StdRng) {
-    let kinds: [Kind; 17] = [
+    let kinds: [Kind; 20] = [
         lose_row,
         add_row,
         lose_notice,
@@ -35,6 +36,9 @@ pub(crate) fn damage(world: &World, items: u32, random: &mut StdRng) {
         move_applied,
         lose_followed,
         lose_walk,
+        lose_word,
+        add_word,
+        lose_entry,
     ];
     for _ in 0..items {
         if let Some(kind) = kinds.choose(random) {
@@ -209,6 +213,28 @@ fn lose_walk(world: &World, random: &mut StdRng) -> Option<()> {
         walks["backfills"]["M"][followee] = follow["version"].clone();
     }
     set(world, "Viewers", &viewer, "unfinished", &json!({ "M": walks }));
+    Some(())
+}
+
+/// A row of the search index is lost.
+fn lose_word(world: &World, random: &mut StdRng) -> Option<()> {
+    let row = any(world, "SearchIndex", |row| text(row, "SK") != "ENTRY", random)?;
+    world.meddle("DeleteItem", json!({"TableName": "SearchIndex", "Key": {"PK": row["PK"], "SK": row["SK"]}}));
+    Some(())
+}
+
+/// A post or a user stands in a list of the search index that means something else.
+fn add_word(world: &World, random: &mut StdRng) -> Option<()> {
+    let mut row = any(world, "SearchIndex", is_of_lists, random)?;
+    row["PK"] = json!({"S": format!("{}x", text(&row, "PK"))});
+    world.meddle("PutItem", json!({"TableName": "SearchIndex", "Item": row}));
+    Some(())
+}
+
+/// The search index does not know of rows that it has.
+fn lose_entry(world: &World, random: &mut StdRng) -> Option<()> {
+    let row = any(world, "SearchIndex", |row| text(row, "SK") == "ENTRY", random)?;
+    world.meddle("DeleteItem", json!({"TableName": "SearchIndex", "Key": {"PK": row["PK"], "SK": row["SK"]}}));
     Some(())
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{
     checks::{Check, Checks},
+    search::is_of_lists,
     truth::{Truth, text},
 };
 
@@ -22,8 +23,9 @@ pub(crate) fn nothing_of_the_erased(checks: &mut Checks, truth: &Truth, items: &
         let (pk, sk) = (text(item, "PK"), text(item, "SK"));
         let of = |key: &str| key.split('#').any(|part| erased.contains(part));
         let is_reservation = pk.starts_with("HANDLE#") && item.get("expires_at").is_some();
-        let is_theirs =
-            (of(pk) && !is_reservation) || (of(sk) && !sk.starts_with("MUTES#") && !sk.starts_with("BLOCKS#"));
+        // A word, or a beginning of a name, may be the id of somebody.
+        let is_theirs = (of(pk) && !is_reservation && !is_of_lists(item))
+            || (of(sk) && !sk.starts_with("MUTES#") && !sk.starts_with("BLOCKS#"));
         let wrote = pk.starts_with("POST#") && erased.contains(text(item, "author"));
         let is_end = sk.starts_with("EVENT#") && text(item, "type") == "AccountDeleted";
         let problem = || format!("{pk} {sk} is left of a deleted account: {item}");
@@ -39,13 +41,14 @@ pub(crate) fn nothing_of_the_deleted(checks: &mut Checks, truth: &Truth, items: 
         let data = &item["data"]["M"];
         let (post, comment) = match pk.split_once('#') {
             Some(("POST", post)) => (post, sk.strip_prefix("COMMENT#")),
-            Some(("TAG", _)) => (sk, None),
+            Some(("TAG" | "WORD", _)) => (sk, None),
             Some(("USER", _)) if data["text"]["S"].is_string() => (text(data, "post"), data["comment"]["S"].as_str()),
             _ => continue,
         };
         let has_text = item["text"]["S"].is_string() || data["text"]["S"].is_string();
         let holds = |name: &str| item[name]["L"].as_array().is_some_and(|tags| !tags.is_empty());
-        let says_something = has_text || holds("tags") || holds("tags_ever") || pk.starts_with("TAG#");
+        let says_something = has_text || holds("tags") || holds("tags_ever") || holds("lists");
+        let says_something = says_something || ["TAG#", "WORD#"].iter().any(|prefix| pk.starts_with(prefix));
         let deleted = !is_shown(post) || comment.is_some_and(|comment| !truth.comments.contains_key(comment));
         let problem = || format!("{pk} {sk} still says something of {post}, {comment:?}: {item}");
         checks.decide(Check::NothingOfTheDeleted, !deleted || !says_something, problem);

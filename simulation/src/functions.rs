@@ -83,6 +83,9 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
                 Box::pin(invocation) as LocalBoxFuture<'static, _>
             }))
         }
+        "search" => {
+            http!((runtime.search()?, runtime.cursor_keys()?), |it, call| { search::handle(&it.0, &it.1, call) })
+        }
         "mute-user" => http!((runtime.commands()?, clock), |it, call| mute_user::handle(&it.0, &it.1, call)),
         "react-to-post" => http!((runtime.commands()?, clock), |it, call| react_to_post::handle(&it.0, &it.1, call)),
         "update-profile" => http!((runtime.commands()?, runtime.reserved_handles()?, clock), |it, call| {

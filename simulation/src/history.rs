@@ -30,7 +30,7 @@ use crate::{
     faults::{Fault, Faults},
     ledger::Ledger,
     limits::{self, Nobody},
-    moderation, next_release, notices, pulled, queries, rebuilds, rest, statistics,
+    moderation, next_release, notices, pulled, queries, rebuilds, rest, search, statistics,
     trace::{Detail, Trace},
     walks,
     world::{Setup, World, aws_in_memory},
@@ -228,6 +228,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         rest::compare_api(&users, &ledger, &mut random, !ghosts.is_empty()).await?;
         notices::compare_notifications(&world, &users, &ledger, &mut random).await?;
         statistics::compare_shown(&world, &users, &ledger).await?;
+        search::compare_searches(&users, &ledger, &mut random, ghosts.is_empty()).await?;
         anyhow::Ok(())
     };
     let ended = history.await;
@@ -316,6 +317,7 @@ impl Plan {
             ("WalkStepRows", self.walk_step_rows.to_string()),
             // Longer than any function runs.
             ("ErasureDelaySeconds", "120".to_owned()),
+            ("SearchDays", "30".to_owned()),
         ];
         parameters.extend(rate_limits);
         parameters

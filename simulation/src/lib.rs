@@ -11,7 +11,7 @@
 //! - [`history`] is one history: each [`command`] of a few users ([`commands`]), their [`queries`], [`walks`] through
 //!   feeds and through posts that are [`pulled`], and what an operator decides ([`moderation`]). [`ledger`] is what is
 //!   known of it from outside, with the reference model that the end-to-end tests use, too. [`reasons`] tells why a
-//!   command may be refused. [`notices`] judges notifications.
+//!   command may be refused. [`notices`] judges notifications, and [`search`] searches.
 //! - [`checks`] are the invariants by name; [`rest`] compares everything at rest with the model and with [`truth`],
 //!   the command table; [`deletions`] looks for what should be gone.
 //! - [`limits`] puts AWS's limits in force. [`load`] runs scenarios of much load within them, and reports what was
@@ -45,6 +45,7 @@ mod reasons;
 mod rebuilds;
 mod rest;
 pub mod runner;
+mod search;
 mod statistics;
 pub mod trace;
 mod truth;

@@ -7,13 +7,7 @@ use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::{
-    checks::Check,
-    faults::Fault,
-    ledger::Ledger,
-    truth::text,
-    world::World,
-};
+use crate::{checks::Check, faults::Fault, ledger::Ledger, truth::text, world::World};
 
 /// The attribute that this release does not know.
 const ATTRIBUTE: &str = "from_the_future";

@@ -35,9 +35,9 @@ fn is_under_way(world: &World) -> bool {
 
 /// A random request to rebuild something.
 fn request(random: &mut StdRng, in_place: bool) -> Value {
-    let mut models = ["timelines", "viewers", "cards"];
+    let mut models = ["timelines", "viewers", "cards", "search"];
     models.shuffle(random);
-    let models = &models[..random.random_range(0..=3)];
+    let models = &models[..random.random_range(0..=models.len())];
     json!({
         "action": "start", "models": models, "in_place": in_place, "segments": random.random_range(1..5),
         "units_per_second": *[20, 200, 100_000].choose(random).unwrap_or(&200),
@@ -229,7 +229,7 @@ pub(crate) async fn rebuild_at_rest(world: &World, random: &mut StdRng) -> anyho
         let lost = *MODELS.choose(random).unwrap_or(&"Cards");
         world.empty(&world.table_of(lost, true));
         let mut request = request(random, true);
-        request["models"] = json!([lost.to_lowercase()]);
+        request["models"] = json!([lost.to_lowercase().trim_end_matches("index")]);
         request
     } else {
         request(random, false)

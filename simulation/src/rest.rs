@@ -22,9 +22,10 @@ use crate::{
     ledger::Ledger,
     notices::{compare_notices, is_of_notices},
     rebuilds,
+    search::compare_index,
     statistics::{self, is_of_statistics},
     truth::{COUNTS, Truth, is, is_null, is_unlisted, number, text},
-    world::World,
+    world::{MODELS, World},
 };
 
 /// Compares the tables with what was accepted and with each other.
@@ -39,7 +40,8 @@ pub(crate) fn compare_tables(world: &World, ledger: &mut Ledger, ghosts: &BTreeS
     if let Some(count) = rate_limit {
         rate_limits(checks, &truth, u64::from(*count));
     }
-    let tables = ["Commands", "Timelines", "Viewers", "Cards", "TimelinesB", "ViewersB", "CardsB"];
+    let tables = ["Commands"].into_iter().chain(MODELS).map(str::to_owned);
+    let tables: Vec<_> = tables.chain(MODELS.map(|model| format!("{model}B"))).collect();
     let items: Vec<_> = tables.iter().flat_map(|table| world.table(table)).collect();
     deletions::nothing_of_the_deleted(checks, &truth, &items);
     deletions::nothing_of_the_erased(checks, &truth, &items);
@@ -54,6 +56,7 @@ pub(crate) fn compare_tables(world: &World, ledger: &mut Ledger, ghosts: &BTreeS
     compare_notices(checks, &truth, &timelines);
     statistics::compare_tables(checks, &truth, &commands, &timelines);
     rows(checks, &truth, &timelines, ghosts);
+    compare_index(checks, &truth, &world.items("SearchIndex"));
     rebuilds::compare(checks, world);
     let queues = ["Deliveries", "Quarantine", "FailedBatches"];
     let left: Vec<_> =

@@ -40,7 +40,7 @@ const NESTED: [(&str, &str); 3] = [
     ("stacks/set-b.yaml", include_str!("../../stacks/set-b.yaml")),
 ];
 /// The read models, by the logical ids of their first tables.
-pub(crate) const MODELS: [&str; 3] = ["Timelines", "Viewers", "Cards"];
+pub(crate) const MODELS: [&str; 4] = ["Timelines", "Viewers", "Cards", "SearchIndex"];
 /// What names of tables, streams and queues begin with.
 const PREFIX: &str = "tidings";
 /// How often it is asked whether everything is at rest.
@@ -253,7 +253,8 @@ impl World {
     /// The item that says which tables are read, and how far a rebuild is. There is none before the first rebuild.
     pub(crate) fn read_models(&self) -> Option<Value> {
         let key = json!({"PK": {"S": "READMODELS"}, "SK": {"S": "STATE"}});
-        let mut answer = self.network.aws.dynamodb("GetItem", &json!({"TableName": name("Commands"), "Key": key})).json();
+        let mut answer =
+            self.network.aws.dynamodb("GetItem", &json!({"TableName": name("Commands"), "Key": key})).json();
         Some(answer["Item"].take()).filter(Value::is_object)
     }
 

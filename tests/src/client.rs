@@ -4,6 +4,7 @@
 
 mod answer;
 mod posts;
+mod search;
 mod transport;
 mod types;
 
@@ -283,6 +284,8 @@ struct Paging<'a> {
     newer_than: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ids: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    q: Option<&'a str>,
 }
 
 impl<'a> Paging<'a> {

@@ -4,6 +4,7 @@
 
 mod judge;
 mod notifications;
+mod search;
 mod trending;
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
 pub use self::{
     judge::{Feed, Judge},
     notifications::Mentions,
+    search::{Search, words},
 };
 use crate::client::ProfileInput;
 

@@ -64,6 +64,7 @@ enum Model {
     Timelines,
     Viewers,
     Cards,
+    Search,
 }
 
 impl Model {
@@ -72,6 +73,7 @@ impl Model {
             Self::Timelines => "timelines",
             Self::Viewers => "viewers",
             Self::Cards => "cards",
+            Self::Search => "search",
         }
     }
 }

@@ -19,7 +19,8 @@ const QUEUES: [(&str, &str); 3] = [
     ("Quarantine", "what waits for a person"),
 ];
 /// Tables. Each read model has two, and a rebuild switches between them.
-const TABLES: [&str; 7] = ["Commands", "Timelines", "Viewers", "Cards", "TimelinesB", "ViewersB", "CardsB"];
+const TABLES: [&str; 9] =
+    ["Commands", "Timelines", "Viewers", "Cards", "SearchIndex", "TimelinesB", "ViewersB", "CardsB", "SearchIndexB"];
 
 /// How `watch` works.
 #[derive(Debug, Args)]

@@ -209,6 +209,9 @@ async fn compare(replay: &Replay, users: usize) -> Result<Vec<Difference>> {
     let (tags, found) = replay.compare_tags().await?;
     println!("compared   {tags} tags");
     differences.extend(found);
+    let (searches, found) = replay.compare_searches().await?;
+    println!("compared   {searches} searches");
+    differences.extend(found);
     let (comments, deleted, found) = replay.compare_comments().await?;
     println!("compared   {comments} comments, {deleted} deleted posts");
     differences.extend(found);

@@ -1,6 +1,6 @@
 //! Compares everything at rest with the reference model.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::Result;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -15,6 +15,11 @@ use crate::target::{PATIENCE, progress_bar};
 
 /// How long a process may show cached data. Asking again does not refresh the cache earlier.
 const CACHED_FOR: Duration = Duration::from_secs(3);
+
+/// Of so many words, one is searched for.
+const SEARCHED_EACH: usize = 3;
+/// Searches at most.
+const SEARCHES_MAX: usize = 300;
 
 impl Replay {
     /// INV-2: reads every home to its end and compares it. Returns the number of posts and the differences.
@@ -48,6 +53,33 @@ impl Replay {
         let pairs = stream::iter(tags.iter().zip(self.shared.users.iter().cycle()));
         let found: Vec<_> = pairs.map(compare).buffered(self.concurrency).try_collect().await?;
         Ok((tags.len(), found.concat()))
+    }
+
+    /// Searches for words of the texts. Each search has to find all posts in which the word stands between spaces, and
+    /// none whose text does not have it at all. The users take turns as readers. Returns the number of searches, which
+    /// is 0 where search is off, and the differences.
+    pub async fn compare_searches(&self) -> Result<(usize, Vec<Difference>)> {
+        if let Some(reader) = self.shared.users.first()
+            && let Err(ApiError::Status { code: Some(code), .. }) = reader.search("word", "newest", 1, None).await
+            && code == "search_off"
+        {
+            return Ok((0, Vec::new()));
+        }
+        let model = self.shared.accepted().model.clone();
+        let judge = Judge::new(&model);
+        let texts = model.members.values().flat_map(|member| member.posts.values().map(|said| said.text.as_str()));
+        let plain = |word: &&str| word.len() >= 4 && word.bytes().all(|c| c.is_ascii_lowercase());
+        let words: BTreeSet<_> = texts.flat_map(|text| text.split(' ').filter(plain)).collect();
+        let words = words.into_iter().step_by(SEARCHED_EACH).take(SEARCHES_MAX).collect::<Vec<_>>();
+        let compare = async |(word, user): (&&str, &User)| {
+            let shown = persist(PATIENCE, |_| {}, || user.walk_search(word, "newest", 100)).await?;
+            // Posts of other runs may have the word, too.
+            let ours: Vec<_> = shown.into_iter().filter(|post| model.members.contains_key(&post.author.id)).collect();
+            Ok::<_, ApiError>(judge.compare_word(&user.id, word, &ours))
+        };
+        let pairs = stream::iter(words.iter().zip(self.shared.users.iter().cycle()));
+        let found: Vec<_> = pairs.map(compare).buffered(self.concurrency).try_collect().await?;
+        Ok((words.len(), found.concat()))
     }
 
     /// Compares the comments on all posts, and checks that deleted posts are gone. The users take turns as readers.

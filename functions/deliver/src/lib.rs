@@ -123,6 +123,7 @@ async fn work_on(projector: &Projector, quarantine: &Quarantine, task: Task, dea
         Task::Notify { user, group, writes } => projector.notices.settle(&user, group, Some(writes)).await,
         Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
         Task::Recount(recount) => projector.notices.statistics.recount(&recount).await,
+        Task::Index(unsettled) => projector.indexer.settle(unsettled).await,
         // These belong to no set of tables.
         Task::Rebuild(_) | Task::Republish { .. } => Ok(()),
     }

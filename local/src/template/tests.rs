@@ -80,7 +80,7 @@ fn the_projects_template_is_read_whole() {
 #[test]
 fn both_sets_of_read_models_have_the_same_keys_and_indexes() {
     let tables = project(&[]).unwrap().tables;
-    for model in ["Timelines", "Viewers", "Cards"] {
+    for model in ["Timelines", "Viewers", "Cards", "SearchIndex"] {
         let [first, second] = ["", "B"].map(|suffix| {
             let name = format!("tidings-{model}{suffix}");
             let table = tables.iter().find(|table| table.name == name);

@@ -15,6 +15,7 @@ pub(crate) enum Resource {
     Timelines,
     Viewers,
     Cards,
+    SearchIndex,
     /// The index `hottest` of `Cards`.
     CardsHottest,
     Events,
@@ -95,6 +96,20 @@ const EMPTY_CARDS: Access = to(Resource::Cards, "dynamodb:BatchWriteItem");
 /// `TrendingIndex::best`.
 const TRENDING: Access = to(Resource::CardsHottest, "dynamodb:Query");
 
+/// `SearchIndex::entry`.
+const ENTRY: Access = to(Resource::SearchIndex, "dynamodb:GetItem");
+/// `SearchIndex::put`.
+const PUT_WORDS: Access = to(Resource::SearchIndex, "dynamodb:PutItem");
+/// `SearchIndex::put`, `remove`.
+const REMOVE_ENTRY: Access = to(Resource::SearchIndex, "dynamodb:DeleteItem");
+/// `SearchIndex::remove`.
+const REMOVE_WORDS: Access = to(Resource::SearchIndex, "dynamodb:BatchWriteItem");
+/// `SearchIndex::posts`, `names`.
+const WORDS: Access = to(Resource::SearchIndex, "dynamodb:Query");
+/// `SearchIndex::which`.
+const WHICH_WORDS: Access = to(Resource::SearchIndex, "dynamodb:BatchGetItem");
+const SCAN_INDEX: Access = to(Resource::SearchIndex, "dynamodb:Scan");
+
 /// `Bus::publish`.
 const PUBLISH: Access = to(Resource::Events, "kinesis:PutRecords");
 /// `WorkQueue::put_off`.
@@ -146,6 +161,9 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 24] = [
             CARDS,
             TALLY,
             SCAN_CARDS,
+            ENTRY,
+            WHICH_WORDS,
+            SCAN_INDEX,
             DELIVER,
         ],
     ),
@@ -184,6 +202,11 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 24] = [
             REMOVE_CARD,
             SCAN_CARDS,
             EMPTY_CARDS,
+            ENTRY,
+            PUT_WORDS,
+            REMOVE_ENTRY,
+            REMOVE_WORDS,
+            SCAN_INDEX,
             PUBLISH,
             DELIVER,
             PUT_OFF_TASK,
@@ -213,6 +236,10 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 24] = [
             CARDS,
             PUT_CARD,
             TALLY,
+            ENTRY,
+            PUT_WORDS,
+            REMOVE_ENTRY,
+            REMOVE_WORDS,
             DELIVER,
         ],
     ),
@@ -240,7 +267,8 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 24] = [
             QUARANTINE,
         ],
     ),
-    ("trending", &[ITEM, ITEMS, TALLY, PUT_CARD, ROWS, WHICH_ROWS, INBOX, TAG, PUT_NOTICE, DELIVER]),
+    ("search", &[ITEM, PARTITION, ITEMS, ROWS, VIEWER, CARDS, WORDS]),
+    ("trending", &[ITEM, ITEMS, TALLY, PUT_CARD, ROWS, WHICH_ROWS, INBOX, TAG, PUT_NOTICE, ENTRY, DELIVER]),
     ("update-profile", &[ITEM, PARTITION, APPEND, CHANGE]),
 ];
 
@@ -269,7 +297,7 @@ const CALLS: [(&str, &str); 20] = [
 ];
 
 /// The source files that call AWS, below `shared/src`, with the resources that they call.
-const SOURCES: [(&[Resource], &[&str]); 6] = [
+const SOURCES: [(&[Resource], &[&str]); 7] = [
     (
         &[Resource::Commands],
         &[
@@ -307,6 +335,7 @@ const SOURCES: [(&[Resource], &[&str]); 6] = [
         &[Resource::Cards, Resource::CardsHottest],
         &["store/cards.rs", "store/card_tallies.rs", "store/trending.rs", "store/emptied.rs", "store/scan.rs"],
     ),
+    (&[Resource::SearchIndex], &["store/search.rs", "store/emptied.rs", "store/scan.rs"]),
     (&[Resource::Events, Resource::CommandsStream], &["stream/bus.rs", "../../functions/recover/src/shards.rs"]),
     (&[Resource::Deliveries, Resource::Quarantine, Resource::FailedBatches], &["stream/queue.rs"]),
 ];

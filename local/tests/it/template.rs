@@ -63,7 +63,7 @@ fn needed(system: &System, function: &Function, accesses: &[Access]) -> Granted 
         let table = |name: &str| arn("dynamodb", &format!("table/tidings-{name}"));
         match resource {
             Resource::Commands => vec![table("Commands")],
-            Resource::Timelines | Resource::Viewers | Resource::Cards => {
+            Resource::Timelines | Resource::Viewers | Resource::Cards | Resource::SearchIndex => {
                 vec![table(&format!("{resource:?}")), table(&format!("{resource:?}B"))]
             }
             Resource::CommandsStream => vec![arn("dynamodb", "table/tidings-Commands/stream/local")],
@@ -159,7 +159,8 @@ fn messages_stay_hidden_for_as_long_as_a_function_may_work_on_them() {
 fn no_query_and_no_task_takes_longer_than_a_rebuild_expects() {
     let is_stream = |source: &EventSource| matches!(source, EventSource::Stream(_));
     let is_of_read_model = |resource: &String| {
-        ["Timelines", "Viewers", "Cards"].iter().any(|model| resource.contains(&format!("table/tidings-{model}")))
+        let models = ["Timelines", "Viewers", "Cards", "SearchIndex"];
+        models.iter().any(|model| resource.contains(&format!("table/tidings-{model}")))
     };
     let mut checked = 0;
     for function in &system().functions {

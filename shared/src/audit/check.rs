@@ -21,6 +21,7 @@ use crate::{
         command_table::CommandTable,
         comments::CommentOrder,
         scan::Fact,
+        search::SearchIndex,
         timelines::{Range, Row, Timeline, Timelines},
         viewers::Viewers,
     },
@@ -55,6 +56,10 @@ pub struct Auditor {
     pub viewers: Viewers,
     /// Contents of posts and profiles.
     pub cards: Cards,
+    /// The search index.
+    pub search: SearchIndex,
+    /// How far back searches go. None if they are off.
+    pub search_kept: Option<Duration>,
     /// Authors whose posts are pulled instead of pushed.
     pub celebrities: Celebrities,
     /// How long statistics are kept.
@@ -176,6 +181,7 @@ impl Auditor {
             .truth_contradicts_itself(&subject, shown, |counts| counts.followers, async || self.followers(user).await)
             .await?;
         findings.extend(contradiction);
+        findings.extend(self.user_in_index(profile).await?);
         Ok(findings)
     }
 
@@ -372,6 +378,7 @@ impl Auditor {
         if self.are_wrong(&of_post(post)).await? {
             findings.push(Finding::new(Kind::WrongNotice, settle()));
         }
+        findings.extend(self.post_in_index(post).await?);
         Ok(findings)
     }
 

@@ -70,6 +70,11 @@ impl Auditor {
         Ok(self.deletion(user).await?.is_some_and(|(_, at)| self.should_have_ended(at)))
     }
 
+    /// Whether nothing should be left of a user who has no profile.
+    pub(super) async fn is_erased(&self, user: &UserId) -> Result<bool, Error> {
+        Ok(self.deletion(user).await?.is_none_or(|(_, at)| self.should_have_ended(at)))
+    }
+
     /// The version of the event by which the account was deleted, and when that was.
     async fn deletion(&self, user: &UserId) -> Result<Option<(Version, Timestamp)>, Error> {
         let head = self.commands.head(user).await?;

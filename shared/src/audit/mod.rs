@@ -5,6 +5,7 @@
 //! message: it goes through all tables, step by step, and looks at each item.
 //!
 //! - [`check`] looks at one item, and says what is wrong with what follows from it. It writes nothing.
+//! - `index` looks at the search index.
 //! - `deleted` knows what may be there of a deleted account.
 //! - [`sweep`] goes through the tables within a budget, and sends the tasks that repair what is wrong.
 //!
@@ -14,6 +15,7 @@
 pub mod check;
 mod deleted;
 mod findings;
+mod index;
 mod notices;
 mod statistics;
 pub mod sweep;

@@ -19,6 +19,7 @@ use crate::{
         Meter,
         audit_state::{AuditState, Position, Table},
         scan::{Fact, ScanKey, ScanPage, Shown},
+        search::Indexed,
     },
     stream::work_queue::WorkQueue,
 };
@@ -68,6 +69,7 @@ enum Page {
     Timelines(ScanPage<Shown>),
     Viewers(ScanPage<UserId>),
     Cards(ScanPage<TallySubject>),
+    Search(ScanPage<Indexed>),
 }
 
 impl Sweeper {
@@ -196,12 +198,13 @@ impl Sweeper {
     }
 
     async fn read(&self, table: Table, after: Option<&ScanKey>) -> Result<Page, Error> {
-        let Auditor { commands, timelines, viewers, cards, .. } = &self.auditor;
+        let Auditor { commands, timelines, viewers, cards, search, .. } = &self.auditor;
         Ok(match table {
             Table::Commands => Page::Commands(commands.scan(after, PAGE).await?),
             Table::Timelines => Page::Timelines(timelines.scan(after, ROWS_PAGE).await?),
             Table::Viewers => Page::Viewers(viewers.scan(after, PAGE).await?),
             Table::Cards => Page::Cards(cards.scan(after, PAGE).await?),
+            Table::Search => Page::Search(search.scan(after, ROWS_PAGE).await?),
         })
     }
 
@@ -218,6 +221,7 @@ impl Sweeper {
                 }
                 vec![auditor.rows(&rows).await?, auditor.counted_items(&counted).await?]
             }
+            Page::Search(page) => vec![auditor.index_items(&page.found).await?],
             Page::Commands(page) => {
                 let looks = stream::iter(&page.found).map(async |fact| readable(auditor.fact(fact).await));
                 looks.buffered(AT_ONCE).try_collect().await?
@@ -264,6 +268,7 @@ impl Page {
             Self::Timelines(page) => page.next.as_ref(),
             Self::Viewers(page) => page.next.as_ref(),
             Self::Cards(page) => page.next.as_ref(),
+            Self::Search(page) => page.next.as_ref(),
         }
     }
 
@@ -273,6 +278,7 @@ impl Page {
             Self::Timelines(page) => page.found.len(),
             Self::Viewers(page) => page.found.len(),
             Self::Cards(page) => page.found.len(),
+            Self::Search(page) => page.found.len(),
         }
     }
 }
@@ -283,7 +289,8 @@ impl Table {
             Self::Commands => Some(Self::Timelines),
             Self::Timelines => Some(Self::Viewers),
             Self::Viewers => Some(Self::Cards),
-            Self::Cards => None,
+            Self::Cards => Some(Self::Search),
+            Self::Search => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use super::Response;
 use crate::{
     error::{Error, Rejection},
     metrics,
-    model::{InvalidDays, InvalidProfile},
+    model::{InvalidDays, InvalidProfile, search::InvalidQuery},
 };
 
 #[derive(Serialize)]
@@ -87,6 +87,12 @@ fn status_and_code(rejection: &Rejection) -> (u16, &'static str) {
         Rejection::InvalidUpTo => (422, "up_to_invalid"),
         Rejection::UpToInFuture => (422, "up_to_in_future"),
         Rejection::InvalidTag(_) => (400, "invalid_tag"),
+        Rejection::InvalidQuery(InvalidQuery::Missing) => (400, "query_missing"),
+        Rejection::InvalidQuery(InvalidQuery::TooLong) => (400, "query_too_long"),
+        Rejection::InvalidQuery(InvalidQuery::OnlyNegative) => (400, "query_only_negative"),
+        Rejection::InvalidQuery(InvalidQuery::UnknownOperator(_)) => (400, "unknown_operator"),
+        Rejection::InvalidQuery(InvalidQuery::Syntax(_)) => (400, "invalid_query"),
+        Rejection::SearchOff => (404, "search_off"),
         Rejection::InvalidVersion => (400, "invalid_version"),
         Rejection::VersionUnknown => (400, "version_unknown"),
         Rejection::InvalidCursor => (400, "invalid_cursor"),

@@ -167,6 +167,12 @@ impl<Kind> Id<Kind> {
         Self(uuid::Builder::from_unix_timestamp_millis(at.as_ms(), &[0; 10]).into_uuid(), PhantomData)
     }
 
+    /// The next higher id, as a bound of ranges. No item has it.
+    #[must_use]
+    pub fn just_above(self) -> Self {
+        Self(Uuid::from_u128(self.0.as_u128().saturating_add(1)), PhantomData)
+    }
+
     /// The creation time.
     pub fn created_at(&self) -> Timestamp {
         let (secs, nanos) = self.0.get_timestamp().map_or((0, 0), |timestamp| timestamp.to_unix());

@@ -101,3 +101,20 @@ pub const CURSOR_BYTES_MAX: usize = 4096;
 pub const TRENDING_MAX: usize = 200;
 /// How far back the trending feed reaches.
 pub const TRENDING_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Words of a text that can be searched for: the first ones. A text that has more is written to have them.
+pub const WORDS_MAX: usize = 512;
+/// Characters of a word that count in searches.
+pub const WORD_CHARS_MAX: usize = 64;
+/// Words of a display name that can be searched for.
+pub const NAME_WORDS_MAX: usize = 16;
+/// Longest beginning of a name for which the index has a list. Longer ones are told apart by the rows of the list.
+pub const PREFIX_CHARS_MAX: usize = 5;
+/// Highest rank of a user by followers: two for each doubling, up to 2^63.
+pub const FOLLOWER_RANKS: u8 = 126;
+/// Longest query, in bytes of UTF-8.
+pub const QUERY_BYTES_MAX: usize = 500;
+/// Words, phrases, tags and operators of a query at most.
+pub const QUERY_TERMS_MAX: usize = 16;
+/// Words of a query at most, those of phrases among them.
+pub const QUERY_WORDS_MAX: usize = 64;

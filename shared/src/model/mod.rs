@@ -18,6 +18,7 @@ mod profile;
 pub mod ranking;
 mod rate_limit;
 mod read_models;
+pub mod search;
 mod standing;
 mod statistics;
 mod tag;

@@ -80,6 +80,13 @@ impl TryFrom<String> for DisplayName {
     }
 }
 
+impl DisplayName {
+    /// The name as it is shown.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl TryFrom<String> for AvatarUrl {
     type Error = InvalidProfile;
 

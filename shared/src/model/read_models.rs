@@ -24,10 +24,17 @@ pub enum ReadModel {
     Viewers,
     /// Contents of posts and profiles, with their counts.
     Cards,
+    /// In which posts words stand, and in which names.
+    Search,
 }
 
-/// All read models.
-pub const READ_MODELS: [ReadModel; 3] = [ReadModel::Timelines, ReadModel::Viewers, ReadModel::Cards];
+/// All read models, in the order in which they were added.
+pub const READ_MODELS: [ReadModel; MODELS] =
+    [ReadModel::Timelines, ReadModel::Viewers, ReadModel::Cards, ReadModel::Search];
+/// Number of read models.
+const MODELS: usize = 4;
+/// Number of read models of releases before 0.3. They know no sets with more letters.
+const FIRST_MODELS: usize = 3;
 
 /// One of the two tables of a read model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -52,10 +59,11 @@ impl TableOf {
 /// A table of each read model. What stands in them belongs together: the viewer items tell what of the logs is in the
 /// other tables.
 ///
-/// As text, it is one letter for each model, in the order of [`READ_MODELS`]: `aba`.
+/// As text, it is one letter for each model, in the order of [`READ_MODELS`]: `aba`. Models that were added later have
+/// none as long as their first table is meant, and those behind them, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ModelSet([TableOf; 3]);
+pub struct ModelSet([TableOf; MODELS]);
 
 impl ModelSet {
     /// The table of this model.
@@ -77,14 +85,15 @@ impl ModelSet {
 
     /// The set of [`ModelSet::bits`].
     pub(crate) fn of_bits(bits: u8) -> Self {
-        let table = |at: u8| if bits >> at & 1 == 1 { TableOf::B } else { TableOf::A };
-        Self([table(2), table(1), table(0)])
+        Self(std::array::from_fn(|at| if bits >> (MODELS - 1 - at) & 1 == 1 { TableOf::B } else { TableOf::A }))
     }
 }
 
 impl fmt::Display for ModelSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|table| f.write_str(if *table == TableOf::A { "a" } else { "b" }))
+        let shown = self.0.iter().rposition(|table| *table == TableOf::B).map_or(0, |last| last + 1);
+        let shown = self.0.iter().take(shown.max(FIRST_MODELS));
+        shown.map(|table| if *table == TableOf::A { "a" } else { "b" }).try_for_each(|letter| f.write_str(letter))
     }
 }
 
@@ -102,11 +111,15 @@ impl FromStr for ModelSet {
             b'b' => Some(TableOf::B),
             _ => None,
         };
-        match text.as_bytes() {
-            [first, second, third] => (|| Some(Self([table(*first)?, table(*second)?, table(*third)?])))(),
-            _ => None,
+        let invalid = || InvalidModelSet(text.to_owned());
+        if !(FIRST_MODELS..=MODELS).contains(&text.len()) {
+            return Err(invalid());
         }
-        .ok_or_else(|| InvalidModelSet(text.to_owned()))
+        let mut set = Self::default();
+        for (of, letter) in set.0.iter_mut().zip(text.bytes()) {
+            *of = table(letter).ok_or_else(invalid)?;
+        }
+        Ok(set)
     }
 }
 
@@ -398,7 +411,7 @@ mod tests {
     }
 
     fn any_set() -> impl Strategy<Value = ModelSet> {
-        (0u8..8).prop_map(ModelSet::of_bits)
+        (0u8..1 << MODELS).prop_map(ModelSet::of_bits)
     }
 
     fn state(phase: Phase) -> ReadModelsState {
@@ -430,7 +443,7 @@ mod tests {
         }
 
         #[test]
-        fn a_set_has_the_table_that_it_was_given(set in any_set(), model in 0usize..3) {
+        fn a_set_has_the_table_that_it_was_given(set in any_set(), model in 0..MODELS) {
             let model = READ_MODELS[model];
             let changed = set.with(model, set.table(model).other());
             let differing: Vec<_> =
@@ -441,9 +454,16 @@ mod tests {
 
     #[test]
     fn what_is_no_set_is_refused() {
-        for text in ["", "ab", "abab", "abc", "AAA"] {
+        for text in ["", "ab", "ababa", "abc", "AAA"] {
             assert!(text.parse::<ModelSet>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_set_of_a_release_with_fewer_models_means_the_first_tables_of_the_others() {
+        let set: ModelSet = "bab".parse().unwrap();
+        assert_eq!((set.table(ReadModel::Search), set.to_string()), (TableOf::A, "bab".to_owned()));
+        assert_eq!(set.with(ReadModel::Search, TableOf::B).to_string(), "babb");
     }
 
     #[test]

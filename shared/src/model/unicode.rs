@@ -9,12 +9,20 @@ use icu_properties::{
     CodePointMapData, CodePointSetData,
     props::{
         BidiClass, DefaultIgnorableCodePoint, EmojiComponent, EmojiModifier, ExtendedPictographic, GeneralCategory,
-        GeneralCategoryGroup, RegionalIndicator, XidContinue,
+        GeneralCategoryGroup, RegionalIndicator, Script, XidContinue,
     },
 };
 
 /// U+200D, which joins emoji to one.
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
+/// U+200B, at which a line may break: it separates words of scripts without spaces.
+const ZERO_WIDTH_SPACE: char = '\u{200b}';
+/// U+2019, the apostrophe that text processors write.
+const TYPOGRAPHIC_APOSTROPHE: char = '\u{2019}';
+/// Characters of no script in particular that belong to Japanese words.
+const COMMON_KANA: [char; 2] = ['\u{30fc}', '\u{3006}'];
+/// The marks that make か voiced (が), and は semi-voiced (ぱ).
+const VOICED_MARKS: [char; 2] = ['\u{3099}', '\u{309a}'];
 /// Symbols without ink: a braille pattern without dots, and a note without a head. No property tells them from others.
 const BLANKS: [char; 2] = ['\u{2800}', '\u{1d159}'];
 
@@ -93,6 +101,38 @@ pub(super) fn is_letter_or_emoji(c: char) -> bool {
         || CodePointSetData::new::<RegionalIndicator>().contains(c)
 }
 
+/// Whether a word with the character is worth searching for: the character is a letter, a number or an emoji.
+pub(super) fn is_searched(c: char) -> bool {
+    is(c, GeneralCategoryGroup::Letter.union(GeneralCategoryGroup::Number)) || is_letter_or_emoji(c)
+}
+
+/// Whether the character belongs to a script that puts no spaces between words, as a part of words: Han, Hiragana,
+/// Katakana, Thai, Lao, Khmer and Myanmar.
+pub(super) fn is_unspaced(c: char) -> bool {
+    let script = CodePointMapData::<Script>::new().get(c);
+    let unspaced =
+        [Script::Han, Script::Hiragana, Script::Katakana, Script::Thai, Script::Lao, Script::Khmer, Script::Myanmar];
+    COMMON_KANA.contains(&c) || (unspaced.contains(&script) && is_word(c))
+}
+
+/// Whether the character is a diacritic that readers of its script leave out when they search: a combining mark of no
+/// script in particular, or of one whose letters are complete without marks. Vowel signs of scripts such as Devanagari
+/// and Thai are none, nor are the marks that tell か from が.
+fn is_diacritic(c: char) -> bool {
+    let script = CodePointMapData::<Script>::new().get(c);
+    let without = [Script::Inherited, Script::Latin, Script::Greek, Script::Cyrillic, Script::Arabic, Script::Hebrew];
+    is(c, GeneralCategoryGroup::NonspacingMark) && without.contains(&script) && !VOICED_MARKS.contains(&c)
+}
+
+/// The text as it is searched: [`caseless`], without diacritics. A zero-width space separates words. Both apostrophes
+/// are one.
+pub(super) fn searchable(text: &str) -> String {
+    let apart = text.replace(ZERO_WIDTH_SPACE, " ");
+    let decomposed = DecomposingNormalizerBorrowed::new_nfd().normalize(&caseless(&apart)).into_owned();
+    let bare: String = decomposed.chars().filter(|c| !is_diacritic(*c)).collect();
+    ComposingNormalizerBorrowed::new_nfkc().normalize(&bare).replace(TYPOGRAPHIC_APOSTROPHE, "'")
+}
+
 /// Whether rendering ignores the character, if nothing supports it (Default_Ignorable_Code_Point).
 pub(super) fn is_ignorable(c: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
@@ -147,6 +187,24 @@ mod tests {
             let once = caseless(&text);
             prop_assert_eq!(caseless(&once), once);
         }
+
+        #[test]
+        fn what_is_searchable_stays_as_it_is(text in "\\PC{0,20}") {
+            let once = searchable(&text);
+            prop_assert_eq!(searchable(&once), once);
+        }
+    }
+
+    #[test]
+    fn diacritics_do_not_matter_to_a_search_and_vowel_signs_do() {
+        for (one, other) in [("Crème Brûlée", "creme brulee"), ("ΆΛΦΑ", "αλφα"), ("İstanbul", "istanbul")] {
+            assert_eq!(searchable(one), searchable(other), "{one} and {other}");
+        }
+        assert_eq!(searchable("מָתוֹק مُحَمَّد don\u{2019}t"), "מתוק محمد don't");
+        for (one, other) in [("か", "が"), ("कि", "कु"), ("กิน", "กัน"), ("ł", "l")] {
+            assert_ne!(searchable(one), searchable(other), "{one} and {other}");
+        }
+        assert_eq!(searchable("ไป\u{200b}มา"), "ไป มา");
     }
 
     #[test]

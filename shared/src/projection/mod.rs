@@ -10,6 +10,7 @@
 //! - `walks` do what may be large, step by step: they put posts into homes, and show profiles.
 //! - `blocked_follows` ends follows of blocked users.
 //! - `notices` tell users what others did that concerns them.
+//! - `indexer` keeps the search index.
 //! - `quarantine` sets events aside that can never be applied.
 //! - `repair` sets parts of the read models to what the truth says.
 //! - `projector` puts all of these together.
@@ -21,6 +22,7 @@ pub mod blocked_follows;
 mod blocks;
 pub mod catch_up;
 mod effects;
+pub mod indexer;
 pub mod notices;
 mod owner;
 mod projector;

@@ -7,6 +7,7 @@ use super::{
     blocks::BlockEffects,
     catch_up::CatchUp,
     effects::{Effects, PostEffects},
+    indexer::Indexer,
     notices::Notices,
     repair::Repair,
     statistics::Statistics,
@@ -44,6 +45,8 @@ pub struct Dependencies {
     pub step_rows: NonZeroUsize,
     /// How long statistics are kept.
     pub statistics: StatisticsPolicy,
+    /// How far back searches go. None if there are none.
+    pub search_kept: Option<Duration>,
     /// The clock.
     pub clock: Clock,
 }
@@ -59,6 +62,8 @@ pub struct Projector {
     pub blocked_follows: BlockedFollows,
     /// Keeps notices and inboxes.
     pub notices: Notices,
+    /// Keeps the search index.
+    pub indexer: Indexer,
     /// Sets parts of the read models to what the truth says.
     pub repair: Repair,
     /// Takes the tasks that are left.
@@ -120,6 +125,7 @@ impl Projectors {
             | Task::SettleLikes { .. }
             | Task::Recount(_)
             | Task::CheckRow { .. }
+            | Task::Index(_)
             | Task::EndFollow { .. }
             | Task::Republish { .. }
             | Task::Rebuild(_) => {}
@@ -129,17 +135,8 @@ impl Projectors {
 
     /// The projector of this set of tables.
     pub(crate) fn projector(&self, of: Maintained, state: &ReadModelsState) -> Projector {
-        let Dependencies {
-            commands,
-            tables,
-            read_models,
-            celebrities,
-            work_queue,
-            erasure_delay,
-            step_rows,
-            statistics: policy,
-            clock,
-        } = self.0.clone();
+        let Dependencies { commands, tables, read_models, celebrities, work_queue, .. } = self.0.clone();
+        let Dependencies { erasure_delay, step_rows, statistics: policy, search_kept, clock, .. } = self.0.clone();
         let timelines = tables.timelines(of.set.table(ReadModel::Timelines)).clone();
         let viewers = tables.viewers(of.set.table(ReadModel::Viewers)).clone();
         let cards = tables.cards(of.set.table(ReadModel::Cards)).clone();
@@ -150,6 +147,7 @@ impl Projectors {
             timelines: shared(&maintained, state, ReadModel::Timelines, |table| tables.timelines(table).clone()),
             viewers: shared(&maintained, state, ReadModel::Viewers, |table| tables.viewers(table).clone()),
             cards: shared(&maintained, state, ReadModel::Cards, |table| tables.cards(table).clone()),
+            search: shared(&maintained, state, ReadModel::Search, |table| tables.search(table).clone()),
         };
         let walks = Walks {
             commands: commands.clone(),
@@ -178,19 +176,29 @@ impl Projectors {
             clock: clock.clone(),
             filled_until: state.timelines_filled_until(of.set.table(ReadModel::Timelines)),
         };
+        let indexer = Indexer {
+            commands: commands.clone(),
+            index: tables.search(of.set.table(ReadModel::Search)).clone(),
+            // Cards that are being made count no followers yet.
+            cards: tables.cards(state.active.table(ReadModel::Cards)).clone(),
+            work_queue: work_queue.clone(),
+            clock: clock.clone(),
+            kept: search_kept,
+        };
         let posts = PostEffects {
             commands: commands.clone(),
             cards: cards.clone(),
             timelines,
             walks: walks.clone(),
             notices: notices.clone(),
+            indexer: indexer.clone(),
             clock: clock.clone(),
         };
         let effects = Effects { posts, blocks, walks: walks.clone(), notices: notices.clone(), cards };
         let catch_up = CatchUp { commands, viewers, effects, clock, is_read: of.set == state.active };
         let cards_are_made = state.makes_cards(of.set.table(ReadModel::Cards));
         let repair = Repair { catch_up: catch_up.clone(), work_queue: work_queue.clone(), cards_are_made };
-        Projector { catch_up, walks, blocked_follows, notices, repair, work_queue }
+        Projector { catch_up, walks, blocked_follows, notices, indexer, repair, work_queue }
     }
 }
 
@@ -216,14 +224,23 @@ pub struct CardSets {
     pub tables: ModelTables,
     /// Which of these tables are kept current.
     pub read_models: ReadModels,
+    /// The truth, from which users are indexed.
+    pub commands: CommandTable,
+    /// The queue for users whose followers give them another place in the search index.
+    pub work_queue: WorkQueue,
+    /// How far back searches go. None if there are none.
+    pub search_kept: Option<Duration>,
+    /// The clock.
+    pub clock: Clock,
 }
 
 impl CardSets {
     /// Adds these images of a subject's counter to the subject's cards that are kept current at this moment. Returns
-    /// false if a card is missing that no rebuild is about to make.
+    /// false if a card is missing that no rebuild is about to make. A user who gains or loses many followers gets
+    /// another place in the search index.
     ///
     /// # Errors
-    /// As [`tally::show`] and [`ReadModels::state`].
+    /// As [`tally::show`], [`ReadModels::state`] and the queue's.
     pub async fn show(&self, subject: &TallySubject, changes: &[TallyChange]) -> Result<bool, Error> {
         let (state, sets) = (self.read_models.state().await?, self.read_models.maintained().await?);
         let mut tables: Vec<_> = sets.iter().map(|it| it.set.table(ReadModel::Cards)).collect();
@@ -233,6 +250,17 @@ impl CardSets {
             // Whoever makes a card reads the whole counter afterwards.
             shown &= tally::show(self.tables.cards(table), subject, changes).await? || state.makes_cards(table);
         }
+        let mut indexes: Vec<_> = sets.iter().map(|it| it.set.table(ReadModel::Search)).collect();
+        indexes.dedup();
+        for index in indexes {
+            self.indexer(index, state.active.table(ReadModel::Cards)).check_place(subject).await?;
+        }
         Ok(shown)
+    }
+
+    fn indexer(&self, index: TableOf, cards: TableOf) -> Indexer {
+        let Self { tables, commands, work_queue, search_kept, clock, .. } = self.clone();
+        let (index, cards) = (tables.search(index).clone(), tables.cards(cards).clone());
+        Indexer { commands, index, cards, work_queue, clock, kept: search_kept }
     }
 }

@@ -367,6 +367,8 @@ impl Stepping<'_> {
         let cards = self.rebuilder.projectors.0.tables.cards(self.rebuild.target.table(ReadModel::Cards));
         if !self.deadline.limit(tally::show(cards, &change.subject, std::slice::from_ref(&change))).await? {
             projector.work_queue.send(vec![Task::SettleTally { subject: change.subject }]).await?;
+        } else {
+            self.deadline.limit(projector.indexer.check_place(&change.subject)).await?;
         }
         self.segment.done.tallies += 1;
         Ok(())

@@ -164,7 +164,8 @@ impl Repair {
             let tally = commands.tally(subject).await?;
             effects.cards.put_tally(subject, &before, &tally).await
         })
-        .await
+        .await?;
+        effects.posts.indexer.check_place(subject).await
     }
 
     async fn exists(&self, subject: &TallySubject) -> Result<bool, Error> {

@@ -1,6 +1,6 @@
 //! Queries: pages of feeds, posts with their comments, profiles, and lists of people. Queries only read.
 //!
-//! Five services answer all queries: [`Feeds`], [`Conversations`], [`People`], [`Notifications`] and
+//! Six services answer all queries: [`Feeds`], [`Conversations`], [`People`], [`Notifications`], [`search::Search`] and
 //! [`StatisticsOfDays`]. A page of a feed passes through five stages. The file of each feed in `feeds/` names them from
 //! top to bottom:
 //!
@@ -22,6 +22,7 @@
 //! | `conversation.rs` | a post by itself, and its comments |
 //! | `lookup.rs` | posts and users by their ids, many at once |
 //! | `notifications.rs` | what others did that concerns the viewer |
+//! | [`search`] | posts by their words, and users by the beginnings of their names |
 //! | `people.rs`, `profile.rs` | followers, follows, mutes and blocks; a profile and its relation to the caller |
 //! | `export.rs` | everything that the command table holds about a user |
 //! | `statistics.rs` | what happened on each day |
@@ -41,6 +42,7 @@ mod notifications;
 pub mod people;
 mod pipeline;
 mod profile;
+pub mod search;
 mod services;
 mod statistics;
 mod users;

@@ -63,6 +63,8 @@ pub enum Table {
     Viewers,
     /// Cards: is there what each is about?
     Cards,
+    /// The search index: does each row follow from the truth?
+    Search,
 }
 
 impl CommandTable {

@@ -61,7 +61,8 @@ impl Emptied {
         Ok(Some(deleted))
     }
 
-    async fn delete(&self, mut batch: Vec<WriteRequest>) -> Result<(), Error> {
+    /// Sends deletions, 25 at most, until DynamoDB has done all of them.
+    pub(super) async fn delete(&self, mut batch: Vec<WriteRequest>) -> Result<(), Error> {
         let table = self.table.get();
         let mut retries = RETRY.start();
         loop {

@@ -10,6 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use crate::model::{
     CommentId, EdgeKey, EdgeKind, Group, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject, Timestamp,
     UserId, Version,
+    search::{IndexList, NamePlace, Word},
 };
 pub(super) use statistics::{
     DAY_PARTS, FACT_PARTS, SUM, TAG_PARTS, day, day_of_user, day_tags, day_tags_of, fact, facts, parse_day,
@@ -259,6 +260,44 @@ pub(super) fn parse_tag(key: &str) -> Option<Tag> {
     percent_decode_str(key.strip_prefix(TAG_PREFIX)?).decode_utf8().ok()?.parse().ok()
 }
 
+/// Prefix of the lists of posts with a word.
+const WORD_PREFIX: &str = "WORD#";
+/// Prefix of the lists of users with a word that begins so.
+const NAME_PREFIX: &str = "NAME#";
+/// Sort key of what the search index knows of the rows of a post or user.
+pub(super) const ENTRY: &str = "ENTRY";
+
+/// A list of the search index. Words stand last, as they are: whatever is in them is no part of the key.
+pub(super) fn index_list(list: &IndexList) -> String {
+    match list {
+        IndexList::Word(word, shard) => format!("{WORD_PREFIX}{shard}#{}", word.as_str()),
+        IndexList::Tag(tag) => self::tag(tag),
+        IndexList::Name(beginning) => format!("{NAME_PREFIX}{beginning}"),
+    }
+}
+
+/// The list of a key made by [`index_list`].
+pub(super) fn parse_index_list(key: &str) -> Option<IndexList> {
+    if let Some(beginning) = key.strip_prefix(NAME_PREFIX) {
+        return Some(IndexList::Name(beginning.to_owned()));
+    }
+    let Some((shard, word)) = key.strip_prefix(WORD_PREFIX).and_then(|rest| rest.split_once('#')) else {
+        return parse_tag(key).map(IndexList::Tag);
+    };
+    Some(IndexList::Word(Word::stored(word), shard.parse().ok()?))
+}
+
+/// The place of a user in a list of users, as a sort key.
+pub(super) fn name_place(place: &NamePlace) -> String {
+    format!("{:03}#{}", place.below_top, encode(place.user.as_str()))
+}
+
+/// The place of a key made by [`name_place`].
+pub(super) fn parse_name_place(key: &str) -> Option<NamePlace> {
+    let (below_top, user) = key.split_once('#')?;
+    Some(NamePlace { below_top: below_top.parse().ok()?, user: parse_user(user, "")? })
+}
+
 /// Partition key of the index `hottest`: a half of the posts that were created within the same hours.
 pub(super) fn bucket(number: u64, half: u8) -> String {
     format!("{number}#{half}")
@@ -326,6 +365,18 @@ mod tests {
         fn parsing_a_rendered_like_key_is_the_identity(id in any_user(), ms in 0u64..(1 << 48)) {
             let post = PostId::new(Timestamp::from_ms(ms));
             prop_assert_eq!(parse_like_key(&user(&id), &likes(post)), Some((id, post)));
+        }
+
+        #[test]
+        fn parsing_a_list_or_place_of_the_index_is_the_identity(text in "[^#]{1,20}", shard: u8, id in any_user()) {
+            let tag: Tag = "हिन्दी".parse().unwrap();
+            let lists =
+                [IndexList::Word(Word::stored(&text), shard), IndexList::Name(text), IndexList::Tag(tag)];
+            for list in lists {
+                prop_assert_eq!(parse_index_list(&index_list(&list)), Some(list));
+            }
+            let place = NamePlace { below_top: shard, user: id };
+            prop_assert_eq!(parse_name_place(&name_place(&place)), Some(place));
         }
 
         #[test]

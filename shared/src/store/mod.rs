@@ -1,8 +1,8 @@
 //! The tables: their keys, items and access patterns. Only this module names the DynamoDB SDK.
 //!
-//! [`command_table`] is the truth. The read models [`timelines`], [`viewers`] and [`cards`], of two tables each, follow
-//! from it. A store makes no decision: it reads and writes what its caller says, under the conditions that its caller
-//! sets.
+//! [`command_table`] is the truth. The read models [`timelines`], [`viewers`], [`cards`] and [`search`], of two tables
+//! each, follow from it. A store makes no decision: it reads and writes what its caller says, under the conditions
+//! that its caller sets.
 
 mod announcements;
 pub mod audit_state;
@@ -30,6 +30,7 @@ pub mod read_models;
 mod read_timeouts;
 mod recount;
 pub mod scan;
+pub mod search;
 pub mod segments;
 mod statistics;
 mod table;

@@ -1,29 +1,36 @@
 //! Both tables of each read model, for projections, which write to given ones.
 
-use super::{cards::Cards, dynamo::Dynamo, emptied::Emptied, table::TablePair, timelines::Timelines, viewers::Viewers};
+use super::{
+    cards::Cards, dynamo::Dynamo, emptied::Emptied, search::SearchIndex, table::TablePair, timelines::Timelines,
+    viewers::Viewers,
+};
 use crate::model::{ReadModel, TableOf};
 
 /// Both tables of each read model.
 #[derive(Debug, Clone)]
 pub struct ModelTables {
     dynamo: Dynamo,
-    names: [TablePair; 3],
+    names: [TablePair; 4],
     timelines: [Timelines; 2],
     viewers: [Viewers; 2],
     cards: [Cards; 2],
+    search: [SearchIndex; 2],
 }
 
 /// Both tables of a model, in their order.
 const BOTH: [TableOf; 2] = [TableOf::A, TableOf::B];
 
 impl ModelTables {
-    /// The tables of these names. `inline_max` is that of [`Viewers::new`].
-    pub fn new(dynamo: Dynamo, timelines: TablePair, viewers: TablePair, cards: TablePair, inline_max: usize) -> Self {
+    /// The tables of these names, in the order of [`READ_MODELS`](crate::model::READ_MODELS). `inline_max` is that of
+    /// [`Viewers::new`].
+    pub fn new(dynamo: Dynamo, names: [TablePair; 4], inline_max: usize) -> Self {
+        let [timelines, viewers, cards, search] = &names;
         Self {
             timelines: BOTH.map(|table| Timelines::new(dynamo.clone(), timelines.fixed(table))),
             viewers: BOTH.map(|table| Viewers::new(dynamo.clone(), viewers.fixed(table), inline_max)),
             cards: BOTH.map(|table| Cards::new(dynamo.clone(), cards.fixed(table))),
-            names: [timelines, viewers, cards],
+            search: BOTH.map(|table| SearchIndex::new(dynamo.clone(), search.fixed(table))),
+            names,
             dynamo,
         }
     }
@@ -43,9 +50,14 @@ impl ModelTables {
         &self.cards[table as usize]
     }
 
+    /// This table of the search index.
+    pub fn search(&self, table: TableOf) -> &SearchIndex {
+        &self.search[table as usize]
+    }
+
     /// This table of the model, in order to empty it.
     pub fn emptied(&self, model: ReadModel, table: TableOf) -> Emptied {
         let name = self.names[model as usize].fixed(table);
-        Emptied::new(self.dynamo.clone(), name, model == ReadModel::Timelines)
+        Emptied::new(self.dynamo.clone(), name, matches!(model, ReadModel::Timelines | ReadModel::Search))
     }
 }

@@ -92,7 +92,7 @@ impl ScanKey {
 
 /// Reads a page. Items of which `read` makes nothing are left out. One that makes no sense is logged and left out, too:
 /// it must not end the scan.
-fn page<T>(
+pub(super) fn page<T>(
     (items, last): (Vec<Item>, Option<Item>),
     read: impl Fn(Item) -> Result<Option<T>, Error>,
 ) -> Result<ScanPage<T>, Error> {

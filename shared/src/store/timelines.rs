@@ -36,7 +36,7 @@ const RETRY: RetryPolicy =
     RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 
 /// How often a transaction is tried again after a conflict with another one.
-pub(super) const CONFLICTS: RetryPolicy =
+pub(crate) const CONFLICTS: RetryPolicy =
     RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 
 /// The `timelines` table.

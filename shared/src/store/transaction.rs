@@ -178,6 +178,19 @@ impl CommandTable {
         )
     }
 
+    /// A part of a transaction that requires that the user's profile has this version. Nothing changes.
+    pub(super) fn require_profile_version(&self, user: &UserId, version: Version) -> Result<TransactWriteItem, Error> {
+        check(
+            ConditionCheck::builder()
+                .table_name(&self.table)
+                .key(PK, s(key::user(user)))
+                .key(SK, s(PROFILE))
+                .condition_expression("#version = :version")
+                .expression_attribute_names("#version", "version")
+                .expression_attribute_values(":version", n(version.get())),
+        )
+    }
+
     /// A part of a transaction that requires that the edge has ended. Nothing changes.
     pub(super) fn require_ended(&self, key: &EdgeKey) -> Result<TransactWriteItem, Error> {
         let (pk, sk) = near_side(key);

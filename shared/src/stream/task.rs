@@ -7,12 +7,13 @@ use super::{queue::QueueMessage, recount::Recount, walk::Walk};
 use crate::{
     error::Error,
     model::{Group, ModelSet, NOT_IN_MESSAGES, Phase, PostId, TallySubject, Timestamp, UserId, Version},
+    store::search::Unsettled,
 };
 
 /// Likes of one task.
 const LIKES_MAX: usize = 100;
 /// The names of tasks in messages, first those of walks.
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 23] = [
     "spread",
     "deliver",
     "backfill",
@@ -33,6 +34,7 @@ const NAMES: [&str; 22] = [
     "settle_likes",
     "notify",
     "check_row",
+    "index",
     "rebuild",
     "recount",
 ];
@@ -122,6 +124,8 @@ pub enum Task {
     },
     /// Count a part of the daily statistics again.
     Recount(Recount),
+    /// Set what the search index has of a post or user to what the truth says.
+    Index(Unsettled),
     /// Take a step of a walk.
     #[serde(untagged)]
     Walk(Walk),
@@ -211,7 +215,8 @@ impl Task {
             | Self::SettleLikes { .. }
             | Self::Notify { .. }
             | Self::Recount(_)
-            | Self::CheckRow { .. } => false,
+            | Self::CheckRow { .. }
+            | Self::Index(_) => false,
         }
     }
 
@@ -225,10 +230,12 @@ impl Task {
             | Self::Reapply { user, .. }
             | Self::SettleUser { user }
             | Self::Notify { user, .. }
+            | Self::Index(Unsettled { subject: TallySubject::User(user), .. })
             | Self::SettleTally { subject: TallySubject::User(user) } => user,
             Self::CheckRow { author, .. } => author,
             Self::Recount(recount) => return recount.user(),
             Self::SettleTally { subject: TallySubject::Post(_) }
+            | Self::Index(Unsettled { subject: TallySubject::Post(_), .. })
             | Self::SettleLikes { .. }
             | Self::SettlePost { .. }
             | Self::Republish { .. }
@@ -426,6 +433,7 @@ mod tests {
                 Task::CheckRow { timeline: "HOME#ada".to_owned(), post, author: ada },
                 json!({"check_row": {"timeline": "HOME#ada", "post": POST, "author": "auth0|ada"}}),
             ),
+            (Task::Index(Unsettled::post(post)), json!({"index": {"subject": {"post": POST}}})),
         ]
     }
 

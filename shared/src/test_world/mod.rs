@@ -274,8 +274,10 @@ fn create_tables(aws: &Aws) {
         aws.create_table("timelines-b", true),
         aws.create_table("viewers-b", false),
         aws.dynamodb("CreateTable", &cards("cards-b")),
+        aws.create_table("search", true),
+        aws.create_table("search-b", true),
     ];
-    assert_eq!(answers.map(|answer| answer.status), [200; 7]);
+    assert_eq!(answers.map(|answer| answer.status), [200; 9]);
 }
 
 fn runtime(server: Arc<dyn Server>, clock: Clock, numbers: &[(&str, u64)]) -> Runtime {
@@ -292,6 +294,9 @@ fn runtime(server: Arc<dyn Server>, clock: Clock, numbers: &[(&str, u64)]) -> Ru
         ("TIMELINES_TABLE_B", "timelines-b".to_owned()),
         ("VIEWERS_TABLE_B", "viewers-b".to_owned()),
         ("CARDS_TABLE_B", "cards-b".to_owned()),
+        ("SEARCH_TABLE", "search".to_owned()),
+        ("SEARCH_TABLE_B", "search-b".to_owned()),
+        ("SEARCH_DAYS", "0".to_owned()),
         ("DELIVERIES_QUEUE", queue_url("deliveries")),
         ("QUARANTINE_QUEUE", queue_url("quarantine")),
         ("AUDIT_UNITS_PER_HOUR", UNLIMITED.to_string()),

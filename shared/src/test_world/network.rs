@@ -145,6 +145,11 @@ impl Network {
         lock(&self.calls).iter().filter(|call| calls.contain(&call.operation, &call.body)).count()
     }
 
+    /// All calls so far.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        lock(&self.calls).clone()
+    }
+
     /// All calls so far that can change something.
     pub(crate) fn writes(&self) -> Vec<Call> {
         let reads = ["GetItem", "BatchGetItem", "Query"];

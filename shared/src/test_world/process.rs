@@ -17,7 +17,7 @@ use crate::{
         Viewer,
     },
     projection::{Projector, Projectors, catch_up::Progress, quarantine::redo, rebuild::Rebuilder},
-    query::{Conversations, Feeds, Notifications, People},
+    query::{Conversations, Feeds, Notifications, People, search::Search},
     runtime::Runtime,
     samples::{shown, user},
     store::{
@@ -44,6 +44,7 @@ pub(crate) struct Process {
     pub(crate) quarantine: Quarantine,
     pub(crate) feeds: Feeds,
     pub(crate) sweeper: Sweeper,
+    search: Search,
 }
 
 impl Process {
@@ -60,6 +61,7 @@ impl Process {
             quarantine: runtime.quarantine().unwrap(),
             feeds: runtime.feeds().unwrap(),
             sweeper: runtime.sweeper().unwrap(),
+            search: runtime.search().unwrap(),
         }
     }
 
@@ -73,6 +75,11 @@ impl Process {
     pub(crate) fn notifications(&self) -> Notifications {
         let Self { commands, timelines, viewers, cards, clock, .. } = self.clone();
         Notifications { commands, timelines, viewers, cards, clock }
+    }
+
+    /// Searches.
+    pub(crate) fn search(&self) -> Search {
+        self.search.clone()
     }
 
     /// The queries about people.
@@ -170,6 +177,7 @@ impl Process {
             Task::Notify { user, group, writes } => self.projector.notices.settle(&user, group, Some(writes)).await,
             Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
             Task::Recount(recount) => self.projector.notices.statistics.recount(&recount).await,
+            Task::Index(unsettled) => self.projector.indexer.settle(unsettled).await,
             Task::Republish { .. } | Task::Rebuild(_) => panic!("{task:?} is no repair"),
         }
     }

@@ -45,14 +45,14 @@ impl<'a> Judge<'a> {
     }
 
     /// The author as shown in posts and lists.
-    fn person(&self, id: &str) -> Option<Person> {
+    pub(super) fn person(&self, id: &str) -> Option<Person> {
         let profile = self.model.members.get(id)?.profile.clone()?;
         let ProfileInput { handle, display_name, avatar_url } = profile;
         Some(Person { id: id.to_owned(), handle, display_name, avatar_url })
     }
 
     /// What a viewer must see of a post, without its times and the parts of its text.
-    fn post(&self, viewer: &str, id: &str) -> Option<Post> {
+    pub(super) fn post(&self, viewer: &str, id: &str) -> Option<Post> {
         let (author, said) = self.posts.get(id)?;
         let count = |counts: &BTreeMap<&str, u64>| counts.get(id).copied().unwrap_or_default();
         Some(Post {
@@ -87,7 +87,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether an administrator has not hidden the post, or the viewer wrote it.
-    fn is_shown(&self, viewer: &str, post: &str) -> bool {
+    pub(super) fn is_shown(&self, viewer: &str, post: &str) -> bool {
         let Some((author, said)) = self.posts.get(post) else { return false };
         (!said.taken_down || *author == viewer) && self.shows_user(viewer, author)
     }
@@ -272,7 +272,13 @@ fn at_home(shown: &[Post]) -> Vec<Post> {
 }
 
 /// All differences between `shown` and `expected`.
-fn differences(viewer: &str, place: &str, expected: &[Post], shown: &[Post], in_order: bool) -> Vec<Difference> {
+pub(super) fn differences(
+    viewer: &str,
+    place: &str,
+    expected: &[Post],
+    shown: &[Post],
+    in_order: bool,
+) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut report = |problem: String| {
         found.push(Difference { viewer: viewer.to_owned(), place: place.to_owned(), problem });

@@ -130,7 +130,7 @@ async fn an_export_has_the_log_with_what_it_made() -> Result<()> {
 /// The keys of the items, in any table, that belong to the user, and everything that sounds like the user.
 async fn left_of(dev: &DevClient, user: &User, said: &[&str]) -> Result<Vec<String>> {
     let mut left = Vec::new();
-    for table in ["Commands", "Timelines", "Viewers", "Cards"] {
+    for table in ["Commands", "Timelines", "Viewers", "Cards", "SearchIndex"] {
         let mut start = Value::Null;
         loop {
             let mut scan = json!({ "TableName": format!("tidings-{table}"), "ConsistentRead": true });

@@ -97,6 +97,10 @@ async fn pages_stay_within_their_bounds() -> Result<()> {
         (post_path(&posts[0][0], "/likes"), 2, 3.0),
         ("/v1/me/likes".to_owned(), 2, 13.0),
         ("/v1/me/notifications/off".to_owned(), 1, 0.5),
+        // One list tells all; of two words, cards tell whether they stand together.
+        (format!("/v1/search/posts?q=%23{tag}"), 2, 24.0),
+        (format!("/v1/search/posts?q=%22post%20number%22%20%23{tag}"), 3, 40.0),
+        ("/v1/search/users?q=author".to_owned(), 2, 14.0),
     ];
     for (path, round_trips, read_units) in bounds {
         let Some(cost) = cost(get(&reader, &path)).await? else { return Ok(()) };

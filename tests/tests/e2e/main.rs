@@ -36,6 +36,7 @@ mod quarantine;
 mod ranked;
 mod rate_limits;
 mod rebuild;
+mod search;
 mod smoke;
 mod statistics;
 mod tags;

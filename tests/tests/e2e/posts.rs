@@ -117,7 +117,7 @@ async fn a_deleted_text_is_nowhere_any_more() -> Result<()> {
     home_becomes(&ada, &[&post.id]).await?;
     ada.delete_post(&post.id).await?;
     home_becomes(&ada, &[]).await?;
-    for table in ["Commands", "Timelines", "Viewers", "Cards"] {
+    for table in ["Commands", "Timelines", "Viewers", "Cards", "SearchIndex"] {
         let mut start = serde_json::Value::Null;
         loop {
             let mut scan = json!({ "TableName": format!("tidings-{table}") });

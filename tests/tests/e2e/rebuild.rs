@@ -49,14 +49,14 @@ async fn a_rebuild_changes_no_page_and_restores_lost_tables() -> Result<()> {
     let refused = dev.invoke("Rebuild", &json!({"action": "start"})).await;
     ensure!(refused.is_err_and(|error| error.to_string().contains("is under way")), "a second one was started");
     let meanwhile = author.post("while it goes on", None).await?.value.id;
-    assert_eq!(ended(&dev).await?, "bbb");
+    assert_eq!(ended(&dev).await?, "bbbb");
     let afterwards = author.post("after the switch", None).await?.value.id;
     dev.settle(PATIENCE).await?;
 
     let expected: Vec<_> = [afterwards, meanwhile].into_iter().chain(before.0).collect();
     assert_eq!(home(&reader).await?, expected);
     assert_eq!(reader.posts_with("rebuilt", 10, None).await?.posts, before.1);
-    for table in ["tidings-Timelines", "tidings-Viewers", "tidings-Cards"] {
+    for table in ["tidings-Timelines", "tidings-Viewers", "tidings-Cards", "tidings-SearchIndex"] {
         assert_eq!(dev.count_items(table).await?, 0, "{table} is not read any more");
     }
     assert_eq!(dev.put_aside().await?, []);
@@ -64,13 +64,13 @@ async fn a_rebuild_changes_no_page_and_restores_lost_tables() -> Result<()> {
     // All tables that are read are lost, and are restored in place.
     let users = [&author, &reader];
     let before = pages(&users, &kept.id).await?;
-    for table in ["tidings-TimelinesB", "tidings-ViewersB", "tidings-CardsB"] {
+    for table in ["tidings-TimelinesB", "tidings-ViewersB", "tidings-CardsB", "tidings-SearchIndexB"] {
         lose(&dev, table).await?;
     }
     let damaged = pages(&users, &kept.id).await;
     ensure!(damaged.is_err() || damaged.is_ok_and(|pages| pages != before), "nobody misses the tables");
     dev.invoke("Rebuild", &json!({"action": "start", "in_place": true})).await?;
-    assert_eq!(ended(&dev).await?, "bbb");
+    assert_eq!(ended(&dev).await?, "bbbb");
     dev.settle(PATIENCE).await?;
     // Pages use cards and rows from caches for some seconds.
     sleep(CACHES_LIVE).await;
@@ -126,6 +126,7 @@ async fn pages(users: &[&User], post: &str) -> Result<Vec<String>> {
         let mut groups: Vec<_> = notifications.map(|it| (it.kind, it.count, it.unread)).collect();
         groups.sort_unstable();
         pages.push(format!("notifications {groups:?}"));
+        pages.push(format!("search {:?}", user.walk_search("kept #rebuilt", "newest", 2).await?));
         for other in users {
             pages.push(format!("posts {:?}", user.walk_posts_of(&other.id, 2).await?));
             pages.push(format!("profile {:?}", user.user(&other.id).await?));

@@ -135,7 +135,10 @@ impl Effects {
     /// [`Error::Poison`] if the truth lacks what the effect is about; otherwise as the stores'.
     pub(super) async fn apply(&self, owner: &LogOwner<'_>, effect: &Effect) -> Result<Completion, Error> {
         match effect {
-            Effect::ShowProfile => return self.walks.show_profile(owner.profile().await?).await,
+            Effect::ShowProfile => {
+                let shown = self.walks.show_profile(owner.profile().await?);
+                return Ok(tokio::try_join!(shown, self.posts.indexer.show_user(owner.user))?.0);
+            }
             Effect::ShowNewPost(post) => self.posts.show_new(owner, *post).await?,
             Effect::ShowPost(post) => self.posts.show(owner, *post).await?,
             Effect::RemovePost(post) => self.posts.remove(owner, *post).await?,

@@ -5,7 +5,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::{
     error::Error,
     model::{Clock, Post, PostId, Profile},
-    projection::{notices::Notices, owner::LogOwner, walks::Walks},
+    projection::{indexer::Indexer, notices::Notices, owner::LogOwner, walks::Walks},
     store::{
         cards::{Cards, PostCard},
         command_table::CommandTable,
@@ -24,6 +24,7 @@ pub(in crate::projection) struct PostEffects {
     pub(in crate::projection) timelines: Timelines,
     pub(in crate::projection) walks: Walks,
     pub(in crate::projection) notices: Notices,
+    pub(in crate::projection) indexer: Indexer,
     pub(in crate::projection) clock: Clock,
 }
 
@@ -31,8 +32,12 @@ impl PostEffects {
     /// Shows a new post as the truth has it now. The post may have been edited or deleted since the event.
     pub(in crate::projection) async fn show_new(&self, owner: &LogOwner<'_>, post: PostId) -> Result<(), Error> {
         let post = self.read(post).await?;
+        tokio::try_join!(self.show_new_in_feeds(owner, &post), self.indexer.show_post(&post)).map(drop)
+    }
+
+    async fn show_new_in_feeds(&self, owner: &LogOwner<'_>, post: &Post) -> Result<(), Error> {
         if post.is_deleted() {
-            return self.hide(owner, &post).await;
+            return self.hide(owner, post).await;
         }
         let row = Row { post: post.post, author: post.author.clone() };
         // The handshake: this row is written before the followers are read, and an edge is committed before its
@@ -47,7 +52,7 @@ impl PostEffects {
         }
         // The walk of a new profile finds posts by these rows. So the profile is read after the row is written:
         // whichever comes first, the card gets the new profile.
-        self.put_card_and_tags(&post, owner.read_profile().await?).await?;
+        self.put_card_and_tags(post, owner.read_profile().await?).await?;
         if !is_in_feeds {
             return Ok(());
         }
@@ -60,16 +65,19 @@ impl PostEffects {
     /// Shows an edited or deleted post as the truth has it now.
     pub(super) async fn show(&self, owner: &LogOwner<'_>, post: PostId) -> Result<(), Error> {
         let post = self.read(post).await?;
-        if post.is_deleted() {
-            return self.hide(owner, &post).await;
-        }
-        self.put_card_and_tags(&post, owner.profile().await?.clone()).await
+        let shown = async {
+            if post.is_deleted() {
+                return self.hide(owner, &post).await;
+            }
+            self.put_card_and_tags(&post, owner.profile().await?.clone()).await
+        };
+        tokio::try_join!(shown, self.indexer.show_post(&post)).map(drop)
     }
 
     /// Hides a deleted post, and lets a worker remove what is left of it.
     pub(in crate::projection) async fn remove(&self, owner: &LogOwner<'_>, post: PostId) -> Result<(), Error> {
         let post = self.read(post).await?;
-        self.hide(owner, &post).await?;
+        tokio::try_join!(self.hide(owner, &post), self.indexer.show_post(&post))?;
         self.walks.begin_purge(&post).await
     }
 

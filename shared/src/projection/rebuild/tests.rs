@@ -61,7 +61,7 @@ async fn finish(world: &World) {
 
 /// Three people who follow, post, edit, delete and block, with a counted like. All of it is projected.
 async fn a_small_world() -> World {
-    let world = World::new();
+    let world = World::with(&[("SEARCH_DAYS", 30)]);
     let other = &world.other;
     other.join(&["ada", "bob", "carol"]).await;
     other.follow("bob", "ada").await;
@@ -110,13 +110,13 @@ fn content(world: &World, table: &str) -> Vec<serde_json::Value> {
 #[tokio::test(start_paused = true)]
 async fn rebuilt_tables_equal_the_projected_ones_and_the_old_ones_are_emptied() {
     let world = a_small_world().await;
-    let tables = ["timelines", "viewers", "cards"];
+    let tables = ["timelines", "viewers", "cards", "search"];
     let projected = tables.map(|table| content(&world, table));
 
     start(&world, &READ_MODELS, false, 3).await;
     finish(&world).await;
 
-    assert_eq!(state(&world).await.active.to_string(), "bbb");
+    assert_eq!(state(&world).await.active.to_string(), "bbbb");
     for (table, projected) in tables.into_iter().zip(projected) {
         let mut rebuilt = content(&world, &format!("{table}-b"));
         let mut projected = projected;
@@ -257,7 +257,8 @@ async fn an_item_of_a_lost_table_is_restored_in_place() {
 #[test]
 fn viewers_are_filled_beside_unless_they_are_lost() {
     let of = |models: &[ReadModel], in_place| target(ModelSet::default(), models, in_place).to_string();
-    assert_eq!(of(&READ_MODELS, false), "bbb");
+    assert_eq!(of(&READ_MODELS, false), "bbbb");
+    assert_eq!(of(&[ReadModel::Search], false), "abab");
     assert_eq!(of(&[ReadModel::Timelines], false), "bba");
     assert_eq!(of(&[ReadModel::Viewers], false), "aba");
     assert_eq!(of(&[ReadModel::Timelines], true), "aba");

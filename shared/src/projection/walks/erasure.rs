@@ -430,6 +430,9 @@ impl Walks {
             }
         }
         let subject = TallySubject::User(account.user.clone());
+        for search in &self.shared.search.with_content {
+            search.remove(&subject).await?;
+        }
         self.commands.remove_tally(&subject).await?;
         self.commands.remove_celebrity(account.user).await?;
         self.remove_cards(&subject).await?;

@@ -29,7 +29,10 @@ use crate::{
     error::Error,
     model::{Clock, HomeRows, Unfinished, UserId, Version},
     retry::until_no_conflict,
-    store::{Consistency, cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
+    store::{
+        Consistency, cards::Cards, command_table::CommandTable, search::SearchIndex, timelines::Timelines,
+        viewers::Viewers,
+    },
     stream::{
         walk::Walk,
         work_queue::{Task, WorkQueue},
@@ -67,6 +70,7 @@ pub(in crate::projection) struct SharedTables {
     pub(super) timelines: Shared<Timelines>,
     pub(super) viewers: Shared<Viewers>,
     pub(super) cards: Shared<Cards>,
+    pub(super) search: Shared<SearchIndex>,
 }
 
 /// The tables of a model, of all sets.

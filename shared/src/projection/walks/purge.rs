@@ -1,9 +1,9 @@
 //! Purge: what is left of a deleted post is removed. The command removes the text of the post. Afterwards, at rest, no
 //! table holds a text, tag or mention of the post or of the comments on it.
 //!
-//! The first step removes the tags. A post may have any number of comments, so some of them are removed in each step.
-//! If there are many, the rest is split by the time of creation into parts, which run in parallel. Nothing that a late
-//! worker writes escapes:
+//! The first step removes the tags, and the post from the search index. A post may have any number of
+//! comments, so some of them are removed in each step. If there are many, the rest is split by the time of creation
+//! into parts, which run in parallel. Nothing that a late worker writes escapes:
 //!
 //! - Rows of tags are written in one transaction with a check of the post's version.
 //! - The likes that are shown hold only ids. One that is shown late stays, and nobody sees it.
@@ -17,7 +17,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{Step, Walks};
 use crate::{
     error::Error,
-    model::{Comment, CommentId, Post, PostId, UserId},
+    model::{Comment, CommentId, Post, PostId, TallySubject, UserId},
     store::{
         Consistency,
         comments::{CommentOrder, CommentPage},
@@ -74,6 +74,10 @@ impl Walks {
         }
         if let Some(deleted) = &deleted {
             self.remove_tags(deleted).await?;
+        }
+        // The words of a post are searched for in rows that an erased account leaves behind, too.
+        for search in self.shared.search.with_content.iter().filter(|_| after.is_none()) {
+            search.remove(&TallySubject::Post(post)).await?;
         }
         // The first step of each purge removes some of the likes that are shown, until none is left.
         let mut more_likes = false;

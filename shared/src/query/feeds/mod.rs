@@ -14,4 +14,5 @@ pub use home::{HomePage, HomePosition, HomeWalk};
 pub use likers::LikerAt;
 pub use newer::NewPosts;
 pub use ranked::{RankedPosition, Ranking};
+pub(super) use served::Served;
 pub use trending::TrendingPosition;
