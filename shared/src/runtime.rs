@@ -13,7 +13,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     num::{NonZeroU64, NonZeroUsize},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 use tracing_subscriber::EnvFilter;
@@ -28,6 +28,7 @@ use crate::{
     query::{Conversations, Feeds, Notifications, People, cursor::CursorKeys},
     read_models::ReadModels,
     retry::{ATTEMPT_MAX, CALL_MAX},
+    shared_cache::{Redis, Server, SharedCache},
     store::{
         ActiveTables, Dynamo, Meter, ModelTables, TablePair,
         cards::Cards,
@@ -53,6 +54,7 @@ pub struct Runtime {
     environment: Arc<BTreeMap<String, String>>,
     dynamo: Dynamo,
     active: ActiveTables,
+    shared_cache: Arc<OnceLock<SharedCache>>,
     /// Measures calls of DynamoDB, if what requests cost is to be shown.
     pub meter: Option<Meter>,
     /// The time.
@@ -88,6 +90,10 @@ impl Runtime {
         if let Err(error) = metrics::start(stack, function) {
             tracing::error!(%error, "this process writes no metrics");
         }
+        // A wrong URL keeps a function that uses the cache from starting.
+        if let Ok(cache) = runtime.shared_cache() {
+            cache.connect().await;
+        }
         runtime
     }
 
@@ -99,7 +105,31 @@ impl Runtime {
             Some(meter) => Dynamo::metered(&config, meter.clone()),
             None => Dynamo::new(&config),
         };
-        Self { config, environment: Arc::new(environment), dynamo, active: ActiveTables::default(), meter, clock }
+        let (environment, active, shared_cache) = (Arc::new(environment), ActiveTables::default(), Arc::default());
+        Self { config, environment, dynamo, active, shared_cache, meter, clock }
+    }
+
+    /// The same with a shared cache on this server, whatever the environment says.
+    #[must_use]
+    pub fn with_shared_cache(self, server: Arc<dyn Server>) -> Self {
+        let cache = SharedCache::new(server, self.clock.clone());
+        Self { shared_cache: Arc::new(OnceLock::from(cache)), ..self }
+    }
+
+    /// The shared cache, or none if there is no URL of one.
+    fn shared_cache(&self) -> anyhow::Result<SharedCache> {
+        if let Some(cache) = self.shared_cache.get() {
+            return Ok(cache.clone());
+        }
+        let cache = match self.environment.get("CACHE_URL").filter(|url| !url.is_empty()) {
+            None => SharedCache::none(),
+            Some(url) => {
+                let address = url.parse().context("the environment variable CACHE_URL is wrong")?;
+                let server = Redis::new(address, self.config.clone(), self.clock.clone());
+                SharedCache::new(Arc::new(server), self.clock.clone())
+            }
+        };
+        Ok(self.shared_cache.get_or_init(|| cache).clone())
     }
 
     /// The truth.
@@ -141,7 +171,8 @@ impl Runtime {
     fn model_tables(&self) -> anyhow::Result<ModelTables> {
         let [timelines, viewers, cards] =
             ["TIMELINES_TABLE", "VIEWERS_TABLE", "CARDS_TABLE"].map(|name| self.tables_named(name));
-        Ok(ModelTables::new(self.dynamo.clone(), timelines?, viewers?, cards?, self.inline_max()?))
+        let (inline_max, cache) = (self.inline_max()?, self.shared_cache()?);
+        Ok(ModelTables::new(self.dynamo.clone(), [timelines?, viewers?, cards?], inline_max, &cache))
     }
 
     /// The two tables of a read model. The variable of the second one has the suffix `_B`.
@@ -251,8 +282,10 @@ impl Runtime {
 
     /// Everything that feeds are read from.
     pub fn feeds(&self) -> anyhow::Result<Feeds> {
-        let (commands, timelines, viewers, cards) =
-            (self.commands()?, self.timelines()?, self.viewers()?, self.cards()?);
+        let cache = self.shared_cache()?;
+        let (timelines, viewers) =
+            (self.timelines()?.with_cache(cache.clone()), self.viewers()?.with_cache(cache.clone()));
+        let (commands, cards) = (self.commands()?, self.cards()?.with_cache(cache));
         let (read_models, celebrities) = (self.read_models()?, self.celebrities()?);
         Ok(Feeds::new(read_models, commands, timelines, viewers, cards, celebrities, self.clock.clone()))
     }

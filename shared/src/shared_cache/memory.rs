@@ -122,5 +122,9 @@ impl Server for Memory {
         async move { Ok(calls.iter().map(|call| Ok(self.answer(call))).collect()) }.boxed()
     }
 
+    fn connect(&self) -> BoxFuture<'_, ()> {
+        std::future::ready(()).boxed()
+    }
+
     fn reset(&self) {}
 }

@@ -49,6 +49,12 @@ use crate::{
 
 /// Bytes of an entry at most. The viewer item of somebody who follows 5000 users has some 60 kB.
 const ENTRY_BYTES_MAX: usize = 128 * 1024;
+/// Bytes that a writer sends at most, because most entries are in no cache. A larger one is forgotten instead, and read
+/// again if somebody asks for it.
+const REPLACEMENT_BYTES_MAX: usize = 8 * 1024;
+
+/// How long a process waits for its connection when it starts.
+const CONNECTING_MAX: Duration = Duration::from_millis(300);
 
 /// The shared cache, or none. Clones share the connection.
 #[derive(Clone, Default)]
@@ -71,6 +77,15 @@ pub(crate) enum Found<T> {
     Nothing,
 }
 
+/// Whether a reader can fill what it does not find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leases {
+    /// It can.
+    Wanted,
+    /// It will read only a part.
+    Unwanted,
+}
+
 /// The right to fill an entry with what was read from the table after the lease was taken.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Lease {
@@ -81,6 +96,13 @@ pub(crate) struct Lease {
     at: Timestamp,
     /// Whether an eventually consistent read may be too old.
     pub(crate) reads_strongly: bool,
+}
+
+impl Lease {
+    /// When the lease was taken. What is read from the table with it is not older.
+    pub(crate) fn taken_at(&self) -> Timestamp {
+        self.at
+    }
 }
 
 impl SharedCache {
@@ -94,6 +116,15 @@ impl SharedCache {
         Self(Some(Arc::new(Inner { server, breaker: Breaker::default(), clock })))
     }
 
+    /// Connects to the server, so that the first page need not wait for that. A failure is no error: the first call tries
+    /// again.
+    pub(crate) async fn connect(&self) {
+        if let Some(inner) = &self.0 {
+            // Nobody waits for a server that is slow to connect while it starts.
+            drop(timeout(CONNECTING_MAX, inner.server.connect()).await);
+        }
+    }
+
     /// Whether there is a cache.
     pub(crate) fn is_on(&self) -> bool {
         self.0.is_some()
@@ -105,6 +136,7 @@ impl SharedCache {
         kind: &'static Kind,
         keys: &[String],
         not_before: Option<Timestamp>,
+        leases: Leases,
     ) -> Vec<Found<T>> {
         let nothing = || keys.iter().map(|_| Found::Nothing).collect();
         let Some(inner) = self.0.as_ref().filter(|_| !keys.is_empty()) else { return nothing() };
@@ -125,7 +157,7 @@ impl SharedCache {
             });
             let value = usable.and_then(|entry| Some((entry, serde_json::from_slice(entry.payload).ok()?)));
             let refresh = value.as_ref().is_some_and(|(entry, _)| entry.is_due(now, kind));
-            if value.is_none() || refresh {
+            if leases == Leases::Wanted && (value.is_none() || refresh) {
                 // Nobody else is filling it, as far as its content tells.
                 let is_taken = content.as_deref().is_some_and(entry::is_taken);
                 if !is_taken {
@@ -150,22 +182,23 @@ impl SharedCache {
 
     /// Fills entries with what their leases allowed to read, each with its version. An entry that was changed
     /// meanwhile stays as it is.
-    pub(crate) async fn fill<T: Serialize>(&self, filled: Vec<(Lease, u64, &T)>) {
+    pub(crate) async fn fill<T: Serialize>(&self, filled: Vec<(Lease, u64, T)>) {
         let Some(inner) = self.0.as_ref().filter(|_| !filled.is_empty()) else { return };
-        let call = |(lease, version, value): (Lease, u64, &T)| {
+        let call = |(lease, version, value): (Lease, u64, T)| {
             let Lease { kind, key, token, at, .. } = lease;
-            let entry = entry::render(&key, &token, version, at, value)?;
+            let entry = entry::render(&key, &token, version, at, &value)?;
             Some(Call::Fill { key, token: token.to_string(), entry, kept: kind.kept })
         };
         // What is not filled is read again: nothing is lost by that.
         inner.send(filled.into_iter().filter_map(call).collect()).await;
     }
 
-    /// Replaces the entry of this key, if there is one and it is not newer. `read_at` is when the table had this value.
+    /// Replaces the entry of this key, if there is one and it is not newer.
     pub(crate) async fn replace<T: Serialize>(&self, kind: &'static Kind, key: &str, version: u64, value: &T) {
         let Some(inner) = &self.0 else { return };
         let (key, token) = (full(kind, key), Token::new());
-        match entry::render(&key, &token, version, inner.clock.now(), value) {
+        let entry = entry::render(&key, &token, version, inner.clock.now(), value);
+        match entry.filter(|entry| entry.len() <= REPLACEMENT_BYTES_MAX) {
             Some(entry) => inner.write(vec![Call::Replace { key, entry, kept: kind.kept, fence: kind.fence }]).await,
             None => inner.write(vec![Call::Forget { key, fence: kind.fence }]).await,
         }

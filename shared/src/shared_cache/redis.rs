@@ -59,13 +59,6 @@ impl Redis {
         Self(Arc::new(Inner { address, config, clock, connection, connecting }))
     }
 
-    /// Connects, so that the first page need not. It is no error if that fails: the first call tries again.
-    pub async fn connect(&self) {
-        if let Err(Failure(why)) = self.connection().await {
-            tracing::warn!(why, "there is no connection to the shared cache yet");
-        }
-    }
-
     async fn connection(&self) -> Result<Connection, Failure> {
         if let Some(connection) = self.known() {
             return Ok(connection);
@@ -202,6 +195,15 @@ impl Server for Redis {
                 return Err(Failure(why));
             }
             Ok(replies.into_iter().map(|reply| reply.map_err(|error| Failure(error.to_string()))).collect())
+        }
+        .boxed()
+    }
+
+    fn connect(&self) -> BoxFuture<'_, ()> {
+        async {
+            if let Err(Failure(why)) = self.connection().await {
+                tracing::warn!(why, "there is no connection to the shared cache yet");
+            }
         }
         .boxed()
     }

@@ -90,6 +90,9 @@ pub trait Server: Send + Sync {
     /// If the server cannot be reached.
     fn call(&self, calls: Vec<Call>) -> BoxFuture<'_, Result<Vec<Result<Reply, Failure>>, Failure>>;
 
+    /// Makes the connection that calls need, if there is none.
+    fn connect(&self) -> BoxFuture<'_, ()>;
+
     /// Begins again with a new connection.
     fn reset(&self);
 }
