@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -213,7 +214,11 @@ impl Functions {
         let config = sdk_config(link, &format!("us-process-{number}"));
         let mut environment = function.environment.clone();
         environment.insert("VIEWER_SETS_INLINE_BYTES".to_owned(), SETS_INLINE_BYTES.to_string());
-        let runtime = Runtime::new(config, environment, Clock::shifted(skew_ms));
+        let uses_cache = environment.contains_key("CACHE_URL");
+        let mut runtime = Runtime::new(config, environment, Clock::shifted(skew_ms));
+        if let Some(cache) = self.network.cache.as_ref().filter(|_| uses_cache) {
+            runtime = runtime.with_shared_cache(Arc::clone(cache) as _);
+        }
         handler(&function.binary, runtime).map_err(|error| InvokeError::Unavailable(format!("{error:#}")))
     }
 }

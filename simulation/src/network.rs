@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use crate::{
+    cache::SimulatedCache,
     chain::trace_header,
     faults::{Fault, Faults, Outage},
     limits::AwsLimits,
@@ -52,6 +53,8 @@ pub(crate) struct Network {
     pub(crate) metrics: Recorded,
     /// AWS's limits, if they are in force.
     pub(crate) limits: Option<Arc<AwsLimits>>,
+    /// The shared cache, if there is one.
+    pub(crate) cache: Option<Arc<SimulatedCache>>,
     gate: TransactionGate,
     state: Mutex<State>,
     sent: Notify,
@@ -93,6 +96,7 @@ impl Network {
         gate: TransactionGate,
         trace: Arc<Trace>,
         limits: Option<Arc<AwsLimits>>,
+        has_cache: bool,
         seed: u64,
     ) -> Arc<Self> {
         let state = State {
@@ -103,7 +107,10 @@ impl Network {
             counts: BTreeMap::new(),
         };
         let (metrics, state, sent) = (Recorded::default(), Mutex::new(state), Notify::new());
-        Arc::new(Self { aws, trace, metrics, limits, gate, state, sent })
+        Arc::new_cyclic(|network| {
+            let cache = has_cache.then(|| SimulatedCache::new(network.clone()));
+            Self { aws, trace, metrics, limits, cache, gate, state, sent }
+        })
     }
 
     /// A caller's way.
@@ -126,6 +133,10 @@ impl Network {
     /// Takes note of a fault.
     pub(crate) fn count(&self, fault: Fault) {
         *self.state().counts.entry(fault).or_default() += 1;
+        // A projection may have ended between a table and the cache, or a write of a table comes after that of the cache.
+        if let Some(cache) = self.cache.as_ref().filter(|_| fault.loses_cache_writes()) {
+            cache.doubt();
+        }
     }
 
     /// How often each fault happened, and how many calls there were.

@@ -73,6 +73,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) trace: Trace,
     /// AWS's limits, if they are in force.
     pub(crate) limits: Option<limits::Setup>,
+    /// Whether there is a shared cache.
+    pub(crate) has_cache: bool,
     /// The services.
     pub(crate) aws: Aws,
 }
@@ -91,11 +93,12 @@ impl World {
     /// # Errors
     /// If the template cannot be deployed.
     pub(crate) async fn start(setup: Setup<'_>) -> anyhow::Result<Arc<Self>> {
-        let Setup { seed, parameters, chaos, trace, limits, aws } = setup;
+        let Setup { seed, parameters, chaos, trace, limits, has_cache, aws } = setup;
         let mut system = system(parameters)?;
         let limits = limits.map(|limits| AwsLimits::new(limits, &mut system, seed));
         let keys = system.tables.iter().map(|table| (table.name.clone(), table.key.clone())).collect();
-        let network = Network::new(Arc::new(aws), TransactionGate::new(keys), Arc::new(trace), limits, seed);
+        let gate = TransactionGate::new(keys);
+        let network = Network::new(Arc::new(aws), gate, Arc::new(trace), limits, has_cache, seed);
         provision(&system, &clients(&network, Caller::Operator)).await?;
         let lambda = Lambda::start(&system.functions, Arc::clone(&network));
         let api = DirectApi::new(&system.functions, lambda.clone())?;
@@ -163,6 +166,14 @@ impl World {
             quiet = if rests { quiet + 1 } else { 0 };
         }
         Ok(())
+    }
+
+    /// Waits for this time, and until no process and no shared cache has anything that is older than the rest.
+    pub(crate) async fn forget_old_values(&self, processes_forget: Duration) {
+        if let Some(cache) = &self.network.cache {
+            cache.settle().await;
+        }
+        tokio::time::sleep(processes_forget).await;
     }
 
     /// Has everything audited that was written up to now.

@@ -153,9 +153,14 @@ pub(super) fn render(key: &str, token: &Token, version: u64, at: Timestamp, valu
     (entry.len() <= ENTRY_BYTES_MAX).then_some(entry)
 }
 
-/// Whether somebody fills or refreshes this already, or nobody may.
-pub(super) fn is_taken(content: &[u8]) -> bool {
-    matches!(content.first(), Some(b'L' | b'R' | b'B'))
+/// Whether somebody fills or refreshes this already, or nobody may. Who refreshes a value that is of no use to others has
+/// given up.
+pub(super) fn is_taken(content: &[u8], is_useful: bool) -> bool {
+    match content.first() {
+        Some(b'L' | b'B') => true,
+        Some(b'R') => is_useful,
+        _ => false,
+    }
 }
 
 /// What stands where an entry has its token.

@@ -40,10 +40,11 @@ impl Memory {
             |content: Vec<u8>, kept: Duration| drop(contents.insert(call.key().to_owned(), (content, now + kept)));
         match call {
             Call::Get { .. } => return Reply::Content(content),
-            Call::Take { token: new, seen, at_once, .. } => match kind {
-                Some(b'L' | b'R' | b'B') => {}
-                Some(b'V') if token != seen.as_slice() => {}
-                Some(b'V') => {
+            Call::Take { token: new, seen, at_once, is_useless, .. } => match kind {
+                Some(b'L' | b'B') => {}
+                Some(b'V' | b'R') if token != seen.as_slice() => {}
+                Some(b'R') if !is_useless => {}
+                Some(b'V') if !is_useless => {
                     if let Some((content, _)) = contents.get_mut(call.key()) {
                         content.splice(..content.len().min(TOKEN.end), format!("R{new}").into_bytes());
                     }

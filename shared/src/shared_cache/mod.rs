@@ -98,6 +98,10 @@ pub(crate) struct Lease {
     pub(crate) reads_strongly: bool,
 }
 
+/// A lease that is asked for: the place among the keys, the key, what was seen in place of its token, and whether what
+/// stands there is of no use.
+type Wanted = (usize, String, Vec<u8>, bool);
+
 impl Lease {
     /// When the lease was taken. What is read from the table with it is not older.
     pub(crate) fn taken_at(&self) -> Timestamp {
@@ -156,13 +160,10 @@ impl SharedCache {
                 !is_old
             });
             let value = usable.and_then(|entry| Some((entry, serde_json::from_slice(entry.payload).ok()?)));
-            let refresh = value.as_ref().is_some_and(|(entry, _)| entry.is_due(now, kind));
-            if leases == Leases::Wanted && (value.is_none() || refresh) {
-                // Nobody else is filling it, as far as its content tells.
-                let is_taken = content.as_deref().is_some_and(entry::is_taken);
-                if !is_taken {
-                    wanted.push((at, key, entry::seen_token(content.as_deref())));
-                }
+            let is_due = value.as_ref().is_none_or(|(entry, _)| entry.is_due(now, kind));
+            let is_taken = content.as_deref().is_some_and(|content| entry::is_taken(content, value.is_some()));
+            if leases == Leases::Wanted && is_due && !is_taken {
+                wanted.push((at, key, entry::seen_token(content.as_deref()), value.is_none()));
             }
             found.push(match value {
                 Some((entry, value)) => Found::Value(Read { value, at: entry.read_at }),
@@ -221,15 +222,21 @@ impl SharedCache {
 
 impl Inner {
     /// Takes leases. Returns those that were granted, with the places that they are for.
-    async fn take(&self, kind: &'static Kind, wanted: Vec<(usize, String, Vec<u8>)>) -> Vec<(usize, Lease)> {
+    async fn take(&self, kind: &'static Kind, wanted: Vec<Wanted>) -> Vec<(usize, Lease)> {
         if wanted.is_empty() {
             return Vec::new();
         }
         let at = self.clock.now();
         let (mut leases, mut calls) = (Vec::new(), Vec::new());
-        for (place, key, seen) in wanted {
+        for (place, key, seen, is_useless) in wanted {
             let token = Token::new();
-            calls.push(Call::Take { key: key.clone(), token: token.to_string(), seen, at_once: kind.at_once });
+            calls.push(Call::Take {
+                key: key.clone(),
+                token: token.to_string(),
+                seen,
+                at_once: kind.at_once,
+                is_useless,
+            });
             leases.push((place, Lease { kind, key, token, at, reads_strongly: kind.reads_strongly }));
         }
         let Some(replies) = self.send(calls).await else { return Vec::new() };

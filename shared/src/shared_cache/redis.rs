@@ -124,10 +124,10 @@ impl Connection {
                     _ => None,
                 }));
             }
-            Call::Take { key, token, seen, at_once } => {
+            Call::Take { key, token, seen, at_once, is_useless } => {
                 let script = |command: &mut Cmd| {
                     let command = command.arg(1).arg(key).arg(token).arg(seen).arg(u8::from(*at_once));
-                    command.arg(ms(LEASE)).arg(ms(REMEMBERED));
+                    command.arg(ms(LEASE)).arg(ms(REMEMBERED)).arg(u8::from(*is_useless));
                 };
                 let granted = self.run(&TAKE, script).await?;
                 return Ok(match granted {
@@ -137,7 +137,10 @@ impl Connection {
                 });
             }
             Call::Fill { key, token, entry, kept } => {
-                self.run(&FILL, |command| drop(command.arg(1).arg(key).arg(token).arg(entry).arg(ms(*kept)))).await
+                let script = |command: &mut Cmd| {
+                    command.arg(1).arg(key).arg(token).arg(entry).arg(ms(*kept));
+                };
+                self.run(&FILL, script).await
             }
             Call::Replace { key, entry, kept, fence } => self.write(key, entry, *kept, *fence).await,
             Call::Forget { key, fence } => self.write(key, &[], Duration::ZERO, *fence).await,

@@ -18,20 +18,22 @@ impl Script {
     }
 }
 
-/// Token, what was seen in its place, whether the first reader gets the lease, and in milliseconds how long a lease and
-/// a mark live. Answers 0, 1 for a lease, and 2 for a lease right after a write.
+/// Token, what was seen in its place, whether the first reader gets the lease, in milliseconds how long a lease and a
+/// mark live, and whether the value is of no use. Answers 0, 1 for a lease, and 2 for a lease right after a write.
 pub(super) static TAKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
 local c = redis.call('GET', KEYS[1])
 local k = c and string.sub(c, 1, 1)
-if k == 'L' or k == 'R' or k == 'B' then return 0 end
-if k == 'V' then
+if k == 'L' or k == 'B' then return 0 end
+if k == 'V' or k == 'R' then
   if string.sub(c, 2, 17) ~= ARGV[2] then return 0 end
-  redis.call('SETRANGE', KEYS[1], 0, 'R' .. ARGV[1])
-  return 1
-end
-if not c and ARGV[3] == '0' then
+  if ARGV[6] == '0' then
+    if k == 'R' then return 0 end
+    redis.call('SETRANGE', KEYS[1], 0, 'R' .. ARGV[1])
+    return 1
+  end
+elseif not c and ARGV[3] == '0' then
   redis.call('SET', KEYS[1], 'S', 'PX', ARGV[5])
   return 0
 end

@@ -22,6 +22,8 @@ pub enum Call {
         seen: Vec<u8>,
         /// Whether the first reader gets the lease, or the second one.
         at_once: bool,
+        /// Whether what stands there is of no use. Otherwise others use it meanwhile.
+        is_useless: bool,
     },
     /// Fills the entry, if this lease is still in force.
     Fill {

@@ -87,7 +87,7 @@ impl Cards {
         }
     }
 
-    /// Replaces the entry of a card that was written.
+    /// Replaces the entry of a card that was written. Forgets it if that is not known, or if the card is not whole.
     pub(super) async fn card_written(&self, pk: &str, item: Option<Item>) {
         if !self.cache.is_on() || key::parse_post(pk).is_none() {
             return;

@@ -96,6 +96,11 @@ impl Viewers {
         }
     }
 
+    /// Makes the cache forget a viewer who may have been written.
+    pub(super) async fn viewer_in_doubt(&self, user: &UserId) {
+        self.cache.forget(&VIEWER, [self.entry_of(user)]).await;
+    }
+
     /// Ends what the cache has of a viewer who was removed.
     pub(super) async fn viewer_removed(&self, user: &UserId) {
         self.cache.block(&VIEWER, &self.entry_of(user)).await;

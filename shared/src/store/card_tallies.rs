@@ -101,9 +101,11 @@ impl Cards {
             update = update.expression_attribute_names(format!("#{BUCKET}"), BUCKET);
         }
         let update = update.update_expression(expression).condition_expression(condition);
-        let answer = self.returning(update, &pk).send().await.map_err(failed("writing a counter"))?;
-        self.card_written(&pk, answer.attributes).await;
-        Ok(())
+        let written = self.returning(update, &pk).send().await.map_err(failed("writing a counter"));
+        // After an error, it may be written all the same.
+        let (card, result) = written.map_or_else(|error| (None, Err(error)), |answer| (answer.attributes, Ok(())));
+        self.card_written(&pk, card).await;
+        result
     }
 }
 

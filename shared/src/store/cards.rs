@@ -288,7 +288,11 @@ impl Cards {
                 self.card_written(&pk, answer.attributes).await;
                 Ok(())
             }
-            Err(error) => newer_wins("writing a card")(error),
+            // It may be written all the same.
+            Err(error) => {
+                self.card_written(&pk, None).await;
+                newer_wins("writing a card")(error)
+            }
         }
     }
 

@@ -102,6 +102,16 @@ impl Viewers {
     /// # Errors
     /// [`Error::Conflict`] if another writer replaced it meanwhile.
     pub async fn put(&self, user: &UserId, before: &StoredViewer, viewer: Viewer) -> Result<StoredViewer, Error> {
+        let written = self.put_item(user, before, viewer).await;
+        match &written {
+            Ok(stored) => self.viewer_written(user, stored.revision, &stored.viewer).await,
+            // It may be written all the same.
+            Err(_) => self.viewer_in_doubt(user).await,
+        }
+        written
+    }
+
+    async fn put_item(&self, user: &UserId, before: &StoredViewer, viewer: Viewer) -> Result<StoredViewer, Error> {
         let next = before.revision + 1;
         let sets = (size(&viewer) > self.inline_max)
             .then(|| before.sets.filter(|_| same_sets(&before.viewer, &viewer)).unwrap_or(next));
@@ -137,7 +147,6 @@ impl Viewers {
             let request = request.set_expression_attribute_values(Some(update.values));
             request.send().await.map_err(failed("writing a viewer"))?;
         }
-        self.viewer_written(user, next, &viewer).await;
         Ok(StoredViewer { viewer, revision: next, sets })
     }
 

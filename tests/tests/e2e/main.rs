@@ -36,6 +36,7 @@ mod quarantine;
 mod ranked;
 mod rate_limits;
 mod rebuild;
+mod shared_cache;
 mod smoke;
 mod tags;
 mod trending;

@@ -45,7 +45,10 @@ async fn home(process: &Process, viewer: &str) -> Vec<String> {
 async fn home_at(process: &Process, viewer: &str, min_version: Option<Version>) -> Vec<String> {
     let viewer = user(viewer);
     let page = process.feeds.home(ReadRequest { viewer: &viewer, min_version }, None, 20).await.unwrap().page;
-    page.entries.into_iter().map(|post| post.card.text.map(|text| text.to_string()).unwrap_or_default()).collect()
+    page.entries
+        .into_iter()
+        .map(|post| post.card.text.map(|text| text.as_str().to_owned()).unwrap_or_default())
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -153,12 +156,11 @@ async fn nothing_is_kept_of_an_erased_account() {
     }
     let subject = crate::model::TallySubject::Post;
     let post = world.other.home("bob").await[0];
-    let projector = &world.other.projector;
-    projector.walks.cards.remove(&subject(post)).await.unwrap();
-    projector.walks.viewers.remove(&user("bob")).await.unwrap();
+    world.other.feeds.cards.remove(&subject(post)).await.unwrap();
+    world.other.feeds.viewers.remove(&user("bob")).await.unwrap();
     world.pass(KEPT);
     assert_eq!(home(&world.cold(), "ada").await, Vec::<String>::new());
-    assert_eq!(world.cold().viewers.through_cache(&user("bob")).await.unwrap().applied, Version::ZERO);
+    assert_eq!(world.cold().feeds.viewers.through_cache(&user("bob")).await.unwrap().applied, Version::ZERO);
     drop(cache);
 }
 
