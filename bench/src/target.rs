@@ -23,7 +23,8 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 pub struct Arguments {
     /// URL of a running local stack [default: start one, and kill it at the end]
     #[arg(long)]
-    #[arg(conflicts_with_all = ["data", "parameters", "duplicate_records", "reorder_records", "function_timeout", "cache"])]
+    #[arg(conflicts_with_all = ["data", "parameters", "duplicate_records", "reorder_records"])]
+    #[arg(conflicts_with_all = ["function_timeout", "cache"])]
     url: Option<String>,
     /// Data directory of the started stack [default: a temporary directory]
     #[arg(long)]

@@ -2,77 +2,47 @@
 //! other bytes than it was given. It also loses writes without a word. Then, and whenever a projection may have ended
 //! between a table and the cache, readers may find old values for a minute; checks that depend on it wait so long.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError, Weak},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 use rand::Rng;
 use tidings::shared_cache::{Call, Failure, KEPT_MAX, Memory, Reply, Server};
-use tokio::time::{Instant, sleep};
+use tokio::time::{sleep, sleep_until};
 
-use crate::{faults::Fault, network::Network};
+use crate::{
+    faults::{CacheFaults, Fault},
+    network::Network,
+};
 
 /// Longest that a call takes, if nothing is wrong.
 const LATENCY_MS_MAX: u64 = 2;
 /// Longest that a slow call takes.
 const SLOW_MS_MAX: u64 = 3_000;
-/// Longest that a write may be lost after it was last noticed that writes are lost: as long as a process leaves the cache
-/// alone, and as long as a write of a table may be late.
+/// Longest that a write may be lost after it was last noticed that writes are lost: as long as a process leaves the
+/// cache alone, and as long as a write of a table may be late.
 const LATE_MAX: Duration = Duration::from_secs(45);
-
-/// How often something goes wrong with the cache.
-#[derive(Debug, Clone, Copy)]
-pub struct CacheFaults {
-    /// Of each trip to the server: the share that fails.
-    pub down: f64,
-    /// That takes longer than anybody waits. It has its effect later.
-    pub slow: f64,
-    /// After which an entry is evicted.
-    pub evicts: f64,
-    /// After which everything is gone.
-    pub flushed: f64,
-    /// After which a byte of an entry is another one.
-    pub garbage: f64,
-    /// Of each write: the share that has no effect.
-    pub loses_writes: f64,
-}
-
-impl CacheFaults {
-    /// Nothing goes wrong.
-    pub const NONE: Self = Self { down: 0.0, slow: 0.0, evicts: 0.0, flushed: 0.0, garbage: 0.0, loses_writes: 0.0 };
-}
 
 /// The server.
 pub(crate) struct SimulatedCache {
     memory: Arc<Memory>,
-    network: Weak<Network>,
-    /// When a write was last lost, or may have been.
-    doubt: Mutex<Option<Instant>>,
+    network: Arc<Network>,
 }
 
 impl SimulatedCache {
     /// An empty cache.
-    pub(crate) fn new(network: Weak<Network>) -> Arc<Self> {
-        Arc::new(Self { memory: Arc::default(), network, doubt: Mutex::default() })
-    }
-
-    /// A write may have been lost just now.
-    pub(crate) fn doubt(&self) {
-        *self.doubt.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    pub(crate) fn new(network: Arc<Network>) -> Arc<Self> {
+        Arc::new(Self { memory: Arc::default(), network })
     }
 
     /// Waits until no reader can find a value that a write should have replaced.
     pub(crate) async fn settle(&self) {
-        let doubt = *self.doubt.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(doubt) = doubt {
-            tokio::time::sleep_until(doubt + LATE_MAX + KEPT_MAX).await;
+        if let Some(doubt) = self.network.cache_doubt() {
+            sleep_until(doubt + LATE_MAX + KEPT_MAX).await;
         }
     }
 
     async fn trip(&self, calls: Vec<Call>) -> Result<Vec<Result<Reply, Failure>>, Failure> {
-        let Some(network) = self.network.upgrade() else { return Err(Failure("the world has ended".to_owned())) };
+        let network = &self.network;
         let faults = network.faults().cache;
         let writes = calls.iter().any(Call::is_write);
         let (latency, is_down, is_slow) = network.random(|random| {
@@ -83,14 +53,14 @@ impl SimulatedCache {
         if is_down {
             network.count(Fault::CacheDown);
             if writes {
-                self.doubt();
+                network.doubt_cache();
             }
             return Err(Failure("no connection".to_owned()));
         }
         if is_slow {
             network.count(Fault::CacheSlow);
             if writes {
-                self.doubt();
+                network.doubt_cache();
             }
             // Its caller gives it up, and it arrives all the same.
             let late = Duration::from_millis(network.random(|random| random.random_range(0..SLOW_MS_MAX)));
@@ -101,21 +71,23 @@ impl SimulatedCache {
             });
             return arriving.await.map_err(|error| Failure(error.to_string()));
         }
-        let replies = calls.iter().map(|call| Ok(self.answer(&network, faults, call))).collect();
-        self.misbehave(&network, faults);
+        let replies = calls.iter().map(|call| Ok(self.answer(faults, call))).collect();
+        self.misbehave(faults);
         Ok(replies)
     }
 
-    fn answer(&self, network: &Network, faults: CacheFaults, call: &Call) -> Reply {
+    fn answer(&self, faults: CacheFaults, call: &Call) -> Reply {
+        let network = &self.network;
         if call.is_write() && network.random(|random| random.random_bool(faults.loses_writes)) {
             network.count(Fault::CacheLosesWrites);
-            self.doubt();
+            network.doubt_cache();
             return Reply::Done;
         }
         self.memory.answer(call)
     }
 
-    fn misbehave(&self, network: &Network, faults: CacheFaults) {
+    fn misbehave(&self, faults: CacheFaults) {
+        let network = &self.network;
         let (evicts, flushed, garbage, at, place, by) = network.random(|random| {
             let happens = [faults.evicts, faults.flushed, faults.garbage].map(|rate| random.random_bool(rate));
             let [evicts, flushed, garbage] = happens;

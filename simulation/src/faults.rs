@@ -7,8 +7,6 @@ use aws_memory::Service;
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use tidings::model::CLOCK_DIFFERENCE_MAX;
 
-use crate::cache::CacheFaults;
-
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -159,6 +157,28 @@ pub struct Faults {
     pub next_release: bool,
     /// What goes wrong with the shared cache, if there is one.
     pub cache: CacheFaults,
+}
+
+/// How often something goes wrong with the cache.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheFaults {
+    /// Of each trip to the server: the share that fails.
+    pub down: f64,
+    /// That takes longer than anybody waits. It has its effect later.
+    pub slow: f64,
+    /// After which an entry is evicted.
+    pub evicts: f64,
+    /// After which everything is gone.
+    pub flushed: f64,
+    /// After which a byte of an entry is another one.
+    pub garbage: f64,
+    /// Of each write: the share that has no effect.
+    pub loses_writes: f64,
+}
+
+impl CacheFaults {
+    /// Nothing goes wrong.
+    pub const NONE: Self = Self { down: 0.0, slow: 0.0, evicts: 0.0, flushed: 0.0, garbage: 0.0, loses_writes: 0.0 };
 }
 
 /// A time in which a service does not answer.

@@ -19,7 +19,6 @@ use tokio::{
 };
 
 use crate::{
-    cache::SimulatedCache,
     chain::trace_header,
     faults::{Fault, Faults, Outage},
     limits::AwsLimits,
@@ -53,8 +52,6 @@ pub(crate) struct Network {
     pub(crate) metrics: Recorded,
     /// AWS's limits, if they are in force.
     pub(crate) limits: Option<Arc<AwsLimits>>,
-    /// The shared cache, if there is one.
-    pub(crate) cache: Option<Arc<SimulatedCache>>,
     gate: TransactionGate,
     state: Mutex<State>,
     sent: Notify,
@@ -66,6 +63,8 @@ struct State {
     outage: Option<(Outage, Instant)>,
     calls: u64,
     counts: BTreeMap<Fault, u64>,
+    /// When a change was last kept from the shared cache, or may have been.
+    cache_doubt: Option<Instant>,
 }
 
 /// One caller's way to AWS.
@@ -96,7 +95,6 @@ impl Network {
         gate: TransactionGate,
         trace: Arc<Trace>,
         limits: Option<Arc<AwsLimits>>,
-        has_cache: bool,
         seed: u64,
     ) -> Arc<Self> {
         let state = State {
@@ -105,12 +103,10 @@ impl Network {
             outage: None,
             calls: 0,
             counts: BTreeMap::new(),
+            cache_doubt: None,
         };
         let (metrics, state, sent) = (Recorded::default(), Mutex::new(state), Notify::new());
-        Arc::new_cyclic(|network| {
-            let cache = has_cache.then(|| SimulatedCache::new(network.clone()));
-            Self { aws, trace, metrics, limits, cache, gate, state, sent }
-        })
+        Arc::new(Self { aws, trace, metrics, limits, gate, state, sent })
     }
 
     /// A caller's way.
@@ -132,11 +128,22 @@ impl Network {
 
     /// Takes note of a fault.
     pub(crate) fn count(&self, fault: Fault) {
-        *self.state().counts.entry(fault).or_default() += 1;
-        // A projection may have ended between a table and the cache, or a write of a table comes after that of the cache.
-        if let Some(cache) = self.cache.as_ref().filter(|_| fault.loses_cache_writes()) {
-            cache.doubt();
+        let mut state = self.state();
+        *state.counts.entry(fault).or_default() += 1;
+        // A projection may have ended between a table and the cache, or its write of the table comes last.
+        if fault.loses_cache_writes() {
+            state.cache_doubt = Some(Instant::now());
         }
+    }
+
+    /// A change does not reach the shared cache.
+    pub(crate) fn doubt_cache(&self) {
+        self.state().cache_doubt = Some(Instant::now());
+    }
+
+    /// When a change was last kept from the shared cache, or may have been.
+    pub(crate) fn cache_doubt(&self) -> Option<Instant> {
+        self.state().cache_doubt
     }
 
     /// How often each fault happened, and how many calls there were.

@@ -1,6 +1,6 @@
-//! Compares pages of home feeds with and without a shared cache, side by side: what they cost in read units, and how long
-//! they take. Several readers ask at once, so that each meets another process of GetFeed. All of them follow the same
-//! authors, so they read the same posts.
+//! Compares pages of home feeds with and without a shared cache, side by side: what they cost in read units, and how
+//! long they take. Several readers ask at once, so that each meets another process of GetFeed. All of them follow the
+//! same authors, so they read the same posts.
 
 use std::{collections::BTreeSet, time::Duration};
 

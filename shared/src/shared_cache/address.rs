@@ -4,8 +4,8 @@ use std::{fmt, str::FromStr};
 
 use url::Url;
 
-/// Where the server is, and how to speak to it: `redis://host:6379`, or `rediss://…` with TLS, with user and password if
-/// it wants them. `?cluster=true` says that it is a cluster. `?iam=<name of the cache>` says that the password is a
+/// Where the server is, and how to speak to it: `redis://host:6379`, or `rediss://…` with TLS, with user and password
+/// if it wants them. `?cluster=true` says that it is a cluster. `?iam=<name of the cache>` says that the password is a
 /// token that IAM confirms.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {

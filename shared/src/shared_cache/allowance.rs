@@ -1,6 +1,6 @@
-//! How long callers wait for the server. A page has an allowance for all of its calls together, so that it is never late
-//! by more, whatever the server does. Calls that run at once are counted as if they ran one after the other, which only
-//! ends the allowance earlier.
+//! How long callers wait for the server. A page has an allowance for all of its calls together, so that it is never
+//! late by more, whatever the server does. Calls that run at once are counted as if they ran one after the other, which
+//! only ends the allowance earlier.
 
 use std::{
     future::Future,

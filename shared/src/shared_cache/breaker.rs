@@ -1,4 +1,5 @@
-//! The circuit breaker: after some failures in a row, a process leaves the server alone for a while, and then asks once.
+//! The circuit breaker: after some failures in a row, a process leaves the server alone for a while, and then asks
+//! once.
 
 use std::{
     sync::{Mutex, PoisonError},

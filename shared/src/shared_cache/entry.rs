@@ -1,5 +1,5 @@
-//! Entries: the bytes that stand in the server. The scripts read and change an entry's kind and token in place, so these
-//! have fixed places, and are not part of the checksum.
+//! Entries: the bytes that stand in the server. The scripts read and change an entry's kind and token in place, so
+//! these have fixed places, and are not part of the checksum.
 //!
 //! | bytes | content |
 //! |---|---|
@@ -10,8 +10,8 @@
 //! | 50 to 65 | the checksum: the first eight bytes of a SHA-256 of key, version, moment and payload, in hex |
 //! | from 66 on | the payload in JSON |
 //!
-//! Other contents are `L` with the token of a lease; `S`, a mark of a first reader; `F`, a fence: it was written a moment
-//! ago; and `B`: nobody may fill this.
+//! Other contents are `L` with the token of a lease; `S`, a mark of a first reader; `F`, a fence: it was written a
+//! moment ago; and `B`: nobody may fill this.
 
 use std::{fmt, str, time::Duration};
 
@@ -153,8 +153,8 @@ pub(super) fn render(key: &str, token: &Token, version: u64, at: Timestamp, valu
     (entry.len() <= ENTRY_BYTES_MAX).then_some(entry)
 }
 
-/// Whether somebody fills or refreshes this already, or nobody may. Who refreshes a value that is of no use to others has
-/// given up.
+/// Whether somebody fills or refreshes this already, or nobody may. Who refreshes a value that is of no use to others
+/// has given up.
 pub(super) fn is_taken(content: &[u8], is_useful: bool) -> bool {
     match content.first() {
         Some(b'L' | b'B') => true,
@@ -186,7 +186,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parsing_a_rendered_entry_is_the_identity(key in "[a-z:#]{1,20}", version: u64, ms in 0u64..1 << 42, text: String) {
+        fn parsing_a_rendered_entry_is_the_identity(
+            key in "[a-z:#]{1,20}", version: u64, ms in 0u64..1 << 42, text: String,
+        ) {
             let at = Timestamp::from_ms(ms);
             let bytes = render(&key, &Token::new(), version, at, &text).unwrap();
             let entry = Entry::parse(&key, &bytes).unwrap();

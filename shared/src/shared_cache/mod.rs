@@ -120,8 +120,8 @@ impl SharedCache {
         Self(Some(Arc::new(Inner { server, breaker: Breaker::default(), clock })))
     }
 
-    /// Connects to the server, so that the first page need not wait for that. A failure is no error: the first call tries
-    /// again.
+    /// Connects to the server, so that the first page need not wait for that. A failure is no error: the first call
+    /// tries again.
     pub(crate) async fn connect(&self) {
         if let Some(inner) = &self.0 {
             // Nobody waits for a server that is slow to connect while it starts.

@@ -1,5 +1,5 @@
-//! The client of a Redis or Valkey server. One connection carries all calls of a process: they are written one after the
-//! other without waiting. A connection that fails is given up, and the next call makes another one.
+//! The client of a Redis or Valkey server. One connection carries all calls of a process: they are written one after
+//! the other without waiting. A connection that fails is given up, and the next call makes another one.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

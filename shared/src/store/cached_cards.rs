@@ -1,6 +1,6 @@
-//! Cards of posts in the shared cache. A card has three parts with a version each, and each write of the table raises one
-//! of these, or leaves it. So the states of a card follow each other as the sum of its versions does, and the sum is the
-//! version of an entry. A write returns the whole card as it is from then on, at no extra cost.
+//! Cards of posts in the shared cache. A card has three parts with a version each, and each write of the table raises
+//! one of these, or leaves it. So the states of a card follow each other as the sum of its versions does, and the sum
+//! is the version of an entry. A write returns the whole card as it is from then on, at no extra cost.
 
 use std::collections::HashMap;
 

@@ -1,6 +1,6 @@
-//! Rows of timelines in the shared cache: the newest ones of homes whose viewers read often, and of celebrities. A list of
-//! rows has no version. So whoever changes a home makes the cache forget it, and a reader fills it anew. Nobody does so
-//! for the rows of a celebrity: announcements complete them.
+//! Rows of timelines in the shared cache: the newest ones of homes whose viewers read often, and of celebrities. A list
+//! of rows has no version. So whoever changes a home makes the cache forget it, and a reader fills it anew. Nobody does
+//! so for the rows of a celebrity: announcements complete them.
 
 use serde::{Deserialize, Serialize};
 

@@ -306,8 +306,8 @@ impl Cards {
     }
 }
 
-/// Events of one user are applied at once, so a card may have an author part before it has a post part. Nor has that of a
-/// deleted account an author part.
+/// Events of one user are applied at once, so a card may have an author part before it has a post part. Nor has that of
+/// a deleted account an author part.
 pub(super) fn is_whole(item: &Item) -> bool {
     item.contains_key("post") && item.contains_key("author_profile")
 }

@@ -20,7 +20,8 @@ pub struct ModelTables {
 const BOTH: [TableOf; 2] = [TableOf::A, TableOf::B];
 
 impl ModelTables {
-    /// The tables of these names. Their writes change what the shared cache has of them. `inline_max` is that of [`Viewers::new`].
+    /// The tables of these names. Their writes change what the shared cache has of them. `inline_max` is that of
+    /// [`Viewers::new`].
     pub fn new(dynamo: Dynamo, names: [TablePair; 3], inline_max: usize, cache: &SharedCache) -> Self {
         let [timelines, viewers, cards] = &names;
         let timelines = BOTH.map(|table| Timelines::new(dynamo.clone(), timelines.fixed(table)));

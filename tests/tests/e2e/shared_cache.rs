@@ -1,5 +1,5 @@
-//! The shared cache with real processes and a real server. On a machine without a server, the test of costs says that it
-//! is skipped; `.ci/run` installs one.
+//! The shared cache with real processes and a real server. On a machine without a server, the test of costs says that
+//! it is skipped; `.ci/run` installs one.
 
 use std::collections::BTreeSet;
 

@@ -32,8 +32,8 @@ impl TrendingList {
         Self { cards, clock, last: Cache::new(1, LIFETIME) }
     }
 
-    /// The trending posts, best first, read no earlier than `not_before`. A strongly consistent query takes nothing that
-    /// comes from the shared cache.
+    /// The trending posts, best first, read no earlier than `not_before`. A strongly consistent query takes nothing
+    /// that comes from the shared cache.
     pub(crate) async fn posts(
         &self,
         not_before: Option<Timestamp>,
