@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cache::Read,
     error::Error,
-    model::{PostId, Timestamp, UserId},
+    model::{PostId, UserId},
     shared_cache::{Found, HOME, Kind, Leases, ROWS},
 };
 
@@ -146,7 +146,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::samples::user;
+    use crate::{model::Timestamp, samples::user};
 
     fn post(ms: u64) -> PostId {
         PostId::lowest(Timestamp::from_ms(ms))
