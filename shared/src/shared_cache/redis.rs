@@ -14,10 +14,7 @@ use futures::{
 };
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, RedisError,
-    ServerErrorKind, Value,
-    aio::{ConnectionLike, MultiplexedConnection},
-    cluster::ClusterClient,
-    cluster_async::ClusterConnection,
+    ServerErrorKind, Value, aio::MultiplexedConnection, cluster::ClusterClient, cluster_async::ClusterConnection,
 };
 use tokio::time::timeout;
 
@@ -110,8 +107,8 @@ impl Inner {
 impl Connection {
     async fn send(&mut self, command: &Cmd) -> Result<Value, RedisError> {
         match self {
-            Self::Single(connection) => connection.req_packed_command(command).await,
-            Self::Cluster(connection) => connection.req_packed_command(command).await,
+            Self::Single(connection) => command.query_async(connection).await,
+            Self::Cluster(connection) => command.query_async(connection).await,
         }
     }
 
