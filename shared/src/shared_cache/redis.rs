@@ -105,76 +105,89 @@ impl Inner {
 }
 
 impl Connection {
-    async fn send(&mut self, command: &Cmd) -> Result<Value, RedisError> {
+    /// Sends the commands at once. One connection takes them as one request, which costs a fraction of the work.
+    async fn send(&mut self, commands: Vec<Cmd>) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
         match self {
-            Self::Single(connection) => command.query_async(connection).await,
-            Self::Cluster(connection) => command.query_async(connection).await,
+            Self::Single(connection) => {
+                let (count, mut pipeline) = (commands.len(), Pipeline::with_capacity(commands.len()));
+                commands.into_iter().for_each(|command| drop(pipeline.add_command(command)));
+                let values = connection.req_packed_commands(&pipeline, 0, count).await?;
+                Ok(values.into_iter().map(Value::extract_error).collect())
+            }
+            Self::Cluster(connection) => {
+                let send = |command: Cmd| {
+                    let mut connection = connection.clone();
+                    async move { command.query_async(&mut connection).await }
+                };
+                Ok(join_all(commands.into_iter().map(send)).await)
+            }
         }
     }
 
-    async fn answer(mut self, call: Call) -> Result<Reply, RedisError> {
-        let reply = match &call {
-            Call::Get { key } => {
-                let content = self.send(redis::cmd("GET").arg(key)).await?;
-                return Ok(Reply::Content(match content {
-                    Value::BulkString(content) => Some(content),
-                    _ => None,
-                }));
-            }
-            Call::Take { key, token, seen, at_once, is_useless } => {
-                let script = |command: &mut Cmd| {
-                    let command = command.arg(1).arg(key).arg(token).arg(seen).arg(u8::from(*at_once));
-                    command.arg(ms(LEASE)).arg(ms(REMEMBERED)).arg(u8::from(*is_useless));
-                };
-                let granted = self.run(&TAKE, script).await?;
-                return Ok(match granted {
-                    Value::Int(1) => Reply::Granted { is_fresh_write: false },
-                    Value::Int(2) => Reply::Granted { is_fresh_write: true },
-                    _ => Reply::Done,
-                });
-            }
-            Call::Fill { key, token, entry, kept } => {
-                let script = |command: &mut Cmd| {
-                    command.arg(1).arg(key).arg(token).arg(entry).arg(ms(*kept));
-                };
-                self.run(&FILL, script).await
-            }
-            Call::Replace { key, entry, kept, fence } => self.write(key, entry, *kept, *fence).await,
-            Call::Forget { key, fence } => self.write(key, &[], Duration::ZERO, *fence).await,
-            Call::Block { key } => self.send(redis::cmd("SET").arg(key).arg("B").arg("PX").arg(ms(REMEMBERED))).await,
-            Call::Delete { key } => self.send(redis::cmd("DEL").arg(key)).await,
+    /// Sends the calls at once. A server that does not know a script yet gets its text.
+    async fn answer(&mut self, calls: &[Call]) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
+        let mut values = self.send(calls.iter().map(|call| command(call, By::Name)).collect()).await?;
+        let is_unknown = |value: &Result<Value, RedisError>| {
+            value.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
         };
-        reply.map(|_| Reply::Done)
-    }
-
-    async fn write(
-        &mut self,
-        key: &str,
-        entry: &[u8],
-        kept: Duration,
-        fence: Option<Duration>,
-    ) -> Result<Value, RedisError> {
-        let script = |command: &mut Cmd| {
-            let command = command.arg(1).arg(key).arg(entry).arg(ms(kept));
-            command.arg(ms(fence.unwrap_or_default())).arg(ms(REMEMBERED));
-        };
-        self.run(&WRITE, script).await
-    }
-
-    /// Runs a script by its name. A server that does not know it yet gets its text.
-    async fn run(&mut self, script: &Script, arguments: impl Fn(&mut Cmd)) -> Result<Value, RedisError> {
-        let command = |name: &str, script: &str| {
-            let mut command = redis::cmd(name);
-            command.arg(script);
-            arguments(&mut command);
-            command
-        };
-        match self.send(&command("EVALSHA", &script.sha1)).await {
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.send(&command("EVAL", script.text)).await
-            }
-            answered => answered,
+        let unknown: Vec<_> = (0..values.len()).filter(|at| values.get(*at).is_some_and(is_unknown)).collect();
+        if unknown.is_empty() {
+            return Ok(values);
         }
+        let again = unknown.iter().filter_map(|at| calls.get(*at)).map(|call| command(call, By::Text)).collect();
+        for (at, value) in unknown.into_iter().zip(self.send(again).await?) {
+            if let Some(place) = values.get_mut(at) {
+                *place = value;
+            }
+        }
+        Ok(values)
+    }
+}
+
+/// How a script is named.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    Name,
+    Text,
+}
+
+/// The command of a call.
+fn command(call: &Call, by: By) -> Cmd {
+    let key = call.key();
+    let script = |script: &Script| {
+        let mut command = match by {
+            By::Name => redis::cmd("EVALSHA").arg(&script.sha1).take(),
+            By::Text => redis::cmd("EVAL").arg(script.text).take(),
+        };
+        command.arg(1).arg(key);
+        command
+    };
+    let write = |entry: &[u8], kept: Duration, fence: &Option<Duration>| {
+        let fence = ms(fence.unwrap_or_default());
+        script(&WRITE).arg(entry).arg(ms(kept)).arg(fence).arg(ms(REMEMBERED)).take()
+    };
+    match call {
+        Call::Get { .. } => redis::cmd("GET").arg(key).take(),
+        Call::Take { token, seen, at_once, is_useless, .. } => {
+            let mut command = script(&TAKE);
+            command.arg(token).arg(seen).arg(u8::from(*at_once)).arg(ms(LEASE)).arg(ms(REMEMBERED));
+            command.arg(u8::from(*is_useless)).take()
+        }
+        Call::Fill { token, entry, kept, .. } => script(&FILL).arg(token).arg(entry).arg(ms(*kept)).take(),
+        Call::Replace { entry, kept, fence, .. } => write(entry, *kept, fence),
+        Call::Forget { fence, .. } => write(&[], Duration::ZERO, fence),
+        Call::Block { .. } => redis::cmd("SET").arg(key).arg("B").arg("PX").arg(ms(REMEMBERED)).take(),
+        Call::Delete { .. } => redis::cmd("DEL").arg(key).take(),
+    }
+}
+
+fn reply(call: &Call, value: Value) -> Reply {
+    match (call, value) {
+        (Call::Get { .. }, Value::BulkString(content)) => Reply::Content(Some(content)),
+        (Call::Get { .. }, _) => Reply::Content(None),
+        (Call::Take { .. }, Value::Int(1)) => Reply::Granted { is_fresh_write: false },
+        (Call::Take { .. }, Value::Int(2)) => Reply::Granted { is_fresh_write: true },
+        _ => Reply::Done,
     }
 }
 
@@ -185,16 +198,19 @@ fn ms(duration: Duration) -> u64 {
 impl Server for Redis {
     fn call(&self, calls: Vec<Call>) -> BoxFuture<'_, Result<Vec<Result<Reply, Failure>>, Failure>> {
         async move {
-            let connection = self.connection().await?;
-            let replies = join_all(calls.into_iter().map(|call| connection.clone().answer(call))).await;
+            let values = self.connection().await?.answer(&calls).await;
             // With an answer of the server, the connection is sound. What the server refuses is an error of the call.
-            let broken = replies.iter().find_map(|reply| reply.as_ref().err().filter(|error| is_broken(error)));
+            let broken = match &values {
+                Ok(values) => values.iter().find_map(|value| value.as_ref().err().filter(|error| is_broken(error))),
+                Err(error) => Some(error),
+            };
             if let Some(error) = broken {
-                let why = error.to_string();
                 self.forget();
-                return Err(Failure(why));
+                return Err(Failure(error.to_string()));
             }
-            Ok(replies.into_iter().map(|reply| reply.map_err(|error| Failure(error.to_string()))).collect())
+            let failed = |error: RedisError| Failure(error.to_string());
+            let values = values.map_err(failed)?.into_iter().zip(&calls);
+            Ok(values.map(|(value, call)| value.map(|value| reply(call, value)).map_err(failed)).collect())
         }
         .boxed()
     }

@@ -263,7 +263,7 @@ async fn a_value_from_before_a_moment_is_refused_for_whoever_asks_for_a_later_on
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_waits_for_a_slow_server_for_20_ms_at_most_and_then_no_page_does() {
+async fn a_page_waits_for_a_slow_server_for_20_ms_at_most_and_soon_no_page_does() {
     let set = set();
     set.server.takes_ms.store(1000, Ordering::SeqCst);
     let page = async || {
@@ -276,15 +276,16 @@ async fn a_page_waits_for_a_slow_server_for_20_ms_at_most_and_then_no_page_does(
         .await;
         began.elapsed()
     };
-    let (first, second) = (page().await, page().await);
-    assert!(first <= Duration::from_millis(20) && second.is_zero(), "{first:?}, {second:?}");
+    let (first, second, third) = (page().await, page().await, page().await);
+    let most = Duration::from_millis(20);
+    assert!(first <= most && second <= most && third.is_zero(), "{first:?}, {second:?}, {third:?}");
     assert_eq!(set.server.calls.lock().unwrap().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_is_only_just_in_time_takes_no_more_of_a_page() {
     let set = set();
-    set.server.takes_ms.store(7, Ordering::SeqCst);
+    set.server.takes_ms.store(14, Ordering::SeqCst);
     let began = Instant::now();
     within_page(async {
         for _ in 0..20 {
