@@ -3,7 +3,7 @@
 //! The programs: `replay` sends a social graph and its posts, and compares every feed with a reference model. `lag`
 //! measures how long a post takes to reach followers at a steady rate. `deliveries` measures how fast a large audience
 //! receives a post, and how much that delays small authors. `likes` measures likes on one post. `costs` measures what
-//! each route costs.
+//! each route costs. `cache` compares pages with and without a shared cache.
 //!
 //! The modules: [`graph`], [`texts`], [`reactions`] and [`changes`] make the data, real or generated. [`plan`] turns
 //! the data into [`command`]s in a random order. [`replay`] sends them, with [`locks`] between commands that depend on

@@ -23,7 +23,8 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 pub struct Arguments {
     /// URL of a running local stack [default: start one, and kill it at the end]
     #[arg(long)]
-    #[arg(conflicts_with_all = ["data", "parameters", "duplicate_records", "reorder_records", "function_timeout"])]
+    #[arg(conflicts_with_all = ["data", "parameters", "duplicate_records", "reorder_records"])]
+    #[arg(conflicts_with_all = ["function_timeout", "cache"])]
     url: Option<String>,
     /// Data directory of the started stack [default: a temporary directory]
     #[arg(long)]
@@ -40,6 +41,9 @@ pub struct Arguments {
     /// Milliseconds that each transaction takes; if not 0, transactions on the same item conflict as on AWS
     #[arg(long, default_value_t = 0)]
     transaction_ms: u32,
+    /// Start a shared cache, if there is redis-server or valkey-server on this machine
+    #[arg(long)]
+    cache: bool,
     /// Timeout of every function of the started stack in seconds [default: those of the template]
     #[arg(long)]
     function_timeout: Option<u32>,
@@ -49,6 +53,11 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// Starts a shared cache, or none.
+    pub fn with_cache(self, cache: bool) -> Self {
+        Self { cache, ..self }
+    }
+
     /// Sets this template parameter, unless the command line already sets it.
     pub fn with_parameter(mut self, name: &str, value: &str) -> Self {
         if !self.parameters.iter().any(|(given, _)| given == name) {
@@ -96,6 +105,7 @@ impl Target {
             check_access: false,
             transaction_ms: arguments.transaction_ms,
             function_timeout: arguments.function_timeout,
+            cache: arguments.cache,
         })?;
         Ok(Self { deployment: Deployment::at(stack.url())?, concurrency, stack: Some(stack), _data: temporary })
     }

@@ -2,6 +2,7 @@
 //!
 //! - [`template`] reads `template.yaml` into a [`template::model::System`].
 //! - [`cargo`] builds the binaries of the functions.
+//! - [`cache_server`] runs a Redis or Valkey server as the shared cache.
 //! - [`servers`] are the embedded DynamoDB, Kinesis and SQS. [`aws`] makes clients for them.
 //! - [`lambda`] runs the binaries behind the Lambda Runtime API. [`invoke`] is how the other parts call functions,
 //!   and [`limited`] how many of these calls Lambda would take.
@@ -12,6 +13,7 @@
 //! - [`remote`] is the gateway alone, in front of functions that run elsewhere.
 
 pub mod aws;
+pub mod cache_server;
 pub mod cargo;
 pub mod data_dir;
 pub mod demo;

@@ -16,7 +16,9 @@ use axum::Router;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use crate::{
-    aws, cargo,
+    aws,
+    cache_server::{CacheServer, Mode},
+    cargo,
     data_dir::DataDir,
     demo::Demo,
     dev_routes::DevRoutes,
@@ -66,6 +68,8 @@ pub struct Options {
     pub limits: Option<Limits>,
     /// The timeout of every function, instead of the template's.
     pub function_timeout: Option<Duration>,
+    /// Whether a shared cache is started.
+    pub cache: bool,
 }
 
 /// A running stack. [`Stack::shutdown`] stops it in order. When this value is dropped or this process dies, the
@@ -84,6 +88,7 @@ pub struct Stack {
     _limiting: Option<LimitingServers>,
     _guard: Option<Guard>,
     queue_watch: JoinHandle<()>,
+    _cache: Option<CacheServer>,
     /// The last field, so that it is dropped last: the directory may be a temporary one.
     _data: DataDir,
 }
@@ -99,7 +104,12 @@ impl Stack {
         let (listener, url) = bind(options.port)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (ports, endpoints) = Ports::open()?;
-        let (system, directory) = load(&options, &data, &url, &endpoints)?;
+        let cache = match options.cache {
+            true => Some(CacheServer::start(&directory_of(&options.template), Mode::Single).await?),
+            false => None,
+        };
+        let cache_url = cache.as_ref().map(CacheServer::url);
+        let (system, directory) = load(&options, &data, &url, &endpoints, cache_url)?;
 
         let observer = Observer::default();
         let mut servers = Servers::start(ports, data.path(), observer.clone())?;
@@ -191,6 +201,7 @@ impl Stack {
             _limiting: limiting,
             _guard: guard,
             queue_watch,
+            _cache: cache,
             _data: data,
         })
     }
@@ -253,8 +264,14 @@ pub fn bind(port: u16) -> anyhow::Result<(TcpListener, String)> {
 }
 
 /// Reads the template. Returns the system and the directory of the template.
-fn load(options: &Options, data: &DataDir, url: &str, endpoints: &Endpoints) -> anyhow::Result<(System, PathBuf)> {
-    let supplied = BTreeMap::from([
+fn load(
+    options: &Options,
+    data: &DataDir,
+    url: &str,
+    endpoints: &Endpoints,
+    cache_url: Option<String>,
+) -> anyhow::Result<(System, PathBuf)> {
+    let mut supplied = BTreeMap::from([
         ("JwtIssuer".to_owned(), url.to_owned()),
         ("CursorKey".to_owned(), data.cursor_key()?),
         ("LogLevel".to_owned(), options.function_log_level.to_owned()),
@@ -263,6 +280,7 @@ fn load(options: &Options, data: &DataDir, url: &str, endpoints: &Endpoints) -> 
         // Search is part of what is tried out.
         ("SearchDays".to_owned(), "30".to_owned()),
     ]);
+    supplied.extend(cache_url.map(|url| ("CacheUrl".to_owned(), url)));
     let values = Values { given: options.parameters.clone(), supplied };
     let addresses = Addresses { sqs: endpoints.sqs.clone(), api: url.to_owned() };
     let mut system = template::load(&options.template, values, addresses)?;

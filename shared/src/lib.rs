@@ -10,6 +10,7 @@
 //!   responses.
 //! - [`celebrities`] tells both projections and queries whose posts are pulled.
 //! - [`read_models`] tells both which tables the read models are in.
+//! - [`shared_cache`] is a server that keeps what many processes read. It may be absent, and it may fail.
 //! - [`http`] turns API Gateway's requests into calls, and results into responses.
 //! - [`error`] says which error goes where.
 //! - [`deadline`] says until when an invocation works. [`runtime`] is what every `main` shares.
@@ -35,6 +36,7 @@ mod retry;
 pub mod runtime;
 #[cfg(test)]
 mod samples;
+pub mod shared_cache;
 pub mod store;
 pub mod stream;
 #[cfg(test)]

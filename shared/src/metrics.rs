@@ -43,6 +43,16 @@ pub const ROWS_HIDDEN: Counter = Counter("RowsHidden");
 pub const CACHE_HITS: Counter = Counter("CacheHits");
 /// Values that were looked for in a cache of a process and had to be read.
 pub const CACHE_MISSES: Counter = Counter("CacheMisses");
+/// Values that were found in the shared cache.
+pub const SHARED_CACHE_HITS: Counter = Counter("SharedCacheHits");
+/// Values that were looked for in the shared cache and had to be read.
+pub const SHARED_CACHE_MISSES: Counter = Counter("SharedCacheMisses");
+/// Times that the shared cache could not be reached, or did not answer in time.
+pub const SHARED_CACHE_FAILURES: Counter = Counter("SharedCacheFailures");
+/// Times that a process began to leave the shared cache alone, because it failed again and again.
+pub const SHARED_CACHE_BREAKS: Counter = Counter("SharedCacheBreaks");
+/// Values that a projection could not change in the shared cache. Readers may find the old ones for a minute.
+pub const SHARED_CACHE_WRITES_LOST: Counter = Counter("SharedCacheWritesLost");
 /// Commands that were refused because the user reached a rate limit.
 pub const RATE_LIMITED: Counter = Counter("RateLimited");
 /// Events and counters that were published to the bus.
@@ -75,7 +85,7 @@ pub const COUNT_LAG: Distribution = Distribution("CountLag");
 pub const TASK_AGE: Distribution = Distribution("TaskAge");
 
 /// The names and the units of all metrics, as CloudWatch knows them.
-pub const ALL: [(&str, &str); 21] = {
+pub const ALL: [(&str, &str); 26] = {
     let counters = [
         COLD_STARTS,
         PAGES,
@@ -84,6 +94,11 @@ pub const ALL: [(&str, &str); 21] = {
         ROWS_HIDDEN,
         CACHE_HITS,
         CACHE_MISSES,
+        SHARED_CACHE_HITS,
+        SHARED_CACHE_MISSES,
+        SHARED_CACHE_FAILURES,
+        SHARED_CACHE_BREAKS,
+        SHARED_CACHE_WRITES_LOST,
         RATE_LIMITED,
         PUBLISHED,
         HANDED_OVER,
@@ -96,7 +111,7 @@ pub const ALL: [(&str, &str); 21] = {
         REPAIRED,
     ];
     let distributions = [PUBLISH_LAG, FEED_LAG, COUNT_LAG, TASK_AGE];
-    let mut all = [("", ""); 21];
+    let mut all = [("", ""); 26];
     let mut at = 0;
     while at < all.len() {
         all[at] = match at < counters.len() {

@@ -13,7 +13,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     num::{NonZeroU64, NonZeroUsize},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 use tracing_subscriber::EnvFilter;
@@ -32,6 +32,7 @@ use crate::{
     },
     read_models::ReadModels,
     retry::{ATTEMPT_MAX, CALL_MAX},
+    shared_cache::{Redis, Server, SharedCache},
     store::{
         ActiveTables, Dynamo, Meter, ModelTables, TablePair,
         cards::Cards,
@@ -58,6 +59,7 @@ pub struct Runtime {
     environment: Arc<BTreeMap<String, String>>,
     dynamo: Dynamo,
     active: ActiveTables,
+    shared_cache: Arc<OnceLock<SharedCache>>,
     /// Measures calls of DynamoDB, if what requests cost is to be shown.
     pub meter: Option<Meter>,
     /// The time.
@@ -93,6 +95,10 @@ impl Runtime {
         if let Err(error) = metrics::start(stack, function) {
             tracing::error!(%error, "this process writes no metrics");
         }
+        // A wrong URL keeps a function that uses the cache from starting.
+        if let Ok(cache) = runtime.shared_cache() {
+            cache.connect().await;
+        }
         runtime
     }
 
@@ -104,7 +110,31 @@ impl Runtime {
             Some(meter) => Dynamo::metered(&config, meter.clone()),
             None => Dynamo::new(&config),
         };
-        Self { config, environment: Arc::new(environment), dynamo, active: ActiveTables::default(), meter, clock }
+        let (environment, active, shared_cache) = (Arc::new(environment), ActiveTables::default(), Arc::default());
+        Self { config, environment, dynamo, active, shared_cache, meter, clock }
+    }
+
+    /// The same with a shared cache on this server, whatever the environment says.
+    #[must_use]
+    pub fn with_shared_cache(self, server: Arc<dyn Server>) -> Self {
+        let cache = SharedCache::new(server, self.clock.clone());
+        Self { shared_cache: Arc::new(OnceLock::from(cache)), ..self }
+    }
+
+    /// The shared cache, or none if there is no URL of one.
+    fn shared_cache(&self) -> anyhow::Result<SharedCache> {
+        if let Some(cache) = self.shared_cache.get() {
+            return Ok(cache.clone());
+        }
+        let cache = match self.environment.get("CACHE_URL").filter(|url| !url.is_empty()) {
+            None => SharedCache::none(),
+            Some(url) => {
+                let address = url.parse().context("the environment variable CACHE_URL is wrong")?;
+                let server = Redis::new(address, self.config.clone(), self.clock.clone());
+                SharedCache::new(Arc::new(server), self.clock.clone())
+            }
+        };
+        Ok(self.shared_cache.get_or_init(|| cache).clone())
     }
 
     /// The truth.
@@ -159,7 +189,8 @@ impl Runtime {
     fn model_tables(&self) -> anyhow::Result<ModelTables> {
         let [timelines, viewers, cards, search] =
             ["TIMELINES_TABLE", "VIEWERS_TABLE", "CARDS_TABLE", "SEARCH_TABLE"].map(|name| self.tables_named(name));
-        Ok(ModelTables::new(self.dynamo.clone(), [timelines?, viewers?, cards?, search?], self.inline_max()?))
+        let (names, cache) = ([timelines?, viewers?, cards?, search?], self.shared_cache()?);
+        Ok(ModelTables::new(self.dynamo.clone(), names, self.inline_max()?, &cache))
     }
 
     /// The two tables of a read model. The variable of the second one has the suffix `_B`.
@@ -285,8 +316,10 @@ impl Runtime {
 
     /// Everything that feeds are read from.
     pub fn feeds(&self) -> anyhow::Result<Feeds> {
-        let (commands, timelines, viewers, cards) =
-            (self.commands()?, self.timelines()?, self.viewers()?, self.cards()?);
+        let cache = self.shared_cache()?;
+        let (timelines, viewers) =
+            (self.timelines()?.with_cache(cache.clone()), self.viewers()?.with_cache(cache.clone()));
+        let (commands, cards) = (self.commands()?, self.cards()?.with_cache(cache));
         let (read_models, celebrities) = (self.read_models()?, self.celebrities()?);
         Ok(Feeds::new(read_models, commands, timelines, viewers, cards, celebrities, self.clock.clone()))
     }

@@ -55,10 +55,22 @@ pub enum Fault {
     NextRelease,
     /// Functions of streams and queues have three seconds, whatever the template says.
     ShortTimeouts,
+    /// The shared cache cannot be reached.
+    CacheDown,
+    /// The shared cache answers later than anybody waits.
+    CacheSlow,
+    /// The shared cache is full, and evicts an entry.
+    CacheEvicts,
+    /// The shared cache loses everything.
+    CacheFlushed,
+    /// The shared cache gives back other bytes.
+    CacheGarbage,
+    /// The shared cache loses a write without a word.
+    CacheLosesWrites,
 }
 
 /// Every kind of fault.
-pub const ALL: [Fault; 22] = [
+pub const ALL: [Fault; 28] = [
     Fault::Throttled,
     Fault::ServerError,
     Fault::Refused,
@@ -81,6 +93,12 @@ pub const ALL: [Fault; 22] = [
     Fault::Damage,
     Fault::NextRelease,
     Fault::ShortTimeouts,
+    Fault::CacheDown,
+    Fault::CacheSlow,
+    Fault::CacheEvicts,
+    Fault::CacheFlushed,
+    Fault::CacheGarbage,
+    Fault::CacheLosesWrites,
 ];
 
 /// The timeout of functions of streams and queues in histories with [`Fault::ShortTimeouts`].
@@ -137,6 +155,30 @@ pub struct Faults {
     pub damages: u32,
     /// Whether the next release is deployed meanwhile.
     pub next_release: bool,
+    /// What goes wrong with the shared cache, if there is one.
+    pub cache: CacheFaults,
+}
+
+/// How often something goes wrong with the cache.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheFaults {
+    /// Of each trip to the server: the share that fails.
+    pub down: f64,
+    /// That takes longer than anybody waits. It has its effect later.
+    pub slow: f64,
+    /// After which an entry is evicted.
+    pub evicts: f64,
+    /// After which everything is gone.
+    pub flushed: f64,
+    /// After which a byte of an entry is another one.
+    pub garbage: f64,
+    /// Of each write: the share that has no effect.
+    pub loses_writes: f64,
+}
+
+impl CacheFaults {
+    /// Nothing goes wrong.
+    pub const NONE: Self = Self { down: 0.0, slow: 0.0, evicts: 0.0, flushed: 0.0, garbage: 0.0, loses_writes: 0.0 };
 }
 
 /// A time in which a service does not answer.
@@ -178,6 +220,7 @@ impl Faults {
             trimmed: 0.0,
             damages: 0,
             next_release: false,
+            cache: CacheFaults::NONE,
         }
     }
 
@@ -224,6 +267,18 @@ impl Faults {
         faults.trimmed = *[0.0, 0.5, 1.0].choose(random).unwrap_or(&0.0);
         faults.damages = if random.random_bool(0.15) { random.random_range(1..=5) } else { 0 };
         faults.next_release = random.random_bool(0.2);
+        // In half of the histories with a cache, nothing is wrong with it, so only crashes lose writes.
+        if random.random_bool(0.5) {
+            let mut rate = |most: f64| if random.random_bool(0.5) { most * random.random::<f64>() } else { 0.0 };
+            faults.cache = CacheFaults {
+                down: rate(0.3),
+                slow: rate(0.1),
+                evicts: rate(0.3),
+                flushed: rate(0.02),
+                garbage: rate(0.3),
+                loses_writes: rate(0.2),
+            };
+        }
         without.iter().for_each(|fault| faults.leave_out(*fault));
         faults
     }
@@ -253,7 +308,20 @@ impl Faults {
             Fault::Damage => self.damages = 0,
             Fault::NextRelease => self.next_release = false,
             Fault::ShortTimeouts => self.short_timeouts = false,
+            Fault::CacheDown => self.cache.down = 0.0,
+            Fault::CacheSlow => self.cache.slow = 0.0,
+            Fault::CacheEvicts => self.cache.evicts = 0.0,
+            Fault::CacheFlushed => self.cache.flushed = 0.0,
+            Fault::CacheGarbage => self.cache.garbage = 0.0,
+            Fault::CacheLosesWrites => self.cache.loses_writes = 0.0,
         }
+    }
+}
+
+impl Fault {
+    /// Whether a write may reach a table and not the shared cache, or only later.
+    pub(crate) fn loses_cache_writes(self) -> bool {
+        matches!(self, Self::Killed | Self::TimedOut | Self::Slow)
     }
 }
 

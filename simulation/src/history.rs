@@ -82,6 +82,8 @@ const WALKERS: usize = 3;
 /// A rebuild takes as many calls as everything else.
 const REBUILT_MEANWHILE: f64 = 0.15;
 const REBUILT_AT_REST: f64 = 0.2;
+/// Share of the histories with a shared cache.
+const HAS_CACHE: f64 = 0.3;
 /// How long users act while something is rebuilt, in milliseconds.
 const ACTING_MS: Range<u64> = 20_000..240_000;
 /// How often an operator tries to demote somebody.
@@ -126,6 +128,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         chaos,
         trace: Trace::new(options.detail),
         limits,
+        has_cache: plan.has_cache,
         aws: aws_in_memory()?,
     };
     let world = World::start(setup).await?;
@@ -181,7 +184,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         if faults.replay {
             world.replay().await?;
         }
-        tokio::time::sleep(CACHES_LIVE).await;
+        world.forget_old_values(CACHES_LIVE).await;
         world.set_faults(Faults { outage: None, ..faults.clone() });
         let seed = StdRng::seed_from_u64(random.random());
         let mut newer = faults.next_release.then(|| next_release::deploy(&world, Rc::clone(&names), seed));
@@ -224,7 +227,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
             tokio::time::sleep(Duration::from_secs(2 * u64::from(plan.celebrity_list_seconds))).await;
             notices::compare_unread(&unread, &users, &ledger).await?;
         }
-        tokio::time::sleep(CACHES_LIVE).await;
+        world.forget_old_values(CACHES_LIVE).await;
         rest::compare_api(&users, &ledger, &mut random, !ghosts.is_empty()).await?;
         notices::compare_notifications(&world, &users, &ledger, &mut random).await?;
         statistics::compare_shown(&world, &users, &ledger).await?;
@@ -275,6 +278,8 @@ struct Plan {
     accounts_are_deleted: bool,
     /// How much each user may do of each kind in an hour or a day, if that is little.
     rate_limit: Option<u32>,
+    /// Whether there is a shared cache.
+    has_cache: bool,
 }
 
 impl Plan {
@@ -296,6 +301,7 @@ impl Plan {
             // Ghosts have no logs, which could hold the end of a follow.
             accounts_are_deleted: ghosts == 0 && random.random_bool(0.4),
             rate_limit: random.random_bool(0.1).then(|| random.random_range(1..8)),
+            has_cache: random.random_bool(HAS_CACHE),
         }
     }
 

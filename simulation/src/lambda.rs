@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -27,6 +28,7 @@ use tidings_local::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    cache::SimulatedCache,
     chain,
     faults::{Fault, SHORT_TIMEOUT},
     functions::{Handler, handler},
@@ -57,7 +59,9 @@ struct Invocation {
 }
 
 struct Functions {
-    network: std::sync::Arc<Network>,
+    network: Arc<Network>,
+    /// The shared cache, if there is one.
+    cache: Option<Arc<SimulatedCache>>,
     functions: BTreeMap<String, Running>,
     started: Cell<u32>,
 }
@@ -70,14 +74,14 @@ struct Running {
 
 impl Lambda {
     /// Functions that reach AWS by this network. Must be called within a `LocalSet`: handlers stay in one thread.
-    pub(crate) fn start(functions: &[Function], network: std::sync::Arc<Network>) -> Self {
+    pub(crate) fn start(functions: &[Function], network: Arc<Network>, cache: Option<Arc<SimulatedCache>>) -> Self {
         let (invocations, mut arriving) = mpsc::unbounded_channel::<Invocation>();
         let running = |function: &Function| {
             let running = Running { function: function.clone(), idle: RefCell::default(), busy: Cell::new(0) };
             (function.name.clone(), running)
         };
         let functions = functions.iter().map(running).collect();
-        let functions = Rc::new(Functions { network, functions, started: Cell::new(0) });
+        let functions = Rc::new(Functions { network, cache, functions, started: Cell::new(0) });
         tokio::task::spawn_local(async move {
             while let Some(Invocation { function, payload, trace, answer }) = arriving.recv().await {
                 let functions = Rc::clone(&functions);
@@ -213,7 +217,11 @@ impl Functions {
         let config = sdk_config(link, &format!("us-process-{number}"));
         let mut environment = function.environment.clone();
         environment.insert("VIEWER_SETS_INLINE_BYTES".to_owned(), SETS_INLINE_BYTES.to_string());
-        let runtime = Runtime::new(config, environment, Clock::shifted(skew_ms));
+        let uses_cache = environment.contains_key("CACHE_URL");
+        let mut runtime = Runtime::new(config, environment, Clock::shifted(skew_ms));
+        if let Some(cache) = self.cache.as_ref().filter(|_| uses_cache) {
+            runtime = runtime.with_shared_cache(Arc::clone(cache) as _);
+        }
         handler(&function.binary, runtime).map_err(|error| InvokeError::Unavailable(format!("{error:#}")))
     }
 }

@@ -19,6 +19,7 @@
 //! - [`runner`] runs many histories, each in a process of its own, and shortens one that fails. [`trace`] tells what
 //!   happened.
 
+mod cache;
 mod chain;
 pub mod checks;
 mod command;

@@ -63,6 +63,8 @@ struct State {
     outage: Option<(Outage, Instant)>,
     calls: u64,
     counts: BTreeMap<Fault, u64>,
+    /// When a change was last kept from the shared cache, or may have been.
+    cache_doubt: Option<Instant>,
 }
 
 /// One caller's way to AWS.
@@ -101,6 +103,7 @@ impl Network {
             outage: None,
             calls: 0,
             counts: BTreeMap::new(),
+            cache_doubt: None,
         };
         let (metrics, state, sent) = (Recorded::default(), Mutex::new(state), Notify::new());
         Arc::new(Self { aws, trace, metrics, limits, gate, state, sent })
@@ -125,7 +128,22 @@ impl Network {
 
     /// Takes note of a fault.
     pub(crate) fn count(&self, fault: Fault) {
-        *self.state().counts.entry(fault).or_default() += 1;
+        let mut state = self.state();
+        *state.counts.entry(fault).or_default() += 1;
+        // A projection may have ended between a table and the cache, or its write of the table comes last.
+        if fault.loses_cache_writes() {
+            state.cache_doubt = Some(Instant::now());
+        }
+    }
+
+    /// A change does not reach the shared cache.
+    pub(crate) fn doubt_cache(&self) {
+        self.state().cache_doubt = Some(Instant::now());
+    }
+
+    /// When a change was last kept from the shared cache, or may have been.
+    pub(crate) fn cache_doubt(&self) -> Option<Instant> {
+        self.state().cache_doubt
     }
 
     /// How often each fault happened, and how many calls there were.

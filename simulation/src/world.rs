@@ -24,6 +24,7 @@ use tidings_local::{
 use tokio::sync::Mutex;
 
 use crate::{
+    cache::SimulatedCache,
     faults::{Fault, Faults},
     lambda::Lambda,
     limits::{self, AwsLimits},
@@ -52,6 +53,7 @@ const REST_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 pub(crate) struct World {
     /// AWS, and the way to it.
     pub(crate) network: Arc<Network>,
+    cache: Option<Arc<SimulatedCache>>,
     lambda: Lambda,
     api: DirectApi<Lambda>,
     system: System,
@@ -73,6 +75,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) trace: Trace,
     /// AWS's limits, if they are in force.
     pub(crate) limits: Option<limits::Setup>,
+    /// Whether there is a shared cache.
+    pub(crate) has_cache: bool,
     /// The services.
     pub(crate) aws: Aws,
 }
@@ -91,13 +95,15 @@ impl World {
     /// # Errors
     /// If the template cannot be deployed.
     pub(crate) async fn start(setup: Setup<'_>) -> anyhow::Result<Arc<Self>> {
-        let Setup { seed, parameters, chaos, trace, limits, aws } = setup;
+        let Setup { seed, parameters, chaos, trace, limits, has_cache, aws } = setup;
         let mut system = system(parameters)?;
         let limits = limits.map(|limits| AwsLimits::new(limits, &mut system, seed));
         let keys = system.tables.iter().map(|table| (table.name.clone(), table.key.clone())).collect();
-        let network = Network::new(Arc::new(aws), TransactionGate::new(keys), Arc::new(trace), limits, seed);
+        let gate = TransactionGate::new(keys);
+        let network = Network::new(Arc::new(aws), gate, Arc::new(trace), limits, seed);
+        let cache = has_cache.then(|| SimulatedCache::new(Arc::clone(&network)));
         provision(&system, &clients(&network, Caller::Operator)).await?;
-        let lambda = Lambda::start(&system.functions, Arc::clone(&network));
+        let lambda = Lambda::start(&system.functions, Arc::clone(&network), cache.clone());
         let api = DirectApi::new(&system.functions, lambda.clone())?;
         let clients = clients(&network, Caller::Sources);
         for (happens, fault) in
@@ -109,7 +115,7 @@ impl World {
         }
         let pace = network.limits.as_ref().map_or(Pace::AWS, |limits| Pace::limited(&limits.limits));
         let sources = Mutex::new(sources(&system, &clients, chaos, pace, &lambda).await?);
-        Ok(Arc::new(Self { network, lambda, api, system, clients, chaos, pace, sources }))
+        Ok(Arc::new(Self { network, cache, lambda, api, system, clients, chaos, pace, sources }))
     }
 
     /// The user of this id, whose requests go to the API.
@@ -163,6 +169,14 @@ impl World {
             quiet = if rests { quiet + 1 } else { 0 };
         }
         Ok(())
+    }
+
+    /// Waits for this time, and until no process and no shared cache has anything that is older than the rest.
+    pub(crate) async fn forget_old_values(&self, processes_forget: Duration) {
+        if let Some(cache) = &self.cache {
+            cache.settle().await;
+        }
+        tokio::time::sleep(processes_forget).await;
     }
 
     /// Has everything audited that was written up to now.

@@ -43,6 +43,8 @@ pub struct Options {
     pub transaction_ms: u32,
     /// The timeout of every function in seconds, instead of the template's.
     pub function_timeout: Option<u32>,
+    /// Whether there is a shared cache.
+    pub cache: bool,
 }
 
 /// The template parameters that limit how much one user may do.
@@ -146,6 +148,7 @@ fn spawn(options: &Options, port: u16) -> Result<(Child, String)> {
     if let Some(seconds) = options.function_timeout {
         command.arg("--function-timeout").arg(seconds.to_string());
     }
+    command.args(options.cache.then_some("--cache"));
     command.args(options.reorder_records.then_some("--reorder-records"));
     command.current_dir(workspace()).stdin(Stdio::null()).stdout(Stdio::piped());
 
@@ -202,6 +205,14 @@ fn build() -> Result<PathBuf> {
     let status = command.status().context("cannot run cargo")?;
     ensure!(status.success(), "cannot build tidings-local: {status}");
     Ok(directory.join(format!("tidings-local{}", env::consts::EXE_SUFFIX)))
+}
+
+/// Whether this machine has a server for [`Options::cache`]: where `tidings-local --cache` looks for one.
+pub fn has_cache_server() -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let programs = ["valkey-server", "redis-server"];
+    let in_path = || env::split_paths(&path).any(|directory| programs.iter().any(|it| directory.join(it).is_file()));
+    env::var_os("TIDINGS_CACHE_SERVER").is_some() || in_path() || workspace().join("target/cache-server/lib").is_dir()
 }
 
 fn workspace() -> &'static Path {

@@ -13,6 +13,7 @@ use tidings::{
     },
     model::Timestamp,
     query::{self, FeedPost, Feeds, HomePage, Newest, Page, Ranking, cursor::CursorKeys},
+    shared_cache::within_page,
 };
 
 /// The order of a home feed.
@@ -43,7 +44,8 @@ const TAG_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 /// # Errors
 /// Those of the request and of [`Feeds`].
 pub async fn handle(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
-    feeds.read_models.reading(async || answer(feeds, keys, call.clone()).await).await
+    // The tables may turn out to be others than this process knew. Then the page is read twice, within one allowance.
+    within_page(feeds.read_models.reading(async || answer(feeds, keys, call.clone()).await)).await
 }
 
 async fn answer(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {

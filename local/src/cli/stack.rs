@@ -43,6 +43,9 @@ pub(crate) struct StackArguments {
     /// Timeout of every function, whatever the template says
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
     function_timeout: Option<u64>,
+    /// Start a shared cache, if there is redis-server or valkey-server on this machine
+    #[arg(long)]
+    cache: bool,
     /// Enforce the functions' policies in the template; GET /dev/access lists the permissions that were never used
     #[arg(long)]
     check_access: bool,
@@ -105,6 +108,7 @@ fn options(arguments: StackArguments) -> anyhow::Result<Options> {
         limits: arguments.aws_limits.map(|fraction| Limits::new_account().scaled(fraction, u32::MAX)),
         function_timeout: arguments.function_timeout.map(Duration::from_secs),
         check_access: arguments.check_access,
+        cache: arguments.cache,
         chaos: Chaos { duplicate_records: arguments.duplicate_records, reorder_records: arguments.reorder_records },
     })
 }

@@ -13,6 +13,8 @@ mod pool;
 mod process;
 mod runtime_api;
 
+pub(crate) use process::die_with_parent;
+
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,

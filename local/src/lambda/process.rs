@@ -132,7 +132,7 @@ pub(super) async fn start(
 
 /// Makes the kernel kill the child when the thread that started it ends.
 #[cfg(target_os = "linux")]
-fn die_with_parent(command: &mut Command) {
+pub(crate) fn die_with_parent(command: &mut Command) {
     let parent = rustix::process::getpid();
     let prepare = move || {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
@@ -150,7 +150,7 @@ fn die_with_parent(command: &mut Command) {
 /// Other systems lack such a signal. Children end when their [`Child`] is dropped, but survive a `kill -9` of this
 /// process.
 #[cfg(not(target_os = "linux"))]
-fn die_with_parent(_: &mut Command) {}
+pub(crate) fn die_with_parent(_: &mut Command) {}
 
 /// Whether a child has ended, even if nobody has noticed it yet.
 pub(super) fn has_ended(pid: u32) -> bool {

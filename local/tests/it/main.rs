@@ -14,6 +14,7 @@ mod queues;
 mod recursion;
 mod remote;
 mod schedules;
+mod shared_cache;
 mod streams;
 mod support;
 mod template;

@@ -1,11 +1,16 @@
 //! Helpers for all integration tests of this crate.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
     time::{Duration, Instant},
 };
+
+/// The directory of the workspace.
+pub(crate) fn workspace() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
 
 /// The function of `examples/scripted.rs`. It is built if necessary, because `cargo test --test …` does not build
 /// examples.

@@ -108,6 +108,22 @@ fn functions_may_do_what_their_code_does_and_no_more() {
 }
 
 #[test]
+fn the_functions_that_read_and_write_the_shared_cache_know_its_url() {
+    let system = system();
+    let know = system.functions.iter().filter(|function| function.environment.contains_key("CACHE_URL"));
+    let know: BTreeSet<_> = know.map(|function| function.binary.as_str()).collect();
+    // Whoever changes rows of homes, viewer items or cards, and whoever reads pages.
+    let writes = |function: &&Function| {
+        let accesses = access::FUNCTIONS.into_iter().find(|(binary, _)| *binary == function.binary).unwrap().1;
+        accesses.iter().any(|access| access.resource == Resource::Cards && access.action == "dynamodb:UpdateItem")
+    };
+    let mut expected: BTreeSet<_> = system.functions.iter().filter(writes).map(|it| it.binary.as_str()).collect();
+    expected.insert("get-feed");
+    assert_eq!(know, expected);
+    assert!(know.contains("deliver") && know.len() == 4, "{know:?}");
+}
+
+#[test]
 fn no_statement_has_a_star() {
     for function in &system().functions {
         assert!(!function.statements.is_empty(), "{} may do nothing", function.name);

@@ -22,6 +22,7 @@ use crate::{
         TallySubject,
     },
     read_models::ReadModels,
+    shared_cache::SharedCache,
     store::{ModelTables, command_table::CommandTable},
     stream::work_queue::{Task, WorkQueue},
 };
@@ -137,9 +138,17 @@ impl Projectors {
     pub(crate) fn projector(&self, of: Maintained, state: &ReadModelsState) -> Projector {
         let Dependencies { commands, tables, read_models, celebrities, work_queue, .. } = self.0.clone();
         let Dependencies { erasure_delay, step_rows, statistics: policy, search_kept, clock, .. } = self.0.clone();
-        let timelines = tables.timelines(of.set.table(ReadModel::Timelines)).clone();
-        let viewers = tables.viewers(of.set.table(ReadModel::Viewers)).clone();
-        let cards = tables.cards(of.set.table(ReadModel::Cards)).clone();
+        let mut timelines = tables.timelines(of.set.table(ReadModel::Timelines)).clone();
+        let mut viewers = tables.viewers(of.set.table(ReadModel::Viewers)).clone();
+        let mut cards = tables.cards(of.set.table(ReadModel::Cards)).clone();
+        if !of.fills_homes() {
+            // Nobody reads these tables yet, so the shared cache has nothing of those that are only filled.
+            let read = |model| of.set.table(model) == state.active.table(model);
+            let none = SharedCache::none;
+            timelines = if read(ReadModel::Timelines) { timelines } else { timelines.with_cache(none()) };
+            viewers = if read(ReadModel::Viewers) { viewers } else { viewers.with_cache(none()) };
+            cards = if read(ReadModel::Cards) { cards } else { cards.with_cache(none()) };
+        }
         // Without a rebuild, there is only one set, and messages name none.
         let work_queue = if state.rebuild.is_some() { work_queue.about(of.set) } else { work_queue };
         let maintained = state.maintained(clock.now(), read_models.policy());

@@ -76,7 +76,8 @@ impl Cards {
         set.insert("tally".to_owned(), AttributeValue::M(images));
         set.insert("tally_revision".to_owned(), n(before.revision + 1));
 
-        let mut update = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(key::card(subject)));
+        let pk = key::card(subject);
+        let mut update = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(&pk));
         let assignments: Vec<_> = set.keys().map(|name| format!("#{name} = :{name}")).collect();
         for (name, value) in set {
             update = update
@@ -99,13 +100,12 @@ impl Cards {
             expression += &format!(" REMOVE #{BUCKET}");
             update = update.expression_attribute_names(format!("#{BUCKET}"), BUCKET);
         }
-        update
-            .update_expression(expression)
-            .condition_expression(condition)
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(failed("writing a counter"))
+        let update = update.update_expression(expression).condition_expression(condition);
+        let written = self.returning(update, &pk).send().await.map_err(failed("writing a counter"));
+        // After an error, it may be written all the same.
+        let (card, result) = written.map_or_else(|error| (None, Err(error)), |answer| (answer.attributes, Ok(())));
+        self.card_written(&pk, card).await;
+        result
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     error::Error,
     model::{Post, PostId, Profile, PublicProfile, Tag, TallySubject, Text, Timestamp, Totals, UserId, Version},
+    shared_cache::SharedCache,
 };
 
 /// The `cards` table.
@@ -23,6 +24,7 @@ use crate::{
 pub struct Cards {
     pub(super) dynamo: Dynamo,
     pub(super) table: TableName,
+    pub(super) cache: SharedCache,
 }
 
 /// A post as readers see it.
@@ -123,7 +125,13 @@ impl UserCard {
 impl Cards {
     /// The table of this name.
     pub fn new(dynamo: Dynamo, table: TableName) -> Self {
-        Self { dynamo, table }
+        Self { dynamo, table, cache: SharedCache::none() }
+    }
+
+    /// The same table, whose writes change what the shared cache has of it.
+    #[must_use]
+    pub fn with_cache(self, cache: SharedCache) -> Self {
+        Self { cache, ..self }
     }
 
     /// The name of the table that is read at present.
@@ -223,11 +231,15 @@ impl Cards {
 
     /// The cards of those of the posts that have one.
     pub async fn posts(&self, posts: &[PostId], consistency: Consistency) -> Result<HashMap<PostId, PostCard>, Error> {
-        let items = self.batch_get(posts.iter().map(|post| key::post(*post)), consistency).await?;
-        // Events of one user are applied at once, so a card may have an author part before it has a post part.
-        // Nor has that of a deleted account an author part.
-        let whole = items.into_iter().filter(|item| item.contains_key("post") && item.contains_key("author_profile"));
-        whole.map(|item| value("a post's card", item).map(|card: PostCard| (card.post, card))).collect()
+        let items = self.post_items(posts, consistency).await?;
+        items.into_iter().map(|item| value("a post's card", item).map(|card: PostCard| (card.post, card))).collect()
+    }
+
+    /// The items of the cards of those of the posts that have a whole one.
+    pub(super) async fn post_items(&self, posts: &[PostId], consistency: Consistency) -> Result<Vec<Item>, Error> {
+        let mut items = self.batch_get(posts.iter().map(|post| key::post(*post)), consistency).await?;
+        items.retain(is_whole);
+        Ok(items)
     }
 
     /// The cards of those of the users that have one.
@@ -239,21 +251,16 @@ impl Cards {
 
     /// Deletes a card. Nothing that it showed is lost: all of it follows from the truth.
     pub(crate) async fn remove(&self, subject: &TallySubject) -> Result<(), Error> {
-        self.dynamo
-            .0
-            .delete_item()
-            .table_name(self.table.get())
-            .key(PK, s(key::card(subject)))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(failed("deleting a card"))
+        let request = self.dynamo.0.delete_item().table_name(self.table.get()).key(PK, s(key::card(subject)));
+        request.send().await.map_err(failed("deleting a card"))?;
+        self.card_removed(subject).await;
+        Ok(())
     }
 
     /// Writes a part of a card unless the card's attribute named `version` is higher. That is success, too. The same
     /// version is written again, which repairs a part that was damaged, and costs no more than to refuse the write.
     async fn put_part(&self, pk: String, version: &str, part: Part) -> Result<(), Error> {
-        let mut update = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(pk));
+        let mut update = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(&pk));
         let mut assignments = Vec::new();
         let sets = part.set.into_iter().map(|(name, value)| (name, value, true));
         for (name, value, replace) in sets.chain(part.initial.into_iter().map(|(name, value)| (name, value, false))) {
@@ -273,13 +280,20 @@ impl Cards {
                 update = update.expression_attribute_names(format!("#{name}"), name);
             }
         }
-        update
+        update = update
             .update_expression(format!("SET {}{remove}", assignments.join(", ")))
-            .condition_expression(format!("attribute_not_exists(#{version}) OR #{version} <= :{version}"))
-            .send()
-            .await
-            .map(|_| ())
-            .or_else(newer_wins("writing a card"))
+            .condition_expression(format!("attribute_not_exists(#{version}) OR #{version} <= :{version}"));
+        match self.returning(update, &pk).send().await {
+            Ok(answer) => {
+                self.card_written(&pk, answer.attributes).await;
+                Ok(())
+            }
+            // It may be written all the same.
+            Err(error) => {
+                self.card_written(&pk, None).await;
+                newer_wins("writing a card")(error)
+            }
+        }
     }
 
     async fn batch_get(
@@ -290,6 +304,12 @@ impl Cards {
         let keys = keys.map(|key| HashMap::from([(PK.to_owned(), s(key))])).collect();
         self.dynamo.batch_get(self.table.get(), keys, consistency).await
     }
+}
+
+/// Events of one user are applied at once, so a card may have an author part before it has a post part. Nor has that of
+/// a deleted account an author part.
+pub(super) fn is_whole(item: &Item) -> bool {
+    item.contains_key("post") && item.contains_key("author_profile")
 }
 
 /// What is to be written of a card.

@@ -7,6 +7,9 @@
 mod announcements;
 pub mod audit_state;
 mod busy;
+mod cached_cards;
+mod cached_rows;
+mod cached_viewers;
 mod card_tallies;
 pub mod cards;
 mod celebrities;
@@ -40,6 +43,7 @@ pub mod trending;
 pub mod viewers;
 
 pub use announcements::{Announcement, Announcements};
+pub(crate) use cached_rows::{NewestRows, ROWS_MIN, ThroughCache};
 pub use card_tallies::StoredTally;
 pub use consistency::Consistency;
 pub use dynamo::Dynamo;

@@ -4,7 +4,10 @@ use super::{
     cards::Cards, dynamo::Dynamo, emptied::Emptied, search::SearchIndex, table::TablePair, timelines::Timelines,
     viewers::Viewers,
 };
-use crate::model::{ReadModel, TableOf};
+use crate::{
+    model::{ReadModel, TableOf},
+    shared_cache::SharedCache,
+};
 
 /// Both tables of each read model.
 #[derive(Debug, Clone)]
@@ -21,14 +24,17 @@ pub struct ModelTables {
 const BOTH: [TableOf; 2] = [TableOf::A, TableOf::B];
 
 impl ModelTables {
-    /// The tables of these names, in the order of [`READ_MODELS`](crate::model::READ_MODELS). `inline_max` is that of
-    /// [`Viewers::new`].
-    pub fn new(dynamo: Dynamo, names: [TablePair; 4], inline_max: usize) -> Self {
+    /// The tables of these names, in the order of [`READ_MODELS`](crate::model::READ_MODELS). Their writes change what
+    /// the shared cache has of them. `inline_max` is that of [`Viewers::new`].
+    pub fn new(dynamo: Dynamo, names: [TablePair; 4], inline_max: usize, cache: &SharedCache) -> Self {
         let [timelines, viewers, cards, search] = &names;
+        let timelines = BOTH.map(|table| Timelines::new(dynamo.clone(), timelines.fixed(table)));
+        let viewers = BOTH.map(|table| Viewers::new(dynamo.clone(), viewers.fixed(table), inline_max));
+        let cards = BOTH.map(|table| Cards::new(dynamo.clone(), cards.fixed(table)));
         Self {
-            timelines: BOTH.map(|table| Timelines::new(dynamo.clone(), timelines.fixed(table))),
-            viewers: BOTH.map(|table| Viewers::new(dynamo.clone(), viewers.fixed(table), inline_max)),
-            cards: BOTH.map(|table| Cards::new(dynamo.clone(), cards.fixed(table))),
+            timelines: timelines.map(|table| table.with_cache(cache.clone())),
+            viewers: viewers.map(|table| table.with_cache(cache.clone())),
+            cards: cards.map(|table| table.with_cache(cache.clone())),
             search: BOTH.map(|table| SearchIndex::new(dynamo.clone(), search.fixed(table))),
             names,
             dynamo,

@@ -22,6 +22,7 @@ use crate::{
     error::Error,
     model::{EdgeKey, Post, PostId, Tag, Timestamp, UserId},
     retry::RetryPolicy,
+    shared_cache::SharedCache,
 };
 
 /// Rows in one call of BatchWriteItem at most.
@@ -45,6 +46,7 @@ pub struct Timelines {
     pub(super) dynamo: Dynamo,
     pub(super) table: TableName,
     batch_writes: Arc<Semaphore>,
+    pub(super) cache: SharedCache,
 }
 
 /// A timeline: one partition of the table.
@@ -128,7 +130,14 @@ impl Range {
 impl Timelines {
     /// The table of this name.
     pub fn new(dynamo: Dynamo, table: TableName) -> Self {
-        Self { dynamo, table, batch_writes: Arc::new(Semaphore::new(BATCH_WRITES_AT_ONCE)) }
+        let (batch_writes, cache) = (Arc::new(Semaphore::new(BATCH_WRITES_AT_ONCE)), SharedCache::none());
+        Self { dynamo, table, batch_writes, cache }
+    }
+
+    /// The same table, whose writes change what the shared cache has of it.
+    #[must_use]
+    pub fn with_cache(self, cache: SharedCache) -> Self {
+        Self { cache, ..self }
     }
 
     /// The name of the table that is read at present.
@@ -206,7 +215,10 @@ impl Timelines {
     /// [`Error::Transient`] if some rows could not be written. Others may have been.
     pub async fn put(&self, timelines: &[Timeline], row: &Row) -> Result<(), Error> {
         let writes = timelines.iter().map(|timeline| self.write(timeline, row)).collect();
-        self.write_all(writes).await
+        let written = self.write_all(writes).await;
+        // A part of the rows may be written in any case.
+        self.rows_changed(timelines).await;
+        written
     }
 
     /// Writes all of the rows to each of the timelines. Repeating this changes nothing.
@@ -215,7 +227,9 @@ impl Timelines {
     /// As [`Timelines::put`].
     pub async fn put_rows(&self, timelines: &[Timeline], rows: &[Row]) -> Result<(), Error> {
         let writes = timelines.iter().flat_map(|timeline| rows.iter().map(|row| self.write(timeline, row)));
-        self.write_all(writes.collect()).await
+        let written = self.write_all(writes.collect()).await;
+        self.rows_changed(timelines).await;
+        written
     }
 
     /// Deletes the row of a post from a timeline.
@@ -228,8 +242,9 @@ impl Timelines {
             .key(SK, s(post))
             .send()
             .await
-            .map(|_| ())
-            .map_err(failed("deleting a timeline row"))
+            .map_err(failed("deleting a timeline row"))?;
+        self.rows_changed([timeline]).await;
+        Ok(())
     }
 
     /// Deletes a row from a timeline, if it still names this author.
@@ -245,7 +260,9 @@ impl Timelines {
             .send()
             .await
             .map(|_| ())
-            .or_else(newer_wins("deleting a timeline row"))
+            .or_else(newer_wins("deleting a timeline row"))?;
+        self.rows_changed([timeline]).await;
+        Ok(())
     }
 
     /// Those of the rows that there are.
@@ -271,6 +288,17 @@ impl Timelines {
     /// [`Error::Conflict`] if other writes of the same rows or of the edge kept coming between; otherwise as the
     /// stores'. Some of the rows may be gone.
     pub async fn remove_unfollowed(
+        &self,
+        commands: &CommandTable,
+        follow: &EdgeKey,
+        rows: &[Row],
+    ) -> Result<bool, Error> {
+        let removed = self.remove_unfollowed_rows(commands, follow, rows).await;
+        self.rows_changed([&Timeline::Home(follow.from.clone())]).await;
+        removed
+    }
+
+    async fn remove_unfollowed_rows(
         &self,
         commands: &CommandTable,
         follow: &EdgeKey,
@@ -367,7 +395,9 @@ impl Timelines {
             Ok(WriteRequest::builder().delete_request(delete).build())
         };
         let deletes = timelines.iter().flat_map(|timeline| rows.iter().map(move |row| delete(timeline, row)));
-        self.write_all(deletes.collect()).await
+        let deleted = self.write_all(deletes.collect()).await;
+        self.rows_changed(timelines).await;
+        deleted
     }
 
     /// Deletes at most `limit` rows of a timeline. True if there may be more.

@@ -5,6 +5,7 @@ use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::try_join_all;
+use serde::{Deserialize, Serialize};
 
 use super::{
     dynamo::{Dynamo, Item, failed, n, s, text, value},
@@ -33,7 +34,7 @@ const BUCKET_HALVES: u8 = 2;
 const PAGES_MAX: usize = 5;
 
 /// A post that trends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrendingPost {
     /// The post.
     pub post: PostId,

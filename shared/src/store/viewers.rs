@@ -21,6 +21,7 @@ use super::{
 use crate::{
     error::Error,
     model::{Blockers, Unfinished, UserHash, UserId, Version, Viewer},
+    shared_cache::SharedCache,
 };
 
 /// Bytes of sets that stay in the viewer item. Its other attributes rarely take more than the rest of the 4 kB that a
@@ -36,6 +37,7 @@ pub struct Viewers {
     pub(super) table: TableName,
     /// Bytes of sets that stay in the viewer item.
     inline_max: usize,
+    pub(super) cache: SharedCache,
 }
 
 /// A viewer as it was read, with the revision by which a writer notices that another writer came between.
@@ -44,7 +46,7 @@ pub struct StoredViewer {
     /// The viewer.
     pub viewer: Viewer,
     /// Number of writes so far.
-    revision: u64,
+    pub(super) revision: u64,
     /// The revision of the item of sets. It is that of the viewer item that was written with it. None if the sets are
     /// in the viewer item.
     sets: Option<u64>,
@@ -53,7 +55,13 @@ pub struct StoredViewer {
 impl Viewers {
     /// The table of this name. So many bytes of sets stay in the viewer item: [`INLINE_MAX`], or less in tests.
     pub fn new(dynamo: Dynamo, table: TableName, inline_max: usize) -> Self {
-        Self { dynamo, table, inline_max }
+        Self { dynamo, table, inline_max, cache: SharedCache::none() }
+    }
+
+    /// The same table, whose writes change what the shared cache has of it.
+    #[must_use]
+    pub fn with_cache(self, cache: SharedCache) -> Self {
+        Self { cache, ..self }
     }
 
     /// The viewer item of the user. Without one, the viewer is that of an empty log.
@@ -94,6 +102,16 @@ impl Viewers {
     /// # Errors
     /// [`Error::Conflict`] if another writer replaced it meanwhile.
     pub async fn put(&self, user: &UserId, before: &StoredViewer, viewer: Viewer) -> Result<StoredViewer, Error> {
+        let written = self.put_item(user, before, viewer).await;
+        match &written {
+            Ok(stored) => self.viewer_written(user, stored.revision, &stored.viewer).await,
+            // It may be written all the same.
+            Err(_) => self.viewer_in_doubt(user).await,
+        }
+        written
+    }
+
+    async fn put_item(&self, user: &UserId, before: &StoredViewer, viewer: Viewer) -> Result<StoredViewer, Error> {
         let next = before.revision + 1;
         let sets = (size(&viewer) > self.inline_max)
             .then(|| before.sets.filter(|_| same_sets(&before.viewer, &viewer)).unwrap_or(next));
@@ -141,6 +159,7 @@ impl Viewers {
             let request = self.dynamo.0.delete_item().table_name(self.table.get()).key(PK, s(key));
             request.send().await.map_err(failed("deleting a viewer"))?;
         }
+        self.viewer_removed(user).await;
         Ok(())
     }
 }

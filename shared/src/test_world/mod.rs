@@ -31,6 +31,7 @@ use crate::{
     model::{Clock, CommandId, UserId, Version},
     runtime::{Runtime, retry_config, timeout_config},
     samples::NOW,
+    shared_cache,
     stream::work_queue::{Message, Task},
 };
 
@@ -57,6 +58,8 @@ pub(crate) struct World {
     aws: Arc<Aws>,
     now_ms: Arc<AtomicU64>,
     numbers: Vec<(&'static str, u64)>,
+    /// The shared cache of both processes, if they have one.
+    cache: Option<Arc<dyn shared_cache::Server>>,
     /// The way from the process under test to AWS.
     pub(crate) network: Arc<Network>,
     /// The process that runs the code under test.
@@ -86,8 +89,17 @@ impl World {
         Self::with(&[("WALK_STEP_ROWS", rows)])
     }
 
+    /// An empty world with this shared cache. Authors with two followers become celebrities.
+    pub(crate) fn with_shared_cache(cache: Arc<dyn shared_cache::Server>) -> Self {
+        Self::with_all(&[("CELEBRITY_FOLLOWERS", 2)], Some(cache))
+    }
+
     /// An empty world with these numbers in the environment.
     pub(crate) fn with(numbers: &[(&'static str, u64)]) -> Self {
+        Self::with_all(numbers, None)
+    }
+
+    fn with_all(numbers: &[(&'static str, u64)], cache: Option<Arc<dyn shared_cache::Server>>) -> Self {
         let now_ms = Arc::new(AtomicU64::new(NOW.as_ms()));
         let queue_time = Arc::clone(&now_ms);
         let queue_time = move || i64::try_from(queue_time.load(Ordering::SeqCst)).unwrap();
@@ -98,16 +110,24 @@ impl World {
         let network = Network::new(Arc::clone(&aws));
         let process = |server: Arc<dyn Server>| {
             let clock = Clock::set_by(Arc::clone(&now_ms));
-            Process::new(&runtime(server, clock, numbers), Arc::clone(&now_ms))
+            Process::new(&runtime(server, clock, numbers, cache.clone()), Arc::clone(&now_ms))
         };
         let (tested, other) = (process(network.clone()), process(aws.clone()));
-        Self { aws, now_ms, numbers: numbers.to_vec(), network, tested, other }
+        Self { aws, now_ms, numbers: numbers.to_vec(), cache, network, tested, other }
     }
 
     /// Another process that nothing disturbs, whose clock is ahead of the others by so much.
     pub(crate) fn process_ahead_by(&self, difference: Duration) -> Process {
         let clock = Clock::set_by(Arc::clone(&self.now_ms)).ahead_by(difference);
-        Process::new(&runtime(self.aws.clone(), clock, &self.numbers), Arc::clone(&self.now_ms))
+        let runtime = runtime(self.aws.clone(), clock, &self.numbers, self.cache.clone());
+        Process::new(&runtime, Arc::clone(&self.now_ms))
+    }
+
+    /// Another process whose calls are counted with those of the tested one, with empty caches of its own.
+    pub(crate) fn cold(&self) -> Process {
+        let clock = Clock::set_by(Arc::clone(&self.now_ms));
+        let runtime = runtime(self.network.clone(), clock, &self.numbers, self.cache.clone());
+        Process::new(&runtime, Arc::clone(&self.now_ms))
     }
 
     /// Lets time pass.
@@ -280,7 +300,12 @@ fn create_tables(aws: &Aws) {
     assert_eq!(answers.map(|answer| answer.status), [200; 9]);
 }
 
-fn runtime(server: Arc<dyn Server>, clock: Clock, numbers: &[(&str, u64)]) -> Runtime {
+fn runtime(
+    server: Arc<dyn Server>,
+    clock: Clock,
+    numbers: &[(&str, u64)],
+    cache: Option<Arc<dyn shared_cache::Server>>,
+) -> Runtime {
     static REGIONS: AtomicU64 = AtomicU64::new(0);
     // The SDKs share a budget of retries in each region. With a region of its own, no process can use up another's.
     let region = format!("memory-{}", REGIONS.fetch_add(1, Ordering::Relaxed));
@@ -310,5 +335,9 @@ fn runtime(server: Arc<dyn Server>, clock: Clock, numbers: &[(&str, u64)]) -> Ru
     let given = numbers.iter().map(|(name, number)| (*name, number.to_string()));
     let environment = environment.into_iter().chain(unlimited).chain(given);
     let environment: BTreeMap<_, _> = environment.map(|(name, value)| (name.to_owned(), value)).collect();
-    Runtime::new(config, environment, clock)
+    let runtime = Runtime::new(config, environment, clock);
+    match cache {
+        Some(cache) => runtime.with_shared_cache(cache),
+        None => runtime,
+    }
 }

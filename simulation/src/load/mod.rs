@@ -74,6 +74,7 @@ async fn load(scenario: Scenario, seed: u64, aws: Aws) -> anyhow::Result<Report>
         watch: Arc::clone(&recorder) as _,
     };
     let setup = Setup {
+        has_cache: false,
         seed: random.random(),
         parameters: &parameters,
         chaos: Chaos::default(),

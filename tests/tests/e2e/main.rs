@@ -37,6 +37,7 @@ mod ranked;
 mod rate_limits;
 mod rebuild;
 mod search;
+mod shared_cache;
 mod smoke;
 mod statistics;
 mod tags;

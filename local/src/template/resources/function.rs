@@ -71,6 +71,7 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
             "Tags",
             "Tracing",
             "VersionDescription",
+            "VpcConfig",
         ],
     );
     open.finish()?;

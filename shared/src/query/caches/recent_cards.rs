@@ -8,10 +8,7 @@ use crate::{
     error::Error,
     metrics,
     model::{Clock, PostId},
-    store::{
-        Consistency,
-        cards::{Cards, PostCard},
-    },
+    store::cards::{Cards, PostCard},
 };
 
 /// How long a card is kept.
@@ -34,7 +31,7 @@ impl RecentCards {
         Self { cards, clock, recent: Cache::new(CARDS_MAX, LIFETIME) }
     }
 
-    /// The cards of the posts that have one. Reads those that are not kept.
+    /// The cards of the posts that have one. Reads those that are not kept, from the shared cache or from the table.
     pub(crate) async fn posts(&self, posts: &[PostId]) -> Result<HashMap<PostId, PostCard>, Error> {
         let (now, table) = (self.clock.now(), self.cards.table_name());
         let key = |post: PostId| (Arc::clone(table), post);
@@ -43,7 +40,7 @@ impl RecentCards {
         let missing: Vec<_> = posts.iter().copied().filter(|post| !cards.contains_key(post)).collect();
         metrics::CACHE_HITS.add(cards.len());
         metrics::CACHE_MISSES.add(missing.len());
-        for (post, card) in self.cards.posts(&missing, Consistency::Eventual).await? {
+        for (post, card) in self.cards.posts_through_cache(&missing).await? {
             self.recent.put(key(post), card.clone(), now);
             cards.insert(post, card);
         }

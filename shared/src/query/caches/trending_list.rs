@@ -11,7 +11,7 @@ use crate::{
         Clock, Timestamp,
         limits::{TRENDING_AGE_MAX, TRENDING_MAX},
     },
-    store::{cards::Cards, trending::TrendingPost},
+    store::{Consistency, cards::Cards, trending::TrendingPost},
 };
 
 /// How long a list is kept.
@@ -32,17 +32,27 @@ impl TrendingList {
         Self { cards, clock, last: Cache::new(1, LIFETIME) }
     }
 
-    /// The trending posts, best first, read no earlier than `not_before`.
-    pub(crate) async fn posts(&self, not_before: Option<Timestamp>) -> Result<Read<Arc<[TrendingPost]>>, Error> {
+    /// The trending posts, best first, read no earlier than `not_before`. A strongly consistent query takes nothing
+    /// that comes from the shared cache.
+    pub(crate) async fn posts(
+        &self,
+        not_before: Option<Timestamp>,
+        consistency: Consistency,
+    ) -> Result<Read<Arc<[TrendingPost]>>, Error> {
         let (now, table) = (self.clock.now(), self.cards.table_name());
-        if let Some(posts) = self.last.get(table, now, not_before) {
+        let may_be_shared = consistency == Consistency::Eventual || !self.cards.is_cached();
+        if let Some(posts) = self.last.get(table, now, not_before).filter(|_| may_be_shared) {
             metrics::CACHE_HITS.add(1);
             return Ok(posts);
         }
         metrics::CACHE_MISSES.add(1);
-        let posts = self.cards.trending_index().best(now.before(TRENDING_AGE_MAX), now, TRENDING_MAX).await?;
+        let read = async || self.cards.trending_index().best(now.before(TRENDING_AGE_MAX), now, TRENDING_MAX).await;
+        let Read { value: posts, at } = match consistency {
+            Consistency::Eventual => self.cards.trending_through_cache(not_before, now, read).await?,
+            Consistency::Strong => Read { value: read().await?, at: now },
+        };
         let posts: Arc<[TrendingPost]> = posts.into();
-        self.last.put(Arc::clone(table), Arc::clone(&posts), now);
-        Ok(Read { value: posts, at: now })
+        self.last.put(Arc::clone(table), Arc::clone(&posts), at);
+        Ok(Read { value: posts, at })
     }
 }

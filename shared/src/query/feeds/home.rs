@@ -181,7 +181,7 @@ async fn trending_after_home(
     position: TrendingPosition,
     limit: usize,
 ) -> Result<Page<FeedPost, TrendingPosition>, Error> {
-    let list = feeds.trending_list.posts(position.as_of).await?;
+    let list = feeds.trending_list.posts(position.as_of, state.consistency()).await?;
     let draft = PageDraft::new(limit);
     let mut page = trending_page(draft, list, position, &Filter::VisibleOfOthers, feeds.hydrator(), state).await?;
     page.entries.iter_mut().for_each(|post| post.origin = Some(Origin::Trending));

@@ -46,7 +46,7 @@ impl Feeds {
     ) -> Result<Page<FeedPost, TrendingPosition>, Error> {
         let (state, list) = tokio::try_join!(
             ViewerState::read(request, &self.viewers, &self.commands),
-            self.trending_list.posts(position.as_of)
+            self.trending_list.posts(position.as_of, request.consistency())
         )?;
         trending_page(PageDraft::new(limit), list, position, &Filter::Visible, self.hydrator(), &state).await
     }

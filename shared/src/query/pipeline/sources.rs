@@ -73,7 +73,7 @@ impl<'a> Sources<'a> {
     /// hold everything that the viewer state counts as projected (INV-4).
     pub(crate) async fn read_ahead(&mut self, count: usize) -> Result<(), Error> {
         if self.consistency == Consistency::Eventual {
-            self.ahead = Some(self.timelines.newest(&self.timeline, self.unread, count, self.consistency).await?);
+            self.ahead = Some(self.read_stored(count).await?);
         }
         Ok(())
     }
@@ -107,7 +107,7 @@ impl<'a> Sources<'a> {
         let stored = async {
             match ahead {
                 Some(rows) => Ok(rows),
-                None => self.timelines.newest(&self.timeline, self.unread, count, self.consistency).await,
+                None => self.read_stored(count).await,
             }
         };
         let others = stream::iter(&self.others)
@@ -126,10 +126,22 @@ impl<'a> Sources<'a> {
         Ok(rows)
     }
 
+    /// The next rows of the timeline itself. The newest rows of a home may come from the shared cache.
+    async fn read_stored(&self, count: usize) -> Result<RowPage, Error> {
+        match (&self.timeline, self.consistency) {
+            (Timeline::Home(_), Consistency::Eventual) => {
+                self.timelines.home_through_cache(&self.timeline, self.unread, count).await
+            }
+            _ => self.timelines.newest(&self.timeline, self.unread, count, self.consistency).await,
+        }
+    }
+
     async fn read(&self, source: &Source<'_>, count: usize) -> Result<RowPage, Error> {
         match source {
             Source::Stored(timeline) => self.timelines.newest(timeline, self.unread, count, self.consistency).await,
-            Source::Pulled { author, rows, announced } => rows.newest(author, self.unread, count, announced).await,
+            Source::Pulled { author, rows, announced } => {
+                rows.newest(author, self.unread, count, announced, self.consistency).await
+            }
             Source::Known(rows) => {
                 let unread = rows.iter().filter(|row| self.unread.contains(row.post));
                 Ok(RowPage { rows: unread.cloned().collect(), more: false })

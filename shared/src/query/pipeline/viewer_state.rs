@@ -80,9 +80,11 @@ impl<'a> ViewerState<'a> {
         viewers: &Viewers,
         commands: &CommandTable,
     ) -> Result<Self, Error> {
-        let stored = viewers.get(request.viewer, request.consistency()).await?;
+        let Some(min_version) = request.min_version else {
+            return Ok(Self { viewer: viewers.through_cache(request.viewer).await?, ..Self::unread(request) });
+        };
+        let stored = viewers.get(request.viewer, Consistency::Strong).await?;
         let mut state = Self { viewer: stored.viewer, ..Self::unread(request) };
-        let Some(min_version) = request.min_version else { return Ok(state) };
         let mut overlaid = 0;
         while state.viewer.applied < min_version {
             if overlaid >= OVERLAY_EVENTS_MAX {

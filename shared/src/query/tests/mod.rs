@@ -7,3 +7,4 @@ mod moderation;
 mod newer;
 mod own_fields;
 mod own_writes;
+mod shared_cache;
