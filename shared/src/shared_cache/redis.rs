@@ -13,8 +13,11 @@ use futures::{
     future::{BoxFuture, join_all},
 };
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, RedisError,
-    ServerErrorKind, Value, aio::MultiplexedConnection, cluster::ClusterClient, cluster_async::ClusterConnection,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, Pipeline, RedisError,
+    ServerErrorKind, Value,
+    aio::{ConnectionLike as _, MultiplexedConnection},
+    cluster::ClusterClient,
+    cluster_async::ClusterConnection,
 };
 use tokio::time::timeout;
 
@@ -110,7 +113,9 @@ impl Connection {
         match self {
             Self::Single(connection) => {
                 let (count, mut pipeline) = (commands.len(), Pipeline::with_capacity(commands.len()));
-                commands.into_iter().for_each(|command| drop(pipeline.add_command(command)));
+                for command in commands {
+                    pipeline.add_command(command);
+                }
                 let values = connection.req_packed_commands(&pipeline, 0, count).await?;
                 Ok(values.into_iter().map(Value::extract_error).collect())
             }
