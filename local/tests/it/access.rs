@@ -143,7 +143,7 @@ const DELIVER: Access = to(Resource::Deliveries, "sqs:SendMessage");
 const QUARANTINE: Access = to(Resource::Quarantine, "sqs:SendMessage");
 
 /// What the code of each function calls, by the name of its binary.
-pub(crate) const FUNCTIONS: [(&str, &[Access]); 24] = [
+pub(crate) const FUNCTIONS: [(&str, &[Access]); 25] = [
     (
         "audit",
         &[

@@ -13,7 +13,10 @@ use tidings::{
         cards::Cards,
         timelines::{Row, Timeline, Timelines},
     },
-    stream::{bus::Bus, cloud_event::CloudEvent},
+    stream::{
+        bus::Bus,
+        cloud_event::{Change, CloudEvent},
+    },
 };
 use tidings_local::aws;
 
@@ -82,7 +85,7 @@ fn users(count: usize) -> Vec<String> {
 fn events(count: usize) -> Vec<CloudEvent> {
     let item =
         |user: String| json!({ "PK": format!("USER#{user}"), "SK": "EVENT#000000000001", "type": "UserFollowed" });
-    let event = |item: Value| CloudEvent::from_item(item.as_object().unwrap()).unwrap();
+    let event = |item: Value| Change::from_item(item.as_object().unwrap().clone()).unwrap().into_event();
     users(count).into_iter().map(item).map(event).collect()
 }
 
