@@ -25,9 +25,9 @@ use crate::{
 /// Makes the caller like a post, or no longer like it. Repeating this changes nothing.
 ///
 /// This costs one round trip of reads, a second one to check blocks if the post is another user's, and one transaction
-/// of two items. While a post is busy, so that writes of its counter meet, a process reads it once in two seconds, because
-/// an item that all likes read would limit them. So a busy post that was deleted a moment ago may be liked, which nobody
-/// sees. The returned version is that of the caller's log, which a like does not change.
+/// of two items. While a post is busy, so that writes of its counter meet, a process reads it once in two seconds,
+/// because an item that all likes read would limit them. So a busy post that was deleted a moment ago may be liked,
+/// which nobody sees. The returned version is that of the caller's log, which a like does not change.
 ///
 /// The rate limit counts likes, not their ends. Its state is written with a random one of several likes, which is then
 /// charged for all of them: see [`RateLimit::portion`].

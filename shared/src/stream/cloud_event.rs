@@ -1,8 +1,8 @@
 //! Events on the bus. They are CloudEvents 1.0 in JSON, so other systems can consume them, too.
 //!
 //! An item of a log always becomes an event, whatever it contains: its key tells which user's log has reached which
-//! version, and our own consumers need no more. Likes and the shards of counters are published, too, as the table stores
-//! them. There are many of them, so one event has up to [`CHANGES_MAX`].
+//! version, and our own consumers need no more. Likes and the shards of counters are published, too, as the table
+//! stores them. There are many of them, so one event has up to [`CHANGES_MAX`].
 
 use heck::ToSnakeCase;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -22,14 +22,14 @@ const TYPE_VERSION: &str = "v1";
 const TALLIES_CHANGED: &str = "tidings.tallies.changed.v1";
 /// Type of the events that carry likes, and ends of likes.
 const LIKES_CHANGED: &str = "tidings.likes.changed.v1";
-/// Types of the same events in release 0.2, which had one shard or one like each. They are on the bus while a deployment
-/// goes on, and in failed batches.
+/// Types of the same events in release 0.2, which had one shard or one like each. They are on the bus while a
+/// deployment goes on, and in failed batches.
 const TALLY_CHANGED: &str = "tidings.tally.changed.v1";
 const POST_LIKED: &str = "tidings.post.liked.v1";
 const POST_UNLIKED: &str = "tidings.post.unliked.v1";
 
-/// Likes or shards of counters in one event at most. So 5000 likes a second of one post are a few hundred records, and a
-/// consumer that takes 100 records at once gets no more than it can show in time.
+/// Likes or shards of counters in one event at most. So 5000 likes a second of one post are a few hundred records, and
+/// a consumer that takes 100 records at once gets no more than it can show in time.
 pub const CHANGES_MAX: usize = 20;
 
 /// A CloudEvent (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>).
