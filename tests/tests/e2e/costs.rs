@@ -81,6 +81,7 @@ async fn pages_stay_within_their_bounds() -> Result<()> {
     let home = "/v1/feeds/home".to_owned();
     let some_posts = all[..20].join(",");
     let some_users = authors.iter().map(|author| author.id.as_str()).collect::<Vec<_>>().join(",");
+    let handle = authors[0].profile().await?.profile().handle;
     // The route, the round trips and the read units.
     let bounds = [
         (home.clone(), 2, 13.0),
@@ -100,7 +101,7 @@ async fn pages_stay_within_their_bounds() -> Result<()> {
         // One list tells all; of two words, cards tell whether they stand together.
         (format!("/v1/search/posts?q=%23{tag}"), 2, 24.0),
         (format!("/v1/search/posts?q=%22post%20number%22%20%23{tag}"), 3, 40.0),
-        ("/v1/search/users?q=author".to_owned(), 2, 14.0),
+        (format!("/v1/search/users?q={handle}"), 2, 14.0),
     ];
     for (path, round_trips, read_units) in bounds {
         let Some(cost) = cost(get(&reader, &path)).await? else { return Ok(()) };

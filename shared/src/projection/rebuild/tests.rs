@@ -87,6 +87,7 @@ async fn a_small_world() -> World {
     for (_, source) in page.sources {
         if let Source::Tally(change) = source.unwrap() {
             tally::show(&other.cards, &change.subject, std::slice::from_ref(&change)).await.unwrap();
+            other.projector.indexer.check_place(&change.subject).await.unwrap();
         }
     }
     world
