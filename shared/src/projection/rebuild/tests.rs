@@ -6,6 +6,7 @@ use crate::{
     model::{EdgeState, Group, NotificationKind, TableOf, TallySubject},
     query::{Notification, ReadRequest, TrendingPosition},
     samples::user,
+    store::search::Unsettled,
     test_world::{Calls, Failure, World},
 };
 
@@ -87,7 +88,8 @@ async fn a_small_world() -> World {
     for (_, source) in page.sources {
         if let Source::Tally(change) = source.unwrap() {
             tally::show(&other.cards, &change.subject, std::slice::from_ref(&change)).await.unwrap();
-            other.projector.indexer.check_place(&change.subject).await.unwrap();
+            let unsettled = Unsettled { subject: change.subject.clone(), row: None };
+            other.repair(Task::Index(unsettled)).await.unwrap();
         }
     }
     world
