@@ -12,7 +12,7 @@ from . import Failure
 from .template import ROOT, Function
 
 # A larger function has a slower cold start.
-ZIP_BYTES_MAX = 4_000_000
+ZIP_BYTES_MAX = 5_000_000
 # The C library of provided.al2023 is 2.34.
 GLIBC_MINOR_MAX = 34
 # The name of the target in cargo-lambda and in rustup.
