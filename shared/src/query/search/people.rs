@@ -47,14 +47,25 @@ impl Search {
                 false => Ok(None),
             }
         };
-        let (state, own) = tokio::try_join!(ViewerState::read(request, &self.viewers, &self.commands), own)?;
+        // The first rows are read beside the viewer's state: which rows there are does not depend on it.
+        let names = async |after: Option<&NamePlace>, count: usize| {
+            self.index.names(&list, after, count.min(ROWS_MAX), request.consistency()).await
+        };
+        let (state, own, first) = tokio::try_join!(
+            ViewerState::read(request, &self.viewers, &self.commands),
+            own,
+            names(after.as_ref(), PageDraft::<()>::new(limit).wanted()),
+        )?;
+        let mut first = Some(first);
         let room = limit - usize::from(own.is_some());
         if room == 0 {
             return Ok(Page { entries: own.into_iter().collect(), next: Some(PeoplePosition(None)) });
         }
         let read = async |count: usize| {
-            let count = count.min(ROWS_MAX);
-            let NamePage { rows, more } = self.index.names(&list, after.as_ref(), count, request.consistency()).await?;
+            let NamePage { rows, more } = match first.take() {
+                Some(page) => page,
+                None => names(after.as_ref(), count).await?,
+            };
             after = rows.last().map(|(place, _)| place.clone()).or(after.take());
             let begins_so = |words: &[crate::model::search::Word]| {
                 words.is_empty() || words.iter().any(|known| known.as_str().starts_with(word.as_str()))
