@@ -23,6 +23,8 @@ use crate::{
 
 /// Longest that a user tries again.
 const PATIENCE: Duration = Duration::from_secs(3600);
+/// Longest that a user waits before trying again.
+const WAIT_MS_MAX: u64 = 60_000;
 /// Texts have these tags.
 pub(crate) const TAGS: [&str; 4] = ["rust", "café", "日本語", "loud"];
 /// Handles that all users compete for.
@@ -271,14 +273,16 @@ impl Actor {
     /// Tries again as long as nobody knows whether the command happened, or it did not for a reason that passes.
     async fn persist(&mut self, command: &Command) -> Result<Outcome, ApiError> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        let mut is_doubtful = false;
+        let (mut is_doubtful, mut longest_ms) = (false, 3000);
         loop {
             match send(&self.user, command).await {
                 Ok((made, version)) => return Ok(Outcome::Accepted(made, version)),
                 Err(error) if error.is_transient() && tokio::time::Instant::now() < deadline => {
                     self.trace.note(Detail::Users, format_args!("{}: {error}", self.user.id));
-                    let wait = Duration::from_millis(self.random.random_range(100..3000));
+                    let wait = Duration::from_millis(self.random.random_range(100..longest_ms));
                     tokio::time::sleep(wait).await;
+                    // An outage takes minutes.
+                    longest_ms = (longest_ms * 2).min(WAIT_MS_MAX);
                     is_doubtful = true;
                 }
                 Err(ApiError::Status { code: Some(code), status, .. }) if status.is_client_error() => {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
-use futures::{FutureExt, StreamExt, TryStreamExt, future::LocalBoxFuture, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, future, stream};
 use tidings::{
     deadline::Deadline,
     error::Error,
@@ -65,37 +65,35 @@ pub async fn handle(
     // Without likes, nobody needs to know in which tables they are shown.
     let shown_in = if likes.is_empty() { Vec::new() } else { deadline.limit(notices.maintained()).await? };
     let shown_in = &shown_in;
-    let counters = counters.iter().map(|(subject, changes)| -> Written<'_> {
-        async move {
-            match deadline.at_most(TIME_PER_ITEM).limit(cards.show(subject, changes)).await {
-                Ok(true) => None,
-                Ok(false) => Some(NotWritten::Early(subject.clone())),
-                Err(error) => {
-                    tracing::warn!(?subject, %error, "a counter could not be written to its card");
-                    Some(NotWritten::Failed(Shown::Counter(subject.clone())))
-                }
+    let counters = stream::iter(&counters).map(async |(subject, changes)| {
+        match deadline.at_most(TIME_PER_ITEM).limit(cards.show(subject, changes)).await {
+            Ok(true) => None,
+            Ok(false) => Some(NotWritten::Early(subject.clone())),
+            Err(error) => {
+                tracing::warn!(?subject, %error, "a counter could not be written to its card");
+                Some(NotWritten::Failed(Shown::Counter(subject.clone())))
             }
         }
-        .boxed_local()
     });
-    let likes = likes.iter().map(|(post, likes)| -> Written<'_> {
-        async move {
-            let limit = deadline.at_most(TIME_PER_ITEM);
-            for notices in shown_in {
-                if let Err(error) = limit.limit(show_likes(notices, *post, likes)).await {
-                    tracing::warn!(%post, %error, "likes could not be shown");
-                    return Some(NotWritten::Failed(Shown::Likes(*post)));
-                }
+    let is_counted = async {
+        let counted = deadline.at_most(TIME_PER_ITEM).limit(count_likes(shown_in, &likes)).await;
+        counted.inspect_err(|error| tracing::warn!(%error, "likes could not be counted")).is_ok()
+    };
+    let (counters, is_counted) =
+        future::join(counters.buffer_unordered(ITEMS_AT_ONCE).collect::<Vec<_>>(), is_counted.boxed_local()).await;
+    let likes = stream::iter(&likes).map(async |(post, likes)| {
+        let limit = deadline.at_most(TIME_PER_ITEM);
+        for notices in shown_in {
+            if let Err(error) = limit.limit(show_likes(notices, *post, likes)).await {
+                tracing::warn!(%post, %error, "likes could not be shown");
+                return Some(NotWritten::Failed(Shown::Likes(*post)));
             }
-            None
         }
-        .boxed_local()
+        // The worker of a task counts the likes of a busy post.
+        (!is_counted && !is_busy(likes)).then(|| NotWritten::Failed(Shown::Likes(*post)))
     });
-    let not_written: Vec<_> = stream::iter(counters.chain(likes))
-        .buffer_unordered(ITEMS_AT_ONCE)
-        .filter_map(async |not_written| not_written)
-        .collect()
-        .await;
+    let likes = likes.buffer_unordered(ITEMS_AT_ONCE).collect::<Vec<_>>().boxed_local().await;
+    let not_written: Vec<_> = counters.into_iter().chain(likes).flatten().collect();
     let failed = leave_to_queue(&notices.work_queue, not_written, deadline).await;
     let oldest: Option<Timestamp> = events.iter().flatten().filter_map(|received| received.at).min();
     if let Some(oldest) = oldest {
@@ -117,9 +115,6 @@ pub async fn handle(
     });
     kinesis_response(outcomes)
 }
-
-/// A write, which says what it was to write if that was not written.
-type Written<'a> = LocalBoxFuture<'a, Option<NotWritten>>;
 
 /// Leaves early counters to the queue. Returns what has to come again.
 async fn leave_to_queue(queue: &WorkQueue, not_written: Vec<NotWritten>, deadline: Deadline) -> HashSet<Shown> {
@@ -175,16 +170,45 @@ fn changes(
     (tally::by_counter(counters), likes)
 }
 
-/// Shows these likes of a post, and then tells its author once. Many likes are those of a busy post, whose partition
-/// may not take all of them. They are left to the work queue, so that nothing else waits for them on the bus.
+/// Whether a post has more likes in a batch than its partition may take. Those are left to the work queue.
+fn is_busy(likes: &Likes) -> bool {
+    likes.len() > LIKES_AT_ONCE
+}
+
+/// Counts the likes of all posts but busy ones together, because they add to few sums. What many others keep it from
+/// counting is left to the work queue.
+async fn count_likes(shown_in: &[Notices], likes: &BTreeMap<PostId, Likes>) -> Result<(), Error> {
+    let likes: Vec<_> = likes.iter().filter(|(_, likes)| !is_busy(likes)).collect();
+    for notices in shown_in {
+        match count_in(notices, &likes).await {
+            Err(Error::Conflict) => {
+                let tasks = likes.iter().flat_map(|(post, likes)| Task::settle_likes(**post, likes.keys().cloned()));
+                notices.work_queue.send(tasks.collect()).await?;
+            }
+            counted => counted?,
+        }
+    }
+    Ok(())
+}
+
+async fn count_in(notices: &Notices, likes: &[(&PostId, &Likes)]) -> Result<(), Error> {
+    let heard = || likes.iter().flat_map(|(_, likes)| likes.values());
+    let known = heard().filter(|heard| !heard.may_be_gone);
+    notices.statistics.count_likes(known.map(|heard| &heard.like)).await?;
+    for (post, likes) in likes {
+        let late = likes.values().filter(|heard| heard.may_be_gone);
+        let late: Vec<_> = late.map(|heard| heard.like.user.clone()).collect();
+        notices.statistics.count_likes_as_they_stand(**post, &late).await?;
+    }
+    Ok(())
+}
+
+/// Shows these likes of a post, and then tells its author once. Those of a busy post are left to the work queue, so that
+/// nothing else waits for them on the bus.
 async fn show_likes(notices: &Notices, post: PostId, likes: &Likes) -> Result<(), Error> {
-    if likes.len() > LIKES_AT_ONCE {
+    if is_busy(likes) {
         return notices.work_queue.send(Task::settle_likes(post, likes.keys().cloned())).await;
     }
-    let (late, known): (Vec<_>, Vec<_>) = likes.values().partition(|heard| heard.may_be_gone);
-    notices.statistics.count_likes(known.iter().map(|heard| &heard.like)).await?;
-    let late: Vec<_> = late.iter().map(|heard| heard.like.user.clone()).collect();
-    notices.statistics.count_likes_as_they_stand(post, &late).await?;
     let show = async |Heard { like, may_be_gone }: &Heard| match may_be_gone {
         true => notices.show_like_as_it_stands(&like.user, post).await,
         false => notices.show_like(like).await.map(|()| Some(like.clone())),

@@ -19,7 +19,8 @@ pub(crate) fn scripted_function() -> PathBuf {
     PROGRAM
         .get_or_init(|| {
             let mut cargo = Command::new(env!("CARGO"));
-            cargo.args(["build", "--quiet", "--package", "tidings-local", "--example", "scripted"]);
+            // As `cargo test --workspace` builds it: with other features, most dependencies would be compiled again.
+            cargo.args(["build", "--quiet", "--workspace", "--example", "scripted"]);
             if !cfg!(debug_assertions) {
                 cargo.arg("--release");
             }

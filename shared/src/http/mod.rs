@@ -2,6 +2,7 @@
 //! from page to page.
 
 mod edge_route;
+mod encoding;
 mod members;
 pub mod problem;
 mod request;
@@ -70,12 +71,14 @@ where
     let header = request.headers.get("x-amzn-trace-id").and_then(|header| header.to_str().ok());
     let trace = header.and_then(TraceId::from_aws_header);
     let method = request.request_context.http.method.to_string();
+    let accepted = request.headers.get("accept-encoding").and_then(|header| header.to_str().ok());
+    let takes_gzip = accepted.is_some_and(encoding::accepts_gzip);
     let answer = match Call::new(request) {
         // Boxed, because the nested type of the futures is too deep for the compiler.
         Ok(call) => Box::pin(trace::within(trace, handler(call))).await,
         Err(rejection) => Err(rejection.into()),
     };
-    let response = answer.unwrap_or_else(problem::response).cache_control(&method);
+    let response = answer.unwrap_or_else(problem::response).cache_control(&method).encoded(takes_gzip);
     match meter {
         Some(meter) => response.header(COST_HEADER, dictionary(meter.cost())),
         None => response,

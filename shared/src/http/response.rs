@@ -2,11 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD},
+};
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
 
-use super::VERSION_HEADER;
+use super::{
+    VERSION_HEADER,
+    encoding::{self, COMPRESSED_BYTES_MIN, GZIP},
+};
 use crate::model::Version;
 
 /// Bytes of the hash in an entity tag: two different documents of one client have the same one with a probability of
@@ -25,6 +31,9 @@ pub struct Response {
     headers: BTreeMap<&'static str, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<String>,
+    /// Whether the body is bytes in base64, as API Gateway takes bytes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_base64_encoded: bool,
 }
 
 impl Response {
@@ -36,18 +45,21 @@ impl Response {
     /// A response with a JSON document of this media type.
     pub(super) fn document(status: u16, media_type: &str, body: &impl Serialize) -> Self {
         match serde_json::to_string(body) {
-            Ok(body) => Self { status_code: status, headers: BTreeMap::new(), body: Some(body) }
-                .header("content-type", media_type),
+            Ok(body) => Self { body: Some(body), ..Self::empty(status) }.header("content-type", media_type),
             Err(error) => {
                 tracing::error!(%error, "a response cannot be written as JSON");
-                Self { status_code: 500, ..Self::no_content() }
+                Self::empty(500)
             }
         }
     }
 
     /// A response without a body, 204.
     pub fn no_content() -> Self {
-        Self { status_code: 204, headers: BTreeMap::new(), body: None }
+        Self::empty(204)
+    }
+
+    fn empty(status: u16) -> Self {
+        Self { status_code: status, headers: BTreeMap::new(), body: None, is_base64_encoded: false }
     }
 
     /// The response with this header. The name is in lower case.
@@ -66,10 +78,10 @@ impl Response {
     /// (RFC 9110, section 13.1.2).
     pub fn tagged(self, shown: &impl Serialize, if_none_match: Option<&str>) -> Self {
         let Ok(shown) = serde_json::to_vec(shown) else { return self };
-        let tag = format!("W/\"{}\"", BASE64.encode(&digest(&SHA256, &shown).as_ref()[..TAG_BYTES]));
+        let tag = format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(&digest(&SHA256, &shown).as_ref()[..TAG_BYTES]));
         let has = |known: &str| known == "*" || known.trim_start_matches("W/") == tag.trim_start_matches("W/");
         if if_none_match.is_some_and(|known| known.split(',').map(str::trim).any(has)) {
-            return Self { status_code: 304, headers: BTreeMap::new(), body: None }.header("etag", tag);
+            return Self::empty(304).header("etag", tag);
         }
         self.header("etag", tag)
     }
@@ -79,10 +91,28 @@ impl Response {
         let is_kept = method == "GET" && matches!(self.status_code, 200 | 304);
         self.header("cache-control", if is_kept { OWN_AND_CHECKED } else { NOT_KEPT })
     }
+
+    /// The response in gzip, if the client takes it and the body is long enough to gain by it.
+    pub(super) fn encoded(self, takes_gzip: bool) -> Self {
+        if self.body.as_ref().is_none_or(|body| body.len() < COMPRESSED_BYTES_MIN) {
+            return self;
+        }
+        let mut response = self.header("vary", "accept-encoding");
+        let compressed = response.body.as_ref().filter(|_| takes_gzip).and_then(|body| encoding::gzip(body.as_bytes()));
+        if let Some(compressed) = compressed {
+            response.body = Some(BASE64.encode(compressed));
+            response.is_base64_encoded = true;
+            response.headers.insert("content-encoding", GZIP.to_owned());
+        }
+        response
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
+    use flate2::read::GzDecoder;
     use serde_json::{Value, json};
 
     use super::*;
@@ -116,5 +146,28 @@ mod tests {
         assert_eq!(kept(Response::json(404, &1), "GET"), NOT_KEPT);
         assert_eq!(kept(Response::json(200, &1), "PUT"), NOT_KEPT);
         assert_eq!(kept(Response::no_content(), "DELETE"), NOT_KEPT);
+    }
+
+    #[test]
+    fn long_bodies_are_compressed_for_clients_that_take_gzip() {
+        let text = "Grüße 🎉 ".repeat(COMPRESSED_BYTES_MIN / 8);
+        let plain = serde_json::to_value(Response::json(200, &text).encoded(false)).unwrap();
+        assert_eq!((&plain["headers"]["vary"], plain.get("isBase64Encoded")), (&json!("accept-encoding"), None));
+        let response = serde_json::to_value(Response::json(200, &text).encoded(true)).unwrap();
+        assert_eq!(response["isBase64Encoded"], true);
+        assert_eq!(response["headers"]["content-encoding"], "gzip");
+        assert_eq!(response["headers"]["content-type"], "application/json");
+        let bytes = BASE64.decode(response["body"].as_str().unwrap()).unwrap();
+        assert!(bytes.len() < text.len() / 8, "{} of {} bytes", bytes.len(), text.len());
+        let mut body = String::new();
+        GzDecoder::new(bytes.as_slice()).read_to_string(&mut body).unwrap();
+        assert_eq!(Some(body.as_str()), plain["body"].as_str());
+    }
+
+    #[test]
+    fn short_and_missing_bodies_stay_as_they_are() {
+        for response in [Response::json(200, &"short"), Response::no_content()] {
+            assert_eq!(response.clone().encoded(true), response);
+        }
     }
 }

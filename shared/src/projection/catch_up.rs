@@ -132,7 +132,7 @@ impl CatchUp {
         // A deleted account has no card any more.
         if let Some(last) = events.last().filter(|last| !last.standing.is_deleted()) {
             let totals = self.effects.show_totals(user, last.totals, last.version);
-            if let Err(error) = try_join(totals, self.effects.count(owner, &events)).await {
+            if let Err(error) = try_join(totals, self.effects.count_soon(owner, &events)).await {
                 failed.push((last.version, error));
             }
         }
@@ -160,7 +160,7 @@ impl CatchUp {
         let (events, mut stuck) = readable(user, entries);
         if let Some(last) = events.last() {
             let totals = self.effects.show_totals(user, last.totals, last.version);
-            let (totals, counted) = join(totals, self.effects.count(owner, &events)).await;
+            let (totals, counted) = join(totals, self.effects.count_soon(owner, &events)).await;
             if let Err(error) = totals {
                 stuck = Some((last.version, error));
             }

@@ -23,7 +23,7 @@ use crate::{
     stream::work_queue::Recount,
 };
 
-/// Transactions, or reads, that run at once.
+/// Likes that are read at once.
 const AT_ONCE: usize = 8;
 
 /// Counts the statistics of a set of tables.
@@ -157,12 +157,10 @@ impl Statistics {
             open.iter().map(|fact| &fact.user).filter(|user| !existing.contains(user)).collect();
         let mut existing: BTreeSet<_> = existing.iter().cloned().collect();
         existing.extend(self.existing(credited.into_iter().cloned().collect()).await?);
-        let groups = by_user_and_day(open.into_iter().filter(|fact| existing.contains(&fact.user)));
-        stream::iter(groups)
-            .map(async |((_, day), facts)| self.timelines.count_facts(&facts, self.policy.expires_at(day)).await)
-            .buffer_unordered(AT_ONCE)
-            .try_collect()
-            .await
+        for (day, facts) in by_day(open.into_iter().filter(|fact| existing.contains(&fact.user))) {
+            self.timelines.count_facts(&facts, self.policy.expires_at(day)).await?;
+        }
+        Ok(())
     }
 
     /// Those of the users who have a profile.
@@ -173,12 +171,12 @@ impl Statistics {
     }
 }
 
-fn by_user_and_day(facts: impl IntoIterator<Item = DayFact>) -> BTreeMap<(UserId, Day), Vec<DayFact>> {
-    let mut groups = BTreeMap::<_, Vec<_>>::new();
+fn by_day(facts: impl IntoIterator<Item = DayFact>) -> BTreeMap<Day, Vec<DayFact>> {
+    let mut days = BTreeMap::<_, Vec<_>>::new();
     for fact in facts {
-        groups.entry((fact.user.clone(), fact.day)).or_default().push(fact);
+        days.entry(fact.day).or_default().push(fact);
     }
-    groups
+    days
 }
 
 /// Removes facts, whoever is credited with them.
@@ -187,7 +185,7 @@ fn by_user_and_day(facts: impl IntoIterator<Item = DayFact>) -> BTreeMap<(UserId
 /// As the store's. Some may be removed.
 pub(super) async fn remove(timelines: &Timelines, facts: Vec<DayFact>) -> Result<(), Error> {
     let counted = timelines.counted(&facts, Consistency::Strong).await?;
-    for facts in by_user_and_day(counted).into_values() {
+    for facts in by_day(counted).into_values() {
         timelines.remove_facts(&facts).await?;
     }
     Ok(())

@@ -3,25 +3,38 @@
 //! A fact is an item. The transaction that writes it adds it to the numbers of the credited user on its day, and to the
 //! sum of all users of the same part of the day. It does so only if the fact is not there yet. So the numbers are
 //! always those of the facts, however often a fact is counted. The deletion of a fact works in the same way.
+//!
+//! Facts of one part of a day share a transaction, so that many of them change its sum once.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
-use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 
 use super::{
     consistency::Consistency,
     dynamo::{Item, failed, n, primary_key, s, text},
     key::{self, DAY_PARTS, FACT_PARTS, PK, SK, SUM},
-    timelines::{CONFLICTS, Timelines},
+    timelines::Timelines,
 };
 use crate::{
     error::Error,
     model::{Day, DayFact, DayNumbers, FactKind, Timestamp, UserId},
+    retry::RetryPolicy,
 };
 
-/// Facts of one transaction at most. It may have 100 items, with the user's numbers and the sum.
-const FACTS_PER_TRANSACTION: usize = 90;
+/// Items of one transaction at most: facts, the numbers of those who are credited with them, and the sum. DynamoDB takes
+/// 100 ("TransactWriteItems").
+const ITEMS_PER_TRANSACTION: usize = 100;
+/// Waits after transactions that lost a race. They are few: callers leave to the work queue what many others keep them
+/// from.
+const CONFLICTS: RetryPolicy =
+    RetryPolicy { retries_max: 4, first: Duration::from_millis(20), longest: Duration::from_millis(200) };
+/// Transactions that run at once.
+const TRANSACTIONS_AT_ONCE: usize = 8;
 /// The number of writes of an item with numbers. Whoever recounts it notices other writers by it.
 pub(super) const REVISION: &str = "revision";
 
@@ -61,7 +74,7 @@ impl Timelines {
         found.iter().map(fact).collect()
     }
 
-    /// Counts facts of one day that are credited to one user. One that is counted changes nothing.
+    /// Counts facts of one day. One that is counted changes nothing.
     ///
     /// # Errors
     /// [`Error::Conflict`] if other writers kept coming between; otherwise as the store's. Some of the facts may be
@@ -70,7 +83,7 @@ impl Timelines {
         self.change_facts(facts, Change::Count(expires_at)).await
     }
 
-    /// Removes facts of one day that are credited to one user. One that is not there changes nothing.
+    /// Removes facts of one day. One that is not there changes nothing.
     ///
     /// # Errors
     /// As [`Timelines::count_facts`].
@@ -79,34 +92,50 @@ impl Timelines {
     }
 
     async fn change_facts(&self, facts: &[DayFact], change: Change) -> Result<(), Error> {
-        for facts in facts.chunks(FACTS_PER_TRANSACTION) {
-            let mut open = facts.to_vec();
-            let mut retries = CONFLICTS.start();
-            while let Some(DayFact { user, day, .. }) = open.first() {
-                let more = DayNumbers::of(&open);
-                let (more, expires_at) = match change {
-                    Change::Count(expires_at) => (more, Some(expires_at)),
-                    Change::Remove => (-more, None),
-                };
-                let mut writes =
-                    open.iter().map(|fact| self.fact_write(fact, change)).collect::<Result<Vec<_>, Error>>()?;
-                let partition = key::day_of_user(*day, user);
-                writes.push(self.add(&partition, &key::user(user), more, expires_at)?);
-                writes.push(self.add(&partition, SUM, more, expires_at)?);
-                match self.dynamo.transact(writes).await {
-                    Ok(()) => break,
-                    // Either some are done already, or another writer changes the same numbers at this moment.
-                    Err(Error::Conflict) => {}
-                    Err(error) => return Err(error),
-                }
-                let counted = self.counted(&open, Consistency::Strong).await?;
-                open.retain(|fact| counted.contains(fact) == matches!(change, Change::Remove));
-                if !open.is_empty() && !retries.wait().await {
-                    return Err(Error::Conflict);
-                }
+        let transactions = stream::iter(transactions(facts));
+        let changes = transactions.map(async |facts| self.change_together(facts, change).await);
+        changes.buffer_unordered(TRANSACTIONS_AT_ONCE).try_collect().await
+    }
+
+    /// Changes facts of one part of a day, as many as one transaction takes.
+    async fn change_together(&self, mut open: Vec<DayFact>, change: Change) -> Result<(), Error> {
+        let mut retries = CONFLICTS.start();
+        while !open.is_empty() {
+            match self.dynamo.transact(self.together(&open, change)?).await {
+                Ok(()) => return Ok(()),
+                // Either some are done already, or another writer changes the same numbers at this moment.
+                Err(Error::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+            let counted = self.counted(&open, Consistency::Strong).await?;
+            open.retain(|fact| counted.contains(fact) == matches!(change, Change::Remove));
+            if !open.is_empty() && !retries.wait().await {
+                return Err(Error::Conflict);
             }
         }
         Ok(())
+    }
+
+    /// The transaction that changes these facts of one part of a day.
+    fn together(&self, facts: &[DayFact], change: Change) -> Result<Vec<TransactWriteItem>, Error> {
+        let (sign, expires_at) = match change {
+            Change::Count(expires_at) => (1, Some(expires_at)),
+            Change::Remove => (-1, None),
+        };
+        let mut writes = facts.iter().map(|fact| self.fact_write(fact, change)).collect::<Result<Vec<_>, Error>>()?;
+        let (mut partition, mut of_users) = (None, BTreeMap::<&UserId, DayNumbers>::new());
+        for fact in facts {
+            partition = Some(key::day_of_user(fact.day, &fact.user));
+            of_users.entry(&fact.user).or_default().add(fact.kind, sign);
+        }
+        let Some(partition) = partition else { return Ok(writes) };
+        let mut sum = DayNumbers::default();
+        for (user, more) in of_users {
+            writes.push(self.add(&partition, &key::user(user), more, expires_at)?);
+            sum += more;
+        }
+        writes.push(self.add(&partition, SUM, sum, expires_at)?);
+        Ok(writes)
     }
 
     fn fact_write(&self, fact: &DayFact, change: Change) -> Result<TransactWriteItem, Error> {
@@ -209,7 +238,8 @@ impl Timelines {
     /// # Errors
     /// [`Error::Conflict`] if other writers kept coming between; otherwise as the store's.
     pub async fn erase_facts(&self, user: &UserId, limit: usize) -> Result<bool, Error> {
-        let limit = limit.clamp(1, FACTS_PER_TRANSACTION / usize::from(FACT_PARTS));
+        // With the user's numbers and the sum.
+        let limit = limit.clamp(1, (ITEMS_PER_TRANSACTION - 2) / usize::from(FACT_PARTS));
         let pages = try_join_all((0..FACT_PARTS).map(|part| self.facts_page(user, part, limit))).await?;
         let Some(day) = pages.iter().flat_map(|(facts, _)| facts).map(|fact| fact.day).min() else { return Ok(false) };
         let is_whole = pages.iter().all(|(_, behind)| behind.as_ref().is_none_or(|fact| fact.day > day));
@@ -304,6 +334,31 @@ impl Timelines {
     }
 }
 
+/// The facts of each transaction: of one part of a day, each once, and not too many.
+fn transactions(facts: &[DayFact]) -> Vec<Vec<DayFact>> {
+    let mut parts = BTreeMap::<String, BTreeSet<&DayFact>>::new();
+    for fact in facts {
+        parts.entry(key::day_of_user(fact.day, &fact.user)).or_default().insert(fact);
+    }
+    let mut transactions = Vec::new();
+    for facts in parts.into_values() {
+        // In the order of users, so that each user's numbers are in few transactions.
+        let (mut together, mut users) = (Vec::<DayFact>::new(), 0);
+        for fact in facts {
+            let mut is_new = together.last().is_none_or(|last| last.user != fact.user);
+            let items = together.len() + users + 1;
+            if items + 1 + usize::from(is_new) > ITEMS_PER_TRANSACTION {
+                transactions.push(std::mem::take(&mut together));
+                (users, is_new) = (0, true);
+            }
+            users += usize::from(is_new);
+            together.push(fact.clone());
+        }
+        transactions.push(together);
+    }
+    transactions
+}
+
 /// The numbers of an item. A missing one is 0.
 pub(super) fn numbers(item: &Item) -> Result<DayNumbers, Error> {
     let mut numbers = DayNumbers::default();
@@ -323,4 +378,45 @@ pub(super) fn signed(item: &Item, name: &str) -> Result<i64, Error> {
 /// A number attribute that may be negative.
 pub(super) fn signed_value(number: i64) -> AttributeValue {
     AttributeValue::N(number.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        model::PostId,
+        samples::{NOW, user},
+    };
+
+    proptest! {
+        #[test]
+        fn transactions_have_each_fact_once_and_no_more_items_than_dynamodb_takes(
+            likes in proptest::collection::vec((0u16..300, 0u16..40, 0u8..2), 0..600),
+        ) {
+            let day = |yesterday: u8| Day::of(NOW.before(Duration::from_secs(86_400 * u64::from(yesterday))));
+            let post = PostId::new(NOW);
+            let fact = |(liker, author, yesterday): (u16, u16, u8)| {
+                let (liker, author) = (user(&format!("u{liker}")), user(&format!("u{author}")));
+                [DayFact::like(&author, day(yesterday), &liker, post), DayFact::active(&liker, day(yesterday))]
+            };
+            let facts: Vec<_> = likes.into_iter().flat_map(fact).collect();
+            let transactions = transactions(&facts);
+            for together in &transactions {
+                let users: HashSet<_> = together.iter().map(|fact| &fact.user).collect();
+                prop_assert!(together.len() + users.len() < ITEMS_PER_TRANSACTION);
+                let partitions: HashSet<_> =
+                    together.iter().map(|fact| key::day_of_user(fact.day, &fact.user)).collect();
+                prop_assert_eq!(partitions.len(), 1);
+            }
+            let mut all: Vec<_> = transactions.into_iter().flatten().collect();
+            let count = all.len();
+            all.sort_unstable();
+            all.dedup();
+            let expected: BTreeSet<_> = facts.into_iter().collect();
+            prop_assert_eq!(count, expected.len());
+            prop_assert_eq!(all, expected.into_iter().collect::<Vec<_>>());
+        }
+    }
 }

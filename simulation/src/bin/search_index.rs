@@ -157,6 +157,7 @@ fn runtime(aws: &Arc<Aws>) -> Runtime {
     for (name, value) in [
         ("SHOW_COSTS", "true"),
         ("SEARCH_DAYS", "30"),
+        ("STATISTICS_DAYS", "0"),
         ("CELEBRITY_FOLLOWERS", "1000000"),
         ("CELEBRITY_LIST_SECONDS", "60"),
         ("ERASURE_DELAY_SECONDS", "60"),

@@ -1,6 +1,9 @@
 //! What the read routes answer when there is little or nothing to show.
 
-use anyhow::{Context, Result};
+use std::io::Read;
+
+use anyhow::{Context, Result, ensure};
+use flate2::read::GzDecoder;
 use harness::{client::Answer, deployment::Deployment};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -133,5 +136,25 @@ async fn home_and_tags_reach_back_thirty_days_and_an_author_s_posts_for_ever() -
         assert_eq!(ids(ada.walk_posts_with(&tag, limit).await?), recent);
         assert_eq!(ids(ada.walk_posts_of(&ada.id, limit).await?), [&recent[..], &older[1..]].concat());
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn long_pages_are_compressed_for_clients_that_take_gzip() -> Result<()> {
+    let ada = Deployment::shared()?.member("ada").await?;
+    for number in 0..3 {
+        ada.post(&format!("{number}: Grüße 🎉 {}", "long ".repeat(60)), None).await?;
+    }
+    let path = format!("/v1/users/{}/posts", ada.id);
+    let plain = Answer::to(ada.request(Method::GET, &path)).await?.expect(StatusCode::OK)?;
+    assert_eq!((plain.header("content-encoding"), plain.header("vary")), (None, Some("accept-encoding")));
+    let response = ada.request(Method::GET, &path).header("Accept-Encoding", "br, gzip;q=0.8").send().await?;
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+    let compressed = response.bytes().await?;
+    ensure!(compressed.len() < plain.body.len() / 2, "{} of {} bytes", compressed.len(), plain.body.len());
+    let mut body = String::new();
+    GzDecoder::new(&*compressed).read_to_string(&mut body)?;
+    let posts = |body: &str| anyhow::Ok(serde_json::from_str::<Value>(body)?["posts"].clone());
+    assert_eq!(posts(&body)?, posts(&plain.body)?);
     Ok(())
 }

@@ -17,6 +17,7 @@ use crate::{
     error::Error,
     model::{CommentId, LogEvent, PostId, TallySubject, Totals, Unfinished, UserEvent, UserId, Version},
     store::cards::Cards,
+    stream::work_queue::Task,
 };
 
 /// What an event changes in the read models. An effect writes what the truth says at present. So one effect does the
@@ -167,9 +168,27 @@ impl Effects {
     /// Counts what follows from these events, which are consecutive events of the owner's log.
     ///
     /// # Errors
-    /// As the stores'.
+    /// [`Error::Conflict`] if many count something of the same user at this moment; otherwise as the stores'.
     pub(super) async fn count(&self, owner: &LogOwner<'_>, events: &[&LogEvent]) -> Result<(), Error> {
         self.notices.statistics.count_events(owner, events).await
+    }
+
+    /// The same, but leaves to the work queue what many others keep it from counting: nothing else of the log waits for
+    /// that.
+    ///
+    /// # Errors
+    /// As the stores' and the queue's.
+    pub(super) async fn count_soon(&self, owner: &LogOwner<'_>, events: &[&LogEvent]) -> Result<(), Error> {
+        match self.count(owner, events).await {
+            Err(Error::Conflict) => {
+                let redo = |event: &&LogEvent| {
+                    let error = "others counted at the same moment".to_owned();
+                    Task::Redo { user: owner.user.clone(), version: event.version, error }
+                };
+                self.notices.work_queue.send(events.iter().map(redo).collect()).await
+            }
+            counted => counted,
+        }
     }
 
     /// Shows on the user's card the totals that the event of this version carries.

@@ -168,6 +168,23 @@ async fn nothing_is_applied_that_is_not_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_many_others_keep_it_from_counting_holds_up_no_log() {
+    let world = World::new();
+    world.other.join(&["ada"]).await;
+    let of_ada = Calls("TransactWriteItems", "FACTS#ada");
+    world.network.fail_next(of_ada, 5, Failure::Cancelled);
+    world.tested.catch_up(&["ada"]).await;
+    assert_eq!(world.other.viewer("ada").await.applied.get(), 1);
+    assert_eq!(of(&world, "ada", today(&world)).await, []);
+    assert_eq!(world.network.count(of_ada), 5, "then the work queue has it");
+    for task in world.take_tasks() {
+        assert!(matches!(task, Task::Redo { .. }), "{task:?}");
+        world.tested.repair(task).await.unwrap();
+    }
+    assert_eq!(of(&world, "ada", today(&world)).await, [(Joined, 1), (Active, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_statistics_are_off_nothing_is_written() {
     let world = World::with(&[("STATISTICS_DAYS", 0)]);
     counted(&world).await;
@@ -191,4 +208,27 @@ async fn numbers_are_recounted_from_facts_and_sums_from_numbers() {
     world.meddle("DeleteItem", &part);
     world.tested.projector.notices.statistics.recount(&Recount::User { user: user("ada"), day }).await.unwrap();
     assert_eq!((of(&world, "ada", day).await, site(&world, day).await), (ada, sum));
+}
+
+#[tokio::test(start_paused = true)]
+async fn likes_of_many_users_share_the_transactions_of_a_part_of_the_day() {
+    let world = World::new();
+    let it = &world.other;
+    let likers: Vec<_> = (0..60).map(|number| format!("liker{number}")).collect();
+    it.join(&["ada"]).await;
+    it.join(&likers.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let post = it.post("ada", "hello").await;
+    for liker in &likers {
+        like(&world, liker, post, EdgeState::Active).await;
+    }
+    let users: Vec<_> = likers.iter().map(|liker| user(liker)).collect();
+    let statistics = &world.tested.projector.notices.statistics;
+    for _ in 0..2 {
+        statistics.count_likes_as_they_stand(post, &users).await.unwrap();
+        let transactions = world.network.count(Calls("TransactWriteItems", "FACTS#"));
+        assert!((1..=33).contains(&transactions), "{transactions}, of 32 parts");
+    }
+    let day = today(&world);
+    assert_eq!(of(&world, "ada", day).await, [(Like, 60)]);
+    assert_eq!(site(&world, day).await, [(Like, 60), (Active, 60)]);
 }
