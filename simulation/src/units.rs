@@ -92,13 +92,13 @@ impl Usage {
     fn less(&self, other: &Self, count: usize) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "some hundred")]
         let count = count as f64;
-        // Thousandths are enough, and do not depend on the order of sums.
-        let number = |ours: f64, theirs: f64| ((ours - theirs) / count * 1000.0).round() / 1000.0;
+        // These digits are enough, and do not depend on the order of sums.
+        let number = |ours: f64, theirs: f64| ((ours - theirs) / count * 1e4).round() / 1e4;
         let map = |ours: &BTreeMap<String, f64>, theirs: &BTreeMap<String, f64>| {
             let names: std::collections::BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
             let of = |map: &BTreeMap<String, f64>, name: &str| map.get(name).copied().unwrap_or_default();
             let values = names.into_iter().map(|name| (name.clone(), number(of(ours, name), of(theirs, name))));
-            values.filter(|(_, value)| value.abs() >= 0.001).collect()
+            values.filter(|(_, value)| *value != 0.0).collect()
         };
         Self {
             command: [0, 1].map(|at| number(self.command[at], other.command[at])),
@@ -115,9 +115,14 @@ impl Usage {
 
     /// What is not taken for chance.
     fn above(mut self, chance: f64) -> Self {
-        for units in [&mut self.reads, &mut self.writes, &mut self.invocations] {
+        for units in [&mut self.reads, &mut self.writes] {
             units.retain(|_, value| value.abs() >= chance);
         }
+        // A difference of so few invocations may be below zero, which is chance, too.
+        for values in [&mut self.invocations, &mut self.gb_ms] {
+            values.retain(|_, value| *value > 0.0);
+        }
+        (self.bus_bytes, self.bus_read_bytes) = (self.bus_bytes.max(0.0), self.bus_read_bytes.max(0.0));
         for bytes in [&mut self.bytes, &mut self.expiring_bytes] {
             bytes.retain(|_, value| value.abs() >= CHANCE_OF_BYTES);
         }

@@ -29,7 +29,7 @@ pub(crate) fn plan(output: Output, arguments: &PlanArguments) -> anyhow::Result<
     if output.json {
         output.object(&plan.json());
     } else {
-        print!("{}", plan.text(arguments.explain)?);
+        print!("{}", plan.text(arguments.explain));
     }
     Ok(())
 }
@@ -78,19 +78,21 @@ impl Plan {
         };
         json!({
             "load": self.load.json(), "settings": self.settings.json(), "prices_of": self.prices.date,
-            "region": self.prices.region, "total": self.bill.total(), "items": self.items().map(item).collect::<Vec<_>>(),
+            "region": self.prices.region, "total": self.bill.total(),
+            "items": self.items().map(item).collect::<Vec<_>>(),
             "parameters": self.parameters.iter().map(change).collect::<Vec<_>>(),
             "designs": self.designs.iter().map(change).collect::<Vec<_>>(),
             "lines": self.bill.lines.iter().map(line).collect::<Vec<_>>(),
         })
     }
 
-    fn text(&self, explain: bool) -> anyhow::Result<String> {
-        let mut rows: Vec<_> = self
-            .items()
-            .map(|(item, dollars)| json!({"item": item, "$ a month": right(dollars, 9), "share": percent(self.share(dollars))}))
-            .collect();
-        rows.push(json!({"item": "together", "$ a month": right(self.bill.total(), 9), "share": percent(1.0)}));
+    fn text(&self, explain: bool) -> String {
+        let row = |item: &str, dollars: f64| {
+            let share = percent(self.share(dollars));
+            json!({"item": item, "$ a month": right(dollars, 9), "share": share})
+        };
+        let mut rows: Vec<_> = self.items().map(|(item, dollars)| row(item, dollars)).collect();
+        rows.push(row("together", self.bill.total()));
         let mut text = table(&["item", "$ a month", "share"], &rows);
         text += "\n";
         text += &changes("what a parameter changes", &self.parameters);
@@ -102,7 +104,7 @@ impl Plan {
             text += "\n";
             text += &self.used_prices();
         }
-        Ok(text)
+        text
     }
 
     /// Each line with its factors.
@@ -113,7 +115,8 @@ impl Plan {
                 "price": line.price, "$ a month": right(line.dollars, 9), "each from": line.source,
             })
         };
-        let rows: Vec<_> = self.bill.lines.iter().map(row).collect();
+        let of = |item: &'static str| self.bill.lines.iter().filter(move |line| line.item == item);
+        let rows: Vec<_> = ITEMS.into_iter().flat_map(of).map(row).collect();
         table(&["item", "what", "a month", "each", "price", "$ a month", "each from"], &rows)
     }
 
@@ -136,7 +139,10 @@ impl Plan {
 }
 
 fn changes(what: &str, changes: &[Change]) -> String {
-    let row = |change: &Change| json!({what: change.what, "more or less": format!("{:>12}", signed(change.more)), "$ a month": right(change.total, 9)});
+    let row = |change: &Change| {
+        let more = format!("{:>12}", signed(change.more));
+        json!({what: change.what, "more or less": more, "$ a month": right(change.total, 9)})
+    };
     table(&[what, "more or less", "$ a month"], &changes.iter().map(row).collect::<Vec<_>>())
 }
 
@@ -192,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_document_shows_what_the_program_prints() {
-        let printed = plan_of(&[]).unwrap().text(false).unwrap();
+        let printed = plan_of(&[]).unwrap().text(false);
         let block: String = printed
             .lines()
             .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("    {line}\n") })
@@ -205,7 +211,7 @@ mod tests {
     #[test]
     fn an_explained_plan_names_the_source_of_every_factor() {
         let plan = plan_of(&["--parameter", "SearchDays=30", "--parameter", "CacheUrl=redis://c"]).unwrap();
-        let text = plan.text(true).unwrap();
+        let text = plan.text(true);
         for line in &plan.bill.lines {
             assert!(!line.source.is_empty(), "{line:?}");
             assert!(text.contains(&line.source) && text.contains(&plan.prices.prices[line.price].source), "{line:?}");

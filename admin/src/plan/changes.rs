@@ -1,6 +1,5 @@
 //! What another value of a parameter, or another design, would change: the same bill with one thing changed.
 
-use anyhow::Context;
 use aws_limits::prices::Prices;
 
 use super::{Bill, Design, Load, Settings, Units};
@@ -94,8 +93,14 @@ pub(crate) fn of_design(
         let total = Bill::of(load, settings, &design, units, prices)?.total();
         changes.push(Change { what, more: total - before, total });
     }
-    let frugal = settings.clone().with("StatisticsDays=0").context("a parameter of the plan")?;
-    let total = Bill::of(load, &frugal, &with_scaling, units, prices)?.total();
-    changes.push(Change { what: "all five, and StatisticsDays=0".to_owned(), more: total - before, total });
+    let mut frugal = settings.clone();
+    for (parameter, what) in [
+        ("StatisticsDays=0", "all five, and StatisticsDays=0".to_owned()),
+        ("CacheUrl=rediss://…", format!("the same with CacheUrl, which has {} % of the cards", load.shared_cache_hits)),
+    ] {
+        frugal = frugal.with(parameter)?;
+        let total = Bill::of(load, &frugal, &with_scaling, units, prices)?.total();
+        changes.push(Change { what, more: total - before, total });
+    }
     Ok(changes)
 }
