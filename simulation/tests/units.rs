@@ -7,7 +7,9 @@ use simulation::units::{Units, Usage, WORDS, measure};
 
 /// How much a figure may differ: what processes ask once a minute falls into one measurement or another.
 const TOLERANCE: f64 = 0.05;
-const UNITS_MIN: f64 = 0.1;
+/// Of statistics, where commands of one moment conflict over the same sums, and repeat their transactions by chance.
+const TOLERANCE_OF_CONFLICTS: f64 = 0.15;
+const UNITS_MIN: f64 = 0.2;
 
 #[test]
 fn commands_cost_what_the_plan_says() {
@@ -28,8 +30,9 @@ fn commands_cost_what_the_plan_says() {
 }
 
 fn compare(kind: &str, planned: &Usage, measured: &Usage, wrong: &mut Vec<String>) {
+    let tolerance = if kind.starts_with("statistics") { TOLERANCE_OF_CONFLICTS } else { TOLERANCE };
     let mut check = |what: &str, planned: f64, measured: f64, least: f64| {
-        if (planned - measured).abs() > (planned.abs() * TOLERANCE).max(least) {
+        if (planned - measured).abs() > (planned.abs() * tolerance).max(least) {
             wrong.push(format!("{kind}, {what}: {planned} is planned, {measured} is measured"));
         }
     };
