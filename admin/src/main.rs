@@ -4,17 +4,19 @@
 //! - `deployment.rs` finds the physical names, invokes functions, and reaches queues and tables.
 //! - `queue.rs` receives messages and lets others have them again.
 //! - `output.rs` prints tables, or JSON with `--json`.
+//! - `plan/` is a model of a month's bill. It needs no deployment.
 //! - `commands/` has one file for each group of subcommands.
 
 mod commands;
 mod deployment;
 mod output;
+mod plan;
 mod queue;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use commands::{account, audit, moderation, quarantine, rebuild, recover, stats, status};
+use commands::{account, audit, moderation, plan as planning, quarantine, rebuild, recover, stats, status};
 use deployment::{Deployment, Target};
 use output::Output;
 
@@ -46,6 +48,8 @@ enum Command {
     Audit(audit::AuditArguments),
     /// Prints what happened on each day: posts, likes, new and active users, tags
     Stats(stats::StatsArguments),
+    /// Prints what a month costs at a given load, and what changes it; needs no deployment
+    Plan(planning::PlanArguments),
     /// Fills read models anew from the table of commands
     #[command(subcommand)]
     Rebuild(rebuild::Command),
@@ -78,9 +82,13 @@ async fn main() -> ExitCode {
 }
 
 async fn run(Arguments { target, json, command }: Arguments) -> anyhow::Result<()> {
-    let deployment = &Deployment::open(&target).await?;
     let output = Output { json };
+    if let Command::Plan(arguments) = &command {
+        return planning::plan(output, arguments);
+    }
+    let deployment = &Deployment::open(&target).await?;
     match command {
+        Command::Plan(arguments) => planning::plan(output, &arguments),
         Command::Status => status::status(deployment, output).await,
         Command::Watch(arguments) => status::watch(deployment, output, &arguments).await,
         Command::Quarantine(command) => quarantine::run(deployment, output, command).await,

@@ -42,7 +42,7 @@ pub(crate) fn progress(text: &str) {
 }
 
 /// A table with a line for each row. Columns are as wide as their widest cell.
-fn table(columns: &[&str], rows: &[Value]) -> String {
+pub(crate) fn table(columns: &[&str], rows: &[Value]) -> String {
     let mut lines = vec![columns.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()];
     lines.extend(rows.iter().map(|row| columns.iter().map(|name| cell(&row[*name])).collect()));
     let width = |at: usize| lines.iter().map(|line: &Vec<String>| line[at].chars().count()).max().unwrap_or(0);

@@ -241,3 +241,20 @@ async fn an_error_says_what_to_do() -> Result<()> {
     ensure!(error.contains("there is no local stack at http://127.0.0.1:1") && error.contains("cargo run"), "{error}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_plan_needs_no_deployment() -> Result<()> {
+    let run = async |arguments: &[&str]| {
+        let command = &mut Command::new(env!("CARGO_BIN_EXE_admin"));
+        command.args(["--url", "http://127.0.0.1:1"]).args(arguments).output().await
+    };
+    let plan = run(&["--json", "plan", "--posts-per-day", "1e4", "--parameter", "StatisticsDays=0"]).await?;
+    let plan: Value = serde_json::from_slice(&plan.stdout)?;
+    ensure!(plan["load"]["posts_per_day"] == 1e4 && plan["total"].as_f64().is_some_and(|total| total > 0.0), "{plan}");
+    let explained = String::from_utf8(run(&["plan", "--explain"]).await?.stdout)?;
+    ensure!(explained.contains("https://aws.amazon.com/dynamodb/pricing/on-demand/"), "{explained}");
+    let refused = run(&["plan", "--followers=-1"]).await?;
+    let error = String::from_utf8(refused.stderr)?;
+    ensure!(!refused.status.success() && error == "admin: --followers must be between 0 and 1000000000\n", "{error}");
+    Ok(())
+}

@@ -15,7 +15,7 @@
 //! - [`checks`] are the invariants by name; [`rest`] compares everything at rest with the model and with [`truth`],
 //!   the command table; [`deletions`] looks for what should be gone.
 //! - [`limits`] puts AWS's limits in force. [`load`] runs scenarios of much load within them, and reports what was
-//!   reached, what was throttled and what it costs.
+//!   reached, what was throttled and what it costs. [`units`] measures what each command costs.
 //! - [`runner`] runs many histories, each in a process of its own, and shortens one that fails. [`trace`] tells what
 //!   happened.
 
@@ -50,5 +50,6 @@ mod search;
 mod statistics;
 pub mod trace;
 mod truth;
+pub mod units;
 mod walks;
 mod world;

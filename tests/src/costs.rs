@@ -20,7 +20,26 @@ pub struct Cost {
 impl Cost {
     /// The cost in the answer's header, or `None` if there is no such header.
     pub fn of(answer: &Answer) -> Result<Option<Self>> {
-        answer.header("tidings-cost").map(parse).transpose()
+        answer.header("tidings-cost").map(Self::parse).transpose()
+    }
+
+    /// The cost that the header of this value tells.
+    ///
+    /// # Errors
+    /// If it is no such header.
+    pub fn parse(header: &str) -> Result<Self> {
+        let mut cost = Self::default();
+        for member in header.split(", ") {
+            let (name, value) = member.split_once('=').with_context(|| format!("not a dictionary: {header}"))?;
+            match name {
+                "round_trips" => cost.round_trips = value.parse()?,
+                "calls" => cost.calls = value.parse()?,
+                "read_units" => cost.read_units = value.parse()?,
+                "write_units" => cost.write_units = value.parse()?,
+                _ => bail!("unknown member {name}"),
+            }
+        }
+        Ok(cost)
     }
 
     /// The higher one of each number.
@@ -34,29 +53,14 @@ impl Cost {
     }
 }
 
-fn parse(header: &str) -> Result<Cost> {
-    let mut cost = Cost::default();
-    for member in header.split(", ") {
-        let (name, value) = member.split_once('=').with_context(|| format!("not a dictionary: {header}"))?;
-        match name {
-            "round_trips" => cost.round_trips = value.parse()?,
-            "calls" => cost.calls = value.parse()?,
-            "read_units" => cost.read_units = value.parse()?,
-            "write_units" => cost.write_units = value.parse()?,
-            _ => bail!("unknown member {name}"),
-        }
-    }
-    Ok(cost)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_cost_is_read_from_its_header() {
-        let cost = parse("round_trips=2, calls=4, read_units=3.5, write_units=0.0").unwrap();
+        let cost = Cost::parse("round_trips=2, calls=4, read_units=3.5, write_units=0.0").unwrap();
         assert_eq!(cost, Cost { round_trips: 2, calls: 4, read_units: 3.5, write_units: 0.0 });
-        assert!(parse("nonsense").is_err());
+        assert!(Cost::parse("nonsense").is_err());
     }
 }

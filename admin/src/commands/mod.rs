@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod moderation;
+pub(crate) mod plan;
 pub(crate) mod quarantine;
 pub(crate) mod rebuild;
 pub(crate) mod recover;

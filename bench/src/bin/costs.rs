@@ -1,8 +1,8 @@
 //! Prints what every route costs in DynamoDB calls and capacity units, as a Markdown table for `docs/costs.md`. The
 //! table has the highest cost of several requests. The stack must run with `ShowCosts`; a stack that this program
-//! starts does.
+//! starts does. It says which figures differ from those of `admin/units.json`, with which `admin plan` calculates.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use bench::target::{self, Target};
@@ -15,8 +15,10 @@ use harness::{
     wait::ALL_AGREE_AFTER,
 };
 use reqwest::{Method, RequestBuilder};
-use serde_json::json;
+use serde_json::{Value, json};
 
+/// The figures of the plan.
+const PLANNED: &str = include_str!("../../../admin/units.json");
 /// A request with this prefix is measured right after the request before it, with what that one cached.
 const CACHED: &str = "the same";
 /// How long to wait until the stack is idle.
@@ -85,10 +87,28 @@ async fn main() -> Result<()> {
         frequent(&mut table, reader, &authors[AUTHORS - 1 - number], several).await?;
     }
     println!("| route | round trips | calls | read units | write units |\n|---|--:|--:|--:|--:|");
+    let planned = planned()?;
     for (name, Cost { round_trips, calls, read_units, write_units }) in table.0 {
-        println!("| {name} | {round_trips} | {calls} | {read_units} | {write_units} |");
+        let row = format!("| {name} | {round_trips} | {calls} | {read_units} | {write_units} |");
+        println!("{row}");
+        match planned.get(&name) {
+            Some(planned) if *planned == row => {}
+            Some(planned) => eprintln!("admin/units.json has {planned}"),
+            None => eprintln!("admin/units.json has no {name}"),
+        }
     }
     Ok(())
+}
+
+/// The rows of the table that the plan calculates with, by route.
+fn planned() -> Result<BTreeMap<String, String>> {
+    let file: Value = serde_json::from_str(PLANNED)?;
+    let row = |it: &Value| {
+        let name = it["route"].as_str().context("a route without a name")?.to_owned();
+        let cells = ["round_trips", "calls", "read_units", "write_units"].map(|cell| it[cell].to_string());
+        Ok((name.clone(), format!("| {name} | {} |", cells.join(" | "))))
+    };
+    file["routes"].as_array().context("no routes")?.iter().map(row).collect()
 }
 
 async fn commands(table: &mut Table, user: &User, author: &User, post: &str) -> Result<()> {
@@ -162,7 +182,7 @@ async fn frequent(table: &mut Table, user: &User, author: &User, posts: &[String
     ] {
         table.measure(name, asks.request(Method::GET, path).query(&[query])).await?;
     }
-    table.measure("`GET …/likes`, of a post", user.request(Method::GET, &post_path(&posts[0], "/likes"))).await?;
+    table.measure("`GET …/likes`, of a post, 20", user.request(Method::GET, &post_path(&posts[0], "/likes"))).await?;
     let at = page.notifications.first().context("no notifications")?.at.clone();
     let seen = author.request(Method::PUT, "/v1/me/notifications/seen").json(&json!({ "up_to": at }));
     table.measure("`PUT /v1/me/notifications/seen`", seen).await?;
@@ -181,5 +201,11 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_plan_has_rows_of_the_table() {
+        let planned = planned().unwrap();
+        assert_eq!(planned["`PUT`, `DELETE …/like`"], "| `PUT`, `DELETE …/like` | 3 | 4 | 6 | 4 |");
     }
 }

@@ -1,0 +1,186 @@
+//! The load that a plan is made for, and what the deployment is set to.
+
+use anyhow::{bail, ensure};
+use clap::Args;
+use serde_json::{Value, json};
+
+/// Most of anything in a day. It is far beyond what the largest networks have.
+const A_DAY_MAX: f64 = 1e12;
+
+/// The load. The defaults are those of the issue that set the target for costs.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Load {
+    /// Posts a day
+    #[arg(long, default_value_t = 1e6, value_name = "COUNT")]
+    pub(crate) posts_per_day: f64,
+    /// Pages of 20 posts of home feeds that are read in a day
+    #[arg(long, default_value_t = 1e8, value_name = "COUNT")]
+    pub(crate) reads_per_day: f64,
+    /// Followers to whom a post is pushed, on average; celebrities' posts are not pushed
+    #[arg(long, default_value_t = 200.0, value_name = "COUNT")]
+    pub(crate) followers: f64,
+    /// Likes for each post
+    #[arg(long, default_value_t = 20.0, value_name = "COUNT")]
+    pub(crate) likes_per_post: f64,
+    /// Comments for each post
+    #[arg(long, default_value_t = 2.0, value_name = "COUNT")]
+    pub(crate) comments_per_post: f64,
+    /// New follows for each post
+    #[arg(long, default_value_t = 1.0, value_name = "COUNT")]
+    pub(crate) follows_per_post: f64,
+    /// Posts of the last 30 days that a followed author has, which a follow copies
+    #[arg(long, default_value_t = 30.0, value_name = "COUNT")]
+    pub(crate) posts_copied: f64,
+    /// Size of a page in kB
+    #[arg(long, default_value_t = 13.0, value_name = "KB")]
+    pub(crate) page_kb: f64,
+    /// Share of the cards of a page that the process has in its cache, in percent
+    #[arg(long, default_value_t = 0.0, value_name = "PERCENT")]
+    pub(crate) cards_cached: f64,
+    /// Share of the cards, homes and viewers that a shared cache has, in percent, with CacheUrl
+    #[arg(long, default_value_t = 80.0, value_name = "PERCENT")]
+    pub(crate) shared_cache_hits: f64,
+    /// Share of events and likes that statistics count: a second like of the same post counts no more, in percent
+    #[arg(long, default_value_t = 100.0, value_name = "PERCENT")]
+    pub(crate) counted: f64,
+    /// Different words and tags in a post, which the search index has
+    #[arg(long, default_value_t = 17.0, value_name = "COUNT")]
+    pub(crate) words: f64,
+    /// Share of followers who have not read for 30 days, in percent; for what skipping them would save
+    #[arg(long, default_value_t = 50.0, value_name = "PERCENT")]
+    pub(crate) dormant: f64,
+    /// Months of this load that are stored: tables grow
+    #[arg(long, default_value_t = 12.0, value_name = "COUNT")]
+    pub(crate) months: f64,
+}
+
+impl Load {
+    /// # Errors
+    /// If a number makes no sense: one line that names the option.
+    pub(crate) fn validate(&self) -> anyhow::Result<()> {
+        for (option, value, most) in [
+            ("posts-per-day", self.posts_per_day, A_DAY_MAX),
+            ("reads-per-day", self.reads_per_day, A_DAY_MAX),
+            ("followers", self.followers, 1e9),
+            ("likes-per-post", self.likes_per_post, 1e6),
+            ("comments-per-post", self.comments_per_post, 1e6),
+            ("follows-per-post", self.follows_per_post, 1e6),
+            ("posts-copied", self.posts_copied, 1e6),
+            // An answer of Lambda has at most 6 MB.
+            ("page-kb", self.page_kb, 6e3),
+            ("cards-cached", self.cards_cached, 100.0),
+            ("shared-cache-hits", self.shared_cache_hits, 100.0),
+            ("counted", self.counted, 100.0),
+            // As many as are indexed (docs/search.md).
+            ("words", self.words, 512.0),
+            ("dormant", self.dormant, 100.0),
+            ("months", self.months, 120.0),
+        ] {
+            ensure!((0.0..=most).contains(&value), "--{option} must be between 0 and {most}");
+        }
+        Ok(())
+    }
+
+    /// The load as JSON.
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "posts_per_day": self.posts_per_day, "reads_per_day": self.reads_per_day, "followers": self.followers,
+            "likes_per_post": self.likes_per_post, "comments_per_post": self.comments_per_post,
+            "follows_per_post": self.follows_per_post, "posts_copied": self.posts_copied, "page_kb": self.page_kb,
+            "cards_cached": self.cards_cached, "shared_cache_hits": self.shared_cache_hits, "counted": self.counted,
+            "words": self.words, "dormant": self.dormant, "months": self.months,
+        })
+    }
+}
+
+/// The template's parameters that change what a deployment costs with the same load, with their defaults.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Settings {
+    /// `StatisticsDays`.
+    pub(crate) statistics_days: f64,
+    /// `SearchDays`.
+    pub(crate) search_days: f64,
+    /// Whether there is a `CacheUrl`.
+    pub(crate) has_shared_cache: bool,
+    /// `FeedProvisioned`.
+    pub(crate) feed_provisioned: f64,
+    /// `AuditUnitsPerHour`.
+    pub(crate) audit_units_per_hour: f64,
+    /// `LogRetentionDays`.
+    pub(crate) log_retention_days: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            statistics_days: 400.0,
+            search_days: 0.0,
+            has_shared_cache: false,
+            feed_provisioned: 0.0,
+            audit_units_per_hour: 10_000.0,
+            log_retention_days: 30.0,
+        }
+    }
+}
+
+/// Names of the parameters that a plan knows.
+pub(crate) const PARAMETERS: [&str; 6] =
+    ["StatisticsDays", "SearchDays", "CacheUrl", "FeedProvisioned", "AuditUnitsPerHour", "LogRetentionDays"];
+
+impl Settings {
+    /// The settings with another value of a parameter, given as `Name=value`.
+    ///
+    /// # Errors
+    /// If the plan does not know the parameter, or the value is none: one line that says what to do.
+    pub(crate) fn with(mut self, parameter: &str) -> anyhow::Result<Self> {
+        let Some((name, value)) = parameter.split_once('=') else {
+            bail!("--parameter {parameter}: give a parameter as Name=value");
+        };
+        let number = || match value.parse::<u32>() {
+            Ok(number) if number <= 10_000_000 => Ok(f64::from(number)),
+            _ => bail!("--parameter {name}: {value:?} is not a whole number up to 10 million"),
+        };
+        match name {
+            "StatisticsDays" => self.statistics_days = number()?,
+            "SearchDays" => self.search_days = number()?,
+            "CacheUrl" => self.has_shared_cache = !value.is_empty(),
+            "FeedProvisioned" => self.feed_provisioned = number()?,
+            "AuditUnitsPerHour" => self.audit_units_per_hour = number()?,
+            "LogRetentionDays" => self.log_retention_days = number()?,
+            _ => bail!("--parameter {name}: costs depend on {}", PARAMETERS.join(", ")),
+        }
+        Ok(self)
+    }
+}
+
+impl Settings {
+    /// The settings as JSON, by the names of their parameters.
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "StatisticsDays": self.statistics_days, "SearchDays": self.search_days, "CacheUrl": self.has_shared_cache,
+            "FeedProvisioned": self.feed_provisioned, "AuditUnitsPerHour": self.audit_units_per_hour,
+            "LogRetentionDays": self.log_retention_days,
+        })
+    }
+}
+
+/// What the code could do otherwise. The default is what it does.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Design {
+    /// Size of a page on its way, as a share of its size.
+    pub(crate) page_share: f64,
+    /// Share of followers to whom posts are pushed.
+    pub(crate) pushed_share: f64,
+    /// Share of likes and comments that move a post in the index of trending posts.
+    pub(crate) indexed_share: f64,
+    /// Utilisation of provisioned capacity of `Timelines` and `Cards`. None if they are on demand.
+    pub(crate) provisioned_use: Option<f64>,
+    /// Share of pages that write a line of metrics.
+    pub(crate) metrics_share: f64,
+}
+
+impl Default for Design {
+    fn default() -> Self {
+        Self { page_share: 1.0, pushed_share: 1.0, indexed_share: 1.0, provisioned_use: None, metrics_share: 1.0 }
+    }
+}
