@@ -5,7 +5,8 @@
 use anyhow::Context as _;
 use aws_smithy_http_client::tls::{TlsContext, TrustStore};
 
-/// The roots that Amazon Trust Services recommends to trust stores of one's own: <https://www.amazontrust.com/repository>.
+/// The roots that Amazon Trust Services recommends to trust stores of one's own
+/// (<https://www.amazontrust.com/repository/>).
 const AMAZON_ROOTS: &str = include_str!("trust/amazon.pem");
 /// Names a PEM file with other roots, instead of Amazon's. The AWS CLI has the same variable.
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
