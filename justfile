@@ -35,7 +35,7 @@ sim seeds="1000":
 seed number:
     cargo run --release -p simulation -- --seed {{number}}
 
-# Runs a benchmark: replay, lag, deliveries, likes or costs: `just bench lag --rate 20`
+# Runs a benchmark: replay, lag, deliveries, likes, costs or cpu: `just bench lag --rate 20`
 bench name *arguments:
     cargo run --release -p bench --bin {{name}} -- {{arguments}}
 

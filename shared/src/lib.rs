@@ -42,3 +42,4 @@ pub mod stream;
 #[cfg(test)]
 mod test_world;
 pub mod trace;
+mod trust;

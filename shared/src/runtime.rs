@@ -2,7 +2,10 @@
 //! built on them. [`Runtime::new`] makes the same parts from given configuration, for the simulation and for tests.
 
 use anyhow::Context as _;
-use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{
+    BehaviorVersion, SdkConfig, environment::EnvironmentVariableCredentialsProvider, retry::RetryConfig,
+    timeout::TimeoutConfig,
+};
 use aws_smithy_http_client::{
     Builder as HttpClient,
     tls::{Provider, rustls_provider::CryptoMode},
@@ -45,6 +48,7 @@ use crate::{
         bus::Bus, failed_batches::FailedBatches, publisher::Publisher, quarantine::Quarantine, work_queue::WorkQueue,
     },
     trace::{self, TraceId},
+    trust,
 };
 
 /// Period of some rate limits.
@@ -68,7 +72,10 @@ pub struct Runtime {
 
 impl Runtime {
     /// Starts logging and configures the AWS SDKs from the environment.
-    pub async fn start() -> Self {
+    ///
+    /// # Errors
+    /// If the file of certificates that the environment names is wrong.
+    pub async fn start() -> anyhow::Result<Self> {
         tracing_subscriber::fmt()
             .json()
             .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
@@ -78,13 +85,16 @@ impl Runtime {
             // CloudWatch adds the time.
             .without_time()
             .init();
-        let http_client = HttpClient::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(http_client)
+        let http_client = HttpClient::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(http_client.tls_context(trust::from_environment()?).build_https())
             .retry_config(retry_config())
-            .timeout_config(timeout_config())
-            .load()
-            .await;
+            .timeout_config(timeout_config());
+        // Lambda sets it. The default chain would take the same credentials, and make a client of STS that nobody uses.
+        if std::env::var_os("AWS_ACCESS_KEY_ID").is_some() {
+            loader = loader.credentials_provider(EnvironmentVariableCredentialsProvider::new());
+        }
+        let config = loader.load().await;
         let environment = std::env::vars_os();
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -99,7 +109,7 @@ impl Runtime {
         if let Ok(cache) = runtime.shared_cache() {
             cache.connect().await;
         }
-        runtime
+        Ok(runtime)
     }
 
     /// The same without logs, from this configuration of the SDKs and this environment.

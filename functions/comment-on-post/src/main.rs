@@ -4,7 +4,7 @@ use tidings::{http, runtime::Runtime};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let runtime = Runtime::start().await;
+    let runtime = Runtime::start().await?;
     let (commands, clock) = (&runtime.commands()?, &runtime.clock);
     http::serve(&runtime, async |call| comment_on_post::handle(commands, clock, call).await).await
 }

@@ -5,7 +5,7 @@ use tidings::runtime::Runtime;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let runtime = Runtime::start().await;
+    let runtime = Runtime::start().await?;
     let deliverer = &Deliverer {
         projectors: runtime.projectors()?,
         rebuilder: runtime.rebuilder()?,

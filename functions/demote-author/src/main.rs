@@ -5,7 +5,7 @@ use tidings::runtime::{Runtime, one_line};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let runtime = Runtime::start().await;
+    let runtime = Runtime::start().await?;
     let demoter = &Demoter {
         commands: runtime.commands()?,
         read_models: runtime.read_models()?,

@@ -4,7 +4,7 @@ use tidings::{http, runtime::Runtime};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let runtime = Runtime::start().await;
+    let runtime = Runtime::start().await?;
     let (keys, clock) = (&runtime.cursor_keys()?, &runtime.clock);
     let (people, notifications) = (&runtime.people()?, &runtime.notifications()?);
     http::serve(&runtime, async |call| get_profile::handle(people, notifications, keys, clock, call).await).await

@@ -4,7 +4,7 @@ use tidings::{http, runtime::Runtime};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let runtime = Runtime::start().await;
+    let runtime = Runtime::start().await?;
     let (commands, clock) = (&runtime.commands()?, &runtime.clock);
     http::serve(&runtime, async |call| mute_user::handle(commands, clock, call).await).await
 }

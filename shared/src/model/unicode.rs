@@ -135,7 +135,8 @@ pub(super) fn searchable(text: &str) -> String {
 
 /// Whether rendering ignores the character, if nothing supports it (Default_Ignorable_Code_Point).
 pub(super) fn is_ignorable(c: char) -> bool {
-    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+    // No character of ASCII is one. This is asked of every character of every text that is shown.
+    !c.is_ascii() && CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
 
 /// The text as it is compared: NFKC_Casefold of Unicode, which combines NFKC with full case folding and leaves out
@@ -180,6 +181,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn no_character_of_ascii_is_ignorable() {
+        let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+        assert!(('\0'..='\u{7f}').all(|c| !ignorable.contains(c)));
+        assert!(is_ignorable('\u{ad}') && !is_ignorable('é'));
+    }
 
     proptest! {
         #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     consistency::Consistency,
-    dynamo::{Dynamo, Item, failed, item, newer_wins, s, value},
+    dynamo::{Dynamo, Item, SCHEMA, failed, item, newer_wins, s, value},
     key::{self, BUCKET, PK},
     table::TableName,
     trending::TrendingIndex,
@@ -18,6 +18,27 @@ use crate::{
     model::{Post, PostId, Profile, PublicProfile, Tag, TallySubject, Text, Timestamp, Totals, UserId, Version},
     shared_cache::SharedCache,
 };
+
+/// What readers of posts need of a card. The rest is for those who write counters: the images of a counter's shards,
+/// which may be 256, and the place in the index.
+const OF_POSTS: [&str; 16] = [
+    "post",
+    "author",
+    "author_profile",
+    "author_version",
+    "text",
+    "tags",
+    "version",
+    "edited_at",
+    "deleted",
+    "taken_down",
+    "author_suspended",
+    "likes",
+    "comments",
+    "heat",
+    "tally_revision",
+    SCHEMA,
+];
 
 /// The `cards` table.
 #[derive(Debug, Clone)]
@@ -237,14 +258,15 @@ impl Cards {
 
     /// The items of the cards of those of the posts that have a whole one.
     pub(super) async fn post_items(&self, posts: &[PostId], consistency: Consistency) -> Result<Vec<Item>, Error> {
-        let mut items = self.batch_get(posts.iter().map(|post| key::post(*post)), consistency).await?;
+        let keys = keys(posts.iter().map(|post| key::post(*post)));
+        let mut items = self.dynamo.batch_get_parts(self.table.get(), keys, &OF_POSTS, consistency).await?;
         items.retain(is_whole);
         Ok(items)
     }
 
     /// The cards of those of the users that have one.
     pub async fn users(&self, users: &[UserId], consistency: Consistency) -> Result<HashMap<UserId, UserCard>, Error> {
-        let items = self.batch_get(users.iter().map(key::user), consistency).await?;
+        let items = self.dynamo.batch_get(self.table.get(), keys(users.iter().map(key::user)), consistency).await?;
         let whole = items.into_iter().filter(|item| item.contains_key("user"));
         whole.map(|item| value("a user's card", item).map(|card: UserCard| (card.user.clone(), card))).collect()
     }
@@ -295,15 +317,10 @@ impl Cards {
             }
         }
     }
+}
 
-    async fn batch_get(
-        &self,
-        keys: impl Iterator<Item = String>,
-        consistency: Consistency,
-    ) -> Result<Vec<Item>, Error> {
-        let keys = keys.map(|key| HashMap::from([(PK.to_owned(), s(key))])).collect();
-        self.dynamo.batch_get(self.table.get(), keys, consistency).await
-    }
+fn keys(partitions: impl Iterator<Item = String>) -> Vec<Item> {
+    partitions.map(|key| HashMap::from([(PK.to_owned(), s(key))])).collect()
 }
 
 /// Events of one user are applied at once, so a card may have an author part before it has a post part. Nor has that of
@@ -325,5 +342,19 @@ struct Part {
 impl Part {
     fn of(values: &impl Serialize) -> Result<Self, Error> {
         Ok(Self { set: item(values)?, initial: Item::new(), remove: Vec::new() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{post, profile};
+
+    #[test]
+    fn readers_of_posts_ask_for_all_that_a_card_has() {
+        // Without the numbers, which others write.
+        let written = item(&PostCard::new(post(), profile("ada"))).unwrap();
+        let known: Vec<_> = written.keys().filter(|name| !OF_POSTS.contains(&name.as_str())).collect();
+        assert!(known.is_empty(), "{known:?} of a card would be read as if it were not there");
     }
 }

@@ -31,7 +31,7 @@ const RETRY: RetryPolicy =
     RetryPolicy { retries_max: 5, first: Duration::from_millis(10), longest: Duration::from_secs(1) };
 
 /// The attribute with the version of an item's layout. An item without it has layout 1, as all items do so far.
-const SCHEMA: &str = "schema";
+pub(super) const SCHEMA: &str = "schema";
 /// The newest layout of items that this release can read. A release that changes what attributes mean, or removes some
 /// that this one needs, writes a higher number.
 const SCHEMA_MAX: u64 = 1;
@@ -62,18 +62,46 @@ impl Dynamo {
         keys: Vec<Item>,
         consistency: Consistency,
     ) -> Result<Vec<Item>, Error> {
-        let calls = keys.chunks(BATCH_GET_MAX).map(|keys| self.batch_get_once(table, keys.to_vec(), consistency));
-        Ok(try_join_all(calls).await?.concat())
+        self.batch_get_parts(table, keys, &[], consistency).await
     }
 
-    async fn batch_get_once(&self, table: &str, keys: Vec<Item>, consistency: Consistency) -> Result<Vec<Item>, Error> {
+    /// The same with these attributes only, or with all if the list is empty. DynamoDB charges for whole items, but
+    /// nobody has to send, read and throw away the rest.
+    pub(super) async fn batch_get_parts(
+        &self,
+        table: &str,
+        mut keys: Vec<Item>,
+        attributes: &[&str],
+        consistency: Consistency,
+    ) -> Result<Vec<Item>, Error> {
+        // Keys and items are moved. A copy of an item has as many allocations as the item.
+        let mut calls = Vec::with_capacity(keys.len().div_ceil(BATCH_GET_MAX));
+        while !keys.is_empty() {
+            let rest = keys.split_off(keys.len().min(BATCH_GET_MAX));
+            calls.push(self.batch_get_once(table, keys, attributes, consistency));
+            keys = rest;
+        }
+        Ok(try_join_all(calls).await?.into_iter().flatten().collect())
+    }
+
+    async fn batch_get_once(
+        &self,
+        table: &str,
+        keys: Vec<Item>,
+        attributes: &[&str],
+        consistency: Consistency,
+    ) -> Result<Vec<Item>, Error> {
         const DURING: &str = "reading items";
         let mut found = Vec::with_capacity(keys.len());
-        let mut left = KeysAndAttributes::builder()
-            .set_keys(Some(keys))
-            .consistent_read(consistency.is_strong())
-            .build()
-            .map_err(|error| Error::poison("keys", error))?;
+        let mut left = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(consistency.is_strong());
+        if !attributes.is_empty() {
+            let names: Vec<_> = attributes.iter().map(|name| format!("#{name}")).collect();
+            left = left.projection_expression(names.join(","));
+            for (placeholder, name) in names.into_iter().zip(attributes) {
+                left = left.expression_attribute_names(placeholder, *name);
+            }
+        }
+        let mut left = left.build().map_err(|error| Error::poison("keys", error))?;
         let mut retries = RETRY.start();
         loop {
             let answer = self.0.batch_get_item().request_items(table, left).send().await.map_err(failed(DURING))?;

@@ -104,7 +104,8 @@ impl CommandTable {
             return Ok(HashSet::new());
         };
         let query = self.likes_query(user, &key::likes(oldest), &key::likes(newest)).limit(LIKES_PER_QUERY);
-        let answer = query.consistent_read(consistency.is_strong()).send().await.map_err(failed("reading likes"))?;
+        let query = query.projection_expression(SK).consistent_read(consistency.is_strong());
+        let answer = query.send().await.map_err(failed("reading likes"))?;
         let mut liked = answer.items().iter().map(liked_post).collect::<Result<HashSet<_>, Error>>()?;
         if let Some(end) = answer.last_evaluated_key() {
             let end = liked_post(end)?;
