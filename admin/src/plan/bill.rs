@@ -363,8 +363,15 @@ impl Writer<'_> {
             self.add("HTTP API", what, [count, 1.0], "api_requests", "one request each");
             self.bytes("logs", &format!("{what}: access log"), count, "access_line_bytes", "logs_gb")?;
         }
-        let page_gb = self.load.page_kb * 1000.0 / GB * self.design.page_share;
-        self.add("data out", "pages", [pages, page_gb], "data_out_gb", "--page-kb");
+        let gzip = self.units.figure("gzip_share")?;
+        let page_gb = self.load.page_kb * 1000.0 / GB * gzip.value;
+        self.add(
+            "data out",
+            "pages",
+            [pages, page_gb],
+            "data_out_gb",
+            &format!("--page-kb, compressed: {}", gzip.source),
+        );
         self.bytes("data out", "commands", commands, "command_answer_bytes", "data_out_gb")?;
         self.lambda_of_pages()?;
         let measured = pages * self.design.metrics_share;

@@ -58,14 +58,9 @@ pub(crate) fn of_design(
     prices: &Prices,
 ) -> anyhow::Result<Vec<Change>> {
     let built = Design::default();
-    let page_share = units.figure("gzip_share")?.value;
     let pushed_share = 1.0 - load.dormant / 100.0;
     let (indexed_share, metrics_share) = (0.01, 0.1);
     let mut designs = vec![
-        (
-            format!("pages compressed with gzip, to {:.0} % of their size", page_share * 100.0),
-            Design { page_share, ..built.clone() },
-        ),
         (
             format!("no rows for the {} % of followers who have not read for 30 days", load.dormant),
             Design { pushed_share, ..built.clone() },
@@ -83,10 +78,10 @@ pub(crate) fn of_design(
             Design { provisioned_use: Some(SCALING_TARGET), ..built.clone() },
         ),
     ];
-    let all = Design { page_share, pushed_share, indexed_share, metrics_share, provisioned_use: None };
+    let all = Design { pushed_share, indexed_share, metrics_share, provisioned_use: None };
     let with_scaling = Design { provisioned_use: Some(SCALING_TARGET), ..all.clone() };
-    designs.push(("the first four together".to_owned(), all));
-    designs.push(("all five together".to_owned(), with_scaling.clone()));
+    designs.push(("the first three together".to_owned(), all));
+    designs.push(("all four together".to_owned(), with_scaling.clone()));
     let before = Bill::of(load, settings, &built, units, prices)?.total();
     let mut changes = Vec::new();
     for (what, design) in designs {
@@ -95,7 +90,7 @@ pub(crate) fn of_design(
     }
     let mut frugal = settings.clone();
     for (parameter, what) in [
-        ("StatisticsDays=0", "all five, and StatisticsDays=0".to_owned()),
+        ("StatisticsDays=0", "all four, and StatisticsDays=0".to_owned()),
         ("CacheUrl=rediss://…", format!("the same with CacheUrl, which has {} % of the cards", load.shared_cache_hits)),
     ] {
         frugal = frugal.with(parameter)?;

@@ -167,8 +167,6 @@ impl Settings {
 /// What the code could do otherwise. The default is what it does.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Design {
-    /// Size of a page on its way, as a share of its size.
-    pub(crate) page_share: f64,
     /// Share of followers to whom posts are pushed.
     pub(crate) pushed_share: f64,
     /// Share of likes and comments that move a post in the index of trending posts.
@@ -181,6 +179,6 @@ pub(crate) struct Design {
 
 impl Default for Design {
     fn default() -> Self {
-        Self { page_share: 1.0, pushed_share: 1.0, indexed_share: 1.0, provisioned_use: None, metrics_share: 1.0 }
+        Self { pushed_share: 1.0, indexed_share: 1.0, provisioned_use: None, metrics_share: 1.0 }
     }
 }

@@ -46,8 +46,8 @@ fn a_million_pages_a_day_cost_what_they_read() {
     // Less than the first tier: $1 a million.
     close(bill.item("HTTP API"), 30.0);
     close(bill.item("Lambda requests"), 30.0 * 0.2);
-    // 13 kB each, at $0.09 for 2^30 bytes.
-    close(bill.item("data out"), 30e6 * 13_000.0 / 1_073_741_824.0 * 0.09);
+    // 13 kB each, a third of it when compressed, at $0.09 for 2^30 bytes.
+    close(bill.item("data out"), 30e6 * 13_000.0 * 0.33 / 1_073_741_824.0 * 0.09);
     // Five calls of 0.39 ms of a processor, of which 512 MB are 512/1769, and two round trips of 3 ms, of half a GB.
     let ms = 5.0 * 0.39 * 1769.0 / 512.0 + 2.0 * 3.0;
     close(bill.item("Lambda GB-seconds"), 30e6 * ms / 1000.0 * 0.5 * 0.000_013_333_4);

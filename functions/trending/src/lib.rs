@@ -90,7 +90,7 @@ pub async fn handle(
             }
         }
         // The worker of a task counts the likes of a busy post.
-        (!is_counted && !is_busy(likes)).then(|| NotWritten::Failed(Shown::Likes(*post)))
+        (!is_counted && !is_busy(likes)).then_some(NotWritten::Failed(Shown::Likes(*post)))
     });
     let likes = likes.buffer_unordered(ITEMS_AT_ONCE).collect::<Vec<_>>().boxed_local().await;
     let not_written: Vec<_> = counters.into_iter().chain(likes).flatten().collect();
