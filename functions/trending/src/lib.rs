@@ -203,8 +203,8 @@ async fn count_in(notices: &Notices, likes: &[(&PostId, &Likes)]) -> Result<(), 
     Ok(())
 }
 
-/// Shows these likes of a post, and then tells its author once. Those of a busy post are left to the work queue, so that
-/// nothing else waits for them on the bus.
+/// Shows these likes of a post, and then tells its author once. Those of a busy post are left to the work queue, so
+/// that nothing else waits for them on the bus.
 async fn show_likes(notices: &Notices, post: PostId, likes: &Likes) -> Result<(), Error> {
     if is_busy(likes) {
         return notices.work_queue.send(Task::settle_likes(post, likes.keys().cloned())).await;

@@ -1,6 +1,6 @@
 //! Compression of bodies. HTTP APIs of API Gateway do not compress, and every byte that leaves AWS is paid for, so the
-//! functions do it. Clients send access tokens themselves, so that nobody can make a browser ask for them and learn from
-//! the size of a compressed answer what else is in it.
+//! functions do it. Clients send access tokens themselves. So nobody can make a browser ask in its user's name, and
+//! learn from the size of a compressed answer what else is in it.
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ use flate2::{Compression, write::GzEncoder};
 pub(super) const GZIP: &str = "gzip";
 /// Shorter bodies stay as they are: they fit into one packet.
 pub(super) const COMPRESSED_BYTES_MIN: usize = 1200;
-/// How hard to compress, of 9. A page of 20 posts is a fifth of its size at 1, and hardly less at 6, for twice the time.
+/// How hard to compress, of 9. A page of 20 posts is 32 % of its size at 1, and 30 % at 6, which takes longer.
 const LEVEL: u32 = 1;
 
 /// Whether a request with this `Accept-Encoding` takes gzip (RFC 9110, section 12.5.3).

@@ -26,8 +26,8 @@ use crate::{
     retry::RetryPolicy,
 };
 
-/// Items of one transaction at most: facts, the numbers of those who are credited with them, and the sum. DynamoDB takes
-/// 100 ("TransactWriteItems").
+/// Items of one transaction at most: facts, the numbers of those who are credited with them, and the sum. DynamoDB
+/// takes 100 ("TransactWriteItems").
 const ITEMS_PER_TRANSACTION: usize = 100;
 /// Waits after transactions that lost a race. They are few: callers leave to the work queue what many others keep them
 /// from.
