@@ -7,12 +7,14 @@ import { conversation } from "./conversation.js";
 import { home, tag, trending } from "./feeds.js";
 import { notifications } from "./notifications.js";
 import { blocks, followers, following, lookup, mutes, profile, profileForm, settings } from "./people.js";
+import { search } from "./search.js";
 import { handleFor, signIn } from "./sign-in.js";
+import { statistics } from "./statistics.js";
 
 const VIEWS = {
   home, trending, tag, post: conversation, profile, followers, following, people: lookup, mutes, blocks, settings,
-  notifications };
-const MENU = { home: "Home", trending: "Trending", people: "People", notifications: "Notifications" };
+  notifications, search, statistics };
+const MENU = { home: "Home", trending: "Trending", search: "Search", people: "People", notifications: "Notifications" };
 
 /** The sides that showed a new view, newest last: the browser's back button takes the newest one back. */
 export const visits = [];

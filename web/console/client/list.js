@@ -53,7 +53,7 @@ class List extends HTMLElement {
       if (source !== this.#source) return;
       this.#note.textContent = error.message;
       this.#more.textContent = "Try again";
-      this.#more.hidden = false;
+      this.#more.hidden = error.passes === false;
       say(error.message);
     } finally {
       this.items.setAttribute("aria-busy", "false");

@@ -41,7 +41,8 @@ export async function profile(client, view) {
     viewLink(`${user.following} followed`, { view: "following", user: user.id }),
     relation.followed_by && h("span", { class: "mark" }, "follows you"));
   const buttons = own
-    ? h("div", { class: "actions" }, h("button", { onclick: () => client.go({ view: "settings" }) }, "Edit profile"))
+    ? h("div", { class: "actions" }, h("button", { onclick: () => client.go({ view: "settings" }) }, "Edit profile"),
+      h("button", { onclick: () => client.go({ view: "statistics" }) }, "Your numbers"))
     : h("div", { class: "actions" },
       !closed && toggle("follow", "Follow", "Unfollow", relation.following),
       toggle("mute", "Mute", "Unmute", relation.muted), toggle("block", "Block", "Unblock", relation.blocked),
@@ -57,27 +58,30 @@ export async function profile(client, view) {
       label: `Posts by ${user.handle}`, empty: "No posts yet.", end: "These are all posts." }));
 }
 
-/** A list of people at `path`. */
-function people(client, path, title, empty) {
-  return h("div", {}, h("h2", {}, title), list({
+/** A list of the people at `path`. */
+export function people(client, path, query, label, empty) {
+  return list({
     load: async (cursor) => {
-      const page = await client.api.get(path, { limit: PAGE, cursor });
+      const page = await client.api.get(path, { ...query, limit: PAGE, cursor });
       return { entries: page.users, next: page.next_cursor };
     },
     id: (person) => person.id,
     show: row,
     role: "list",
-    label: title,
+    label,
     empty,
-  }));
+  });
 }
+
+/** A view with a list of people. */
+const listed = (client, path, title, empty) => h("div", {}, h("h2", {}, title), people(client, path, {}, title, empty));
 
 const row = (person) => h("div", { class: "row person-row", role: "listitem" }, avatar(person), personLink(person));
 
 export const followers = (client, { user }) =>
-  people(client, `${userPath(user)}/followers`, "Followers", "Nobody follows yet.");
+  listed(client, `${userPath(user)}/followers`, "Followers", "Nobody follows yet.");
 export const following = (client, { user }) =>
-  people(client, `${userPath(user)}/following`, "Followed", "Nobody is followed yet.");
+  listed(client, `${userPath(user)}/following`, "Followed", "Nobody is followed yet.");
 
 /** Looks up a handle, and suggests authors whose posts trend. */
 export function lookup(client) {
@@ -107,8 +111,8 @@ export function lookup(client) {
     }));
 }
 
-export const mutes = (client) => people(client, "/v1/me/mutes", "Muted", "You mute nobody.");
-export const blocks = (client) => people(client, "/v1/me/blocks", "Blocked", "You block nobody.");
+export const mutes = (client) => listed(client, "/v1/me/mutes", "Muted", "You mute nobody.");
+export const blocks = (client) => listed(client, "/v1/me/blocks", "Blocked", "You block nobody.");
 
 /** The form of the user's own profile. `sent(profile)` is called when it was accepted. */
 export function profileForm(client, start, button, sent) {
