@@ -11,7 +11,7 @@ const HINT = "All words must match. “A phrase” in quotes; -word for posts wi
 export function search(client, { q = "", kind = "newest" }) {
   const id = uid("search");
   const input = h("input", { id, type: "search", value: q, required: true, dir: "auto", autocomplete: "off",
-    spellcheck: "false", "aria-describedby": `${id}-hint` });
+    spellcheck: "false", "aria-describedby": kind !== "people" && `${id}-hint` });
   // Another search is a step back to this one; another kind of results is none.
   const find = (changed, instead) => client.go({ view: "search", q: input.value.trim(), kind, ...changed }, instead);
   const form = h("form", { class: "line", role: "search", onsubmit: (event) => {
@@ -22,7 +22,8 @@ export function search(client, { q = "", kind = "newest" }) {
     Object.entries(KINDS).map(([value, label]) => h("button", {
       "aria-pressed": String(value === kind), onclick: () => find({ kind: value }, true) }, label)));
   return h("div", {}, h("h2", {}, "Search"), form,
-    kind !== "people" && h("p", { class: "note", id: `${id}-hint` }, HINT), kinds, q !== "" && results(client, q, kind));
+    kind !== "people" && h("p", { class: "note", id: `${id}-hint` }, HINT), kinds,
+    q !== "" && results(client, q, kind));
 }
 
 function results(client, q, kind) {
