@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use simulation::units::{Units, Usage, WORDS, measure};
 
 /// How much a figure may differ: what processes ask once a minute falls into one measurement or another.
-const TOLERANCE: f64 = 0.05;
+const TOLERANCE: f64 = 0.1;
 /// Of statistics, where commands of one moment conflict over the same sums, and repeat their transactions by chance.
-const TOLERANCE_OF_CONFLICTS: f64 = 0.15;
-const UNITS_MIN: f64 = 0.2;
+const TOLERANCE_OF_CONFLICTS: f64 = 0.25;
+/// A difference in units that is none.
+const UNITS_MIN: f64 = 0.3;
 
 #[test]
 fn commands_cost_what_the_plan_says() {
