@@ -31,7 +31,7 @@ class Search(Looking):
         feed = self.sign_in("Sally Search")
         self.write("A walk among quixotic windmills #holland")
         expect(feed.get_by_role("article").first).to_contain_text("quixotic")
-        feed.get_by_role("navigation").get_by_role("button", name="Search").click()
+        feed.get_by_role("navigation").get_by_role("button", name="Search", exact=True).click()
         self.search('"quixotic windmills" #holland -giants')
         found = feed.get_by_role("article").filter(has_text="A walk among quixotic windmills")
         expect(found).to_have_count(1)
