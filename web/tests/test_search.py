@@ -10,9 +10,9 @@ LOOKS_MAX = 60
 
 class Looking(PageTest):
     def look(self, button, wanted):
-        """Presses a button until projections have brought something."""
+        """Presses a button of a choice until projections have brought something."""
         for _ in range(LOOKS_MAX):
-            self.side().get_by_role("button", name=button, exact=True).click()
+            self.side().get_by_role("group").get_by_role("button", name=button, exact=True).click()
             self.page.wait_for_timeout(500)
             if wanted.count() > 0:
                 break
