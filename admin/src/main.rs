@@ -35,6 +35,14 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Prints what a month costs at a given load, and what changes it; needs no deployment
+    Plan(planning::PlanArguments),
+    #[command(flatten)]
+    OnDeployment(DeploymentCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum DeploymentCommand {
     /// Shows queues and tables
     Status,
     /// Shows what changes in queues, until it is interrupted
@@ -48,8 +56,6 @@ enum Command {
     Audit(audit::AuditArguments),
     /// Prints what happened on each day: posts, likes, new and active users, tags
     Stats(stats::StatsArguments),
-    /// Prints what a month costs at a given load, and what changes it; needs no deployment
-    Plan(planning::PlanArguments),
     /// Fills read models anew from the table of commands
     #[command(subcommand)]
     Rebuild(rebuild::Command),
@@ -83,26 +89,26 @@ async fn main() -> ExitCode {
 
 async fn run(Arguments { target, json, command }: Arguments) -> anyhow::Result<()> {
     let output = Output { json };
-    if let Command::Plan(arguments) = &command {
-        return planning::plan(output, arguments);
-    }
+    let command = match command {
+        Command::Plan(arguments) => return planning::plan(output, &arguments),
+        Command::OnDeployment(command) => command,
+    };
     let deployment = &Deployment::open(&target).await?;
     match command {
-        Command::Plan(arguments) => planning::plan(output, &arguments),
-        Command::Status => status::status(deployment, output).await,
-        Command::Watch(arguments) => status::watch(deployment, output, &arguments).await,
-        Command::Quarantine(command) => quarantine::run(deployment, output, command).await,
-        Command::Recover => recover::recover(deployment, output).await,
-        Command::Audit(arguments) => audit::audit(deployment, output, &arguments).await,
-        Command::Stats(arguments) => stats::stats(deployment, output, &arguments).await,
-        Command::Rebuild(command) => rebuild::run(deployment, output, command).await,
-        Command::TakeDown(arguments) => moderation::post(deployment, output, "take_down", &arguments).await,
-        Command::Restore(arguments) => moderation::post(deployment, output, "restore", &arguments).await,
-        Command::Suspend(arguments) => moderation::user(deployment, output, "suspend", &arguments).await,
-        Command::Reinstate(arguments) => moderation::user(deployment, output, "reinstate", &arguments).await,
-        Command::Demote(arguments) => moderation::demote(deployment, output, &arguments).await,
-        Command::Export(arguments) => account::export(deployment, &arguments).await,
-        Command::Erase(arguments) => account::erase(deployment, output, &arguments).await,
+        DeploymentCommand::Status => status::status(deployment, output).await,
+        DeploymentCommand::Watch(arguments) => status::watch(deployment, output, &arguments).await,
+        DeploymentCommand::Quarantine(command) => quarantine::run(deployment, output, command).await,
+        DeploymentCommand::Recover => recover::recover(deployment, output).await,
+        DeploymentCommand::Audit(arguments) => audit::audit(deployment, output, &arguments).await,
+        DeploymentCommand::Stats(arguments) => stats::stats(deployment, output, &arguments).await,
+        DeploymentCommand::Rebuild(command) => rebuild::run(deployment, output, command).await,
+        DeploymentCommand::TakeDown(arguments) => moderation::post(deployment, output, "take_down", &arguments).await,
+        DeploymentCommand::Restore(arguments) => moderation::post(deployment, output, "restore", &arguments).await,
+        DeploymentCommand::Suspend(arguments) => moderation::user(deployment, output, "suspend", &arguments).await,
+        DeploymentCommand::Reinstate(arguments) => moderation::user(deployment, output, "reinstate", &arguments).await,
+        DeploymentCommand::Demote(arguments) => moderation::demote(deployment, output, &arguments).await,
+        DeploymentCommand::Export(arguments) => account::export(deployment, &arguments).await,
+        DeploymentCommand::Erase(arguments) => account::erase(deployment, output, &arguments).await,
     }
 }
 

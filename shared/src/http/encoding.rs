@@ -16,14 +16,13 @@ const LEVEL: u32 = 1;
 /// Whether a request with this `Accept-Encoding` takes gzip (RFC 9110, section 12.5.3).
 pub(super) fn accepts_gzip(accept_encoding: &str) -> bool {
     let weight_of = |coding: &str| {
-        let named = accept_encoding.split(',').find_map(|member| {
+        accept_encoding.split(',').find_map(|member| {
             let (name, parameters) = member.split_once(';').unwrap_or((member, ""));
             let weight = parameters.trim().trim_start_matches(['q', 'Q']).trim_start_matches('=');
-            name.trim().eq_ignore_ascii_case(coding).then(|| weight.trim().parse::<f32>().unwrap_or(1.0))
-        })?;
-        Some(named > 0.0)
+            name.trim().eq_ignore_ascii_case(coding).then(|| weight.trim().parse().unwrap_or(1.0))
+        })
     };
-    weight_of(GZIP).or_else(|| weight_of("*")).unwrap_or(false)
+    weight_of(GZIP).or_else(|| weight_of("*")).is_some_and(|weight: f32| weight > 0.0)
 }
 
 /// The body in gzip. None if it would not be smaller.

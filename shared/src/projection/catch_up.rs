@@ -165,7 +165,7 @@ impl CatchUp {
                 stuck = Some((last.version, error));
             }
             if let (Err(error), Some(first)) = (counted, events.first()) {
-                // Nothing may be passed over that is not counted.
+                // Nothing may be passed over that is neither counted nor left to the work queue.
                 stuck = Some((first.version, error));
             }
         }
