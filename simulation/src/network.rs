@@ -316,7 +316,7 @@ impl Network {
                 sleep(fate.holds).await;
                 let answer = self.aws.apply(request);
                 if !fate.stays.is_zero() {
-                    tokio::task::spawn_local(async move {
+                    tokio::spawn(async move {
                         sleep(fate.stays).await;
                         drop(held);
                     });

@@ -268,7 +268,9 @@ impl DynamoDb {
         let limit = match resource.throughput.admits(now, touch.direction) {
             Err(exceeded) => Some(Limit::Table(exceeded)),
             Ok(()) => match &touch.at {
-                Some(at) if !resource.partitions.admits(now, at, touch.direction) => Some(Limit::KeyRange),
+                Some(at) if !resource.partitions.admits(now, at, touch.direction) => {
+                    Some(Limit::KeyRange(at.kind().map(str::to_owned)))
+                }
                 _ => None,
             },
         };
@@ -288,7 +290,8 @@ struct Reason {
 
 #[derive(Debug)]
 enum Limit {
-    KeyRange,
+    /// That of a partition. The kind is what its keys begin with.
+    KeyRange(Option<String>),
     Table(Exceeded),
 }
 
@@ -298,7 +301,7 @@ impl Reason {
     fn code(&self) -> String {
         let resource = if self.index.is_some() { "Index" } else { "Table" };
         let limit = match self.limit {
-            Limit::KeyRange | Limit::Table(Exceeded::Growth) => "KeyRangeThroughputExceeded",
+            Limit::KeyRange(_) | Limit::Table(Exceeded::Growth) => "KeyRangeThroughputExceeded",
             Limit::Table(Exceeded::Quota) => "AccountLimitExceeded",
         };
         format!("{resource}{:?}{limit}", self.direction)
@@ -314,10 +317,11 @@ impl Reason {
     }
 
     fn what(&self) -> String {
-        let limit = match self.limit {
-            Limit::KeyRange => "partition",
-            Limit::Table(Exceeded::Growth) => "table",
-            Limit::Table(Exceeded::Quota) => "quota",
+        let limit = match &self.limit {
+            Limit::KeyRange(None) => "partition".to_owned(),
+            Limit::KeyRange(Some(kind)) => format!("partition of {kind}"),
+            Limit::Table(Exceeded::Growth) => "table".to_owned(),
+            Limit::Table(Exceeded::Quota) => "quota".to_owned(),
         };
         let direction = if self.direction == Direction::Write { "writes" } else { "reads" };
         format!("{} {direction}, {limit}", display(&self.table, self.index.as_deref()))

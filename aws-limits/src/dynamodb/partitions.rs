@@ -22,6 +22,8 @@ const COOL: Duration = Duration::from_secs(30);
 pub(super) struct Position {
     hash: u64,
     sort: String,
+    /// What the partition key names before its first `#`, for reports.
+    kind: Option<String>,
 }
 
 /// All partitions, by the lowest position of each.
@@ -50,7 +52,12 @@ impl Position {
     pub(super) fn new(partition_key: &str, sort_key: &str) -> Self {
         let digest = md5::compute(partition_key.as_bytes()).0;
         let hash = digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte));
-        Self { hash, sort: sort_key.to_owned() }
+        let kind = partition_key.split_once('#').map(|(kind, _)| kind.to_owned());
+        Self { hash, sort: sort_key.to_owned(), kind }
+    }
+
+    pub(super) fn kind(&self) -> Option<&str> {
+        self.kind.as_deref()
     }
 }
 
@@ -80,7 +87,7 @@ impl Partitions {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most some thousands")]
         let count = write.max(read).ceil().clamp(1.0, 10_000.0) as u64;
         for number in 0..count {
-            let first = Position { hash: u64::MAX / count * number, sort: String::new() };
+            let first = Position { hash: u64::MAX / count * number, sort: String::new(), kind: None };
             partitions.partitions.insert(first, Partition::new(limits));
         }
         partitions

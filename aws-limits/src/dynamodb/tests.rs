@@ -148,12 +148,12 @@ fn a_query_is_charged_to_its_partition() {
     let mut tables = tables(&Limits::new_account());
     let query = json!({
         "TableName": "Commands", "KeyConditionExpression": "PK = :pk AND SK < :sk",
-        "ExpressionAttributeValues": {":pk": {"S": "a"}, ":sk": {"S": "z"}},
+        "ExpressionAttributeValues": {":pk": {"S": "USER#a"}, ":sk": {"S": "z"}},
     });
     run(&mut tables, Duration::ZERO, "Query", &query, None, 3000.0).unwrap();
-    let get = json!({"TableName": "Commands", "Key": {"PK": {"S": "a"}, "SK": {"S": "-"}}});
+    let get = json!({"TableName": "Commands", "Key": {"PK": {"S": "USER#a"}, "SK": {"S": "-"}}});
     let refused = run(&mut tables, Duration::ZERO, "GetItem", &get, None, 1.0);
-    assert_eq!(refused, Err("Commands reads, partition".to_owned()));
+    assert_eq!(refused, Err("Commands reads, partition of USER".to_owned()));
 }
 
 #[test]

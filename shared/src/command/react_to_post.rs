@@ -12,10 +12,11 @@ use super::{
 use crate::{
     error::{Error, Rejection},
     model::{
-        Clock, Counts, EdgeKey, EdgeState, Like, Limited, PostId, RateLimit, RateLimited, TallySubject, Timestamp,
+        Clock, Counts, EdgeState, Like, Limited, PostId, RateLimit, RateLimited, TallySubject, Timestamp,
         UserId, Version, ranking,
     },
     store::{
+        Consistency,
         command_table::CommandTable,
         likes::{LikeLimit, Reaction},
         transaction::Change,
@@ -25,9 +26,14 @@ use crate::{
 /// Makes the caller like a post, or no longer like it. Repeating this changes nothing.
 ///
 /// This costs one round trip of reads, a second one to check blocks if the post is another user's, and one transaction
-/// of two items. While a post is busy, so that writes of its counter meet, a process reads it once in two seconds,
-/// because an item that all likes read would limit them. So a busy post that was deleted a moment ago may be liked,
-/// which nobody sees. The returned version is that of the caller's log, which a like does not change.
+/// of two items. The first reads are eventually consistent, which costs half: they may be a moment old. If they leave
+/// nothing to do, or the like is refused, consistent reads decide; and whatever a transaction rests on is a condition
+/// of it. So an old read has two effects at most: a post that was deleted a moment ago is liked, or one whose author has
+/// just blocked the caller. Nobody sees either.
+///
+/// While a post is busy, so that reads of it are throttled or writes of its counter meet, a process reads it once in
+/// two seconds, because an item that all likes read would limit them. The returned version is that of the caller's log,
+/// which a like does not change.
 ///
 /// The rate limit counts likes, not their ends. Its state is written with a random one of several likes, which is then
 /// charged for all of them: see [`RateLimit::portion`].
@@ -48,15 +54,16 @@ pub async fn react_to_post(
     // Drawn once, so that a like which is decided again is not charged more often.
     let is_charged = rand::rng().random_range(0..rate_limit.portion().get()) == 0;
     let counter = TallySubject::Post(post);
-    let is_busy = commands.busy.is_spread(&counter, clock.now());
     let mut attempts = Attempts::start();
     let (mut known, mut version, mut is_unblocked) = (None, None, false);
+    let mut next_read = Consistency::Eventual;
     loop {
         attempts.next().await?;
+        let consistency = std::mem::replace(&mut next_read, Consistency::Strong);
         let begun = clock.now();
         let author = commands.busy.author(post, begun);
         let is_read = author.is_none();
-        let reaction = commands.reaction(caller, post, wanted, author);
+        let reaction = commands.reaction(caller, post, wanted, author, consistency);
         // A like does not change the log, so its head is read once.
         let version_once = async {
             match version {
@@ -66,20 +73,28 @@ pub async fn react_to_post(
         };
         let (found, reaction) = tokio::try_join!(version_once, reaction)?;
         version = Some(found);
+        let now = clock.now();
         if let Some(read) = reaction.post.as_ref().filter(|post| is_read && post.hidden.is_none()) {
             commands.busy.know_author(post, &read.author, begun);
+            if reaction.was_throttled {
+                commands.busy.spread_more(&counter, now);
+            }
         }
         let committed = Committed { version: found, output: () };
-        let now = clock.now();
-        let Some((like, more)) = decide(caller, &reaction, wanted, now)? else { return Ok(committed) };
+        let (like, more) = match decide(caller, &reaction, wanted, now) {
+            Ok(Some(decided)) => decided,
+            _ if !consistency.is_strong() => continue,
+            Ok(None) => return Ok(committed),
+            Err(rejection) => return Err(rejection.into()),
+        };
         // This is checked before the transaction, not in it. A block that comes in between is too late for this like.
         // It hides the notice of the like, as every block does.
         let author = &like.author;
         if wanted.is_active() && author != caller && !is_unblocked {
-            let is_blocked = if is_busy {
+            let is_blocked = if commands.busy.is_spread(&counter, now) {
                 commands.block_with_busy(caller, author, now).await?
             } else {
-                commands.edges(&EdgeKey::blocks(caller, author)).await?.block_between(caller, author)
+                commands.block_between(caller, author).await?
             };
             if is_blocked {
                 return Err(Rejection::Blocked.into());
@@ -319,7 +334,7 @@ mod tests {
         react(&world, "bob", post, EdgeState::Active).await.unwrap();
 
         let limit =
-            world.other.commands.reaction(&user("bob"), post, EdgeState::Active, None).await.unwrap().limit.unwrap();
+            world.other.commands.reaction(&user("bob"), post, EdgeState::Active, None, Consistency::Strong).await.unwrap().limit.unwrap();
         assert_eq!(limit.version, 1, "charged once");
     }
 }

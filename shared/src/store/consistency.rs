@@ -11,7 +11,7 @@ pub enum Consistency {
 
 impl Consistency {
     /// The value of DynamoDB's parameter `ConsistentRead`.
-    pub(super) fn is_strong(self) -> bool {
+    pub(crate) fn is_strong(self) -> bool {
         self == Self::Strong
     }
 }

@@ -54,6 +54,17 @@ impl Dynamo {
         Self(Client::from_conf(configured(config).interceptor(meter).build()))
     }
 
+    /// Up to 100 items of one table by their keys, in no order, and whether DynamoDB has refused to read some of
+    /// them at first.
+    pub(super) async fn batch_get_noticing(
+        &self,
+        table: &str,
+        keys: Vec<Item>,
+        consistency: Consistency,
+    ) -> Result<(Vec<Item>, bool), Error> {
+        self.batch_get_once(table, keys, &[], consistency).await
+    }
+
     /// Items of one table by their keys, in no order. If there are too many keys for one call, several calls run at
     /// once.
     pub(super) async fn batch_get(
@@ -81,7 +92,7 @@ impl Dynamo {
             calls.push(self.batch_get_once(table, keys, attributes, consistency));
             keys = rest;
         }
-        Ok(try_join_all(calls).await?.into_iter().flatten().collect())
+        Ok(try_join_all(calls).await?.into_iter().flat_map(|(items, _)| items).collect())
     }
 
     async fn batch_get_once(
@@ -90,9 +101,9 @@ impl Dynamo {
         keys: Vec<Item>,
         attributes: &[&str],
         consistency: Consistency,
-    ) -> Result<Vec<Item>, Error> {
+    ) -> Result<(Vec<Item>, bool), Error> {
         const DURING: &str = "reading items";
-        let mut found = Vec::with_capacity(keys.len());
+        let (mut found, mut was_throttled) = (Vec::with_capacity(keys.len()), false);
         let mut left = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(consistency.is_strong());
         if !attributes.is_empty() {
             let names: Vec<_> = attributes.iter().map(|name| format!("#{name}")).collect();
@@ -108,8 +119,9 @@ impl Dynamo {
             found.extend(answer.responses.and_then(|mut tables| tables.remove(table)).unwrap_or_default());
             match answer.unprocessed_keys.and_then(|mut tables| tables.remove(table)) {
                 Some(keys) => left = keys,
-                None => return Ok(found),
+                None => return Ok((found, was_throttled)),
             }
+            was_throttled = true;
             if !retries.wait().await {
                 return Err(Error::transient(DURING, "DynamoDB left keys unprocessed"));
             }

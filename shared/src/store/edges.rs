@@ -58,9 +58,18 @@ impl FromIterator<(EdgeKey, Edge)> for Edges {
 impl CommandTable {
     /// Edges by their keys, in one consistent read.
     pub async fn edges(&self, keys: &[EdgeKey]) -> Result<Edges, Error> {
+        self.read_edges(keys, Consistency::Strong).await
+    }
+
+    /// Whether one of the two users blocks the other, as it is or was a moment ago.
+    pub(crate) async fn block_between(&self, a: &UserId, b: &UserId) -> Result<bool, Error> {
+        Ok(self.read_edges(&EdgeKey::blocks(a, b), Consistency::Eventual).await?.block_between(a, b))
+    }
+
+    async fn read_edges(&self, keys: &[EdgeKey], consistency: Consistency) -> Result<Edges, Error> {
         let by_key: HashMap<_, _> = keys.iter().map(|key| (near_side(key), key)).collect();
         let items = by_key.keys().map(|(pk, sk)| primary_key(pk, sk));
-        let found = self.dynamo.batch_get(&self.table, items.collect(), Consistency::Strong).await?;
+        let found = self.dynamo.batch_get(&self.table, items.collect(), consistency).await?;
         let edge = |item: Item| {
             let key = (text(&item, PK)?.to_owned(), text(&item, SK)?.to_owned());
             let key = by_key.get(&key).ok_or_else(|| Error::poison("an edge", "nobody asked for it"))?;
@@ -82,10 +91,13 @@ impl CommandTable {
             }
         };
         let Some(blocked) = blocked else {
-            return Ok(self.edges(&EdgeKey::blocks(user, author)).await?.block_between(user, author));
+            return self.block_between(user, author).await;
         };
         let own = EdgeKey::new(user, EdgeKind::Blocks, author);
-        Ok(blocked.contains(user) || self.edges(&[own]).await?.block_between(user, author))
+        if blocked.contains(user) {
+            return Ok(true);
+        }
+        Ok(self.read_edges(&[own], Consistency::Eventual).await?.block_between(user, author))
     }
 
     /// The followers of `followee`, from the one behind `after`. At most `limit` edges are read, ended ones included,

@@ -28,6 +28,8 @@ pub struct Reaction {
     pub like: Option<Like>,
     /// The state of the user's limit for likes.
     pub limit: Option<LikeLimit>,
+    /// Whether DynamoDB has refused to read some of this at first.
+    pub was_throttled: bool,
 }
 
 /// Posts that a user likes, newest first.
@@ -66,21 +68,23 @@ pub struct LikeLimit {
 }
 
 impl CommandTable {
-    /// A post, the user's like of it and, if a like is wanted, the state of the user's limit, in one consistent read.
-    /// The post is not read if its author is `known`, because it was there a moment ago.
+    /// A post, the user's like of it and, if a like is wanted, the state of the user's limit, in one read. The post is
+    /// not read if its author is `known`, because it was there a moment ago.
     pub async fn reaction(
         &self,
         user: &UserId,
         post: PostId,
         wanted: EdgeState,
         known: Option<UserId>,
+        consistency: Consistency,
     ) -> Result<Reaction, Error> {
         let mut keys = vec![primary_key(key::user(user), key::likes(post))];
         keys.extend(known.is_none().then(|| primary_key(key::post(post), POST)));
         keys.extend(wanted.is_active().then(|| primary_key(key::user(user), key::LIKE_LIMIT)));
         let post = known.map(|author| LikedPost { post, author, hidden: None });
-        let mut reaction = Reaction { post, ..Reaction::default() };
-        for item in self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await? {
+        let (items, was_throttled) = self.dynamo.batch_get_noticing(&self.table, keys, consistency).await?;
+        let mut reaction = Reaction { post, was_throttled, ..Reaction::default() };
+        for item in items {
             match text(&item, SK)? {
                 POST => reaction.post = Some(LikedPost::from(&value::<Post>("a post", item)?)),
                 key::LIKE_LIMIT => reaction.limit = Some(value("a limit", item)?),

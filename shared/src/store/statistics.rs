@@ -29,10 +29,10 @@ use crate::{
 /// Items of one transaction at most: facts, the numbers of those who are credited with them, and the sum. DynamoDB
 /// takes 100 ("TransactWriteItems").
 const ITEMS_PER_TRANSACTION: usize = 100;
-/// Waits after transactions that lost a race. They are few: callers leave to the work queue what many others keep them
+/// Waits after a transaction that lost a race. There is one: callers leave to the work queue what many others keep them
 /// from.
 const CONFLICTS: RetryPolicy =
-    RetryPolicy { retries_max: 4, first: Duration::from_millis(20), longest: Duration::from_millis(200) };
+    RetryPolicy { retries_max: 1, first: Duration::from_millis(20), longest: Duration::from_millis(20) };
 /// Transactions that run at once.
 const TRANSACTIONS_AT_ONCE: usize = 8;
 /// The number of writes of an item with numbers. Whoever recounts it notices other writers by it.
