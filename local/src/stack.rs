@@ -277,8 +277,9 @@ fn load(
         ("LogLevel".to_owned(), options.function_log_level.to_owned()),
         // The console shows what each request cost.
         ("ShowCosts".to_owned(), "true".to_owned()),
-        // Search is part of what is tried out.
+        // Search and statistics are part of what is tried out.
         ("SearchDays".to_owned(), "30".to_owned()),
+        ("StatisticsDays".to_owned(), "400".to_owned()),
     ]);
     supplied.extend(cache_url.map(|url| ("CacheUrl".to_owned(), url)));
     let values = Values { given: options.parameters.clone(), supplied };

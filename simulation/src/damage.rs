@@ -173,7 +173,7 @@ fn show_hidden(world: &World, random: &mut StdRng) -> Option<()> {
 
 /// A card is lost.
 fn lose_card(world: &World, random: &mut StdRng) -> Option<()> {
-    let card = any(world, "Cards", |_| true, random)?;
+    let card = any(world, "Cards", |card| card.get("post").is_some() || card.get("user").is_some(), random)?;
     world.meddle("DeleteItem", json!({"TableName": "Cards", "Key": {"PK": card["PK"]}}));
     Some(())
 }

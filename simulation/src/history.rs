@@ -324,6 +324,7 @@ impl Plan {
             // Longer than any function runs.
             ("ErasureDelaySeconds", "120".to_owned()),
             ("SearchDays", "30".to_owned()),
+            ("StatisticsDays", "400".to_owned()),
         ];
         parameters.extend(rate_limits);
         parameters

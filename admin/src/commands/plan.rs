@@ -15,7 +15,7 @@ use crate::{
 pub(crate) struct PlanArguments {
     #[command(flatten)]
     load: Load,
-    /// A parameter of the template with another value than its default, such as StatisticsDays=0
+    /// A parameter of the template with another value than its default, such as StatisticsDays=400
     #[arg(long = "parameter", value_name = "NAME=VALUE")]
     parameters: Vec<String>,
     /// Print each line of the bill: how many, how much each, the price, and where they come from

@@ -113,7 +113,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            statistics_days: 400.0,
+            statistics_days: 0.0,
             search_days: 0.0,
             has_shared_cache: false,
             feed_provisioned: 0.0,
@@ -179,6 +179,6 @@ pub(crate) struct Design {
 
 impl Default for Design {
     fn default() -> Self {
-        Self { pushed_share: 1.0, indexed_share: 1.0, provisioned_use: None, metrics_share: 1.0 }
+        Self { pushed_share: 1.0, indexed_share: 0.01, provisioned_use: None, metrics_share: 1.0 }
     }
 }

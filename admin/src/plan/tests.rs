@@ -80,13 +80,13 @@ fn a_row_in_each_home_is_one_write_unit() {
 #[test]
 fn a_transaction_costs_what_the_document_says() {
     let load = Load { reads_per_day: 0.0, posts_per_day: 1e6, likes_per_post: 1.0, ..load() };
-    let bill = bill(&load, &without(&["StatisticsDays=0"]), &Design::default());
+    let bill = bill(&load, &Settings::default(), &Design::default());
     let of = |price: &str| {
         let lines = bill.lines.iter().filter(|line| line.item == "likes: transactions" && line.price == price);
         lines.filter(|line| line.what.starts_with("like: ")).map(|line| line.dollars).sum::<f64>()
     };
-    // docs/costs.md: a like reads 6 units and writes 4. 30 million likes.
-    close(of("dynamodb_read_units"), 30.0 * 6.0 * 0.125);
+    // docs/costs.md: a like reads 3.5 units and writes 4. 30 million likes.
+    close(of("dynamodb_read_units"), 30.0 * 3.5 * 0.125);
     close(of("dynamodb_write_units"), 30.0 * 4.0 * 0.625);
 }
 
@@ -101,7 +101,7 @@ fn provisioned_capacity_is_paid_by_the_hour() {
 
 #[test]
 fn statistics_and_search_cost_nothing_if_they_are_off() {
-    let bill = bill(&load(), &without(&["StatisticsDays=0", "SearchDays=0"]), &Design::default());
+    let bill = bill(&load(), &Settings::default(), &Design::default());
     close(bill.item("statistics"), 0.0);
     close(bill.item("search index"), 0.0);
     assert!(bill.lines.iter().all(|line| !line.what.starts_with("statistics")), "statistics are stored or logged");
@@ -109,7 +109,7 @@ fn statistics_and_search_cost_nothing_if_they_are_off() {
 
 #[test]
 fn every_line_has_a_row_a_price_and_a_sign_that_makes_sense() {
-    let settings = without(&["SearchDays=30", "CacheUrl=redis://c", "FeedProvisioned=1"]);
+    let settings = without(&["StatisticsDays=400", "SearchDays=30", "CacheUrl=redis://c", "FeedProvisioned=1"]);
     let bill = bill(&load(), &settings, &Design::default());
     for line in &bill.lines {
         assert!(ITEMS.contains(&line.item), "{line:?}");
@@ -128,9 +128,9 @@ fn changes_are_differences_of_the_same_bill() {
         close(change.total - change.more, before);
         assert!(change.more != 0.0, "{change:?}");
     }
-    let off = without(&["StatisticsDays=0"]);
-    let change = &of_parameters(&load, &off, &units, &prices).unwrap()[0];
-    assert!(change.what == "StatisticsDays=0" && change.more == 0.0, "it is off already: {change:?}");
+    let on = without(&["StatisticsDays=400"]);
+    let change = &of_parameters(&load, &on, &units, &prices).unwrap()[0];
+    assert!(change.what == "StatisticsDays=400" && change.more == 0.0, "it is on already: {change:?}");
     let designs = of_design(&load, &Settings::default(), &units, &prices).unwrap();
     assert!(designs.iter().all(|change| change.more < 0.0), "{designs:?}");
 }

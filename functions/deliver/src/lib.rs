@@ -120,6 +120,7 @@ async fn work_on(projector: &Projector, quarantine: &Quarantine, task: Task, dea
         Task::SettlePost { post } => repair.settle_post(post).await,
         Task::SettleTally { subject } => repair.settle_tally(&subject).await,
         Task::SettleLikes { post, users } => repair.settle_likes(post, &users).await,
+        Task::MergeTrending { asked_at } => projector.merge_trending(asked_at).await,
         Task::Notify { user, group, writes } => projector.notices.settle(&user, group, Some(writes)).await,
         Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
         Task::Recount(recount) => projector.notices.statistics.recount(&recount).await,

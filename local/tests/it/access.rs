@@ -86,9 +86,9 @@ const REMOVE_VIEWER: Access = to(Resource::Viewers, "dynamodb:DeleteItem");
 
 /// `Cards::posts`, `Cards::users`.
 const CARDS: Access = to(Resource::Cards, "dynamodb:BatchGetItem");
-/// `Cards`: writing a part of a card.
+/// `Cards`: writing a part of a card, or the trending list.
 const PUT_CARD: Access = to(Resource::Cards, "dynamodb:UpdateItem");
-/// `Cards::tally`.
+/// `Cards::tally`, `trending_list`.
 const TALLY: Access = to(Resource::Cards, "dynamodb:GetItem");
 /// `Emptied::delete_some`, besides [`PUT_ROWS`].
 const EMPTY_VIEWERS: Access = to(Resource::Viewers, "dynamodb:BatchWriteItem");
@@ -202,6 +202,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 25] = [
             REMOVE_CARD,
             SCAN_CARDS,
             EMPTY_CARDS,
+            TRENDING,
             ENTRY,
             PUT_WORDS,
             REMOVE_ENTRY,
@@ -244,7 +245,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 25] = [
         ],
     ),
     ("follow-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
-    ("get-feed", &[ITEM, PARTITION, ITEMS, ROWS, VIEWER, CARDS, TRENDING]),
+    ("get-feed", &[ITEM, PARTITION, ITEMS, ROWS, VIEWER, CARDS, TALLY, TRENDING]),
     ("get-post", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
     ("get-profile", &[ITEM, PARTITION, ITEMS, ROWS, INBOX, VIEWER, CARDS]),
     ("moderate", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REMOVE]),

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     error::{Error, Rejection},
     model::{
-        Clock, Counts, EdgeState, Like, Limited, PostId, RateLimit, RateLimited, TallySubject, Timestamp,
-        UserId, Version, ranking,
+        Clock, Counts, EdgeState, Like, Limited, PostId, RateLimit, RateLimited, TallySubject, Timestamp, UserId,
+        Version, ranking,
     },
     store::{
         Consistency,
@@ -28,7 +28,7 @@ use crate::{
 /// This costs one round trip of reads, a second one to check blocks if the post is another user's, and one transaction
 /// of two items. The first reads are eventually consistent, which costs half: they may be a moment old. If they leave
 /// nothing to do, or the like is refused, consistent reads decide; and whatever a transaction rests on is a condition
-/// of it. So an old read has two effects at most: a post that was deleted a moment ago is liked, or one whose author has
+/// of it. So an old read has two effects at most: a post is liked that was deleted a moment ago, or whose author has
 /// just blocked the caller. Nobody sees either.
 ///
 /// While a post is busy, so that reads of it are throttled or writes of its counter meet, a process reads it once in
@@ -333,8 +333,14 @@ mod tests {
 
         react(&world, "bob", post, EdgeState::Active).await.unwrap();
 
-        let limit =
-            world.other.commands.reaction(&user("bob"), post, EdgeState::Active, None, Consistency::Strong).await.unwrap().limit.unwrap();
+        let limit = world
+            .other
+            .commands
+            .reaction(&user("bob"), post, EdgeState::Active, None, Consistency::Strong)
+            .await
+            .unwrap()
+            .limit
+            .unwrap();
         assert_eq!(limit.version, 1, "charged once");
     }
 }

@@ -25,6 +25,11 @@ const GROWTH_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The least heat of a post that trends: that of one like.
 pub const TRENDING_HEAT_MIN: i64 = 1000;
 
+/// Heat of at most so many bits is exact in the index of trending posts: 131 likes.
+const EXACT_BITS: u32 = 17;
+/// Of more heat, so many bits count.
+const STEP_BITS: u32 = 7;
+
 /// The discount of each further post of one author, and the least factor. The values are Twitter's:
 /// `DiversityDiscountProvider` of <https://github.com/twitter/the-algorithm>, (1 − floor) · decayⁱ + floor.
 const DIVERSITY_DECAY: f64 = 0.5;
@@ -61,6 +66,14 @@ impl Score {
         let score = half_lives(created.since(Timestamp::from_ms(0))) + engagement(heat).log2();
         #[expect(clippy::cast_possible_truncation, reason = "10⁹ · 10⁵ half-lives since 1970")]
         Self((score * 1e9).round() as i64)
+    }
+
+    /// The score of a post by which it is found in the index of trending posts. Heat of more than 131 likes counts in
+    /// steps of less than 2 %, so that not every like of a hot post moves it.
+    pub fn indexed(created: Timestamp, heat: i64) -> Self {
+        let bits = i64::BITS - heat.max(0).leading_zeros();
+        let fine = if bits > EXACT_BITS { bits - STEP_BITS } else { 0 };
+        Self::new(created, heat >> fine << fine)
     }
 
     /// The score of a post whose author has `before` better posts. The discount is that of [`diversity`]. The score is
@@ -161,7 +174,27 @@ mod tests {
         close(Explanation::new(0.5, 4.0, 2.0, 0.25).score, 1.0);
     }
 
+    #[test]
+    fn much_heat_moves_a_post_in_steps() {
+        let steps = |heats: std::ops::Range<i64>| {
+            let mut scores: Vec<_> = heats.map(|heat| Score::indexed(CREATED, heat)).collect();
+            scores.dedup();
+            scores.len()
+        };
+        assert_eq!(steps(100_000..101_000), 1000, "exact");
+        // From 131 likes to 262 there are 64 steps, and as many from there to 524.
+        assert_eq!(steps(131_072..262_144), 64);
+        assert_eq!(steps(262_144..524_288), 64);
+        assert_eq!(Score::indexed(CREATED, -5), Score::new(CREATED, -5));
+    }
+
     proptest! {
+        #[test]
+        fn a_step_is_below_two_percent_and_never_up(heat in 0i64..1_000_000_000_000) {
+            let (indexed, exact) = (Score::indexed(CREATED, heat).get(), Score::new(CREATED, heat).get());
+            prop_assert!(indexed <= exact && exact - indexed < 23_000_000, "{indexed} for {exact}");
+        }
+
         #[test]
         fn the_order_of_scores_is_that_of_the_heat_left(
             posts in proptest::collection::vec((0u64..24, 0i64..1_000_000), 2),

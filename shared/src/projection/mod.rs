@@ -17,6 +17,7 @@
 //! - `rebuild` fills read models from the truth.
 //! - `statistics` count what happens on each day.
 //! - `tally` shows counters on cards. It needs no log.
+//! - `trending` keeps the trending list.
 
 pub mod blocked_follows;
 mod blocks;
@@ -31,6 +32,7 @@ pub mod rebuild;
 pub mod repair;
 pub mod statistics;
 pub mod tally;
+mod trending;
 pub mod walks;
 
 pub use notices::NoticeSets;

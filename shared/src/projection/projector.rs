@@ -11,7 +11,8 @@ use super::{
     notices::Notices,
     repair::Repair,
     statistics::Statistics,
-    tally,
+    tally::{self, Shown},
+    trending::{self, merge_soon},
     walks::{Shared, SharedTables, Walks},
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     error::Error,
     model::{
         Clock, HomeRows, Maintained, ModelSet, ReadModel, ReadModelsState, StatisticsPolicy, TableOf, TallyChange,
-        TallySubject,
+        TallySubject, Timestamp,
     },
     read_models::ReadModels,
     shared_cache::SharedCache,
@@ -69,6 +70,17 @@ pub struct Projector {
     pub repair: Repair,
     /// Takes the tasks that are left.
     pub work_queue: WorkQueue,
+}
+
+impl Projector {
+    /// Merges the trending list, as was asked for at this moment.
+    ///
+    /// # Errors
+    /// As the store's and the queue's.
+    pub async fn merge_trending(&self, asked_at: Timestamp) -> Result<(), Error> {
+        let CatchUp { effects, clock, .. } = &self.catch_up;
+        trending::merge(&effects.cards, &self.work_queue, asked_at, clock.now()).await
+    }
 }
 
 /// The projectors of all sets of tables that are kept current: normally one, and two during a rebuild.
@@ -124,6 +136,7 @@ impl Projectors {
             | Task::SettlePost { .. }
             | Task::SettleTally { .. }
             | Task::SettleLikes { .. }
+            | Task::MergeTrending { .. }
             | Task::Recount(_)
             | Task::CheckRow { .. }
             | Task::Index(_)
@@ -256,8 +269,14 @@ impl CardSets {
         tables.dedup();
         let mut shown = true;
         for table in tables {
-            // Whoever makes a card reads the whole counter afterwards.
-            shown &= tally::show(self.tables.cards(table), subject, changes).await? || state.makes_cards(table);
+            let cards = self.tables.cards(table);
+            cards.learn_contenders(self.clock.now()).await?;
+            match tally::show(cards, subject, changes).await? {
+                // Whoever makes a card reads the whole counter afterwards.
+                Shown::NoCard => shown &= state.makes_cards(table),
+                Shown::OnCard { may_trend: true } => merge_soon(cards, &self.work_queue, self.clock.now()).await?,
+                Shown::OnCard { may_trend: false } => {}
+            }
         }
         let mut indexes: Vec<_> = sets.iter().map(|it| it.set.table(ReadModel::Search)).collect();
         indexes.dedup();

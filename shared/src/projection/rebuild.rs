@@ -19,7 +19,13 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
-use super::{Projector, Projectors, quarantine::catch_up_or_quarantine, tally, walks::WAIT_MAX};
+use super::{
+    Dependencies, Projector, Projectors,
+    quarantine::catch_up_or_quarantine,
+    tally::{self, Shown},
+    trending::merge_soon,
+    walks::WAIT_MAX,
+};
 use crate::{
     deadline::Deadline,
     error::Error,
@@ -364,11 +370,16 @@ impl Stepping<'_> {
 
     /// Shows a counter. One without a card is left to the work queue, which knows why.
     async fn show_tally(&mut self, projector: &Projector, change: TallyChange) -> Result<(), Error> {
-        let cards = self.rebuilder.projectors.0.tables.cards(self.rebuild.target.table(ReadModel::Cards));
-        if !self.deadline.limit(tally::show(cards, &change.subject, std::slice::from_ref(&change))).await? {
-            projector.work_queue.send(vec![Task::SettleTally { subject: change.subject }]).await?;
-        } else {
-            self.deadline.limit(projector.indexer.check_place(&change.subject)).await?;
+        let Dependencies { tables, clock, .. } = &self.rebuilder.projectors.0;
+        let cards = tables.cards(self.rebuild.target.table(ReadModel::Cards));
+        match self.deadline.limit(tally::show(cards, &change.subject, std::slice::from_ref(&change))).await? {
+            Shown::NoCard => projector.work_queue.send(vec![Task::SettleTally { subject: change.subject }]).await?,
+            Shown::OnCard { may_trend } => {
+                self.deadline.limit(projector.indexer.check_place(&change.subject)).await?;
+                if may_trend {
+                    merge_soon(cards, &projector.work_queue, clock.now()).await?;
+                }
+            }
         }
         self.segment.done.tallies += 1;
         Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::{catch_up::CatchUp, effects::Effect, owner::LogOwner};
+use super::{catch_up::CatchUp, effects::Effect, owner::LogOwner, trending::merge_soon};
 use crate::{
     error::Error,
     model::{EdgeKind, Group, LikeChange, PostId, TallySubject, UserHash, UserId, Version, limits::NOTIFICATIONS_KEPT},
@@ -152,19 +152,24 @@ impl Repair {
     /// [`Error::Conflict`] if other workers kept changing the card; [`Error::Transient`] if the card is still to be
     /// made, unless a rebuild makes it; otherwise as those of the stores.
     pub async fn settle_tally(&self, subject: &TallySubject) -> Result<(), Error> {
-        let CatchUp { commands, effects, .. } = &self.catch_up;
-        until_no_conflict(async || {
+        let CatchUp { commands, effects, clock, .. } = &self.catch_up;
+        effects.cards.learn_contenders(clock.now()).await?;
+        let may_trend = until_no_conflict(async || {
             let before = effects.cards.tally(subject).await?;
             if !before.has_card && (self.cards_are_made || !self.exists(subject).await?) {
-                return Ok(());
+                return Ok(false);
             }
             if !before.has_card {
                 return Err(Error::transient("setting a counter", "the card is still to be made"));
             }
             let tally = commands.tally(subject).await?;
-            effects.cards.put_tally(subject, &before, &tally).await
+            effects.cards.put_tally(subject, &before, &tally).await?;
+            Ok(effects.cards.may_trend(subject, &before, &tally))
         })
         .await?;
+        if may_trend {
+            merge_soon(&effects.cards, &self.work_queue, clock.now()).await?;
+        }
         effects.posts.indexer.check_place(subject).await
     }
 

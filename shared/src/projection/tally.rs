@@ -21,22 +21,34 @@ pub fn by_counter(changes: Vec<TallyChange>) -> BTreeMap<TallySubject, Vec<Tally
     counters
 }
 
-/// Adds these images of a subject's counter to the subject's card. Returns false if there is no card.
+/// What became of a counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// There is no card.
+    NoCard,
+    /// The card shows it.
+    OnCard {
+        /// Whether the trending list may have changed, now or when the same images came before.
+        may_trend: bool,
+    },
+}
+
+/// Adds these images of a subject's counter to the subject's card.
 ///
 /// # Errors
 /// [`Error::Conflict`] if other workers kept changing the card; otherwise as the store's.
-pub async fn show(cards: &Cards, subject: &TallySubject, changes: &[TallyChange]) -> Result<bool, Error> {
+pub async fn show(cards: &Cards, subject: &TallySubject, changes: &[TallyChange]) -> Result<Shown, Error> {
     until_no_conflict(async || {
         let before = cards.tally(subject).await?;
         if !before.has_card {
-            return Ok(false);
+            return Ok(Shown::NoCard);
         }
         let mut tally = before.tally.clone();
         let news = changes.iter().filter(|change| tally.take(change.shard, change.image)).count();
         if news > 0 {
             cards.put_tally(subject, &before, &tally).await?;
         }
-        Ok(true)
+        Ok(Shown::OnCard { may_trend: cards.may_trend(subject, &before, &tally) })
     })
     .await
 }
@@ -107,7 +119,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn images_make_no_card() {
         let world = World::new();
-        assert!(!show(&world.tested.cards, &counter("ada"), &[change("ada", 0, 1, 5)]).await.unwrap());
+        let shown = show(&world.tested.cards, &counter("ada"), &[change("ada", 0, 1, 5)]).await.unwrap();
+        assert_eq!(shown, Shown::NoCard);
         assert!(!world.other.cards.tally(&counter("ada")).await.unwrap().has_card);
     }
 
@@ -116,7 +129,8 @@ mod tests {
         let world = ada_has_joined().await;
         let other = world.other.clone();
         world.network.before(WRITE_CARD, async move || other.cards.remove(&counter("ada")).await.unwrap());
-        assert!(!show(&world.tested.cards, &counter("ada"), &[change("ada", 0, 1, 5)]).await.unwrap());
+        let shown = show(&world.tested.cards, &counter("ada"), &[change("ada", 0, 1, 5)]).await.unwrap();
+        assert_eq!(shown, Shown::NoCard);
         assert!(!world.other.cards.tally(&counter("ada")).await.unwrap().has_card);
     }
 

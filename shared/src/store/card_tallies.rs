@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Counts, Tally, TallyShard, TallySubject},
+    model::{
+        Counts, Tally, TallyShard, TallySubject,
+        ranking::{Score, TRENDING_HEAT_MIN},
+    },
     retry::until_no_conflict,
 };
 
@@ -27,6 +30,8 @@ pub struct StoredTally {
     pub has_card: bool,
     /// Whether the counter is that of a post that others do not see: it is deleted, or taken down.
     hidden: bool,
+    /// Whether the card is in the index of trending posts.
+    in_index: bool,
 }
 
 impl Cards {
@@ -54,12 +59,21 @@ impl Cards {
             .get_item()
             .table_name(self.table.get())
             .key(PK, s(key::card(subject)))
-            .projection_expression("PK, tally, tally_revision, deleted, taken_down")
+            .projection_expression("PK, tally, tally_revision, deleted, taken_down, #bucket")
+            .expression_attribute_names("#bucket", BUCKET)
             .consistent_read(true)
             .send()
             .await
             .map_err(failed("reading a counter"))?;
         answer.item.map_or(Ok(StoredTally::default()), stored_tally)
+    }
+
+    /// Whether the trending list may change when this counter is written: the post is among the contenders before or
+    /// afterwards, or has so little heat that it may have been.
+    pub(crate) fn may_trend(&self, subject: &TallySubject, before: &StoredTally, tally: &Tally) -> bool {
+        let TallySubject::Post(post) = subject else { return false };
+        let heat = tally.counts().heat;
+        before.in_index || heat < TRENDING_HEAT_MIN || index_attributes(*post, heat, self.known_list.least()).is_some()
     }
 
     /// Replaces what the subject's card knew when it was read as `before`, and the numbers that the card shows. It
@@ -69,7 +83,7 @@ impl Cards {
     /// [`Error::Conflict`] if another writer replaced it meanwhile, the post was deleted or taken down, or there is no
     /// card.
     pub async fn put_tally(&self, subject: &TallySubject, before: &StoredTally, tally: &Tally) -> Result<(), Error> {
-        let mut set = shown(subject, &tally.counts(), before.hidden);
+        let mut set = shown(subject, &tally.counts(), before.hidden, self.known_list.least());
         let in_index = set.contains_key(BUCKET);
         let image = |(shard, image): (&TallyShard, _)| Ok((shard.get().to_string(), AttributeValue::M(item(image)?)));
         let images = tally.0.iter().map(image).collect::<Result<_, Error>>()?;
@@ -110,7 +124,7 @@ impl Cards {
 }
 
 /// The attributes that a card shows of its counter. A card with a `bucket` is in the index.
-fn shown(subject: &TallySubject, counts: &Counts, hidden: bool) -> Item {
+fn shown(subject: &TallySubject, counts: &Counts, hidden: bool, least: Option<Score>) -> Item {
     let mut shown = Item::new();
     let mut show = |name: &str, value| shown.insert(name.to_owned(), value);
     match subject {
@@ -122,7 +136,7 @@ fn shown(subject: &TallySubject, counts: &Counts, hidden: bool) -> Item {
             show("comments", n(counts.comments));
             show("heat", n(counts.heat));
             if !hidden {
-                for (name, value) in index_attributes(*post, counts.heat).into_iter().flatten() {
+                for (name, value) in index_attributes(*post, counts.heat, least).into_iter().flatten() {
                     show(name, value);
                 }
             }
@@ -134,6 +148,7 @@ fn shown(subject: &TallySubject, counts: &Counts, hidden: bool) -> Item {
 fn stored_tally(mut item: Item) -> Result<StoredTally, Error> {
     let is = |name| matches!(item.get(name), Some(AttributeValue::Bool(true)));
     let hidden = is("deleted") || is("taken_down");
+    let in_index = item.contains_key(BUCKET);
     let shards = match item.remove("tally") {
         Some(AttributeValue::M(shards)) => shards,
         _ => HashMap::new(),
@@ -148,19 +163,19 @@ fn stored_tally(mut item: Item) -> Result<StoredTally, Error> {
         };
         tally.take(number, value("a counter on a card", image)?);
     }
-    Ok(StoredTally { tally, revision: number(&item, "tally_revision")?, has_card: true, hidden })
+    Ok(StoredTally { tally, revision: number(&item, "tally_revision")?, has_card: true, hidden, in_index })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::ranking::TRENDING_HEAT_MIN, samples::post};
+    use crate::samples::post;
 
     #[test]
     fn a_post_trends_from_its_first_like_until_it_is_deleted() {
         let shown = |heat, deleted| {
             let counts = Counts { heat, ..Counts::default() };
-            shown(&TallySubject::Post(post().post), &counts, deleted).contains_key(BUCKET)
+            shown(&TallySubject::Post(post().post), &counts, deleted, None).contains_key(BUCKET)
         };
         assert!(shown(TRENDING_HEAT_MIN, false));
         assert!(!shown(TRENDING_HEAT_MIN - 1, false) && !shown(TRENDING_HEAT_MIN, true));

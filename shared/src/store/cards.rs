@@ -11,7 +11,7 @@ use super::{
     dynamo::{Dynamo, Item, SCHEMA, failed, item, newer_wins, s, value},
     key::{self, BUCKET, PK},
     table::TableName,
-    trending::TrendingIndex,
+    trending::{KnownList, TrendingIndex},
 };
 use crate::{
     error::Error,
@@ -46,6 +46,7 @@ pub struct Cards {
     pub(super) dynamo: Dynamo,
     pub(super) table: TableName,
     pub(super) cache: SharedCache,
+    pub(super) known_list: KnownList,
 }
 
 /// A post as readers see it.
@@ -146,7 +147,7 @@ impl UserCard {
 impl Cards {
     /// The table of this name.
     pub fn new(dynamo: Dynamo, table: TableName) -> Self {
-        Self { dynamo, table, cache: SharedCache::none() }
+        Self { dynamo, table, cache: SharedCache::none(), known_list: KnownList::new() }
     }
 
     /// The same table, whose writes change what the shared cache has of it.

@@ -298,10 +298,13 @@ pub(super) fn parse_name_place(key: &str) -> Option<NamePlace> {
     Some(NamePlace { below_top: below_top.parse().ok()?, user: parse_user(user, "")? })
 }
 
-/// Partition key of the index `hottest`: a half of the posts that were created within the same hours.
-pub(super) fn bucket(number: u64, half: u8) -> String {
-    format!("{number}#{half}")
+/// Partition key of the index `hottest`: a part of the posts that were created within the same hours.
+pub(super) fn bucket(number: u64, part: u8) -> String {
+    format!("{number}#{part}")
 }
+
+/// Key of the trending list in the table of cards.
+pub(super) const TRENDING_LIST: &str = "TRENDING";
 
 /// The card of this user or post.
 pub(super) fn card(subject: &TallySubject) -> String {

@@ -40,6 +40,7 @@ mod table;
 pub mod timelines;
 pub mod transaction;
 pub mod trending;
+mod trending_list;
 pub mod viewers;
 
 pub use announcements::{Announcement, Announcements};
@@ -55,3 +56,4 @@ pub use key::{TRACE, is_published, parse_event_key, parse_like_key, parse_tally_
 pub use meter::{Cost, Meter};
 pub use model_tables::ModelTables;
 pub use table::{ActiveTables, TableName, TablePair};
+pub(crate) use trending::MERGE_COVERS;

@@ -1,5 +1,8 @@
 //! The index `hottest` of the table `cards`. It is sparse: a post is in it while its card has a `bucket`. The sort key
 //! is the post's score, which does not change as time goes by. So nothing has to be written only because time went by.
+//!
+//! Only contenders are in the index: posts whose score is that of the 1000th post at least, as it was when the
+//! [trending list](super::trending_list) was last merged. What few posts have moves no entry.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,6 +16,7 @@ use super::{
     table::TableName,
 };
 use crate::{
+    cache::Cache,
     error::Error,
     model::{
         PostId, Timestamp, UserId,
@@ -28,10 +32,21 @@ const SCORE: &str = "score";
 /// to spread the writes.
 const BUCKET_SPAN: Duration = Duration::from_secs(6 * 60 * 60);
 /// Partitions of a bucket. A partition takes 1000 writes a second (DynamoDB, "Partitions and data distribution").
-const BUCKET_HALVES: u8 = 2;
+/// Releases before 0.3 had two, which are among these.
+const BUCKET_PARTS: u8 = 16;
+/// Posts in the index at most, apart from those that others have pushed out since they were last written. These are
+/// five times as many as the list shows, so that it stays full while posts are deleted, or discounted because their
+/// authors have better ones.
+pub(super) const CONTENDERS: usize = 1000;
 /// Queries of one partition at most. More than one is needed only for the bucket that the window cuts through, where
 /// the best posts may be too old.
 const PAGES_MAX: usize = 5;
+
+/// How long a process uses the least score of a contender. An older one lets posts into the index that are none any
+/// more, each of which costs a write.
+const LEAST_KNOWN_FOR: Duration = Duration::from_secs(10);
+/// A merge that a process has asked for covers the changes of this time, see [`crate::projection::trending`].
+pub(crate) const MERGE_COVERS: Duration = Duration::from_secs(1);
 
 /// A post that trends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,11 +66,38 @@ struct Entry {
     author: Option<UserId>,
 }
 
+/// What a merge of the index gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Merged {
+    /// The posts with the highest scores, best first.
+    pub(super) best: Vec<TrendingPost>,
+    /// The least score of a contender. None while there are fewer than [`CONTENDERS`] posts.
+    pub(super) least: Option<Score>,
+}
+
+/// What a process knows of the list of a table. Clones share it.
+#[derive(Debug, Clone)]
+pub(super) struct KnownList {
+    pub(super) least: Cache<(), Option<Score>>,
+    pub(super) merge_asked: Cache<(), ()>,
+}
+
+impl KnownList {
+    pub(super) fn new() -> Self {
+        Self { least: Cache::new(1, LEAST_KNOWN_FOR), merge_asked: Cache::new(1, MERGE_COVERS) }
+    }
+
+    /// The least score of a contender, as this process has last read it.
+    pub(super) fn least(&self) -> Option<Score> {
+        self.least.last(&()).flatten()
+    }
+}
+
 /// The index of the posts that trend.
 #[derive(Debug, Clone)]
 pub struct TrendingIndex {
-    dynamo: Dynamo,
-    table: TableName,
+    pub(super) dynamo: Dynamo,
+    pub(super) table: TableName,
 }
 
 impl TrendingIndex {
@@ -68,11 +110,18 @@ impl TrendingIndex {
     /// newest comes first. Each further post of an author counts less. All buckets are queried at once, which is
     /// usually one round trip.
     pub async fn best(&self, since: Timestamp, now: Timestamp, limit: usize) -> Result<Vec<TrendingPost>, Error> {
+        Ok(self.merged(since, now, limit).await?.best)
+    }
+
+    /// The same, with the least score of a contender.
+    pub(super) async fn merged(&self, since: Timestamp, now: Timestamp, limit: usize) -> Result<Merged, Error> {
         let partitions = partitions(since, now);
-        let best = try_join_all(partitions.map(|bucket| self.best_of(bucket, since, limit))).await?;
-        let mut best = diversified(best.into_iter().flatten().collect());
+        let found = try_join_all(partitions.map(|bucket| self.best_of(bucket, since, limit))).await?;
+        let entries: Vec<_> = found.into_iter().flatten().collect();
+        let least = least_contender(entries.iter().map(|entry| entry.score).collect());
+        let mut best = diversified(entries);
         best.truncate(limit);
-        Ok(best)
+        Ok(Merged { best, least })
     }
 
     async fn best_of(&self, bucket: String, since: Timestamp, limit: usize) -> Result<Vec<Entry>, Error> {
@@ -105,16 +154,28 @@ impl TrendingIndex {
     }
 }
 
-/// The attributes that put a post with this heat into the index. None if the heat is too little.
-pub(super) fn index_attributes(post: PostId, heat: i64) -> Option<[(&'static str, AttributeValue); 2]> {
-    let score = Score::new(post.created_at(), heat);
-    (heat >= TRENDING_HEAT_MIN).then(|| [(SCORE, n(score.get())), (BUCKET, s(bucket_of(post)))])
+/// The attributes that put a post with this heat into the index. None if the heat is too little, or if the score is
+/// below that of all contenders.
+pub(super) fn index_attributes(
+    post: PostId,
+    heat: i64,
+    least: Option<Score>,
+) -> Option<[(&'static str, AttributeValue); 2]> {
+    let score = Score::indexed(post.created_at(), heat);
+    let contends = heat >= TRENDING_HEAT_MIN && least.is_none_or(|least| score >= least);
+    contends.then(|| [(SCORE, n(score.get())), (BUCKET, s(bucket_of(post)))])
+}
+
+/// The score of the last contender, if there are so many posts.
+fn least_contender(mut scores: Vec<Score>) -> Option<Score> {
+    let last = scores.len().checked_sub(CONTENDERS)?;
+    Some(*scores.select_nth_unstable(last).1)
 }
 
 /// All partitions of the buckets from one moment to another.
 fn partitions(since: Timestamp, now: Timestamp) -> impl Iterator<Item = String> {
     let buckets = bucket_number(since)..=bucket_number(now);
-    buckets.flat_map(|number| (0..BUCKET_HALVES).map(move |half| key::bucket(number, half)))
+    buckets.flat_map(|number| (0..BUCKET_PARTS).map(move |part| key::bucket(number, part)))
 }
 
 fn bucket_number(created: Timestamp) -> u64 {
@@ -123,7 +184,7 @@ fn bucket_number(created: Timestamp) -> u64 {
 
 fn bucket_of(post: PostId) -> String {
     let [.., random] = post.short();
-    key::bucket(bucket_number(post.created_at()), random % BUCKET_HALVES)
+    key::bucket(bucket_number(post.created_at()), random % BUCKET_PARTS)
 }
 
 fn entry(item: &Item) -> Result<Entry, Error> {
@@ -170,8 +231,25 @@ mod tests {
 
     #[test]
     fn a_post_is_in_the_index_from_the_heat_of_one_like_on() {
-        assert!(index_attributes(post(0), TRENDING_HEAT_MIN - 1).is_none());
-        assert!(index_attributes(post(0), TRENDING_HEAT_MIN).is_some());
+        assert!(index_attributes(post(0), TRENDING_HEAT_MIN - 1, None).is_none());
+        assert!(index_attributes(post(0), TRENDING_HEAT_MIN, None).is_some());
+    }
+
+    #[test]
+    fn only_contenders_are_in_the_index() {
+        let score = |heat| Score::indexed(post(0).created_at(), heat);
+        let is_in = |heat| index_attributes(post(0), heat, Some(score(5000))).is_some();
+        assert_eq!([4999, 5000, 5001].map(is_in), [false, true, true]);
+        assert!(index_attributes(post(6), 2000, Some(score(5000))).is_some(), "a newer post needs less heat");
+    }
+
+    #[test]
+    fn the_last_contender_is_the_thousandth_post() {
+        let scores =
+            |count: i64| (1..=count).map(|heat| Score::new(post(0).created_at(), heat * 1000)).collect::<Vec<_>>();
+        assert_eq!(least_contender(scores(999)), None);
+        assert_eq!(least_contender(scores(1000)), Some(scores(1)[0]));
+        assert_eq!(least_contender(scores(1500)), Some(scores(501)[500]));
     }
 
     fn order(entries: &[(i64, Option<&str>)]) -> Vec<(usize, u32)> {
@@ -214,7 +292,7 @@ mod tests {
     #[test]
     fn every_post_of_the_window_is_in_a_bucket_that_is_queried() {
         let queried: HashSet<_> = partitions(post(0).created_at(), post(24).created_at()).collect();
-        assert_eq!(queried.len(), 10, "five buckets of two halves");
+        assert_eq!(queried.len(), 80, "five buckets of 16 parts");
         for hours in 0..=24 {
             assert!(queried.contains(&bucket_of(post(hours))), "{hours} h");
         }

@@ -13,7 +13,7 @@ use crate::{
 /// Likes of one task.
 const LIKES_MAX: usize = 100;
 /// The names of tasks in messages, first those of walks.
-const NAMES: [&str; 23] = [
+const NAMES: [&str; 24] = [
     "spread",
     "deliver",
     "backfill",
@@ -32,6 +32,7 @@ const NAMES: [&str; 23] = [
     "settle_post",
     "settle_tally",
     "settle_likes",
+    "merge_trending",
     "notify",
     "check_row",
     "index",
@@ -103,6 +104,11 @@ pub enum Task {
         post: PostId,
         /// Who likes it, or liked it: not many, see [`Task::settle_likes`].
         users: Vec<UserId>,
+    },
+    /// Merge the trending list.
+    MergeTrending {
+        /// When the merge was asked for. It has to cover what changed before, and a second afterwards.
+        asked_at: Timestamp,
     },
     /// Bring a group of this user's inbox up to date.
     Notify {
@@ -213,6 +219,7 @@ impl Task {
             | Self::SettlePost { .. }
             | Self::SettleTally { .. }
             | Self::SettleLikes { .. }
+            | Self::MergeTrending { .. }
             | Self::Notify { .. }
             | Self::Recount(_)
             | Self::CheckRow { .. }
@@ -237,6 +244,7 @@ impl Task {
             Self::SettleTally { subject: TallySubject::Post(_) }
             | Self::Index(Unsettled { subject: TallySubject::Post(_), .. })
             | Self::SettleLikes { .. }
+            | Self::MergeTrending { .. }
             | Self::SettlePost { .. }
             | Self::Republish { .. }
             | Self::Rebuild(_) => return None,

@@ -174,6 +174,7 @@ impl Process {
             Task::SettlePost { post } => repair.settle_post(post).await,
             Task::SettleTally { subject } => repair.settle_tally(&subject).await,
             Task::SettleLikes { post, users } => repair.settle_likes(post, &users).await,
+            Task::MergeTrending { asked_at } => self.projector.merge_trending(asked_at).await,
             Task::Notify { user, group, writes } => self.projector.notices.settle(&user, group, Some(writes)).await,
             Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
             Task::Recount(recount) => self.projector.notices.statistics.recount(&recount).await,

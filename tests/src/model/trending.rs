@@ -17,6 +17,10 @@ const DAY_MS: u64 = 24 * 3_600_000;
 const LENGTH: usize = 200;
 /// A post with less heat does not trend.
 const HEAT_MIN: f64 = 1000.0;
+/// Less heat than this is exact in the order; more counts in steps.
+const HEAT_EXACT: f64 = 131_072.0;
+/// A step of much heat, as a logarithm: a 64th at most.
+const STEP: f64 = 0.0225;
 /// The factor of an author's posts after the first one falls by half each time, towards a quarter.
 const DIVERSITY_FLOOR: f64 = 0.25;
 
@@ -103,7 +107,11 @@ impl Judge<'_> {
         let score = |id: &str, heat: f64| half_lives(created_ms(id)) + (1.0 + heat / 1000.0).log2();
         let hot = heats.into_iter().filter(|(_, (_, high))| *high >= HEAT_MIN);
         // Ignores rounding errors in the tenth digit.
-        hot.map(|(id, (low, high))| (id, Bounds { low: score(id, low) - 1e-8, high: score(id, high) + 1e-8 })).collect()
+        let bounds = |(id, (low, high))| {
+            let step = if high < HEAT_EXACT { 0.0 } else { STEP };
+            (id, Bounds { low: score(id, low) - step - 1e-8, high: score(id, high) + 1e-8 })
+        };
+        hot.map(bounds).collect()
     }
 }
 

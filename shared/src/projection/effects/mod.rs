@@ -11,6 +11,7 @@ use super::{
     blocks::BlockEffects,
     notices::Notices,
     owner::LogOwner,
+    trending::merge_soon,
     walks::{Completion, Walks},
 };
 use crate::{
@@ -148,6 +149,8 @@ impl Effects {
             Effect::RestorePost(post) => {
                 self.posts.show(owner, *post).await?;
                 self.cards.show_tally_again(&TallySubject::Post(*post)).await?;
+                let Walks { work_queue, clock, .. } = &self.walks;
+                merge_soon(&self.cards, work_queue, clock.now()).await?;
             }
             Effect::FillHome(followee) => {
                 if !self.walks.begin_leaving(owner.user, followee).await? {

@@ -1,5 +1,5 @@
 //! The trending list: the posts of the last 24 h with the most heat left, where each further post of an author counts
-//! less. The list is the same for every viewer, so a process reads the index at most every two seconds.
+//! less. The list is the same for every viewer, and projections keep it in one item. A process reads it once a second.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,8 +14,12 @@ use crate::{
     store::{Consistency, cards::Cards, trending::TrendingPost},
 };
 
-/// How long a list is kept.
-const LIFETIME: Duration = Duration::from_secs(2);
+/// How long a process keeps a list.
+const LIFETIME: Duration = Duration::from_secs(1);
+/// A list is merged when something changes. Where nothing has changed for this time, readers read the index themselves,
+/// which costs little then: posts that have become too old make room for others, and a merge that went wrong is made up
+/// for.
+const MERGED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// The last list that was read, for all requests of a process.
 #[derive(Debug, Clone)]
@@ -46,7 +50,7 @@ impl TrendingList {
             return Ok(posts);
         }
         metrics::CACHE_MISSES.add(1);
-        let read = async || self.cards.trending_index().best(now.before(TRENDING_AGE_MAX), now, TRENDING_MAX).await;
+        let read = async || self.read(now).await;
         let Read { value: posts, at } = match consistency {
             Consistency::Eventual => self.cards.trending_through_cache(not_before, now, read).await?,
             Consistency::Strong => Read { value: read().await?, at: now },
@@ -54,5 +58,16 @@ impl TrendingList {
         let posts: Arc<[TrendingPost]> = posts.into();
         self.last.put(Arc::clone(table), Arc::clone(&posts), at);
         Ok(Read { value: posts, at })
+    }
+
+    /// The list as it is now, or the best posts of the index if the list is too old.
+    async fn read(&self, now: Timestamp) -> Result<Vec<TrendingPost>, Error> {
+        let oldest = now.before(TRENDING_AGE_MAX);
+        match self.cards.trending_list().await? {
+            Some(list) if now.since(list.at) < MERGED_WITHIN => {
+                Ok(list.value.into_iter().filter(|it| it.post.created_at() >= oldest).collect())
+            }
+            _ => self.cards.trending_index().best(oldest, now, TRENDING_MAX).await,
+        }
     }
 }

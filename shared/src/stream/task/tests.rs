@@ -116,6 +116,7 @@ fn tasks() -> Vec<(Task, Value)> {
             Task::SettleLikes { post, users: vec![ada.clone(), bob] },
             json!({"settle_likes": {"post": POST, "users": ["auth0|ada", "bob"]}}),
         ),
+        (Task::MergeTrending { asked_at: Timestamp::from_ms(7) }, json!({"merge_trending": {"asked_at": 7}})),
         (
             Task::Recount(Recount::Sum { day: crate::model::Day::of(Timestamp::from_ms(0)), part: 3 }),
             json!({"recount": {"sum": {"day": 0, "part": 3}}}),

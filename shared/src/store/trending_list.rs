@@ -1,0 +1,90 @@
+//! The trending list: the best posts of the index, merged into one item of the table `cards`, which all readers use. A
+//! projection that has changed the index has it merged again: see [`crate::projection::trending`].
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    cards::Cards,
+    consistency::Consistency,
+    dynamo::{failed, item, newer_wins, s, value},
+    key::{PK, TRENDING_LIST},
+    trending::{Merged, TrendingPost},
+};
+use crate::{
+    cache::Read,
+    error::Error,
+    model::{
+        Timestamp,
+        limits::{TRENDING_AGE_MAX, TRENDING_MAX},
+        ranking::Score,
+    },
+};
+
+/// The list as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct StoredList {
+    /// When the read of the index began.
+    at: Timestamp,
+    /// The least score of a contender, if there are enough posts.
+    least: Option<Score>,
+    posts: Vec<TrendingPost>,
+}
+
+impl Cards {
+    /// The trending list, if there is one. It may have posts that are too old by now.
+    pub(crate) async fn trending_list(&self) -> Result<Option<Read<Vec<TrendingPost>>>, Error> {
+        let list = self.stored_list(Consistency::Eventual).await?;
+        Ok(list.map(|StoredList { at, posts, .. }| Read { value: posts, at }))
+    }
+
+    /// When the list was last merged.
+    pub(crate) async fn trending_merged_at(&self) -> Result<Option<Timestamp>, Error> {
+        Ok(self.stored_list(Consistency::Strong).await?.map(|list| list.at))
+    }
+
+    /// Merges the index into the list, as it is now. A merge that began later wins.
+    pub(crate) async fn merge_trending(&self, now: Timestamp) -> Result<(), Error> {
+        let since = now.before(TRENDING_AGE_MAX);
+        let Merged { best: posts, least } = self.trending_index().merged(since, now, TRENDING_MAX).await?;
+        let mut request = self
+            .dynamo
+            .0
+            .update_item()
+            .table_name(self.table.get())
+            .key(PK, s(TRENDING_LIST))
+            .update_expression("SET #at = :at, #least = :least, #posts = :posts")
+            .condition_expression("attribute_not_exists(#at) OR #at < :at");
+        for (name, value) in item(&StoredList { at: now, least, posts })? {
+            request = request
+                .expression_attribute_names(format!("#{name}"), &name)
+                .expression_attribute_values(format!(":{name}"), value);
+        }
+        request.send().await.map(drop).or_else(newer_wins("writing the trending list"))
+    }
+
+    /// Reads which score makes a post a contender, unless this process has read it lately.
+    pub(crate) async fn learn_contenders(&self, now: Timestamp) -> Result<(), Error> {
+        if self.known_list.least.get(&(), now, None).is_none() {
+            let list = self.stored_list(Consistency::Eventual).await?;
+            self.known_list.least.put((), list.and_then(|list| list.least), now);
+        }
+        Ok(())
+    }
+
+    /// Whether this process has asked for a merge that covers a change at this moment.
+    pub(crate) fn merge_is_asked(&self, now: Timestamp) -> bool {
+        self.known_list.merge_asked.get(&(), now, None).is_some()
+    }
+
+    /// This process has asked for a merge at this moment.
+    pub(crate) fn note_merge(&self, at: Timestamp) {
+        self.known_list.merge_asked.put((), (), at);
+    }
+
+    async fn stored_list(&self, consistency: Consistency) -> Result<Option<StoredList>, Error> {
+        let request = self.dynamo.0.get_item().table_name(self.table.get()).key(PK, s(TRENDING_LIST));
+        let answer = request.consistent_read(consistency.is_strong()).send().await;
+        let answer = answer.map_err(failed("reading the trending list"))?;
+        answer.item.map(|item| value("the trending list", item)).transpose()
+    }
+}
