@@ -30,8 +30,8 @@ pub(crate) async fn merge_soon(cards: &Cards, queue: &WorkQueue, now: Timestamp)
     Ok(())
 }
 
-/// Merges the list, unless a merge that began late enough has covered what was asked for at this moment. Many may ask,
-/// so the next merge waits until the last one is a second old.
+/// Merges the list, unless a merge that began late enough has covered what was asked for at this moment. Many may ask, so
+/// whoever comes within a second after another merge began comes again a second later.
 ///
 /// # Errors
 /// As the store's and the queue's.
@@ -40,10 +40,10 @@ pub(crate) async fn merge(cards: &Cards, queue: &WorkQueue, asked_at: Timestamp,
     if merged_at.is_some_and(|merged_at| merged_at >= asked_at.after(MERGE_AFTER)) {
         return Ok(());
     }
-    if merged_at.is_some_and(|merged_at| now.since(merged_at) < MERGE_EVERY) {
-        return queue.send_after(MERGE_EVERY, vec![Task::MergeTrending { asked_at }]).await;
+    match cards.begin_merge(now, now.before(MERGE_EVERY)).await? {
+        true => cards.merge_trending(now).await,
+        false => queue.send_after(MERGE_EVERY, vec![Task::MergeTrending { asked_at }]).await,
     }
-    cards.merge_trending(now).await
 }
 
 #[cfg(test)]

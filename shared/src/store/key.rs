@@ -306,6 +306,9 @@ pub(super) fn bucket(number: u64, part: u8) -> String {
 /// Key of the trending list in the table of cards.
 pub(super) const TRENDING_LIST: &str = "TRENDING";
 
+/// Key of the item that tells who merges the trending list, and when it was last merged.
+pub(super) const TRENDING_MERGE: &str = "TRENDING#MERGE";
+
 /// The card of this user or post.
 pub(super) fn card(subject: &TallySubject) -> String {
     match subject {

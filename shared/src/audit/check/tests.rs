@@ -109,7 +109,7 @@ async fn work_off(world: &World) {
 /// trending list, which says when it was merged.
 fn read_models(world: &World) -> Vec<Vec<Value>> {
     let mut tables = ["timelines", "viewers", "cards"].map(|table| world.items(table));
-    tables[2].retain(|item| item["PK"]["S"] != "TRENDING");
+    tables[2].retain(|item| !item["PK"]["S"].as_str().unwrap().starts_with("TRENDING"));
     for item in tables.iter_mut().flatten() {
         let item = item.as_object_mut().unwrap();
         item.remove("revision");
