@@ -209,7 +209,8 @@ impl Bench {
         bench.posts = answers.iter().filter_map(|(answer, _)| answer["id"].as_str().map(str::to_owned)).collect();
         anyhow::ensure!(bench.posts.len() == ACTORS, "a post has no id");
         // As most posts, these are far below what trends.
-        let list = json!({"PK": {"S": "TRENDING"}, "at": {"N": "0"}, "least": {"N": i64::MAX.to_string()}, "posts": {"L": []}});
+        let least = i64::MAX.to_string();
+        let list = json!({"PK": {"S": "TRENDING"}, "at": {"N": "0"}, "least": {"N": least}, "posts": {"L": []}});
         bench.world.meddle("PutItem", json!({"TableName": "Cards", "Item": list}));
         bench.world.settle().await?;
         Ok(bench)

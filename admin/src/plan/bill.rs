@@ -1,5 +1,7 @@
 //! The lines of a month's bill: how many of what, how much of it each needs, and what that costs.
 
+mod trending;
+
 use std::collections::BTreeMap;
 
 use anyhow::Context;
@@ -318,27 +320,6 @@ impl Writer<'_> {
             };
             let what = format!("projected {}", kind.name());
             self.units_of(item, (&what, count), table, units, "simulation --bin units");
-        }
-        Ok(())
-    }
-
-    /// What the few contenders of the trending list add, and its merges, one a second.
-    fn trending(&mut self) -> anyhow::Result<()> {
-        let item = "likes: cards and trending index";
-        let moves = (self.count(Kind::Like) + self.count(Kind::Comment)) * self.design.indexed_share;
-        self.units_of(item, ("posts moved in the index", moves), "Cards/hottest", [0.0, 2.0], "decision 0082");
-        if moves > 0.0 {
-            let merges = DAYS * 86_400.0;
-            let reads = self.units.figure("merge_read_units")?.value;
-            let writes = self.units.figure("merge_write_units")?.value;
-            self.units_of(
-                item,
-                ("merges of the trending list", merges),
-                "Cards/hottest",
-                [reads, 0.0],
-                "decision 0082",
-            );
-            self.units_of(item, ("merges of the trending list", merges), "Cards", [1.0, writes], "decision 0082");
         }
         Ok(())
     }

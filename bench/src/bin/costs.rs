@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context, Result, ensure};
 use bench::target::{self, Target};
 use clap::Parser;
-use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, stream};
 use harness::{
     client::{Answer, ProfileInput, User, post_path, user_path},
     costs::Cost,
@@ -73,7 +73,9 @@ async fn main() -> Result<()> {
         reader.comment(&posts[1], "a comment", None).await?;
         anyhow::Ok(posts)
     };
-    let posts = try_join_all(authors.iter().map(write)).await?.concat();
+    // The reader's commands change one log, so not too many at once.
+    let posts: Vec<_> = stream::iter(authors).map(write).buffered(8).try_collect().await?;
+    let posts = posts.concat();
     target.deployment.dev().settle(SETTLE).await?;
 
     let mut table = Table::default();

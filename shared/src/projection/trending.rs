@@ -30,8 +30,8 @@ pub(crate) async fn merge_soon(cards: &Cards, queue: &WorkQueue, now: Timestamp)
     Ok(())
 }
 
-/// Merges the list, unless a merge that began late enough has covered what was asked for at this moment. Many may ask, so
-/// whoever comes within a second after another merge began comes again a second later.
+/// Merges the list, unless a merge that began late enough has covered what was asked for at this moment. Many may ask,
+/// so whoever comes within a second after another merge began comes again a second later.
 ///
 /// # Errors
 /// As the store's and the queue's.

@@ -307,7 +307,7 @@ pub(super) fn bucket(number: u64, part: u8) -> String {
 pub(super) const TRENDING_LIST: &str = "TRENDING";
 
 /// Key of the item that tells who merges the trending list, and when it was last merged.
-pub(super) const TRENDING_MERGE: &str = "TRENDING#MERGE";
+pub(super) const TRENDING_MERGE: &str = "TRENDINGMERGE";
 
 /// The card of this user or post.
 pub(super) fn card(subject: &TallySubject) -> String {

@@ -77,7 +77,9 @@ pub(super) async fn trending_page(
             let post = posts.remove(id);
             let admits = |post: &FeedPost| {
                 let author = &post.card.author;
-                filter.admits_author(state, author) && !blockers.contains(author) && filter.admits_card(&post.card)
+                // The list may be older than a take-down, after which not even the author's trending feed has the post.
+                let is_shown = filter.admits_card(&post.card) && !post.card.taken_down;
+                filter.admits_author(state, author) && !blockers.contains(author) && is_shown
             };
             match post.filter(admits) {
                 Some(post) => entries.push(post),
