@@ -5,7 +5,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::{
     error::Error,
     model::{Clock, Post, PostId, Profile},
-    projection::{indexer::Indexer, notices::Notices, owner::LogOwner, walks::Walks},
+    projection::{indexer::Indexer, notices::Notices, owner::LogOwner, trending::merge_soon, walks::Walks},
     store::{
         cards::{Cards, PostCard},
         command_table::CommandTable,
@@ -88,6 +88,10 @@ impl PostEffects {
 
     async fn put_card_and_tags(&self, post: &Post, profile: Profile) -> Result<(), Error> {
         self.cards.put_post(&PostCard::new(post.clone(), profile)).await?;
+        if post.hidden().is_some() {
+            // Others of the author's posts count more without it.
+            merge_soon(&self.cards, &self.walks.work_queue, self.clock.now()).await?;
+        }
         self.notices.show_mentions(post).await?;
         self.notices.statistics.count_tags(post).await?;
         self.show_tags(post).await
