@@ -36,7 +36,6 @@ use crate::{
         blocks::BlockEffects,
         notices::{Addressed, of_follow, of_like},
         statistics::{self, facts_of_others},
-        trending::merge_soon,
     },
     retry::{RACES_MAX, until_no_conflict},
     store::{
@@ -205,7 +204,6 @@ impl Walks {
         }
         for cards in &self.shared.cards.maintained {
             cards.put_deleted(&post).await?;
-            merge_soon(cards, &self.work_queue, self.clock.now()).await?;
         }
         self.begin_purge(&post).await
     }
