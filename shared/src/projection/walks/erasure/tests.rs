@@ -31,8 +31,8 @@ async fn settle(world: &World) {
                 blocked_follows.end(&follower, &followee).await.unwrap();
                 continue;
             }
-            inbox @ Task::Notify { .. } => {
-                world.tested.repair(inbox).await.unwrap();
+            later @ (Task::Notify { .. } | Task::MergeTrending { .. }) => {
+                world.tested.repair(later).await.unwrap();
                 continue;
             }
             other => panic!("{other:?}"),
