@@ -28,8 +28,8 @@ use crate::{
 /// This costs one round trip of reads, a second one to check blocks if the post is another user's, and one transaction
 /// of two items. The first reads are eventually consistent, which costs half: they may be a moment old. If they leave
 /// nothing to do, or the like is refused, consistent reads decide; and whatever a transaction rests on is a condition
-/// of it. So an old read has two effects at most: a post is liked that was deleted a moment ago, or whose author has
-/// just blocked the caller. Nobody sees either.
+/// of it. So an old read has two effects at most: a post is liked that was deleted a moment ago, which nobody sees, or
+/// whose author has just blocked the caller. Such a like counts, but notices and lists hide it, as every block does.
 ///
 /// While a post is busy, so that reads of it are throttled or writes of its counter meet, a process reads it once in
 /// two seconds, because an item that all likes read would limit them. The returned version is that of the caller's log,

@@ -84,6 +84,13 @@ mod tests {
         world.take_tasks().into_iter().filter(|task| matches!(task, Task::MergeTrending { .. })).collect()
     }
 
+    /// Does the merges that are asked for.
+    async fn merge_due(world: &World) {
+        for task in due(world) {
+            world.tested.repair(task).await.unwrap();
+        }
+    }
+
     async fn shown(world: &World) -> Vec<PostId> {
         let request = ReadRequest { viewer: &user("cem"), min_version: None };
         let page = world.cold().feeds.trending(request, TrendingPosition::default(), 20).await.unwrap();
@@ -106,9 +113,7 @@ mod tests {
 
         react(&world, "cem", posts[2], EdgeState::Ended).await;
         react(&world, "bob", posts[2], EdgeState::Ended).await;
-        for task in due(&world) {
-            world.tested.repair(task).await.unwrap();
-        }
+        merge_due(&world).await;
         assert_eq!(shown(&world).await, [posts[1]], "a post without likes goes");
     }
 
@@ -133,9 +138,7 @@ mod tests {
         let once = world.network.count(READ_INDEX);
         world.tested.repair(Task::MergeTrending { asked_at: now }).await.unwrap();
         assert_eq!(world.network.count(READ_INDEX), once, "it is put off");
-        for task in due(&world) {
-            world.tested.repair(task).await.unwrap();
-        }
+        merge_due(&world).await;
         assert_eq!(world.network.count(READ_INDEX), 2 * once);
     }
 
@@ -143,9 +146,7 @@ mod tests {
     async fn a_list_that_nobody_has_merged_for_ten_minutes_is_not_used() {
         let (world, posts) = posts(2).await;
         react(&world, "bob", posts[0], EdgeState::Active).await;
-        for task in due(&world) {
-            world.tested.repair(task).await.unwrap();
-        }
+        merge_due(&world).await;
         react(&world, "bob", posts[1], EdgeState::Active).await;
         assert!(!due(&world).is_empty(), "and lost");
         assert_eq!(shown(&world).await, [posts[0]]);
@@ -157,9 +158,7 @@ mod tests {
     async fn a_post_below_all_contenders_moves_no_entry_and_asks_for_nothing() {
         let (world, posts) = posts(2).await;
         react(&world, "bob", posts[0], EdgeState::Active).await;
-        for task in due(&world) {
-            world.tested.repair(task).await.unwrap();
-        }
+        merge_due(&world).await;
         let score = world.items("cards").iter().find_map(|card| card.get("score").cloned()).unwrap();
         let more: i64 = score["N"].as_str().unwrap().parse::<i64>().unwrap() + 1_000_000_000;
         world.set("cards", "TRENDING", "least", &serde_json::json!({"N": more.to_string()}));

@@ -2,7 +2,7 @@
 //! is the post's score, which does not change as time goes by. So nothing has to be written only because time went by.
 //!
 //! Only contenders are in the index: posts whose score is that of the 1000th post at least, as it was when the
-//! [trending list](super::trending_list) was last merged. What few posts have moves no entry.
+//! [trending list](super::trending_list) was last merged. A like of any other post moves no entry.
 
 use std::{collections::HashMap, time::Duration};
 
