@@ -334,7 +334,14 @@ const SOURCES: [(&[Resource], &[&str]); 7] = [
     (&[Resource::Viewers], &["store/viewers.rs", "store/emptied.rs", "store/scan.rs"]),
     (
         &[Resource::Cards, Resource::CardsHottest],
-        &["store/cards.rs", "store/card_tallies.rs", "store/trending.rs", "store/emptied.rs", "store/scan.rs"],
+        &[
+            "store/cards.rs",
+            "store/card_tallies.rs",
+            "store/trending.rs",
+            "store/trending_list.rs",
+            "store/emptied.rs",
+            "store/scan.rs",
+        ],
     ),
     (&[Resource::SearchIndex], &["store/search.rs", "store/emptied.rs", "store/scan.rs"]),
     (&[Resource::Events, Resource::CommandsStream], &["stream/bus.rs", "../../functions/recover/src/shards.rs"]),
