@@ -208,6 +208,7 @@ mod tests {
     #[test]
     fn the_plan_has_rows_of_the_table() {
         let planned = planned().unwrap();
-        assert_eq!(planned["`PUT`, `DELETE …/like`"], "| `PUT`, `DELETE …/like` | 3 | 4 | 6 | 4 |");
+        let table = include_str!("../../../docs/costs.md");
+        assert!(table.contains(&planned["`PUT`, `DELETE …/like`"]), "docs/costs.md has other figures than the plan");
     }
 }
