@@ -240,7 +240,10 @@ fn lose_entry(world: &World, random: &mut StdRng) -> Option<()> {
 
 /// Whether the row is one of a timeline: neither an announcement, nor a notice, nor of statistics.
 fn is_in_timeline(row: &Value) -> bool {
-    text(row, "PK") != "ANNOUNCED" && !is_of_notices(row) && !is_of_statistics(row)
+    text(row, "PK") != "ANNOUNCED"
+        && !text(row, "PK").starts_with("RUN#")
+        && !is_of_notices(row)
+        && !is_of_statistics(row)
 }
 
 /// Any of these items of a table.

@@ -21,6 +21,8 @@ pub enum Fault {
     LostAnswer,
     /// A transaction meets another one on an item.
     Conflict,
+    /// An eventually consistent read does not see the last writes.
+    StaleRead,
     /// Only a part of a batch is done.
     PartialBatch,
     /// A call takes so long that the caller may give up.
@@ -70,12 +72,13 @@ pub enum Fault {
 }
 
 /// Every kind of fault.
-pub const ALL: [Fault; 28] = [
+pub const ALL: [Fault; 29] = [
     Fault::Throttled,
     Fault::ServerError,
     Fault::Refused,
     Fault::LostAnswer,
     Fault::Conflict,
+    Fault::StaleRead,
     Fault::PartialBatch,
     Fault::Slow,
     Fault::Killed,
@@ -125,6 +128,8 @@ pub struct Faults {
     pub slow: f64,
     /// How long a transaction holds its items.
     pub transaction_ms_max: u64,
+    /// How long eventually consistent reads may not see a write.
+    pub stale_ms_max: u64,
     /// How long a call takes before and after its effect.
     pub latency_ms_max: u64,
     /// Of each invocation: the share that is killed.
@@ -205,6 +210,7 @@ impl Faults {
             partial_batch: 0.0,
             slow: 0.0,
             transaction_ms_max: 1,
+            stale_ms_max: 0,
             latency_ms_max: 5,
             killed: 0.0,
             stuck: 0.0,
@@ -248,6 +254,7 @@ impl Faults {
             ..Self::none()
         };
         faults.transaction_ms_max = *[1, 20, 60].choose(random).unwrap_or(&1);
+        faults.stale_ms_max = *[0, 20, 200, 1000].choose(random).unwrap_or(&0);
         faults.latency_ms_max = *[2, 10, 50].choose(random).unwrap_or(&2);
         faults.clock_skew_ms_max = if random.random_bool(0.7) { CLOCK_SKEW_MS_MAX } else { 0 };
         faults.duplicates = random.random_bool(0.6);
@@ -290,6 +297,7 @@ impl Faults {
             Fault::Refused => self.refused = 0.0,
             Fault::LostAnswer => self.lost_answer = 0.0,
             Fault::Conflict => self.transaction_ms_max = 0,
+            Fault::StaleRead => self.stale_ms_max = 0,
             Fault::PartialBatch => self.partial_batch = 0.0,
             Fault::Slow => self.slow = 0.0,
             Fault::TimedOut => self.stuck = 0.0,

@@ -23,6 +23,7 @@ use crate::{
     faults::{Fault, Faults, Outage},
     limits::AwsLimits,
     partial,
+    stale::Stale,
     trace::{Detail, Trace},
 };
 
@@ -53,6 +54,7 @@ pub(crate) struct Network {
     /// AWS's limits, if they are in force.
     pub(crate) limits: Option<Arc<AwsLimits>>,
     gate: TransactionGate,
+    stale: Stale,
     state: Mutex<State>,
     sent: Notify,
 }
@@ -83,6 +85,8 @@ struct Fate {
     holds: Duration,
     /// How long a transaction holds its items after its effect.
     stays: Duration,
+    /// How long replicas do not see what a write did.
+    stale: Duration,
     fault: Option<Fault>,
     /// A random number for whatever else there is to decide.
     dice: u64,
@@ -106,7 +110,7 @@ impl Network {
             cache_doubt: None,
         };
         let (metrics, state, sent) = (Recorded::default(), Mutex::new(state), Notify::new());
-        Arc::new(Self { aws, trace, metrics, limits, gate, state, sent })
+        Arc::new(Self { aws, trace, metrics, limits, gate, stale: Stale::default(), state, sent })
     }
 
     /// A caller's way.
@@ -169,7 +173,7 @@ impl Network {
         let mut micros = || Duration::from_micros(random.random_range(200..=latency.max(200)));
         let (mut before, after) = (micros(), micros());
         let holds = Duration::from_millis(random.random_range(0..=faults.transaction_ms_max));
-        let stays = Duration::ZERO;
+        let (stays, stale_ms) = (Duration::ZERO, random.random_range(0..=faults.stale_ms_max));
         let (dice, chance): (u64, f64) = (random.random(), random.random());
         let same = |outage: &Outage| {
             let of = |service| if service == Service::DynamoDbStreams { Service::DynamoDb } else { service };
@@ -180,7 +184,8 @@ impl Network {
         });
         let fault = match caller {
             Caller::Operator => {
-                return Fate { before: Duration::ZERO, after: Duration::ZERO, holds, stays, fault: None, dice };
+                let (now, stale) = (Duration::ZERO, Duration::ZERO);
+                return Fate { before: now, after: now, holds, stays, stale, fault: None, dice };
             }
             _ if out => Some(Fault::Outage),
             Caller::Sources if request.operation == "ReceiveMessage" && chance < faults.expiry => Some(Fault::Expiry),
@@ -218,7 +223,7 @@ impl Network {
         if let Some(fault) = fault.filter(|fault| *fault != Fault::Expiry) {
             *state.counts.entry(fault).or_default() += 1;
         }
-        Fate { before, after, holds, stays, fault, dice }
+        Fate { before, after, holds, stays, stale: Duration::from_millis(stale_ms), fault, dice }
     }
 
     async fn answer(&self, caller: &Caller, request: Request) -> Result<Answer, Refused> {
@@ -290,8 +295,13 @@ impl Network {
         let answer = match request.service {
             Service::DynamoDb if TransactionGate::concerns(&request.operation) => self.write(request, fate).await,
             Service::Sqs if request.operation == "ReceiveMessage" => self.receive(request, fate).await,
+            Service::DynamoDb if request.operation == "BatchWriteItem" => {
+                let document = serde_json::from_slice(&request.body).unwrap_or_default();
+                self.apply_write(request, &document, fate)
+            }
             _ => self.aws.apply(request),
         };
+        let answer = self.seen_by_a_replica(request, answer, fate);
         self.wake_receivers(request);
         Ok(if fate.fault == Some(Fault::ServerError) { server_error(request) } else { answer })
     }
@@ -305,16 +315,29 @@ impl Network {
         }
     }
 
+    /// The answer of a read, as a replica gives it that has not seen the last writes.
+    fn seen_by_a_replica(&self, request: &Request, answer: Answer, fate: Fate) -> Answer {
+        if fate.stale.is_zero() || request.service != Service::DynamoDb {
+            return answer;
+        }
+        match self.stale.read(request, &answer, fate.dice) {
+            Some(old) => {
+                self.count(Fault::StaleRead);
+                old
+            }
+            None => answer,
+        }
+    }
+
     /// A write of DynamoDB, which may meet a transaction that is under way.
     async fn write(&self, request: &Request, fate: Fate) -> Answer {
         let document: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         match self.gate.begin(&request.operation, &document) {
             Ok(held) => {
-                if held.is_empty() {
-                    return self.aws.apply(request);
+                if !held.is_empty() {
+                    sleep(fate.holds).await;
                 }
-                sleep(fate.holds).await;
-                let answer = self.aws.apply(request);
+                let answer = self.apply_write(request, &document, fate);
                 if !fate.stays.is_zero() {
                     tokio::spawn(async move {
                         sleep(fate.stays).await;
@@ -328,6 +351,13 @@ impl Network {
                 Answer::new(conflict.status, &conflict.body)
             }
         }
+    }
+
+    fn apply_write(&self, request: &Request, document: &Value, fate: Fate) -> Answer {
+        if !fate.stale.is_zero() {
+            self.stale.before_write(&self.aws, request, document, fate.stale);
+        }
+        self.aws.apply(request)
     }
 
     /// A long poll of SQS.

@@ -174,6 +174,7 @@ fn essence(truth: &Truth, model: &str, mut item: Value) -> Option<Value> {
             let belongs = author == id || truth.has("FOLLOWS", id, author);
             (belongs && shown(&sk)).then_some(item)
         }
+        ("Timelines", "RUN") => None,
         ("Timelines", "AUTHOR") => shown(&sk).then_some(item),
         ("Timelines", "LIKERS") => (shown(id) && stands(truth, &item)).then_some(item),
         ("Timelines", "NOTICES") => {

@@ -208,7 +208,8 @@ impl Ask for Model {
             ReactionKind::Unlike | ReactionKind::DeleteComment { .. } | ReactionKind::Edit { .. } => false,
         };
         match is_there {
-            false => Some(POST_NOT_FOUND),
+            // A like can still be taken back, as every end of an edge is possible.
+            false => (*what != ReactionKind::Unlike).then_some(POST_NOT_FOUND),
             true => (says_something && self.blocks_between(&sender.id, &posted.author)).then_some(BLOCKED),
         }
     }
@@ -250,6 +251,7 @@ mod tests {
         assert_eq!(accepted.model.refusal(&bob, &posted("1"), &ReactionKind::Unlike), None);
         assert_eq!(accepted.model.refusal(&eve, &posted("1"), &ReactionKind::Like), None);
         assert_eq!(accepted.model.refusal(&eve, &posted("2"), &ReactionKind::Like), Some(POST_NOT_FOUND));
+        assert_eq!(accepted.model.refusal(&eve, &posted("2"), &ReactionKind::Unlike), None);
         assert!(accepted.model.blocks_between("bob", "ada") && !accepted.model.blocks_between("eve", "ada"));
 
         let refused = |code: &str| ApiError::Status {

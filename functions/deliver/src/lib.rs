@@ -7,7 +7,7 @@ use tidings::{
     deadline::Deadline,
     error::Error,
     metrics,
-    model::Clock,
+    model::{Clock, RunStep},
     projection::{
         Projector, Projectors,
         quarantine::{catch_up_or_quarantine, redo},
@@ -18,7 +18,7 @@ use tidings::{
         batch::{ItemOutcome, receives, sent_at, sqs_response},
         publisher::Publisher,
         quarantine::Quarantine,
-        work_queue::{Message, TRACEPARENT, Task, WorkQueue},
+        work_queue::{Message, RUN, TRACEPARENT, Task, WorkQueue},
     },
     trace::{self, TraceId},
 };
@@ -95,20 +95,24 @@ async fn work(deliverer: &Deliverer, message: &SqsMessage, deadline: Deadline) -
         Task::Republish { pk, sk, .. } => return deliverer.publisher.republish(&pk, &sk).await,
         _ => {}
     }
+    // Whatever begins a walk says nothing of a run.
+    let run = attribute(message, RUN).and_then(|run| run.parse().ok()).unwrap_or_else(RunStep::first);
     let projectors = deliverer.projectors.of_task(on, &task).await?;
     if projectors.is_empty() {
         tracing::info!(on = on.map(|on| on.to_string()), ?task, "nobody keeps these tables current any more");
     }
     for projector in &projectors {
-        work_on(projector, &deliverer.quarantine, task.clone(), deadline).await?;
+        match task.clone() {
+            Task::Walk(walk) => projector.walks.advance(walk, run).await?,
+            task => work_on(projector, &deliverer.quarantine, task, deadline).await?,
+        }
     }
     Ok(())
 }
 
 async fn work_on(projector: &Projector, quarantine: &Quarantine, task: Task, deadline: Deadline) -> Result<(), Error> {
-    let Projector { catch_up, walks, blocked_follows, repair, work_queue, .. } = projector;
+    let Projector { catch_up, blocked_follows, repair, work_queue, .. } = projector;
     match task {
-        Task::Walk(walk) => walks.advance(walk).await,
         Task::EndFollow { follower, followee } => blocked_follows.end(&follower, &followee).await,
         Task::CatchUp { user } => match catch_up_or_quarantine(catch_up, quarantine, &user, deadline).await? {
             None => Ok(()),
@@ -125,8 +129,8 @@ async fn work_on(projector: &Projector, quarantine: &Quarantine, task: Task, dea
         Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
         Task::Recount(recount) => projector.notices.statistics.recount(&recount).await,
         Task::Index(unsettled) => projector.indexer.settle(unsettled).await,
-        // These belong to no set of tables.
-        Task::Rebuild(_) | Task::Republish { .. } => Ok(()),
+        // These are done before.
+        Task::Walk(_) | Task::Rebuild(_) | Task::Republish { .. } => Ok(()),
     }
 }
 
@@ -153,5 +157,9 @@ async fn put_off(deliverer: &Deliverer, message: &SqsMessage, error: &Error) {
 
 /// The trace in which the task was sent.
 fn trace_of(message: &SqsMessage) -> Option<TraceId> {
-    TraceId::from_traceparent(message.message_attributes.get(TRACEPARENT)?.string_value.as_deref()?)
+    TraceId::from_traceparent(attribute(message, TRACEPARENT)?)
+}
+
+fn attribute<'a>(message: &'a SqsMessage, name: &str) -> Option<&'a str> {
+    message.message_attributes.get(name)?.string_value.as_deref()
 }

@@ -18,6 +18,7 @@ mod profile;
 pub mod ranking;
 mod rate_limit;
 mod read_models;
+mod run;
 pub mod search;
 mod standing;
 mod statistics;
@@ -48,6 +49,7 @@ pub use read_models::{
     HomeRows, InvalidModelSet, Maintained, ModelSet, OPERATION_MAX, Phase, READ_MODELS, ReadModel, ReadModelsState,
     Rebuild, SwitchPolicy, TableOf, Work,
 };
+pub use run::{InvalidRun, RunStep};
 pub use standing::Standing;
 pub use statistics::{
     Cause, DayFact, DayNumbers, DayRange, FactKind, InvalidDays, StatisticsPolicy, UnknownFact, facts_of,

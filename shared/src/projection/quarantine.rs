@@ -84,37 +84,42 @@ pub async fn redo(catch_up: &CatchUp, user: &UserId, version: Version) -> Result
     }
     let entry = catch_up.commands.event(user, version).await?;
     let entry = entry.ok_or_else(|| Error::poison(format!("event {version} of {user}"), "the event does not exist"))?;
+    let mut effects = Effect::of(&entry.event);
     for (kind, other) in entry.event.edges() {
         let key = EdgeKey::new(user, kind, other);
-        until_no_conflict(async || settle_edge(catch_up, &key).await).await?;
+        let more = until_no_conflict(async || settle_edge(catch_up, &key).await).await?;
+        effects.extend(more.filter(|effect| !effects.contains(effect)));
     }
     let owner = LogOwner::new(user, &catch_up.commands);
     catch_up.effects.count(&owner, &[&entry]).await?;
-    for effect in Effect::of(&entry.event) {
+    for effect in effects {
         catch_up.effects.apply_late(&owner, &effect).await?;
     }
     Ok(())
 }
 
-/// Sets an edge in the viewer item to what the truth says.
+/// Sets an edge in the viewer item to what the truth says. Returns the effect that has to follow, if there is one: the
+/// event may have ended a follow that is there again.
 ///
 /// # Errors
 /// [`Error::Conflict`] if another worker changed the viewer item meanwhile.
-async fn settle_edge(catch_up: &CatchUp, key: &EdgeKey) -> Result<(), Error> {
+async fn settle_edge(catch_up: &CatchUp, key: &EdgeKey) -> Result<Option<Effect>, Error> {
     let before = catch_up.viewers.get(&key.from, Consistency::Strong).await?;
     // A block changes a follow only if there is one.
-    let Some(edge) = catch_up.commands.edges(std::slice::from_ref(key)).await?.get(key) else { return Ok(()) };
+    let Some(edge) = catch_up.commands.edges(std::slice::from_ref(key)).await?.get(key) else { return Ok(None) };
     if before.viewer.applied < edge.version {
         // The event that last changed the edge is not applied yet. It will set the edge.
-        return Ok(());
+        return Ok(None);
     }
     let mut viewer = before.viewer.clone();
     viewer.set(key.kind, &key.to, edge.state());
-    if key.kind == EdgeKind::Follows && edge.active {
-        // Readers read the author's own rows until the effects of the event are complete.
+    let is_follow = key.kind == EdgeKind::Follows && edge.active;
+    if is_follow {
+        // Readers read the author's own rows until the home is filled.
         viewer.unfinished.backfills.insert(key.to.clone(), edge.version);
     }
-    catch_up.viewers.put(&key.from, &before, viewer).await.map(drop)
+    catch_up.viewers.put(&key.from, &before, viewer).await?;
+    Ok(is_follow.then(|| Effect::FillHome(key.to.clone())))
 }
 
 #[cfg(test)]

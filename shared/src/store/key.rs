@@ -68,6 +68,9 @@ pub(super) const AUDIT: &str = "AUDIT";
 
 /// Prefix of the partition keys of the open parts of demotions.
 const DEMOTION_PREFIX: &str = "DEMOTION#";
+const RUN_PREFIX: &str = "RUN#";
+/// Sort key of how many steps of a run are done.
+pub(super) const STEPS: &str = "STEPS";
 /// Sort key of the part of a demotion that enumerates the followers.
 pub(super) const ENUMERATION: &str = "ENUMERATION";
 
@@ -249,6 +252,11 @@ pub(super) fn author(author: &UserId) -> String {
 /// Partition key of the open parts of the demotion that began at this moment.
 pub(super) fn demotion(author: &UserId, begun_at: Timestamp) -> String {
     format!("{DEMOTION_PREFIX}{}#{}", encode(author.as_str()), begun_at.as_ms())
+}
+
+/// Partition key of how far a run of a walk is.
+pub(super) fn run(run: u64) -> String {
+    format!("{RUN_PREFIX}{run:016x}")
 }
 
 pub(super) fn tag(tag: &Tag) -> String {

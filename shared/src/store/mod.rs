@@ -32,6 +32,7 @@ pub mod notification_settings;
 pub mod read_models;
 mod read_timeouts;
 mod recount;
+mod runs;
 pub mod scan;
 pub mod search;
 pub mod segments;

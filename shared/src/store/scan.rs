@@ -117,7 +117,7 @@ impl CommandTable {
 impl Timelines {
     /// At most `limit` items behind `after`.
     pub async fn scan(&self, after: Option<&ScanKey>, limit: i32) -> Result<ScanPage<Shown>, Error> {
-        // Rows of other timelines, such as announcements, follow from no item that is looked at.
+        // Announcements and marks of walks follow from no item that is looked at.
         let read = |item: Item| match text(&item, PK)? {
             timeline if Timeline::parse(timeline).is_some() => Ok(Some(Shown::Row(timeline.to_owned(), row(&item)?))),
             pk => Ok(counted(pk, text(&item, SK)?).map(Shown::Counted)),

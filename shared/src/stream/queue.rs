@@ -11,13 +11,15 @@ use rand::Rng;
 
 use crate::{
     error::Error,
-    model::UserId,
+    model::{RunStep, UserId},
     retry::RetryPolicy,
     trace::{self, TraceId},
 };
 
 /// The message attribute with the trace in which a message was sent (W3C Trace Context).
 pub const TRACEPARENT: &str = "traceparent";
+/// The message attribute with the run of a walk, and the step.
+pub const RUN: &str = "run";
 /// Messages in one call of SendMessageBatch at most.
 const BATCH_MAX: usize = 10;
 /// Bytes of all bodies in one call. SQS has always taken this much; since August 2025 it takes 1 MiB.
@@ -45,6 +47,7 @@ pub(super) struct QueueMessage {
     group: Option<String>,
     delay_s: i32,
     trace: Option<TraceId>,
+    run: Option<RunStep>,
 }
 
 impl QueueMessage {
@@ -56,17 +59,22 @@ impl QueueMessage {
     ///
     /// The message carries the trace of the work that sends it.
     pub(super) fn new(body: String, user: &UserId, delay_s: i32) -> Self {
-        Self { body, group: Some(user.hash().to_string()), delay_s, trace: trace::current() }
+        Self { body, group: Some(user.hash().to_string()), delay_s, trace: trace::current(), run: None }
     }
 
     /// The same without a group: it belongs to no user.
     pub(super) fn ungrouped(body: String, delay_s: i32) -> Self {
-        Self { body, group: None, delay_s, trace: trace::current() }
+        Self { body, group: None, delay_s, trace: trace::current(), run: None }
     }
 
     /// The same within this trace, if there is one.
     pub(super) fn within(self, trace: Option<TraceId>) -> Self {
         Self { trace: trace.or(self.trace), ..self }
+    }
+
+    /// The same as this step of a run.
+    pub(super) fn of_run(self, run: Option<RunStep>) -> Self {
+        Self { run, ..self }
     }
 
     fn request(&self, id: usize) -> Result<SendMessageBatchRequestEntry, Error> {
@@ -76,17 +84,22 @@ impl QueueMessage {
             .message_body(&self.body)
             .set_message_group_id(self.group.clone())
             .delay_seconds(self.delay_s);
-        if let Some(trace) = self.trace {
-            let value = MessageAttributeValue::builder().data_type("String").string_value(trace.traceparent());
-            entry = entry.message_attributes(TRACEPARENT, value.build().map_err(invalid)?);
+        for (name, value) in self.attributes() {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(value);
+            entry = entry.message_attributes(name, value.build().map_err(invalid)?);
         }
         entry.build().map_err(invalid)
     }
 
     /// What SQS counts: the body, and the name, type and value of each attribute.
     fn bytes(&self) -> usize {
-        let attributes = self.trace.map_or(0, |trace| TRACEPARENT.len() + "String".len() + trace.traceparent().len());
-        self.body.len() + attributes
+        let attributes = self.attributes().map(|(name, value)| name.len() + "String".len() + value.len());
+        self.body.len() + attributes.sum::<usize>()
+    }
+
+    fn attributes(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let trace = self.trace.map(|trace| (TRACEPARENT, trace.traceparent()));
+        trace.into_iter().chain(self.run.map(|run| (RUN, run.to_string())))
     }
 }
 

@@ -4,12 +4,17 @@
 use std::time::Duration;
 
 use super::queue::Queue;
+use super::walk::Walk;
 pub use super::{
-    queue::TRACEPARENT,
+    queue::{RUN, TRACEPARENT},
     recount::Recount,
     task::{Message, NotATask, RebuildStep, Task},
 };
-use crate::{error::Error, model::ModelSet, trace::TraceId};
+use crate::{
+    error::Error,
+    model::{ModelSet, RunStep},
+    trace::TraceId,
+};
 
 /// Longest delay of a message (SQS, `DelaySeconds`).
 const DELAY_S_MAX: i32 = 900;
@@ -48,7 +53,7 @@ impl WorkQueue {
     /// # Errors
     /// As [`WorkQueue::send`].
     pub async fn send_after(&self, delay: Duration, tasks: Vec<Task>) -> Result<(), Error> {
-        let delay_s = i32::try_from(delay.as_millis().div_ceil(1000)).unwrap_or(DELAY_S_MAX).min(DELAY_S_MAX);
+        let delay_s = whole_seconds(delay);
         let messages = tasks.iter().map(|task| task.message(self.on, delay_s));
         self.queue.send(messages.collect::<Result<_, Error>>()?).await
     }
@@ -62,6 +67,16 @@ impl WorkQueue {
         self.queue.send(tasks.into_iter().map(message).collect::<Result<_, Error>>()?).await
     }
 
+    /// Sends steps of walks, each with its run, as [`WorkQueue::send_after`].
+    ///
+    /// # Errors
+    /// As [`WorkQueue::send`].
+    pub async fn send_steps(&self, delay: Duration, steps: Vec<(Walk, RunStep)>) -> Result<(), Error> {
+        let delay_s = whole_seconds(delay);
+        let message = |(walk, run)| Ok(Task::Walk(walk).message(self.on, delay_s)?.of_run(Some(run)));
+        self.queue.send(steps.into_iter().map(message).collect::<Result<_, Error>>()?).await
+    }
+
     /// Puts off a received message whose task failed, the longer the more often it was received: from 5 seconds to half
     /// an hour, less a random part of up to a quarter.
     ///
@@ -70,4 +85,9 @@ impl WorkQueue {
     pub async fn put_off(&self, receipt_handle: &str, receives: u32) -> Result<(), Error> {
         self.queue.put_off(receipt_handle, receives).await
     }
+}
+
+/// A delay as SQS takes it.
+fn whole_seconds(delay: Duration) -> i32 {
+    i32::try_from(delay.as_millis().div_ceil(1000)).unwrap_or(DELAY_S_MAX).min(DELAY_S_MAX)
 }

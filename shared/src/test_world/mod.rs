@@ -28,11 +28,11 @@ pub(crate) use process::Process;
 use serde_json::{Value, json};
 
 use crate::{
-    model::{Clock, CommandId, UserId, Version},
+    model::{Clock, CommandId, RunStep, UserId, Version},
     runtime::{Runtime, retry_config, timeout_config},
     samples::NOW,
     shared_cache,
-    stream::work_queue::{Message, Task},
+    stream::work_queue::{Message, RUN, Task},
 };
 
 /// How long the processes use a list of celebrities.
@@ -238,30 +238,39 @@ impl World {
 
     /// Takes all tasks from the work queue.
     pub(crate) fn take_tasks(&self) -> Vec<Task> {
-        let task = |message: Value| match Message::parse(&message.to_string()).unwrap() {
-            Message::On { task, .. } | Message::OnAll(task) => task,
+        self.take_steps().into_iter().map(|(task, _)| task).collect()
+    }
+
+    /// The same, each with the step of a run that it is, if it is one.
+    pub(crate) fn take_steps(&self) -> Vec<(Task, Option<RunStep>)> {
+        let step = |message: Value| {
+            let task = match Message::parse(message["Body"].as_str().unwrap()).unwrap() {
+                Message::On { task, .. } | Message::OnAll(task) => task,
+            };
+            (task, message["MessageAttributes"][RUN]["StringValue"].as_str().map(|run| run.parse().unwrap()))
         };
-        self.take("deliveries").into_iter().map(task).collect()
+        self.take("deliveries").into_iter().map(step).collect()
     }
 
     /// Takes all messages from the quarantine, as JSON.
     pub(crate) fn take_quarantined(&self) -> Vec<Value> {
-        self.take("quarantine")
+        let body = |message: Value| serde_json::from_str(message["Body"].as_str().unwrap()).unwrap();
+        self.take("quarantine").into_iter().map(body).collect()
     }
 
     fn take(&self, queue: &str) -> Vec<Value> {
         let url = queue_url(queue);
-        let mut bodies = Vec::new();
+        let mut taken = Vec::new();
         loop {
-            let request = json!({"QueueUrl": url, "MaxNumberOfMessages": 10});
+            let request = json!({"QueueUrl": url, "MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"]});
             let received = self.aws.sqs("ReceiveMessage", &request);
             let Some(messages) = received["Messages"].as_array().filter(|messages| !messages.is_empty()) else {
-                return bodies;
+                return taken;
             };
             for message in messages {
                 let request = json!({"QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"]});
                 self.aws.sqs("DeleteMessage", &request);
-                bodies.push(serde_json::from_str(message["Body"].as_str().unwrap()).unwrap());
+                taken.push(message.clone());
             }
         }
     }

@@ -13,8 +13,8 @@ use crate::{
     deadline::Deadline,
     error::Error,
     model::{
-        Clock, CommentId, EdgeState, HomeRows, Maintained, ModelSet, PostId, ReadModelsState, Text, UserEvent, Version,
-        Viewer,
+        Clock, CommentId, EdgeState, HomeRows, Maintained, ModelSet, PostId, ReadModelsState, RunStep, Text, UserEvent,
+        Version, Viewer,
     },
     projection::{Projector, Projectors, catch_up::Progress, quarantine::redo, rebuild::Rebuilder},
     query::{Conversations, Feeds, Notifications, People, search::Search},
@@ -165,7 +165,7 @@ impl Process {
     pub(crate) async fn repair(&self, task: Task) -> Result<(), Error> {
         let Projector { catch_up, walks, blocked_follows, repair, .. } = &self.projector;
         match task {
-            Task::Walk(walk) => walks.advance(walk).await,
+            Task::Walk(walk) => walks.advance(walk, RunStep::first()).await,
             Task::EndFollow { follower, followee } => blocked_follows.end(&follower, &followee).await,
             Task::CatchUp { user } => catch_up.user(&user, None, Deadline::none()).await.map(drop),
             Task::Redo { user, version, .. } => redo(catch_up, &user, version).await,

@@ -250,6 +250,23 @@ async fn a_redone_follow_that_has_ended_since_stays_ended() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_redone_unfollow_of_a_user_who_is_followed_again_leaves_no_unfinished_backfill() {
+    let world = ada_is_not_applied().await;
+    let post = world.other.post("bob", "hello").await;
+    world.other.catch_up(&["bob"]).await;
+    world.other.follow("ada", "bob").await;
+    world.other.unfollow("ada", "bob").await;
+    world.other.follow("ada", "bob").await;
+    catch_up(&world.tested).await.unwrap();
+
+    redo_event(&world, 3).await.unwrap();
+
+    let viewer = world.other.viewer("ada").await;
+    assert!(viewer.follows(&user("bob")) && viewer.unfinished.backfills.is_empty(), "{viewer:?}");
+    assert_eq!(world.other.home("ada").await, [post]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_redone_block_that_ended_a_follow_settles_both_edges() {
     let world = ada_is_not_applied().await;
     world.other.follow("ada", "bob").await;

@@ -2,6 +2,9 @@
 //! and then sends the walk with its new position to the work queue. So a kill repeats one step, and nobody waits longer
 //! than for a step. Repeating a step changes nothing.
 //!
+//! A step that comes twice would make the walk go on twice from there. So every message says which step of which run it
+//! is, and of two copies the one that is behind ends ([`RunStep`]).
+//!
 //! The first step is taken at once if it is small ([`INLINE_ROWS`]), so most work never becomes a walk.
 //!
 //! - `audience` pushes a post to the followers of its author.
@@ -27,7 +30,7 @@ use std::{num::NonZeroUsize, time::Duration};
 use crate::{
     celebrities::Celebrities,
     error::Error,
-    model::{Clock, HomeRows, Unfinished, UserId, Version},
+    model::{Clock, HomeRows, RunStep, Unfinished, UserId, Version},
     retry::until_no_conflict,
     store::{
         Consistency, cards::Cards, command_table::CommandTable, search::SearchIndex, timelines::Timelines,
@@ -41,6 +44,8 @@ use crate::{
 
 /// Rows of a first step that a catch-up takes itself, at most: 4 calls of BatchWriteItem. Other users wait for it.
 const INLINE_ROWS: usize = 100;
+/// The step from which on the steps of a run are marked as done. Shorter walks, which are most, cost nothing more.
+const MARKED_FROM: u64 = 4;
 /// How long a walk waits for the viewer's own catch-up before it ends.
 const APPLIED_WAIT: Duration = Duration::from_secs(10);
 
@@ -107,16 +112,28 @@ pub(super) enum Completion {
 }
 
 impl Walks {
-    /// Takes one step of the walk, and sends what comes after it.
+    /// Takes this step of a run, and sends what comes after it, unless another copy of the run has done so before.
     ///
     /// # Errors
     /// As those of the stores and the queue. The step may be taken again.
-    pub async fn advance(&self, walk: Walk) -> Result<(), Error> {
-        match self.step(walk, self.step_rows.get()).await? {
-            Step::Done => Ok(()),
-            Step::Next(walks) => self.send(walks).await,
-            Step::Later(delay, walk) => self.work_queue.send_after(delay, vec![walk.into()]).await,
+    pub async fn advance(&self, walk: Walk, run: RunStep) -> Result<(), Error> {
+        let is_marked = run.steps >= MARKED_FROM && !matches!(walk, Walk::Push { .. });
+        if is_marked && self.timelines.is_done(run).await? {
+            tracing::info!(%run, ?walk, "a step is done already, and the walk goes on elsewhere");
+            return Ok(());
         }
+        let (delay, walks) = match self.step(walk, self.step_rows.get()).await? {
+            Step::Done => return Ok(()),
+            Step::Next(walks) => (Duration::ZERO, walks),
+            Step::Later(delay, walk) => (delay, vec![walk]),
+        };
+        let next = run.next(walks.len());
+        self.work_queue.send_steps(delay, walks.into_iter().zip(next).collect()).await?;
+        if is_marked && let Err(error) = self.timelines.mark_done(run, self.clock.now()).await {
+            // If the step came again, the walk would only go on twice.
+            tracing::warn!(%run, %error, "a step of a walk is not marked as done");
+        }
+        Ok(())
     }
 
     async fn step(&self, walk: Walk, rows: usize) -> Result<Step, Error> {
@@ -221,5 +238,47 @@ mod testing {
             assert!(steps < 10_000, "a walk does not end");
         }
         steps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_world::World;
+
+    /// The posts that are copied, each in a step of its own.
+    const POSTS: usize = 20;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_walk_whose_messages_all_come_twice_goes_on_once() {
+        let world = World::with_steps_of(1);
+        world.other.join(&["ada", "bob"]).await;
+        for _ in 0..POSTS {
+            world.other.post("bob", "hello").await;
+        }
+        world.other.catch_up(&["bob"]).await;
+        world.other.follow("ada", "bob").await;
+        world.other.catch_up(&["ada"]).await;
+        let (mut steps, mut most) = (0, 0);
+        while !world.other.viewer("ada").await.unfinished.backfills.is_empty() {
+            let tasks = world.take_steps();
+            if tasks.is_empty() {
+                tokio::time::sleep(WAIT_MAX).await;
+            }
+            most = most.max(tasks.len());
+            for (task, run) in tasks {
+                let Task::Walk(walk) = task else { continue };
+                let run = run.unwrap_or_else(RunStep::first);
+                for _ in 0..2 {
+                    world.tested.projector.walks.advance(walk.clone(), run).await.unwrap();
+                    steps += 1;
+                    assert!(steps < 10_000, "the walk does not end");
+                }
+            }
+        }
+        // Before the first mark, every step doubles the messages.
+        assert!(most <= 1 << (MARKED_FROM + 1), "{most} messages at once");
+        assert!(steps > 2 * (POSTS - 2) && steps < 4 * POSTS + (4 << MARKED_FROM), "{steps} steps");
+        assert_eq!(world.other.home("ada").await.len(), POSTS);
     }
 }

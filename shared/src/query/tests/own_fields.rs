@@ -9,7 +9,9 @@ use crate::{
         BlockUser, CommentOnPost, DeleteComment, FollowUser, MuteUser, PatchProfile, RemoveFollower, react_to_post,
     },
     http::view::{CommentView, CountedProfile, OtherProfile, Person, PostView},
-    model::{CommentId, Counts, EdgeState, PostId, TallyChange, TallyImage, TallyShard, TallySubject, Version},
+    model::{
+        CommentId, Counts, EdgeState, PostId, RunStep, TallyChange, TallyImage, TallyShard, TallySubject, Version,
+    },
     projection::tally,
     query::{CommentsOf, FeedPost, HiddenComments, Ranking, ReadRequest, TrendingPosition, people::Side},
     samples::user,
@@ -113,7 +115,7 @@ impl Given {
                     Task::EndFollow { follower, followee } => {
                         process.projector.blocked_follows.end(&follower, &followee).await.unwrap();
                     }
-                    Task::Walk(walk) => process.projector.walks.advance(walk).await.unwrap(),
+                    Task::Walk(walk) => process.projector.walks.advance(walk, RunStep::first()).await.unwrap(),
                     // An inbox was written a moment ago.
                     Task::Notify { .. } => {}
                     other => panic!("{other:?}"),

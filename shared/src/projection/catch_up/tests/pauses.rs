@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Progress, ada_is_not_applied, applied};
 use crate::{
     deadline::Deadline,
-    model::limits::BACKFILLS_MAX,
+    model::{RunStep, limits::BACKFILLS_MAX},
     samples::{user, version},
     stream::{
         walk::{BackfillAt, Walk},
@@ -80,7 +80,7 @@ async fn a_user_with_too_many_backfills_waits_until_one_of_them_ends() {
 
     let ended =
         Walk::Backfill { viewer: user("ada"), author: user("author000"), version: version(2), at: BackfillAt::Copied };
-    world.other.projector.walks.advance(ended).await.unwrap();
+    world.other.projector.walks.advance(ended, RunStep::first()).await.unwrap();
     assert!(matches!(catch_up_until(&world, Deadline::none()).await, Progress::UpToDate));
     assert_eq!(world.other.viewer("ada").await.followed.len(), BACKFILLS_MAX + 1);
 }

@@ -3,7 +3,7 @@ use super::{
     *,
 };
 use crate::{
-    model::{Counts, Tally, TallyImage, TallyShard, TallySubject},
+    model::{Counts, RunStep, Tally, TallyImage, TallyShard, TallySubject},
     samples::{NOW, user},
     test_world::{Calls, Failure, LIST_LIFETIME, World},
 };
@@ -97,7 +97,8 @@ async fn an_audience_that_fits_one_task_is_pushed_to_without_another_task() {
     let followers = world.put_followers("ada", 300);
 
     let row = row();
-    walks(&world).advance(Walk::Audience { post: row.post, author: row.author, after: None, found: 0 }).await.unwrap();
+    let audience = Walk::Audience { post: row.post, author: row.author, after: None, found: 0 };
+    walks(&world).advance(audience, RunStep::first()).await.unwrap();
 
     assert_eq!(homes(&world), followers);
     assert_eq!(world.take_tasks(), []);

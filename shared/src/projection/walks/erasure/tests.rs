@@ -4,7 +4,7 @@ use super::{super::testing::take_walks, *};
 use crate::{
     command::{CommentOnPost, DeleteAccount, react_to_post, turn_notifications},
     error::Rejection,
-    model::{Group, NotificationKind, Standing},
+    model::{Group, NotificationKind, RunStep, Standing},
     projection::{Projector, catch_up::Progress},
     samples::user,
     test_world::{Process, World},
@@ -152,7 +152,7 @@ async fn a_late_hint_and_a_repeated_walk_leave_nothing_behind() {
     let walks = take_walks(&world);
     settle(&world).await;
     for walk in walks {
-        world.tested.projector.walks.advance(walk).await.unwrap();
+        world.tested.projector.walks.advance(walk, RunStep::first()).await.unwrap();
     }
     for _ in 0..2 {
         let progress =
@@ -247,7 +247,7 @@ async fn an_account_that_is_not_deleted_is_never_erased() {
     let before = world.tables();
     for at in [ErasureAt::Wait, ErasureAt::Events, ErasureAt::Items, ErasureAt::Edges, ErasureAt::ReadModels] {
         let walk = Walk::Erase { user: user("ada"), begun_at: Timestamp::from_ms(0), at };
-        world.tested.projector.walks.advance(walk).await.unwrap();
+        world.tested.projector.walks.advance(walk, RunStep::first()).await.unwrap();
     }
     assert_eq!(world.tables(), before);
 }
