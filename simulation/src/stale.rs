@@ -195,7 +195,7 @@ mod tests {
     }
 
     fn put(aws: &Aws, stale: &Stale, sort: &str, text: &str) {
-        let item = json!({"PK": {"S": "a"}, "SK": {"S": sort}, "text": {"S": text}, "other": {"S": "x"}});
+        let item = json!({"PK": {"S": "a"}, "SK": {"S": sort}, "text": {"S": text}, "shade": {"S": "x"}});
         call(aws, stale, "PutItem", &json!({"TableName": TABLE, "Item": item}));
     }
 
@@ -244,7 +244,7 @@ mod tests {
             (found["Count"].clone(), texts.collect::<Vec<_>>())
         };
         assert_eq!(query(None, false), (json!(1), vec![json!("first")]));
-        assert_eq!(query(Some("attribute_exists(other)"), false), (json!(1), vec![json!("second")]));
+        assert_eq!(query(Some("attribute_exists(shade)"), false), (json!(1), vec![json!("second")]));
         assert_eq!(query(None, true), (json!(2), vec![json!("second"), json!("new")]));
     }
 
