@@ -254,7 +254,6 @@ impl Faults {
             ..Self::none()
         };
         faults.transaction_ms_max = *[1, 20, 60].choose(random).unwrap_or(&1);
-        faults.stale_ms_max = *[0, 20, 200, 1000].choose(random).unwrap_or(&0);
         faults.latency_ms_max = *[2, 10, 50].choose(random).unwrap_or(&2);
         faults.clock_skew_ms_max = if random.random_bool(0.7) { CLOCK_SKEW_MS_MAX } else { 0 };
         faults.duplicates = random.random_bool(0.6);
@@ -285,6 +284,9 @@ impl Faults {
                 garbage: rate(0.3),
                 loses_writes: rate(0.2),
             };
+        }
+        if !without.contains(&Fault::StaleRead) {
+            faults.stale_ms_max = *[0, 20, 200, 1000].choose(random).unwrap_or(&0);
         }
         without.iter().for_each(|fault| faults.leave_out(*fault));
         faults

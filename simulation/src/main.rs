@@ -37,6 +37,9 @@ struct Arguments {
     /// Kinds of faults to leave out, separated by commas.
     #[arg(long, value_delimiter = ',')]
     without: Vec<Fault>,
+    /// Let eventually consistent reads miss the last writes, too
+    #[arg(long)]
+    stale_reads: bool,
     /// Put AWS's limits in force, as for a small fraction of the design's load.
     #[arg(long)]
     aws_limits: bool,
@@ -63,7 +66,8 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let arguments = Arguments::parse();
-    let without: BTreeSet<_> = arguments.without.iter().copied().collect();
+    let stale = (!arguments.stale_reads).then_some(Fault::StaleRead);
+    let without: BTreeSet<_> = arguments.without.iter().copied().chain(stale).collect();
     let aws_limits = arguments.aws_limits;
     let options = Options { seed: 0, commands: arguments.commands, without, aws_limits, detail: Detail::Nothing };
     match arguments.seed {
@@ -135,11 +139,15 @@ fn print(summary: &Summary) {
 /// Prints the shortest failing history of a seed, and the command that replays it.
 fn shorten(runner: &Runner, options: &Options) -> anyhow::Result<()> {
     let shortest = runner.shorten(options);
-    let without: Vec<_> = shortest.without.iter().map(ToString::to_string).collect();
+    let without = shortest.without.iter().filter(|fault| **fault != Fault::StaleRead);
+    let without: Vec<_> = without.map(ToString::to_string).collect();
     let mut command =
         format!("cargo run --release -p simulation -- --seed {} --commands {}", shortest.seed, shortest.commands);
     if shortest.aws_limits {
         command += " --aws-limits";
+    }
+    if !shortest.without.contains(&Fault::StaleRead) {
+        command += " --stale-reads";
     }
     if !without.is_empty() {
         command = format!("{command} --without {}", without.join(","));

@@ -173,7 +173,8 @@ impl Network {
         let mut micros = || Duration::from_micros(random.random_range(200..=latency.max(200)));
         let (mut before, after) = (micros(), micros());
         let holds = Duration::from_millis(random.random_range(0..=faults.transaction_ms_max));
-        let (stays, stale_ms) = (Duration::ZERO, random.random_range(0..=faults.stale_ms_max));
+        let stays = Duration::ZERO;
+        let stale_ms = if faults.stale_ms_max > 0 { random.random_range(0..=faults.stale_ms_max) } else { 0 };
         let (dice, chance): (u64, f64) = (random.random(), random.random());
         let same = |outage: &Outage| {
             let of = |service| if service == Service::DynamoDbStreams { Service::DynamoDb } else { service };

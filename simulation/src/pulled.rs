@@ -43,7 +43,7 @@ const PAGE_PAUSE_MS_MAX: u64 = 100;
 const ROWS: usize = 10;
 
 /// The posts that readers could be shown of the author's timeline whenever these changed, the first moment first.
-type Snapshots = Vec<BTreeSet<String>>;
+type Snapshots = Vec<(Instant, BTreeSet<String>)>;
 
 /// Scenes with followers of celebrities, one after the other. Nobody else may act meanwhile.
 ///
@@ -102,7 +102,7 @@ impl Scene {
     async fn play(&self, mut writing: Actor, ledger: &Rc<RefCell<Ledger>>, mut random: StdRng) -> anyhow::Result<()> {
         let celebrity = self.world.celebrity(&self.author);
         let before = self.world.newest_posts_of(&self.author, ROWS);
-        let snapshots = Rc::new(RefCell::new(vec![before.clone()]));
+        let snapshots = Rc::new(RefCell::new(vec![(Instant::now(), before.clone())]));
         let looking = tokio::task::spawn_local(look(Arc::clone(&self.world), self.author.clone(), snapshots.clone()));
         let posting = tokio::task::spawn_local(async move {
             for _ in 0..POSTS {
@@ -113,13 +113,13 @@ impl Scene {
         self.ask_until_new(&before, &snapshots, &mut random).await;
         let mut walked = Vec::new();
         for _ in 0..WALKS {
-            walked.push(self.walk(&mut random).await?);
+            walked.push((Instant::now(), self.walk(&mut random).await?));
         }
         posting.await.context("a celebrity who writes")??;
         looking.abort();
         if self.world.celebrity(&self.author) == celebrity {
             let ledger = &mut *ledger.borrow_mut();
-            walked.iter().for_each(|shown| self.judge(shown, &snapshots.borrow(), ledger));
+            walked.iter().for_each(|(begun, shown)| self.judge(*begun, shown, &snapshots.borrow(), ledger));
         }
         Ok(())
     }
@@ -128,7 +128,7 @@ impl Scene {
     async fn ask_until_new(&self, before: &BTreeSet<String>, snapshots: &RefCell<Snapshots>, random: &mut StdRng) {
         let deadline = Instant::now() + PATIENCE;
         let mut asked = 0;
-        let is_new = || snapshots.borrow().last().is_some_and(|rows| rows.difference(before).count() > 1);
+        let is_new = || snapshots.borrow().last().is_some_and(|(_, rows)| rows.difference(before).count() > 1);
         while !is_new() && Instant::now() < deadline {
             if asked < ASKS_MAX {
                 asked += 1;
@@ -162,14 +162,15 @@ impl Scene {
     }
 
     /// Whatever was in the author's timeline before a post was, the walk that shows the post shows, too, as far as it
-    /// went.
-    fn judge(&self, shown: &[String], snapshots: &Snapshots, ledger: &mut Ledger) {
+    /// went. An eventually consistent read may have missed what was new when the walk began.
+    fn judge(&self, begun: Instant, shown: &[String], snapshots: &Snapshots, ledger: &mut Ledger) {
         let Some(last) = shown.last() else { return };
+        let stale = Duration::from_millis(self.world.network.faults().stale_ms_max);
         for post in shown {
-            let Some(since) = snapshots.iter().position(|rows| rows.contains(post)).filter(|since| *since > 0) else {
-                continue;
-            };
-            let there = snapshots[since - 1].iter().filter(|row| last < *row && *row < post);
+            let Some(since) = snapshots.iter().position(|(_, rows)| rows.contains(post)) else { continue };
+            let mut before = snapshots[..since].iter().rev();
+            let Some((_, known)) = before.find(|(at, _)| stale.is_zero() || *at + stale <= begun) else { continue };
+            let there = known.iter().filter(|row| last < *row && *row < post);
             let is_there = |row: &String| !ledger.deleted.contains(row) && !ledger.may_be_withdrawn(row);
             let skipped: Vec<_> = there.filter(|row| !shown.contains(row) && is_there(row)).collect();
             let problem = || format!("{}: home {shown:?} skips {skipped:?} of {}", self.follower.id, self.author);
@@ -188,9 +189,9 @@ async fn look(world: Arc<World>, author: String, snapshots: Rc<RefCell<Snapshots
         if looked_after != written {
             looked_after = written;
             let rows = world.newest_posts_of(&author, ROWS);
-            let changed = snapshots.borrow().last() != Some(&rows);
+            let changed = snapshots.borrow().last().is_none_or(|(_, last)| *last != rows);
             if changed {
-                snapshots.borrow_mut().push(rows);
+                snapshots.borrow_mut().push((Instant::now(), rows));
             }
         }
         sleep(LOOK_INTERVAL).await;
