@@ -107,12 +107,13 @@ pub(super) fn is_searched(c: char) -> bool {
 }
 
 /// Whether the character belongs to a script that puts no spaces between words, as a part of words: Han, Hiragana,
-/// Katakana, Thai, Lao, Khmer and Myanmar.
+/// Katakana, Thai, Lao, Khmer and Myanmar. Digits of these scripts make numbers, which are words as in every script.
 pub(super) fn is_unspaced(c: char) -> bool {
     let script = CodePointMapData::<Script>::new().get(c);
     let unspaced =
         [Script::Han, Script::Hiragana, Script::Katakana, Script::Thai, Script::Lao, Script::Khmer, Script::Myanmar];
-    COMMON_KANA.contains(&c) || (unspaced.contains(&script) && is_word(c))
+    COMMON_KANA.contains(&c)
+        || (unspaced.contains(&script) && is_word(c) && !is(c, GeneralCategoryGroup::DecimalNumber))
 }
 
 /// Whether the character is a diacritic that readers of its script leave out when they search: a combining mark of no
