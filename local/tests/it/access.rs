@@ -327,6 +327,7 @@ const SOURCES: [(&[Resource], &[&str]); 7] = [
             "store/statistics.rs",
             "store/day_tags.rs",
             "store/recount.rs",
+            "store/runs.rs",
             "store/emptied.rs",
             "store/scan.rs",
         ],
