@@ -102,17 +102,22 @@ async fn work(deliverer: &Deliverer, message: &SqsMessage, deadline: Deadline) -
         tracing::info!(on = on.map(|on| on.to_string()), ?task, "nobody keeps these tables current any more");
     }
     for projector in &projectors {
-        match task.clone() {
-            Task::Walk(walk) => projector.walks.advance(walk, run).await?,
-            task => work_on(projector, &deliverer.quarantine, task, deadline).await?,
-        }
+        work_on(projector, &deliverer.quarantine, task.clone(), run, deadline).await?;
     }
     Ok(())
 }
 
-async fn work_on(projector: &Projector, quarantine: &Quarantine, task: Task, deadline: Deadline) -> Result<(), Error> {
-    let Projector { catch_up, blocked_follows, repair, work_queue, .. } = projector;
+/// Works on a task for one set of tables. `run` is the step of a run that it is, if it is one of a walk.
+async fn work_on(
+    projector: &Projector,
+    quarantine: &Quarantine,
+    task: Task,
+    run: RunStep,
+    deadline: Deadline,
+) -> Result<(), Error> {
+    let Projector { catch_up, walks, blocked_follows, repair, work_queue, .. } = projector;
     match task {
+        Task::Walk(walk) => walks.advance(walk, run).await,
         Task::EndFollow { follower, followee } => blocked_follows.end(&follower, &followee).await,
         Task::CatchUp { user } => match catch_up_or_quarantine(catch_up, quarantine, &user, deadline).await? {
             None => Ok(()),
@@ -129,8 +134,8 @@ async fn work_on(projector: &Projector, quarantine: &Quarantine, task: Task, dea
         Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
         Task::Recount(recount) => projector.notices.statistics.recount(&recount).await,
         Task::Index(unsettled) => projector.indexer.settle(unsettled).await,
-        // These are done before.
-        Task::Walk(_) | Task::Rebuild(_) | Task::Republish { .. } => Ok(()),
+        // These belong to no set of tables.
+        Task::Rebuild(_) | Task::Republish { .. } => Ok(()),
     }
 }
 

@@ -73,8 +73,8 @@ impl QueueMessage {
     }
 
     /// The same as this step of a run.
-    pub(super) fn of_run(self, run: Option<RunStep>) -> Self {
-        Self { run, ..self }
+    pub(super) fn of_run(self, run: RunStep) -> Self {
+        Self { run: Some(run), ..self }
     }
 
     fn request(&self, id: usize) -> Result<SendMessageBatchRequestEntry, Error> {

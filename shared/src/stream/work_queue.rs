@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use super::queue::Queue;
-use super::walk::Walk;
+use super::{queue::Queue, walk::Walk};
 pub use super::{
     queue::{RUN, TRACEPARENT},
     recount::Recount,
@@ -73,7 +72,7 @@ impl WorkQueue {
     /// As [`WorkQueue::send`].
     pub async fn send_steps(&self, delay: Duration, steps: Vec<(Walk, RunStep)>) -> Result<(), Error> {
         let delay_s = whole_seconds(delay);
-        let message = |(walk, run)| Ok(Task::Walk(walk).message(self.on, delay_s)?.of_run(Some(run)));
+        let message = |(walk, run)| Ok(Task::Walk(walk).message(self.on, delay_s)?.of_run(run));
         self.queue.send(steps.into_iter().map(message).collect::<Result<_, Error>>()?).await
     }
 
