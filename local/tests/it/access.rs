@@ -245,7 +245,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 25] = [
         ],
     ),
     ("follow-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
-    ("get-feed", &[ITEM, PARTITION, ITEMS, ROWS, VIEWER, CARDS, TALLY, TRENDING]),
+    ("get-feed", &[ITEM, PARTITION, ITEMS, ROWS, VIEWER, CARDS, TALLY]),
     ("get-post", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
     ("get-profile", &[ITEM, PARTITION, ITEMS, ROWS, INBOX, VIEWER, CARDS]),
     ("moderate", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REMOVE]),

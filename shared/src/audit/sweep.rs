@@ -21,7 +21,7 @@ use crate::{
         scan::{Fact, ScanKey, ScanPage, Shown},
         search::Indexed,
     },
-    stream::work_queue::WorkQueue,
+    stream::work_queue::{Task, WorkQueue},
 };
 
 /// Items read at a time.
@@ -73,13 +73,16 @@ enum Page {
 }
 
 impl Sweeper {
-    /// Goes on with the round, or begins the next one if it is time, until the budget is spent or the deadline is near.
+    /// Has the trending list merged, so that it becomes right after a message was lost, and posts that have become too
+    /// old make room for others. Then goes on with the round, or begins the next one if it is time, until the budget is
+    /// spent or the deadline is near.
     ///
     /// # Errors
     /// As those of the stores and the queue. The next run goes on where the last complete page ended.
     pub async fn run(&self, deadline: Deadline) -> Result<Run, Error> {
         let Auditor { commands, clock, .. } = &self.auditor;
         let began_at = clock.now();
+        self.work_queue.send(vec![Task::MergeTrending { asked_at: began_at }]).await?;
         let mut state = commands.audit_state().await?;
         let granted = self.grant(&state, began_at);
         let (debt, left) = (state.debt_units.saturating_sub(granted), granted.saturating_sub(state.debt_units));

@@ -183,6 +183,12 @@ impl Rebuilder {
         segments.iter().for_each(|segment| total += segment.done);
         let next = state.clone().advanced(total, clock.now());
         let (is_switched, active) = (next.active != state.active, next.active);
+        if is_switched {
+            // Readers use the list of the new table from now on.
+            let of = Maintained { set: active, homes: HomeRows::Now };
+            let projector = self.projectors.projector(of, state);
+            projector.catch_up.effects.cards.merge_trending(clock.now()).await?;
+        }
         if let Some(next) = &next.rebuild {
             // Before the phase is written: a step that comes too early waits, and one that nobody sends is lost. No
             // phase is so short that its first step would be late.

@@ -51,7 +51,8 @@ mod tests {
     use super::*;
     use crate::{
         command::react_to_post,
-        model::{EdgeState, PostId, TallySubject},
+        deadline::Deadline,
+        model::{EdgeState, PostId, TallySubject, limits::TRENDING_AGE_MAX},
         query::{ReadRequest, TrendingPosition},
         samples::user,
         test_world::{Calls, World},
@@ -143,15 +144,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_list_that_nobody_has_merged_for_ten_minutes_is_not_used() {
+    async fn the_audit_has_the_list_merged_in_place_of_a_message_that_was_lost() {
         let (world, posts) = posts(2).await;
         react(&world, "bob", posts[0], EdgeState::Active).await;
+        assert!(!due(&world).is_empty(), "and lost");
+        assert_eq!(shown(&world).await, []);
+        world.tested.sweeper.run(Deadline::none()).await.unwrap();
         merge_due(&world).await;
+        assert_eq!(shown(&world).await, [posts[0]]);
+
         react(&world, "bob", posts[1], EdgeState::Active).await;
         assert!(!due(&world).is_empty(), "and lost");
-        assert_eq!(shown(&world).await, [posts[0]]);
-        world.pass(Duration::from_secs(600));
+        world.tested.sweeper.run(Deadline::none()).await.unwrap();
+        merge_due(&world).await;
         assert_eq!(shown(&world).await, [posts[1], posts[0]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn posts_that_have_become_too_old_are_not_shown() {
+        let (world, posts) = posts(1).await;
+        react(&world, "bob", posts[0], EdgeState::Active).await;
+        merge_due(&world).await;
+        assert_eq!(shown(&world).await, posts);
+        world.pass(TRENDING_AGE_MAX);
+        assert_eq!(shown(&world).await, []);
     }
 
     #[tokio::test(start_paused = true)]

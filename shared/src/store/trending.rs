@@ -7,7 +7,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -41,6 +41,8 @@ pub(super) const CONTENDERS: usize = 1000;
 /// Queries of one partition at most. More than one is needed only for the bucket that the window cuts through, where
 /// the best posts may be too old.
 const PAGES_MAX: usize = 5;
+/// Partitions that are queried at once. Nobody waits for a merge.
+const QUERIES_AT_ONCE: usize = 16;
 
 /// How long a process uses the least score of a contender. An older one lets posts into the index that are none any
 /// more, each of which costs a write.
@@ -68,11 +70,11 @@ struct Entry {
 
 /// What a merge of the index gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Merged {
+pub(crate) struct Merged {
     /// The posts with the highest scores, best first.
-    pub(super) best: Vec<TrendingPost>,
+    pub(crate) best: Vec<TrendingPost>,
     /// The least score of a contender. None while there are fewer than [`CONTENDERS`] posts.
-    pub(super) least: Option<Score>,
+    pub(crate) least: Option<Score>,
 }
 
 /// What a process knows of the list of a table. Clones share it.
@@ -107,16 +109,10 @@ impl TrendingIndex {
     }
 
     /// The posts with the highest scores of those created since `since`, best first, at most `limit`. Of equals, the
-    /// newest comes first. Each further post of an author counts less. All buckets are queried at once, which is
-    /// usually one round trip.
-    pub async fn best(&self, since: Timestamp, now: Timestamp, limit: usize) -> Result<Vec<TrendingPost>, Error> {
-        Ok(self.merged(since, now, limit).await?.best)
-    }
-
-    /// The same, with the least score of a contender.
-    pub(super) async fn merged(&self, since: Timestamp, now: Timestamp, limit: usize) -> Result<Merged, Error> {
-        let partitions = partitions(since, now);
-        let found = try_join_all(partitions.map(|bucket| self.best_of(bucket, since, limit))).await?;
+    /// newest comes first. Each further post of an author counts less.
+    pub(crate) async fn best(&self, since: Timestamp, now: Timestamp, limit: usize) -> Result<Merged, Error> {
+        let queries = stream::iter(partitions(since, now)).map(|bucket| self.best_of(bucket, since, limit));
+        let found: Vec<_> = queries.buffer_unordered(QUERIES_AT_ONCE).try_collect().await?;
         let entries: Vec<_> = found.into_iter().flatten().collect();
         let least = least_contender(entries.iter().map(|entry| entry.score).collect());
         let mut best = diversified(entries);

@@ -11,7 +11,6 @@ use super::{
     trending::{Merged, TrendingPost},
 };
 use crate::{
-    cache::Read,
     error::Error,
     model::{
         Timestamp,
@@ -34,10 +33,9 @@ struct StoredList {
 }
 
 impl Cards {
-    /// The trending list, if there is one. It may have posts that are too old by now.
-    pub(crate) async fn trending_list(&self) -> Result<Option<Read<Vec<TrendingPost>>>, Error> {
-        let list = self.stored_list().await?;
-        Ok(list.map(|StoredList { at, posts, .. }| Read { value: posts, at }))
+    /// The trending list. It may have posts that are too old by now.
+    pub(crate) async fn trending_list(&self) -> Result<Vec<TrendingPost>, Error> {
+        Ok(self.stored_list().await?.map(|list| list.posts).unwrap_or_default())
     }
 
     /// When the last merge that has ended began.
@@ -66,7 +64,7 @@ impl Cards {
     /// Merges the index, as it is now, into the list. A merge that began later wins.
     pub(crate) async fn merge_trending(&self, now: Timestamp) -> Result<(), Error> {
         let since = now.before(TRENDING_AGE_MAX);
-        let Merged { best: posts, least } = self.trending_index().merged(since, now, TRENDING_MAX).await?;
+        let Merged { best: posts, least } = self.trending_index().best(since, now, TRENDING_MAX).await?;
         let mut request = self
             .dynamo
             .0

@@ -111,7 +111,7 @@ async fn what_is_right_at_the_second_look_is_no_finding() {
 #[tokio::test(start_paused = true)]
 async fn a_run_that_fails_is_done_again() {
     let world = nothing_is_applied().await;
-    world.network.fail(Calls("SendMessageBatch", ""), Failure::Internal);
+    world.network.fail(Calls("SendMessageBatch", "catch_up"), Failure::Internal);
     assert!(world.tested.sweeper.run(Deadline::none()).await.is_err());
     world.network.calm();
     world.tested.sweeper.run(Deadline::none()).await.unwrap();

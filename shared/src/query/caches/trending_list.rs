@@ -7,19 +7,12 @@ use crate::{
     cache::{Cache, Read},
     error::Error,
     metrics,
-    model::{
-        Clock, Timestamp,
-        limits::{TRENDING_AGE_MAX, TRENDING_MAX},
-    },
+    model::{Clock, Timestamp, limits::TRENDING_AGE_MAX},
     store::{Consistency, cards::Cards, trending::TrendingPost},
 };
 
 /// How long a process keeps a list.
 const LIFETIME: Duration = Duration::from_secs(1);
-/// A list is merged when something changes. Where nothing has changed for this time, readers read the index themselves,
-/// which costs little then: posts that have become too old make room for others, and a merge that went wrong is made up
-/// for.
-const MERGED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// The last list that was read, for all requests of a process.
 #[derive(Debug, Clone)]
@@ -60,14 +53,11 @@ impl TrendingList {
         Ok(Read { value: posts, at })
     }
 
-    /// The list as it is now, or the best posts of the index if the list is too old.
+    /// The list as it is now, without the posts that have become too old since it was merged. It is empty until it is
+    /// merged for the first time.
     async fn read(&self, now: Timestamp) -> Result<Vec<TrendingPost>, Error> {
         let oldest = now.before(TRENDING_AGE_MAX);
-        match self.cards.trending_list().await? {
-            Some(list) if now.since(list.at) < MERGED_WITHIN => {
-                Ok(list.value.into_iter().filter(|it| it.post.created_at() >= oldest).collect())
-            }
-            _ => self.cards.trending_index().best(oldest, now, TRENDING_MAX).await,
-        }
+        let list = self.cards.trending_list().await?;
+        Ok(list.into_iter().filter(|it| it.post.created_at() >= oldest).collect())
     }
 }

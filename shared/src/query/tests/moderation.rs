@@ -97,7 +97,7 @@ async fn a_take_down_ends_trending_and_a_restore_begins_it_again() {
     let trends = async || {
         let now = world.tested.clock.now();
         let best = world.tested.cards.trending_index().best(now.before(Duration::from_secs(3600)), now, 10).await;
-        best.unwrap().into_iter().any(|post| post.post == of_ada)
+        best.unwrap().best.into_iter().any(|post| post.post == of_ada)
     };
     assert!(trends().await);
     moderate_post(&world, of_ada, Moderation::Withdrawn).await;

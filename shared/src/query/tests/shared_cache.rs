@@ -14,7 +14,7 @@ const READ_CARDS: Calls = Calls("BatchGetItem", "\"cards\"");
 const READ_VIEWER: Calls = Calls("GetItem", "\"viewers\"");
 const READ_HOME: Calls = Calls("Query", "HOME#");
 const READ_STAR: Calls = Calls("Query", "AUTHOR#star");
-const READ_TRENDS: Calls = Calls("Query", "hottest");
+const READ_TRENDS: Calls = Calls("GetItem", "TRENDING");
 /// For how long a process keeps cards.
 const KEPT: Duration = Duration::from_secs(2);
 
