@@ -4,7 +4,7 @@
 use std::{fmt::Display, time::Duration};
 
 use anyhow::{Result, anyhow};
-use backon::{ConstantBuilder, ExponentialBuilder, Retryable};
+use backon::{ExponentialBuilder, Retryable};
 use tokio::time::{Instant, sleep};
 
 use crate::client::ApiError;
@@ -17,8 +17,13 @@ pub const DEADLINE: Duration = Duration::from_secs(150);
 /// time, all processes give an answer that one process has given.
 pub const ALL_AGREE_AFTER: Duration = Duration::from_millis(2100);
 
-/// How often to ask again. A deadline ends the asking.
-const POLLS: ConstantBuilder = ConstantBuilder::new().with_delay(Duration::from_millis(25)).without_max_times();
+/// How often to ask again: soon at first, and then less and less often. Some forty questions a second kept LocalStack
+/// too busy to get to what they asked about. A deadline ends the asking.
+const POLLS: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(25))
+    .with_factor(1.5)
+    .with_max_delay(Duration::from_secs(1))
+    .without_max_times();
 
 /// How long to wait before sending again. A deadline ends the sending.
 const RETRIES: ExponentialBuilder = ExponentialBuilder::new()

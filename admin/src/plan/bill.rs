@@ -1,5 +1,6 @@
 //! The lines of a month's bill: how many of what, how much of it each needs, and what that costs.
 
+mod capacity;
 mod trending;
 
 use std::collections::BTreeMap;
@@ -230,22 +231,6 @@ impl Writer<'_> {
         let source = format!("{} bytes: {}", figure.value, figure.source);
         self.add(item, what, [count, figure.value / GB], price, &source);
         Ok(())
-    }
-
-    /// Adds read and write units of a table, for each of `count`.
-    fn units_of(&mut self, item: &'static str, (what, count): (&str, f64), table: &str, units: [f64; 2], source: &str) {
-        let on_demand = ["dynamodb_read_units", "dynamodb_write_units"];
-        let provisioned = ["dynamodb_provisioned_read_hours", "dynamodb_provisioned_write_hours"];
-        for (at, name) in ["reads", "writes"].into_iter().enumerate() {
-            let what = format!("{what}: {name} of {table}");
-            match self.design.provisioned_use {
-                Some(used) if ["Timelines", "Cards", "Cards/hottest"].contains(&table) => {
-                    // A unit a second for an hour is 3600 units, of which this share is used.
-                    self.add(item, &what, [count, units[at] / 3600.0 / used], provisioned[at], source);
-                }
-                _ => self.add(item, &what, [count, units[at]], on_demand[at], source),
-            }
-        }
     }
 
     fn count(&self, kind: Kind) -> f64 {
@@ -481,6 +466,7 @@ impl Writer<'_> {
         let provisioned = [self.settings.feed_provisioned, gb * HOURS * 3600.0];
         let price = "lambda_provisioned_gb_seconds";
         self.add("Lambda GB-seconds", "processes kept ready", provisioned, price, "FeedProvisioned, all of the month");
+        self.idle_capacity(REST);
         Ok(())
     }
 }

@@ -5,16 +5,17 @@ use aws_limits::prices::Prices;
 use super::{Bill, Design, Load, Settings, Units};
 
 /// Other values of parameters.
-const PARAMETERS: [&str; 6] = [
+const PARAMETERS: [&str; 7] = [
     "StatisticsDays=400",
     "SearchDays=30",
     "CacheUrl=rediss://…",
     "FeedProvisioned=10",
     "AuditUnitsPerHour=1000000",
     "LogRetentionDays=365",
+    CAPACITY,
 ];
-/// Utilisation of capacity that auto scaling aims at, as AWS's console proposes.
-const SCALING_TARGET: f64 = 0.7;
+/// Capacity in place of requests.
+const CAPACITY: &str = "ProvisionedUnits=25";
 
 /// Another bill.
 #[derive(Debug, Clone)]
@@ -69,24 +70,23 @@ pub(crate) fn of_design(
             format!("a line of metrics for {:.0} % of the pages", metrics_share * 100.0),
             Design { metrics_share, ..built.clone() },
         ),
-        (
-            format!("Timelines and Cards provisioned, {:.0} % of it used", SCALING_TARGET * 100.0),
-            Design { provisioned_use: Some(SCALING_TARGET), ..built.clone() },
-        ),
     ];
-    let all = Design { pushed_share, metrics_share, ..built.clone() };
-    let with_scaling = Design { provisioned_use: Some(SCALING_TARGET), ..all.clone() };
-    designs.push(("the first two together".to_owned(), all));
-    designs.push(("all three together".to_owned(), with_scaling.clone()));
+    let both = Design { pushed_share, metrics_share, ..built.clone() };
+    designs.push(("both together".to_owned(), both.clone()));
     let before = Bill::of(load, settings, &built, units, prices)?.total();
     let mut changes = Vec::new();
-    for (what, design) in designs {
-        let total = Bill::of(load, settings, &design, units, prices)?.total();
+    let mut change = |what, settings: &Settings, design: &Design| {
+        let total = Bill::of(load, settings, design, units, prices)?.total();
         changes.push(Change { what, more: total - before, total });
+        anyhow::Ok(())
+    };
+    for (what, design) in designs {
+        change(what, settings, &design)?;
     }
-    let cached = settings.clone().with("CacheUrl=rediss://…")?;
-    let total = Bill::of(load, &cached, &with_scaling, units, prices)?.total();
-    let what = format!("all three, and CacheUrl, which has {} % of the cards", load.shared_cache_hits);
-    changes.push(Change { what, more: total - before, total });
+    let with_capacity = settings.clone().with(CAPACITY)?;
+    change(format!("both, and {CAPACITY}"), &with_capacity, &both)?;
+    let cached = with_capacity.with("CacheUrl=rediss://…")?;
+    let hits = load.shared_cache_hits;
+    change(format!("both, {CAPACITY}, and CacheUrl, which has {hits} % of the cards"), &cached, &both)?;
     Ok(changes)
 }

@@ -108,6 +108,8 @@ pub(crate) struct Settings {
     pub(crate) audit_units_per_hour: f64,
     /// `LogRetentionDays`.
     pub(crate) log_retention_days: f64,
+    /// `ProvisionedUnits`. With 0, all tables are on demand.
+    pub(crate) provisioned_units: f64,
 }
 
 impl Default for Settings {
@@ -119,13 +121,21 @@ impl Default for Settings {
             feed_provisioned: 0.0,
             audit_units_per_hour: 10_000.0,
             log_retention_days: 30.0,
+            provisioned_units: 0.0,
         }
     }
 }
 
 /// Names of the parameters that a plan knows.
-pub(crate) const PARAMETERS: [&str; 6] =
-    ["StatisticsDays", "SearchDays", "CacheUrl", "FeedProvisioned", "AuditUnitsPerHour", "LogRetentionDays"];
+pub(crate) const PARAMETERS: [&str; 7] = [
+    "StatisticsDays",
+    "SearchDays",
+    "CacheUrl",
+    "FeedProvisioned",
+    "AuditUnitsPerHour",
+    "LogRetentionDays",
+    "ProvisionedUnits",
+];
 
 impl Settings {
     /// The settings with another value of a parameter, given as `Name=value`.
@@ -147,6 +157,7 @@ impl Settings {
             "FeedProvisioned" => self.feed_provisioned = number()?,
             "AuditUnitsPerHour" => self.audit_units_per_hour = number()?,
             "LogRetentionDays" => self.log_retention_days = number()?,
+            "ProvisionedUnits" => self.provisioned_units = number()?,
             _ => bail!("--parameter {name}: costs depend on {}", PARAMETERS.join(", ")),
         }
         Ok(self)
@@ -159,7 +170,7 @@ impl Settings {
         json!({
             "StatisticsDays": self.statistics_days, "SearchDays": self.search_days, "CacheUrl": self.has_shared_cache,
             "FeedProvisioned": self.feed_provisioned, "AuditUnitsPerHour": self.audit_units_per_hour,
-            "LogRetentionDays": self.log_retention_days,
+            "LogRetentionDays": self.log_retention_days, "ProvisionedUnits": self.provisioned_units,
         })
     }
 }
@@ -171,14 +182,12 @@ pub(crate) struct Design {
     pub(crate) pushed_share: f64,
     /// Share of likes and comments that move a post in the index of trending posts.
     pub(crate) indexed_share: f64,
-    /// Utilisation of provisioned capacity of `Timelines` and `Cards`. None if they are on demand.
-    pub(crate) provisioned_use: Option<f64>,
     /// Share of pages that write a line of metrics.
     pub(crate) metrics_share: f64,
 }
 
 impl Default for Design {
     fn default() -> Self {
-        Self { pushed_share: 1.0, indexed_share: 0.01, provisioned_use: None, metrics_share: 1.0 }
+        Self { pushed_share: 1.0, indexed_share: 0.01, metrics_share: 1.0 }
     }
 }

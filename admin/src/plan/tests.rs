@@ -93,10 +93,13 @@ fn a_transaction_costs_what_the_document_says() {
 #[test]
 fn provisioned_capacity_is_paid_by_the_hour() {
     let load = Load { posts_per_day: 0.0, reads_per_day: 1e6, cards_cached: 0.0, ..load() };
-    let design = Design { provisioned_use: Some(0.5), ..Design::default() };
-    let reads = bill(&load, &Settings::default(), &design).item("feed reads");
-    // Eleven units of cards at 0.5 use: twice as many unit hours; the rest stays on demand.
-    close(reads, 30e6 * (11.0 / 3600.0 / 0.5 * 0.000_13 + 1.5 * 0.125e-6));
+    let settings = without(&["ProvisionedUnits=25"]);
+    let reads = bill(&load, &settings, &Design::default()).item("feed reads");
+    // Eleven units of cards, of which 70 % are used; the rest stays on demand.
+    close(reads, 30e6 * (11.0 / 3600.0 / 0.7 * 0.000_13 + 1.5 * 0.125e-6));
+    let idle = |settings| bill(&load, settings, &Design::default()).item("cache, alarms, metrics, audit");
+    // Two tables and an index.
+    close(idle(&settings) - idle(&Settings::default()), 3.0 * 25.0 * 720.0 * (0.000_13 + 0.000_65));
 }
 
 #[test]

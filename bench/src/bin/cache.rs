@@ -97,6 +97,13 @@ async fn measure(arguments: &Arguments, has_cache: bool) -> Result<Vec<Pages>> {
     }
     target.deployment.dev().settle(SETTLE).await?;
 
+    // The first reader of these posts.
+    page(&readers[0]).await?;
+    let mut alone = Vec::new();
+    for reader in readers {
+        kill_processes(&target).await?;
+        alone.push(page(reader).await?);
+    }
     let mut cold = Vec::new();
     for _ in 0..COLD_ROUNDS {
         // The first reader of these posts.
@@ -120,7 +127,8 @@ async fn measure(arguments: &Arguments, has_cache: bool) -> Result<Vec<Pages>> {
     let processes: BTreeSet<_> = processes(&target).await?;
     eprintln!("{} processes of {FUNCTION}", processes.len());
     Ok(vec![
-        Pages::of("cold processes", cold),
+        Pages::of("a new process for each reader, one after the other", alone),
+        Pages::of("as many new processes at once", cold),
         Pages::of("a page of each process every 2.5 s", paced),
         Pages::of("one page after the other", busy),
     ])

@@ -103,6 +103,15 @@ fn the_edge_is_read_where_there_is_one() {
 }
 
 #[test]
+fn capacity_is_read_where_it_is_asked_for_and_changes_nothing_else() {
+    let on_demand = project(&[]).unwrap();
+    let system = project(&[("ProvisionedUnits", "25"), ("MaxReadUnits", "9000")]).unwrap();
+    let is_read = |system: &System| system.warnings.iter().any(|line| line.starts_with("stacks/capacity.yaml:"));
+    assert!(is_read(&system) && !is_read(&on_demand));
+    assert_eq!(system.tables, on_demand.tables);
+}
+
+#[test]
 fn the_projects_alarms_are_read_with_those_of_nested_stacks() {
     let system = project(&[("StaleSeconds", "7")]).unwrap();
     let alarm = |id: &str| system.alarms.iter().find(|alarm| alarm.id == id).unwrap();

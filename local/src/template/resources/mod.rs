@@ -24,9 +24,11 @@ use super::{
 use reading::Reading;
 
 /// Every type that the local stack knows. The types that [`read_one`] does not name have no meaning on one machine.
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 18] = [
     "AWS::ApiGatewayV2::ApiMapping",
     "AWS::ApiGatewayV2::DomainName",
+    "AWS::ApplicationAutoScaling::ScalableTarget",
+    "AWS::ApplicationAutoScaling::ScalingPolicy",
     "AWS::CloudFormation::Stack",
     "AWS::CloudFront::Distribution",
     "AWS::CloudWatch::Alarm",
