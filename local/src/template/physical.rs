@@ -53,9 +53,11 @@ pub(super) fn attribute(kind: &str, attribute: &str, name: &str, addresses: &Add
     })
 }
 
-/// The name of the table whose stream has this ARN.
+/// The name of the table whose stream has this ARN. The embedded server names a region of its own in the ARNs of its
+/// streams, which an operator gives as a parameter after a restore. So the region does not matter.
 pub(super) fn table_of_stream(text: &str) -> Option<&str> {
-    text.strip_prefix(&arn("dynamodb", "table/"))?.split_once("/stream/").map(|(name, _)| name)
+    let (_region, table) = text.strip_prefix("arn:aws:dynamodb:")?.split_once(&format!(":{}:table/", aws::ACCOUNT))?;
+    table.split_once("/stream/").map(|(name, _)| name)
 }
 
 /// The name of the Kinesis stream with this ARN.

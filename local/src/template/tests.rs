@@ -142,11 +142,13 @@ fn every_metric_of_the_projects_alarms_is_one_that_functions_write() {
 
 #[test]
 fn another_table_of_commands_replaces_the_own_one_everywhere() {
-    let with_commands = |name: &str| {
-        let stream = format!("arn:aws:dynamodb:us-east-1:000000000000:table/{name}/stream/local");
+    let with_stream = |name: &str, region: &str| {
+        let stream = format!("arn:aws:dynamodb:{region}:000000000000:table/{name}/stream/local");
         project(&[("CommandsTable", name), ("CommandsTableStream", &stream)])
     };
+    let with_commands = |name: &str| with_stream(name, "us-east-1");
     let restored = with_commands("restored").unwrap();
+    assert_eq!(with_stream("restored", "dynoxide").unwrap().other_tables, ["restored"], "as the server describes it");
     assert_eq!(restored.other_tables, ["restored"]);
     assert!(restored.functions.iter().all(|function| function.environment["COMMANDS_TABLE"] == "restored"));
     // This table of the template has no stream.
