@@ -184,7 +184,7 @@ impl Rebuilder {
         let next = state.clone().advanced(total, clock.now());
         let (is_switched, active) = (next.active != state.active, next.active);
         if is_switched {
-            // Readers use the list of the new table from now on.
+            // If the cards are among what is switched, readers use the list of the new table from now on.
             let of = Maintained { set: active, homes: HomeRows::Now };
             let projector = self.projectors.projector(of, state);
             projector.catch_up.effects.cards.merge_trending(clock.now()).await?;
