@@ -7,10 +7,28 @@ use serde_json::json;
 
 use crate::{Bucket, Limits, Refusal};
 
+/// What a function has of the account's concurrency for itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Concurrency {
+    /// `ReservedConcurrentExecutions`.
+    pub reserved: Option<f64>,
+    /// `ProvisionedConcurrentExecutions`: environments that are kept ready.
+    pub provisioned: f64,
+}
+
+/// Where an invocation runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// In an environment that was there before.
+    Ready,
+    /// In a new one.
+    New,
+}
+
 /// All functions of an account.
 #[derive(Debug)]
 pub struct Lambda {
-    /// Concurrency that all functions without reserved concurrency share.
+    /// Concurrency that all functions share beyond what they have for themselves.
     shared: f64,
     running_shared: u32,
     requests_shared: Bucket,
@@ -22,33 +40,37 @@ pub struct Lambda {
 
 #[derive(Debug)]
 struct Function {
-    reserved: Option<f64>,
+    concurrency: Concurrency,
     running: u32,
+    /// Provisioned environments that have not been used.
+    unused: f64,
     /// Invocations a second, if the function has reserved concurrency.
     requests: Option<Bucket>,
     starts: Bucket,
 }
 
 impl Lambda {
-    /// Functions with their reserved concurrency, which is scaled already if the limits are.
-    pub fn new(limits: &Limits, functions: impl IntoIterator<Item = (String, Option<f64>)>) -> Self {
+    /// Functions with their concurrency, which is scaled already if the limits are.
+    pub fn new(limits: &Limits, functions: impl IntoIterator<Item = (String, Concurrency)>) -> Self {
         let rate = limits.requests_per_concurrency;
-        let function = |(name, reserved): (String, Option<f64>)| {
+        let function = |(name, concurrency): (String, Concurrency)| {
             let function = Function {
-                reserved,
+                concurrency,
                 running: 0,
-                requests: reserved.map(|reserved| Bucket::of_one_second(reserved * rate)),
+                unused: concurrency.provisioned,
+                requests: concurrency.reserved.map(|reserved| Bucket::of_one_second(reserved * rate)),
                 starts: Bucket::new(limits.environments, limits.environments_at_once),
             };
             (name, function)
         };
         let functions: BTreeMap<_, _> = functions.into_iter().map(function).collect();
-        let reserved: f64 = functions.values().filter_map(|function| function.reserved).sum();
-        let shared = (limits.concurrency - reserved).max(1.0);
+        let own = |function: &Function| function.concurrency.reserved.unwrap_or(function.concurrency.provisioned);
+        let shared = (limits.concurrency - functions.values().map(own).sum::<f64>()).max(1.0);
+        let reserved: f64 = functions.values().filter_map(|function| function.concurrency.reserved).sum();
         Self {
             shared,
             running_shared: 0,
-            requests_shared: Bucket::of_one_second(shared * rate),
+            requests_shared: Bucket::of_one_second((limits.concurrency - reserved).max(1.0) * rate),
             environments: limits.environments,
             environments_at_once: limits.environments_at_once,
             functions,
@@ -56,49 +78,56 @@ impl Lambda {
         }
     }
 
-    /// Begins an invocation; `is_cold` if it needs a new environment.
+    /// Begins an invocation; `is_cold` if none of the environments that were used before is free. Says whether it
+    /// begins in a new one.
     ///
     /// # Errors
     /// `TooManyRequestsException`, with its reason (Lambda API Reference, "Invoke").
-    pub fn begin(&mut self, now: Duration, name: &str, is_cold: bool) -> Result<(), Refusal> {
+    pub fn begin(&mut self, now: Duration, name: &str, is_cold: bool) -> Result<Environment, Refusal> {
         let (environments, at_once) = (self.environments, self.environments_at_once);
         let function = self.functions.entry(name.to_owned()).or_insert_with(|| Function {
-            reserved: None,
+            concurrency: Concurrency::default(),
             running: 0,
+            unused: 0.0,
             requests: None,
             starts: Bucket::new(environments, at_once),
         });
-        let reserved = function.reserved;
+        let reserved = function.concurrency.reserved;
+        let is_shared = function.is_shared();
         let is_full = match reserved {
             Some(reserved) => f64::from(function.running) >= reserved,
-            None => f64::from(self.running_shared) >= self.shared,
+            None => is_shared && f64::from(self.running_shared) >= self.shared,
         };
+        let is_new = is_cold && function.unused < 1.0;
         let requests = function.requests.as_mut().unwrap_or(&mut self.requests_shared);
         let reason = match reserved {
             Some(_) if is_full => Some("ReservedFunctionConcurrentInvocationLimitExceeded"),
             None if is_full => Some("ConcurrentInvocationLimitExceeded"),
             Some(_) if !requests.try_take(now, 1.0) => Some("ReservedFunctionInvocationRateLimitExceeded"),
             None if !requests.try_take(now, 1.0) => Some("FunctionInvocationRateLimitExceeded"),
-            _ if is_cold && !function.starts.try_take(now, 1.0) => Some("ConcurrentInvocationLimitExceeded"),
+            _ if is_new && !function.starts.try_take(now, 1.0) => Some("ConcurrentInvocationLimitExceeded"),
             _ => None,
         };
         if let Some(reason) = reason {
             let body = json!({"__type": "TooManyRequestsException", "Reason": reason, "message": "Rate Exceeded."});
             return Err(Refusal { status: 429, body, what: format!("{name} invocations, {reason}") });
         }
+        if is_cold && !is_new {
+            function.unused -= 1.0;
+        }
         function.running += 1;
-        if function.reserved.is_none() {
+        if is_shared {
             self.running_shared += 1;
         }
         self.peak = self.peak.max(self.functions.values().map(|function| function.running).sum());
-        Ok(())
+        Ok(if is_new { Environment::New } else { Environment::Ready })
     }
 
     /// An invocation has ended.
     pub fn end(&mut self, name: &str) {
         let Some(function) = self.functions.get_mut(name) else { return };
         function.running = function.running.saturating_sub(1);
-        if function.reserved.is_none() {
+        if function.is_shared() {
             self.running_shared = self.running_shared.saturating_sub(1);
         }
     }
@@ -109,15 +138,26 @@ impl Lambda {
     }
 }
 
+impl Function {
+    /// Whether the next invocation, beyond those that run, takes of what all functions share.
+    fn is_shared(&self) -> bool {
+        self.concurrency.reserved.is_none() && f64::from(self.running) >= self.concurrency.provisioned
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn lambda(reserved: Option<f64>) -> Lambda {
-        Lambda::new(&Limits::new_account(), [("a".to_owned(), reserved), ("b".to_owned(), None)])
+    fn with(limits: &Limits, a: Concurrency) -> Lambda {
+        Lambda::new(limits, [("a".to_owned(), a), ("b".to_owned(), Concurrency::default())])
     }
 
-    fn reason(refused: Result<(), Refusal>) -> String {
+    fn lambda(reserved: Option<f64>) -> Lambda {
+        with(&Limits::new_account(), Concurrency { reserved, ..Concurrency::default() })
+    }
+
+    fn reason(refused: Result<Environment, Refusal>) -> String {
         let refusal = refused.unwrap_err();
         assert_eq!((refusal.status, &refusal.body["__type"]), (429, &json!("TooManyRequestsException")));
         refusal.body["Reason"].as_str().unwrap().to_owned()
@@ -165,7 +205,7 @@ mod tests {
     #[test]
     fn a_function_gets_1000_new_environments_in_ten_seconds() {
         let limits = Limits { concurrency: 100_000.0, ..Limits::new_account() };
-        let mut lambda = Lambda::new(&limits, [("a".to_owned(), None), ("b".to_owned(), None)]);
+        let mut lambda = with(&limits, Concurrency::default());
         let start = |lambda: &mut Lambda, name: &str, seconds| {
             (0..5000).filter(|_| lambda.begin(Duration::from_secs(seconds), name, true).is_ok()).count()
         };
@@ -173,5 +213,19 @@ mod tests {
         assert_eq!(start(&mut lambda, "b", 0), 1000, "each function has its own rate");
         assert_eq!(start(&mut lambda, "a", 1), 100);
         assert_eq!(start(&mut lambda, "a", 60), 1000, "what is not used does not add up");
+    }
+    #[test]
+    fn provisioned_environments_are_ready_and_are_kept_free() {
+        let limits = Limits { concurrency: 2000.0, ..Limits::new_account() };
+        let mut lambda = with(&limits, Concurrency { provisioned: 500.0, ..Concurrency::default() });
+        let begun: Vec<_> = (0..5000).map_while(|_| lambda.begin(Duration::ZERO, "a", true).ok()).collect();
+        let ready = begun.iter().filter(|environment| **environment == Environment::Ready).count();
+        assert_eq!((ready, begun.len()), (500, 1500), "1000 new ones beside those that were ready");
+        assert_eq!((0..5000).filter(|_| lambda.begin(Duration::ZERO, "b", true).is_ok()).count(), 500);
+        for _ in 0..1500 {
+            lambda.end("a");
+        }
+        let most = (0..5000).filter(|_| lambda.begin(Duration::ZERO, "b", false).is_ok()).count();
+        assert_eq!(most, 1000, "all but what is kept for the other function");
     }
 }

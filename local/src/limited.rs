@@ -36,8 +36,8 @@ impl<I> Limited<I> {
     /// Within these limits, or without any.
     pub fn new(invoker: I, functions: &[Function], limits: Option<&Limits>) -> Self {
         let account = limits.map(|limits| {
-            let reserved = |function: &Function| (function.name.clone(), function.max_concurrency.map(f64::from));
-            let lambda = Mutex::new(Lambda::new(limits, functions.iter().map(reserved)));
+            let own = |function: &Function| (function.name.clone(), function.concurrency());
+            let lambda = Mutex::new(Lambda::new(limits, functions.iter().map(own)));
             Arc::new(Account { began: Instant::now(), lambda })
         });
         Self { invoker, account }

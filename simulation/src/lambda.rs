@@ -13,6 +13,7 @@ use std::{
 };
 
 use aws_config::SdkConfig;
+use aws_limits::lambda::Environment;
 use bytes::Bytes;
 use rand::Rng;
 use tidings::{
@@ -129,18 +130,18 @@ impl Functions {
             };
             (random.random_bool(faults.function_throttled), random.random_bool(faults.cold_start), end)
         });
-        let refused = match &self.network.limits {
-            _ if throttled => true,
-            Some(limits) => limits.begin(name, cold || running.idle.borrow().is_empty()).is_err(),
-            None => running.busy.get() >= CONCURRENCY_MAX,
+        let begun = match &self.network.limits {
+            _ if throttled => None,
+            Some(limits) => limits.begin(name, cold || running.idle.borrow().is_empty()).ok(),
+            None => (running.busy.get() < CONCURRENCY_MAX).then_some(Environment::New),
         };
-        if refused {
+        let Some(environment) = begun else {
             self.network.count(Fault::FunctionThrottled);
             return Err(InvokeError::Throttled);
-        }
+        };
         let begun = tokio::time::Instant::now();
         running.busy.set(running.busy.get() + 1);
-        let answered = self.run_in_process(running, payload, trace, cold, end).await;
+        let answered = self.run_in_process(running, payload, trace, cold, environment, end).await;
         running.busy.set(running.busy.get() - 1);
         if let Some(limits) = &self.network.limits {
             limits.end(name, begun.elapsed());
@@ -157,12 +158,13 @@ impl Functions {
         payload: Bytes,
         trace: TraceHeader,
         cold: bool,
+        environment: Environment,
         end: End,
     ) -> Result<Bytes, InvokeError> {
         let idle = if cold { None } else { running.take_idle(&self.network) };
         let process = match idle {
             Some(process) => process,
-            None => self.start(&running.function).await?,
+            None => self.start(&running.function, environment).await?,
         };
         let mut timeout = running.function.timeout;
         // The audit looks at what it finds once more after five seconds.
@@ -193,8 +195,8 @@ impl Functions {
         }
     }
 
-    /// A new process: its own clients, caches and clock.
-    async fn start(&self, function: &Function) -> Result<Handler, InvokeError> {
+    /// A new process: its own clients, caches and clock. In an environment that is ready, it has been started before.
+    async fn start(&self, function: &Function, environment: Environment) -> Result<Handler, InvokeError> {
         let number = self.started.get();
         self.started.set(number + 1);
         let faults = self.network.faults();
@@ -208,6 +210,7 @@ impl Functions {
             self.network.count(Fault::ClockSkew);
         }
         let start = match &self.network.limits {
+            Some(_) if environment == Environment::Ready => Duration::ZERO,
             Some(limits) => limits.start_time(),
             None => Duration::from_millis(start_ms),
         };

@@ -12,7 +12,7 @@ use aws_limits::{
     dynamodb::{Admitted, DynamoDb, Schema, Usage},
     http_api::HttpApi,
     kinesis::{Stream, Written},
-    lambda::Lambda,
+    lambda::{Concurrency, Environment, Lambda},
     numbers,
 };
 use aws_memory::{Answer, Aws, Refused, Request, Service};
@@ -134,11 +134,14 @@ impl AwsLimits {
             let schema = Schema { partition: table.key.partition.clone(), sort: table.key.sort.clone(), indexes };
             (table.name.clone(), schema)
         };
-        let reserved = |function: &Function| (function.name.clone(), function.max_concurrency.map(f64::from));
+        let own = |function: &Function| {
+            let Concurrency { reserved, provisioned } = function.concurrency();
+            (function.name.clone(), Concurrency { reserved, provisioned: provisioned * fraction })
+        };
         let state = State {
             dynamodb: DynamoDb::new(&limits, system.tables.iter().map(schema).collect()),
             bus: Stream::new(&limits),
-            lambda: Lambda::new(&limits, system.functions.iter().map(reserved)),
+            lambda: Lambda::new(&limits, system.functions.iter().map(own)),
             api: HttpApi::new(&limits),
             random: StdRng::seed_from_u64(seed),
         };
@@ -283,11 +286,11 @@ impl AwsLimits {
         Ok(answer)
     }
 
-    /// Begins an invocation.
+    /// Begins an invocation. Says whether it begins in a new environment.
     ///
     /// # Errors
     /// If there are too many.
-    pub(crate) fn begin(&self, function: &str, is_cold: bool) -> Result<(), Refusal> {
+    pub(crate) fn begin(&self, function: &str, is_cold: bool) -> Result<Environment, Refusal> {
         let begun = self.state().lambda.begin(elapsed(), function, is_cold);
         begun.inspect_err(|refusal| self.watch.throttled(&refusal.what))
     }

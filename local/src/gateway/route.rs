@@ -191,6 +191,7 @@ mod tests {
             timeout: Duration::from_secs(3),
             memory_mib: 128,
             max_concurrency: None,
+            provisioned: 0,
             allows_recursion: false,
             routes: routes.iter().map(route).collect(),
             sources: Vec::new(),

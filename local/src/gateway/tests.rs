@@ -80,6 +80,7 @@ fn function(name: &str, routes: &[(&str, &str)]) -> Function {
         timeout: Duration::from_secs(10),
         memory_mib: 128,
         max_concurrency: None,
+        provisioned: 0,
         allows_recursion: false,
         routes: routes.iter().map(route).collect(),
         sources: Vec::new(),

@@ -4,6 +4,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use aws_limits::lambda::Concurrency;
+
 /// Everything in the template that has a meaning on one machine.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct System {
@@ -114,6 +116,8 @@ pub struct Function {
     pub memory_mib: u32,
     /// `ReservedConcurrentExecutions`.
     pub max_concurrency: Option<u32>,
+    /// `ProvisionedConcurrencyConfig.ProvisionedConcurrentExecutions`; 0 without it.
+    pub provisioned: u32,
     /// Whether `RecursiveLoop` is `Allow`: one chain of requests may invoke the function any number of times.
     pub allows_recursion: bool,
     /// Routes of the HTTP API that invoke it.
@@ -122,6 +126,13 @@ pub struct Function {
     pub sources: Vec<EventSource>,
     /// What the function may do, from its own inline policies.
     pub statements: Vec<Statement>,
+}
+
+impl Function {
+    /// What the function has of the account's concurrency for itself.
+    pub fn concurrency(&self) -> Concurrency {
+        Concurrency { reserved: self.max_concurrency.map(f64::from), provisioned: f64::from(self.provisioned) }
+    }
 }
 
 /// A statement of a policy. It allows all of its actions on all of its resources.

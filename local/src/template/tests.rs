@@ -112,6 +112,16 @@ fn capacity_is_read_where_it_is_asked_for_and_changes_nothing_else() {
 }
 
 #[test]
+fn environments_that_are_kept_ready_are_those_of_the_feeds() {
+    let ready = |given: &[(&str, &str)]| -> Vec<_> {
+        let functions = project(given).unwrap().functions.into_iter();
+        functions.filter(|it| it.provisioned > 0).map(|it| (it.name, it.provisioned)).collect()
+    };
+    assert_eq!(ready(&[]), []);
+    assert_eq!(ready(&[("FeedProvisioned", "400")]), [("GetFeed".to_owned(), 400)]);
+}
+
+#[test]
 fn the_projects_alarms_are_read_with_those_of_nested_stacks() {
     let system = project(&[("StaleSeconds", "7")]).unwrap();
     let alarm = |id: &str| system.alarms.iter().find(|alarm| alarm.id == id).unwrap();

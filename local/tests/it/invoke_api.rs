@@ -44,6 +44,7 @@ impl Api {
             timeout,
             memory_mib: 128,
             max_concurrency: None,
+            provisioned: 0,
             allows_recursion: false,
             routes: Vec::new(),
             sources: Vec::new(),

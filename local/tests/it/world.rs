@@ -149,6 +149,7 @@ impl World {
             timeout: Duration::from_secs(10),
             memory_mib: 128,
             max_concurrency: None,
+            provisioned: 0,
             allows_recursion: false,
             routes: vec![],
             sources,

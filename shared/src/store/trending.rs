@@ -33,7 +33,7 @@ const SCORE: &str = "score";
 const BUCKET_SPAN: Duration = Duration::from_secs(6 * 60 * 60);
 /// Partitions of a bucket. A partition takes 1000 writes a second (DynamoDB, "Partitions and data distribution").
 /// Releases before 0.3 had two, which are among these.
-const BUCKET_PARTS: u8 = 16;
+const BUCKET_PARTS: u8 = 4;
 /// Posts in the index at most, apart from those that others have pushed out since they were last written. These are
 /// five times as many as the list shows, so that it stays full while posts are deleted, or discounted because their
 /// authors have better ones.
@@ -41,8 +41,11 @@ pub(super) const CONTENDERS: usize = 1000;
 /// Queries of one partition at most. More than one is needed only for the bucket that the window cuts through, where
 /// the best posts may be too old.
 const PAGES_MAX: usize = 5;
+/// Entries of one partition that are looked at, so that those of one bucket may be all contenders.
+const ENTRIES_PER_PART: usize = 300;
+const _: () = assert!(ENTRIES_PER_PART * BUCKET_PARTS as usize > CONTENDERS);
 /// Partitions that are queried at once. Nobody waits for a merge.
-const QUERIES_AT_ONCE: usize = 16;
+const QUERIES_AT_ONCE: usize = 10;
 
 /// How long a process uses the least score of a contender. An older one lets posts into the index that are none any
 /// more, each of which costs a write.
@@ -111,7 +114,7 @@ impl TrendingIndex {
     /// The posts with the highest scores of those created since `since`, best first, at most `limit`. Of equals, the
     /// newest comes first. Each further post of an author counts less.
     pub(crate) async fn best(&self, since: Timestamp, now: Timestamp, limit: usize) -> Result<Merged, Error> {
-        let queries = stream::iter(partitions(since, now)).map(|bucket| self.best_of(bucket, since, limit));
+        let queries = stream::iter(partitions(since, now)).map(|bucket| self.best_of(bucket, since));
         let found: Vec<_> = queries.buffer_unordered(QUERIES_AT_ONCE).try_collect().await?;
         let entries: Vec<_> = found.into_iter().flatten().collect();
         let least = least_contender(entries.iter().map(|entry| entry.score).collect());
@@ -120,7 +123,7 @@ impl TrendingIndex {
         Ok(Merged { best, least })
     }
 
-    async fn best_of(&self, bucket: String, since: Timestamp, limit: usize) -> Result<Vec<Entry>, Error> {
+    async fn best_of(&self, bucket: String, since: Timestamp) -> Result<Vec<Entry>, Error> {
         let mut best = Vec::new();
         let mut start = None;
         for _ in 0..PAGES_MAX {
@@ -134,7 +137,7 @@ impl TrendingIndex {
                 .expression_attribute_names("#bucket", BUCKET)
                 .expression_attribute_values(":bucket", s(&bucket))
                 .scan_index_forward(false)
-                .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+                .limit(i32::try_from(ENTRIES_PER_PART).unwrap_or(i32::MAX))
                 .set_exclusive_start_key(start)
                 .send()
                 .await
@@ -142,7 +145,7 @@ impl TrendingIndex {
             let posts = answer.items().iter().map(entry).collect::<Result<Vec<_>, _>>()?;
             best.extend(posts.into_iter().filter(|entry| entry.post.created_at() >= since));
             start = answer.last_evaluated_key;
-            if start.is_none() || best.len() >= limit {
+            if start.is_none() || best.len() >= ENTRIES_PER_PART {
                 break;
             }
         }
@@ -288,7 +291,7 @@ mod tests {
     #[test]
     fn every_post_of_the_window_is_in_a_bucket_that_is_queried() {
         let queried: HashSet<_> = partitions(post(0).created_at(), post(24).created_at()).collect();
-        assert_eq!(queried.len(), 80, "five buckets of 16 parts");
+        assert_eq!(queried.len(), 20, "five buckets of four parts");
         for hours in 0..=24 {
             assert!(queried.contains(&bucket_of(post(hours))), "{hours} h");
         }

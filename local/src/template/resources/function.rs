@@ -46,6 +46,14 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
     let timeout = open.seconds("Timeout", 1..=900)?.unwrap_or(Duration::from_secs(3));
     let memory_mib = open.count("MemorySize", 128..=10_240)?.unwrap_or(128);
     let max_concurrency = open.count("ReservedConcurrentExecutions", 0..=1_000_000)?;
+    let provisioned = match open.nested("ProvisionedConcurrencyConfig")? {
+        Some(mut config) => {
+            let environments = config.count("ProvisionedConcurrentExecutions", 1..=1_000_000)?;
+            config.finish()?;
+            environments.unwrap_or(0)
+        }
+        None => 0,
+    };
     let allows_recursion = open.one_of("RecursiveLoop", &["Allow", "Terminate"])? == Some("Allow");
     let events = match open.nested("Events")? {
         Some(events) => events::read(reading, events, timeout)?,
@@ -66,7 +74,6 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
             "KmsKeyArn",
             "LoggingConfig",
             "PropagateTags",
-            "ProvisionedConcurrencyConfig",
             "Role",
             "Tags",
             "Tracing",
@@ -83,6 +90,7 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
         timeout,
         memory_mib,
         max_concurrency,
+        provisioned,
         allows_recursion,
         routes: events.routes,
         sources: events.sources,

@@ -180,6 +180,7 @@ async fn a_filter_that_lambda_refuses_is_an_error_at_start() {
         timeout: Duration::from_secs(1),
         memory_mib: 128,
         max_concurrency: None,
+        provisioned: 0,
         allows_recursion: false,
         routes: vec![],
         statements: Vec::new(),
