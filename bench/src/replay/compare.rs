@@ -82,23 +82,24 @@ impl Replay {
         Ok((words.len(), found.concat()))
     }
 
-    /// Compares the comments on all posts, and checks that deleted posts are gone. The users take turns as readers.
-    /// Returns the number of comments, the number of deleted posts, and the differences.
+    /// Compares the comments on all posts. The users take turns as readers. Whoever a block cuts off from the author
+    /// must not see the post, and nobody may see a deleted one. Returns the number of comments, the number of posts
+    /// that must not be seen, and the differences.
     pub async fn compare_comments(&self) -> Result<(usize, usize, Vec<Difference>)> {
         let model = self.shared.accepted().model.clone();
         let judge = Judge::new(&model);
-        let (live, deleted): (Vec<_>, Vec<_>) =
-            self.shared.accepted().posts.values().cloned().partition(|Posted { id, author }| {
-                model.members.get(author).is_some_and(|member: &Member| member.posts.contains_key(id))
-            });
-        let readers = || self.shared.users.iter().cycle();
+        let posts: Vec<_> = self.shared.accepted().posts.values().cloned().collect();
+        let readers = self.shared.users.iter().cycle();
+        let (seen, hidden): (Vec<_>, Vec<_>) = posts.iter().zip(readers).partition(|(Posted { id, author }, user)| {
+            let exists = model.members.get(author).is_some_and(|member: &Member| member.posts.contains_key(id));
+            exists && !judge.has_block(&user.id, author)
+        });
         let compare = async |(post, user): (&Posted, &User)| {
             let shown = persist(PATIENCE, |_| {}, || user.walk_comments(&post.id, "oldest", 100)).await?;
             Ok::<_, ApiError>((shown.len(), judge.compare_comments(&user.id, &post.id, &shown)))
         };
-        let pairs = stream::iter(live.iter().zip(readers()));
-        let comments: Vec<_> = pairs.map(compare).buffered(self.concurrency).try_collect().await?;
-        let seen = comments.iter().map(|(seen, _)| seen).sum();
+        let comments: Vec<_> = stream::iter(seen).map(compare).buffered(self.concurrency).try_collect().await?;
+        let shown = comments.iter().map(|(seen, _)| seen).sum();
         let mut found: Vec<_> = comments.into_iter().flat_map(|(_, differences)| differences).collect();
         let ask = async |(post, user): (&Posted, &User)| {
             let problem = match persist(PATIENCE, |_| {}, || user.get_post(&post.id)).await {
@@ -106,12 +107,12 @@ impl Replay {
                 Err(error) => error.to_string(),
                 Ok(shown) => format!("expected post_not_found, got {shown:?}"),
             };
-            Some(Difference { viewer: user.id.clone(), place: format!("deleted post {}", post.id), problem })
+            Some(Difference { viewer: user.id.clone(), place: format!("hidden post {}", post.id), problem })
         };
-        let pairs = stream::iter(deleted.iter().zip(readers()));
-        let shown: Vec<_> = pairs.map(ask).buffered(self.concurrency).collect().await;
-        found.extend(shown.into_iter().flatten());
-        Ok((seen, deleted.len(), found))
+        let count = hidden.len();
+        let problems: Vec<_> = stream::iter(hidden).map(ask).buffered(self.concurrency).collect().await;
+        found.extend(problems.into_iter().flatten());
+        Ok((shown, count, found))
     }
 
     /// Compares the notifications of all users, their liked posts, and who likes the posts. Call this at rest. Returns
