@@ -212,8 +212,8 @@ async fn compare(replay: &Replay, users: usize) -> Result<Vec<Difference>> {
     let (searches, found) = replay.compare_searches().await?;
     println!("compared   {searches} searches");
     differences.extend(found);
-    let (comments, deleted, found) = replay.compare_comments().await?;
-    println!("compared   {comments} comments, {deleted} deleted posts");
+    let (comments, hidden, found) = replay.compare_comments().await?;
+    println!("compared   {comments} comments, {hidden} posts that are deleted or cut off by a block");
     differences.extend(found);
     let (seen, found) = replay.compare_trending().await?;
     println!("compared   {seen} posts that trend");
