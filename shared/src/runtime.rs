@@ -37,11 +37,12 @@ use crate::{
     retry::{ATTEMPT_MAX, CALL_MAX},
     shared_cache::{Redis, Server, SharedCache},
     store::{
-        ActiveTables, Dynamo, Meter, ModelTables, TablePair,
+        ActiveTables, Dynamo, Meter, ModelSizes, ModelTables, TablePair,
         cards::Cards,
         command_table::CommandTable,
         search::SearchIndex,
         timelines::Timelines,
+        trending::CONTENDERS,
         viewers::{INLINE_MAX, Viewers},
     },
     stream::{
@@ -200,7 +201,9 @@ impl Runtime {
         let [timelines, viewers, cards, search] =
             ["TIMELINES_TABLE", "VIEWERS_TABLE", "CARDS_TABLE", "SEARCH_TABLE"].map(|name| self.tables_named(name));
         let (names, cache) = ([timelines?, viewers?, cards?, search?], self.shared_cache()?);
-        Ok(ModelTables::new(self.dynamo.clone(), names, self.inline_max()?, &cache))
+        let contenders = self.size("TRENDING_CONTENDERS", CONTENDERS)?;
+        let sizes = ModelSizes { inline_max: self.inline_max()?, contenders };
+        Ok(ModelTables::new(self.dynamo.clone(), names, sizes, &cache))
     }
 
     /// The two tables of a read model. The variable of the second one has the suffix `_B`.
@@ -408,11 +411,16 @@ impl Runtime {
         Ok((days > 0).then_some(days * DAY))
     }
 
-    /// Bytes of sets that stay in a viewer item. Only tests set the variable, so that few follows are too many.
+    /// Bytes of sets that stay in a viewer item.
     fn inline_max(&self) -> anyhow::Result<usize> {
-        match self.environment.contains_key("VIEWER_SETS_INLINE_BYTES") {
-            true => Ok(usize::try_from(self.number("VIEWER_SETS_INLINE_BYTES")?)?),
-            false => Ok(INLINE_MAX),
+        self.size("VIEWER_SETS_INLINE_BYTES", INLINE_MAX)
+    }
+
+    /// A size. Only tests and scenarios set the variable, so that little is much.
+    fn size(&self, name: &str, usual: usize) -> anyhow::Result<usize> {
+        match self.environment.contains_key(name) {
+            true => Ok(usize::try_from(self.number(name)?)?),
+            false => Ok(usual),
         }
     }
 

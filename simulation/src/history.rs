@@ -120,6 +120,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         limits: Limits::new_account(),
         fraction: LIMITS_FRACTION,
         stretch_transactions: false,
+        contenders: None,
         watch: Arc::new(Nobody),
     });
     let setup = Setup {

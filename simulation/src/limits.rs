@@ -32,6 +32,8 @@ pub(crate) struct Setup {
     pub(crate) fraction: f64,
     /// Whether transactions hold their items longer, by as much as there are fewer of them, so that as many conflict.
     pub(crate) stretch_transactions: bool,
+    /// Posts in the index of those that trend, if they are others than on AWS.
+    pub(crate) contenders: Option<usize>,
     /// Who is told what happens.
     pub(crate) watch: Arc<dyn Watch>,
 }
@@ -103,6 +105,8 @@ impl AwsLimits {
         let limits = whole.scaled(fraction, most_lanes.max().unwrap_or(1));
         for function in &mut system.functions {
             function.max_concurrency = function.max_concurrency.map(|reserved| scaled(reserved, fraction));
+            let contenders = setup.contenders.map(|count| ("TRENDING_CONTENDERS".to_owned(), count.to_string()));
+            function.environment.extend(contenders);
             for source in &mut function.sources {
                 match source {
                     EventSource::Stream(source) => {

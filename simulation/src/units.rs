@@ -184,6 +184,7 @@ impl Bench {
             limits: aws_limits::Limits::new_account(),
             fraction: 1.0,
             stretch_transactions: false,
+            contenders: None,
             watch: Arc::clone(&watch) as _,
         };
         let setup = Setup {

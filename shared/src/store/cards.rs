@@ -11,7 +11,7 @@ use super::{
     dynamo::{Dynamo, Item, SCHEMA, failed, item, newer_wins, s, value},
     key::{self, BUCKET, PK},
     table::TableName,
-    trending::{KnownList, TrendingIndex},
+    trending::{CONTENDERS, KnownList, TrendingIndex},
 };
 use crate::{
     error::Error,
@@ -47,6 +47,7 @@ pub struct Cards {
     pub(super) table: TableName,
     pub(super) cache: SharedCache,
     pub(super) known_list: KnownList,
+    contenders: usize,
 }
 
 /// A post as readers see it.
@@ -147,13 +148,20 @@ impl UserCard {
 impl Cards {
     /// The table of this name.
     pub fn new(dynamo: Dynamo, table: TableName) -> Self {
-        Self { dynamo, table, cache: SharedCache::none(), known_list: KnownList::new() }
+        let (cache, known_list) = (SharedCache::none(), KnownList::new());
+        Self { dynamo, table, cache, known_list, contenders: CONTENDERS }
     }
 
     /// The same table, whose writes change what the shared cache has of it.
     #[must_use]
     pub fn with_cache(self, cache: SharedCache) -> Self {
         Self { cache, ..self }
+    }
+
+    /// The same table, with so many posts in its index of those that trend.
+    #[must_use]
+    pub(super) fn with_contenders(self, contenders: usize) -> Self {
+        Self { contenders, ..self }
     }
 
     /// The name of the table that is read at present.
@@ -163,7 +171,7 @@ impl Cards {
 
     /// The table's index of the posts that trend.
     pub fn trending_index(&self) -> TrendingIndex {
-        TrendingIndex::new(self.dynamo.clone(), self.table.clone())
+        TrendingIndex::new(self.dynamo.clone(), self.table.clone(), self.contenders)
     }
 
     /// Writes the post part of a card, unless the card has a newer version. If the card already has an

@@ -55,6 +55,6 @@ pub use export::{Made, StoredItem};
 pub(crate) use key::actor;
 pub use key::{TRACE, is_published, parse_event_key, parse_like_key, parse_tally_key};
 pub use meter::{Cost, Meter};
-pub use model_tables::ModelTables;
+pub use model_tables::{ModelSizes, ModelTables};
 pub use table::{ActiveTables, TableName, TablePair};
 pub(crate) use trending::MERGE_COVERS;

@@ -20,21 +20,30 @@ pub struct ModelTables {
     search: [SearchIndex; 2],
 }
 
+/// Sizes that only tests and scenarios change.
+#[derive(Debug, Clone, Copy)]
+pub struct ModelSizes {
+    /// Bytes of sets that stay in a viewer item, see [`Viewers::new`].
+    pub inline_max: usize,
+    /// Posts in the index of those that trend.
+    pub contenders: usize,
+}
+
 /// Both tables of a model, in their order.
 const BOTH: [TableOf; 2] = [TableOf::A, TableOf::B];
 
 impl ModelTables {
     /// The tables of these names, in the order of [`READ_MODELS`](crate::model::READ_MODELS). Their writes change what
-    /// the shared cache has of them. `inline_max` is that of [`Viewers::new`].
-    pub fn new(dynamo: Dynamo, names: [TablePair; 4], inline_max: usize, cache: &SharedCache) -> Self {
+    /// the shared cache has of them.
+    pub fn new(dynamo: Dynamo, names: [TablePair; 4], sizes: ModelSizes, cache: &SharedCache) -> Self {
         let [timelines, viewers, cards, search] = &names;
         let timelines = BOTH.map(|table| Timelines::new(dynamo.clone(), timelines.fixed(table)));
-        let viewers = BOTH.map(|table| Viewers::new(dynamo.clone(), viewers.fixed(table), inline_max));
+        let viewers = BOTH.map(|table| Viewers::new(dynamo.clone(), viewers.fixed(table), sizes.inline_max));
         let cards = BOTH.map(|table| Cards::new(dynamo.clone(), cards.fixed(table)));
         Self {
             timelines: timelines.map(|table| table.with_cache(cache.clone())),
             viewers: viewers.map(|table| table.with_cache(cache.clone())),
-            cards: cards.map(|table| table.with_cache(cache.clone())),
+            cards: cards.map(|table| table.with_cache(cache.clone()).with_contenders(sizes.contenders)),
             search: BOTH.map(|table| SearchIndex::new(dynamo.clone(), search.fixed(table))),
             names,
             dynamo,

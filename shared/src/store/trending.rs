@@ -37,7 +37,7 @@ const BUCKET_PARTS: u8 = 4;
 /// Posts in the index at most, apart from those that others have pushed out since they were last written. These are
 /// five times as many as the list shows, so that it stays full while posts are deleted, or discounted because their
 /// authors have better ones.
-pub(super) const CONTENDERS: usize = 1000;
+pub const CONTENDERS: usize = 1000;
 /// Queries of one partition at most. More than one is needed only for the bucket that the window cuts through, where
 /// the best posts may be too old.
 const PAGES_MAX: usize = 5;
@@ -103,12 +103,13 @@ impl KnownList {
 pub struct TrendingIndex {
     pub(super) dynamo: Dynamo,
     pub(super) table: TableName,
+    contenders: usize,
 }
 
 impl TrendingIndex {
-    /// The index of the `cards` table with this name.
-    pub(super) fn new(dynamo: Dynamo, table: TableName) -> Self {
-        Self { dynamo, table }
+    /// The index of the `cards` table with this name, of so many posts.
+    pub(super) fn new(dynamo: Dynamo, table: TableName, contenders: usize) -> Self {
+        Self { dynamo, table, contenders }
     }
 
     /// The posts with the highest scores of those created since `since`, best first, at most `limit`. Of equals, the
@@ -117,7 +118,7 @@ impl TrendingIndex {
         let queries = stream::iter(partitions(since, now)).map(|bucket| self.best_of(bucket, since));
         let found: Vec<_> = queries.buffer_unordered(QUERIES_AT_ONCE).try_collect().await?;
         let entries: Vec<_> = found.into_iter().flatten().collect();
-        let least = least_contender(entries.iter().map(|entry| entry.score).collect());
+        let least = least_contender(entries.iter().map(|entry| entry.score).collect(), self.contenders);
         let mut best = diversified(entries);
         best.truncate(limit);
         Ok(Merged { best, least })
@@ -166,8 +167,8 @@ pub(super) fn index_attributes(
 }
 
 /// The score of the last contender, if there are so many posts.
-fn least_contender(mut scores: Vec<Score>) -> Option<Score> {
-    let last = scores.len().checked_sub(CONTENDERS)?;
+fn least_contender(mut scores: Vec<Score>, contenders: usize) -> Option<Score> {
+    let last = scores.len().checked_sub(contenders)?;
     Some(*scores.select_nth_unstable(last).1)
 }
 
@@ -246,9 +247,9 @@ mod tests {
     fn the_last_contender_is_the_thousandth_post() {
         let scores =
             |count: i64| (1..=count).map(|heat| Score::new(post(0).created_at(), heat * 1000)).collect::<Vec<_>>();
-        assert_eq!(least_contender(scores(999)), None);
-        assert_eq!(least_contender(scores(1000)), Some(scores(1)[0]));
-        assert_eq!(least_contender(scores(1500)), Some(scores(501)[500]));
+        assert_eq!(least_contender(scores(999), CONTENDERS), None);
+        assert_eq!(least_contender(scores(1000), CONTENDERS), Some(scores(1)[0]));
+        assert_eq!(least_contender(scores(1500), CONTENDERS), Some(scores(501)[500]));
     }
 
     fn order(entries: &[(i64, Option<&str>)]) -> Vec<(usize, u32)> {

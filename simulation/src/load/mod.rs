@@ -22,6 +22,7 @@ use anyhow::Context as _;
 use aws_memory::Aws;
 use harness::stack::{RATE_LIMITS, UNLIMITED};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use tidings::store::trending::CONTENDERS;
 use tidings_local::sources::Chaos;
 use tokio::{task::LocalSet, time::sleep};
 
@@ -71,6 +72,7 @@ async fn load(scenario: Scenario, seed: u64, aws: Aws) -> anyhow::Result<Report>
         limits: scenario.limits.clone(),
         fraction: scenario.fraction,
         stretch_transactions: scenario.stretch_transactions,
+        contenders: Some(scenario.part(CONTENDERS as f64).max(1)),
         watch: Arc::clone(&recorder) as _,
     };
     let setup = Setup {
