@@ -29,6 +29,7 @@ mod meter;
 mod model_tables;
 pub mod notices;
 pub mod notification_settings;
+mod pushes;
 pub mod read_models;
 mod read_timeouts;
 mod recount;

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Rows in one call of BatchWriteItem at most.
-const BATCH_WRITE_MAX: usize = 25;
+pub(super) const BATCH_WRITE_MAX: usize = 25;
 /// Items in one transaction at most.
 const TRANSACTION_MAX: usize = 100;
 /// Calls of BatchWriteItem that a process has under way at once. However much there is to write, a large audience must

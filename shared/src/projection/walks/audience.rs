@@ -8,6 +8,8 @@
 //! of the list of celebrities on, all readers pull, and what is left of the enumeration ends. So an author with ten
 //! million followers costs no more than what these minutes allow.
 
+use std::time::Duration;
+
 use super::{Completion, Step, Walks};
 use crate::{
     error::Error,
@@ -24,6 +26,8 @@ use crate::{
 const EDGES_PER_TASK: usize = 500;
 /// Tasks made in one step of an enumeration. A further task then continues it.
 const TASKS_PER_STEP: usize = 20;
+/// How long rows wait that DynamoDB did not take with others.
+const LEFT_AFTER: Duration = Duration::from_secs(5);
 
 impl Walks {
     /// Pushes the post to all followers of its author, now or by tasks. The post has to be in the author's timeline
@@ -36,8 +40,9 @@ impl Walks {
         let page = self.commands.followers(&row.author, None, limit(self.inline_rows() + 1)).await?;
         if page.next.is_none() {
             self.celebrities.promote_if_popular(&row.author, page.users.len() as u64).await?;
-            self.push_to_homes(row, page.users).await?;
-            return Ok(Completion::Complete);
+            let Some(left) = self.push_to_homes(row, page.users).await? else { return Ok(Completion::Complete) };
+            self.work_queue.send_after(LEFT_AFTER, vec![left.into()]).await?;
+            return Ok(Completion::Walking);
         }
         let counted = self.cards.users(std::slice::from_ref(&row.author), Consistency::Eventual).await?;
         let followers = counted.get(&row.author).map_or(0, |card| card.followers);
@@ -72,8 +77,8 @@ impl Walks {
             if is_first && next.is_empty() && after.is_none() {
                 // The whole audience fits one task. This is one.
                 self.celebrities.promote_if_popular(&author, found).await?;
-                self.push_to_homes(&Row { post, author }, page.users).await?;
-                return Ok(Step::Done);
+                let left = self.push_to_homes(&Row { post, author }, page.users).await?;
+                return Ok(left.map_or(Step::Done, |left| Step::Later(LEFT_AFTER, left)));
             }
             if !page.users.is_empty() {
                 next.push(Walk::Push { post, author: author.clone(), viewers: page.users });
@@ -92,15 +97,24 @@ impl Walks {
     /// Pushes the post to these followers, unless all readers pull it by now, or it is deleted.
     pub(super) async fn push_step(&self, post: PostId, author: UserId, viewers: Vec<UserId>) -> Result<Step, Error> {
         let exists = self.commands.post(post).await?.is_some_and(|post| !post.is_deleted());
-        if exists && self.celebrities.are_pushed(&author).await? {
-            self.push_to_homes(&Row { post, author }, viewers).await?;
+        if !exists || !self.celebrities.are_pushed(&author).await? {
+            return Ok(Step::Done);
         }
-        Ok(Step::Done)
+        let left = self.push_to_homes(&Row { post, author }, viewers).await?;
+        Ok(left.map_or(Step::Done, |left| Step::Later(LEFT_AFTER, left)))
     }
 
-    async fn push_to_homes(&self, row: &Row, viewers: Vec<UserId>) -> Result<(), Error> {
+    /// Pushes the row into the homes of these viewers. Returns the push of what is left, if DynamoDB did not take all.
+    async fn push_to_homes(&self, row: &Row, viewers: Vec<UserId>) -> Result<Option<Walk>, Error> {
         let homes: Vec<_> = viewers.into_iter().map(Timeline::Home).collect();
-        self.timelines.put(&homes, row).await
+        let left = self.timelines.put_some(&homes, row).await?;
+        let viewer = |home| match home {
+            Timeline::Home(viewer) => Some(viewer),
+            _ => None,
+        };
+        let viewers: Vec<_> = left.into_iter().filter_map(viewer).collect();
+        let (post, author) = (row.post, row.author.clone());
+        Ok((!viewers.is_empty()).then_some(Walk::Push { post, author, viewers }))
     }
 }
 

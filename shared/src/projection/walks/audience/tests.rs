@@ -168,16 +168,27 @@ async fn posts_of_a_new_celebrity_are_pushed_until_every_reader_pulls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_push_that_failed_half_way_can_be_repeated() {
+async fn what_dynamodb_does_not_take_is_pushed_later_and_nothing_else_again() {
     let world = World::new();
     let followers = world.put_followers("ada", 60);
-    let row = row();
-    world.network.fail(Calls("BatchWriteItem", "HOME#f00030"), Failure::Internal);
+    world.other.join(&["ada"]).await;
+    let row = Row { post: world.other.post("ada", "hello").await, author: user("ada") };
+    world.network.fail(Calls("BatchWriteItem", "HOME#f00030"), Failure::Throttled);
 
-    assert!(walks(&world).push_to_followers(&row).await.is_err());
+    assert_eq!(walks(&world).push_to_followers(&row).await.unwrap(), Completion::Walking);
+    assert_eq!(homes(&world), [&followers[..25], &followers[50..]].concat());
+    assert!(world.pass_until_next_task());
+    let left = Walk::Push { post: row.post, author: user("ada"), viewers: followers[25..50].to_vec() };
+    assert_eq!(take_walks(&world), [left]);
+
+    // The same for a push that is a task already.
+    let push = async |viewers: &[UserId]| walks(&world).push_step(row.post, user("ada"), viewers.to_vec()).await;
+    assert!(
+        matches!(push(&followers).await.unwrap(), Step::Later(_, Walk::Push { viewers, .. }) if viewers.len() == 25)
+    );
+    assert!(push(&followers[25..50]).await.is_err(), "the queue waits longer and longer where nothing succeeds");
     world.network.calm();
-    walks(&world).push_to_followers(&row).await.unwrap();
-
+    assert_eq!(push(&followers[25..50]).await.unwrap(), Step::Done);
     assert_eq!(homes(&world), followers, "one row each");
 }
 
