@@ -229,6 +229,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
             notices::compare_unread(&unread, &users, &ledger).await?;
         }
         world.forget_old_values(CACHES_LIVE).await;
+        world.make_queries_persistent();
         rest::compare_api(&users, &ledger, &mut random, !ghosts.is_empty()).await?;
         notices::compare_notifications(&world, &users, &ledger, &mut random).await?;
         statistics::compare_shown(&world, &users, &ledger).await?;

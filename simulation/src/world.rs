@@ -5,7 +5,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -61,6 +64,8 @@ pub(crate) struct World {
     chaos: Chaos,
     pace: Pace,
     sources: Mutex<Sources>,
+    /// Whether users repeat queries that AWS's limits do not allow.
+    are_queries_persistent: AtomicBool,
 }
 
 /// What a system is deployed with.
@@ -115,12 +120,30 @@ impl World {
         }
         let pace = network.limits.as_ref().map_or(Pace::AWS, |limits| Pace::limited(&limits.limits));
         let sources = Mutex::new(sources(&system, &clients, chaos, pace, &lambda).await?);
-        Ok(Arc::new(Self { network, cache, lambda, api, system, clients, chaos, pace, sources }))
+        let are_queries_persistent = AtomicBool::new(false);
+        Ok(Arc::new(Self {
+            network,
+            cache,
+            lambda,
+            api,
+            system,
+            clients,
+            chaos,
+            pace,
+            sources,
+            are_queries_persistent,
+        }))
     }
 
     /// The user of this id, whose requests go to the API.
     pub(crate) fn user(self: &Arc<Self>, id: &str) -> User {
         User::through(Arc::new(Link(Arc::clone(self))), id)
+    }
+
+    /// From now on, users repeat queries that AWS's limits do not allow. Even at rest, an audit may use up what a small
+    /// fraction of them leaves.
+    pub(crate) fn make_queries_persistent(&self) {
+        self.are_queries_persistent.store(self.network.limits.is_some(), Ordering::Relaxed);
     }
 
     /// A request of a user to the API.
@@ -321,6 +344,10 @@ impl World {
     }
 }
 
+/// How often a query is repeated that AWS's limits do not allow, and after which time.
+const PERSISTENT_TRIES_MAX: u32 = 20;
+const PERSISTENT_INTERVAL: Duration = Duration::from_secs(1);
+
 /// A user's requests to the API.
 struct Link(Arc<World>);
 
@@ -347,7 +374,19 @@ impl Transport for Link {
             }
             let body = request.body().and_then(|body| body.as_bytes()).map(Bytes::copy_from_slice).unwrap_or_default();
             let sent = sent.body(body).map_err(|error| error.to_string())?;
-            let answer = self.0.request(user, sent).await;
+            let mut tries = 0;
+            let answer = loop {
+                let answer = self.0.request(user, sent.clone()).await;
+                let is_refused = answer.status() == http::StatusCode::SERVICE_UNAVAILABLE;
+                if !is_refused
+                    || !self.0.are_queries_persistent.load(Ordering::Relaxed)
+                    || tries == PERSISTENT_TRIES_MAX
+                {
+                    break answer;
+                }
+                tries += 1;
+                tokio::time::sleep(PERSISTENT_INTERVAL).await;
+            };
             let (parts, body) = answer.into_parts();
             Ok((parts.status, parts.headers, String::from_utf8_lossy(&body).into_owned()))
         })
