@@ -27,7 +27,7 @@ use crate::{
     deadline::Deadline,
     metrics,
     model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReadModel, ReservedHandles, StatisticsPolicy, Timestamp},
-    projection::{CardSets, Dependencies, NoticeSets, Projectors, rebuild::Rebuilder},
+    projection::{CardSets, Dependencies, NoticeSets, Projectors, rebuild::Rebuilder, tally::Waiting},
     query::{
         Conversations, Feeds, Notifications, People, StatisticsOfDays,
         cursor::CursorKeys,
@@ -192,6 +192,7 @@ impl Runtime {
             commands: self.commands()?,
             work_queue: self.work_queue()?,
             search_kept: self.search_kept()?,
+            waiting: Waiting::new(),
             clock: self.clock.clone(),
         })
     }

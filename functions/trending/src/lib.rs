@@ -18,7 +18,7 @@ use tidings::{
     stream::{
         batch::{ItemOutcome, kinesis_response},
         cloud_event::{AnyEvent, NotAnEvent, Received, receive_any},
-        work_queue::{Task, WorkQueue},
+        work_queue::Task,
     },
 };
 
@@ -94,7 +94,7 @@ pub async fn handle(
     });
     let likes = likes.buffer_unordered(ITEMS_AT_ONCE).collect::<Vec<_>>().boxed_local().await;
     let not_written: Vec<_> = counters.into_iter().chain(likes).flatten().collect();
-    let failed = leave_to_queue(&notices.work_queue, not_written, deadline).await;
+    let failed = leave_to_queue(cards, clock, not_written, deadline).await;
     let oldest: Option<Timestamp> = events.iter().flatten().filter_map(|received| received.at).min();
     if let Some(oldest) = oldest {
         metrics::COUNT_LAG.record(clock.now().since(oldest));
@@ -116,21 +116,32 @@ pub async fn handle(
     kinesis_response(outcomes)
 }
 
-/// Leaves early counters to the queue. Returns what has to come again.
-async fn leave_to_queue(queue: &WorkQueue, not_written: Vec<NotWritten>, deadline: Deadline) -> HashSet<Shown> {
+/// Leaves early counters to the queue, unless a task waits for their cards already. Returns what has to come again.
+async fn leave_to_queue(
+    cards: &CardSets,
+    clock: &Clock,
+    not_written: Vec<NotWritten>,
+    deadline: Deadline,
+) -> HashSet<Shown> {
+    let now = clock.now();
     let (mut early, mut failed) = (Vec::new(), HashSet::new());
     for it in not_written {
         match it {
+            NotWritten::Early(subject) if cards.waiting.has(&subject, now) => {}
             NotWritten::Early(subject) => early.push(subject),
             NotWritten::Failed(shown) => drop(failed.insert(shown)),
         }
     }
     let tasks: Vec<_> = early.iter().map(|subject| Task::SettleTally { subject: subject.clone() }).collect();
-    if !tasks.is_empty()
-        && let Err(error) = deadline.limit(queue.send_after(CARD_DELAY, tasks)).await
-    {
-        tracing::warn!(%error, "early counters could not be handed over");
-        failed.extend(early.into_iter().map(Shown::Counter));
+    if tasks.is_empty() {
+        return failed;
+    }
+    match deadline.limit(cards.work_queue.send_after(CARD_DELAY, tasks)).await {
+        Ok(()) => early.into_iter().for_each(|subject| cards.waiting.add(subject, now)),
+        Err(error) => {
+            tracing::warn!(%error, "early counters could not be handed over");
+            failed.extend(early.into_iter().map(Shown::Counter));
+        }
     }
     failed
 }

@@ -11,7 +11,7 @@ use super::{
     notices::Notices,
     repair::Repair,
     statistics::Statistics,
-    tally::{self, Shown},
+    tally::{self, Shown, Waiting},
     trending::{self, merge_soon},
     walks::{Shared, SharedTables, Walks},
 };
@@ -252,6 +252,8 @@ pub struct CardSets {
     pub work_queue: WorkQueue,
     /// How far back searches go. None if there are none.
     pub search_kept: Option<Duration>,
+    /// Counters that wait for their cards.
+    pub waiting: Waiting,
     /// The clock.
     pub clock: Clock,
 }

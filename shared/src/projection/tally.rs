@@ -3,14 +3,42 @@
 //! times (INV-3). A counter whose card does not exist is either early, or late, and its subject is erased: the truth
 //! knows which.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
+    cache::Cache,
     error::Error,
-    model::{TallyChange, TallySubject},
+    model::{TallyChange, TallySubject, Timestamp},
     retry::until_no_conflict,
     store::cards::Cards,
 };
+
+/// How many early counters a process remembers, and for how long.
+const WAITING_MAX: usize = 10_000;
+const WAITING_FOR: Duration = Duration::from_secs(30);
+
+/// Early counters that a process has left to the work queue. Their task reads the truth once there is a card. So as
+/// long as there is none, whatever else comes of the same counter needs no task of its own. After an outage, likes of a
+/// post may wait by the thousand for its card. Clones share what is known.
+#[derive(Debug, Clone)]
+pub struct Waiting(Cache<TallySubject, ()>);
+
+impl Waiting {
+    /// Nothing is left to the queue.
+    pub(crate) fn new() -> Self {
+        Self(Cache::new(WAITING_MAX, WAITING_FOR))
+    }
+
+    /// Whether a task waits for the subject's card.
+    pub fn has(&self, subject: &TallySubject, now: Timestamp) -> bool {
+        self.0.get(subject, now, None).is_some()
+    }
+
+    /// A task waits for the subject's card.
+    pub fn add(&self, subject: TallySubject, now: Timestamp) {
+        self.0.put(subject, (), now);
+    }
+}
 
 /// Groups the images of one batch by counter. Each counter then costs one read and at most one write.
 pub fn by_counter(changes: Vec<TallyChange>) -> BTreeMap<TallySubject, Vec<TallyChange>> {
@@ -65,6 +93,16 @@ mod tests {
 
     /// The write of a card.
     const WRITE_CARD: Calls = Calls("UpdateItem", "\"cards\"");
+
+    #[test]
+    fn a_counter_waits_for_its_card_for_half_a_minute() {
+        let (waiting, ada, now) = (Waiting::new(), TallySubject::User(user("ada")), crate::samples::NOW);
+        assert!(!waiting.has(&ada, now));
+        waiting.clone().add(ada.clone(), now);
+        assert!(waiting.has(&ada, now.after(WAITING_FOR - Duration::from_millis(1))));
+        assert!(!waiting.has(&TallySubject::User(user("bob")), now));
+        assert!(!waiting.has(&ada, now.after(WAITING_FOR)));
+    }
 
     /// The image after this many writes of one shard: so many followers in it.
     fn change(subject: &str, shard: u8, version: u64, followers: i64) -> TallyChange {

@@ -94,7 +94,7 @@ async fn a_rebuild_in_place_restores_lost_tables() -> Result<()> {
     let damaged = pages(&users, &kept.id).await;
     ensure!(damaged.is_err() || damaged.is_ok_and(|pages| pages != before), "nobody misses the tables");
     dev.invoke("Rebuild", &json!({"action": "start", "in_place": true})).await?;
-    assert_eq!(ended(dev).await?, "aaaa");
+    assert_eq!(ended(dev).await?, "aaa");
     dev.settle(PATIENCE).await?;
     // Pages use cards and rows from caches for some seconds.
     sleep(CACHES_LIVE).await;
