@@ -127,7 +127,7 @@ async fn work_on(
         Task::Reapply { user, after } => repair.reapply_step(&user, after).await,
         Task::SettleUser { user } => repair.settle_user(&user).await,
         Task::SettlePost { post } => repair.settle_post(post).await,
-        Task::SettleTally { subject } => repair.settle_tally(&subject).await,
+        Task::SettleTally { subject, shards } => repair.settle_tally(&subject, &shards).await,
         Task::SettleLikes { post, users } => repair.settle_likes(post, &users).await,
         Task::MergeTrending { asked_at } => projector.merge_trending(asked_at).await,
         Task::Notify { user, group, writes } => projector.notices.settle(&user, group, Some(writes)).await,

@@ -15,7 +15,7 @@ use tidings::{
     deadline::Deadline,
     error::Error,
     metrics,
-    model::{Clock, PostId, TallySubject, UserId},
+    model::{Clock, PostId, TallyChange, UserId},
     runtime::Runtime,
     store::{command_table::CommandTable, is_published},
     stream::{
@@ -140,14 +140,18 @@ struct Events {
 /// been about anybody.
 fn tasks_of_events(records: &[Record<Vec<u8>>], mut end: End) -> Events {
     let mut newer = None;
-    let (mut users, mut counters) = (BTreeMap::<UserId, _>::new(), BTreeMap::<TallySubject, _>::new());
+    let (mut users, mut counters) = (BTreeMap::<UserId, _>::new(), BTreeMap::new());
     let mut likes = BTreeMap::<PostId, (BTreeSet<UserId>, Option<TraceId>)>::new();
     for Record { sequence, holds } in records {
         let event = receive_any(holds).map(|received| (received.data, received.trace));
         match event {
             Ok((AnyEvent::Log(hint), trace)) => drop(users.insert(hint.user, trace)),
             Ok((AnyEvent::Counters(changes), trace)) => {
-                counters.extend(changes.into_iter().map(|change| (change.subject, trace)));
+                for TallyChange { subject, shard, .. } in changes {
+                    let (shards, newest) = counters.entry(subject).or_insert_with(|| (BTreeSet::new(), trace));
+                    shards.insert(shard);
+                    *newest = trace;
+                }
             }
             Ok((AnyEvent::Likes(changes), newest)) => {
                 for like in changes {
@@ -164,7 +168,10 @@ fn tasks_of_events(records: &[Record<Vec<u8>>], mut end: End) -> Events {
         }
     }
     let users = users.into_iter().map(|(user, trace)| (Task::CatchUp { user }, trace));
-    let counters = counters.into_iter().map(|(subject, trace)| (Task::SettleTally { subject }, trace));
+    let counters = counters.into_iter().map(|(subject, (shards, trace))| {
+        let shards = shards.into_iter().collect();
+        (Task::SettleTally { subject, shards }, trace)
+    });
     let likes = likes.into_iter().flat_map(|(post, (users, trace))| {
         let tasks = Task::settle_likes(post, users);
         tasks.into_iter().map(move |task| (task, trace))

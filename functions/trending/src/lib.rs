@@ -3,7 +3,7 @@
 //! likes on the bus.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     time::Duration,
 };
 
@@ -13,7 +13,7 @@ use tidings::{
     deadline::Deadline,
     error::Error,
     metrics,
-    model::{Clock, Group, LikeChange, PostId, TallyChange, TallySubject, Timestamp, UserId},
+    model::{Clock, Group, LikeChange, PostId, TallyChange, TallyShard, TallySubject, Timestamp, UserId},
     projection::{CardSets, NoticeSets, notices::Notices, tally},
     stream::{
         batch::{ItemOutcome, kinesis_response},
@@ -42,8 +42,8 @@ enum Shown {
 
 /// Why something was not written.
 enum NotWritten {
-    /// The card is still to be made.
-    Early(TallySubject),
+    /// The card is still to be made. These shards are early.
+    Early(TallySubject, BTreeSet<TallyShard>),
     /// It has to come again.
     Failed(Shown),
 }
@@ -68,7 +68,10 @@ pub async fn handle(
     let counters = stream::iter(&counters).map(async |(subject, changes)| {
         match deadline.at_most(TIME_PER_ITEM).limit(cards.show(subject, changes)).await {
             Ok(true) => None,
-            Ok(false) => Some(NotWritten::Early(subject.clone())),
+            Ok(false) => {
+                let shards = changes.iter().map(|change| change.shard).collect();
+                Some(NotWritten::Early(subject.clone(), shards))
+            }
             Err(error) => {
                 tracing::warn!(?subject, %error, "a counter could not be written to its card");
                 Some(NotWritten::Failed(Shown::Counter(subject.clone())))
@@ -116,7 +119,8 @@ pub async fn handle(
     kinesis_response(outcomes)
 }
 
-/// Leaves early counters to the queue, unless a task waits for their cards already. Returns what has to come again.
+/// Leaves early counters to the queue, but for the shards for which a task waits already. Returns what has to come
+/// again.
 async fn leave_to_queue(
     cards: &CardSets,
     clock: &Clock,
@@ -127,20 +131,27 @@ async fn leave_to_queue(
     let (mut early, mut failed) = (Vec::new(), HashSet::new());
     for it in not_written {
         match it {
-            NotWritten::Early(subject) if cards.waiting.has(&subject, now) => {}
-            NotWritten::Early(subject) => early.push(subject),
+            NotWritten::Early(subject, mut shards) => {
+                shards.retain(|shard| !cards.waiting.has(&subject, *shard, now));
+                if !shards.is_empty() {
+                    early.push((subject, Vec::from_iter(shards)));
+                }
+            }
             NotWritten::Failed(shown) => drop(failed.insert(shown)),
         }
     }
-    let tasks: Vec<_> = early.iter().map(|subject| Task::SettleTally { subject: subject.clone() }).collect();
-    if tasks.is_empty() {
+    if early.is_empty() {
         return failed;
     }
-    match deadline.limit(cards.work_queue.send_after(CARD_DELAY, tasks)).await {
-        Ok(()) => early.into_iter().for_each(|subject| cards.waiting.add(subject, now)),
+    let task = |(subject, shards): &(TallySubject, Vec<_>)| {
+        let (subject, shards) = (subject.clone(), shards.clone());
+        Task::SettleTally { subject, shards }
+    };
+    match deadline.limit(cards.work_queue.send_after(CARD_DELAY, early.iter().map(task).collect())).await {
+        Ok(()) => early.iter().for_each(|(subject, shards)| cards.waiting.add(subject, shards, now)),
         Err(error) => {
             tracing::warn!(%error, "early counters could not be handed over");
-            failed.extend(early.into_iter().map(Shown::Counter));
+            failed.extend(early.into_iter().map(|(subject, _)| Shown::Counter(subject)));
         }
     }
     failed

@@ -387,19 +387,20 @@ impl Auditor {
         let shown = self.cards.tally(subject).await?.tally;
         let of_shard = shown.0.get(&shard).copied().unwrap_or_default();
         let is_first = shard == TallyShard::default();
-        let is_right = if of_shard == image && (!is_first || shown.0.len() <= 1) {
-            true
-        } else if of_shard.version < image.version {
-            false
-        } else {
-            let truth = self.commands.tally(subject).await?.0;
-            shown.0.iter().all(|(shard, shown)| {
-                let truth = truth.get(shard).copied().unwrap_or_default();
-                shown.version < truth.version || *shown == truth
-            })
-        };
-        let settle = || Finding::new(Kind::WrongTally, Task::SettleTally { subject: subject.clone() });
-        Ok(if is_right { Vec::new() } else { vec![settle()] })
+        let settle = |shards| Finding::new(Kind::WrongTally, Task::SettleTally { subject: subject.clone(), shards });
+        if of_shard.version < image.version {
+            return Ok(vec![settle(vec![shard])]);
+        }
+        if of_shard == image && (!is_first || shown.0.len() <= 1) {
+            return Ok(Vec::new());
+        }
+        let truth = self.commands.tally(subject).await?.0;
+        let is_right = shown.0.iter().all(|(shard, shown)| {
+            let truth = truth.get(shard).copied().unwrap_or_default();
+            shown.version < truth.version || *shown == truth
+        });
+        // What was never true may stand in any shard.
+        Ok(if is_right { Vec::new() } else { vec![settle(Vec::new())] })
     }
 
     /// What is wrong with rows, each given with the key of its timeline.

@@ -149,6 +149,14 @@ impl Tally {
         news
     }
 
+    /// This counter with these shards as in `other`, whether they are older or newer there, or missing.
+    #[must_use]
+    pub fn with(&self, shards: &[TallyShard], other: &Self) -> Self {
+        let rest = self.0.iter().filter(|(shard, _)| !shards.contains(shard));
+        let these = shards.iter().filter_map(|shard| other.0.get_key_value(shard));
+        Self(rest.chain(these).map(|(shard, image)| (*shard, *image)).collect())
+    }
+
     /// The sum over all shards. While images are on their way, an unfollow may be known before its follow. So a
     /// negative sum is shown as 0.
     pub fn counts(&self) -> Counts {

@@ -379,7 +379,10 @@ impl Stepping<'_> {
         let Dependencies { tables, clock, .. } = &self.rebuilder.projectors.0;
         let cards = tables.cards(self.rebuild.target.table(ReadModel::Cards));
         match self.deadline.limit(tally::show(cards, &change.subject, std::slice::from_ref(&change))).await? {
-            Shown::NoCard => projector.work_queue.send(vec![Task::SettleTally { subject: change.subject }]).await?,
+            Shown::NoCard => {
+                let task = Task::SettleTally { subject: change.subject, shards: vec![change.shard] };
+                projector.work_queue.send(vec![task]).await?;
+            }
             Shown::OnCard { may_trend } => {
                 self.deadline.limit(projector.indexer.check_place(&change.subject)).await?;
                 if may_trend {

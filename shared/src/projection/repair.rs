@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{catch_up::CatchUp, effects::Effect, owner::LogOwner, trending::merge_soon};
 use crate::{
     error::Error,
-    model::{EdgeKind, Group, LikeChange, PostId, TallySubject, UserHash, UserId, Version, limits::NOTIFICATIONS_KEPT},
+    model::{EdgeKind, Group, LikeChange, PostId, TallyShard, TallySubject, UserHash, UserId, Version, limits::NOTIFICATIONS_KEPT},
     retry::until_no_conflict,
     store::{
         Consistency,
@@ -75,7 +75,7 @@ impl Repair {
         effects.apply_late(&owner, &Effect::ShowProfile).await?;
         let head = commands.head(user).await?;
         effects.show_totals(user, head.totals, head.version).await?;
-        self.settle_tally(&TallySubject::User(user.clone())).await
+        self.settle_tally(&TallySubject::User(user.clone()), &[]).await
     }
 
     /// The edges are read after the item. So they may be those of events that are not applied yet; these events then
@@ -142,16 +142,17 @@ impl Repair {
             false => effects.posts.show_new(&owner, post).await?,
         }
         effects.cards.put_author(post, owner.profile().await?).await?;
-        self.settle_tally(&subject).await
+        self.settle_tally(&subject, &[]).await
     }
 
-    /// Sets a counter on its card to what the truth says. The card is read first: if an image of a later write comes
-    /// between, this worker notices and begins again. Without a card there is nothing to do if the subject is erased.
+    /// Sets these shards of a counter on its card to what the truth says, or all of them if none is named. The card is
+    /// read first: if an image of a later write comes between, this worker notices and begins again. Without a card
+    /// there is nothing to do if the subject is erased.
     ///
     /// # Errors
     /// [`Error::Conflict`] if other workers kept changing the card; [`Error::Transient`] if the card is still to be
     /// made, unless a rebuild makes it; otherwise as those of the stores.
-    pub async fn settle_tally(&self, subject: &TallySubject) -> Result<(), Error> {
+    pub async fn settle_tally(&self, subject: &TallySubject, shards: &[TallyShard]) -> Result<(), Error> {
         let CatchUp { commands, effects, clock, .. } = &self.catch_up;
         effects.cards.learn_contenders(clock.now()).await?;
         let may_trend = until_no_conflict(async || {
@@ -162,8 +163,13 @@ impl Repair {
             if !before.has_card {
                 return Err(Error::transient("setting a counter", "the card is still to be made"));
             }
-            let tally = commands.tally(subject).await?;
-            effects.cards.put_tally(subject, &before, &tally).await?;
+            let tally = match shards {
+                [] => commands.tally(subject).await?,
+                named => before.tally.with(named, &commands.tally_of(subject, named.iter().copied()).await?),
+            };
+            if shards.is_empty() || tally != before.tally {
+                effects.cards.put_tally(subject, &before, &tally).await?;
+            }
             Ok(effects.cards.may_trend(subject, &before, &tally))
         })
         .await?;

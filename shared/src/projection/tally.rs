@@ -8,20 +8,20 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{
     cache::Cache,
     error::Error,
-    model::{TallyChange, TallySubject, Timestamp},
+    model::{TallyChange, TallyShard, TallySubject, Timestamp},
     retry::until_no_conflict,
     store::cards::Cards,
 };
 
-/// How many early counters a process remembers, and for how long.
+/// How many shards of early counters a process remembers, and for how long.
 const WAITING_MAX: usize = 10_000;
 const WAITING_FOR: Duration = Duration::from_secs(30);
 
-/// Early counters that a process has left to the work queue. Their task reads the truth once there is a card. So as
-/// long as there is none, whatever else comes of the same counter needs no task of its own. After an outage, likes of a
-/// post may wait by the thousand for its card. Clones share what is known.
+/// Shards of early counters that a process has left to the work queue. Their task reads the truth once there is a card.
+/// So as long as there is none, whatever else comes of the same shard needs no task of its own. After an outage, likes
+/// of a post may wait by the thousand for its card. Clones share what is known.
 #[derive(Debug, Clone)]
-pub struct Waiting(Cache<TallySubject, ()>);
+pub struct Waiting(Cache<(TallySubject, TallyShard), ()>);
 
 impl Waiting {
     /// Nothing is left to the queue.
@@ -29,14 +29,14 @@ impl Waiting {
         Self(Cache::new(WAITING_MAX, WAITING_FOR))
     }
 
-    /// Whether a task waits for the subject's card.
-    pub fn has(&self, subject: &TallySubject, now: Timestamp) -> bool {
-        self.0.get(subject, now, None).is_some()
+    /// Whether a task for this shard waits for the subject's card.
+    pub fn has(&self, subject: &TallySubject, shard: TallyShard, now: Timestamp) -> bool {
+        self.0.get(&(subject.clone(), shard), now, None).is_some()
     }
 
-    /// A task waits for the subject's card.
-    pub fn add(&self, subject: TallySubject, now: Timestamp) {
-        self.0.put(subject, (), now);
+    /// A task for these shards waits for the subject's card.
+    pub fn add(&self, subject: &TallySubject, shards: &[TallyShard], now: Timestamp) {
+        shards.iter().for_each(|shard| self.0.put((subject.clone(), *shard), (), now));
     }
 }
 
@@ -85,7 +85,7 @@ pub async fn show(cards: &Cards, subject: &TallySubject, changes: &[TallyChange]
 mod tests {
     use super::*;
     use crate::{
-        model::{Counts, TallyImage, TallyShard, TallySubject},
+        model::{Counts, TallyImage},
         samples::user,
         store::Consistency,
         test_world::{Calls, World},
@@ -97,11 +97,13 @@ mod tests {
     #[test]
     fn a_counter_waits_for_its_card_for_half_a_minute() {
         let (waiting, ada, now) = (Waiting::new(), TallySubject::User(user("ada")), crate::samples::NOW);
-        assert!(!waiting.has(&ada, now));
-        waiting.clone().add(ada.clone(), now);
-        assert!(waiting.has(&ada, now.after(WAITING_FOR - Duration::from_millis(1))));
-        assert!(!waiting.has(&TallySubject::User(user("bob")), now));
-        assert!(!waiting.has(&ada, now.after(WAITING_FOR)));
+        let [first, second] = [0, 1].map(TallyShard::new);
+        assert!(!waiting.has(&ada, first, now));
+        waiting.clone().add(&ada, &[first], now);
+        assert!(waiting.has(&ada, first, now.after(WAITING_FOR - Duration::from_millis(1))));
+        assert!(!waiting.has(&ada, second, now));
+        assert!(!waiting.has(&TallySubject::User(user("bob")), first, now));
+        assert!(!waiting.has(&ada, first, now.after(WAITING_FOR)));
     }
 
     /// The image after this many writes of one shard: so many followers in it.

@@ -76,7 +76,7 @@ mod tests {
     async fn react(world: &World, id: &str, post: PostId, wanted: EdgeState) {
         let it = &world.other;
         react_to_post(&user(id), post, wanted, &it.commands, &it.clock).await.unwrap();
-        world.tested.projector.repair.settle_tally(&TallySubject::Post(post)).await.unwrap();
+        world.tested.projector.repair.settle_tally(&TallySubject::Post(post), &[]).await.unwrap();
     }
 
     /// Merges that are asked for, once they are due.
@@ -181,7 +181,7 @@ mod tests {
         let cold = world.cold();
         let it = &world.other;
         react_to_post(&user("bob"), posts[1], EdgeState::Active, &it.commands, &it.clock).await.unwrap();
-        cold.projector.repair.settle_tally(&TallySubject::Post(posts[1])).await.unwrap();
+        cold.projector.repair.settle_tally(&TallySubject::Post(posts[1]), &[]).await.unwrap();
         assert_eq!(due(&world), []);
         let in_index = world.items("cards").iter().filter(|card| card.get("bucket").is_some()).count();
         assert_eq!(in_index, 1);

@@ -206,9 +206,18 @@ impl CommandTable {
         items.into_iter().map(|item| value("a post", item)).collect()
     }
 
-    /// The shards of a counter as they stand now.
+    /// All shards of a counter as they stand now.
     pub async fn tally(&self, subject: &TallySubject) -> Result<Tally, Error> {
-        let shards: HashMap<_, _> = TallyShard::all().map(|shard| (key::tally(subject, shard), shard)).collect();
+        self.tally_of(subject, TallyShard::all()).await
+    }
+
+    /// These shards of a counter as they stand now.
+    pub async fn tally_of(
+        &self,
+        subject: &TallySubject,
+        shards: impl Iterator<Item = TallyShard>,
+    ) -> Result<Tally, Error> {
+        let shards: HashMap<_, _> = shards.map(|shard| (key::tally(subject, shard), shard)).collect();
         let keys = shards.keys().map(|pk| primary_key(pk, key::TALLY)).collect();
         let items = self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await?;
         let mut tally = Tally::default();

@@ -6,19 +6,29 @@ use futures::future::join_all;
 use super::timelines::{BATCH_WRITE_MAX, Row, Timeline, Timelines};
 use crate::error::Error;
 
+/// Calls at once.
+const CALLS_AT_ONCE: usize = 8;
+
 impl Timelines {
-    /// Puts the row into these timelines. Returns those of the calls that failed.
+    /// Puts the row into these timelines. After a call has failed, no further ones begin. Returns the timelines of the
+    /// calls that failed or did not begin.
     ///
     /// # Errors
     /// As [`Timelines::put`], if no call succeeded.
     pub(crate) async fn put_some(&self, timelines: &[Timeline], row: &Row) -> Result<Vec<Timeline>, Error> {
-        let calls = || timelines.chunks(BATCH_WRITE_MAX);
-        let written = join_all(calls().map(|some| self.put(some, row))).await;
         let (mut left, mut failed) = (Vec::new(), None);
-        for (some, written) in calls().zip(written) {
-            if let Err(error) = written {
-                left.extend_from_slice(some);
-                failed = Some(error);
+        for round in timelines.chunks(BATCH_WRITE_MAX * CALLS_AT_ONCE) {
+            if failed.is_some() {
+                left.extend_from_slice(round);
+                continue;
+            }
+            let calls = || round.chunks(BATCH_WRITE_MAX);
+            let written = join_all(calls().map(|some| self.put(some, row))).await;
+            for (some, written) in calls().zip(written) {
+                if let Err(error) = written {
+                    left.extend_from_slice(some);
+                    failed = Some(error);
+                }
             }
         }
         match failed {

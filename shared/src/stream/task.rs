@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{queue::QueueMessage, recount::Recount, walk::Walk};
 use crate::{
     error::Error,
-    model::{Group, ModelSet, NOT_IN_MESSAGES, Phase, PostId, TallySubject, Timestamp, UserId, Version},
+    model::{Group, ModelSet, NOT_IN_MESSAGES, Phase, PostId, TallyShard, TallySubject, Timestamp, UserId, Version},
     store::search::Unsettled,
 };
 
@@ -97,6 +97,9 @@ pub enum Task {
     SettleTally {
         /// What is counted.
         subject: TallySubject,
+        /// The shards that may be missing on the card, as each costs a read. None means all.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        shards: Vec<TallyShard>,
     },
     /// Show likes of a post, or their ends, in the list of those who like it, as the truth says.
     SettleLikes {
@@ -238,10 +241,10 @@ impl Task {
             | Self::SettleUser { user }
             | Self::Notify { user, .. }
             | Self::Index(Unsettled { subject: TallySubject::User(user), .. })
-            | Self::SettleTally { subject: TallySubject::User(user) } => user,
+            | Self::SettleTally { subject: TallySubject::User(user), .. } => user,
             Self::CheckRow { author, .. } => author,
             Self::Recount(recount) => return recount.user(),
-            Self::SettleTally { subject: TallySubject::Post(_) }
+            Self::SettleTally { subject: TallySubject::Post(_), .. }
             | Self::Index(Unsettled { subject: TallySubject::Post(_), .. })
             | Self::SettleLikes { .. }
             | Self::MergeTrending { .. }

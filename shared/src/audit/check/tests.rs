@@ -35,9 +35,9 @@ async fn settled() -> (World, PostId) {
     it.catch_up(&["ada", "bob"]).await;
     for subject in ["ada", "carol"] {
         let subject = TallySubject::User(user(subject));
-        it.projector.repair.settle_tally(&subject).await.unwrap();
+        it.projector.repair.settle_tally(&subject, &[]).await.unwrap();
     }
-    it.projector.repair.settle_tally(&TallySubject::Post(post)).await.unwrap();
+    it.projector.repair.settle_tally(&TallySubject::Post(post), &[]).await.unwrap();
     // An inbox is written once a second at most.
     world.pass(SECOND);
     it.projector.repair.settle_likes(post, &[user("bob")]).await.unwrap();
@@ -283,7 +283,7 @@ async fn a_truth_that_contradicts_itself_is_reported_and_left_alone() {
     let (world, post) = settled().await;
     let comment = world.other.comment("carol", post, "lost").await;
     world.other.catch_up(&["carol"]).await;
-    world.other.projector.repair.settle_tally(&TallySubject::Post(post)).await.unwrap();
+    world.other.projector.repair.settle_tally(&TallySubject::Post(post), &[]).await.unwrap();
     let key = json!({"PK": {"S": format!("POST#{post}")}, "SK": {"S": format!("COMMENT#{comment}")}});
     world.meddle("DeleteItem", &json!({"TableName": "commands", "Key": key}));
     world.pass(GRACE * 2);
@@ -319,7 +319,7 @@ async fn rows_that_a_walk_is_copying_are_not_missed() {
     let it = &world.other;
     it.follow("carol", "ada").await;
     it.catch_up(&["carol"]).await;
-    it.projector.repair.settle_tally(&TallySubject::User(user("ada"))).await.unwrap();
+    it.projector.repair.settle_tally(&TallySubject::User(user("ada")), &[]).await.unwrap();
     world.set("viewers", "USER#carol", "unfinished", &backfill("ada"));
     world.meddle("DeleteItem", &json!({"TableName": "timelines", "Key": key("HOME#carol", post)}));
     assert_eq!(world.tested.sweeper.auditor.user(&user("carol")).await.unwrap(), []);
@@ -334,7 +334,7 @@ async fn what_a_lost_purge_left_is_removed() {
     it.comment("carol", post, "hello").await;
     it.delete("ada", post).await;
     it.catch_up(&["ada", "carol"]).await;
-    it.projector.repair.settle_tally(&TallySubject::Post(post)).await.unwrap();
+    it.projector.repair.settle_tally(&TallySubject::Post(post), &[]).await.unwrap();
     world.take_tasks();
     world.pass(GRACE * 2);
     assert_eq!(audit(&world).await, [Kind::LostWalk]);
@@ -349,7 +349,7 @@ async fn a_follow_that_a_block_did_not_end_is_ended() {
     let it = &world.other;
     let settle = async || {
         it.catch_up(&["bob", "erin"]).await;
-        it.projector.repair.settle_tally(&TallySubject::User(user("bob"))).await.unwrap();
+        it.projector.repair.settle_tally(&TallySubject::User(user("bob")), &[]).await.unwrap();
     };
     it.follow("erin", "bob").await;
     it.block("bob", "erin").await;

@@ -238,7 +238,7 @@ async fn counters_wait_for_the_cards_that_a_rebuild_makes() {
     let subject = TallySubject::User(user("ada"));
     start(&world, &[ReadModel::Cards], false, 1).await;
     step_all(&world).await;
-    let settle = async || projector_of_the_target(&world).await.repair.settle_tally(&subject).await;
+    let settle = async || projector_of_the_target(&world).await.repair.settle_tally(&subject, &[]).await;
     settle().await.unwrap();
     assert_eq!(world.items("cards-b"), Vec::<serde_json::Value>::new());
     step_all(&world).await;

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::Task;
 use crate::{
     error::Error,
-    model::{TallySubject, Version},
+    model::{TallyShard, TallySubject, Version},
     samples::{user, version},
     store::timelines::{Row, Timeline},
     test_world::{Calls, World},
@@ -49,10 +49,33 @@ async fn a_counter_that_changes_meanwhile_is_not_set_back() {
     let (other, of_other) = (world.other.clone(), subject.clone());
     world.network.before(Calls("UpdateItem", "\"cards\""), async move || {
         other.follow("bob", "ada").await;
-        other.projector.repair.settle_tally(&of_other).await.unwrap();
+        other.projector.repair.settle_tally(&of_other, &[]).await.unwrap();
     });
-    world.tested.projector.repair.settle_tally(&subject).await.unwrap();
+    world.tested.projector.repair.settle_tally(&subject, &[]).await.unwrap();
     assert_eq!(world.other.cards.tally(&subject).await.unwrap().tally.counts().followers, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_named_shards_of_a_counter_are_read_and_set() {
+    let world = World::new();
+    world.other.join(&["ada", "bob"]).await;
+    world.other.catch_up(&["ada"]).await;
+    world.other.follow("bob", "ada").await;
+    let image = |followers: &str| json!({"M": {"version": {"N": "1"}, "followers": {"N": followers}}});
+    world.set("cards", "USER#ada", "tally", &json!({"M": {"7": image("3"), "8": image("5")}}));
+    let subject = TallySubject::User(user("ada"));
+    let settle = async |shards: &[u8]| {
+        let shards: Vec<_> = shards.iter().copied().map(TallyShard::new).collect();
+        world.tested.projector.repair.settle_tally(&subject, &shards).await.unwrap();
+        world.other.cards.tally(&subject).await.unwrap().tally.counts().followers
+    };
+    assert_eq!(settle(&[0]).await, 1 + 3 + 5);
+    assert_eq!(settle(&[0, 7]).await, 1 + 5, "nothing was ever written to shard 7");
+    assert_eq!(world.network.count(Calls("BatchGetItem", "TALLY#USER#ada#8")), 0);
+    let writes = world.network.count(Calls("UpdateItem", "\"cards\""));
+    assert_eq!(settle(&[0, 7]).await, 6);
+    assert_eq!(world.network.count(Calls("UpdateItem", "\"cards\"")), writes, "nothing changes");
+    assert_eq!(settle(&[]).await, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,7 +118,7 @@ async fn a_row_of_a_deleted_post_among_its_authors_stays_only_while_the_account_
 async fn a_counter_waits_for_its_card_unless_nothing_will_make_one() {
     let world = World::new();
     world.other.join(&["ada"]).await;
-    let settle = async |id| world.tested.projector.repair.settle_tally(&TallySubject::User(user(id))).await;
+    let settle = async |id| world.tested.projector.repair.settle_tally(&TallySubject::User(user(id)), &[]).await;
     assert!(matches!(settle("ada").await, Err(Error::Transient { .. })));
     assert!(settle("erased").await.is_ok());
 }

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    model::{CommentId, Timestamp},
+    model::{CommentId, TallyShard, Timestamp},
     samples::{user, version},
     stream::walk::{BackfillAt, ErasureAt, Pass},
 };
@@ -105,8 +105,12 @@ fn tasks() -> Vec<(Task, Value)> {
         (Task::SettleUser { user: ada.clone() }, json!({"settle_user": {"user": "auth0|ada"}})),
         (Task::SettlePost { post }, json!({"settle_post": {"post": POST}})),
         (
-            Task::SettleTally { subject: TallySubject::User(ada.clone()) },
+            Task::SettleTally { subject: TallySubject::User(ada.clone()), shards: Vec::new() },
             json!({"settle_tally": {"subject": {"user": "auth0|ada"}}}),
+        ),
+        (
+            Task::SettleTally { subject: TallySubject::Post(post), shards: vec![TallyShard::new(3)] },
+            json!({"settle_tally": {"subject": {"post": POST}, "shards": [3]}}),
         ),
         (
             Task::Notify { user: ada.clone(), group: Group::Like(post), writes: 3 },

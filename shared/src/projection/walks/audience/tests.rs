@@ -193,6 +193,21 @@ async fn what_dynamodb_does_not_take_is_pushed_later_and_nothing_else_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_failure_a_push_begins_no_further_calls() {
+    let world = World::new();
+    let followers = world.put_followers("ada", 300);
+    world.other.join(&["ada"]).await;
+    let post = world.other.post("ada", "hello").await;
+    world.network.fail(Calls("BatchWriteItem", "HOME#f00030"), Failure::Throttled);
+
+    let step = walks(&world).push_step(post, user("ada"), followers.clone()).await.unwrap();
+
+    let left = [&followers[25..50], &followers[200..]].concat();
+    assert!(matches!(step, Step::Later(_, Walk::Push { viewers, .. }) if viewers == left));
+    assert_eq!(world.network.count(Calls("BatchWriteItem", "HOME#f00299")), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn tasks_that_the_queue_did_not_take_make_the_step_fail() {
     let world = World::new();
     world.put_followers("ada", 101);
