@@ -411,19 +411,26 @@ fn settled(ledger: &mut Ledger) {
     ledger.settled_blocks = blocks.collect();
 }
 
-/// Gives a user followers who never do anything.
+/// Gives a user followers who never do anything. In half of the cases, they stand in several partitions.
 fn haunt(world: &World, user: &str, count: usize) -> BTreeSet<String> {
     let ghosts: BTreeSet<String> = (0..count).map(|number| format!("ghost{number:04}")).collect();
     let put = |item: serde_json::Value| {
         world.network.aws.dynamodb("PutItem", &json!({"TableName": "tidings-Commands", "Item": item}));
     };
     let edge = json!({"active": {"BOOL": true}, "version": {"N": "1"}});
-    for ghost in &ghosts {
-        for (pk, sk) in [
-            (format!("USER#{ghost}"), format!("FOLLOWS#{user}")),
-            (format!("FOLLOWERS#{user}"), format!("USER#{ghost}")),
-        ] {
+    let is_spread = count % 2 == 1;
+    if is_spread {
+        let mark = json!({"PK": {"S": format!("FOLLOWERS#{user}")}, "SK": {"S": "SPREAD"}, "active": {"BOOL": true}});
+        put(mark);
+    }
+    for (number, ghost) in ghosts.iter().enumerate() {
+        let shard = if is_spread { number % 16 } else { 0 };
+        let far = if shard == 0 { format!("FOLLOWERS#{user}") } else { format!("FOLLOWERS#{user}#{shard}") };
+        for (pk, sk) in [(format!("USER#{ghost}"), format!("FOLLOWS#{user}")), (far, format!("USER#{ghost}"))] {
             let mut item = edge.clone();
+            if shard > 0 {
+                item["shard"] = json!({"N": shard.to_string()});
+            }
             (item["PK"], item["SK"]) = (json!({"S": pk}), json!({"S": sk}));
             put(item);
         }

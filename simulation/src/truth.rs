@@ -81,6 +81,8 @@ impl Truth {
                     truth.edges.entry(part.to_owned()).or_default().insert((id.to_owned(), of.to_owned()));
                 }
                 ("FOLLOWERS", "USER") if is(item, "active") => {
+                    // Followers of one user may stand in several partitions.
+                    let id = id.split_once('#').map_or(id, |(id, _)| id);
                     truth.followers.insert((of.to_owned(), id.to_owned()));
                 }
                 // A handle that was given up leads to nobody.

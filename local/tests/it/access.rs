@@ -304,6 +304,7 @@ const SOURCES: [(&[Resource], &[&str]); 7] = [
         &[
             "store/command_table.rs",
             "store/edges.rs",
+            "store/followers.rs",
             "store/likes.rs",
             "store/notification_settings.rs",
             "store/comments.rs",

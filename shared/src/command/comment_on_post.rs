@@ -145,7 +145,8 @@ impl Command for CommentOnPost {
             let (commenter, heat) = Commenter::with_one_more(state.commenter.as_ref(), heat);
             more.heat = heat;
             changes.push(Change::PutCommenter { user: caller.clone(), post: self.post, commenter });
-            changes.push(Change::RequireNoBlock { between: [caller.clone(), post.author.clone()] });
+            changes.push(Change::RequireNoBlock { by: caller.clone(), of: post.author.clone() });
+            changes.push(Change::RequireNoBlock { by: post.author.clone(), of: caller.clone() });
         }
         changes.push(Change::Count { subject: TallySubject::Post(self.post), shard: turn.shard, more });
         changes.extend(remember);

@@ -1,6 +1,6 @@
 //! What a command is, and what it decides.
 
-use std::future::Future;
+use std::future::{self, Future};
 
 use crate::{
     error::{Error, Rejection},
@@ -42,6 +42,17 @@ pub trait Command: Sync {
     /// Reads the state, consistently.
     fn read(&self, caller: &UserId, commands: &CommandTable)
     -> impl Future<Output = Result<Self::State, Error>> + Send;
+
+    /// The state, if what this process remembers of the counter's subject suffices. Asked for while the counter is
+    /// [crowded](crate::store::busy), so that not all commands about the subject read it.
+    fn recall(
+        &self,
+        _caller: &UserId,
+        _commands: &CommandTable,
+        _at: Timestamp,
+    ) -> impl Future<Output = Result<Option<Self::State>, Error>> + Send {
+        future::ready(Ok(None))
+    }
 
     /// Decides. This is pure: the same state and turn give the same decision.
     fn decide(&self, caller: &UserId, state: &Self::State, turn: Turn) -> Result<Decision<Self::Output>, Rejection>;

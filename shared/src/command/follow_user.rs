@@ -5,8 +5,8 @@ use super::decision::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
     model::{
-        Counts, Edge, EdgeKey, EdgeKind, EdgeState, LogEvent, Profile, TallyShard, TallySubject, Totals, UserEvent,
-        UserId, Version, limits::FOLLOWING_MAX,
+        Counts, Edge, EdgeKey, EdgeKind, EdgeState, FollowerShard, LogEvent, Profile, Standing, TallyShard, TallySubject, Timestamp, Totals,
+        UserEvent, UserId, Version, limits::FOLLOWING_MAX,
     },
     store::{
         command_table::{CommandTable, Head},
@@ -26,11 +26,17 @@ pub struct FollowUser {
 
 /// What the decision rests on. The transaction does not require that the followed user exists: with that condition, all
 /// follows of one user would conflict. If a deletion of the account comes in between, the projection ends the follow.
+///
+/// If very many users follow one at this moment, their transactions do not require either that this one does not block
+/// them: all those conditions are in one partition. A follow may then come up to two seconds after the block, which
+/// looks again later, and ends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     caller_has_profile: bool,
     followee_exists: bool,
     edges: Edges,
+    /// Whether the followed user was there, and did not block the caller, when this process read it a moment ago.
+    is_recalled: bool,
 }
 
 impl Command for FollowUser {
@@ -49,7 +55,20 @@ impl Command for FollowUser {
         // Nobody can begin to follow a suspended user.
         let is_wanted = |profile: &Profile| !profile.suspended || !self.wanted.is_active();
         let followee_exists = followee_profile.as_ref().is_some_and(is_wanted);
-        Ok(State { caller_has_profile: caller_profile.is_some(), followee_exists, edges })
+        Ok(State { caller_has_profile: caller_profile.is_some(), followee_exists, edges, is_recalled: false })
+    }
+
+    async fn recall(&self, caller: &UserId, commands: &CommandTable, at: Timestamp) -> Result<Option<State>, Error> {
+        let keys = [EdgeKind::Follows, EdgeKind::Blocks].map(|kind| EdgeKey::new(caller, kind, &self.followee));
+        let (caller_profile, standing, is_blocked, edges) = tokio::try_join!(
+            commands.profile(caller),
+            commands.recent_standing(&self.followee, at),
+            commands.blocked_lately(&self.followee, caller, at),
+            commands.edges(&keys)
+        )?;
+        let is_open = standing == Some(Standing::Active) && !is_blocked && self.wanted.is_active();
+        let caller_has_profile = caller_profile.is_some();
+        Ok(is_open.then_some(State { caller_has_profile, followee_exists: true, edges, is_recalled: true }))
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<()>, Rejection> {
@@ -81,10 +100,20 @@ impl FollowUser {
         if turn.totals.following >= FOLLOWING_MAX {
             return Err(Rejection::FollowingLimitReached);
         }
-        let since = state.edges.get(&EdgeKey::new(caller, EdgeKind::Follows, &self.followee)).and_then(|it| it.since);
-        let edge = Edge { since: since.or(Some(turn.at)), ..Edge::new(EdgeState::Active, turn.version) };
+        let before = state.edges.get(&EdgeKey::new(caller, EdgeKind::Follows, &self.followee));
+        let edge = Edge {
+            since: before.and_then(|it| it.since).or(Some(turn.at)),
+            shard: before.map_or_else(|| FollowerShard::of(turn.shard), |it| it.shard),
+            ..Edge::new(EdgeState::Active, turn.version)
+        };
         let mut changes = change_edge(&state.edges, caller, &self.followee, edge, turn.shard);
-        changes.push(Change::RequireNoBlock { between: [caller.clone(), self.followee.clone()] });
+        let mut require_no_block = |by: &UserId, of: &UserId| {
+            changes.push(Change::RequireNoBlock { by: by.clone(), of: of.clone() });
+        };
+        require_no_block(caller, &self.followee);
+        if !state.is_recalled {
+            require_no_block(&self.followee, caller);
+        }
         Ok(Decision::Append {
             event: UserEvent::UserFollowed { followee: self.followee.clone() },
             totals: Totals { following: turn.totals.following + 1, ..turn.totals },
@@ -118,8 +147,9 @@ pub(super) fn unfollow(
     shard: TallyShard,
 ) -> Option<(Totals, Vec<Change>)> {
     let totals = Totals { following: totals.following.saturating_sub(1), ..totals };
-    let follows = edges.active(follower, EdgeKind::Follows, followee);
-    follows.then(|| (totals, change_edge(edges, follower, followee, Edge::new(EdgeState::Ended, version), shard)))
+    let follow = edges.get(&EdgeKey::new(follower, EdgeKind::Follows, followee)).filter(|edge| edge.active)?;
+    let ended = Edge { shard: follow.shard, ..Edge::new(EdgeState::Ended, version) };
+    Some((totals, change_edge(edges, follower, followee, ended, shard)))
 }
 
 /// The event that ends the follow of another user in that user's log, and its changes. `head` is the end of that log.
@@ -163,7 +193,7 @@ mod tests {
     fn state(follow: Option<EdgeState>) -> State {
         let key = EdgeKey::new(&user("ada"), EdgeKind::Follows, &user("bob"));
         let edges = follow.map(|state| (key, Edge::new(state, version(3)))).into_iter().collect();
-        State { caller_has_profile: true, followee_exists: true, edges }
+        State { caller_has_profile: true, followee_exists: true, edges, is_recalled: false }
     }
 
     fn turn(following: u64) -> Turn {
@@ -194,7 +224,8 @@ mod tests {
             [
                 Change::PutEdge { key, edge, replaces: None },
                 Change::Count { subject: TallySubject::User(user("bob")), shard: turn(0).shard, more },
-                Change::RequireNoBlock { between: [user("ada"), user("bob")] },
+                Change::RequireNoBlock { by: user("ada"), of: user("bob") },
+                Change::RequireNoBlock { by: user("bob"), of: user("ada") },
             ]
         );
     }

@@ -31,7 +31,15 @@ pub async fn run<C: Command>(
     let counter = command.counter();
     loop {
         let attempt = attempts.next().await?;
-        let (head, state) = tokio::try_join!(commands.head(caller), command.read(caller, commands))?;
+        let state = async {
+            let is_crowded = counter.as_ref().is_some_and(|counter| commands.busy.is_crowded(counter, clock.now()));
+            let recalled = if is_crowded { command.recall(caller, commands, clock.now()).await? } else { None };
+            match recalled {
+                Some(state) => Ok(state),
+                None => command.read(caller, commands).await,
+            }
+        };
+        let (head, state) = tokio::try_join!(commands.head(caller), state)?;
         if C::NEEDS_PROFILE {
             require_profile(&head)?;
         }

@@ -34,7 +34,7 @@ pub use celebrity::{Celebrity, CelebrityList, CelebrityPolicy};
 pub use clock::{CLOCK_DIFFERENCE_MAX, Clock, Timestamp};
 pub use comment::Comment;
 pub use commenter::Commenter;
-pub use edge::{Edge, EdgeKey, EdgeKind, EdgeState};
+pub use edge::{Edge, EdgeKey, EdgeKind, EdgeState, FollowerShard};
 pub use entity::{Entities, Entity, IgnoredBecause, IgnoredTag, Meaning};
 pub use handle::{Handle, InvalidHandle, ReservedHandles};
 pub(crate) use id::NOT_IN_MESSAGES;

@@ -2,6 +2,8 @@
 //! the follower. A worker appends it there: a follower who sends many commands can hold up that worker, but neither the
 //! block nor the projection of the blocker.
 
+use std::time::Duration;
+
 use crate::{
     command::end_follow,
     error::Error,
@@ -10,6 +12,10 @@ use crate::{
     store::command_table::CommandTable,
     stream::work_queue::{Task, WorkQueue},
 };
+
+/// When a block is looked at again. A follow of a user whom very many follow at this moment may rest on what a process
+/// knew of the user's blocks two seconds ago, and a command gives up long before this.
+const SECOND_LOOK: Duration = Duration::from_secs(60);
 
 /// Ends the follows of blocked users.
 #[derive(Debug, Clone)]
@@ -20,16 +26,19 @@ pub struct BlockedFollows {
 }
 
 impl BlockedFollows {
-    /// If the follow of the blocked user still stands, lets a worker end it.
+    /// If the follow of the blocked user still stands, lets a worker end it, now or a minute later.
     pub(super) async fn begin(&self, blocker: &UserId, blocked: &UserId) -> Result<(), Error> {
         let keys =
             [EdgeKey::new(blocker, EdgeKind::Blocks, blocked), EdgeKey::new(blocked, EdgeKind::Follows, blocker)];
         let edges = self.commands.edges(&keys).await?;
-        if edges.active(blocker, EdgeKind::Blocks, blocked) && edges.active(blocked, EdgeKind::Follows, blocker) {
-            let task = Task::EndFollow { follower: blocked.clone(), followee: blocker.clone() };
-            self.work_queue.send(vec![task]).await?;
+        if !edges.active(blocker, EdgeKind::Blocks, blocked) {
+            return Ok(());
         }
-        Ok(())
+        let task = Task::EndFollow { follower: blocked.clone(), followee: blocker.clone() };
+        if edges.active(blocked, EdgeKind::Follows, blocker) {
+            self.work_queue.send(vec![task.clone()]).await?;
+        }
+        self.work_queue.send_after(SECOND_LOOK, vec![task]).await
     }
 
     /// Ends the follow of a user who was blocked, or whose followed user deleted the account. Repeating this changes

@@ -210,7 +210,7 @@ impl Notices {
         if notice.actor == *recipient || notice.at.after(NOTIFICATIONS_KEPT) <= self.clock.now() {
             return Ok(());
         }
-        if self.commands.profile(recipient).await?.is_none() {
+        if self.commands.recent_standing(recipient, self.clock.now()).await?.is_none() {
             // The account is deleted, and nothing may be written for it any more.
             return Ok(());
         }

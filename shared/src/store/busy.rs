@@ -6,15 +6,17 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use crate::{
     cache::Cache,
-    model::{PostId, SHARDS_GROWTH, SHARDS_MAX, TallyShard, TallySubject, Timestamp, UserId},
+    model::{PostId, SHARDS_GROWTH, SHARDS_MAX, Standing, TallyShard, TallySubject, Timestamp, UserId},
 };
 
 /// Posts, authors and counters that are remembered at most.
 const ENTRIES_MAX: usize = 1000;
-/// How long a post counts as not deleted, and an author as blocking the same users. As long as cards are reused.
+/// How long posts and users count as not deleted, and an author as blocking the same users. As long as cards are reused.
 const KNOWN_FOR: Duration = Duration::from_secs(2);
 /// How long a counter that nobody writes stays spread.
 const SPREAD_FOR: Duration = Duration::from_secs(60);
+/// A counter that is spread over more shards is crowded: some 70 writes a second, or three conflicts in a row.
+const CROWDED_FROM: u8 = 16;
 /// Each write without a conflict takes this part of the shards back. So some 5 of 100 writes of a busy counter
 /// conflict, whatever its load, until all shards are used.
 const SHRINKAGE: f64 = 1.0 / 16.0;
@@ -29,6 +31,10 @@ pub(crate) struct Busy {
     posts: Cache<PostId, UserId>,
     /// Whom an author blocks.
     blocked: Cache<UserId, Blocked>,
+    /// The standing of each user who was there a moment ago.
+    standings: Cache<UserId, Standing>,
+    /// Users who are marked because their followers are spread.
+    marked: Cache<UserId, ()>,
     /// Over how many shards the writes of a counter are spread.
     shards: Cache<TallySubject, f64>,
 }
@@ -38,6 +44,8 @@ impl Busy {
         Self {
             posts: Cache::new(ENTRIES_MAX, KNOWN_FOR),
             blocked: Cache::new(ENTRIES_MAX, KNOWN_FOR),
+            standings: Cache::new(ENTRIES_MAX, KNOWN_FOR),
+            marked: Cache::new(ENTRIES_MAX, SPREAD_FOR),
             shards: Cache::new(ENTRIES_MAX, SPREAD_FOR),
         }
     }
@@ -61,6 +69,26 @@ impl Busy {
     /// Remembers whom the author blocks.
     pub(super) fn know_blocked(&self, author: &UserId, blocked: Blocked, at: Timestamp) {
         self.blocked.put(author.clone(), blocked, at);
+    }
+
+    /// The standing of the user, if this process has read less than two seconds ago that the user is there.
+    pub(super) fn standing(&self, user: &UserId, now: Timestamp) -> Option<Standing> {
+        self.standings.get(user, now, None).map(|read| read.value)
+    }
+
+    /// Remembers the standing of a user who was there at this moment.
+    pub(super) fn know_standing(&self, user: &UserId, standing: Standing, at: Timestamp) {
+        self.standings.put(user.clone(), standing, at);
+    }
+
+    /// Whether this process has marked the user within the last minute.
+    pub(super) fn is_marked(&self, user: &UserId, now: Timestamp) -> bool {
+        self.marked.get(user, now, None).is_some()
+    }
+
+    /// Remembers that the user is marked.
+    pub(super) fn know_marked(&self, user: &UserId, at: Timestamp) {
+        self.marked.put(user.clone(), (), at);
     }
 
     /// The shard of the counter for the next write. `random` is at least 0 and below 1.
@@ -87,6 +115,11 @@ impl Busy {
     /// Whether a write of the counter has met another one lately.
     pub(crate) fn is_spread(&self, subject: &TallySubject, now: Timestamp) -> bool {
         self.spread(subject, now) > 1.0
+    }
+
+    /// Whether so many write the counter at this moment that what they all read or require becomes hot, too.
+    pub(crate) fn is_crowded(&self, subject: &TallySubject, now: Timestamp) -> bool {
+        self.spread(subject, now) > f64::from(CROWDED_FROM)
     }
 
     fn spread(&self, subject: &TallySubject, now: Timestamp) -> f64 {

@@ -165,6 +165,17 @@ impl CommandTable {
         self.get("a profile", key::user(user), PROFILE.to_owned()).await
     }
 
+    /// The standing of the user as it is, or was up to two seconds ago. None if there is no such user now.
+    pub(crate) async fn recent_standing(&self, user: &UserId, now: Timestamp) -> Result<Option<Standing>, Error> {
+        if let Some(known) = self.busy.standing(user, now) {
+            return Ok(Some(known));
+        }
+        let Some(profile) = self.profile(user).await? else { return Ok(None) };
+        let standing = if profile.suspended { Standing::Suspended } else { Standing::Active };
+        self.busy.know_standing(user, standing, now);
+        Ok(Some(standing))
+    }
+
     /// The profiles of those of the users who have one, in one consistent read.
     pub async fn profiles(&self, users: &[UserId]) -> Result<Vec<Profile>, Error> {
         if users.is_empty() {

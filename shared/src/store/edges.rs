@@ -81,6 +81,14 @@ impl CommandTable {
     /// Whether one of the two users blocks the other, for authors whom very many users ask about at once. Whom the
     /// author blocks is what this process has read of it up to two seconds ago.
     pub(crate) async fn block_with_busy(&self, user: &UserId, author: &UserId, now: Timestamp) -> Result<bool, Error> {
+        let own = [EdgeKey::new(user, EdgeKind::Blocks, author)];
+        Ok(self.blocked_lately(author, user, now).await?
+            || self.read_edges(&own, Consistency::Eventual).await?.block_between(user, author))
+    }
+
+    /// Whether an author blocks this user. Whom the author blocks is what this process has read of it up to two seconds
+    /// ago. Of an author who blocks very many users, each block is read.
+    pub(crate) async fn blocked_lately(&self, author: &UserId, user: &UserId, now: Timestamp) -> Result<bool, Error> {
         let blocked = match self.busy.blocked(author, now) {
             Some(known) => known,
             None => {
@@ -90,24 +98,17 @@ impl CommandTable {
                 blocked
             }
         };
-        let Some(blocked) = blocked else {
-            return self.block_between(user, author).await;
-        };
-        let own = EdgeKey::new(user, EdgeKind::Blocks, author);
-        if blocked.contains(user) {
-            return Ok(true);
+        match blocked {
+            Some(blocked) => Ok(blocked.contains(user)),
+            None => {
+                let key = EdgeKey::new(author, EdgeKind::Blocks, user);
+                Ok(self.read_edges(&[key], Consistency::Eventual).await?.block_between(user, author))
+            }
         }
-        Ok(self.read_edges(&[own], Consistency::Eventual).await?.block_between(user, author))
     }
 
-    /// The followers of `followee`, from the one behind `after`. At most `limit` edges are read, ended ones included,
-    /// so a page may be empty although there are more.
-    pub async fn followers(&self, followee: &UserId, after: Option<&UserId>, limit: i32) -> Result<UserPage, Error> {
-        let start = after.map(|user| (key::followers(followee), key::user(user)));
-        self.list(key::followers(followee), key::USER_PREFIX, start, limit).await
-    }
-
-    /// The users to whom edges of this kind go from `from`. It pages as [`CommandTable::followers`] does.
+    /// The users to whom edges of this kind go from `from`, from the one behind `after`. At most
+    /// `limit` edges are read, ended ones included, so a page may be empty although there are more.
     pub async fn edges_from(
         &self,
         from: &UserId,

@@ -94,37 +94,6 @@ impl CommandTable {
         Ok(remains)
     }
 
-    /// At most `limit` follows of this user behind that of `after`, present and ended ones.
-    pub async fn follows_ever(
-        &self,
-        followee: &UserId,
-        after: Option<&UserId>,
-        limit: i32,
-    ) -> Result<Vec<EdgeKey>, Error> {
-        let start = after.map(|user| primary_key(key::followers(followee), key::user(user)));
-        let answer = self
-            .dynamo
-            .0
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("PK = :followers")
-            .expression_attribute_values(":followers", s(key::followers(followee)))
-            .projection_expression("SK")
-            .set_exclusive_start_key(start)
-            .limit(limit)
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(failed("reading followers"))?;
-        let edge = |item: &Item| {
-            let key = text(item, SK)?;
-            let follower = key::parse_user(key, key::USER_PREFIX);
-            let follower = follower.ok_or_else(|| Error::poison("the key of a follower", key))?;
-            Ok(EdgeKey::new(&follower, EdgeKind::Follows, followee))
-        };
-        answer.items().iter().map(edge).collect()
-    }
-
     /// Deletes an item in the user's partition.
     pub async fn remove_item(&self, user: &UserId, sk: String) -> Result<(), Error> {
         self.delete(primary_key(key::user(user), sk)).await

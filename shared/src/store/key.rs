@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::model::{
-    CommentId, EdgeKey, EdgeKind, Group, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject, Timestamp,
+    CommentId, EdgeKey, EdgeKind, FollowerShard, Group, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject, Timestamp,
     UserId, Version,
     search::{IndexList, NamePlace, Word},
 };
@@ -137,8 +137,9 @@ pub(super) fn parse_edge(pk: &str, sk: &str) -> Option<EdgeKey> {
         .find_map(|kind| Some(EdgeKey { from: from.clone(), kind, to: parse_user(sk, edge_prefix(kind))? }))
 }
 
-pub(super) fn followers(followee: &UserId) -> String {
-    format!("FOLLOWERS#{}", encode(followee.as_str()))
+pub(super) fn followers(followee: &UserId, shard: FollowerShard) -> String {
+    let first = format!("FOLLOWERS#{}", encode(followee.as_str()));
+    if shard.is_first() { first } else { format!("{first}#{}", shard.get()) }
 }
 
 pub(super) fn handle(handle: &Handle) -> String {

@@ -23,6 +23,7 @@ pub mod edges;
 mod emptied;
 mod erasure;
 mod export;
+mod followers;
 mod key;
 pub mod likes;
 mod meter;

@@ -23,8 +23,8 @@ use super::{
 use crate::{
     error::Error,
     model::{
-        Comment, CommentId, Commenter, Counts, Edge, EdgeKey, EdgeKind, Handle, IdempotencyKey, Like, LogEvent, Post,
-        PostId, Profile, TallyShard, TallySubject, Timestamp, UserId, Version,
+        Comment, CommentId, Commenter, Counts, Edge, EdgeKey, EdgeKind, FollowerShard, Handle, IdempotencyKey, Like,
+        LogEvent, Post, PostId, Profile, TallyShard, TallySubject, Timestamp, UserId, Version,
     },
     trace,
 };
@@ -77,10 +77,12 @@ pub enum Change {
     },
     /// Append an event to another user's log, if the log does not have that version yet.
     Append(LogEvent),
-    /// Require that neither of the two users blocks the other. Nothing changes.
+    /// Require that a user does not block another one. Nothing changes.
     RequireNoBlock {
-        /// The two users.
-        between: [UserId; 2],
+        /// The user who may not block.
+        by: UserId,
+        /// The other one.
+        of: UserId,
     },
     /// Write an edge, if there is none yet or the stored one still has this version. A follow is written to both sides.
     PutEdge {
@@ -92,7 +94,12 @@ pub enum Change {
         replaces: Option<Version>,
     },
     /// Remove both sides of an edge that has ended, without a trace. One of its users has deleted the account.
-    RemoveEdge(EdgeKey),
+    RemoveEdge {
+        /// Identifies the edge.
+        key: EdgeKey,
+        /// Where the other side of a follow stands.
+        shard: FollowerShard,
+    },
     /// Write a new comment.
     CreateComment(Comment),
     /// Replace a comment that is not deleted by what its deletion leaves.
@@ -162,6 +169,7 @@ impl CommandTable {
     /// [`Error::Conflict`] or [`Error::Transient`]: ask [`CommandTable::appended_by`].
     pub async fn commit(&self, event: &LogEvent, changes: &[Change]) -> Result<(), Error> {
         let append = self.append(event)?;
+        self.mark_spread(changes, event.at).await?;
         self.transact(self.dynamo.0.transact_write_items().transact_items(append), changes).await
     }
 
@@ -296,9 +304,8 @@ impl CommandTable {
                 transaction.transact_items(TransactWriteItem::builder().update(update).build())
             }
             Change::Append(event) => transaction.transact_items(self.append(event)?),
-            Change::RequireNoBlock { between: [a, b] } => {
-                let [to, from] = EdgeKey::blocks(a, b);
-                transaction.transact_items(self.require_inactive(&to)?).transact_items(self.require_inactive(&from)?)
+            Change::RequireNoBlock { by, of } => {
+                transaction.transact_items(self.require_inactive(&EdgeKey::new(by, EdgeKind::Blocks, of))?)
             }
             Change::PutEdge { key, edge, replaces } => {
                 let (pk, sk) = near_side(key);
@@ -307,10 +314,10 @@ impl CommandTable {
                 if key.kind != EdgeKind::Follows {
                     return Ok(transaction);
                 }
-                let far = self.set(key::followers(&key.to), key::user(&key.from), edge)?;
+                let far = self.set(key::followers(&key.to, edge.shard), key::user(&key.from), edge)?;
                 transaction.transact_items(updated(replacing(far, replaces.map(n)))?)
             }
-            Change::RemoveEdge(key) => {
+            Change::RemoveEdge { key, shard } => {
                 let remove = |(pk, sk): (String, String)| {
                     let delete = self
                         .deletion(pk, sk)
@@ -323,7 +330,7 @@ impl CommandTable {
                 if key.kind != EdgeKind::Follows {
                     return Ok(transaction);
                 }
-                transaction.transact_items(remove((key::followers(&key.to), key::user(&key.from)))?)
+                transaction.transact_items(remove((key::followers(&key.to, *shard), key::user(&key.from)))?)
             }
             Change::CreateComment(comment) => {
                 let put = self.put(key::post(comment.post), key::comment(comment.comment), comment)?;

@@ -57,7 +57,10 @@ pub(super) fn compare(world: &Arc<World>, population: &Population, accepted: &Ac
             && item.get("deleted_at").is_none_or(|deleted| deleted["NULL"] == true)
         {
             counts.entry(post.to_owned()).or_default()[1] += 1;
-        } else if Some(pk) == first.as_deref() && item["active"]["BOOL"] == true {
+        } else if first.as_deref().is_some_and(|first| in_partitions_of(pk, first))
+            && sk.starts_with("USER#")
+            && item["active"]["BOOL"] == true
+        {
             followers += 1;
         }
     }
@@ -91,4 +94,9 @@ pub(super) fn compare(world: &Arc<World>, population: &Population, accepted: &Ac
 
 fn text<'a>(item: &'a Value, attribute: &str) -> &'a str {
     item[attribute]["S"].as_str().unwrap_or_default()
+}
+
+/// Whether this is one of the partitions of a user's followers, of which `first` is the first one.
+fn in_partitions_of(pk: &str, first: &str) -> bool {
+    pk.strip_prefix(first).is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
 }

@@ -81,13 +81,14 @@ impl Walks {
         Ok(true)
     }
 
-    /// If the account of `followee` is deleted, lets a worker end the follow. True if it is.
+    /// If the account of `followee` is deleted, lets a worker end the follow. True if it is. A deletion of up to two
+    /// seconds ago may be overlooked; the erasure of the account ends the follow then.
     pub(in crate::projection) async fn begin_leaving(
         &self,
         follower: &UserId,
         followee: &UserId,
     ) -> Result<bool, Error> {
-        if self.commands.profile(followee).await?.is_some() {
+        if self.commands.recent_standing(followee, self.clock.now()).await?.is_some() {
             return Ok(false);
         }
         let (follower, followee) = (follower.clone(), followee.clone());
@@ -228,7 +229,7 @@ impl Walks {
     async fn end_edge(&self, account: &Account<'_>, key: EdgeKey) -> Result<(), Error> {
         let Some(edge) = self.commands.edges(std::slice::from_ref(&key)).await?.get(&key) else { return Ok(()) };
         if edge.active {
-            let ended = Edge::new(EdgeState::Ended, account.end);
+            let ended = Edge { shard: edge.shard, ..Edge::new(EdgeState::Ended, account.end) };
             let mut changes = vec![Change::PutEdge { key: key.clone(), edge: ended, replaces: Some(edge.version) }];
             if key.kind == EdgeKind::Follows {
                 let more = Counts { followers: -1, ..Counts::default() };
@@ -306,11 +307,11 @@ impl Walks {
         rows: usize,
     ) -> Result<Option<ErasureAt>, Error> {
         let follows = self.commands.follows_ever(account.user, after.as_ref(), limit(rows.min(HOMES_PER_STEP))).await?;
-        let Some(last) = follows.last().map(|follow| follow.from.clone()) else { return Ok(Some(ErasureAt::Events)) };
+        let Some(last) = follows.last().map(|(follow, _)| follow.from.clone()) else { return Ok(Some(ErasureAt::Events)) };
         let range = Range { before, since: self.clock.now().before(FEED_AGE_MAX) };
         let author = Timeline::Author(account.user.clone());
         let page = self.timelines.newest(&author, range, (rows / follows.len()).max(1), Consistency::Strong).await?;
-        let homes: Vec<_> = follows.into_iter().map(|follow| Timeline::Home(follow.from)).collect();
+        let homes: Vec<_> = follows.into_iter().map(|(follow, _)| Timeline::Home(follow.from)).collect();
         for timelines in &self.shared.timelines.with_content {
             timelines.remove(&homes, &page.rows).await?;
         }
@@ -367,10 +368,11 @@ impl Walks {
                 Remains::Edge(key) => {
                     // The newest event of the log may not be about the edge, as after a removal by the other user.
                     self.end_edge(account, key.clone()).await?;
-                    if let Some(edge) = self.commands.edges(std::slice::from_ref(&key)).await?.get(&key) {
-                        self.remove_notice(of_follow(&key.from, &key.to, edge)).await?;
-                    }
-                    self.commands.commit_unlogged(&[Change::RemoveEdge(key)]).await
+                    let Some(edge) = self.commands.edges(std::slice::from_ref(&key)).await?.get(&key) else {
+                        return Ok(());
+                    };
+                    self.remove_notice(of_follow(&key.from, &key.to, edge)).await?;
+                    self.commands.commit_unlogged(&[Change::RemoveEdge { key, shard: edge.shard }]).await
                 }
                 Remains::Like(post, like) => {
                     let liked = like.at.map(|at| DayFact::like(&like.author, Day::of(at), account.user, post));
@@ -406,10 +408,11 @@ impl Walks {
     async fn remove_edges(&self, account: &Account<'_>, count: usize) -> Result<Option<ErasureAt>, Error> {
         let follows = self.commands.follows_ever(account.user, None, limit(count)).await?;
         if follows.is_empty() {
+            self.commands.remove_spread_mark(account.user).await?;
             return Ok(Some(ErasureAt::ReadModels));
         }
         stream::iter(follows)
-            .map(async |key| self.commands.commit_unlogged(&[Change::RemoveEdge(key)]).await)
+            .map(async |(key, shard)| self.commands.commit_unlogged(&[Change::RemoveEdge { key, shard }]).await)
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>()
             .await?;

@@ -1,0 +1,255 @@
+//! The followers of a user. A follow is stored on both sides, and the side of the followed user is found here: in one
+//! partition, as long as few follow the user at a time. DynamoDB takes 500 follows a second into a partition, so those
+//! of a user whom more follow at once go to several ([`FollowerShard`]). The user is then marked as spread, in the first
+//! partition, before the first of these follows is committed. So whoever reads the mark and then the followers misses
+//! no follow that was committed before.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures::future::try_join_all;
+
+use super::{
+    command_table::CommandTable,
+    dynamo::{Item, failed, primary_key, s, text},
+    edges::UserPage,
+    key::{self, PK, SK},
+    transaction::Change,
+};
+use crate::{
+    error::Error,
+    model::{EdgeKey, EdgeKind, FollowerShard, Timestamp, UserId},
+};
+
+/// Sort key of the mark. It stands before those of followers.
+const SPREAD: &str = "SPREAD";
+
+/// Which follows are asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Present,
+    /// Ended ones, too.
+    Ever,
+}
+
+/// Followers in the order of their keys, each with the partition in which the follow stands.
+#[derive(Default)]
+struct Followers {
+    users: Vec<(UserId, FollowerShard)>,
+    /// The follower behind whom the next page begins, if there may be one.
+    next: Option<UserId>,
+    is_spread: bool,
+}
+
+impl CommandTable {
+    /// The followers of `followee`, from the one behind `after`: at most `limit`, and often fewer, even none, although
+    /// there are more. Of a user who is not spread, at most `limit` follows are read, ended ones included, or two.
+    pub async fn followers(&self, followee: &UserId, after: Option<&UserId>, limit: i32) -> Result<UserPage, Error> {
+        let Followers { users, next, .. } = self.follower_page(followee, Which::Present, after, limit).await?;
+        Ok(UserPage { users: users.into_iter().map(|(user, _)| user).collect(), next })
+    }
+
+    /// Present and ended follows of this user behind that of `after`, in the order of the followers' keys. At most
+    /// `limit`, and none only if there are no more.
+    pub async fn follows_ever(
+        &self,
+        followee: &UserId,
+        after: Option<&UserId>,
+        limit: i32,
+    ) -> Result<Vec<(EdgeKey, FollowerShard)>, Error> {
+        let Followers { users, .. } = self.follower_page(followee, Which::Ever, after, limit).await?;
+        let follow = |(follower, shard): (UserId, _)| (EdgeKey::new(&follower, EdgeKind::Follows, followee), shard);
+        Ok(users.into_iter().map(follow).collect())
+    }
+
+    async fn follower_page(
+        &self,
+        followee: &UserId,
+        which: Which,
+        after: Option<&UserId>,
+        limit: i32,
+    ) -> Result<Followers, Error> {
+        let first = self.followers_in(followee, FollowerShard::default(), which, after, limit);
+        // A first page begins with the mark.
+        let is_spread = async {
+            match after {
+                Some(_) => self.is_spread(followee).await,
+                None => Ok(false),
+            }
+        };
+        let (first, is_spread) = tokio::try_join!(first, is_spread)?;
+        if !is_spread && !first.is_spread {
+            return Ok(merged(vec![first], limit));
+        }
+        let share = limit / i32::from(FollowerShard::COUNT) + 1;
+        let others = FollowerShard::others().map(|shard| self.followers_in(followee, shard, which, after, share));
+        let mut pages = try_join_all(others).await?;
+        pages.push(first);
+        Ok(merged(pages, limit))
+    }
+
+    /// At most `limit` follows of one partition, or two: a page with nothing but the mark would not say where to go on.
+    async fn followers_in(
+        &self,
+        followee: &UserId,
+        shard: FollowerShard,
+        which: Which,
+        after: Option<&UserId>,
+        limit: i32,
+    ) -> Result<Followers, Error> {
+        let partition = key::followers(followee, shard);
+        let mut query = self
+            .dynamo
+            .0
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("PK = :followers")
+            .expression_attribute_values(":followers", s(&partition))
+            .projection_expression("SK")
+            .set_exclusive_start_key(after.map(|user| primary_key(&partition, key::user(user))))
+            .limit(limit.max(2))
+            .consistent_read(true);
+        if which == Which::Present {
+            query = query
+                .filter_expression("#active = :true")
+                .expression_attribute_names("#active", "active")
+                .expression_attribute_values(":true", AttributeValue::Bool(true));
+        }
+        let answer = query.send().await.map_err(failed("reading followers"))?;
+        let user = |item: &Item| {
+            let key = text(item, SK)?;
+            key::parse_user(key, key::USER_PREFIX).ok_or_else(|| Error::poison("the key of a follower", key))
+        };
+        let mut page =
+            Followers { next: answer.last_evaluated_key().map(user).transpose()?, ..Followers::default() };
+        for item in answer.items() {
+            if text(item, SK)? == SPREAD {
+                page.is_spread = true;
+            } else {
+                page.users.push((user(item)?, shard));
+            }
+        }
+        Ok(page)
+    }
+
+    async fn is_spread(&self, followee: &UserId) -> Result<bool, Error> {
+        let (pk, sk) = mark(followee);
+        let get = self.dynamo.0.get_item().table_name(&self.table).key(PK, s(pk)).key(SK, s(sk)).consistent_read(true);
+        Ok(get.send().await.map_err(failed("reading whether followers are spread"))?.item.is_some())
+    }
+
+    /// Marks users as spread whose followers these changes spread.
+    pub(super) async fn mark_spread(&self, changes: &[Change], now: Timestamp) -> Result<(), Error> {
+        for change in changes {
+            let Change::PutEdge { key, edge, .. } = change else { continue };
+            let is_elsewhere = key.kind == EdgeKind::Follows && edge.active && !edge.shard.is_first();
+            if !is_elsewhere || self.busy.is_marked(&key.to, now) {
+                continue;
+            }
+            let (pk, sk) = mark(&key.to);
+            let put = self.dynamo.0.put_item().table_name(&self.table).item(PK, s(pk)).item(SK, s(sk));
+            // Filters of present follows let it pass.
+            let put = put.item("active", AttributeValue::Bool(true));
+            put.send().await.map_err(failed("marking a user whose followers are spread"))?;
+            self.busy.know_marked(&key.to, now);
+        }
+        Ok(())
+    }
+
+    /// Removes the mark of a user who has no followers any more, and never will.
+    pub async fn remove_spread_mark(&self, user: &UserId) -> Result<(), Error> {
+        let (pk, sk) = mark(user);
+        let delete = self.dynamo.0.delete_item().table_name(&self.table).key(PK, s(pk)).key(SK, s(sk));
+        delete.send().await.map(|_| ()).map_err(failed("erasing an account"))
+    }
+}
+
+fn mark(user: &UserId) -> (String, String) {
+    (key::followers(user, FollowerShard::default()), SPREAD.to_owned())
+}
+
+/// One page of the pages of several partitions: as far as none of them ends before its partition does.
+fn merged(pages: Vec<Followers>, limit: i32) -> Followers {
+    let limit = usize::try_from(limit).unwrap_or_default().max(1);
+    let mut next = pages.iter().filter_map(|page| page.next.clone()).min_by_key(key::user);
+    let until = next.as_ref().map(key::user);
+    let mut users: Vec<_> = pages.into_iter().flat_map(|page| page.users).collect();
+    users.retain(|(user, _)| until.as_ref().is_none_or(|until| key::user(user) <= *until));
+    users.sort_by_cached_key(|(user, _)| key::user(user));
+    if users.len() > limit {
+        users.truncate(limit);
+        next = users.last().map(|(user, _)| user.clone());
+    }
+    Followers { users, next, is_spread: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{
+        model::{Edge, EdgeState, TallyShard},
+        samples::{NOW, user, version},
+        test_world::{Calls, World},
+    };
+
+    /// Follows of ada by these users, each in the partition for this shard of the counter.
+    async fn follow(world: &World, state: EdgeState, follows: impl IntoIterator<Item = (usize, u8)>) {
+        for (follower, shard) in follows {
+            let key = EdgeKey::new(&user(&format!("f{follower:04}")), EdgeKind::Follows, &user("ada"));
+            let edge = Edge { shard: FollowerShard::of(TallyShard::new(shard)), ..Edge::new(state, version(1)) };
+            let changes = [Change::PutEdge { key, edge, replaces: None }];
+            world.tested.commands.mark_spread(&changes, NOW).await.unwrap();
+            world.tested.commands.commit_unlogged(&changes).await.unwrap();
+        }
+    }
+
+    /// All pages of this size.
+    async fn pages(world: &World, limit: i32) -> Vec<UserPage> {
+        let (mut pages, mut after) = (Vec::<UserPage>::new(), None);
+        while pages.is_empty() || after.is_some() {
+            assert!(pages.len() < 1000, "a walk without an end");
+            pages.push(world.tested.commands.followers(&user("ada"), after.as_ref(), limit).await.unwrap());
+            after = pages.last().unwrap().next.clone();
+        }
+        pages
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pages_of_spread_followers_are_in_order_and_complete() {
+        let world = World::new();
+        follow(&world, EdgeState::Active, (0..40).map(|number| (number, 0))).await;
+        follow(&world, EdgeState::Active, (40..300).map(|number| (number, (number % 251) as u8))).await;
+        follow(&world, EdgeState::Ended, (300..330).map(|number| (number, 16 + (number % 16) as u8))).await;
+        let expected: Vec<_> = (0..300).map(|number| user(&format!("f{number:04}"))).collect();
+        for limit in [1, 2, 7, 100, 1000] {
+            let pages = pages(&world, limit).await;
+            assert!(pages.iter().all(|page| i32::try_from(page.users.len()).unwrap() <= limit));
+            let found: Vec<_> = pages.into_iter().flat_map(|page| page.users).collect();
+            assert_eq!(found, expected, "in pages of {limit}");
+        }
+        let mut ever = BTreeSet::new();
+        loop {
+            let after = ever.last().map(|(_, follower): &(String, UserId)| follower.clone());
+            let page = world.tested.commands.follows_ever(&user("ada"), after.as_ref(), 50).await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            ever.extend(page.into_iter().map(|(follow, _)| (key::user(&follow.from), follow.from)));
+        }
+        assert_eq!(ever.len(), 330);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn followers_in_one_partition_are_one_read_a_page() {
+        let world = World::new();
+        follow(&world, EdgeState::Active, (0..5).map(|number| (number, 15))).await;
+        let page = world.tested.commands.followers(&user("ada"), None, 10).await.unwrap();
+        assert_eq!((page.users.len(), page.next), (5, None));
+        assert_eq!(world.network.count(Calls("Query", "FOLLOWERS#ada")), 1);
+        assert_eq!(world.network.count(Calls("PutItem", "")), 0, "nobody is marked");
+        follow(&world, EdgeState::Active, (5..30).map(|number| (number, 16 + number as u8))).await;
+        assert_eq!(world.network.count(Calls("PutItem", "SPREAD")), 1, "once in a while");
+        assert_eq!(world.tested.commands.followers(&user("ada"), None, 100).await.unwrap().users.len(), 30);
+        assert_eq!(world.network.count(Calls("Query", "FOLLOWERS#ada")), 1 + 16);
+    }
+}
