@@ -240,7 +240,7 @@ async fn show_likes(notices: &Notices, post: PostId, likes: &Likes) -> Result<()
     // What has ended makes no group grow, and nobody is notified of their own likes.
     match shown.iter().flatten().find(|like| notices.may_grow(like.liked, like.liked_at()) && like.user != like.author)
     {
-        Some(like) => notices.settle(&like.author, Group::Like(post), None).await,
+        Some(like) => notices.settle(&like.author, Group::Like(post)).await,
         None => Ok(()),
     }
 }

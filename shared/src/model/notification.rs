@@ -182,8 +182,6 @@ pub struct Grouped {
     pub at: Timestamp,
     /// Stands for the newest notices of the group. It changes if and only if there is another one among them.
     window: [u8; 8],
-    /// How often the group was written.
-    pub writes: u32,
 }
 
 /// What another notice of a group is to the reader of an inbox.
@@ -203,16 +201,11 @@ pub struct Inbox {
 
 impl Inbox {
     /// Bytes of a group.
-    const GROUP_BYTES: usize = 17 + 6 + 8 + 4;
+    const GROUP_BYTES: usize = 17 + 6 + 8;
 
     /// The groups that are not too old at this moment.
     pub fn groups(&self, now: Timestamp) -> impl Iterator<Item = &Grouped> {
         self.groups.iter().filter(move |grouped| grouped.at.after(NOTIFICATIONS_KEPT) > now)
-    }
-
-    /// How often this group was written.
-    pub fn writes(&self, group: Group) -> u32 {
-        self.groups.iter().find(|grouped| grouped.group == group).map_or(0, |grouped| grouped.writes)
     }
 
     /// Whether the group should be listed, because it has a notice of this moment, but is not.
@@ -244,8 +237,7 @@ impl Inbox {
             // Whoever did it may have a clock that is ahead.
             false => Timestamp::from_ms(later(now.max(last)).as_ms().max(newest_ms) + 1),
         };
-        let writes = before.map_or(1, |before| before.writes.wrapping_add(1));
-        self.insert(Grouped { group, at, window, writes });
+        self.insert(Grouped { group, at, window });
         self.groups.retain(|grouped| grouped.at.after(NOTIFICATIONS_KEPT) > now || grouped.group == group);
         self.groups.truncate(NOTIFICATION_GROUPS_MAX);
         self.groups.iter().any(|grouped| grouped.group == group)
@@ -260,11 +252,10 @@ impl Inbox {
     /// The inbox as it is stored: [`Inbox::GROUP_BYTES`] for each group.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.groups.len() * Self::GROUP_BYTES);
-        for Grouped { group, at, window, writes } in &self.groups {
+        for Grouped { group, at, window } in &self.groups {
             bytes.extend(group.to_bytes());
             bytes.extend(&at.as_ms().to_be_bytes()[2..]);
             bytes.extend(window);
-            bytes.extend(writes.to_be_bytes());
         }
         bytes
     }
@@ -275,10 +266,9 @@ impl Inbox {
         let grouped = |bytes: &[u8; Self::GROUP_BYTES]| {
             let (group, rest) = bytes.split_first_chunk::<17>()?;
             let (&[a, b, c, d, e, f], rest) = rest.split_first_chunk::<6>()?;
-            let (window, rest) = rest.split_first_chunk::<8>()?;
+            let window = rest.try_into().ok()?;
             let at = Timestamp::from_ms(u64::from_be_bytes([0, 0, a, b, c, d, e, f]));
-            let writes = u32::from_be_bytes(rest.try_into().ok()?);
-            Some(Grouped { group: Group::from_bytes(*group)?, at, window: *window, writes })
+            Some(Grouped { group: Group::from_bytes(*group)?, at, window })
         };
         Some(Self { groups: groups.iter().filter_map(grouped).collect() })
     }
@@ -332,7 +322,7 @@ mod tests {
         assert!(!inbox.grow(a, &[notice(secs(1), "bob", true)], secs(4), Growth::News), "and begun again");
         assert_eq!(order(&inbox, secs(4)), [b, a]);
         assert!(inbox.grow(a, &[notice(secs(5), "eve", true), notice(secs(1), "bob", true)], secs(5), Growth::News));
-        assert_eq!((order(&inbox, secs(5)), inbox.writes(a), inbox.writes(b)), (vec![a, b], 2, 1));
+        assert_eq!(order(&inbox, secs(5)), [a, b]);
         assert!(!inbox.grow(b, &[], secs(6), Growth::News), "nothing is known any more, which is nothing new");
     }
 

@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+use rand::Rng;
+
 use super::statistics::Statistics;
 use crate::{
     error::Error,
@@ -18,12 +20,14 @@ use crate::{
     },
     read_models::ReadModels,
     retry::until_no_conflict,
-    store::{Consistency, ModelTables, actor, command_table::CommandTable, timelines::Timelines},
+    store::{AWAITED_AFTER, Consistency, ModelTables, actor, command_table::CommandTable, timelines::Timelines},
     stream::work_queue::{Task, WorkQueue},
 };
 
 /// The shortest time between two writes of an inbox.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// The longest time that a follow waits to be shown to a user whom very many follow.
+const CROWD_WAITS_MAX: Duration = Duration::from_secs(60);
 
 /// A notice, and whom it concerns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,6 +193,21 @@ impl Notices {
         self.notify_all(of_post(post)).await
     }
 
+    /// Shows a follow, or its end, to the followed user. If very many follow the user at this moment, a task does so
+    /// within a minute, so that nothing else of the follower's waits for that.
+    ///
+    /// # Errors
+    /// As the stores' and the queue's.
+    pub(super) async fn show_follow_soon(&self, follower: &UserId, followee: &UserId) -> Result<(), Error> {
+        let now = self.clock.now();
+        if !self.timelines.pace.is_crowded_by(followee, Group::Follow(Day::of(now)), now) {
+            return self.show_follow(follower, followee).await;
+        }
+        let delay = CROWD_WAITS_MAX.mul_f64(rand::rng().random());
+        let task = Task::ShowFollow { follower: follower.clone(), followee: followee.clone() };
+        self.work_queue.send_after(delay, vec![task]).await
+    }
+
     /// Shows a follow, or its end, to the followed user.
     ///
     /// # Errors
@@ -216,7 +235,7 @@ impl Notices {
         }
         self.timelines.put_notice(recipient, group, notice, self.may_be_known(notice.at)).await?;
         match self.may_grow(notice.active, notice.at) {
-            true => self.settle(recipient, group, None).await,
+            true => self.settle(recipient, group).await,
             false => Ok(()),
         }
     }
@@ -232,22 +251,19 @@ impl Notices {
         self.filled_until.is_some_and(|until| at <= until)
     }
 
-    /// Brings a group of an inbox up to date. If the inbox was written less than a second ago, a task does so later.
-    ///
-    /// `known` is how often the group had been written when such a task was sent, after its notice was. If it was
-    /// written twice since then, the second of these writers read the inbox after the first write, and the notices
-    /// after that. So it has seen the notice, and the task is done.
+    /// Brings a group of an inbox up to date. If the inbox was written less than a second ago, a task does so later. It
+    /// does so for everything that this process writes within a second, too: a group of which many notices come costs
+    /// one task a second.
     ///
     /// # Errors
     /// [`Error::Conflict`] if other workers kept writing the inbox; otherwise as the store's and the queue's.
-    pub async fn settle(&self, recipient: &UserId, group: Group, known: Option<u32>) -> Result<(), Error> {
+    pub async fn settle(&self, recipient: &UserId, group: Group) -> Result<(), Error> {
+        if self.timelines.pace.is_awaited(recipient, group, self.clock.now()) {
+            return Ok(());
+        }
         let limit = i32::try_from(NOTICES_COUNTED_MAX).unwrap_or(i32::MAX);
         until_no_conflict(async || {
             let before = self.timelines.inbox(recipient, Consistency::Strong).await?;
-            let writes = before.inbox.writes(group);
-            if known.is_some_and(|known| writes >= known.saturating_add(2)) {
-                return Ok(());
-            }
             let mut newest = self.timelines.notices(recipient, group, None, limit, Consistency::Strong).await?.notices;
             let now = self.clock.now();
             // Nobody is notified of what they do themselves.
@@ -264,10 +280,11 @@ impl Notices {
                 // The account is deleted. While it is erased, it may still have an inbox, which goes then.
                 return Ok(());
             }
-            let wait = before.written_at.after(INTERVAL).since(now);
-            if wait > Duration::ZERO {
-                let task = Task::Notify { user: recipient.clone(), group, writes };
-                return self.work_queue.send_after(wait, vec![task]).await;
+            if before.written_at.after(INTERVAL) > now {
+                let task = Task::Notify { user: recipient.clone(), group };
+                self.work_queue.send_after(AWAITED_AFTER, vec![task]).await?;
+                self.timelines.pace.awaits(recipient, group, now);
+                return Ok(());
             }
             self.timelines.put_inbox(recipient, &before, &inbox, now).await
         })

@@ -113,10 +113,16 @@ impl Projectors {
             let state = self.0.read_models.state().await?;
             let known = known.or_else(|| {
                 // A rebuild that fills no timelines puts no post into homes. The walks of the set that was read do. So
-                // do its tasks about likes and inboxes.
+                // do its tasks about likes, follows and inboxes.
                 let keeps_timelines = on.table(ReadModel::Timelines) == state.active.table(ReadModel::Timelines);
-                let goes_on =
-                    matches!(task, Task::Walk(_) | Task::SettleLikes { .. } | Task::Notify { .. } | Task::Recount(_));
+                let goes_on = matches!(
+                    task,
+                    Task::Walk(_)
+                        | Task::SettleLikes { .. }
+                        | Task::ShowFollow { .. }
+                        | Task::Notify { .. }
+                        | Task::Recount(_)
+                );
                 (goes_on && keeps_timelines).then_some(Maintained { set: state.active, homes: HomeRows::Now })
             });
             return Ok(known.map(|set| self.projector(set, &state)).into_iter().collect());
@@ -125,7 +131,7 @@ impl Projectors {
         match task {
             // This one does its work on all sets.
             task if task.is_shared() => sets.truncate(1),
-            // Without a rebuild, it was sent about the set that is read. It tells how often that inbox was written.
+            // Without a rebuild, it was sent about the set that is read.
             Task::Notify { .. } => sets.truncate(1),
             // The walks of a set that is being filled belong to that set alone.
             Task::Walk(_) => sets.retain(Maintained::fills_homes),
@@ -136,6 +142,7 @@ impl Projectors {
             | Task::SettlePost { .. }
             | Task::SettleTally { .. }
             | Task::SettleLikes { .. }
+            | Task::ShowFollow { .. }
             | Task::MergeTrending { .. }
             | Task::Recount(_)
             | Task::CheckRow { .. }

@@ -216,7 +216,7 @@ impl Repair {
             is_new && notices.may_grow(like.liked, like.liked_at()) && like.user != like.author
         };
         match shown.iter().find(is_listed) {
-            Some(like) => notices.settle(&like.author, Group::Like(post), None).await,
+            Some(like) => notices.settle(&like.author, Group::Like(post)).await,
             None => Ok(()),
         }
     }

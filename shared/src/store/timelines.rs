@@ -15,6 +15,7 @@ use super::{
     command_table::CommandTable,
     consistency::Consistency,
     dynamo::{Dynamo, Item, failed, n, newer_wins, primary_key, s, text},
+    inbox_pace::InboxPace,
     key::{self, PK, SK},
     table::TableName,
 };
@@ -47,6 +48,7 @@ pub struct Timelines {
     pub(super) table: TableName,
     batch_writes: Arc<Semaphore>,
     pub(super) cache: SharedCache,
+    pub(crate) pace: InboxPace,
 }
 
 /// A timeline: one partition of the table.
@@ -131,7 +133,7 @@ impl Timelines {
     /// The table of this name.
     pub fn new(dynamo: Dynamo, table: TableName) -> Self {
         let (batch_writes, cache) = (Arc::new(Semaphore::new(BATCH_WRITES_AT_ONCE)), SharedCache::none());
-        Self { dynamo, table, batch_writes, cache }
+        Self { dynamo, table, batch_writes, cache, pace: InboxPace::new() }
     }
 
     /// The same table, whose writes change what the shared cache has of it.

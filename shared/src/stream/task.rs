@@ -13,7 +13,7 @@ use crate::{
 /// Likes of one task.
 const LIKES_MAX: usize = 100;
 /// The names of tasks in messages, first those of walks.
-const NAMES: [&str; 24] = [
+const NAMES: [&str; 25] = [
     "spread",
     "deliver",
     "backfill",
@@ -32,6 +32,7 @@ const NAMES: [&str; 24] = [
     "settle_post",
     "settle_tally",
     "settle_likes",
+    "show_follow",
     "merge_trending",
     "notify",
     "check_row",
@@ -108,6 +109,13 @@ pub enum Task {
         /// Who likes it, or liked it: not many, see [`Task::settle_likes`].
         users: Vec<UserId>,
     },
+    /// Show a follow, or its end, to the followed user.
+    ShowFollow {
+        /// The user who follows, or followed.
+        follower: UserId,
+        /// The followed user.
+        followee: UserId,
+    },
     /// Merge the trending list.
     MergeTrending {
         /// When the merge was asked for. It has to cover what changed before, and a second afterwards.
@@ -119,8 +127,6 @@ pub enum Task {
         user: UserId,
         /// The group.
         group: Group,
-        /// How often the group had been written when the task was sent.
-        writes: u32,
     },
     /// Delete a row of a timeline unless it follows from the truth.
     CheckRow {
@@ -222,6 +228,7 @@ impl Task {
             | Self::SettlePost { .. }
             | Self::SettleTally { .. }
             | Self::SettleLikes { .. }
+            | Self::ShowFollow { .. }
             | Self::MergeTrending { .. }
             | Self::Notify { .. }
             | Self::Recount(_)
@@ -243,6 +250,7 @@ impl Task {
             | Self::Index(Unsettled { subject: TallySubject::User(user), .. })
             | Self::SettleTally { subject: TallySubject::User(user), .. } => user,
             Self::CheckRow { author, .. } => author,
+            Self::ShowFollow { followee, .. } => followee,
             Self::Recount(recount) => return recount.user(),
             Self::SettleTally { subject: TallySubject::Post(_), .. }
             | Self::Index(Unsettled { subject: TallySubject::Post(_), .. })

@@ -284,9 +284,9 @@ async fn settle_inboxes(world: &World) {
         let tasks = world.take_tasks();
         let is_done = tasks.is_empty() && !world.pass_until_next_task();
         for task in tasks {
-            if let Task::Notify { user, group, writes } = task {
+            if let Task::Notify { user, group } = task {
                 let projectors = world.tested.rebuilder.projectors.maintained().await.unwrap();
-                projectors[0].notices.settle(&user, group, Some(writes)).await.unwrap();
+                projectors[0].notices.settle(&user, group).await.unwrap();
                 world.pass(Duration::from_secs(1));
             }
         }

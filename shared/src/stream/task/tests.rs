@@ -113,12 +113,16 @@ fn tasks() -> Vec<(Task, Value)> {
             json!({"settle_tally": {"subject": {"post": POST}, "shards": [3]}}),
         ),
         (
-            Task::Notify { user: ada.clone(), group: Group::Like(post), writes: 3 },
-            json!({"notify": {"user": "auth0|ada", "group": {"like": POST}, "writes": 3}}),
+            Task::Notify { user: ada.clone(), group: Group::Like(post) },
+            json!({"notify": {"user": "auth0|ada", "group": {"like": POST}}}),
         ),
         (
             Task::SettleLikes { post, users: vec![ada.clone(), bob] },
             json!({"settle_likes": {"post": POST, "users": ["auth0|ada", "bob"]}}),
+        ),
+        (
+            Task::ShowFollow { follower: ada.clone(), followee: user("bob") },
+            json!({"show_follow": {"follower": "auth0|ada", "followee": "bob"}}),
         ),
         (Task::MergeTrending { asked_at: Timestamp::from_ms(7) }, json!({"merge_trending": {"asked_at": 7}})),
         (

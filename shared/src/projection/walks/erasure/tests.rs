@@ -207,7 +207,7 @@ async fn nothing_is_shown_to_a_deleted_user_or_of_one_again() {
     for (liker, post) in [("ada", of_bob), ("bob", of_ada)] {
         world.tested.repair(Task::SettleLikes { post, users: vec![user(liker)] }).await.unwrap();
     }
-    world.tested.repair(Task::Notify { user: user("ada"), group: Group::Like(of_bob), writes: 0 }).await.unwrap();
+    world.tested.repair(Task::Notify { user: user("ada"), group: Group::Like(of_bob) }).await.unwrap();
     settle(&world).await;
     assert_eq!(left_of_ada(&world).len(), 3, "{:?}", left_of_ada(&world));
 }
