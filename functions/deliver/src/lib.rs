@@ -130,7 +130,7 @@ async fn work_on(
         Task::SettleTally { subject, shards } => repair.settle_tally(&subject, &shards).await,
         Task::SettleLikes { post, users } => repair.settle_likes(post, &users).await,
         Task::MergeTrending { asked_at } => projector.merge_trending(asked_at).await,
-        Task::ShowFollow { follower, followee } => projector.notices.show_follow(&follower, &followee).await,
+        Task::ShowFollows { followee, followers } => projector.notices.show_follows(&followee, &followers).await,
         Task::Notify { user, group } => projector.notices.settle(&user, group).await,
         Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
         Task::Recount(recount) => projector.notices.statistics.recount(&recount).await,

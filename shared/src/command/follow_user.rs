@@ -5,8 +5,8 @@ use super::decision::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
     model::{
-        Counts, Edge, EdgeKey, EdgeKind, EdgeState, FollowerShard, LogEvent, Profile, Standing, TallyShard, TallySubject, Timestamp, Totals,
-        UserEvent, UserId, Version, limits::FOLLOWING_MAX,
+        Counts, Edge, EdgeKey, EdgeKind, EdgeState, FollowerShard, LogEvent, Profile, Standing, TallyShard,
+        TallySubject, Timestamp, Totals, UserEvent, UserId, Version, limits::FOLLOWING_MAX,
     },
     store::{
         command_table::{CommandTable, Head},

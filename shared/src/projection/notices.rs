@@ -6,16 +6,18 @@
 //! that the inbox does not know. However many notices come, an inbox is written once a second at most: a worker that
 //! comes too early leaves the inbox to a task, and many such tasks end with one write.
 
+mod followers;
+
 use std::time::Duration;
 
-use rand::Rng;
+pub use followers::Crowds;
 
 use super::statistics::Statistics;
 use crate::{
     error::Error,
     model::{
-        Clock, Comment, CommentId, Day, Edge, EdgeKey, EdgeKind, Group, Growth, LikeChange, Mentioned, ModelSet,
-        Notice, Post, PostId, ReadModel, StatisticsPolicy, Timestamp, UserId,
+        Clock, Comment, CommentId, Day, Edge, Group, Growth, LikeChange, Mentioned, ModelSet, Notice, Post, PostId,
+        ReadModel, StatisticsPolicy, Timestamp, UserId,
         limits::{NOTICES_COUNTED_MAX, NOTIFICATIONS_KEPT},
     },
     read_models::ReadModels,
@@ -26,8 +28,6 @@ use crate::{
 
 /// The shortest time between two writes of an inbox.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// The longest time that a follow waits to be shown to a user whom very many follow.
-const CROWD_WAITS_MAX: Duration = Duration::from_secs(60);
 
 /// A notice, and whom it concerns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +118,7 @@ impl NoticeSets {
                 false => self.work_queue.clone(),
             },
             clock: self.clock.clone(),
+            crowds: Crowds::default(),
             filled_until: state.timelines_filled_until(table(set)),
         };
         Ok(sets.into_iter().map(|it| of_set(it.set)).collect())
@@ -144,6 +145,8 @@ pub struct Notices {
     pub work_queue: WorkQueue,
     /// The clock.
     pub clock: Clock,
+    /// Follows that are left to the work queue at this moment.
+    pub crowds: Crowds,
     /// If a rebuild fills these inboxes: what was done until this moment may have been seen before.
     pub filled_until: Option<Timestamp>,
 }
@@ -193,49 +196,24 @@ impl Notices {
         self.notify_all(of_post(post)).await
     }
 
-    /// Shows a follow, or its end, to the followed user. If very many follow the user at this moment, a task does so
-    /// within a minute, so that nothing else of the follower's waits for that.
-    ///
-    /// # Errors
-    /// As the stores' and the queue's.
-    pub(super) async fn show_follow_soon(&self, follower: &UserId, followee: &UserId) -> Result<(), Error> {
-        let now = self.clock.now();
-        if !self.timelines.pace.is_crowded_by(followee, Group::Follow(Day::of(now)), now) {
-            return self.show_follow(follower, followee).await;
-        }
-        let delay = CROWD_WAITS_MAX.mul_f64(rand::rng().random());
-        let task = Task::ShowFollow { follower: follower.clone(), followee: followee.clone() };
-        self.work_queue.send_after(delay, vec![task]).await
-    }
-
-    /// Shows a follow, or its end, to the followed user.
-    ///
-    /// # Errors
-    /// As the stores' and the queue's.
-    pub async fn show_follow(&self, follower: &UserId, followee: &UserId) -> Result<(), Error> {
-        let key = EdgeKey::new(follower, EdgeKind::Follows, followee);
-        let Some(edge) = self.commands.edges(std::slice::from_ref(&key)).await?.get(&key) else { return Ok(()) };
-        self.notify_all(of_follow(follower, followee, edge)).await
-    }
-
     async fn notify_all(&self, notices: impl IntoIterator<Item = Addressed>) -> Result<(), Error> {
-        for Addressed { recipient, group, notice } in notices {
-            self.notify(&recipient, group, &notice).await?;
+        for notice in notices {
+            self.notify(notice).await?;
         }
         Ok(())
     }
 
-    async fn notify(&self, recipient: &UserId, group: Group, notice: &Notice) -> Result<(), Error> {
-        if notice.actor == *recipient || notice.at.after(NOTIFICATIONS_KEPT) <= self.clock.now() {
+    async fn notify(&self, Addressed { recipient, group, notice }: Addressed) -> Result<(), Error> {
+        if notice.actor == recipient || notice.at.after(NOTIFICATIONS_KEPT) <= self.clock.now() {
             return Ok(());
         }
-        if self.commands.recent_standing(recipient, self.clock.now()).await?.is_none() {
+        if self.commands.recent_standing(&recipient, self.clock.now()).await?.is_none() {
             // The account is deleted, and nothing may be written for it any more.
             return Ok(());
         }
-        self.timelines.put_notice(recipient, group, notice, self.may_be_known(notice.at)).await?;
+        self.timelines.put_notice(&recipient, group, &notice, self.may_be_known(notice.at)).await?;
         match self.may_grow(notice.active, notice.at) {
-            true => self.settle(recipient, group).await,
+            true => self.settle(&recipient, group).await,
             false => Ok(()),
         }
     }

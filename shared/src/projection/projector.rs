@@ -8,7 +8,7 @@ use super::{
     catch_up::CatchUp,
     effects::{Effects, PostEffects},
     indexer::Indexer,
-    notices::Notices,
+    notices::{Crowds, Notices},
     repair::Repair,
     statistics::Statistics,
     tally::{self, Shown, Waiting},
@@ -119,7 +119,7 @@ impl Projectors {
                     task,
                     Task::Walk(_)
                         | Task::SettleLikes { .. }
-                        | Task::ShowFollow { .. }
+                        | Task::ShowFollows { .. }
                         | Task::Notify { .. }
                         | Task::Recount(_)
                 );
@@ -142,7 +142,7 @@ impl Projectors {
             | Task::SettlePost { .. }
             | Task::SettleTally { .. }
             | Task::SettleLikes { .. }
-            | Task::ShowFollow { .. }
+            | Task::ShowFollows { .. }
             | Task::MergeTrending { .. }
             | Task::Recount(_)
             | Task::CheckRow { .. }
@@ -203,6 +203,7 @@ impl Projectors {
             statistics,
             work_queue: work_queue.clone(),
             clock: clock.clone(),
+            crowds: Crowds::default(),
             filled_until: state.timelines_filled_until(of.set.table(ReadModel::Timelines)),
         };
         let indexer = Indexer {

@@ -8,7 +8,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{catch_up::CatchUp, effects::Effect, owner::LogOwner, trending::merge_soon};
 use crate::{
     error::Error,
-    model::{EdgeKind, Group, LikeChange, PostId, TallyShard, TallySubject, UserHash, UserId, Version, limits::NOTIFICATIONS_KEPT},
+    model::{
+        EdgeKind, Group, LikeChange, PostId, TallyShard, TallySubject, UserHash, UserId, Version,
+        limits::NOTIFICATIONS_KEPT,
+    },
     retry::until_no_conflict,
     store::{
         Consistency,

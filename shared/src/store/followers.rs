@@ -118,8 +118,7 @@ impl CommandTable {
             let key = text(item, SK)?;
             key::parse_user(key, key::USER_PREFIX).ok_or_else(|| Error::poison("the key of a follower", key))
         };
-        let mut page =
-            Followers { next: answer.last_evaluated_key().map(user).transpose()?, ..Followers::default() };
+        let mut page = Followers { next: answer.last_evaluated_key().map(user).transpose()?, ..Followers::default() };
         for item in answer.items() {
             if text(item, SK)? == SPREAD {
                 page.is_spread = true;

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::model::{
-    CommentId, EdgeKey, EdgeKind, FollowerShard, Group, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject, Timestamp,
-    UserId, Version,
+    CommentId, EdgeKey, EdgeKind, FollowerShard, Group, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject,
+    Timestamp, UserId, Version,
     search::{IndexList, NamePlace, Word},
 };
 pub(super) use statistics::{

@@ -12,6 +12,8 @@ use crate::{
 
 /// Likes of one task.
 const LIKES_MAX: usize = 100;
+/// Followers of one task.
+const FOLLOWERS_MAX: usize = 100;
 /// The names of tasks in messages, first those of walks.
 const NAMES: [&str; 25] = [
     "spread",
@@ -32,7 +34,7 @@ const NAMES: [&str; 25] = [
     "settle_post",
     "settle_tally",
     "settle_likes",
-    "show_follow",
+    "show_follows",
     "merge_trending",
     "notify",
     "check_row",
@@ -109,12 +111,12 @@ pub enum Task {
         /// Who likes it, or liked it: not many, see [`Task::settle_likes`].
         users: Vec<UserId>,
     },
-    /// Show a follow, or its end, to the followed user.
-    ShowFollow {
-        /// The user who follows, or followed.
-        follower: UserId,
+    /// Show follows, or their ends, to the followed user.
+    ShowFollows {
         /// The followed user.
         followee: UserId,
+        /// Who follows, or followed: not many, see [`Task::show_follows`].
+        followers: Vec<UserId>,
     },
     /// Merge the trending list.
     MergeTrending {
@@ -213,6 +215,13 @@ impl Task {
         users.chunks(LIKES_MAX).map(|users| Self::SettleLikes { post, users: users.to_vec() }).collect()
     }
 
+    /// Tasks that show these follows of a user.
+    pub fn show_follows(followee: &UserId, followers: &[UserId]) -> Vec<Self> {
+        let task =
+            |followers: &[UserId]| Self::ShowFollows { followee: followee.clone(), followers: followers.to_vec() };
+        followers.chunks(FOLLOWERS_MAX).map(task).collect()
+    }
+
     /// Whether the task belongs to no set of tables, because it is about the truth. What such a task has to do in the
     /// read models, it does on all sets before the truth changes, so that no set is left behind.
     pub fn is_shared(&self) -> bool {
@@ -228,7 +237,7 @@ impl Task {
             | Self::SettlePost { .. }
             | Self::SettleTally { .. }
             | Self::SettleLikes { .. }
-            | Self::ShowFollow { .. }
+            | Self::ShowFollows { .. }
             | Self::MergeTrending { .. }
             | Self::Notify { .. }
             | Self::Recount(_)
@@ -250,7 +259,7 @@ impl Task {
             | Self::Index(Unsettled { subject: TallySubject::User(user), .. })
             | Self::SettleTally { subject: TallySubject::User(user), .. } => user,
             Self::CheckRow { author, .. } => author,
-            Self::ShowFollow { followee, .. } => followee,
+            Self::ShowFollows { followee, .. } => followee,
             Self::Recount(recount) => return recount.user(),
             Self::SettleTally { subject: TallySubject::Post(_), .. }
             | Self::Index(Unsettled { subject: TallySubject::Post(_), .. })

@@ -154,12 +154,12 @@ impl Effects {
             }
             Effect::FillHome(followee) => {
                 if !self.walks.begin_leaving(owner.user, followee).await? {
-                    self.notices.show_follow_soon(owner.user, followee).await?;
+                    self.notices.show_follow(owner.user, followee).await?;
                     return self.walks.fill_home(owner.user, followee).await;
                 }
             }
             Effect::ClearHome(followee) => {
-                self.notices.show_follow_soon(owner.user, followee).await?;
+                self.notices.show_follow(owner.user, followee).await?;
                 self.walks.begin_unfollowed(owner.user, followee).await?;
             }
             Effect::ShowBlock(blocked) => self.blocks.show(owner.user, blocked).await?,

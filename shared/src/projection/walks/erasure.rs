@@ -307,7 +307,9 @@ impl Walks {
         rows: usize,
     ) -> Result<Option<ErasureAt>, Error> {
         let follows = self.commands.follows_ever(account.user, after.as_ref(), limit(rows.min(HOMES_PER_STEP))).await?;
-        let Some(last) = follows.last().map(|(follow, _)| follow.from.clone()) else { return Ok(Some(ErasureAt::Events)) };
+        let Some(last) = follows.last().map(|(follow, _)| follow.from.clone()) else {
+            return Ok(Some(ErasureAt::Events));
+        };
         let range = Range { before, since: self.clock.now().before(FEED_AGE_MAX) };
         let author = Timeline::Author(account.user.clone());
         let page = self.timelines.newest(&author, range, (rows / follows.len()).max(1), Consistency::Strong).await?;

@@ -121,8 +121,8 @@ fn tasks() -> Vec<(Task, Value)> {
             json!({"settle_likes": {"post": POST, "users": ["auth0|ada", "bob"]}}),
         ),
         (
-            Task::ShowFollow { follower: ada.clone(), followee: user("bob") },
-            json!({"show_follow": {"follower": "auth0|ada", "followee": "bob"}}),
+            Task::ShowFollows { followee: user("bob"), followers: vec![ada.clone()] },
+            json!({"show_follows": {"followee": "bob", "followers": ["auth0|ada"]}}),
         ),
         (Task::MergeTrending { asked_at: Timestamp::from_ms(7) }, json!({"merge_trending": {"asked_at": 7}})),
         (
