@@ -87,7 +87,8 @@ async fn load(scenario: Scenario, seed: u64, aws: Aws) -> anyhow::Result<Report>
     let world = World::start(setup).await?;
     let population = Population::make(&world, &scenario, &mut random).await.context("making the population")?;
     eprintln!("{population}");
-    recorder.begin();
+    let rising = scenario.special.as_ref().filter(|special| special.follows_of_one > 0.0);
+    recorder.begin(rising.and_then(|_| population.authors.first().cloned()));
     let sampler = tokio::task::spawn_local(sample(Arc::clone(&world), Arc::clone(&recorder)));
     let accepted = driver::drive(&world, &scenario, &population, &recorder, &mut random).await;
     let ended = determinism::elapsed();

@@ -45,6 +45,8 @@ pub enum Whose {
     Rows,
     /// Announcements of the star's posts.
     Announcements,
+    /// Rows of the author whom very many begin to follow: there are more of them every second.
+    RisingAuthor,
 }
 
 /// One second.
@@ -91,6 +93,8 @@ pub(super) struct Facts {
     pub(super) bus_peak: [f64; 2],
     /// Whether the scenario has begun.
     running: bool,
+    /// The author whom very many begin to follow.
+    rising: Option<String>,
     began: Duration,
     began_ms: u64,
     /// What was used up to each of the last seconds.
@@ -102,10 +106,10 @@ pub(super) struct Facts {
 pub(super) struct Recorder(Mutex<Facts>);
 
 impl Recorder {
-    /// The scenario begins. What was before does not count.
-    pub(super) fn begin(&self) {
+    /// The scenario begins, in which very many may follow one author. What was before does not count.
+    pub(super) fn begin(&self, rising: Option<String>) {
         let mut facts = self.facts();
-        *facts = Facts { running: true, began: elapsed(), began_ms: now_ms(), ..Facts::default() };
+        *facts = Facts { running: true, rising, began: elapsed(), began_ms: now_ms(), ..Facts::default() };
     }
 
     pub(super) fn facts(&self) -> MutexGuard<'_, Facts> {
@@ -188,8 +192,9 @@ impl Facts {
     fn row(&mut self, partition: &str, sort: &str, author: &str) {
         let whose = match partition {
             "ANNOUNCED" => Whose::Announcements,
-            _ if partition.starts_with("HOME#") && author != STAR => Whose::Rows,
-            _ => return,
+            _ if !partition.starts_with("HOME#") || author == STAR => return,
+            _ if self.rising.as_deref() == Some(author) => Whose::RisingAuthor,
+            _ => Whose::Rows,
         };
         let post = sort.rsplit('#').next().unwrap_or_default();
         let Some(created_ms) = created_ms(post).filter(|created| *created >= self.began_ms) else { return };
