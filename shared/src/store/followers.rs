@@ -4,12 +4,12 @@
 //! partition, before the first of these follows is committed. So whoever reads the mark and then the followers misses
 //! no follow that was committed before.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use futures::future::try_join_all;
 
 use super::{
     command_table::CommandTable,
-    dynamo::{Item, failed, primary_key, s, text},
+    dynamo::{Item, failed, primary_key, s, send_transaction, text},
     edges::UserPage,
     key::{self, PK, SK},
     transaction::Change,
@@ -136,6 +136,9 @@ impl CommandTable {
     }
 
     /// Marks users as spread whose followers these changes spread.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] also if the partition takes no more at this moment; otherwise as DynamoDB's.
     pub(super) async fn mark_spread(&self, changes: &[Change], now: Timestamp) -> Result<(), Error> {
         for change in changes {
             let Change::PutEdge { key, edge, .. } = change else { continue };
@@ -144,10 +147,12 @@ impl CommandTable {
                 continue;
             }
             let (pk, sk) = mark(&key.to);
-            let put = self.dynamo.0.put_item().table_name(&self.table).item(PK, s(pk)).item(SK, s(sk));
             // Filters of present follows let it pass.
-            let put = put.item("active", AttributeValue::Bool(true));
-            put.send().await.map_err(failed("marking a user whose followers are spread"))?;
+            let active = AttributeValue::Bool(true);
+            let put = Put::builder().table_name(&self.table).item(PK, s(pk)).item(SK, s(sk)).item("active", active);
+            let put = put.build().map_err(|error| Error::poison("the mark of a user", error))?;
+            let put = TransactWriteItem::builder().put(put).build();
+            send_transaction(self.dynamo.0.transact_write_items().transact_items(put)).await?;
             self.busy.know_marked(&key.to, now);
         }
         Ok(())
@@ -245,9 +250,9 @@ mod tests {
         let page = world.tested.commands.followers(&user("ada"), None, 10).await.unwrap();
         assert_eq!((page.users.len(), page.next), (5, None));
         assert_eq!(world.network.count(Calls("Query", "FOLLOWERS#ada")), 1);
-        assert_eq!(world.network.count(Calls("PutItem", "")), 0, "nobody is marked");
+        assert_eq!(world.network.count(Calls("TransactWriteItems", "SPREAD")), 0, "nobody is marked");
         follow(&world, EdgeState::Active, (5..30).map(|number| (number, 16 + number as u8))).await;
-        assert_eq!(world.network.count(Calls("PutItem", "SPREAD")), 1, "once in a while");
+        assert_eq!(world.network.count(Calls("TransactWriteItems", "SPREAD")), 1, "once in a while");
         assert_eq!(world.tested.commands.followers(&user("ada"), None, 100).await.unwrap().users.len(), 30);
         assert_eq!(world.network.count(Calls("Query", "FOLLOWERS#ada")), 1 + 16);
     }

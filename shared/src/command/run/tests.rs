@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod blocks;
+mod crowds;
 mod rate_limits;
 
 /// The one write of a command.

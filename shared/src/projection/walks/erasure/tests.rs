@@ -56,6 +56,12 @@ async fn a_network(step_rows: u64) -> (World, PostId, PostId) {
     world.other.join(&EVERYBODY).await;
     let of_bob = world.other.post("bob", "public, says @ada").await;
     world.other.rename("ada", "lovelace").await;
+    // So many follow ada and bob at this moment that their followers stand in several partitions.
+    for id in ["ada", "bob"] {
+        (0..4).for_each(|_| {
+            world.other.commands.busy.spread_more(&TallySubject::User(user(id)), world.other.clock.now())
+        });
+    }
     for (follower, followee) in [("ada", "bob"), ("bob", "ada"), ("carol", "ada"), ("ada", "carol")] {
         world.other.follow(follower, followee).await;
     }
@@ -80,7 +86,9 @@ async fn a_network(step_rows: u64) -> (World, PostId, PostId) {
 fn left_of_ada(world: &World) -> Vec<String> {
     let own = |item: &serde_json::Value| {
         let (pk, sk) = (item["PK"]["S"].as_str().unwrap(), item["SK"]["S"].as_str().unwrap_or_default());
-        let is_key = pk.ends_with("#ada") || sk.ends_with("#ada") || pk.starts_with("TALLY#USER#ada");
+        let is_key = pk.ends_with("#ada")
+            || sk.ends_with("#ada")
+            || ["TALLY#USER#ada", "FOLLOWERS#ada#"].iter().any(|it| pk.starts_with(it));
         let said = ["whisper", "secret", "murmur", "lovelace"].iter().any(|said| item.to_string().contains(said));
         is_key || said || item["author"]["S"] == "ada" && !sk.starts_with("LIKES#")
     };
