@@ -462,10 +462,15 @@ impl Writer<'_> {
             self.figure(REST, "pages: shared cache", self.page_count(), "page_cache_units", "cache_units")?;
             self.figure(REST, "hours of the shared cache", HOURS, "cache_gb", "cache_gb_hours")?;
         }
-        let gb = self.units.figure("feed_memory_mb")?.value / 1024.0;
-        let provisioned = [self.settings.feed_provisioned, gb * HOURS * 3600.0];
-        let price = "lambda_provisioned_gb_seconds";
-        self.add("Lambda GB-seconds", "processes kept ready", provisioned, price, "FeedProvisioned, all of the month");
+        let &Settings { feed_provisioned, likes_provisioned, .. } = self.settings;
+        for (what, processes, memory, parameter) in [
+            ("processes of GetFeed kept ready", feed_provisioned, "feed_memory_mb", "FeedProvisioned"),
+            ("processes of ReactToPost kept ready", likes_provisioned, "like_memory_mb", "LikesProvisioned"),
+        ] {
+            let gb = self.units.figure(memory)?.value / 1024.0;
+            let factors = [processes, gb * HOURS * 3600.0];
+            self.add("Lambda GB-seconds", what, factors, "lambda_provisioned_gb_seconds", parameter);
+        }
         self.idle_capacity(REST);
         Ok(())
     }

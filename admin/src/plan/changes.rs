@@ -5,11 +5,12 @@ use aws_limits::prices::Prices;
 use super::{Bill, Design, Load, Settings, Units};
 
 /// Other values of parameters.
-const PARAMETERS: [&str; 7] = [
+const PARAMETERS: [&str; 8] = [
     "StatisticsDays=400",
     "SearchDays=30",
     "CacheUrl=rediss://…",
     "FeedProvisioned=10",
+    "LikesProvisioned=10",
     "AuditUnitsPerHour=1000000",
     "LogRetentionDays=365",
     CAPACITY,

@@ -104,6 +104,8 @@ pub(crate) struct Settings {
     pub(crate) has_shared_cache: bool,
     /// `FeedProvisioned`.
     pub(crate) feed_provisioned: f64,
+    /// `LikesProvisioned`.
+    pub(crate) likes_provisioned: f64,
     /// `AuditUnitsPerHour`.
     pub(crate) audit_units_per_hour: f64,
     /// `LogRetentionDays`.
@@ -119,6 +121,7 @@ impl Default for Settings {
             search_days: 0.0,
             has_shared_cache: false,
             feed_provisioned: 0.0,
+            likes_provisioned: 0.0,
             audit_units_per_hour: 10_000.0,
             log_retention_days: 30.0,
             provisioned_units: 0.0,
@@ -127,11 +130,12 @@ impl Default for Settings {
 }
 
 /// Names of the parameters that a plan knows.
-pub(crate) const PARAMETERS: [&str; 7] = [
+pub(crate) const PARAMETERS: [&str; 8] = [
     "StatisticsDays",
     "SearchDays",
     "CacheUrl",
     "FeedProvisioned",
+    "LikesProvisioned",
     "AuditUnitsPerHour",
     "LogRetentionDays",
     "ProvisionedUnits",
@@ -155,6 +159,7 @@ impl Settings {
             "SearchDays" => self.search_days = number()?,
             "CacheUrl" => self.has_shared_cache = !value.is_empty(),
             "FeedProvisioned" => self.feed_provisioned = number()?,
+            "LikesProvisioned" => self.likes_provisioned = number()?,
             "AuditUnitsPerHour" => self.audit_units_per_hour = number()?,
             "LogRetentionDays" => self.log_retention_days = number()?,
             "ProvisionedUnits" => self.provisioned_units = number()?,
@@ -169,8 +174,9 @@ impl Settings {
     pub(crate) fn json(&self) -> Value {
         json!({
             "StatisticsDays": self.statistics_days, "SearchDays": self.search_days, "CacheUrl": self.has_shared_cache,
-            "FeedProvisioned": self.feed_provisioned, "AuditUnitsPerHour": self.audit_units_per_hour,
-            "LogRetentionDays": self.log_retention_days, "ProvisionedUnits": self.provisioned_units,
+            "FeedProvisioned": self.feed_provisioned, "LikesProvisioned": self.likes_provisioned,
+            "AuditUnitsPerHour": self.audit_units_per_hour, "LogRetentionDays": self.log_retention_days,
+            "ProvisionedUnits": self.provisioned_units,
         })
     }
 }

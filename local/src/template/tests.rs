@@ -112,13 +112,14 @@ fn capacity_is_read_where_it_is_asked_for_and_changes_nothing_else() {
 }
 
 #[test]
-fn environments_that_are_kept_ready_are_those_of_the_feeds() {
+fn environments_that_are_kept_ready_are_those_of_feeds_and_likes() {
     let ready = |given: &[(&str, &str)]| -> Vec<_> {
         let functions = project(given).unwrap().functions.into_iter();
         functions.filter(|it| it.provisioned > 0).map(|it| (it.name, it.provisioned)).collect()
     };
     assert_eq!(ready(&[]), []);
     assert_eq!(ready(&[("FeedProvisioned", "400")]), [("GetFeed".to_owned(), 400)]);
+    assert_eq!(ready(&[("LikesProvisioned", "30")]), [("ReactToPost".to_owned(), 30)]);
 }
 
 #[test]

@@ -97,7 +97,6 @@ impl FollowerShard {
     }
 
     /// Whether this is the first one.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
     pub fn is_first(&self) -> bool {
         self.0 == 0
     }

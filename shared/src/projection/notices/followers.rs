@@ -36,12 +36,15 @@ const LEFT_AFTER: Duration = Duration::from_secs(5);
 #[derive(Clone, Default)]
 pub struct Crowds(Arc<Mutex<Open>>);
 
+/// A call to the queue that several workers wait for.
+type Sending = Shared<BoxFuture<'static, Result<(), Arc<Error>>>>;
+
 #[derive(Default)]
 struct Open {
     /// By the followed user.
     followers: BTreeMap<UserId, Vec<UserId>>,
     /// What sends them.
-    sending: Option<Shared<BoxFuture<'static, Result<(), Arc<Error>>>>>,
+    sending: Option<Sending>,
 }
 
 impl Crowds {

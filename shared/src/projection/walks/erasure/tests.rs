@@ -59,7 +59,7 @@ async fn a_network(step_rows: u64) -> (World, PostId, PostId) {
     // So many follow ada and bob at this moment that their followers stand in several partitions.
     for id in ["ada", "bob"] {
         (0..4).for_each(|_| {
-            world.other.commands.busy.spread_more(&TallySubject::User(user(id)), world.other.clock.now())
+            world.other.commands.busy.spread_more(&TallySubject::User(user(id)), world.other.clock.now());
         });
     }
     for (follower, followee) in [("ada", "bob"), ("bob", "ada"), ("carol", "ada"), ("ada", "carol")] {
