@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
 use rand::{Rng, rngs::StdRng, seq::index::sample};
 use serde_json::{Value, json};
-use tidings::model::UserId;
+use tidings::{model::UserId, store::trending::CONTENDERS};
 
 use super::scenario::Scenario;
 use crate::{
@@ -200,6 +200,15 @@ impl Population {
         import.finish()?;
         // Caches of processes may know that there are no celebrities.
         tokio::time::sleep(std::time::Duration::from_secs(if people.star_followers.is_some() { 61 } else { 3 })).await;
+        if people.trending_likes > 0 {
+            // A few more than are indexed.
+            for post in posts.iter().rev().take(scenario.part(CONTENDERS as f64).max(1) * 3 / 2) {
+                for viewer in viewers.iter().take(people.trending_likes) {
+                    send(world, viewer, "PUT", &format!("/v1/posts/{post}/like"), &Value::Null).await?;
+                }
+            }
+            world.settle().await?;
+        }
         let limits = world.network.limits.as_ref().context("the world has no limits")?;
         Ok(Self { authors, viewers, crowd, posts, followers, used_before: limits.used() })
     }

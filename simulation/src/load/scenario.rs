@@ -64,6 +64,10 @@ pub struct People {
     /// Followers that one more author, the star, is said to have. The star is a celebrity from the threshold on.
     #[serde(default)]
     pub star_followers: Option<u64>,
+    /// Likes that each of the posts on the trending list has at the beginning, as after hours of such a load. With 0,
+    /// the list is empty, as in a new stack.
+    #[serde(default)]
+    pub trending_likes: usize,
 }
 
 /// Requests a second.
