@@ -39,6 +39,8 @@ use scenario::Scenario;
 
 /// How often usage is looked at.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often counts are compared after the last request.
+const COUNT_INTERVAL: Duration = Duration::from_millis(500);
 /// Where a file is as fast as memory.
 const MEMORY_DIRECTORY: &str = "/dev/shm";
 
@@ -93,6 +95,16 @@ async fn load(scenario: Scenario, seed: u64, aws: Aws) -> anyhow::Result<Report>
     let accepted = driver::drive(&world, &scenario, &population, &recorder, &mut random).await;
     let ended = determinism::elapsed();
     let rest_within = Duration::from_secs(scenario.rest_within_seconds);
+    let counts_are_right = async {
+        while verify::compare(&world, &population, &accepted).wrong_counts > 0 {
+            sleep(COUNT_INTERVAL).await;
+        }
+        determinism::elapsed().saturating_sub(ended)
+    };
+    let counts_right = match scenario.requires.count_behind_s {
+        Some(_) => tokio::time::timeout(rest_within, counts_are_right).await.ok(),
+        None => None,
+    };
     let rested = tokio::time::timeout(rest_within, world.settle()).await;
     let caught_up = determinism::elapsed().saturating_sub(ended);
     sampler.abort();
@@ -104,6 +116,7 @@ async fn load(scenario: Scenario, seed: u64, aws: Aws) -> anyhow::Result<Report>
         population: &population,
         recorder: &recorder,
         limits: &limits.limits,
+        counts_right,
         caught_up: is_at_rest.then_some(caught_up),
         differences: truth,
         processor_ms: determinism::processor_ms(),

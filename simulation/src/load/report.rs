@@ -23,6 +23,7 @@ pub(super) struct Facts<'a> {
     pub(super) recorder: &'a Recorder,
     /// The limits of the fraction.
     pub(super) limits: &'a Limits,
+    pub(super) counts_right: Option<Duration>,
     pub(super) caught_up: Option<Duration>,
     pub(super) differences: Option<Differences>,
     pub(super) processor_ms: u64,
@@ -51,6 +52,8 @@ pub struct Report {
     pub lag_before_and_during_ms: Option<[Times; 2]>,
     /// How far the count of the one post was behind, in milliseconds.
     pub count_behind_ms: Option<Times>,
+    /// Time until all counts were right after the last request, in seconds, if the scenario asks.
+    pub counts_right_after_s: Option<f64>,
     /// Time until everything was at rest after the last request, in seconds.
     pub rest_after_s: Option<f64>,
     /// What is wrong at rest.
@@ -194,6 +197,7 @@ impl Report {
             lag_before_and_during_ms: special
                 .map(|from| [lags(Whose::Rows, 2..from), lags(Whose::Rows, from..scenario.seconds)]),
             count_behind_ms: count,
+            counts_right_after_s: facts.counts_right.map(|time| time.as_secs_f64()),
             rest_after_s: facts.caught_up.map(|time| time.as_secs_f64()),
             differences: facts.differences,
             used: uses(&recorded, facts.limits, scenario.fraction),
@@ -261,8 +265,8 @@ fn verdicts(report: &Report, scenario: &Scenario) -> Vec<Verdict> {
                 add(format!("count ≤ {most} s behind"), format!("{behind:.1} s"), behind <= most);
             }
             None => {
-                let rest = report.rest_after_s;
-                add(format!("at rest ≤ {most} s after the last like"), seconds(rest), within(rest, most));
+                let right = report.counts_right_after_s;
+                add(format!("counts exact ≤ {most} s after the last like"), seconds(right), within(right, most));
             }
         }
     }
