@@ -5,7 +5,8 @@
 //! caller's follow. The follow of the other user is ended by the projection of the block
 //! ([`super::end_follow`]) or by the end of the block, whichever comes first. Until then the block itself hides
 //! the follow. While the block lasts, no follow and no comment between the two is committed (see
-//! [`Change::RequireNoBlock`]).
+//! [`Change::RequireNoBlock`]), except for a follow of a user whom very many follow at this moment: the projection
+//! looks for that a minute later.
 
 use super::{
     decision::{Command, Decision, Turn},

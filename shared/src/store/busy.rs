@@ -11,7 +11,8 @@ use crate::{
 
 /// Posts, authors and counters that are remembered at most.
 const ENTRIES_MAX: usize = 1000;
-/// How long posts and users count as not deleted, and an author as blocking the same users. As long as cards are reused.
+/// How long posts and users count as not deleted, and an author as blocking the same users. As long as cards are
+/// reused.
 const KNOWN_FOR: Duration = Duration::from_secs(2);
 /// How long a counter that nobody writes stays spread.
 const SPREAD_FOR: Duration = Duration::from_secs(60);

@@ -1,8 +1,8 @@
 //! The followers of a user. A follow is stored on both sides, and the side of the followed user is found here: in one
 //! partition, as long as few follow the user at a time. DynamoDB takes 500 follows a second into a partition, so those
-//! of a user whom more follow at once go to several ([`FollowerShard`]). The user is then marked as spread, in the first
-//! partition, before the first of these follows is committed. So whoever reads the mark and then the followers misses
-//! no follow that was committed before.
+//! of a user whom more follow at once go to several ([`FollowerShard`]). The user is then marked as spread, in the
+//! first partition, before the first of these follows is committed. So whoever reads the mark and then the followers
+//! misses no follow that was committed before.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use futures::future::try_join_all;
