@@ -59,6 +59,10 @@ impl Command for FollowUser {
     }
 
     async fn recall(&self, caller: &UserId, commands: &CommandTable, at: Timestamp) -> Result<Option<State>, Error> {
+        // A block of a user who is marked is looked at again.
+        if !commands.busy.is_marked(&self.followee, at) {
+            return Ok(None);
+        }
         let keys = [EdgeKind::Follows, EdgeKind::Blocks].map(|kind| EdgeKey::new(caller, kind, &self.followee));
         let (caller_profile, standing, is_blocked, edges) = tokio::try_join!(
             commands.profile(caller),

@@ -13,8 +13,8 @@ use crate::{
     stream::work_queue::{Task, WorkQueue},
 };
 
-/// When a block is looked at again. A follow of a user whom very many follow at this moment may rest on what a process
-/// knew of the user's blocks two seconds ago, and a command gives up long before this.
+/// When a block by a user whom very many have followed at once is looked at again. Such a follow may rest on what a
+/// process knew of the user's blocks two seconds ago, and a command ends long before this.
 const SECOND_LOOK: Duration = Duration::from_secs(60);
 
 /// Ends the follows of blocked users.
@@ -38,7 +38,10 @@ impl BlockedFollows {
         if edges.active(blocked, EdgeKind::Follows, blocker) {
             self.work_queue.send(vec![task.clone()]).await?;
         }
-        self.work_queue.send_after(SECOND_LOOK, vec![task]).await
+        match self.commands.is_spread(blocker).await? {
+            true => self.work_queue.send_after(SECOND_LOOK, vec![task]).await,
+            false => Ok(()),
+        }
     }
 
     /// Ends the follow of a user who was blocked, or whose followed user deleted the account. Repeating this changes

@@ -83,7 +83,7 @@ impl Busy {
     }
 
     /// Whether this process has marked the user within the last minute.
-    pub(super) fn is_marked(&self, user: &UserId, now: Timestamp) -> bool {
+    pub(crate) fn is_marked(&self, user: &UserId, now: Timestamp) -> bool {
         self.marked.get(user, now, None).is_some()
     }
 

@@ -129,7 +129,8 @@ impl CommandTable {
         Ok(page)
     }
 
-    async fn is_spread(&self, followee: &UserId) -> Result<bool, Error> {
+    /// Whether the user is marked: many have followed the user at once.
+    pub(crate) async fn is_spread(&self, followee: &UserId) -> Result<bool, Error> {
         let (pk, sk) = mark(followee);
         let get = self.dynamo.0.get_item().table_name(&self.table).key(PK, s(pk)).key(SK, s(sk)).consistent_read(true);
         Ok(get.send().await.map_err(failed("reading whether followers are spread"))?.item.is_some())

@@ -30,8 +30,10 @@ impl Word {
         Self(text.to_owned())
     }
 
+    /// What is cut off may leave a sign that stands only between letters, such as an apostrophe.
     fn new(text: &str) -> Self {
-        Self(text.chars().take(WORD_CHARS_MAX).collect())
+        let Some((end, _)) = text.char_indices().nth(WORD_CHARS_MAX) else { return Self(text.to_owned()) };
+        Self(text[..end].split_word_bounds().next().unwrap_or_default().to_owned())
     }
 
     /// The first characters of the word; none if it has fewer.
@@ -88,11 +90,11 @@ impl Cut {
         }
     }
 
+    /// A word that a run has cut may begin or end with a sign that stands only between letters, such as an apostrophe.
     fn end_of_word(&mut self) {
         let word = std::mem::take(&mut self.word);
-        if word.chars().any(is_searched) {
-            self.found.push(Word::new(&word));
-        }
+        let parts = word.split_word_bounds().filter(|part| part.chars().any(is_searched));
+        self.found.extend(parts.map(Word::new));
     }
 
     /// Makes pairs of the run. A character that stands alone is a word.
@@ -113,6 +115,15 @@ mod tests {
 
     fn cut(text: &str) -> Vec<String> {
         words(text).into_iter().map(|word| word.0).collect()
+    }
+
+    #[test]
+    fn no_word_begins_or_ends_with_a_sign_that_stands_between_letters() {
+        assert_eq!(cut("\u{10eb0}'\u{16fe3}"), ["\u{10eb0}", "\u{16fe3}"]);
+        assert_eq!(cut("\u{16fe3}'a"), ["\u{16fe3}", "a"]);
+        let [long, longer] = [WORD_CHARS_MAX - 1, WORD_CHARS_MAX].map(|count| "a".repeat(count));
+        assert_eq!(cut(&format!("{long}'b")), [long]);
+        assert_eq!(cut(&format!("{longer}'b")), [longer.as_str()]);
     }
 
     proptest! {

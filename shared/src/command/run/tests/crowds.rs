@@ -11,13 +11,20 @@ use crate::{
     test_world::{Calls, Process, World},
 };
 
-/// The process has seen that very many follow ada at this moment.
-fn ada_is_crowded(process: &Process) {
-    let (counter, now) = (TallySubject::User(user("ada")), process.clock.now());
-    for _ in 0..4 {
-        process.commands.busy.spread_more(&counter, now);
+/// So many follow ada by the process under test that it counts her as crowded.
+async fn ada_is_crowded(world: &World, followers: &[String]) {
+    let names: Vec<_> = followers.iter().map(String::as_str).collect();
+    world.other.join(&names).await;
+    let Process { commands, clock, .. } = &world.tested;
+    (0..4).for_each(|_| commands.busy.spread_more(&TallySubject::User(user("ada")), clock.now()));
+    for name in names {
+        world.tested.follow(name, "ada").await;
     }
-    assert!(process.commands.busy.is_crowded(&counter, now));
+    assert!(commands.busy.is_marked(&user("ada"), clock.now()));
+}
+
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("f{number:03}")).collect()
 }
 
 async fn shard_of_follow(world: &World, follower: &str) -> u8 {
@@ -28,23 +35,25 @@ async fn shard_of_follow(world: &World, follower: &str) -> u8 {
 #[tokio::test(start_paused = true)]
 async fn follows_of_a_crowded_user_read_and_require_nothing_that_all_of_them_do() {
     let world = World::new();
-    let names: Vec<_> = (0..40).map(|number| format!("f{number:03}")).collect();
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
     world.other.join(&["ada"]).await;
-    world.other.join(&names).await;
-    ada_is_crowded(&world.tested);
-    for name in &names {
+    let names = names(40);
+    ada_is_crowded(&world, &names[..20]).await;
+    let reads = |part| world.network.count(Calls("GetItem", part)) + world.network.count(Calls("Query", part));
+    let profiles = || reads("USER#ada\"},\"SK\":{\"S\":\"PROFILE");
+    let (profiles_before, blocks_before) = (profiles(), reads("BLOCKS#"));
+    let required = || world.network.count(Calls("TransactWriteItems", "BLOCKS#f"));
+    let required_before = required();
+    world.other.join(&names[20..].iter().map(String::as_str).collect::<Vec<_>>()).await;
+    for name in &names[20..] {
         world.tested.follow(name, "ada").await;
     }
-    let reads = |part| world.network.count(Calls("GetItem", part)) + world.network.count(Calls("Query", part));
-    assert_eq!(reads("USER#ada\"},\"SK\":{\"S\":\"PROFILE"), 1);
-    assert_eq!(world.network.count(Calls("Query", "BLOCKS#")), 1);
-    assert_eq!(world.network.count(Calls("TransactWriteItems", "BLOCKS#f")), 0, "no condition in ada's partition");
+    assert!(profiles() <= profiles_before + 1 && reads("BLOCKS#") <= blocks_before + 1);
+    assert_eq!(required(), required_before, "no condition in ada's partition");
     assert!(world.keys("commands", "FOLLOWERS#ada#").len() > 20, "most stand elsewhere");
     let followers = world.other.commands.followers(&user("ada"), None, 100).await.unwrap();
     assert_eq!(followers.users.len(), names.len());
 
-    for name in names {
+    for name in &names {
         let before = shard_of_follow(&world, name).await;
         world.other.unfollow(name, "ada").await;
         world.other.follow(name, "ada").await;
@@ -56,7 +65,7 @@ async fn follows_of_a_crowded_user_read_and_require_nothing_that_all_of_them_do(
 #[tokio::test(start_paused = true)]
 async fn a_follow_that_slips_past_a_block_is_ended_a_minute_later() {
     let world = three_have_joined().await;
-    ada_is_crowded(&world.tested);
+    ada_is_crowded(&world, &names(20)).await;
     world.tested.follow("carol", "ada").await;
     world.other.block("ada", "bob").await;
     world.other.catch_up(&["ada"]).await;
@@ -70,15 +79,15 @@ async fn a_follow_that_slips_past_a_block_is_ended_a_minute_later() {
     for task in tasks {
         world.other.repair(task).await.unwrap();
     }
-    let followers = world.other.commands.followers(&user("ada"), None, 10).await.unwrap().users;
-    assert_eq!(followers, [user("carol")]);
+    let followers = world.other.commands.followers(&user("ada"), None, 100).await.unwrap().users;
+    assert!(followers.contains(&user("carol")) && !followers.contains(&user("bob")));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_a_process_knows_refuses_nobody() {
     let world = three_have_joined().await;
     world.other.block("ada", "bob").await;
-    ada_is_crowded(&world.tested);
+    ada_is_crowded(&world, &names(20)).await;
     let follow = FollowUser { followee: user("ada"), wanted: EdgeState::Active };
     assert!(world.tested.run("bob", &follow).await.is_err());
     world.other.done("ada", &BlockUser { blocked: user("bob"), wanted: EdgeState::Ended }).await;
