@@ -125,7 +125,7 @@ fn strangers(ledger: &Ledger, own: &str, page: &HomePage) -> Vec<(String, String
         let sees = |view: &&crate::ledger::View| {
             (ended || view.follows.contains(author)) && !view.mutes.contains(author) && !view.blocks.contains(author)
         };
-        author == own || views.iter().any(sees)
+        author == own || ledger.is_in_doubt(own) || views.iter().any(sees)
     };
     let belongs = page.posts.iter().filter(|post| post.source.is_none());
     belongs
