@@ -19,7 +19,7 @@ use harness::{
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tidings::model::CLOCK_DIFFERENCE_MAX;
+use tidings::model::{CLOCK_DIFFERENCE_MAX, FollowerShard};
 use tidings_local::sources::Chaos;
 use tokio::task::LocalSet;
 
@@ -424,7 +424,7 @@ fn haunt(world: &World, user: &str, count: usize) -> BTreeSet<String> {
         put(mark);
     }
     for (number, ghost) in ghosts.iter().enumerate() {
-        let shard = if is_spread { number % 16 } else { 0 };
+        let shard = if is_spread { number % usize::from(FollowerShard::COUNT) } else { 0 };
         let far = if shard == 0 { format!("FOLLOWERS#{user}") } else { format!("FOLLOWERS#{user}#{shard}") };
         for (pk, sk) in [(format!("USER#{ghost}"), format!("FOLLOWS#{user}")), (far, format!("USER#{ghost}"))] {
             let mut item = edge.clone();

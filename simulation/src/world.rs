@@ -374,17 +374,15 @@ impl Transport for Link {
             }
             let body = request.body().and_then(|body| body.as_bytes()).map(Bytes::copy_from_slice).unwrap_or_default();
             let sent = sent.body(body).map_err(|error| error.to_string())?;
-            let mut tries = 0;
+            let is_persistent =
+                sent.method() == http::Method::GET && self.0.are_queries_persistent.load(Ordering::Relaxed);
+            let mut tries_left = if is_persistent { PERSISTENT_TRIES_MAX } else { 0 };
             let answer = loop {
                 let answer = self.0.request(user, sent.clone()).await;
-                let is_refused = answer.status() == http::StatusCode::SERVICE_UNAVAILABLE;
-                if !is_refused
-                    || !self.0.are_queries_persistent.load(Ordering::Relaxed)
-                    || tries == PERSISTENT_TRIES_MAX
-                {
+                if tries_left == 0 || answer.status() != http::StatusCode::SERVICE_UNAVAILABLE {
                     break answer;
                 }
-                tries += 1;
+                tries_left -= 1;
                 tokio::time::sleep(PERSISTENT_INTERVAL).await;
             };
             let (parts, body) = answer.into_parts();

@@ -154,6 +154,12 @@ fn the_defaults_are_those_of_the_template() {
     let (_, feed) = template.split_once("\n  GetFeed:\n").unwrap();
     let memory = feed.lines().find_map(|line| line.trim().strip_prefix("MemorySize: ")).unwrap();
     close(units.figure("feed_memory_mb").unwrap().value, memory.parse().unwrap());
+    let (_, like) = template.split_once("\n  ReactToPost:\n").unwrap();
+    let (like, _) = like.split_once("\n\n").unwrap();
+    assert!(!like.contains("MemorySize"), "the default applies");
+    let (_, globals) = template.split_once("\nGlobals:\n").unwrap();
+    let memory = globals.lines().find_map(|line| line.trim().strip_prefix("MemorySize: ")).unwrap();
+    close(units.figure("like_memory_mb").unwrap().value, memory.parse().unwrap());
 }
 
 #[test]

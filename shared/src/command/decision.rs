@@ -43,8 +43,8 @@ pub trait Command: Sync {
     fn read(&self, caller: &UserId, commands: &CommandTable)
     -> impl Future<Output = Result<Self::State, Error>> + Send;
 
-    /// The state, if what this process remembers of the counter's subject suffices. Asked for while the counter is
-    /// [crowded](crate::store::busy), so that not all commands about the subject read it.
+    /// The state, if what this process remembers of the counter's subject suffices. Asked for while very many write the
+    /// counter, so that not all commands about the subject read it.
     fn recall(
         &self,
         _caller: &UserId,

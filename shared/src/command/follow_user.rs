@@ -28,8 +28,8 @@ pub struct FollowUser {
 /// follows of one user would conflict. If a deletion of the account comes in between, the projection ends the follow.
 ///
 /// If very many users follow one at this moment, their transactions do not require either that this one does not block
-/// them: all those conditions are in one partition. A follow may then come up to two seconds after the block, which
-/// looks again later, and ends it.
+/// them: all those conditions are in one partition. A follow may then come up to two seconds after the block, whose
+/// projection looks again later, and ends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     caller_has_profile: bool,

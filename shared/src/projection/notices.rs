@@ -4,7 +4,7 @@
 //! A notice is a row that says what the truth says, under a version. It is written whenever a worker hears of what it
 //! is about. Then the worker reads the newest notices of the group, and writes the inbox if there is one among them
 //! that the inbox does not know. However many notices come, an inbox is written once a second at most: a worker that
-//! comes too early leaves the inbox to a task, and many such tasks end with one write.
+//! comes too early leaves the inbox to a task, of which its process then sends no further one for a second.
 
 mod followers;
 

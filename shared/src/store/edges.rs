@@ -107,8 +107,8 @@ impl CommandTable {
         }
     }
 
-    /// The users to whom edges of this kind go from `from`, from the one behind `after`. At most
-    /// `limit` edges are read, ended ones included, so a page may be empty although there are more.
+    /// The users to whom edges of this kind go from `from`, from the one behind `after`. At most `limit` edges are
+    /// read, ended ones included, so a page may be empty although there are more.
     pub async fn edges_from(
         &self,
         from: &UserId,

@@ -8,26 +8,26 @@ use crate::{
     model::{Group, Timestamp, UserId},
 };
 
-/// Groups that are remembered at most.
-const GROUPS_MAX: usize = 1000;
+/// Groups, and followed users, that are remembered at most.
+const ENTRIES_MAX: usize = 1000;
 /// How long notices may rely on a task that was sent before. It runs [`AWAITED_AFTER`] it was sent at the earliest.
 const RELIED_ON_FOR: Duration = Duration::from_secs(1);
 /// When a task brings a group up to date for all notices of the second before.
 pub(crate) const AWAITED_AFTER: Duration = Duration::from_secs(2);
-/// A process that writes more notices of a group in a second counts it as crowded.
+/// A user is crowded for a process that shows more of the user's new followers in a second.
 const CROWDED_FROM: u32 = 8;
 
 /// The memory of one table. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct InboxPace {
     awaited: Cache<(UserId, Group), ()>,
-    notices: Cache<(UserId, Group), u32>,
+    follows: Cache<UserId, u32>,
 }
 
 impl InboxPace {
     pub(super) fn new() -> Self {
         let second = Duration::from_secs(1);
-        Self { awaited: Cache::new(GROUPS_MAX, RELIED_ON_FOR), notices: Cache::new(GROUPS_MAX, second) }
+        Self { awaited: Cache::new(ENTRIES_MAX, RELIED_ON_FOR), follows: Cache::new(ENTRIES_MAX, second) }
     }
 
     /// Whether a task of this process will bring the group up to date, and see what is written by now.
@@ -40,11 +40,10 @@ impl InboxPace {
         self.awaited.put((recipient.clone(), group), (), at);
     }
 
-    /// Counts a notice of the group. Returns whether there are so many in this second that it had better wait.
-    pub(crate) fn is_crowded_by(&self, recipient: &UserId, group: Group, now: Timestamp) -> bool {
-        let key = (recipient.clone(), group);
-        let (before, since) = self.notices.get(&key, now, None).map_or((0, now), |read| (read.value, read.at));
-        self.notices.put(key, before.saturating_add(1), since);
+    /// Counts a follow of the user. Returns whether there are so many in this second that it had better wait.
+    pub(crate) fn count_follow(&self, followee: &UserId, now: Timestamp) -> bool {
+        let (before, since) = self.follows.get(followee, now, None).map_or((0, now), |read| (read.value, read.at));
+        self.follows.put(followee.clone(), before.saturating_add(1), since);
         before >= CROWDED_FROM
     }
 }
@@ -58,13 +57,13 @@ mod tests {
     };
 
     #[test]
-    fn a_group_is_crowded_by_the_ninth_notice_of_a_second() {
-        let (pace, group) = (InboxPace::new(), Group::Follow(Day::of(NOW)));
+    fn a_user_is_crowded_by_the_ninth_follow_of_a_second() {
+        let pace = InboxPace::new();
         let at = |ms| NOW.after(Duration::from_millis(ms));
-        let crowded = |ms| pace.is_crowded_by(&user("ada"), group, at(ms));
+        let crowded = |ms| pace.count_follow(&user("ada"), at(ms));
         assert!((0..8).all(|number| !crowded(number * 100)));
         assert!(crowded(900) && crowded(999));
-        assert!(!pace.is_crowded_by(&user("bob"), group, at(999)));
+        assert!(!pace.count_follow(&user("bob"), at(999)));
         assert!(!crowded(1000), "a new second");
     }
 

@@ -46,7 +46,7 @@ pub enum Whose {
     /// Announcements of the star's posts.
     Announcements,
     /// Rows of the author whom very many begin to follow: there are more of them every second.
-    RisingAuthor,
+    Rising,
 }
 
 /// One second.
@@ -193,7 +193,7 @@ impl Facts {
         let whose = match partition {
             "ANNOUNCED" => Whose::Announcements,
             _ if !partition.starts_with("HOME#") || author == STAR => return,
-            _ if self.rising.as_deref() == Some(author) => Whose::RisingAuthor,
+            _ if self.rising.as_deref() == Some(author) => Whose::Rising,
             _ => Whose::Rows,
         };
         let post = sort.rsplit('#').next().unwrap_or_default();

@@ -161,8 +161,7 @@ impl Report {
             let of = recorded.lags.iter().filter(|lag| lag.whose == whose && seconds.contains(&lag.second));
             Times::of(of.map(|lag| as_float(lag.ms)).collect())
         };
-        let lag_ms =
-            [Whose::Rows, Whose::Announcements, Whose::RisingAuthor].map(|whose| (whose, lags(whose, 0..u64::MAX)));
+        let lag_ms = [Whose::Rows, Whose::Announcements, Whose::Rising].map(|whose| (whose, lags(whose, 0..u64::MAX)));
         let special = scenario.special.map(|special| special.from_second);
         let count = (!recorded.counts_behind_ms.is_empty())
             .then(|| Times::of(recorded.counts_behind_ms.iter().map(|ms| as_float(*ms)).collect()));

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use super::{Notices, of_follow};
 use crate::{
     error::Error,
-    model::{Day, EdgeKey, EdgeKind, Group, UserId},
+    model::{EdgeKey, EdgeKind, UserId},
     stream::work_queue::{Task, WorkQueue},
 };
 
@@ -85,8 +85,7 @@ impl Notices {
     /// # Errors
     /// As the stores' and the queue's.
     pub(in crate::projection) async fn show_follow(&self, follower: &UserId, followee: &UserId) -> Result<(), Error> {
-        let now = self.clock.now();
-        if self.timelines.pace.is_crowded_by(followee, Group::Follow(Day::of(now)), now) {
+        if self.timelines.pace.count_follow(followee, self.clock.now()) {
             return self.crowds.leave(follower, followee, &self.work_queue).await;
         }
         self.show_follows(followee, std::slice::from_ref(follower)).await
