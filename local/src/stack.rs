@@ -110,6 +110,8 @@ impl Stack {
         };
         let cache_url = cache.as_ref().map(CacheServer::url);
         let (system, directory) = load(&options, &data, &url, &endpoints, cache_url)?;
+        let enhanced_fan_out = system.has_enhanced_fan_out();
+        let limits = options.limits.as_ref().map(|limits| Limits { enhanced_fan_out, ..limits.clone() });
 
         let observer = Observer::default();
         let mut servers = Servers::start(ports, data.path(), observer.clone())?;
@@ -135,7 +137,7 @@ impl Stack {
         let dynamodb = conflicts.as_ref().map_or(&endpoints.dynamodb, |conflicts| &conflicts.url).clone();
         let of_functions = Endpoints { dynamodb, ..endpoints.clone() };
         let metrics = Metrics::default();
-        let limiting = match &options.limits {
+        let limiting = match &limits {
             Some(limits) => Some(LimitingServers::start(&of_functions, &system, limits, metrics.clone()).await?),
             None => None,
         };
@@ -149,9 +151,9 @@ impl Stack {
         let specs = function_specs(&system, &programs, &of_functions)?;
         let lambda = Lambda::start(specs, metrics.clone()).await?;
         let checkpoints = data.path().join("checkpoints.sqlite");
-        let limited = Limited::new(lambda.clone(), &system.functions, options.limits.as_ref());
+        let limited = Limited::new(lambda.clone(), &system.functions, limits.as_ref());
         let observed = Observed::new(limited, observer.clone());
-        let pace = options.limits.as_ref().map_or(Pace::LOCAL, Pace::limited);
+        let pace = limits.as_ref().map_or(Pace::LOCAL, Pace::limited);
         let (functions, chaos) = (&system.functions, options.chaos);
         let started = Sources::start(functions, &of_sources, Some(&checkpoints), chaos, pace, observed.clone());
         let sources = Arc::new(started.await?);
@@ -179,7 +181,7 @@ impl Stack {
         let own_routes = own_routes.merge(metric_routes::router(&system, metrics));
         let own_routes = own_routes.merge(gateway::console::router(&directory));
         let own_routes = own_routes.merge(guard.as_ref().map_or_else(Router::new, Guard::router));
-        let rate = options.limits.as_ref().map(RequestRate::new);
+        let rate = limits.as_ref().map(RequestRate::new);
         let gateway = Gateway::new(api, &system.functions, issuer, observed, own_routes, rate)?;
         let stop_gateway = watch::Sender::new(false);
         let mut stopped = stop_gateway.subscribe();

@@ -102,7 +102,10 @@ impl AwsLimits {
                 EventSource::Stream(stream) => Some(stream.parallelization_factor),
                 EventSource::Queue(_) | EventSource::Schedule(_) => None,
             });
-        let limits = whole.scaled(fraction, most_lanes.max().unwrap_or(1));
+        let limits = Limits {
+            enhanced_fan_out: system.has_enhanced_fan_out(),
+            ..whole.scaled(fraction, most_lanes.max().unwrap_or(1))
+        };
         for function in &mut system.functions {
             function.max_concurrency = function.max_concurrency.map(|reserved| scaled(reserved, fraction));
             let contenders = setup.contenders.map(|count| ("TRENDING_CONTENDERS".to_owned(), count.to_string()));

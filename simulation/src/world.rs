@@ -38,7 +38,8 @@ use crate::{
 
 const TEMPLATE: &str = include_str!("../../template.yaml");
 /// The templates of nested stacks, by their paths in [`TEMPLATE`].
-const NESTED: [(&str, &str); 3] = [
+const NESTED: [(&str, &str); 4] = [
+    ("stacks/fan-out.yaml", include_str!("../../stacks/fan-out.yaml")),
     ("stacks/monitoring.yaml", include_str!("../../stacks/monitoring.yaml")),
     ("stacks/rollback.yaml", include_str!("../../stacks/rollback.yaml")),
     ("stacks/set-b.yaml", include_str!("../../stacks/set-b.yaml")),

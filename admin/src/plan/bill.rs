@@ -414,7 +414,8 @@ impl Writer<'_> {
             }
         }
         self.add("Kinesis", &format!("{name}: written"), [count, usage.bus_bytes / GB], "kinesis_gb_in", source);
-        self.add("Kinesis", &format!("{name}: read"), [count, usage.bus_read_bytes / GB], "kinesis_gb_out", source);
+        let read = if self.settings.enhanced_fan_out { "kinesis_gb_fan_out" } else { "kinesis_gb_out" };
+        self.add("Kinesis", &format!("{name}: read"), [count, usage.bus_read_bytes / GB], read, source);
         let invocations: f64 = usage.invocations.values().sum();
         self.add("Lambda requests", name, [count, invocations], "lambda_requests", source);
         let gb_seconds = usage.gb_ms.values().sum::<f64>() / 1000.0;

@@ -5,7 +5,7 @@ use aws_limits::prices::Prices;
 use super::{Bill, Design, Load, Settings, Units};
 
 /// Other values of parameters.
-const PARAMETERS: [&str; 8] = [
+const PARAMETERS: [&str; 9] = [
     "StatisticsDays=400",
     "SearchDays=30",
     "CacheUrl=rediss://…",
@@ -13,6 +13,7 @@ const PARAMETERS: [&str; 8] = [
     "LikesProvisioned=10",
     "AuditUnitsPerHour=1000000",
     "LogRetentionDays=365",
+    "EnhancedFanOut=true",
     CAPACITY,
 ];
 /// Capacity in place of requests.

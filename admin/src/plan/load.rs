@@ -112,6 +112,8 @@ pub(crate) struct Settings {
     pub(crate) log_retention_days: f64,
     /// `ProvisionedUnits`. With 0, all tables are on demand.
     pub(crate) provisioned_units: f64,
+    /// `EnhancedFanOut`.
+    pub(crate) enhanced_fan_out: bool,
 }
 
 impl Default for Settings {
@@ -125,12 +127,13 @@ impl Default for Settings {
             audit_units_per_hour: 10_000.0,
             log_retention_days: 30.0,
             provisioned_units: 0.0,
+            enhanced_fan_out: false,
         }
     }
 }
 
 /// Names of the parameters that a plan knows.
-pub(crate) const PARAMETERS: [&str; 8] = [
+pub(crate) const PARAMETERS: [&str; 9] = [
     "StatisticsDays",
     "SearchDays",
     "CacheUrl",
@@ -139,6 +142,7 @@ pub(crate) const PARAMETERS: [&str; 8] = [
     "AuditUnitsPerHour",
     "LogRetentionDays",
     "ProvisionedUnits",
+    "EnhancedFanOut",
 ];
 
 impl Settings {
@@ -163,6 +167,7 @@ impl Settings {
             "AuditUnitsPerHour" => self.audit_units_per_hour = number()?,
             "LogRetentionDays" => self.log_retention_days = number()?,
             "ProvisionedUnits" => self.provisioned_units = number()?,
+            "EnhancedFanOut" => self.enhanced_fan_out = value == "true",
             _ => bail!("--parameter {name}: costs depend on {}", PARAMETERS.join(", ")),
         }
         Ok(self)
@@ -176,7 +181,7 @@ impl Settings {
             "StatisticsDays": self.statistics_days, "SearchDays": self.search_days, "CacheUrl": self.has_shared_cache,
             "FeedProvisioned": self.feed_provisioned, "LikesProvisioned": self.likes_provisioned,
             "AuditUnitsPerHour": self.audit_units_per_hour, "LogRetentionDays": self.log_retention_days,
-            "ProvisionedUnits": self.provisioned_units,
+            "ProvisionedUnits": self.provisioned_units, "EnhancedFanOut": self.enhanced_fan_out,
         })
     }
 }

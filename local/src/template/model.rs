@@ -29,6 +29,14 @@ pub struct System {
     pub warnings: Vec<String>,
 }
 
+impl System {
+    /// Whether consumers of the bus have enhanced fan-out.
+    pub fn has_enhanced_fan_out(&self) -> bool {
+        let mut sources = self.functions.iter().flat_map(|function| &function.sources);
+        sources.any(|source| matches!(source, EventSource::Stream(stream) if stream.enhanced_fan_out))
+    }
+}
+
 /// A DynamoDB table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
@@ -287,6 +295,8 @@ pub struct StreamSource {
     pub id: String,
     /// The stream.
     pub stream: StreamKind,
+    /// Whether it is read by a consumer with enhanced fan-out.
+    pub enhanced_fan_out: bool,
     /// `TRIM_HORIZON` if true, otherwise `LATEST`.
     pub from_oldest: bool,
     /// `BatchSize`.

@@ -60,9 +60,18 @@ pub(super) fn table_of_stream(text: &str) -> Option<&str> {
     table.split_once("/stream/").map(|(name, _)| name)
 }
 
-/// The name of the Kinesis stream with this ARN.
-pub(super) fn kinesis_stream(text: &str) -> Option<&str> {
-    text.strip_prefix(&arn("kinesis", "stream/"))
+/// What stands between the ARN of a stream and the name of one of its consumers.
+const CONSUMER: &str = "/consumer/";
+
+/// The ARN of the consumer with this name of the stream with this ARN. On AWS, the time of its registration follows.
+pub(super) fn consumer(stream: &str, name: &str) -> String {
+    format!("{stream}{CONSUMER}{name}:0")
+}
+
+/// The name of the Kinesis stream with this ARN, or of the stream whose consumer has it, and which of the two it is.
+pub(super) fn kinesis_stream(text: &str) -> Option<(&str, bool)> {
+    let stream = text.strip_prefix(&arn("kinesis", "stream/"))?;
+    Some(stream.split_once(CONSUMER).map_or((stream, false), |(stream, _)| (stream, true)))
 }
 
 /// The name of the queue with this ARN.

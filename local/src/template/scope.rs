@@ -10,7 +10,7 @@ use super::{
 };
 use crate::aws;
 
-/// The longest chain of parameters in the Parameter Store that refer to each other. It bounds the recursion.
+/// The longest chain of properties that follow from each other. It bounds the recursion.
 const CHAIN_MAX: u32 = 8;
 
 /// A resource in the template.
@@ -33,7 +33,7 @@ pub(super) struct Scope {
     pub(super) resources: BTreeMap<String, Resource>,
     /// The outputs of the nested stacks that were read, by the logical ids of the stacks.
     pub(super) outputs: BTreeMap<String, BTreeMap<String, String>>,
-    /// How many parameters of the Parameter Store have led to the value that is being resolved.
+    /// How many properties have led to the value that is being resolved.
     chain: Cell<u32>,
 }
 
@@ -51,16 +51,19 @@ impl Scope {
         }
     }
 
-    /// Resolves the value of a parameter of the Parameter Store, to which something at this position refers.
-    fn resolve_stored(&self, at: Position, value: &Node) -> Result<Node> {
+    /// Resolves a property of a resource, from which an attribute follows that something at this position refers to.
+    fn property(&self, at: Position, name: &str, property: &str) -> Result<String> {
+        let properties = self.resources.get(name).and_then(|resource| find(&resource.node, "Properties"));
+        let value = properties.and_then(|properties| find(properties, property));
+        let value = value.ok_or_else(|| TemplateError::new(at, format!("`{name}` has no {property}")))?;
         let chain = self.chain.get();
         if chain >= CHAIN_MAX {
-            return Err(TemplateError::new(at, "the values of AWS::SSM::Parameter refer to each other in a circle"));
+            return Err(TemplateError::new(at, "properties of resources follow from each other in a circle"));
         }
         self.chain.set(chain + 1);
         let resolved = self.resolve(value);
         self.chain.set(chain);
-        resolved
+        resolved?.text(property).map(str::to_owned)
     }
 
     /// Replaces every intrinsic function in the node by its value, and removes what `AWS::NoValue` removes.
@@ -216,11 +219,14 @@ impl Scope {
         let Some(resource) = self.resources.get(name) else {
             return Err(TemplateError::new(at, format!("there is no resource `{name}`")));
         };
-        // The value of a parameter in the Parameter Store is what the template says.
-        if (resource.kind.as_str(), attribute) == ("AWS::SSM::Parameter", "Value") {
-            let value = find(&resource.node, "Properties").and_then(|properties| find(properties, "Value"));
-            let value = value.ok_or_else(|| TemplateError::new(at, format!("`{name}` has no Value")))?;
-            return self.resolve_stored(at, value)?.text("a parameter's Value").map(str::to_owned);
+        match (resource.kind.as_str(), attribute) {
+            // The value of a parameter in the Parameter Store is what the template says.
+            ("AWS::SSM::Parameter", "Value") => return self.property(at, name, "Value"),
+            ("AWS::Kinesis::StreamConsumer", "ConsumerARN") => {
+                let stream = self.property(at, name, "StreamARN")?;
+                return Ok(physical::consumer(&stream, &self.property(at, name, "ConsumerName")?));
+            }
+            _ => {}
         }
         let output = attribute.strip_prefix("Outputs.").filter(|_| resource.kind == "AWS::CloudFormation::Stack");
         if let Some(output) = output {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    model::{AlarmMetric, EventSource, KeySchema, MetricId, Redrive, Statistic, StreamKind, Table},
+    model::{AlarmMetric, EventSource, KeySchema, MetricId, Redrive, Statistic, StreamKind, StreamSource, Table},
     *,
 };
 
@@ -109,6 +109,25 @@ fn capacity_is_read_where_it_is_asked_for_and_changes_nothing_else() {
     let is_read = |system: &System| system.warnings.iter().any(|line| line.starts_with("stacks/capacity.yaml:"));
     assert!(is_read(&system) && !is_read(&on_demand));
     assert_eq!(system.tables, on_demand.tables);
+}
+
+#[test]
+fn enhanced_fan_out_reads_the_same_bus() {
+    let buses = |given: &[(&str, &str)]| -> Vec<_> {
+        let functions = project(given).unwrap().functions.into_iter();
+        let streams = functions.flat_map(|function| function.sources).filter_map(|source| match source {
+            EventSource::Stream(StreamSource { stream: StreamKind::Kinesis(name), id, enhanced_fan_out, .. }) => {
+                Some((id, name, enhanced_fan_out))
+            }
+            _ => None,
+        });
+        streams.collect()
+    };
+    let [usual, enhanced] = [buses(&[]), buses(&[("EnhancedFanOut", "true")])];
+    assert_eq!(usual.len(), 2);
+    assert!(usual.iter().all(|(.., enhanced)| !enhanced) && enhanced.iter().all(|(.., enhanced)| *enhanced));
+    let names = |buses: Vec<(String, String, bool)>| buses.into_iter().map(|(id, name, _)| (id, name));
+    assert!(names(usual).eq(names(enhanced)));
 }
 
 #[test]

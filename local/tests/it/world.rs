@@ -175,6 +175,7 @@ pub(crate) fn from_stream(stream: StreamKind) -> StreamSource {
     StreamSource {
         id: "source".into(),
         stream,
+        enhanced_fan_out: false,
         from_oldest: true,
         batch_size: 100,
         batching_window: Duration::ZERO,

@@ -51,6 +51,7 @@ fn source() -> StreamSource {
     StreamSource {
         id: "source".into(),
         stream: StreamKind::Kinesis("stream".into()),
+        enhanced_fan_out: false,
         from_oldest: true,
         batch_size: 100,
         batching_window: Duration::ZERO,

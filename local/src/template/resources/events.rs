@@ -130,13 +130,13 @@ fn read_route(read: &mut Events, reading: &mut Reading<'_>, mut open: Properties
 fn read_stream(read: &mut Events, mut open: Properties<'_>, id: String, dynamodb: bool) -> Result<()> {
     let stream_node = open.require("Stream")?;
     let arn = stream_node.text("Stream")?;
-    let stream = if dynamodb {
-        physical::table_of_stream(arn).map(|name| StreamKind::DynamoDb(name.to_owned()))
+    let found = if dynamodb {
+        physical::table_of_stream(arn).map(|name| (StreamKind::DynamoDb(name.to_owned()), false))
     } else {
-        physical::kinesis_stream(arn).map(|name| StreamKind::Kinesis(name.to_owned()))
+        physical::kinesis_stream(arn).map(|(name, is_consumer)| (StreamKind::Kinesis(name.to_owned()), is_consumer))
     };
-    let stream =
-        stream.ok_or_else(|| stream_node.error(format!("`{arn}` is not the ARN of a stream of this template")))?;
+    let (stream, enhanced_fan_out) =
+        found.ok_or_else(|| stream_node.error(format!("`{arn}` is not the ARN of a stream of this template")))?;
     let at = open.at();
     let from_oldest = match open.one_of("StartingPosition", &["TRIM_HORIZON", "LATEST"])? {
         Some(position) => position == "TRIM_HORIZON",
@@ -147,6 +147,7 @@ fn read_stream(read: &mut Events, mut open: Properties<'_>, id: String, dynamodb
     let source = StreamSource {
         id,
         stream: stream.clone(),
+        enhanced_fan_out,
         from_oldest,
         batch_size: open.count("BatchSize", 1..=10_000)?.unwrap_or(100),
         batching_window: open.seconds("MaximumBatchingWindowInSeconds", 0..=300)?.unwrap_or_default(),

@@ -24,7 +24,7 @@ use super::{
 use reading::Reading;
 
 /// Every type that the local stack knows. The types that [`read_one`] does not name have no meaning on one machine.
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 19] = [
     "AWS::ApiGatewayV2::ApiMapping",
     "AWS::ApiGatewayV2::DomainName",
     "AWS::ApplicationAutoScaling::ScalableTarget",
@@ -36,6 +36,7 @@ const KINDS: [&str; 18] = [
     "AWS::CloudWatch::Dashboard",
     "AWS::DynamoDB::Table",
     "AWS::Kinesis::Stream",
+    "AWS::Kinesis::StreamConsumer",
     "AWS::Logs::LogGroup",
     "AWS::SNS::Subscription",
     "AWS::SNS::Topic",
@@ -124,6 +125,8 @@ fn read_one(
             }
             system.api = Some(api::read(&mut reading, open)?);
         }
+        // A source that has its ARN tells all about it.
+        "AWS::Kinesis::StreamConsumer" => {}
         _ => reading.warnings.note(kind, reading.id, "the whole resource", resource.at),
     }
     Ok(Vec::new())
