@@ -2,6 +2,10 @@
 //! constants below. At the end of each invocation, a function writes what it recorded as one line in the embedded
 //! metric format of CloudWatch ([`runtime::run`](crate::runtime::run)), and CloudWatch makes metrics of the line.
 //!
+//! Nearly all invocations read pages, and lines cost more than what they count. So a process that counts nothing but
+//! pages writes a line every ten seconds at most, with the sums of all its invocations since the last one. What a
+//! process has counted since then is lost when Lambda ends it.
+//!
 //! All metrics have one dimension, the stack. A metric costs money for each combination of dimensions, so the function
 //! and the request are properties of the line: CloudWatch Logs can be searched for them. docs/operating.md lists the
 //! metrics, and a test compares the list with [`ALL`].
@@ -12,10 +16,10 @@ mod recorded;
 
 use std::{
     sync::{
-        OnceLock,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use metrics_cloudwatch_embedded::{Builder, Collector};
@@ -29,50 +33,57 @@ pub const NAMESPACE: &str = "Tidings";
 /// invocation are left out.
 const VALUES_MAX: usize = 100;
 
+/// The pause between two lines of a process that counts nothing but pages.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Invocations that were the first one of their process.
-pub const COLD_STARTS: Counter = Counter("ColdStarts");
+pub const COLD_STARTS: Counter = Counter::new("ColdStarts");
 /// Pages of feeds and lists.
-pub const PAGES: Counter = Counter("Pages");
+pub const PAGES: Counter = Counter::of_pages("Pages");
 /// Reads of rows that pages took. Each is one round, or two, of calls that run at once.
-pub const PAGE_ROUNDS: Counter = Counter("PageRounds");
+pub const PAGE_ROUNDS: Counter = Counter::of_pages("PageRounds");
 /// Rows of timelines that were read for pages.
-pub const ROWS_READ: Counter = Counter("RowsRead");
+pub const ROWS_READ: Counter = Counter::of_pages("RowsRead");
 /// Rows that were read for pages and may not be shown to the viewer.
-pub const ROWS_HIDDEN: Counter = Counter("RowsHidden");
+pub const ROWS_HIDDEN: Counter = Counter::of_pages("RowsHidden");
 /// Values that were found in a cache of a process.
-pub const CACHE_HITS: Counter = Counter("CacheHits");
+pub const CACHE_HITS: Counter = Counter::of_pages("CacheHits");
 /// Values that were looked for in a cache of a process and had to be read.
-pub const CACHE_MISSES: Counter = Counter("CacheMisses");
+pub const CACHE_MISSES: Counter = Counter::of_pages("CacheMisses");
 /// Values that were found in the shared cache.
-pub const SHARED_CACHE_HITS: Counter = Counter("SharedCacheHits");
+pub const SHARED_CACHE_HITS: Counter = Counter::of_pages("SharedCacheHits");
 /// Values that were looked for in the shared cache and had to be read.
-pub const SHARED_CACHE_MISSES: Counter = Counter("SharedCacheMisses");
+pub const SHARED_CACHE_MISSES: Counter = Counter::of_pages("SharedCacheMisses");
 /// Times that the shared cache could not be reached, or did not answer in time.
-pub const SHARED_CACHE_FAILURES: Counter = Counter("SharedCacheFailures");
+pub const SHARED_CACHE_FAILURES: Counter = Counter::new("SharedCacheFailures");
 /// Times that a process began to leave the shared cache alone, because it failed again and again.
-pub const SHARED_CACHE_BREAKS: Counter = Counter("SharedCacheBreaks");
+pub const SHARED_CACHE_BREAKS: Counter = Counter::new("SharedCacheBreaks");
 /// Values that a projection could not change in the shared cache. Readers may find the old ones for a minute.
-pub const SHARED_CACHE_WRITES_LOST: Counter = Counter("SharedCacheWritesLost");
+pub const SHARED_CACHE_WRITES_LOST: Counter = Counter::new("SharedCacheWritesLost");
 /// Commands that were refused because the user reached a rate limit.
-pub const RATE_LIMITED: Counter = Counter("RateLimited");
+pub const RATE_LIMITED: Counter = Counter::new("RateLimited");
 /// Events and counters that were published to the bus.
-pub const PUBLISHED: Counter = Counter("Published");
+pub const PUBLISHED: Counter = Counter::new("Published");
 /// Users whose catch-up was handed to the work queue, because it failed or takes long.
-pub const HANDED_OVER: Counter = Counter("HandedOver");
+pub const HANDED_OVER: Counter = Counter::new("HandedOver");
+/// Rows that were not pushed, because nobody has read the home for long.
+pub const ROWS_LEFT_OUT: Counter = Counter::new("RowsLeftOut");
+/// Homes that had been left out, and have all rows again.
+pub const HOMES_COMPLETED: Counter = Counter::new("HomesCompleted");
 /// Tasks of the work queue that were done.
-pub const TASKS_DONE: Counter = Counter("TasksDone");
+pub const TASKS_DONE: Counter = Counter::new("TasksDone");
 /// Tasks of the work queue that failed and come again.
-pub const TASKS_FAILED: Counter = Counter("TasksFailed");
+pub const TASKS_FAILED: Counter = Counter::new("TasksFailed");
 /// Tasks that were put into the quarantine, such as those of events that can never be applied.
-pub const QUARANTINED: Counter = Counter("Quarantined");
+pub const QUARANTINED: Counter = Counter::new("Quarantined");
 /// Records of failed batches that were read again and became tasks.
-pub const RECOVERED: Counter = Counter("Recovered");
+pub const RECOVERED: Counter = Counter::new("Recovered");
 /// Runs of the audit that did not fail. One a day at least is expected, whether there is anything to compare or not.
-pub const AUDITS: Counter = Counter("Audits");
+pub const AUDITS: Counter = Counter::new("Audits");
 /// Items that were compared with what follows from them, or with what they follow from.
-pub const AUDITED: Counter = Counter("Audited");
+pub const AUDITED: Counter = Counter::new("Audited");
 /// Tasks of the audit that repair what differs from the truth.
-pub const REPAIRED: Counter = Counter("Repaired");
+pub const REPAIRED: Counter = Counter::new("Repaired");
 /// Time from the commit of a change to its publication on the bus. The stream of a table tells only the second of a
 /// commit, so the times are up to a second too long.
 pub const PUBLISH_LAG: Distribution = Distribution("PublishLag");
@@ -85,7 +96,7 @@ pub const COUNT_LAG: Distribution = Distribution("CountLag");
 pub const TASK_AGE: Distribution = Distribution("TaskAge");
 
 /// The names and the units of all metrics, as CloudWatch knows them.
-pub const ALL: [(&str, &str); 26] = {
+pub const ALL: [(&str, &str); 28] = {
     let counters = [
         COLD_STARTS,
         PAGES,
@@ -102,6 +113,8 @@ pub const ALL: [(&str, &str); 26] = {
         RATE_LIMITED,
         PUBLISHED,
         HANDED_OVER,
+        ROWS_LEFT_OUT,
+        HOMES_COMPLETED,
         TASKS_DONE,
         TASKS_FAILED,
         QUARANTINED,
@@ -111,11 +124,11 @@ pub const ALL: [(&str, &str); 26] = {
         REPAIRED,
     ];
     let distributions = [PUBLISH_LAG, FEED_LAG, COUNT_LAG, TASK_AGE];
-    let mut all = [("", ""); 26];
+    let mut all = [("", ""); 28];
     let mut at = 0;
     while at < all.len() {
         all[at] = match at < counters.len() {
-            true => (counters[at].0, "Count"),
+            true => (counters[at].name, "Count"),
             false => (distributions[at - counters.len()].0, "Milliseconds"),
         };
         at += 1;
@@ -125,17 +138,32 @@ pub const ALL: [(&str, &str); 26] = {
 
 /// A metric that is a sum. Its unit is `Count`. An invocation that adds nothing writes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counter(&'static str);
+pub struct Counter {
+    name: &'static str,
+    /// Whether it may wait for the next line.
+    waits: bool,
+}
 
 impl Counter {
-    /// Adds to the sum of this invocation.
+    const fn new(name: &'static str) -> Self {
+        Self { name, waits: false }
+    }
+
+    const fn of_pages(name: &'static str) -> Self {
+        Self { name, waits: true }
+    }
+
+    /// Adds to the sum of the next line.
     pub fn add(self, count: usize) {
-        metrics::counter!(self.0).increment(count as u64);
+        if !self.waits {
+            IS_URGENT.store(true, Ordering::Relaxed);
+        }
+        metrics::counter!(self.name).increment(count as u64);
     }
 
     /// The name in CloudWatch.
     pub const fn name(self) -> &'static str {
-        self.0
+        self.name
     }
 }
 
@@ -146,6 +174,7 @@ pub struct Distribution(&'static str);
 impl Distribution {
     /// Adds a value.
     pub fn record(self, value: Duration) {
+        IS_URGENT.store(true, Ordering::Relaxed);
         if COLLECTOR.get().is_some() && RECORDED.fetch_add(1, Ordering::Relaxed) >= VALUES_MAX {
             return;
         }
@@ -162,6 +191,10 @@ impl Distribution {
 static COLLECTOR: OnceLock<&'static Collector> = OnceLock::new();
 /// Values of distributions that this process has recorded since the last line.
 static RECORDED: AtomicUsize = AtomicUsize::new(0);
+/// Whether something was recorded since the last line that does not wait.
+static IS_URGENT: AtomicBool = AtomicBool::new(false);
+/// What this process has written.
+static LINES: Mutex<Lines> = Mutex::new(Lines { written: None, waiting: 0 });
 /// Whether the process has had an invocation.
 static IS_WARM: AtomicBool = AtomicBool::new(false);
 
@@ -189,12 +222,44 @@ pub(crate) fn begin_invocation() {
     }
 }
 
-/// Writes what was recorded since the last call as one line, if anything was.
+/// When lines are written.
+#[derive(Debug)]
+struct Lines {
+    /// When the last one was.
+    written: Option<Instant>,
+    /// Invocations since then.
+    waiting: u32,
+}
+
+impl Lines {
+    /// Counts an invocation that ends. Returns how many invocations the line is about that is to be written now, if one
+    /// is.
+    fn end_invocation(&mut self, is_urgent: bool, now: Instant) -> Option<u32> {
+        self.waiting += 1;
+        let waits = !is_urgent && self.written.is_some_and(|at| now.saturating_duration_since(at) < LINE_INTERVAL);
+        if waits {
+            return None;
+        }
+        self.written = Some(now);
+        Some(std::mem::take(&mut self.waiting))
+    }
+}
+
+/// Writes what was recorded since the last line as one line, if anything was, unless it can wait.
 pub(crate) fn end_invocation(request_id: &str, trace: Option<TraceId>) {
     let Some(collector) = COLLECTOR.get() else { return };
+    let is_urgent = IS_URGENT.swap(false, Ordering::Relaxed);
+    let invocations = LINES.lock().unwrap_or_else(PoisonError::into_inner).end_invocation(is_urgent, Instant::now());
+    let Some(invocations) = invocations else { return };
     RECORDED.store(0, Ordering::Relaxed);
-    collector.set_property("RequestId", request_id);
-    match trace {
+    collector.set_property("Invocations", invocations);
+    // A line about several invocations is about none in particular.
+    if invocations == 1 {
+        collector.set_property("RequestId", request_id);
+    } else {
+        collector.remove_property("RequestId");
+    }
+    match trace.filter(|_| invocations == 1) {
         Some(trace) => collector.set_property("TraceId", trace.to_string()),
         None => collector.remove_property("TraceId"),
     };
@@ -215,6 +280,15 @@ mod tests {
             let row = row.unwrap_or_else(|| panic!("docs/operating.md does not list {name}"));
             assert!(row.contains(&format!("| {unit} |")), "{row}");
         }
+    }
+
+    #[test]
+    fn a_line_waits_for_ten_seconds_after_the_last_one_unless_it_is_urgent() {
+        let (begin, mut lines) = (Instant::now(), Lines { written: None, waiting: 0 });
+        let mut at = |seconds, is_urgent| lines.end_invocation(is_urgent, begin + Duration::from_secs(seconds));
+        assert_eq!([at(0, false), at(1, false), at(9, false)], [Some(1), None, None]);
+        assert_eq!([at(10, false), at(11, false), at(12, true)], [Some(3), None, Some(2)]);
+        assert_eq!([at(21, false), at(22, false)], [None, Some(2)]);
     }
 
     #[test]

@@ -26,7 +26,10 @@ use crate::{
     celebrities::Celebrities,
     deadline::Deadline,
     metrics,
-    model::{CelebrityPolicy, Clock, RateLimit, RateLimits, ReadModel, ReservedHandles, StatisticsPolicy, Timestamp},
+    model::{
+        CelebrityPolicy, Clock, DormancyPolicy, RateLimit, RateLimits, ReadModel, ReservedHandles, StatisticsPolicy,
+        Timestamp,
+    },
     projection::{CardSets, Dependencies, NoticeSets, Projectors, rebuild::Rebuilder, tally::Waiting},
     query::{
         Conversations, Feeds, Notifications, People, StatisticsOfDays,
@@ -261,6 +264,7 @@ impl Runtime {
             work_queue: self.work_queue()?,
             erasure_delay: self.erasure_delay()?,
             step_rows: self.walk_step_rows()?,
+            dormancy: self.dormancy()?,
             statistics: self.statistics_policy()?,
             search_kept: self.search_kept()?,
             clock: self.clock.clone(),
@@ -335,7 +339,8 @@ impl Runtime {
             (self.timelines()?.with_cache(cache.clone()), self.viewers()?.with_cache(cache.clone()));
         let (commands, cards) = (self.commands()?, self.cards()?.with_cache(cache));
         let (read_models, celebrities) = (self.read_models()?, self.celebrities()?);
-        Ok(Feeds::new(read_models, commands, timelines, viewers, cards, celebrities, self.clock.clone()))
+        let feeds = Feeds::new(read_models, commands, timelines, viewers, cards, celebrities, self.clock.clone());
+        Ok(feeds.with_dormancy(self.dormancy()?))
     }
 
     /// Everything that single posts and their comments are read from.
@@ -392,6 +397,11 @@ impl Runtime {
     /// How long a process uses its copies of the list of celebrities, and of the state of the read models.
     fn list_lifetime(&self) -> anyhow::Result<Duration> {
         Ok(Duration::from_secs(self.number("CELEBRITY_LIST_SECONDS")?))
+    }
+
+    /// After what time without a visit a home gets no rows.
+    fn dormancy(&self) -> anyhow::Result<DormancyPolicy> {
+        self.variable("DORMANT_DAYS")?.parse().context("the environment variable DORMANT_DAYS is wrong")
     }
 
     /// How long statistics are kept.

@@ -12,6 +12,8 @@ pub enum Check {
     EventsReachTheBus,
     /// INV-2: a home feed at rest is what the reference model says, in each order.
     HomeAtRest,
+    /// INV-2: a home that got no rows for a while shows its owner everything.
+    LeftOutHomes,
     /// INV-2: other feeds and lists at rest are what the reference model says.
     FeedsAtRest,
     /// INV-2: rows, cards and viewer items at rest follow from the command table.
@@ -80,9 +82,10 @@ pub enum Check {
 }
 
 /// All checks.
-pub const ALL: [Check; 33] = [
+pub const ALL: [Check; 34] = [
     Check::EventsReachTheBus,
     Check::HomeAtRest,
+    Check::LeftOutHomes,
     Check::FeedsAtRest,
     Check::ReadModelsAtRest,
     Check::NoticesAtRest,
@@ -148,7 +151,11 @@ impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let invariant = match self {
             Self::EventsReachTheBus => "INV-1",
-            Self::HomeAtRest | Self::FeedsAtRest | Self::ReadModelsAtRest | Self::LargeAudience => "INV-2",
+            Self::HomeAtRest
+            | Self::LeftOutHomes
+            | Self::FeedsAtRest
+            | Self::ReadModelsAtRest
+            | Self::LargeAudience => "INV-2",
             Self::CountsAtRest | Self::TrendingAtRest => "INV-3",
             Self::OwnWrites => "INV-4",
             Self::WalkWithoutRepetition | Self::WalkWithoutGap | Self::PulledWithoutGap | Self::NewestFirst => "INV-5",

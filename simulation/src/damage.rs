@@ -10,6 +10,7 @@ use crate::{
     search::is_of_lists,
     statistics::is_of_statistics,
     truth::{is, number, text},
+    visits::is_visit,
     world::World,
 };
 
@@ -241,6 +242,7 @@ fn lose_entry(world: &World, random: &mut StdRng) -> Option<()> {
 /// Whether the row is one of a timeline: neither an announcement, nor a notice, nor of statistics.
 fn is_in_timeline(row: &Value) -> bool {
     text(row, "PK") != "ANNOUNCED"
+        && !is_visit(row)
         && !text(row, "PK").starts_with("RUN#")
         && !is_of_notices(row)
         && !is_of_statistics(row)

@@ -84,6 +84,9 @@ const REBUILT_MEANWHILE: f64 = 0.15;
 const REBUILT_AT_REST: f64 = 0.2;
 /// Share of the histories with a shared cache.
 const HAS_CACHE: f64 = 0.3;
+/// Share of the histories in which homes that nobody reads get no rows, and longest pause of a user there.
+const HAS_DORMANT: f64 = 0.3;
+const DORMANT_PAUSE_MS_MAX: u64 = 6000;
 /// How long users act while something is rebuilt, in milliseconds.
 const ACTING_MS: Range<u64> = 20_000..240_000;
 /// How often an operator tries to demote somebody.
@@ -282,6 +285,8 @@ struct Plan {
     rate_limit: Option<u32>,
     /// Whether there is a shared cache.
     has_cache: bool,
+    /// After how many seconds without a visit a home gets no rows, if it ever does not.
+    dormant_seconds: Option<u32>,
 }
 
 impl Plan {
@@ -304,6 +309,7 @@ impl Plan {
             accounts_are_deleted: ghosts == 0 && random.random_bool(0.4),
             rate_limit: random.random_bool(0.1).then(|| random.random_range(1..8)),
             has_cache: random.random_bool(HAS_CACHE),
+            dormant_seconds: random.random_bool(HAS_DORMANT).then(|| random.random_range(22..60)),
         }
     }
 
@@ -327,6 +333,7 @@ impl Plan {
             ("ErasureDelaySeconds", "120".to_owned()),
             ("SearchDays", "30".to_owned()),
             ("StatisticsDays", "400".to_owned()),
+            ("DormantDays", self.dormant_seconds.map_or(0.0, |seconds| f64::from(seconds) / 86_400.0).to_string()),
         ];
         parameters.extend(rate_limits);
         parameters
@@ -343,6 +350,7 @@ async fn act(
 ) -> anyhow::Result<Vec<Actor>> {
     let Plan { pause_ms_max, decisions, .. } = *plan;
     let ledger = actors.first().map(|actor| Rc::clone(&actor.ledger)).unwrap_or_default();
+    let pause_ms_max = if plan.dormant_seconds.is_some() { DORMANT_PAUSE_MS_MAX } else { pause_ms_max };
     let (count, users) = (actors.len(), actors.first().map_or(1, |actor| actor.everybody.len()));
     let rebuilding = random.random_bool(REBUILT_MEANWHILE).then(|| random.random());
     // A rebuild takes minutes, and the users act as long.

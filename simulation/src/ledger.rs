@@ -10,6 +10,8 @@ use crate::{checks::Checks, command::Doubt};
 /// What everybody together knows.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
+    /// Users whose homes lack rows, because nobody has read them for long.
+    pub(crate) left_out: BTreeSet<String>,
     /// The reference model of what was accepted.
     pub(crate) model: Model,
     /// Author of every post that there ever was, by its id.

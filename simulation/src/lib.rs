@@ -52,5 +52,6 @@ mod statistics;
 pub mod trace;
 mod truth;
 pub mod units;
+mod visits;
 mod walks;
 mod world;

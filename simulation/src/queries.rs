@@ -18,7 +18,7 @@ pub(crate) async fn ask(user: &User, ledger: &Rc<RefCell<Ledger>>, random: &mut 
     let exact = random.random_bool(0.5);
     let version = ledger.borrow().version(&user.id);
     let asker = if exact { user.at_least(version) } else { user.clone() };
-    let other = ledger.borrow().model.members.keys().choose(random).cloned().unwrap_or_default();
+    let other = ledger.borrow().model.members.keys().choose(random).unwrap_or(&user.id).clone();
     let post = ledger.borrow().authors.keys().choose(random).cloned();
     let answered = match random.random_range(0..13) {
         0..4 => {

@@ -19,6 +19,7 @@ use crate::{
     statistics::is_zero,
     trace::Detail,
     truth::{Truth, is, is_unlisted, text},
+    visits::lacking,
     world::{MODELS, World},
 };
 
@@ -95,7 +96,12 @@ pub(crate) fn compare(checks: &mut Checks, world: &World) {
 }
 
 /// The read models at rest, as far as they follow from the truth.
-pub(crate) struct Snapshot(BTreeMap<&'static str, BTreeMap<String, Value>>);
+pub(crate) struct Snapshot {
+    models: BTreeMap<&'static str, BTreeMap<String, Value>>,
+    /// Homes that may lack rows, because nobody has read them for long.
+    lacking: BTreeSet<String>,
+    celebrities: BTreeSet<String>,
+}
 
 impl Snapshot {
     /// What stands in the tables that are read.
@@ -114,26 +120,24 @@ impl Snapshot {
             let kept = items.filter_map(|item| essence(&truth, model, item));
             (model, kept.map(|item| (format!("{} {}", text(&item, "PK"), text(&item, "SK")), item)).collect())
         };
-        Self(MODELS.map(of).into())
+        let timelines = world.table(&world.table_of("Timelines", true));
+        let lacking = lacking(&timelines).map(str::to_owned).collect();
+        Self { models: MODELS.map(of).into(), lacking, celebrities: truth.celebrities.clone() }
     }
 
     /// Decides whether the tables that are read now have the same items with the same attributes.
     pub(crate) fn compare(&self, checks: &mut Checks, world: &World) {
         let rebuilt = Self::take(world);
-        // Followers who are counted late may make somebody a celebrity meanwhile.
-        let commands = world.table("Commands");
-        let celebrities: BTreeSet<_> = commands
-            .iter()
-            .filter(|item| text(item, "PK") == "CELEBRITIES")
-            .filter_map(|item| text(item, "SK").strip_prefix("USER#"))
-            .collect();
+        // Followers who are counted late may make somebody a celebrity meanwhile, and an operator may demote one.
+        let is_celebrity = |author: &str| [self, &rebuilt].iter().any(|snapshot| snapshot.celebrities.contains(author));
         let is_pulled = |item: &Value| {
             let home = text(item, "PK").strip_prefix("HOME#");
             let author = text(item, "author");
-            home.is_some_and(|viewer| viewer != author) && celebrities.contains(author)
+            home.is_some_and(|viewer| viewer != author)
+                && (is_celebrity(author) || self.lacking.contains(text(item, "PK")))
         };
-        for (model, before) in &self.0 {
-            let [before, after] = [before, &rebuilt.0[model]]
+        for (model, before) in &self.models {
+            let [before, after] = [before, &rebuilt.models[model]]
                 .map(|items| items.iter().filter(|(_, item)| !is_pulled(item)).collect::<BTreeMap<_, _>>());
             for key in before.keys().chain(after.keys().filter(|key| !before.contains_key(*key))) {
                 let (before, mut after) = (before.get(key).copied().cloned(), after.get(key).copied().cloned());

@@ -209,7 +209,7 @@ impl Policies {
                 && statement
                     .leading_keys
                     .as_ref()
-                    .is_none_or(|keys| partition.as_ref().is_some_and(|key| keys.contains(key)))
+                    .is_none_or(|keys| partition.as_ref().is_some_and(|key| keys.iter().any(|known| names(known, key))))
         };
         let statement = self.statements.get(function).and_then(|statements| statements.iter().find(|one| allows(one)));
         if let Some(statement) = statement {
@@ -251,6 +251,11 @@ fn queried<'a>(request: &'a Value, attribute: &str) -> Option<&'a Value> {
     request["ExpressionAttributeValues"].get(value)
 }
 
+/// Whether this key of a condition names this partition.
+fn names(key: &str, partition: &str) -> bool {
+    key.strip_suffix('*').map_or(key == partition, |prefix| partition.starts_with(prefix))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,6 +272,7 @@ mod tests {
             statement("UpdateItem", "T", Some("A")),
             statement("Query", "T/index/i", None),
             statement("Query", "V", Some("A")),
+            statement("UpdateItem", "V", Some("H#*")),
         ];
         Policies {
             statements: HashMap::from([("F".to_owned(), statements)]),
@@ -290,6 +296,8 @@ mod tests {
         assert!(!may("BatchGetItem", json!({"RequestItems": {"T": {}}})));
         let update = |key: &str| may("UpdateItem", json!({"TableName": "T", "Key": {"PK": {"S": key}}}));
         assert!(update("A") && !update("B"));
+        let update = |key: &str| may("UpdateItem", json!({"TableName": "V", "Key": {"PK": {"S": key}}}));
+        assert!(update("H#a") && update("H#") && !update("H") && !update("AH#"));
         let query = |condition: &str, key: &str| {
             let values = json!({":pk": {"S": key}, ":sk": {"S": "A"}});
             may(

@@ -150,7 +150,8 @@ pub struct Statement {
     pub actions: Vec<String>,
     /// ARNs of the resources.
     pub resources: Vec<String>,
-    /// If present, the statement allows access only to these partitions of the tables (`dynamodb:LeadingKeys`).
+    /// If present, the statement allows access only to these partitions of the tables (`dynamodb:LeadingKeys`). One
+    /// that ends with `*` stands for all that begin like it.
     pub leading_keys: Option<Vec<String>>,
 }
 

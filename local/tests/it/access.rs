@@ -74,7 +74,9 @@ const TAG: Access = to(Resource::Timelines, "dynamodb:PutItem");
 const UNTAG: Access = to(Resource::Timelines, "dynamodb:DeleteItem");
 /// `Timelines::put_notice`, `put_inbox`, `count_facts`.
 const PUT_NOTICE: Access = to(Resource::Timelines, "dynamodb:UpdateItem");
-/// `Timelines::inbox`, `notice`.
+/// `Timelines::change_visit`, by readers.
+const PUT_VISIT: Access = Access { partition: Some("HOME#*"), ..PUT_NOTICE };
+/// `Timelines::inbox`, `notice`, `visit`.
 const INBOX: Access = to(Resource::Timelines, "dynamodb:GetItem");
 
 /// `Viewers::get`.
@@ -245,7 +247,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 25] = [
         ],
     ),
     ("follow-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REQUIRE]),
-    ("get-feed", &[ITEM, PARTITION, ITEMS, ROWS, VIEWER, CARDS, TALLY]),
+    ("get-feed", &[ITEM, PARTITION, ITEMS, ROWS, INBOX, PUT_VISIT, VIEWER, CARDS, TALLY]),
     ("get-post", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
     ("get-profile", &[ITEM, PARTITION, ITEMS, ROWS, INBOX, VIEWER, CARDS]),
     ("moderate", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REMOVE]),
@@ -329,6 +331,8 @@ const SOURCES: [(&[Resource], &[&str]); 7] = [
             "store/day_tags.rs",
             "store/recount.rs",
             "store/runs.rs",
+            "store/tag_rows.rs",
+            "store/visits.rs",
             "store/emptied.rs",
             "store/scan.rs",
         ],

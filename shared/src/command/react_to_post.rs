@@ -56,7 +56,7 @@ pub async fn react_to_post(
     let counter = TallySubject::Post(post);
     let mut attempts = Attempts::start();
     let (mut known, mut version, mut is_unblocked) = (None, None, false);
-    let mut next_read = Consistency::Eventual;
+    let (mut next_read, mut may_be_done) = (Consistency::Eventual, false);
     loop {
         attempts.next().await?;
         let consistency = std::mem::replace(&mut next_read, Consistency::Strong);
@@ -81,6 +81,10 @@ pub async fn react_to_post(
             }
         }
         let committed = Committed { version: found, output: () };
+        // A try whose answer was lost may have been committed, whatever became of the post since.
+        if may_be_done && reaction.like.as_ref().is_some_and(|like| like.liked == wanted.is_active()) {
+            return Ok(committed);
+        }
         let (like, more) = match decide(caller, &reaction, wanted, now) {
             Ok(Some(decided)) => decided,
             _ if !consistency.is_strong() => continue,
@@ -124,9 +128,10 @@ pub async fn react_to_post(
                 commands.busy.spread_less(&counter, now);
                 return Ok(committed);
             }
-            // A try whose answer was lost may have been committed. Then the next attempt finds the like as it is
-            // wanted.
-            Err(Error::Conflict) => commands.busy.spread_more(&counter, now),
+            Err(Error::Conflict) => {
+                commands.busy.spread_more(&counter, now);
+                may_be_done = true;
+            }
             Err(error) => return Err(error),
         }
     }
@@ -303,6 +308,21 @@ mod tests {
         world.network.fail_next(Calls("TransactWriteItems", ""), 2, Failure::Cancelled);
         react(&world, "bob", posts[1], EdgeState::Active).await.unwrap();
         assert!(matches!(refusal(react(&world, "bob", posts[2], EdgeState::Active).await), Rejection::RateLimited(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_like_whose_answer_was_lost_is_accepted_although_the_post_is_deleted_by_now() {
+        let (world, posts) = posts_of_ada(9, 1).await;
+        world.other.join(&["bob"]).await;
+        let (other, post) = (world.other.clone(), posts[0]);
+        world.network.lose_answers(Calls("TransactWriteItems", ""), 1);
+        world.network.before(Calls("TransactWriteItems", ""), async move || drop(other.delete("ada", post).await));
+
+        react(&world, "bob", post, EdgeState::Active).await.unwrap();
+
+        // By then, the process no longer knows the post.
+        world.pass(Duration::from_secs(3));
+        assert_eq!(refusal(react(&world, "bob", post, EdgeState::Active).await), Rejection::PostNotFound);
     }
 
     #[tokio::test(start_paused = true)]

@@ -29,6 +29,7 @@ mod unicode;
 mod user_event;
 mod version;
 mod viewer;
+mod visit;
 
 pub use celebrity::{Celebrity, CelebrityList, CelebrityPolicy};
 pub use clock::{CLOCK_DIFFERENCE_MAX, Clock, Timestamp};
@@ -60,3 +61,4 @@ pub use text::{CommentText, InvalidText, Text};
 pub use user_event::{LogEntry, LogEvent, Totals, Unreadable, UserEvent};
 pub use version::Version;
 pub use viewer::{Blockers, Gap, Unfinished, Viewer};
+pub use visit::{DormancyPolicy, Visit, VisitChange};

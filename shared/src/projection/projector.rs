@@ -19,8 +19,8 @@ use crate::{
     celebrities::Celebrities,
     error::Error,
     model::{
-        Clock, HomeRows, Maintained, ModelSet, ReadModel, ReadModelsState, StatisticsPolicy, TableOf, TallyChange,
-        TallySubject, Timestamp,
+        Clock, DormancyPolicy, HomeRows, Maintained, ModelSet, ReadModel, ReadModelsState, StatisticsPolicy, TableOf,
+        TallyChange, TallySubject, Timestamp,
     },
     read_models::ReadModels,
     shared_cache::SharedCache,
@@ -45,6 +45,8 @@ pub struct Dependencies {
     pub erasure_delay: Duration,
     /// Rows that one step of a walk reads or writes at most.
     pub step_rows: NonZeroUsize,
+    /// Which homes pushes leave out.
+    pub dormancy: DormancyPolicy,
     /// How long statistics are kept.
     pub statistics: StatisticsPolicy,
     /// How far back searches go. None if there are none.
@@ -157,7 +159,8 @@ impl Projectors {
     /// The projector of this set of tables.
     pub(crate) fn projector(&self, of: Maintained, state: &ReadModelsState) -> Projector {
         let Dependencies { commands, tables, read_models, celebrities, work_queue, .. } = self.0.clone();
-        let Dependencies { erasure_delay, step_rows, statistics: policy, search_kept, clock, .. } = self.0.clone();
+        let Dependencies { erasure_delay, step_rows, dormancy, statistics: policy, search_kept, clock, .. } =
+            self.0.clone();
         let mut timelines = tables.timelines(of.set.table(ReadModel::Timelines)).clone();
         let mut viewers = tables.viewers(of.set.table(ReadModel::Viewers)).clone();
         let mut cards = tables.cards(of.set.table(ReadModel::Cards)).clone();
@@ -188,6 +191,7 @@ impl Projectors {
             clock: clock.clone(),
             erasure_delay,
             step_rows,
+            dormancy,
             homes: of.homes,
             shared,
         };

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     celebrities::Celebrities,
-    model::Clock,
+    model::{Clock, DormancyPolicy},
     read_models::ReadModels,
     store::{cards::Cards, command_table::CommandTable, timelines::Timelines, viewers::Viewers},
 };
@@ -26,6 +26,8 @@ pub struct Feeds {
     pub(super) cards: Cards,
     /// The authors whose rows are pulled instead of pushed.
     pub(super) celebrities: Celebrities,
+    /// After what time without a visit a home gets no rows.
+    pub(super) dormancy: DormancyPolicy,
     /// The newest rows of these authors.
     pub(super) pulled_rows: PulledRows,
     /// The posts that were added to these rows.
@@ -54,6 +56,7 @@ impl Feeds {
             commands,
             viewers,
             celebrities,
+            dormancy: DormancyPolicy(None),
             pulled_rows: PulledRows::new(timelines.clone(), clock.clone()),
             announcements: RecentAnnouncements::new(timelines.clone(), clock.clone()),
             timelines,
@@ -62,6 +65,12 @@ impl Feeds {
             cards,
             clock,
         }
+    }
+
+    /// The same where homes that nobody reads get no rows.
+    #[must_use]
+    pub fn with_dormancy(self, dormancy: DormancyPolicy) -> Self {
+        Self { dormancy, ..self }
     }
 
     /// The stage that turns rows into posts. It uses cards of the last two seconds again.

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cache::Read,
     error::Error,
-    model::{PostId, UserId},
+    model::{PostId, UserId, Visit},
     shared_cache::{Found, HOME, Kind, Leases, ROWS},
 };
 
@@ -25,6 +25,9 @@ pub(crate) struct NewestRows {
     pub(crate) rows: Vec<Row>,
     /// Whether the timeline has no further rows in the range that feeds cover.
     pub(crate) all: bool,
+    /// What a home says about visits, if it was read from the table. The cache has only rows of homes that need no
+    /// visit to be noted.
+    pub(crate) visit: Option<Visit>,
 }
 
 /// Rows in the shared cache.
@@ -52,7 +55,7 @@ impl NewestRows {
             return None;
         }
         let more = within.len() > count || !reaches_end;
-        Some(RowPage { rows: within.into_iter().take(count).cloned().collect(), more })
+        Some(RowPage { rows: within.into_iter().take(count).cloned().collect(), more, visit: self.visit })
     }
 }
 
@@ -66,7 +69,7 @@ impl From<&NewestRows> for CachedRows {
 impl From<CachedRows> for NewestRows {
     fn from(cached: CachedRows) -> Self {
         let rows = cached.rows.into_iter().map(|(post, author)| Row { post, author }).collect();
-        Self { rows, all: cached.all }
+        Self { rows, all: cached.all, visit: None }
     }
 }
 
@@ -119,9 +122,12 @@ impl Timelines {
             Some(Found::Lease(lease)) => {
                 let consistency = if lease.reads_strongly { Consistency::Strong } else { Consistency::Eventual };
                 let at = lease.taken_at();
-                let RowPage { rows, more } = self.newest(timeline, range, limit.max(ROWS_MIN), consistency).await?;
-                let newest = NewestRows { rows, all: !more };
-                self.cache.fill(vec![(lease, 0, CachedRows::from(&newest))]).await;
+                let RowPage { rows, more, visit } =
+                    self.newest(timeline, range, limit.max(ROWS_MIN), consistency).await?;
+                let newest = NewestRows { rows, all: !more, visit };
+                if visit.is_none_or(|visit| visit.is_whole_for(kind.kept, at)) {
+                    self.cache.fill(vec![(lease, 0, CachedRows::from(&newest))]).await;
+                }
                 Ok(ThroughCache::Newest(Read { value: newest, at }))
             }
             Some(Found::Nothing) | None => Ok(ThroughCache::Nothing),
@@ -160,7 +166,8 @@ mod tests {
             before in proptest::option::of(1u64..300), since in 0u64..150,
         ) {
             let rows: Vec<_> = posts.iter().rev().map(|ms| Row { post: post(*ms), author: user("ada") }).collect();
-            let newest = NewestRows { rows: rows.iter().take(kept).cloned().collect(), all: kept >= rows.len() };
+            let kept_rows = rows.iter().take(kept).cloned().collect();
+            let newest = NewestRows { rows: kept_rows, all: kept >= rows.len(), visit: None };
             let newest = NewestRows::from(CachedRows::from(&newest));
             let range = Range { before: before.map(post), since: Timestamp::from_ms(since) };
             let within: Vec<_> = rows.iter().filter(|row| range.contains(row.post)).cloned().collect();

@@ -50,6 +50,8 @@ pub(super) const USER_PREFIX: &str = "USER#";
 pub(super) const SETS_PREFIX: &str = "SETS#";
 /// Prefix of the keys of homes.
 pub(super) const HOME_PREFIX: &str = "HOME#";
+/// Sort key of what a home says about visits. It comes behind those of all posts, which begin with a hexadecimal digit.
+pub(super) const VISIT: &str = "visit";
 /// Prefix of the keys of authors' timelines.
 pub(super) const AUTHOR_PREFIX: &str = "AUTHOR#";
 /// Prefix of the keys of tags' timelines.

@@ -41,11 +41,14 @@ pub mod search;
 pub mod segments;
 mod statistics;
 mod table;
+mod tag_rows;
 pub mod timelines;
 pub mod transaction;
 pub mod trending;
 mod trending_list;
 pub mod viewers;
+mod visit_item;
+mod visits;
 
 pub use announcements::{Announcement, Announcements};
 pub(crate) use cached_rows::{NewestRows, ROWS_MIN, ThroughCache};

@@ -9,6 +9,7 @@ use super::{
     key::{self, PK, SK},
     timelines::{Row, Timeline, Timelines, row},
     viewers::Viewers,
+    visit_item::is_visit,
 };
 use crate::{
     error::Error,
@@ -117,8 +118,9 @@ impl CommandTable {
 impl Timelines {
     /// At most `limit` items behind `after`.
     pub async fn scan(&self, after: Option<&ScanKey>, limit: i32) -> Result<ScanPage<Shown>, Error> {
-        // Announcements and marks of walks follow from no item that is looked at.
+        // Announcements, visits and marks of walks follow from no item that is looked at.
         let read = |item: Item| match text(&item, PK)? {
+            _ if is_visit(&item) => Ok(None),
             timeline if Timeline::parse(timeline).is_some() => Ok(Some(Shown::Row(timeline.to_owned(), row(&item)?))),
             pk => Ok(counted(pk, text(&item, SK)?).map(Shown::Counted)),
         };

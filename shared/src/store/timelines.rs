@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::types::{Delete, DeleteRequest, Put, PutRequest, TransactWriteItem, WriteRequest};
+use aws_sdk_dynamodb::types::{Delete, DeleteRequest, PutRequest, TransactWriteItem, WriteRequest};
 use futures::future::try_join_all;
 use tokio::sync::Semaphore;
 
@@ -18,10 +18,11 @@ use super::{
     inbox_pace::InboxPace,
     key::{self, PK, SK},
     table::TableName,
+    visit_item::{is_visit, visit},
 };
 use crate::{
     error::Error,
-    model::{EdgeKey, Post, PostId, Tag, Timestamp, UserId},
+    model::{EdgeKey, Post, PostId, Tag, Timestamp, UserId, Visit},
     retry::RetryPolicy,
     shared_cache::SharedCache,
 };
@@ -89,6 +90,12 @@ impl Timeline {
         of_timeline && row.post == post.post && row.author == post.author
     }
 
+    /// How many items to read for so many rows from the end on, where a home has one more.
+    fn items(&self, rows: usize) -> i32 {
+        let items = rows.saturating_add(usize::from(matches!(self, Self::Home(_))));
+        i32::try_from(items).unwrap_or(i32::MAX)
+    }
+
     /// Whether rows expire when their posts leave the feeds. Rows of authors' timelines stay.
     fn expires(&self) -> bool {
         !matches!(self, Self::Author(_))
@@ -111,6 +118,8 @@ pub struct RowPage {
     pub rows: Vec<Row>,
     /// Whether there may be further rows within the range.
     pub more: bool,
+    /// What the home says about visits, if the read came past it: it stands behind the newest row.
+    pub visit: Option<Visit>,
 }
 
 /// The part of a timeline to read.
@@ -126,6 +135,17 @@ impl Range {
     /// Whether the post is within the range.
     pub fn contains(&self, post: PostId) -> bool {
         post >= PostId::lowest(self.since) && self.before.is_none_or(|before| post < before)
+    }
+}
+
+impl RowPage {
+    /// The first `limit` rows of these items.
+    fn read(items: &[Item], more: bool, limit: usize) -> Result<Self, Error> {
+        let visit = items.iter().find(|item| is_visit(item)).map(visit).transpose()?;
+        let mut rows = items.iter().filter(|item| !is_visit(item)).map(row).collect::<Result<Vec<_>, _>>()?;
+        let more = more || rows.len() > limit;
+        rows.truncate(limit);
+        Ok(Self { rows, more, visit })
     }
 }
 
@@ -173,13 +193,12 @@ impl Timelines {
             .expression_attribute_values(":first", s(first))
             .set_exclusive_start_key(start)
             .scan_index_forward(false)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .limit(timeline.items(limit))
             .consistent_read(consistency.is_strong())
             .send()
             .await
             .map_err(failed("reading a timeline"))?;
-        let rows = answer.items().iter().map(row).collect::<Result<_, _>>()?;
-        Ok(RowPage { rows, more: answer.last_evaluated_key().is_some() })
+        RowPage::read(answer.items(), answer.last_evaluated_key().is_some(), limit)
     }
 
     /// At most `limit` rows of the timeline from the post `first` on, oldest first. With `after`, only those behind
@@ -202,13 +221,12 @@ impl Timelines {
             .expression_attribute_values(":timeline", s(&key))
             .expression_attribute_values(":first", s(first))
             .set_exclusive_start_key(after.filter(|after| *after >= first).map(|after| primary_key(&key, after)))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .limit(timeline.items(limit))
             .consistent_read(consistency.is_strong())
             .send()
             .await
             .map_err(failed("reading a timeline"))?;
-        let rows = answer.items().iter().map(row).collect::<Result<_, _>>()?;
-        Ok(RowPage { rows, more: answer.last_evaluated_key().is_some() })
+        RowPage::read(answer.items(), answer.last_evaluated_key().is_some(), limit)
     }
 
     /// Writes one row to each of the timelines. Repeating this changes nothing.
@@ -333,59 +351,6 @@ impl Timelines {
         Ok(true)
     }
 
-    /// Writes the rows of a post to the timelines of the tags that this version of the post has, unless the command
-    /// table has a newer version by now. The worker of that version writes its rows.
-    ///
-    /// The check and the rows are one transaction. So no worker that is late writes a row that a later version does not
-    /// have, and after a deletion, nothing brings a tag back.
-    pub async fn tag(&self, commands: &CommandTable, tags: &[Tag], row: &Row, version: u64) -> Result<(), Error> {
-        if tags.is_empty() {
-            return Ok(());
-        }
-        let put = |tag: &Tag| {
-            let put = Put::builder()
-                .table_name(self.table.get())
-                .item(PK, s(key::tag(tag)))
-                .item(SK, s(row.post))
-                .item("author", s(row.author.as_str()))
-                .item("expires_at", n(row.post.leaves_feeds_at().as_secs()))
-                .item("version", n(version));
-            let put = put.build().map_err(|error| Error::poison("a tag's row", error))?;
-            Ok(TransactWriteItem::builder().put(put).build())
-        };
-        let unchanged = std::iter::once(commands.require_post_version(row.post, version));
-        let writes = unchanged.chain(tags.iter().map(put)).collect::<Result<Vec<_>, Error>>()?;
-        let mut retries = CONFLICTS.start();
-        loop {
-            match self.dynamo.transact(writes.clone()).await {
-                // Either the post has changed, or two workers write the same rows at this moment.
-                Err(Error::Conflict) => match commands.post(row.post).await? {
-                    Some(post) if post.version == version && retries.wait().await => {}
-                    Some(post) if post.version == version => return Err(Error::Conflict),
-                    _ => return Ok(()),
-                },
-                written => return written,
-            }
-        }
-    }
-
-    /// Deletes the row of a post from the timeline of a tag that this version of the post does not have.
-    pub async fn untag(&self, tag: &Tag, post: PostId, version: u64) -> Result<(), Error> {
-        self.dynamo
-            .0
-            .delete_item()
-            .table_name(self.table.get())
-            .key(PK, s(key::tag(tag)))
-            .key(SK, s(post))
-            .condition_expression("attribute_not_exists(PK) OR #version < :version")
-            .expression_attribute_names("#version", "version")
-            .expression_attribute_values(":version", n(version))
-            .send()
-            .await
-            .map(|_| ())
-            .or_else(newer_wins("deleting a tag's row"))
-    }
-
     /// Deletes the rows of these posts from each of the timelines.
     ///
     /// # Errors
@@ -407,6 +372,9 @@ impl Timelines {
         let all = Range { before: None, since: Timestamp::from_ms(0) };
         let page = self.newest(timeline, all, limit, Consistency::Strong).await?;
         self.remove(std::slice::from_ref(timeline), &page.rows).await?;
+        if let (Timeline::Home(viewer), false) = (timeline, page.more) {
+            self.remove_visit(viewer).await?;
+        }
         Ok(page.more)
     }
 

@@ -15,10 +15,11 @@ const LIKES_MAX: usize = 100;
 /// Followers of one task.
 const FOLLOWERS_MAX: usize = 100;
 /// The names of tasks in messages, first those of walks.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 26] = [
     "spread",
     "deliver",
     "backfill",
+    "complete_home",
     "unfollowed",
     "profile",
     "purge",

@@ -42,6 +42,15 @@ pub enum Walk {
         /// How far the copy came.
         at: BackfillAt,
     },
+    /// Copy the posts of the last 30 days of all followed authors into a home that was left out while nobody read it.
+    CompleteHome {
+        /// The owner of the home.
+        viewer: UserId,
+        /// Since when the home is incomplete.
+        since: Timestamp,
+        /// How far the copy came.
+        at: HomeAt,
+    },
     /// Remove the rows of an author from the home of a viewer who no longer follows the author.
     Unfollowed {
         /// The viewer.
@@ -116,6 +125,21 @@ pub enum BackfillAt {
     Copied,
 }
 
+/// How far the completion of a home came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HomeAt {
+    /// The posts of these authors are copied.
+    Followed {
+        /// The last author all of whose posts are copied. None at the beginning.
+        after: Option<UserId>,
+        /// The posts of the next author are copied down to this one. None if no post of that author is.
+        below: Option<PostId>,
+    },
+    /// All posts are copied, but readers still read the authors' own rows.
+    Copied,
+}
+
 /// How far the erasure of an account came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -177,7 +201,9 @@ impl Walk {
             | Self::Purge { author, .. }
             | Self::Demotion { author, .. }
             | Self::FillHomes { author, .. } => author,
-            Self::Backfill { viewer, .. } | Self::Unfollowed { viewer, .. } => viewer,
+            Self::Backfill { viewer, .. } | Self::CompleteHome { viewer, .. } | Self::Unfollowed { viewer, .. } => {
+                viewer
+            }
             Self::Profile { user, .. } | Self::Erase { user, .. } => user,
         }
     }

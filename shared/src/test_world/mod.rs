@@ -338,6 +338,7 @@ fn runtime(
         ("CELEBRITY_LIST_SECONDS", LIST_LIFETIME.as_secs().to_string()),
         ("ERASURE_DELAY_SECONDS", "60".to_owned()),
         ("STATISTICS_DAYS", "400".to_owned()),
+        ("DORMANT_DAYS", "0".to_owned()),
         ("WALK_STEP_ROWS", "500".to_owned()),
     ];
     let unlimited = RATE_LIMITS.map(|name| (name, UNLIMITED.to_string()));

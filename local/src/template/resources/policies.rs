@@ -10,8 +10,10 @@ use super::{
     reading::Reading,
 };
 
-/// The only condition that the local stack knows. It restricts access to certain partitions of a table.
-const LEADING_KEYS: [&str; 2] = ["ForAllValues:StringEquals", "dynamodb:LeadingKeys"];
+/// The only key of conditions that the local stack knows. It restricts access to certain partitions of a table.
+const LEADING_KEYS: &str = "dynamodb:LeadingKeys";
+/// The operators of such conditions. With the second one, a key may end with `*`.
+const OPERATORS: [&str; 2] = ["ForAllValues:StringEquals", "ForAllValues:StringLike"];
 
 /// Reads `Policies`. A policy that is only a name, or is one of SAM's templates, is a warning.
 pub(super) fn read(reading: &mut Reading<'_>, open: &mut Properties<'_>) -> Result<Vec<Statement>> {
@@ -46,14 +48,22 @@ fn read_statement(mut open: Properties<'_>) -> Result<Statement> {
     let leading_keys = match open.take("Condition") {
         None => None,
         Some(condition) => {
-            let [kind, key] = LEADING_KEYS;
             let mut condition = open.part("Condition", condition)?;
-            let operator = condition.require(kind)?;
-            let mut operator = condition.part(kind, operator)?;
-            let keys = texts(operator.require(key)?, key)?;
+            let [equals, like] = OPERATORS;
+            let (name, operator) = match condition.take(like) {
+                Some(operator) => (like, operator),
+                None => (equals, condition.require(equals)?),
+            };
+            let mut operator = condition.part(name, operator)?;
+            let keys = operator.require(LEADING_KEYS)?;
+            let read = texts(keys, LEADING_KEYS)?;
+            let is_pattern = |key: &String| key.trim_end_matches('*').contains(['*', '?']) || key.ends_with("**");
+            if name == like && read.iter().any(is_pattern) {
+                return Err(keys.error("the local stack knows only patterns with one `*` at their end"));
+            }
             operator.finish()?;
             condition.finish()?;
-            Some(keys)
+            Some(read)
         }
     };
     open.finish()?;

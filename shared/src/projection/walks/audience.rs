@@ -104,9 +104,10 @@ impl Walks {
         Ok(left.map_or(Step::Done, |left| Step::Later(LEFT_AFTER, left)))
     }
 
-    /// Pushes the row into the homes of these viewers. Returns the push of what is left, if DynamoDB did not take all.
+    /// Pushes the row into the homes of those of these viewers who read them. Returns the push of what is left, if
+    /// DynamoDB did not take all.
     async fn push_to_homes(&self, row: &Row, viewers: Vec<UserId>) -> Result<Option<Walk>, Error> {
-        let homes: Vec<_> = viewers.into_iter().map(Timeline::Home).collect();
+        let homes: Vec<_> = self.awake(viewers).await?.into_iter().map(Timeline::Home).collect();
         let left = self.timelines.put_some(&homes, row).await?;
         let viewer = |home| match home {
             Timeline::Home(viewer) => Some(viewer),

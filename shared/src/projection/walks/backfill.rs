@@ -20,7 +20,16 @@ use crate::{
 /// How long readers go on to read the author's own rows after all of them are copied. A page reads the home while it
 /// reads the viewer item. A page that read the home before the last rows came must not learn from the viewer item that
 /// all are there. No page takes so long: it is the timeout of GetFeed.
-const PAGES_END: Duration = Duration::from_secs(10);
+pub(super) const PAGES_END: Duration = Duration::from_secs(10);
+
+/// What was copied.
+#[derive(Debug)]
+pub(super) struct Copied {
+    /// The number of rows.
+    pub(super) rows: usize,
+    /// The last of them, if there may be more below it.
+    pub(super) more_below: Option<PostId>,
+}
 
 impl Walks {
     /// Copies the author's posts into the home of the viewer, who follows the author. Readers pull the posts of
@@ -33,7 +42,7 @@ impl Walks {
             return Ok(Completion::Complete);
         };
         let homes = [Timeline::Home(viewer.clone())];
-        match self.copy_posts(&self.timelines, author, &homes, None, self.inline_rows()).await? {
+        match self.copy_posts(&self.timelines, author, &homes, None, self.inline_rows()).await?.more_below {
             None => Ok(Completion::Complete),
             Some(last) => {
                 let (viewer, author, at) = (viewer.clone(), author.clone(), BackfillAt::Below(last));
@@ -89,7 +98,10 @@ impl Walks {
         let is_pulled = !self.celebrities.are_pushed(&author).await?;
         let homes = [Timeline::Home(viewer.clone())];
         let timelines = &self.timelines;
-        let last = if is_pulled { None } else { self.copy_posts(timelines, &author, &homes, before, rows).await? };
+        let last = match is_pulled {
+            true => None,
+            false => self.copy_posts(timelines, &author, &homes, before, rows).await?.more_below,
+        };
         let walk = |at| Walk::Backfill { viewer, author, version, at };
         Ok(match last {
             Some(last) => Step::Next(vec![walk(BackfillAt::Below(last))]),
@@ -98,7 +110,6 @@ impl Walks {
     }
 
     /// Copies at most `rows` of the author's rows into each of these homes, from the newest one below `before` on.
-    /// Returns the last of them if there may be more.
     pub(super) async fn copy_posts(
         &self,
         timelines: &Timelines,
@@ -106,11 +117,12 @@ impl Walks {
         homes: &[Timeline],
         before: Option<PostId>,
         rows: usize,
-    ) -> Result<Option<PostId>, Error> {
+    ) -> Result<Copied, Error> {
         let range = Range { before, since: self.clock.now().before(FEED_AGE_MAX) };
         let page = timelines.newest(&Timeline::Author(author.clone()), range, rows, Consistency::Strong).await?;
         timelines.put_rows(homes, &page.rows).await?;
-        Ok(page.rows.last().filter(|_| page.more).map(|last| last.post))
+        let more_below = page.rows.last().filter(|_| page.more).map(|last| last.post);
+        Ok(Copied { rows: page.rows.len(), more_below })
     }
 
     /// The follow of the author by the viewer, if there ever was one.

@@ -91,7 +91,7 @@ impl Walks {
         // When the demotion ends, nobody pulls any more, whichever tables are read.
         let mut last = None;
         for timelines in &self.shared.timelines.maintained {
-            last = last.max(self.copy_posts(timelines, &author, &homes, before, rows).await?);
+            last = last.max(self.copy_posts(timelines, &author, &homes, before, rows).await?.more_below);
         }
         match last {
             Some(last) => Ok(Step::Next(vec![Walk::FillHomes { author, begun_at, viewers, before: Some(last) }])),

@@ -12,6 +12,7 @@
 //! - `profile` shows an author's profile on the author's posts.
 //! - `purge` removes what is left of deleted posts.
 //! - `erasure` removes everything of a deleted account.
+//! - `dormant` leaves out homes that nobody reads, and completes those whose owners have come back.
 //! - `demotion` copies a former celebrity's posts into all homes.
 //!
 //! While a backfill or the walk of a profile is under way, the viewer item says so ([`Unfinished`]), and readers make
@@ -20,6 +21,7 @@
 mod audience;
 mod backfill;
 mod demotion;
+mod dormant;
 mod erasure;
 mod profile;
 mod purge;
@@ -30,7 +32,7 @@ use std::{num::NonZeroUsize, time::Duration};
 use crate::{
     celebrities::Celebrities,
     error::Error,
-    model::{Clock, HomeRows, RunStep, Unfinished, UserId, Version},
+    model::{Clock, DormancyPolicy, HomeRows, RunStep, Unfinished, UserId, Version},
     retry::until_no_conflict,
     store::{
         Consistency, cards::Cards, command_table::CommandTable, search::SearchIndex, timelines::Timelines,
@@ -63,6 +65,8 @@ pub struct Walks {
     pub(super) erasure_delay: Duration,
     /// Rows that one step reads or writes at most.
     pub(super) step_rows: NonZeroUsize,
+    /// Which homes pushes leave out.
+    pub(super) dormancy: DormancyPolicy,
     /// When posts are put into homes.
     pub(super) homes: HomeRows,
     /// The tables of all sets.
@@ -148,6 +152,7 @@ impl Walks {
             Walk::Purge { post, author, after, until } => self.purge_step(post, &author, after, until, rows).await,
             Walk::Erase { user, begun_at, at } => self.erasure_step(user, begun_at, at, rows).await,
             Walk::Demotion { author, after } => self.demotion_step(author, after, rows).await,
+            Walk::CompleteHome { viewer, since, at } => self.complete_home_step(viewer, since, at, rows).await,
             Walk::FillHomes { author, begun_at, viewers, before } => {
                 self.fill_homes_step(author, begun_at, viewers, before, rows).await
             }

@@ -82,10 +82,10 @@ impl PulledRows {
             return self.timelines.newest(&timeline, range, count, Consistency::Eventual).await;
         }
         let wanted = count.max(ROWS_MIN);
-        let RowPage { rows, more } = self.timelines.newest(&timeline, range, wanted, Consistency::Eventual).await?;
-        let newest = Arc::new(NewestRows { rows, all: !more });
+        let RowPage { rows, more, .. } = self.timelines.newest(&timeline, range, wanted, Consistency::Eventual).await?;
+        let newest = Arc::new(NewestRows { rows, all: !more, visit: None });
         self.newest.put(key, Kept { rows: Arc::clone(&newest), is_shared: false }, now);
-        Ok(newest.page(range, count).unwrap_or_else(|| RowPage { rows: newest.rows.clone(), more }))
+        Ok(newest.page(range, count).unwrap_or_else(|| RowPage { rows: newest.rows.clone(), more, visit: None }))
     }
 }
 
@@ -98,5 +98,5 @@ fn with(newest: &NewestRows, author: &UserId, announced: &Announced) -> NewestRo
     rows.extend(announced.posts_of(author).filter(is_known).map(|post| Row { post, author: author.clone() }));
     rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.post));
     rows.dedup();
-    NewestRows { rows, all: newest.all }
+    NewestRows { rows, all: newest.all, visit: None }
 }

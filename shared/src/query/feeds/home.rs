@@ -12,7 +12,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::trending::{TrendingPosition, trending_page};
+use super::{
+    trending::{TrendingPosition, trending_page},
+    visits::Completeness,
+};
 use crate::{
     error::Error,
     model::{PostId, Timestamp, Version, limits::FEED_AGE_MAX},
@@ -21,7 +24,10 @@ use crate::{
         pipeline::{FeedPost, Filter, Origin, Page, PageDraft, ReadRequest, Sources, ViewerState, posts_page},
         services::Feeds,
     },
-    store::timelines::{Range, Timeline},
+    store::{
+        Consistency,
+        timelines::{Range, Timeline},
+    },
 };
 
 /// A page of a home feed.
@@ -58,6 +64,9 @@ pub struct HomePosition {
     /// Whether the walk has shown only posts by the viewer. A cursor of an older release does not say.
     #[serde(default)]
     only_own: bool,
+    /// Whether the home had all rows when the walk began.
+    #[serde(default, skip_serializing_if = "Completeness::is_whole")]
+    home: Completeness,
 }
 
 impl Feeds {
@@ -78,51 +87,79 @@ impl Feeds {
         let before = position.map(|position| position.before);
         let began = self.clock.now();
         let range = Range { before, since: began.before(FEED_AGE_MAX) };
-        let page_before = position.map(|position| position.as_of);
-        let (state, mut sources) = home_sources(self, request, range, page_before, draft.wanted()).await?;
+        let before = position.map(|position| PageBefore { finished: position.as_of, home: position.home });
+        let (state, mut sources, home) = home_sources(self, request, range, before, draft.wanted()).await?;
         // Filter, hydrate, page.
         let page = posts_page(draft, &mut sources, &Filter::Home, self.hydrator(), &state).await?;
         let only_own = only_own(position.is_none_or(|position| position.only_own), &page.entries, &state);
         let as_of = self.clock.now();
-        let page = page.map_next(|before| HomePosition { before, as_of, only_own });
+        let page = page.map_next(|before| HomePosition { before, as_of, only_own, home });
         let newest = sources.newest(began);
         Ok(HomePage { newest, ..with_trending(self, &state, page, only_own, limit).await? })
     }
 }
 
-/// The viewer state and the sources of a home, from which `count` rows are to be read first. `page_before` is when the
-/// page before was finished.
+/// The page before one of the same walk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PageBefore {
+    /// When it was finished.
+    pub(super) finished: Timestamp,
+    /// Whether the home had all rows.
+    pub(super) home: Completeness,
+}
+
+/// The viewer state and the sources of a home, from which `count` rows are to be read first, and whether the home has
+/// all rows.
 pub(super) async fn home_sources<'a>(
     feeds: &'a Feeds,
     request: ReadRequest<'a>,
     range: Range,
-    page_before: Option<Timestamp>,
+    page_before: Option<PageBefore>,
     count: usize,
-) -> Result<(ViewerState<'a>, Sources<'a>), Error> {
+) -> Result<(ViewerState<'a>, Sources<'a>, Completeness), Error> {
     let timeline = Timeline::Home(request.viewer.clone());
     let mut sources = Sources::new(&feeds.timelines, timeline, range, request.consistency());
+    let finished = page_before.map(|page| page.finished);
     let celebrities = async {
         // Where there were celebrities, there are some. So their announcements need not wait for the list.
         let at_once = async {
             match feeds.celebrities.were_any() {
-                true => feeds.announcements.read(page_before).await.map(Some),
+                true => feeds.announcements.read(finished).await.map(Some),
                 false => Ok(None),
             }
         };
         let (list, announced) = tokio::try_join!(feeds.celebrities.list(), at_once)?;
         let announced = match announced {
-            None if !list.is_empty() => Some(feeds.announcements.read(page_before).await?),
+            None if !list.is_empty() => Some(feeds.announcements.read(finished).await?),
             announced => announced,
         };
         Ok((list, announced))
     };
-    let (state, (), (celebrities, announced)) = tokio::try_join!(
+    // Rows from the end of the home on come with its visit. Only the first page of a walk needs that.
+    let reads_visit = page_before.is_none() && (range.before.is_some() || request.consistency().is_strong());
+    let visit = async {
+        match reads_visit {
+            true => feeds.timelines.visit(request.viewer, Consistency::Eventual).await,
+            false => Ok(None),
+        }
+    };
+    let (state, (), (celebrities, announced), visit) = tokio::try_join!(
         ViewerState::read(request, &feeds.viewers, &feeds.commands),
         sources.read_ahead(count),
-        celebrities
+        celebrities,
+        visit
     )?;
+    let home = match page_before {
+        Some(page) => page.home,
+        None => feeds.note_visit(request.viewer, visit.or(sources.visit())).await,
+    };
     sources.add_unprojected_posts(&state);
     sources.add_unfinished_follows(&state);
+    if home == Completeness::Incomplete {
+        let followed = feeds.followed(request.viewer).await?;
+        let pushed = followed.into_iter().filter(|author| !celebrities.announces(author) && state.may_pull(author));
+        pushed.for_each(|author| sources.add_stored(author));
+    }
     let (policy, now) = (feeds.celebrities.policy(), feeds.clock.now());
     for celebrity in celebrities.among(&state.viewer.followed) {
         let author = celebrity.author.clone();
@@ -134,7 +171,7 @@ pub(super) async fn home_sources<'a>(
             _ => sources.add_stored(author),
         }
     }
-    Ok((state, sources))
+    Ok((state, sources, home))
 }
 
 /// Whether a walk has shown only posts by the viewer, which it had `before` this page.
@@ -204,6 +241,14 @@ mod tests {
         let old = json!({"home": {"before": post, "as_of": 7}});
         let walk: HomeWalk<HomePosition> = serde_json::from_value(old).unwrap();
         let as_of = Timestamp::from_ms(7);
-        assert_eq!(walk, HomeWalk::Home(HomePosition { before: post.parse().unwrap(), as_of, only_own: false }));
+        assert_eq!(
+            walk,
+            HomeWalk::Home(HomePosition {
+                before: post.parse().unwrap(),
+                as_of,
+                only_own: false,
+                home: Completeness::Whole
+            })
+        );
     }
 }

@@ -9,6 +9,7 @@ mod ranked;
 mod served;
 mod tag;
 mod trending;
+mod visits;
 
 pub use home::{HomePage, HomePosition, HomeWalk};
 pub use likers::LikerAt;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::visits::Completeness;
 use crate::{
     error::Error,
     metrics,
@@ -76,11 +77,17 @@ impl Feeds {
         };
         let (mut page, announced) =
             tokio::try_join!(read(None), self.timelines.announced(mark.announced_since(), ANNOUNCED_MAX))?;
+        // The rows up to the end of the home come with its visit.
+        let visit = match page.more {
+            true => self.timelines.visit(request.viewer, Consistency::Eventual).await?,
+            false => page.visit,
+        };
+        let home = self.note_visit(request.viewer, visit).await;
         let is_new = |post: &PostId| *post >= first && mark.is_new(post);
         let is_quiet = !page.rows.iter().map(|row| &row.post).chain(announced_posts(&announced)).any(is_new);
         // Announcements are deleted after a while.
         let all_announced = !announced.more && now.since(mark.announced_since()) < ANNOUNCEMENT_KEPT;
-        if is_quiet && all_announced && exact.is_none() {
+        if is_quiet && all_announced && home.is_whole() && exact.is_none() {
             let posts = page.rows.iter().map(|row| row.post).collect();
             let newest = mark.after(&Covered { posts, ..Covered::default() }, now);
             return Ok(NewPosts { count: 0, posts: Vec::new(), newest });
@@ -89,7 +96,7 @@ impl Feeds {
             Some(state) => state,
             None => self.viewer_state(request).await?,
         };
-        let others = self.others(&state, first, all_announced.then_some(announced)).await?;
+        let others = self.others(&state, home, first, all_announced.then_some(announced)).await?;
         let (mut found, mut covered) = (Vec::<FeedPost>::new(), Covered::default());
         let mut from = None;
         for _ in 0..READS_MAX {
@@ -121,10 +128,12 @@ impl Feeds {
     }
 
     /// The new rows beside the home's: posts of celebrities whom the viewer follows, and for a query with a version
-    /// what projections have not reached. If not everything was announced, the celebrities' timelines are read.
+    /// what projections have not reached. If not everything was announced, the celebrities' timelines are read; if the
+    /// home may lack rows, those of all followed users are.
     async fn others(
         &self,
         state: &ViewerState<'_>,
+        home: Completeness,
         first: PostId,
         announced: Option<Announcements>,
     ) -> Result<Others, Error> {
@@ -134,6 +143,9 @@ impl Feeds {
             Consistency::Strong => state.viewer.unfinished.backfills.keys().cloned().collect(),
             Consistency::Eventual => Vec::new(),
         };
+        if home == Completeness::Incomplete {
+            authors.extend(self.followed(state.request.viewer).await?);
+        }
         match announced {
             Some(announced) => {
                 let rows = announced.newest.into_iter().map(|announcement| announcement.row);
@@ -151,7 +163,7 @@ impl Feeds {
         };
         let pages: Vec<RowPage> =
             stream::iter(authors).map(read).buffer_unordered(AUTHORS_AT_ONCE).try_collect().await?;
-        for RowPage { rows, more } in pages {
+        for RowPage { rows, more, .. } in pages {
             let last = rows.last().map(|row| row.post).filter(|_| more);
             others.until = [others.until, last].into_iter().flatten().min();
             others.rows.extend(rows.into_iter().map(|row| (row.post, row.author)));

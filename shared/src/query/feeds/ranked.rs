@@ -14,8 +14,9 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    home::{HomePage, HomeWalk, home_sources, only_own, only_trending, with_trending},
+    home::{HomePage, HomeWalk, PageBefore, home_sources, only_own, only_trending, with_trending},
     served::Served,
+    visits::Completeness,
 };
 use crate::{
     error::Error,
@@ -70,6 +71,9 @@ pub struct RankedPosition {
     /// Whether the walk has shown only posts by the viewer. A cursor of an older release does not say.
     #[serde(default)]
     only_own: bool,
+    /// Whether the home had all rows when the walk began.
+    #[serde(default, skip_serializing_if = "Completeness::is_whole")]
+    home: Completeness,
 }
 
 /// A part of a window, of up to [`WINDOW`] rows. It is the whole window unless rows were inserted into that.
@@ -101,9 +105,11 @@ impl Feeds {
         };
         // Viewer state and sources; for a personal ranking also the viewer's likes.
         let mut count = walk.rows_wanted(limit);
-        let opened = home_sources(self, request, walk.range(), walk.as_of, count + 1);
+        let before = walk.as_of.map(|finished| PageBefore { finished, home: walk.home });
+        let opened = home_sources(self, request, walk.range(), before, count + 1);
         let likes = recent_likes(&self.commands, request, ranking);
-        let ((state, mut sources), likes) = tokio::try_join!(opened, likes)?;
+        let ((state, mut sources, home), likes) = tokio::try_join!(opened, likes)?;
+        walk.home = home;
         let ranker = Ranker::new(walk.at, likes);
         let (mut entries, mut home_ends) = (Vec::new(), false);
         for read in 0..READS_MAX {
@@ -164,7 +170,7 @@ fn cut(read: RowPage, count: usize) -> RowPage {
     let mut rows = read.rows;
     let more = read.more || rows.len() > count;
     rows.truncate(count);
-    RowPage { rows, more }
+    RowPage { rows, more, visit: read.visit }
 }
 
 impl RankedPosition {
@@ -172,7 +178,16 @@ impl RankedPosition {
         // The viewer's own post may come from a process whose clock is ahead of this one.
         let before = PostId::lowest(now.after(CLOCK_DIFFERENCE_MAX));
         let served = Served::default();
-        Self { at: now, as_of: None, before, end: None, left: WINDOW, served, only_own: true }
+        Self {
+            at: now,
+            as_of: None,
+            before,
+            end: None,
+            left: WINDOW,
+            served,
+            only_own: true,
+            home: Completeness::Whole,
+        }
     }
 
     /// The rows of this walk's window and of all windows after it.

@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::ViewerState;
 use crate::{
     error::Error,
-    model::{PostId, Timestamp, UserId},
+    model::{PostId, Timestamp, UserId, Visit},
     query::{
         caches::{Announced, PulledRows},
         newest::{Covered, Newest},
@@ -76,6 +76,11 @@ impl<'a> Sources<'a> {
             self.ahead = Some(self.read_stored(count).await?);
         }
         Ok(())
+    }
+
+    /// What the home says about visits, if the rows that were read ahead came past it.
+    pub(crate) fn visit(&self) -> Option<Visit> {
+        self.ahead.as_ref().and_then(|rows| rows.visit)
     }
 
     /// Adds the viewer's own posts that projections have not reached.
@@ -144,7 +149,7 @@ impl<'a> Sources<'a> {
             }
             Source::Known(rows) => {
                 let unread = rows.iter().filter(|row| self.unread.contains(row.post));
-                Ok(RowPage { rows: unread.cloned().collect(), more: false })
+                Ok(RowPage { rows: unread.cloned().collect(), ..RowPage::default() })
             }
         }
     }
@@ -181,7 +186,7 @@ fn merge(mut pages: Vec<RowPage>, count: usize) -> RowPage {
     let more = pages.iter().any(|page| page.more);
     let rows: BTreeMap<_, _> = pages.into_iter().flat_map(|page| page.rows).map(|row| (row.post, row)).collect();
     let more = more || rows.len() > count;
-    RowPage { rows: rows.into_values().rev().take(count).collect(), more }
+    RowPage { rows: rows.into_values().rev().take(count).collect(), more, visit: None }
 }
 
 #[cfg(test)]
@@ -204,6 +209,7 @@ mod tests {
             let page = |posts: &std::collections::BTreeSet<u64>| RowPage {
                 rows: posts.iter().rev().take(limit).map(|ms| row(*ms)).collect(),
                 more: posts.len() > limit,
+                visit: None,
             };
             let merged = merge(timelines.iter().map(page).collect(), limit);
             let all: std::collections::BTreeSet<_> = timelines.iter().flatten().copied().collect();

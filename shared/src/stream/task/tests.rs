@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     model::{CommentId, TallyShard, Timestamp},
     samples::{user, version},
-    stream::walk::{BackfillAt, ErasureAt, Pass},
+    stream::walk::{BackfillAt, ErasureAt, HomeAt, Pass},
 };
 
 const POST: &str = "014bc853-e807-7000-8000-000000000000";
@@ -20,6 +20,14 @@ fn backfill(viewer: &UserId, author: &UserId, at: BackfillAt) -> Task {
 
 fn backfill_json(at: Value) -> Value {
     json!({"backfill": {"viewer": "auth0|ada", "author": "bob", "version": 3, "at": at}})
+}
+
+fn complete_home(viewer: &UserId, at: HomeAt) -> Task {
+    Walk::CompleteHome { viewer: viewer.clone(), since: Timestamp::from_ms(7), at }.into()
+}
+
+fn complete_home_json(at: Value) -> Value {
+    json!({"complete_home": {"viewer": "auth0|ada", "since": 7, "at": at}})
 }
 
 /// Every task with its JSON as it stands in queues.
@@ -66,6 +74,11 @@ fn tasks() -> Vec<(Task, Value)> {
             Walk::Unfollowed { viewer: ada.clone(), author: bob.clone(), before: None }.into(),
             json!({"unfollowed": {"viewer": "auth0|ada", "author": "bob", "before": null}}),
         ),
+        (
+            complete_home(&ada, HomeAt::Followed { after: Some(bob.clone()), below: Some(post) }),
+            complete_home_json(json!({"followed": {"after": "bob", "below": POST}})),
+        ),
+        (complete_home(&ada, HomeAt::Copied), complete_home_json(json!("copied"))),
         (backfill(&ada, &bob, BackfillAt::Start), backfill_json(json!("start"))),
         (backfill(&ada, &bob, BackfillAt::Below(post)), backfill_json(json!({"below": POST}))),
         (backfill(&ada, &bob, BackfillAt::Copied), backfill_json(json!("copied"))),

@@ -47,7 +47,7 @@ impl Home {
             let count = if reads == 1 { position.rows_wanted(room) } else { ROWS_AGAIN };
             let range = position.range();
             let below = self.rows.iter().filter(|row| range.contains(row.post));
-            let read = cut(RowPage { rows: below.take(count + 1).cloned().collect(), more: false }, count);
+            let read = cut(RowPage { rows: below.take(count + 1).cloned().collect(), ..RowPage::default() }, count);
             let wanted = wanted(room, reads - 1);
             let windows = position.windows(&read, &ranker, wanted, |author| *author != self.hidden);
             let picked: HashSet<_> = windows.iter().flat_map(|window| window.picked(&position.served)).collect();

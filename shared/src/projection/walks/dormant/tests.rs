@@ -1,0 +1,197 @@
+use super::{
+    super::testing::{finish, take_walks},
+    *,
+};
+use crate::{
+    model::{PostId, RunStep, Version},
+    query::{Newest, Ranking, ReadRequest},
+    samples::user,
+    store::timelines::Row,
+    test_world::World,
+};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A world where homes are left out ten days after the last visit.
+fn world() -> World {
+    World::with(&[("DORMANT_DAYS", 10)])
+}
+
+/// Ada follows these authors.
+async fn ada_follows(world: &World, authors: &[&str]) {
+    world.other.join(&["ada"]).await;
+    world.other.join(authors).await;
+    for author in authors {
+        world.other.follow("ada", author).await;
+    }
+    world.other.catch_up(authors).await;
+    world.other.catch_up(&["ada"]).await;
+    world.take_tasks();
+}
+
+async fn post(world: &World, author: &str) -> PostId {
+    let post = world.other.post(author, "hello").await;
+    world.tested.catch_up(&[author]).await;
+    post
+}
+
+/// The posts on ada's page, newest first, and its mark.
+async fn page(world: &World, min_version: Option<Version>) -> (Vec<PostId>, Option<Newest>) {
+    let ada = user("ada");
+    let home = world.other.feeds.home(ReadRequest { viewer: &ada, min_version }, None, 100).await.unwrap();
+    (home.page.entries.iter().map(|post| post.card.post).collect(), home.newest)
+}
+
+async fn ranked(world: &World) -> Vec<PostId> {
+    let ada = user("ada");
+    let request = ReadRequest { viewer: &ada, min_version: None };
+    let home = world.other.feeds.ranked_home(request, Ranking::Ranked, None, 100).await.unwrap();
+    let mut posts: Vec<_> = home.page.entries.iter().map(|post| post.card.post).collect();
+    posts.sort_unstable_by(|a, b| b.cmp(a));
+    posts
+}
+
+async fn new_since(world: &World, mark: &Newest) -> usize {
+    let ada = user("ada");
+    world.other.feeds.newer(ReadRequest { viewer: &ada, min_version: None }, mark, None).await.unwrap().count
+}
+
+async fn visit(world: &World) -> Option<Visit> {
+    world.other.timelines.visit(&user("ada"), Consistency::Strong).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_home_that_nobody_reads_gets_no_rows_and_is_complete_for_whoever_returns() {
+    let world = world();
+    ada_follows(&world, &["bob", "cem"]).await;
+    let first = post(&world, "bob").await;
+    assert_eq!(page(&world, None).await.0, [first]);
+    let (_, mark) = page(&world, None).await;
+    world.pass(11 * DAY);
+
+    let [second, third] = [post(&world, "bob").await, post(&world, "cem").await];
+
+    assert_eq!(world.other.home("ada").await, [first], "nobody has read the home for ten days");
+    assert_eq!(world.other.home("bob").await.len(), 2, "an author's own home has all posts");
+    assert_eq!(new_since(&world, &mark.unwrap()).await, 2);
+    let all = [third, second, first];
+    let applied = world.other.viewer("ada").await.applied;
+    for _ in 0..2 {
+        assert_eq!(page(&world, None).await.0, all);
+        assert_eq!(page(&world, Some(applied)).await.0, all);
+        assert_eq!(ranked(&world).await, all);
+    }
+    assert_eq!((world.other.home("ada").await, take_walks(&world)), (vec![first], vec![]), "no push, no walk");
+
+    let fourth = post(&world, "cem").await;
+    let walks = take_walks(&world);
+    assert!(matches!(walks[..], [Walk::CompleteHome { .. }]), "{walks:?}");
+    post(&world, "cem").await;
+    assert_eq!(take_walks(&world), [], "the walk is under way");
+    finish(&world, walks).await;
+    let home = world.other.home("ada").await;
+    assert_eq!(home[1..], [fourth, third, second, first], "all rows are copied");
+    assert_eq!(page(&world, None).await.0, home);
+    assert_eq!(visit(&world).await.unwrap().incomplete_since, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_visit_puts_off_the_end_and_polling_is_a_visit() {
+    let world = world();
+    ada_follows(&world, &["bob"]).await;
+    let mut posts = vec![post(&world, "bob").await];
+    let (_, mark) = page(&world, None).await;
+    let mark = mark.unwrap();
+    for _ in 0..3 {
+        world.pass(6 * DAY);
+        assert_eq!(new_since(&world, &mark).await, posts.len() - 1);
+        posts.push(post(&world, "bob").await);
+    }
+    posts.reverse();
+    assert_eq!(world.other.home("ada").await, posts);
+    assert!(take_walks(&world).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_walk_copies_all_followed_authors_in_small_steps_and_a_page_at_each_is_complete() {
+    let world = World::with(&[("DORMANT_DAYS", 10), ("WALK_STEP_ROWS", 2)]);
+    ada_follows(&world, &["bob", "cem", "dan"]).await;
+    post(&world, "bob").await;
+    world.pass(11 * DAY);
+    for _ in 0..5 {
+        for author in ["bob", "cem"] {
+            post(&world, author).await;
+        }
+    }
+    let (before, _) = page(&world, None).await;
+    assert_eq!((before.len(), world.other.home("ada").await.len()), (11, 1));
+    let last = post(&world, "dan").await;
+    let mut walks = take_walks(&world);
+    let mut steps = 0;
+    while let Some(walk) = walks.pop() {
+        assert_eq!(page(&world, None).await.0, [&[last], &before[..]].concat());
+        match world.tested.projector.walks.step(walk.clone(), 2).await.unwrap() {
+            Step::Done => {}
+            Step::Next(next) => walks.extend(next),
+            Step::Later(delay, walk) => {
+                assert_eq!(delay, PAGES_END);
+                walks.push(walk);
+            }
+        }
+        // A step that is repeated changes nothing, and a home that was read meanwhile neither.
+        world.tested.projector.walks.advance(walk, RunStep::first()).await.unwrap();
+        steps += 1;
+        assert!(steps < 100, "the walk does not end");
+    }
+    assert!(steps > 5, "{steps} steps");
+    assert_eq!(world.other.home("ada").await, [&[last], &before[..]].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_walk_that_was_lost_is_begun_again_by_a_later_push() {
+    let world = world();
+    ada_follows(&world, &["bob"]).await;
+    post(&world, "bob").await;
+    world.pass(11 * DAY);
+    post(&world, "bob").await;
+    page(&world, None).await;
+    post(&world, "bob").await;
+    assert_eq!(take_walks(&world).len(), 1);
+    world.pass(AGAIN_AFTER);
+    post(&world, "bob").await;
+    let walks = take_walks(&world);
+    assert_eq!(walks.len(), 1);
+    finish(&world, walks).await;
+    assert_eq!(world.other.home("ada").await.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_walk_of_an_earlier_return_ends_nothing() {
+    let world = world();
+    ada_follows(&world, &["bob"]).await;
+    post(&world, "bob").await;
+    world.pass(11 * DAY);
+    post(&world, "bob").await;
+    page(&world, None).await;
+    post(&world, "bob").await;
+    let early = take_walks(&world);
+    world.pass(11 * DAY);
+    let missed = post(&world, "bob").await;
+    page(&world, None).await;
+    finish(&world, early).await;
+    assert!(visit(&world).await.unwrap().incomplete_since.is_some());
+    assert!(!world.other.home("ada").await.contains(&missed));
+    assert!(page(&world, None).await.0.contains(&missed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_account_leaves_no_visit() {
+    let world = world();
+    ada_follows(&world, &["bob"]).await;
+    let row = Row { post: post(&world, "bob").await, author: user("bob") };
+    assert!(visit(&world).await.is_some());
+    let home = Timeline::Home(user("ada"));
+    world.other.timelines.put(std::slice::from_ref(&home), &row).await.unwrap();
+    while world.other.timelines.clear(&home, 1).await.unwrap() {}
+    assert_eq!((visit(&world).await, world.other.rows(&home).await), (None, vec![]));
+}

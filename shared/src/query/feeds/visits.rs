@@ -1,0 +1,70 @@
+//! Visits: reading a home keeps it alive. Pushes leave out homes that nobody has read for long, so what such a home
+//! lacks is read from the timelines of all followed authors, until a walk has copied it (docs/decisions/0086).
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::Error,
+    model::{EdgeKind, UserId, Visit, VisitChange},
+    query::services::Feeds,
+};
+
+/// Followed users that are read at once.
+const FOLLOWED_PER_READ: i32 = 1000;
+
+/// How often followed users are read for a page at most. Ended follows are among them.
+const READS_MAX: usize = 100;
+
+/// Whether a home has all rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Completeness {
+    /// It has.
+    #[default]
+    Whole,
+    /// It may lack rows of any followed author.
+    Incomplete,
+}
+
+impl Completeness {
+    /// For cursors, which say nothing of most homes.
+    pub(super) fn is_whole(&self) -> bool {
+        *self == Self::Whole
+    }
+}
+
+impl Feeds {
+    /// Notes that the viewer has read this home, and tells whether it has all rows. A note that fails does no harm to
+    /// this page; the next one tries again.
+    pub(super) async fn note_visit(&self, viewer: &UserId, visit: Option<Visit>) -> Completeness {
+        let Some(visit) = visit else { return Completeness::Whole };
+        let change = self.dormancy.visit(&visit, self.clock.now());
+        if let Some(VisitChange::Renewed(after) | VisitChange::Returned(after)) = change
+            && let Err(error) = self.timelines.change_visit(viewer, &visit, &after).await
+        {
+            tracing::warn!(%viewer, %error, "a visit is not noted");
+        }
+        let returns = matches!(change, Some(VisitChange::Returned(_)));
+        match returns || visit.incomplete_since.is_some() {
+            true => Completeness::Incomplete,
+            false => Completeness::Whole,
+        }
+    }
+
+    /// All users whom the viewer follows.
+    pub(super) async fn followed(&self, viewer: &UserId) -> Result<BTreeSet<UserId>, Error> {
+        let (mut followed, mut after) = (BTreeSet::new(), None);
+        for _ in 0..READS_MAX {
+            let follows = self.commands.edges_from(viewer, EdgeKind::Follows, after.as_ref(), FOLLOWED_PER_READ);
+            let page = follows.await?;
+            followed.extend(page.users);
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(followed),
+            }
+        }
+        Err(Error::transient("reading whom the viewer follows", "there are too many ended follows"))
+    }
+}
