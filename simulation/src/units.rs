@@ -272,6 +272,9 @@ impl Bench {
         self.send((0..FOLLOWERS).map(profile).collect(), INTERVAL).await?;
         self.send((0..FOLLOWERS).map(follow).collect(), INTERVAL).await?;
         self.world.settle().await?;
+        // With the first row, a home begins to say until when it gets rows.
+        self.send(vec![post(author.clone(), text(0))], INTERVAL).await?;
+        self.world.settle().await?;
         self.usage_at(LONG_INTERVAL, 10, |number| post(author.clone(), text(number))).await
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     output::{Output, table},
-    plan::{Bill, Change, Design, ITEMS, Line, Load, Settings, Units, of_design, of_parameters},
+    plan::{Bill, Change, ITEMS, Line, Load, Settings, Units, of_parameters, of_several},
 };
 
 /// What is planned.
@@ -41,7 +41,7 @@ struct Plan {
     prices: Prices,
     bill: Bill,
     parameters: Vec<Change>,
-    designs: Vec<Change>,
+    several: Vec<Change>,
 }
 
 impl Plan {
@@ -49,11 +49,11 @@ impl Plan {
         load.validate()?;
         let settings = parameters.iter().try_fold(Settings::default(), |settings, given| settings.with(given))?;
         let (units, prices) = (Units::load()?, Prices::load()?);
-        let bill = Bill::of(load, &settings, &Design::default(), &units, &prices)?;
+        let bill = Bill::of(load, &settings, &units, &prices)?;
         ensure!(bill.total().is_finite(), "the numbers are too large");
         let changed = of_parameters(load, &settings, &units, &prices)?;
-        let designs = of_design(load, &settings, &units, &prices)?;
-        Ok(Self { load: load.clone(), settings, prices, bill, parameters: changed, designs })
+        let several = of_several(load, &settings, &units, &prices)?;
+        Ok(Self { load: load.clone(), settings, prices, bill, parameters: changed, several })
     }
 
     /// The rows of the table: items with their dollars.
@@ -81,7 +81,7 @@ impl Plan {
             "region": self.prices.region, "total": self.bill.total(),
             "items": self.items().map(item).collect::<Vec<_>>(),
             "parameters": self.parameters.iter().map(change).collect::<Vec<_>>(),
-            "designs": self.designs.iter().map(change).collect::<Vec<_>>(),
+            "several": self.several.iter().map(change).collect::<Vec<_>>(),
             "lines": self.bill.lines.iter().map(line).collect::<Vec<_>>(),
         })
     }
@@ -97,7 +97,7 @@ impl Plan {
         text += "\n";
         text += &changes("what a parameter changes", &self.parameters);
         text += "\n";
-        text += &changes("what is not built would change", &self.designs);
+        text += &changes("what several change at once", &self.several);
         if explain {
             text += "\n";
             text += &self.lines();

@@ -12,7 +12,7 @@ use aws_limits::{
 };
 
 use super::{
-    load::{Design, Load, Settings},
+    load::{Load, Settings},
     units::{Route, Units, Usage},
 };
 
@@ -22,6 +22,10 @@ const HOURS: f64 = DAYS * 24.0;
 const GB: f64 = 1_073_741_824.0;
 /// Days for which rows of homes, notices and keys are kept.
 const ROW_DAYS: f64 = 30.0;
+/// Read units for a home that is left out: half a unit as for each home, and one more to be sure.
+const VISIT_UNITS: f64 = 1.5;
+/// The pause between two lines of metrics of a process that counts only pages (`shared/src/metrics.rs`).
+const LINE_SECONDS: f64 = 10.0;
 
 /// The rows of the table, in their order.
 pub(crate) const ITEMS: [&str; 20] = [
@@ -95,14 +99,8 @@ impl Bill {
     ///
     /// # Errors
     /// If figures or prices are missing, which a test excludes.
-    pub(crate) fn of(
-        load: &Load,
-        settings: &Settings,
-        design: &Design,
-        units: &Units,
-        prices: &Prices,
-    ) -> anyhow::Result<Self> {
-        let mut writer = Writer { load, settings, design, units, lines: Vec::new() };
+    pub(crate) fn of(load: &Load, settings: &Settings, units: &Units, prices: &Prices) -> anyhow::Result<Self> {
+        let mut writer = Writer { load, settings, units, lines: Vec::new() };
         writer.pages()?;
         writer.rows()?;
         for kind in Kind::ALL {
@@ -191,7 +189,6 @@ impl Kind {
 struct Writer<'a> {
     load: &'a Load,
     settings: &'a Settings,
-    design: &'a Design,
     units: &'a Units,
     lines: Vec<Line>,
 }
@@ -247,8 +244,11 @@ impl Writer<'_> {
         self.load.reads_per_day * DAYS
     }
 
-    fn row_count(&self) -> f64 {
-        self.count(Kind::Post) * self.load.followers * self.design.pushed_share
+    /// Rows that are pushed, and rows that dormant homes do without.
+    fn row_counts(&self) -> [f64; 2] {
+        let dormant = if self.settings.dormant_days > 0.0 { self.load.dormant / 100.0 } else { 0.0 };
+        let all = self.count(Kind::Post) * self.load.followers;
+        [all * (1.0 - dormant), all * dormant]
     }
 
     fn copied_count(&self) -> f64 {
@@ -271,13 +271,18 @@ impl Writer<'_> {
 
     /// Rows that are pushed and copied.
     fn rows(&mut self) -> anyhow::Result<()> {
-        for (kind, item, count) in [
-            ("row", "rows of home timelines", self.row_count()),
-            ("copied row", "rows copied by follows", self.copied_count()),
-        ] {
+        const HOMES: &str = "rows of home timelines";
+        let [pushed, left_out] = self.row_counts();
+        let looks_at_visits = self.settings.dormant_days > 0.0;
+        let source = "decision 0086: a visit, which is read again before a home is left out";
+        self.units_of(HOMES, ("rows left out", left_out), "Timelines", [VISIT_UNITS, 0.0], source);
+        for (kind, item, count) in
+            [("row", HOMES, pushed), ("copied row", "rows copied by follows", self.copied_count())]
+        {
             let usage = self.units.command(kind)?;
             let tables = tables_of(usage);
-            for (table, units) in tables {
+            for (table, [reads, writes]) in tables {
+                let units = [if kind == "row" && !looks_at_visits { 0.0 } else { reads }, writes];
                 self.units_of(item, (&format!("{kind}s"), count), table, units, "simulation --bin units");
             }
         }
@@ -361,8 +366,6 @@ impl Writer<'_> {
         );
         self.bytes("data out", "commands", commands, "command_answer_bytes", "data_out_gb")?;
         self.lambda_of_pages()?;
-        let measured = pages * self.design.metrics_share;
-        self.bytes("logs", "pages: metrics", measured, "page_metrics_bytes", "logs_gb")?;
         for (name, count, months, words) in self.followed()? {
             self.after(&name, count, months, words)?;
         }
@@ -379,7 +382,7 @@ impl Writer<'_> {
         let expire = |days: f64| months.min(days / DAYS);
         let mut all: Vec<_> =
             Kind::ALL.map(|kind| (kind.name().to_owned(), self.count(kind), expire(ROW_DAYS), 1.0)).into();
-        all.push(("row".to_owned(), self.row_count(), expire(ROW_DAYS), 1.0));
+        all.push(("row".to_owned(), self.row_counts()[0], expire(ROW_DAYS), 1.0));
         all.push(("copied row".to_owned(), self.copied_count(), expire(ROW_DAYS), 1.0));
         let statistics = self.settings.statistics_days;
         if statistics > 0.0 {
@@ -433,6 +436,7 @@ impl Writer<'_> {
         let cached = self.load.cards_cached / 100.0;
         let memory = self.units.figure("feed_memory_mb")?.value;
         self.add("Lambda requests", "pages", [pages, 1.0], "lambda_requests", "one invocation each");
+        let mut busy = 0.0;
         for (what, count, route) in [
             ("pages without cards", pages * (1.0 - cached), routes::PAGE),
             ("pages with cards cached", pages * cached, routes::CACHED_PAGE),
@@ -446,8 +450,12 @@ impl Writer<'_> {
                 numbers::MEMORY_OF_ONE_CPU.value
             );
             self.add("Lambda GB-seconds", what, [count, gb_seconds], "lambda_gb_seconds", &source);
+            busy += count * gb_seconds / (memory / 1024.0);
         }
-        Ok(())
+        // A process writes a line for each page, or one in ten seconds. As many run as pages do at once.
+        let seconds = HOURS * 3600.0;
+        let most_lines = (busy / seconds).max(1.0) * seconds / LINE_SECONDS;
+        self.bytes("logs", "pages: metrics", pages.min(most_lines), "page_metrics_bytes", "logs_gb")
     }
 
     /// What does not depend on the load, or on a parameter only.

@@ -1,21 +1,24 @@
-//! What another value of a parameter, or another design, would change: the same bill with one thing changed.
+//! What other values of parameters would change: the same bill with one thing changed.
 
 use aws_limits::prices::Prices;
 
-use super::{Bill, Design, Load, Settings, Units};
+use super::{Bill, Load, Settings, Units};
 
 /// Other values of parameters.
-const PARAMETERS: [&str; 9] = [
+const PARAMETERS: [&str; 10] = [
     "StatisticsDays=400",
     "SearchDays=30",
-    "CacheUrl=rediss://…",
+    CACHE,
     "FeedProvisioned=10",
     "LikesProvisioned=10",
     "AuditUnitsPerHour=1000000",
     "LogRetentionDays=365",
     "EnhancedFanOut=true",
+    "DormantDays=0",
     CAPACITY,
 ];
+/// A shared cache.
+const CACHE: &str = "CacheUrl=rediss://…";
 /// Capacity in place of requests.
 const CAPACITY: &str = "ProvisionedUnits=25";
 
@@ -40,9 +43,9 @@ pub(crate) fn of_parameters(
     units: &Units,
     prices: &Prices,
 ) -> anyhow::Result<Vec<Change>> {
-    let before = Bill::of(load, settings, &Design::default(), units, prices)?.total();
+    let before = Bill::of(load, settings, units, prices)?.total();
     let change = |parameter: &&str| {
-        let total = Bill::of(load, &settings.clone().with(parameter)?, &Design::default(), units, prices)?.total();
+        let total = Bill::of(load, &settings.clone().with(parameter)?, units, prices)?.total();
         let hits = format!(", which has {} % of the cards", load.shared_cache_hits);
         let of_cache = if parameter.starts_with("CacheUrl") { &hits } else { "" };
         Ok(Change { what: format!("{parameter}{of_cache}"), more: total - before, total })
@@ -50,45 +53,20 @@ pub(crate) fn of_parameters(
     PARAMETERS.iter().map(change).collect()
 }
 
-/// What another design would change. Nothing of it is built.
+/// What several values of parameters change at once.
 ///
 /// # Errors
 /// As [`Bill::of`].
-pub(crate) fn of_design(
+pub(crate) fn of_several(
     load: &Load,
     settings: &Settings,
     units: &Units,
     prices: &Prices,
 ) -> anyhow::Result<Vec<Change>> {
-    let built = Design::default();
-    let pushed_share = 1.0 - load.dormant / 100.0;
-    let metrics_share = 0.1;
-    let mut designs = vec![
-        (
-            format!("no rows for the {} % of followers who have not read for 30 days", load.dormant),
-            Design { pushed_share, ..built.clone() },
-        ),
-        (
-            format!("a line of metrics for {:.0} % of the pages", metrics_share * 100.0),
-            Design { metrics_share, ..built.clone() },
-        ),
-    ];
-    let both = Design { pushed_share, metrics_share, ..built.clone() };
-    designs.push(("both together".to_owned(), both.clone()));
-    let before = Bill::of(load, settings, &built, units, prices)?.total();
-    let mut changes = Vec::new();
-    let mut change = |what, settings: &Settings, design: &Design| {
-        let total = Bill::of(load, settings, design, units, prices)?.total();
-        changes.push(Change { what, more: total - before, total });
-        anyhow::Ok(())
-    };
-    for (what, design) in designs {
-        change(what, settings, &design)?;
-    }
-    let with_capacity = settings.clone().with(CAPACITY)?;
-    change(format!("both, and {CAPACITY}"), &with_capacity, &both)?;
-    let cached = with_capacity.with("CacheUrl=rediss://…")?;
+    let before = Bill::of(load, settings, units, prices)?.total();
+    let both = settings.clone().with(CAPACITY)?.with(CACHE)?;
+    let total = Bill::of(load, &both, units, prices)?.total();
     let hits = load.shared_cache_hits;
-    change(format!("both, {CAPACITY}, and CacheUrl, which has {hits} % of the cards"), &cached, &both)?;
-    Ok(changes)
+    let what = format!("{CAPACITY}, and CacheUrl, which has {hits} % of the cards");
+    Ok(vec![Change { what, more: total - before, total }])
 }

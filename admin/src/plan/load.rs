@@ -114,6 +114,8 @@ pub(crate) struct Settings {
     pub(crate) provisioned_units: f64,
     /// `EnhancedFanOut`.
     pub(crate) enhanced_fan_out: bool,
+    /// `DormantDays`. With 0, all homes get rows.
+    pub(crate) dormant_days: f64,
 }
 
 impl Default for Settings {
@@ -128,12 +130,13 @@ impl Default for Settings {
             log_retention_days: 30.0,
             provisioned_units: 0.0,
             enhanced_fan_out: false,
+            dormant_days: 30.0,
         }
     }
 }
 
 /// Names of the parameters that a plan knows.
-pub(crate) const PARAMETERS: [&str; 9] = [
+pub(crate) const PARAMETERS: [&str; 10] = [
     "StatisticsDays",
     "SearchDays",
     "CacheUrl",
@@ -143,6 +146,7 @@ pub(crate) const PARAMETERS: [&str; 9] = [
     "LogRetentionDays",
     "ProvisionedUnits",
     "EnhancedFanOut",
+    "DormantDays",
 ];
 
 impl Settings {
@@ -168,6 +172,7 @@ impl Settings {
             "LogRetentionDays" => self.log_retention_days = number()?,
             "ProvisionedUnits" => self.provisioned_units = number()?,
             "EnhancedFanOut" => self.enhanced_fan_out = value == "true",
+            "DormantDays" => self.dormant_days = number()?,
             _ => bail!("--parameter {name}: costs depend on {}", PARAMETERS.join(", ")),
         }
         Ok(self)
@@ -182,23 +187,7 @@ impl Settings {
             "FeedProvisioned": self.feed_provisioned, "LikesProvisioned": self.likes_provisioned,
             "AuditUnitsPerHour": self.audit_units_per_hour, "LogRetentionDays": self.log_retention_days,
             "ProvisionedUnits": self.provisioned_units, "EnhancedFanOut": self.enhanced_fan_out,
+            "DormantDays": self.dormant_days,
         })
-    }
-}
-
-/// What the code could do otherwise. The default is what it does.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Design {
-    /// Share of followers to whom posts are pushed.
-    pub(crate) pushed_share: f64,
-    /// Share of likes and comments that move a post in the index of trending posts.
-    pub(crate) indexed_share: f64,
-    /// Share of pages that write a line of metrics.
-    pub(crate) metrics_share: f64,
-}
-
-impl Default for Design {
-    fn default() -> Self {
-        Self { pushed_share: 1.0, indexed_share: 0.01, metrics_share: 1.0 }
     }
 }

@@ -1,6 +1,6 @@
 //! What a month costs: a model of the bill. It knows no deployment.
 //!
-//! - `load.rs` has the load, and what differs between deployments and between designs.
+//! - `load.rs` has the load, and what differs between deployments.
 //! - `units.rs` has what requests and commands need, as it was measured: `units.json`.
 //! - `bill.rs` multiplies: how many × how much each × the price of `aws-limits/prices.json`.
 //! - `changes.rs` makes the bill again with one thing changed.
@@ -16,6 +16,6 @@ mod units;
 mod tests;
 
 pub(crate) use bill::{Bill, ITEMS, Line};
-pub(crate) use changes::{Change, of_design, of_parameters};
-pub(crate) use load::{Design, Load, Settings};
+pub(crate) use changes::{Change, of_parameters, of_several};
+pub(crate) use load::{Load, Settings};
 pub(crate) use units::Units;

@@ -3,7 +3,7 @@
 use aws_limits::prices::Prices;
 use proptest::prelude::*;
 
-use super::{Bill, Design, ITEMS, Load, Settings, Units, of_design, of_parameters};
+use super::{Bill, ITEMS, Load, Settings, Units, of_parameters, of_several};
 
 fn files() -> (Units, Prices) {
     (Units::load().unwrap(), Prices::load().unwrap())
@@ -19,13 +19,13 @@ fn load() -> Load {
     <Given as clap::Parser>::parse_from(["plan"]).load
 }
 
-fn bill(load: &Load, settings: &Settings, design: &Design) -> Bill {
+fn bill(load: &Load, settings: &Settings) -> Bill {
     let (units, prices) = files();
-    Bill::of(load, settings, design, &units, &prices).unwrap()
+    Bill::of(load, settings, &units, &prices).unwrap()
 }
 
 fn total(load: &Load) -> f64 {
-    bill(load, &Settings::default(), &Design::default()).total()
+    bill(load, &Settings::default()).total()
 }
 
 fn without(parameters: &[&str]) -> Settings {
@@ -40,7 +40,7 @@ fn close(is: f64, expected: f64) {
 #[test]
 fn a_million_pages_a_day_cost_what_they_read() {
     let load = Load { posts_per_day: 0.0, reads_per_day: 1e6, ..load() };
-    let bill = bill(&load, &Settings::default(), &Design::default());
+    let bill = bill(&load, &Settings::default());
     // 30 million pages with 12.5 read units at $0.125 a million.
     close(bill.item("feed reads"), 30.0 * 12.5 * 0.125);
     // Less than the first tier: $1 a million.
@@ -59,28 +59,47 @@ fn a_million_pages_a_day_cost_what_they_read() {
 #[test]
 fn pages_with_cached_cards_read_the_rest_only() {
     let load = Load { posts_per_day: 0.0, reads_per_day: 1e6, cards_cached: 100.0, ..load() };
-    let costs = |settings: &Settings| bill(&load, settings, &Design::default()).item("feed reads");
+    let costs = |settings: &Settings| bill(&load, settings).item("feed reads");
     close(costs(&Settings::default()), 30.0 * 1.5 * 0.125);
     // A shared cache saves nothing that a process has already, and otherwise its share of the cards.
     close(costs(&without(&["CacheUrl=redis://c"])), 30.0 * 1.5 * 0.125);
     let load = Load { cards_cached: 50.0, shared_cache_hits: 80.0, ..load };
-    let reads = bill(&load, &without(&["CacheUrl=redis://c"]), &Design::default()).item("feed reads");
+    let reads = bill(&load, &without(&["CacheUrl=redis://c"])).item("feed reads");
     close(reads, 30.0 * (1.5 + 0.5 * 0.2 * 11.0) * 0.125);
 }
 
 #[test]
 fn a_row_in_each_home_is_one_write_unit() {
     let load = Load { reads_per_day: 0.0, posts_per_day: 1000.0, followers: 1e6, ..load() };
-    let rows = bill(&load, &Settings::default(), &Design::default()).item("rows of home timelines");
+    let rows = |settings: &Settings| bill(&load, settings).item("rows of home timelines");
     // 30 000 posts with a million rows at $0.625 a million, and what is read of the list of followers.
     let writes = 30_000.0 * 0.625;
-    assert!(rows >= writes && rows < writes * 1.01, "{rows} instead of {writes}");
+    let all = rows(&without(&["DormantDays=0"]));
+    assert!(all >= writes && all < writes * 1.01, "{all} instead of {writes}");
+    // Of each home, half a unit is read; half of the homes are dormant, and one more unit is read of them.
+    let reads = 30_000.0 * 0.125;
+    let some = rows(&Settings::default());
+    let expected = writes * 0.5 + reads * (0.5 + 0.5);
+    assert!(some >= expected && some < expected * 1.01, "{some} instead of {expected}");
+}
+
+#[test]
+fn a_process_writes_a_line_of_metrics_for_a_page_or_in_ten_seconds() {
+    let lines = |reads_per_day: f64| {
+        let load = Load { reads_per_day, posts_per_day: 0.0, ..load() };
+        let bill = bill(&load, &Settings::default());
+        bill.lines.iter().find(|line| line.what == "pages: metrics").unwrap().count
+    };
+    close(lines(100.0), 3000.0);
+    // At most one process is busy.
+    close(lines(1e5), 30.0 * 86_400.0 / 10.0);
+    assert!(lines(1e8) > 10.0 * lines(1e5) && lines(1e8) < 0.01 * 3e9, "{}", lines(1e8));
 }
 
 #[test]
 fn a_transaction_costs_what_the_document_says() {
     let load = Load { reads_per_day: 0.0, posts_per_day: 1e6, likes_per_post: 1.0, ..load() };
-    let bill = bill(&load, &Settings::default(), &Design::default());
+    let bill = bill(&load, &Settings::default());
     let of = |price: &str| {
         let lines = bill.lines.iter().filter(|line| line.item == "likes: transactions" && line.price == price);
         lines.filter(|line| line.what.starts_with("like: ")).map(|line| line.dollars).sum::<f64>()
@@ -94,17 +113,17 @@ fn a_transaction_costs_what_the_document_says() {
 fn provisioned_capacity_is_paid_by_the_hour() {
     let load = Load { posts_per_day: 0.0, reads_per_day: 1e6, cards_cached: 0.0, ..load() };
     let settings = without(&["ProvisionedUnits=25"]);
-    let reads = bill(&load, &settings, &Design::default()).item("feed reads");
+    let reads = bill(&load, &settings).item("feed reads");
     // Eleven units of cards, of which 70 % are used; the rest stays on demand.
     close(reads, 30e6 * (11.0 / 3600.0 / 0.7 * 0.000_13 + 1.5 * 0.125e-6));
-    let idle = |settings| bill(&load, settings, &Design::default()).item("cache, alarms, metrics, audit");
+    let idle = |settings| bill(&load, settings).item("cache, alarms, metrics, audit");
     // Two tables and an index.
     close(idle(&settings) - idle(&Settings::default()), 3.0 * 25.0 * 720.0 * (0.000_13 + 0.000_65));
 }
 
 #[test]
 fn statistics_and_search_cost_nothing_if_they_are_off() {
-    let bill = bill(&load(), &Settings::default(), &Design::default());
+    let bill = bill(&load(), &Settings::default());
     close(bill.item("statistics"), 0.0);
     close(bill.item("search index"), 0.0);
     assert!(bill.lines.iter().all(|line| !line.what.starts_with("statistics")), "statistics are stored or logged");
@@ -113,7 +132,7 @@ fn statistics_and_search_cost_nothing_if_they_are_off() {
 #[test]
 fn every_line_has_a_row_a_price_and_a_sign_that_makes_sense() {
     let settings = without(&["StatisticsDays=400", "SearchDays=30", "CacheUrl=redis://c", "FeedProvisioned=1"]);
-    let bill = bill(&load(), &settings, &Design::default());
+    let bill = bill(&load(), &settings);
     for line in &bill.lines {
         assert!(ITEMS.contains(&line.item), "{line:?}");
         assert!(line.dollars.is_finite() && !line.what.is_empty() && !line.source.is_empty(), "{line:?}");
@@ -134,8 +153,8 @@ fn changes_are_differences_of_the_same_bill() {
     let on = without(&["StatisticsDays=400"]);
     let change = &of_parameters(&load, &on, &units, &prices).unwrap()[0];
     assert!(change.what == "StatisticsDays=400" && change.more == 0.0, "it is on already: {change:?}");
-    let designs = of_design(&load, &Settings::default(), &units, &prices).unwrap();
-    assert!(designs.iter().all(|change| change.more < 0.0), "{designs:?}");
+    let several = of_several(&load, &Settings::default(), &units, &prices).unwrap();
+    assert!(several.iter().all(|change| change.more < 0.0), "{several:?}");
 }
 
 #[test]

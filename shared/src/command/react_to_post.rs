@@ -316,7 +316,9 @@ mod tests {
         world.other.join(&["bob"]).await;
         let (other, post) = (world.other.clone(), posts[0]);
         world.network.lose_answers(Calls("TransactWriteItems", ""), 1);
-        world.network.before(Calls("TransactWriteItems", ""), async move || drop(other.delete("ada", post).await));
+        world.network.before(Calls("TransactWriteItems", ""), async move || {
+            other.delete("ada", post).await;
+        });
 
         react(&world, "bob", post, EdgeState::Active).await.unwrap();
 

@@ -56,8 +56,8 @@ async fn is_celebrity(dev: &DevClient, author: &User) -> Result<bool> {
 /// The posts that were copied to the user's home.
 async fn copied(dev: &DevClient, user: &User) -> Result<BTreeSet<String>> {
     let query = json!({
-        "TableName": "tidings-Timelines", "KeyConditionExpression": "PK = :home",
-        "ExpressionAttributeValues": { ":home": { "S": format!("HOME#{}", user.id) } },
+        "TableName": "tidings-Timelines", "KeyConditionExpression": "PK = :home AND SK < :visit",
+        "ExpressionAttributeValues": { ":home": { "S": format!("HOME#{}", user.id) }, ":visit": { "S": "visit" } },
     });
     let answer = dev.dynamodb("Query", &query).await?;
     let items = answer["Items"].as_array().context("no items")?;

@@ -17,6 +17,7 @@ mod comments;
 mod costs;
 mod crash;
 mod cursors;
+mod dormant;
 mod edits;
 mod feeds;
 mod follows;
