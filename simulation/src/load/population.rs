@@ -184,6 +184,9 @@ impl Population {
                 import.add(table, item)?;
             }
         }
+        for user in viewers.iter().chain(&crowd) {
+            import.add("Timelines", visit(user))?;
+        }
         for user in &crowd {
             for (table, item) in of_viewer.copy(&[(VIEWER, user)])? {
                 import.add(table, item)?;
@@ -244,6 +247,13 @@ fn home_row(viewer: &str, post: &str, author: &str) -> Value {
     json!({
         "PK": {"S": format!("HOME#{viewer}")}, "SK": {"S": post}, "author": {"S": author},
         "expires_at": {"N": "1802592000"},
+    })
+}
+
+/// What a home says that was read at the beginning: rows are pushed for 30 days.
+fn visit(viewer: &str) -> Value {
+    json!({
+        "PK": {"S": format!("HOME#{viewer}")}, "SK": {"S": "visit"}, "pushed_until": {"N": "1802592000000"},
     })
 }
 
