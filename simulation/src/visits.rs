@@ -1,5 +1,6 @@
 //! Homes that nobody reads get no rows.
 
+use harness::dev_client::VISIT;
 use serde_json::Value;
 use tidings::model::Clock;
 
@@ -7,7 +8,7 @@ use crate::truth::{number, text};
 
 /// Whether an item of a home is a visit and no row.
 pub(crate) fn is_visit(item: &Value) -> bool {
-    text(item, "SK") == "visit"
+    text(item, "SK") == VISIT
 }
 
 /// The keys of the homes, of these items of timelines, that are incomplete or that pushes leave out by now. Their pages

@@ -10,6 +10,8 @@ use tokio::time::{Instant, sleep};
 
 /// How many polls in a row must find the stack idle. A single poll can miss a message between two places.
 const IDLE_POLLS: u32 = 8;
+/// The sort key of what a home says about visits. Those of its rows come before it.
+pub const VISIT: &str = "ffffffff-ffff-7fff-bfff-ffffffffffff";
 /// The queue for events and tasks that failed repeatedly.
 pub const QUARANTINE: &str = "tidings-Quarantine";
 /// The queue for reports of event source mappings about records that they gave up.

@@ -176,15 +176,17 @@ impl Notices {
         Ok(Some(like))
     }
 
-    /// Shows a comment, or its deletion, to the author of the post and to those whom it mentions.
+    /// Shows a comment, or its deletion, to the author of the post and to those whom it mentions. Returns the post.
     ///
     /// # Errors
     /// As the stores' and the queue's.
-    pub async fn show_comment(&self, post: PostId, comment: CommentId) -> Result<(), Error> {
+    pub async fn show_comment(&self, post: PostId, comment: CommentId) -> Result<Option<Post>, Error> {
         let (post, comment) = tokio::try_join!(self.commands.post(post), self.commands.comment(post, comment))?;
         // A comment on a deleted post is gone, or will be.
-        let (Some(post), Some(comment)) = (post.filter(|post| !post.is_deleted()), comment) else { return Ok(()) };
-        self.notify_all(of_comment(&post, &comment)).await
+        if let (Some(post), Some(comment)) = (post.as_ref().filter(|post| !post.is_deleted()), comment) {
+            self.notify_all(of_comment(post, &comment)).await?;
+        }
+        Ok(post)
     }
 
     /// Shows a post to those whom it mentions. A deleted post mentions nobody any more, and its card says that it is

@@ -50,8 +50,9 @@ pub(super) const USER_PREFIX: &str = "USER#";
 pub(super) const SETS_PREFIX: &str = "SETS#";
 /// Prefix of the keys of homes.
 pub(super) const HOME_PREFIX: &str = "HOME#";
-/// Sort key of what a home says about visits. It comes behind those of all posts, which begin with a hexadecimal digit.
-pub(super) const VISIT: &str = "visit";
+/// Sort key of what a home says about visits: the id of a post that there cannot be, behind those of all posts. A
+/// release that knows nothing of visits takes it for a row, and finds no card.
+pub(super) const VISIT: &str = "ffffffff-ffff-7fff-bfff-ffffffffffff";
 /// Prefix of the keys of authors' timelines.
 pub(super) const AUTHOR_PREFIX: &str = "AUTHOR#";
 /// Prefix of the keys of tags' timelines.

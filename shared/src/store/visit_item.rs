@@ -1,5 +1,5 @@
 //! What a home says about visits of its owner: an item behind the rows of the home, so that whoever reads the newest
-//! rows reads it, too.
+//! rows reads it, too. It has an author, as every row has.
 
 use super::{
     dynamo::{Item, number, text},

@@ -52,9 +52,10 @@ impl Timelines {
             let request = request
                 .key(PK, s(key::home(viewer)))
                 .key(SK, s(VISIT))
-                .update_expression(format!("SET {PUSHED_UNTIL} = :until"))
+                .update_expression(format!("SET {PUSHED_UNTIL} = :until, author = :author"))
                 .condition_expression("attribute_not_exists(PK)")
-                .expression_attribute_values(":until", n(visit.pushed_until.as_ms()));
+                .expression_attribute_values(":until", n(visit.pushed_until.as_ms()))
+                .expression_attribute_values(":author", s(viewer.as_str()));
             async { request.send().await.map(drop).or_else(newer_wins("writing a visit")) }
         };
         stream::iter(viewers).map(put).buffer_unordered(PUTS_AT_ONCE).try_collect().await

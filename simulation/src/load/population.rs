@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
+use harness::dev_client::VISIT;
 use rand::{Rng, rngs::StdRng, seq::index::sample};
 use serde_json::{Value, json};
 use tidings::{model::UserId, store::trending::CONTENDERS};
@@ -253,7 +254,7 @@ fn home_row(viewer: &str, post: &str, author: &str) -> Value {
 /// What a home says that was read at the beginning: rows are pushed for 30 days.
 fn visit(viewer: &str) -> Value {
     json!({
-        "PK": {"S": format!("HOME#{viewer}")}, "SK": {"S": "visit"}, "pushed_until": {"N": "1802592000000"},
+        "PK": {"S": format!("HOME#{viewer}")}, "SK": {"S": VISIT}, "pushed_until": {"N": "1802592000000"},
     })
 }
 

@@ -17,7 +17,7 @@ use harness::{
     client::{Answer, Post, User},
     costs::Cost,
     deployment::{Deployment, unique},
-    dev_client::{DevClient, key},
+    dev_client::{DevClient, VISIT, key},
     stack::{Options, Stack},
     wait::{DEADLINE, eventually, persist, within},
 };
@@ -57,7 +57,7 @@ async fn is_celebrity(dev: &DevClient, author: &User) -> Result<bool> {
 async fn copied(dev: &DevClient, user: &User) -> Result<BTreeSet<String>> {
     let query = json!({
         "TableName": "tidings-Timelines", "KeyConditionExpression": "PK = :home AND SK < :visit",
-        "ExpressionAttributeValues": { ":home": { "S": format!("HOME#{}", user.id) }, ":visit": { "S": "visit" } },
+        "ExpressionAttributeValues": { ":home": { "S": format!("HOME#{}", user.id) }, ":visit": { "S": VISIT } },
     });
     let answer = dev.dynamodb("Query", &query).await?;
     let items = answer["Items"].as_array().context("no items")?;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use harness::{
     client::User,
     deployment::Deployment,
-    dev_client::DevClient,
+    dev_client::{DevClient, VISIT},
     stack::{Options, Stack},
     wait::{DEADLINE, within},
 };
@@ -24,7 +24,7 @@ const DORMANT_AFTER: Duration = Duration::from_secs(28);
 async fn copied(dev: &DevClient, user: &User) -> Result<BTreeSet<String>> {
     let query = json!({
         "TableName": "tidings-Timelines", "KeyConditionExpression": "PK = :home AND SK < :visit",
-        "ExpressionAttributeValues": { ":home": { "S": format!("HOME#{}", user.id) }, ":visit": { "S": "visit" } },
+        "ExpressionAttributeValues": { ":home": { "S": format!("HOME#{}", user.id) }, ":visit": { "S": VISIT } },
     });
     let answer = dev.dynamodb("Query", &query).await?;
     let items = answer["Items"].as_array().context("no items")?;

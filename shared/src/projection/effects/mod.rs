@@ -35,9 +35,8 @@ pub(super) enum Effect {
     RestorePost(PostId),
     /// Remove a post that was deleted.
     RemovePost(PostId),
-    /// Remove the comments on this post if it was deleted: a comment was committed meanwhile.
-    PurgeIfDeleted(PostId),
-    /// Show a comment on this post, or its deletion, to those whom it concerns.
+    /// Show a comment on this post, or its deletion, to those whom it concerns. Remove the comments on the post if it
+    /// was deleted: this one may have been committed meanwhile.
     ShowComment(PostId, CommentId),
     /// Show the owner's follow to this user, and copy this user's posts into the owner's home.
     FillHome(UserId),
@@ -71,10 +70,9 @@ impl Effect {
             UserEvent::UserUnblocked { blocked } => vec![Self::ShowBlock(blocked.clone())],
             // Comments are read from the truth. The post's counter, not this event, tells how many there are. But the
             // post may have been deleted, and purged, while the comment was committed.
-            UserEvent::PostCommented { post, comment, .. } => {
-                vec![Self::PurgeIfDeleted(*post), Self::ShowComment(*post, *comment)]
+            UserEvent::PostCommented { post, comment, .. } | UserEvent::CommentDeleted { post, comment } => {
+                vec![Self::ShowComment(*post, *comment)]
             }
-            UserEvent::CommentDeleted { post, comment } => vec![Self::ShowComment(*post, *comment)],
             // Readers filter by whom they mute. The follow of a removed follower ends in the follower's own log.
             UserEvent::FollowerRemoved { .. } | UserEvent::UserMuted { .. } | UserEvent::UserUnmuted { .. } => {
                 Vec::new()
@@ -90,7 +88,6 @@ impl Effect {
             Self::ShowNewPost(_)
             | Self::ShowPost(_)
             | Self::RemovePost(_)
-            | Self::PurgeIfDeleted(_)
             | Self::ShowComment(..)
             | Self::ClearHome(_)
             | Self::RestorePost(_)
@@ -144,8 +141,10 @@ impl Effects {
             Effect::ShowNewPost(post) => self.posts.show_new(owner, *post).await?,
             Effect::ShowPost(post) => self.posts.show(owner, *post).await?,
             Effect::RemovePost(post) => self.posts.remove(owner, *post).await?,
-            Effect::PurgeIfDeleted(post) => self.walks.begin_purge_if_deleted(owner.user, *post).await?,
-            Effect::ShowComment(post, comment) => self.notices.show_comment(*post, *comment).await?,
+            Effect::ShowComment(id, comment) => {
+                let post = self.notices.show_comment(*id, *comment).await?;
+                self.walks.begin_purge_if_deleted(owner.user, *id, post.as_ref()).await?;
+            }
             Effect::RestorePost(post) => {
                 self.posts.show(owner, *post).await?;
                 self.cards.show_tally_again(&TallySubject::Post(*post)).await?;

@@ -48,12 +48,13 @@ impl Walks {
     pub(in crate::projection) async fn begin_purge_if_deleted(
         &self,
         commenter: &UserId,
-        post: PostId,
+        id: PostId,
+        post: Option<&Post>,
     ) -> Result<(), Error> {
-        match self.commands.post(post).await? {
-            Some(post) if post.is_deleted() => self.begin_purge(&post).await,
+        match post {
+            Some(post) if post.is_deleted() => self.begin_purge(post).await,
             Some(_) => Ok(()),
-            None => self.send(vec![purge(post, commenter)]).await,
+            None => self.send(vec![purge(id, commenter)]).await,
         }
     }
 

@@ -96,6 +96,20 @@ async fn a_home_that_nobody_reads_gets_no_rows_and_is_complete_for_whoever_retur
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_release_that_knows_no_visits_can_read_one_as_a_row() {
+    let world = world();
+    ada_follows(&world, &["bob"]).await;
+    let real = post(&world, "bob").await;
+    let home: Vec<_> = world.items("Timelines").into_iter().filter(|item| item["PK"]["S"] == "HOME#ada").collect();
+    assert_eq!(home.len(), 2);
+    for item in home {
+        let id: PostId = item["SK"]["S"].as_str().unwrap().parse().unwrap();
+        let author: UserId = item["author"]["S"].as_str().unwrap().parse().unwrap();
+        assert!(id == real && author == user("bob") || id > real && author == user("ada"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_visit_puts_off_the_end_and_polling_is_a_visit() {
     let world = world();
     ada_follows(&world, &["bob"]).await;
