@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn unused_permissions_are_listed() {
         let policies = policies();
-        assert_eq!(policies.unused().len(), 5);
+        assert_eq!(policies.unused().len(), 6);
         policies.allow("F", &policies.wishes("dynamodb", "GetItem", &json!({"TableName": "T"}))[0]);
         assert!(policies.unused().iter().all(|[_, action, _]| action != "dynamodb:GetItem"));
     }

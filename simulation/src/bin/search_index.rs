@@ -161,6 +161,7 @@ fn runtime(aws: &Arc<Aws>) -> Runtime {
         ("CELEBRITY_FOLLOWERS", "1000000"),
         ("CELEBRITY_LIST_SECONDS", "60"),
         ("ERASURE_DELAY_SECONDS", "60"),
+        ("DORMANT_DAYS", "0"),
         ("WALK_STEP_ROWS", "500"),
     ] {
         set(name, value);
