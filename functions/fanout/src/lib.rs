@@ -25,6 +25,10 @@ const USERS_AT_ONCE: usize = 16;
 /// wait as long.
 const TIME_PER_USER: Duration = Duration::from_millis(750);
 
+/// Users of a batch whose turn comes after this time are handed over at once. In a large batch of users who all take
+/// long, such as those who comment on a viral post, the last ones would wait for all others otherwise.
+const TIME_PER_BATCH: Duration = Duration::from_millis(1500);
+
 /// Half of the time that a handover may take. If SQS does not answer, the record comes again.
 const TIME_PER_HANDOVER: Duration = Duration::from_secs(1);
 
@@ -49,9 +53,11 @@ pub async fn handle(
             *known = (hint.version, *trace);
         }
     }
+    let turns = deadline.at_most(TIME_PER_BATCH);
     let done: HashMap<_, _> = stream::iter(newest)
         .map(|(user, (version, trace))| async move {
-            (user, trace::within(trace, catch_up_all(projectors, user, version, deadline)).await)
+            let is_late = turns.is_near();
+            (user, trace::within(trace, catch_up_all(projectors, user, version, deadline, is_late)).await)
         })
         .buffer_unordered(USERS_AT_ONCE)
         .collect()
@@ -70,8 +76,15 @@ pub async fn handle(
     kinesis_response(outcomes)
 }
 
-/// Catches up a user to this version in each set of tables. True if none of them has to see the record again.
-async fn catch_up_all(projectors: &Projectors, user: &UserId, version: Version, deadline: Deadline) -> bool {
+/// Catches up a user to this version in each set of tables, or hands the user over if it is too late for that. True if
+/// none of them has to see the record again.
+async fn catch_up_all(
+    projectors: &Projectors,
+    user: &UserId,
+    version: Version,
+    deadline: Deadline,
+    is_late: bool,
+) -> bool {
     let projectors = match projectors.maintained().await {
         Ok(projectors) => projectors,
         Err(error) => {
@@ -79,7 +92,13 @@ async fn catch_up_all(projectors: &Projectors, user: &UserId, version: Version, 
             return false;
         }
     };
-    let sets = projectors.iter().map(|projector| catch_up(projector, user, version, deadline));
+    let sets = projectors.iter().map(async |projector| {
+        if is_late {
+            tracing::info!(%user, %version, "others of the batch take long, so this user is handed over");
+            return hand_over(projector, user, Duration::ZERO, deadline).await;
+        }
+        catch_up(projector, user, version, deadline).await
+    });
     future::join_all(sets).await.into_iter().all(|done| done)
 }
 
@@ -100,6 +119,11 @@ async fn catch_up(projector: &Projector, user: &UserId, version: Version, whole:
             Duration::ZERO
         }
     };
+    hand_over(projector, user, wait, whole).await
+}
+
+/// Hands a user over to the work queue, to be caught up after this time. True if that worked.
+async fn hand_over(projector: &Projector, user: &UserId, wait: Duration, whole: Deadline) -> bool {
     let task = vec![Task::CatchUp { user: user.clone() }];
     let handed_over = whole.at_most(TIME_PER_HANDOVER).limit(projector.work_queue.send_after(wait, task)).await;
     match &handed_over {
