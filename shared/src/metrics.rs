@@ -64,7 +64,7 @@ pub const SHARED_CACHE_WRITES_LOST: Counter = Counter::new("SharedCacheWritesLos
 pub const RATE_LIMITED: Counter = Counter::new("RateLimited");
 /// Events and counters that were published to the bus.
 pub const PUBLISHED: Counter = Counter::new("Published");
-/// Users whose catch-up was handed to the work queue, because it failed or takes long.
+/// Users whose catch-up was handed to the work queue, because it failed, takes long, or would begin late.
 pub const HANDED_OVER: Counter = Counter::new("HandedOver");
 /// Rows that were not pushed, because nobody has read the home for long.
 pub const ROWS_LEFT_OUT: Counter = Counter::new("RowsLeftOut");

@@ -32,9 +32,9 @@ const TIME_PER_BATCH: Duration = Duration::from_millis(1500);
 /// Half of the time that a handover may take. If SQS does not answer, the record comes again.
 const TIME_PER_HANDOVER: Duration = Duration::from_secs(1);
 
-/// Catches up every user of a batch. A user whose catch-up fails, or takes too long, is handed over to the work queue,
-/// and so does not hold up other users (INV-9). A record comes again if it is not an event of a log, or if its user can
-/// neither be caught up nor handed over.
+/// Catches up every user of a batch. A user whose catch-up fails or takes too long, or whose turn comes too late, is
+/// handed over to the work queue, and so does not hold up other users (INV-9). A record comes again if it is not an
+/// event of a log, or if its user can neither be caught up nor handed over.
 ///
 /// # Errors
 /// As [`kinesis_response`].

@@ -48,13 +48,17 @@ impl FromStr for DormancyPolicy {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let days: f64 = text.parse().map_err(|_| InvalidDormancy)?;
         let after = Duration::try_from_secs_f64(days * DAY.as_secs_f64()).map_err(|_| InvalidDormancy)?;
-        Ok(Self((!after.is_zero()).then_some(after)))
+        match after {
+            Duration::ZERO => Ok(Self(None)),
+            after if after <= TOO_LATE => Err(InvalidDormancy),
+            after => Ok(Self(Some(after))),
+        }
     }
 }
 
 /// Not a number of days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("give a number of days, such as 30, or 0")]
+#[error("give a number of days, such as 30, or 0; less than a minute is too short")]
 pub struct InvalidDormancy;
 
 impl DormancyPolicy {
@@ -67,6 +71,11 @@ impl DormancyPolicy {
     /// Whether a push leaves this home out.
     pub fn leaves_out(&self, visit: &Visit, now: Timestamp) -> bool {
         self.0.is_some() && now > visit.pushed_until.after(CLOCK_DIFFERENCE_MAX)
+    }
+
+    /// Whether rows are pushed for longer than after a visit now, because the policy was another one.
+    pub fn is_too_long(&self, visit: &Visit, now: Timestamp) -> bool {
+        self.0.is_some_and(|after| visit.pushed_until > now.after(after.mul_f64(1.0 + ABOUT)))
     }
 
     /// What a visit at this moment changes, if anything.
@@ -130,7 +139,7 @@ mod tests {
         let days = |text: &str| text.parse::<DormancyPolicy>().map(|policy| policy.0);
         assert_eq!((days("30"), days("0"), days("0.0")), (Ok(Some(MONTH)), Ok(None), Ok(None)));
         assert_eq!(days("0.5"), Ok(Some(MONTH / 60)));
-        assert!(["", "x", "-1", "NaN", "inf", "1e99"].iter().all(|text| days(text).is_err()));
+        assert!(["", "x", "-1", "NaN", "inf", "1e99", "0.0001"].iter().all(|text| days(text).is_err()));
     }
 
     #[test]
@@ -148,5 +157,7 @@ mod tests {
         assert!(!off.leaves_out(&visit, then.after(10 * MONTH)));
         assert!(matches!(off.visit(&visit, then), Some(VisitChange::Renewed(_))));
         assert!(matches!(policy.visit(&off.visited(then), then), Some(VisitChange::Renewed(_))));
+        assert!(policy.is_too_long(&off.visited(then), then) && !policy.is_too_long(&visit, then));
+        assert!(!off.is_too_long(&off.visited(then), then));
     }
 }

@@ -133,8 +133,8 @@ pub enum HomeAt {
     Followed {
         /// The last author all of whose posts are copied. None at the beginning.
         after: Option<UserId>,
-        /// The posts of the next author are copied down to this one. None if no post of that author is.
-        below: Option<PostId>,
+        /// An author behind that one whose posts are copied down to this one.
+        below: Option<(UserId, PostId)>,
     },
     /// All posts are copied, but readers still read the authors' own rows.
     Copied,

@@ -17,9 +17,9 @@ use crate::{
     stream::walk::{BackfillAt, Walk},
 };
 
-/// How long readers go on to read the author's own rows after all of them are copied. A page reads the home while it
-/// reads the viewer item. A page that read the home before the last rows came must not learn from the viewer item that
-/// all are there. No page takes so long: it is the timeout of GetFeed.
+/// How long readers go on to read the authors' own rows after all of them are copied, here and in `dormant.rs`. A page
+/// reads the home while it reads the viewer item. A page that read the home before the last rows came must not learn
+/// from the viewer item that all are there. No page takes so long: it is the timeout of GetFeed.
 pub(super) const PAGES_END: Duration = Duration::from_secs(10);
 
 /// What was copied.

@@ -3,10 +3,11 @@
 //!
 //! Whether a home is left out is read consistently, after the author's own row was written. Whoever reads the home
 //! later finds that its time is over, marks it as incomplete, and reads the authors' rows until a walk has copied them.
-//! The next push to the home begins this walk, because that is the first moment at which the home lacks something that
-//! it had not lacked without the walk. Until then, pages cost more.
+//! The next push to the home begins this walk. Until then, pages cost more.
 
 use std::time::Duration;
+
+use futures::{StreamExt, stream};
 
 use super::{Step, Walks, backfill::PAGES_END};
 use crate::{
@@ -17,8 +18,10 @@ use crate::{
     stream::walk::{HomeAt, Walk},
 };
 
-/// A walk that has not ended after this time is begun again. It was lost, or comes to nothing twice.
+/// A walk that has not ended after this time is begun again: it may be lost. If it is only slow, two do the same work.
 const AGAIN_AFTER: Duration = Duration::from_secs(15 * 60);
+/// Homes looked after at once.
+const VISITS_AT_ONCE: usize = 16;
 /// Authors of whom one step copies posts at most.
 const AUTHORS_PER_STEP: i32 = 100;
 
@@ -40,20 +43,31 @@ impl Walks {
         let silent: Vec<_> = viewers.iter().filter(|viewer| !visits.contains_key(*viewer)).cloned().collect();
         let silent: Vec<_> = self.commands.profiles(&silent).await?.into_iter().map(|owner| owner.user).collect();
         self.timelines.put_visits(&silent, &self.dormancy.visited(now)).await?;
-        for (viewer, visit) in &visits {
-            if !self.dormancy.leaves_out(visit, now) {
-                self.complete_home(viewer, visit, now).await?;
-            }
-        }
+        let awake = visits.iter().filter(|(_, visit)| !self.dormancy.leaves_out(visit, now));
+        stream::iter(awake)
+            .for_each_concurrent(VISITS_AT_ONCE, async |(viewer, visit)| {
+                // The row does not depend on this, and a later push tries again.
+                if let Err(error) = self.look_after(viewer, visit, now).await {
+                    tracing::warn!(%viewer, %error, "a home is not looked after");
+                }
+            })
+            .await;
         let before = viewers.len();
         viewers.retain(|viewer| visits.get(viewer).is_none_or(|visit| !self.dormancy.leaves_out(visit, now)));
         metrics::ROWS_LEFT_OUT.add(before - viewers.len());
         Ok(viewers)
     }
 
-    /// Begins the walk that completes this home, if it is incomplete and no walk is under way.
-    async fn complete_home(&self, viewer: &UserId, visit: &Visit, now: Timestamp) -> Result<(), Error> {
-        let Some(since) = visit.incomplete_since else { return Ok(()) };
+    /// Begins the walk that completes this home, if it is incomplete and no walk is under way. A home that gets rows
+    /// for longer than it should, because `DormantDays` was another, gets them for the usual time.
+    async fn look_after(&self, viewer: &UserId, visit: &Visit, now: Timestamp) -> Result<(), Error> {
+        let Some(since) = visit.incomplete_since else {
+            if self.dormancy.is_too_long(visit, now) {
+                let usual = Visit { pushed_until: self.dormancy.visited(now).pushed_until, ..*visit };
+                self.timelines.change_visit(viewer, visit, &usual).await?;
+            }
+            return Ok(());
+        };
         if visit.walk_began.is_some_and(|began| now < began.after(AGAIN_AFTER)) {
             return Ok(());
         }
@@ -88,10 +102,12 @@ impl Walks {
         let page = self.commands.edges_from(&viewer, EdgeKind::Follows, after.as_ref(), AUTHORS_PER_STEP).await?;
         let (homes, mut left) = ([Timeline::Home(viewer.clone())], rows);
         for author in page.users {
+            // Whoever was unfollowed or promoted since the last step is no longer the next one.
+            let below_post = below.take().filter(|(of, _)| *of == author).map(|(_, post)| post);
             if self.celebrities.are_pushed(&author).await? {
-                let copied = self.copy_posts(&self.timelines, &author, &homes, below.take(), left.max(1)).await?;
+                let copied = self.copy_posts(&self.timelines, &author, &homes, below_post, left.max(1)).await?;
                 left = left.saturating_sub(copied.rows);
-                below = copied.more_below;
+                below = copied.more_below.map(|post| (author.clone(), post));
             }
             if below.is_none() {
                 after = Some(author);

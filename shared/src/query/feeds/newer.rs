@@ -5,7 +5,7 @@
 //! The oldest of the new posts come first: a client that asks again and again with the mark of the last answer gets
 //! every post once, however many there are. [`Newest`] says which posts are new.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -139,9 +139,9 @@ impl Feeds {
     ) -> Result<Others, Error> {
         let unprojected = state.unprojected_posts().map(|post| (post, state.request.viewer.clone()));
         let mut others = Others { rows: unprojected.filter(|(post, _)| *post >= first).collect(), until: None };
-        let mut authors: Vec<_> = match state.consistency() {
+        let mut authors: BTreeSet<_> = match state.consistency() {
             Consistency::Strong => state.viewer.unfinished.backfills.keys().cloned().collect(),
-            Consistency::Eventual => Vec::new(),
+            Consistency::Eventual => BTreeSet::new(),
         };
         if home == Completeness::Incomplete {
             authors.extend(self.followed(state.request.viewer).await?);

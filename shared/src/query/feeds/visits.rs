@@ -1,9 +1,10 @@
 //! Visits: reading a home keeps it alive. Pushes leave out homes that nobody has read for long, so what such a home
 //! lacks is read from the timelines of all followed authors, until a walk has copied it (docs/decisions/0086).
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use crate::{
     error::Error,
@@ -16,6 +17,9 @@ const FOLLOWED_PER_READ: i32 = 1000;
 
 /// How often followed users are read for a page at most. Ended follows are among them.
 const READS_MAX: usize = 100;
+
+/// A page waits no longer until its visit is noted.
+const NOTED_WITHIN: Duration = Duration::from_millis(500);
 
 /// Whether a home has all rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -41,10 +45,12 @@ impl Feeds {
     pub(super) async fn note_visit(&self, viewer: &UserId, visit: Option<Visit>) -> Completeness {
         let Some(visit) = visit else { return Completeness::Whole };
         let change = self.dormancy.visit(&visit, self.clock.now());
-        if let Some(VisitChange::Renewed(after) | VisitChange::Returned(after)) = change
-            && let Err(error) = self.timelines.change_visit(viewer, &visit, &after).await
-        {
-            tracing::warn!(%viewer, %error, "a visit is not noted");
+        if let Some(VisitChange::Renewed(after) | VisitChange::Returned(after)) = change {
+            match timeout(NOTED_WITHIN, self.timelines.change_visit(viewer, &visit, &after)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::warn!(%viewer, %error, "a visit is not noted"),
+                Err(_) => tracing::warn!(%viewer, "a visit is not noted in time"),
+            }
         }
         let returns = matches!(change, Some(VisitChange::Returned(_)));
         match returns || visit.incomplete_since.is_some() {

@@ -75,8 +75,8 @@ fn tasks() -> Vec<(Task, Value)> {
             json!({"unfollowed": {"viewer": "auth0|ada", "author": "bob", "before": null}}),
         ),
         (
-            complete_home(&ada, HomeAt::Followed { after: Some(bob.clone()), below: Some(post) }),
-            complete_home_json(json!({"followed": {"after": "bob", "below": POST}})),
+            complete_home(&ada, HomeAt::Followed { after: Some(bob.clone()), below: Some((ada.clone(), post)) }),
+            complete_home_json(json!({"followed": {"after": "bob", "below": ["auth0|ada", POST]}})),
         ),
         (complete_home(&ada, HomeAt::Copied), complete_home_json(json!("copied"))),
         (backfill(&ada, &bob, BackfillAt::Start), backfill_json(json!("start"))),

@@ -7,6 +7,7 @@ use crate::{
     query::{Newest, Ranking, ReadRequest},
     samples::user,
     store::timelines::Row,
+    stream::work_queue::Task,
     test_world::World,
 };
 
@@ -100,7 +101,7 @@ async fn a_release_that_knows_no_visits_can_read_one_as_a_row() {
     let world = world();
     ada_follows(&world, &["bob"]).await;
     let real = post(&world, "bob").await;
-    let home: Vec<_> = world.items("Timelines").into_iter().filter(|item| item["PK"]["S"] == "HOME#ada").collect();
+    let home: Vec<_> = world.items("timelines").into_iter().filter(|item| item["PK"]["S"] == "HOME#ada").collect();
     assert_eq!(home.len(), 2);
     for item in home {
         let id: PostId = item["SK"]["S"].as_str().unwrap().parse().unwrap();
@@ -159,6 +160,90 @@ async fn a_walk_copies_all_followed_authors_in_small_steps_and_a_page_at_each_is
     }
     assert!(steps > 5, "{steps} steps");
     assert_eq!(world.other.home("ada").await, [&[last], &before[..]].concat());
+}
+
+/// The first step of the walk of ada's home that ends within the posts of an author, and that author.
+async fn within_an_author(world: &World) -> (Walk, UserId) {
+    let mut walks = take_walks(world);
+    loop {
+        let Step::Next(next) = world.tested.projector.walks.step(walks.pop().unwrap(), 2).await.unwrap() else {
+            panic!("the walk ends before")
+        };
+        walks = next;
+        if let [Walk::CompleteHome { at: HomeAt::Followed { below: Some((author, _)), .. }, .. }] = &walks[..] {
+            let author = author.clone();
+            return (walks.remove(0), author);
+        }
+    }
+}
+
+/// Ada comes back after bob and cem have written five posts each, of which her home has none, and another one.
+async fn returned_to_many_posts(numbers: &[(&'static str, u64)]) -> World {
+    let world = World::with(&[&[("DORMANT_DAYS", 10), ("WALK_STEP_ROWS", 2)], numbers].concat());
+    ada_follows(&world, &["bob", "cem"]).await;
+    post(&world, "bob").await;
+    world.pass(11 * DAY);
+    for _ in 0..5 {
+        for author in ["bob", "cem"] {
+            post(&world, author).await;
+        }
+    }
+    page(&world, None).await;
+    post(&world, "bob").await;
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_author_who_is_unfollowed_between_two_steps_takes_no_rows_of_others_along() {
+    let world = returned_to_many_posts(&[]).await;
+    let (walk, author) = within_an_author(&world).await;
+    world.other.unfollow("ada", author.as_str()).await;
+    world.other.catch_up(&["ada"]).await;
+    world.take_tasks();
+
+    finish(&world, vec![walk]).await;
+
+    let other = if author == user("bob") { "cem" } else { "bob" };
+    let rows = world.other.rows(&Timeline::Home(user("ada"))).await;
+    let theirs = rows.iter().filter(|row| row.author == user(other)).count();
+    assert_eq!(theirs, world.other.rows(&Timeline::Author(user(other))).await.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_author_who_is_promoted_between_two_steps_does_not_hold_up_the_walk() {
+    let world = returned_to_many_posts(&[("CELEBRITY_FOLLOWERS", 2)]).await;
+    let (walk, author) = within_an_author(&world).await;
+    world.other.commands.promote(&author, world.other.clock.now()).await.unwrap();
+    world.pass(DAY);
+
+    let steps = finish(&world, vec![walk]).await;
+
+    assert!(steps < 20, "{steps}");
+    assert_eq!(visit(&world).await.unwrap().incomplete_since, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_home_that_gets_rows_for_too_long_gets_them_for_the_usual_time() {
+    let world = world();
+    ada_follows(&world, &["bob"]).await;
+    post(&world, "bob").await;
+    let before = visit(&world).await.unwrap();
+    let long = Visit { pushed_until: before.pushed_until.after(1000 * DAY), ..before };
+    assert!(world.other.timelines.change_visit(&user("ada"), &before, &long).await.unwrap());
+    post(&world, "bob").await;
+    let after = visit(&world).await.unwrap().pushed_until;
+    assert!(after >= before.pushed_until && after < before.pushed_until.after(DAY), "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_home_is_marked_although_its_visit_was_taken_for_a_row() {
+    let world = world();
+    ada_follows(&world, &["bob"]).await;
+    post(&world, "bob").await;
+    let home = Timeline::Home(user("ada"));
+    let row = Row { post: "ffffffff-ffff-7fff-bfff-ffffffffffff".parse().unwrap(), author: user("ada") };
+    world.other.repair(Task::CheckRow { timeline: home.key(), post: row.post, author: row.author }).await.unwrap();
+    assert!(visit(&world).await.is_some());
 }
 
 #[tokio::test(start_paused = true)]
