@@ -194,9 +194,13 @@ async fn resume(operator: &Operator) -> anyhow::Result<()> {
 async fn cancel(operator: &Operator) -> anyhow::Result<()> {
     for _ in 0..CONFLICTS_MAX {
         let before = operator.commands.read_models(Consistency::Strong).await?;
-        ensure!(before.rebuild.is_some(), "no rebuild is under way");
+        let rebuild = before.rebuild.as_ref().context("no rebuild is under way")?;
+        if rebuild.cancelled {
+            // The request that cancelled it may have failed before all steps were sent.
+            return resume(operator).await;
+        }
         let cancelled = before.clone().cancelled(operator.clock.now());
-        let cancelled = cancelled.context("readers use the rebuilt tables already, or it was cancelled before")?;
+        let cancelled = cancelled.context("readers use the rebuilt tables already")?;
         let rebuild = cancelled.rebuild.clone();
         match operator.commands.put_read_models(&before, cancelled).await {
             Err(Error::Conflict) => continue,
