@@ -56,8 +56,7 @@ pub async fn handle(
     let turns = deadline.at_most(TIME_PER_BATCH);
     let done: HashMap<_, _> = stream::iter(newest)
         .map(|(user, (version, trace))| async move {
-            let is_late = turns.is_near();
-            (user, trace::within(trace, catch_up_all(projectors, user, version, deadline, is_late)).await)
+            (user, trace::within(trace, catch_up_all(projectors, user, version, deadline, turns)).await)
         })
         .buffer_unordered(USERS_AT_ONCE)
         .collect()
@@ -76,14 +75,13 @@ pub async fn handle(
     kinesis_response(outcomes)
 }
 
-/// Catches up a user to this version in each set of tables, or hands the user over if it is too late for that. True if
-/// none of them has to see the record again.
+/// Catches up a user to this version in each set of tables. True if none of them has to see the record again.
 async fn catch_up_all(
     projectors: &Projectors,
     user: &UserId,
     version: Version,
     deadline: Deadline,
-    is_late: bool,
+    turns: Deadline,
 ) -> bool {
     let projectors = match projectors.maintained().await {
         Ok(projectors) => projectors,
@@ -92,18 +90,17 @@ async fn catch_up_all(
             return false;
         }
     };
-    let sets = projectors.iter().map(async |projector| {
-        if is_late {
-            tracing::info!(%user, %version, "others of the batch take long, so this user is handed over");
-            return hand_over(projector, user, Duration::ZERO, deadline).await;
-        }
-        catch_up(projector, user, version, deadline).await
-    });
+    let sets = projectors.iter().map(|projector| catch_up(projector, user, version, deadline, turns));
     future::join_all(sets).await.into_iter().all(|done| done)
 }
 
-/// Catches up a user to this version. True if the user is caught up, or handed over to the work queue.
-async fn catch_up(projector: &Projector, user: &UserId, version: Version, whole: Deadline) -> bool {
+/// Catches up a user to this version, unless it is too late to begin. True if the user is caught up, or handed over to
+/// the work queue.
+async fn catch_up(projector: &Projector, user: &UserId, version: Version, whole: Deadline, turns: Deadline) -> bool {
+    if turns.is_near() {
+        tracing::info!(%user, %version, "others of the batch take long, so this user is handed over");
+        return hand_over(projector, user, Duration::ZERO, whole).await;
+    }
     let deadline = whole.at_most(TIME_PER_USER);
     let wait = match deadline.limit(projector.catch_up.user(user, Some(version), deadline)).await {
         Ok(Progress::UpToDate) => return true,

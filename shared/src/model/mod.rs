@@ -61,4 +61,4 @@ pub use text::{CommentText, InvalidText, Text};
 pub use user_event::{LogEntry, LogEvent, Totals, Unreadable, UserEvent};
 pub use version::Version;
 pub use viewer::{Blockers, Gap, Unfinished, Viewer};
-pub use visit::{DormancyPolicy, Visit, VisitChange};
+pub use visit::{DormancyPolicy, Visit};

@@ -32,15 +32,6 @@ pub struct Visit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DormancyPolicy(pub Option<Duration>);
 
-/// What a visit changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VisitChange {
-    /// Rows are pushed for longer.
-    Renewed(Visit),
-    /// The home may have been left out. It is incomplete from now on.
-    Returned(Visit),
-}
-
 impl FromStr for DormancyPolicy {
     type Err = InvalidDormancy;
 
@@ -58,13 +49,13 @@ impl FromStr for DormancyPolicy {
 
 /// Not a number of days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("give a number of days, such as 30, or 0; less than a minute is too short")]
+#[error("give a number of days, such as 30, or 0; 20 seconds or less are too short")]
 pub struct InvalidDormancy;
 
 impl DormancyPolicy {
     /// What a home says after a visit at this moment.
     pub fn visited(&self, now: Timestamp) -> Visit {
-        let pushed_until = now.after(self.0.unwrap_or(FOR_GOOD));
+        let pushed_until = now.after(self.usual());
         Visit { pushed_until, incomplete_since: None, walk_began: None }
     }
 
@@ -75,19 +66,23 @@ impl DormancyPolicy {
 
     /// Whether rows are pushed for longer than after a visit now, because the policy was another one.
     pub fn is_too_long(&self, visit: &Visit, now: Timestamp) -> bool {
-        self.0.is_some_and(|after| visit.pushed_until > now.after(after.mul_f64(1.0 + ABOUT)))
+        visit.pushed_until > now.after(self.usual().mul_f64(1.0 + ABOUT))
     }
 
-    /// What a visit at this moment changes, if anything.
-    pub fn visit(&self, before: &Visit, now: Timestamp) -> Option<VisitChange> {
+    /// What the home says after a visit at this moment, if that is something else than before. If it may have been left
+    /// out, it is incomplete from now on.
+    pub fn visit(&self, before: &Visit, now: Timestamp) -> Option<Visit> {
         let visited = self.visited(now);
         if now.after(TOO_LATE) > before.pushed_until {
-            return Some(VisitChange::Returned(Visit { incomplete_since: Some(now), ..visited }));
+            return Some(Visit { incomplete_since: Some(now), ..visited });
         }
-        let about = self.0.unwrap_or(FOR_GOOD).mul_f64(ABOUT);
-        let [earlier, later] = [before.pushed_until, visited.pushed_until];
-        let differs = earlier.after(about) < later || later.after(about) < earlier;
-        differs.then_some(VisitChange::Renewed(Visit { pushed_until: later, ..*before }))
+        let is_old = before.pushed_until.after(self.usual().mul_f64(ABOUT)) < visited.pushed_until;
+        let differs = is_old || self.is_too_long(before, now);
+        differs.then_some(Visit { pushed_until: visited.pushed_until, ..*before })
+    }
+
+    fn usual(&self) -> Duration {
+        self.0.unwrap_or(FOR_GOOD)
     }
 }
 
@@ -122,7 +117,7 @@ mod tests {
             // The clocks of two processes differ by up to a second.
             if pushes.leaves_out(&visit, at(pushed_at + ahead)) {
                 let change = reads.visit(&visit, at((pushed_at + read_later).saturating_sub(behind)));
-                prop_assert!(matches!(change, Some(VisitChange::Returned(_))), "{:?}", change);
+                prop_assert!(change.is_some_and(|after| after.incomplete_since.is_some()), "{:?}", change);
             }
         }
 
@@ -148,15 +143,13 @@ mod tests {
         let visit = policy.visited(then);
         let after = |days: u32| policy.visit(&visit, then.after(days * MONTH / 30));
         assert_eq!(after(2), None);
-        assert!(
-            matches!(after(4), Some(VisitChange::Renewed(_))) && matches!(after(29), Some(VisitChange::Renewed(_)))
-        );
-        assert!(matches!(after(31), Some(VisitChange::Returned(_))));
+        let is_renewed = |after: Option<Visit>| after.is_some_and(|after| after.incomplete_since.is_none());
+        assert!(is_renewed(after(4)) && is_renewed(after(29)));
+        assert!(after(31).is_some_and(|after| after.incomplete_since.is_some()));
         // Rows come all the time after the feature was turned off, and at the usual times once it is on again.
         let off = DormancyPolicy(None);
         assert!(!off.leaves_out(&visit, then.after(10 * MONTH)));
-        assert!(matches!(off.visit(&visit, then), Some(VisitChange::Renewed(_))));
-        assert!(matches!(policy.visit(&off.visited(then), then), Some(VisitChange::Renewed(_))));
+        assert!(is_renewed(off.visit(&visit, then)) && is_renewed(policy.visit(&off.visited(then), then)));
         assert!(policy.is_too_long(&off.visited(then), then) && !policy.is_too_long(&visit, then));
         assert!(!off.is_too_long(&off.visited(then), then));
     }

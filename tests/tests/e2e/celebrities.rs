@@ -17,7 +17,7 @@ use harness::{
     client::{Answer, Post, User},
     costs::Cost,
     deployment::{Deployment, unique},
-    dev_client::{DevClient, VISIT, key},
+    dev_client::{DevClient, key},
     stack::{Options, Stack},
     wait::{DEADLINE, eventually, persist, within},
 };
@@ -25,7 +25,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::{home_becomes, refusal};
+use crate::{copied, home_becomes, refusal};
 
 /// The number of followers of a celebrity in these tests, which the stack gets as a parameter.
 const THRESHOLD: usize = 10;
@@ -51,17 +51,6 @@ async fn is_celebrity(dev: &DevClient, author: &User) -> Result<bool> {
     let key = key("CELEBRITIES", &format!("USER#{}", author.id));
     let found = dev.dynamodb("GetItem", &json!({ "TableName": "tidings-Commands", "Key": key })).await?;
     Ok(found.get("Item").is_some())
-}
-
-/// The posts that were copied to the user's home.
-async fn copied(dev: &DevClient, user: &User) -> Result<BTreeSet<String>> {
-    let query = json!({
-        "TableName": "tidings-Timelines", "KeyConditionExpression": "PK = :home AND SK < :visit",
-        "ExpressionAttributeValues": { ":home": { "S": format!("HOME#{}", user.id) }, ":visit": { "S": VISIT } },
-    });
-    let answer = dev.dynamodb("Query", &query).await?;
-    let items = answer["Items"].as_array().context("no items")?;
-    Ok(items.iter().filter_map(|item| item["SK"]["S"].as_str()).map(str::to_owned).collect())
 }
 
 /// An author's accepted posts, oldest first, and when each was accepted.

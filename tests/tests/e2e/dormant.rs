@@ -3,33 +3,20 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use harness::{
-    client::User,
     deployment::Deployment,
-    dev_client::{DevClient, VISIT},
     stack::{Options, Stack},
     wait::{DEADLINE, within},
 };
-use serde_json::json;
 use tokio::time::sleep;
 
-use crate::home_becomes;
+use crate::{copied, home_becomes};
 
 /// 26 seconds.
 const DAYS: &str = "0.0003";
 /// After this time without a visit, a push leaves a home out.
 const DORMANT_AFTER: Duration = Duration::from_secs(28);
-
-async fn copied(dev: &DevClient, user: &User) -> Result<BTreeSet<String>> {
-    let query = json!({
-        "TableName": "tidings-Timelines", "KeyConditionExpression": "PK = :home AND SK < :visit",
-        "ExpressionAttributeValues": { ":home": { "S": format!("HOME#{}", user.id) }, ":visit": { "S": VISIT } },
-    });
-    let answer = dev.dynamodb("Query", &query).await?;
-    let items = answer["Items"].as_array().context("no items")?;
-    Ok(items.iter().filter_map(|item| item["SK"]["S"].as_str()).map(str::to_owned).collect())
-}
 
 #[tokio::test]
 async fn a_home_that_nobody_reads_gets_no_rows_and_is_complete_for_whoever_returns() -> Result<()> {

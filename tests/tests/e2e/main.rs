@@ -44,13 +44,16 @@ mod statistics;
 mod tags;
 mod trending;
 
-use anyhow::{Result, ensure};
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
 use harness::{
     client::{Answer, ApiError, Post, User},
+    dev_client::{DevClient, VISIT},
     wait::eventually,
 };
 use reqwest::{RequestBuilder, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Sends `request`, and checks that the refusal is as the contract says: RFC 9457 with a stable code.
 async fn refused(request: RequestBuilder, status: u16, code: &str) -> Result<()> {
@@ -84,6 +87,17 @@ async fn home_becomes(user: &User, ids: &[&str]) -> Result<Vec<Post>> {
         Ok(posts)
     })
     .await
+}
+
+/// The posts that were copied to the user's home.
+async fn copied(dev: &DevClient, user: &User) -> Result<BTreeSet<String>> {
+    let query = json!({
+        "TableName": "tidings-Timelines", "KeyConditionExpression": "PK = :home AND SK < :visit",
+        "ExpressionAttributeValues": { ":home": { "S": format!("HOME#{}", user.id) }, ":visit": { "S": VISIT } },
+    });
+    let answer = dev.dynamodb("Query", &query).await?;
+    let items = answer["Items"].as_array().context("no items")?;
+    Ok(items.iter().filter_map(|item| item["SK"]["S"].as_str()).map(str::to_owned).collect())
 }
 
 /// Waits until the projection has applied `version` of `user`'s own log.

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::{
     error::Error,
-    model::{EdgeKind, UserId, Visit, VisitChange},
+    model::{EdgeKind, UserId, Visit},
     query::services::Feeds,
 };
 
@@ -45,17 +45,16 @@ impl Feeds {
     pub(super) async fn note_visit(&self, viewer: &UserId, visit: Option<Visit>) -> Completeness {
         let Some(visit) = visit else { return Completeness::Whole };
         let change = self.dormancy.visit(&visit, self.clock.now());
-        if let Some(VisitChange::Renewed(after) | VisitChange::Returned(after)) = change {
+        if let Some(after) = change {
             match timeout(NOTED_WITHIN, self.timelines.change_visit(viewer, &visit, &after)).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => tracing::warn!(%viewer, %error, "a visit is not noted"),
                 Err(_) => tracing::warn!(%viewer, "a visit is not noted in time"),
             }
         }
-        let returns = matches!(change, Some(VisitChange::Returned(_)));
-        match returns || visit.incomplete_since.is_some() {
-            true => Completeness::Incomplete,
-            false => Completeness::Whole,
+        match change.unwrap_or(visit).incomplete_since {
+            Some(_) => Completeness::Incomplete,
+            None => Completeness::Whole,
         }
     }
 
