@@ -1,11 +1,14 @@
 //! Kinesis: what producers and consumers of a stream ask for.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tidings_local::aws::{ACCOUNT, REGION};
+use tidings_local::{
+    aws::{ACCOUNT, REGION},
+    sources::Writes,
+};
 
 use crate::connector::Answer;
 
@@ -25,6 +28,8 @@ const SEQUENCE_FIRST: u64 = 1_000_000_000_000_000_000;
 pub(crate) struct Kinesis {
     streams: BTreeMap<String, Stream>,
     sequence: u64,
+    /// Counts the records of each shard, once they are there.
+    writes: Arc<Writes>,
 }
 
 struct Stream {
@@ -99,6 +104,11 @@ struct GetRecords {
 type Error = (&'static str, String);
 
 impl Kinesis {
+    /// Without any stream.
+    pub(crate) fn new(writes: Arc<Writes>) -> Self {
+        Self { writes, ..Self::default() }
+    }
+
     /// Answers one operation.
     pub(crate) fn call(&mut self, now_ms: i64, operation: &str, body: &[u8]) -> Answer {
         let answered = match operation {
@@ -165,7 +175,7 @@ impl Kinesis {
             let message = format!("{} records; 1 to {PUT_RECORDS_MAX} are allowed", request.records.len());
             return Err(("InvalidArgumentException", message));
         }
-        let mut sequence = self.sequence;
+        let (mut sequence, writes) = (self.sequence, Arc::clone(&self.writes));
         let (_, stream) = self.stream(&request.stream)?;
         let mut results = Vec::new();
         for record in request.records {
@@ -178,7 +188,9 @@ impl Kinesis {
             let shard = (0..count).rev().find(|shard| first_hash(*shard, count) <= hash).unwrap_or_default();
             sequence += 1;
             let number = (SEQUENCE_FIRST + sequence).to_string();
-            results.push(json!({"ShardId": shard_id(shard), "SequenceNumber": number}));
+            let id = shard_id(shard);
+            writes.count_shard(&id);
+            results.push(json!({"ShardId": id, "SequenceNumber": number}));
             let partition_key = record.partition_key;
             stream.shards[shard].push(Record { shard, sequence: number, partition_key, data, arrived_ms: now_ms });
         }

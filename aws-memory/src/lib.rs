@@ -12,10 +12,7 @@ mod kinesis;
 
 use std::{
     path::Path,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -53,12 +50,13 @@ impl Aws {
     /// # Errors
     /// If SQLite cannot open a database in memory.
     pub fn new() -> Result<Self, Box<dyn std::error::Error>> {
+        let writes = Arc::<Writes>::default();
         Ok(Self {
             dynamodb: dynoxide::Database::memory()?,
-            kinesis: Mutex::default(),
+            kinesis: Mutex::new(Kinesis::new(Arc::clone(&writes))),
             queues: Mutex::new(Queues::in_memory(QUEUES_URL)?),
             queue_time: Box::new(now_ms),
-            writes: Arc::default(),
+            writes,
         })
     }
 
@@ -96,11 +94,7 @@ impl Aws {
         let Request { service, operation, body } = request;
         match service {
             Service::DynamoDb | Service::DynamoDbStreams => self.call_dynamodb(operation, body),
-            Service::Kinesis => {
-                let answer = lock(&self.kinesis).call(now_ms(), operation, body);
-                count(&self.writes.kinesis, operation);
-                answer
-            }
+            Service::Kinesis => lock(&self.kinesis).call(now_ms(), operation, body),
             Service::Sqs => {
                 let answer = lock(&self.queues).call((self.queue_time)(), operation, body);
                 Answer { status: answer.status, body: answer.body.into(), query_error: answer.query_error }
@@ -136,7 +130,9 @@ impl Aws {
 
     fn call_dynamodb(&self, operation: &str, body: &[u8]) -> Answer {
         let answer = dynamodb::call(&self.dynamodb, operation, body);
-        count(&self.writes.dynamodb, operation);
+        if !READS.iter().any(|read| operation.starts_with(read)) {
+            self.writes.dynamodb.fetch_add(1, Ordering::SeqCst);
+        }
         answer
     }
 
@@ -220,13 +216,6 @@ pub fn config(server: Arc<dyn Server>, region: &str) -> SdkConfig {
 
 fn now_ms() -> i64 {
     i64::try_from(time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
-}
-
-/// Counts an operation that may have written something.
-fn count(writes: &AtomicU64, operation: &str) {
-    if !READS.iter().any(|read| operation.starts_with(read)) {
-        writes.fetch_add(1, Ordering::SeqCst);
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

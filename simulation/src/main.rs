@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     io::{IsTerminal as _, Write as _},
     process::ExitCode,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use clap::Parser;
@@ -93,7 +94,13 @@ fn many(arguments: &Arguments, options: &Options) -> anyhow::Result<ExitCode> {
     let last = arguments.first.saturating_add(arguments.seeds);
     let is_terminal = std::io::stderr().is_terminal();
     let every = (arguments.seeds / 20).max(1);
+    let failed = AtomicUsize::new(0);
     let summary = runner.many(arguments.first..last, options, |summary| {
+        // What is wrong is told at once: there may be an hour to come.
+        for report in &summary.failed[failed.swap(summary.failed.len(), Ordering::Relaxed)..] {
+            let first = report.checks.violations.first().map_or("", String::as_str);
+            eprintln!("seed {}: {first:.600}", report.seed);
+        }
         if is_terminal || summary.histories.is_multiple_of(every) {
             let ending = if is_terminal { '\r' } else { '\n' };
             eprint!("{} histories, {} failed{ending}", summary.histories, summary.failed.len());

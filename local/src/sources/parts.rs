@@ -1,8 +1,9 @@
 //! What mappings from streams and mappings from queues have in common.
 
 use std::{
+    collections::HashMap,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -34,15 +35,24 @@ pub struct Clients {
 pub struct Writes {
     /// To tables, and so to their streams.
     pub dynamodb: AtomicU64,
-    /// To streams of Kinesis.
-    pub kinesis: AtomicU64,
+    /// To the shards with these ids, of any stream of Kinesis.
+    shards: Mutex<HashMap<String, u64>>,
 }
 
 impl Writes {
-    /// So far, to tables or to streams of Kinesis.
-    pub(super) fn so_far(&self, kinesis: bool) -> u64 {
-        let count = if kinesis { &self.kinesis } else { &self.dynamodb };
-        count.load(Ordering::SeqCst)
+    /// Counts records that were put into a shard of Kinesis.
+    pub fn count_shard(&self, shard: &str) {
+        *self.shards.lock().unwrap_or_else(PoisonError::into_inner).entry(shard.to_owned()).or_default() += 1;
+    }
+
+    /// So far, to a shard of Kinesis.
+    pub(super) fn to_shard(&self, shard: &str) -> u64 {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner).get(shard).copied().unwrap_or_default()
+    }
+
+    /// So far, to all tables.
+    pub(super) fn to_tables(&self) -> u64 {
+        self.dynamodb.load(Ordering::SeqCst)
     }
 }
 

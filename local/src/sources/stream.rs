@@ -73,7 +73,7 @@ impl<I: Invoke> Mapping<I> {
         let mut present_at_start: Option<HashSet<String>> = None;
         let mut pause = ERROR_PAUSE_MIN;
         loop {
-            let writes = self.writes();
+            let changes = self.changes_of_shards();
             match self.readable_shards(&reading).await {
                 Ok((all, readable)) => {
                     pause = ERROR_PAUSE_MIN;
@@ -110,7 +110,7 @@ impl<I: Invoke> Mapping<I> {
                     }
                     Err(error) => tracing::error!(source = self.source.id, %error, "a shard reader has panicked"),
                 },
-                () = self.new_shards_are_possible(writes) => (),
+                () = self.new_shards_are_possible(changes) => (),
                 () = self.parts.lifecycle.stopped() => {
                     // Each reader ends when its records in flight are done.
                     while readers.join_next().await.is_some() {}
@@ -120,16 +120,24 @@ impl<I: Invoke> Mapping<I> {
         }
     }
 
-    /// How often something was written that may be in this stream, where that is known.
-    fn writes(&self) -> Option<u64> {
-        self.parts.clients.writes.as_ref().map(|writes| writes.so_far(self.stream.is_kinesis()))
+    /// How often something was written that may be in this shard, where that is known.
+    fn writes(&self, shard: &str) -> Option<u64> {
+        let writes = self.parts.clients.writes.as_ref()?;
+        Some(if self.stream.is_kinesis() { writes.to_shard(shard) } else { writes.to_tables() })
     }
 
-    /// Waits until the mapping has to look for shards again, which it did after so many writes.
+    /// How often something was written that may have changed the list of shards, where that is known. In memory, a
+    /// stream of Kinesis keeps its shards.
+    fn changes_of_shards(&self) -> Option<u64> {
+        let writes = self.parts.clients.writes.as_ref()?;
+        Some(if self.stream.is_kinesis() { 0 } else { writes.to_tables() })
+    }
+
+    /// Waits until the mapping has to look for shards again, which it did after so many changes.
     async fn new_shards_are_possible(&self, before: Option<u64>) {
         loop {
             tokio::time::sleep(DISCOVERY_INTERVAL).await;
-            if before.is_none() || self.writes() != before {
+            if before.is_none() || self.changes_of_shards() != before {
                 return;
             }
         }
@@ -208,7 +216,7 @@ impl<I: Invoke> Mapping<I> {
                 () = lifecycle.stopped() => return Err(Stopped),
             }
             let poll = lifecycle.last_requested_poll();
-            let writes = self.writes();
+            let writes = self.writes(shard);
             if let Some((before, at)) = found_empty
                 && writes == Some(before)
                 && at.elapsed() < UNREAD_MAX
