@@ -263,7 +263,7 @@ impl Writer<'_> {
         let missed = if self.settings.has_shared_cache { 1.0 - self.load.shared_cache_hits / 100.0 } else { 1.0 };
         let (rest, cards) = (cached.read_units, page.read_units - cached.read_units);
         let source = "docs/costs.md: a page with cards cached";
-        self.units_of("feed reads", ("pages", pages), "Timelines, Viewers", [rest, 0.0], source);
+        self.units_of("feed reads", ("pages", pages), capacity::TABLES_OF_HOMES, [rest, 0.0], source);
         let source = "docs/costs.md: a page, less one with cards cached";
         self.units_of("feed reads", ("pages without cards", read * missed), "Cards", [cards, 0.0], source);
         Ok(())

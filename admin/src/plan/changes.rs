@@ -5,7 +5,7 @@ use aws_limits::prices::Prices;
 use super::{Bill, Load, Settings, Units};
 
 /// Other values of parameters.
-const PARAMETERS: [&str; 10] = [
+const PARAMETERS: [&str; 11] = [
     "StatisticsDays=400",
     "SearchDays=30",
     CACHE,
@@ -16,11 +16,13 @@ const PARAMETERS: [&str; 10] = [
     "EnhancedFanOut=true",
     "DormantDays=0",
     CAPACITY,
+    COMMANDS_CAPACITY,
 ];
 /// A shared cache.
 const CACHE: &str = "CacheUrl=rediss://…";
-/// Capacity in place of requests.
+/// Capacity in place of requests, of read models and of commands.
 const CAPACITY: &str = "ProvisionedUnits=25";
+const COMMANDS_CAPACITY: &str = "CommandsProvisionedUnits=25";
 
 /// Another bill.
 #[derive(Debug, Clone)]
@@ -64,9 +66,13 @@ pub(crate) fn of_several(
     prices: &Prices,
 ) -> anyhow::Result<Vec<Change>> {
     let before = Bill::of(load, settings, units, prices)?.total();
-    let both = settings.clone().with(CAPACITY)?.with(CACHE)?;
-    let total = Bill::of(load, &both, units, prices)?.total();
-    let hits = load.shared_cache_hits;
-    let what = format!("{CAPACITY}, and CacheUrl, which has {hits} % of the cards");
-    Ok(vec![Change { what, more: total - before, total }])
+    let capacity = settings.clone().with(CAPACITY)?.with(COMMANDS_CAPACITY)?;
+    let with_cache = capacity.clone().with(CACHE)?;
+    let both = format!("{CAPACITY}, {COMMANDS_CAPACITY}");
+    let cache = format!("both, and CacheUrl, which has {} % of the cards", load.shared_cache_hits);
+    let change = |(what, settings): (String, Settings)| {
+        let total = Bill::of(load, &settings, units, prices)?.total();
+        Ok(Change { what, more: total - before, total })
+    };
+    [(both, capacity), (cache, with_cache)].into_iter().map(change).collect()
 }

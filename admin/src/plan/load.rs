@@ -110,8 +110,10 @@ pub(crate) struct Settings {
     pub(crate) audit_units_per_hour: f64,
     /// `LogRetentionDays`.
     pub(crate) log_retention_days: f64,
-    /// `ProvisionedUnits`. With 0, all tables are on demand.
+    /// `ProvisionedUnits`. With 0, the read models are on demand.
     pub(crate) provisioned_units: f64,
+    /// `CommandsProvisionedUnits`. With 0, `Commands` is on demand.
+    pub(crate) commands_provisioned_units: f64,
     /// `EnhancedFanOut`.
     pub(crate) enhanced_fan_out: bool,
     /// `DormantDays`. With 0, all homes get rows.
@@ -129,6 +131,7 @@ impl Default for Settings {
             audit_units_per_hour: 10_000.0,
             log_retention_days: 30.0,
             provisioned_units: 0.0,
+            commands_provisioned_units: 0.0,
             enhanced_fan_out: false,
             dormant_days: 30.0,
         }
@@ -136,7 +139,7 @@ impl Default for Settings {
 }
 
 /// Names of the parameters that a plan knows.
-pub(crate) const PARAMETERS: [&str; 10] = [
+pub(crate) const PARAMETERS: [&str; 11] = [
     "StatisticsDays",
     "SearchDays",
     "CacheUrl",
@@ -145,6 +148,7 @@ pub(crate) const PARAMETERS: [&str; 10] = [
     "AuditUnitsPerHour",
     "LogRetentionDays",
     "ProvisionedUnits",
+    "CommandsProvisionedUnits",
     "EnhancedFanOut",
     "DormantDays",
 ];
@@ -171,6 +175,7 @@ impl Settings {
             "AuditUnitsPerHour" => self.audit_units_per_hour = number()?,
             "LogRetentionDays" => self.log_retention_days = number()?,
             "ProvisionedUnits" => self.provisioned_units = number()?,
+            "CommandsProvisionedUnits" => self.commands_provisioned_units = number()?,
             "EnhancedFanOut" => self.enhanced_fan_out = value == "true",
             "DormantDays" => self.dormant_days = number()?,
             _ => bail!("--parameter {name}: costs depend on {}", PARAMETERS.join(", ")),
@@ -186,8 +191,8 @@ impl Settings {
             "StatisticsDays": self.statistics_days, "SearchDays": self.search_days, "CacheUrl": self.has_shared_cache,
             "FeedProvisioned": self.feed_provisioned, "LikesProvisioned": self.likes_provisioned,
             "AuditUnitsPerHour": self.audit_units_per_hour, "LogRetentionDays": self.log_retention_days,
-            "ProvisionedUnits": self.provisioned_units, "EnhancedFanOut": self.enhanced_fan_out,
-            "DormantDays": self.dormant_days,
+            "ProvisionedUnits": self.provisioned_units, "CommandsProvisionedUnits": self.commands_provisioned_units,
+            "EnhancedFanOut": self.enhanced_fan_out, "DormantDays": self.dormant_days,
         })
     }
 }

@@ -114,11 +114,20 @@ fn provisioned_capacity_is_paid_by_the_hour() {
     let load = Load { posts_per_day: 0.0, reads_per_day: 1e6, cards_cached: 0.0, ..load() };
     let settings = without(&["ProvisionedUnits=25"]);
     let reads = bill(&load, &settings).item("feed reads");
-    // Eleven units of cards, of which 70 % are used; the rest stays on demand.
-    close(reads, 30e6 * (11.0 / 3600.0 / 0.7 * 0.000_13 + 1.5 * 0.125e-6));
+    // 12.5 units, of which 70 % are used.
+    close(reads, 30e6 * 12.5 / 3600.0 / 0.7 * 0.000_13);
     let idle = |settings| bill(&load, settings).item("cache, alarms, metrics, audit");
-    // Two tables and an index.
-    close(idle(&settings) - idle(&Settings::default()), 3.0 * 25.0 * 720.0 * (0.000_13 + 0.000_65));
+    // Three tables and an index.
+    close(idle(&settings) - idle(&Settings::default()), 4.0 * 25.0 * 720.0 * (0.000_13 + 0.000_65));
+}
+
+#[test]
+fn commands_have_capacity_of_their_own() {
+    let likes = |given: &[&str]| bill(&load(), &without(given)).item("likes: transactions");
+    let (on_demand, provisioned) = (likes(&[]), likes(&["CommandsProvisionedUnits=25"]));
+    close(likes(&["ProvisionedUnits=25"]), on_demand);
+    // Both prices have the same ratio: an hour of a unit a second, of which 70 % are used, and so many requests.
+    close(provisioned / on_demand, 0.000_65 / 3600.0 / 0.7 / 0.625e-6);
 }
 
 #[test]

@@ -105,10 +105,14 @@ fn the_edge_is_read_where_there_is_one() {
 #[test]
 fn capacity_is_read_where_it_is_asked_for_and_changes_nothing_else() {
     let on_demand = project(&[]).unwrap();
-    let system = project(&[("ProvisionedUnits", "25"), ("MaxReadUnits", "9000")]).unwrap();
-    let is_read = |system: &System| system.warnings.iter().any(|line| line.starts_with("stacks/capacity.yaml:"));
-    assert!(is_read(&system) && !is_read(&on_demand));
-    assert_eq!(system.tables, on_demand.tables);
+    for (parameter, file) in
+        [("ProvisionedUnits", "stacks/capacity.yaml:"), ("CommandsProvisionedUnits", "stacks/commands-capacity.yaml:")]
+    {
+        let system = project(&[(parameter, "25"), ("MaxReadUnits", "9000")]).unwrap();
+        let is_read = |system: &System| system.warnings.iter().any(|line| line.starts_with(file));
+        assert!(is_read(&system) && !is_read(&on_demand), "{parameter}");
+        assert_eq!(system.tables, on_demand.tables);
+    }
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use super::{HOURS, Writer};
 
 /// Tables and indexes that have capacity with `ProvisionedUnits`, in each of the two sets.
-const PROVISIONED: [&str; 3] = ["Timelines", "Cards", "Cards/hottest"];
+const PROVISIONED: [&str; 4] = ["Timelines", "Viewers", "Cards", "Cards/hottest"];
+/// The two tables that a page reads beside its cards; the documents have the sum.
+pub(super) const TABLES_OF_HOMES: &str = "Timelines, Viewers";
 /// The share of capacity that is used, as `stacks/capacity.yaml` has it.
 const SCALING_TARGET: f64 = 0.7;
 /// Prices of a read and a write unit by request.
@@ -21,7 +23,10 @@ impl Writer<'_> {
         units: [f64; 2],
         source: &str,
     ) {
-        let has_capacity = self.settings.provisioned_units > 0.0 && PROVISIONED.contains(&table);
+        let has_capacity = match table {
+            "Commands" => self.settings.commands_provisioned_units > 0.0,
+            _ => self.settings.provisioned_units > 0.0 && (PROVISIONED.contains(&table) || table == TABLES_OF_HOMES),
+        };
         for (at, name) in ["reads", "writes"].into_iter().enumerate() {
             let what = format!("{what}: {name} of {table}");
             if has_capacity {
