@@ -44,7 +44,8 @@ pub struct Deliverer {
 }
 
 /// Works on a batch. A message whose task fails, or is not done in time, comes again, later each time. A task that can
-/// never succeed is put into the quarantine. The template sets a batch size of [`MESSAGES_AT_ONCE`], so no task waits
+/// never succeed is put into the quarantine when it has come again: what made no sense may have been a user whose
+/// account was deleted a moment before, and the second attempt finds that out. The template sets a batch size of [`MESSAGES_AT_ONCE`], so no task waits
 /// for another one, and one that takes too long costs no other a receive.
 ///
 /// # Errors
@@ -73,7 +74,9 @@ async fn settle(deliverer: &Deliverer, message: &SqsMessage, deadline: Deadline)
             metrics::TASKS_DONE.add(1);
             return true;
         }
-        Err(error @ Error::Poison { .. }) => put_aside(&deliverer.quarantine, message, &error).await,
+        Err(error @ Error::Poison { .. }) if receives(message) > 1 => {
+            put_aside(&deliverer.quarantine, message, &error).await
+        }
         Err(error) => {
             put_off(deliverer, message, &error).await;
             false

@@ -9,7 +9,9 @@
 //!   inboxes.
 //! - `Settle` applies what is left of every log, shows every counter on the card that `Fill` has made, and copies the
 //!   posts of each followed author into the home of the follower. By now, every process pushes new posts into the homes
-//!   of the target. A post whose author row came before the copy is copied, and any later one is pushed.
+//!   of the target. A post whose author row came before the copy is copied, and any later one is pushed. The log is
+//!   applied to the set that is read, too: `Fill` leaves to it purges, and the homes of timelines that both sets share,
+//!   and nobody applies anything to it after the switch.
 //! - `Clear` and `Retire` empty the tables that are not active.
 //!
 //! Whoever ends the last segment of a phase begins the next phase by one conditional write.
@@ -193,6 +195,13 @@ impl Rebuilder {
             // Before the phase is written: a step that comes too early waits, and one that nobody sends is lost. No
             // phase is so short that its first step would be late.
             send_first_steps(&self.projectors.0.work_queue, next, &[]).await?;
+        } else if rebuild.cancelled && rebuild.models.contains(&ReadModel::Cards) {
+            let [made, read] = [rebuild.target, state.active].map(|set| set.table(ReadModel::Cards));
+            if made == read {
+                // Counters without a card were left to this rebuild, which has not shown them on the cards that are
+                // read. By now, nobody leaves any more to it.
+                commands.request_sweep(clock.now()).await?;
+            }
         }
         let phase = next.rebuild.as_ref().map(|rebuild| rebuild.phase);
         match commands.put_read_models(state, next).await {
@@ -330,7 +339,7 @@ impl Stepping<'_> {
         let fills = |model| self.rebuild.models.contains(&model);
         match (source, self.rebuild.phase) {
             (Source::User(user), Phase::Settle) => {
-                if !self.apply_log(projector, &user).await? {
+                if !self.apply_log_to_active(&user).await? || !self.apply_log(projector, &user).await? {
                     return Ok(false);
                 }
                 if fills(ReadModel::Timelines) {
@@ -372,6 +381,26 @@ impl Stepping<'_> {
             Err(error) => return Err(error),
         }
         Ok(true)
+    }
+
+    /// Applies the user's log to the set that is read, if that is not the target. False if the time does not suffice.
+    /// A log that makes no sense is passed over: the tables that are read may be why there is a rebuild.
+    async fn apply_log_to_active(&self, user: &UserId) -> Result<bool, Error> {
+        let active = Maintained { set: self.state.active, homes: HomeRows::Now };
+        if active.set == self.rebuild.target {
+            return Ok(true);
+        }
+        let Rebuilder { projectors, quarantine } = self.rebuilder;
+        let projector = projectors.projector(active, self.state);
+        let applied = catch_up_or_quarantine(&projector.catch_up, quarantine, user, self.deadline);
+        match self.deadline.limit(applied).await {
+            Ok(wait) => Ok(wait.is_none()),
+            Err(error @ Error::Poison { .. }) => {
+                tracing::error!(%user, %error, "the log of a user cannot be applied to the tables that are read");
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Shows a counter. One without a card is left to the work queue, which knows why.

@@ -4,11 +4,13 @@ use serde_json::{Value, json};
 
 use super::{catch_up_or_quarantine, redo};
 use crate::{
+    command::DeleteAccount,
     deadline::Deadline,
     error::Error,
     metrics::{FEED_LAG, QUARANTINED, Recorded},
     samples::{user, version},
     store::Consistency,
+    stream::{walk::Walk, work_queue::Task},
     test_world::{Calls, Failure, Process, World},
 };
 
@@ -325,4 +327,23 @@ async fn what_is_still_poison_or_does_not_exist_cannot_be_redone() {
     }
 
     assert_eq!(world.tables(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redo_during_which_the_account_is_deleted_is_done_when_it_comes_again() {
+    let world = ada_is_not_applied().await;
+    world.other.post("ada", "hello").await;
+    catch_up(&world.tested).await.unwrap();
+    world.take_tasks();
+    let other = world.other.clone();
+    // By then, the redo has found that ada is there, and it reads her profile afterwards.
+    world.network.before(SHOW_POST, async move || {
+        other.done("ada", &DeleteAccount).await;
+    });
+
+    assert!(matches!(redo_event(&world, 2).await, Err(Error::Poison { .. })));
+    redo_event(&world, 2).await.unwrap();
+
+    let is_erasure = |task: &Task| matches!(task, Task::Walk(Walk::Erase { .. }));
+    assert!(world.take_tasks().iter().any(is_erasure));
 }

@@ -375,3 +375,37 @@ async fn a_like_that_makes_no_sense_is_left_to_the_work_queue() {
     finish(&world).await;
     assert!(world.take_tasks().contains(&Task::SettleLikes { post, users: vec![user("bob")] }));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_tables_that_are_read_are_behind_with_is_not_lost_at_the_switch() {
+    for models in [&[ReadModel::Viewers][..], &[ReadModel::Cards]] {
+        let world = a_small_world().await;
+        // No event of the bus tells of it.
+        let post = world.other.post("ada", "late").await;
+        start(&world, models, false, 1).await;
+        finish(&world).await;
+        for home in ["ada", "bob"] {
+            assert!(world.other.home(home).await.contains(&post), "{home} {models:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_in_place_that_is_cancelled_leaves_the_counters_it_did_not_show_to_the_audit() {
+    for (models, in_place, is_asked) in [
+        (&READ_MODELS[..], true, true),
+        (&[ReadModel::Cards], true, true),
+        (&[ReadModel::Viewers], true, false),
+        (&READ_MODELS, false, false),
+    ] {
+        let world = a_small_world().await;
+        start(&world, models, in_place, 1).await;
+        assert!(step_all(&world).await);
+        let before = state(&world).await;
+        let after = before.clone().cancelled(world.other.clock.now()).unwrap();
+        world.other.commands.put_read_models(&before, after).await.unwrap();
+        finish(&world).await;
+        let audit = world.other.commands.audit_state().await.unwrap();
+        assert_eq!(audit.sweep_requested_at.is_some(), is_asked, "{models:?} {in_place}");
+    }
+}

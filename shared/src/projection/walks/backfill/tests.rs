@@ -198,3 +198,16 @@ async fn a_follow_of_an_author_who_becomes_a_celebrity_meanwhile_ends_without_a_
     assert_eq!((unfinished(&world).await, world.other.home("ada").await.len()), (0, 2));
     assert_eq!(pages(&world).await, [posts.clone(), posts], "readers pull");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_walk_whose_follow_was_erased_ends_and_copies_nothing() {
+    let world = World::with_steps_of(2);
+    bob_has_posts(&world, 5).await;
+    let walks = &world.tested.projector.walks;
+    // Nothing is left of carol: neither the follow nor a viewer item.
+    for at in [BackfillAt::Start, BackfillAt::Copied] {
+        let walk = Walk::Backfill { viewer: user("carol"), author: user("bob"), version: version(10), at };
+        assert_eq!(walks.step(walk, 2).await.unwrap(), Step::Done);
+    }
+    assert!(world.other.home("carol").await.is_empty());
+}
