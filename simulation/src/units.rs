@@ -2,8 +2,9 @@
 //! storage, invocations. The functions run in virtual time; nothing is modelled but time. `admin plan` and
 //! `docs/costs.md` use the figures, from `admin/units.json`.
 //!
-//! Commands are sent 50 times a second, so batches are small, as they are with an average load. Users and posts are
-//! many, so little is shared. What a command itself costs is told by its answer (`ShowCosts`), and the rest follows
+//! Commands are sent as often as the load of `admin plan` has them on average, all kinds together, or less: likes 200
+//! times a second, all others 50 times. So batches are as small as they are then. Users and posts are many, so little
+//! is shared. What a command itself costs is told by its answer (`ShowCosts`), and the rest follows
 //! from it.
 
 use std::{
@@ -36,18 +37,26 @@ use crate::{
 
 /// Commands of each kind that are measured.
 const TIMES: usize = 100;
+/// Likes that are measured.
+const LIKES: usize = 1000;
 /// Time between two commands.
 const INTERVAL: Duration = Duration::from_millis(20);
+/// Time between two likes. A million posts a day with 20 likes each are 231 likes a second.
+const LIKE_INTERVAL: Duration = Duration::from_millis(5);
 /// Time between two commands that would conflict otherwise: of one author, or about one author.
 const LONG_INTERVAL: Duration = Duration::from_millis(500);
-/// How many likes each post has before likes are measured: the first one of a post costs the index less.
-const LIKES_BEFORE: usize = 4;
+/// Posts that are liked, each by another author. Each one is liked twice while likes are measured, two and a half
+/// seconds apart, so that no two likes share a write of a card or of an inbox.
+const LIKED_POSTS: usize = LIKES / 2;
 /// Users who act.
-const ACTORS: usize = 50;
+const ACTORS: usize = LIKED_POSTS;
+/// Users who do nothing.
+const IDLERS: usize = 50;
 /// Followers of the author whose posts are pushed.
 const FOLLOWERS: usize = 200;
-/// Posts of the author whom users follow to have them copied.
+/// Posts of the author whom users follow to have them copied, and how many users do.
 const COPIED: usize = 30;
+const COPIES: usize = 50;
 /// Words in a post that is searched for. All differ.
 pub const WORDS: usize = 20;
 /// What DynamoDB adds to each item that it stores, in bytes (DynamoDB's pricing page, "data storage").
@@ -116,9 +125,9 @@ impl Usage {
     /// What is not taken for chance.
     fn above(mut self, chance: f64) -> Self {
         for units in [&mut self.reads, &mut self.writes] {
-            units.retain(|_, value| value.abs() >= chance);
+            units.retain(|_, value| *value >= chance);
         }
-        // A difference of so few invocations may be below zero, which is chance, too.
+        // A difference below zero is chance, too.
         for values in [&mut self.invocations, &mut self.gb_ms] {
             values.retain(|_, value| *value > 0.0);
         }
@@ -204,11 +213,11 @@ impl Bench {
             user,
         };
         bench.send((0..ACTORS).map(|number| profile(actor(number))).collect(), INTERVAL).await?;
-        bench.send((0..=ACTORS).map(|number| profile(idle(number))).collect(), INTERVAL).await?;
-        let answers =
-            bench.send((0..ACTORS).map(|number| post(actor(number), text(number))).collect(), INTERVAL).await?;
+        bench.send((0..=IDLERS).map(|number| profile(idle(number))).collect(), INTERVAL).await?;
+        let posts = (0..LIKED_POSTS).map(|number| post(actor(number), text(number)));
+        let answers = bench.send(posts.collect(), INTERVAL).await?;
         bench.posts = answers.iter().filter_map(|(answer, _)| answer["id"].as_str().map(str::to_owned)).collect();
-        anyhow::ensure!(bench.posts.len() == ACTORS, "a post has no id");
+        anyhow::ensure!(bench.posts.len() == LIKED_POSTS, "a post has no id");
         // As most posts, these are far below what trends.
         let least = i64::MAX.to_string();
         let list = json!({"PK": {"S": "TRENDING"}, "at": {"N": "0"}, "least": {"N": least}, "posts": {"L": []}});
@@ -221,28 +230,30 @@ impl Bench {
     async fn kinds(&self) -> anyhow::Result<Units> {
         let mut units = Units::new();
         units.insert("post".to_owned(), self.post(text).await?);
-        // In each round, every actor takes another actor's post, and every post is taken once.
-        let on_another = |number: usize| &self.posts[(number + number / ACTORS + 1) % ACTORS];
-        let like = |number: usize| Command {
-            user: actor(number % ACTORS),
-            method: "PUT",
-            path: format!("/v1/posts/{}/like", on_another(number)),
-            body: Value::Null,
+        // In each round, every post is taken once, by an actor who has not taken it yet. Nobody takes their own.
+        let on_another = |number: usize| {
+            let (post, round) = (number % LIKED_POSTS, number / LIKED_POSTS);
+            (actor((post + round + 1) % ACTORS), &self.posts[post])
         };
-        self.send((0..LIKES_BEFORE * ACTORS).map(like).collect(), INTERVAL).await?;
+        let like = |number: usize| {
+            let (user, post) = on_another(number);
+            Command { user, method: "PUT", path: format!("/v1/posts/{post}/like"), body: Value::Null }
+        };
+        // The first like of a post costs the index less.
+        self.send((0..LIKED_POSTS).map(like).collect(), LIKE_INTERVAL).await?;
         self.world.settle().await?;
-        units.insert("like".to_owned(), self.usage(TIMES, |number| like(number + LIKES_BEFORE * ACTORS)).await?);
-        let comment = |number: usize| Command {
-            user: actor(number % ACTORS),
-            method: "POST",
-            path: format!("/v1/posts/{}/comments", on_another(number)),
-            body: json!({"text": "A comment of usual length, which says what somebody thinks."}),
+        let likes = self.usage_at(LIKE_INTERVAL, LIKES, |number| like(number + LIKED_POSTS)).await?;
+        units.insert("like".to_owned(), likes);
+        let comment = |number: usize| {
+            let (user, post) = on_another(number);
+            let text = "A comment of usual length, which says what somebody thinks.";
+            Command { user, method: "POST", path: format!("/v1/posts/{post}/comments"), body: json!({"text": text}) }
         };
         units.insert("comment".to_owned(), self.usage(TIMES, comment).await?);
         let follow = |number: usize| Command {
             user: actor(number % ACTORS),
             method: "PUT",
-            path: format!("/v1/users/{}/follow", idle((number + number / ACTORS) % ACTORS)),
+            path: format!("/v1/users/{}/follow", idle(number % IDLERS)),
             body: Value::Null,
         };
         units.insert("follow".to_owned(), self.usage(TIMES, follow).await?);
@@ -256,7 +267,7 @@ impl Bench {
     /// What a post to [`FOLLOWERS`] followers costs.
     async fn pushed(&self) -> anyhow::Result<Usage> {
         // Nobody else follows this user.
-        let author = idle(ACTORS);
+        let author = idle(IDLERS);
         let follow = |number: usize| Command {
             user: format!("follower{number}"),
             method: "PUT",
@@ -289,7 +300,7 @@ impl Bench {
             path: format!("/v1/users/{author}/follow"),
             body: Value::Null,
         };
-        self.usage_at(LONG_INTERVAL, ACTORS, follow).await
+        self.usage_at(LONG_INTERVAL, COPIES, follow).await
     }
 
     /// What one of so many commands costs on average, with everything that follows.
