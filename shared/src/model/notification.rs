@@ -163,6 +163,13 @@ pub struct Notice {
     pub version: u64,
 }
 
+impl Notice {
+    /// Whether it counts for this recipient: nobody is notified of what they do themselves, or of what is too old.
+    pub fn counts_for(&self, recipient: &UserId, now: Timestamp) -> bool {
+        self.actor != *recipient && self.at.after(NOTIFICATIONS_KEPT) > now
+    }
+}
+
 /// A user who was mentioned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mentioned {
@@ -180,7 +187,8 @@ pub struct Grouped {
     /// When it last grew, as the inbox saw it: later than every moment in the inbox before. So a user who has seen the
     /// inbox up to some moment has not seen what comes later.
     pub at: Timestamp,
-    /// Stands for the newest notices of the group. It changes if and only if there is another one among them.
+    /// Stands for the newest notices of the group. A worker changes it if there is another one among them, and an
+    /// erasure if there is one less.
     window: [u8; 8],
 }
 
@@ -212,7 +220,21 @@ impl Inbox {
     pub fn lacks(&self, group: Group, at: Timestamp) -> bool {
         let is_full = self.groups.len() >= NOTIFICATION_GROUPS_MAX;
         let is_old = is_full && self.groups.last().is_some_and(|last| at <= last.at);
-        !is_old && !self.groups.iter().any(|grouped| grouped.group == group)
+        !is_old && !self.lists(group)
+    }
+
+    /// Whether the group is listed.
+    pub fn lists(&self, group: Group) -> bool {
+        self.groups.iter().any(|grouped| grouped.group == group)
+    }
+
+    /// A notice of the group goes. If the inbox knows these newest notices, it knows those that are left from now on:
+    /// that there is one less is nothing new. Otherwise there are news, of which the inbox will hear.
+    pub fn shrink(&mut self, group: Group, newest: &[Notice], left: &[Notice]) {
+        let known = window(newest);
+        if let Some(grouped) = self.groups.iter_mut().find(|it| it.group == group && it.window == known) {
+            grouped.window = window(left);
+        }
     }
 
     /// Takes over what the newest notices of a group are. Returns whether there is another one than was known; then the
@@ -324,6 +346,19 @@ mod tests {
         assert!(inbox.grow(a, &[notice(secs(5), "eve", true), notice(secs(1), "bob", true)], secs(5), Growth::News));
         assert_eq!(order(&inbox, secs(5)), [a, b]);
         assert!(!inbox.grow(b, &[], secs(6), Growth::News), "nothing is known any more, which is nothing new");
+    }
+
+    #[test]
+    fn a_group_that_shrinks_is_not_news_unless_it_had_some() {
+        let group = Group::Follow(Day(1));
+        let [eve, bob, new] = [(2, "eve"), (1, "bob"), (3, "new")].map(|(at, id)| notice(secs(at), id, true));
+        let mut inbox = Inbox::default();
+        inbox.grow(group, &[eve.clone(), bob.clone()], secs(2), Growth::News);
+        inbox.shrink(group, &[eve.clone(), bob], std::slice::from_ref(&eve));
+        assert!(!inbox.grow(group, std::slice::from_ref(&eve), secs(3), Growth::News));
+        // The inbox has not heard of the new notice yet.
+        inbox.shrink(group, &[new.clone(), eve], std::slice::from_ref(&new));
+        assert!(inbox.grow(group, &[new], secs(4), Growth::News));
     }
 
     #[test]

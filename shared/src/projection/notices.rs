@@ -246,8 +246,7 @@ impl Notices {
             let before = self.timelines.inbox(recipient, Consistency::Strong).await?;
             let mut newest = self.timelines.notices(recipient, group, None, limit, Consistency::Strong).await?.notices;
             let now = self.clock.now();
-            // Nobody is notified of what they do themselves.
-            newest.retain(|notice| notice.actor != *recipient && notice.at.after(NOTIFICATIONS_KEPT) > now);
+            newest.retain(|notice| notice.counts_for(recipient, now));
             let mut inbox = before.inbox.clone();
             let growth = match self.filled_until {
                 Some(until) if newest.iter().all(|notice| notice.at <= until) => Growth::Restored,

@@ -124,7 +124,7 @@ impl Statistics {
             Recount::Fact { facts, fact } => {
                 let parsed = Timelines::parse_fact(facts, fact);
                 let fact = parsed.ok_or_else(|| Error::poison("a fact", format!("its key is {facts}, {fact}")))?;
-                if follows(&self.commands, &fact).await? { Ok(()) } else { timelines.remove_facts(&[fact]).await }
+                if follows(&self.commands, &fact).await? { Ok(()) } else { remove(timelines, vec![fact]).await }
             }
             Recount::User { user, day } => {
                 until_no_conflict(async || timelines.recount(user, *day, policy.expires_at(*day)).await).await
@@ -179,7 +179,7 @@ fn by_day(facts: impl IntoIterator<Item = DayFact>) -> BTreeMap<Day, Vec<DayFact
     days
 }
 
-/// Removes facts, whoever is credited with them.
+/// Removes facts, whoever is credited with them, and the numbers of those to whom nothing is left of a day.
 ///
 /// # Errors
 /// As the store's. Some may be removed.
@@ -187,6 +187,11 @@ pub(super) async fn remove(timelines: &Timelines, facts: Vec<DayFact>) -> Result
     let counted = timelines.counted(&facts, Consistency::Strong).await?;
     for facts in by_day(counted).into_values() {
         timelines.remove_facts(&facts).await?;
+    }
+    // Also of facts that are gone: a worker that removed them may have been killed before it came to this.
+    let days: BTreeSet<_> = facts.iter().map(|fact| (&fact.user, fact.day)).collect();
+    for (user, day) in days {
+        until_no_conflict(async || timelines.remove_zeros(user, day).await).await?;
     }
     Ok(())
 }

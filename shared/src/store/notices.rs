@@ -6,7 +6,7 @@
 use aws_sdk_dynamodb::{
     operation::query::QueryOutput,
     primitives::Blob,
-    types::{AttributeValue, DeleteRequest, WriteRequest},
+    types::{AttributeValue, Delete, DeleteRequest, TransactWriteItem, Update, WriteRequest},
 };
 
 use super::{
@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Group, Inbox, Notice, PostId, Timestamp, UserId, limits::NOTIFICATIONS_KEPT},
+    model::{
+        Group, Inbox, Notice, PostId, Timestamp, UserId,
+        limits::{NOTICES_COUNTED_MAX, NOTIFICATIONS_KEPT},
+    },
 };
 
 /// A place among the notices of a group.
@@ -112,19 +115,68 @@ impl Timelines {
         answer.item.map(|item| notice(&item, &prefix)).transpose()
     }
 
-    /// Deletes a notice of this user's, whatever its version.
-    pub async fn remove_notice(&self, recipient: &UserId, group: Group, notice: &Notice) -> Result<(), Error> {
+    /// Deletes a notice of this user's, whatever its version. An inbox that knows it forgets it in the same
+    /// transaction, so that its group has not changed for whoever looks at it next.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if another writer came between; otherwise as the store's.
+    pub async fn remove_notice(
+        &self,
+        recipient: &UserId,
+        group: Group,
+        notice: &Notice,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let (pk, prefix) = key::notices(recipient, group);
-        self.dynamo
-            .0
-            .delete_item()
+        let key = primary_key(pk, format!("{prefix}{}", key::notice(notice.at, &notice.id)));
+        let before = self.inbox(recipient, Consistency::Strong).await?;
+        if !before.inbox.lists(group) {
+            let delete = self.dynamo.0.delete_item().table_name(self.table.get()).set_key(Some(key));
+            return delete.send().await.map(|_| ()).map_err(failed("deleting a notice"));
+        }
+        let inbox = self.without(before.inbox.clone(), recipient, group, notice, now).await?;
+        let wrong = |error| Error::poison("the removal of a notice", error);
+        let delete = Delete::builder().table_name(self.table.get()).set_key(Some(key)).build().map_err(wrong)?;
+        // Also if nothing of the inbox changes: whoever has read the notice, and is about to write, reads again.
+        let update = Update::builder()
             .table_name(self.table.get())
-            .key(PK, s(pk))
-            .key(SK, s(format!("{prefix}{}", key::notice(notice.at, &notice.id))))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(failed("deleting a notice"))
+            .set_key(Some(primary_key(key::inbox_partition(recipient), key::INBOX)))
+            .update_expression("SET #groups = :groups, revision = :next")
+            .condition_expression("revision = :revision")
+            .expression_attribute_names("#groups", "groups")
+            .expression_attribute_values(":groups", AttributeValue::B(Blob::new(inbox.to_bytes())))
+            .expression_attribute_values(":revision", n(before.revision))
+            .expression_attribute_values(":next", n(before.revision + 1))
+            .build()
+            .map_err(wrong)?;
+        let delete = TransactWriteItem::builder().delete(delete).build();
+        self.dynamo.transact(vec![delete, TransactWriteItem::builder().update(update).build()]).await
+    }
+
+    /// The inbox as it is without this notice, which may still stand among those of its group.
+    async fn without(
+        &self,
+        mut inbox: Inbox,
+        recipient: &UserId,
+        group: Group,
+        removed: &Notice,
+        now: Timestamp,
+    ) -> Result<Inbox, Error> {
+        let limit = i32::try_from(NOTICES_COUNTED_MAX).unwrap_or(i32::MAX);
+        let NoticePage { notices: mut newest, next } =
+            self.notices(recipient, group, None, limit, Consistency::Strong).await?;
+        newest.retain(|notice| notice.counts_for(recipient, now));
+        let place = newest.iter().position(|notice| (notice.at, &notice.id) == (removed.at, &removed.id));
+        let Some(place) = place else { return Ok(inbox) };
+        let mut left = newest.clone();
+        left.remove(place);
+        if let Some(last) = &next {
+            // The next one takes its place.
+            let further = self.notices(recipient, group, Some(last), 1, Consistency::Strong).await?;
+            left.extend(further.notices.into_iter().filter(|notice| notice.counts_for(recipient, now)));
+        }
+        inbox.shrink(group, &newest, &left);
+        Ok(inbox)
     }
 
     /// Deletes the likes of a post that are shown, at most so many. Returns whether there may be more.

@@ -91,6 +91,21 @@ impl Timelines {
         self.change_facts(facts, Change::Remove).await
     }
 
+    /// Removes the user's numbers of a day if they are all zero. An erasure finds numbers by their facts, so it would
+    /// leave these behind.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if another writer came between; otherwise as the store's.
+    pub async fn remove_zeros(&self, user: &UserId, day: Day) -> Result<(), Error> {
+        let (partition, of_user) = (key::day_of_user(day, user), key::user(user));
+        match self.numbers_at(&partition, &of_user).await? {
+            Some((numbers, revision)) if numbers.is_zero() => {
+                self.dynamo.transact(vec![self.delete_numbers(&partition, &of_user, revision)?]).await
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn change_facts(&self, facts: &[DayFact], change: Change) -> Result<(), Error> {
         let transactions = stream::iter(transactions(facts));
         let changes = transactions.map(async |facts| self.change_together(facts, change).await);

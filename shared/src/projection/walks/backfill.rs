@@ -86,8 +86,9 @@ impl Walks {
             // A walk of its own belongs to the newer follow.
             Some(follow) if follow.version > version => return Ok(Step::Done),
             Some(_) => {}
-            // A follow that has ended is kept, so this one was erased, with the account of the viewer or of the author. A
-            // viewer who is still there may wait for this backfill to end; an erased one never applies anything again.
+            // A follow that has ended is kept, so this one was erased, with the account of the viewer or of the author.
+            // A viewer who is still there may wait for this backfill to end; an erased one never applies anything
+            // again.
             None => {
                 self.end_if_applied(&viewer, version, |walks| walks.end_backfill(&author, version)).await?;
                 return Ok(Step::Done);

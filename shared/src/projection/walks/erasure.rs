@@ -394,7 +394,8 @@ impl Walks {
     async fn remove_notice(&self, notice: Option<Addressed>) -> Result<(), Error> {
         let Some(Addressed { recipient, group, notice }) = notice else { return Ok(()) };
         for timelines in &self.shared.timelines.with_content {
-            timelines.remove_notice(&recipient, group, &notice).await?;
+            let now = self.clock.now();
+            until_no_conflict(async || timelines.remove_notice(&recipient, group, &notice, now).await).await?;
         }
         Ok(())
     }

@@ -278,3 +278,50 @@ async fn a_deleted_user_cannot_act_again() {
     let taken = world.tested.run("bob", &renamed).await.unwrap_err();
     assert!(matches!(taken, Error::Rejected(Rejection::HandleTaken { .. })), "the handle is reserved: {taken}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_an_erased_account_leaves_is_not_unread_again() {
+    let world = World::with(&[("ERASURE_DELAY_SECONDS", 60)]);
+    world.other.join(&EVERYBODY).await;
+    world.other.catch_up(&EVERYBODY).await;
+    for id in ["ada", "carol"] {
+        world.other.follow(id, "bob").await;
+        world.other.catch_up(&[id]).await;
+    }
+    settle(&world).await;
+    let grown = async || {
+        let stored = world.other.timelines.inbox(&user("bob"), Consistency::Strong).await.unwrap();
+        stored.inbox.groups(world.other.clock.now()).map(|grouped| (grouped.group, grouped.at)).collect::<Vec<_>>()
+    };
+    let before = grown().await;
+    assert_eq!(before.len(), 1);
+
+    world.other.done("ada", &DeleteAccount).await;
+    world.other.catch_up(&["ada"]).await;
+    settle(&world).await;
+    world.other.repair(Task::Reapply { user: user("carol"), after: Version::ZERO }).await.unwrap();
+    settle(&world).await;
+
+    assert_eq!(grown().await, before);
+    let notices = world.keys("timelines", "NOTICES#bob");
+    assert!(notices.iter().all(|key| !format!("{key:?}").contains("ada")), "{notices:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn numbers_whose_last_fact_went_with_another_account_are_removed_too() {
+    let world = World::new();
+    world.other.join(&["ada", "bob", "carol", "dan"]).await;
+    world.other.catch_up(&["ada", "bob", "carol", "dan"]).await;
+    world.pass(Duration::from_secs(24 * 60 * 60));
+    // This is all that dan is credited with on this day.
+    world.other.follow("ada", "dan").await;
+    world.other.catch_up(&["ada"]).await;
+    settle(&world).await;
+    for id in ["ada", "dan"] {
+        world.other.done(id, &DeleteAccount).await;
+        world.other.catch_up(&[id]).await;
+        settle(&world).await;
+    }
+    let left: Vec<_> = world.items("timelines").into_iter().filter(|item| item["SK"]["S"] == "USER#dan").collect();
+    assert!(left.is_empty(), "{left:?}");
+}
