@@ -31,7 +31,7 @@ async fn settle(world: &World) {
                 blocked_follows.end(&follower, &followee).await.unwrap();
                 continue;
             }
-            later @ (Task::Notify { .. } | Task::MergeTrending { .. }) => {
+            later @ (Task::Notify { .. } | Task::MergeTrending { .. } | Task::Reapply { .. }) => {
                 world.tested.repair(later).await.unwrap();
                 continue;
             }
