@@ -11,7 +11,6 @@ export PYTHONPYCACHEPREFIX=$XDG_CACHE_HOME/python
 # and CI, do without. They share what they compile, so all have the same settings.
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=${CARGO_PROFILE_RELEASE_OPT_LEVEL:-s}
 export CARGO_PROFILE_RELEASE_LTO=${CARGO_PROFILE_RELEASE_LTO:-off}
-export CARGO_PROFILE_RELEASE_CODEGEN_UNITS=${CARGO_PROFILE_RELEASE_CODEGEN_UNITS:-16}
 
 fail() {
     echo "$(basename "$0"): $*" >&2
