@@ -7,8 +7,9 @@ TOOLS=$ROOT/target/tools
 export XDG_CACHE_HOME=$ROOT/target/cache npm_config_cache=$ROOT/target/cache/npm
 export CARGO_ZIGBUILD_CACHE_DIR=$XDG_CACHE_HOME/zigbuild ZIG_GLOBAL_CACHE_DIR=$XDG_CACHE_HOME/zig
 export PYTHONPYCACHEPREFIX=$XDG_CACHE_HOME/python
-# What is deployed is optimised as a whole, which takes minutes for each function (docs/decisions/0022). These scripts,
-# and CI, do without. They share what they compile, so all have the same settings.
+# What is deployed is optimised as a whole, which takes long (docs/decisions/0022). These scripts, and CI, do without.
+# They share what they compile, so all have the same settings. The number of codegen units is left to cargo-lambda:
+# with 16 of them, a zip exceeds the limit.
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=${CARGO_PROFILE_RELEASE_OPT_LEVEL:-s}
 export CARGO_PROFILE_RELEASE_LTO=${CARGO_PROFILE_RELEASE_LTO:-off}
 
