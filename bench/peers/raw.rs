@@ -22,6 +22,8 @@ use serde_json::{Value, json};
 const PAGE: usize = 20;
 /// Likes of the viewer that are read at most.
 const LIKES: usize = 100;
+/// The item of a home that notes the last visit. It is no post, and newer than all.
+const VISIT: &str = "ffffffff-ffff-7fff-bfff-ffffffffffff";
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -228,9 +230,11 @@ fn home(dynamodb: &mut DynamoDb, event: &Value) -> Result<Value> {
         "KeyConditionExpression": "PK = :timeline AND SK >= :first",
         "ExpressionAttributeValues": { ":timeline": { "S": format!("HOME#{user}") }, ":first": { "S": "0" } },
         "ScanIndexForward": false,
-        "Limit": PAGE + 1,
+        "Limit": PAGE + 2,
     });
-    let rows: Found<Row> = dynamodb.call("Query", &query)?;
+    let mut rows: Found<Row> = dynamodb.call("Query", &query)?;
+    rows.items.retain(|row| row.post.text != VISIT);
+    rows.items.truncate(PAGE + 1);
     let cards = rows.items.iter().map(|row| json!({ "PK": { "S": format!("POST#{}", row.post.text) } }));
     let cards: Vec<Card> = batch(dynamodb, &env::var("CARDS_TABLE")?, cards.collect())?;
     let bound = |row: Option<&Row>| json!({ "S": format!("LIKES#{}", row.map_or("", |row| &row.post.text)) });

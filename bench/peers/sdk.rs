@@ -19,6 +19,8 @@ use serde_json::{Value, json};
 const PAGE: usize = 20;
 /// Likes of the viewer that are read at most.
 const LIKES: i32 = 100;
+/// The item of a home that notes the last visit. It is no post, and newer than all.
+const VISIT: &str = "ffffffff-ffff-7fff-bfff-ffffffffffff";
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -55,13 +57,14 @@ async fn home(client: &Client, tables: &Tables, event: &Value) -> Result<Value, 
         .expression_attribute_values(":timeline", s(format!("HOME#{user}")))
         .expression_attribute_values(":first", s("0"))
         .scan_index_forward(false)
-        .limit(i32::try_from(PAGE + 1)?)
+        .limit(i32::try_from(PAGE + 2)?)
         .send();
     let (viewer, rows) = tokio::try_join!(async { Ok::<_, Error>(viewer.await?) }, async { Ok(rows.await?) })?;
     if viewer.item().is_none() {
         return Ok(json!({ "statusCode": 404 }));
     }
-    let posts: Vec<_> = rows.items().iter().map(|row| text(row, "SK")).collect();
+    let posts = rows.items().iter().map(|row| text(row, "SK")).filter(|post| *post != VISIT);
+    let posts: Vec<_> = posts.take(PAGE + 1).collect();
     let cards = posts.iter().map(|post| Item::from([("PK".to_owned(), s(format!("POST#{post}")))])).collect();
     let bound = |post: Option<&&str>| s(format!("LIKES#{}", post.unwrap_or(&"")));
     let likes = client

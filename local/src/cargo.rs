@@ -6,7 +6,7 @@ use std::{
     env,
     ffi::OsString,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{self, Stdio},
 };
 
 use anyhow::{Context, bail, ensure};
@@ -16,10 +16,21 @@ use tokio::{
     process::Command,
 };
 
-/// Variables that `cargo run` sets for this program. Build scripts of some dependencies read these variables, so their
-/// crates would be built again for each value.
-const SET_BY_CARGO_RUN: [&str; 5] =
+/// Variables that `cargo run` and `cargo test` set for a program. Build scripts of some dependencies read these
+/// variables, so their crates, and all that depend on these, would be built again for each value.
+const SET_BY_CARGO: [&str; 5] =
     ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE"];
+
+/// The cargo that started this program, or the one of the path. It builds nothing again that is up to date.
+pub fn cargo() -> process::Command {
+    let mut command = process::Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| SET_BY_CARGO.iter().any(|set| name.starts_with(set))) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
 
 /// Builds `binaries` in the workspace at `directory`. Returns the path of each binary.
 ///
@@ -28,8 +39,7 @@ const SET_BY_CARGO_RUN: [&str; 5] =
 /// # Errors
 /// If cargo cannot be run, if the build fails, or if the workspace has no such binary.
 pub async fn build(directory: &Path, binaries: &BTreeSet<String>) -> anyhow::Result<BTreeMap<String, PathBuf>> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut command = Command::new(&cargo);
+    let mut command = Command::from(cargo());
     command.current_dir(directory).args(["build", "--workspace", "--message-format=json-render-diagnostics"]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
@@ -37,18 +47,12 @@ pub async fn build(directory: &Path, binaries: &BTreeSet<String>) -> anyhow::Res
     for binary in binaries {
         command.args(["--bin", binary]);
     }
-    for (name, _) in env::vars_os() {
-        let set_by_cargo = name.to_str().is_some_and(|name| SET_BY_CARGO_RUN.iter().any(|set| name.starts_with(set)));
-        if set_by_cargo {
-            command.env_remove(name);
-        }
-    }
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .with_context(|| format!("cannot run {} to build the functions", cargo.display()))?;
+        .context("cannot run cargo to build the functions")?;
     let stdout = child.stdout.take().context("cargo has no standard output")?;
     let mut lines = BufReader::new(stdout).lines();
     let mut built = BTreeMap::new();

@@ -34,7 +34,10 @@ impl<Key: Hash + Eq, Value: Clone> Cache<Key, Value> {
     /// An empty cache for at most `entries_max` values, or for one if that is 0.
     pub(crate) fn new(entries_max: usize, lifetime: Duration) -> Self {
         let capacity = NonZeroUsize::new(entries_max).unwrap_or(NonZeroUsize::MIN);
-        Self { entries: Arc::new(Mutex::new(LruCache::new(capacity))), lifetime }
+        // `LruCache::new` would take the memory of all values at once, in every cold start.
+        let mut entries = LruCache::unbounded();
+        entries.resize(capacity);
+        Self { entries: Arc::new(Mutex::new(entries)), lifetime }
     }
 
     /// The value of the key, if it was read within the lifetime and not before `not_before`.

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Searches of one history.
-const SEARCHES: usize = 12;
+const SEARCHES: usize = 6;
 /// Longest beginning of a name that has a list.
 const PREFIX_CHARS_MAX: usize = 5;
 /// The highest rank by followers.

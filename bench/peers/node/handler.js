@@ -7,6 +7,8 @@ const { BatchGetItemCommand, DynamoDBClient, GetItemCommand, QueryCommand } = re
 
 const PAGE = 20;
 const LIKES = 100;
+// The item of a home that notes the last visit. It is no post, and newer than all.
+const VISIT = "ffffffff-ffff-7fff-bfff-ffffffffffff";
 const { VIEWERS_TABLE, TIMELINES_TABLE, CARDS_TABLE, COMMANDS_TABLE, AWS_LAMBDA_RUNTIME_API } = process.env;
 const dynamodb = new DynamoDBClient({});
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
@@ -21,11 +23,11 @@ async function home(event) {
       KeyConditionExpression: "PK = :timeline AND SK >= :first",
       ExpressionAttributeValues: { ":timeline": { S: `HOME#${user}` }, ":first": { S: "0" } },
       ScanIndexForward: false,
-      Limit: PAGE + 1,
+      Limit: PAGE + 2,
     })),
   ]);
   if (!viewer.Item) return { statusCode: 404 };
-  const ids = rows.Items.map((row) => row.SK.S);
+  const ids = rows.Items.map((row) => row.SK.S).filter((id) => id !== VISIT).slice(0, PAGE + 1);
   const [cards, likes] = await Promise.all([
     dynamodb.send(new BatchGetItemCommand({
       RequestItems: { [CARDS_TABLE]: { Keys: ids.map((post) => ({ PK: { S: `POST#${post}` } })) } },

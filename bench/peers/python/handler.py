@@ -8,6 +8,8 @@ import boto3
 
 PAGE = 20
 LIKES = 100
+# The item of a home that notes the last visit. It is no post, and newer than all.
+VISIT = "ffffffff-ffff-7fff-bfff-ffffffffffff"
 TABLES = {name: os.environ[f"{name}_TABLE"] for name in ("VIEWERS", "TIMELINES", "CARDS", "COMMANDS")}
 dynamodb = boto3.client("dynamodb")
 
@@ -26,9 +28,9 @@ def home(event):
         KeyConditionExpression="PK = :timeline AND SK >= :first",
         ExpressionAttributeValues={":timeline": {"S": f"HOME#{user}"}, ":first": {"S": "0"}},
         ScanIndexForward=False,
-        Limit=PAGE + 1,
+        Limit=PAGE + 2,
     )["Items"]
-    ids = [row["SK"]["S"] for row in rows]
+    ids = [row["SK"]["S"] for row in rows if row["SK"]["S"] != VISIT][: PAGE + 1]
     keys = [{"PK": {"S": f"POST#{post}"}} for post in ids]
     cards = dynamodb.batch_get_item(RequestItems={TABLES["CARDS"]: {"Keys": keys}})["Responses"][TABLES["CARDS"]]
     likes = dynamodb.query(

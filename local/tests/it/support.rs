@@ -2,7 +2,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
     sync::OnceLock,
     time::{Duration, Instant},
 };
@@ -18,7 +17,7 @@ pub(crate) fn scripted_function() -> PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM
         .get_or_init(|| {
-            let mut cargo = Command::new(env!("CARGO"));
+            let mut cargo = tidings_local::cargo::cargo();
             // As `cargo test --workspace` builds it: with other features, most dependencies would be compiled again.
             cargo.args(["build", "--quiet", "--workspace", "--example", "scripted"]);
             if !cfg!(debug_assertions) {
