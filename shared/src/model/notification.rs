@@ -251,13 +251,15 @@ impl Inbox {
             self.insert(before);
             return false;
         }
-        let is_restored = growth == Growth::Restored || now.as_ms().saturating_sub(last.as_ms()) > LATE_MS;
+        let is_late = now.as_ms().saturating_sub(last.as_ms()) > LATE_MS;
         let newest_ms = self.groups.first().map_or(0, |first| first.at.as_ms());
         let later = |at: Timestamp| before.map_or(at, |before| at.max(before.at));
-        let at = match is_restored {
-            true => later(last),
+        let at = match growth {
+            // Notices are restored in any order. One that has ended may have come first, and does not count any more.
+            Growth::Restored => last,
+            Growth::News if is_late => later(last),
             // Whoever did it may have a clock that is ahead.
-            false => Timestamp::from_ms(later(now.max(last)).as_ms().max(newest_ms) + 1),
+            Growth::News => Timestamp::from_ms(later(now.max(last)).as_ms().max(newest_ms) + 1),
         };
         self.insert(Grouped { group, at, window });
         self.groups.retain(|grouped| grouped.at.after(NOTIFICATIONS_KEPT) > now || grouped.group == group);
@@ -383,6 +385,18 @@ mod tests {
         }
         let at: Vec<_> = inbox.groups(now).map(|grouped| (grouped.group, grouped.at)).collect();
         assert_eq!(at, [(a, secs(500)), (b, secs(100))]);
+    }
+
+    #[test]
+    fn a_restored_group_stands_where_its_newest_notice_does_that_has_not_ended_in_whatever_order_they_come() {
+        let group = Group::Follow(Day(1));
+        let (ended, stands) = (notice(secs(9), "eve", false), notice(secs(5), "bob", true));
+        for first in [&ended, &stands] {
+            let mut inbox = Inbox::default();
+            assert!(inbox.grow(group, std::slice::from_ref(first), secs(60), Growth::Restored));
+            assert!(inbox.grow(group, &[ended.clone(), stands.clone()], secs(60), Growth::Restored));
+            assert_eq!(inbox.groups(secs(60)).next().unwrap().at, secs(5));
+        }
     }
 
     #[test]

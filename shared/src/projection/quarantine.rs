@@ -114,9 +114,14 @@ async fn settle_edge(catch_up: &CatchUp, key: &EdgeKey) -> Result<Option<Effect>
     let mut viewer = before.viewer.clone();
     viewer.set(key.kind, &key.to, edge.state());
     let is_follow = key.kind == EdgeKind::Follows && edge.active;
-    if is_follow {
-        // Readers read the author's own rows until the home is filled.
+    // Readers read the author's own rows until the home is filled. Where the viewer item has the follow already, the
+    // fold has told them so, until somebody filled the home. If the message of this redo came twice, the second worker
+    // would tell them again; and if it died then, nobody would take it back.
+    if is_follow && !before.viewer.follows(&key.to) {
         viewer.unfinished.backfills.insert(key.to.clone(), edge.version);
+    }
+    if viewer == before.viewer {
+        return Ok(is_follow.then(|| Effect::FillHome(key.to.clone())));
     }
     catch_up.viewers.put(&key.from, &before, viewer).await?;
     Ok(is_follow.then(|| Effect::FillHome(key.to.clone())))

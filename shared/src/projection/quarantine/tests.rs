@@ -269,6 +269,22 @@ async fn a_redone_unfollow_of_a_user_who_is_followed_again_leaves_no_unfinished_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_redo_that_comes_twice_and_dies_leaves_no_unfinished_backfill() {
+    let world = ada_is_not_applied().await;
+    world.other.post("bob", "hello").await;
+    world.other.catch_up(&["bob"]).await;
+    world.other.follow("ada", "bob").await;
+    catch_up(&world.tested).await.unwrap();
+    let fill = Calls("BatchWriteItem", "HOME#ada");
+    world.network.fail(fill, Failure::Internal);
+
+    redo_event(&world, 2).await.unwrap_err();
+
+    let viewer = world.other.viewer("ada").await;
+    assert!(viewer.follows(&user("bob")) && viewer.unfinished.backfills.is_empty(), "{viewer:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_redone_block_that_ended_a_follow_settles_both_edges() {
     let world = ada_is_not_applied().await;
     world.other.follow("ada", "bob").await;
