@@ -165,6 +165,7 @@ async fn start(
         models,
         phase: Phase::Clear,
         phase_at: now,
+        switched_at: None,
         replaced: None,
         cancelled: false,
         segments,

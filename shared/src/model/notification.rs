@@ -242,14 +242,23 @@ impl Inbox {
     /// ended count like all others: what ends and begins again is nothing new. A full inbox does not list a group that
     /// grew before all of its own.
     pub fn grow(&mut self, group: Group, newest: &[Notice], now: Timestamp, growth: Growth) -> bool {
-        let newest_of = |is_meant: fn(&&Notice) -> bool| newest.iter().filter(is_meant).map(|notice| notice.at).max();
+        let moments = newest.iter().map(|notice| notice.at);
+        let stands = newest.iter().filter(|notice| notice.active).map(|notice| notice.at).max();
+        let ended = match growth {
+            Growth::News => moments.max(),
+            // Nobody may ever have been told of these. If one of them begins again, the group stands where that one
+            // does.
+            Growth::Restored => moments.min(),
+        };
         // What ended before anybody was told of it does not make the group newer.
-        let Some(last) = newest_of(|notice| notice.active).or_else(|| newest_of(|_| true)) else { return false };
+        let Some(last) = stands.or(ended) else { return false };
         let window = window(newest);
         let before = self.groups.iter().position(|grouped| grouped.group == group).map(|at| self.groups.remove(at));
         if let Some(before) = before.filter(|before| before.window == window) {
-            self.insert(before);
-            return false;
+            // One of which only the end was restored may have begun again.
+            let at = stands.map_or(before.at, |stands| before.at.max(stands));
+            self.insert(Grouped { at, ..before });
+            return at > before.at;
         }
         let is_late = now.as_ms().saturating_sub(last.as_ms()) > LATE_MS;
         let newest_ms = self.groups.first().map_or(0, |first| first.at.as_ms());
@@ -397,6 +406,24 @@ mod tests {
             assert!(inbox.grow(group, &[ended.clone(), stands.clone()], secs(60), Growth::Restored));
             assert_eq!(inbox.groups(secs(60)).next().unwrap().at, secs(5));
         }
+    }
+
+    #[test]
+    fn a_restored_notice_that_begins_again_is_where_the_next_rebuild_would_put_it() {
+        let group = Group::Follow(Day(1));
+        let [ended, begun] = [false, true].map(|active| notice(secs(9), "eve", active));
+        let [gone, stands] = [false, true].map(|active| notice(secs(5), "bob", active));
+        let at = |inbox: &Inbox| inbox.groups(secs(80)).next().unwrap().at;
+        let mut inbox = Inbox::default();
+        inbox.grow(group, &[ended.clone(), stands.clone()], secs(60), Growth::Restored);
+        assert!(inbox.grow(group, &[begun.clone(), stands.clone()], secs(70), Growth::News));
+        assert_eq!(at(&inbox), secs(9));
+        assert!(!inbox.grow(group, &[begun, stands.clone()], secs(71), Growth::News));
+
+        let mut inbox = Inbox::default();
+        inbox.grow(group, &[ended.clone(), gone], secs(60), Growth::Restored);
+        assert!(!inbox.grow(group, &[ended, stands], secs(70), Growth::News), "it was there before");
+        assert_eq!(at(&inbox), secs(5));
     }
 
     #[test]

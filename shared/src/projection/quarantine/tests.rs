@@ -16,6 +16,8 @@ use crate::{
 
 /// The write of ada's posts to her timeline.
 const SHOW_POST: Calls = Calls("BatchWriteItem", "AUTHOR#ada");
+/// The write of posts into ada's home.
+const FILL_HOME: Calls = Calls("BatchWriteItem", "HOME#ada");
 /// The read of a viewer item.
 const READ_VIEWER: Calls = Calls("GetItem", "\"viewers\"");
 /// A type of events that only a newer release understands.
@@ -275,13 +277,33 @@ async fn a_redo_that_comes_twice_and_dies_leaves_no_unfinished_backfill() {
     world.other.catch_up(&["bob"]).await;
     world.other.follow("ada", "bob").await;
     catch_up(&world.tested).await.unwrap();
-    let fill = Calls("BatchWriteItem", "HOME#ada");
-    world.network.fail(fill, Failure::Internal);
+    world.network.fail(FILL_HOME, Failure::Internal);
 
     redo_event(&world, 2).await.unwrap_err();
 
     let viewer = world.other.viewer("ada").await;
     assert!(viewer.follows(&user("bob")) && viewer.unfinished.backfills.is_empty(), "{viewer:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redone_follow_that_dies_is_unfinished_until_it_is_repeated() {
+    let world = ada_is_not_applied().await;
+    let post = world.other.post("bob", "hello").await;
+    world.other.catch_up(&["bob"]).await;
+    world.other.follow("ada", "bob").await;
+    world.set_event_type("ada", version(2), WRONG);
+    catch_up(&world.tested).await.unwrap();
+    world.set_event_type("ada", version(2), "UserFollowed");
+    world.network.fail(FILL_HOME, Failure::Internal);
+
+    redo_event(&world, 2).await.unwrap_err();
+
+    let viewer = world.other.viewer("ada").await;
+    assert!(viewer.follows(&user("bob")) && viewer.unfinished.backfills.contains_key(&user("bob")), "{viewer:?}");
+    world.network.calm();
+    redo_event(&world, 2).await.unwrap();
+    assert!(world.other.viewer("ada").await.unfinished.backfills.is_empty());
+    assert_eq!(world.other.home("ada").await, [post]);
 }
 
 #[tokio::test(start_paused = true)]

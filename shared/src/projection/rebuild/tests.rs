@@ -25,6 +25,7 @@ async fn start(world: &World, models: &[ReadModel], in_place: bool, segments: u3
         target: target(before.active, models, in_place),
         phase: Phase::Clear,
         phase_at: now,
+        switched_at: None,
         replaced: None,
         cancelled: false,
         segments,
