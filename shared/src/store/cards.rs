@@ -4,6 +4,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use aws_sdk_dynamodb::types::ReturnValue;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -174,8 +175,10 @@ impl Cards {
         TrendingIndex::new(self.dynamo.clone(), self.table.clone(), self.contenders)
     }
 
-    /// Writes the post part of a card, unless the card has a newer version. If the card already has an
-    /// author part, that part stays: it has a writer and a version of its own, see [`Cards::put_author`].
+    /// Writes the post part of a card, unless the card has a newer version. The author part has a writer and a version
+    /// of its own, see [`Cards::put_author`]. So it stays, unless it is older: a rebuild of timelines alone, which uses
+    /// the same cards, may have made this one before the author's profile changed, and the walk of the new profile did
+    /// not find the post.
     pub async fn put_post(&self, card: &PostCard) -> Result<(), Error> {
         let (mut set, mut initial) = (item(card)?, Item::new());
         for name in ["author_profile", "author_suspended", "author_version"] {
@@ -183,7 +186,12 @@ impl Cards {
         }
         // A post that others do not see does not trend.
         let remove = if card.deleted || card.taken_down { vec![BUCKET] } else { Vec::new() };
-        self.put_part(key::post(card.post), "version", Part { set, initial, remove }).await
+        let written = self.put_part(key::post(card.post), "version", Part { set, initial, remove }).await?;
+        let shown = written.as_ref().and_then(|item| item.get("author_version")?.as_n().ok()?.parse::<u64>().ok());
+        match shown.is_some_and(|shown| shown < card.author_version.get()) {
+            true => self.put_author_part(card.post, &AuthorPart::of(card)).await,
+            false => Ok(()),
+        }
     }
 
     /// Writes the post part of the card of a deleted post whose author has no profile any more.
@@ -201,20 +209,18 @@ impl Cards {
         let part = PostPart { post: *post, author, text: None, tags, version: *version, deleted: true };
         let part = Part { remove: vec![BUCKET, "author_profile"], ..Part::of(&part)? };
         // Without an author part, the card is not read as one of a post.
-        self.put_part(key::post(*post), "version", part).await
+        self.put_part(key::post(*post), "version", part).await.map(drop)
     }
 
     /// Writes the author part of a post's card, unless the card has a newer version.
     pub async fn put_author(&self, post: PostId, author: &Profile) -> Result<(), Error> {
-        #[derive(Serialize)]
-        struct AuthorPart<'a> {
-            author_profile: &'a PublicProfile,
-            author_suspended: bool,
-            author_version: Version,
-        }
         let (author_suspended, author_version) = (author.suspended, author.version);
         let part = AuthorPart { author_profile: &author.public, author_suspended, author_version };
-        self.put_part(key::post(post), "author_version", Part::of(&part)?).await
+        self.put_author_part(post, &part).await
+    }
+
+    async fn put_author_part(&self, post: PostId, part: &AuthorPart<'_>) -> Result<(), Error> {
+        self.put_part(key::post(post), "author_version", Part::of(part)?).await.map(drop)
     }
 
     /// Writes the profile part of a user's card, unless the card has a newer version.
@@ -234,7 +240,7 @@ impl Cards {
             suspended: profile.suspended,
             profile_version: profile.version,
         };
-        self.put_part(key::user(&profile.user), "profile_version", Part::of(&part)?).await
+        self.put_part(key::user(&profile.user), "profile_version", Part::of(&part)?).await.map(drop)
     }
 
     /// Removes the profile part of the card of a user who deleted the account as of this version.
@@ -245,7 +251,7 @@ impl Cards {
         }
         let remove = vec!["user", "profile", "created_at", "suspended"];
         let part = Part { remove, ..Part::of(&ProfilePart { profile_version: version })? };
-        self.put_part(key::user(user), "profile_version", part).await
+        self.put_part(key::user(user), "profile_version", part).await.map(drop)
     }
 
     /// Writes the totals part of a user's card, unless the card has a newer version.
@@ -256,7 +262,7 @@ impl Cards {
             totals_version: Version,
         }
         let part = TotalsPart { following: totals.following, totals_version: version };
-        self.put_part(key::user(user), "totals_version", Part::of(&part)?).await
+        self.put_part(key::user(user), "totals_version", Part::of(&part)?).await.map(drop)
     }
 
     /// The cards of those of the posts that have one.
@@ -290,7 +296,10 @@ impl Cards {
 
     /// Writes a part of a card unless the card's attribute named `version` is higher. That is success, too. The same
     /// version is written again, which repairs a part that was damaged, and costs no more than to refuse the write.
-    async fn put_part(&self, pk: String, version: &str, part: Part) -> Result<(), Error> {
+    ///
+    /// Returns the card as it is then, if the part has initial attributes and was written.
+    async fn put_part(&self, pk: String, version: &str, part: Part) -> Result<Option<Item>, Error> {
+        let may_stay = !part.initial.is_empty();
         let mut update = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(&pk));
         let mut assignments = Vec::new();
         let sets = part.set.into_iter().map(|(name, value)| (name, value, true));
@@ -314,17 +323,36 @@ impl Cards {
         update = update
             .update_expression(format!("SET {}{remove}", assignments.join(", ")))
             .condition_expression(format!("attribute_not_exists(#{version}) OR #{version} <= :{version}"));
-        match self.returning(update, &pk).send().await {
+        let update = match may_stay {
+            true => update.return_values(ReturnValue::AllNew),
+            false => self.returning(update, &pk),
+        };
+        match update.send().await {
             Ok(answer) => {
-                self.card_written(&pk, answer.attributes).await;
-                Ok(())
+                self.card_written(&pk, answer.attributes.clone()).await;
+                Ok(answer.attributes.filter(|_| may_stay))
             }
             // It may be written all the same.
             Err(error) => {
                 self.card_written(&pk, None).await;
-                newer_wins("writing a card")(error)
+                newer_wins("writing a card")(error).map(|()| None)
             }
         }
+    }
+}
+
+/// The author part of a post's card.
+#[derive(Serialize)]
+struct AuthorPart<'a> {
+    author_profile: &'a PublicProfile,
+    author_suspended: bool,
+    author_version: Version,
+}
+
+impl<'a> AuthorPart<'a> {
+    fn of(card: &'a PostCard) -> Self {
+        let PostCard { author_profile, author_suspended, author_version, .. } = card;
+        Self { author_profile, author_suspended: *author_suspended, author_version: *author_version }
     }
 }
 

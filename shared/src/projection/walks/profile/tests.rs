@@ -7,6 +7,7 @@ use crate::{
     model::limits::FEED_AGE_MAX,
     query::ReadRequest,
     samples::{shown, user, version},
+    store::cards::PostCard,
     test_world::{Calls, World},
 };
 
@@ -116,4 +117,25 @@ async fn a_post_that_is_projected_while_the_profile_changes_shows_the_new_one() 
 
     assert_eq!(world.other.viewer("ada").await.applied, version(4));
     assert_eq!(shown_as(&world, &[old, post], "ada_2").await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_card_with_an_older_profile_gets_the_newer_one_of_whoever_writes_the_post() {
+    let world = World::new();
+    world.other.join(&["ada"]).await;
+    let post = world.other.post("ada", "hello").await;
+    let it = &world.other;
+    let card = async || {
+        let profile = it.commands.profile(&user("ada")).await.unwrap().unwrap();
+        PostCard::new(it.commands.post(post).await.unwrap().unwrap(), profile)
+    };
+    // A rebuild of timelines alone uses the same cards, but its rows are where no walk of a new profile finds them.
+    let older = card().await;
+    it.cards.put_post(&older).await.unwrap();
+    it.rename("ada", "ada_2").await;
+
+    it.cards.put_post(&card().await).await.unwrap();
+    assert_eq!(shown_as(&world, &[post], "ada_2").await, 1);
+    it.cards.put_post(&older).await.unwrap();
+    assert_eq!(shown_as(&world, &[post], "ada_2").await, 1);
 }
