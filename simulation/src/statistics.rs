@@ -158,7 +158,7 @@ pub(crate) async fn compare_shown(world: &World, users: &[User], ledger: &RefCel
     let expected = expected(&truth, &commands);
     let tags = expected_tags(&truth);
     let members: BTreeSet<_> = ledger.borrow().model.members.keys().cloned().collect();
-    let mut last_two_days = None;
+    let mut yesterday = None;
     for user in users.iter().filter(|user| members.contains(&user.id)) {
         let days = days(user).await?;
         for shown in &days {
@@ -176,10 +176,10 @@ pub(crate) async fn compare_shown(world: &World, users: &[User], ledger: &RefCel
             ledger.borrow_mut().checks.decide(Check::StatisticsAtRest, right == said, problem);
         }
         ledger.borrow_mut().checks.decide(Check::StatisticsAtRest, days.len() == 7, || format!("{days:?}"));
-        last_two_days = days.get(5).map(|day| day.day.clone());
+        yesterday = days.get(5).map(|day| day.day.clone());
     }
     // Each day takes many reads.
-    let request = json!({"site": {"from": last_two_days, "tags": 100}});
+    let request = json!({"site": {"from": yesterday, "tags": 100}});
     let Ok(answer) = world.invoke("ReadStatistics", &request).await else { return Ok(()) };
     for shown in answer["days"].as_array().into_iter().flatten() {
         let day = day_of(shown["day"].as_str().unwrap_or_default());

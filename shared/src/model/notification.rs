@@ -237,10 +237,10 @@ impl Inbox {
         }
     }
 
-    /// Takes over what the newest notices of a group are. Returns whether there is another one than was known; then the
-    /// group is the newest one of the inbox, and has not been seen, unless all of this is restored. Notices that have
-    /// ended count like all others: what ends and begins again is nothing new. A full inbox does not list a group that
-    /// grew before all of its own.
+    /// Takes over what the newest notices of a group are. Returns whether that changed the inbox. If there is another
+    /// notice than was known, the group is the newest one of the inbox, and has not been seen, unless all of this is
+    /// restored. Notices that have ended count like all others: what ends and begins again is nothing new. A full inbox
+    /// does not list a group that grew before all of its own.
     pub fn grow(&mut self, group: Group, newest: &[Notice], now: Timestamp, growth: Growth) -> bool {
         let moments = newest.iter().map(|notice| notice.at);
         let stands = newest.iter().filter(|notice| notice.active).map(|notice| notice.at).max();

@@ -341,7 +341,7 @@ impl ReadModelsState {
 
     /// If a rebuild fills this table of timelines, beside the one that is read or in place: what is written there and
     /// was done until this moment may have been seen before. It is the moment of the switch, once there was one. It
-    /// stays until the next rebuild, because a task may come when this one has ended.
+    /// stays until another rebuild has ended, because a task may come when this one has.
     pub fn timelines_filled_until(&self, table: TableOf) -> Option<Timestamp> {
         let fills = |rebuild: &&Rebuild| {
             let (models, target) = (&rebuild.models, rebuild.target);

@@ -147,7 +147,7 @@ pub struct Notices {
     pub clock: Clock,
     /// Follows that are left to the work queue at this moment.
     pub crowds: Crowds,
-    /// If a rebuild fills these inboxes: what was done until this moment may have been seen before.
+    /// If a rebuild fills these inboxes, or has filled them: what was done until this moment may have been seen before.
     pub filled_until: Option<Timestamp>,
 }
 

@@ -120,10 +120,9 @@ async fn settle_edge(catch_up: &CatchUp, key: &EdgeKey) -> Result<Option<Effect>
     if is_follow && !before.viewer.follows(&key.to) {
         viewer.unfinished.backfills.insert(key.to.clone(), edge.version);
     }
-    if viewer == before.viewer {
-        return Ok(is_follow.then(|| Effect::FillHome(key.to.clone())));
+    if viewer != before.viewer {
+        catch_up.viewers.put(&key.from, &before, viewer).await?;
     }
-    catch_up.viewers.put(&key.from, &before, viewer).await?;
     Ok(is_follow.then(|| Effect::FillHome(key.to.clone())))
 }
 

@@ -329,8 +329,9 @@ impl Cards {
         };
         match update.send().await {
             Ok(answer) => {
-                self.card_written(&pk, answer.attributes.clone()).await;
-                Ok(answer.attributes.filter(|_| may_stay))
+                let card = if may_stay { answer.attributes.clone() } else { None };
+                self.card_written(&pk, answer.attributes).await;
+                Ok(card)
             }
             // It may be written all the same.
             Err(error) => {
