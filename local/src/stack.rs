@@ -109,7 +109,9 @@ impl Stack {
             false => None,
         };
         let cache_url = cache.as_ref().map(CacheServer::url);
-        let (system, directory) = load(&options, &data, &url, &endpoints, cache_url)?;
+        let (url_listener, function_url) = bind(0)?;
+        let addresses = Addresses { sqs: endpoints.sqs.clone(), api: url.clone(), function_url };
+        let (system, directory) = load(&options, &data, addresses, cache_url)?;
         let enhanced_fan_out = system.has_enhanced_fan_out();
         let limits = options.limits.as_ref().map(|limits| Limits { enhanced_fan_out, ..limits.clone() });
 
@@ -182,8 +184,19 @@ impl Stack {
         let own_routes = own_routes.merge(gateway::console::router(&directory));
         let own_routes = own_routes.merge(guard.as_ref().map_or_else(Router::new, Guard::router));
         let rate = limits.as_ref().map(RequestRate::new);
+        let function_url = match system.function_urls.as_slice() {
+            [] => None,
+            [url] => Some(Gateway::of_function(url, &system.functions, observed.clone())?),
+            _ => bail!("the local stack serves one AWS::Lambda::Url only"),
+        };
         let gateway = Gateway::new(api, &system.functions, issuer, observed, own_routes, rate)?;
         let stop_gateway = watch::Sender::new(false);
+        if let Some(function_url) = function_url {
+            let (listener, mut stopped) = (tokio::net::TcpListener::from_std(url_listener)?, stop_gateway.subscribe());
+            tokio::spawn(function_url.serve(listener, async move {
+                stopped.wait_for(|stop| *stop).await.ok();
+            }));
+        }
         let mut stopped = stop_gateway.subscribe();
         let gateway = tokio::spawn(gateway.serve(listener, async move {
             // An error means that the stack was dropped.
@@ -269,12 +282,11 @@ pub fn bind(port: u16) -> anyhow::Result<(TcpListener, String)> {
 fn load(
     options: &Options,
     data: &DataDir,
-    url: &str,
-    endpoints: &Endpoints,
+    addresses: Addresses,
     cache_url: Option<String>,
 ) -> anyhow::Result<(System, PathBuf)> {
     let mut supplied = BTreeMap::from([
-        ("JwtIssuer".to_owned(), url.to_owned()),
+        ("JwtIssuer".to_owned(), addresses.api.clone()),
         ("CursorKey".to_owned(), data.cursor_key()?),
         ("LogLevel".to_owned(), options.function_log_level.to_owned()),
         // The console shows what each request cost.
@@ -285,7 +297,6 @@ fn load(
     ]);
     supplied.extend(cache_url.map(|url| ("CacheUrl".to_owned(), url)));
     let values = Values { given: options.parameters.clone(), supplied };
-    let addresses = Addresses { sqs: endpoints.sqs.clone(), api: url.to_owned() };
     let mut system = template::load(&options.template, values, addresses)?;
     if let Some(timeout) = options.function_timeout {
         system.functions.iter_mut().for_each(|function| function.timeout = timeout);

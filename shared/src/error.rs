@@ -69,6 +69,15 @@ pub enum Rejection {
     /// The body is larger than 16 KiB.
     #[error("the body is larger than {} bytes", crate::model::limits::BODY_BYTES_MAX)]
     BodyTooLarge,
+    /// There is no valid ticket.
+    #[error("the header Authorization has no valid ticket; get one with POST /v1/me/feed-tickets")]
+    InvalidTicket,
+    /// The deployment has no function URL.
+    #[error("this deployment has no feed URL; read feeds at the address of this API")]
+    NoFeedUrl,
+    /// Function URLs do not serve this.
+    #[error("only GET /v1/feeds/home and GET /v1/feeds/trending are served at this address")]
+    RouteNotFound,
     /// The token's `sub` is not a valid user id.
     #[error(transparent)]
     InvalidUserId(#[from] InvalidUserId),

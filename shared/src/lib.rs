@@ -32,7 +32,7 @@ pub mod model;
 pub mod projection;
 pub mod query;
 pub mod read_models;
-mod retry;
+pub mod retry;
 pub mod runtime;
 #[cfg(test)]
 mod samples;
@@ -41,5 +41,6 @@ pub mod store;
 pub mod stream;
 #[cfg(test)]
 mod test_world;
+pub mod tickets;
 pub mod trace;
 mod trust;

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use aws_config::{retry::RetryConfig, timeout::TimeoutConfig};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use rand::Rng;
 
@@ -18,6 +19,22 @@ pub(crate) const CALL_MAX: Duration = Duration::from_secs(8);
 pub(crate) const ATTEMPT_MAX: Duration = Duration::from_secs(3);
 /// How often a read-decide-write is repeated from fresh reads after another worker changed the item in between.
 pub(crate) const RACES_MAX: u32 = 20;
+
+/// How often the SDKs try again by themselves, after waits of up to so long. The waits of the SDKs' default, one second
+/// and two, would be longer than what most calls wait for.
+pub fn retry_config() -> RetryConfig {
+    let retries = RetryConfig::standard().with_max_attempts(3);
+    retries.with_initial_backoff(Duration::from_millis(50)).with_max_backoff(Duration::from_secs(1))
+}
+
+/// How long the SDKs wait: for a connection, for the answer to one attempt, and for all attempts together.
+pub fn timeout_config() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(ATTEMPT_MAX)
+        .operation_timeout(CALL_MAX)
+        .build()
+}
 
 /// How often to try again, and the bounds of the waits.
 #[derive(Debug, Clone, Copy)]

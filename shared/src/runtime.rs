@@ -2,10 +2,7 @@
 //! built on them. [`Runtime::new`] makes the same parts from given configuration, for the simulation and for tests.
 
 use anyhow::Context as _;
-use aws_config::{
-    BehaviorVersion, SdkConfig, environment::EnvironmentVariableCredentialsProvider, retry::RetryConfig,
-    timeout::TimeoutConfig,
-};
+use aws_config::{BehaviorVersion, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
 use aws_smithy_http_client::{
     Builder as HttpClient,
     tls::{Provider, rustls_provider::CryptoMode},
@@ -37,7 +34,7 @@ use crate::{
         search::{Search, SearchTables},
     },
     read_models::ReadModels,
-    retry::{ATTEMPT_MAX, CALL_MAX},
+    retry::{retry_config, timeout_config},
     shared_cache::{Redis, Server, SharedCache},
     store::{
         ActiveTables, Dynamo, Meter, ModelSizes, ModelTables, TablePair,
@@ -51,6 +48,7 @@ use crate::{
     stream::{
         bus::Bus, failed_batches::FailedBatches, publisher::Publisher, quarantine::Quarantine, work_queue::WorkQueue,
     },
+    tickets::TicketOffice,
     trace::{self, TraceId},
     trust,
 };
@@ -372,9 +370,16 @@ impl Runtime {
         self.variable("RESERVED_HANDLES")?.parse().context("the environment variable RESERVED_HANDLES is wrong")
     }
 
-    /// The keys that sign cursors.
+    /// The keys that sign cursors and tickets.
     pub fn cursor_keys(&self) -> anyhow::Result<CursorKeys> {
         CursorKeys::parse(self.variable("CURSOR_KEY")?)
+    }
+
+    /// Issues tickets for the function URL, if the deployment has one.
+    pub fn ticket_office(&self) -> anyhow::Result<TicketOffice> {
+        let url = Some(self.variable("FEED_URL")?).filter(|url| !url.is_empty()).map(str::to_owned);
+        let lifetime = Duration::from_secs(60 * self.number("FEED_TICKET_MINUTES")?);
+        Ok(TicketOffice { url, lifetime, keys: self.cursor_keys()?, clock: self.clock.clone() })
     }
 
     /// How much each user may do.
@@ -481,20 +486,4 @@ impl Runtime {
 /// The error of a function that an administrator invokes, with its causes in one line.
 pub fn one_line(error: anyhow::Error) -> lambda_runtime::Error {
     format!("{error:#}").into()
-}
-
-/// How often the SDKs try again by themselves, after waits of up to so long. The waits of the SDKs' default, one second
-/// and two, would be longer than what most calls wait for.
-pub fn retry_config() -> RetryConfig {
-    let retries = RetryConfig::standard().with_max_attempts(3);
-    retries.with_initial_backoff(Duration::from_millis(50)).with_max_backoff(Duration::from_secs(1))
-}
-
-/// How long the SDKs wait: for a connection, for the answer to one attempt, and for all attempts together.
-pub fn timeout_config() -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(1))
-        .operation_attempt_timeout(ATTEMPT_MAX)
-        .operation_timeout(CALL_MAX)
-        .build()
 }

@@ -9,7 +9,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tidings::{
     deadline::Deadline,
     error::Error,
-    http::{self, Call, Response},
+    http::{self, Call, Callers, Response},
+    query::cursor::CursorKeys,
     runtime::Runtime,
 };
 
@@ -26,7 +27,7 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
     macro_rules! http {
         ($parts:expr, |$made:ident, $call:ident| $handled:expr) => {{
             let parts = Rc::new($parts);
-            Ok(api(runtime, move |$call| {
+            Ok(api(runtime, None, move |$call| {
                 let $made = Rc::clone(&parts);
                 async move { $handled.await }
             }))
@@ -62,7 +63,11 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         }),
         "follow-user" => http!((runtime.commands()?, clock), |it, call| follow_user::handle(&it.0, &it.1, call)),
         "get-feed" => {
-            http!((runtime.feeds()?, runtime.cursor_keys()?), |it, call| { get_feed::handle(&it.0, &it.1, call) })
+            let (keys, parts) = (runtime.cursor_keys()?, Rc::new((runtime.feeds()?, runtime.cursor_keys()?)));
+            Ok(api(runtime, Some(keys), move |call| {
+                let parts = Rc::clone(&parts);
+                async move { get_feed::handle(&parts.0, &parts.1, call).await }
+            }))
         }
         "get-post" => http!((runtime.conversations()?, runtime.cursor_keys()?, clock), |it, call| {
             get_post::handle(&it.0, &it.1, &it.2, call)
@@ -104,6 +109,9 @@ pub(crate) fn handler(binary: &str, runtime: Runtime) -> anyhow::Result<Handler>
         "trending" => events!((runtime.card_sets()?, runtime.notice_sets()?, clock), |it, event, deadline| {
             trending::handle(&it.0, &it.1, &it.2, event, deadline).await
         }),
+        "issue-ticket" => {
+            http!(runtime.ticket_office()?, |it, call| std::future::ready(issue_ticket::handle(&it, &call)))
+        }
         "moderate" => {
             events!((runtime.commands()?, clock), |it, event, _| { moderate::handle(&it.0, &it.1, event).await })
         }
@@ -147,17 +155,21 @@ fn demoter(runtime: &Runtime) -> anyhow::Result<demote_author::Demoter> {
     })
 }
 
-fn api<H, F>(runtime: Runtime, handle: H) -> Handler
+/// A function behind the HTTP API. With `keys`, it also answers whoever has a ticket, as at a function URL.
+fn api<H, F>(runtime: Runtime, keys: Option<CursorKeys>, handle: H) -> Handler
 where
     H: Fn(Call) -> F + 'static,
     F: Future<Output = Result<Response, Error>> + 'static,
 {
     let handle = Rc::new(handle);
+    let runtime = Rc::new((runtime, keys));
     Rc::new(move |payload, _| {
-        let (meter, handle) = (runtime.meter.clone(), Rc::clone(&handle));
+        let (runtime, handle) = (Rc::clone(&runtime), Rc::clone(&handle));
         Box::pin(async move {
             let request: ApiGatewayV2httpRequest = parse(&payload)?;
-            to_json(&http::answer(meter.as_ref(), request, |call| handle(call)).await)
+            let (Runtime { meter, clock, .. }, keys) = &*runtime;
+            let callers = keys.as_ref().map_or(Callers::Api, |keys| Callers::ApiOrTicket { keys, clock });
+            to_json(&http::answer(meter.as_ref(), callers, request, |call| handle(call)).await)
         })
     })
 }

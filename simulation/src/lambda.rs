@@ -19,7 +19,8 @@ use rand::Rng;
 use tidings::{
     metrics::{COLD_STARTS, Recorded},
     model::Clock,
-    runtime::{Runtime, retry_config, timeout_config},
+    retry::{retry_config, timeout_config},
+    runtime::Runtime,
 };
 use tidings_local::{
     invoke::{Invoke, InvokeError},

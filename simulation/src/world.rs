@@ -38,8 +38,9 @@ use crate::{
 
 const TEMPLATE: &str = include_str!("../../template.yaml");
 /// The templates of nested stacks, by their paths in [`TEMPLATE`].
-const NESTED: [(&str, &str); 4] = [
+const NESTED: [(&str, &str); 5] = [
     ("stacks/fan-out.yaml", include_str!("../../stacks/fan-out.yaml")),
+    ("stacks/feed-url.yaml", include_str!("../../stacks/feed-url.yaml")),
     ("stacks/monitoring.yaml", include_str!("../../stacks/monitoring.yaml")),
     ("stacks/rollback.yaml", include_str!("../../stacks/rollback.yaml")),
     ("stacks/set-b.yaml", include_str!("../../stacks/set-b.yaml")),
@@ -405,7 +406,11 @@ fn system(parameters: &[(&str, String)]) -> anyhow::Result<System> {
         given: parameters.iter().map(owned).collect(),
         supplied: supplied.iter().map(owned).collect::<BTreeMap<_, _>>(),
     };
-    let addresses = Addresses { sqs: QUEUES_URL.to_owned(), api: "http://api.simulation".to_owned() };
+    let addresses = Addresses {
+        sqs: QUEUES_URL.to_owned(),
+        api: "http://api.simulation".to_owned(),
+        function_url: "http://feeds.simulation".to_owned(),
+    };
     let files = Files::Texts(NESTED.map(|(path, text)| (path.to_owned(), text.to_owned())).into());
     template::parse("template.yaml", TEMPLATE, &Inputs { values, addresses, files })
         .context("the template cannot be read")

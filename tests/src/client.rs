@@ -19,9 +19,9 @@ pub use self::{
     answer::{Answer, ApiError},
     transport::{Transport, Transported},
     types::{
-        Accepted, AuthorDay, AuthorDays, Comment, CommentsPage, Explanation, ExportEntry, ExportPage, Freshness,
-        HomePage, NewPosts, Notification, NotificationsPage, OwnProfile, PeoplePage, Person, Post, PostsFound,
-        PostsPage, Profile, ProfileInput, ProfilePatch, PublicProfile, Relation, UsersFound,
+        Accepted, AuthorDay, AuthorDays, Comment, CommentsPage, Explanation, ExportEntry, ExportPage, FeedTicket,
+        Freshness, HomePage, NewPosts, Notification, NotificationsPage, OwnProfile, PeoplePage, Person, Post,
+        PostsFound, PostsPage, Profile, ProfileInput, ProfilePatch, PublicProfile, Relation, UsersFound,
     },
 };
 
@@ -124,6 +124,17 @@ impl User {
     /// `GET /v1/me`.
     pub async fn profile(&self) -> Result<OwnProfile, ApiError> {
         self.get("/v1/me", &Paging::default()).await
+    }
+
+    /// `POST /v1/me/feed-tickets`.
+    pub async fn feed_ticket(&self) -> Result<FeedTicket, ApiError> {
+        let request = self.request(Method::POST, "/v1/me/feed-tickets");
+        self.send(request).await?.expect(StatusCode::CREATED)?.json()
+    }
+
+    /// The same user at the address where this ticket is valid.
+    pub fn with_ticket(&self, ticket: &FeedTicket) -> Self {
+        Self { base: ticket.url.clone(), token: ticket.ticket.clone(), ..self.clone() }
     }
 
     /// `GET /v1/users/{user}`; `user` is an id, or a handle with `@` before it.

@@ -54,9 +54,10 @@ pub const RATE_LIMITS: [&str; 6] =
 pub const UNLIMITED: &str = "1000000000";
 
 impl Options {
-    /// The settings of the stack that tests share. It also shows costs and enforces the policies of functions.
+    /// The settings of the stack that tests share. It also shows costs, has a second address for feeds, and enforces
+    /// the policies of functions.
     pub fn shared() -> Self {
-        let parameters = vec![("ShowCosts".to_owned(), "true".to_owned())];
+        let parameters = ["ShowCosts", "FeedUrl"].map(|name| (name.to_owned(), "true".to_owned())).into();
         Self { parameters, check_access: true, ..Self::default() }
     }
 }

@@ -1,15 +1,13 @@
 //! The lines of a month's bill: how many of what, how much of it each needs, and what that costs.
 
 mod capacity;
+mod requests;
 mod trending;
 
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use aws_limits::{
-    numbers,
-    prices::{Price, Prices},
-};
+use aws_limits::prices::{Price, Prices};
 
 use super::{
     load::{Load, Settings},
@@ -24,9 +22,6 @@ const GB: f64 = 1_073_741_824.0;
 const ROW_DAYS: f64 = 30.0;
 /// Read units for a home that is left out: half a unit as for each home, and one more to be sure.
 const VISIT_UNITS: f64 = 1.5;
-/// The pause between two lines of metrics of a process that counts only pages (`shared/src/metrics.rs`).
-const LINE_SECONDS: f64 = 10.0;
-
 /// The rows of the table, in their order.
 pub(crate) const ITEMS: [&str; 20] = [
     "feed reads",
@@ -347,34 +342,6 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// What follows from requests outside of DynamoDB.
-    fn requests(&mut self) -> anyhow::Result<()> {
-        let commands: f64 = Kind::ALL.into_iter().map(|kind| self.count(kind)).sum();
-        let pages = self.page_count();
-        for (what, count) in [("pages", pages), ("commands", commands)] {
-            self.add("HTTP API", what, [count, 1.0], "api_requests", "one request each");
-            self.bytes("logs", &format!("{what}: access log"), count, "access_line_bytes", "logs_gb")?;
-        }
-        let gzip = self.units.figure("gzip_share")?;
-        let page_gb = self.load.page_kb * 1000.0 / GB * gzip.value;
-        self.add(
-            "data out",
-            "pages",
-            [pages, page_gb],
-            "data_out_gb",
-            &format!("--page-kb, compressed: {}", gzip.source),
-        );
-        self.bytes("data out", "commands", commands, "command_answer_bytes", "data_out_gb")?;
-        self.lambda_of_pages()?;
-        for (name, count, months, words) in self.followed()? {
-            self.after(&name, count, months, words)?;
-        }
-        let written: f64 = self.lines.iter().filter(|line| line.price == "logs_gb").map(Line::amount).sum();
-        let kept = self.settings.log_retention_days / DAYS;
-        self.add("logs", "GB written, kept", [written, kept], "logs_gb_months", "LogRetentionDays, not compressed");
-        Ok(())
-    }
-
     /// The kinds of commands with their numbers, for how many months what expires is kept, and its share of the size
     /// that was measured.
     fn followed(&self) -> anyhow::Result<Vec<(String, f64, f64, f64)>> {
@@ -428,34 +395,6 @@ impl Writer<'_> {
         let projections = ["PublishEvents", "Fanout", "Trending", "Deliver"];
         let lines: f64 = projections.iter().filter_map(|function| usage.invocations.get(*function)).sum();
         self.bytes("logs", &format!("{name}: metrics"), count * lines, "projection_metrics_bytes", "logs_gb")
-    }
-
-    /// A page computes for each call, and waits for each round trip.
-    fn lambda_of_pages(&mut self) -> anyhow::Result<()> {
-        let pages = self.page_count();
-        let cached = self.load.cards_cached / 100.0;
-        let memory = self.units.figure("feed_memory_mb")?.value;
-        self.add("Lambda requests", "pages", [pages, 1.0], "lambda_requests", "one invocation each");
-        let mut busy = 0.0;
-        for (what, count, route) in [
-            ("pages without cards", pages * (1.0 - cached), routes::PAGE),
-            ("pages with cards cached", pages * cached, routes::CACHED_PAGE),
-        ] {
-            let &Route { calls, round_trips, .. } = self.units.route(route)?;
-            let (call, wait) = (numbers::CALL_PROCESSOR.value, numbers::READ_LATENCY.value);
-            let slower = numbers::MEMORY_OF_ONE_CPU.value / memory;
-            let gb_seconds = (calls * call * slower + round_trips * wait) / 1000.0 * memory / 1024.0;
-            let source = format!(
-                "({calls} calls × {call} ms × {} / {memory} MB + {round_trips} round trips × {wait} ms) × {memory} MB",
-                numbers::MEMORY_OF_ONE_CPU.value
-            );
-            self.add("Lambda GB-seconds", what, [count, gb_seconds], "lambda_gb_seconds", &source);
-            busy += count * gb_seconds / (memory / 1024.0);
-        }
-        // A process writes a line for each page, or one in ten seconds. As many run as pages do at once.
-        let seconds = HOURS * 3600.0;
-        let most_lines = (busy / seconds).max(1.0) * seconds / LINE_SECONDS;
-        self.bytes("logs", "pages: metrics", pages.min(most_lines), "page_metrics_bytes", "logs_gb")
     }
 
     /// What does not depend on the load, or on a parameter only.

@@ -5,7 +5,7 @@ use aws_limits::prices::Prices;
 use super::{Bill, Load, Settings, Units};
 
 /// Other values of parameters.
-const PARAMETERS: [&str; 11] = [
+const PARAMETERS: [&str; 12] = [
     "StatisticsDays=400",
     "SearchDays=30",
     CACHE,
@@ -15,11 +15,14 @@ const PARAMETERS: [&str; 11] = [
     "LogRetentionDays=365",
     "EnhancedFanOut=true",
     "DormantDays=0",
+    FEED_URL,
     CAPACITY,
     COMMANDS_CAPACITY,
 ];
 /// A shared cache.
 const CACHE: &str = "CacheUrl=rediss://…";
+/// An address for feeds beside that of the API.
+const FEED_URL: &str = "FeedUrl=true";
 /// Capacity in place of requests, of read models and of commands.
 const CAPACITY: &str = "ProvisionedUnits=25";
 const COMMANDS_CAPACITY: &str = "CommandsProvisionedUnits=25";
@@ -67,12 +70,14 @@ pub(crate) fn of_several(
 ) -> anyhow::Result<Vec<Change>> {
     let before = Bill::of(load, settings, units, prices)?.total();
     let capacity = settings.clone().with(CAPACITY)?.with(COMMANDS_CAPACITY)?;
-    let with_cache = capacity.clone().with(CACHE)?;
+    let with_url = capacity.clone().with(FEED_URL)?;
+    let with_cache = with_url.clone().with(CACHE)?;
     let both = format!("{CAPACITY}, {COMMANDS_CAPACITY}");
-    let cache = format!("both, and CacheUrl, which has {} % of the cards", load.shared_cache_hits);
+    let url = format!("both, and {FEED_URL}");
+    let cache = format!("all three, and CacheUrl, which has {} % of the cards", load.shared_cache_hits);
     let change = |(what, settings): (String, Settings)| {
         let total = Bill::of(load, &settings, units, prices)?.total();
         Ok(Change { what, more: total - before, total })
     };
-    [(both, capacity), (cache, with_cache)].into_iter().map(change).collect()
+    [(both, capacity), (url, with_url), (cache, with_cache)].into_iter().map(change).collect()
 }

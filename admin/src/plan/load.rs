@@ -31,6 +31,9 @@ pub(crate) struct Load {
     /// Posts of the last 30 days that a followed author has, which a follow copies
     #[arg(long, default_value_t = 30.0, value_name = "COUNT")]
     pub(crate) posts_copied: f64,
+    /// Pages that are read with one ticket, with FeedUrl
+    #[arg(long, default_value_t = 10.0, value_name = "COUNT")]
+    pub(crate) pages_per_ticket: f64,
     /// Size of a page in kB
     #[arg(long, default_value_t = 13.0, value_name = "KB")]
     pub(crate) page_kb: f64,
@@ -78,6 +81,8 @@ impl Load {
         ] {
             ensure!((0.0..=most).contains(&value), "--{option} must be between 0 and {most}");
         }
+        // Nobody asks for a ticket and then reads nothing with it.
+        ensure!((1.0..=1e6).contains(&self.pages_per_ticket), "--pages-per-ticket must be between 1 and 1000000");
         Ok(())
     }
 
@@ -86,7 +91,8 @@ impl Load {
         json!({
             "posts_per_day": self.posts_per_day, "reads_per_day": self.reads_per_day, "followers": self.followers,
             "likes_per_post": self.likes_per_post, "comments_per_post": self.comments_per_post,
-            "follows_per_post": self.follows_per_post, "posts_copied": self.posts_copied, "page_kb": self.page_kb,
+            "follows_per_post": self.follows_per_post, "posts_copied": self.posts_copied,
+            "pages_per_ticket": self.pages_per_ticket, "page_kb": self.page_kb,
             "cards_cached": self.cards_cached, "shared_cache_hits": self.shared_cache_hits, "counted": self.counted,
             "words": self.words, "dormant": self.dormant, "months": self.months,
         })
@@ -118,6 +124,8 @@ pub(crate) struct Settings {
     pub(crate) enhanced_fan_out: bool,
     /// `DormantDays`. With 0, all homes get rows.
     pub(crate) dormant_days: f64,
+    /// `FeedUrl`.
+    pub(crate) feed_url: bool,
 }
 
 impl Default for Settings {
@@ -134,12 +142,13 @@ impl Default for Settings {
             commands_provisioned_units: 0.0,
             enhanced_fan_out: false,
             dormant_days: 30.0,
+            feed_url: false,
         }
     }
 }
 
 /// Names of the parameters that a plan knows.
-pub(crate) const PARAMETERS: [&str; 11] = [
+pub(crate) const PARAMETERS: [&str; 12] = [
     "StatisticsDays",
     "SearchDays",
     "CacheUrl",
@@ -151,6 +160,7 @@ pub(crate) const PARAMETERS: [&str; 11] = [
     "CommandsProvisionedUnits",
     "EnhancedFanOut",
     "DormantDays",
+    "FeedUrl",
 ];
 
 impl Settings {
@@ -178,6 +188,7 @@ impl Settings {
             "CommandsProvisionedUnits" => self.commands_provisioned_units = number()?,
             "EnhancedFanOut" => self.enhanced_fan_out = value == "true",
             "DormantDays" => self.dormant_days = number()?,
+            "FeedUrl" => self.feed_url = value == "true",
             _ => bail!("--parameter {name}: costs depend on {}", PARAMETERS.join(", ")),
         }
         Ok(self)
@@ -193,6 +204,7 @@ impl Settings {
             "AuditUnitsPerHour": self.audit_units_per_hour, "LogRetentionDays": self.log_retention_days,
             "ProvisionedUnits": self.provisioned_units, "CommandsProvisionedUnits": self.commands_provisioned_units,
             "EnhancedFanOut": self.enhanced_fan_out, "DormantDays": self.dormant_days,
+            "FeedUrl": self.feed_url,
         })
     }
 }

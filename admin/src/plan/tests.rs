@@ -131,6 +131,26 @@ fn commands_have_capacity_of_their_own() {
 }
 
 #[test]
+fn pages_of_a_feed_url_are_no_requests_of_the_api() {
+    let load = Load { posts_per_day: 0.0, reads_per_day: 1e6, pages_per_ticket: 10.0, ..load() };
+    let bill = |given: &[&str], load: &Load| bill(load, &without(given));
+    let (api, url) = (bill(&[], &load), bill(&["FeedUrl=true"], &load));
+    close(url.item("HTTP API"), api.item("HTTP API") / 10.0);
+    close(api.item("HTTP API"), 30.0);
+    // The functions that issue tickets are invoked, too.
+    close(url.item("Lambda requests"), api.item("Lambda requests") * 1.1);
+    assert!(url.item("data out") > api.item("data out") && url.item("logs") < api.item("logs"));
+    let each = bill(&["FeedUrl=true"], &Load { pages_per_ticket: 1.0, ..load });
+    assert!(each.total() > api.total(), "a ticket for each page saves nothing");
+}
+
+#[test]
+fn the_cheapest_settings_reach_the_target() {
+    let settings = without(&["ProvisionedUnits=25", "CommandsProvisionedUnits=25", "FeedUrl=true"]);
+    assert!(bill(&load(), &settings).total() <= 11_000.0);
+}
+
+#[test]
 fn statistics_and_search_cost_nothing_if_they_are_off() {
     let bill = bill(&load(), &Settings::default());
     close(bill.item("statistics"), 0.0);
@@ -170,9 +190,10 @@ fn changes_are_differences_of_the_same_bill() {
 fn the_defaults_are_those_of_the_template() {
     let template = include_str!("../../../template.yaml");
     let default = |parameter: &str| {
-        let (_, rest) = template.split_once(&format!("\n  {parameter}:\n")).unwrap();
-        let line = rest.lines().find(|line| line.trim_start().starts_with("Default: ")).unwrap();
-        line.trim_start().trim_start_matches("Default: ").trim_matches('"').to_owned()
+        let (_, rest) = template.split_once(&format!("\n  {parameter}:")).unwrap();
+        let (_, value) = rest.split_once("Default: ").unwrap();
+        let end = value.find(['\n', ',', '}']).unwrap();
+        value[..end].trim().trim_matches('"').to_owned()
     };
     let settings = super::load::PARAMETERS.iter().try_fold(Settings::default(), |settings, parameter| {
         settings.with(&format!("{parameter}={}", default(parameter)))

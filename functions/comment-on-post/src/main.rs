@@ -1,10 +1,13 @@
 //! The Lambda function `comment-on-post`.
 
-use tidings::{http, runtime::Runtime};
+use tidings::{
+    http::{self, Callers},
+    runtime::Runtime,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await?;
     let (commands, clock) = (&runtime.commands()?, &runtime.clock);
-    http::serve(&runtime, async |call| comment_on_post::handle(commands, clock, call).await).await
+    http::serve(&runtime, Callers::Api, async |call| comment_on_post::handle(commands, clock, call).await).await
 }

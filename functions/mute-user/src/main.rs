@@ -1,10 +1,13 @@
 //! The Lambda function `mute-user`.
 
-use tidings::{http, runtime::Runtime};
+use tidings::{
+    http::{self, Callers},
+    runtime::Runtime,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let runtime = Runtime::start().await?;
     let (commands, clock) = (&runtime.commands()?, &runtime.clock);
-    http::serve(&runtime, async |call| mute_user::handle(commands, clock, call).await).await
+    http::serve(&runtime, Callers::Api, async |call| mute_user::handle(commands, clock, call).await).await
 }

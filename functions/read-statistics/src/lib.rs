@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidings::{
     error::Error,
-    http::{self, AuthorDaysView, Call, Response, SiteDaysView},
+    http::{self, AuthorDaysView, Call, Callers, Response, SiteDaysView},
     model::DayRange,
     query::StatisticsOfDays,
     store::Meter,
@@ -37,7 +37,7 @@ pub async fn handle(statistics: &StatisticsOfDays, meter: Option<&Meter>, mut ev
         return json(&site(statistics, parse(request)?).await?);
     }
     let request: ApiGatewayV2httpRequest = parse(event)?;
-    json(&http::answer(meter, request, async |call| own(statistics, &call).await).await)
+    json(&http::answer(meter, Callers::Api, request, async |call| own(statistics, &call).await).await)
 }
 
 /// The caller's own days.

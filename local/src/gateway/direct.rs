@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use serde_json::{Map, Value};
 
-use super::{Api, INTEGRATION_TIMEOUT, read, response::message, route::Routes};
+use super::{Api, Front, INTEGRATION_TIMEOUT, read, response::message, route::Routes};
 use crate::{invoke::Invoke, template::model::Function};
 
 /// An HTTP API that takes the caller's word for who calls.
@@ -28,7 +28,7 @@ impl<I: Invoke> DirectApi<I> {
         let routes = Routes::new(functions)?;
         let integration_timeout = INTEGRATION_TIMEOUT;
         Ok(Self(Arc::new(Api {
-            id: String::new(),
+            front: Front::HttpApi(String::new()),
             routes,
             cors: None,
             authorizer: None,

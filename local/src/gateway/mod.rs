@@ -1,7 +1,8 @@
-//! The HTTP API of the template on one machine. Routing, JWT authorizer, CORS, payload format 2.0 and error messages
-//! work as in API Gateway's HTTP APIs, so clients and functions see here what they will see on AWS. The gateway calls
-//! functions by name through [`Invoke`] and does not know what runs them. It checks every answer of a function. It must
-//! listen on loopback only, because it also serves the routes in `loopback`, which need no token.
+//! The HTTP API of the template on one machine, and its function URL. Routing, JWT authorizer, CORS, payload format 2.0
+//! and error messages work as in API Gateway's HTTP APIs, so clients and functions see here what they will see on AWS.
+//! The gateway calls functions by name through [`Invoke`] and does not know what runs them. It checks every answer of a
+//! function. It must listen on loopback only, because it also serves the routes in `loopback`, which need no token. A
+//! function URL has the same events and answers, without routes and tokens.
 //!
 //! A request passes through `route`, `jwt`, `request_event`, the function, `response` and `cors`. The keys for `jwt`
 //! are in `keys`; they come from the stack's own `issuer`, or from another issuer by `discovery`.
@@ -29,6 +30,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context as _;
 use axum::{
     Router,
     body::Body,
@@ -48,7 +50,7 @@ use crate::{
     invoke::Invoke,
     limited::RequestRate,
     metrics::Metrics,
-    template::model::{Function, HttpApi, MetricId},
+    template::model::{Function, FunctionUrl, HttpApi, MetricId},
 };
 use cors::Cors;
 pub use direct::DirectApi;
@@ -72,8 +74,7 @@ pub struct Gateway {
 }
 
 struct Api<I> {
-    /// The id of the API.
-    id: String,
+    front: Front,
     routes: Routes,
     cors: Option<Cors>,
     authorizer: Option<Authorizer>,
@@ -81,6 +82,14 @@ struct Api<I> {
     integration_timeout: Duration,
     /// The rate beyond which requests are refused, if there is one.
     rate: Option<RequestRate>,
+}
+
+/// What clients call, as CloudWatch names it.
+enum Front {
+    /// The HTTP API with this id.
+    HttpApi(String),
+    /// The function URL of the function with this physical name.
+    FunctionUrl(String),
 }
 
 impl Gateway {
@@ -111,7 +120,7 @@ impl Gateway {
         integration_timeout: Duration,
     ) -> anyhow::Result<Self> {
         let served = Api {
-            id: api.name.clone(),
+            front: Front::HttpApi(api.name.clone()),
             routes: Routes::new(functions)?,
             cors: api.cors.as_ref().map(Cors::new),
             authorizer: api.authorizer.as_ref().map(|authorizer| Authorizer::new(authorizer, &issuer)),
@@ -121,6 +130,27 @@ impl Gateway {
         };
         let dev = loopback::router(issuer, api.authorizer.clone(), dev);
         Ok(Self { router: Router::new().fallback(handle).with_state(Arc::new(served)).merge(dev) })
+    }
+
+    /// The function URL of one of `functions`. It passes every request to the function, and checks no token.
+    ///
+    /// # Errors
+    /// If no function has the name that the URL refers to.
+    pub fn of_function(url: &FunctionUrl, functions: &[Function], invoker: impl Invoke) -> anyhow::Result<Self> {
+        let function = functions.iter().find(|function| function.physical_name == url.function);
+        let function =
+            function.with_context(|| format!("a function URL is of {}, which is no function", url.function))?;
+        let served = Api {
+            front: Front::FunctionUrl(function.physical_name.clone()),
+            routes: Routes::all_to(&function.name),
+            cors: url.cors.as_ref().map(Cors::new),
+            authorizer: None,
+            invoker,
+            // A function URL waits as long as the function may run.
+            integration_timeout: Duration::MAX,
+            rate: None,
+        };
+        Ok(Self { router: Router::new().fallback(handle).with_state(Arc::new(served)) })
     }
 
     /// Serves the API on `listener` until `shutdown` completes and the requests in progress are answered.
@@ -148,22 +178,34 @@ async fn handle<I: Invoke>(
         }
     };
     if let Some(metrics) = api.invoker.metrics() {
-        record(metrics, &api.id, response.status(), begun.elapsed());
+        record(metrics, &api.front, response.status(), begun.elapsed());
     }
     if let Ok(id) = HeaderValue::try_from(request_id) {
-        response.headers_mut().insert("apigw-requestid", id);
+        let name = match api.front {
+            Front::HttpApi(_) => "apigw-requestid",
+            Front::FunctionUrl(_) => "x-amzn-requestid",
+        };
+        response.headers_mut().insert(name, id);
     }
     response
 }
 
-/// Records what API Gateway records of an answer.
-fn record(metrics: &Metrics, api: &str, status: StatusCode, took: Duration) {
-    let metric = |name| MetricId::new("AWS/ApiGateway", name, [("ApiId", api.to_owned())]);
-    metrics.record(metric("Count"), "Count", 1.0);
-    for (name, counts) in [("4xx", status.is_client_error()), ("5xx", status.is_server_error())] {
+/// Records what API Gateway, or Lambda for a function URL, records of an answer.
+fn record(metrics: &Metrics, front: &Front, status: StatusCode, took: Duration) {
+    let (namespace, dimension, [all, of_4xx, of_5xx, latency]) = match front {
+        Front::HttpApi(id) => ("AWS/ApiGateway", ("ApiId", id), ["Count", "4xx", "5xx", "Latency"]),
+        Front::FunctionUrl(function) => (
+            "AWS/Lambda",
+            ("FunctionName", function),
+            ["UrlRequestCount", "Url4xxCount", "Url5xxCount", "UrlRequestLatency"],
+        ),
+    };
+    let metric = |name| MetricId::new(namespace, name, [(dimension.0, dimension.1.clone())]);
+    metrics.record(metric(all), "Count", 1.0);
+    for (name, counts) in [(of_4xx, status.is_client_error()), (of_5xx, status.is_server_error())] {
         metrics.record(metric(name), "Count", if counts { 1.0 } else { 0.0 });
     }
-    metrics.record(metric("Latency"), "Milliseconds", took.as_secs_f64() * 1000.0);
+    metrics.record(metric(latency), "Milliseconds", took.as_secs_f64() * 1000.0);
 }
 
 impl<I: Invoke> Api<I> {

@@ -74,6 +74,12 @@ impl Routes {
         Ok(Self(routes))
     }
 
+    /// Everything to the function with this logical id.
+    pub(super) fn all_to(function: &str) -> Self {
+        let (method, key) = ("ANY".to_owned(), DEFAULT.to_owned());
+        Self(vec![Route { method, segments: Vec::new(), key, function: function.to_owned() }])
+    }
+
     /// The route for `method` and the path as the client sent it.
     pub(super) fn find(&self, method: &str, raw_path: &str) -> Result<Option<Match<'_>>, NotUtf8> {
         // Split before decoding, because an encoded slash belongs to its segment.

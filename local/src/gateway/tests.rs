@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, sync::Notify};
 use super::{BODY_BYTES_MAX, Gateway, INTEGRATION_TIMEOUT, LocalIssuer};
 use crate::{
     invoke::{Invoke, InvokeError},
-    template::model::{Cors, Function, HttpApi, JwtAuthorizer, Route},
+    template::model::{Cors, Function, FunctionUrl, HttpApi, JwtAuthorizer, Route},
 };
 
 mod access;
@@ -132,6 +132,19 @@ impl Server {
         let dev = Router::new().route("/dev/more", get(async || "more"));
         let echo = Echo::default();
         let gateway = Gateway::with_timeout(&api, &functions, issuer, echo.clone(), dev, None, timeout).unwrap();
+        let task = tokio::spawn(gateway.serve(listener, pending()));
+        Self { url, client: Client::new(), echo, task }
+    }
+
+    /// The function URL of `Me`.
+    async fn function_url() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (url, echo) = (format!("http://{}", listener.local_addr().unwrap()), Echo::default());
+        let functions = [function("Follow", &[]), function("Me", &[("GET", "/v1/me")])];
+        let of_me = FunctionUrl { function: "tidings-Me".to_owned(), cors: Some(cors()) };
+        let gateway = Gateway::of_function(&of_me, &functions, echo.clone()).unwrap();
+        let of_nothing = FunctionUrl { function: "Me".to_owned(), cors: None };
+        assert!(Gateway::of_function(&of_nothing, &functions, echo.clone()).is_err());
         let task = tokio::spawn(gateway.serve(listener, pending()));
         Self { url, client: Client::new(), echo, task }
     }

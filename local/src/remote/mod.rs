@@ -63,7 +63,8 @@ impl RemoteGateway {
         let supplied =
             BTreeMap::from([("JwtIssuer".to_owned(), url.clone()), ("CursorKey".to_owned(), NO_CURSOR_KEY.to_owned())]);
         let values = Values { given: options.parameters, supplied };
-        let addresses = Addresses { sqs: options.endpoint.url().to_owned(), api: url.clone() };
+        let addresses =
+            Addresses { sqs: options.endpoint.url().to_owned(), api: url.clone(), function_url: url.clone() };
         let system = template::load(&options.template, values, addresses)?;
         let api = system
             .api

@@ -21,6 +21,8 @@ pub struct System {
     pub functions: Vec<Function>,
     /// The HTTP API. A template has at most one.
     pub api: Option<HttpApi>,
+    /// Function URLs, with those of nested stacks.
+    pub function_urls: Vec<FunctionUrl>,
     /// Alarms about metrics, with those of nested stacks.
     pub alarms: Vec<Alarm>,
     /// Alarms about other alarms, with those of nested stacks.
@@ -359,6 +361,15 @@ pub struct HttpApi {
     pub cors: Option<Cors>,
     /// The JWT authorizer of every route, if there is one.
     pub authorizer: Option<JwtAuthorizer>,
+}
+
+/// A function URL without authorization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionUrl {
+    /// The physical name of the function that it invokes.
+    pub function: String,
+    /// CORS, if it is configured.
+    pub cors: Option<Cors>,
 }
 
 /// `CorsConfiguration`.

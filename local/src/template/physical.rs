@@ -3,13 +3,15 @@
 
 use crate::aws;
 
-/// The addresses that references to queues and to the API resolve to.
+/// The addresses that references to queues, to the API and to a function URL resolve to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addresses {
     /// The base URL of the SQS server.
     pub sqs: String,
     /// The base URL of the HTTP API.
     pub api: String,
+    /// The base URL of the function URL.
+    pub function_url: String,
 }
 
 /// The property with a resource's name, if its type has one.
@@ -44,6 +46,7 @@ pub(super) fn attribute(kind: &str, attribute: &str, name: &str, addresses: &Add
             format!("{name}.invalid")
         }
         ("AWS::Serverless::Function", "Arn") => arn("lambda", &format!("function:{name}")),
+        ("AWS::Lambda::Url", "FunctionUrl") => format!("{}/", addresses.function_url),
         ("AWS::Serverless::HttpApi", "ApiEndpoint") => addresses.api.clone(),
         ("AWS::Logs::LogGroup", "Arn") => arn("logs", &format!("log-group:{name}:*")),
         ("AWS::CloudWatch::Alarm" | "AWS::CloudWatch::CompositeAlarm", "Arn") => {
@@ -51,6 +54,18 @@ pub(super) fn attribute(kind: &str, attribute: &str, name: &str, addresses: &Add
         }
         _ => return None,
     })
+}
+
+/// The ARN of the alias of the function with this name. There is one version of each function on one machine, so all
+/// aliases are the same.
+pub(super) fn alias(function: &str) -> String {
+    arn("lambda", &format!("function:{function}:live"))
+}
+
+/// The function that this text names: an ARN, with or without an alias, or the name itself.
+pub(super) fn function(text: &str) -> &str {
+    let name = text.strip_prefix(&arn("lambda", "function:")).unwrap_or(text);
+    name.split_once(':').map_or(name, |(name, _alias)| name)
 }
 
 /// The name of the table whose stream has this ARN. The embedded server names a region of its own in the ARNs of its

@@ -200,10 +200,13 @@ impl Scope {
                     physical::reference(&resource.kind, &physical, &self.addresses)
                 }
                 None if self.is_stage(name) => "$default".to_owned(),
-                None => {
-                    let message = format!("there is no parameter or resource `{name}`");
-                    return Err(TemplateError::new(at, message));
-                }
+                None => match self.function_of_alias(name) {
+                    Some((id, function)) => physical::alias(&self.physical_name(id, function)?),
+                    None => {
+                        let message = format!("there is no parameter or resource `{name}`");
+                        return Err(TemplateError::new(at, message));
+                    }
+                },
             },
         };
         Ok(Node { at, value: Value::Scalar(text) })
@@ -213,6 +216,12 @@ impl Scope {
     fn is_stage(&self, name: &str) -> bool {
         let api = name.strip_suffix(".Stage").and_then(|api| self.resources.get(api));
         api.is_some_and(|api| api.kind == "AWS::Serverless::HttpApi")
+    }
+
+    /// The function whose alias has this name in SAM: `GetFeed.Alias`.
+    fn function_of_alias(&self, name: &str) -> Option<(&str, &Resource)> {
+        let (id, resource) = self.resources.get_key_value(name.strip_suffix(".Alias")?)?;
+        (resource.kind == "AWS::Serverless::Function").then_some((id.as_str(), resource))
     }
 
     fn attribute(&self, at: Position, name: &str, attribute: &str) -> Result<String> {

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    model::{AlarmMetric, EventSource, KeySchema, MetricId, Redrive, Statistic, StreamKind, StreamSource, Table},
+    model::{
+        AlarmMetric, Cors, EventSource, FunctionUrl, KeySchema, MetricId, Redrive, Statistic, StreamKind, StreamSource,
+        Table,
+    },
     *,
 };
 
@@ -14,7 +17,11 @@ fn inputs(given: &[(&str, &str)]) -> Inputs {
     let supplied: BTreeMap<_, _> = map(&[("JwtIssuer", "http://127.0.0.1:1"), ("CursorKey", &"k".repeat(32))]);
     Inputs {
         values: Values { given: map(given), supplied },
-        addresses: Addresses { sqs: "http://127.0.0.1:2".into(), api: "http://127.0.0.1:1".into() },
+        addresses: Addresses {
+            sqs: "http://127.0.0.1:2".into(),
+            api: "http://127.0.0.1:1".into(),
+            function_url: "http://127.0.0.1:3".into(),
+        },
         files: Files::Texts(BTreeMap::new()),
     }
 }
@@ -112,6 +119,40 @@ fn capacity_is_read_where_it_is_asked_for_and_changes_nothing_else() {
         let is_read = |system: &System| system.warnings.iter().any(|line| line.starts_with(file));
         assert!(is_read(&system) && !is_read(&on_demand), "{parameter}");
         assert_eq!(system.tables, on_demand.tables);
+    }
+}
+
+#[test]
+fn feeds_have_a_second_address_where_it_is_asked_for() {
+    let address = |system: &System| {
+        let issuer = system.functions.iter().find(|function| function.name == "IssueTicket").unwrap();
+        issuer.environment["FEED_URL"].clone()
+    };
+    let without = project(&[]).unwrap();
+    assert_eq!((address(&without), &*without.function_urls), (String::new(), &[][..]));
+
+    let with = project(&[("FeedUrl", "true"), ("CorsAllowOrigin", "https://app.example")]).unwrap();
+    assert_eq!(address(&with), "http://127.0.0.1:3/");
+    let [FunctionUrl { function, cors: Some(cors) }] = &*with.function_urls else { panic!("{:?}", with.function_urls) };
+    let Cors { allow_origins, allow_methods, .. } = cors;
+    assert_eq!((function.as_str(), &**allow_origins), ("tidings-GetFeed", &["https://app.example".to_owned()][..]));
+    assert_eq!(*allow_methods, ["GET"]);
+    assert_eq!(with.alarms.len(), without.alarms.len() + 1);
+}
+
+#[test]
+fn a_function_url_that_checks_callers_is_refused() {
+    let url = |properties: &str| format!("{SHELL}  U: {{Type: AWS::Lambda::Url, Properties: {{{properties}}}}}\n");
+    let one = read(&url("TargetFunctionArn: f, AuthType: NONE")).unwrap().function_urls;
+    assert_eq!(one, [FunctionUrl { function: "f".into(), cors: None }]);
+    assert_error(&url("TargetFunctionArn: f"), "t.yaml:3:3: AWS::Lambda::Url needs `AuthType`");
+    for (properties, expected) in [
+        ("AuthType: NONE", "needs `TargetFunctionArn`"),
+        ("TargetFunctionArn: f, AuthType: AWS_IAM", "supports only NONE"),
+        ("TargetFunctionArn: f, AuthType: NONE, InvokeMode: RESPONSE_STREAM", "supports only BUFFERED"),
+    ] {
+        let error = read(&url(properties)).unwrap_err();
+        assert!(error.ends_with(expected), "{error}");
     }
 }
 

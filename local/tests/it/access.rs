@@ -145,7 +145,7 @@ const DELIVER: Access = to(Resource::Deliveries, "sqs:SendMessage");
 const QUARANTINE: Access = to(Resource::Quarantine, "sqs:SendMessage");
 
 /// What the code of each function calls, by the name of its binary.
-pub(crate) const FUNCTIONS: [(&str, &[Access]); 25] = [
+pub(crate) const FUNCTIONS: [(&str, &[Access]); 26] = [
     (
         "audit",
         &[
@@ -250,6 +250,7 @@ pub(crate) const FUNCTIONS: [(&str, &[Access]); 25] = [
     ("get-feed", &[ITEM, PARTITION, ITEMS, ROWS, INBOX, PUT_VISIT, VIEWER, CARDS, TALLY]),
     ("get-post", &[ITEM, PARTITION, ITEMS, VIEWER, CARDS]),
     ("get-profile", &[ITEM, PARTITION, ITEMS, ROWS, INBOX, VIEWER, CARDS]),
+    ("issue-ticket", &[]),
     ("moderate", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE, REMOVE]),
     ("mute-user", &[ITEM, PARTITION, ITEMS, APPEND, CHANGE]),
     ("publish-events", &[PUBLISH, QUARANTINE]),

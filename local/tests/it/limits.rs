@@ -36,6 +36,7 @@ async fn limited(world: &World, limits: &Limits, metrics: &Metrics) -> (Limiting
         queues: Vec::new(),
         functions: Vec::new(),
         api: None,
+        function_urls: Vec::new(),
         alarms: Vec::new(),
         composite_alarms: Vec::new(),
         warnings: Vec::new(),

@@ -39,7 +39,7 @@ impl Invoke for Named {
 fn functions() -> Vec<Function> {
     let given = [("JwtIssuer", "http://x"), ("CursorKey", "0123456789abcdef0123456789abcdef")];
     let given = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let addresses = Addresses { sqs: "http://x".into(), api: "http://x".into() };
+    let addresses = Addresses { sqs: "http://x".into(), api: "http://x".into(), function_url: "http://x".into() };
     let values = Values { given, supplied: BTreeMap::new() };
     template::load(Path::new(TEMPLATE), values, addresses).unwrap().functions
 }

@@ -29,7 +29,11 @@ fn directory() -> &'static Path {
 fn system() -> System {
     let supplied = [("JwtIssuer", "http://127.0.0.1:1".to_owned()), ("CursorKey", "k".repeat(32))];
     let supplied = supplied.map(|(name, value)| (name.to_owned(), value)).into();
-    let addresses = Addresses { sqs: "http://127.0.0.1:2".into(), api: "http://127.0.0.1:1".into() };
+    let addresses = Addresses {
+        sqs: "http://127.0.0.1:2".into(),
+        api: "http://127.0.0.1:1".into(),
+        function_url: "http://127.0.0.1:3".into(),
+    };
     load(&directory().join("template.yaml"), Values { given: BTreeMap::new(), supplied }, addresses).unwrap()
 }
 
@@ -126,7 +130,8 @@ fn the_functions_that_read_and_write_the_shared_cache_know_its_url() {
 #[test]
 fn no_statement_has_a_star() {
     for function in &system().functions {
-        assert!(!function.statements.is_empty(), "{} may do nothing", function.name);
+        // Whoever issues tickets only signs them.
+        assert_eq!(function.statements.is_empty(), function.name == "IssueTicket", "{}", function.name);
         for statement in &function.statements {
             // Every action and every resource of this system has a name.
             let mut words = statement.actions.iter().chain(&statement.resources);

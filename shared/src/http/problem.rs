@@ -34,6 +34,8 @@ pub fn response(error: Error) -> Response {
                     metrics::RATE_LIMITED.add(1);
                     problem.header("retry-after", limited.retry_after_secs().to_string())
                 }
+                // RFC 6750, section 3.
+                Rejection::InvalidTicket => problem.header("www-authenticate", r#"Bearer error="invalid_token""#),
                 _ => problem,
             }
         }
@@ -64,6 +66,9 @@ fn status_and_code(rejection: &Rejection) -> (u16, &'static str) {
     match rejection {
         Rejection::MalformedBody(_) => (400, "malformed_body"),
         Rejection::BodyTooLarge => (413, "body_too_large"),
+        Rejection::InvalidTicket => (401, "invalid_ticket"),
+        Rejection::NoFeedUrl => (404, "no_feed_url"),
+        Rejection::RouteNotFound => (404, "route_not_found"),
         Rejection::InvalidUserId(_) | Rejection::InvalidUserRef(_) => (400, "invalid_user_id"),
         Rejection::InvalidText(_) => (422, "text_invalid"),
         Rejection::InvalidHandle(_) => (422, "handle_invalid"),

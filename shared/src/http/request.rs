@@ -17,7 +17,7 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 /// A request of an authenticated caller.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The caller: the `sub` of the token that API Gateway has checked.
+    /// The caller: the `sub` of the token that API Gateway has checked, or the holder of a ticket.
     pub caller: UserId,
     request: ApiGatewayV2httpRequest,
 }
@@ -31,6 +31,11 @@ impl Call {
         let jwt = request.request_context.authorizer.as_ref().and_then(|authorizer| authorizer.jwt.as_ref());
         let subject = jwt.and_then(|jwt| jwt.claims.get("sub")).map_or("", String::as_str);
         Ok(Self { caller: subject.parse()?, request })
+    }
+
+    /// A request of a caller who is known otherwise.
+    pub(super) fn of(caller: UserId, request: ApiGatewayV2httpRequest) -> Self {
+        Self { caller, request }
     }
 
     /// The key of the request's route, such as `GET /v1/users/{user}`.

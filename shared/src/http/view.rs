@@ -9,6 +9,7 @@ use crate::{
     },
     query::{Exported, FeedPost, Notification, Origin, OwnProfileView, ProfileView, Relation},
     store::cards::UserCard,
+    tickets::IssuedTicket,
 };
 
 /// A person as part of another document.
@@ -39,6 +40,20 @@ pub struct CountedProfile<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     suspended: bool,
     unread: usize,
+}
+
+/// A ticket, and where it lets its holder read feeds.
+#[derive(Debug, Serialize)]
+pub struct TicketView<'a> {
+    ticket: &'a str,
+    url: &'a str,
+    expires_at: String,
+}
+
+impl<'a> From<&'a IssuedTicket<'_>> for TicketView<'a> {
+    fn from(issued: &'a IssuedTicket<'_>) -> Self {
+        Self { ticket: &issued.text, url: issued.url, expires_at: issued.expires_at.to_string() }
+    }
 }
 
 /// A page of notifications.

@@ -364,13 +364,17 @@ impl ReadModelsState {
         })
     }
 
-    /// The tables of a model in which something may stand that has to be removed.
-    pub fn with_content(&self, model: ReadModel) -> Vec<TableOf> {
+    /// The tables of a model in which something may stand that has to be removed at this moment. What stands in retired
+    /// tables, once nobody keeps them current, is left to their emptying. A removal beside it might write again what
+    /// the emptying has come past, such as the numbers of facts.
+    pub fn with_content(&self, model: ReadModel, now: Timestamp, policy: &SwitchPolicy) -> Vec<TableOf> {
         let active = self.active.table(model);
-        match &self.rebuild {
-            Some(rebuild) if rebuild.phase != Phase::Clear => vec![active, active.other()],
-            _ => vec![active],
-        }
+        let has_more = self.rebuild.as_ref().is_some_and(|rebuild| match rebuild.phase {
+            Phase::Clear => false,
+            Phase::Fill | Phase::Settle => true,
+            Phase::Retire => now < policy.known_after(rebuild.phase_at),
+        });
+        if has_more { vec![active, active.other()] } else { vec![active] }
     }
 
     /// Goes on to the next phase of the rebuild, with what was done in the one before. After the last phase, the

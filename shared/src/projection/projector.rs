@@ -174,12 +174,14 @@ impl Projectors {
         }
         // Without a rebuild, there is only one set, and messages name none.
         let work_queue = if state.rebuild.is_some() { work_queue.about(of.set) } else { work_queue };
-        let maintained = state.maintained(clock.now(), read_models.policy());
+        let (now, switch) = (clock.now(), read_models.policy());
+        let maintained = state.maintained(now, switch);
+        let with_content = |model| state.with_content(model, now, switch);
         let shared = SharedTables {
-            timelines: shared(&maintained, state, ReadModel::Timelines, |table| tables.timelines(table).clone()),
-            viewers: shared(&maintained, state, ReadModel::Viewers, |table| tables.viewers(table).clone()),
-            cards: shared(&maintained, state, ReadModel::Cards, |table| tables.cards(table).clone()),
-            search: shared(&maintained, state, ReadModel::Search, |table| tables.search(table).clone()),
+            timelines: shared(&maintained, with_content, ReadModel::Timelines, |table| tables.timelines(table).clone()),
+            viewers: shared(&maintained, with_content, ReadModel::Viewers, |table| tables.viewers(table).clone()),
+            cards: shared(&maintained, with_content, ReadModel::Cards, |table| tables.cards(table).clone()),
+            search: shared(&maintained, with_content, ReadModel::Search, |table| tables.search(table).clone()),
         };
         let walks = Walks {
             commands: commands.clone(),
@@ -239,7 +241,7 @@ impl Projectors {
 /// The tables of a model, of all sets.
 fn shared<T>(
     maintained: &[Maintained],
-    state: &ReadModelsState,
+    with_content: impl Fn(ReadModel) -> Vec<TableOf>,
     model: ReadModel,
     open: impl Fn(TableOf) -> T,
 ) -> Shared<T> {
@@ -247,7 +249,7 @@ fn shared<T>(
     kept.dedup();
     Shared {
         maintained: kept.into_iter().map(&open).collect(),
-        with_content: state.with_content(model).into_iter().map(open).collect(),
+        with_content: with_content(model).into_iter().map(open).collect(),
     }
 }
 

@@ -5,7 +5,7 @@
 //! scope (caller, route and order), which is not part of the text. One key signs; the key before it is still accepted,
 //! so that keys can be rotated.
 //!
-//! The `newest` of a home is signed likewise. It does not expire.
+//! The `newest` of a home is signed likewise, and does not expire. So is what `tickets` issues.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use ring::hmac;
@@ -27,7 +27,7 @@ const MAC_BYTES: usize = 32;
 /// Shortest secret. RFC 2104 (section 3) discourages keys that are shorter than the hash.
 const SECRET_CHARACTERS_MIN: usize = 32;
 
-/// The keys that sign cursors.
+/// The keys that sign cursors, and tickets.
 #[derive(Debug, Clone)]
 pub struct CursorKeys {
     current: hmac::Key,
@@ -113,7 +113,11 @@ impl CursorKeys {
         self.verified(of_newest(caller), text)?.ok_or_else(|| Rejection::InvalidNewerThan.into())
     }
 
-    fn sign(&self, scope: Scope<'_>, payload: &impl Serialize) -> Result<String, Error> {
+    /// A signed text with this payload. It is of use for this scope only, which is not part of it.
+    ///
+    /// # Errors
+    /// [`Error::Poison`] if it cannot be written as JSON.
+    pub(crate) fn sign(&self, scope: impl Serialize, payload: &impl Serialize) -> Result<String, Error> {
         let payload = serde_json::to_vec(payload).map_err(|error| Error::poison("a cursor", error))?;
         let mac = hmac::sign(&self.current, &signed(scope, &payload)?);
         Ok(BASE64.encode([&[FORMAT], mac.as_ref(), &payload].concat()))
@@ -137,7 +141,14 @@ impl CursorKeys {
     }
 
     /// What was signed for this scope; none if it was not.
-    fn verified<Signed: DeserializeOwned>(&self, scope: Scope<'_>, text: &str) -> Result<Option<Signed>, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Poison`] if the scope cannot be written as JSON.
+    pub(crate) fn verified<Signed: DeserializeOwned>(
+        &self,
+        scope: impl Serialize,
+        text: &str,
+    ) -> Result<Option<Signed>, Error> {
         let decoded =
             Some(text).filter(|text| text.len() <= CURSOR_BYTES_MAX).and_then(|text| BASE64.decode(text).ok());
         let Some(bytes) = decoded else { return Ok(None) };
@@ -159,7 +170,7 @@ fn of_newest(caller: &UserId) -> Scope<'_> {
 }
 
 /// The bytes that are signed: format and scope as JSON, a NUL, which JSON never contains, and the payload.
-fn signed(scope: Scope<'_>, payload: &[u8]) -> Result<Vec<u8>, Error> {
+fn signed(scope: impl Serialize, payload: &[u8]) -> Result<Vec<u8>, Error> {
     let scope = serde_json::to_vec(&(FORMAT, scope)).map_err(|error| Error::poison("a cursor", error))?;
     Ok([scope.as_slice(), b"\0", payload].concat())
 }

@@ -29,7 +29,8 @@ use serde_json::{Value, json};
 
 use crate::{
     model::{Clock, CommandId, RunStep, UserId, Version},
-    runtime::{Runtime, retry_config, timeout_config},
+    retry::{retry_config, timeout_config},
+    runtime::Runtime,
     samples::NOW,
     shared_cache,
     stream::work_queue::{Message, RUN, Task},

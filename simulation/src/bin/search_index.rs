@@ -30,7 +30,8 @@ use tidings::{
         search::{PostQuery, Word, words},
     },
     query::{ReadRequest, search::Search},
-    runtime::{Runtime, retry_config, timeout_config},
+    retry::{retry_config, timeout_config},
+    runtime::Runtime,
     store::Cost,
 };
 

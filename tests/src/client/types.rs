@@ -307,6 +307,18 @@ pub struct PeoplePage {
     pub next_cursor: Option<String>,
 }
 
+/// A ticket for the second address of feeds.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeedTicket {
+    /// What is sent there in place of the token.
+    pub ticket: String,
+    /// The address.
+    pub url: String,
+    /// When it expires.
+    pub expires_at: String,
+}
+
 /// An author's statistics, day by day.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct AuthorDays {

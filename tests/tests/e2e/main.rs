@@ -19,6 +19,7 @@ mod crash;
 mod cursors;
 mod dormant;
 mod edits;
+mod feed_url;
 mod feeds;
 mod follows;
 mod gateway;

@@ -90,6 +90,15 @@ async fn every_feature_works_once() -> Result<()> {
     ensure!(people.iter().all(|person| person.id == ada.id) && people.len() == 2, "{people:?}");
     ensure!(ada.walk_followed_by(&ada.id, 1).await?.len() == 2, "ada follows two users");
 
+    // IssueTicket. A deployment may have no second address.
+    match ada.feed_ticket().await {
+        Err(ApiError::Status { code: Some(code), .. }) if code == "no_feed_url" => {}
+        ticket => {
+            let there = ada.with_ticket(&ticket?);
+            ensure!(ids(&there.walk_home(10).await?) == both, "the home at the second address");
+        }
+    }
+
     // What clients ask often: several items at once, who likes what, and what is new.
     ensure!(ids(&ada.posts_by_id(&[&of_eve, &gone, &edited]).await?) == both, "posts by their ids");
     ensure!(ada.users_by_id(&[&eve.id, &bob.id]).await?.len() == 2, "users by their ids");

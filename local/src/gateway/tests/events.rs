@@ -141,3 +141,30 @@ async fn each_route_invokes_its_own_function() {
         assert_eq!(response.json::<Value>().await.unwrap()["function"], expected, "{method} {path}");
     }
 }
+
+#[tokio::test]
+async fn a_function_url_passes_everything_to_its_function_and_checks_no_token() {
+    let server = Server::function_url().await;
+    for (method, path) in [("GET", "/v1/me"), ("PUT", "/v1/me"), ("DELETE", "/any/thing"), ("GET", "/"), ("GET", "")] {
+        let request = server.request(method, path).bearer_auth("x").header("origin", "https://app.example");
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200, "{method} {path}");
+        assert_eq!(header(&response, "access-control-allow-origin"), Some("https://app.example"));
+        assert!(header(&response, "x-amzn-requestid").is_some() && header(&response, "apigw-requestid").is_none());
+        let answer: Value = response.json().await.unwrap();
+        let event = &answer["event"];
+        assert_eq!(answer["function"], "Me");
+        assert_eq!(
+            (&event["routeKey"], &event["requestContext"]["routeKey"]),
+            (&"$default".into(), &"$default".into())
+        );
+        assert_eq!(event["rawPath"], if path.is_empty() { "/" } else { path });
+        assert_eq!((&event["requestContext"]["authorizer"], &event["pathParameters"]), (&Value::Null, &Value::Null));
+        assert_eq!(event["headers"]["authorization"], "Bearer x");
+    }
+    // The development routes are at the API only.
+    assert_eq!(
+        server.request("POST", "/dev/token").send().await.unwrap().json::<Value>().await.unwrap()["function"],
+        "Me"
+    );
+}

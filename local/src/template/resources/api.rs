@@ -70,7 +70,7 @@ fn read_authorizer(mut open: Properties<'_>) -> Result<JwtAuthorizer> {
     Ok(JwtAuthorizer { issuer, audience })
 }
 
-fn read_cors(mut open: Properties<'_>) -> Result<Cors> {
+pub(super) fn read_cors(mut open: Properties<'_>) -> Result<Cors> {
     let at = open.at();
     let cors = Cors {
         allow_origins: open.texts("AllowOrigins")?,

@@ -4,6 +4,7 @@ mod alarm;
 mod api;
 mod events;
 mod function;
+mod function_url;
 mod messaging;
 pub(super) mod nested;
 mod policies;
@@ -24,7 +25,7 @@ use super::{
 use reading::Reading;
 
 /// Every type that the local stack knows. The types that [`read_one`] does not name have no meaning on one machine.
-const KINDS: [&str; 19] = [
+const KINDS: [&str; 21] = [
     "AWS::ApiGatewayV2::ApiMapping",
     "AWS::ApiGatewayV2::DomainName",
     "AWS::ApplicationAutoScaling::ScalableTarget",
@@ -37,6 +38,8 @@ const KINDS: [&str; 19] = [
     "AWS::DynamoDB::Table",
     "AWS::Kinesis::Stream",
     "AWS::Kinesis::StreamConsumer",
+    "AWS::Lambda::Permission",
+    "AWS::Lambda::Url",
     "AWS::Logs::LogGroup",
     "AWS::SNS::Subscription",
     "AWS::SNS::Topic",
@@ -125,6 +128,7 @@ fn read_one(
             }
             system.api = Some(api::read(&mut reading, open)?);
         }
+        "AWS::Lambda::Url" => system.function_urls.push(function_url::read(open)?),
         // A source that has its ARN tells all about it.
         "AWS::Kinesis::StreamConsumer" => {}
         _ => reading.warnings.note(kind, reading.id, "the whole resource", resource.at),

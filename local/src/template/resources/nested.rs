@@ -87,11 +87,22 @@ pub(super) fn check(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resu
 /// Adds what is in a nested stack to the system.
 pub(super) fn add(system: &mut System, part: System) {
     // A nested stack has no functions. So it has no API, and no sources that read tables of another origin.
-    let System { tables, other_tables: _, streams, queues, functions: _, api: _, alarms, composite_alarms, warnings } =
-        part;
+    let System {
+        tables,
+        other_tables: _,
+        streams,
+        queues,
+        functions: _,
+        api: _,
+        function_urls,
+        alarms,
+        composite_alarms,
+        warnings,
+    } = part;
     system.tables.extend(tables);
     system.streams.extend(streams);
     system.queues.extend(queues);
+    system.function_urls.extend(function_urls);
     system.alarms.extend(alarms);
     system.composite_alarms.extend(composite_alarms);
     system.warnings.extend(warnings);

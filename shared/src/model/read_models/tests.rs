@@ -89,6 +89,20 @@ fn after_the_switch_the_old_tables_are_kept_current_until_nobody_reads_them() {
 }
 
 #[test]
+fn what_stands_in_retired_tables_is_left_to_their_emptying() {
+    let tables = |state: &ReadModelsState, secs| state.with_content(ReadModel::Timelines, at(secs), &POLICY);
+    let switched = state(Phase::Settle).advanced(Work::default(), at(10));
+    let cancelled = state(Phase::Fill).cancelled(at(10)).unwrap();
+    for (retired, active) in [(switched, TableOf::B), (cancelled, TableOf::A)] {
+        assert_eq!(tables(&retired, 10 + 194), [active, active.other()]);
+        assert_eq!(tables(&retired, 10 + 195), [active]);
+        assert!(retired.rebuild.as_ref().unwrap().work_begins_at(&POLICY) > at(10 + 195 + 15));
+    }
+    assert_eq!(tables(&state(Phase::Clear), 1000), [TableOf::A]);
+    assert_eq!(tables(&state(Phase::Settle), 1000), [TableOf::A, TableOf::B]);
+}
+
+#[test]
 fn what_was_done_before_the_switch_is_old_after_the_end_of_the_rebuild_too() {
     let until = |state: &ReadModelsState| state.timelines_filled_until(TableOf::B);
     let settling = state(Phase::Settle);

@@ -10,7 +10,8 @@
 //!    models last. Homes may also have rows of posts that were deleted one by one before. To find them, step 1 puts
 //!    these posts back among the author's rows.
 //!
-//! While read models are rebuilt, all of this is done in both sets of tables (`SharedTables`).
+//! While read models are rebuilt, all of this is done in both sets of tables (`SharedTables`), until those that are
+//! retired are left to their emptying.
 //!
 //! Every step removes what it finds, so it can be repeated, and so can the whole walk. A hint that arrives late begins
 //! another walk, which finds nothing.

@@ -87,7 +87,7 @@ pub(in crate::projection) struct SharedTables {
 pub(in crate::projection) struct Shared<T> {
     /// Those that are kept current. Items are put into them.
     pub(super) maintained: Vec<T>,
-    /// Those that may have items. Items are removed from them.
+    /// Those that may have items, but not those that are emptied at present. Items are removed from them.
     pub(super) with_content: Vec<T>,
 }
 

@@ -9,7 +9,11 @@ fn read(resources: &str, nested: &[(&str, &str)]) -> Result<System, LoadError> {
     let texts = nested.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
     let inputs = Inputs {
         values: Values { given: BTreeMap::new(), supplied: BTreeMap::new() },
-        addresses: Addresses { sqs: "http://127.0.0.1:2".into(), api: "http://127.0.0.1:1".into() },
+        addresses: Addresses {
+            sqs: "http://127.0.0.1:2".into(),
+            api: "http://127.0.0.1:1".into(),
+            function_url: "http://127.0.0.1:3".into(),
+        },
         files: Files::Texts(texts),
     };
     parse("t.yaml", &format!("Transform: AWS::Serverless-2016-10-31\nResources:\n{resources}"), &inputs)
