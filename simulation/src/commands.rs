@@ -257,6 +257,11 @@ impl Actor {
         let (first, second) = match (first?, second?) {
             both @ (Outcome::Accepted(..), Outcome::Accepted(..)) => both,
             (accepted @ Outcome::Accepted(..), _) | (_, accepted @ Outcome::Accepted(..)) => return Ok(accepted),
+            // One attempt of the other may have been committed.
+            (Outcome::Refused(code), doubtful @ Outcome::Doubtful(_)) => {
+                self.refuse(command, &code);
+                return Ok(doubtful);
+            }
             (first, Outcome::Refused(code) | Outcome::Doubtful(code)) => {
                 self.refuse(command, &code);
                 return Ok(first);
@@ -307,6 +312,7 @@ impl Actor {
                 ledger.deleted_comments.insert(comment.clone());
             }
             Command::Follow(other, _) => ledger.follow_begins(own, other),
+            Command::Mute(other, _) => ledger.mute_begins(own, other),
             Command::Block(other, wanted) => {
                 ledger.block_begins(own, other);
                 if *wanted {
@@ -365,14 +371,7 @@ impl Actor {
                 });
             }
             (Command::Follow(other, follow), _) => ledger.follow_ends(own, other, Some(*follow)),
-            (Command::Mute(other, mute), _) => {
-                let mutes = &mut ledger.member(own).mutes;
-                if *mute {
-                    mutes.insert(other.clone())
-                } else {
-                    mutes.remove(other)
-                };
-            }
+            (Command::Mute(other, mute), _) => ledger.mute_ends(own, other, Some(*mute)),
             (Command::Block(other, block), _) => ledger.block_ends(own, other, Some(*block)),
             (Command::RemoveFollower(other), _) => ledger.removal_ends(own, other, true),
             (Command::Rename(profile), _) => ledger.member(own).profile = Some(profile.clone()),
@@ -389,6 +388,7 @@ impl Actor {
         ledger.checks.decide(Check::RefusalsHaveReasons, has_reason, || format!("{own}: {command:?} refused: {code}"));
         match command {
             Command::Follow(other, _) => ledger.follow_ends(own, other, None),
+            Command::Mute(other, _) => ledger.mute_ends(own, other, None),
             Command::Block(other, _) => ledger.block_ends(own, other, None),
             Command::RemoveFollower(other) => ledger.removal_ends(own, other, false),
             _ => {}

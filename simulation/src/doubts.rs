@@ -56,17 +56,17 @@ fn adopt_one(ledger: &mut Ledger, truth: &Truth, Doubt { by, command, at }: Doub
         Command::DeleteComment { comment, .. } if !truth.comments.contains_key(&comment) => {
             ledger.model.members.values_mut().for_each(|member| drop(member.comments.remove(&comment)));
         }
-        Command::Rename(profile)
-            if truth.profiles.get(&by).is_some_and(|now| text(now, "handle") == profile.handle) =>
-        {
+        // The handle alone says nothing: the user may have had it before.
+        Command::Rename(profile) if truth.profile(&by).as_ref() == Some(&profile) => {
             ledger.member(&by).profile = Some(profile);
         }
-        // The texts of a user differ.
+        // The texts of a user differ, but those of different parts of a history may not.
         Command::Post { text: said, .. } => {
             let is_it = |post: &Value| text(post, "author") == by && text(post, "text") == said;
-            if let Some((id, post)) = truth.shown_posts().find(|(_, post)| is_it(post)) {
+            let found = truth.shown_posts().find(|(id, post)| is_it(post) && !ledger.authors.contains_key(*id));
+            if let Some((id, post)) = found {
                 let known = Said { taken_down: !is_null(post, "taken_down_at"), ..Said::new(&said) };
-                ledger.authors.entry(id.clone()).or_insert_with(|| by.clone());
+                ledger.authors.insert(id.clone(), by.clone());
                 ledger.texts.entry(id.clone()).or_default().insert(said);
                 ledger.member(&by).posts.entry(id.clone()).or_insert(known);
             }
@@ -89,5 +89,41 @@ fn set(edges: &mut BTreeSet<String>, other: &str, is_there: bool) {
         edges.insert(other.to_owned());
     } else {
         edges.remove(other);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use harness::{client::ProfileInput, model::Window};
+    use serde_json::json;
+
+    use super::*;
+
+    fn named(display_name: &str) -> ProfileInput {
+        ProfileInput { handle: "barbara".to_owned(), display_name: display_name.to_owned(), avatar_url: None }
+    }
+
+    /// What the model has of a profile if it had `known`, the table has `there`, and nobody knows what came of `sent`.
+    fn adopted(known: &str, there: &str, sent: &str) -> Option<ProfileInput> {
+        let truth = Truth::read(&[json!({
+            "PK": {"S": "USER#ada"}, "SK": {"S": "PROFILE"}, "handle": {"S": "barbara"},
+            "display_name": {"S": there}, "avatar_url": {"NULL": true},
+        })]);
+        let mut ledger = Ledger::default();
+        ledger.member("ada").profile = Some(named(known));
+        let at = Window { from_ms: 0, to_ms: 0 };
+        ledger.doubts.push(Doubt { by: "ada".to_owned(), command: Command::Rename(named(sent)), at });
+        adopt(&mut ledger, &truth);
+        ledger.member("ada").profile.clone()
+    }
+
+    #[test]
+    fn a_profile_in_doubt_is_what_the_table_has_as_a_whole() {
+        // Refused, and it never ran.
+        assert_eq!(adopted("before", "before", "sent"), Some(named("before")));
+        // An accepted one came after it.
+        assert_eq!(adopted("after", "after", "sent"), Some(named("after")));
+        // It happened.
+        assert_eq!(adopted("before", "sent", "sent"), Some(named("sent")));
     }
 }

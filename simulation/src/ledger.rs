@@ -38,6 +38,8 @@ pub(crate) struct Ledger {
     pub(crate) doubts: Vec<Doubt>,
     /// Follows and unfollows under way, from whom to whom.
     following: BTreeMap<(String, String), u32>,
+    /// Mutes and their ends under way, from whom to whom.
+    muting: BTreeMap<(String, String), u32>,
     /// Blocks under way, in both orders, and removals, from the follower to the followed user.
     blocking: BTreeMap<(String, String), u32>,
     /// The newest version of each user's log that is known.
@@ -145,6 +147,24 @@ impl Ledger {
         }
     }
 
+    /// A mute or its end begins.
+    pub(crate) fn mute_begins(&mut self, from: &str, to: &str) {
+        *self.muting.entry(pair(from, to)).or_default() += 1;
+    }
+
+    /// It was accepted or refused.
+    pub(crate) fn mute_ends(&mut self, from: &str, to: &str, mutes: Option<bool>) {
+        release(&mut self.muting, pair(from, to));
+        if let Some(mutes) = mutes {
+            let member = self.member(from);
+            if mutes {
+                member.mutes.insert(to.to_owned())
+            } else {
+                member.mutes.remove(to)
+            };
+        }
+    }
+
     /// A block or its end begins.
     pub(crate) fn block_begins(&mut self, from: &str, to: &str) {
         for both in [pair(from, to), pair(to, from)] {
@@ -236,6 +256,13 @@ impl Ledger {
     /// Whether nobody knows what some command of the user's came to.
     pub(crate) fn is_in_doubt(&self, user: &str) -> bool {
         self.doubts.iter().any(|doubt| doubt.by == user)
+    }
+
+    /// Whether the one may see the other in another way than any view tells: by a follow or mute that is not answered,
+    /// or of which nobody knows what it came to. The command table may have it, and pages may show it.
+    pub(crate) fn is_open(&self, from: &str, to: &str) -> bool {
+        let both = pair(from, to);
+        self.following.contains_key(&both) || self.muting.contains_key(&both) || self.is_in_doubt(from)
     }
 
     /// Whether it is not known if the one follows the other.

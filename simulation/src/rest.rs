@@ -135,9 +135,7 @@ fn commands_are_kept(checks: &mut Checks, model: &Model, truth: &Truth) {
         expect("comments", format!("{expected:?}"), format!("{found:?}"));
         let suspended = truth.profiles.get(id).is_some_and(|profile| is(profile, "suspended"));
         expect("suspension", member.suspended.to_string(), suspended.to_string());
-        let handle = member.profile.as_ref().map(|profile| profile.handle.as_str()).unwrap_or_default();
-        let found = truth.profiles.get(id).map(|item| text(item, "handle").to_owned()).unwrap_or_default();
-        expect("handle", handle.to_owned(), found);
+        expect("profile", format!("{:?}", member.profile), format!("{:?}", truth.profile(id)));
     }
     for (handle, user) in &truth.handles {
         let has = truth.profiles.get(user).is_some_and(|profile| text(profile, "handle") == handle);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use harness::model::Mentions;
+use harness::{client::ProfileInput, model::Mentions};
 use serde_json::Value;
 
 /// The command table.
@@ -53,6 +53,14 @@ pub(crate) struct Tally {
 pub(crate) const COUNTS: [&str; 4] = ["followers", "likes", "comments", "heat"];
 
 impl Truth {
+    /// A user's profile, as the user gave it.
+    pub(crate) fn profile(&self, user: &str) -> Option<ProfileInput> {
+        let item = self.profiles.get(user)?;
+        let given = |name: &str| text(item, name).to_owned();
+        let avatar_url = (!is_null(item, "avatar_url")).then(|| given("avatar_url"));
+        Some(ProfileInput { handle: given("handle"), display_name: given("display_name"), avatar_url })
+    }
+
     /// Reads all items of the table.
     pub(crate) fn read(items: &[Value]) -> Self {
         let mut truth = Self::default();

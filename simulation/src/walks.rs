@@ -114,7 +114,8 @@ impl Walk {
     }
 
     /// What was there at the beginning was there all along, unless its author deleted it, took the tag off, or the
-    /// viewer hid or no longer followed the author in between.
+    /// viewer hid or no longer followed the author in between. A command of the viewer that is not answered yet may
+    /// have done so, too.
     fn judge(&self, before: &Model, version_before: u64, viewer: &str, shown: &[Post], ledger: &mut Ledger) {
         let mut seen = BTreeSet::new();
         let twice: Vec<_> = shown.iter().map(|post| &post.id).filter(|id| !seen.insert(*id)).collect();
@@ -141,9 +142,10 @@ impl Walk {
             // The author can end the follow, too, and each can block the other.
             let (ended, blocked) = (ledger.ended_by_followee.contains(&both), ledger.blocks_begun.contains(&both));
             let edited = ledger.texts.get(*id).map_or(0, BTreeSet::len) > 1;
+            let open = ledger.is_open(viewer, author);
             let visible = match self.feed {
-                Feed::Home => author == viewer || !(muted || left || ended),
-                Feed::Tag(_) => !muted && !blocked && !edited,
+                Feed::Home => author == viewer || !(muted || left || ended || open),
+                Feed::Tag(_) => !muted && !open && !blocked && !edited,
                 _ => !blocked,
             };
             let withdrawn = ledger.may_be_withdrawn(id) && author != viewer;
@@ -153,5 +155,52 @@ impl Walk {
         let skipped: Vec<_> = was.iter().filter(stayed).filter(|id| !seen.contains(id)).cloned().collect();
         let problem = || format!("{viewer}: {self:?} skips {skipped:?}");
         ledger.checks.decide(Check::WalkWithoutGap, skipped.is_empty(), problem);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use harness::{client::ProfileInput, model::Said};
+
+    use super::*;
+
+    /// Ada follows Bob, whose one post she has seen at rest, as of version 1 of her log.
+    fn at_rest() -> Ledger {
+        let mut ledger = Ledger::default();
+        let (handle, display_name) = ("bob".to_owned(), "Bob".to_owned());
+        ledger.member("bob").profile = Some(ProfileInput { handle, display_name, avatar_url: None });
+        ledger.member("bob").posts.insert("post".to_owned(), Said::new("hello"));
+        ledger.member("ada").follows.insert("bob".to_owned());
+        ledger.authors.insert("post".to_owned(), "bob".to_owned());
+        ledger.views("ada", 1);
+        ledger
+    }
+
+    /// What is wrong with a walk of Ada's that began at rest and has shown nothing.
+    fn judged(mut ledger: Ledger, before: &Model) -> Vec<String> {
+        let walk = Walk { feed: Feed::Home, order: "personalized", limit: 1 };
+        walk.judge(before, 1, "ada", &[], &mut ledger);
+        ledger.checks.violations
+    }
+
+    #[test]
+    fn a_walk_may_skip_whom_the_viewer_unfollows_or_mutes_before_that_is_answered() {
+        for begins in [Ledger::follow_begins, Ledger::mute_begins] {
+            let mut ledger = at_rest();
+            let before = ledger.model.clone();
+            begins(&mut ledger, "ada", "bob");
+            assert_eq!(judged(ledger, &before), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn a_walk_may_not_skip_whom_the_viewer_has_followed_all_along() {
+        let mut ledger = at_rest();
+        let before = ledger.model.clone();
+        ledger.follow_begins("ada", "bob");
+        ledger.follow_ends("ada", "bob", None);
+        ledger.mute_begins("ada", "bob");
+        ledger.mute_ends("ada", "bob", None);
+        assert_eq!(judged(ledger, &before).len(), 1);
     }
 }

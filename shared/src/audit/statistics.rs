@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::Error,
     model::{Day, DayFact, LikeChange, LogEvent, Post, UserId},
-    projection::statistics::{expected, follows},
+    projection::statistics::{expected, following},
     store::{Consistency, scan::Counted, timelines::Timelines},
     stream::work_queue::{Recount, Task},
 };
@@ -74,14 +74,20 @@ impl Auditor {
     }
 
     /// What is wrong with some items of the statistics. Parts that several of them belong to are looked at once.
-    pub(super) async fn counted_items(&self, items: &[Counted]) -> Result<Vec<Finding>, Error> {
+    pub(super) async fn counted_items<'items>(&self, items: &'items [Counted]) -> Result<Vec<Finding>, Error> {
         let wrong = |recount| Finding::new(Kind::WrongStatistics, Task::Recount(recount));
         let (mut findings, mut users) = (Vec::new(), BTreeSet::<(Day, &UserId)>::new());
         let (mut sums, mut tags, mut with_sum) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let fact = |item: &'items Counted| match item {
+            Counted::Fact(fact) if self.keeps(fact.day) => Some(fact),
+            _ => None,
+        };
+        let facts: Vec<_> = items.iter().filter_map(fact).collect();
+        let following = following(&self.commands, &facts).await?;
         for item in items {
             match item {
                 Counted::Fact(fact) if self.keeps(fact.day) => {
-                    if !follows(&self.commands, fact).await? {
+                    if !following.contains(fact) {
                         findings.extend(self.stray_fact(fact).await?);
                     }
                     users.insert((fact.day, &fact.user));

@@ -7,7 +7,10 @@
 //! A fact counts as long as both users exist: who did it, and who is credited with it. The erasure of an account
 //! removes the facts of both kinds.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry},
+    iter,
+};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -16,7 +19,7 @@ use crate::{
     error::Error,
     model::{
         Cause, Clock, Day, DayFact, LikeChange, LogEvent, Post, PostId, StatisticsPolicy, Totals, UserEvent, UserId,
-        facts_of,
+        Version, facts_of,
     },
     retry::until_no_conflict,
     store::{Consistency, command_table::CommandTable, timelines::Timelines},
@@ -97,7 +100,7 @@ impl Statistics {
         let likes: Vec<_> = stream::iter(users).map(read).buffer_unordered(AT_ONCE).try_collect().await?;
         let likes: Vec<_> = likes.into_iter().flatten().collect();
         let likers: BTreeSet<_> = likes.iter().map(|like| like.user.clone()).collect();
-        let existing = self.existing(likers).await?;
+        let existing = with_profile(&self.commands, likers).await?;
         self.count_likes(likes.iter().filter(|like| existing.contains(&like.user))).await
     }
 
@@ -124,7 +127,10 @@ impl Statistics {
             Recount::Fact { facts, fact } => {
                 let parsed = Timelines::parse_fact(facts, fact);
                 let fact = parsed.ok_or_else(|| Error::poison("a fact", format!("its key is {facts}, {fact}")))?;
-                if follows(&self.commands, &fact).await? { Ok(()) } else { remove(timelines, vec![fact]).await }
+                match following(&self.commands, &[&fact]).await?.is_empty() {
+                    true => remove(timelines, vec![fact]).await,
+                    false => Ok(()),
+                }
             }
             Recount::User { user, day } => {
                 until_no_conflict(async || timelines.recount(user, *day, policy.expires_at(*day)).await).await
@@ -156,18 +162,11 @@ impl Statistics {
         let credited: BTreeSet<_> =
             open.iter().map(|fact| &fact.user).filter(|user| !existing.contains(user)).collect();
         let mut existing: BTreeSet<_> = existing.iter().cloned().collect();
-        existing.extend(self.existing(credited.into_iter().cloned().collect()).await?);
+        existing.extend(with_profile(&self.commands, credited.into_iter().cloned().collect()).await?);
         for (day, facts) in by_day(open.into_iter().filter(|fact| existing.contains(&fact.user))) {
             self.timelines.count_facts(&facts, self.policy.expires_at(day)).await?;
         }
         Ok(())
-    }
-
-    /// Those of the users who have a profile.
-    async fn existing(&self, users: BTreeSet<UserId>) -> Result<BTreeSet<UserId>, Error> {
-        let users: Vec<_> = users.into_iter().collect();
-        let profiles = self.commands.profiles(&users).await?;
-        Ok(profiles.into_iter().map(|profile| profile.user).collect())
     }
 }
 
@@ -217,36 +216,56 @@ pub(crate) async fn expected(commands: &CommandTable, event: &LogEvent) -> Resul
     let authors = authors(commands, &[event]).await?;
     let before = totals_before(commands, event, &[]).await?;
     let facts = facts_of(event, before, author_of(event, &authors));
-    let credited: BTreeSet<_> = facts.iter().map(|fact| fact.user.clone()).collect();
-    let credited: Vec<_> = credited.into_iter().collect();
-    let existing: BTreeSet<_> = commands.profiles(&credited).await?.into_iter().map(|it| it.user).collect();
+    let existing = with_profile(commands, facts.iter().map(|fact| fact.user.clone()).collect()).await?;
     Ok(facts.into_iter().filter(|fact| existing.contains(&fact.user)).collect())
 }
 
-/// Whether the fact follows from the truth. Of what says only that a user was active, the user has to exist.
+/// Those of the facts that follow from the truth as it stands. Users and events that several facts have in common are
+/// read once.
 ///
 /// # Errors
 /// As the store's.
-pub(crate) async fn follows(commands: &CommandTable, fact: &DayFact) -> Result<bool, Error> {
-    if commands.profile(&fact.user).await?.is_none() {
-        return Ok(false);
+pub(crate) async fn following<'a>(
+    commands: &CommandTable,
+    facts: &[&'a DayFact],
+) -> Result<BTreeSet<&'a DayFact>, Error> {
+    let users_of = |fact: &&'a DayFact| iter::once(&fact.user).chain(fact.cause.actor()).cloned().collect::<Vec<_>>();
+    let existing = with_profile(commands, facts.iter().flat_map(users_of).collect()).await?;
+    let (mut following, mut of_events) = (BTreeSet::new(), BTreeMap::new());
+    for fact in facts.iter().filter(|fact| users_of(fact).iter().all(|user| existing.contains(user))) {
+        let follows = match &fact.cause {
+            Cause::Event(user, version) => {
+                let expected = match of_events.entry((user, *version)) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(unknown) => unknown.insert(of_event(commands, user, *version).await?),
+                };
+                expected.contains(fact)
+            }
+            Cause::Like(user, post) => commands.like(user, *post).await?.is_some_and(|like| {
+                like.at.is_some_and(|at| **fact == DayFact::like(&like.author, Day::of(at), user, *post))
+            }),
+            Cause::Anything => true,
+        };
+        if follows {
+            following.insert(*fact);
+        }
     }
-    let Some(actor) = fact.cause.actor() else { return Ok(true) };
-    if commands.profile(actor).await?.is_none() {
-        return Ok(false);
+    Ok(following)
+}
+
+/// The facts that follow from an event. None if there is no such event, or if it makes no sense.
+async fn of_event(commands: &CommandTable, user: &UserId, version: Version) -> Result<Vec<DayFact>, Error> {
+    match commands.event(user, version).await {
+        Ok(Some(event)) => expected(commands, &event).await,
+        Ok(None) | Err(Error::Poison { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
-    Ok(match &fact.cause {
-        Cause::Event(user, version) => match commands.event(user, *version).await {
-            Ok(Some(event)) => expected(commands, &event).await?.contains(fact),
-            Ok(None) => false,
-            Err(Error::Poison { .. }) => false,
-            Err(error) => return Err(error),
-        },
-        Cause::Like(user, post) => commands.like(user, *post).await?.is_some_and(|like| {
-            like.at.is_some_and(|at| *fact == DayFact::like(&like.author, Day::of(at), user, *post))
-        }),
-        Cause::Anything => true,
-    })
+}
+
+/// Those of the users who have a profile.
+async fn with_profile(commands: &CommandTable, users: BTreeSet<UserId>) -> Result<BTreeSet<UserId>, Error> {
+    let users: Vec<_> = users.into_iter().collect();
+    Ok(commands.profiles(&users).await?.into_iter().map(|profile| profile.user).collect())
 }
 
 /// The authors of the posts that comments among these events are on. Posts of erased accounts have none.
