@@ -191,17 +191,22 @@ impl Stack {
         };
         let gateway = Gateway::new(api, &system.functions, issuer, observed, own_routes, rate)?;
         let stop_gateway = watch::Sender::new(false);
-        if let Some(function_url) = function_url {
-            let (listener, mut stopped) = (tokio::net::TcpListener::from_std(url_listener)?, stop_gateway.subscribe());
-            tokio::spawn(function_url.serve(listener, async move {
-                stopped.wait_for(|stop| *stop).await.ok();
-            }));
-        }
-        let mut stopped = stop_gateway.subscribe();
-        let gateway = tokio::spawn(gateway.serve(listener, async move {
+        let url_listener = tokio::net::TcpListener::from_std(url_listener)?;
+        let stopped = || {
+            let mut stopped = stop_gateway.subscribe();
             // An error means that the stack was dropped.
-            stopped.wait_for(|stop| *stop).await.ok();
-        }));
+            async move { drop(stopped.wait_for(|stop| *stop).await) }
+        };
+        let (of_api, of_url) = (stopped(), stopped());
+        let gateway = tokio::spawn(async move {
+            let function_url = async {
+                match function_url {
+                    Some(function_url) => function_url.serve(url_listener, of_url).await,
+                    None => of_url.await,
+                }
+            };
+            tokio::join!(gateway.serve(listener, of_api), function_url);
+        });
         Ok(Self {
             url,
             warnings: system.warnings,

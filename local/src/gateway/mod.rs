@@ -40,7 +40,7 @@ use axum::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
-use http::{HeaderValue, Request, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header, request::Parts};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use tokio::{net::TcpListener, time::timeout};
@@ -183,11 +183,22 @@ async fn handle<I: Invoke>(
     if let Ok(id) = HeaderValue::try_from(request_id) {
         let name = match api.front {
             Front::HttpApi(_) => "apigw-requestid",
-            Front::FunctionUrl(_) => "x-amzn-requestid",
+            Front::FunctionUrl(_) => {
+                remap(response.headers_mut());
+                "x-amzn-requestid"
+            }
         };
         response.headers_mut().insert(name, id);
     }
     response
+}
+
+/// Function URLs have another name for a header that a function sets. AWS documents none of it; several clients of
+/// function URLs cope with it.
+fn remap(headers: &mut HeaderMap) {
+    if let Some(challenge) = headers.remove(header::WWW_AUTHENTICATE) {
+        headers.insert("x-amzn-remapped-www-authenticate", challenge);
+    }
 }
 
 /// Records what API Gateway, or Lambda for a function URL, records of an answer.
@@ -261,7 +272,8 @@ impl<I: Invoke> Api<I> {
         peer: SocketAddr,
         request_id: &str,
     ) -> Response {
-        let context = request_event::Context { request_id, now: OffsetDateTime::now_utc(), peer, route, claims };
+        let (now, is_function_url) = (OffsetDateTime::now_utc(), matches!(self.front, Front::FunctionUrl(_)));
+        let context = request_event::Context { request_id, now, peer, route, is_function_url, claims };
         self.invoke(route.function, parts, body, &context).await
     }
 
@@ -286,7 +298,7 @@ impl<I: Invoke> Api<I> {
             },
             Ok(Ok(Err(error))) => {
                 tracing::warn!(function, request_id = context.request_id, %error, "{} failed", context.route.key);
-                return response::from_error(&error);
+                return response::from_error(&error, context.is_function_url);
             }
             Ok(Err(panic)) => panic.to_string(),
             Err(_) => {

@@ -34,14 +34,18 @@ pub(super) struct Context<'a> {
     pub(super) now: OffsetDateTime,
     pub(super) peer: SocketAddr,
     pub(super) route: &'a Match<'a>,
+    /// Whether the request came to a function URL.
+    pub(super) is_function_url: bool,
     /// The claims of the caller's token, if the API has an authorizer.
     pub(super) claims: Option<&'a Map<String, Value>>,
 }
 
 /// The event for a request.
 pub(super) fn request_event(parts: &Parts, body: &Bytes, context: &Context<'_>) -> Value {
-    let Context { request_id, now, peer, route, claims } = context;
-    let path = route::decode(parts.uri.path()).unwrap_or_else(|_| parts.uri.path().into());
+    let Context { request_id, now, peer, route, is_function_url, claims } = context;
+    // Function URLs pass the path as it was sent (recorded events of both in public repositories).
+    let decoded = if *is_function_url { None } else { route::decode(parts.uri.path()).ok() };
+    let path = decoded.unwrap_or_else(|| parts.uri.path().into());
     let query = parts.uri.query().unwrap_or_default();
     let host = parts.headers.get(header::HOST).map(text).unwrap_or_default();
     let domain = host.rsplit_once(':').map_or(host.as_str(), |(domain, _)| domain);

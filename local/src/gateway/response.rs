@@ -80,16 +80,19 @@ pub(super) fn from_function(output: &[u8]) -> Result<Response, Malformed> {
     Ok(response)
 }
 
-/// The gateway's response for a function that did not answer.
-pub(super) fn from_error(error: &InvokeError) -> Response {
+/// The response of an HTTP API, or of a function URL, for a function that did not answer.
+pub(super) fn from_error(error: &InvokeError, is_function_url: bool) -> Response {
     match error {
+        // Lambda Developer Guide, "Throttling function URLs".
+        InvokeError::Throttled if is_function_url => message(StatusCode::TOO_MANY_REQUESTS, "Rate Exceeded."),
+        InvokeError::Throttled => message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
+        _ if is_function_url => message(StatusCode::BAD_GATEWAY, "Internal Server Error"),
         // A client of an HTTP API cannot tell apart the errors of a function, not even its timeout.
         InvokeError::Function(_)
         | InvokeError::Crashed
         | InvokeError::TimedOut(_)
         | InvokeError::Recursive(_)
         | InvokeError::Unavailable(_) => message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
-        InvokeError::Throttled => message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
     }
 }
 

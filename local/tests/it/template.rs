@@ -209,3 +209,32 @@ fn routes_are_those_of_the_contract() {
     let served: BTreeSet<_> = routes.map(|route| format!("{} {}", route.method, route.path)).collect();
     assert_eq!(served, documented);
 }
+
+/// The names that follow `!Ref` in this text.
+fn referred(text: &str) -> impl Iterator<Item = &str> {
+    let name = |rest: &'_ str| rest.find(|it: char| !it.is_alphanumeric()).unwrap_or(rest.len());
+    text.split("!Ref ").skip(1).map(move |rest| &rest[..name(rest)])
+}
+
+/// A version is not published when only the value of a parameter changes, so functions would go on with the old one.
+#[test]
+fn functions_take_over_every_changed_parameter_or_revision_is_said_to_be_needed() {
+    let source = std::fs::read_to_string(directory().join("template.yaml")).unwrap();
+    let part = |from: &str, to: &str| {
+        let rest = source.split_once(from).unwrap().1;
+        rest.split_once(to).unwrap().0
+    };
+    let (parameters, configuration) = (part("\nParameters:\n", "\nRules:\n"), part("  Configuration:\n", "\n\n"));
+    let of_revision = part("\n  Revision:\n", "\n  ProjectionConcurrency:");
+    let mut known = 0;
+    for variables in source.split("Variables:\n").skip(1) {
+        let indent = variables.len() - variables.trim_start().len();
+        let lines = variables.lines().take_while(|line| line.len() - line.trim_start().len() >= indent);
+        for name in lines.flat_map(referred).filter(|name| parameters.contains(&format!("\n  {name}:"))) {
+            let is_told = configuration.contains(&format!("${{{name}}}")) || of_revision.contains(name);
+            assert!(is_told, "{name} is neither in Configuration nor named under Revision");
+            known += 1;
+        }
+    }
+    assert!(known > 15, "{known}");
+}

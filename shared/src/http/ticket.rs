@@ -135,9 +135,15 @@ mod tests {
         let scope = Scope { caller: &ada, route: "home", order: "chronological" };
         let place = Place { position: ("ada", u64::MAX), min_version: None, newest: None };
         let cursor = office.keys.seal(scope, place, NOW).unwrap();
+        // What it says would make it a ticket, but not what it was signed for.
+        let of_walk = office.keys.sign(scope, &json!({ "holder": "ada", "expires_at": u64::MAX })).unwrap();
+        let place = json!({ "position": "x", "expires_at": u64::MAX });
+        let of_ticket = office.keys.sign("ticket", &place).unwrap();
+        let opened = office.keys.open::<String>(scope, &of_ticket, NOW);
+        assert!(matches!(opened, Err(Error::Rejected(Rejection::InvalidCursor))), "{opened:?}");
         let other = TicketOffice { keys: CursorKeys::parse(NEW).unwrap(), ..office.clone() };
         let forged = other.issue(&ada).unwrap();
-        for text in ["", "Bearer", "Bearer ", "x", &cursor, &forged.text, &ticket_of_ada()[1..]] {
+        for text in ["", "Bearer", "Bearer ", "x", &cursor, &of_walk, &forged.text, &ticket_of_ada()[1..]] {
             assert_eq!(with_ticket(&office, text).await, refusal(), "{text}");
         }
     }

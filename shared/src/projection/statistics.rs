@@ -220,8 +220,8 @@ pub(crate) async fn expected(commands: &CommandTable, event: &LogEvent) -> Resul
     Ok(facts.into_iter().filter(|fact| existing.contains(&fact.user)).collect())
 }
 
-/// Those of the facts that follow from the truth as it stands. Users and events that several facts have in common are
-/// read once.
+/// Those of the facts that follow from the truth as it stands. An event is read once, however many of the facts
+/// follow from it.
 ///
 /// # Errors
 /// As the store's.

@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use crate::{home_becomes, refused};
 
-/// The ticket of a user, unless the deployment has no second address.
+/// The ticket of a user, unless this is a deployment elsewhere that has no second address.
 async fn ticket_of(user: &User) -> Result<Option<FeedTicket>> {
+    let may_lack_it = std::env::var_os("TIDINGS_URL").is_some();
     match user.feed_ticket().await {
-        Err(ApiError::Status { code: Some(code), .. }) if code == "no_feed_url" => {
+        Err(ApiError::Status { code: Some(code), .. }) if may_lack_it && code == "no_feed_url" => {
             eprintln!("skipped: the deployment has no second address for feeds; deploy it with FeedUrl=true");
             Ok(None)
         }
@@ -77,12 +78,14 @@ async fn only_a_ticket_and_only_feeds_are_accepted_there() -> Result<()> {
     let there = ada.with_ticket(&ticket);
     let get = |token: &str| Client::new().get(format!("{}/v1/feeds/home", ticket.url)).bearer_auth(token);
     let (start, end) = ticket.ticket.split_at(ticket.ticket.len() / 2);
-    let cursor = ada.home(1, None).await?.newest;
-    for token in ["", "x", ada.token(), &cursor, start, end, &format!("{end}{start}")] {
+    let newest = ada.home(1, None).await?.newest;
+    for token in ["", "x", ada.token(), &newest, start, end, &format!("{end}{start}")] {
         refused(get(token), 401, "invalid_ticket").await?;
     }
     let answer = there.anonymous(Method::GET, "/v1/feeds/home").send().await?;
-    ensure!(answer.status() == 401 && text(answer.headers(), "www-authenticate").starts_with("Bearer"), "{answer:?}");
+    // Function URLs have another name for this header.
+    let challenge = text(answer.headers(), "x-amzn-remapped-www-authenticate");
+    ensure!(answer.status() == 401 && challenge.starts_with("Bearer"), "{answer:?}");
 
     for (method, path) in [
         (Method::POST, "/v1/posts".to_owned()),
@@ -91,6 +94,7 @@ async fn only_a_ticket_and_only_feeds_are_accepted_there() -> Result<()> {
         (Method::GET, "/v1/me".to_owned()),
         (Method::GET, format!("/v1/users/{}/posts", bob.id)),
         (Method::GET, "/v1/feeds/home/".to_owned()),
+        (Method::GET, "/v1/feeds/%68ome".to_owned()),
         (Method::PUT, "/v1/feeds/home".to_owned()),
         (Method::GET, "/dev/status".to_owned()),
         (Method::GET, String::new()),
@@ -122,6 +126,7 @@ async fn a_web_page_may_ask_there() -> Result<()> {
     ensure!(text(answer.headers(), "access-control-allow-methods").contains("GET"), "{answer:?}");
     ensure!(text(answer.headers(), "access-control-allow-headers").to_lowercase().contains("authorization"));
     let answer = there.request(Method::GET, "/v1/feeds/home").header("origin", "https://app.example").send().await?;
-    ensure!(answer.status() == 200 && text(answer.headers(), "access-control-allow-origin") == "*", "{answer:?}");
+    let allowed = text(answer.headers(), "access-control-allow-origin");
+    ensure!(answer.status() == 200 && ["*", "https://app.example"].contains(&allowed), "{answer:?}");
     Ok(())
 }

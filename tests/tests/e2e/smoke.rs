@@ -213,13 +213,21 @@ async fn a_post_reaches_an_audience_that_deliver_has_to_enumerate() -> Result<()
 }
 
 /// Only an administrator, a schedule and AWS invoke these functions. None without a gateway that invokes functions.
+/// Where the services are slow, as on a busy machine, an operator tries again, and so does this.
 async fn invoke(function: &str, payload: &Value) -> Result<Option<Result<Value>>> {
-    match Deployment::shared()?.dev().invoke(function, payload).await {
-        Err(error) if error.to_string().contains("Not Found") => {
-            eprintln!("skipped: {function} needs a gateway that invokes functions");
-            Ok(None)
+    let mut tries_left = 3;
+    loop {
+        tries_left -= 1;
+        match Deployment::shared()?.dev().invoke(function, payload).await {
+            Err(error) if error.to_string().contains("Not Found") => {
+                eprintln!("skipped: {function} needs a gateway that invokes functions");
+                return Ok(None);
+            }
+            Err(error) if error.to_string().contains("timed out") && tries_left > 0 => {
+                eprintln!("{function}: {error:#}; trying again");
+            }
+            answer => return Ok(Some(answer)),
         }
-        answer => Ok(Some(answer)),
     }
 }
 

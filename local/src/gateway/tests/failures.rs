@@ -32,6 +32,15 @@ async fn failures_of_functions_look_as_on_aws_and_reveal_nothing() {
 }
 
 #[tokio::test]
+async fn failures_at_a_function_url_have_other_statuses() {
+    let server = Server::function_url().await;
+    for (action, status) in [("fail", 502), ("crash", 502), ("time out", 502), ("throttle", 429)] {
+        let response = server.request("GET", "/v1/me").header("x-do", action).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{action}");
+    }
+}
+
+#[tokio::test]
 async fn the_gateway_stops_waiting_for_a_slow_function_which_does_not_stop() {
     let server = Server::impatient().await;
     let response = server.request("GET", "/v1/me").header("x-do", "be slow").send().await.unwrap();
