@@ -22,6 +22,7 @@ const GB: f64 = 1_073_741_824.0;
 const ROW_DAYS: f64 = 30.0;
 /// Read units for a home that is left out: half a unit as for each home, and one more to be sure.
 const VISIT_UNITS: f64 = 1.5;
+
 /// The rows of the table, in their order.
 pub(crate) const ITEMS: [&str; 20] = [
     "feed reads",
