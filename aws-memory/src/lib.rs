@@ -12,7 +12,7 @@ mod kinesis;
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -131,7 +131,8 @@ impl Aws {
     fn call_dynamodb(&self, operation: &str, body: &[u8]) -> Answer {
         let answer = dynamodb::call(&self.dynamodb, operation, body);
         if !READS.iter().any(|read| operation.starts_with(read)) {
-            self.writes.dynamodb.fetch_add(1, Ordering::SeqCst);
+            let body = String::from_utf8_lossy(body);
+            self.writes.count_tables(|table| body.contains(table));
         }
         answer
     }
@@ -181,7 +182,7 @@ impl Aws {
     pub fn expire_items(&self) {
         // A table without a TTL has nothing to expire; there is nothing else that fails in memory.
         self.dynamodb.sweep_ttl().ok();
-        self.writes.dynamodb.fetch_add(1, Ordering::SeqCst);
+        self.writes.count_tables(|_| true);
     }
 }
 

@@ -40,7 +40,8 @@ pub(crate) fn nothing_of_the_deleted(checks: &mut Checks, truth: &Truth, items: 
         let (pk, sk) = (text(item, "PK"), text(item, "SK"));
         let data = &item["data"]["M"];
         let (post, comment) = match pk.split_once('#') {
-            Some(("POST", post)) => (post, sk.strip_prefix("COMMENT#")),
+            // Comments on a busy post stand in further partitions.
+            Some(("POST", post)) => (post.split('#').next().unwrap_or(post), sk.strip_prefix("COMMENT#")),
             Some(("TAG" | "WORD", _)) => (sk, None),
             Some(("USER", _)) if data["text"]["S"].is_string() => (text(data, "post"), data["comment"]["S"].as_str()),
             _ => continue,

@@ -13,13 +13,17 @@ use crate::{
     truth::{Truth, is_null, number, text},
 };
 
-/// Enters into the ledger what these commands came to.
+/// Enters into the ledger, at rest, what nobody could tell before.
 pub(crate) fn adopt(ledger: &mut Ledger, truth: &Truth) {
     for doubt in std::mem::take(&mut ledger.doubts) {
         if !ledger.accounts_deleted.contains(&doubt.by) {
             adopt_one(ledger, truth, doubt);
         }
     }
+    adopt_uncertain_follows(ledger, truth);
+    ledger.forget_the_deleted();
+    adopt_versions(ledger, truth);
+    adopt_views(ledger, truth);
 }
 
 fn adopt_one(ledger: &mut Ledger, truth: &Truth, Doubt { by, command, at }: Doubt) {
@@ -84,6 +88,39 @@ fn adopt_one(ledger: &mut Ledger, truth: &Truth, Doubt { by, command, at }: Doub
     }
 }
 
+/// Where a follow and a block overlapped, only the table knows which came first.
+fn adopt_uncertain_follows(ledger: &mut Ledger, truth: &Truth) {
+    for (from, to) in std::mem::take(&mut ledger.uncertain) {
+        let follows = truth.has("FOLLOWS", &from, &to);
+        let member = ledger.member(&from);
+        if follows {
+            member.follows.insert(to)
+        } else {
+            member.follows.remove(&to)
+        };
+    }
+}
+
+/// Where an edit and a decision about a post overlapped, only the table knows how often the post changed.
+fn adopt_versions(ledger: &mut Ledger, truth: &Truth) {
+    for post in &ledger.moderated {
+        let version = truth.posts.get(post).map(|item| number(item, "version").unsigned_abs());
+        let mut members = ledger.model.members.values_mut();
+        if let (Some(version), Some(said)) = (version, members.find_map(|member| member.posts.get_mut(post))) {
+            said.version = version;
+        }
+    }
+}
+
+/// At rest, everybody's view of others is that of the newest version, whatever was in doubt before.
+fn adopt_views(ledger: &mut Ledger, truth: &Truth) {
+    for (user, versions) in &truth.logs {
+        if ledger.model.members.contains_key(user) {
+            ledger.views(user, versions.len() as u64);
+        }
+    }
+}
+
 fn set(edges: &mut BTreeSet<String>, other: &str, is_there: bool) {
     if is_there {
         edges.insert(other.to_owned());
@@ -115,6 +152,23 @@ mod tests {
         ledger.doubts.push(Doubt { by: "ada".to_owned(), command: Command::Rename(named(sent)), at });
         adopt(&mut ledger, &truth);
         ledger.member("ada").profile.clone()
+    }
+
+    #[test]
+    fn what_an_unmute_in_doubt_came_to_is_part_of_the_newest_view() {
+        let truth = Truth::read(&[
+            json!({"PK": {"S": "USER#ada"}, "SK": {"S": "EVENT#000000000001"}}),
+            json!({"PK": {"S": "USER#ada"}, "SK": {"S": "EVENT#000000000002"}}),
+            json!({"PK": {"S": "USER#ada"}, "SK": {"S": "MUTES#bob"}, "active": {"BOOL": false}}),
+        ]);
+        let mut ledger = Ledger::default();
+        ledger.member("ada").mutes.insert("bob".to_owned());
+        ledger.views("ada", 1);
+        let at = Window { from_ms: 0, to_ms: 0 };
+        ledger.doubts.push(Doubt { by: "ada".to_owned(), command: Command::Mute("bob".to_owned(), false), at });
+        adopt(&mut ledger, &truth);
+        let mutes = |version| ledger.views_at("ada", version)[0].mutes.len();
+        assert_eq!((mutes(1), mutes(2)), (1, 0));
     }
 
     #[test]

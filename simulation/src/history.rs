@@ -19,14 +19,14 @@ use harness::{
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tidings::model::{CLOCK_DIFFERENCE_MAX, FollowerShard};
+use tidings::model::CLOCK_DIFFERENCE_MAX;
 use tidings_local::sources::Chaos;
 use tokio::task::LocalSet;
 
 use crate::{
     checks::Checks,
     commands::Actor,
-    damage, determinism,
+    crowds, damage, determinism,
     faults::{Fault, Faults},
     ledger::Ledger,
     limits::{self, Nobody},
@@ -87,6 +87,8 @@ const HAS_CACHE: f64 = 0.3;
 /// Share of the histories in which homes that nobody reads get no rows, and longest pause of a user there.
 const HAS_DORMANT: f64 = 0.3;
 const DORMANT_PAUSE_MS_MAX: u64 = 6000;
+/// Share of the histories in which most of the first comments stand in other partitions than their posts.
+const COMMENTS_ARE_SPREAD: f64 = 0.25;
 /// How long users act while something is rebuilt, in milliseconds.
 const ACTING_MS: Range<u64> = 20_000..240_000;
 /// How often an operator tries to demote somebody.
@@ -149,7 +151,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
             Actor::new(user.clone(), Rc::clone(&names), Rc::clone(&ledger), Arc::clone(&trace), random.random())
         })
         .collect();
-    let ghosts = haunt(&world, &names[0], plan.ghosts);
+    let ghosts = crowds::haunt(&world, &names[0], plan.ghosts);
 
     let history = async {
         world.set_faults(faults.clone());
@@ -184,7 +186,9 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         }
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
         settled(&mut ledger.borrow_mut());
-
+        if random.random_bool(COMMENTS_ARE_SPREAD) {
+            crowds::spread_comments(&world)?;
+        }
         if faults.replay {
             world.replay().await?;
         }
@@ -417,37 +421,4 @@ fn settled(ledger: &mut Ledger) {
     let blocks =
         ledger.model.members.iter().flat_map(|(id, member)| member.blocks.iter().map(|it| (id.clone(), it.clone())));
     ledger.settled_blocks = blocks.collect();
-}
-
-/// Gives a user followers who never do anything. In half of the cases, they stand in several partitions.
-fn haunt(world: &World, user: &str, count: usize) -> BTreeSet<String> {
-    let ghosts: BTreeSet<String> = (0..count).map(|number| format!("ghost{number:04}")).collect();
-    let put = |item: serde_json::Value| {
-        world.network.aws.dynamodb("PutItem", &json!({"TableName": "tidings-Commands", "Item": item}));
-    };
-    let edge = json!({"active": {"BOOL": true}, "version": {"N": "1"}});
-    let is_spread = count % 2 == 1;
-    if is_spread {
-        let mark = json!({"PK": {"S": format!("FOLLOWERS#{user}")}, "SK": {"S": "SPREAD"}, "active": {"BOOL": true}});
-        put(mark);
-    }
-    for (number, ghost) in ghosts.iter().enumerate() {
-        let shard = if is_spread { number % usize::from(FollowerShard::COUNT) } else { 0 };
-        let far = if shard == 0 { format!("FOLLOWERS#{user}") } else { format!("FOLLOWERS#{user}#{shard}") };
-        for (pk, sk) in [(format!("USER#{ghost}"), format!("FOLLOWS#{user}")), (far, format!("USER#{ghost}"))] {
-            let mut item = edge.clone();
-            if shard > 0 {
-                item["shard"] = json!({"N": shard.to_string()});
-            }
-            (item["PK"], item["SK"]) = (json!({"S": pk}), json!({"S": sk}));
-            put(item);
-        }
-    }
-    if count > 0 {
-        put(json!({
-            "PK": {"S": format!("TALLY#USER#{user}#0")}, "SK": {"S": "TALLY"}, "version": {"N": count.to_string()},
-            "followers": {"N": count.to_string()},
-        }));
-    }
-    ghosts
 }

@@ -24,6 +24,7 @@ mod chain;
 pub mod checks;
 mod command;
 mod commands;
+mod crowds;
 mod damage;
 mod deletions;
 pub mod determinism;

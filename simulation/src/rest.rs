@@ -34,9 +34,6 @@ pub(crate) fn compare_tables(world: &World, ledger: &mut Ledger, ghosts: &BTreeS
     let commands = world.items("Commands");
     let truth = Truth::read(&commands);
     doubts::adopt(ledger, &truth);
-    adopt_uncertain_follows(ledger, &truth);
-    ledger.forget_the_deleted();
-    adopt_versions(ledger, &truth);
     let Ledger { checks, model, rate_limit, left_out, .. } = ledger;
     if let Some(count) = rate_limit {
         rate_limits(checks, &truth, u64::from(*count));
@@ -71,30 +68,6 @@ pub(crate) fn compare_repaired(world: &World, ledger: &mut Ledger, ghosts: &BTre
     compare_tables(world, ledger, ghosts);
     let repaired = ledger.checks.violations.len() == before;
     ledger.checks.decide(Check::DamageIsRepaired, repaired, || "the audit has left something damaged".to_owned());
-}
-
-/// Where a follow and a block overlapped, only the table knows which came first.
-fn adopt_uncertain_follows(ledger: &mut Ledger, truth: &Truth) {
-    for (from, to) in std::mem::take(&mut ledger.uncertain) {
-        let follows = truth.has("FOLLOWS", &from, &to);
-        let member = ledger.member(&from);
-        if follows {
-            member.follows.insert(to)
-        } else {
-            member.follows.remove(&to)
-        };
-    }
-}
-
-/// Where an edit and a decision about a post overlapped, only the table knows how often the post changed.
-fn adopt_versions(ledger: &mut Ledger, truth: &Truth) {
-    for post in &ledger.moderated {
-        let version = truth.posts.get(post).map(|item| number(item, "version").unsigned_abs());
-        let mut members = ledger.model.members.values_mut();
-        if let (Some(version), Some(said)) = (version, members.find_map(|member| member.posts.get_mut(post))) {
-            said.version = version;
-        }
-    }
 }
 
 fn commands_are_kept(checks: &mut Checks, model: &Model, truth: &Truth) {

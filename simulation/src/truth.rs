@@ -102,6 +102,8 @@ impl Truth {
                     truth.posts.insert(id.to_owned(), item.clone());
                 }
                 ("POST", "COMMENT") if is_null(item, "deleted_at") => {
+                    // So may comments on one post.
+                    let id = id.split_once('#').map_or(id, |(id, _)| id);
                     truth.mention(id, item);
                     let comment = (id.to_owned(), text(item, "author").to_owned(), text(item, "text").to_owned());
                     truth.comments.insert(of.to_owned(), comment);

@@ -33,13 +33,22 @@ pub struct Clients {
 /// How often something may have been written.
 #[derive(Debug, Default)]
 pub struct Writes {
-    /// To tables, and so to their streams.
+    /// To all tables.
     pub dynamodb: AtomicU64,
+    /// To the tables with these names, and so to their streams, since somebody first asked.
+    tables: Mutex<HashMap<String, u64>>,
     /// To the shards with these ids, of any stream of Kinesis.
     shards: Mutex<HashMap<String, u64>>,
 }
 
 impl Writes {
+    /// Counts a request that has changed tables, or may have. `names` tells whether it names a table.
+    pub fn count_tables(&self, names: impl Fn(&str) -> bool) {
+        self.dynamodb.fetch_add(1, Ordering::SeqCst);
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.iter_mut().filter(|(table, _)| names(table)).for_each(|(_, count)| *count += 1);
+    }
+
     /// Counts records that were put into a shard of Kinesis.
     pub fn count_shard(&self, shard: &str) {
         *self.shards.lock().unwrap_or_else(PoisonError::into_inner).entry(shard.to_owned()).or_default() += 1;
@@ -50,9 +59,9 @@ impl Writes {
         self.shards.lock().unwrap_or_else(PoisonError::into_inner).get(shard).copied().unwrap_or_default()
     }
 
-    /// So far, to all tables.
-    pub(super) fn to_tables(&self) -> u64 {
-        self.dynamodb.load(Ordering::SeqCst)
+    /// So far, to a table.
+    pub(super) fn to_table(&self, table: &str) -> u64 {
+        *self.tables.lock().unwrap_or_else(PoisonError::into_inner).entry(table.to_owned()).or_default()
     }
 }
 

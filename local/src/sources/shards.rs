@@ -110,6 +110,11 @@ impl Stream {
         &self.arn
     }
 
+    /// The table whose stream this is, if it is one of a table.
+    pub(super) fn table(&self) -> Option<&str> {
+        self.arn.split_once(":table/")?.1.split('/').next()
+    }
+
     pub(super) fn is_kinesis(&self) -> bool {
         matches!(self.client, Client::Kinesis(_))
     }

@@ -123,14 +123,14 @@ impl<I: Invoke> Mapping<I> {
     /// How often something was written that may be in this shard, where that is known.
     fn writes(&self, shard: &str) -> Option<u64> {
         let writes = self.parts.clients.writes.as_ref()?;
-        Some(if self.stream.is_kinesis() { writes.to_shard(shard) } else { writes.to_tables() })
+        Some(self.stream.table().map_or_else(|| writes.to_shard(shard), |table| writes.to_table(table)))
     }
 
     /// How often something was written that may have changed the list of shards, where that is known. In memory, a
     /// stream of Kinesis keeps its shards.
     fn changes_of_shards(&self) -> Option<u64> {
         let writes = self.parts.clients.writes.as_ref()?;
-        Some(if self.stream.is_kinesis() { 0 } else { writes.to_tables() })
+        Some(self.stream.table().map_or(0, |table| writes.to_table(table)))
     }
 
     /// Waits until the mapping has to look for shards again, which it did after so many changes.

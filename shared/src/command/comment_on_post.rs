@@ -3,15 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    decision::{Command, Decision, Turn, require_open},
+    decision::{Command, Decision, Turn, require_shown},
     mentions::mentioned,
     once::Once,
 };
 use crate::{
     error::{Error, Rejection},
     model::{
-        Comment, CommentId, CommentText, Commenter, Counts, EdgeKey, IdempotencyKey, Mentioned, Post, PostId, Profile,
-        TallySubject, UserEvent, UserId, Version, ranking,
+        Comment, CommentId, CommentText, Commenter, Counts, EdgeKey, EdgeKind, IdempotencyKey, Mentioned,
+        PartitionShard, PostId, Profile, ReactedPost, TallySubject, Timestamp, UserEvent, UserId, Version, ranking,
     },
     store::{
         command_table::{CommandTable, Remembered},
@@ -44,10 +44,14 @@ pub struct Commented {
 
 /// What the decision rests on. The transaction does not require that the post is not deleted: with that condition, all
 /// comments on one post would conflict. If a deletion comes in between, nobody sees the comment.
+///
+/// If very many users comment on a post at this moment, their transactions do not require either that the author of the
+/// post does not block them: all those conditions are in one partition. So a comment may be accepted up to two seconds
+/// after the block. It stays, as those from before the block do, and the two do not see each other's comments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     author: Option<Profile>,
-    post: Option<Post>,
+    post: Option<ReactedPost>,
     /// The blocks between the caller and the author of the post.
     edges: Edges,
     /// What the caller's comments on the post add up to.
@@ -55,6 +59,8 @@ pub struct State {
     /// The users whom the text mentions.
     mentions: Vec<UserId>,
     remembered: Option<Remembered>,
+    /// Whether the post was there, and its author did not block the caller, when this process read it a moment ago.
+    is_recalled: bool,
 }
 
 /// The part of a response that the request does not carry.
@@ -70,11 +76,13 @@ impl CommentOnPost {
         Once { user: caller, key: self.key(), request }
     }
 
+    /// What the caller is told. `shard` is where the comment stands, which nobody is told.
     fn commented(
         &self,
         Response { comment, author }: Response,
         version: Version,
         mentioned: Vec<Mentioned>,
+        shard: PartitionShard,
     ) -> Commented {
         let comment = Comment {
             comment,
@@ -84,6 +92,7 @@ impl CommentOnPost {
             heat: 0,
             event_version: version,
             mentioned,
+            shard,
             deleted_at: None,
         };
         Commented { comment, author }
@@ -118,25 +127,47 @@ impl Command for CommentOnPost {
         let text = self.text.entities();
         let (author, (post, edges, commenter), mentions, remembered) =
             tokio::try_join!(commands.profile(caller), post, mentioned(commands, &text, caller), remembered)?;
-        Ok(State { author, post, edges, commenter, mentions, remembered })
+        let post = post.as_ref().map(ReactedPost::from);
+        Ok(State { author, post, edges, commenter, mentions, remembered, is_recalled: false })
+    }
+
+    async fn recall(&self, caller: &UserId, commands: &CommandTable, at: Timestamp) -> Result<Option<State>, Error> {
+        let Some(author_of_post) = commands.recent_author(self.post, at).await? else { return Ok(None) };
+        let block = [EdgeKey::new(caller, EdgeKind::Blocks, &author_of_post)];
+        let text = self.text.entities();
+        let (author, is_blocked, edges, commenter, mentions, remembered) = tokio::try_join!(
+            commands.profile(caller),
+            commands.blocked_lately(&author_of_post, caller, at),
+            commands.edges(&block),
+            commands.commenter(caller, self.post),
+            mentioned(commands, &text, caller),
+            Once::read(commands, caller, self.key())
+        )?;
+        let post = Some(ReactedPost { post: self.post, author: author_of_post, hidden: None });
+        let state = State { author, post, edges, commenter, mentions, remembered, is_recalled: true };
+        Ok((!is_blocked).then_some(state))
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<Commented>, Rejection> {
         let once = self.once(caller);
         // Whom the text mentions is no part of the answer.
-        let again = |response, remembered: &Remembered| self.commented(response, remembered.version, Vec::new());
+        let again = |response, remembered: &Remembered| {
+            self.commented(response, remembered.version, Vec::new(), PartitionShard::default())
+        };
         if let Some(replay) = once.replay(state.remembered.as_ref(), turn.at, again)? {
             return Ok(replay);
         }
         let author = state.author.clone().ok_or(Rejection::ProfileRequired)?;
-        let post = require_open(state.post.as_ref(), caller)?;
+        let post = state.post.as_ref().ok_or(Rejection::PostNotFound)?;
+        require_shown(post.hidden, &post.author, caller)?;
         if state.edges.block_between(caller, &post.author) {
             return Err(Rejection::Blocked);
         }
         let response = Response { comment: self.comment, author };
         let remember = once.remember(&response, turn);
         let mentioned = state.mentions.iter().map(|user| Mentioned { user: user.clone(), at: turn.at }).collect();
-        let output = self.commented(response, turn.version, mentioned);
+        let shard = PartitionShard::of_comment(self.comment, turn.shard);
+        let output = self.commented(response, turn.version, mentioned, shard);
         let mut more = Counts { comments: 1, ..Counts::default() };
         let mut changes = vec![Change::CreateComment(output.comment.clone())];
         // Authors do not count on their own posts, and others count once.
@@ -146,7 +177,9 @@ impl Command for CommentOnPost {
             more.heat = heat;
             changes.push(Change::PutCommenter { user: caller.clone(), post: self.post, commenter });
             changes.push(Change::RequireNoBlock { by: caller.clone(), of: post.author.clone() });
-            changes.push(Change::RequireNoBlock { by: post.author.clone(), of: caller.clone() });
+            if !state.is_recalled {
+                changes.push(Change::RequireNoBlock { by: post.author.clone(), of: caller.clone() });
+            }
         }
         changes.push(Change::Count { subject: TallySubject::Post(self.post), shard: turn.shard, more });
         changes.extend(remember);
@@ -164,6 +197,7 @@ mod tests {
     use super::*;
     use crate::{
         command::DeleteComment,
+        model::Post,
         samples::{NOW, post, profile, turn, user, version},
         test_world::{Calls, Process, World},
     };
@@ -181,11 +215,12 @@ mod tests {
         let author = Some(profile("bob"));
         State {
             author,
-            post: Some(post.clone()),
+            post: Some(post.into()),
             edges: Edges::default(),
             commenter,
             mentions: Vec::new(),
             remembered: None,
+            is_recalled: false,
         }
     }
 
@@ -249,7 +284,11 @@ mod tests {
     fn what_cannot_be_is_rejected() {
         let post = post();
         let command = command(&post, "nice");
-        let state = |author, post| State { author, post, ..state(&self::post(), None) };
+        let state = |author, post: Option<Post>| State {
+            author,
+            post: post.as_ref().map(ReactedPost::from),
+            ..state(&self::post(), None)
+        };
         assert_eq!(decide(&command, &state(Some(profile("bob")), None)), Err(Rejection::PostNotFound));
         assert_eq!(
             decide(&command, &state(Some(profile("bob")), Some(post.scrubbed(NOW)))),

@@ -90,7 +90,10 @@ pub(crate) fn removal_of_comment(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::{NOW, post, turn, user, version};
+    use crate::{
+        model::PartitionShard,
+        samples::{NOW, post, turn, user, version},
+    };
 
     /// A post of ada's, and a comment of bob's on it, one of two.
     fn state() -> State {
@@ -103,6 +106,7 @@ mod tests {
             heat: 0,
             event_version: version(7),
             mentioned: Vec::new(),
+            shard: PartitionShard::default(),
             deleted_at: None,
         };
         let commenter = Commenter { comments: 2, heat: 3210, version: 5 };

@@ -5,7 +5,7 @@ use super::decision::{Command, Decision, Turn};
 use crate::{
     error::{Error, Rejection},
     model::{
-        Counts, Edge, EdgeKey, EdgeKind, EdgeState, FollowerShard, LogEvent, Profile, Standing, TallyShard,
+        Counts, Edge, EdgeKey, EdgeKind, EdgeState, LogEvent, PartitionShard, Profile, Standing, TallyShard,
         TallySubject, Timestamp, Totals, UserEvent, UserId, Version, limits::FOLLOWING_MAX,
     },
     store::{
@@ -60,7 +60,7 @@ impl Command for FollowUser {
 
     async fn recall(&self, caller: &UserId, commands: &CommandTable, at: Timestamp) -> Result<Option<State>, Error> {
         // A block of a user who is marked is looked at again.
-        if !commands.busy.is_marked(&self.followee, at) {
+        if !commands.busy.is_marked(&TallySubject::User(self.followee.clone()), at) {
             return Ok(None);
         }
         let keys = [EdgeKind::Follows, EdgeKind::Blocks].map(|kind| EdgeKey::new(caller, kind, &self.followee));
@@ -107,7 +107,7 @@ impl FollowUser {
         let before = state.edges.get(&EdgeKey::new(caller, EdgeKind::Follows, &self.followee));
         let edge = Edge {
             since: before.and_then(|it| it.since).or(Some(turn.at)),
-            shard: before.map_or_else(|| FollowerShard::of(turn.shard), |it| it.shard),
+            shard: before.map_or_else(|| PartitionShard::of_follow(turn.shard), |it| it.shard),
             ..Edge::new(EdgeState::Active, turn.version)
         };
         let mut changes = change_edge(&state.edges, caller, &self.followee, edge, turn.shard);

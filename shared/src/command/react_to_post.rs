@@ -189,8 +189,8 @@ mod tests {
 
     use super::*;
     use crate::{
+        model::ReactedPost,
         samples::{NOW, post, user},
-        store::likes::LikedPost,
         test_world::{Calls, Failure, World},
     };
 
@@ -201,7 +201,7 @@ mod tests {
     proptest! {
         #[test]
         fn after_any_clicks_the_counts_are_those_of_the_like(clicks in clicks()) {
-            let mut reaction = Reaction { post: Some(LikedPost::from(&post())), ..Reaction::default() };
+            let mut reaction = Reaction { post: Some(ReactedPost::from(&post())), ..Reaction::default() };
             let mut counted = Counts::default();
             for (hour, wanted) in clicks.iter().enumerate() {
                 let at = NOW.after(Duration::from_secs(60 * 60 * hour as u64));
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_missing_or_deleted_post_cannot_be_liked() {
-        let deleted = Reaction { post: Some(LikedPost::from(&post().scrubbed(NOW))), ..Reaction::default() };
+        let deleted = Reaction { post: Some(ReactedPost::from(&post().scrubbed(NOW))), ..Reaction::default() };
         for reaction in [Reaction::default(), deleted.clone()] {
             assert_eq!(decide(&user("bob"), &reaction, EdgeState::Active, NOW), Err(Rejection::PostNotFound));
         }
@@ -231,14 +231,14 @@ mod tests {
     fn a_like_can_be_taken_back_after_the_post_was_deleted() {
         let (like, _) = decide(
             &user("bob"),
-            &Reaction { post: Some(LikedPost::from(&post())), ..Reaction::default() },
+            &Reaction { post: Some(ReactedPost::from(&post())), ..Reaction::default() },
             EdgeState::Active,
             NOW,
         )
         .unwrap()
         .unwrap();
         let deleted = Reaction {
-            post: Some(LikedPost::from(&post().scrubbed(NOW))),
+            post: Some(ReactedPost::from(&post().scrubbed(NOW))),
             like: Some(like.clone()),
             ..Reaction::default()
         };
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn an_authors_own_like_is_counted_without_heat() {
-        let reaction = Reaction { post: Some(LikedPost::from(&post())), ..Reaction::default() };
+        let reaction = Reaction { post: Some(ReactedPost::from(&post())), ..Reaction::default() };
         let (like, more) = decide(&post().author, &reaction, EdgeState::Active, NOW).unwrap().unwrap();
         assert_eq!((like.heat, more), (0, Counts { likes: 1, ..Counts::default() }));
     }

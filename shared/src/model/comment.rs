@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CommentId, CommentText, Mentioned, PostId, Timestamp, UserId, Version};
+use super::{CommentId, CommentText, Mentioned, PartitionShard, PostId, Timestamp, UserId, Version};
 
 /// A comment. A deleted comment is kept without its text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct Comment {
     /// The users whom the comment mentions, as far as they are notified. A deletion keeps them: their notices end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mentioned: Vec<Mentioned>,
+    /// Where the comment stands.
+    #[serde(default, skip_serializing_if = "PartitionShard::is_first")]
+    pub shard: PartitionShard,
     /// When the comment was deleted.
     pub deleted_at: Option<Timestamp>,
 }

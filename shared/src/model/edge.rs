@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{TallyShard, Timestamp, UserId, Version};
+use super::{PartitionShard, Timestamp, UserId, Version};
 
 /// Kinds of edges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,15 +47,9 @@ pub struct Edge {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     /// Where the side of a follow stands that belongs to the followed user. A follow that ends stays where it is.
-    #[serde(default, skip_serializing_if = "FollowerShard::is_first")]
-    pub shard: FollowerShard,
+    #[serde(default, skip_serializing_if = "PartitionShard::is_first")]
+    pub shard: PartitionShard,
 }
-
-/// One of the partitions in which a user's followers stand. All are in the first one, unless very many follow the user
-/// at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct FollowerShard(u8);
 
 impl EdgeState {
     /// Whether there is an edge.
@@ -67,38 +61,12 @@ impl EdgeState {
 impl Edge {
     /// The edge as an event of this version leaves it.
     pub fn new(state: EdgeState, version: Version) -> Self {
-        Self { active: state.is_active(), version, since: None, shard: FollowerShard::default() }
+        Self { active: state.is_active(), version, since: None, shard: PartitionShard::default() }
     }
 
     /// Whether the edge exists at present.
     pub fn state(&self) -> EdgeState {
         if self.active { EdgeState::Active } else { EdgeState::Ended }
-    }
-}
-
-impl FollowerShard {
-    /// How many there are: 16 partitions take 8000 follows a second.
-    pub const COUNT: u8 = 16;
-
-    /// Where a follow stands whose followed user's counter is written to this shard. A counter is spread as its writes
-    /// conflict, so followers are spread as soon as some 70 a second come, and evenly once they are thousands.
-    pub fn of(counter: TallyShard) -> Self {
-        if counter.get() < Self::COUNT { Self::default() } else { Self(counter.get() % Self::COUNT) }
-    }
-
-    /// All but the first one.
-    pub fn others() -> impl Iterator<Item = Self> {
-        (1..Self::COUNT).map(Self)
-    }
-
-    /// Its number.
-    pub fn get(self) -> u8 {
-        self.0
-    }
-
-    /// Whether this is the first one.
-    pub fn is_first(&self) -> bool {
-        self.0 == 0
     }
 }
 

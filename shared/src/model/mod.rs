@@ -13,6 +13,7 @@ mod idempotency;
 mod like;
 pub mod limits;
 mod notification;
+mod partition_shard;
 mod post;
 mod profile;
 pub mod ranking;
@@ -35,7 +36,7 @@ pub use celebrity::{Celebrity, CelebrityList, CelebrityPolicy};
 pub use clock::{CLOCK_DIFFERENCE_MAX, Clock, Timestamp};
 pub use comment::Comment;
 pub use commenter::Commenter;
-pub use edge::{Edge, EdgeKey, EdgeKind, EdgeState, FollowerShard};
+pub use edge::{Edge, EdgeKey, EdgeKind, EdgeState};
 pub use entity::{Entities, Entity, IgnoredBecause, IgnoredTag, Meaning};
 pub use handle::{Handle, InvalidHandle, ReservedHandles};
 pub(crate) use id::NOT_IN_MESSAGES;
@@ -43,7 +44,8 @@ pub use id::{CommandId, CommentId, InvalidUserId, InvalidUserRef, PostId, UserHa
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
 pub use like::{Like, LikeChange};
 pub use notification::{Day, Group, Grouped, Growth, Inbox, Mentioned, Notice, NotificationKind, UnknownKind};
-pub use post::{Hidden, Post};
+pub use partition_shard::PartitionShard;
+pub use post::{Hidden, Post, ReactedPost};
 pub use profile::{AvatarUrl, DisplayName, InvalidName, InvalidProfile, Profile, PublicProfile};
 pub use rate_limit::{Limited, RateLimit, RateLimited, RateLimits, Spent, SpentUntil};
 pub use read_models::{

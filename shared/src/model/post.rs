@@ -35,6 +35,17 @@ pub struct Post {
     pub deleted_at: Option<Timestamp>,
 }
 
+/// What a like of a post, or a comment on it, needs to know of the post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReactedPost {
+    /// The post.
+    pub post: PostId,
+    /// Its author.
+    pub author: UserId,
+    /// Why others do not see it, if they do not.
+    pub hidden: Option<Hidden>,
+}
+
 /// Why others do not see a post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hidden {
@@ -42,6 +53,12 @@ pub enum Hidden {
     Deleted,
     /// An administrator took it down. Its author still sees it.
     TakenDown,
+}
+
+impl From<&Post> for ReactedPost {
+    fn from(post: &Post) -> Self {
+        Self { post: post.post, author: post.author.clone(), hidden: post.hidden() }
+    }
 }
 
 impl Post {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::{
     command::end_follow,
     error::Error,
-    model::{Clock, EdgeKey, EdgeKind, UserId},
+    model::{Clock, EdgeKey, EdgeKind, TallySubject, UserId},
     retry::RACES_MAX,
-    store::command_table::CommandTable,
+    store::{Consistency, command_table::CommandTable},
     stream::work_queue::{Task, WorkQueue},
 };
 
@@ -38,7 +38,7 @@ impl BlockedFollows {
         if edges.active(blocked, EdgeKind::Follows, blocker) {
             self.work_queue.send(vec![task.clone()]).await?;
         }
-        match self.commands.is_spread(blocker).await? {
+        match self.commands.is_spread(&TallySubject::User(blocker.clone()), Consistency::Strong).await? {
             true => self.work_queue.send_after(SECOND_LOOK, vec![task]).await,
             false => Ok(()),
         }

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use crate::{
         command::{MuteUser, turn_notifications},
-        model::{EdgeState, NotificationKind},
+        model::{EdgeState, NotificationKind, TallySubject},
         samples::user,
         test_world::{Process, World},
     };
@@ -139,7 +139,11 @@ mod tests {
         world.other.join(&["ada", "bob"]).await;
         let post = world.other.post("ada", "hello").await;
         world.other.edit("ada", post, "goodbye").await;
-        world.other.comment("ada", post, "so true").await;
+        // Most of these stand in other partitions than the post.
+        for _ in 0..4 {
+            world.other.meets_a_crowd(&TallySubject::Post(post));
+            world.other.comment("ada", post, "so true").await;
+        }
         world.other.follow("ada", "bob").await;
         world.other.follow("bob", "ada").await;
         world.other.done("ada", &MuteUser { muted: user("bob"), wanted: EdgeState::Active }).await;
@@ -152,12 +156,13 @@ mod tests {
         let mut kinds = BTreeMap::<&str, usize>::new();
         all.iter().for_each(|entry| *kinds.entry(&entry.kind).or_default() += 1);
         let expected =
-            [("event", 6), ("follow", 1), ("follower", 1), ("mute", 1), ("notification_settings", 1), ("profile", 1)];
+            [("event", 9), ("follow", 1), ("follower", 1), ("mute", 1), ("notification_settings", 1), ("profile", 1)];
         assert_eq!(kinds.into_iter().collect::<Vec<_>>(), expected);
         let settings = all.iter().find(|entry| entry.kind == "notification_settings").unwrap();
         assert_eq!(settings.data["off"], json!(["like"]));
         let made: Vec<_> = all.iter().filter_map(|entry| entry.made.as_ref()?.get("text")?.as_str()).collect();
-        assert_eq!(made, ["goodbye", "so true"], "the present text");
+        let expected = ["goodbye", "so true", "so true", "so true", "so true"];
+        assert_eq!(made, expected, "the present text");
         let follow = all.iter().find(|entry| entry.kind == "follow").unwrap();
         assert_eq!((&follow.data["of"], &follow.data["active"]), (&"bob".into(), &true.into()));
         assert!(all.iter().all(|entry| !entry.data.contains_key("PK")));

@@ -34,8 +34,8 @@ pub(crate) struct Busy {
     blocked: Cache<UserId, Blocked>,
     /// The standing of each user who was there a moment ago.
     standings: Cache<UserId, Standing>,
-    /// Users who are marked because their followers are spread.
-    marked: Cache<UserId, ()>,
+    /// Users and posts that are marked because their followers or comments are spread.
+    marked: Cache<TallySubject, ()>,
     /// Over how many shards the writes of a counter are spread.
     shards: Cache<TallySubject, f64>,
 }
@@ -82,14 +82,14 @@ impl Busy {
         self.standings.put(user.clone(), standing, at);
     }
 
-    /// Whether this process has marked the user within the last minute.
-    pub(crate) fn is_marked(&self, user: &UserId, now: Timestamp) -> bool {
-        self.marked.get(user, now, None).is_some()
+    /// Whether this process has marked the user or post within the last minute ([`super::spread`]).
+    pub(crate) fn is_marked(&self, subject: &TallySubject, now: Timestamp) -> bool {
+        self.marked.get(subject, now, None).is_some()
     }
 
-    /// Remembers that the user is marked.
-    pub(super) fn know_marked(&self, user: &UserId, at: Timestamp) {
-        self.marked.put(user.clone(), (), at);
+    /// Remembers that the user or post is marked.
+    pub(super) fn know_marked(&self, subject: &TallySubject, at: Timestamp) {
+        self.marked.put(subject.clone(), (), at);
     }
 
     /// The shard of the counter for the next write. `random` is at least 0 and below 1.

@@ -207,6 +207,16 @@ impl CommandTable {
         self.get("a post", key::post(post), POST.to_owned()).await
     }
 
+    /// The author of a busy post that others see, or saw up to two seconds ago. None if nobody does now.
+    pub(crate) async fn recent_author(&self, post: PostId, now: Timestamp) -> Result<Option<UserId>, Error> {
+        if let Some(known) = self.busy.author(post, now) {
+            return Ok(Some(known));
+        }
+        let Some(read) = self.post(post).await?.filter(|post| post.hidden().is_none()) else { return Ok(None) };
+        self.busy.know_author(post, &read.author, now);
+        Ok(Some(read.author))
+    }
+
     /// Those of the posts that exist, deleted ones included, in one consistent read.
     pub async fn posts(&self, posts: &[PostId]) -> Result<Vec<Post>, Error> {
         if posts.is_empty() {

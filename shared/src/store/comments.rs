@@ -1,4 +1,7 @@
-//! Comments in the command table. Commands read them consistently, readers as they ask.
+//! Comments in the command table. Commands read them consistently, readers as they ask. Those on one post stand in the
+//! partition of the post, as long as few comment on it at a time, and otherwise in several ([`super::spread`]).
+
+use futures::future::try_join_all;
 
 use super::{
     command_table::CommandTable,
@@ -8,8 +11,12 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Comment, CommentId, Commenter, PostId, UserId},
+    model::{Comment, CommentId, Commenter, PartitionShard, PostId, TallySubject, UserId},
 };
+
+/// Comments that a page reads of another partition than the first, beyond its share of the limit. So most pages have
+/// about as many as they may have, although they end where the first of the partitions does.
+const BEYOND_SHARE: i32 = 4;
 
 /// The order in which comments are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +39,9 @@ pub struct CommentPage {
 impl CommandTable {
     /// A comment on a post. It may be deleted.
     pub async fn comment(&self, post: PostId, comment: CommentId) -> Result<Option<Comment>, Error> {
-        self.get("a comment", key::post(post), key::comment(comment)).await
+        let keys = comment_keys(post, comment).into_iter().map(|(pk, sk)| primary_key(pk, sk)).collect();
+        let found = self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await?.pop();
+        found.map(|item| value("a comment", item)).transpose()
     }
 
     /// What a user's comments on a post add up to. None if the user has written none, or if the post is the user's.
@@ -49,24 +58,69 @@ impl CommandTable {
         limit: i32,
         consistency: Consistency,
     ) -> Result<CommentPage, Error> {
-        let start = after.map(|comment| primary_key(key::post(post), key::comment(comment)));
-        let answer = self
+        let read = async |shard, limit| self.comments_in(post, shard, order, after, limit, consistency).await;
+        let subject = TallySubject::Post(post);
+        let (first, is_spread) =
+            tokio::try_join!(read(PartitionShard::default(), limit), self.is_spread(&subject, consistency))?;
+        if !is_spread {
+            return Ok(first);
+        }
+        let share = limit.min(limit / i32::from(PartitionShard::COUNT) + BEYOND_SHARE);
+        let mut pages = try_join_all(PartitionShard::others().map(|shard| read(shard, share))).await?;
+        pages.push(first);
+        Ok(merged(pages, order, limit))
+    }
+
+    async fn comments_in(
+        &self,
+        post: PostId,
+        shard: PartitionShard,
+        order: CommentOrder,
+        after: Option<CommentId>,
+        limit: i32,
+        consistency: Consistency,
+    ) -> Result<CommentPage, Error> {
+        let partition = key::comments(post, shard);
+        let query = self
             .dynamo
             .0
             .query()
             .table_name(&self.table)
-            .key_condition_expression("PK = :post AND begins_with(SK, :comments)")
-            .expression_attribute_values(":post", s(key::post(post)))
-            .expression_attribute_values(":comments", s(key::COMMENT_PREFIX))
+            .key_condition_expression("PK = :comments AND begins_with(SK, :comment)")
+            .expression_attribute_values(":comments", s(&partition))
+            .expression_attribute_values(":comment", s(key::COMMENT_PREFIX))
             .scan_index_forward(order == CommentOrder::OldestFirst)
-            .set_exclusive_start_key(start)
+            .set_exclusive_start_key(after.map(|comment| primary_key(&partition, key::comment(comment))))
             .limit(limit)
-            .consistent_read(consistency.is_strong())
-            .send()
-            .await
-            .map_err(failed("reading comments"))?;
+            .consistent_read(consistency.is_strong());
+        let answer = query.send().await.map_err(failed("reading comments"))?;
         let more = answer.last_evaluated_key.is_some();
         let items = answer.items.unwrap_or_default().into_iter();
         Ok(CommentPage { comments: items.map(|item| value("a comment", item)).collect::<Result<_, _>>()?, more })
     }
+}
+
+/// The keys that a comment may have.
+pub(super) fn comment_keys(post: PostId, comment: CommentId) -> Vec<(String, String)> {
+    let first = PartitionShard::default();
+    let other = Some(PartitionShard::of_spread_comment(comment)).filter(|shard| !shard.is_first());
+    let key = |shard| (key::comments(post, shard), key::comment(comment));
+    std::iter::once(first).chain(other).map(key).collect()
+}
+
+/// One page of the pages of several partitions: as far as none of them ends before its partition does.
+fn merged(pages: Vec<CommentPage>, order: CommentOrder, limit: i32) -> CommentPage {
+    let limit = usize::try_from(limit).unwrap_or_default();
+    let in_order = |a: CommentId, b: CommentId| match order {
+        CommentOrder::OldestFirst => a.cmp(&b),
+        CommentOrder::NewestFirst => b.cmp(&a),
+    };
+    let ends = pages.iter().filter(|page| page.more).filter_map(|page| page.comments.last());
+    let end = ends.map(|last| last.comment).min_by(|a, b| in_order(*a, *b));
+    let mut comments: Vec<_> = pages.into_iter().flat_map(|page| page.comments).collect();
+    comments.sort_unstable_by(|a, b| in_order(a.comment, b.comment));
+    comments.retain(|comment| end.is_none_or(|end| in_order(comment.comment, end).is_le()));
+    let more = end.is_some() || comments.len() > limit;
+    comments.truncate(limit);
+    CommentPage { comments, more }
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     command_table::{CommandTable, POST},
+    comments::comment_keys,
     consistency::Consistency,
     dynamo::{Item, failed, primary_key, s, text, value},
     key::{self, PK, SK},
@@ -64,11 +65,12 @@ impl CommandTable {
 
     /// Those of these posts and comments that exist, as they are stored.
     pub async fn made(&self, made: &[Made]) -> Result<HashMap<Made, Map<String, Value>>, Error> {
-        let key = |made: &Made| match made {
-            Made::Post(post) => (key::post(*post), POST.to_owned()),
-            Made::Comment(post, comment) => (key::post(*post), key::comment(*comment)),
+        let keys = |made: &Made| match *made {
+            Made::Post(post) => vec![(key::post(post), POST.to_owned())],
+            Made::Comment(post, comment) => comment_keys(post, comment),
         };
-        let by_key: HashMap<_, _> = made.iter().map(|made| (key(made), *made)).collect();
+        let by_key: HashMap<_, _> =
+            made.iter().flat_map(|made| keys(made).into_iter().map(|key| (key, *made))).collect();
         let keys = by_key.keys().map(|(pk, sk)| primary_key(pk, sk)).collect();
         let mut found = HashMap::new();
         for item in self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await? {

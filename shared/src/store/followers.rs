@@ -1,26 +1,21 @@
 //! The followers of a user. A follow is stored on both sides, and the side of the followed user is found here: in one
-//! partition, as long as few follow the user at a time. DynamoDB takes 500 follows a second into a partition, so those
-//! of a user whom more follow at once go to several ([`FollowerShard`]). The user is then marked as spread, in the
-//! first partition, before the first of these follows is committed. So whoever reads the mark and then the followers
-//! misses no follow that was committed before.
+//! partition, as long as few follow the user at a time, and otherwise in several ([`super::spread`]).
 
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::try_join_all;
 
 use super::{
     command_table::CommandTable,
-    dynamo::{Item, failed, primary_key, s, send_transaction, text},
+    consistency::Consistency,
+    dynamo::{Item, failed, primary_key, s, text},
     edges::UserPage,
-    key::{self, PK, SK},
-    transaction::Change,
+    key::{self, SK},
+    spread::SPREAD,
 };
 use crate::{
     error::Error,
-    model::{EdgeKey, EdgeKind, FollowerShard, Timestamp, UserId},
+    model::{EdgeKey, EdgeKind, PartitionShard, TallySubject, UserId},
 };
-
-/// Sort key of the mark. It stands before those of followers.
-const SPREAD: &str = "SPREAD";
 
 /// Which follows are asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,7 +28,7 @@ enum Which {
 /// Followers in the order of their keys, each with the partition in which the follow stands.
 #[derive(Default)]
 struct Followers {
-    users: Vec<(UserId, FollowerShard)>,
+    users: Vec<(UserId, PartitionShard)>,
     /// The follower behind whom the next page begins, if there may be one.
     next: Option<UserId>,
     is_spread: bool,
@@ -54,7 +49,7 @@ impl CommandTable {
         followee: &UserId,
         after: Option<&UserId>,
         limit: i32,
-    ) -> Result<Vec<(EdgeKey, FollowerShard)>, Error> {
+    ) -> Result<Vec<(EdgeKey, PartitionShard)>, Error> {
         let Followers { users, .. } = self.follower_page(followee, Which::Ever, after, limit).await?;
         let follow = |(follower, shard): (UserId, _)| (EdgeKey::new(&follower, EdgeKind::Follows, followee), shard);
         Ok(users.into_iter().map(follow).collect())
@@ -67,11 +62,11 @@ impl CommandTable {
         after: Option<&UserId>,
         limit: i32,
     ) -> Result<Followers, Error> {
-        let first = self.followers_in(followee, FollowerShard::default(), which, after, limit);
+        let first = self.followers_in(followee, PartitionShard::default(), which, after, limit);
         // A first page begins with the mark.
         let is_spread = async {
             match after {
-                Some(_) => self.is_spread(followee).await,
+                Some(_) => self.is_spread(&TallySubject::User(followee.clone()), Consistency::Strong).await,
                 None => Ok(false),
             }
         };
@@ -79,8 +74,8 @@ impl CommandTable {
         if !is_spread && !first.is_spread {
             return Ok(merged(vec![first], limit));
         }
-        let share = limit / i32::from(FollowerShard::COUNT) + 1;
-        let others = FollowerShard::others().map(|shard| self.followers_in(followee, shard, which, after, share));
+        let share = limit / i32::from(PartitionShard::COUNT) + 1;
+        let others = PartitionShard::others().map(|shard| self.followers_in(followee, shard, which, after, share));
         let mut pages = try_join_all(others).await?;
         pages.push(first);
         Ok(merged(pages, limit))
@@ -90,7 +85,7 @@ impl CommandTable {
     async fn followers_in(
         &self,
         followee: &UserId,
-        shard: FollowerShard,
+        shard: PartitionShard,
         which: Which,
         after: Option<&UserId>,
         limit: i32,
@@ -128,47 +123,6 @@ impl CommandTable {
         }
         Ok(page)
     }
-
-    /// Whether the user is marked: many have followed the user at once.
-    pub(crate) async fn is_spread(&self, followee: &UserId) -> Result<bool, Error> {
-        let (pk, sk) = mark(followee);
-        let get = self.dynamo.0.get_item().table_name(&self.table).key(PK, s(pk)).key(SK, s(sk)).consistent_read(true);
-        Ok(get.send().await.map_err(failed("reading whether followers are spread"))?.item.is_some())
-    }
-
-    /// Marks users as spread whose followers these changes spread.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] also if the partition takes no more at this moment; otherwise as DynamoDB's.
-    pub(super) async fn mark_spread(&self, changes: &[Change], now: Timestamp) -> Result<(), Error> {
-        for change in changes {
-            let Change::PutEdge { key, edge, .. } = change else { continue };
-            let is_elsewhere = key.kind == EdgeKind::Follows && edge.active && !edge.shard.is_first();
-            if !is_elsewhere || self.busy.is_marked(&key.to, now) {
-                continue;
-            }
-            let (pk, sk) = mark(&key.to);
-            // Filters of present follows let it pass.
-            let active = AttributeValue::Bool(true);
-            let put = Put::builder().table_name(&self.table).item(PK, s(pk)).item(SK, s(sk)).item("active", active);
-            let put = put.build().map_err(|error| Error::poison("the mark of a user", error))?;
-            let put = TransactWriteItem::builder().put(put).build();
-            send_transaction(self.dynamo.0.transact_write_items().transact_items(put)).await?;
-            self.busy.know_marked(&key.to, now);
-        }
-        Ok(())
-    }
-
-    /// Removes the mark of a user who has no followers any more, and never will.
-    pub async fn remove_spread_mark(&self, user: &UserId) -> Result<(), Error> {
-        let (pk, sk) = mark(user);
-        let delete = self.dynamo.0.delete_item().table_name(&self.table).key(PK, s(pk)).key(SK, s(sk));
-        delete.send().await.map(|_| ()).map_err(failed("erasing an account"))
-    }
-}
-
-fn mark(user: &UserId) -> (String, String) {
-    (key::followers(user, FollowerShard::default()), SPREAD.to_owned())
 }
 
 /// One page of the pages of several partitions: as far as none of them ends before its partition does.
@@ -194,6 +148,7 @@ mod tests {
     use crate::{
         model::{Edge, EdgeState, TallyShard},
         samples::{NOW, user, version},
+        store::transaction::Change,
         test_world::{Calls, World},
     };
 
@@ -201,7 +156,8 @@ mod tests {
     async fn follow(world: &World, state: EdgeState, follows: impl IntoIterator<Item = (usize, u8)>) {
         for (follower, shard) in follows {
             let key = EdgeKey::new(&user(&format!("f{follower:04}")), EdgeKind::Follows, &user("ada"));
-            let edge = Edge { shard: FollowerShard::of(TallyShard::new(shard)), ..Edge::new(state, version(1)) };
+            let edge =
+                Edge { shard: PartitionShard::of_follow(TallyShard::new(shard)), ..Edge::new(state, version(1)) };
             let changes = [Change::PutEdge { key, edge, replaces: None }];
             world.tested.commands.mark_spread(&changes, NOW).await.unwrap();
             world.tested.commands.commit_unlogged(&changes).await.unwrap();

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::model::{
-    CommentId, EdgeKey, EdgeKind, FollowerShard, Group, Handle, IdempotencyKey, PostId, Tag, TallyShard, TallySubject,
+    CommentId, EdgeKey, EdgeKind, Group, Handle, IdempotencyKey, PartitionShard, PostId, Tag, TallyShard, TallySubject,
     Timestamp, UserId, Version,
     search::{IndexList, NamePlace, Word},
 };
@@ -140,7 +140,7 @@ pub(super) fn parse_edge(pk: &str, sk: &str) -> Option<EdgeKey> {
         .find_map(|kind| Some(EdgeKey { from: from.clone(), kind, to: parse_user(sk, edge_prefix(kind))? }))
 }
 
-pub(super) fn followers(followee: &UserId, shard: FollowerShard) -> String {
+pub(super) fn followers(followee: &UserId, shard: PartitionShard) -> String {
     let first = format!("FOLLOWERS#{}", encode(followee.as_str()));
     if shard.is_first() { first } else { format!("{first}#{}", shard.get()) }
 }
@@ -156,6 +156,17 @@ pub(super) fn post(post: PostId) -> String {
 /// The post of a key made by [`post`].
 pub(super) fn parse_post(key: &str) -> Option<PostId> {
     key.strip_prefix(POST_PREFIX)?.parse().ok()
+}
+
+/// A partition of the comments on a post. The first one has the post, too.
+pub(super) fn comments(post: PostId, shard: PartitionShard) -> String {
+    let first = self::post(post);
+    if shard.is_first() { first } else { format!("{first}#{}", shard.get()) }
+}
+
+/// Whether this is the key of a comment.
+pub(super) fn is_comment(pk: &str, sk: &str) -> bool {
+    pk.starts_with(POST_PREFIX) && sk.starts_with(COMMENT_PREFIX)
 }
 
 pub(super) fn comment(comment: CommentId) -> String {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{EdgeState, Hidden, Like, Post, PostId, SpentUntil, UserId},
+    model::{EdgeState, Like, Post, PostId, ReactedPost, SpentUntil, UserId},
 };
 
 /// Likes that one query reads at most. An item has some 150 bytes, so these are 75 kB: 19 units if consistent.
@@ -23,7 +23,7 @@ const LIKES_PER_QUERY: i32 = 500;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reaction {
     /// The post.
-    pub post: Option<LikedPost>,
+    pub post: Option<ReactedPost>,
     /// The user's like of it, which may have ended.
     pub like: Option<Like>,
     /// The state of the user's limit for likes.
@@ -39,23 +39,6 @@ pub struct LikedPage {
     pub posts: Vec<(PostId, UserId)>,
     /// The post to go on below, if there may be more.
     pub next: Option<PostId>,
-}
-
-/// What a like is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LikedPost {
-    /// The post.
-    pub post: PostId,
-    /// Its author.
-    pub author: UserId,
-    /// Why others do not see it, if they do not.
-    pub hidden: Option<Hidden>,
-}
-
-impl From<&Post> for LikedPost {
-    fn from(post: &Post) -> Self {
-        Self { post: post.post, author: post.author.clone(), hidden: post.hidden() }
-    }
 }
 
 /// The state of a user's limit for likes. Likes are in no log, whose newest event could carry it.
@@ -81,12 +64,12 @@ impl CommandTable {
         let mut keys = vec![primary_key(key::user(user), key::likes(post))];
         keys.extend(known.is_none().then(|| primary_key(key::post(post), POST)));
         keys.extend(wanted.is_active().then(|| primary_key(key::user(user), key::LIKE_LIMIT)));
-        let post = known.map(|author| LikedPost { post, author, hidden: None });
+        let post = known.map(|author| ReactedPost { post, author, hidden: None });
         let (items, was_throttled) = self.dynamo.batch_get_noticing(&self.table, keys, consistency).await?;
         let mut reaction = Reaction { post, was_throttled, ..Reaction::default() };
         for item in items {
             match text(&item, SK)? {
-                POST => reaction.post = Some(LikedPost::from(&value::<Post>("a post", item)?)),
+                POST => reaction.post = Some(ReactedPost::from(&value::<Post>("a post", item)?)),
                 key::LIKE_LIMIT => reaction.limit = Some(value("a limit", item)?),
                 _ => reaction.like = Some(value("a like", item)?),
             }

@@ -39,6 +39,7 @@ mod runs;
 pub mod scan;
 pub mod search;
 pub mod segments;
+mod spread;
 mod statistics;
 mod table;
 mod tag_rows;

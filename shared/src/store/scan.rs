@@ -188,7 +188,7 @@ fn fact(item: Item) -> Result<Option<Fact>, Error> {
     if let Some((user, post)) = key::parse_like_key(&pk, &sk) {
         return value("a like", item).map(|like| Some(Fact::Like(LikeChange::of(user, post, like))));
     }
-    if key::parse_post(&pk).is_some() && sk.starts_with(key::COMMENT_PREFIX) {
+    if key::is_comment(&pk, &sk) {
         return value("a comment", item).map(Fact::Comment).map(Some);
     }
     Ok(None)

@@ -23,8 +23,8 @@ use super::{
 use crate::{
     error::Error,
     model::{
-        Comment, CommentId, Commenter, Counts, Edge, EdgeKey, EdgeKind, FollowerShard, Handle, IdempotencyKey, Like,
-        LogEvent, Post, PostId, Profile, TallyShard, TallySubject, Timestamp, UserId, Version,
+        Comment, CommentId, Commenter, Counts, Edge, EdgeKey, EdgeKind, Handle, IdempotencyKey, Like, LogEvent,
+        PartitionShard, Post, PostId, Profile, TallyShard, TallySubject, Timestamp, UserId, Version,
     },
     trace,
 };
@@ -98,7 +98,7 @@ pub enum Change {
         /// Identifies the edge.
         key: EdgeKey,
         /// Where the other side of a follow stands.
-        shard: FollowerShard,
+        shard: PartitionShard,
     },
     /// Write a new comment.
     CreateComment(Comment),
@@ -110,6 +110,8 @@ pub enum Change {
         post: PostId,
         /// The comment.
         comment: CommentId,
+        /// Where it stands.
+        shard: PartitionShard,
     },
     /// Forget the tags that a deleted post ever had.
     ForgetTags(PostId),
@@ -333,18 +335,20 @@ impl CommandTable {
                 transaction.transact_items(remove((key::followers(&key.to, *shard), key::user(&key.from)))?)
             }
             Change::CreateComment(comment) => {
-                let put = self.put(key::post(comment.post), key::comment(comment.comment), comment)?;
+                let partition = key::comments(comment.post, comment.shard);
+                let put = self.put(partition, key::comment(comment.comment), comment)?;
                 transaction.transact_items(built(put.condition_expression("attribute_not_exists(PK)"))?)
             }
             Change::DeleteComment(comment) => {
                 let put = self
-                    .put(key::post(comment.post), key::comment(comment.comment), comment)?
+                    .put(key::comments(comment.post, comment.shard), key::comment(comment.comment), comment)?
                     .condition_expression("attribute_type(deleted_at, :null)")
                     .expression_attribute_values(":null", s("NULL"));
                 transaction.transact_items(built(put)?)
             }
-            Change::RemoveComment { post, comment } => {
-                transaction.transact_items(deleted(self.deletion(key::post(*post), key::comment(*comment)))?)
+            Change::RemoveComment { post, comment, shard } => {
+                let delete = self.deletion(key::comments(*post, *shard), key::comment(*comment));
+                transaction.transact_items(deleted(delete)?)
             }
             Change::ForgetTags(post) => {
                 let update = Update::builder()

@@ -13,8 +13,8 @@ use crate::{
     deadline::Deadline,
     error::Error,
     model::{
-        Clock, CommentId, EdgeState, HomeRows, Maintained, ModelSet, PostId, ReadModelsState, RunStep, Text, UserEvent,
-        Version, Viewer,
+        Clock, CommentId, EdgeState, HomeRows, Maintained, ModelSet, PostId, ReadModelsState, RunStep, TallySubject,
+        Text, UserEvent, Version, Viewer,
     },
     projection::{Projector, Projectors, catch_up::Progress, quarantine::redo, rebuild::Rebuilder},
     query::{Conversations, Feeds, Notifications, People, search::Search},
@@ -127,6 +127,11 @@ impl Process {
     /// The author deletes a post.
     pub(crate) async fn delete(&self, author: &str, post: PostId) -> Version {
         self.done(author, &DeletePost { post }).await
+    }
+
+    /// Very many write this counter at this moment, as far as the process can tell.
+    pub(crate) fn meets_a_crowd(&self, counter: &TallySubject) {
+        (0..4).for_each(|_| self.commands.busy.spread_more(counter, self.clock.now()));
     }
 
     /// The author comments on a post.

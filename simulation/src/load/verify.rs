@@ -56,6 +56,7 @@ pub(super) fn compare(world: &Arc<World>, population: &Population, accepted: &Ac
         } else if let (Some(post), true) = (pk.strip_prefix("POST#"), sk.starts_with("COMMENT#"))
             && item.get("deleted_at").is_none_or(|deleted| deleted["NULL"] == true)
         {
+            let post = post.split('#').next().unwrap_or(post);
             counts.entry(post.to_owned()).or_default()[1] += 1;
         } else if first.as_deref().is_some_and(|first| in_partitions_of(pk, first))
             && sk.starts_with("USER#")

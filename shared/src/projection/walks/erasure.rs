@@ -19,7 +19,7 @@
 //! Other users keep what is theirs: their logs name the id of the account, and so do their likes, mutes and blocks.
 //! Notices of comments and mentions in their inboxes do so until they expire. No reader shows them.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use rand::Rng;
@@ -29,8 +29,9 @@ use crate::{
     command::{end_follow, removal_of_comment},
     error::Error,
     model::{
-        CommentId, Counts, Day, DayFact, Edge, EdgeKey, EdgeKind, EdgeState, Like, LikeChange, LogEntry, PostId,
-        TallyShard, TallySubject, Timestamp, Unreadable, UserEvent, UserId, Version, limits::FEED_AGE_MAX,
+        CommentId, Counts, Day, DayFact, Edge, EdgeKey, EdgeKind, EdgeState, Like, LikeChange, LogEntry,
+        PartitionShard, PostId, TallyShard, TallySubject, Timestamp, Unreadable, UserEvent, UserId, Version,
+        limits::FEED_AGE_MAX,
     },
     projection::{
         blocked_follows::BlockedFollows,
@@ -220,7 +221,7 @@ impl Walks {
         let changes = match on.filter(|post| !post.is_deleted()) {
             Some(_) => removal_of_comment(&comment, commenter.as_ref(), shard(), self.clock.now()),
             None => vec![
-                Change::RemoveComment { post, comment: comment.comment },
+                Change::RemoveComment { post, comment: comment.comment, shard: comment.shard },
                 Change::ScrubEvent { user: account.user.clone(), version: comment.event_version },
             ],
         };
@@ -352,7 +353,10 @@ impl Walks {
                     self.remove_cards(&subject).await?;
                 }
                 Ok(UserEvent::PostCommented { post, comment, .. }) => {
-                    self.commands.commit_unlogged(&[Change::RemoveComment { post, comment }]).await?;
+                    let shards =
+                        BTreeSet::from([PartitionShard::default(), PartitionShard::of_spread_comment(comment)]);
+                    let remove = |shard| Change::RemoveComment { post, comment, shard };
+                    self.commands.commit_unlogged(&shards.into_iter().map(remove).collect::<Vec<_>>()).await?;
                 }
                 _ => {}
             }

@@ -142,7 +142,7 @@ impl Walks {
 
     async fn remove_comment(&self, comment: &Comment) -> Result<(), Error> {
         let changes = [
-            Change::RemoveComment { post: comment.post, comment: comment.comment },
+            Change::RemoveComment { post: comment.post, comment: comment.comment, shard: comment.shard },
             Change::ScrubEvent { user: comment.author.clone(), version: comment.event_version },
         ];
         self.commands.commit_unlogged(&changes).await

@@ -1,14 +1,19 @@
-//! Many users follow one at the same moment.
+//! Many users follow one at the same moment, or comment on one post.
 
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
 
 use super::three_have_joined;
 use crate::{
-    command::{BlockUser, FollowUser},
-    model::{EdgeKey, EdgeKind, EdgeState, TallySubject, UserId},
+    command::{BlockUser, CommentOnPost, DeleteComment, FollowUser},
+    error::{Error, Rejection},
+    model::{CommentId, EdgeKey, EdgeKind, EdgeState, PostId, TallySubject, UserId},
     samples::user,
+    store::{
+        Consistency,
+        comments::{CommentOrder, CommentPage},
+    },
     stream::work_queue::Task,
-    test_world::{Calls, Process, World},
+    test_world::{Call, Calls, Process, World},
 };
 
 /// So many follow ada by the process under test that it counts her as crowded.
@@ -16,9 +21,9 @@ async fn ada_is_crowded(world: &World, followers: &[String]) {
     let names: Vec<_> = followers.iter().map(String::as_str).collect();
     world.other.join(&names).await;
     let Process { commands, clock, .. } = &world.tested;
-    (0..4).for_each(|_| commands.busy.spread_more(&TallySubject::User(user("ada")), clock.now()));
+    world.tested.meets_a_crowd(&TallySubject::User(user("ada")));
     follow_in_the_crowd(world, followers).await;
-    assert!(commands.busy.is_marked(&user("ada"), clock.now()));
+    assert!(commands.busy.is_marked(&TallySubject::User(user("ada")), clock.now()));
 }
 
 /// These follow ada by the process under test, and each of them meets others who do. Without that, a counter comes
@@ -111,4 +116,101 @@ async fn what_a_process_knows_refuses_nobody() {
     assert!(world.tested.run("bob", &follow).await.is_err());
     world.other.done("ada", &BlockUser { blocked: user("bob"), wanted: EdgeState::Ended }).await;
     world.tested.run("bob", &follow).await.unwrap();
+}
+
+/// These comment on the post by the process under test, and each of them meets others who do.
+async fn comment_in_the_crowd(world: &World, commenters: &[String], post: PostId) -> Vec<CommentId> {
+    let mut comments = Vec::new();
+    for name in commenters {
+        world.tested.meets_a_crowd(&TallySubject::Post(post));
+        comments.push(world.tested.comment(name, post, "me, too").await);
+    }
+    comments
+}
+
+/// All comments on the post, in pages of this size.
+async fn comments(world: &World, post: PostId, order: CommentOrder, limit: i32) -> Vec<CommentId> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let read = world.other.commands.comments(post, order, after, limit, Consistency::Eventual);
+        let CommentPage { comments, more } = read.await.unwrap();
+        assert!(i32::try_from(comments.len()).unwrap() <= limit);
+        after = comments.last().map(|comment| comment.comment);
+        all.extend(comments.into_iter().map(|comment| comment.comment));
+        if !more {
+            return all;
+        }
+        assert!(after.is_some(), "a page without comments says where to go on");
+    }
+}
+
+/// Three comments from before the crowd, and forty of it.
+async fn a_crowded_post() -> (World, PostId, Vec<CommentId>) {
+    let world = three_have_joined().await;
+    let post = world.other.post("ada", "hello").await;
+    let mut written = Vec::new();
+    for _ in 0..3 {
+        written.push(world.tested.comment("bob", post, "first!").await);
+    }
+    let names = names(40);
+    world.other.join(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    written.extend(comment_in_the_crowd(&world, &names, post).await);
+    (world, post, written)
+}
+
+#[tokio::test(start_paused = true)]
+async fn comments_in_a_crowd_read_and_require_nothing_that_all_of_them_do() {
+    let (world, post, _) = a_crowded_post().await;
+    let elsewhere = world.keys("commands", &format!("POST#{post}#")).len();
+    assert!(elsewhere > 20, "most stand elsewhere: {elsewhere}");
+    let marks = world.network.count(Calls("TransactWriteItems", "SPREAD"));
+    assert_eq!(marks, 1, "once in a while");
+    let key_of_post = format!("{{\"PK\":{{\"S\":\"POST#{post}\"}},\"SK\":{{\"S\":\"POST\"}}}}");
+    let is_read = |call: &&Call| call.operation == "GetItem" && call.body.contains(&key_of_post);
+    let reads = || world.network.calls().iter().filter(is_read).count();
+    let required = || world.network.count(Calls("TransactWriteItems", "BLOCKS#g"));
+    let (reads_before, required_before) = (reads(), required());
+    let more: Vec<_> = (0..20).map(|number| format!("g{number:03}")).collect();
+    world.other.join(&more.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    comment_in_the_crowd(&world, &more, post).await;
+    assert!(reads() <= reads_before + 1);
+    assert_eq!(required(), required_before, "no condition in ada's partition");
+}
+
+#[tokio::test(start_paused = true)]
+async fn comments_in_several_partitions_are_read_in_order_found_and_deleted() {
+    let (world, post, mut written) = a_crowded_post().await;
+    written.sort_unstable();
+    for limit in [1, 2, 7, 20, 100] {
+        assert_eq!(comments(&world, post, CommentOrder::OldestFirst, limit).await, written, "{limit}");
+        written.sort_unstable_by_key(|comment| Reverse(*comment));
+        assert_eq!(comments(&world, post, CommentOrder::NewestFirst, limit).await, written, "{limit}");
+        written.sort_unstable();
+    }
+    for comment in written {
+        let found = world.other.commands.comment(post, comment).await.unwrap().unwrap();
+        assert!(found.comment == comment && !found.is_deleted());
+        world.other.done("ada", &DeleteComment { post, comment }).await;
+        assert!(world.other.commands.comment(post, comment).await.unwrap().unwrap().is_deleted());
+    }
+    let tally = world.other.commands.tally(&TallySubject::Post(post)).await.unwrap();
+    assert_eq!((tally.counts().comments, tally.counts().heat), (0, 0));
+    assert_eq!(world.keys("commands", &format!("POST#{post}")).len(), 43 + 2, "with the post and the mark");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_the_author_blocks_cannot_comment_in_the_crowd_two_seconds_later() {
+    let (world, post, _) = a_crowded_post().await;
+    world.other.block("ada", "bob").await;
+    world.pass(Duration::from_secs(2));
+    world.tested.meets_a_crowd(&TallySubject::Post(post));
+    let text = || "hello?".to_owned().try_into().unwrap();
+    let comment = |text| CommentOnPost { post, comment: CommentId::new(world.tested.clock.now()), text, key: None };
+    let refused = world.tested.run("bob", &comment(text())).await;
+    assert!(matches!(refused, Err(Error::Rejected(Rejection::Blocked))), "{refused:?}");
+    world.other.done("ada", &BlockUser { blocked: user("bob"), wanted: EdgeState::Ended }).await;
+    world.tested.run("bob", &comment(text())).await.unwrap();
+    world.other.block("bob", "ada").await;
+    let refused = world.tested.run("bob", &comment(text())).await;
+    assert!(matches!(refused, Err(Error::Rejected(Rejection::Blocked))), "{refused:?}");
 }

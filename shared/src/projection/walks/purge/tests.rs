@@ -98,6 +98,26 @@ async fn many_comments_are_removed_in_parts_of_equal_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn comments_in_several_partitions_are_removed() {
+    let world = World::with_steps_of(10);
+    world.other.join(&["ada", "bob"]).await;
+    let post = world.other.post("ada", "hush").await;
+    for number in 0..60 {
+        world.other.meets_a_crowd(&TallySubject::Post(post));
+        world.other.comment("bob", post, &format!("mumble {number}")).await;
+    }
+    let elsewhere = format!("POST#{post}#");
+    assert!(world.keys("commands", &elsewhere).len() > 30);
+    world.other.delete("ada", post).await;
+    world.tested.catch_up(&["ada"]).await;
+
+    work(&world).await;
+
+    assert_eq!(left(&world), [""; 0]);
+    assert_eq!(world.keys("commands", &elsewhere), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn comments_of_the_same_moment_are_removed_without_parts() {
     let world = World::with_steps_of(2);
     world.other.join(&["ada", "bob"]).await;

@@ -1,0 +1,77 @@
+//! Marks of what is spread over several partitions ([`PartitionShard`]): the followers of a user, and the comments on a
+//! post. The mark stands in the first partition, and is there before the first item in another one is committed. So
+//! whoever reads the mark, before or together with the items of the first partition, misses no item that was committed
+//! before.
+
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+
+use super::{
+    command_table::CommandTable,
+    consistency::Consistency,
+    dynamo::{failed, s, send_transaction},
+    key::{self, PK, SK},
+    transaction::Change,
+};
+use crate::{
+    error::Error,
+    model::{EdgeKind, PartitionShard, TallySubject, Timestamp, UserId},
+};
+
+/// Sort key of a mark. Among followers, it stands before all of them.
+pub(super) const SPREAD: &str = "SPREAD";
+
+impl CommandTable {
+    /// Whether the followers of this user, or the comments on this post, stand in several partitions.
+    pub(crate) async fn is_spread(&self, subject: &TallySubject, consistency: Consistency) -> Result<bool, Error> {
+        let get = self.dynamo.0.get_item().table_name(&self.table).key(PK, s(partition(subject))).key(SK, s(SPREAD));
+        let answer = get.consistent_read(consistency.is_strong()).send().await.map_err(failed("reading a mark"))?;
+        Ok(answer.item.is_some())
+    }
+
+    /// Marks the users and posts whose followers and comments these changes spread.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] also if the partition takes no more at this moment; otherwise as DynamoDB's.
+    pub(super) async fn mark_spread(&self, changes: &[Change], now: Timestamp) -> Result<(), Error> {
+        for subject in changes.iter().filter_map(spread_by) {
+            if self.busy.is_marked(&subject, now) {
+                continue;
+            }
+            // Filters of present follows let it pass.
+            let active = AttributeValue::Bool(true);
+            let put = Put::builder().table_name(&self.table).item(PK, s(partition(&subject))).item(SK, s(SPREAD));
+            let put = put.item("active", active).build().map_err(|error| Error::poison("a mark", error))?;
+            let put = TransactWriteItem::builder().put(put).build();
+            send_transaction(self.dynamo.0.transact_write_items().transact_items(put)).await?;
+            self.busy.know_marked(&subject, now);
+        }
+        Ok(())
+    }
+
+    /// Removes the mark of a user who has no followers any more, and never will. That of a post stays, because a late
+    /// comment may come after the post is gone, and has to be found.
+    pub async fn remove_spread_mark(&self, user: &UserId) -> Result<(), Error> {
+        let partition = partition(&TallySubject::User(user.clone()));
+        let delete = self.dynamo.0.delete_item().table_name(&self.table).key(PK, s(partition)).key(SK, s(SPREAD));
+        delete.send().await.map(|_| ()).map_err(failed("erasing an account"))
+    }
+}
+
+/// Whose followers or comments a change spreads.
+fn spread_by(change: &Change) -> Option<TallySubject> {
+    match change {
+        Change::PutEdge { key, edge, .. } if key.kind == EdgeKind::Follows && edge.active && !edge.shard.is_first() => {
+            Some(TallySubject::User(key.to.clone()))
+        }
+        Change::CreateComment(comment) if !comment.shard.is_first() => Some(TallySubject::Post(comment.post)),
+        _ => None,
+    }
+}
+
+/// The first partition, in which the mark stands.
+fn partition(subject: &TallySubject) -> String {
+    match subject {
+        TallySubject::User(user) => key::followers(user, PartitionShard::default()),
+        TallySubject::Post(post) => key::post(*post),
+    }
+}
