@@ -55,6 +55,8 @@ pub struct Limits {
     pub queue_pollers_growth: f64,
     /// Batches of a queue at once, at most.
     pub queue_pollers_max: f64,
+    /// From so many messages in flight on, a message group may be noisy.
+    pub noisy_in_flight: f64,
 }
 
 impl Default for Limits {
@@ -89,6 +91,7 @@ impl Limits {
             queue_pollers: numbers::SQS_POLLERS_INITIAL.value,
             queue_pollers_growth: numbers::SQS_POLLERS_GROWTH.value,
             queue_pollers_max: numbers::SQS_POLLERS_MAX.value,
+            noisy_in_flight: numbers::NOISY_IN_FLIGHT.value,
         }
     }
 
@@ -124,6 +127,7 @@ impl Limits {
             queue_pollers: (self.queue_pollers * fraction).max(1.0),
             queue_pollers_growth: self.queue_pollers_growth * fraction,
             queue_pollers_max: (self.queue_pollers_max * fraction).max(1.0),
+            noisy_in_flight: self.noisy_in_flight * fraction,
             ..self.clone()
         }
     }

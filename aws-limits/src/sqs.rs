@@ -27,11 +27,30 @@ impl Pollers {
     }
 }
 
-/// Whether a message group has so much in flight that the messages of others come first.
-pub fn is_noisy(in_flight_of_group: u64, in_flight: u64) -> bool {
-    #[expect(clippy::cast_precision_loss, reason = "at most 120 000 messages are in flight")]
-    let (of_group, all) = (in_flight_of_group as f64, in_flight as f64);
-    of_group >= numbers::NOISY_IN_FLIGHT.value && of_group > numbers::NOISY_SHARE.value * all
+/// When a message group of a fair queue is noisy.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fairness {
+    noisy_in_flight: f64,
+}
+
+impl Fairness {
+    /// Within these limits.
+    pub fn new(limits: &Limits) -> Self {
+        Self { noisy_in_flight: limits.noisy_in_flight }
+    }
+
+    /// Whether a message group has so much in flight that the messages of others come first.
+    pub fn is_noisy(&self, in_flight_of_group: u64, in_flight: u64) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "at most 120 000 messages are in flight")]
+        let (of_group, all) = (in_flight_of_group as f64, in_flight as f64);
+        of_group >= self.noisy_in_flight && of_group > numbers::NOISY_SHARE.value * all
+    }
+}
+
+impl Default for Fairness {
+    fn default() -> Self {
+        Self::new(&Limits::default())
+    }
 }
 
 #[cfg(test)]
@@ -48,9 +67,12 @@ mod tests {
 
     #[test]
     fn a_group_is_noisy_with_30_messages_and_a_tenth_of_all_in_flight() {
-        assert!(!is_noisy(29, 29));
-        assert!(is_noisy(30, 30));
-        assert!(!is_noisy(30, 300));
-        assert!(is_noisy(31, 300));
+        let queue = Fairness::default();
+        assert!(!queue.is_noisy(29, 29));
+        assert!(queue.is_noisy(30, 30));
+        assert!(!queue.is_noisy(30, 300));
+        assert!(queue.is_noisy(31, 300));
+        let tenth = Fairness::new(&Limits::new_account().scaled(0.1, 1));
+        assert!(!tenth.is_noisy(2, 2) && tenth.is_noisy(3, 3));
     }
 }

@@ -17,6 +17,7 @@ use std::{
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_limits::sqs::Fairness;
 use aws_smithy_async::{
     rt::sleep::{SharedAsyncSleep, TokioSleep},
     time::{SharedTimeSource, SystemTimeSource},
@@ -64,6 +65,13 @@ impl Aws {
     #[must_use]
     pub fn with_queue_time(self, now_ms: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         Self { queue_time: Box::new(now_ms), ..self }
+    }
+
+    /// The same with queues whose message groups are noisy by this rule.
+    #[must_use]
+    pub fn with_fairness(self, fairness: Fairness) -> Self {
+        lock(&self.queues).set_fairness(fairness);
+        self
     }
 
     /// The same with DynamoDB in a file of this directory, which has to be new. A table with a stream gets slower with

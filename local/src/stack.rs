@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use aws_limits::Limits;
+use aws_limits::{Limits, sqs::Fairness};
 use axum::Router;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
@@ -116,7 +116,8 @@ impl Stack {
         let limits = options.limits.as_ref().map(|limits| Limits { enhanced_fan_out, ..limits.clone() });
 
         let observer = Observer::default();
-        let mut servers = Servers::start(ports, data.path(), observer.clone())?;
+        let fairness = limits.as_ref().map(Fairness::new).unwrap_or_default();
+        let mut servers = Servers::start(ports, data.path(), observer.clone(), fairness)?;
         let binaries: BTreeSet<_> = system.functions.iter().map(|function| function.binary.clone()).collect();
         let clients = Clients {
             dynamodb: aws::dynamodb(&endpoints.dynamodb),

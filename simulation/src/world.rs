@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use aws_limits::sqs::Fairness;
 use aws_memory::{Aws, QUEUES_URL, queue_url};
 use bytes::Bytes;
 use harness::client::{Transport, Transported, User};
@@ -105,6 +106,8 @@ impl World {
         let Setup { seed, parameters, chaos, trace, limits, has_cache, aws } = setup;
         let mut system = system(parameters)?;
         let limits = limits.map(|limits| AwsLimits::new(limits, &mut system, seed));
+        let fairness = limits.as_ref().map(|limits| Fairness::new(&limits.limits)).unwrap_or_default();
+        let aws = aws.with_fairness(fairness);
         let keys = system.tables.iter().map(|table| (table.name.clone(), table.key.clone())).collect();
         let gate = TransactionGate::new(keys);
         let network = Network::new(Arc::new(aws), gate, Arc::new(trace), limits, seed);

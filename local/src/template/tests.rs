@@ -64,7 +64,7 @@ fn the_projects_template_is_read_whole() {
     assert_eq!(fanout.environment["COMMANDS_TABLE"], "tidings-Commands");
     assert_eq!(fanout.environment["CARDS_TABLE_B"], "tidings-CardsB", "an output of a nested stack");
     assert_eq!(fanout.environment["DELIVERIES_QUEUE"], "http://127.0.0.1:2/000000000000/tidings-Deliveries");
-    assert_eq!((fanout.timeout, fanout.memory_mib), (Duration::from_secs(60), 512));
+    assert_eq!((fanout.timeout, fanout.memory_mib), (Duration::from_secs(60), 1024));
     assert_eq!(names("GetFeed").environment["CURSOR_KEY"], "k".repeat(32));
     assert_eq!(names("FollowUser").routes[0].path, "/v1/users/{user}/follow");
 

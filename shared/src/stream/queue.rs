@@ -11,7 +11,7 @@ use rand::Rng;
 
 use crate::{
     error::Error,
-    model::{RunStep, UserId},
+    model::{RunStep, TallySubject},
     retry::RetryPolicy,
     trace::{self, TraceId},
 };
@@ -53,16 +53,20 @@ pub(super) struct QueueMessage {
 impl QueueMessage {
     /// A message with this body, to be received after `delay_s` seconds at the earliest.
     ///
-    /// The user is the message's group. SQS serves groups fairly ("fair queues"), so the many messages of one user do
-    /// not hold up those of others. A group id may hold only ASCII letters, digits and punctuation, at most 128 of
-    /// them; a user id may hold anything. So the group id is the hash of the user id.
+    /// The user or post that it is about is the message's group. SQS serves groups fairly ("fair queues"), so the many
+    /// messages of one user or post do not hold up those of others. A group id may hold only ASCII letters, digits and
+    /// punctuation, at most 128 of them; a user id may hold anything. So the group id of a user is the hash of the id.
     ///
     /// The message carries the trace of the work that sends it.
-    pub(super) fn new(body: String, user: &UserId, delay_s: i32) -> Self {
-        Self { body, group: Some(user.hash().to_string()), delay_s, trace: trace::current(), run: None }
+    pub(super) fn new(body: String, about: &TallySubject, delay_s: i32) -> Self {
+        let group = match about {
+            TallySubject::User(user) => user.hash().to_string(),
+            TallySubject::Post(post) => post.to_string(),
+        };
+        Self { body, group: Some(group), delay_s, trace: trace::current(), run: None }
     }
 
-    /// The same without a group: it belongs to no user.
+    /// The same without a group: it is about no user or post.
     pub(super) fn ungrouped(body: String, delay_s: i32) -> Self {
         Self { body, group: None, delay_s, trace: trace::current(), run: None }
     }
@@ -184,14 +188,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::samples::user;
+    use crate::samples::{post, user};
 
     proptest! {
         #[test]
         fn batches_keep_every_message_within_the_limits(
             sizes in proptest::collection::vec(1usize..150_000, 0..40),
         ) {
-            let messages = sizes.iter().map(|size| QueueMessage::new("x".repeat(*size), &user("ada"), 0)).collect();
+            let about = TallySubject::User(user("ada"));
+            let messages = sizes.iter().map(|size| QueueMessage::new("x".repeat(*size), &about, 0)).collect();
             let batches = batches(messages);
             let kept: Vec<_> = batches.iter().flatten().map(|message| message.body.len()).collect();
             prop_assert_eq!(&kept, &sizes);
@@ -203,10 +208,11 @@ mod tests {
     }
 
     #[test]
-    fn any_user_id_makes_a_valid_group() {
-        let message = QueueMessage::new(String::new(), &user("auth0|日本"), 0);
-        let group = message.group.unwrap();
-        assert!(!group.is_empty() && group.bytes().all(|c| c.is_ascii_alphanumeric()));
+    fn any_user_and_post_makes_a_valid_group() {
+        for about in [TallySubject::User(user("auth0|日本")), TallySubject::Post(post().post)] {
+            let group = QueueMessage::new(String::new(), &about, 0).group.unwrap();
+            assert!(!group.is_empty() && group.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-'));
+        }
     }
 
     #[test]

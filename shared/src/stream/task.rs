@@ -247,29 +247,24 @@ impl Task {
         }
     }
 
-    /// The user whose task it is, if it is one user's.
-    fn user(&self) -> Option<&UserId> {
-        Some(match self {
+    /// The user or post that the task is about, if it is about one.
+    fn about(&self) -> Option<TallySubject> {
+        let user = match self {
+            Self::SettleLikes { post, .. } | Self::SettlePost { post } => return Some(TallySubject::Post(*post)),
+            Self::SettleTally { subject, .. } | Self::Index(Unsettled { subject, .. }) => return Some(subject.clone()),
+            Self::Recount(recount) => recount.user()?,
+            Self::MergeTrending { .. } | Self::Republish { .. } | Self::Rebuild(_) => return None,
             Self::Walk(walk) => walk.user(),
             Self::EndFollow { follower, .. } => follower,
             Self::CatchUp { user }
             | Self::Redo { user, .. }
             | Self::Reapply { user, .. }
             | Self::SettleUser { user }
-            | Self::Notify { user, .. }
-            | Self::Index(Unsettled { subject: TallySubject::User(user), .. })
-            | Self::SettleTally { subject: TallySubject::User(user), .. } => user,
+            | Self::Notify { user, .. } => user,
             Self::CheckRow { author, .. } => author,
             Self::ShowFollows { followee, .. } => followee,
-            Self::Recount(recount) => return recount.user(),
-            Self::SettleTally { subject: TallySubject::Post(_), .. }
-            | Self::Index(Unsettled { subject: TallySubject::Post(_), .. })
-            | Self::SettleLikes { .. }
-            | Self::MergeTrending { .. }
-            | Self::SettlePost { .. }
-            | Self::Republish { .. }
-            | Self::Rebuild(_) => return None,
-        })
+        };
+        Some(TallySubject::User(user.clone()))
     }
 
     fn of_value(value: Value) -> Result<Self, NotATask> {
@@ -290,8 +285,8 @@ impl Task {
             None => Message::OnAll(task),
         };
         let body = about.body()?;
-        Ok(match self.user() {
-            Some(user) => QueueMessage::new(body, user, delay_s),
+        Ok(match self.about() {
+            Some(about) => QueueMessage::new(body, &about, delay_s),
             None => QueueMessage::ungrouped(body, delay_s),
         })
     }

@@ -1,6 +1,7 @@
 //! The operations of SQS without a server around them: each is answered at once. The HTTP server calls them, and so
 //! does the simulated world, which brings its own clock.
 
+use aws_limits::sqs::Fairness;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
@@ -31,6 +32,11 @@ impl Queues {
     /// If SQLite cannot open a database in memory.
     pub fn in_memory(base_url: &str) -> anyhow::Result<Self> {
         Ok(Self(Store::open(None, base_url.to_owned())?))
+    }
+
+    /// From now on, message groups are noisy by this rule.
+    pub fn set_fairness(&mut self, fairness: Fairness) {
+        self.0.fairness = fairness;
     }
 
     /// Answers `operation`, as `SendMessage`, at this time. `ReceiveMessage` does not wait for messages.

@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::Context;
+use aws_limits::sqs::Fairness;
 use rusqlite::{Connection, config::DbConfig, params};
 use tokio::sync::Notify;
 
@@ -60,6 +61,8 @@ pub(super) struct Store {
     pub(super) queues: BTreeMap<String, Queue>,
     /// The beginning of queue URLs, for example `http://127.0.0.1:9324`.
     base_url: String,
+    /// When messages of a group come behind those of others.
+    pub(super) fairness: Fairness,
 }
 
 /// What the server knows about a queue besides its messages.
@@ -96,7 +99,7 @@ impl Store {
                 anyhow::bail!("the queue database has version {other}, this program needs version {SCHEMA_VERSION}")
             }
         }
-        let mut store = Self { connection, queues: BTreeMap::new(), base_url };
+        let mut store = Self { connection, queues: BTreeMap::new(), base_url, fairness: Fairness::default() };
         store.load()?;
         store.return_received()?;
         Ok(store)

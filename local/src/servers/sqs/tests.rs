@@ -11,6 +11,7 @@ mod throughput;
 
 use std::{future::pending, path::Path, time::Duration};
 
+use aws_limits::sqs::Fairness;
 use aws_sdk_sqs::{
     Client,
     types::{Message, MessageSystemAttributeName, SendMessageBatchRequestEntry},
@@ -37,7 +38,8 @@ impl Sqs {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let database = database.map(Path::to_owned);
-        let task = tokio::spawn(async move { serve(listener, database.as_deref(), pending()).await });
+        let task =
+            tokio::spawn(async move { serve(listener, database.as_deref(), Fairness::default(), pending()).await });
         Self { client: aws::sqs(&endpoint), task }
     }
 
