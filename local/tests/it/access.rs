@@ -308,6 +308,7 @@ const SOURCES: [(&[Resource], &[&str]); 7] = [
             "store/command_table.rs",
             "store/edges.rs",
             "store/followers.rs",
+            "store/spread.rs",
             "store/likes.rs",
             "store/notification_settings.rs",
             "store/comments.rs",
