@@ -5,16 +5,16 @@ use harness::{client::ProfileInput, model::Window};
 /// A command.
 #[derive(Debug, Clone)]
 pub(crate) enum Command {
-    /// Write a post, perhaps twice with the same key, perhaps another with that key.
-    Post { text: String, key: String, again: Again },
+    /// Write a post, perhaps twice with the same key, perhaps another with that key. Without a key, it is sent once.
+    Post { text: String, key: Option<String>, again: Again },
     /// Change a post's text.
     Edit { post: String, text: String },
     /// Delete a post.
     Delete(String),
     /// Like a post, or stop that.
     Like(String, bool),
-    /// Comment on a post, perhaps twice with the same key.
-    Comment { post: String, text: String, key: String, again: Again },
+    /// Comment on a post, perhaps twice with the same key. Without a key, it is sent once.
+    Comment { post: String, text: String, key: Option<String>, again: Again },
     /// Delete a comment.
     DeleteComment { post: String, comment: String },
     /// Follow somebody, or stop that.
@@ -44,7 +44,15 @@ pub(crate) enum Again {
     Other,
 }
 
-/// A command whose last attempt was refused, and an earlier one not answered.
+impl Command {
+    /// Whether the command may be sent again: its repetition changes nothing.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        !matches!(self, Self::Post { key: None, .. } | Self::Comment { key: None, .. })
+    }
+}
+
+/// A command that was not answered, and not sent again, or whose last attempt was refused, and an earlier one not
+/// answered.
 #[derive(Debug)]
 pub(crate) struct Doubt {
     /// The caller.

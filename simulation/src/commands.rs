@@ -57,6 +57,8 @@ enum Outcome {
     Refused(String),
     /// It was refused with this code, but an attempt before was not answered.
     Doubtful(String),
+    /// It was not answered, and cannot be sent again.
+    Unanswered,
 }
 
 impl Outcome {
@@ -67,6 +69,7 @@ impl Outcome {
             Self::Accepted(Made::Comment(id), _) => id,
             Self::Accepted(Made::Nothing, _) => "done",
             Self::Refused(code) | Self::Doubtful(code) => code,
+            Self::Unanswered => "nothing",
         }
     }
 }
@@ -107,7 +110,7 @@ impl Actor {
     pub(crate) async fn post(&mut self) -> Result<(), ApiError> {
         let text = self.text();
         let key = format!("{}-pulled-{}", self.user.id, self.random.random::<u32>());
-        self.execute(Command::Post { text, key, again: Again::No }).await
+        self.execute(Command::Post { text, key: Some(key), again: Again::No }).await
     }
 
     fn profile(&mut self) -> ProfileInput {
@@ -129,8 +132,10 @@ impl Actor {
 
     fn choose(&mut self) -> Option<Command> {
         let text = self.text();
-        let key = format!("{}-{}-{}", self.user.id, self.is_second, self.sent);
+        let has_key = self.random.random_bool(0.8);
+        let key = has_key.then(|| format!("{}-{}-{}", self.user.id, self.is_second, self.sent));
         let again = match self.random.random_range(0..12) {
+            _ if !has_key => Again::No,
             0 => Again::Same,
             1 => Again::AtOnce,
             2 => Again::Other,
@@ -220,6 +225,7 @@ impl Actor {
             Ok(Outcome::Refused(code) | Outcome::Doubtful(code)) => {
                 self.trace.note(Detail::Users, format_args!("{}: {code}", self.user.id));
             }
+            Ok(Outcome::Unanswered) => {}
             Err(error) => self.trace.note(Detail::Users, format_args!("{}: {error}", self.user.id)),
         }
         match outcome? {
@@ -235,11 +241,16 @@ impl Actor {
             Outcome::Refused(code) => self.refuse(&command, &code),
             Outcome::Doubtful(code) => {
                 self.refuse(&command, &code);
-                let by = self.user.id.clone();
-                self.ledger.borrow_mut().doubts.push(Doubt { by, command, at });
+                self.doubt(command, at);
             }
+            Outcome::Unanswered => self.doubt(command, at),
         }
         Ok(())
+    }
+
+    fn doubt(&self, command: Command, at: Window) {
+        let by = self.user.id.clone();
+        self.ledger.borrow_mut().doubts.push(Doubt { by, command, at });
     }
 
     /// INV-6: sends a command twice at once; if both are accepted, the answers are the same. A refusal is not
@@ -266,6 +277,8 @@ impl Actor {
                 self.refuse(command, &code);
                 return Ok(first);
             }
+            // Whatever is sent twice has a key.
+            (first, Outcome::Unanswered) => return Ok(first),
         };
         let same = first.told() == second.told();
         let problem = || {
@@ -282,6 +295,10 @@ impl Actor {
         loop {
             match send(&self.user, command).await {
                 Ok((made, version)) => return Ok(Outcome::Accepted(made, version)),
+                Err(error) if error.is_transient() && !command.is_repeatable() => {
+                    self.trace.note(Detail::Users, format_args!("{}: {error}", self.user.id));
+                    return Ok(Outcome::Unanswered);
+                }
                 Err(error) if error.is_transient() && tokio::time::Instant::now() < deadline => {
                     self.trace.note(Detail::Users, format_args!("{}: {error}", self.user.id));
                     let wait = Duration::from_millis(self.random.random_range(100..longest_ms));
@@ -427,7 +444,7 @@ impl Actor {
                 let same = matches!(made, Made::Comment(first) if *first == id);
                 ledger.checks.decide(Check::OneEffectPerKey, same, || format!("{own}: {repeated:?} commented again"));
             }
-            (_, Outcome::Accepted(Made::Nothing, _)) => {}
+            (_, Outcome::Accepted(Made::Nothing, _) | Outcome::Unanswered) => {}
             // An administrator may have suspended the user meanwhile, or another device deleted the account.
             (_, Outcome::Refused(code) | Outcome::Doubtful(code)) if code.starts_with("account_") => {}
             (_, Outcome::Refused(code) | Outcome::Doubtful(code)) => {
@@ -443,7 +460,7 @@ async fn send(user: &User, command: &Command) -> Result<(Made, u64), ApiError> {
     let nothing = |version| (Made::Nothing, version);
     Ok(match command {
         Command::Post { text, key, .. } => {
-            let accepted = user.post(text, Some(key)).await?;
+            let accepted = user.post(text, key.as_deref()).await?;
             (Made::Post(Box::new(accepted.value)), accepted.version)
         }
         Command::Edit { post, text } => {
@@ -454,7 +471,7 @@ async fn send(user: &User, command: &Command) -> Result<(Made, u64), ApiError> {
         Command::Like(post, true) => nothing(user.like(post).await?.version),
         Command::Like(post, false) => nothing(user.unlike(post).await?.version),
         Command::Comment { post, text, key, .. } => {
-            let accepted = user.comment(post, text, Some(key)).await?;
+            let accepted = user.comment(post, text, key.as_deref()).await?;
             (Made::Comment(accepted.value.id), accepted.version)
         }
         Command::DeleteComment { post, comment } => nothing(user.delete_comment(post, comment).await?.version),

@@ -76,10 +76,10 @@ fn adopt_one(ledger: &mut Ledger, truth: &Truth, Doubt { by, command, at }: Doub
             }
         }
         Command::Comment { post, text, .. } => {
-            let found = truth.comments.iter().find(|(_, it)| **it == (post.clone(), by.clone(), text.clone()));
-            if let Some((id, _)) =
-                found.filter(|(id, _)| !ledger.model.members.values().any(|it| it.comments.contains_key(*id)))
-            {
+            let said = (post.clone(), by.clone(), text.clone());
+            let is_known = |id: &String| ledger.model.members.values().any(|it| it.comments.contains_key(id));
+            let found = truth.comments.iter().find(|(id, it)| **it == said && !is_known(id));
+            if let Some((id, _)) = found {
                 ledger.member(&by).comment(id.clone(), Remark { post, text, at });
             }
         }

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use harness::model::{Member, Model};
 
-use crate::{checks::Checks, command::Doubt};
+use crate::{
+    checks::Checks,
+    command::{Command, Doubt},
+};
 
 /// What everybody together knows.
 #[derive(Debug, Default)]
@@ -253,9 +256,11 @@ impl Ledger {
         after.checked_sub(1).map(|at| &views[at]).into_iter().chain(next).collect()
     }
 
-    /// Whether nobody knows what some command of the user's came to.
+    /// Whether nobody knows what some command of the user's came to that changes how the user and others see each
+    /// other.
     pub(crate) fn is_in_doubt(&self, user: &str) -> bool {
-        self.doubts.iter().any(|doubt| doubt.by == user)
+        let says = |command: &Command| matches!(command, Command::Post { .. } | Command::Comment { .. });
+        self.doubts.iter().any(|doubt| doubt.by == user && !says(&doubt.command))
     }
 
     /// Whether the one may see the other in another way than any view tells: by a follow or mute that is not answered,

@@ -12,6 +12,11 @@ const CHRONOLOGICAL: &str = "chronological";
 /// Orders of a home; half of the pages are in the order by time.
 const ORDERS: [&str; 4] = [CHRONOLOGICAL, CHRONOLOGICAL, "ranked", "personalized"];
 
+/// Posts of a page in another order than that by time: all that a history has.
+const ORDERED_POSTS: u32 = 100;
+/// Pages of a home at most.
+const PAGES_MAX: usize = 100;
+
 /// Asks for something at random, and judges the answer. An answer that says to come again later is no answer.
 pub(crate) async fn ask(user: &User, ledger: &Rc<RefCell<Ledger>>, random: &mut StdRng) -> Result<(), ApiError> {
     let limit = *[1, 3, 20, 100].choose(random).unwrap_or(&20);
@@ -23,7 +28,7 @@ pub(crate) async fn ask(user: &User, ledger: &Rc<RefCell<Ledger>>, random: &mut 
     let answered = match random.random_range(0..13) {
         0..4 => {
             let order = *ORDERS.choose(random).unwrap_or(&CHRONOLOGICAL);
-            home(&asker, ledger, order, exact, version).await
+            home(user, ledger, order, exact.then_some(version), limit.max(3)).await
         }
         4 => shown(user, ledger, async || Ok(asker.posts_of(&other, limit, None).await?.posts)).await,
         5 => {
@@ -55,59 +60,74 @@ pub(crate) async fn ask(user: &User, ledger: &Rc<RefCell<Ledger>>, random: &mut 
     }
 }
 
-/// The first hundred posts of the user's home.
+/// The user's home: its first page and, in the order by time, those behind it. If `exact`, the first page is asked to
+/// show all that the user has done, and the others have to remember that.
 async fn home(
     user: &User,
     ledger: &Rc<RefCell<Ledger>>,
     order: &str,
-    exact: bool,
-    version: u64,
+    exact: Option<u64>,
+    limit: u32,
 ) -> Result<(), ApiError> {
     let own = &user.id;
     let expected = expected(&ledger.borrow(), own);
-    let page = match order {
-        CHRONOLOGICAL => user.home(100, None).await?,
-        order => user.home_by(order, 100, None).await?,
+    let first = exact.map_or_else(|| user.clone(), |version| user.at_least(version));
+    let mut page = match order {
+        CHRONOLOGICAL => first.home(limit, None).await?,
+        order => first.home_by(order, ORDERED_POSTS, None).await?,
     };
-    let mut ledger = ledger.borrow_mut();
-    judge_posts(&mut ledger, own, &page.posts);
-    let belongs: Vec<_> = page.posts.iter().filter(|post| post.source.is_none()).collect();
-    let ids: Vec<_> = belongs.iter().map(|post| post.id.as_str()).collect();
-    if order == CHRONOLOGICAL {
-        let sorted = ids.windows(2).all(|pair| pair[0] > pair[1]);
-        ledger.checks.decide(Check::NewestFirst, sorted, || format!("{own}: home {ids:?} is not newest first"));
+    judge_page(&mut ledger.borrow_mut(), own, &page, exact);
+    let mut belong = belonging(&page);
+    for _ in 0..PAGES_MAX {
+        let Some(cursor) = page.next_cursor.clone().filter(|_| order == CHRONOLOGICAL) else { break };
+        page = user.home(limit, Some(&cursor)).await?;
+        judge_page(&mut ledger.borrow_mut(), own, &page, exact);
+        belong.extend(belonging(&page));
     }
+    let mut ledger = ledger.borrow_mut();
+    if order == CHRONOLOGICAL {
+        let sorted = belong.is_sorted_by(|newer, older| newer > older);
+        ledger.checks.decide(Check::NewestFirst, sorted, || format!("{own}: home {belong:?} is not newest first"));
+    }
+    if exact.is_some() && page.next_cursor.is_none() {
+        let own_posts: BTreeSet<_> =
+            ledger.authors.iter().filter(|(_, author)| *author == own).map(|it| it.0).collect();
+        // Meanwhile, the author may have ended the follow.
+        let ended = |post: &String| {
+            let author = ledger.authors.get(post).cloned().unwrap_or_default();
+            ledger.ended_by_followee.contains(&(own.clone(), author))
+        };
+        let lacks = |post: &&String| {
+            let withdrawn = ledger.may_be_withdrawn(post) && !own_posts.contains(*post);
+            !withdrawn && !belong.contains(*post) && !ledger.deleted.contains(*post) && !ended(post)
+        };
+        let missing: Vec<_> = expected.iter().filter(lacks).cloned().collect();
+        ledger.checks.decide(Check::OwnWrites, missing.is_empty(), || {
+            format!("{own}: {order} home of version {exact:?} lacks {missing:?}")
+        });
+    }
+    Ok(())
+}
 
+/// Ids of the posts of a page that belong to the home, and do not only fill it.
+fn belonging(page: &HomePage) -> Vec<String> {
+    page.posts.iter().filter(|post| post.source.is_none()).map(|post| post.id.clone()).collect()
+}
+
+/// What must hold of each page of a home. If it is `exact`, it shows this version of the user's log, or a newer one.
+fn judge_page(ledger: &mut Ledger, own: &str, page: &HomePage, exact: Option<u64>) {
+    judge_posts(ledger, own, &page.posts);
     let at = page.freshness.version;
-    let strangers = strangers(&ledger, own, &page);
+    let strangers = strangers(ledger, own, page);
     ledger.checks.decide(Check::HiddenAuthors, strangers.is_empty(), || {
         format!("{own}: home at version {at} shows {strangers:?}")
     });
-    if exact {
-        let gone: Vec<_> = page.posts.iter().filter(|post| is_own_and_deleted(&ledger, own, &post.id)).collect();
-        let problem = || format!("{own}: home at version {at} shows {gone:?}");
-        ledger.checks.decide(Check::DeletedPosts, gone.is_empty(), problem);
-        let reached = at >= version;
-        ledger.checks.decide(Check::OwnWrites, reached, || format!("{own}: asked for {version}, got {at}"));
-        if page.next_cursor.is_none() {
-            let own_posts: BTreeSet<_> =
-                ledger.authors.iter().filter(|(_, author)| *author == own).map(|it| it.0).collect();
-            // Meanwhile, the author may have ended the follow.
-            let ended = |post: &String| {
-                let author = ledger.authors.get(post).cloned().unwrap_or_default();
-                ledger.ended_by_followee.contains(&(own.clone(), author))
-            };
-            let lacks = |post: &&String| {
-                let withdrawn = ledger.may_be_withdrawn(post) && !own_posts.contains(*post);
-                !withdrawn && !ids.contains(&post.as_str()) && !ledger.deleted.contains(*post) && !ended(post)
-            };
-            let missing: Vec<_> = expected.iter().filter(lacks).cloned().collect();
-            ledger.checks.decide(Check::OwnWrites, missing.is_empty(), || {
-                format!("{own}: {order} home at version {at} lacks {missing:?}")
-            });
-        }
-    }
-    Ok(())
+    let Some(version) = exact else { return };
+    let gone: Vec<_> = page.posts.iter().filter(|post| is_own_and_deleted(ledger, own, &post.id)).collect();
+    let problem = || format!("{own}: home at version {at} shows {gone:?}");
+    ledger.checks.decide(Check::DeletedPosts, gone.is_empty(), problem);
+    let reached = at >= version;
+    ledger.checks.decide(Check::OwnWrites, reached, || format!("{own}: asked for {version}, got {at}"));
 }
 
 /// Whether the post is the user's own, and its deletion was accepted.
