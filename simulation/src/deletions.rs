@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     checks::{Check, Checks},
     search::is_of_lists,
-    truth::{Truth, text},
+    truth::{Truth, text, without_shard},
 };
 
 /// Of a deleted account, the end of its log and the reservation of its handles are left. Others keep what they said of
@@ -40,8 +40,7 @@ pub(crate) fn nothing_of_the_deleted(checks: &mut Checks, truth: &Truth, items: 
         let (pk, sk) = (text(item, "PK"), text(item, "SK"));
         let data = &item["data"]["M"];
         let (post, comment) = match pk.split_once('#') {
-            // Comments on a busy post stand in further partitions.
-            Some(("POST", post)) => (post.split('#').next().unwrap_or(post), sk.strip_prefix("COMMENT#")),
+            Some(("POST", post)) => (without_shard(post), sk.strip_prefix("COMMENT#")),
             Some(("TAG" | "WORD", _)) => (sk, None),
             Some(("USER", _)) if data["text"]["S"].is_string() => (text(data, "post"), data["comment"]["S"].as_str()),
             _ => continue,

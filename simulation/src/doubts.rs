@@ -1,6 +1,6 @@
-//! Commands of which the caller cannot know whether they happened. An attempt was not answered, and the next one was
-//! refused, for a reason that may have come between the two: a suspension, or a deletion. At rest, the command table
-//! says what happened.
+//! What nobody can know before everything is at rest, when the command table tells. Above all, commands of which the
+//! caller cannot know whether they happened: an attempt was not answered, and there was no other one, or the next one
+//! was refused, for a reason that may have come between the two: a suspension, or a deletion.
 
 use std::collections::BTreeSet;
 

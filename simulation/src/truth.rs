@@ -89,9 +89,7 @@ impl Truth {
                     truth.edges.entry(part.to_owned()).or_default().insert((id.to_owned(), of.to_owned()));
                 }
                 ("FOLLOWERS", "USER") if is(item, "active") => {
-                    // Followers of one user may stand in several partitions.
-                    let id = id.split_once('#').map_or(id, |(id, _)| id);
-                    truth.followers.insert((of.to_owned(), id.to_owned()));
+                    truth.followers.insert((of.to_owned(), without_shard(id).to_owned()));
                 }
                 // A handle that was given up leads to nobody.
                 ("HANDLE", _) if item.get("expires_at").is_some() => {}
@@ -102,8 +100,7 @@ impl Truth {
                     truth.posts.insert(id.to_owned(), item.clone());
                 }
                 ("POST", "COMMENT") if is_null(item, "deleted_at") => {
-                    // So may comments on one post.
-                    let id = id.split_once('#').map_or(id, |(id, _)| id);
+                    let id = without_shard(id);
                     truth.mention(id, item);
                     let comment = (id.to_owned(), text(item, "author").to_owned(), text(item, "text").to_owned());
                     truth.comments.insert(of.to_owned(), comment);
@@ -169,6 +166,12 @@ impl Truth {
         let shards = self.tallies.get(subject).into_iter().flat_map(BTreeMap::values);
         shards.fold([0; 4], |sum, tally| [0, 1, 2, 3].map(|at| sum[at] + tally.counts[at]))
     }
+}
+
+/// The id in a partition's key, without the number behind it: followers of one user, and comments on one post, may
+/// stand in several partitions.
+pub(crate) fn without_shard(id: &str) -> &str {
+    id.split_once('#').map_or(id, |(id, _)| id)
 }
 
 /// A string attribute, or nothing.

@@ -76,13 +76,11 @@ impl CommentOnPost {
         Once { user: caller, key: self.key(), request }
     }
 
-    /// What the caller is told. `shard` is where the comment stands, which nobody is told.
     fn commented(
         &self,
         Response { comment, author }: Response,
         version: Version,
         mentioned: Vec<Mentioned>,
-        shard: PartitionShard,
     ) -> Commented {
         let comment = Comment {
             comment,
@@ -92,7 +90,7 @@ impl CommentOnPost {
             heat: 0,
             event_version: version,
             mentioned,
-            shard,
+            shard: PartitionShard::default(),
             deleted_at: None,
         };
         Commented { comment, author }
@@ -150,10 +148,8 @@ impl Command for CommentOnPost {
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<Commented>, Rejection> {
         let once = self.once(caller);
-        // Whom the text mentions is no part of the answer.
-        let again = |response, remembered: &Remembered| {
-            self.commented(response, remembered.version, Vec::new(), PartitionShard::default())
-        };
+        // Whom the text mentions, and where the comment stands, is no part of the answer.
+        let again = |response, remembered: &Remembered| self.commented(response, remembered.version, Vec::new());
         if let Some(replay) = once.replay(state.remembered.as_ref(), turn.at, again)? {
             return Ok(replay);
         }
@@ -166,8 +162,8 @@ impl Command for CommentOnPost {
         let response = Response { comment: self.comment, author };
         let remember = once.remember(&response, turn);
         let mentioned = state.mentions.iter().map(|user| Mentioned { user: user.clone(), at: turn.at }).collect();
-        let shard = PartitionShard::of_comment(self.comment, turn.shard);
-        let output = self.commented(response, turn.version, mentioned, shard);
+        let mut output = self.commented(response, turn.version, mentioned);
+        output.comment.shard = PartitionShard::of_comment(self.comment, turn.shard);
         let mut more = Counts { comments: 1, ..Counts::default() };
         let mut changes = vec![Change::CreateComment(output.comment.clone())];
         // Authors do not count on their own posts, and others count once.

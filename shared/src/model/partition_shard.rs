@@ -17,19 +17,25 @@ impl PartitionShard {
 
     /// Where a follow stands whose followed user's counter is written to this shard.
     pub fn of_follow(counter: TallyShard) -> Self {
-        if is_busy(counter) { Self(counter.get() % Self::COUNT) } else { Self::default() }
+        if is_crowded(counter) { Self(counter.get() % Self::COUNT) } else { Self::default() }
     }
 
     /// Where a comment stands whose post's counter is written to this shard. It is the first partition, or the only
     /// other one in which this comment can be.
     pub fn of_comment(comment: CommentId, counter: TallyShard) -> Self {
-        if is_busy(counter) { Self::of_spread_comment(comment) } else { Self::default() }
+        if is_crowded(counter) { Self::of_spread_comment(comment) } else { Self::default() }
     }
 
     /// Where this comment stands, if it is not in the first partition. It follows from the random bits of the id.
     pub fn of_spread_comment(comment: CommentId) -> Self {
         let [.., last] = comment.to_bytes();
         Self(last % Self::COUNT)
+    }
+
+    /// Where this comment may stand.
+    pub fn any_of_comment(comment: CommentId) -> impl Iterator<Item = Self> {
+        let other = Some(Self::of_spread_comment(comment)).filter(|shard| !shard.is_first());
+        std::iter::once(Self::default()).chain(other)
     }
 
     /// All but the first one.
@@ -50,7 +56,7 @@ impl PartitionShard {
 
 /// A counter is spread as its writes conflict. So followers and comments are spread as soon as some 70 a second come,
 /// and evenly once they are thousands.
-fn is_busy(counter: TallyShard) -> bool {
+fn is_crowded(counter: TallyShard) -> bool {
     counter.get() >= PartitionShard::COUNT
 }
 

@@ -14,8 +14,8 @@ use crate::{
     model::{Comment, CommentId, Commenter, PartitionShard, PostId, TallySubject, UserId},
 };
 
-/// Comments that a page reads of another partition than the first, beyond its share of the limit. So most pages have
-/// about as many as they may have, although they end where the first of the partitions does.
+/// Comments that a page reads of another partition than the first, beyond its share of the limit. The page ends where
+/// the first of the partitions does, and would often have few comments without them.
 const BEYOND_SHARE: i32 = 4;
 
 /// The order in which comments are read.
@@ -102,10 +102,8 @@ impl CommandTable {
 
 /// The keys that a comment may have.
 pub(super) fn comment_keys(post: PostId, comment: CommentId) -> Vec<(String, String)> {
-    let first = PartitionShard::default();
-    let other = Some(PartitionShard::of_spread_comment(comment)).filter(|shard| !shard.is_first());
     let key = |shard| (key::comments(post, shard), key::comment(comment));
-    std::iter::once(first).chain(other).map(key).collect()
+    PartitionShard::any_of_comment(comment).map(key).collect()
 }
 
 /// One page of the pages of several partitions: as far as none of them ends before its partition does.

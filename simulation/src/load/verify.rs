@@ -12,7 +12,7 @@ use super::{
     driver::Accepted,
     population::{Population, STAR},
 };
-use crate::world::World;
+use crate::{truth::without_shard, world::World};
 
 /// How many differences there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,8 +56,7 @@ pub(super) fn compare(world: &Arc<World>, population: &Population, accepted: &Ac
         } else if let (Some(post), true) = (pk.strip_prefix("POST#"), sk.starts_with("COMMENT#"))
             && item.get("deleted_at").is_none_or(|deleted| deleted["NULL"] == true)
         {
-            let post = post.split('#').next().unwrap_or(post);
-            counts.entry(post.to_owned()).or_default()[1] += 1;
+            counts.entry(without_shard(post).to_owned()).or_default()[1] += 1;
         } else if first.as_deref().is_some_and(|first| in_partitions_of(pk, first))
             && sk.starts_with("USER#")
             && item["active"]["BOOL"] == true

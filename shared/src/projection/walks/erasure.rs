@@ -19,7 +19,7 @@
 //! Other users keep what is theirs: their logs name the id of the account, and so do their likes, mutes and blocks.
 //! Notices of comments and mentions in their inboxes do so until they expire. No reader shows them.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use rand::Rng;
@@ -353,10 +353,9 @@ impl Walks {
                     self.remove_cards(&subject).await?;
                 }
                 Ok(UserEvent::PostCommented { post, comment, .. }) => {
-                    let shards =
-                        BTreeSet::from([PartitionShard::default(), PartitionShard::of_spread_comment(comment)]);
                     let remove = |shard| Change::RemoveComment { post, comment, shard };
-                    self.commands.commit_unlogged(&shards.into_iter().map(remove).collect::<Vec<_>>()).await?;
+                    let removals: Vec<_> = PartitionShard::any_of_comment(comment).map(remove).collect();
+                    self.commands.commit_unlogged(&removals).await?;
                 }
                 _ => {}
             }
