@@ -1,12 +1,15 @@
-//! What a crowd leaves behind, without the crowd: followers and comments that stand in several partitions.
+//! What a crowd leaves behind, without the crowd: followers, comments and likes that stand in several partitions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use tidings::model::{CommentId, PartitionShard};
 
-use crate::{truth::text, world::World};
+use crate::{
+    truth::text,
+    world::{World, name},
+};
 
 /// Moves all comments where they stand if very many are written at once. A sixteenth of them stays.
 ///
@@ -28,13 +31,43 @@ pub(crate) fn spread_comments(world: &World) -> anyhow::Result<()> {
         item["shard"] = json!({"N": shard.to_string()});
         put(world, item);
         let key = json!({"PK": {"S": first}, "SK": {"S": sk}});
-        world.network.aws.dynamodb("DeleteItem", &json!({"TableName": "tidings-Commands", "Key": key}));
+        world.network.aws.dynamodb("DeleteItem", &json!({"TableName": name("Commands"), "Key": key}));
     }
     Ok(())
 }
 
+/// Moves all likes where they stand if very many come at once. A sixteenth of them stays.
+pub(crate) fn spread_likes(world: &World) {
+    let mut moved = BTreeMap::new();
+    for mut item in world.items("Commands") {
+        let (user, post) = (text(&item, "PK").to_owned(), text(&item, "SK").to_owned());
+        let (Some(user), Some(post)) = (user.strip_prefix("USER#"), post.strip_prefix("LIKES#")) else { continue };
+        let shard = user.bytes().chain(post.bytes()).fold(0, u8::wrapping_add) % PartitionShard::COUNT;
+        if shard > 0 && item.get("shard").is_none() {
+            item["shard"] = json!({"N": shard.to_string()});
+            put(world, item);
+            moved.insert((post.to_owned(), user.to_owned()), shard);
+        }
+    }
+    // A rebuild may have filled both tables.
+    for table in ["Timelines", "TimelinesB"] {
+        for mut item in world.table(table) {
+            let (first, sk) = (text(&item, "PK").to_owned(), text(&item, "SK").to_owned());
+            let Some(post) = first.strip_prefix("LIKERS#") else { continue };
+            let Some(shard) = moved.get(&(post.to_owned(), text(&item, "actor").to_owned())) else { continue };
+            let mark = json!({"PK": {"S": first}, "SK": {"S": "~SPREAD"}});
+            let key = json!({"PK": {"S": first}, "SK": {"S": sk}});
+            item["PK"] = json!({"S": format!("{first}#{shard}")});
+            for item in [mark, item] {
+                world.network.aws.dynamodb("PutItem", &json!({"TableName": name(table), "Item": item}));
+            }
+            world.network.aws.dynamodb("DeleteItem", &json!({"TableName": name(table), "Key": key}));
+        }
+    }
+}
+
 fn put(world: &World, item: Value) {
-    world.network.aws.dynamodb("PutItem", &json!({"TableName": "tidings-Commands", "Item": item}));
+    world.network.aws.dynamodb("PutItem", &json!({"TableName": name("Commands"), "Item": item}));
 }
 
 /// Gives a user followers who never do anything. In half of the cases, they stand in several partitions.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{
     checks::{Check, Checks},
     ledger::Ledger,
-    truth::{Truth, is, text},
+    truth::{Truth, is, text, without_shard},
     world::World,
 };
 
@@ -31,7 +31,7 @@ pub(crate) fn compare_notices(checks: &mut Checks, truth: &Truth, rows: &[Value]
     for row in rows.iter().filter(|row| is_of_notices(row) && is(row, "active")) {
         let (pk, sk) = (text(row, "PK"), text(row, "SK"));
         let (subject, group) = match pk.strip_prefix("LIKERS#") {
-            Some(post) => (Some(post), "like".to_owned()),
+            Some(post) => (Some(without_shard(post)), "like".to_owned()),
             None => {
                 let mut parts = sk.split('#');
                 let (kind, of) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -49,7 +49,9 @@ pub(crate) fn compare_notices(checks: &mut Checks, truth: &Truth, rows: &[Value]
     }
     let mut expected = Vec::<Notice>::new();
     for (user, post) in truth.likes.iter().filter(|(_, post)| is_shown(post)) {
-        expected.push((format!("LIKERS#{post}"), "like".to_owned(), user.clone()));
+        let shard = truth.spread_likes.get(&(user.clone(), post.clone()));
+        let shard = shard.map(|shard| format!("#{shard}")).unwrap_or_default();
+        expected.push((format!("LIKERS#{post}{shard}"), "like".to_owned(), user.clone()));
     }
     for (from, to) in &truth.follows_since {
         expected.push((format!("NOTICES#{to}"), "follow".to_owned(), from.clone()));

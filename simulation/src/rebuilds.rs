@@ -18,7 +18,7 @@ use crate::{
     checks::{Check, Checks},
     statistics::is_zero,
     trace::Detail,
-    truth::{Truth, is, is_unlisted, text},
+    truth::{Truth, is, is_unlisted, text, without_shard},
     visits::lacking,
     world::{MODELS, World},
 };
@@ -180,7 +180,7 @@ fn essence(truth: &Truth, model: &str, mut item: Value) -> Option<Value> {
         }
         ("Timelines", "RUN") => None,
         ("Timelines", "AUTHOR") => shown(&sk).then_some(item),
-        ("Timelines", "LIKERS") => (shown(id) && stands(truth, &item)).then_some(item),
+        ("Timelines", "LIKERS") => (shown(without_shard(id)) && stands(truth, &item)).then_some(item),
         ("Timelines", "NOTICES") => {
             let mut parts = sk.split('#');
             let is_shown = match (parts.next(), parts.next()) {

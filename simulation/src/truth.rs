@@ -26,6 +26,8 @@ pub(crate) struct Truth {
     pub(crate) follows_since: BTreeSet<(String, String)>,
     /// Likes that are: from whom, of which post.
     pub(crate) likes: BTreeSet<(String, String)>,
+    /// The partitions of those likes that are not shown in the first one.
+    pub(crate) spread_likes: BTreeMap<(String, String), i64>,
     /// The heat of each of these likes.
     pub(crate) like_heats: BTreeMap<(String, String), i64>,
     /// What a user's comments on a post add up to: their number and their heat.
@@ -77,6 +79,9 @@ impl Truth {
                 ("USER", "LIKES") if is(item, "liked") => {
                     truth.likes.insert((id.to_owned(), of.to_owned()));
                     truth.like_heats.insert((id.to_owned(), of.to_owned()), number(item, "heat"));
+                    if item.get("shard").is_some() {
+                        truth.spread_likes.insert((id.to_owned(), of.to_owned()), number(item, "shard"));
+                    }
                 }
                 ("USER", "COMMENTS") => {
                     let sums = (number(item, "comments"), number(item, "heat"));
@@ -168,8 +173,8 @@ impl Truth {
     }
 }
 
-/// The id in a partition's key, without the number behind it: followers of one user, and comments on one post, may
-/// stand in several partitions.
+/// The id in a partition's key, without the number behind it: followers of one user, and comments on and likes of one
+/// post, may stand in several partitions.
 pub(crate) fn without_shard(id: &str) -> &str {
     id.split_once('#').map_or(id, |(id, _)| id)
 }

@@ -231,7 +231,10 @@ async fn show_likes(notices: &Notices, post: PostId, likes: &Likes) -> Result<()
     if is_busy(likes) {
         return notices.work_queue.send(Task::settle_likes(post, likes.keys().cloned())).await;
     }
+    let are_late = likes.values().any(|heard| heard.may_be_gone);
+    let shows_late = are_late && notices.shows_likes_of(post).await?;
     let show = async |Heard { like, may_be_gone }: &Heard| match may_be_gone {
+        true if !shows_late => Ok(None),
         true => notices.show_like_as_it_stands(&like.user, post).await,
         false => notices.show_like(like).await.map(|()| Some(like.clone())),
     };

@@ -328,6 +328,7 @@ const SOURCES: [(&[Resource], &[&str]); 7] = [
         &[
             "store/timelines.rs",
             "store/announcements.rs",
+            "store/likers.rs",
             "store/notices.rs",
             "store/statistics.rs",
             "store/day_tags.rs",

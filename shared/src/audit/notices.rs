@@ -10,7 +10,7 @@ use crate::{
     error::Error,
     model::{Comment, Group, LikeChange, Timestamp, UserId, limits::NOTIFICATIONS_KEPT},
     projection::notices::{Addressed, of_comment, of_like},
-    store::{Consistency, notices::NoticeAt},
+    store::Consistency,
     stream::work_queue::Task,
 };
 
@@ -50,8 +50,7 @@ impl Auditor {
             if !is_like && (is_old || notice.actor == *recipient) {
                 continue;
             }
-            let at = NoticeAt { at: notice.at, id: notice.id.clone() };
-            let is_wrong = match self.timelines.notice(recipient, *group, &at).await? {
+            let is_wrong = match self.timelines.as_shown(recipient, *group, notice).await? {
                 Some(shown) if shown.version > notice.version => false,
                 Some(shown) if shown == *notice => {
                     let is_listed = notice.active && !is_old && notice.actor != *recipient;

@@ -107,7 +107,7 @@ impl FollowUser {
         let before = state.edges.get(&EdgeKey::new(caller, EdgeKind::Follows, &self.followee));
         let edge = Edge {
             since: before.and_then(|it| it.since).or(Some(turn.at)),
-            shard: before.map_or_else(|| PartitionShard::of_follow(turn.shard), |it| it.shard),
+            shard: before.map_or_else(|| PartitionShard::of_edge(turn.shard), |it| it.shard),
             ..Edge::new(EdgeState::Active, turn.version)
         };
         let mut changes = change_edge(&state.edges, caller, &self.followee, edge, turn.shard);

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     error::{Error, Rejection},
     model::{
-        Clock, Counts, EdgeState, Like, Limited, PostId, RateLimit, RateLimited, TallySubject, Timestamp, UserId,
-        Version, ranking,
+        Clock, Counts, EdgeState, Like, Limited, PartitionShard, PostId, RateLimit, RateLimited, TallyShard,
+        TallySubject, Timestamp, UserId, Version, ranking,
     },
     store::{
         Consistency,
@@ -85,7 +85,8 @@ pub async fn react_to_post(
         if may_be_done && reaction.like.as_ref().is_some_and(|like| like.liked == wanted.is_active()) {
             return Ok(committed);
         }
-        let (like, more) = match decide(caller, &reaction, wanted, now) {
+        let shard = commands.busy.tally_shard(&counter, now, rand::rng().random());
+        let (like, more) = match decide(caller, &reaction, wanted, shard, now) {
             Ok(Some(decided)) => decided,
             _ if !consistency.is_strong() => continue,
             Ok(None) => return Ok(committed),
@@ -105,7 +106,6 @@ pub async fn react_to_post(
             }
             is_unblocked = true;
         }
-        let shard = commands.busy.tally_shard(&counter, now, rand::rng().random());
         let mut changes = vec![
             Change::PutLike { user: caller.clone(), post, like },
             Change::Count { subject: counter.clone(), shard, more },
@@ -157,6 +157,7 @@ fn decide(
     caller: &UserId,
     reaction: &Reaction,
     wanted: EdgeState,
+    counted_in: TallyShard,
     at: Timestamp,
 ) -> Result<Option<(Like, Counts)>, Rejection> {
     let (before, liked) = (reaction.like.as_ref(), wanted.is_active());
@@ -176,7 +177,8 @@ fn decide(
     };
     let version = before.map_or(1, |like| like.version + 1);
     let first_at = before.map_or(Some(at), |like| like.at);
-    let like = Like { liked, author: post.author.clone(), heat, version, at: first_at };
+    let shard = before.map_or_else(|| PartitionShard::of_edge(counted_in), |like| like.shard);
+    let like = Like { liked, author: post.author.clone(), heat, version, at: first_at, shard };
     let one = Counts { likes: 1, heat, ..Counts::default() };
     Ok(Some((like, if liked { one } else { -one })))
 }
@@ -205,7 +207,7 @@ mod tests {
             let mut counted = Counts::default();
             for (hour, wanted) in clicks.iter().enumerate() {
                 let at = NOW.after(Duration::from_secs(60 * 60 * hour as u64));
-                if let Some((like, more)) = decide(&user("bob"), &reaction, *wanted, at).unwrap() {
+                if let Some((like, more)) = decide(&user("bob"), &reaction, *wanted, TallyShard::default(), at).unwrap() {
                     prop_assert_eq!(like.version, reaction.like.map_or(1, |like| like.version + 1));
                     counted = counted + more;
                     reaction.like = Some(like);
@@ -221,10 +223,16 @@ mod tests {
     fn a_missing_or_deleted_post_cannot_be_liked() {
         let deleted = Reaction { post: Some(ReactedPost::from(&post().scrubbed(NOW))), ..Reaction::default() };
         for reaction in [Reaction::default(), deleted.clone()] {
-            assert_eq!(decide(&user("bob"), &reaction, EdgeState::Active, NOW), Err(Rejection::PostNotFound));
+            assert_eq!(
+                decide(&user("bob"), &reaction, EdgeState::Active, TallyShard::default(), NOW),
+                Err(Rejection::PostNotFound)
+            );
         }
-        assert_eq!(decide(&user("bob"), &Reaction::default(), EdgeState::Ended, NOW), Err(Rejection::PostNotFound));
-        assert_eq!(decide(&user("bob"), &deleted, EdgeState::Ended, NOW), Ok(None));
+        assert_eq!(
+            decide(&user("bob"), &Reaction::default(), EdgeState::Ended, TallyShard::default(), NOW),
+            Err(Rejection::PostNotFound)
+        );
+        assert_eq!(decide(&user("bob"), &deleted, EdgeState::Ended, TallyShard::default(), NOW), Ok(None));
     }
 
     #[test]
@@ -233,6 +241,7 @@ mod tests {
             &user("bob"),
             &Reaction { post: Some(ReactedPost::from(&post())), ..Reaction::default() },
             EdgeState::Active,
+            TallyShard::default(),
             NOW,
         )
         .unwrap()
@@ -242,7 +251,8 @@ mod tests {
             like: Some(like.clone()),
             ..Reaction::default()
         };
-        let (unlike, more) = decide(&user("bob"), &deleted, EdgeState::Ended, NOW).unwrap().unwrap();
+        let (unlike, more) =
+            decide(&user("bob"), &deleted, EdgeState::Ended, TallyShard::default(), NOW).unwrap().unwrap();
         assert!(!unlike.liked);
         assert_eq!((more.likes, more.heat), (-1, -like.heat));
     }
@@ -250,7 +260,8 @@ mod tests {
     #[test]
     fn an_authors_own_like_is_counted_without_heat() {
         let reaction = Reaction { post: Some(ReactedPost::from(&post())), ..Reaction::default() };
-        let (like, more) = decide(&post().author, &reaction, EdgeState::Active, NOW).unwrap().unwrap();
+        let (like, more) =
+            decide(&post().author, &reaction, EdgeState::Active, TallyShard::default(), NOW).unwrap().unwrap();
         assert_eq!((like.heat, more), (0, Counts { likes: 1, ..Counts::default() }));
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{PostId, Timestamp, UserId};
+use super::{PartitionShard, PostId, Timestamp, UserId};
 
 /// A user's like of a post. It is kept after an unlike, so that its version never restarts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct Like {
     /// not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
+    /// The partition in which it is shown. A like that ends and begins again keeps it.
+    #[serde(default, skip_serializing_if = "PartitionShard::is_first")]
+    pub shard: PartitionShard,
 }
 
 /// A like, or its end, as it stands after its newest change: all that there is to know of it.
@@ -38,13 +41,16 @@ pub struct LikeChange {
     pub at: Option<Timestamp>,
     /// The version of the like. It is not one of the user's log.
     pub like_version: u64,
+    /// As in [`Like`].
+    #[serde(default, skip_serializing_if = "PartitionShard::is_first")]
+    pub shard: PartitionShard,
 }
 
 impl LikeChange {
     /// The like of this post by this user.
     pub fn of(user: UserId, post: PostId, like: Like) -> Self {
-        let Like { liked, author, version, at, heat: _ } = like;
-        Self { user, post, author, liked, at, like_version: version }
+        let Like { liked, author, version, at, shard, heat: _ } = like;
+        Self { user, post, author, liked, at, like_version: version, shard }
     }
 
     /// When the user first liked the post. A like that does not know counts as one of the post's first moment.

@@ -8,7 +8,7 @@ use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    PostId, Timestamp, UserId,
+    PartitionShard, PostId, Timestamp, UserId,
     limits::{NOTIFICATION_GROUPS_MAX, NOTIFICATIONS_KEPT},
 };
 
@@ -161,6 +161,8 @@ pub struct Notice {
     pub active: bool,
     /// Of two states of a notice, that with the higher version is the newer one.
     pub version: u64,
+    /// The partition in which it stands. Only likes of a crowded post stand in others than the first one.
+    pub shard: PartitionShard,
 }
 
 impl Notice {
@@ -334,7 +336,7 @@ mod tests {
     }
 
     fn notice(at: Timestamp, id: &str, active: bool) -> Notice {
-        Notice { at, id: id.to_owned(), actor: user("bob"), active, version: 1 }
+        Notice { at, id: id.to_owned(), actor: user("bob"), active, version: 1, shard: PartitionShard::default() }
     }
 
     fn post(at: u64) -> PostId {

@@ -1,22 +1,23 @@
 //! Followers of a user, and comments on a post, stand in one partition of the command table, which takes 500 of them a
-//! second. Where more come at once, they go to several.
+//! second. Likes of a post that are shown stand in one partition of `timelines`, which takes 1000 a second. Where more
+//! come at once, they go to several.
 
 use serde::{Deserialize, Serialize};
 
 use super::{CommentId, TallyShard};
 
-/// One of the partitions in which followers of one user, or comments on one post, stand. All are in the first one,
-/// unless very many came at once.
+/// One of the partitions in which followers of one user, or comments on or likes of one post, stand. All are in the
+/// first one, unless very many came at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PartitionShard(u8);
 
 impl PartitionShard {
-    /// How many there are: 16 partitions take 8000 follows or comments a second.
+    /// How many there are: 16 partitions take 8000 follows or comments a second, or 16 000 likes.
     pub const COUNT: u8 = 16;
 
-    /// Where a follow stands whose followed user's counter is written to this shard.
-    pub fn of_follow(counter: TallyShard) -> Self {
+    /// Where a follow or a like stands that is counted in this shard of the counter of the followed user or the post.
+    pub fn of_edge(counter: TallyShard) -> Self {
         if is_crowded(counter) { Self(counter.get() % Self::COUNT) } else { Self::default() }
     }
 

@@ -16,8 +16,8 @@ use super::statistics::Statistics;
 use crate::{
     error::Error,
     model::{
-        Clock, Comment, CommentId, Day, Edge, Group, Growth, LikeChange, Mentioned, ModelSet, Notice, Post, PostId,
-        ReadModel, StatisticsPolicy, Timestamp, UserId,
+        Clock, Comment, CommentId, Day, Edge, Group, Growth, LikeChange, Mentioned, ModelSet, Notice, PartitionShard,
+        Post, PostId, ReadModel, StatisticsPolicy, Timestamp, UserId,
         limits::{NOTICES_COUNTED_MAX, NOTIFICATIONS_KEPT},
     },
     read_models::ReadModels,
@@ -43,7 +43,7 @@ pub struct Addressed {
 /// The notice of a like.
 pub fn of_like(like: &LikeChange) -> Addressed {
     let (at, id, actor) = (like.liked_at(), actor(&like.user), like.user.clone());
-    let notice = Notice { at, id, actor, active: like.liked, version: like.like_version };
+    let notice = Notice { at, id, actor, active: like.liked, version: like.like_version, shard: like.shard };
     Addressed { recipient: like.author.clone(), group: Group::Like(like.post), notice }
 }
 
@@ -51,7 +51,7 @@ pub fn of_like(like: &LikeChange) -> Addressed {
 pub fn of_comment(post: &Post, comment: &Comment) -> Vec<Addressed> {
     let (at, id, actor) = (comment.comment.created_at(), comment.comment.to_string(), comment.author.clone());
     let version = if comment.is_deleted() { 2 } else { 1 };
-    let notice = Notice { at, id, actor, active: !comment.is_deleted(), version };
+    let notice = Notice { at, id, actor, active: !comment.is_deleted(), version, shard: PartitionShard::default() };
     let mentioned = comment.mentioned.iter().map(|mentioned| &mentioned.user).filter(|user| **user != post.author);
     let mentions = mentioned.map(|user| (user, Group::Mention(post.post)));
     let all = std::iter::once((&post.author, Group::Comment(post.post))).chain(mentions);
@@ -62,7 +62,7 @@ pub fn of_comment(post: &Post, comment: &Comment) -> Vec<Addressed> {
 pub fn of_post(post: &Post) -> Vec<Addressed> {
     let mention = |mentioned: &Mentioned| {
         let (at, id, actor) = (mentioned.at, post.post.to_string(), post.author.clone());
-        let notice = Notice { at, id, actor, active: true, version: 1 };
+        let notice = Notice { at, id, actor, active: true, version: 1, shard: PartitionShard::default() };
         Addressed { recipient: mentioned.user.clone(), group: Group::Mention(post.post), notice }
     };
     post.mentioned.iter().map(mention).collect()
@@ -71,7 +71,8 @@ pub fn of_post(post: &Post) -> Vec<Addressed> {
 /// The notice of a follow; none of one that began before there were notices.
 pub fn of_follow(follower: &UserId, followee: &UserId, edge: Edge) -> Option<Addressed> {
     let (at, id, actor) = (edge.since?, actor(follower), follower.clone());
-    let notice = Notice { at, id, actor, active: edge.active, version: edge.version.get() };
+    let (active, version, shard) = (edge.active, edge.version.get(), PartitionShard::default());
+    let notice = Notice { at, id, actor, active, version, shard };
     Some(Addressed { recipient: followee.clone(), group: Group::Follow(Day::of(at)), notice })
 }
 
@@ -158,19 +159,29 @@ impl Notices {
     /// As the store's.
     pub async fn show_like(&self, like: &LikeChange) -> Result<(), Error> {
         let Addressed { recipient, group, notice } = of_like(like);
+        if !like.shard.is_first() {
+            self.timelines.mark_spread_likes(like.post, self.clock.now()).await?;
+        }
         self.timelines.put_notice(&recipient, group, &notice, self.may_be_known(notice.at)).await
     }
 
-    /// Shows a like, or its end, as the truth says. Returns it, unless there is none to show: the likes of a deleted
-    /// post are not shown, and those of a deleted account are on their way out.
+    /// Whether likes of this post are shown: those of a deleted post are not. Whoever shows many likes asks once,
+    /// because all likes of a crowded post ask for the same item.
+    ///
+    /// # Errors
+    /// As the store's.
+    pub async fn shows_likes_of(&self, post: PostId) -> Result<bool, Error> {
+        Ok(self.commands.post(post).await?.is_some_and(|post| !post.is_deleted()))
+    }
+
+    /// Shows a like of a post [whose likes are shown](Self::shows_likes_of), or its end, as the truth says. Returns it,
+    /// unless there is none to show: those of a deleted account are on their way out.
     ///
     /// # Errors
     /// As the stores'.
     pub async fn show_like_as_it_stands(&self, user: &UserId, post: PostId) -> Result<Option<LikeChange>, Error> {
-        let (like, on, profile) =
-            tokio::try_join!(self.commands.like(user, post), self.commands.post(post), self.commands.profile(user))?;
-        let is_shown = profile.is_some() && on.is_some_and(|post| !post.is_deleted());
-        let Some(like) = like.filter(|_| is_shown) else { return Ok(None) };
+        let (like, profile) = tokio::try_join!(self.commands.like(user, post), self.commands.profile(user))?;
+        let Some(like) = like.filter(|_| profile.is_some()) else { return Ok(None) };
         let like = LikeChange::of(user.clone(), post, like);
         self.show_like(&like).await?;
         Ok(Some(like))

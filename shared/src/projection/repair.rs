@@ -199,6 +199,9 @@ impl Repair {
     pub async fn settle_likes(&self, post: PostId, users: &[UserId]) -> Result<(), Error> {
         let notices = &self.catch_up.effects.notices;
         notices.statistics.count_likes_as_they_stand(post, users).await?;
+        if !notices.shows_likes_of(post).await? {
+            return Ok(());
+        }
         let mut shown = Vec::new();
         for (done, some) in users.chunks(LIKES_AT_ONCE).enumerate() {
             let likes = stream::iter(some).map(|user| notices.show_like_as_it_stands(user, post));

@@ -1,6 +1,8 @@
 //! Comments in the command table. Commands read them consistently, readers as they ask. Those on one post stand in the
 //! partition of the post, as long as few comment on it at a time, and otherwise in several ([`super::spread`]).
 
+use std::cmp::Reverse;
+
 use futures::future::try_join_all;
 
 use super::{
@@ -8,6 +10,7 @@ use super::{
     consistency::Consistency,
     dynamo::{failed, primary_key, s, value},
     key,
+    spread::{Part, merged},
 };
 use crate::{
     error::Error,
@@ -68,7 +71,11 @@ impl CommandTable {
         let share = limit.min(limit / i32::from(PartitionShard::COUNT) + BEYOND_SHARE);
         let mut pages = try_join_all(PartitionShard::others().map(|shard| read(shard, share))).await?;
         pages.push(first);
-        Ok(merged(pages, order, limit))
+        let limit = usize::try_from(limit).unwrap_or_default();
+        Ok(match order {
+            CommentOrder::OldestFirst => one_page(pages, limit, |comment| comment),
+            CommentOrder::NewestFirst => one_page(pages, limit, Reverse),
+        })
     }
 
     async fn comments_in(
@@ -106,19 +113,12 @@ pub(super) fn comment_keys(post: PostId, comment: CommentId) -> Vec<(String, Str
     PartitionShard::any_of_comment(comment).map(key).collect()
 }
 
-/// One page of the pages of several partitions: as far as none of them ends before its partition does.
-fn merged(pages: Vec<CommentPage>, order: CommentOrder, limit: i32) -> CommentPage {
-    let limit = usize::try_from(limit).unwrap_or_default();
-    let in_order = |a: CommentId, b: CommentId| match order {
-        CommentOrder::OldestFirst => a.cmp(&b),
-        CommentOrder::NewestFirst => b.cmp(&a),
+/// One page of the pages of several partitions.
+fn one_page<Place: Ord>(pages: Vec<CommentPage>, limit: usize, place: impl Fn(CommentId) -> Place) -> CommentPage {
+    let part = |CommentPage { comments, more }| {
+        let next = comments.last().filter(|_| more).map(|last: &Comment| place(last.comment));
+        Part { items: comments, next }
     };
-    let ends = pages.iter().filter(|page| page.more).filter_map(|page| page.comments.last());
-    let end = ends.map(|last| last.comment).min_by(|a, b| in_order(*a, *b));
-    let mut comments: Vec<_> = pages.into_iter().flat_map(|page| page.comments).collect();
-    comments.sort_unstable_by(|a, b| in_order(a.comment, b.comment));
-    comments.retain(|comment| end.is_none_or(|end| in_order(comment.comment, end).is_le()));
-    let more = end.is_some() || comments.len() > limit;
-    comments.truncate(limit);
-    CommentPage { comments, more }
+    let Part { items, next } = merged(pages.into_iter().map(part), limit, |comment| place(comment.comment));
+    CommentPage { comments: items, more: next.is_some() }
 }

@@ -10,7 +10,7 @@ use super::{
     dynamo::{Item, failed, primary_key, s, text},
     edges::UserPage,
     key::{self, SK},
-    spread::SPREAD,
+    spread::{Part, SPREAD, merged},
 };
 use crate::{
     error::Error,
@@ -72,13 +72,13 @@ impl CommandTable {
         };
         let (first, is_spread) = tokio::try_join!(first, is_spread)?;
         if !is_spread && !first.is_spread {
-            return Ok(merged(vec![first], limit));
+            return Ok(one_page(vec![first], limit));
         }
         let share = limit / i32::from(PartitionShard::COUNT) + 1;
         let others = PartitionShard::others().map(|shard| self.followers_in(followee, shard, which, after, share));
         let mut pages = try_join_all(others).await?;
         pages.push(first);
-        Ok(merged(pages, limit))
+        Ok(one_page(pages, limit))
     }
 
     /// At most `limit` follows of one partition, or two: a page with nothing but the mark would not say where to go on.
@@ -125,19 +125,13 @@ impl CommandTable {
     }
 }
 
-/// One page of the pages of several partitions: as far as none of them ends before its partition does.
-fn merged(pages: Vec<Followers>, limit: i32) -> Followers {
-    let limit = usize::try_from(limit).unwrap_or_default().max(1);
-    let mut next = pages.iter().filter_map(|page| page.next.clone()).min_by_key(key::user);
-    let until = next.as_ref().map(key::user);
-    let mut users: Vec<_> = pages.into_iter().flat_map(|page| page.users).collect();
-    users.retain(|(user, _)| until.as_ref().is_none_or(|until| key::user(user) <= *until));
-    users.sort_by_cached_key(|(user, _)| key::user(user));
-    if users.len() > limit {
-        users.truncate(limit);
-        next = users.last().map(|(user, _)| user.clone());
-    }
-    Followers { users, next, is_spread: false }
+/// One page of the pages of several partitions, in the order of the followers' keys.
+fn one_page(pages: Vec<Followers>, limit: i32) -> Followers {
+    let place = |user: &UserId| (key::user(user), user.clone());
+    let part = |page: Followers| Part { items: page.users, next: page.next.as_ref().map(place) };
+    let limit = usize::try_from(limit).unwrap_or_default();
+    let Part { items, next } = merged(pages.into_iter().map(part), limit, |(user, _)| place(user));
+    Followers { users: items, next: next.map(|(_, user)| user), is_spread: false }
 }
 
 #[cfg(test)]
@@ -156,8 +150,7 @@ mod tests {
     async fn follow(world: &World, state: EdgeState, follows: impl IntoIterator<Item = (usize, u8)>) {
         for (follower, shard) in follows {
             let key = EdgeKey::new(&user(&format!("f{follower:04}")), EdgeKind::Follows, &user("ada"));
-            let edge =
-                Edge { shard: PartitionShard::of_follow(TallyShard::new(shard)), ..Edge::new(state, version(1)) };
+            let edge = Edge { shard: PartitionShard::of_edge(TallyShard::new(shard)), ..Edge::new(state, version(1)) };
             let changes = [Change::PutEdge { key, edge, replaces: None }];
             world.tested.commands.mark_spread(&changes, NOW).await.unwrap();
             world.tested.commands.commit_unlogged(&changes).await.unwrap();

@@ -196,16 +196,17 @@ pub fn parse_like_key(pk: &str, sk: &str) -> Option<(UserId, PostId)> {
     Some((parse_user(pk, USER_PREFIX)?, parse_likes(sk)?))
 }
 
-/// The partition of the likes of a post.
-pub(super) fn likers(post: PostId) -> String {
-    format!("{LIKERS_PREFIX}{post}")
+/// A partition of the likes of a post.
+pub(super) fn likers(post: PostId, shard: PartitionShard) -> String {
+    let first = format!("{LIKERS_PREFIX}{post}");
+    if shard.is_first() { first } else { format!("{first}#{}", shard.get()) }
 }
 
-/// The partition of the notices of a group of this user's, and what their sort keys begin with. Likes of a post are the
-/// same for whoever asks.
-pub(super) fn notices(recipient: &UserId, group: Group) -> (String, String) {
+/// A partition of the notices of a group of this user's, and what their sort keys begin with. Likes of a post are the
+/// same for whoever asks, and only they may have others than the first one.
+pub(super) fn notices(recipient: &UserId, group: Group, shard: PartitionShard) -> (String, String) {
     match group {
-        Group::Like(post) => (likers(post), String::new()),
+        Group::Like(post) => (likers(post, shard), String::new()),
         Group::Comment(post) => (inbox_partition(recipient), format!("comment#{post}#")),
         Group::Mention(post) => (inbox_partition(recipient), format!("mention#{post}#")),
         Group::Follow(day) => (inbox_partition(recipient), format!("follow#{day}#")),

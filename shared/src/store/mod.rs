@@ -26,6 +26,7 @@ mod export;
 mod followers;
 mod inbox_pace;
 mod key;
+mod likers;
 pub mod likes;
 mod meter;
 mod model_tables;

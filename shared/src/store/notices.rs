@@ -13,18 +13,19 @@ use super::{
     consistency::Consistency,
     dynamo::{Item, failed, n, newer_wins, number, primary_key, s, text},
     key::{self, PK, SK},
+    likers::SPREAD,
     timelines::Timelines,
 };
 use crate::{
     error::Error,
     model::{
-        Group, Inbox, Notice, PostId, Timestamp, UserId,
+        Group, Inbox, Notice, PartitionShard, Timestamp, UserId,
         limits::{NOTICES_COUNTED_MAX, NOTIFICATIONS_KEPT},
     },
 };
 
 /// A place among the notices of a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NoticeAt {
     /// The moment of the notice.
     pub at: Timestamp,
@@ -39,6 +40,22 @@ pub struct NoticePage {
     pub notices: Vec<Notice>,
     /// The place to go on behind, if there may be more.
     pub next: Option<NoticeAt>,
+}
+
+/// What a read of one partition gives of a group.
+#[derive(Debug)]
+pub(super) struct PartitionPage {
+    pub(super) notices: Vec<Notice>,
+    pub(super) next: Option<NoticeAt>,
+    /// Whether it began with the mark of likes that stand in other partitions, too.
+    pub(super) has_mark: bool,
+}
+
+/// What was deleted of a partition.
+pub(super) struct Cleared {
+    pub(super) items: usize,
+    /// Whether there may be more.
+    pub(super) more: bool,
 }
 
 /// An inbox as it was read, with the revision by which a writer notices that another writer came between.
@@ -71,7 +88,7 @@ impl Timelines {
         notice: &Notice,
         is_known: bool,
     ) -> Result<(), Error> {
-        let (pk, prefix) = key::notices(recipient, group);
+        let (pk, prefix) = key::notices(recipient, group, notice.shard);
         let stood = if notice.active || is_known { ":stood" } else { "if_not_exists(stood, :stood)" };
         let mut set = format!("SET #actor = :actor, #active = :active, #version = :version, stood = {stood}");
         let mut update = self.dynamo.0.update_item();
@@ -99,20 +116,20 @@ impl Timelines {
             .or_else(newer_wins("writing a notice"))
     }
 
-    /// A notice of this user's, if there is one.
-    pub async fn notice(&self, recipient: &UserId, group: Group, at: &NoticeAt) -> Result<Option<Notice>, Error> {
-        let (pk, prefix) = key::notices(recipient, group);
+    /// This notice of this user's as it is shown, if it is.
+    pub async fn as_shown(&self, recipient: &UserId, group: Group, of: &Notice) -> Result<Option<Notice>, Error> {
+        let (pk, prefix) = key::notices(recipient, group, of.shard);
         let answer = self
             .dynamo
             .0
             .get_item()
             .table_name(self.table.get())
             .key(PK, s(pk))
-            .key(SK, s(format!("{prefix}{}", key::notice(at.at, &at.id))))
+            .key(SK, s(format!("{prefix}{}", key::notice(of.at, &of.id))))
             .send()
             .await
             .map_err(failed("reading a notice"))?;
-        answer.item.map(|item| notice(&item, &prefix)).transpose()
+        answer.item.map(|item| self::notice(&item, &prefix, of.shard)).transpose()
     }
 
     /// Deletes a notice of this user's, whatever its version. An inbox that knows it forgets it in the same
@@ -127,7 +144,7 @@ impl Timelines {
         notice: &Notice,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let (pk, prefix) = key::notices(recipient, group);
+        let (pk, prefix) = key::notices(recipient, group, notice.shard);
         let key = primary_key(pk, format!("{prefix}{}", key::notice(notice.at, &notice.id)));
         let before = self.inbox(recipient, Consistency::Strong).await?;
         if !before.inbox.lists(group) {
@@ -179,14 +196,9 @@ impl Timelines {
         Ok(inbox)
     }
 
-    /// Deletes the likes of a post that are shown, at most so many. Returns whether there may be more.
-    pub async fn clear_likes(&self, post: PostId, limit: usize) -> Result<bool, Error> {
-        self.clear_partition(key::likers(post), limit).await
-    }
-
     /// Deletes the user's inbox and notices, at most so many items. Returns whether there may be more.
     pub async fn clear_notices(&self, user: &UserId, limit: usize) -> Result<bool, Error> {
-        self.clear_partition(key::inbox_partition(user), limit).await
+        Ok(self.clear_partition(key::inbox_partition(user), limit).await?.more)
     }
 
     /// Whether the user has an inbox or notices.
@@ -209,7 +221,8 @@ impl Timelines {
             .map_err(failed("reading notices"))
     }
 
-    async fn clear_partition(&self, partition: String, limit: usize) -> Result<bool, Error> {
+    /// Deletes at most so many items of a partition.
+    pub(super) async fn clear_partition(&self, partition: String, limit: usize) -> Result<Cleared, Error> {
         let answer = self.keys_of_partition(&partition, limit).await?;
         let delete = |item: &Item| {
             let key = primary_key(text(item, PK)?, text(item, SK)?);
@@ -218,7 +231,7 @@ impl Timelines {
             Ok(WriteRequest::builder().delete_request(delete).build())
         };
         self.write_all(answer.items().iter().map(delete).collect()).await?;
-        Ok(answer.last_evaluated_key().is_some())
+        Ok(Cleared { items: answer.items().len(), more: answer.last_evaluated_key().is_some() })
     }
 
     /// At most `limit` notices of a group of this user's, newest first, behind `after`. Those that ended before they
@@ -231,7 +244,24 @@ impl Timelines {
         limit: i32,
         consistency: Consistency,
     ) -> Result<NoticePage, Error> {
-        let (pk, prefix) = key::notices(recipient, group);
+        if let Group::Like(post) = group {
+            return self.likes(post, after, limit, consistency).await;
+        }
+        let shard = PartitionShard::default();
+        let partition = key::notices(recipient, group, shard);
+        let PartitionPage { notices, next, .. } = self.notices_in(partition, shard, after, limit, consistency).await?;
+        Ok(NoticePage { notices, next })
+    }
+
+    /// Notices of one partition with these keys: at most `limit` items.
+    pub(super) async fn notices_in(
+        &self,
+        (pk, prefix): (String, String),
+        shard: PartitionShard,
+        after: Option<&NoticeAt>,
+        limit: i32,
+        consistency: Consistency,
+    ) -> Result<PartitionPage, Error> {
         let start = after.map(|NoticeAt { at, id }| primary_key(&pk, format!("{prefix}{}", key::notice(*at, id))));
         let answer = self
             .dynamo
@@ -242,7 +272,7 @@ impl Timelines {
             .key_condition_expression("PK = :partition AND SK BETWEEN :first AND :last")
             .expression_attribute_values(":partition", s(&pk))
             .expression_attribute_values(":first", s(format!("{prefix}0")))
-            .expression_attribute_values(":last", s(format!("{prefix}~")))
+            .expression_attribute_values(":last", s(format!("{prefix}{SPREAD}")))
             .set_exclusive_start_key(start)
             .scan_index_forward(false)
             .limit(limit)
@@ -250,10 +280,13 @@ impl Timelines {
             .send()
             .await
             .map_err(failed("reading notices"))?;
+        let is_mark = |item: &Item| item.get(SK) == Some(&s(SPREAD));
+        let has_mark = answer.items().iter().any(is_mark);
         let stood = answer.items().iter().filter(|item| item.get("stood") != Some(&AttributeValue::Bool(false)));
-        let notices = stood.map(|item| notice(item, &prefix)).collect::<Result<_, _>>()?;
+        let notices = stood.filter(|item| !is_mark(item));
+        let notices = notices.map(|item| notice(item, &prefix, shard)).collect::<Result<_, _>>()?;
         let next = answer.last_evaluated_key().map(|key| place(key, &prefix)).transpose()?;
-        Ok(NoticePage { notices, next })
+        Ok(PartitionPage { notices, next, has_mark })
     }
 
     /// The user's inbox.
@@ -315,12 +348,12 @@ impl Timelines {
     }
 }
 
-fn notice(item: &Item, prefix: &str) -> Result<Notice, Error> {
+fn notice(item: &Item, prefix: &str, shard: PartitionShard) -> Result<Notice, Error> {
     let NoticeAt { at, id } = place(item, prefix)?;
     let actor = text(item, "actor")?;
     let actor = UserId::try_from(actor.to_owned()).map_err(|error| Error::poison(actor, error))?;
     let active = matches!(item.get("active"), Some(AttributeValue::Bool(true)));
-    Ok(Notice { at, id, actor, active, version: number(item, "version")? })
+    Ok(Notice { at, id, actor, active, version: number(item, "version")?, shard })
 }
 
 fn place(item: &Item, prefix: &str) -> Result<NoticeAt, Error> {

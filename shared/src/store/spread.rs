@@ -1,7 +1,7 @@
-//! Marks of what is spread over several partitions ([`PartitionShard`]): the followers of a user, and the comments on a
-//! post. The mark stands in the first partition, and is there before the first item in another one is committed. So
-//! whoever reads the mark, before or together with the items of the first partition, misses no item that was committed
-//! before.
+//! What is spread over several partitions ([`PartitionShard`]): the followers of a user, the comments on a post, and the
+//! likes of a post that are shown ([`super::likers`]). A mark says so. It stands in the first partition, and is there
+//! before the first item in another one is written. So whoever reads the mark, before or together with the items of the
+//! first partition, misses no item that was written before.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 
@@ -17,7 +17,7 @@ use crate::{
     model::{EdgeKind, PartitionShard, TallySubject, Timestamp, UserId},
 };
 
-/// Sort key of a mark. Among followers, it stands before all of them.
+/// Sort key of a mark in the command table. Among followers, it stands before all of them.
 pub(super) const SPREAD: &str = "SPREAD";
 
 impl CommandTable {
@@ -74,4 +74,36 @@ fn partition(subject: &TallySubject) -> String {
         TallySubject::User(user) => key::followers(user, PartitionShard::default()),
         TallySubject::Post(post) => key::post(*post),
     }
+}
+
+/// Items of one partition, or of several, in their order.
+#[derive(Debug)]
+pub(super) struct Part<Item, Place> {
+    pub(super) items: Vec<Item>,
+    /// The place behind which there may be more.
+    pub(super) next: Option<Place>,
+}
+
+/// One page of the pages of several partitions: as far as none of them ends before its partition does, and at most
+/// `limit` items, or one.
+pub(super) fn merged<Item, Place: Ord>(
+    parts: impl IntoIterator<Item = Part<Item, Place>>,
+    limit: usize,
+    place: impl Fn(&Item) -> Place,
+) -> Part<Item, Place> {
+    let (mut items, mut next) = (Vec::new(), None::<Place>);
+    for part in parts {
+        items.extend(part.items);
+        next = match (next, part.next) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+    items.retain(|item| next.as_ref().is_none_or(|next| place(item) <= *next));
+    items.sort_by_cached_key(&place);
+    if items.len() > limit.max(1) {
+        items.truncate(limit.max(1));
+        next = items.last().map(&place);
+    }
+    Part { items, next }
 }

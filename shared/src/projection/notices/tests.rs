@@ -7,7 +7,7 @@ use crate::{
         see_notifications, turn_notifications,
     },
     error::Rejection,
-    model::{EdgeState, NotificationKind, Timestamp},
+    model::{EdgeState, NotificationKind, TallySubject, Timestamp},
     query::{Notification, ReadRequest},
     samples::user,
     test_world::{Calls, Failure, World},
@@ -357,6 +357,40 @@ async fn likes_that_the_partition_refuses_are_left_to_another_task() {
     }
     settle_inboxes(&world).await;
     assert_eq!(shown(&world, "ada").await.0[0].count, 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn likes_of_a_crowded_post_are_shown_in_several_partitions_and_stay_there() {
+    let names: Vec<String> = (0..60).map(|n| format!("fan{n:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (world, post) = post_of_ada(&names).await;
+    let likers = async || -> Vec<String> {
+        let request = ReadRequest { viewer: &user("ada"), min_version: None };
+        let page = world.cold().feeds.likers(request, post, None, 100).await.unwrap();
+        page.entries.into_iter().map(|card| card.user.to_string()).collect()
+    };
+    let react = async |names: &[&str], wanted| {
+        for name in names {
+            world.other.meets_a_crowd(&TallySubject::Post(post));
+            world.pass(Duration::from_millis(1));
+            react_to_post(&user(name), post, wanted, &world.other.commands, &world.other.clock).await.unwrap();
+        }
+        let users: Vec<_> = names.iter().map(|name| user(name)).collect();
+        world.tested.projector.repair.settle_likes(post, &users).await.unwrap();
+    };
+    react(&names, EdgeState::Active).await;
+    let newest_first: Vec<_> = names.iter().rev().copied().collect();
+    assert_eq!(likers().await, newest_first);
+    let elsewhere = world.keys("timelines", &format!("LIKERS#{post}#"));
+    assert!(elsewhere.len() > 40, "{} of 60", elsewhere.len());
+
+    react(&names[..20], EdgeState::Ended).await;
+    assert_eq!(likers().await, newest_first[..40]);
+    react(&names[..20], EdgeState::Active).await;
+    assert_eq!(likers().await, newest_first);
+    assert_eq!(world.keys("timelines", &format!("LIKERS#{post}#")), elsewhere, "each stays where it is");
+    settle_inboxes(&world).await;
+    assert_eq!(shown(&world, "ada").await.0[0].count, 60);
 }
 
 #[tokio::test(start_paused = true)]

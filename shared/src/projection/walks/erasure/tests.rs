@@ -104,6 +104,14 @@ fn left_of_ada(world: &World) -> Vec<String> {
     items.iter().map(key).collect()
 }
 
+/// How many likes of a post are shown.
+fn likes_shown(world: &World, post: PostId) -> usize {
+    let is_one = |item: &serde_json::Value| {
+        item["PK"]["S"].as_str().unwrap().starts_with(&format!("LIKERS#{post}")) && item.get("actor").is_some()
+    };
+    world.items("timelines").into_iter().filter(is_one).count()
+}
+
 async fn followers_of(world: &World, id: &str) -> i64 {
     let items = world.items("commands");
     let shards =
@@ -134,7 +142,7 @@ async fn nothing_is_left_but_the_end_of_the_log_and_the_reserved_handles() {
         let tally = world.other.commands.tally(&TallySubject::Post(of_bob)).await.unwrap().counts();
         assert_eq!((tally.likes, tally.comments), (1, 0), "carol's like is left");
         assert!(!likes.iter().any(|item| item.to_string().contains("mumble")), "bob's comment went with the post");
-        assert_eq!(world.keys("timelines", &format!("LIKERS#{of_bob}")).len(), 1, "carol's like is shown");
+        assert_eq!(likes_shown(&world, of_bob), 1, "carol's like is shown");
         assert!(world.take_quarantined().is_empty());
     }
 }
@@ -249,7 +257,7 @@ async fn a_like_that_came_meanwhile_makes_the_erasure_wait_again() {
     world.tested.projector.notices.show_like(&LikeChange::of(user("ada"), another, like)).await.unwrap();
     settle(&world).await;
     assert_eq!(left_of_ada(&world).len(), 3, "{:?}", left_of_ada(&world));
-    assert_eq!(world.keys("timelines", &format!("LIKERS#{of_bob}")).len(), 1);
+    assert_eq!(likes_shown(&world, of_bob), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,217 @@
+//! The likes of a post that are shown, in the table `timelines`: who likes it. They are the notices of a group, and the
+//! same for whoever asks. They stand in one partition, as long as few like the post at a time, and otherwise in several
+//! ([`super::spread`]): the command says where each of them does.
+
+use std::cmp::Reverse;
+
+use futures::future::try_join_all;
+
+use super::{
+    consistency::Consistency,
+    dynamo::{failed, s},
+    key::{self, PK, SK},
+    notices::{NoticeAt, NoticePage, PartitionPage},
+    spread::{Part, merged},
+    timelines::Timelines,
+};
+use crate::{
+    error::Error,
+    model::{Notice, PartitionShard, PostId, Timestamp},
+};
+
+/// Sort key of the mark of likes. It stands behind all of them, so a page that begins with the newest begins with it.
+pub(super) const SPREAD: &str = "~SPREAD";
+/// Likes that a page reads of each partition, beyond its share of the limit. Some partitions have more of the newest
+/// likes than others, and the page ends where the first of them does.
+const BEYOND_SHARE: i32 = 6;
+
+impl Timelines {
+    /// Marks a post some of whose likes do not stand in the first partition. A process that has just done so does
+    /// nothing.
+    ///
+    /// # Errors
+    /// As the store's.
+    pub(crate) async fn mark_spread_likes(&self, post: PostId, now: Timestamp) -> Result<(), Error> {
+        if self.spread_likes.get(&post, now, None).is_some() {
+            return Ok(());
+        }
+        let partition = key::likers(post, PartitionShard::default());
+        let mark = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(partition)).key(SK, s(SPREAD));
+        mark.send().await.map_err(failed("marking a post"))?;
+        self.spread_likes.put(post, (), now);
+        Ok(())
+    }
+
+    /// At most `limit` likes of a post, newest first, behind `after`: as [`Timelines::notices`].
+    pub(super) async fn likes(
+        &self,
+        post: PostId,
+        after: Option<&NoticeAt>,
+        limit: i32,
+        consistency: Consistency,
+    ) -> Result<NoticePage, Error> {
+        let read = async |shard: PartitionShard, after: Option<&NoticeAt>, limit: i32| {
+            // The mark would leave no room on a page of one like.
+            let limit = limit.saturating_add(i32::from(after.is_none() && shard.is_first()));
+            self.notices_in((key::likers(post, shard), String::new()), shard, after, limit, consistency).await
+        };
+        let is_marked = async {
+            match after {
+                // The page begins with the mark.
+                None => Ok(false),
+                Some(_) => self.has_spread_likes(post, consistency).await,
+            }
+        };
+        let (first, is_marked) = tokio::try_join!(read(PartitionShard::default(), after, limit), is_marked)?;
+        let wanted = usize::try_from(limit).unwrap_or_default();
+        if !is_marked && !first.has_mark {
+            return Ok(one_page([first], wanted));
+        }
+        let share = limit.min(limit / i32::from(PartitionShard::COUNT) + BEYOND_SHARE).max(1);
+        let mut page = NoticePage { notices: Vec::new(), next: after.cloned() };
+        // Whatever ends a page has given its share, so these are enough.
+        for _ in 0..=limit / share {
+            let all = std::iter::once(PartitionShard::default()).chain(PartitionShard::others());
+            let parts = try_join_all(all.map(|shard| read(shard, page.next.as_ref(), share))).await?;
+            let more = one_page(parts, wanted - page.notices.len());
+            page.notices.extend(more.notices);
+            page.next = more.next;
+            if page.next.is_none() || page.notices.len() >= wanted {
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    /// Deletes the likes of a post that are shown, at most so many. Returns whether there may be more.
+    pub async fn clear_likes(&self, post: PostId, limit: usize) -> Result<bool, Error> {
+        let mut left = limit;
+        if self.has_spread_likes(post, Consistency::Strong).await? {
+            for shard in PartitionShard::others() {
+                let cleared = self.clear_partition(key::likers(post, shard), left).await?;
+                left = left.saturating_sub(cleared.items);
+                if cleared.more || left == 0 {
+                    return Ok(true);
+                }
+            }
+        }
+        // The mark is in this one, and goes last.
+        Ok(self.clear_partition(key::likers(post, PartitionShard::default()), left).await?.more)
+    }
+
+    async fn has_spread_likes(&self, post: PostId, consistency: Consistency) -> Result<bool, Error> {
+        let partition = key::likers(post, PartitionShard::default());
+        let get = self.dynamo.0.get_item().table_name(self.table.get()).key(PK, s(partition)).key(SK, s(SPREAD));
+        let answer = get.consistent_read(consistency.is_strong()).send().await.map_err(failed("reading a mark"))?;
+        Ok(answer.item.is_some())
+    }
+}
+
+/// One page of the pages of several partitions.
+fn one_page(pages: impl IntoIterator<Item = PartitionPage>, limit: usize) -> NoticePage {
+    let part = |page: PartitionPage| Part { items: page.notices, next: page.next.map(Reverse) };
+    let place = |notice: &Notice| Reverse(NoticeAt { at: notice.at, id: notice.id.clone() });
+    let Part { items, next } = merged(pages.into_iter().map(part), limit, place);
+    NoticePage { notices: items, next: next.map(|Reverse(next)| next) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        model::{Group, TallyShard},
+        samples::{NOW, user},
+        test_world::{Calls, World},
+    };
+
+    /// The post that is liked.
+    fn liked() -> PostId {
+        PostId::lowest(NOW)
+    }
+
+    /// Likes, three in each millisecond, that were counted in these shards. Every tenth has ended before it stood.
+    async fn like(world: &World, likes: impl IntoIterator<Item = (usize, u8)>) {
+        for (number, counted_in) in likes {
+            let id = format!("fan{number:04}");
+            let (at, actor) = (NOW.after(Duration::from_millis(number as u64 / 3)), user(&id));
+            let shard = PartitionShard::of_edge(TallyShard::new(counted_in));
+            let notice = Notice { at, id, actor, active: number % 10 != 0, version: 1, shard };
+            if !shard.is_first() {
+                world.tested.timelines.mark_spread_likes(liked(), world.tested.clock.now()).await.unwrap();
+            }
+            world.tested.timelines.put_notice(&user("ada"), Group::Like(liked()), &notice, false).await.unwrap();
+        }
+    }
+
+    /// All pages of this size, one after the other.
+    async fn walk(world: &World, limit: i32) -> Vec<String> {
+        let (mut found, mut after) = (Vec::new(), None::<NoticeAt>);
+        for _ in 0..1000 {
+            let timelines = &world.tested.timelines;
+            let page =
+                timelines.notices(&user("ada"), Group::Like(liked()), after.as_ref(), limit, Consistency::Strong).await;
+            let NoticePage { notices, next } = page.unwrap();
+            assert!(i32::try_from(notices.len()).unwrap() <= limit);
+            found.extend(notices.into_iter().map(|notice| notice.id));
+            after = next;
+            if after.is_none() {
+                return found;
+            }
+        }
+        panic!("a walk without an end");
+    }
+
+    fn newest_first(count: usize) -> Vec<String> {
+        (0..count).rev().filter(|number| number % 10 != 0).map(|number| format!("fan{number:04}")).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pages_of_spread_likes_are_in_order_and_complete() {
+        let world = World::new();
+        like(&world, (0..40).map(|number| (number, 0))).await;
+        like(&world, (40..300).map(|number| (number, (number * number % 251) as u8))).await;
+        for limit in [1, 2, 7, 100, 1000] {
+            assert_eq!(walk(&world, limit).await, newest_first(300), "in pages of {limit}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_page_is_full_wherever_the_newest_likes_stand() {
+        let world = World::new();
+        like(&world, (0..200).map(|number| (number, (16 + number % 16) as u8))).await;
+        like(&world, (200..400).map(|number| (number, 17))).await;
+        let timelines = &world.tested.timelines;
+        let page = timelines.notices(&user("ada"), Group::Like(liked()), None, 100, Consistency::Strong).await.unwrap();
+        assert!(
+            (90..=100).contains(&page.notices.len()),
+            "{} of 100, a tenth of which never stood",
+            page.notices.len()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn likes_in_one_partition_are_one_read_a_page() {
+        let world = World::new();
+        like(&world, (0..25).map(|number| (number, 15))).await;
+        assert_eq!(walk(&world, 30).await, newest_first(25));
+        let reads = || [Calls("Query", "LIKERS#"), Calls("GetItem", "LIKERS#")].map(|calls| world.network.count(calls));
+        assert_eq!(reads(), [1, 0]);
+        like(&world, (25..60).map(|number| (number, 16 + number as u8))).await;
+        assert_eq!(world.network.count(Calls("UpdateItem", SPREAD)), 1, "once in a while");
+        assert_eq!(walk(&world, 60).await.len(), newest_first(60).len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn likes_are_cleared_in_steps_from_all_partitions() {
+        let world = World::new();
+        like(&world, (0..100).map(|number| (number, number as u8))).await;
+        let mut steps = 1;
+        while world.tested.timelines.clear_likes(liked(), 30).await.unwrap() {
+            steps += 1;
+        }
+        assert!((4..10).contains(&steps), "{steps}");
+        assert!(world.keys("timelines", "LIKERS#").is_empty(), "the mark is gone, too");
+    }
+}
