@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The pause doubles with each further failure in a row, up to this factor.
-const RETRY_PAUSE_GROWTH_MAX: u32 = 50;
+pub(super) const RETRY_PAUSE_GROWTH_MAX: u32 = 50;
 
 /// A record, and its place in the order in which its shard was read.
 #[derive(Debug)]

@@ -1,6 +1,8 @@
 //! A mapping from an SQS queue. It polls with long polls, makes batches, invokes the function up to the mapping's
 //! concurrency, and deletes processed messages. A message that failed stays in the queue: it becomes visible after the
-//! queue's visibility timeout, and the queue's redrive policy counts its receives.
+//! queue's visibility timeout, and the queue's redrive policy counts its receives. While Lambda throttles the function,
+//! the mapping tries again, until the messages become visible (AWS Lambda Developer Guide, "Handling errors for an SQS
+//! event source in Lambda").
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -14,6 +16,7 @@ use rand::seq::SliceRandom as _;
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
 use super::{
+    batch_processor::RETRY_PAUSE_GROWTH_MAX,
     failure::reported_failures,
     filter::Filters,
     lifecycle::{Mode, Stopped},
@@ -42,12 +45,15 @@ pub(super) struct Mapping<I> {
     filters: Filters,
     queue_url: String,
     queue_arn: String,
+    /// How long a received message stays hidden.
+    visibility: Duration,
 }
 
 /// A message with the JSON for the function.
 struct Received {
     message: Message,
     event: Bytes,
+    at: Instant,
 }
 
 impl<I: Invoke> Mapping<I> {
@@ -58,16 +64,19 @@ impl<I: Invoke> Mapping<I> {
             .with_context(|| format!("cannot find queue {}", source.queue))?
             .queue_url
             .with_context(|| format!("queue {} has no URL", source.queue))?;
-        let arn = QueueAttributeName::QueueArn;
-        let described = sqs.get_queue_attributes().queue_url(&queue_url).attribute_names(arn.clone()).send().await;
-        let attributes = described.with_context(|| format!("cannot describe queue {}", source.queue))?.attributes;
-        let queue_arn = attributes
-            .and_then(|mut attributes| attributes.remove(&arn))
-            .with_context(|| format!("queue {} has no ARN", source.queue))?;
+        let [arn, visibility] = [QueueAttributeName::QueueArn, QueueAttributeName::VisibilityTimeout];
+        let request = sqs.get_queue_attributes().queue_url(&queue_url);
+        let described = request.attribute_names(arn.clone()).attribute_names(visibility.clone()).send().await;
+        let described = described.with_context(|| format!("cannot describe queue {}", source.queue))?;
+        let mut attributes = described.attributes.unwrap_or_default();
+        let queue_arn = attributes.remove(&arn).with_context(|| format!("queue {} has no ARN", source.queue))?;
+        let visibility = attributes.get(&visibility).and_then(|seconds| seconds.parse().ok());
+        let visibility = visibility.with_context(|| format!("queue {} has no visibility timeout", source.queue))?;
+        let visibility = Duration::from_secs(visibility);
         let filters = Filters::parse(&source.filters, Some("body"))?;
         parts.activity.add_reader(READER);
         parts.activity.set_discovered(true);
-        Ok(Arc::new(Self { parts, source, filters, queue_url, queue_arn }))
+        Ok(Arc::new(Self { parts, source, filters, queue_url, queue_arn, visibility }))
     }
 
     /// Runs until the mapping has to stop and the batches in flight have ended.
@@ -165,6 +174,7 @@ impl<I: Invoke> Mapping<I> {
             .message_attribute_names("All");
         match request.send().await {
             Ok(answer) => {
+                let at = Instant::now();
                 let messages = answer.messages.unwrap_or_default();
                 if messages.is_empty() {
                     activity.set_empty(READER, poll);
@@ -174,7 +184,7 @@ impl<I: Invoke> Mapping<I> {
                 }
                 let with_event = |message: Message| {
                     let event = record_json::sqs(&message, &self.queue_arn).to_string().into();
-                    Received { message, event }
+                    Received { message, event, at }
                 };
                 Ok(messages.into_iter().map(with_event).collect())
             }
@@ -230,18 +240,8 @@ impl<I: Invoke> Mapping<I> {
     ) -> Option<HashSet<String>> {
         let payload = record_json::records(batch.clone().into_iter().map(|received| &received.event));
         let trace = chain(&self.parts.function, batch.clone().into_iter().map(|received| &received.message));
-        let answer = match self.parts.invoker.invoke_in_chain(&self.parts.function, payload, &trace).await {
-            Ok(answer) => answer,
-            Err(error @ (InvokeError::Throttled | InvokeError::Unavailable(_))) => {
-                let source = &self.source.id;
-                tracing::warn!(source, %error, "cannot invoke the function; the messages will be delivered again");
-                return None;
-            }
-            Err(error) => {
-                tracing::warn!(source = self.source.id, %error, "batch failed");
-                return None;
-            }
-        };
+        let oldest = batch.clone().into_iter().map(|received| received.at).min()?;
+        let answer = self.invoke_until(payload, &trace, oldest + self.visibility).await?;
         if !self.source.report_failures {
             return Some(HashSet::new());
         }
@@ -251,6 +251,28 @@ impl<I: Invoke> Mapping<I> {
             tracing::warn!(source = self.source.id, "the function's answer is not a valid partial batch response");
         }
         failed.map(HashSet::from_iter)
+    }
+
+    /// What the function answers. `None` if it failed, or if nothing ran until the messages become visible again.
+    async fn invoke_until(&self, payload: Bytes, trace: &TraceHeader, until: Instant) -> Option<Bytes> {
+        let Parts { invoker, function, pace, lifecycle, .. } = &self.parts;
+        let mut pause = pace.retry_pause;
+        loop {
+            match invoker.invoke_in_chain(function, payload.clone(), trace).await {
+                Ok(answer) => return Some(answer),
+                Err(error @ (InvokeError::Throttled | InvokeError::Unavailable(_)))
+                    if Instant::now() + pause < until && lifecycle.mode() == Mode::Running =>
+                {
+                    tracing::warn!(source = self.source.id, %error, "cannot invoke the function; will try again");
+                }
+                Err(error) => {
+                    tracing::warn!(source = self.source.id, %error, "batch failed");
+                    return None;
+                }
+            }
+            lifecycle.sleep(pause).await.ok()?;
+            pause = (pause * 2).min(pace.retry_pause * RETRY_PAUSE_GROWTH_MAX);
+        }
     }
 
     /// Deletes messages. Messages that cannot be deleted are delivered again.

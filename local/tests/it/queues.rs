@@ -99,6 +99,30 @@ async fn a_failed_batch_comes_again_as_a_whole() {
 }
 
 #[tokio::test]
+async fn a_throttled_batch_is_tried_again_before_its_messages_become_visible() {
+    let world = World::start();
+    let queue = world.queue("queue", &[(QueueAttributeName::VisibilityTimeout, "600".to_owned())]).await;
+    send_numbers(&world, &queue, 0..1).await;
+    let script = Script::new(|_, call| if call <= 3 { Err(InvokeError::Throttled) } else { Ok(Value::Null) });
+    let _sources = world.queue_source(from_queue("queue"), script.clone()).await;
+    eventually("an empty queue", async || world.messages(&queue).await == (0, 0)).await;
+    let event: aws_lambda_events::sqs::SqsEvent = serde_json::from_value(script.events()[3].clone()).unwrap();
+    assert_eq!(event.records[0].attributes["ApproximateReceiveCount"], "1");
+}
+
+#[tokio::test]
+async fn a_batch_that_is_throttled_for_too_long_comes_again() {
+    let world = World::start();
+    let (queue, dead) = queue_with_dead_letters(&world, 2).await;
+    send_numbers(&world, &queue, 0..1).await;
+    let script = Script::new(|_, _| Err(InvokeError::Throttled));
+    let _sources = world.queue_source(from_queue("queue"), script.clone()).await;
+    let body: Value = world.take_json(&dead).await;
+    assert_eq!(body["n"], 0);
+    assert!(script.numbers().len() > 4, "each time, it is tried more than once");
+}
+
+#[tokio::test]
 async fn without_reports_in_the_mapping_an_answer_is_success() {
     let world = World::start();
     let (queue, _) = queue_with_dead_letters(&world, 10).await;
