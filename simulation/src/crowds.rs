@@ -1,8 +1,9 @@
 //! What a crowd leaves behind, without the crowd: followers, comments and likes that stand in several partitions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anyhow::Context as _;
+use aws_memory::Request;
 use serde_json::{Value, json};
 use tidings::model::{CommentId, PartitionShard};
 
@@ -36,34 +37,23 @@ pub(crate) fn spread_comments(world: &World) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Moves all likes where they stand if very many come at once. A sixteenth of them stays.
-pub(crate) fn spread_likes(world: &World) {
-    let mut moved = BTreeMap::new();
-    for mut item in world.items("Commands") {
-        let (user, post) = (text(&item, "PK").to_owned(), text(&item, "SK").to_owned());
-        let (Some(user), Some(post)) = (user.strip_prefix("USER#"), post.strip_prefix("LIKES#")) else { continue };
-        let shard = user.bytes().chain(post.bytes()).fold(0, u8::wrapping_add) % PartitionShard::COUNT;
-        if shard > 0 && item.get("shard").is_none() {
-            item["shard"] = json!({"N": shard.to_string()});
-            put(world, item);
-            moved.insert((post.to_owned(), user.to_owned()), shard);
+/// Gives a like that begins the partition that it would get if very many liked the post at this moment. A sixteenth of
+/// them get the first one.
+pub(crate) fn spread_like(request: &mut Request) {
+    let mut body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    for write in body["TransactItems"].as_array_mut().into_iter().flatten() {
+        let update = &mut write["Update"];
+        let (user, likes) = (text(&update["Key"], "PK"), text(&update["Key"], "SK"));
+        let begins = likes.starts_with("LIKES#") && update["ExpressionAttributeValues"][":version"]["N"] == "1";
+        let shard = user.bytes().chain(likes.bytes()).fold(0, u8::wrapping_add) % PartitionShard::COUNT;
+        if begins && shard > 0 {
+            let expression = format!("{}, #shard = :shard", update["UpdateExpression"].as_str().unwrap_or_default());
+            update["UpdateExpression"] = expression.into();
+            update["ExpressionAttributeNames"]["#shard"] = "shard".into();
+            update["ExpressionAttributeValues"][":shard"] = json!({"N": shard.to_string()});
         }
     }
-    // A rebuild may have filled both tables.
-    for table in ["Timelines", "TimelinesB"] {
-        for mut item in world.table(table) {
-            let (first, sk) = (text(&item, "PK").to_owned(), text(&item, "SK").to_owned());
-            let Some(post) = first.strip_prefix("LIKERS#") else { continue };
-            let Some(shard) = moved.get(&(post.to_owned(), text(&item, "actor").to_owned())) else { continue };
-            let mark = json!({"PK": {"S": first}, "SK": {"S": "~SPREAD"}});
-            let key = json!({"PK": {"S": first}, "SK": {"S": sk}});
-            item["PK"] = json!({"S": format!("{first}#{shard}")});
-            for item in [mark, item] {
-                world.network.aws.dynamodb("PutItem", &json!({"TableName": name(table), "Item": item}));
-            }
-            world.network.aws.dynamodb("DeleteItem", &json!({"TableName": name(table), "Key": key}));
-        }
-    }
+    request.body = body.to_string().into();
 }
 
 fn put(world: &World, item: Value) {

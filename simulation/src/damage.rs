@@ -19,11 +19,12 @@ type Kind = fn(&World, &mut StdRng) -> Option<()>;
 
 /// Damages this many items.
 pub(crate) fn damage(world: &World, items: u32, random: &mut StdRng) {
-    let kinds: [Kind; 20] = [
+    let kinds: [Kind; 21] = [
         lose_row,
         add_row,
         lose_notice,
         end_notice,
+        lose_mark,
         lose_inbox,
         lose_counted,
         change_numbers,
@@ -63,6 +64,13 @@ fn lose_row(world: &World, random: &mut StdRng) -> Option<()> {
 /// A notice is lost.
 fn lose_notice(world: &World, random: &mut StdRng) -> Option<()> {
     let row = any(world, "Timelines", |row| is_of_notices(row) && row.get("actor").is_some(), random)?;
+    world.meddle("DeleteItem", json!({"TableName": "Timelines", "Key": {"PK": row["PK"], "SK": row["SK"]}}));
+    Some(())
+}
+
+/// The mark of a post whose likes stand in several partitions is lost.
+fn lose_mark(world: &World, random: &mut StdRng) -> Option<()> {
+    let row = any(world, "Timelines", |row| text(row, "SK") == "~SPREAD", random)?;
     world.meddle("DeleteItem", json!({"TableName": "Timelines", "Key": {"PK": row["PK"], "SK": row["SK"]}}));
     Some(())
 }

@@ -87,8 +87,8 @@ const HAS_CACHE: f64 = 0.3;
 /// Share of the histories in which homes that nobody reads get no rows, and longest pause of a user there.
 const HAS_DORMANT: f64 = 0.3;
 const DORMANT_PAUSE_MS_MAX: u64 = 6000;
-/// Share of the histories in which most of the first comments and likes stand in other partitions than the first.
-const CROWDED: f64 = 0.25;
+/// Share of the histories in which most of the first comments stand in other partitions than their posts.
+const COMMENTS_ARE_SPREAD: f64 = 0.25;
 /// How long users act while something is rebuilt, in milliseconds.
 const ACTING_MS: Range<u64> = 20_000..240_000;
 /// How often an operator tries to demote somebody.
@@ -186,9 +186,8 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         }
         rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
         settled(&mut ledger.borrow_mut());
-        if random.random_bool(CROWDED) {
+        if random.random_bool(COMMENTS_ARE_SPREAD) {
             crowds::spread_comments(&world)?;
-            crowds::spread_likes(&world);
         }
         if faults.replay {
             world.replay().await?;

@@ -20,6 +20,7 @@ use tokio::{
 
 use crate::{
     chain::trace_header,
+    crowds,
     faults::{Fault, Faults, Outage},
     limits::AwsLimits,
     partial,
@@ -227,7 +228,10 @@ impl Network {
         Fate { before, after, holds, stays, stale: Duration::from_millis(stale_ms), fault, dice }
     }
 
-    async fn answer(&self, caller: &Caller, request: Request) -> Result<Answer, Refused> {
+    async fn answer(&self, caller: &Caller, mut request: Request) -> Result<Answer, Refused> {
+        if request.operation == "TransactWriteItems" && self.state().faults.likes_are_spread {
+            crowds::spread_like(&mut request);
+        }
         let mut fate = self.fate(caller, &request);
         if let Some(limits) = self.limits.as_ref().filter(|_| *caller != Caller::Operator) {
             let times = limits.times(&request);

@@ -192,7 +192,7 @@ fn changes(
     (tally::by_counter(counters), likes)
 }
 
-/// Whether a post has more likes in a batch than its partition may take. Those are left to the work queue.
+/// Whether a post has more likes in a batch than its partitions may take at once. Those are left to the work queue.
 fn is_busy(likes: &Likes) -> bool {
     likes.len() > LIKES_AT_ONCE
 }
@@ -231,10 +231,10 @@ async fn show_likes(notices: &Notices, post: PostId, likes: &Likes) -> Result<()
     if is_busy(likes) {
         return notices.work_queue.send(Task::settle_likes(post, likes.keys().cloned())).await;
     }
-    let are_late = likes.values().any(|heard| heard.may_be_gone);
-    let shows_late = are_late && notices.shows_likes_of(post).await?;
+    let some_may_be_gone = likes.values().any(|heard| heard.may_be_gone);
+    let is_deleted = some_may_be_gone && !notices.shows_likes_of(post).await?;
     let show = async |Heard { like, may_be_gone }: &Heard| match may_be_gone {
-        true if !shows_late => Ok(None),
+        true if is_deleted => Ok(None),
         true => notices.show_like_as_it_stands(&like.user, post).await,
         false => notices.show_like(like).await.map(|()| Some(like.clone())),
     };

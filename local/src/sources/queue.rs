@@ -221,6 +221,9 @@ impl<I: Invoke> Mapping<I> {
             received.shuffle(&mut rand::rng());
         }
         let Some(mut failed) = self.invoke(&received).await else {
+            if self.parts.lifecycle.mode() == Mode::Stopped {
+                self.put_back(&received).await;
+            }
             return;
         };
         if chaos.duplicate_records && rand::random_bool(0.25) {
@@ -261,16 +264,17 @@ impl<I: Invoke> Mapping<I> {
             match invoker.invoke_in_chain(function, payload.clone(), trace).await {
                 Ok(answer) => return Some(answer),
                 Err(error @ (InvokeError::Throttled | InvokeError::Unavailable(_)))
-                    if Instant::now() + pause < until && lifecycle.mode() == Mode::Running =>
+                    if Instant::now() + pause < until =>
                 {
                     tracing::warn!(source = self.source.id, %error, "cannot invoke the function; will try again");
                 }
                 Err(error) => {
-                    tracing::warn!(source = self.source.id, %error, "batch failed");
+                    tracing::warn!(source = self.source.id, %error, "the batch failed, and will be delivered again");
                     return None;
                 }
             }
             lifecycle.sleep(pause).await.ok()?;
+            lifecycle.running().await.ok()?;
             pause = (pause * 2).min(pace.retry_pause * RETRY_PAUSE_GROWTH_MAX);
         }
     }

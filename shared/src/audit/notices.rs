@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Comment, Group, LikeChange, Timestamp, UserId, limits::NOTIFICATIONS_KEPT},
+    model::{Comment, Group, LikeChange, Notice, Timestamp, UserId, limits::NOTIFICATIONS_KEPT},
     projection::notices::{Addressed, of_comment, of_like},
     store::Consistency,
     stream::work_queue::Task,
@@ -60,12 +60,19 @@ impl Auditor {
                 None => notice.active,
                 Some(_) => true,
             };
+            let is_wrong = is_wrong || self.lacks_mark(*group, notice).await?;
             // A deleted account has neither notices nor an inbox.
             if is_wrong && self.commands.profile(recipient).await?.is_some() {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Whether this like cannot be found, because no mark says that likes of its post stand in its partition, too.
+    async fn lacks_mark(&self, group: Group, notice: &Notice) -> Result<bool, Error> {
+        let Group::Like(post) = group else { return Ok(false) };
+        Ok(!notice.shard.is_first() && !self.timelines.has_marked_likes(post, Consistency::Eventual).await?)
     }
 
     /// Whether the group is missing in the inbox.

@@ -85,8 +85,8 @@ pub async fn react_to_post(
         if may_be_done && reaction.like.as_ref().is_some_and(|like| like.liked == wanted.is_active()) {
             return Ok(committed);
         }
-        let shard = commands.busy.tally_shard(&counter, now, rand::rng().random());
-        let (like, more) = match decide(caller, &reaction, wanted, shard, now) {
+        let counted_in = commands.busy.tally_shard(&counter, now, rand::rng().random());
+        let (like, more) = match decide(caller, &reaction, wanted, counted_in, now) {
             Ok(Some(decided)) => decided,
             _ if !consistency.is_strong() => continue,
             Ok(None) => return Ok(committed),
@@ -108,7 +108,7 @@ pub async fn react_to_post(
         }
         let mut changes = vec![
             Change::PutLike { user: caller.clone(), post, like },
-            Change::Count { subject: counter.clone(), shard, more },
+            Change::Count { subject: counter.clone(), shard: counted_in, more },
         ];
         if wanted.is_active() {
             let before = reaction.limit.unwrap_or_default();

@@ -16,7 +16,7 @@ impl PartitionShard {
     /// How many there are: 16 partitions take 8000 follows or comments a second, or 16 000 likes.
     pub const COUNT: u8 = 16;
 
-    /// Where a follow or a like stands that is counted in this shard of the counter of the followed user or the post.
+    /// Where a follow or a like stands. The counter of the followed user or the post is written to this shard.
     pub fn of_edge(counter: TallyShard) -> Self {
         if is_crowded(counter) { Self(counter.get() % Self::COUNT) } else { Self::default() }
     }
@@ -55,7 +55,7 @@ impl PartitionShard {
     }
 }
 
-/// A counter is spread as its writes conflict. So followers and comments are spread as soon as some 70 a second come,
+/// A counter is spread as its writes conflict. So followers, comments and likes are spread as soon as some 70 a second come,
 /// and evenly once they are thousands.
 fn is_crowded(counter: TallyShard) -> bool {
     counter.get() >= PartitionShard::COUNT

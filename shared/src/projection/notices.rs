@@ -160,7 +160,7 @@ impl Notices {
     pub async fn show_like(&self, like: &LikeChange) -> Result<(), Error> {
         let Addressed { recipient, group, notice } = of_like(like);
         if !like.shard.is_first() {
-            self.timelines.mark_spread_likes(like.post, self.clock.now()).await?;
+            self.timelines.mark_likes(like.post, self.clock.now()).await?;
         }
         self.timelines.put_notice(&recipient, group, &notice, self.may_be_known(notice.at)).await
     }

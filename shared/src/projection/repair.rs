@@ -191,8 +191,8 @@ impl Repair {
     }
 
     /// Shows likes of a post, or their ends, as the truth says, and then tells its author once. An inbox does not list
-    /// what is too old. One partition has all likes of a post, and may not take all of these at once: what is left goes
-    /// into another task, so that nothing is written twice.
+    /// what is too old. The partitions of the post's likes may not take all of these at once: what is left goes into
+    /// another task, so that nothing is written twice.
     ///
     /// # Errors
     /// As the stores' and the queue's, if no like could be shown.

@@ -10,7 +10,7 @@ use super::{
     consistency::Consistency,
     dynamo::{failed, primary_key, s, value},
     key,
-    spread::{Part, merged},
+    spread::{ItemPage, merged},
 };
 use crate::{
     error::Error,
@@ -115,10 +115,10 @@ pub(super) fn comment_keys(post: PostId, comment: CommentId) -> Vec<(String, Str
 
 /// One page of the pages of several partitions.
 fn one_page<Place: Ord>(pages: Vec<CommentPage>, limit: usize, place: impl Fn(CommentId) -> Place) -> CommentPage {
-    let part = |CommentPage { comments, more }| {
+    let page = |CommentPage { comments, more }| {
         let next = comments.last().filter(|_| more).map(|last: &Comment| place(last.comment));
-        Part { items: comments, next }
+        ItemPage { items: comments, next }
     };
-    let Part { items, next } = merged(pages.into_iter().map(part), limit, |comment| place(comment.comment));
+    let ItemPage { items, next } = merged(pages.into_iter().map(page), limit, |comment| place(comment.comment));
     CommentPage { comments: items, more: next.is_some() }
 }

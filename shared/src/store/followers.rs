@@ -10,7 +10,7 @@ use super::{
     dynamo::{Item, failed, primary_key, s, text},
     edges::UserPage,
     key::{self, SK},
-    spread::{Part, SPREAD, merged},
+    spread::{ItemPage, SPREAD, merged},
 };
 use crate::{
     error::Error,
@@ -128,9 +128,9 @@ impl CommandTable {
 /// One page of the pages of several partitions, in the order of the followers' keys.
 fn one_page(pages: Vec<Followers>, limit: i32) -> Followers {
     let place = |user: &UserId| (key::user(user), user.clone());
-    let part = |page: Followers| Part { items: page.users, next: page.next.as_ref().map(place) };
+    let page = |page: Followers| ItemPage { items: page.users, next: page.next.as_ref().map(place) };
     let limit = usize::try_from(limit).unwrap_or_default();
-    let Part { items, next } = merged(pages.into_iter().map(part), limit, |(user, _)| place(user));
+    let ItemPage { items, next } = merged(pages.into_iter().map(page), limit, |(user, _)| place(user));
     Followers { users: items, next: next.map(|(_, user)| user), is_spread: false }
 }
 

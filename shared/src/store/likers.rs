@@ -11,7 +11,7 @@ use super::{
     dynamo::{failed, s},
     key::{self, PK, SK},
     notices::{NoticeAt, NoticePage, PartitionPage},
-    spread::{Part, merged},
+    spread::{ItemPage, merged},
     timelines::Timelines,
 };
 use crate::{
@@ -19,10 +19,11 @@ use crate::{
     model::{Notice, PartitionShard, PostId, Timestamp},
 };
 
-/// Sort key of the mark of likes. It stands behind all of them, so a page that begins with the newest begins with it.
-pub(super) const SPREAD: &str = "~SPREAD";
-/// Likes that a page reads of each partition, beyond its share of the limit. Some partitions have more of the newest
-/// likes than others, and the page ends where the first of them does.
+/// Sort key of the mark of a post whose likes are spread. It is behind those of all likes, so a page that begins with
+/// the newest begins with it.
+pub(super) const MARK: &str = "~SPREAD";
+/// Likes that a page reads of each partition but the first, beyond its share of the limit. Some partitions have more of
+/// the newest likes than others, and the page ends where the first of them does.
 const BEYOND_SHARE: i32 = 6;
 
 impl Timelines {
@@ -31,15 +32,23 @@ impl Timelines {
     ///
     /// # Errors
     /// As the store's.
-    pub(crate) async fn mark_spread_likes(&self, post: PostId, now: Timestamp) -> Result<(), Error> {
-        if self.spread_likes.get(&post, now, None).is_some() {
+    pub(crate) async fn mark_likes(&self, post: PostId, now: Timestamp) -> Result<(), Error> {
+        if self.marked_likes.get(&post, now, None).is_some() {
             return Ok(());
         }
         let partition = key::likers(post, PartitionShard::default());
-        let mark = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(partition)).key(SK, s(SPREAD));
+        let mark = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(partition)).key(SK, s(MARK));
         mark.send().await.map_err(failed("marking a post"))?;
-        self.spread_likes.put(post, (), now);
+        self.marked_likes.put(post, (), now);
         Ok(())
+    }
+
+    /// Whether the post is marked.
+    pub(crate) async fn has_marked_likes(&self, post: PostId, consistency: Consistency) -> Result<bool, Error> {
+        let partition = key::likers(post, PartitionShard::default());
+        let get = self.dynamo.0.get_item().table_name(self.table.get()).key(PK, s(partition)).key(SK, s(MARK));
+        let answer = get.consistent_read(consistency.is_strong()).send().await.map_err(failed("reading a mark"))?;
+        Ok(answer.item.is_some())
     }
 
     /// At most `limit` likes of a post, newest first, behind `after`: as [`Timelines::notices`].
@@ -51,7 +60,7 @@ impl Timelines {
         consistency: Consistency,
     ) -> Result<NoticePage, Error> {
         let read = async |shard: PartitionShard, after: Option<&NoticeAt>, limit: i32| {
-            // The mark would leave no room on a page of one like.
+            // With room for the mark, which would be all of a page of one like.
             let limit = limit.saturating_add(i32::from(after.is_none() && shard.is_first()));
             self.notices_in((key::likers(post, shard), String::new()), shard, after, limit, consistency).await
         };
@@ -59,59 +68,55 @@ impl Timelines {
             match after {
                 // The page begins with the mark.
                 None => Ok(false),
-                Some(_) => self.has_spread_likes(post, consistency).await,
+                Some(_) => self.has_marked_likes(post, consistency).await,
             }
         };
-        let (first, is_marked) = tokio::try_join!(read(PartitionShard::default(), after, limit), is_marked)?;
         let wanted = usize::try_from(limit).unwrap_or_default();
+        let (mut first, is_marked) = tokio::try_join!(read(PartitionShard::default(), after, limit), is_marked)?;
         if !is_marked && !first.has_mark {
             return Ok(one_page([first], wanted));
         }
         let share = limit.min(limit / i32::from(PartitionShard::COUNT) + BEYOND_SHARE).max(1);
         let mut page = NoticePage { notices: Vec::new(), next: after.cloned() };
-        // Whatever ends a page has given its share, so these are enough.
+        // A round gives as many likes as its `share`, or more. Most pages take one.
         for _ in 0..=limit / share {
-            let all = std::iter::once(PartitionShard::default()).chain(PartitionShard::others());
-            let parts = try_join_all(all.map(|shard| read(shard, page.next.as_ref(), share))).await?;
+            let others = PartitionShard::others().map(|shard| read(shard, page.next.as_ref(), share));
+            let parts = std::iter::once(first).chain(try_join_all(others).await?);
             let more = one_page(parts, wanted - page.notices.len());
             page.notices.extend(more.notices);
             page.next = more.next;
             if page.next.is_none() || page.notices.len() >= wanted {
                 break;
             }
+            first = read(PartitionShard::default(), page.next.as_ref(), limit).await?;
         }
         Ok(page)
     }
 
-    /// Deletes the likes of a post that are shown, at most so many. Returns whether there may be more.
+    /// Deletes the likes of a post that are shown, at most so many. Returns whether there may be more. The mark stays,
+    /// so that likes which are shown late are found.
     pub async fn clear_likes(&self, post: PostId, limit: usize) -> Result<bool, Error> {
+        let others = match self.has_marked_likes(post, Consistency::Strong).await? {
+            true => PartitionShard::others().collect(),
+            false => Vec::new(),
+        };
         let mut left = limit;
-        if self.has_spread_likes(post, Consistency::Strong).await? {
-            for shard in PartitionShard::others() {
-                let cleared = self.clear_partition(key::likers(post, shard), left).await?;
-                left = left.saturating_sub(cleared.items);
-                if cleared.more || left == 0 {
-                    return Ok(true);
-                }
+        for shard in std::iter::once(PartitionShard::default()).chain(others) {
+            let cleared = self.clear_partition(key::likers(post, shard), left).await?;
+            left = left.saturating_sub(cleared.deleted);
+            if cleared.more || left == 0 {
+                return Ok(true);
             }
         }
-        // The mark is in this one, and goes last.
-        Ok(self.clear_partition(key::likers(post, PartitionShard::default()), left).await?.more)
-    }
-
-    async fn has_spread_likes(&self, post: PostId, consistency: Consistency) -> Result<bool, Error> {
-        let partition = key::likers(post, PartitionShard::default());
-        let get = self.dynamo.0.get_item().table_name(self.table.get()).key(PK, s(partition)).key(SK, s(SPREAD));
-        let answer = get.consistent_read(consistency.is_strong()).send().await.map_err(failed("reading a mark"))?;
-        Ok(answer.item.is_some())
+        Ok(false)
     }
 }
 
 /// One page of the pages of several partitions.
 fn one_page(pages: impl IntoIterator<Item = PartitionPage>, limit: usize) -> NoticePage {
-    let part = |page: PartitionPage| Part { items: page.notices, next: page.next.map(Reverse) };
+    let page = |page: PartitionPage| ItemPage { items: page.notices, next: page.next.map(Reverse) };
     let place = |notice: &Notice| Reverse(NoticeAt { at: notice.at, id: notice.id.clone() });
-    let Part { items, next } = merged(pages.into_iter().map(part), limit, place);
+    let ItemPage { items, next } = merged(pages.into_iter().map(page), limit, place);
     NoticePage { notices: items, next: next.map(|Reverse(next)| next) }
 }
 
@@ -139,7 +144,7 @@ mod tests {
             let shard = PartitionShard::of_edge(TallyShard::new(counted_in));
             let notice = Notice { at, id, actor, active: number % 10 != 0, version: 1, shard };
             if !shard.is_first() {
-                world.tested.timelines.mark_spread_likes(liked(), world.tested.clock.now()).await.unwrap();
+                world.tested.timelines.mark_likes(liked(), world.tested.clock.now()).await.unwrap();
             }
             world.tested.timelines.put_notice(&user("ada"), Group::Like(liked()), &notice, false).await.unwrap();
         }
@@ -192,6 +197,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_page_of_a_post_that_was_crowded_once_reads_each_partition_once() {
+        let world = World::new();
+        like(&world, (0..200).map(|number| (number, (16 + number % 16) as u8))).await;
+        // All of them stand.
+        like(&world, (200..500).filter(|number| number % 10 != 0).map(|number| (number, 0))).await;
+        for limit in [20, 100] {
+            let before = world.network.count(Calls("Query", "LIKERS#"));
+            let timelines = &world.tested.timelines;
+            let page = timelines.notices(&user("ada"), Group::Like(liked()), None, limit, Consistency::Strong).await;
+            assert!(page.unwrap().next.is_some());
+            assert_eq!(world.network.count(Calls("Query", "LIKERS#")) - before, 16, "{limit}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn likes_in_one_partition_are_one_read_a_page() {
         let world = World::new();
         like(&world, (0..25).map(|number| (number, 15))).await;
@@ -199,7 +219,7 @@ mod tests {
         let reads = || [Calls("Query", "LIKERS#"), Calls("GetItem", "LIKERS#")].map(|calls| world.network.count(calls));
         assert_eq!(reads(), [1, 0]);
         like(&world, (25..60).map(|number| (number, 16 + number as u8))).await;
-        assert_eq!(world.network.count(Calls("UpdateItem", SPREAD)), 1, "once in a while");
+        assert_eq!(world.network.count(Calls("UpdateItem", MARK)), 1, "once in a while");
         assert_eq!(walk(&world, 60).await.len(), newest_first(60).len());
     }
 
@@ -212,6 +232,9 @@ mod tests {
             steps += 1;
         }
         assert!((4..10).contains(&steps), "{steps}");
-        assert!(world.keys("timelines", "LIKERS#").is_empty(), "the mark is gone, too");
+        assert_eq!(world.keys("timelines", "LIKERS#"), [key::likers(liked(), PartitionShard::default())], "the mark");
+        like(&world, [(7, 20)]).await;
+        while world.tested.timelines.clear_likes(liked(), 1).await.unwrap() {}
+        assert_eq!(world.keys("timelines", "LIKERS#").len(), 1, "what came late is found");
     }
 }

@@ -1,5 +1,5 @@
 //! Notices in the `timelines` table, and the inboxes that list their groups. The notices of a group stand in the order
-//! in which they were first done. Likes stand in a partition of their post, because everybody can ask who likes a post,
+//! in which they were first done. Likes stand in partitions of their post ([`super::likers`]), because everybody can ask who likes a post,
 //! and are kept as long as the post. All others stand in a partition of the user whom they concern, together with the
 //! user's inbox, and expire.
 
@@ -13,7 +13,7 @@ use super::{
     consistency::Consistency,
     dynamo::{Item, failed, n, newer_wins, number, primary_key, s, text},
     key::{self, PK, SK},
-    likers::SPREAD,
+    likers::MARK,
     timelines::Timelines,
 };
 use crate::{
@@ -53,7 +53,7 @@ pub(super) struct PartitionPage {
 
 /// What was deleted of a partition.
 pub(super) struct Cleared {
-    pub(super) items: usize,
+    pub(super) deleted: usize,
     /// Whether there may be more.
     pub(super) more: bool,
 }
@@ -116,7 +116,7 @@ impl Timelines {
             .or_else(newer_wins("writing a notice"))
     }
 
-    /// This notice of this user's as it is shown, if it is.
+    /// What this notice of this user's looks like in the table. None if it is not there.
     pub async fn as_shown(&self, recipient: &UserId, group: Group, of: &Notice) -> Result<Option<Notice>, Error> {
         let (pk, prefix) = key::notices(recipient, group, of.shard);
         let answer = self
@@ -211,8 +211,10 @@ impl Timelines {
             .0
             .query()
             .table_name(self.table.get())
-            .key_condition_expression("PK = :partition")
+            // The mark of likes is behind all other keys, and stays.
+            .key_condition_expression("PK = :partition AND SK < :mark")
             .expression_attribute_values(":partition", s(partition))
+            .expression_attribute_values(":mark", s(MARK))
             .projection_expression("PK, SK")
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .consistent_read(true)
@@ -231,7 +233,7 @@ impl Timelines {
             Ok(WriteRequest::builder().delete_request(delete).build())
         };
         self.write_all(answer.items().iter().map(delete).collect()).await?;
-        Ok(Cleared { items: answer.items().len(), more: answer.last_evaluated_key().is_some() })
+        Ok(Cleared { deleted: answer.items().len(), more: answer.last_evaluated_key().is_some() })
     }
 
     /// At most `limit` notices of a group of this user's, newest first, behind `after`. Those that ended before they
@@ -268,11 +270,11 @@ impl Timelines {
             .0
             .query()
             .table_name(self.table.get())
-            // Every key goes on with a digit, and `~` is behind every character of an id.
+            // Every key goes on with a digit, and the mark of likes is behind all of them.
             .key_condition_expression("PK = :partition AND SK BETWEEN :first AND :last")
             .expression_attribute_values(":partition", s(&pk))
             .expression_attribute_values(":first", s(format!("{prefix}0")))
-            .expression_attribute_values(":last", s(format!("{prefix}{SPREAD}")))
+            .expression_attribute_values(":last", s(format!("{prefix}{MARK}")))
             .set_exclusive_start_key(start)
             .scan_index_forward(false)
             .limit(limit)
@@ -280,7 +282,7 @@ impl Timelines {
             .send()
             .await
             .map_err(failed("reading notices"))?;
-        let is_mark = |item: &Item| item.get(SK) == Some(&s(SPREAD));
+        let is_mark = |item: &Item| item.get(SK) == Some(&s(MARK));
         let has_mark = answer.items().iter().any(is_mark);
         let stood = answer.items().iter().filter(|item| item.get("stood") != Some(&AttributeValue::Bool(false)));
         let notices = stood.filter(|item| !is_mark(item));

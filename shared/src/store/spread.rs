@@ -76,25 +76,25 @@ fn partition(subject: &TallySubject) -> String {
     }
 }
 
-/// Items of one partition, or of several, in their order.
+/// A page of items in their order, of one partition or of several.
 #[derive(Debug)]
-pub(super) struct Part<Item, Place> {
+pub(super) struct ItemPage<Item, Place> {
     pub(super) items: Vec<Item>,
     /// The place behind which there may be more.
     pub(super) next: Option<Place>,
 }
 
-/// One page of the pages of several partitions: as far as none of them ends before its partition does, and at most
-/// `limit` items, or one.
+/// One page of the pages of several partitions: as far as none of them ends before its partition does. It has at most
+/// `limit` items; a limit of 0 counts as 1.
 pub(super) fn merged<Item, Place: Ord>(
-    parts: impl IntoIterator<Item = Part<Item, Place>>,
+    pages: impl IntoIterator<Item = ItemPage<Item, Place>>,
     limit: usize,
     place: impl Fn(&Item) -> Place,
-) -> Part<Item, Place> {
+) -> ItemPage<Item, Place> {
     let (mut items, mut next) = (Vec::new(), None::<Place>);
-    for part in parts {
-        items.extend(part.items);
-        next = match (next, part.next) {
+    for page in pages {
+        items.extend(page.items);
+        next = match (next, page.next) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
@@ -105,5 +105,5 @@ pub(super) fn merged<Item, Place: Ord>(
         items.truncate(limit.max(1));
         next = items.last().map(&place);
     }
-    Part { items, next }
+    ItemPage { items, next }
 }

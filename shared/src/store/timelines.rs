@@ -35,9 +35,10 @@ const TRANSACTION_MAX: usize = 100;
 /// Calls of BatchWriteItem that a process has under way at once. However much there is to write, a large audience must
 /// not hold up the single writes of everybody else.
 const BATCH_WRITES_AT_ONCE: usize = 2;
-/// Posts with many likes that a process remembers at most, and for how long.
-const SPREAD_LIKES_MAX: usize = 1000;
-const SPREAD_LIKES_KNOWN_FOR: Duration = Duration::from_secs(60);
+/// Posts that a process remembers at most because it has marked them, and for how long. A rebuild waits longer between
+/// emptying a table and filling it again, so no process remembers a mark that is gone.
+const MARKED_MAX: usize = 1000;
+const MARKED_FOR: Duration = Duration::from_secs(10);
 /// How often rows that DynamoDB left unprocessed are sent again.
 const RETRY: RetryPolicy =
     RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
@@ -54,8 +55,8 @@ pub struct Timelines {
     batch_writes: Arc<Semaphore>,
     pub(super) cache: SharedCache,
     pub(crate) pace: InboxPace,
-    /// Posts that this process has marked lately: some of their likes stand in other partitions than the first.
-    pub(super) spread_likes: Cache<PostId, ()>,
+    /// Posts that this process has marked lately ([`super::likers`]).
+    pub(super) marked_likes: Cache<PostId, ()>,
 }
 
 /// A timeline: one partition of the table.
@@ -159,8 +160,8 @@ impl Timelines {
     /// The table of this name.
     pub fn new(dynamo: Dynamo, table: TableName) -> Self {
         let (batch_writes, cache) = (Arc::new(Semaphore::new(BATCH_WRITES_AT_ONCE)), SharedCache::none());
-        let spread_likes = Cache::new(SPREAD_LIKES_MAX, SPREAD_LIKES_KNOWN_FOR);
-        Self { dynamo, table, batch_writes, cache, pace: InboxPace::new(), spread_likes }
+        let marked_likes = Cache::new(MARKED_MAX, MARKED_FOR);
+        Self { dynamo, table, batch_writes, cache, pace: InboxPace::new(), marked_likes }
     }
 
     /// The same table, whose writes change what the shared cache has of it.

@@ -223,7 +223,7 @@ pub fn receive_any(record: &[u8]) -> Result<Received<AnyEvent>, NotAnEvent> {
     }
     let malformed = |error: serde_json::Error| NotAnEvent::Malformed(error.to_string());
     let Kind { kind } = serde_json::from_slice(record).map_err(malformed)?;
-    let Received { data, at, trace } = receive::<Value>(record).map_err(malformed)?;
+    let Received { data, mut at, trace } = receive::<Value>(record).map_err(malformed)?;
     let data = match kind.as_str() {
         TALLIES_CHANGED => {
             let Tallies { tallies } = serde_json::from_value(data).map_err(malformed)?;
@@ -236,6 +236,9 @@ pub fn receive_any(record: &[u8]) -> Result<Received<AnyEvent>, NotAnEvent> {
         TALLY_CHANGED => AnyEvent::Counters(vec![serde_json::from_value(data).map_err(malformed)?]),
         POST_LIKED | POST_UNLIKED => {
             let like: LikeChange = serde_json::from_value(data).map_err(malformed)?;
+            // Release 0.2 leaves out where and since when the like is shown. Whoever does not know how old an event
+            // is asks the truth.
+            at = None;
             AnyEvent::Likes(vec![LikeChange { liked: kind == POST_LIKED, ..like }])
         }
         _ => serde_json::from_value(data).map(AnyEvent::Log).map_err(|_| NotAnEvent::Newer(kind))?,
