@@ -1,9 +1,8 @@
-//! What a crowd leaves behind, without the crowd: followers, comments and likes that stand in several partitions.
+//! What a crowd leaves behind, without the crowd: followers and comments that stand in several partitions.
 
 use std::collections::BTreeSet;
 
 use anyhow::Context as _;
-use aws_memory::Request;
 use serde_json::{Value, json};
 use tidings::model::{CommentId, PartitionShard};
 
@@ -35,25 +34,6 @@ pub(crate) fn spread_comments(world: &World) -> anyhow::Result<()> {
         world.network.aws.dynamodb("DeleteItem", &json!({"TableName": name("Commands"), "Key": key}));
     }
     Ok(())
-}
-
-/// Gives a like that begins the partition that it would get if very many liked the post at this moment. A sixteenth of
-/// them get the first one.
-pub(crate) fn spread_like(request: &mut Request) {
-    let mut body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-    for write in body["TransactItems"].as_array_mut().into_iter().flatten() {
-        let update = &mut write["Update"];
-        let (user, likes) = (text(&update["Key"], "PK"), text(&update["Key"], "SK"));
-        let begins = likes.starts_with("LIKES#") && update["ExpressionAttributeValues"][":version"]["N"] == "1";
-        let shard = user.bytes().chain(likes.bytes()).fold(0, u8::wrapping_add) % PartitionShard::COUNT;
-        if begins && shard > 0 {
-            let expression = format!("{}, #shard = :shard", update["UpdateExpression"].as_str().unwrap_or_default());
-            update["UpdateExpression"] = expression.into();
-            update["ExpressionAttributeNames"]["#shard"] = "shard".into();
-            update["ExpressionAttributeValues"][":shard"] = json!({"N": shard.to_string()});
-        }
-    }
-    request.body = body.to_string().into();
 }
 
 fn put(world: &World, item: Value) {

@@ -48,6 +48,7 @@ mod rebuilds;
 mod rest;
 pub mod runner;
 mod search;
+mod spread_likes;
 mod stale;
 mod statistics;
 pub mod trace;

@@ -20,10 +20,10 @@ use tokio::{
 
 use crate::{
     chain::trace_header,
-    crowds,
     faults::{Fault, Faults, Outage},
     limits::AwsLimits,
     partial,
+    spread_likes::spread_like,
     stale::Stale,
     trace::{Detail, Trace},
 };
@@ -230,7 +230,7 @@ impl Network {
 
     async fn answer(&self, caller: &Caller, mut request: Request) -> Result<Answer, Refused> {
         if request.operation == "TransactWriteItems" && self.state().faults.likes_are_spread {
-            crowds::spread_like(&mut request);
+            spread_like(&mut request);
         }
         let mut fate = self.fate(caller, &request);
         if let Some(limits) = self.limits.as_ref().filter(|_| *caller != Caller::Operator) {

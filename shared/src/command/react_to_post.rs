@@ -204,10 +204,10 @@ mod tests {
         #[test]
         fn after_any_clicks_the_counts_are_those_of_the_like(clicks in clicks()) {
             let mut reaction = Reaction { post: Some(ReactedPost::from(&post())), ..Reaction::default() };
-            let mut counted = Counts::default();
+            let (mut counted, shard) = (Counts::default(), TallyShard::default());
             for (hour, wanted) in clicks.iter().enumerate() {
                 let at = NOW.after(Duration::from_secs(60 * 60 * hour as u64));
-                if let Some((like, more)) = decide(&user("bob"), &reaction, *wanted, TallyShard::default(), at).unwrap() {
+                if let Some((like, more)) = decide(&user("bob"), &reaction, *wanted, shard, at).unwrap() {
                     prop_assert_eq!(like.version, reaction.like.map_or(1, |like| like.version + 1));
                     counted = counted + more;
                     reaction.like = Some(like);

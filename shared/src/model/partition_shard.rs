@@ -55,8 +55,8 @@ impl PartitionShard {
     }
 }
 
-/// A counter is spread as its writes conflict. So followers, comments and likes are spread as soon as some 70 a second come,
-/// and evenly once they are thousands.
+/// A counter is spread as its writes conflict. So followers, comments and likes are spread as soon as some 70 a second
+/// come, and evenly once they are thousands.
 fn is_crowded(counter: TallyShard) -> bool {
     counter.get() >= PartitionShard::COUNT
 }

@@ -34,6 +34,9 @@ pub(super) const EVENT_PREFIX: &str = "EVENT#";
 pub(super) const LIKES_PREFIX: &str = "LIKES#";
 /// Prefix of the partitions of those who like a post.
 pub(super) const LIKERS_PREFIX: &str = "LIKERS#";
+/// Sort key of the mark of a post whose likes are spread. It is behind those of all likes, so a page that begins with
+/// the newest begins with it.
+pub(super) const LIKES_MARK: &str = "~SPREAD";
 /// Prefix of the partitions of users' inboxes and notices.
 pub(super) const NOTICES_PREFIX: &str = "NOTICES#";
 /// Sort key of an inbox.

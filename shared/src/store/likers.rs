@@ -9,7 +9,7 @@ use futures::future::try_join_all;
 use super::{
     consistency::Consistency,
     dynamo::{failed, s},
-    key::{self, PK, SK},
+    key::{self, LIKES_MARK, PK, SK},
     notices::{NoticeAt, NoticePage, PartitionPage},
     spread::{ItemPage, merged},
     timelines::Timelines,
@@ -19,9 +19,6 @@ use crate::{
     model::{Notice, PartitionShard, PostId, Timestamp},
 };
 
-/// Sort key of the mark of a post whose likes are spread. It is behind those of all likes, so a page that begins with
-/// the newest begins with it.
-pub(super) const MARK: &str = "~SPREAD";
 /// Likes that a page reads of each partition but the first, beyond its share of the limit. Some partitions have more of
 /// the newest likes than others, and the page ends where the first of them does.
 const BEYOND_SHARE: i32 = 6;
@@ -37,7 +34,8 @@ impl Timelines {
             return Ok(());
         }
         let partition = key::likers(post, PartitionShard::default());
-        let mark = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(partition)).key(SK, s(MARK));
+        let mark =
+            self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(partition)).key(SK, s(LIKES_MARK));
         mark.send().await.map_err(failed("marking a post"))?;
         self.marked_likes.put(post, (), now);
         Ok(())
@@ -46,7 +44,7 @@ impl Timelines {
     /// Whether the post is marked.
     pub(crate) async fn has_marked_likes(&self, post: PostId, consistency: Consistency) -> Result<bool, Error> {
         let partition = key::likers(post, PartitionShard::default());
-        let get = self.dynamo.0.get_item().table_name(self.table.get()).key(PK, s(partition)).key(SK, s(MARK));
+        let get = self.dynamo.0.get_item().table_name(self.table.get()).key(PK, s(partition)).key(SK, s(LIKES_MARK));
         let answer = get.consistent_read(consistency.is_strong()).send().await.map_err(failed("reading a mark"))?;
         Ok(answer.item.is_some())
     }
@@ -219,7 +217,7 @@ mod tests {
         let reads = || [Calls("Query", "LIKERS#"), Calls("GetItem", "LIKERS#")].map(|calls| world.network.count(calls));
         assert_eq!(reads(), [1, 0]);
         like(&world, (25..60).map(|number| (number, 16 + number as u8))).await;
-        assert_eq!(world.network.count(Calls("UpdateItem", MARK)), 1, "once in a while");
+        assert_eq!(world.network.count(Calls("UpdateItem", LIKES_MARK)), 1, "once in a while");
         assert_eq!(walk(&world, 60).await.len(), newest_first(60).len());
     }
 

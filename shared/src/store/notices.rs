@@ -1,7 +1,7 @@
 //! Notices in the `timelines` table, and the inboxes that list their groups. The notices of a group stand in the order
-//! in which they were first done. Likes stand in partitions of their post ([`super::likers`]), because everybody can ask who likes a post,
-//! and are kept as long as the post. All others stand in a partition of the user whom they concern, together with the
-//! user's inbox, and expire.
+//! in which they were first done. Likes stand in partitions of their post ([`super::likers`]), because everybody can
+//! ask who likes a post, and are kept as long as the post. All others stand in a partition of the user whom they
+//! concern, together with the user's inbox, and expire.
 
 use aws_sdk_dynamodb::{
     operation::query::QueryOutput,
@@ -12,8 +12,7 @@ use aws_sdk_dynamodb::{
 use super::{
     consistency::Consistency,
     dynamo::{Item, failed, n, newer_wins, number, primary_key, s, text},
-    key::{self, PK, SK},
-    likers::MARK,
+    key::{self, LIKES_MARK, PK, SK},
     timelines::Timelines,
 };
 use crate::{
@@ -214,7 +213,7 @@ impl Timelines {
             // The mark of likes is behind all other keys, and stays.
             .key_condition_expression("PK = :partition AND SK < :mark")
             .expression_attribute_values(":partition", s(partition))
-            .expression_attribute_values(":mark", s(MARK))
+            .expression_attribute_values(":mark", s(LIKES_MARK))
             .projection_expression("PK, SK")
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .consistent_read(true)
@@ -274,7 +273,7 @@ impl Timelines {
             .key_condition_expression("PK = :partition AND SK BETWEEN :first AND :last")
             .expression_attribute_values(":partition", s(&pk))
             .expression_attribute_values(":first", s(format!("{prefix}0")))
-            .expression_attribute_values(":last", s(format!("{prefix}{MARK}")))
+            .expression_attribute_values(":last", s(format!("{prefix}{LIKES_MARK}")))
             .set_exclusive_start_key(start)
             .scan_index_forward(false)
             .limit(limit)
@@ -282,7 +281,7 @@ impl Timelines {
             .send()
             .await
             .map_err(failed("reading notices"))?;
-        let is_mark = |item: &Item| item.get(SK) == Some(&s(MARK));
+        let is_mark = |item: &Item| item.get(SK) == Some(&s(LIKES_MARK));
         let has_mark = answer.items().iter().any(is_mark);
         let stood = answer.items().iter().filter(|item| item.get("stood") != Some(&AttributeValue::Bool(false)));
         let notices = stood.filter(|item| !is_mark(item));
