@@ -11,11 +11,12 @@ use crate::truth::text;
 pub(crate) fn spread_like(request: &mut Request) {
     let mut body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     for write in body["TransactItems"].as_array_mut().into_iter().flatten() {
-        let update = &mut write["Update"];
+        let Some(update) = write.get_mut("Update") else { continue };
         let (user, likes) = (text(&update["Key"], "PK"), text(&update["Key"], "SK"));
         let begins = likes.starts_with("LIKES#") && update["ExpressionAttributeValues"][":version"]["N"] == "1";
         let shard = user.bytes().chain(likes.bytes()).fold(0, u8::wrapping_add) % PartitionShard::COUNT;
-        if begins && shard > 0 {
+        let has_one = update["ExpressionAttributeNames"].get("#shard").is_some();
+        if begins && !has_one && shard > 0 {
             let expression = format!("{}, #shard = :shard", update["UpdateExpression"].as_str().unwrap_or_default());
             update["UpdateExpression"] = expression.into();
             update["ExpressionAttributeNames"]["#shard"] = "shard".into();
