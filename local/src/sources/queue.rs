@@ -53,6 +53,7 @@ pub(super) struct Mapping<I> {
 struct Received {
     message: Message,
     event: Bytes,
+    /// When it was received.
     at: Instant,
 }
 
@@ -221,6 +222,7 @@ impl<I: Invoke> Mapping<I> {
             received.shuffle(&mut rand::rng());
         }
         let Some(mut failed) = self.invoke(&received).await else {
+            // Whoever stops between two tries hides no message.
             if self.parts.lifecycle.mode() == Mode::Stopped {
                 self.put_back(&received).await;
             }

@@ -143,9 +143,13 @@ pub(super) fn parse_edge(pk: &str, sk: &str) -> Option<EdgeKey> {
         .find_map(|kind| Some(EdgeKey { from: from.clone(), kind, to: parse_user(sk, edge_prefix(kind))? }))
 }
 
-pub(super) fn followers(followee: &UserId, shard: PartitionShard) -> String {
-    let first = format!("FOLLOWERS#{}", encode(followee.as_str()));
+/// One of the partitions of which this key is the first.
+fn in_shard(first: String, shard: PartitionShard) -> String {
     if shard.is_first() { first } else { format!("{first}#{}", shard.get()) }
+}
+
+pub(super) fn followers(followee: &UserId, shard: PartitionShard) -> String {
+    in_shard(format!("FOLLOWERS#{}", encode(followee.as_str())), shard)
 }
 
 pub(super) fn handle(handle: &Handle) -> String {
@@ -163,8 +167,7 @@ pub(super) fn parse_post(key: &str) -> Option<PostId> {
 
 /// A partition of the comments on a post. The first one has the post, too.
 pub(super) fn comments(post: PostId, shard: PartitionShard) -> String {
-    let first = self::post(post);
-    if shard.is_first() { first } else { format!("{first}#{}", shard.get()) }
+    in_shard(self::post(post), shard)
 }
 
 /// Whether this is the key of a comment.
@@ -201,8 +204,7 @@ pub fn parse_like_key(pk: &str, sk: &str) -> Option<(UserId, PostId)> {
 
 /// A partition of the likes of a post.
 pub(super) fn likers(post: PostId, shard: PartitionShard) -> String {
-    let first = format!("{LIKERS_PREFIX}{post}");
-    if shard.is_first() { first } else { format!("{first}#{}", shard.get()) }
+    in_shard(format!("{LIKERS_PREFIX}{post}"), shard)
 }
 
 /// A partition of the notices of a group of this user's, and what their sort keys begin with. Likes of a post are the

@@ -70,23 +70,29 @@ impl Timelines {
             }
         };
         let wanted = usize::try_from(limit).unwrap_or_default();
-        let (mut first, is_marked) = tokio::try_join!(read(PartitionShard::default(), after, limit), is_marked)?;
+        let (first, is_marked) = tokio::try_join!(read(PartitionShard::default(), after, limit), is_marked)?;
         if !is_marked && !first.has_mark {
             return Ok(one_page([first], wanted));
         }
         let share = limit.min(limit / i32::from(PartitionShard::COUNT) + BEYOND_SHARE).max(1);
         let mut page = NoticePage { notices: Vec::new(), next: after.cloned() };
+        let mut ahead = Some(first);
         // A round gives as many likes as its `share`, or more. Most pages take one.
         for _ in 0..=limit / share {
             let others = PartitionShard::others().map(|shard| read(shard, page.next.as_ref(), share));
-            let parts = std::iter::once(first).chain(try_join_all(others).await?);
-            let more = one_page(parts, wanted - page.notices.len());
+            let first = async {
+                match ahead.take() {
+                    Some(first) => Ok(first),
+                    None => read(PartitionShard::default(), page.next.as_ref(), limit).await,
+                }
+            };
+            let (first, others) = tokio::try_join!(first, try_join_all(others))?;
+            let more = one_page(std::iter::once(first).chain(others), wanted - page.notices.len());
             page.notices.extend(more.notices);
             page.next = more.next;
             if page.next.is_none() || page.notices.len() >= wanted {
                 break;
             }
-            first = read(PartitionShard::default(), page.next.as_ref(), limit).await?;
         }
         Ok(page)
     }
