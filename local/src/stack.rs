@@ -156,7 +156,9 @@ impl Stack {
         let checkpoints = data.path().join("checkpoints.sqlite");
         let limited = Limited::new(lambda.clone(), &system.functions, limits.as_ref());
         let observed = Observed::new(limited, observer.clone());
-        let pace = limits.as_ref().map_or(Pace::LOCAL, Pace::limited);
+        // A shutdown waits for a long poll, so even within AWS's limits it is short.
+        let limited = |limits| Pace { long_poll: Pace::LOCAL.long_poll, ..Pace::limited(limits) };
+        let pace = limits.as_ref().map_or(Pace::LOCAL, limited);
         let (functions, chaos) = (&system.functions, options.chaos);
         let started = Sources::start(functions, &of_sources, Some(&checkpoints), chaos, pace, observed.clone());
         let sources = Arc::new(started.await?);

@@ -80,8 +80,8 @@ const LIMITS_FRACTION: f64 = 0.01;
 const WALKERS: usize = 3;
 /// Share of the histories in which something is rebuilt while users act, and share of those in which it is at rest.
 /// A rebuild takes as many calls as everything else.
-const REBUILT_MEANWHILE: f64 = 0.15;
-const REBUILT_AT_REST: f64 = 0.2;
+const REBUILT_MEANWHILE: f64 = 0.1;
+const REBUILT_AT_REST: f64 = 0.1;
 /// Share of the histories with a shared cache.
 const HAS_CACHE: f64 = 0.3;
 /// Share of the histories in which homes that nobody reads get no rows, and longest pause of a user there.

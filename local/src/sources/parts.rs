@@ -25,8 +25,8 @@ pub struct Clients {
     pub kinesis: aws_sdk_kinesis::Client,
     /// Reads queues, and writes to the queues that are on-failure destinations.
     pub sqs: aws_sdk_sqs::Client,
-    /// The writes so far, where they happen in this process. Nobody reads a stream again that was empty after the last
-    /// of them.
+    /// The writes so far, where they happen in this process. Nobody reads a stream again that was read to its end after
+    /// the last of them.
     pub writes: Option<Arc<Writes>>,
 }
 
@@ -122,13 +122,14 @@ impl Pace {
             pollers: None,
         }
     };
-    /// As on AWS. Lambda polls the shards of a DynamoDB stream four times a second and those of a Kinesis stream once a
-    /// second (AWS Lambda Developer Guide, "Using AWS Lambda with Amazon DynamoDB" and "with Amazon Kinesis"). The
-    /// guide does not say how long Lambda waits before a retry.
+    /// As on AWS. Lambda polls queues with long polls, of which 20 s is the longest. It polls the shards of a DynamoDB
+    /// stream four times a second and those of a Kinesis stream once a second (AWS Lambda Developer Guide, "Using AWS
+    /// Lambda with Amazon DynamoDB" and "with Amazon Kinesis"). The guide does not say how long Lambda waits before a
+    /// retry.
     pub const AWS: Self = Self {
         dynamodb_poll: [Duration::from_millis(250); 2],
         kinesis_poll: [Duration::from_secs(1); 2],
-        long_poll: Duration::from_secs(4),
+        long_poll: Duration::from_secs(20),
         retry_pause: Duration::from_millis(500),
         pollers: None,
     };

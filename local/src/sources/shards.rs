@@ -61,6 +61,14 @@ pub(super) struct Page {
     pub(super) next: Option<String>,
 }
 
+impl Page {
+    /// Whether the stream may have had more records at the time of the read. The servers in memory, of which this is
+    /// asked, end a page early for no other reason.
+    pub(super) fn is_full(&self) -> bool {
+        i32::try_from(self.records.len()).is_ok_and(|records| records >= PAGE_RECORDS_MAX)
+    }
+}
+
 /// An open stream.
 #[derive(Clone)]
 pub(super) struct Stream {

@@ -207,8 +207,8 @@ impl<I: Invoke> Mapping<I> {
         let pace = &self.parts.pace;
         let [poll_min, poll_max] = if self.stream.is_kinesis() { pace.kinesis_poll } else { pace.dynamodb_poll };
         let (mut poll_pause, mut error_pause) = (poll_min, ERROR_PAUSE_MIN);
-        // The writes before the last read, if that found nothing, and when it was.
-        let mut found_empty: Option<(u64, Instant)> = None;
+        // The writes before the last read, if that came to the end of what there was, and when it was.
+        let mut read_to_end: Option<(u64, Instant)> = None;
         loop {
             lifecycle.running().await?;
             tokio::select! {
@@ -217,7 +217,7 @@ impl<I: Invoke> Mapping<I> {
             }
             let poll = lifecycle.last_requested_poll();
             let writes = self.writes(shard);
-            if let Some((before, at)) = found_empty
+            if let Some((before, at)) = read_to_end
                 && writes == Some(before)
                 && at.elapsed() < UNREAD_MAX
             {
@@ -225,7 +225,7 @@ impl<I: Invoke> Mapping<I> {
                 lifecycle.sleep_until_poll(poll_pause, poll).await?;
                 continue;
             }
-            found_empty = None;
+            read_to_end = None;
             let page = match &iterator {
                 Some(iterator) => self.stream.read(shard, iterator).await,
                 None => match self.stream.iterator(shard, &position).await {
@@ -237,6 +237,9 @@ impl<I: Invoke> Mapping<I> {
                 Ok(page) => {
                     error_pause = ERROR_PAUSE_MIN;
                     let empty = page.records.is_empty();
+                    if !page.is_full() {
+                        read_to_end = writes.map(|writes| (writes, Instant::now()));
+                    }
                     if let Some(last) = page.records.last() {
                         position = Position::After(last.sequence.clone());
                         self.parts.activity.set_found(shard);
@@ -245,7 +248,6 @@ impl<I: Invoke> Mapping<I> {
                     let Some(next) = page.next else { return Ok(()) };
                     iterator = Some(next);
                     if empty {
-                        found_empty = writes.map(|writes| (writes, Instant::now()));
                         self.parts.activity.set_empty(shard, poll);
                         lifecycle.sleep_until_poll(poll_pause, poll).await?;
                         poll_pause = (poll_pause * 5 / 4).min(poll_max);

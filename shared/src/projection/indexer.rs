@@ -19,11 +19,8 @@ use crate::{
         search::{Entry, IndexRow, Rewrite, SearchIndex, Unsettled},
         timelines::CONFLICTS,
     },
-    stream::work_queue::{Task, WorkQueue},
+    stream::work_queue::{LEFT_AFTER, Task, WorkQueue},
 };
-
-/// How long what could not be indexed waits for its task.
-const LEFT_AFTER: Duration = Duration::from_secs(5);
 
 /// Keeps the search index of a set of tables.
 #[derive(Debug, Clone)]

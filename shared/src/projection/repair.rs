@@ -1,8 +1,6 @@
 //! Repairs: they set a part of the read models to what the truth says, whatever is there. `audit` asks for them by
 //! tasks. Each can be repeated at any time, and changes nothing where nothing is wrong.
 
-use std::time::Duration;
-
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{catch_up::CatchUp, effects::Effect, owner::LogOwner, trending::merge_soon};
@@ -17,15 +15,13 @@ use crate::{
         Consistency,
         timelines::{Row, Timeline},
     },
-    stream::work_queue::{Task, WorkQueue},
+    stream::work_queue::{LEFT_AFTER, Task, WorkQueue},
 };
 
 /// Events whose effects are applied again in one step.
 const EVENTS_PER_STEP: i32 = 50;
 /// Likes shown at once.
 const LIKES_AT_ONCE: usize = 8;
-/// How long likes wait that could not be shown with others.
-const LEFT_AFTER: Duration = Duration::from_secs(5);
 /// Edges read at a time.
 const EDGES_PAGE: i32 = 1000;
 /// Pages of edges that are read at most. A user has up to [`crate::model::limits::FOLLOWING_MAX`] edges of a kind, and

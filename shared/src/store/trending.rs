@@ -50,6 +50,9 @@ const QUERIES_AT_ONCE: usize = 10;
 /// How long a process uses the least score of a contender. An older one lets posts into the index that are none any
 /// more, each of which costs a write.
 const LEAST_KNOWN_FOR: Duration = Duration::from_secs(10);
+/// The same while every post is a contender because there are so few. Then every like moves an entry, which the index
+/// cannot take for long under much load.
+const FEW_KNOWN_FOR: Duration = Duration::from_secs(1);
 /// A merge that a process has asked for covers the changes of this time, see [`crate::projection::trending`].
 pub(crate) const MERGE_COVERS: Duration = Duration::from_secs(1);
 
@@ -90,6 +93,12 @@ pub(super) struct KnownList {
 impl KnownList {
     pub(super) fn new() -> Self {
         Self { least: Cache::new(1, LEAST_KNOWN_FOR), merge_asked: Cache::new(1, MERGE_COVERS) }
+    }
+
+    /// Whether this process has to read the least score of a contender again.
+    pub(super) fn is_old(&self, now: Timestamp) -> bool {
+        let read = self.least.get(&(), now, None);
+        read.is_none_or(|read| read.value.is_none() && now.since(read.at) >= FEW_KNOWN_FOR)
     }
 
     /// The least score of a contender, as this process has last read it.
@@ -250,6 +259,19 @@ mod tests {
         assert_eq!(least_contender(scores(999), CONTENDERS), None);
         assert_eq!(least_contender(scores(1000), CONTENDERS), Some(scores(1)[0]));
         assert_eq!(least_contender(scores(1500), CONTENDERS), Some(scores(501)[500]));
+    }
+
+    #[test]
+    fn that_there_are_few_contenders_is_known_for_a_second_and_who_is_one_for_ten() {
+        let (now, least) = (Timestamp::from_ms(1_425_000_000_000), Score::new(Timestamp::from_ms(0), 1000));
+        let known = KnownList::new();
+        let is_old_after = |found, seconds| {
+            known.least.put((), found, now);
+            known.is_old(now.after(Duration::from_secs(seconds)))
+        };
+        assert_eq!([is_old_after(None, 0), is_old_after(None, 1)], [false, true]);
+        assert_eq!([is_old_after(Some(least), 9), is_old_after(Some(least), 10)], [false, true]);
+        assert!(KnownList::new().is_old(now));
     }
 
     fn order(entries: &[(i64, Option<&str>)]) -> Vec<(usize, u32)> {

@@ -95,7 +95,7 @@ impl Cards {
 
     /// Reads which score makes a post a contender, unless this process has read it lately.
     pub(crate) async fn learn_contenders(&self, now: Timestamp) -> Result<(), Error> {
-        if self.known_list.least.get(&(), now, None).is_none() {
+        if self.known_list.is_old(now) {
             let list = self.stored_list().await?;
             self.known_list.least.put((), list.and_then(|list| list.least), now);
         }

@@ -17,6 +17,8 @@ use crate::{
 
 /// Longest delay of a message (SQS, `DelaySeconds`).
 const DELAY_S_MAX: i32 = 900;
+/// How long a task waits for what a worker has left of a piece of work, because DynamoDB did not take it with the rest.
+pub(crate) const LEFT_AFTER: Duration = Duration::from_secs(5);
 
 /// The work queue.
 #[derive(Debug, Clone)]

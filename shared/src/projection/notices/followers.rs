@@ -20,7 +20,7 @@ use super::{Notices, of_follow};
 use crate::{
     error::Error,
     model::{EdgeKey, EdgeKind, UserId},
-    stream::work_queue::{Task, WorkQueue},
+    stream::work_queue::{LEFT_AFTER, Task, WorkQueue},
 };
 
 /// How long the first follow of a task waits for others.
@@ -29,8 +29,6 @@ const COLLECTED_FOR: Duration = Duration::from_millis(50);
 const WAITS_MAX: Duration = Duration::from_secs(60);
 /// Notices written at once.
 const AT_ONCE: usize = 8;
-/// How long notices wait that could not be written with others.
-const LEFT_AFTER: Duration = Duration::from_secs(5);
 
 /// Follows that workers of a process leave to the queue at this moment. Clones share them.
 #[derive(Clone, Default)]

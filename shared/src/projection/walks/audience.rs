@@ -8,8 +8,6 @@
 //! of the list of celebrities on, all readers pull, and what is left of the enumeration ends. So an author with ten
 //! million followers costs no more than what these minutes allow.
 
-use std::time::Duration;
-
 use super::{Completion, Step, Walks};
 use crate::{
     error::Error,
@@ -18,7 +16,7 @@ use crate::{
         Consistency,
         timelines::{Row, Timeline},
     },
-    stream::walk::Walk,
+    stream::{walk::Walk, work_queue::LEFT_AFTER},
 };
 
 /// Edges read for one [`Walk::Push`] at most. Its viewers are 20 calls of BatchWriteItem, and their ids are at most 130
@@ -26,8 +24,6 @@ use crate::{
 const EDGES_PER_TASK: usize = 500;
 /// Tasks made in one step of an enumeration. A further task then continues it.
 const TASKS_PER_STEP: usize = 20;
-/// How long rows wait that DynamoDB did not take with others.
-const LEFT_AFTER: Duration = Duration::from_secs(5);
 
 impl Walks {
     /// Pushes the post to all followers of its author, now or by tasks. The post has to be in the author's timeline
