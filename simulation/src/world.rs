@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use aws_config::{stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig};
 use aws_limits::sqs::Fairness;
 use aws_memory::{Aws, QUEUES_URL, queue_url};
 use bytes::Bytes;
@@ -37,6 +38,8 @@ use crate::{
     truth::{number, text},
 };
 
+/// How long a mapping waits for an answer: for longer than a long poll takes.
+const MAPPING_WAITS_MAX: Duration = Duration::from_secs(25);
 const TEMPLATE: &str = include_str!("../../template.yaml");
 /// The templates of nested stacks, by their paths in [`TEMPLATE`].
 const NESTED: [(&str, &str); 5] = [
@@ -420,7 +423,12 @@ fn system(parameters: &[(&str, String)]) -> anyhow::Result<System> {
 }
 
 fn clients(network: &Arc<Network>, caller: Caller) -> Clients {
-    let config = aws_memory::config(network.link(caller), "mappings");
+    // The SDK would hold a long poll to be a stalled stream.
+    let config = aws_memory::config(network.link(caller), "mappings")
+        .into_builder()
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(MAPPING_WAITS_MAX).build())
+        .build();
     Clients {
         dynamodb: aws_sdk_dynamodb::Client::new(&config),
         streams: aws_sdk_dynamodbstreams::Client::new(&config),
