@@ -276,7 +276,7 @@ impl Faults {
         faults.trimmed = *[0.0, 0.5, 1.0].choose(random).unwrap_or(&0.0);
         faults.damages = if random.random_bool(0.15) { random.random_range(1..=5) } else { 0 };
         faults.next_release = random.random_bool(0.2);
-        faults.likes_are_spread = random.random_bool(0.3);
+        faults.likes_are_spread = random.random_bool(0.15);
         // In half of the histories with a cache, nothing is wrong with it, so only crashes lose writes.
         if random.random_bool(0.5) {
             let mut rate = |most: f64| if random.random_bool(0.5) { most * random.random::<f64>() } else { 0.0 };

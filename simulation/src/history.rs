@@ -304,7 +304,7 @@ impl Plan {
             pause_ms_max: *[20, 100, 500].choose(random).unwrap_or(&100),
             ghosts,
             walk_step_rows: if ghosts > 0 {
-                *[20, 100, 500].choose(random).unwrap_or(&500)
+                *[50, 150, 500].choose(random).unwrap_or(&500)
             } else {
                 *[1, 2, 3, 10, 500].choose(random).unwrap_or(&500)
             },

@@ -56,6 +56,8 @@ const LIKES_AT_ONCE: usize = 16;
 const ROWS: usize = 200;
 /// How long a segment waits after a step that failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// How long the first steps of a phase wait, so that they do not come before it has begun.
+const FIRST_STEP_AFTER: Duration = Duration::from_secs(1);
 /// A step uses about what its segment may use in this time, and the wait behind it is as long.
 const STEP_BUDGET: Duration = WAIT_MAX;
 /// Segments at most. One page of a query holds all of them.
@@ -108,9 +110,13 @@ impl Rebuilder {
         if step.phase < rebuild.phase {
             return Ok(());
         }
+        if step.phase > rebuild.phase {
+            // Whoever sent this step was to begin its phase then, and has probably died before that.
+            return self.end_of_segment(&state, rebuild).await;
+        }
         let wait = rebuild.work_begins_at(self.projectors.0.read_models.policy()).since(clock.now());
-        if step.phase > rebuild.phase || !wait.is_zero() {
-            // The message came before the phase has begun, or before every process knows of the phase.
+        if !wait.is_zero() {
+            // Not every process knows of the phase.
             return self.send(step, wait.clamp(Duration::from_secs(1), WAIT_MAX)).await;
         }
         let before = commands.segment(rebuild.started_at, rebuild.phase, step.segment).await?;
@@ -192,8 +198,8 @@ impl Rebuilder {
             projector.catch_up.effects.cards.merge_trending(clock.now()).await?;
         }
         if let Some(next) = &next.rebuild {
-            // Before the phase is written: a step that comes too early waits, and one that nobody sends is lost. No
-            // phase is so short that its first step would be late.
+            // Before the phase is written: a step that comes too early begins its phase, and one that nobody sends is
+            // lost. No phase is so short that its first step would be late.
             send_first_steps(&self.projectors.0.work_queue, next, &[]).await?;
         } else if rebuild.cancelled && rebuild.models.contains(&ReadModel::Cards) {
             let [made, read] = [rebuild.target, state.active].map(|set| set.table(ReadModel::Cards));
@@ -245,9 +251,9 @@ pub async fn send_first_steps(
     if tasks.is_empty() {
         // All segments are done. The last of them begins the next phase.
         let last = RebuildStep { started_at: rebuild.started_at, phase: rebuild.phase, segment: 0, steps: 0 };
-        return work_queue.send(vec![Task::Rebuild(last)]).await;
+        return work_queue.send_after(FIRST_STEP_AFTER, vec![Task::Rebuild(last)]).await;
     }
-    work_queue.send(tasks).await
+    work_queue.send_after(FIRST_STEP_AFTER, tasks).await
 }
 
 impl Stepping<'_> {

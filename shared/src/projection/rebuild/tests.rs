@@ -14,6 +14,8 @@ use crate::{
 const LONG: Duration = Duration::from_secs(10 * 60);
 /// The write of a segment's state.
 const WRITE_SEGMENT: Calls = Calls("UpdateItem", "SEGMENT#");
+/// The write of the rebuild's phase.
+const WRITE_STATE: Calls = Calls("UpdateItem", "\"STATE\"");
 
 /// Starts a rebuild of these models.
 async fn start(world: &World, models: &[ReadModel], in_place: bool, segments: u32) {
@@ -211,6 +213,31 @@ async fn a_step_whose_end_was_lost_is_taken_again() {
     world.network.calm();
     world.tested.rebuilder.step(step, Deadline::none()).await.unwrap();
     assert_eq!(state(&world).await.rebuild.unwrap().phase, Phase::Settle);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_phase_whose_beginning_was_lost_is_begun_by_its_first_step() {
+    let world = a_small_world().await;
+    start(&world, &READ_MODELS, false, 2).await;
+    world.pass(LONG);
+    world.take_tasks();
+    let rebuild = state(&world).await.rebuild.unwrap();
+    let clear = |segment| RebuildStep { started_at: rebuild.started_at, phase: Phase::Clear, segment, steps: 0 };
+    world.tested.rebuilder.step(clear(0), Deadline::none()).await.unwrap();
+    world.network.fail(WRITE_STATE, Failure::Invalid);
+    world.tested.rebuilder.step(clear(1), Deadline::none()).await.unwrap_err();
+    world.network.calm();
+    assert_eq!(world.take_tasks(), [], "the first steps come once the phase is written");
+
+    world.pass(FIRST_STEP_AFTER);
+    let first = |segment| RebuildStep { phase: Phase::Fill, ..clear(segment) };
+    let firsts = [0, 1].map(|segment| Task::Rebuild(first(segment)));
+    assert_eq!(world.take_tasks(), firsts);
+    assert_eq!(state(&world).await.rebuild.unwrap().phase, Phase::Clear, "nobody has begun the next phase");
+    world.tested.rebuilder.step(first(1), Deadline::none()).await.unwrap();
+    assert_eq!(state(&world).await.rebuild.unwrap().phase, Phase::Fill);
+    world.pass(FIRST_STEP_AFTER);
+    assert_eq!(world.take_tasks(), firsts, "each of them, as some may be lost");
 }
 
 /// The projector of the target, as functions that know of the rebuild have it.
