@@ -1,14 +1,22 @@
 //! What is known of a history from outside: which commands were accepted, which are on their way, and what follows
 //! from that for everybody. The reference model holds the accepted ones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use harness::model::{Member, Model};
 
 use crate::{
     checks::Checks,
     command::{Command, Doubt},
+    determinism,
 };
+
+/// How long after a block a follow may still be accepted if very many users follow the same one at this moment, which
+/// the block then ends: two seconds, and what clocks differ.
+const FOLLOWED_AFTER_BLOCK_MAX: Duration = Duration::from_secs(3);
 
 /// What everybody together knows.
 #[derive(Debug, Default)]
@@ -43,6 +51,8 @@ pub(crate) struct Ledger {
     following: BTreeMap<(String, String), u32>,
     /// Mutes and their ends under way, from whom to whom.
     muting: BTreeMap<(String, String), u32>,
+    /// When the followed user last blocked the follower, from whom to whom the follow is.
+    blocked_at: BTreeMap<(String, String), Duration>,
     /// Blocks under way, in both orders, and removals, from the follower to the followed user.
     blocking: BTreeMap<(String, String), u32>,
     /// The newest version of each user's log that is known.
@@ -131,9 +141,12 @@ impl Ledger {
 
     /// A follow or unfollow begins.
     pub(crate) fn follow_begins(&mut self, from: &str, to: &str) {
-        *self.following.entry(pair(from, to)).or_default() += 1;
-        if self.blocking.contains_key(&pair(from, to)) {
-            self.uncertain.insert(pair(from, to));
+        let follow = pair(from, to);
+        *self.following.entry(follow.clone()).or_default() += 1;
+        let blocked_at = self.blocked_at.get(&follow);
+        let is_block_recent = blocked_at.is_some_and(|at| determinism::elapsed() < *at + FOLLOWED_AFTER_BLOCK_MAX);
+        if is_block_recent || self.blocking.contains_key(&follow) {
+            self.uncertain.insert(follow);
         }
     }
 
@@ -218,6 +231,7 @@ impl Ledger {
         if blocks {
             self.member(from).follows.remove(to);
             self.member(to).follows.remove(from);
+            self.blocked_at.insert(pair(to, from), determinism::elapsed());
         }
     }
 

@@ -70,7 +70,10 @@ impl Command for FollowUser {
             commands.blocked_lately(&self.followee, caller, at),
             commands.edges(&keys)
         )?;
-        let is_open = standing == Some(Standing::Active) && !is_blocked && self.wanted.is_active();
+        // A block may be about to end a follow that is there already. A follow that changes nothing is not one of the
+        // many, and can read everything.
+        let is_new = self.wanted.is_active() && !edges.active(caller, EdgeKind::Follows, &self.followee);
+        let is_open = standing == Some(Standing::Active) && !is_blocked && is_new;
         let caller_has_profile = caller_profile.is_some();
         Ok(is_open.then_some(State { caller_has_profile, followee_exists: true, edges, is_recalled: true }))
     }

@@ -108,6 +108,17 @@ async fn a_follow_that_slips_past_a_block_is_ended_a_minute_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_follows_already_is_told_of_a_block_that_is_about_to_end_the_follow() {
+    let world = three_have_joined().await;
+    ada_is_crowded(&world, &names(20)).await;
+    world.tested.follow("bob", "ada").await;
+    world.other.block("ada", "bob").await;
+    let follow = FollowUser { followee: user("ada"), wanted: EdgeState::Active };
+    let refused = world.tested.run("bob", &follow).await;
+    assert!(matches!(refused, Err(Error::Rejected(Rejection::Blocked))), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_process_knows_refuses_nobody() {
     let world = three_have_joined().await;
     world.other.block("ada", "bob").await;
