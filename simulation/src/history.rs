@@ -151,13 +151,14 @@ async fn history(options: Options) -> anyhow::Result<Report> {
             Actor::new(user.clone(), Rc::clone(&names), Rc::clone(&ledger), Arc::clone(&trace), random.random())
         })
         .collect();
-    let ghosts = crowds::haunt(&world, &names[0], plan.ghosts);
 
     let history = async {
         world.set_faults(faults.clone());
         for actor in &mut actors {
             actor.join().await?;
         }
+        // Only who has a profile has followers.
+        let ghosts = crowds::haunt(&world, &names[0], plan.ghosts);
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
