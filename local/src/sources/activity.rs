@@ -12,7 +12,7 @@ use std::{
 use tokio::time::Instant;
 
 /// A queue counts as empty when a long poll has waited for this long without a message.
-const LONG_POLL_EMPTY_AFTER: Duration = Duration::from_millis(100);
+pub(super) const LONG_POLL_EMPTY_AFTER: Duration = Duration::from_millis(100);
 
 /// What one mapping is doing. The mapping writes this, and [`super::Sources::status`] reads it.
 #[derive(Debug)]

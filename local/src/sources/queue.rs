@@ -16,6 +16,7 @@ use rand::seq::SliceRandom as _;
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
 use super::{
+    activity::LONG_POLL_EMPTY_AFTER,
     batch_processor::RETRY_PAUSE_GROWTH_MAX,
     failure::reported_failures,
     filter::Filters,
@@ -106,10 +107,12 @@ impl<I: Invoke> Mapping<I> {
                 place = Arc::clone(&places).acquire_owned() => place.map_err(|_| Stopped)?,
                 () = lifecycle.stopped() => return Err(Stopped),
             };
-            let received = self.receive_batch().await?;
-            if received.is_empty() {
+            let asked = Instant::now();
+            let received = self.receive(self.batch_size(), self.parts.pace.long_poll).await?;
+            if received.is_empty() || asked.elapsed() >= LONG_POLL_EMPTY_AFTER {
                 busy_since = Instant::now();
             }
+            let received = self.fill_batch(received).await?;
             if lifecycle.mode() != Mode::Running {
                 self.put_back(&received).await;
                 self.parts.activity.end(received.len());
@@ -137,11 +140,14 @@ impl<I: Invoke> Mapping<I> {
         usize::try_from(batches.max(1)).unwrap_or(1)
     }
 
-    /// One batch: a single receive, or, with a batching window, as many receives as fit into the window and the batch
-    /// size. Each message of the batch counts as in flight.
-    async fn receive_batch(&self) -> Result<Vec<Received>, Stopped> {
-        let batch_size = usize::try_from(self.source.batch_size).unwrap_or(usize::MAX).max(1);
-        let mut batch: Vec<Received> = self.receive(batch_size, self.parts.pace.long_poll).await?;
+    fn batch_size(&self) -> usize {
+        usize::try_from(self.source.batch_size).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// A whole batch, of which this was received: that alone, or, with a batching window, as many receives as fit into
+    /// the window and the batch size. Each message of the batch counts as in flight.
+    async fn fill_batch(&self, mut batch: Vec<Received>) -> Result<Vec<Received>, Stopped> {
+        let batch_size = self.batch_size();
         if self.source.batching_window.is_zero() || batch.is_empty() {
             return Ok(batch);
         }
