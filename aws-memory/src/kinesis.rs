@@ -16,6 +16,8 @@ use crate::connector::Answer;
 const PUT_RECORDS_MAX: usize = 500;
 /// Bytes of one record's data.
 const RECORD_BYTES_MAX: usize = 1024 * 1024;
+/// Characters of a partition key at most ("PutRecordsRequestEntry").
+const PARTITION_KEY_MAX: usize = 256;
 /// Records of one GetRecords.
 const GET_RECORDS_MAX: usize = 10_000;
 /// After this, an iterator has expired (Kinesis API reference, "GetShardIterator").
@@ -182,6 +184,10 @@ impl Kinesis {
             let data = BASE64.decode(&record.data).map_err(|error| ("SerializationException", error.to_string()))?;
             if data.len() > RECORD_BYTES_MAX {
                 return Err(("InvalidArgumentException", format!("a record has {} bytes", data.len())));
+            }
+            let key_characters = record.partition_key.chars().count();
+            if !(1..=PARTITION_KEY_MAX).contains(&key_characters) {
+                return Err(("ValidationException", format!("a partition key has {key_characters} characters")));
             }
             let hash = u128::from_be_bytes(md5::compute(record.partition_key.as_bytes()).0);
             let count = stream.shards.len();

@@ -2,7 +2,7 @@
 //!
 //! - [`command`] decides commands and commits their events to the command table.
 //! - [`projection`] keeps the read models up to date with the command table.
-//! - [`audit`] compares the two, and has repaired what is wrong.
+//! - [`audit`] compares the two, and sends tasks that repair what is wrong.
 //! - [`query`] reads pages from the read models.
 //! - [`model`] has the plain values that all of them use.
 //! - [`store`] is the only way to DynamoDB.

@@ -1,4 +1,4 @@
-//! `audit`: compares read models with the command table, and has repaired what is wrong.
+//! `audit`: compares read models with the command table, and sends tasks that repair what is wrong.
 
 use anyhow::Context;
 use clap::Args;

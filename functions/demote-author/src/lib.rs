@@ -1,6 +1,5 @@
 //! Begins the demotion of a celebrity when an administrator asks for it. `deliver` then does the work step by step, see
-//! `projection/walks/demotion.rs`. If the demotion has already begun, it goes on as it began, and only its first step
-//! is sent again.
+//! `projection/walks/demotion.rs`. If the demotion has already begun, it begins anew.
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
@@ -83,7 +82,7 @@ pub async fn handle(demoter: &Demoter, request: Request) -> anyhow::Result<Begun
     };
     let begun_at = celebrity.demoted_at.context("the demotion was not stored")?;
     let known_at = policy.known_after(begun_at);
-    let first = Walk::Demotion { author: author.clone(), after: None };
+    let first = Walk::Demotion { author: author.clone(), begun_at: Some(begun_at), after: None };
     work_queue.send_after(known_at.since(clock.now()).min(WAIT_MAX), vec![first.into()]).await?;
     Ok(Begun { author, fills_homes_from: known_at.to_string() })
 }

@@ -1,4 +1,4 @@
-//! The audit: compares the read models with the truth, in both directions, and has repaired what is wrong.
+//! The audit: compares the read models with the truth, in both directions, and sends tasks that repair what is wrong.
 //!
 //! Everything that the projections do follows from messages. If messages are lost, because a stream gave up records or
 //! a queue kept a message for too long, something stays undone, and nobody knows of it. The audit finds it without any

@@ -108,7 +108,12 @@ impl CatchUp {
             if !self.is_read && self.effects.walks.begin_erasure(user).await? {
                 return Ok(Progress::UpToDate);
             }
-            match self.apply_page(user, stored, &entries, deadline).await {
+            let entries = fitting(&stored.viewer, &entries)?;
+            if entries.is_empty() {
+                self.effects.walks.repeat_oldest_backfill(user, &stored.viewer).await?;
+                return Ok(Progress::Paused(BACKFILL_WAIT));
+            }
+            match self.apply_page(user, stored, entries, deadline).await {
                 Ok(None) => {}
                 Ok(Some(Progress::Stuck { error: Error::Poison { .. }, .. }))
                     if self.effects.walks.begin_erasure(user).await? =>
@@ -243,6 +248,15 @@ fn readable<'a>(user: &UserId, entries: &'a [LogEntry]) -> (Vec<&'a LogEvent>, O
         Some((entry.version, unreadable(user, entry.version, why.clone())))
     };
     (entries.iter().map_while(|entry| entry.event.as_ref().ok()).collect(), entries.iter().find_map(unread))
+}
+
+/// The entries that leave the viewer with few enough unfinished backfills, also if each of them needs a walk. So no
+/// effect is applied for nothing while the viewer waits for a backfill to end.
+fn fitting<'a>(viewer: &Viewer, entries: &'a [LogEntry]) -> Result<&'a [LogEntry], Error> {
+    let readable = entries.iter().take_while(|entry| entry.event.is_ok());
+    let (folded, all) = Complete::default().fold(viewer, readable)?;
+    let end = entries.partition_point(|entry| all || entry.version <= folded.applied);
+    Ok(&entries[..end])
 }
 
 /// The effects that are complete without a walk.

@@ -15,7 +15,7 @@ use crate::{
 /// When a merge begins after it was asked for. It then covers all changes until [`MERGE_COVERS`] after the request, by
 /// the clock of whoever merges, too.
 const MERGE_AFTER: Duration = MERGE_COVERS.saturating_add(CLOCK_DIFFERENCE_MAX);
-/// The time between two merges at least. One reads some 60 units.
+/// The time between two merges at least. One reads some 100 units.
 const MERGE_EVERY: Duration = Duration::from_secs(1);
 
 /// Asks for a merge that covers a change made before this moment, unless this process has just asked for one.
@@ -31,7 +31,8 @@ pub(crate) async fn merge_soon(cards: &Cards, queue: &WorkQueue, now: Timestamp)
 }
 
 /// Merges the list, unless a merge that began late enough has covered what was asked for at this moment. Many may ask,
-/// so whoever comes within a second after another merge began comes again a second later.
+/// so whoever comes within a second after another merge began comes again: a second later, or after a quarter of the
+/// time since it was asked for. So tasks do not pile up while no merge succeeds.
 ///
 /// # Errors
 /// As the store's and the queue's.
@@ -42,7 +43,10 @@ pub(crate) async fn merge(cards: &Cards, queue: &WorkQueue, asked_at: Timestamp,
     }
     match cards.begin_merge(now, now.before(MERGE_EVERY)).await? {
         true => cards.merge_trending(now).await,
-        false => queue.send_after(MERGE_EVERY, vec![Task::MergeTrending { asked_at }]).await,
+        false => {
+            let wait = MERGE_EVERY.max(now.since(asked_at) / 4);
+            queue.send_after(wait, vec![Task::MergeTrending { asked_at }]).await
+        }
     }
 }
 

@@ -2,7 +2,10 @@
 //! readers it has. Each part of a card has one kind of writer and that writer's version beside it. The highest version
 //! wins.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use serde::{Deserialize, Serialize};
@@ -357,8 +360,10 @@ impl<'a> AuthorPart<'a> {
     }
 }
 
+/// DynamoDB refuses a read that has a key twice.
 fn keys(partitions: impl Iterator<Item = String>) -> Vec<Item> {
-    partitions.map(|key| HashMap::from([(PK.to_owned(), s(key))])).collect()
+    let once: BTreeSet<_> = partitions.collect();
+    once.into_iter().map(|key| HashMap::from([(PK.to_owned(), s(key))])).collect()
 }
 
 /// Events of one user are applied at once, so a card may have an author part before it has a post part. Nor has that of

@@ -65,7 +65,7 @@ impl CommandTable {
             .map_err(failed("promoting an author"))
     }
 
-    /// Begins the demotion of a celebrity. If the demotion has begun before, it goes on as it began.
+    /// Begins the demotion of a celebrity. If it has begun before, it begins anew, and what was done counts no more.
     ///
     /// # Errors
     /// [`Error::Conflict`] if the author is not a celebrity.
@@ -78,7 +78,7 @@ impl CommandTable {
             .table_name(&self.table)
             .key(PK, s(key::CELEBRITIES))
             .key(SK, s(key::user(author)))
-            .update_expression("SET demoted_at = if_not_exists(demoted_at, :at)")
+            .update_expression("SET demoted_at = :at")
             .condition_expression("attribute_exists(PK)")
             .expression_attribute_values(":at", n(at.as_ms()))
             .return_values(ReturnValue::AllNew)

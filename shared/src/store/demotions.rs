@@ -16,15 +16,17 @@ use crate::{
 pub enum DemotionPart<'a> {
     /// The enumeration of the followers.
     Enumeration,
-    /// Some homes; this follower's is the first of them.
-    Homes(&'a UserId),
+    /// The homes of one step of the enumeration: of the followers behind this one, or of the first ones. A step that is
+    /// repeated has the same part, also if followers have come or gone.
+    Homes(Option<&'a UserId>),
 }
 
 impl DemotionPart<'_> {
     fn key(self) -> String {
         match self {
             Self::Enumeration => key::ENUMERATION.to_owned(),
-            Self::Homes(first) => key::user(first),
+            Self::Homes(None) => key::HOMES_PREFIX.to_owned(),
+            Self::Homes(Some(after)) => format!("{}{after}", key::HOMES_PREFIX),
         }
     }
 }

@@ -13,6 +13,8 @@ use crate::{error::Error, retry::RetryPolicy};
 
 /// Items in one call of BatchWriteItem at most.
 const BATCH_WRITE_MAX: i32 = 25;
+/// Pages without items that are passed over at most.
+const EMPTY_PAGES_MAX: usize = 1000;
 /// How often deletions that DynamoDB left unprocessed are sent again.
 const RETRY: RetryPolicy =
     RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
@@ -33,24 +35,7 @@ impl Emptied {
 
     /// Deletes some items of this part of the table. Returns how many, or None if the part is empty.
     pub async fn delete_some(&self, part: Part) -> Result<Option<u64>, Error> {
-        let answer = self
-            .dynamo
-            .0
-            .scan()
-            .table_name(self.table.get())
-            .segment(part.number())
-            .total_segments(part.total())
-            .projection_expression(if self.has_sort_key { "PK, SK" } else { "PK" })
-            .limit(BATCH_WRITE_MAX)
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(failed("reading a table that is emptied"))?;
-        let keys = answer.items.unwrap_or_default();
-        if keys.is_empty() {
-            // A page without items that is not the last one only says that the scan goes on.
-            return Ok(answer.last_evaluated_key.map(|_| 0));
-        }
+        let Some(keys) = self.some_keys(part).await? else { return Ok(None) };
         let deleted = keys.len() as u64;
         let deletion = |key: Item| {
             let request = DeleteRequest::builder().set_key(Some(key)).build();
@@ -59,6 +44,37 @@ impl Emptied {
         };
         self.delete(keys.into_iter().map(deletion).collect::<Result<_, Error>>()?).await?;
         Ok(Some(deleted))
+    }
+
+    /// The keys of some items of this part of the table, or None if the part is empty. Where much was deleted, DynamoDB
+    /// may answer with pages that have no items.
+    async fn some_keys(&self, part: Part) -> Result<Option<Vec<Item>>, Error> {
+        let mut start = None;
+        for _ in 0..EMPTY_PAGES_MAX {
+            let answer = self
+                .dynamo
+                .0
+                .scan()
+                .table_name(self.table.get())
+                .segment(part.number())
+                .total_segments(part.total())
+                .projection_expression(if self.has_sort_key { "PK, SK" } else { "PK" })
+                .limit(BATCH_WRITE_MAX)
+                .set_exclusive_start_key(start)
+                .consistent_read(true)
+                .send()
+                .await
+                .map_err(failed("reading a table that is emptied"))?;
+            let keys = answer.items.unwrap_or_default();
+            start = answer.last_evaluated_key;
+            if !keys.is_empty() {
+                return Ok(Some(keys));
+            }
+            if start.is_none() {
+                return Ok(None);
+            }
+        }
+        Err(Error::transient("emptying a table", "there are too many pages without items"))
     }
 
     /// Sends deletions, 25 at most, until DynamoDB has done all of them.

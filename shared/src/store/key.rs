@@ -77,6 +77,8 @@ const DEMOTION_PREFIX: &str = "DEMOTION#";
 const RUN_PREFIX: &str = "RUN#";
 /// Sort key of how many steps of a run are done.
 pub(super) const STEPS: &str = "STEPS";
+/// Prefix of the sort keys of the parts of a demotion that fill homes.
+pub(super) const HOMES_PREFIX: &str = "HOMES#";
 /// Sort key of the part of a demotion that enumerates the followers.
 pub(super) const ENUMERATION: &str = "ENUMERATION";
 

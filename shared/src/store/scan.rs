@@ -26,6 +26,13 @@ pub struct ScanKey {
     sk: Option<String>,
 }
 
+impl ScanKey {
+    /// The partition of the item.
+    fn partition(&self) -> &str {
+        &self.pk
+    }
+}
+
 /// Some items of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanPage<T> {
@@ -116,13 +123,19 @@ impl CommandTable {
 }
 
 impl Timelines {
-    /// At most `limit` items behind `after`.
+    /// At most `limit` items behind `after`. A partition of tags is among them where it begins, because it is looked at
+    /// as a whole.
     pub async fn scan(&self, after: Option<&ScanKey>, limit: i32) -> Result<ScanPage<Shown>, Error> {
+        let begun = after.map(|after| after.partition());
         // Announcements, visits and marks of walks follow from no item that is looked at.
         let read = |item: Item| match text(&item, PK)? {
             _ if is_visit(&item) => Ok(None),
             timeline if Timeline::parse(timeline).is_some() => Ok(Some(Shown::Row(timeline.to_owned(), row(&item)?))),
-            pk => Ok(counted(pk, text(&item, SK)?).map(Shown::Counted)),
+            pk => {
+                let counted = counted(pk, text(&item, SK)?);
+                let goes_on = matches!(counted, Some(Counted::Tags(..))) && begun == Some(pk);
+                Ok(counted.filter(|_| !goes_on).map(Shown::Counted))
+            }
         };
         page(self.dynamo.scan_page(self.table.get(), after.map(ScanKey::item), limit).await?, read)
     }

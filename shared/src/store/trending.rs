@@ -4,7 +4,11 @@
 //! Only contenders are in the index: posts whose score is that of the 1000th post at least, as it was when the
 //! [trending list](super::trending_list) was last merged. A like of any other post moves no entry.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -126,7 +130,7 @@ impl TrendingIndex {
     pub(crate) async fn best(&self, since: Timestamp, now: Timestamp, limit: usize) -> Result<Merged, Error> {
         let queries = stream::iter(partitions(since, now)).map(|bucket| self.best_of(bucket, since));
         let found: Vec<_> = queries.buffer_unordered(QUERIES_AT_ONCE).try_collect().await?;
-        let entries: Vec<_> = found.into_iter().flatten().collect();
+        let entries = distinct(found.into_iter().flatten().collect());
         let least = least_contender(entries.iter().map(|entry| entry.score).collect(), self.contenders);
         let mut best = diversified(entries);
         best.truncate(limit);
@@ -208,6 +212,14 @@ fn entry(item: &Item) -> Result<Entry, Error> {
     Ok(Entry { score, post, author })
 }
 
+/// Each post once, by its best entry. An entry that moves while the index is read may be found at both places.
+fn distinct(mut entries: Vec<Entry>) -> Vec<Entry> {
+    entries.sort_unstable_by_key(|entry| Reverse((entry.score, entry.post)));
+    let mut found = HashSet::new();
+    entries.retain(|entry| found.insert(entry.post));
+    entries
+}
+
 /// The posts by score, best first, where each further post of an author counts less.
 fn diversified(mut entries: Vec<Entry>) -> Vec<TrendingPost> {
     let best_first = |a: (Score, PostId), b: (Score, PostId)| b.cmp(&a);
@@ -229,8 +241,6 @@ fn diversified(mut entries: Vec<Entry>) -> Vec<TrendingPost> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
     use crate::samples::user;
 
@@ -291,6 +301,20 @@ mod tests {
         // 1 + heat, times 1, 0.625 and 0.4375: 11, 6.25, 3.9375.
         assert_eq!(order(&[(10_000, x), (9000, x), (8000, x), (5500, y)]), [(0, 0), (3, 0), (1, 1), (2, 2)]);
         assert_eq!(order(&[(10_000, x), (9000, x), (5000, y)]), [(0, 0), (1, 1), (2, 0)], "much hotter posts stay");
+    }
+
+    #[test]
+    fn an_entry_that_moved_while_the_index_was_read_counts_once() {
+        let (moved, other) = (post(0), post(0));
+        let entry = |(post, heat): (PostId, i64)| Entry {
+            score: Score::new(post.created_at(), heat),
+            post,
+            author: Some(user("x")),
+        };
+        let found = distinct([(moved, 1000), (other, 2000), (moved, 9000)].map(entry).into());
+        let best: Vec<_> = found.iter().map(|it| (it.post, it.score)).collect();
+        let score = |post: PostId, heat| Score::new(post.created_at(), heat);
+        assert_eq!(best, [(moved, score(moved, 9000)), (other, score(other, 2000))]);
     }
 
     #[test]

@@ -22,6 +22,8 @@ const TYPE_VERSION: &str = "v1";
 const TALLIES_CHANGED: &str = "tidings.tallies.changed.v1";
 /// Type of the events that carry likes, and ends of likes.
 const LIKES_CHANGED: &str = "tidings.likes.changed.v1";
+/// Characters of a partition key at most (Kinesis API Reference, "PutRecordsRequestEntry").
+const PARTITION_KEY_MAX: usize = 256;
 /// Types of the same events in release 0.2, which had one shard or one like each. They are on the bus while a
 /// deployment goes on, and in failed batches.
 const TALLY_CHANGED: &str = "tidings.tally.changed.v1";
@@ -162,9 +164,14 @@ impl CloudEvent {
     }
 
     /// The partition key in Kinesis. Events of one user keep their order. Likes and counters need none, as each has a
-    /// version, so those of a busy post use all shards of the bus.
+    /// version, so those of a busy post use all shards of the bus. Kinesis refuses a key that is too long, together
+    /// with all other records of the call, so of a long id the end is the key: there are the version and the post.
     pub fn partition_key(&self) -> &str {
-        self.subject.as_deref().unwrap_or(&self.id)
+        let Some(user) = &self.subject else {
+            let from = self.id.char_indices().nth_back(PARTITION_KEY_MAX - 1);
+            return from.map_or(&self.id, |(from, _)| &self.id[from..]);
+        };
+        user
     }
 }
 
@@ -378,6 +385,22 @@ mod tests {
         }
         "#);
         assert_eq!(event(like(false, 2)).unwrap().data["likes"][0]["liked"], false);
+    }
+
+    #[test]
+    fn no_partition_key_is_longer_than_kinesis_allows() {
+        let long = |character: &str| character.repeat(255 / character.len());
+        for id in ["x", "é", "日", "😀"].map(long) {
+            let like = |version| {
+                let mut item = like(true, version);
+                item["PK"] = json!(format!("USER#{id}"));
+                event(item).unwrap()
+            };
+            let [first, second] = [1, 2].map(like);
+            assert_ne!(first.partition_key(), second.partition_key());
+            let keys = [first.partition_key(), second.partition_key()].map(|key| key.chars().count());
+            assert!(keys.iter().all(|characters| (1..=256).contains(characters)), "{keys:?}");
+        }
     }
 
     #[test]

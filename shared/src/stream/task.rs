@@ -15,7 +15,7 @@ const LIKES_MAX: usize = 100;
 /// Followers of one task.
 const FOLLOWERS_MAX: usize = 100;
 /// The names of tasks in messages, first those of walks.
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 27] = [
     "spread",
     "deliver",
     "backfill",
@@ -23,6 +23,7 @@ const NAMES: [&str; 26] = [
     "unfollowed",
     "profile",
     "purge",
+    "purge_likes",
     "demote",
     "fill_homes",
     "erase",
@@ -228,7 +229,14 @@ impl Task {
     pub fn is_shared(&self) -> bool {
         match self {
             Self::Walk(walk) => {
-                matches!(walk, Walk::Demotion { .. } | Walk::FillHomes { .. } | Walk::Purge { .. } | Walk::Erase { .. })
+                matches!(
+                    walk,
+                    Walk::Demotion { .. }
+                        | Walk::FillHomes { .. }
+                        | Walk::Purge { .. }
+                        | Walk::PurgeLikes { .. }
+                        | Walk::Erase { .. }
+                )
             }
             Self::EndFollow { .. } | Self::Republish { .. } | Self::Rebuild(_) => true,
             Self::CatchUp { .. }

@@ -83,11 +83,21 @@ pub enum Walk {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<CommentId>,
     },
-    /// Enumerate the followers of an author who is being demoted, and make a [`Walk::FillHomes`] for every few of them.
+    /// Remove the likes of a deleted post that are shown.
+    PurgeLikes {
+        /// The post.
+        post: PostId,
+        /// Its author, or a commenter if the author's account was erased.
+        author: UserId,
+    },
+    /// Enumerate the followers of an author who is being demoted, and make a [`Walk::FillHomes`] in each step.
     #[serde(rename = "demote")]
     Demotion {
         /// The author.
         author: UserId,
+        /// When the demotion began. None in messages of releases before 0.3: whichever is under way.
+        #[serde(default)]
+        begun_at: Option<Timestamp>,
         /// The follower after whom the enumeration goes on. None at its beginning.
         after: Option<UserId>,
     },
@@ -106,6 +116,9 @@ pub enum Walk {
         author: UserId,
         /// When the demotion began.
         begun_at: Timestamp,
+        /// The follower behind whom these are. None at the beginning of the enumeration.
+        #[serde(default)]
+        after: Option<UserId>,
         /// Some of the author's followers.
         viewers: Vec<UserId>,
         /// The copy goes on below this post. None at its beginning.
@@ -199,6 +212,7 @@ impl Walk {
             Self::Audience { author, .. }
             | Self::Push { author, .. }
             | Self::Purge { author, .. }
+            | Self::PurgeLikes { author, .. }
             | Self::Demotion { author, .. }
             | Self::FillHomes { author, .. } => author,
             Self::Backfill { viewer, .. } | Self::CompleteHome { viewer, .. } | Self::Unfollowed { viewer, .. } => {

@@ -1,5 +1,5 @@
-//! Mute and block (INV-7): nothing of muted users comes to whom mutes them, a block hides each from the other, and it
-//! removes follows in both directions.
+//! Mute and block (INV-7). A mute keeps everything of a user away from the one who mutes. A block hides two users from
+//! each other, and it removes follows in both directions.
 
 use anyhow::{Result, ensure};
 use harness::{

@@ -143,7 +143,7 @@ impl Effects {
             Effect::RemovePost(post) => self.posts.remove(owner, *post).await?,
             Effect::ShowComment(id, comment) => {
                 let post = self.notices.show_comment(*id, *comment).await?;
-                self.walks.begin_purge_if_deleted(owner.user, *id, post.as_ref()).await?;
+                self.walks.remove_comment_if_deleted(owner.user, *id, *comment, post.as_ref()).await?;
             }
             Effect::RestorePost(post) => {
                 self.posts.show(owner, *post).await?;

@@ -5,13 +5,11 @@
 //! 2. Once all workers know of it, the author's posts of the last 30 days are copied into the home of every follower.
 //! 3. The author is removed from the list of celebrities, and readers stop pulling.
 //!
-//! The second phase enumerates the followers and makes a part for every few of them. Parts run in parallel. Each copies
+//! The second phase enumerates the followers, and each step of that makes a part. Parts run in parallel. Each copies
 //! the author's rows to all of its homes, some rows in each step. The command table lists the open parts, and the one
 //! that closes the last of them begins the third phase.
 
 use std::time::Duration;
-
-use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{Step, WAIT_MAX, Walks};
 use crate::{
@@ -21,15 +19,11 @@ use crate::{
     stream::walk::Walk,
 };
 
-/// Homes of one part at most.
-const HOMES_PER_PART: usize = 20;
-/// Edges read, and so parts made, in one step of the enumeration: 10 parts.
-const EDGES_PER_STEP: i32 = 200;
-/// Parts opened at once.
-const OPENED_AT_ONCE: usize = 8;
+/// Homes of one part at most: the edges that are read in one step of the enumeration.
+const HOMES_PER_PART: usize = 100;
 
 impl Walks {
-    /// One step of the enumeration: makes parts for the followers behind `after`. It waits until every worker knows of
+    /// One step of the enumeration: makes a part of the followers behind `after`. It waits until every worker knows of
     /// the demotion.
     ///
     /// # Errors
@@ -37,39 +31,34 @@ impl Walks {
     pub(super) async fn demotion_step(
         &self,
         author: UserId,
+        begun_at: Option<Timestamp>,
         after: Option<UserId>,
         rows: usize,
     ) -> Result<Step, Error> {
-        let celebrity = self.commands.celebrity(&author).await?;
-        let Some(begun_at) = celebrity.and_then(|celebrity| celebrity.demoted_at) else {
-            tracing::info!(%author, "the author is not being demoted");
+        let under_way = self.commands.celebrity(&author).await?.and_then(|celebrity| celebrity.demoted_at);
+        let Some(begun_at) = under_way.filter(|at| begun_at.is_none_or(|begun_at| begun_at == *at)) else {
+            tracing::info!(%author, "the author is not being demoted, or the demotion began anew");
             return Ok(Step::Done);
         };
+        let step = |after| Walk::Demotion { author: author.clone(), begun_at: Some(begun_at), after };
         let left = self.celebrities.policy().known_after(begun_at).since(self.clock.now());
         if left > Duration::ZERO {
-            return Ok(Step::Later(left.min(WAIT_MAX), Walk::Demotion { author, after }));
+            return Ok(Step::Later(left.min(WAIT_MAX), step(after)));
         }
         self.commands.open_demotion_part(&author, begun_at, DemotionPart::Enumeration).await?;
-        let page = self.commands.followers(&author, after.as_ref(), EDGES_PER_STEP).await?;
-        let parts: Vec<_> = page.users.chunks(HOMES_PER_PART.min(rows)).collect();
-        stream::iter(parts.iter().filter_map(|part| part.first()))
-            .map(|first| self.commands.open_demotion_part(&author, begun_at, DemotionPart::Homes(first)))
-            .buffer_unordered(OPENED_AT_ONCE)
-            .try_collect::<()>()
-            .await?;
-        let part = |viewers: &[UserId]| Walk::FillHomes {
-            author: author.clone(),
-            begun_at,
-            viewers: viewers.to_vec(),
-            before: None,
-        };
-        let mut next: Vec<_> = parts.into_iter().map(part).collect();
-        if page.next.is_some() {
-            next.push(Walk::Demotion { author, after: page.next });
-            return Ok(Step::Next(next));
+        let limit = i32::try_from(rows.min(HOMES_PER_PART)).unwrap_or(i32::MAX);
+        let page = self.commands.followers(&author, after.as_ref(), limit).await?;
+        let mut next = Vec::new();
+        if !page.users.is_empty() {
+            self.commands.open_demotion_part(&author, begun_at, DemotionPart::Homes(after.as_ref())).await?;
+            let (author, viewers) = (author.clone(), page.users);
+            next.push(Walk::FillHomes { author, begun_at, after, viewers, before: None });
         }
-        // Closing the enumeration before its last parts are sent is safe: they are open.
-        self.close(&author, begun_at, DemotionPart::Enumeration).await?;
+        match page.next {
+            Some(last) => next.push(step(Some(last))),
+            // Closing the enumeration before its last part is sent is safe: that part is open.
+            None => self.close(&author, begun_at, DemotionPart::Enumeration).await?,
+        }
         Ok(Step::Next(next))
     }
 
@@ -78,6 +67,7 @@ impl Walks {
         &self,
         author: UserId,
         begun_at: Timestamp,
+        after: Option<UserId>,
         viewers: Vec<UserId>,
         before: Option<PostId>,
         rows: usize,
@@ -93,15 +83,11 @@ impl Walks {
         for timelines in &self.shared.timelines.maintained {
             last = last.max(self.copy_posts(timelines, &author, &homes, before, rows).await?.more_below);
         }
-        match last {
-            Some(last) => Ok(Step::Next(vec![Walk::FillHomes { author, begun_at, viewers, before: Some(last) }])),
-            None => {
-                if let Some(first) = viewers.first() {
-                    self.close(&author, begun_at, DemotionPart::Homes(first)).await?;
-                }
-                Ok(Step::Done)
-            }
+        if let Some(last) = last {
+            return Ok(Step::Next(vec![Walk::FillHomes { author, begun_at, after, viewers, before: Some(last) }]));
         }
+        self.close(&author, begun_at, DemotionPart::Homes(after.as_ref())).await?;
+        Ok(Step::Done)
     }
 
     /// Closes the part. If it was the last one, the author is no longer a celebrity.

@@ -150,11 +150,12 @@ impl Walks {
             Walk::Unfollowed { viewer, author, before } => self.unfollowed_step(viewer, author, before, rows).await,
             Walk::Profile { user, version, before } => self.profile_step(user, version, before, rows).await,
             Walk::Purge { post, author, after, until } => self.purge_step(post, &author, after, until, rows).await,
+            Walk::PurgeLikes { post, author } => self.purge_likes_step(post, author, rows).await,
             Walk::Erase { user, begun_at, at } => self.erasure_step(user, begun_at, at, rows).await,
-            Walk::Demotion { author, after } => self.demotion_step(author, after, rows).await,
+            Walk::Demotion { author, begun_at, after } => self.demotion_step(author, begun_at, after, rows).await,
             Walk::CompleteHome { viewer, since, at } => self.complete_home_step(viewer, since, at, rows).await,
-            Walk::FillHomes { author, begun_at, viewers, before } => {
-                self.fill_homes_step(author, begun_at, viewers, before, rows).await
+            Walk::FillHomes { author, begun_at, after, viewers, before } => {
+                self.fill_homes_step(author, begun_at, after, viewers, before, rows).await
             }
         }
     }

@@ -1,16 +1,18 @@
 //! Purge: what is left of a deleted post is removed. The command removes the text of the post. Afterwards, at rest, no
 //! table holds a text, tag or mention of the post or of the comments on it.
 //!
-//! The first step removes the tags, and the post from the search index. A post may have any number of
-//! comments, so some of them are removed in each step. If there are many, the rest is split by the time of creation
-//! into parts, which run in parallel. Nothing that a late worker writes escapes:
+//! The first step removes the tags, and the post from the search index. A post may have any number of comments, so some
+//! of them are removed in each step. If there are many, the rest is split once by the time of creation into parts,
+//! which run in parallel. The likes that are shown have a walk of their own. Nothing that a late worker writes escapes:
 //!
 //! - Rows of tags are written in one transaction with a check of the post's version.
 //! - The likes that are shown hold only ids. One that is shown late stays, and nobody sees it.
-//! - A comment may be committed just after the deletion. The effect of its event finds the post deleted, and sends the
-//!   walk again.
+//! - A comment may be committed just after the deletion. The effect of its event finds the post deleted, and sends a
+//!   part that has only this comment: of a busy post, many may come.
 //!
 //! Comments are removed from the truth without an event. Their events stay in the logs of their authors, without text.
+
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -43,19 +45,24 @@ impl Walks {
         self.send(vec![purge(post.post, &post.author)]).await
     }
 
-    /// If the post is deleted, lets a worker purge it. The account of its author may have been erased with it. Then
-    /// `commenter` has the walk.
-    pub(in crate::projection) async fn begin_purge_if_deleted(
+    /// If the post is deleted, lets a worker remove this comment on it. The account of its author may have been erased
+    /// with it. Then `commenter` has the walk.
+    pub(in crate::projection) async fn remove_comment_if_deleted(
         &self,
         commenter: &UserId,
         id: PostId,
+        comment: CommentId,
         post: Option<&Post>,
     ) -> Result<(), Error> {
-        match post {
-            Some(post) if post.is_deleted() => self.begin_purge(post).await,
-            Some(_) => Ok(()),
-            None => self.send(vec![purge(id, commenter)]).await,
-        }
+        let author = match post {
+            Some(post) if !post.is_deleted() => return Ok(()),
+            // A rebuild meets comments that were removed long ago.
+            Some(_) if !self.fills_homes() => return Ok(()),
+            Some(post) => post.author.clone(),
+            None => commenter.clone(),
+        };
+        let before = CommentId::lowest(comment.created_at().before(Duration::from_millis(1)));
+        self.send(vec![Walk::Purge { post: id, author, after: Some(before), until: Some(comment) }]).await
     }
 
     /// One step of a purge: removes comments on the post, from the one behind `after` to the one at `until`. The walk
@@ -80,11 +87,10 @@ impl Walks {
         for search in self.shared.search.with_content.iter().filter(|_| after.is_none()) {
             search.remove(&TallySubject::Post(post)).await?;
         }
-        // The first step of each purge removes some of the likes that are shown, until none is left.
-        let mut more_likes = false;
-        for timelines in self.shared.timelines.with_content.iter().filter(|_| after.is_none()) {
-            more_likes |= timelines.clear_likes(post, rows).await?;
-        }
+        let mut next = match after {
+            None => self.clear_likes(post, user.clone(), rows).await?,
+            Some(_) => Vec::new(),
+        };
         let limit = i32::try_from(rows.min(COMMENTS_PER_STEP)).unwrap_or(i32::MAX);
         let oldest = CommentOrder::OldestFirst;
         let CommentPage { mut comments, more } =
@@ -96,19 +102,35 @@ impl Walks {
             .buffer_unordered(REMOVALS_AT_ONCE)
             .try_collect::<()>()
             .await?;
-        let Some(last) = comments.last().map(|last| last.comment).filter(|_| more && comments.len() == read) else {
-            return Ok(if more_likes { Step::Next(vec![purge(post, user)]) } else { Step::Done });
-        };
         let part = |(after, until)| {
             let author = user.clone();
             Walk::Purge { post, author, after: Some(after), until: Some(until) }
         };
-        let mut next: Vec<_> = match until {
-            Some(until) => vec![part((last, until))],
-            None => self.parts(post, last).await?.into_iter().map(part).collect(),
-        };
-        next.extend(more_likes.then(|| purge(post, user)));
-        Ok(Step::Next(next))
+        if let Some(last) = comments.last().map(|last| last.comment).filter(|_| more && comments.len() == read) {
+            let rest = match until {
+                Some(until) => vec![(last, until)],
+                None => self.parts(post, last).await?,
+            };
+            next.extend(rest.into_iter().map(part));
+        }
+        Ok(if next.is_empty() { Step::Done } else { Step::Next(next) })
+    }
+
+    /// One step of the removal of likes that are shown.
+    pub(super) async fn purge_likes_step(&self, post: PostId, author: UserId, rows: usize) -> Result<Step, Error> {
+        match self.commands.post(post).await? {
+            Some(post) if !post.is_deleted() => Ok(Step::Done),
+            _ => Ok(Step::Next(self.clear_likes(post, author, rows).await?)),
+        }
+    }
+
+    /// Removes some of the likes that are shown. Returns the walk that removes more, if there are more.
+    async fn clear_likes(&self, post: PostId, author: UserId, rows: usize) -> Result<Vec<Walk>, Error> {
+        let mut more = false;
+        for timelines in &self.shared.timelines.with_content {
+            more |= timelines.clear_likes(post, rows).await?;
+        }
+        Ok(more.then_some(Walk::PurgeLikes { post, author }).into_iter().collect())
     }
 
     /// Splits the comments behind this one into parts of equal time.

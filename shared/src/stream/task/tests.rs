@@ -48,18 +48,26 @@ fn tasks() -> Vec<(Task, Value)> {
             json!({"spread": {"post": POST, "author": "auth0|ada", "after": null, "found": 0}}),
         ),
         (
-            Walk::Demotion { author: ada.clone(), after: Some(bob.clone()) }.into(),
-            json!({"demote": {"author": "auth0|ada", "after": "bob"}}),
+            Walk::Demotion { author: ada.clone(), begun_at: Some(Timestamp::from_ms(7)), after: Some(bob.clone()) }
+                .into(),
+            json!({"demote": {"author": "auth0|ada", "begun_at": 7, "after": "bob"}}),
         ),
         (
             Walk::FillHomes {
                 author: ada.clone(),
                 begun_at: Timestamp::from_ms(7),
+                after: None,
                 viewers: vec![bob.clone()],
                 before: None,
             }
             .into(),
-            json!({"fill_homes": {"author": "auth0|ada", "begun_at": 7, "viewers": ["bob"], "before": null}}),
+            json!({"fill_homes": {
+                "author": "auth0|ada", "begun_at": 7, "after": null, "viewers": ["bob"], "before": null,
+            }}),
+        ),
+        (
+            Walk::PurgeLikes { post, author: ada.clone() }.into(),
+            json!({"purge_likes": {"post": POST, "author": "auth0|ada"}}),
         ),
         (purge(None), json!({"purge": {"post": POST, "author": "auth0|ada"}})),
         (

@@ -78,6 +78,14 @@ async fn a_user_with_too_many_backfills_waits_until_one_of_them_ends() {
     };
     assert_eq!(tasks.iter().filter(|task| oldest(task)).count(), 1, "the oldest one is begun again");
 
+    const FILLS: Calls = Calls("BatchWriteItem", "HOME#ada");
+    let fills = world.network.count(FILLS);
+    assert_eq!(fills, BACKFILLS_MAX, "nothing is copied of a follow that has to wait");
+    for _ in 0..3 {
+        assert!(matches!(catch_up_until(&world, Deadline::none()).await, Progress::Paused(_)));
+    }
+    assert_eq!(world.network.count(FILLS), fills);
+
     let ended =
         Walk::Backfill { viewer: user("ada"), author: user("author000"), version: version(2), at: BackfillAt::Copied };
     world.other.projector.walks.advance(ended, RunStep::first()).await.unwrap();

@@ -16,7 +16,7 @@ const KNOWN_AFTER: Duration = LIST_LIFETIME.saturating_mul(3);
 
 /// The first step of the enumeration.
 fn begin_walk() -> Walk {
-    Walk::Demotion { author: user("ada"), after: None }
+    Walk::Demotion { author: user("ada"), begun_at: None, after: None }
 }
 
 /// Takes one step.
@@ -74,7 +74,8 @@ fn homes(world: &World) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn no_home_is_filled_before_every_writer_knows_of_the_demotion() {
-    let (world, _, _) = ada_is_being_demoted(1).await;
+    let (world, _, begun_at) = ada_is_being_demoted(1).await;
+    let begin_walk = || Walk::Demotion { author: user("ada"), begun_at: Some(begun_at), after: None };
     let walks: &Walks = &world.tested.projector.walks;
     for (passes, waits) in [
         (Duration::ZERO, KNOWN_AFTER.min(WAIT_MAX)),
@@ -89,23 +90,62 @@ async fn no_home_is_filled_before_every_writer_knows_of_the_demotion() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn homes_are_filled_in_parts_of_twenty_and_the_last_part_ends_the_demotion() {
-    let (world, posts, _) = ada_is_being_demoted(21).await;
+async fn homes_are_filled_in_parts_and_the_last_part_ends_the_demotion() {
+    let (world, posts, _) = ada_is_being_demoted(101).await;
     world.pass(KNOWN_AFTER);
 
-    let parts = step(&world, begin_walk()).await.unwrap();
-    assert_eq!((parts.len(), homes(&world), open_parts(&world)), (2, 0, 2), "the enumeration is closed");
+    let first = step(&world, begin_walk()).await.unwrap();
+    assert_eq!((first.len(), homes(&world), open_parts(&world)), (2, 0, 2), "the enumeration goes on");
+    let last = step(&world, first[1].clone()).await.unwrap();
+    assert_eq!((last.len(), homes(&world), open_parts(&world)), (1, 0, 2), "the enumeration is closed");
 
-    assert_eq!(step(&world, parts[1].clone()).await.unwrap(), []);
+    assert_eq!(step(&world, last[0].clone()).await.unwrap(), []);
     assert_eq!((homes(&world), open_parts(&world)), (1, 1));
     assert!(is_celebrity(&world).await);
 
-    assert_eq!(step(&world, parts[0].clone()).await.unwrap(), []);
-    assert_eq!((homes(&world), open_parts(&world)), (21, 0));
-    for follower in ["f00000", "f00019", "f00020"] {
+    assert_eq!(step(&world, first[0].clone()).await.unwrap(), []);
+    assert_eq!((homes(&world), open_parts(&world)), (101, 0));
+    for follower in ["f00000", "f00099", "f00100"] {
         assert_eq!(world.other.home(follower).await, posts);
     }
     assert!(!is_celebrity(&world).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_is_repeated_after_followers_have_gone_leaves_no_part_open() {
+    let (world, _, _) = ada_is_being_demoted(250).await;
+    world.pass(KNOWN_AFTER);
+    let lost = step(&world, begin_walk()).await.unwrap();
+    assert_eq!(lost.len(), 2, "the worker is killed before it sends them");
+    for gone in ["f00000", "f00100"] {
+        let key = serde_json::json!({"PK": {"S": "FOLLOWERS#ada"}, "SK": {"S": format!("USER#{gone}")}});
+        world.meddle("DeleteItem", &serde_json::json!({"TableName": "commands", "Key": key}));
+    }
+
+    finish(&world, vec![begin_walk()]).await;
+
+    assert!(!is_celebrity(&world).await);
+    assert_eq!((homes(&world), open_parts(&world)), (248, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_demotion_that_is_asked_for_again_begins_anew() {
+    let (world, posts, _) = ada_is_being_demoted(250).await;
+    world.pass(KNOWN_AFTER);
+    let mut before = step(&world, begin_walk()).await.unwrap();
+    before.extend(step(&world, before[1].clone()).await.unwrap());
+    let begun_at = begin(&world).await;
+    world.pass(KNOWN_AFTER);
+    for walk in before {
+        assert_eq!(step(&world, walk).await.unwrap(), [], "it belongs to the demotion that was given up");
+    }
+    assert_eq!(homes(&world), 0);
+
+    finish(&world, vec![Walk::Demotion { author: user("ada"), begun_at: Some(begun_at), after: None }]).await;
+
+    assert!(!is_celebrity(&world).await);
+    assert_eq!(homes(&world), 250);
+    assert_eq!(world.other.home("f00249").await, posts);
 }
 
 #[tokio::test(start_paused = true)]
@@ -153,24 +193,25 @@ async fn homes_get_the_posts_of_the_last_thirty_days() {
 
 #[tokio::test(start_paused = true)]
 async fn repeated_steps_change_nothing() {
-    let (world, _, _) = ada_is_being_demoted(21).await;
+    let (world, _, _) = ada_is_being_demoted(101).await;
     world.pass(KNOWN_AFTER);
 
-    let parts = step(&world, begin_walk()).await.unwrap();
-    let first = world.tables();
-    assert_eq!(step(&world, begin_walk()).await.unwrap(), parts);
-    assert_eq!(world.tables(), first);
+    let first = step(&world, begin_walk()).await.unwrap();
+    let begun = world.tables();
+    assert_eq!(step(&world, begin_walk()).await.unwrap(), first);
+    assert_eq!(world.tables(), begun);
+    let last = step(&world, first[1].clone()).await.unwrap();
 
-    step(&world, parts[0].clone()).await.unwrap();
+    step(&world, first[0].clone()).await.unwrap();
     let half = world.tables();
-    step(&world, parts[0].clone()).await.unwrap();
+    step(&world, first[0].clone()).await.unwrap();
     assert_eq!(world.tables(), half);
 
-    step(&world, parts[1].clone()).await.unwrap();
-    let last = world.tables();
-    for walk in [parts, vec![begin_walk()]].concat() {
+    step(&world, last[0].clone()).await.unwrap();
+    let done = world.tables();
+    for walk in [first, last, vec![begin_walk()]].concat() {
         assert_eq!(step(&world, walk).await.unwrap(), []);
-        assert_eq!(world.tables(), last, "the author is not being demoted any more");
+        assert_eq!(world.tables(), done, "the author is not being demoted any more");
     }
 }
 

@@ -2,7 +2,11 @@ use super::{
     super::testing::{finish, take_walks},
     *,
 };
-use crate::test_world::{Calls, Process, World};
+use crate::{
+    command::react_to_post,
+    model::EdgeState,
+    test_world::{Calls, Process, World},
+};
 
 /// What ada and bob say, in parts that stand nowhere else.
 const SAID: [&str; 7] = ["hush", "psst", "whisper", "cyd_", "murmur", "mumble", "dee_"];
@@ -152,7 +156,9 @@ async fn a_comment_that_is_committed_after_the_purge_is_removed_too() {
     world.take_tasks();
     assert_eq!(left(&world).len(), 2, "the comment and its event");
     world.tested.catch_up(&["bob"]).await;
-    work(&world).await;
+    let walks = take_walks(&world);
+    assert!(matches!(walks[..], [Walk::Purge { until: Some(_), .. }]), "nothing but this comment: {walks:?}");
+    finish(&world, walks).await;
 
     assert_eq!(left(&world), [""; 0]);
 }
@@ -167,5 +173,37 @@ async fn a_late_worker_does_not_bring_a_tag_back() {
     world.tested.catch_up(&["ada"]).await;
     work(&world).await;
 
+    assert_eq!(left(&world), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_likes_and_comments_are_split_once() {
+    let world = World::with_steps_of(2);
+    let likers = ["bob", "cyd", "dee", "eve", "fay"];
+    world.other.join(&["ada"]).await;
+    world.other.join(&likers).await;
+    let post = world.other.post("ada", "hush").await;
+    world.other.catch_up(&["ada"]).await;
+    let it = &world.other;
+    for liker in likers.map(crate::samples::user) {
+        react_to_post(&liker, post, EdgeState::Active, &it.commands, &it.clock).await.unwrap();
+    }
+    world.tested.projector.repair.settle_likes(post, &likers.map(crate::samples::user)).await.unwrap();
+    for number in 0..9 {
+        world.other.comment("bob", post, &format!("mumble {number}")).await;
+    }
+    assert!(!world.keys("timelines", "LIKERS#").is_empty());
+    world.other.delete("ada", post).await;
+    world.tested.catch_up(&["ada"]).await;
+
+    let (mut open, mut splits) = (take_walks(&world), 0);
+    while let Some(walk) = open.pop() {
+        splits += usize::from(matches!(walk, Walk::Purge { until: None, .. }));
+        if let Step::Next(next) = world.tested.projector.walks.step(walk, 2).await.unwrap() {
+            open.extend(next);
+        }
+    }
+    assert_eq!(splits, 1);
+    assert_eq!(world.keys("timelines", "LIKERS#"), [""; 0]);
     assert_eq!(left(&world), [""; 0]);
 }
