@@ -19,8 +19,16 @@ pub struct Stream {
     fan_out: bool,
     growth: Growth,
     written: Written,
-    /// The shard of each iterator that is in use.
-    iterators: BTreeMap<String, usize>,
+    /// The consumer behind each iterator that is in use.
+    iterators: BTreeMap<String, Consumer>,
+}
+
+/// Who reads a shard.
+#[derive(Debug)]
+struct Consumer {
+    shard: usize,
+    /// With enhanced fan-out: what the consumer may read of the shard, whatever others read.
+    own_bytes: Option<Bucket>,
 }
 
 #[derive(Debug)]
@@ -97,6 +105,9 @@ impl Stream {
                 let (bytes, count) = (shard.write_bytes.rate() * factor, shard.write_records.rate() * factor);
                 shard.write_bytes.set_rate(now, bytes);
                 shard.write_records.set_rate(now, count);
+                let (bytes, reads) = (shard.read_bytes.rate() * factor, shard.reads.rate() * factor);
+                shard.read_bytes.set_rate(now, bytes);
+                shard.reads.set_rate(now, reads);
             }
         }
         let count = self.shards.len();
@@ -116,22 +127,25 @@ impl Stream {
         Put { refused: refused.collect() }
     }
 
-    /// Remembers the shard of a new iterator, or of the next one after it.
+    /// Remembers a new iterator of this shard. A consumer goes on with the next iterator that each read gives it.
     pub fn iterator(&mut self, iterator: &str, shard: &str) {
-        let number = shard.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or_default();
-        self.iterators.insert(iterator.to_owned(), number);
+        let shard: usize = shard.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or_default();
+        let own_bytes = self.shards.get(shard).filter(|_| self.fan_out).map(|shard| shard.read_bytes.clone());
+        self.iterators.insert(iterator.to_owned(), Consumer { shard, own_bytes });
     }
 
     /// Decides about a read. Iterators that nobody told of pass.
     ///
     /// # Errors
     /// `ProvisionedThroughputExceededException`: more than five reads a second of the shard, or more than 2 MB/s by all
-    /// of its standard consumers together.
+    /// of its standard consumers together. With enhanced fan-out, more than 2 MB/s by this consumer.
     pub fn read(&mut self, now: Duration, iterator: &str) -> Result<(), Refusal> {
-        let Some(shard) = self.iterators.get(iterator).and_then(|shard| self.shards.get_mut(*shard)) else {
-            return Ok(());
+        let Some(consumer) = self.iterators.get_mut(iterator) else { return Ok(()) };
+        let admitted = match (&mut consumer.own_bytes, self.shards.get_mut(consumer.shard)) {
+            (Some(own_bytes), _) => own_bytes.admits(now),
+            (None, Some(shard)) => shard.read_bytes.admits(now) && shard.reads.try_take(now, 1.0),
+            (None, None) => true,
         };
-        let admitted = self.fan_out || (shard.read_bytes.admits(now) && shard.reads.try_take(now, 1.0));
         if admitted {
             return Ok(());
         }
@@ -141,15 +155,16 @@ impl Stream {
 
     /// Charges a read, and remembers its next iterator. `bytes` has the sizes of the records' data.
     pub fn has_read(&mut self, now: Duration, iterator: &str, next: Option<&str>, records: usize, bytes: usize) {
-        let Some(shard) = self.iterators.remove(iterator) else { return };
-        if let Some(next) = next {
-            self.iterators.insert(next.to_owned(), shard);
-        }
+        let Some(mut consumer) = self.iterators.remove(iterator) else { return };
         #[expect(clippy::cast_precision_loss, reason = "a page has at most 10 MB")]
         let bytes = bytes as f64 + RECORD_FRAME_BYTES * records as f64;
         self.written.read_bytes += bytes;
-        if let Some(shard) = self.shards.get_mut(shard) {
-            shard.read_bytes.take(now, bytes);
+        let shared = self.shards.get_mut(consumer.shard).map(|shard| &mut shard.read_bytes);
+        if let Some(from) = consumer.own_bytes.as_mut().or(shared) {
+            from.take(now, bytes);
+        }
+        if let Some(next) = next {
+            self.iterators.insert(next.to_owned(), consumer);
         }
     }
 
@@ -268,6 +283,12 @@ mod tests {
         let mut stream = Stream::new(&Limits { enhanced_fan_out: true, ..Limits::new_account() });
         stream.iterator("a", "shardId-000000000000");
         assert!((0..20).all(|_| stream.read(Duration::ZERO, "a").is_ok()));
+        stream.iterator("b", "shardId-000000000000");
+        let second = Duration::from_secs(1);
+        stream.has_read(second, "a", Some("c"), 1, 4 * 1024 * 1024);
+        assert_eq!(stream.read(second, "c").unwrap_err().body["__type"], EXCEEDED, "each reads 2 MB a second");
+        assert!(stream.read(second, "b").is_ok());
+        assert!(stream.read(Duration::from_millis(2100), "c").is_ok());
     }
 
     #[test]

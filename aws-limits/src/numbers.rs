@@ -53,7 +53,6 @@ macro_rules! numbers {
 
 const PARTITIONS: &str =
     "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html";
-const BURST: &str = "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/burst-adaptive-capacity.html";
 const ON_DEMAND: &str = "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html";
 const DYNAMODB_QUOTAS: &str = "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html";
 const TRANSACTIONS: &str = "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html";
@@ -90,7 +89,6 @@ numbers! {
         Document DYNAMODB_QUOTAS;
     TABLE_READ_UNITS_QUOTA, 40_000.0, "units/s", "Default quota of read units of a table, and of each index",
         Document DYNAMODB_QUOTAS;
-    BURST_TIME_MAX, 300.0, "s", "Unused capacity that DynamoDB keeps for bursts at most", Document BURST;
     BURST_TIME, 1.0, "s", "Unused capacity that the model keeps for bursts", Assumption
         "The guide promises no burst beyond a partition's 1000 and 3000 units, says that DynamoDB may use burst \
          capacity itself, and that the details may change. The model grants none beyond a second.";
@@ -122,8 +120,6 @@ numbers! {
     NOISY_IN_FLIGHT, 30.0, "messages", "A tenant is noisy from so many messages in flight on", Document FAIR_QUEUES;
     NOISY_SHARE, 0.1, "", "and if these are more than this share of all in flight", Document FAIR_QUEUES;
     CONCURRENCY, 1000.0, "invocations", "Default quota of an account's concurrent invocations", Document LAMBDA_QUOTAS;
-    CONCURRENCY_UNRESERVED, 100.0, "invocations", "Concurrency that cannot be reserved for a function",
-        Document "https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html";
     REQUESTS_PER_CONCURRENCY, 10.0, "invocations/s", "Invocations a second, for each concurrent one",
         Document LAMBDA_CONCURRENCY;
     ENVIRONMENTS_GROWTH, 1000.0, "environments", "New environments of a function within the growth time",
@@ -135,7 +131,8 @@ numbers! {
     COLD_START, 150.0, "ms", "Start of a new environment, beside the function's own", Assumption
         "No page says it. Published measurements of functions in Rust lie between 50 and 250 ms, with TLS.";
     CALL_PROCESSOR, 0.39, "ms", "Processor time of a function for each call of AWS", Assumption
-        "Measured: 1952 µs for a page of 20 posts with five calls, on the machine of docs/benchmarks.md.";
+        "Measured with release 0.2: 1952 µs for a page of 20 posts with five calls. A page takes less than half of \
+         that by now (docs/benchmarks.md), so this errs on the side of caution.";
     API_REQUESTS, 10_000.0, "requests/s", "Default quota of an account's HTTP API requests", Document HTTP_API;
     API_BURST, 5_000.0, "requests", "Requests at once beyond the rate", Document HTTP_API;
     READ_LATENCY, 3.0, "ms", "Median time of a read of DynamoDB", Assumption

@@ -1,6 +1,6 @@
 //! The stack under test: one that the benchmark starts itself, or one that already runs.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -11,11 +11,14 @@ use harness::{
     stack::{Options, Stack},
     wait::persist,
 };
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle, WeakProgressBar};
 use tempfile::TempDir;
 
 /// How long a request is repeated while the stack does not answer. This is longer than a restart takes.
 pub const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How often a line tells how far a bar came, where there is no terminal.
+const TOLD_EVERY: Duration = Duration::from_secs(5);
 
 /// The stack that a benchmark runs against.
 #[derive(Debug, Clone, clap::Args)]
@@ -136,15 +139,44 @@ impl Target {
     }
 }
 
-/// A progress bar with the name of what it counts.
+/// A progress bar with the name of what it counts. Where standard error is no terminal, a line every few seconds tells
+/// how far it came.
 pub fn progress_bar(what: &'static str, length: usize) -> Result<ProgressBar> {
     let style = ProgressStyle::with_template("{msg:>10} {wide_bar} {pos}/{len} {per_sec} {eta}")?;
-    Ok(ProgressBar::new(u64::try_from(length)?).with_style(style).with_message(what))
+    let bar = ProgressBar::new(u64::try_from(length)?).with_style(style).with_message(what);
+    if bar.is_hidden() {
+        let weak = bar.downgrade();
+        thread::spawn(move || tell(&weak, what, TOLD_EVERY, |line| eprintln!("{line}")));
+    }
+    Ok(bar)
+}
+
+/// Tells how far a bar came, until it is finished or dropped.
+fn tell(bar: &WeakProgressBar, what: &str, every: Duration, mut told: impl FnMut(String)) {
+    loop {
+        thread::sleep(every);
+        let Some(bar) = bar.upgrade().filter(|bar| !bar.is_finished()) else { return };
+        told(format!("{what} {}/{}", bar.position(), bar.length().unwrap_or_default()));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_there_is_no_terminal_lines_tell_how_far_a_bar_came() {
+        let bar = ProgressBar::hidden();
+        bar.set_length(20);
+        bar.inc(5);
+        let (send, told) = std::sync::mpsc::channel();
+        let weak = bar.downgrade();
+        let telling =
+            thread::spawn(move || tell(&weak, "posts", Duration::from_millis(1), |line| drop(send.send(line))));
+        assert_eq!([told.recv().unwrap(), told.recv().unwrap()], ["posts 5/20", "posts 5/20"]);
+        bar.finish();
+        telling.join().unwrap();
+    }
 
     #[test]
     fn a_parameter_is_split_at_its_first_equals_sign() {

@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 const WAIT_MS_MAX: u64 = 60_000;
 /// Texts have these tags.
 pub(crate) const TAGS: [&str; 4] = ["rust", "café", "日本語", "loud"];
+/// Characters of an id by which a user is told from others.
+const NAME_LENGTH: usize = 5;
 /// Handles that all users compete for.
 const HANDLES: [&str; 8] = ["ada", "grace", "alan", "edsger", "barbara", "donald", "frances", "tony"];
 
@@ -95,7 +97,7 @@ impl Actor {
     /// Makes the user's first profile.
     pub(crate) async fn join(&mut self) -> Result<(), ApiError> {
         let profile = self.profile();
-        self.execute(Command::Rename(ProfileInput { handle: self.user.id.clone(), ..profile })).await
+        self.execute(Command::Rename(ProfileInput { handle: self.name(), ..profile })).await
     }
 
     /// Sends a random command.
@@ -109,13 +111,18 @@ impl Actor {
     /// Writes a post.
     pub(crate) async fn post(&mut self) -> Result<(), ApiError> {
         let text = self.text();
-        let key = format!("{}-pulled-{}", self.user.id, self.random.random::<u32>());
+        let key = format!("{}-pulled-{}", self.name(), self.random.random::<u32>());
         self.execute(Command::Post { text, key: Some(key), again: Again::No }).await
+    }
+
+    /// What the user's id begins with. An id may be too long for a handle or a key.
+    fn name(&self) -> String {
+        self.user.id.chars().take(NAME_LENGTH).collect()
     }
 
     fn profile(&mut self) -> ProfileInput {
         let handle = HANDLES.choose(&mut self.random).copied().unwrap_or("ada").to_owned();
-        let display_name = format!("{} {}", self.user.id, self.random.random::<u16>());
+        let display_name = format!("{} {}", self.name(), self.random.random::<u16>());
         let avatar_url = self.random.random::<bool>().then(|| "https://example.org/a.png".to_owned());
         ProfileInput { handle, display_name, avatar_url }
     }
@@ -127,13 +134,13 @@ impl Actor {
         let device = if self.is_second { "also " } else { "" };
         let mention = HANDLES.choose(&mut self.random).filter(|_| self.random.random_bool(0.3));
         let mention = mention.map(|handle| format!(" to @{handle}")).unwrap_or_default();
-        format!("{} {device}says {}{mention}{}", self.user.id, self.sent, tags.concat())
+        format!("{} {device}says {}{mention}{}", self.name(), self.sent, tags.concat())
     }
 
     fn choose(&mut self) -> Option<Command> {
         let text = self.text();
         let has_key = self.random.random_bool(0.8);
-        let key = has_key.then(|| format!("{}-{}-{}", self.user.id, self.is_second, self.sent));
+        let key = has_key.then(|| format!("{}-{}-{}", self.name(), self.is_second, self.sent));
         let again = match self.random.random_range(0..12) {
             _ if !has_key => Again::No,
             0 => Again::Same,

@@ -19,7 +19,7 @@ use harness::{
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tidings::model::CLOCK_DIFFERENCE_MAX;
+use tidings::model::{CLOCK_DIFFERENCE_MAX, limits::USER_ID_BYTES_MAX};
 use tidings_local::sources::Chaos;
 use tokio::task::LocalSet;
 
@@ -143,7 +143,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
     let ledger = Rc::new(RefCell::new(Ledger::default()));
     ledger.borrow_mut().rate_limit = plan.rate_limit;
     ledger.borrow_mut().may_delete_account = plan.accounts_are_deleted;
-    let names: Rc<Vec<String>> = Rc::new((0..plan.users).map(|number| format!("user{number}")).collect());
+    let names = Rc::new(plan.names());
     let users: Vec<_> = names.iter().map(|name| world.user(name)).collect();
     let mut actors: Vec<_> = users
         .iter()
@@ -272,6 +272,8 @@ const NOBODY: u32 = 10_000;
 #[derive(Debug)]
 struct Plan {
     users: usize,
+    /// Whether the last user's id is as long as an id may be.
+    has_long_id: bool,
     celebrity_followers: u32,
     celebrity_list_seconds: u32,
     /// Users who also post and comment with a second device.
@@ -299,6 +301,7 @@ impl Plan {
         let ghosts = if random.random_bool(0.1) { random.random_range(101..700) } else { 0 };
         Self {
             users: random.random_range(3..8),
+            has_long_id: random.random_bool(0.2),
             celebrity_followers: if ghosts > 0 { NOBODY } else { *[2, 3, NOBODY].choose(random).unwrap_or(&NOBODY) },
             celebrity_list_seconds: *[1, 5, 20].choose(random).unwrap_or(&5),
             second_devices: random.random_range(0..3),
@@ -316,6 +319,14 @@ impl Plan {
             has_cache: random.random_bool(HAS_CACHE),
             dormant_seconds: random.random_bool(HAS_DORMANT).then(|| random.random_range(22..60)),
         }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = (0..self.users).map(|number| format!("user{number}")).collect();
+        if let Some(last) = names.last_mut().filter(|_| self.has_long_id) {
+            *last = format!("{last:x<USER_ID_BYTES_MAX$}");
+        }
+        names
     }
 
     fn has_celebrities(&self) -> bool {
@@ -356,7 +367,8 @@ async fn act(
     let Plan { pause_ms_max, decisions, .. } = *plan;
     let ledger = actors.first().map(|actor| Rc::clone(&actor.ledger)).unwrap_or_default();
     let pause_ms_max = if plan.dormant_seconds.is_some() { DORMANT_PAUSE_MS_MAX } else { pause_ms_max };
-    let (count, users) = (actors.len(), actors.first().map_or(1, |actor| actor.everybody.len()));
+    let count = actors.len();
+    let names = actors.first().map(|actor| Rc::clone(&actor.everybody)).unwrap_or_default();
     let rebuilding = random.random_bool(REBUILT_MEANWHILE).then(|| random.random());
     // A rebuild takes minutes, and the users act as long.
     let pause_ms_max = match rebuilding {
@@ -384,7 +396,7 @@ async fn act(
         tokio::task::spawn_local(moderating)
     });
     if random.random_bool(0.5) {
-        tokio::task::spawn_local(demote(Arc::clone(world), users, StdRng::seed_from_u64(random.random())));
+        tokio::task::spawn_local(demote(Arc::clone(world), names, StdRng::seed_from_u64(random.random())));
     }
     let operator = rebuilding.map(|seed| tokio::task::spawn_local(rebuilds::operate(Arc::clone(world), seed)));
     let mut actors = Vec::new();
@@ -400,16 +412,17 @@ async fn act(
     Ok(actors)
 }
 
-/// An operator demotes an author. Whether a user is a celebrity, and has few enough followers by then, is left to
+/// An operator demotes authors. Whether a user is a celebrity, and has few enough followers by then, is left to
 /// chance, so the operator tries several times.
-async fn demote(world: Arc<World>, users: usize, mut random: StdRng) {
+async fn demote(world: Arc<World>, names: Rc<Vec<String>>, mut random: StdRng) {
     for _ in 0..DEMOTIONS_TRIED {
         tokio::time::sleep(Duration::from_millis(random.random_range(0..DEMOTION_PAUSE_MS_MAX))).await;
-        let name = format!("user{}", random.random_range(0..users));
+        let Some(name) = names.choose(&mut random) else { return };
         let begun = world.invoke("DemoteAuthor", &json!({ "user": name })).await;
         let told = begun.as_ref().map_or_else(|error| format!("{error:#}"), ToString::to_string);
         world.network.trace.note(Detail::Users, format_args!("operator demotes {name}: {told}"));
-        if begun.is_ok() {
+        // A demotion that is asked for again begins anew.
+        if begun.is_ok() && random.random_bool(0.7) {
             return;
         }
     }

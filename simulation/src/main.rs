@@ -109,7 +109,7 @@ fn many(arguments: &Arguments, options: &Options) -> anyhow::Result<ExitCode> {
     });
     print(&summary);
     for report in summary.failed.iter().take(arguments.shorten) {
-        shorten(&runner, &Options { seed: report.seed, ..options.clone() })?;
+        print!("{}", runner.tell_shortest(&Options { seed: report.seed, ..options.clone() })?);
     }
     let idle = summary.idle_checks();
     if !idle.is_empty() {
@@ -141,28 +141,4 @@ fn print(summary: &Summary) {
         println!("  seed {}", report.seed);
         report.checks.violations.iter().take(3).for_each(|violation| println!("    {violation:.600}"));
     }
-}
-
-/// Prints the shortest failing history of a seed, and the command that replays it.
-fn shorten(runner: &Runner, options: &Options) -> anyhow::Result<()> {
-    let shortest = runner.shorten(options);
-    let without = shortest.without.iter().filter(|fault| **fault != Fault::StaleRead);
-    let without: Vec<_> = without.map(ToString::to_string).collect();
-    let mut command =
-        format!("cargo run --release -p simulation -- --seed {} --commands {}", shortest.seed, shortest.commands);
-    if shortest.aws_limits {
-        command += " --aws-limits";
-    }
-    if !shortest.without.contains(&Fault::StaleRead) {
-        command += " --stale-reads";
-    }
-    if !without.is_empty() {
-        command = format!("{command} --without {}", without.join(","));
-    }
-    println!("shortest failing history of seed {}; to replay it:\n  {command}", shortest.seed);
-    let mut replay = std::process::Command::new(std::env::current_exe()?);
-    replay.args(command.split(' ').skip_while(|word| *word != "--").skip(1));
-    let output = replay.output()?;
-    print!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
-    Ok(())
 }

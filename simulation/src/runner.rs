@@ -130,6 +130,35 @@ impl Runner {
     }
 }
 
+impl Runner {
+    /// The shortest history of this seed that still fails, as it is told, and the command that replays it.
+    ///
+    /// # Errors
+    /// If the program cannot be started.
+    pub fn tell_shortest(&self, options: &Options) -> anyhow::Result<String> {
+        let shortest = self.shorten(options);
+        let arguments = arguments(&shortest);
+        let output = Command::new(&self.program).args(&arguments).output().context("cannot start a history")?;
+        let command = format!("cargo run --release -p simulation -- {}", arguments.join(" "));
+        let (errors, told) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+        let seed = shortest.seed;
+        Ok(format!("shortest failing history of seed {seed}; to replay it:\n  {command}\n{errors}{told}"))
+    }
+}
+
+/// The arguments that replay a history.
+fn arguments(options: &Options) -> Vec<String> {
+    let Options { seed, commands, without, aws_limits, .. } = options;
+    let mut arguments = vec!["--seed".to_owned(), seed.to_string(), "--commands".to_owned(), commands.to_string()];
+    arguments.extend(aws_limits.then(|| "--aws-limits".to_owned()));
+    arguments.extend((!without.contains(&Fault::StaleRead)).then(|| "--stale-reads".to_owned()));
+    let without: Vec<_> = without.iter().filter(|fault| **fault != Fault::StaleRead).map(ToString::to_string).collect();
+    if !without.is_empty() {
+        arguments.extend(["--without".to_owned(), without.join(",")]);
+    }
+    arguments
+}
+
 impl Summary {
     fn add(&mut self, report: Report) {
         self.histories += 1;

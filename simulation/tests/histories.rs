@@ -31,15 +31,17 @@ fn options(seed: u64) -> Options {
 #[test]
 fn every_invariant_holds_in_every_history() {
     let summary = runner().many(0..HISTORIES, &options(0), |_| {});
-    let told: Vec<_> = summary
-        .failed
-        .iter()
-        .map(|report| {
-            (format!("cargo run --release -p simulation -- --seed {}", report.seed), &report.checks.violations)
-        })
-        .collect();
-    assert!(told.is_empty(), "{told:#?}");
+    assert_no_violation(&summary, &options(0));
     assert_all_took_part(&summary);
+}
+
+/// Otherwise tells what is wrong, and the shortest history of the first seed that fails.
+fn assert_no_violation(summary: &Summary, options: &Options) {
+    let Some(first) = summary.failed.first() else { return };
+    let violations = summary.failed.iter().map(|report| (report.seed, &report.checks.violations)).collect::<Vec<_>>();
+    let shortest = runner().tell_shortest(&Options { seed: first.seed, ..options.clone() });
+    let shortest = shortest.unwrap_or_else(|error| format!("{error:#}"));
+    panic!("violations by seed: {violations:#?}\n{shortest}");
 }
 
 /// A check that never decided anything proves nothing, and neither does a fault that never happened.
@@ -54,15 +56,7 @@ fn assert_all_took_part(summary: &Summary) {
 fn every_invariant_holds_within_aws_limits() {
     let limited = Options { aws_limits: true, ..options(0) };
     let summary = runner().many(0..LIMITED_HISTORIES, &limited, |_| {});
-    let told: Vec<_> = summary
-        .failed
-        .iter()
-        .map(|report| {
-            let command = "cargo run --release -p simulation -- --aws-limits --seed";
-            (format!("{command} {}", report.seed), &report.checks.violations)
-        })
-        .collect();
-    assert!(told.is_empty(), "{told:#?}");
+    assert_no_violation(&summary, &limited);
 }
 
 /// Metrics that every history moves: everybody posts, follows and reads.

@@ -1,17 +1,20 @@
 //! AWS's limits before the embedded servers, as clients see them.
 
-use aws_limits::Limits;
+use std::{collections::HashMap, time::Duration};
+
+use aws_limits::{Limits, numbers};
 use aws_sdk_dynamodb::{
     Client,
     config::retry::RetryConfig,
     error::ProvideErrorMetadata,
-    types::{AttributeValue, PutRequest, WriteRequest},
+    types::{AttributeValue, PutRequest, ReturnConsumedCapacity, WriteRequest},
 };
 use aws_sdk_kinesis::{primitives::Blob, types::PutRecordsRequestEntry};
 use tidings_local::{
-    aws,
+    aws, lineage,
     metrics::Metrics,
     servers::{Endpoints, limits::LimitingServers},
+    sources::Pace,
     template::model::{KeySchema, KinesisStream, MetricId, Statistic, System, Table},
 };
 
@@ -56,6 +59,43 @@ fn sum(metrics: &Metrics, namespace: &str, name: &str, dimension: &str) -> Optio
 
 fn key(key: &str) -> AttributeValue {
     AttributeValue::S(key.to_owned())
+}
+
+/// An item of so many bytes: its names and values.
+fn item_of(bytes: usize) -> HashMap<String, AttributeValue> {
+    let text = "x".repeat(bytes - "PK".len() - "a".len() - "text".len());
+    HashMap::from([("PK".to_owned(), key("a")), ("text".to_owned(), AttributeValue::S(text))])
+}
+
+#[tokio::test]
+async fn units_have_the_documented_sizes() {
+    let world = World::start();
+    world.table(TABLE).await;
+    let client = aws::dynamodb(&world.dynamodb);
+    let [written, read] = [numbers::WRITE_UNIT_BYTES, numbers::READ_UNIT_BYTES].map(|number| number.count() as usize);
+    let total = ReturnConsumedCapacity::Total;
+    for (bytes, units) in [(written, 1.0), (written + 1, 2.0)] {
+        let put = client.put_item().table_name(TABLE).set_item(Some(item_of(bytes)));
+        let answer = put.return_consumed_capacity(total.clone()).send().await.unwrap();
+        assert_eq!(answer.consumed_capacity.unwrap().capacity_units, Some(units), "a write of {bytes} bytes");
+    }
+    for (bytes, units) in [(read, 1.0), (read + 1, 2.0)] {
+        client.put_item().table_name(TABLE).set_item(Some(item_of(bytes))).send().await.unwrap();
+        for (is_consistent, factor) in [(true, 1.0), (false, numbers::EVENTUAL_READ_UNITS.value)] {
+            let get = client.get_item().table_name(TABLE).key("PK", key("a")).consistent_read(is_consistent);
+            let answer = get.return_consumed_capacity(total.clone()).send().await.unwrap();
+            let consumed = answer.consumed_capacity.unwrap().capacity_units;
+            assert_eq!(consumed, Some(units * factor), "a read of {bytes} bytes");
+        }
+    }
+}
+
+#[test]
+fn mappings_poll_and_chains_end_as_the_description_of_the_limits_says() {
+    let every = |polls: numbers::Number| Duration::from_secs_f64(1.0 / polls.value);
+    assert_eq!(Pace::AWS.dynamodb_poll, [every(numbers::DYNAMODB_STREAM_POLLS); 2]);
+    assert_eq!(Pace::AWS.kinesis_poll, [every(numbers::KINESIS_POLLS); 2]);
+    assert_eq!(f64::from(lineage::INVOCATIONS_MAX), numbers::CHAIN_MAX.value);
 }
 
 #[tokio::test]

@@ -33,9 +33,8 @@ impl Auditor {
             // All is well, or the log is behind, which is a finding of its own.
             return Ok(Vec::new());
         }
-        let error = "the audit found that it is not counted".to_owned();
-        let redo = Task::Redo { user: event.user.clone(), version: event.version, error };
-        Ok(vec![Finding::new(Kind::WrongStatistics, redo)])
+        let recount = Recount::Event { user: event.user.clone(), version: event.version };
+        Ok(vec![Finding::new(Kind::WrongStatistics, Task::Recount(recount))])
     }
 
     /// Whether the first like of a user and a post is not counted.

@@ -124,6 +124,11 @@ impl Statistics {
     pub async fn recount(&self, recount: &Recount) -> Result<(), Error> {
         let Self { timelines, policy, .. } = self;
         match recount {
+            Recount::Event { user, version } => match self.commands.event(user, *version).await? {
+                Some(event) => self.count_events(&LogOwner::new(user, &self.commands), &[&event]).await,
+                // The account was erased meanwhile.
+                None => Ok(()),
+            },
             Recount::Fact { facts, fact } => {
                 let parsed = Timelines::parse_fact(facts, fact);
                 let fact = parsed.ok_or_else(|| Error::poison("a fact", format!("its key is {facts}, {fact}")))?;

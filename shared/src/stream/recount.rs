@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Day, UserId};
+use crate::model::{Day, UserId, Version};
 
 /// A part of the daily statistics that is counted again, and set to what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,13 @@ pub enum Recount {
         /// The part.
         part: u8,
     },
+    /// The facts that follow from an event. Nothing else of the event is applied.
+    Event {
+        /// The user whose log holds the event.
+        user: UserId,
+        /// The event.
+        version: Version,
+    },
     /// A fact: it goes unless it follows from the truth.
     Fact {
         /// The partition key of the fact.
@@ -42,7 +49,7 @@ impl Recount {
     /// The user whose numbers they are, if they are one user's.
     pub(super) fn user(&self) -> Option<&UserId> {
         match self {
-            Self::User { user, .. } => Some(user),
+            Self::User { user, .. } | Self::Event { user, .. } => Some(user),
             Self::Sum { .. } | Self::Tags { .. } | Self::Fact { .. } => None,
         }
     }
@@ -59,7 +66,11 @@ mod tests {
     fn the_json_of_every_kind_is_that_of_the_messages_in_queues() {
         let day = Day::of(Timestamp::from_ms(86_400_000 * 7));
         let (facts, fact) = ("FACTS#ada#1".to_owned(), "1970-01-08#active#".to_owned());
-        let all: [(Recount, Value); 4] = [
+        let all: [(Recount, Value); 5] = [
+            (
+                Recount::Event { user: user("ada"), version: Version::ZERO.next() },
+                json!({"recount": {"event": {"user": "ada", "version": 1}}}),
+            ),
             (Recount::User { user: user("ada"), day }, json!({"recount": {"user": {"user": "ada", "day": 7}}})),
             (Recount::Sum { day, part: 3 }, json!({"recount": {"sum": {"day": 7, "part": 3}}})),
             (Recount::Tags { day, part: 3 }, json!({"recount": {"tags": {"day": 7, "part": 3}}})),

@@ -279,13 +279,14 @@ fn verdicts(report: &Report, scenario: &Scenario) -> Vec<Verdict> {
         add(format!("everything catches up within {most} s"), seconds(rest), within(rest, most));
     }
     let differences = report.differences;
-    let right = differences.is_some_and(|it| it.missing_rows + it.wrong_counts + it.shown_deletions == 0);
+    let right =
+        differences.is_some_and(|it| it.missing_rows + it.wrong_counts + it.shown_deletions + it.old_cards == 0);
     let measured = differences.map_or_else(
         || "not at rest in time".to_owned(),
         |it| {
             format!(
-                "{} of {} rows are missing, {} of {} counts are wrong, {} deletions do not show",
-                it.missing_rows, it.expected_rows, it.wrong_counts, it.counted_cards, it.shown_deletions
+                "{} of {} rows are missing, {} of {} counts are wrong, {} deletions do not show, {} cards are old",
+                it.missing_rows, it.expected_rows, it.wrong_counts, it.counted_cards, it.shown_deletions, it.old_cards
             )
         },
     );

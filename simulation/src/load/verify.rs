@@ -27,6 +27,8 @@ pub struct Differences {
     pub counted_cards: u64,
     /// Posts that were deleted and whose card does not say so.
     pub shown_deletions: u64,
+    /// Cards that show another version than that of their post: an edit is missing.
+    pub old_cards: u64,
 }
 
 /// Compares the tables with what was accepted.
@@ -47,9 +49,12 @@ pub(super) fn compare(world: &Arc<World>, population: &Population, accepted: &Ac
     }
     let first = population.authors.first().map(|author| format!("FOLLOWERS#{author}"));
     let (mut counts, mut followers) = (BTreeMap::<String, [i64; 2]>::new(), 0);
+    let mut versions = BTreeMap::new();
     for item in world.items("Commands") {
         let (pk, sk) = (text(&item, "PK"), text(&item, "SK"));
-        if let Some(post) = sk.strip_prefix("LIKES#")
+        if let (Some(post), "POST") = (pk.strip_prefix("POST#"), sk) {
+            versions.insert(post.to_owned(), number(&item, "version"));
+        } else if let Some(post) = sk.strip_prefix("LIKES#")
             && item["liked"]["BOOL"] == true
         {
             counts.entry(post.to_owned()).or_default()[0] += 1;
@@ -73,7 +78,6 @@ pub(super) fn compare(world: &Arc<World>, population: &Population, accepted: &Ac
             cards_of_users.insert(user.to_owned(), card);
         }
     }
-    let number = |card: &Value, name: &str| card[name]["N"].as_str().and_then(|number| number.parse::<i64>().ok());
     for (post, expected) in &counts {
         let shown = cards.get(post).map(|card| ["likes", "comments"].map(|name| number(card, name).unwrap_or(0)));
         differences.counted_cards += 1;
@@ -88,8 +92,16 @@ pub(super) fn compare(world: &Arc<World>, population: &Population, accepted: &Ac
         differences.wrong_counts += u64::from(shown != Some(followers));
     }
     let is_deleted = |post: &&String| cards.get(*post).is_some_and(|card| card["deleted"]["BOOL"] == true);
+    let is_current = |(post, version): &(&String, &Option<i64>)| {
+        cards.get(*post).is_some_and(|card| number(card, "version") == **version)
+    };
+    differences.old_cards = versions.iter().filter(|it| !is_current(it)).count() as u64;
     differences.shown_deletions = accepted.deleted.iter().filter(|post| !is_deleted(post)).count() as u64;
     differences
+}
+
+fn number(item: &Value, attribute: &str) -> Option<i64> {
+    item[attribute]["N"].as_str()?.parse().ok()
 }
 
 fn text<'a>(item: &'a Value, attribute: &str) -> &'a str {

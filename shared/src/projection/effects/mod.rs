@@ -18,7 +18,7 @@ use crate::{
     error::Error,
     model::{CommentId, LogEvent, PostId, TallySubject, Totals, Unfinished, UserEvent, UserId, Version},
     store::cards::Cards,
-    stream::work_queue::Task,
+    stream::work_queue::{Recount, Task},
 };
 
 /// What an event changes in the read models. An effect writes what the truth says at present. So one effect does the
@@ -183,11 +183,10 @@ impl Effects {
     pub(super) async fn count_soon(&self, owner: &LogOwner<'_>, events: &[&LogEvent]) -> Result<(), Error> {
         match self.count(owner, events).await {
             Err(Error::Conflict) => {
-                let redo = |event: &&LogEvent| {
-                    let error = "others counted at the same moment".to_owned();
-                    Task::Redo { user: owner.user.clone(), version: event.version, error }
+                let recount = |event: &&LogEvent| {
+                    Task::Recount(Recount::Event { user: owner.user.clone(), version: event.version })
                 };
-                self.notices.work_queue.send(events.iter().map(redo).collect()).await
+                self.notices.work_queue.send(events.iter().map(recount).collect()).await
             }
             counted => counted,
         }
