@@ -2,8 +2,9 @@
 //! reads the list of celebrities from the truth and uses it for a while; [`CelebrityPolicy`] allows for lists of that
 //! age.
 //!
-//! All processes read the same partition. So they do it at different times, and a list that cannot be read again is
-//! used for twice as long: an overloaded partition makes no page fail.
+//! All processes read the same partition. So they do it at different times, and of what happens in a process at the
+//! same moment, one reads the list again, while all others use the last one. A list that cannot be read again is used
+//! for twice as long: an overloaded partition makes no page fail.
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,8 +34,8 @@ struct Listed {
     until: Timestamp,
 }
 
-/// How long a process waits after a list could not be read again.
-const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// How long a process uses the last list after somebody has begun to read it again.
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 impl Celebrities {
     /// The celebrities in this command table.
@@ -61,6 +62,10 @@ impl Celebrities {
         {
             return Ok(Arc::clone(&known.value.list));
         }
+        if let Some(known) = &known {
+            let list = Arc::clone(&known.value.list);
+            self.listed.put((), Listed { list, until: now.after(READ_AGAIN_AFTER) }, known.at);
+        }
         match (self.commands.celebrities().await, known) {
             (Ok(list), _) => {
                 let list = Arc::new(list);
@@ -70,9 +75,7 @@ impl Celebrities {
             }
             (Err(error), Some(known)) => {
                 tracing::warn!(%error, "the celebrities cannot be read, so the last list is used");
-                let list = known.value.list;
-                self.listed.put((), Listed { list: Arc::clone(&list), until: now.after(AFTER_FAILURE) }, known.at);
-                Ok(list)
+                Ok(known.value.list)
             }
             (Err(error), None) => Err(error),
         }
@@ -116,18 +119,42 @@ impl Celebrities {
             );
             return Ok(());
         }
+        // Whoever enumerates an audience may come after the author's account was erased.
+        if self.commands.profile(author).await?.is_none() {
+            return Ok(());
+        }
         self.commands.promote(author, self.clock.now()).await
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use futures::future::join_all;
+
     use crate::{
         samples::user,
         test_world::{Calls, Failure, LIST_LIFETIME, World},
     };
 
     const READ_LIST: Calls = Calls("Query", "\"CELEBRITIES\"");
+
+    #[tokio::test(start_paused = true)]
+    async fn one_of_many_reads_an_old_list_again_while_the_others_use_it() {
+        let world = World::new();
+        let celebrities = &world.tested.sweeper.auditor.celebrities;
+        celebrities.list().await.unwrap();
+        world.other.commands.promote(&user("ada"), world.other.clock.now()).await.unwrap();
+        world.pass(LIST_LIFETIME);
+        let reads = world.network.count(READ_LIST);
+        world.network.slow_down(READ_LIST, Duration::from_millis(100));
+        let lists = join_all((0..5).map(|_| celebrities.list())).await;
+        let sizes: Vec<_> = lists.into_iter().map(|list| list.unwrap().len()).collect();
+        assert_eq!(sizes, [1, 0, 0, 0, 0], "one waits for the new list");
+        assert_eq!(world.network.count(READ_LIST), reads + 1);
+        assert_eq!(celebrities.list().await.unwrap().len(), 1);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_list_that_cannot_be_read_again_is_used_for_twice_as_long() {

@@ -107,6 +107,7 @@ async fn an_audience_that_fits_one_task_is_pushed_to_without_another_task() {
 #[tokio::test(start_paused = true)]
 async fn an_enumeration_makes_a_task_for_each_five_hundred_followers_and_goes_on_after_twenty() {
     let world = World::with_celebrities_from(10_001);
+    world.other.join(&["ada"]).await;
     let followers = world.put_followers("ada", 10_001);
 
     let (pushed, steps) = enumerate(&world, &row()).await;
@@ -131,6 +132,7 @@ async fn no_task_is_made_for_nobody() {
 #[tokio::test(start_paused = true)]
 async fn an_audience_that_is_too_small_makes_no_celebrity() {
     let world = World::with_celebrities_from(601);
+    world.other.join(&["ada"]).await;
     world.put_followers("ada", 600);
 
     let (pushed, _) = enumerate(&world, &row()).await;
@@ -143,6 +145,7 @@ async fn an_audience_that_is_too_small_makes_no_celebrity() {
 async fn an_author_is_promoted_by_the_worker_that_counts_enough_followers() {
     for (followers, promoted) in [(2, false), (3, true)] {
         let world = World::with_celebrities_from(3);
+        world.other.join(&["ada"]).await;
         world.put_followers("ada", followers);
 
         walks(&world).push_to_followers(&row()).await.unwrap();
@@ -155,6 +158,7 @@ async fn an_author_is_promoted_by_the_worker_that_counts_enough_followers() {
 #[tokio::test(start_paused = true)]
 async fn posts_of_a_new_celebrity_are_pushed_until_every_reader_pulls() {
     let world = World::with_celebrities_from(3);
+    world.other.join(&["ada"]).await;
     world.put_followers("ada", 3);
     world.other.commands.promote(&user("ada"), world.other.clock.now()).await.unwrap();
 
@@ -231,6 +235,7 @@ async fn ada_is_counted(world: &World, followers: i64) {
 #[tokio::test(start_paused = true)]
 async fn the_counter_promotes_an_author_before_any_follower_is_enumerated() {
     let world = World::with_celebrities_from(10_000_000);
+    world.other.join(&["ada"]).await;
     world.put_followers("ada", 101);
     ada_is_counted(&world, 10_000_000).await;
 
@@ -244,6 +249,7 @@ async fn the_counter_promotes_an_author_before_any_follower_is_enumerated() {
 #[tokio::test(start_paused = true)]
 async fn an_enumeration_and_its_pushes_end_once_every_reader_pulls() {
     let world = World::with_celebrities_from(700);
+    world.other.join(&["ada"]).await;
     let followers = world.put_followers("ada", 10_600);
     ada_is_counted(&world, 700).await;
     let row = row();
@@ -259,4 +265,14 @@ async fn an_enumeration_and_its_pushes_end_once_every_reader_pulls() {
 
     assert_eq!(homes(&world).len(), 0, "readers pull the post");
     assert!(followers.len() > 10_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_author_whose_account_was_erased_becomes_no_celebrity() {
+    let world = World::with_celebrities_from(600);
+    let row = row();
+
+    walks(&world).audience_step(row.post, row.author, Some(user("f99999")), 600, 500).await.unwrap();
+
+    assert!(!is_celebrity(&world).await, "the account is gone, and its followers were counted before");
 }
