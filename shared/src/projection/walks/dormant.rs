@@ -5,7 +5,7 @@
 //! later finds that its time is over, marks it as incomplete, and reads the authors' rows until a walk has copied them.
 //! The next push to the home begins this walk. Until then, pages cost more.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 
@@ -39,7 +39,7 @@ impl Walks {
             let exact = exact.await?;
             visits.extend(exact);
         }
-        // These homes have all rows, and get them for the usual time. Those whose owners are gone get none.
+        // These homes have all rows, and get them for the usual time. Nothing is said of those whose owners are gone.
         let silent: Vec<_> = viewers.iter().filter(|viewer| !visits.contains_key(*viewer)).cloned().collect();
         let silent: Vec<_> = self.commands.profiles(&silent).await?.into_iter().map(|owner| owner.user).collect();
         self.timelines.put_visits(&silent, &self.dormancy.visited(now)).await?;
@@ -53,11 +53,7 @@ impl Walks {
             })
             .await;
         let before = viewers.len();
-        let silent = HashSet::<_>::from_iter(silent);
-        viewers.retain(|viewer| match visits.get(viewer) {
-            Some(visit) => !self.dormancy.leaves_out(visit, now),
-            None => silent.contains(viewer),
-        });
+        viewers.retain(|viewer| visits.get(viewer).is_none_or(|visit| !self.dormancy.leaves_out(visit, now)));
         metrics::ROWS_LEFT_OUT.add(before - viewers.len());
         Ok(viewers)
     }
