@@ -2,7 +2,7 @@
 
 use tidings::{
     error::Error,
-    http::{Call, Response, Walk, view::ExportView},
+    http::{Call, PageWalk, Response, view::ExportView},
     model::Clock,
     query::{cursor::CursorKeys, export},
     store::command_table::CommandTable,
@@ -13,7 +13,7 @@ use tidings::{
 /// # Errors
 /// Those of the request and of [`export`].
 pub async fn handle(commands: &CommandTable, keys: &CursorKeys, clock: &Clock, call: Call) -> Result<Response, Error> {
-    let (walk, at) = Walk::new(keys, clock, &call, "export", "stored")?;
+    let (walk, at) = PageWalk::new(keys, clock, &call, "export", "stored")?;
     let page = export(commands, &call.caller, at, walk.limit).await?;
     let body = ExportView { entries: page.entries, next_cursor: walk.next_cursor(page.next)? };
     Ok(Response::json(200, &body))

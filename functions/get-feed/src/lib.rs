@@ -8,7 +8,7 @@ use serde::Serialize;
 use tidings::{
     error::Error,
     http::{
-        Call, Response, Walk,
+        Call, PageWalk, Response,
         view::{Freshness, NewPostsView, PeopleView, Person, PostView, PostsView},
     },
     model::Timestamp,
@@ -78,13 +78,13 @@ async fn home(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, 
     let (order, by) = call.order(&HOME_ORDERS)?;
     match by {
         HomeOrder::Chronological => {
-            let (walk, position) = Walk::new(keys, &feeds.clock, &call, "home", order)?;
+            let (walk, position) = PageWalk::new(keys, &feeds.clock, &call, "home", order)?;
             let explain = call.explain()?;
             let page = feeds.home(walk.request, position, walk.limit).await?;
             home_response(keys, &call, walk, page, explain, feeds.clock.now())
         }
         HomeOrder::By(ranking) => {
-            let (walk, position) = Walk::new(keys, &feeds.clock, &call, "home", order)?;
+            let (walk, position) = PageWalk::new(keys, &feeds.clock, &call, "home", order)?;
             let explain = call.explain()?;
             let page = feeds.ranked_home(walk.request, ranking, position, walk.limit).await?;
             home_response(keys, &call, walk, page, explain, feeds.clock.now())
@@ -93,7 +93,7 @@ async fn home(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, 
 }
 
 async fn trending(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
-    let (walk, position) = Walk::new(keys, &feeds.clock, &call, "trending", TRENDING)?;
+    let (walk, position) = PageWalk::new(keys, &feeds.clock, &call, "trending", TRENDING)?;
     let explain = call.explain()?;
     let page = feeds.trending(walk.request, Option::unwrap_or_default(position), walk.limit).await?;
     response(&walk, page, explain)
@@ -102,7 +102,7 @@ async fn trending(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Respon
 async fn tag(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
     let tag = call.tag()?;
     let route = format!("posts with {tag}");
-    let (walk, before) = Walk::new(keys, &feeds.clock, &call, &route, CHRONOLOGICAL)?;
+    let (walk, before) = PageWalk::new(keys, &feeds.clock, &call, &route, CHRONOLOGICAL)?;
     let explain = call.explain()?;
     let page = feeds.tag(walk.request, &tag, before, walk.limit).await?;
     response(&walk, page, explain)
@@ -114,14 +114,14 @@ async fn author(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response
     call.limit()?;
     let author = query::resolve(&feeds.commands, &user).await?;
     let route = format!("posts of {author}");
-    let (walk, before) = Walk::new(keys, &feeds.clock, &call, &route, CHRONOLOGICAL)?;
+    let (walk, before) = PageWalk::new(keys, &feeds.clock, &call, &route, CHRONOLOGICAL)?;
     let explain = call.explain()?;
     let page = feeds.author(walk.request, &author, before, walk.limit).await?;
     response(&walk, page, explain)
 }
 
 async fn liked(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
-    let (walk, before) = Walk::new(keys, &feeds.clock, &call, "liked posts", CHRONOLOGICAL)?;
+    let (walk, before) = PageWalk::new(keys, &feeds.clock, &call, "liked posts", CHRONOLOGICAL)?;
     let page = feeds.liked(walk.request, before, walk.limit).await?;
     response(&walk, page, false)
 }
@@ -129,7 +129,7 @@ async fn liked(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response,
 async fn likers(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
     let post = call.post()?;
     let route = format!("likes of {post}");
-    let (walk, after) = Walk::new(keys, &feeds.clock, &call, &route, LAST_LIKE)?;
+    let (walk, after) = PageWalk::new(keys, &feeds.clock, &call, &route, LAST_LIKE)?;
     let page = feeds.likers(walk.request, post, after, walk.limit).await?;
     let body = PeopleView {
         users: page.entries.iter().map(Person::from).collect(),
@@ -142,7 +142,7 @@ async fn likers(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response
 fn home_response<Position: Serialize>(
     keys: &CursorKeys,
     call: &Call,
-    mut walk: Walk<'_>,
+    mut walk: PageWalk<'_>,
     home: HomePage<Position>,
     explain: bool,
     now: Timestamp,
@@ -162,7 +162,7 @@ fn home_response<Position: Serialize>(
 }
 
 fn response<Position: Serialize>(
-    walk: &Walk<'_>,
+    walk: &PageWalk<'_>,
     page: Page<FeedPost, Position>,
     explain: bool,
 ) -> Result<Response, Error> {
@@ -170,7 +170,7 @@ fn response<Position: Serialize>(
 }
 
 fn view<'a, Position: Serialize>(
-    walk: &Walk<'_>,
+    walk: &PageWalk<'_>,
     page: &'a Page<FeedPost, Position>,
     explain: bool,
 ) -> Result<PostsView<'a>, Error> {

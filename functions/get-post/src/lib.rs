@@ -4,7 +4,7 @@
 use tidings::{
     error::Error,
     http::{
-        Call, Response, Walk,
+        Call, PageWalk, Response,
         view::{CommentView, CommentsView, PostView, PostsByIdView},
     },
     model::Clock,
@@ -66,7 +66,7 @@ async fn comments(
         HiddenComments::LeaveOut => format!("comments on {post}"),
         HiddenComments::Mark => format!("all comments on {post}"),
     };
-    let (walk, after) = Walk::new(keys, clock, &call, &route, name)?;
+    let (walk, after) = PageWalk::new(keys, clock, &call, &route, name)?;
     let page = conversations.comments(walk.request, CommentsOf { post, order, hidden }, after, walk.limit).await?;
     let views = page.entries.iter().map(|entry| {
         let view = CommentView::new(&entry.comment, &entry.author.profile);

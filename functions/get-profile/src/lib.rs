@@ -5,7 +5,7 @@
 use tidings::{
     error::Error,
     http::{
-        Call, Response, Walk,
+        Call, PageWalk, Response,
         view::{
             CountedProfile, KindsView, NotificationView, NotificationsView, OtherProfile, PeopleByIdView, PeopleView,
             Person,
@@ -87,7 +87,7 @@ async fn listed_notifications(
     clock: &Clock,
     call: &Call,
 ) -> Result<Response, Error> {
-    let (walk, after) = Walk::new(keys, clock, call, "notifications", BY_TIME)?;
+    let (walk, after) = PageWalk::new(keys, clock, call, "notifications", BY_TIME)?;
     let NotificationsPage { page, unread } = notifications.list(walk.request, after, walk.limit).await?;
     let body = NotificationsView {
         notifications: page.entries.iter().map(NotificationView::from).collect(),
@@ -106,7 +106,7 @@ async fn list(
     user: UserId,
 ) -> Result<Response, Error> {
     let route = format!("{side:?} of {user}");
-    let (walk, after) = Walk::new(keys, clock, &call, &route, BY_ID)?;
+    let (walk, after) = PageWalk::new(keys, clock, &call, &route, BY_ID)?;
     let page = people.people(walk.request, side, &user, after, walk.limit).await?;
     let body = PeopleView {
         users: page.entries.iter().map(Person::from).collect(),

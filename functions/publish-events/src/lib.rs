@@ -18,7 +18,7 @@ use tidings::{
     stream::{
         batch::{ItemOutcome, dynamodb_response},
         bus::Bus,
-        cloud_event::{CHANGES_MAX, Change, CloudEvent},
+        cloud_event::{CHANGES_MAX, CloudEvent, StreamChange},
         quarantine::Quarantine,
         work_queue::Task,
     },
@@ -74,22 +74,22 @@ pub async fn handle(
 }
 
 /// What a record tells the bus.
-struct Told<Change> {
+struct Told<T> {
     /// Which outcome it has.
     outcome: usize,
-    change: Change,
+    change: T,
     committed_at: Option<Timestamp>,
 }
 
 /// The events of a batch, each with the outcomes that it has. Likes and counters share events, those of one post
 /// together, so that a consumer finds them in one batch.
-fn events(changes: Vec<Told<Change>>) -> Vec<(CloudEvent, Vec<usize>)> {
+fn events(changes: Vec<Told<StreamChange>>) -> Vec<(CloudEvent, Vec<usize>)> {
     let (mut events, mut counters, mut likes) = (Vec::new(), Vec::new(), Vec::new());
     for Told { outcome, change, committed_at } in changes {
         match change {
-            Change::Log(event) => events.push((event.committed_at(committed_at), vec![outcome])),
-            Change::Counter(change) => counters.push(Told { outcome, change, committed_at }),
-            Change::Like(change) => likes.push(Told { outcome, change, committed_at }),
+            StreamChange::Log(event) => events.push((event.committed_at(committed_at), vec![outcome])),
+            StreamChange::Counter(change) => counters.push(Told { outcome, change, committed_at }),
+            StreamChange::Like(change) => likes.push(Told { outcome, change, committed_at }),
         }
     }
     counters.sort_by(|one, other| one.change.subject.cmp(&other.change.subject));
@@ -100,9 +100,9 @@ fn events(changes: Vec<Told<Change>>) -> Vec<(CloudEvent, Vec<usize>)> {
 }
 
 /// Events that share these changes. The time of an event is that of its oldest change.
-fn shared<Change: Clone>(
-    changes: &[Told<Change>],
-    event: impl Fn(&[Change]) -> CloudEvent,
+fn shared<T: Clone>(
+    changes: &[Told<T>],
+    event: impl Fn(&[T]) -> CloudEvent,
 ) -> impl Iterator<Item = (CloudEvent, Vec<usize>)> {
     changes.chunks(CHANGES_MAX).map(move |told| {
         let changes: Vec<_> = told.iter().map(|told| told.change.clone()).collect();
@@ -159,9 +159,9 @@ fn committed_at(record: &EventRecord) -> Option<Timestamp> {
     (ms > 0).then(|| Timestamp::from_ms(ms))
 }
 
-fn change(record: &EventRecord) -> Result<Change, Error> {
+fn change(record: &EventRecord) -> Result<StreamChange, Error> {
     let item = serde_dynamo::from_item(record.change.new_image.clone());
-    Change::from_item(item.map_err(|error| Error::poison("an item to be published", error))?)
+    StreamChange::from_item(item.map_err(|error| Error::poison("an item to be published", error))?)
 }
 
 #[cfg(test)]
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn likes_and_counters_share_events_and_each_record_has_its_outcome() {
         let like = |user: usize| {
-            Change::from_item(
+            StreamChange::from_item(
                 json!({
                     "PK": format!("USER#u{user}"), "SK": format!("LIKES#{POST}"),
                     "liked": true, "author": "ada", "heat": 1, "version": 1,
@@ -215,7 +215,8 @@ mod tests {
                 .clone(),
             )
         };
-        let log = Change::from_item(json!({"PK": "USER#ada", "SK": "EVENT#000000000001"}).as_object().unwrap().clone());
+        let log =
+            StreamChange::from_item(json!({"PK": "USER#ada", "SK": "EVENT#000000000001"}).as_object().unwrap().clone());
         let changes = (0..2 * CHANGES_MAX + 1).map(like).chain([log]).map(Result::unwrap).enumerate();
         let told = changes.map(|(outcome, change)| Told {
             outcome,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use tidings::{
     error::{Error, Rejection},
     http::{
-        Call, Response, Walk,
+        Call, PageWalk, Response,
         view::{PeopleView, Person, PostView, PostsView},
     },
     model::search::{NameQuery, PostQuery},
@@ -48,12 +48,12 @@ async fn posts(search: &Search, keys: &CursorKeys, call: Call) -> Result<Respons
     let route = format!("search for {text}");
     match order {
         Order::Newest => {
-            let (walk, before) = Walk::new(keys, &search.clock, &call, &route, name)?;
+            let (walk, before) = PageWalk::new(keys, &search.clock, &call, &route, name)?;
             let page = search.newest(walk.request, &query, before, walk.limit).await?;
             response(&walk, page, explain)
         }
         Order::Top => {
-            let (walk, position) = Walk::new(keys, &search.clock, &call, &route, name)?;
+            let (walk, position) = PageWalk::new(keys, &search.clock, &call, &route, name)?;
             let page = search.top(walk.request, &query, position, walk.limit).await?;
             response(&walk, page, explain)
         }
@@ -64,7 +64,7 @@ async fn users(search: &Search, keys: &CursorKeys, call: Call) -> Result<Respons
     let text = call.query("q").unwrap_or_default();
     let query = NameQuery::parse(&text).map_err(Rejection::from)?;
     let route = format!("search for users {text}");
-    let (walk, position) = Walk::new(keys, &search.clock, &call, &route, BY_FOLLOWERS)?;
+    let (walk, position) = PageWalk::new(keys, &search.clock, &call, &route, BY_FOLLOWERS)?;
     let page = search.users(walk.request, &query, position, walk.limit).await?;
     let body = PeopleView {
         users: page.entries.iter().map(Person::from).collect(),
@@ -74,7 +74,7 @@ async fn users(search: &Search, keys: &CursorKeys, call: Call) -> Result<Respons
 }
 
 fn response<Position: Serialize>(
-    walk: &Walk<'_>,
+    walk: &PageWalk<'_>,
     page: Page<FeedPost, Position>,
     explain: bool,
 ) -> Result<Response, Error> {

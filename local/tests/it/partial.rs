@@ -15,7 +15,7 @@ use tidings::{
     },
     stream::{
         bus::Bus,
-        cloud_event::{Change, CloudEvent},
+        cloud_event::{CloudEvent, StreamChange},
     },
 };
 use tidings_local::aws;
@@ -85,7 +85,7 @@ fn users(count: usize) -> Vec<String> {
 fn events(count: usize) -> Vec<CloudEvent> {
     let item =
         |user: String| json!({ "PK": format!("USER#{user}"), "SK": "EVENT#000000000001", "type": "UserFollowed" });
-    let event = |item: Value| Change::from_item(item.as_object().unwrap().clone()).unwrap().into_event();
+    let event = |item: Value| StreamChange::from_item(item.as_object().unwrap().clone()).unwrap().into_event();
     users(count).into_iter().map(item).map(event).collect()
 }
 

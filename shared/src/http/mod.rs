@@ -22,7 +22,7 @@ pub use request::Call;
 pub use response::Response;
 pub use statistics::{AuthorDaysView, SiteDaysView};
 pub use text_body::text_body;
-pub use walk::Walk;
+pub use walk::PageWalk;
 
 use crate::{
     error::Error,

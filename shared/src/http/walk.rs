@@ -15,7 +15,7 @@ use crate::{
 
 /// One request of a walk, with its `limit` and `cursor` read and checked.
 #[derive(Debug)]
-pub struct Walk<'a> {
+pub struct PageWalk<'a> {
     /// Who reads. The answer is at least as fresh as this request and all requests of the walk before asked for.
     pub request: ReadRequest<'a>,
     /// How many entries the page may have.
@@ -27,7 +27,7 @@ pub struct Walk<'a> {
     now: Timestamp,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> PageWalk<'a> {
     /// The walk of this request, and the position that its cursor holds. `route` names the route together with what
     /// its path names, such as `followers of ada`: a cursor is valid for one caller, one route and one order.
     ///
@@ -86,8 +86,8 @@ mod tests {
         Call::new(request).unwrap()
     }
 
-    fn walk<'a>(call: &'a Call, keys: &'a CursorKeys) -> Result<(Walk<'a>, Option<u32>), Error> {
-        Walk::new(keys, &Clock::system(), call, "numbers", "ascending")
+    fn walk<'a>(call: &'a Call, keys: &'a CursorKeys) -> Result<(PageWalk<'a>, Option<u32>), Error> {
+        PageWalk::new(keys, &Clock::system(), call, "numbers", "ascending")
     }
 
     #[test]

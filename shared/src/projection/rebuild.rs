@@ -39,7 +39,7 @@ use crate::{
         Consistency, Meter,
         read_models::Segment,
         scan::ScanKey,
-        segments::{Part, Source},
+        segments::{Origin, Part},
         timelines::{Range, Timeline},
     },
     stream::{
@@ -290,24 +290,24 @@ impl Stepping<'_> {
         let projector = self.projector();
         loop {
             let commands = &self.rebuilder.projectors.0.commands;
-            let page = self.deadline.limit(commands.sources(self.part, self.segment.after.as_ref(), PAGE)).await?;
-            let mut sources = page.sources.into_iter();
-            while let Some((mut place, source)) = sources.next() {
-                let done = match source {
-                    Ok(Source::Like(user, post)) => {
+            let page = self.deadline.limit(commands.origins(self.part, self.segment.after.as_ref(), PAGE)).await?;
+            let mut origins = page.origins.into_iter();
+            while let Some((mut place, origin)) = origins.next() {
+                let done = match origin {
+                    Ok(Origin::Like(user, post)) => {
                         // A user's likes stand next to each other.
                         let mut likes = vec![(user, post)];
                         while likes.len() < LIKES_AT_ONCE
-                            && let [(next, Ok(Source::Like(user, post))), ..] = sources.as_slice()
+                            && let [(next, Ok(Origin::Like(user, post))), ..] = origins.as_slice()
                         {
                             place = next.clone();
                             likes.push((user.clone(), *post));
-                            sources.next();
+                            origins.next();
                         }
                         self.show_likes(&projector, &likes).await?;
                         true
                     }
-                    Ok(source) => self.visit_one(&projector, &place, source).await?,
+                    Ok(origin) => self.visit_one(&projector, &place, origin).await?,
                     Err(error) => {
                         tracing::error!(?place, %error, "an item of the command table makes no sense");
                         true
@@ -341,10 +341,10 @@ impl Stepping<'_> {
     }
 
     /// Visits an item. False if it is not done yet.
-    async fn visit_one(&mut self, projector: &Projector, place: &ScanKey, source: Source) -> Result<bool, Error> {
+    async fn visit_one(&mut self, projector: &Projector, place: &ScanKey, origin: Origin) -> Result<bool, Error> {
         let fills = |model| self.rebuild.models.contains(&model);
-        match (source, self.rebuild.phase) {
-            (Source::User(user), Phase::Settle) => {
+        match (origin, self.rebuild.phase) {
+            (Origin::User(user), Phase::Settle) => {
                 if !self.apply_log_to_active(&user).await? || !self.apply_log(projector, &user).await? {
                     return Ok(false);
                 }
@@ -353,12 +353,12 @@ impl Stepping<'_> {
                 }
                 Ok(true)
             }
-            (Source::User(user), _) => self.apply_log(projector, &user).await,
-            (Source::Tally(change), Phase::Settle) if fills(ReadModel::Cards) => {
+            (Origin::User(user), _) => self.apply_log(projector, &user).await,
+            (Origin::Tally(change), Phase::Settle) if fills(ReadModel::Cards) => {
                 self.show_tally(projector, change).await?;
                 Ok(true)
             }
-            (Source::Follow(follower, followee), Phase::Settle) if fills(ReadModel::Timelines) => {
+            (Origin::Follow(follower, followee), Phase::Settle) if fills(ReadModel::Timelines) => {
                 if !self.rebuilder.projectors.0.celebrities.are_pushed(&followee).await? {
                     return Ok(true);
                 }
@@ -366,7 +366,7 @@ impl Stepping<'_> {
                 self.segment.done.follows += u64::from(done);
                 Ok(done)
             }
-            (Source::Tally(_) | Source::Follow(..) | Source::Like(..), _) => Ok(true),
+            (Origin::Tally(_) | Origin::Follow(..) | Origin::Like(..), _) => Ok(true),
         }
     }
 

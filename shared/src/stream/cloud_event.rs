@@ -67,7 +67,7 @@ pub struct Hint {
 
 /// What an item of the command table tells the bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum StreamChange {
     /// An event of a log.
     Log(CloudEvent),
     /// A shard of a counter has changed.
@@ -76,7 +76,7 @@ pub enum Change {
     Like(LikeChange),
 }
 
-impl Change {
+impl StreamChange {
     /// What this item tells, given as JSON.
     ///
     /// # Errors
@@ -177,7 +177,7 @@ impl CloudEvent {
 
 /// The id of an event of several changes: that of the first one, and how many more there are. The changes are a stretch
 /// of a batch, so this tells them from others that begin alike.
-fn id_of_all<Change>(changes: &[Change], id: impl Fn(&Change) -> String) -> String {
+fn id_of_all<T>(changes: &[T], id: impl Fn(&T) -> String) -> String {
     let first = changes.first().map(id).unwrap_or_default();
     match changes.len() {
         0 | 1 => first,
@@ -289,7 +289,7 @@ mod tests {
     use super::*;
 
     fn event(item: Value) -> Option<CloudEvent> {
-        Change::from_item(item.as_object().unwrap().clone()).ok().map(Change::into_event)
+        StreamChange::from_item(item.as_object().unwrap().clone()).ok().map(StreamChange::into_event)
     }
 
     #[test]
@@ -406,8 +406,8 @@ mod tests {
     #[test]
     fn several_changes_are_one_event_with_an_id_of_its_own() {
         let changes =
-            [1, 2, 3].map(|version| match Change::from_item(like(true, version).as_object().unwrap().clone()) {
-                Ok(Change::Like(like)) => like,
+            [1, 2, 3].map(|version| match StreamChange::from_item(like(true, version).as_object().unwrap().clone()) {
+                Ok(StreamChange::Like(like)) => like,
                 other => panic!("{other:?}"),
             });
         let events = [&changes[..1], &changes[..2], &changes[..], &changes[1..]].map(CloudEvent::of_likes);

@@ -1,6 +1,6 @@
 //! Publishing items of the command table that could not be published when they changed.
 
-use super::{bus::Bus, cloud_event::Change};
+use super::{bus::Bus, cloud_event::StreamChange};
 use crate::{error::Error, metrics, store::command_table::CommandTable};
 
 /// Publishes items again.
@@ -20,7 +20,7 @@ impl Publisher {
     /// otherwise as the store's.
     pub async fn republish(&self, pk: &str, sk: &str) -> Result<(), Error> {
         let Some(item) = self.commands.item_as_json(pk, sk).await? else { return Ok(()) };
-        match self.bus.publish(&[Change::from_item(item)?.into_event()]).await[..] {
+        match self.bus.publish(&[StreamChange::from_item(item)?.into_event()]).await[..] {
             [true] => {
                 metrics::PUBLISHED.add(1);
                 Ok(())

@@ -86,10 +86,10 @@ async fn a_small_world() -> World {
             "likes": {"N": "1"}, "heat": {"N": "1000"},
         })],
     );
-    let page = other.commands.sources(Part { segment: 0, of: 1 }, None, PAGE).await.unwrap();
+    let page = other.commands.origins(Part { segment: 0, of: 1 }, None, PAGE).await.unwrap();
     assert_eq!(page.next, None);
-    for (_, source) in page.sources {
-        if let Source::Tally(change) = source.unwrap() {
+    for (_, origin) in page.origins {
+        if let Origin::Tally(change) = origin.unwrap() {
             tally::show(&other.cards, &change.subject, std::slice::from_ref(&change)).await.unwrap();
             let unsettled = Unsettled { subject: change.subject.clone(), row: None };
             other.repair(Task::Index(unsettled)).await.unwrap();
