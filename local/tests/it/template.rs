@@ -238,3 +238,15 @@ fn functions_take_over_every_changed_parameter_or_revision_is_said_to_be_needed(
     }
     assert!(known > 15, "{known}");
 }
+
+#[test]
+fn the_dashboard_shows_every_alarm() {
+    let source = std::fs::read_to_string(directory().join("stacks/monitoring.yaml")).unwrap();
+    let resources = source.split_once("\nResources:").unwrap().1;
+    let name = |line: &str| line.strip_prefix("  ")?.strip_suffix("Alarm:").map(str::to_owned);
+    let alarms: Vec<_> = resources.lines().filter_map(name).filter(|name| !name.starts_with(' ')).collect();
+    assert!(alarms.len() >= 20, "{alarms:?}");
+    let hidden: Vec<_> =
+        alarms.iter().filter(|name| !resources.contains(&format!("- !GetAtt {name}Alarm.Arn"))).collect();
+    assert!(hidden.is_empty(), "the dashboard lacks {hidden:?}");
+}
