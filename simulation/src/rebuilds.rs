@@ -109,13 +109,7 @@ impl Snapshot {
         let truth = Truth::read(&world.table("Commands"));
         let of = |model: &'static str| {
             let mut items = world.table(&world.table_of(model, true));
-            // A viewer whose sets are small again no longer uses the item of sets.
-            let used: BTreeSet<_> = items
-                .iter()
-                .filter(|item| item.get("sets_revision").is_some())
-                .map(|item| text(item, "PK").replacen("USER#", "SETS#", 1))
-                .collect();
-            items.retain(|item| !text(item, "PK").starts_with("SETS#") || used.contains(text(item, "PK")));
+            join_sets(&mut items);
             let items = items.into_iter();
             let kept = items.filter_map(|item| essence(&truth, model, item));
             (model, kept.map(|item| (format!("{} {}", text(&item, "PK"), text(&item, "SK")), item)).collect())
@@ -148,6 +142,21 @@ impl Snapshot {
                 checks.decide(Check::RebuiltAtRest, before == after, || {
                     format!("{model} {key}: projected is {before:?}, rebuilt is {after:?}")
                 });
+            }
+        }
+    }
+}
+
+/// Puts sets that stand in items of their own into the items of their viewers. Where they stand depends on their size,
+/// and so on whether it is known who blocks the viewer. A viewer whose sets are small again no longer uses the other
+/// item.
+fn join_sets(items: &mut Vec<Value>) {
+    let apart = items.extract_if(.., |item| text(item, "PK").starts_with("SETS#"));
+    let apart: BTreeMap<_, _> = apart.map(|item| (text(&item, "PK").replacen("SETS#", "USER#", 1), item)).collect();
+    for viewer in items.iter_mut().filter(|item| item.get("sets_revision").is_some()) {
+        if let Some(sets) = apart.get(text(viewer, "PK")) {
+            for name in ["followed", "muted", "blocked", "blocked_by"] {
+                viewer[name] = sets[name].clone();
             }
         }
     }
