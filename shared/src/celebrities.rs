@@ -49,8 +49,8 @@ impl Celebrities {
         &self.policy
     }
 
-    /// All celebrities. The list may be as old as [`CelebrityPolicy::list_lifetime`], or twice as old if it cannot be
-    /// read.
+    /// All celebrities. The list may be as old as [`CelebrityPolicy::list_lifetime`], or twice as old while it is being
+    /// read again, or cannot be.
     ///
     /// # Errors
     /// As the store's, if what this process knows is too old.

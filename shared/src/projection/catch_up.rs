@@ -253,6 +253,10 @@ fn readable<'a>(user: &UserId, entries: &'a [LogEntry]) -> (Vec<&'a LogEvent>, O
 /// The entries that leave the viewer with few enough unfinished backfills, also if each of them needs a walk. So no
 /// effect is applied for nothing while the viewer waits for a backfill to end.
 fn fitting<'a>(viewer: &Viewer, entries: &'a [LogEntry]) -> Result<&'a [LogEntry], Error> {
+    // An event begins one backfill at most, so there nearly always is room.
+    if viewer.unfinished.backfills.len() + entries.len() <= BACKFILLS_MAX {
+        return Ok(entries);
+    }
     let readable = entries.iter().take_while(|entry| entry.event.is_ok());
     let (folded, all) = Complete::default().fold(viewer, readable)?;
     let end = entries.partition_point(|entry| all || entry.version <= folded.applied);

@@ -1,7 +1,7 @@
-//! One visit to every function, and to every event source but two: the queue of Recover, which only failures fill, and
-//! the schedule of Audit. `localstack/deploy` checks that these are active. It takes a minute: `localstack/test` and
-//! everybody who has just deployed runs only these tests. They need nothing but the HTTP API, so they run against any
-//! deployment.
+//! One visit to every function, and to every event source but two: the queue of Recover, which only failures fill
+//! (`localstack/deploy` checks that its event source is enabled), and the schedule of Audit. It takes a minute:
+//! `localstack/test` and everybody who has just deployed runs only these tests. They need nothing but the HTTP API, so
+//! they run against any deployment.
 //!
 //! Followers' homes show that PublishEvents and Fanout work, counts that Trending works, and an audience above
 //! [`PUSHED_AT_ONCE`] that Deliver works. DemoteAuthor, Moderate, Audit, Recover and Rebuild have no route. The gateway

@@ -59,7 +59,7 @@ impl Walks {
             // Closing the enumeration before its last part is sent is safe: that part is open.
             None => self.close(&author, begun_at, DemotionPart::Enumeration).await?,
         }
-        Ok(Step::Next(next))
+        Ok(Step::next(next))
     }
 
     /// One step of a part: copies the author's next rows into each of its homes. The last step closes the part.

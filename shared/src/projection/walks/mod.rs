@@ -106,6 +106,13 @@ enum Step {
     Later(Duration, Walk),
 }
 
+impl Step {
+    /// These walks, if there are any.
+    fn next(walks: Vec<Walk>) -> Self {
+        if walks.is_empty() { Self::Done } else { Self::Next(walks) }
+    }
+}
+
 /// Whether an effect is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Completion {

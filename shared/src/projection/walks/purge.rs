@@ -113,14 +113,14 @@ impl Walks {
             };
             next.extend(rest.into_iter().map(part));
         }
-        Ok(if next.is_empty() { Step::Done } else { Step::Next(next) })
+        Ok(Step::next(next))
     }
 
     /// One step of the removal of likes that are shown.
     pub(super) async fn purge_likes_step(&self, post: PostId, author: UserId, rows: usize) -> Result<Step, Error> {
         match self.commands.post(post).await? {
             Some(post) if !post.is_deleted() => Ok(Step::Done),
-            _ => Ok(Step::Next(self.clear_likes(post, author, rows).await?)),
+            _ => Ok(Step::next(self.clear_likes(post, author, rows).await?)),
         }
     }
 

@@ -34,7 +34,7 @@ const READS_MAX: usize = 64;
 
 /// A list of posts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum PostList {
+pub(super) enum PostSource {
     /// Those with a word.
     Word(Word),
     /// Those with a tag.
@@ -56,7 +56,7 @@ pub(super) struct Lists<'a> {
 /// A list that is being read.
 #[derive(Debug)]
 struct Reader {
-    source: PostList,
+    source: PostSource,
     /// Posts that were read and not looked at.
     ahead: VecDeque<PostId>,
     /// All above this post is read.
@@ -77,34 +77,34 @@ pub(super) struct Join<'a> {
 }
 
 /// The lists that tell which posts match. Frequent words are among them only if there is nothing else.
-pub(super) fn sources(query: &PostQuery, author: Option<UserId>) -> Vec<PostList> {
+pub(super) fn sources(query: &PostQuery, author: Option<UserId>) -> Vec<PostSource> {
     let mut words = Vec::new();
-    let mut sources: Vec<_> = author.map(PostList::Author).into_iter().collect();
+    let mut sources: Vec<_> = author.map(PostSource::Author).into_iter().collect();
     for term in &query.wanted {
         match term {
             Term::Words(phrase) => words.extend(phrase),
-            Term::Tag(tag) => sources.push(PostList::Tag(tag.clone())),
+            Term::Tag(tag) => sources.push(PostSource::Tag(tag.clone())),
         }
     }
     // Longer words are rarer.
     words.sort_by_key(|word| std::cmp::Reverse(word.as_str().len()));
     words.dedup();
-    let rare = words.iter().filter(|word| !is_frequent(word)).map(|word| PostList::Word((*word).clone()));
+    let rare = words.iter().filter(|word| !is_frequent(word)).map(|word| PostSource::Word((*word).clone()));
     sources.extend(rare);
     if sources.is_empty() {
-        sources.extend(words.into_iter().map(|word| PostList::Word(word.clone())));
+        sources.extend(words.into_iter().map(|word| PostSource::Word(word.clone())));
     }
     sources.truncate(PROBED_MAX);
     sources
 }
 
 impl Lists<'_> {
-    async fn read(&self, source: &PostList, before: Option<PostId>) -> Result<(Vec<PostId>, bool), Error> {
+    async fn read(&self, source: &PostSource, before: Option<PostId>) -> Result<(Vec<PostId>, bool), Error> {
         let range = Range { before, since: self.since };
         let shards = match source {
-            PostList::Word(word) => IndexList::of_word(word),
-            PostList::Tag(tag) => vec![IndexList::Tag(tag.clone())],
-            PostList::Author(author) => {
+            PostSource::Word(word) => IndexList::of_word(word),
+            PostSource::Tag(tag) => vec![IndexList::Tag(tag.clone())],
+            PostSource::Author(author) => {
                 let timeline = Timeline::Author(author.clone());
                 let page = self.timelines.newest(&timeline, range, ROWS, self.consistency).await?;
                 return Ok((page.rows.iter().map(|row| row.post).collect(), page.more));
@@ -133,7 +133,7 @@ impl<'a> Join<'a> {
     /// Reads the beginnings of the lists below `before`, all at once.
     pub(super) async fn open(
         lists: Lists<'a>,
-        sources: Vec<PostList>,
+        sources: Vec<PostSource>,
         before: Option<PostId>,
         now: Timestamp,
     ) -> Result<Self, Error> {
