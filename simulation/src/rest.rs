@@ -289,8 +289,7 @@ fn viewers(checks: &mut Checks, truth: &Truth, items: &BTreeMap<String, Value>, 
             };
             let expected: BTreeSet<_> = people.iter().filter_map(hash).collect();
             let bytes = BASE64.decode(sets[name]["B"].as_str().unwrap_or_default()).unwrap_or_default();
-            let hex = |hash: &[u8]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-            let found: BTreeSet<_> = bytes.chunks(8).map(hex).collect();
+            let found: BTreeSet<_> = bytes.chunks(8).map(hex::encode).collect();
             checks.decide(Check::ReadModelsAtRest, expected == found, || {
                 format!("{user}: {name} is {found:?}, should be {expected:?} ({people:?})")
             });

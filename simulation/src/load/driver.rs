@@ -38,8 +38,8 @@ pub(super) struct Accepted {
     pub(super) posts: BTreeMap<String, String>,
     /// Posts that were deleted.
     pub(super) deleted: BTreeSet<String>,
-    /// Follows of the one author.
-    pub(super) follows: u64,
+    /// Who follows the one author since.
+    pub(super) new_followers: Vec<String>,
     /// When each like of the one post was accepted.
     likes_of_one: Vec<Instant>,
 }
@@ -237,7 +237,7 @@ async fn once(driver: &Driver, users: &Users, does: Does, mut random: StdRng) ->
             let (user, author) = (users.newcomer()?, users.authors.first()?);
             let path = format!("/v1/users/{author}/follow");
             driver.send(Sent { kind: Kind::Follow, user, method: "PUT", path, body: Value::Null }).await?;
-            driver.accepted.borrow_mut().follows += 1;
+            driver.accepted.borrow_mut().new_followers.push(user.clone());
         }
     }
     Some(())

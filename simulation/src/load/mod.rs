@@ -109,7 +109,10 @@ async fn load(scenario: Scenario, seed: u64, aws: Aws) -> anyhow::Result<Report>
     let caught_up = determinism::elapsed().saturating_sub(ended);
     sampler.abort();
     let is_at_rest = matches!(rested, Ok(Ok(())));
-    let truth = is_at_rest.then(|| verify::compare(&world, &population, &accepted));
+    let mut differences = is_at_rest.then(|| verify::compare(&world, &population, &accepted));
+    if let Some(differences) = &mut differences {
+        [differences.read_homes, differences.wrong_homes] = verify::read_homes(&world, &population, &accepted).await;
+    }
     let limits = world.network.limits.as_ref().context("the world has no limits")?;
     Ok(Report::new(report::Facts {
         scenario: &scenario,
@@ -118,7 +121,7 @@ async fn load(scenario: Scenario, seed: u64, aws: Aws) -> anyhow::Result<Report>
         limits: &limits.limits,
         counts_right,
         caught_up: is_at_rest.then_some(caught_up),
-        differences: truth,
+        differences,
         processor_ms: determinism::processor_ms(),
     }))
 }

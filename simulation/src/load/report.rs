@@ -279,14 +279,21 @@ fn verdicts(report: &Report, scenario: &Scenario) -> Vec<Verdict> {
         add(format!("everything catches up within {most} s"), seconds(rest), within(rest, most));
     }
     let differences = report.differences;
-    let right =
-        differences.is_some_and(|it| it.missing_rows + it.wrong_counts + it.shown_deletions + it.old_cards == 0);
+    let right = differences.is_some_and(|it| it.is_empty());
     let measured = differences.map_or_else(
         || "not at rest in time".to_owned(),
         |it| {
             format!(
-                "{} of {} rows are missing, {} of {} counts are wrong, {} deletions do not show, {} cards are old",
-                it.missing_rows, it.expected_rows, it.wrong_counts, it.counted_cards, it.shown_deletions, it.old_cards
+                "{} of {} rows are missing, {} of {} counts are wrong, {} deletions do not show, {} cards are old, \
+                 {} of {} homes of new followers are wrong",
+                it.missing_rows,
+                it.expected_rows,
+                it.wrong_counts,
+                it.counted_cards,
+                it.shown_deletions,
+                it.old_cards,
+                it.wrong_homes,
+                it.read_homes,
             )
         },
     );

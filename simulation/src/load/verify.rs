@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,6 +14,11 @@ use super::{
     population::{Population, STAR},
 };
 use crate::{truth::without_shard, world::World};
+
+/// How many homes of new followers are read.
+const HOMES_READ: usize = 100;
+/// How many posts a page of them has at most.
+const PAGE: usize = 50;
 
 /// How many differences there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +35,18 @@ pub struct Differences {
     pub shown_deletions: u64,
     /// Cards that show another version than that of their post: an edit is missing.
     pub old_cards: u64,
+    /// Homes of new followers of the one author that were read.
+    pub read_homes: u64,
+    /// Those of them that were not exactly that author's posts.
+    pub wrong_homes: u64,
+}
+
+impl Differences {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        let Self { missing_rows, wrong_counts, shown_deletions, old_cards, wrong_homes, .. } = *self;
+        missing_rows + wrong_counts + shown_deletions + old_cards + wrong_homes == 0
+    }
 }
 
 /// Compares the tables with what was accepted.
@@ -83,7 +101,7 @@ pub(super) fn compare(world: &Arc<World>, population: &Population, accepted: &Ac
         differences.counted_cards += 1;
         differences.wrong_counts += u64::from(shown != Some(*expected));
     }
-    if accepted.follows > 0
+    if !accepted.new_followers.is_empty()
         && let Some(author) = population.authors.first()
     {
         let card = cards_of_users.get(author);
@@ -98,6 +116,33 @@ pub(super) fn compare(world: &Arc<World>, population: &Population, accepted: &Ac
     differences.old_cards = versions.iter().filter(|it| !is_current(it)).count() as u64;
     differences.shown_deletions = accepted.deleted.iter().filter(|post| !is_deleted(post)).count() as u64;
     differences
+}
+
+/// Reads the homes of new followers of the one author. They follow nobody else and have not read before, so their homes
+/// have no rows: the first page comes from the author's own posts.
+pub(super) async fn read_homes(world: &Arc<World>, population: &Population, accepted: &Accepted) -> [u64; 2] {
+    let Some(author) = population.authors.first() else { return [0; 2] };
+    let posts = world.items("Commands").into_iter().filter(|item| {
+        let is_live = item.get("deleted_at").is_none_or(|deleted| deleted["NULL"] == true);
+        text(item, "SK") == "POST" && text(item, "author") == author && is_live
+    });
+    let posts: BTreeSet<_> =
+        posts.filter_map(|item| Some(text(&item, "PK").strip_prefix("POST#")?.to_owned())).collect();
+    let newest: Vec<&str> = posts.iter().rev().map(String::as_str).take(PAGE).collect();
+    if newest.is_empty() {
+        return [0; 2];
+    }
+    let (mut read, mut wrong) = (0, 0);
+    for user in accepted.new_followers.iter().step_by((accepted.new_followers.len() / HOMES_READ).max(1)) {
+        let request = http::Request::get(format!("/v1/feeds/home?limit={PAGE}")).body(Bytes::new());
+        let Ok(request) = request else { continue };
+        let answer = world.request(user, request).await;
+        let page: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+        let shown: Vec<_> = page["posts"].as_array().into_iter().flatten().map(|post| &post["id"]).collect();
+        read += 1;
+        wrong += u64::from(shown != newest);
+    }
+    [read, wrong]
 }
 
 fn number(item: &Value, attribute: &str) -> Option<i64> {
