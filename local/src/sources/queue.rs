@@ -58,6 +58,28 @@ struct Received {
     at: Instant,
 }
 
+/// For how long a queue has had messages.
+struct BusyTime {
+    total: Duration,
+    /// The end of the last poll.
+    until: Instant,
+}
+
+impl BusyTime {
+    fn begin(now: Instant) -> Self {
+        Self { total: Duration::ZERO, until: now }
+    }
+
+    /// A poll has ended. While one waits for messages, the queue has none. A poll that finds nothing begins anew: "when
+    /// traffic is low, Lambda scales back" (guide, "Configuring scaling behavior for SQS event source mappings").
+    fn polled(&mut self, asked: Instant, answered: Instant, has_found: bool) {
+        let had_to_wait = answered - asked >= LONG_POLL_EMPTY_AFTER;
+        let busy_until = if had_to_wait { asked } else { answered };
+        self.total = if has_found { self.total + (busy_until - self.until) } else { Duration::ZERO };
+        self.until = answered;
+    }
+}
+
 impl<I: Invoke> Mapping<I> {
     pub(super) async fn open(parts: Parts<I>, source: QueueSource) -> anyhow::Result<Arc<Self>> {
         let sqs = &parts.clients.sqs;
@@ -91,11 +113,12 @@ impl<I: Invoke> Mapping<I> {
 
     async fn poll(self: &Arc<Self>, batches: &mut JoinSet<()>) -> Result<std::convert::Infallible, Stopped> {
         let lifecycle = &self.parts.lifecycle;
-        let (mut busy_since, mut granted) = (Instant::now(), self.batches_at_once(Duration::ZERO));
+        let mut busy = BusyTime::begin(Instant::now());
+        let mut granted = self.batches_at_once(busy.total);
         let places = Arc::new(Semaphore::new(granted));
         loop {
             while batches.try_join_next().is_some() {}
-            let wanted = self.batches_at_once(busy_since.elapsed());
+            let wanted = self.batches_at_once(busy.total);
             if wanted > granted {
                 places.add_permits(wanted - granted);
                 granted = wanted;
@@ -109,9 +132,7 @@ impl<I: Invoke> Mapping<I> {
             };
             let asked = Instant::now();
             let received = self.receive(self.batch_size(), self.parts.pace.long_poll).await?;
-            if received.is_empty() || asked.elapsed() >= LONG_POLL_EMPTY_AFTER {
-                busy_since = Instant::now();
-            }
+            busy.polled(asked, Instant::now(), !received.is_empty());
             let received = self.fill_batch(received).await?;
             if lifecycle.mode() != Mode::Running {
                 self.put_back(&received).await;
@@ -366,5 +387,24 @@ mod tests {
     fn a_long_poll_takes_whole_seconds_and_no_less_than_it_should() {
         let waits = [0, 1, 1_000, 1_001, 4_000].map(|ms| whole_seconds(Duration::from_millis(ms)));
         assert_eq!(waits, [0, 1, 1, 2, 4]);
+    }
+
+    #[test]
+    fn a_queue_is_busy_without_the_waits_for_messages_until_a_poll_finds_none() {
+        let begun = Instant::now();
+        let at = |ms| begun + Duration::from_millis(ms);
+        let mut busy = BusyTime::begin(begun);
+        let polls = [
+            // Asked at, answered at, found something; busy for so long.
+            (1_000, 1_010, true, 1_010),
+            (3_000, 8_000, true, 3_000),
+            (8_500, 8_510, true, 3_510),
+            (9_000, 29_000, false, 0),
+            (29_000, 29_005, true, 5),
+        ];
+        for (asked, answered, has_found, total) in polls {
+            busy.polled(at(asked), at(answered), has_found);
+            assert_eq!(busy.total, Duration::from_millis(total), "{asked}");
+        }
     }
 }

@@ -61,8 +61,9 @@ pub async fn run<C: Command>(
             Err(rejection) => match open.settle(caller, commands).await? {
                 Some(committed) => return Ok(committed),
                 // The same request may have been accepted after its key was read, and before that which it is rejected
-                // for. A second look at the key tells (INV-6).
-                None if command.key().is_some() && !is_rejected => {
+                // for. A second look at the key tells (INV-6). And who has a log but no profile has deleted the account
+                // after the head was read. A second look at the head tells.
+                None if !is_rejected && (command.key().is_some() || rejection == Rejection::ProfileRequired) => {
                     is_rejected = true;
                     continue;
                 }

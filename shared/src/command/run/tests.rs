@@ -1,8 +1,9 @@
 use super::run;
 use crate::{
     command::{
-        BlockUser, CommentOnPost, Committed, CreatePost, DeleteComment, DeletePost, EditPost, FollowUser, MuteUser,
-        PatchProfile, RemoveFollower, attempts::ATTEMPTS_MAX, create_post::Written, react_to_post,
+        BlockUser, Command, CommentOnPost, Committed, CreatePost, DeleteAccount, DeleteComment, DeletePost, EditPost,
+        FollowUser, MuteUser, PatchProfile, RemoveFollower, attempts::ATTEMPTS_MAX, create_post::Written,
+        react_to_post,
     },
     error::{Error, Rejection},
     model::{CommentId, EdgeKey, EdgeKind, EdgeState, PostId, UserEvent},
@@ -266,6 +267,24 @@ async fn a_request_that_is_no_longer_allowed_gets_the_answer_that_its_key_has_go
     let committed = run(&again, &user("ada"), &world.tested.commands, &world.tested.clock).await.unwrap();
 
     assert_eq!((committed.version, committed.output.comment.comment), (version(2), first.comment));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_account_is_deleted_between_two_reads_is_told_so() {
+    async fn run_beside_the_deletion<C: Command>(command: &C) -> Result<Committed<C::Output>, Error> {
+        let world = three_have_joined().await;
+        let other = world.other.clone();
+        // The head has been read, the profile has not.
+        world.network.before(Calls("GetItem", "PROFILE"), async move || {
+            other.done("ada", &DeleteAccount).await;
+        });
+        run(command, &user("ada"), &world.tested.commands, &world.tested.clock).await
+    }
+    for command in [create("hello"), CreatePost { key: None, ..create("hello") }] {
+        let result = run_beside_the_deletion(&command).await;
+        assert!(matches!(result, Err(Error::Rejected(Rejection::AccountDeleted))), "{result:?}");
+    }
+    assert_eq!(run_beside_the_deletion(&DeleteAccount).await.unwrap().version, version(2));
 }
 
 #[tokio::test(start_paused = true)]
