@@ -19,10 +19,10 @@ impl Pollers {
         Self { initial: limits.queue_pollers, growth: limits.queue_pollers_growth, max }
     }
 
-    /// Batches at once, if there have been messages for this time.
+    /// Batches at once, if there have been messages for this time. Rounded, because a fraction of a load has few.
     pub fn at_once(&self, busy: Duration) -> u32 {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most some thousands")]
-        let batches = (self.initial + self.growth * busy.as_secs_f64() / 60.0).min(self.max).max(1.0) as u32;
+        let batches = (self.initial + self.growth * busy.as_secs_f64() / 60.0).round().min(self.max).max(1.0) as u32;
         batches
     }
 }

@@ -8,6 +8,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use cli::{dynamodb, gateway, stack};
 
+/// The C library's allocator took an eighth of this process's time for a request.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs Tidings on this machine, from the same template that deploys it to AWS.
 #[derive(Debug, Parser)]
 #[command(name = "tidings-local", version, args_conflicts_with_subcommands = true)]

@@ -2,16 +2,30 @@
 //! algorithms are accepted, and each key only with the algorithms of its own kind. So a token with the algorithm
 //! `none`, or an HMAC token whose key is the public key, is never valid.
 
+use std::{
+    num::NonZero,
+    sync::{Mutex, PoisonError},
+};
+
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use lru::LruCache;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::crypto;
 use crate::json;
 
+/// How many tokens are known to be signed. To check a signature takes longer than all else that the gateway does for a
+/// request.
+const SIGNED_MAX: NonZero<usize> = NonZero::new(1000).unwrap();
+
 /// The keys of one issuer.
-pub(super) struct KeySet(Vec<Key>);
+pub(super) struct KeySet {
+    keys: Vec<Key>,
+    /// The claims of tokens that one of the keys has signed. Whether they are valid at present is not in it.
+    signed: Mutex<LruCache<String, Map<String, Value>>>,
+}
 
 struct Key {
     id: String,
@@ -56,11 +70,23 @@ impl KeySet {
         let keys = jwks.get("keys")?.as_array()?;
         crypto::install();
         let keys = keys.iter().filter(|key| key.is_object());
-        Some(Self(keys.filter_map(|key| Key::new(&serde_json::from_value(key.clone()).ok()?)).collect()))
+        let keys = keys.filter_map(|key| Key::new(&serde_json::from_value(key.clone()).ok()?)).collect();
+        Some(Self { keys, signed: Mutex::new(LruCache::new(SIGNED_MAX)) })
     }
 
     /// The claims of `token`, if one of these keys signed it.
     pub(super) fn verify(&self, token: &str) -> Result<Map<String, Value>, Forged> {
+        let signed = || self.signed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(claims) = signed().get(token) {
+            return Ok(claims.clone());
+        }
+        let claims = self.check(token)?;
+        signed().put(token.to_owned(), claims.clone());
+        Ok(claims)
+    }
+
+    /// The same by the signature.
+    fn check(&self, token: &str) -> Result<Map<String, Value>, Forged> {
         let encoded = token.split('.').next().unwrap_or_default();
         let header: Option<Header> =
             BASE64_URL_SAFE_NO_PAD.decode(encoded).ok().and_then(|header| json::object(&header).ok());
@@ -71,7 +97,7 @@ impl KeySet {
         let algorithm: Algorithm =
             header.alg.parse().map_err(|_| Forged::Malformed("the token's algorithm is not allowed"))?;
         let key_id = header.kid.ok_or(Forged::Malformed("the token names no key"))?;
-        let key = self.0.iter().find(|key| key.id == key_id).ok_or(Forged::UnknownKey)?;
+        let key = self.keys.iter().find(|key| key.id == key_id).ok_or(Forged::UnknownKey)?;
         if !key.algorithms.contains(&algorithm) {
             return Err(Forged::Malformed("the token's algorithm is not allowed"));
         }

@@ -98,6 +98,19 @@ async fn a_token_passes_with_bearer_before_it_and_without() {
 }
 
 #[tokio::test]
+async fn a_token_that_has_passed_expires_all_the_same() {
+    let key = Ed25519::new("1");
+    let authorizer = authorizer(std::slice::from_ref(&key.jwk));
+    let token = key.sign(&good_claims());
+    for _ in 0..2 {
+        assert_eq!(ask(&authorizer, &token).await, Ok("ada".to_owned()));
+    }
+    let expired = authorizer.authorize(Some(token.as_bytes()), NOW_S + 1).await;
+    assert_eq!(expired, Err(Denied::InvalidToken("the token has expired")));
+    assert_eq!(ask(&authorizer, &format!("{token}A")).await, denied("the token's signature is not valid"));
+}
+
+#[tokio::test]
 async fn every_claim_that_aws_checks_is_checked() {
     let key = Ed25519::new("1");
     let authorizer = authorizer(std::slice::from_ref(&key.jwk));
