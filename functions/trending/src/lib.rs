@@ -8,7 +8,7 @@ use std::{
 };
 
 use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
-use futures::{FutureExt, StreamExt, TryStreamExt, future, stream};
+use futures::{FutureExt, StreamExt, future, stream};
 use tidings::{
     deadline::Deadline,
     error::Error,
@@ -231,18 +231,16 @@ async fn show_likes(notices: &Notices, post: PostId, likes: &Likes) -> Result<()
     if is_busy(likes) {
         return notices.work_queue.send(Task::settle_likes(post, likes.keys().cloned())).await;
     }
-    let some_may_be_gone = likes.values().any(|heard| heard.may_be_gone);
-    let is_deleted = some_may_be_gone && !notices.shows_likes_of(post).await?;
-    let show = async |Heard { like, may_be_gone }: &Heard| match may_be_gone {
-        true if is_deleted => Ok(None),
-        true => notices.show_like_as_it_stands(&like.user, post).await,
-        false => notices.show_like(like).await.map(|()| Some(like.clone())),
+    let (late, known): (Vec<_>, Vec<_>) = likes.values().partition(|heard| heard.may_be_gone);
+    let late: Vec<_> = late.into_iter().map(|heard| heard.like.user.clone()).collect();
+    let mut shown = match !late.is_empty() && notices.shows_likes_of(post).await? {
+        true => notices.show_likes_as_they_stand(post, &late).await?,
+        false => Vec::new(),
     };
-    let shown = stream::iter(likes.values()).map(show).buffer_unordered(LIKES_AT_ONCE);
-    let shown: Vec<Option<LikeChange>> = shown.try_collect().await?;
+    future::try_join_all(known.iter().map(|heard| notices.show_like(&heard.like))).await?;
+    shown.extend(known.into_iter().map(|heard| heard.like.clone()));
     // What has ended makes no group grow, and nobody is notified of their own likes.
-    match shown.iter().flatten().find(|like| notices.may_grow(like.liked, like.liked_at()) && like.user != like.author)
-    {
+    match shown.iter().find(|like| notices.may_grow(like.liked, like.liked_at()) && like.user != like.author) {
         Some(like) => notices.settle(&like.author, Group::Like(post)).await,
         None => Ok(()),
     }

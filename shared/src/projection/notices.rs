@@ -8,9 +8,10 @@
 
 mod followers;
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 pub use followers::Crowds;
+use futures::future::try_join_all;
 
 use super::statistics::Statistics;
 use crate::{
@@ -174,17 +175,18 @@ impl Notices {
         Ok(self.commands.post(post).await?.is_some_and(|post| !post.is_deleted()))
     }
 
-    /// Shows a like of a post [whose likes are shown](Self::shows_likes_of), or its end, as the truth says. Returns it,
-    /// unless there is none to show: those of a deleted account are on their way out.
+    /// Shows these users' likes of a post [whose likes are shown](Self::shows_likes_of), or their ends, as the truth
+    /// says. Returns them, without those of deleted accounts, which are on their way out.
     ///
     /// # Errors
-    /// As the stores'.
-    pub async fn show_like_as_it_stands(&self, user: &UserId, post: PostId) -> Result<Option<LikeChange>, Error> {
-        let (like, profile) = tokio::try_join!(self.commands.like(user, post), self.commands.profile(user))?;
-        let Some(like) = like.filter(|_| profile.is_some()) else { return Ok(None) };
-        let like = LikeChange::of(user.clone(), post, like);
-        self.show_like(&like).await?;
-        Ok(Some(like))
+    /// As the stores'. Some of the likes may be shown then.
+    pub async fn show_likes_as_they_stand(&self, post: PostId, users: &[UserId]) -> Result<Vec<LikeChange>, Error> {
+        let (mut likes, profiles) =
+            tokio::try_join!(self.commands.likes_by(users, post), self.commands.profiles(users))?;
+        let there: HashSet<_> = profiles.iter().map(|profile| &profile.user).collect();
+        likes.retain(|like| there.contains(&like.user));
+        try_join_all(likes.iter().map(|like| self.show_like(like))).await?;
+        Ok(likes)
     }
 
     /// Shows a comment, or its deletion, to the author of the post and to those whom it mentions. Returns the post.

@@ -1,8 +1,6 @@
 //! Repairs: they set a part of the read models to what the truth says, whatever is there. `audit` asks for them by
 //! tasks. Each can be repeated at any time, and changes nothing where nothing is wrong.
 
-use futures::{StreamExt, TryStreamExt, stream};
-
 use super::{catch_up::CatchUp, effects::Effect, owner::LogOwner, trending::merge_soon};
 use crate::{
     error::Error,
@@ -200,9 +198,8 @@ impl Repair {
         }
         let mut shown = Vec::new();
         for (done, some) in users.chunks(LIKES_AT_ONCE).enumerate() {
-            let likes = stream::iter(some).map(|user| notices.show_like_as_it_stands(user, post));
-            match likes.buffer_unordered(LIKES_AT_ONCE).try_collect::<Vec<_>>().await {
-                Ok(likes) => shown.extend(likes.into_iter().flatten()),
+            match notices.show_likes_as_they_stand(post, some).await {
+                Ok(likes) => shown.extend(likes),
                 Err(error) if done == 0 || matches!(error, Error::Poison { .. }) => return Err(error),
                 Err(error) => {
                     tracing::warn!(%post, %error, "some likes are shown later");

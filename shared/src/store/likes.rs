@@ -9,11 +9,11 @@ use super::{
     command_table::{CommandTable, POST},
     consistency::Consistency,
     dynamo::{Item, failed, primary_key, s, text, value},
-    key::{self, SK},
+    key::{self, PK, SK},
 };
 use crate::{
     error::Error,
-    model::{EdgeState, Like, Post, PostId, ReactedPost, SpentUntil, UserId},
+    model::{EdgeState, Like, LikeChange, Post, PostId, ReactedPost, SpentUntil, UserId},
 };
 
 /// Likes that one query reads at most. An item has some 150 bytes, so these are 75 kB: 19 units if consistent.
@@ -159,6 +159,21 @@ impl CommandTable {
     /// A user's like of a post, which may have ended.
     pub async fn like(&self, user: &UserId, post: PostId) -> Result<Option<Like>, Error> {
         self.get("a like", key::user(user), key::likes(post)).await
+    }
+
+    /// The likes of a post by these users, in no order. Those that have ended are among them.
+    pub async fn likes_by(&self, users: &[UserId], post: PostId) -> Result<Vec<LikeChange>, Error> {
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = users.iter().map(|user| primary_key(key::user(user), key::likes(post))).collect();
+        let items = self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await?;
+        let like = |item: Item| {
+            let (user, post) = key::parse_like_key(text(&item, PK)?, text(&item, SK)?)
+                .ok_or_else(|| Error::poison("the key of a like", "it is none"))?;
+            Ok(LikeChange::of(user, post, value("a like", item)?))
+        };
+        items.into_iter().map(like).collect()
     }
 
     fn likes_query(&self, user: &UserId, first: &str, last: &str) -> QueryFluentBuilder {

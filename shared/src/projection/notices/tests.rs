@@ -360,6 +360,23 @@ async fn likes_that_the_partition_refuses_are_left_to_another_task() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn likes_of_a_task_are_read_together() {
+    let names: Vec<String> = (0..20).map(|n| format!("fan{n:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (world, post) = post_of_ada(&names).await;
+    for name in &names {
+        react_to_post(&user(name), post, EdgeState::Active, &world.other.commands, &world.other.clock).await.unwrap();
+    }
+    let users: Vec<_> = names.iter().map(|name| user(name)).collect();
+
+    world.tested.projector.repair.settle_likes(post, &users).await.unwrap();
+
+    let reads = |operation| world.network.count(Calls(operation, "LIKES#"));
+    assert_eq!([reads("BatchGetItem"), reads("GetItem"), reads("Query")], [3, 0, 0]);
+    assert_eq!(world.network.count(Calls("UpdateItem", "LIKERS#")), 20);
+}
+
+#[tokio::test(start_paused = true)]
 async fn likes_of_a_crowded_post_are_shown_in_several_partitions_and_stay_there() {
     let names: Vec<String> = (0..60).map(|n| format!("fan{n:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
