@@ -12,8 +12,6 @@ use std::{
     iter,
 };
 
-use futures::{StreamExt, TryStreamExt, stream};
-
 use super::owner::LogOwner;
 use crate::{
     error::Error,
@@ -25,9 +23,6 @@ use crate::{
     store::{Consistency, command_table::CommandTable, timelines::Timelines},
     stream::work_queue::Recount,
 };
-
-/// Likes that are read at once.
-const AT_ONCE: usize = 8;
 
 /// Counts the statistics of a set of tables.
 #[derive(Debug, Clone)]
@@ -93,12 +88,7 @@ impl Statistics {
         if !self.policy.is_on() || users.is_empty() {
             return Ok(());
         }
-        let read = async |user: &UserId| {
-            let like = self.commands.like(user, post).await?;
-            Ok::<_, Error>(like.map(|like| LikeChange::of(user.clone(), post, like)))
-        };
-        let likes: Vec<_> = stream::iter(users).map(read).buffer_unordered(AT_ONCE).try_collect().await?;
-        let likes: Vec<_> = likes.into_iter().flatten().collect();
+        let likes = self.commands.likes_by(users, post).await?;
         let likers: BTreeSet<_> = likes.iter().map(|like| like.user.clone()).collect();
         let existing = with_profile(&self.commands, likers).await?;
         self.count_likes(likes.iter().filter(|like| existing.contains(&like.user))).await
