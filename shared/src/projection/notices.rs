@@ -8,7 +8,7 @@
 
 mod followers;
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 pub use followers::Crowds;
 use futures::future::try_join_all;
@@ -176,15 +176,12 @@ impl Notices {
     }
 
     /// Shows these users' likes of a post [whose likes are shown](Self::shows_likes_of), or their ends, as the truth
-    /// says. Returns them, without those of deleted accounts, which are on their way out.
+    /// says. Returns them: see [`CommandTable::likes_as_they_stand`].
     ///
     /// # Errors
     /// As the stores'. Some of the likes may be shown then.
     pub async fn show_likes_as_they_stand(&self, post: PostId, users: &[UserId]) -> Result<Vec<LikeChange>, Error> {
-        let (mut likes, profiles) =
-            tokio::try_join!(self.commands.likes_by(users, post), self.commands.profiles(users))?;
-        let there: HashSet<_> = profiles.iter().map(|profile| &profile.user).collect();
-        likes.retain(|like| there.contains(&like.user));
+        let likes = self.commands.likes_as_they_stand(post, users).await?;
         try_join_all(likes.iter().map(|like| self.show_like(like))).await?;
         Ok(likes)
     }

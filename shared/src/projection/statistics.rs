@@ -88,10 +88,7 @@ impl Statistics {
         if !self.policy.is_on() || users.is_empty() {
             return Ok(());
         }
-        let likes = self.commands.likes_by(users, post).await?;
-        let likers: BTreeSet<_> = likes.iter().map(|like| like.user.clone()).collect();
-        let existing = with_profile(&self.commands, likers).await?;
-        self.count_likes(likes.iter().filter(|like| existing.contains(&like.user))).await
+        self.count_likes(&self.commands.likes_as_they_stand(post, users).await?).await
     }
 
     /// Counts the tags of a post as it stands, on the day when it was created.

@@ -161,19 +161,24 @@ impl CommandTable {
         self.get("a like", key::user(user), key::likes(post)).await
     }
 
-    /// The likes of a post by these users, in no order. Those that have ended are among them.
-    pub async fn likes_by(&self, users: &[UserId], post: PostId) -> Result<Vec<LikeChange>, Error> {
+    /// The likes of a post by these users, as they stand, in no order. Those that have ended are among them, and those
+    /// of deleted accounts are not: they are on their way out.
+    pub async fn likes_as_they_stand(&self, post: PostId, users: &[UserId]) -> Result<Vec<LikeChange>, Error> {
         if users.is_empty() {
             return Ok(Vec::new());
         }
         let keys = users.iter().map(|user| primary_key(key::user(user), key::likes(post))).collect();
-        let items = self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await?;
+        let items = self.dynamo.batch_get(&self.table, keys, Consistency::Strong);
+        let (items, profiles) = tokio::try_join!(items, self.profiles(users))?;
         let like = |item: Item| {
             let (user, post) = key::parse_like_key(text(&item, PK)?, text(&item, SK)?)
                 .ok_or_else(|| Error::poison("the key of a like", "it is none"))?;
             Ok(LikeChange::of(user, post, value("a like", item)?))
         };
-        items.into_iter().map(like).collect()
+        let mut likes = items.into_iter().map(like).collect::<Result<Vec<_>, Error>>()?;
+        let there: HashSet<_> = profiles.iter().map(|profile| &profile.user).collect();
+        likes.retain(|like| there.contains(&like.user));
+        Ok(likes)
     }
 
     fn likes_query(&self, user: &UserId, first: &str, last: &str) -> QueryFluentBuilder {

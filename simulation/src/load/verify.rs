@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{truth::without_shard, world::World};
 
-/// How many homes of new followers are read.
+/// So many homes of new followers are read at least, if there are so many, and at most twice as many.
 const HOMES_READ: usize = 100;
 /// How many posts a page of them has at most.
 const PAGE: usize = 50;

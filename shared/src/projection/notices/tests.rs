@@ -334,8 +334,8 @@ async fn pages_show_every_group_once_and_old_groups_are_gone() {
     assert_eq!(shown(&world, "ada").await, (Vec::new(), 0));
 }
 
-#[tokio::test(start_paused = true)]
-async fn likes_that_the_partition_refuses_are_left_to_another_task() {
+/// A post of ada's, and who likes it.
+async fn post_that_twenty_like() -> (World, PostId, Vec<UserId>) {
     let names: Vec<String> = (0..20).map(|n| format!("fan{n:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (world, post) = post_of_ada(&names).await;
@@ -343,6 +343,12 @@ async fn likes_that_the_partition_refuses_are_left_to_another_task() {
         react_to_post(&user(name), post, EdgeState::Active, &world.other.commands, &world.other.clock).await.unwrap();
     }
     let users: Vec<_> = names.iter().map(|name| user(name)).collect();
+    (world, post, users)
+}
+
+#[tokio::test(start_paused = true)]
+async fn likes_that_the_partition_refuses_are_left_to_another_task() {
+    let (world, post, users) = post_that_twenty_like().await;
     world.take_tasks();
     world.network.fail(Calls("UpdateItem", "LIKERS#"), Failure::Throttled);
     world.network.skip(8);
@@ -361,13 +367,7 @@ async fn likes_that_the_partition_refuses_are_left_to_another_task() {
 
 #[tokio::test(start_paused = true)]
 async fn likes_of_a_task_are_read_together() {
-    let names: Vec<String> = (0..20).map(|n| format!("fan{n:02}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let (world, post) = post_of_ada(&names).await;
-    for name in &names {
-        react_to_post(&user(name), post, EdgeState::Active, &world.other.commands, &world.other.clock).await.unwrap();
-    }
-    let users: Vec<_> = names.iter().map(|name| user(name)).collect();
+    let (world, post, users) = post_that_twenty_like().await;
 
     world.tested.projector.repair.settle_likes(post, &users).await.unwrap();
 
