@@ -4,15 +4,17 @@
 //!
 //! [`connector`] replaces the SDKs' HTTP client. [`dynamodb`] is dynoxide, [`kinesis`] is ours, and SQS is the queue
 //! server of the local stack. All three have AWS's limits and errors as far as Tidings can meet them. Records are kept
-//! for ever, shards are never split, and reads are always consistent.
+//! for ever, shards are never split, and reads are consistent unless a [`replica`] is asked.
 
 pub mod connector;
 mod dynamodb;
 mod kinesis;
+mod replica;
 
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -28,6 +30,7 @@ use tidings_local::{servers::sqs::Queues, sources::Writes};
 
 pub use connector::{Answer, Refused, Request, Server, Service};
 use kinesis::Kinesis;
+use replica::Replica;
 
 /// What operations of tables and streams begin with that change nothing.
 const READS: [&str; 7] = ["Get", "Query", "Scan", "BatchGet", "TransactGet", "Describe", "List"];
@@ -38,6 +41,7 @@ pub const QUEUES_URL: &str = "http://sqs.memory";
 /// The three services.
 pub struct Aws {
     dynamodb: dynoxide::Database,
+    replica: Option<Replica>,
     kinesis: Mutex<Kinesis>,
     queues: Mutex<Queues>,
     /// The time of the queues, in milliseconds since 1970.
@@ -54,6 +58,7 @@ impl Aws {
         let writes = Arc::<Writes>::default();
         Ok(Self {
             dynamodb: dynoxide::Database::memory()?,
+            replica: None,
             kinesis: Mutex::new(Kinesis::new(Arc::clone(&writes))),
             queues: Mutex::new(Queues::in_memory(QUEUES_URL)?),
             queue_time: Box::new(now_ms),
@@ -72,6 +77,26 @@ impl Aws {
     pub fn with_fairness(self, fairness: Fairness) -> Self {
         lock(&self.queues).set_fairness(fairness);
         self
+    }
+
+    /// The same with a copy of DynamoDB that may be behind, by times that are drawn from the seed. There must be no
+    /// table yet.
+    ///
+    /// # Errors
+    /// If SQLite cannot open a database in memory.
+    pub fn with_replica(self, seed: u64) -> Result<Self, Box<dyn std::error::Error>> {
+        Ok(Self { replica: Some(Replica::new(seed)?), ..self })
+    }
+
+    /// How far a partition of the copy is behind at most, for what is written from now on.
+    pub fn set_replica_lag_max(&self, lag_max: Duration) {
+        self.replica.iter().for_each(|replica| replica.set_lag_max(lag_max));
+    }
+
+    /// What the copy answers to a read that asks for no consistency. None if it is not behind, or if there is none.
+    pub fn read_replica(&self, request: &Request) -> Option<Answer> {
+        let Request { service: Service::DynamoDb, operation, body } = request else { return None };
+        self.replica.as_ref()?.read(operation, body)
     }
 
     /// The same with DynamoDB in a file of this directory, which has to be new. A table with a stream gets slower with
@@ -139,6 +164,9 @@ impl Aws {
     fn call_dynamodb(&self, operation: &str, body: &[u8]) -> Answer {
         let answer = dynamodb::call(&self.dynamodb, operation, body);
         if !READS.iter().any(|read| operation.starts_with(read)) {
+            if let Some(replica) = self.replica.as_ref().filter(|_| answer.status == 200) {
+                replica.follow(&self.dynamodb, operation, body);
+            }
             let body = String::from_utf8_lossy(body);
             self.writes.count_tables(|table| body.contains(table));
         }
@@ -190,6 +218,7 @@ impl Aws {
     pub fn expire_items(&self) {
         // A table without a TTL has nothing to expire; there is nothing else that fails in memory.
         self.dynamodb.sweep_ttl().ok();
+        self.replica.iter().for_each(Replica::expire_items);
         self.writes.count_tables(|_| true);
     }
 }

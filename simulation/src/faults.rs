@@ -21,7 +21,7 @@ pub enum Fault {
     LostAnswer,
     /// A transaction meets another one on an item.
     Conflict,
-    /// An eventually consistent read does not see the last writes.
+    /// An eventually consistent read meets a copy that has not seen the last writes.
     StaleRead,
     /// Only a part of a batch is done.
     PartialBatch,
@@ -128,7 +128,7 @@ pub struct Faults {
     pub slow: f64,
     /// How long a transaction holds its items.
     pub transaction_ms_max: u64,
-    /// How long eventually consistent reads may not see a write.
+    /// How far behind a copy of DynamoDB may be that eventually consistent reads ask.
     pub stale_ms_max: u64,
     /// How long a call takes before and after its effect.
     pub latency_ms_max: u64,
@@ -289,9 +289,7 @@ impl Faults {
                 loses_writes: rate(0.2),
             };
         }
-        if !without.contains(&Fault::StaleRead) {
-            faults.stale_ms_max = *[0, 20, 200, 1000].choose(random).unwrap_or(&0);
-        }
+        faults.stale_ms_max = *[0, 0, 0, 20, 200, 1000].choose(random).unwrap_or(&0);
         without.iter().for_each(|fault| faults.leave_out(*fault));
         faults
     }

@@ -128,6 +128,10 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         contenders: None,
         watch: Arc::new(Nobody),
     });
+    let aws = match faults.stale_ms_max {
+        0 => aws_in_memory()?,
+        _ => aws_in_memory()?.with_replica(options.seed).map_err(|error| anyhow::anyhow!("no replica: {error}"))?,
+    };
     let setup = Setup {
         seed: random.random(),
         parameters: &plan.parameters(),
@@ -135,7 +139,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         trace: Trace::new(options.detail),
         limits,
         has_cache: plan.has_cache,
-        aws: aws_in_memory()?,
+        aws,
     };
     let world = World::start(setup).await?;
     let trace = Arc::clone(&world.network.trace);

@@ -6,8 +6,8 @@
 //! - [`determinism`] makes time and randomness follow from the seed.
 //! - [`world`] puts the system together from `template.yaml`: [`network`] is the way from functions to AWS, [`lambda`]
 //!   runs [`functions`] in processes, and [`chain`] tells which invocation caused which. [`faults`] says what goes
-//!   wrong, [`partial`] how batches are done in part, [`stale`] what eventually consistent reads miss. [`damage`]
-//!   damages read models, and [`next_release`] writes what this release does not know.
+//!   wrong, [`partial`] how batches are done in part. [`damage`] damages read models, and [`next_release`] writes what
+//!   this release does not know.
 //! - [`history`] is one history: each [`command`] of a few users ([`commands`]), their [`queries`], [`walks`] through
 //!   feeds and through posts that are [`pulled`], and what an operator decides ([`moderation`]). [`ledger`] is what is
 //!   known of it from outside, with the reference model that the end-to-end tests use, too. [`reasons`] tells why a
@@ -49,7 +49,6 @@ mod rest;
 pub mod runner;
 mod search;
 mod spread_likes;
-mod stale;
 mod statistics;
 pub mod trace;
 mod truth;

@@ -38,9 +38,6 @@ struct Arguments {
     /// Kinds of faults to leave out, separated by commas.
     #[arg(long, value_delimiter = ',')]
     without: Vec<Fault>,
-    /// Let eventually consistent reads miss the last writes, too
-    #[arg(long)]
-    stale_reads: bool,
     /// Put AWS's limits in force, as for a small fraction of the design's load.
     #[arg(long)]
     aws_limits: bool,
@@ -67,8 +64,7 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let arguments = Arguments::parse();
-    let stale = (!arguments.stale_reads).then_some(Fault::StaleRead);
-    let without: BTreeSet<_> = arguments.without.iter().copied().chain(stale).collect();
+    let without: BTreeSet<_> = arguments.without.iter().copied().collect();
     let aws_limits = arguments.aws_limits;
     let options = Options { seed: 0, commands: arguments.commands, without, aws_limits, detail: Detail::Nothing };
     match arguments.seed {

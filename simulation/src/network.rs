@@ -24,7 +24,6 @@ use crate::{
     limits::AwsLimits,
     partial,
     spread_likes::spread_like,
-    stale::Stale,
     trace::{Detail, Trace},
 };
 
@@ -55,7 +54,6 @@ pub(crate) struct Network {
     /// AWS's limits, if they are in force.
     pub(crate) limits: Option<Arc<AwsLimits>>,
     gate: TransactionGate,
-    stale: Stale,
     state: Mutex<State>,
     sent: Notify,
 }
@@ -86,8 +84,8 @@ struct Fate {
     holds: Duration,
     /// How long a transaction holds its items after its effect.
     stays: Duration,
-    /// How long replicas do not see what a write did.
-    stale: Duration,
+    /// Whether a read that asks for no consistency meets the copy that may be behind.
+    asks_replica: bool,
     fault: Option<Fault>,
     /// A random number for whatever else there is to decide.
     dice: u64,
@@ -111,7 +109,7 @@ impl Network {
             cache_doubt: None,
         };
         let (metrics, state, sent) = (Recorded::default(), Mutex::new(state), Notify::new());
-        Arc::new(Self { aws, trace, metrics, limits, gate, stale: Stale::default(), state, sent })
+        Arc::new(Self { aws, trace, metrics, limits, gate, state, sent })
     }
 
     /// A caller's way.
@@ -121,6 +119,7 @@ impl Network {
 
     /// From now on, these faults happen.
     pub(crate) fn set_faults(&self, faults: Faults) {
+        self.aws.set_replica_lag_max(Duration::from_millis(faults.stale_ms_max));
         let mut state = self.state();
         state.outage = faults.outage.map(|outage| (outage, Instant::now() + outage.after));
         state.faults = faults;
@@ -175,7 +174,7 @@ impl Network {
         let (mut before, after) = (micros(), micros());
         let holds = Duration::from_millis(random.random_range(0..=faults.transaction_ms_max));
         let stays = Duration::ZERO;
-        let stale_ms = if faults.stale_ms_max > 0 { random.random_range(0..=faults.stale_ms_max) } else { 0 };
+        let asks_replica = faults.stale_ms_max > 0 && random.random();
         let (dice, chance): (u64, f64) = (random.random(), random.random());
         let same = |outage: &Outage| {
             let of = |service| if service == Service::DynamoDbStreams { Service::DynamoDb } else { service };
@@ -186,8 +185,8 @@ impl Network {
         });
         let fault = match caller {
             Caller::Operator => {
-                let (now, stale) = (Duration::ZERO, Duration::ZERO);
-                return Fate { before: now, after: now, holds, stays, stale, fault: None, dice };
+                let now = Duration::ZERO;
+                return Fate { before: now, after: now, holds, stays, asks_replica: false, fault: None, dice };
             }
             _ if out => Some(Fault::Outage),
             Caller::Sources if request.operation == "ReceiveMessage" && chance < faults.expiry => Some(Fault::Expiry),
@@ -225,7 +224,7 @@ impl Network {
         if let Some(fault) = fault.filter(|fault| *fault != Fault::Expiry) {
             *state.counts.entry(fault).or_default() += 1;
         }
-        Fate { before, after, holds, stays, stale: Duration::from_millis(stale_ms), fault, dice }
+        Fate { before, after, holds, stays, asks_replica, fault, dice }
     }
 
     async fn answer(&self, caller: &Caller, mut request: Request) -> Result<Answer, Refused> {
@@ -300,13 +299,9 @@ impl Network {
         let answer = match request.service {
             Service::DynamoDb if TransactionGate::concerns(&request.operation) => self.write(request, fate).await,
             Service::Sqs if request.operation == "ReceiveMessage" => self.receive(request, fate).await,
-            Service::DynamoDb if request.operation == "BatchWriteItem" => {
-                let document = serde_json::from_slice(&request.body).unwrap_or_default();
-                self.apply_write(request, &document, fate)
-            }
+            Service::DynamoDb if fate.asks_replica => self.read_replica(request),
             _ => self.aws.apply(request),
         };
-        let answer = self.seen_by_a_replica(request, answer, fate);
         self.wake_receivers(request);
         Ok(if fate.fault == Some(Fault::ServerError) { server_error(request) } else { answer })
     }
@@ -320,18 +315,14 @@ impl Network {
         }
     }
 
-    /// The answer of a read, as a replica gives it that has not seen the last writes.
-    fn seen_by_a_replica(&self, request: &Request, answer: Answer, fate: Fate) -> Answer {
-        if fate.stale.is_zero() || request.service != Service::DynamoDb {
-            return answer;
+    /// The answer of a copy of DynamoDB that may be behind.
+    fn read_replica(&self, request: &Request) -> Answer {
+        let latest = self.aws.apply(request);
+        let old = self.aws.read_replica(request).filter(|old| *old != latest);
+        if old.is_some() {
+            self.count(Fault::StaleRead);
         }
-        match self.stale.read(request, &answer, fate.dice) {
-            Some(old) => {
-                self.count(Fault::StaleRead);
-                old
-            }
-            None => answer,
-        }
+        old.unwrap_or(latest)
     }
 
     /// A write of DynamoDB, which may meet a transaction that is under way.
@@ -342,7 +333,7 @@ impl Network {
                 if !held.is_empty() {
                     sleep(fate.holds).await;
                 }
-                let answer = self.apply_write(request, &document, fate);
+                let answer = self.aws.apply(request);
                 if !fate.stays.is_zero() {
                     tokio::spawn(async move {
                         sleep(fate.stays).await;
@@ -356,13 +347,6 @@ impl Network {
                 Answer::new(conflict.status, &conflict.body)
             }
         }
-    }
-
-    fn apply_write(&self, request: &Request, document: &Value, fate: Fate) -> Answer {
-        if !fate.stale.is_zero() {
-            self.stale.before_write(&self.aws, request, document, fate.stale);
-        }
-        self.aws.apply(request)
     }
 
     /// A long poll of SQS.

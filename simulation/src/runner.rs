@@ -151,9 +151,8 @@ fn arguments(options: &Options) -> Vec<String> {
     let Options { seed, commands, without, aws_limits, .. } = options;
     let mut arguments = vec!["--seed".to_owned(), seed.to_string(), "--commands".to_owned(), commands.to_string()];
     arguments.extend(aws_limits.then(|| "--aws-limits".to_owned()));
-    arguments.extend((!without.contains(&Fault::StaleRead)).then(|| "--stale-reads".to_owned()));
-    let without: Vec<_> = without.iter().filter(|fault| **fault != Fault::StaleRead).map(ToString::to_string).collect();
     if !without.is_empty() {
+        let without: Vec<_> = without.iter().map(ToString::to_string).collect();
         arguments.extend(["--without".to_owned(), without.join(",")]);
     }
     arguments
