@@ -11,6 +11,8 @@ const BURST_SECONDS_MAX: f64 = 10.0;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
+    /// The fraction of the load that these limits are for. What a template sets for the whole load shrinks with it.
+    pub fraction: f64,
     /// Write units of a partition.
     pub partition_write_units: f64,
     /// Read units of a partition.
@@ -57,6 +59,8 @@ pub struct Limits {
     pub queue_pollers_max: f64,
     /// From so many messages in flight on, a message group may be noisy.
     pub noisy_in_flight: f64,
+    /// Messages of a queue in flight, at most.
+    pub queue_in_flight: f64,
 }
 
 impl Default for Limits {
@@ -69,6 +73,7 @@ impl Limits {
     /// A new stack with the default quotas.
     pub fn new_account() -> Self {
         Self {
+            fraction: 1.0,
             partition_write_units: numbers::PARTITION_WRITE_UNITS.value,
             partition_read_units: numbers::PARTITION_READ_UNITS.value,
             burst_seconds: numbers::BURST_TIME.value,
@@ -92,13 +97,13 @@ impl Limits {
             queue_pollers_growth: numbers::SQS_POLLERS_GROWTH.value,
             queue_pollers_max: numbers::SQS_POLLERS_MAX.value,
             noisy_in_flight: numbers::NOISY_IN_FLIGHT.value,
+            queue_in_flight: numbers::SQS_IN_FLIGHT.value,
         }
     }
 
     /// The same for a fraction of the load: what limits rates and what runs at once shrinks with it. The number of
-    /// partitions stays, and so does what a single call takes. Fewer requests come less
-    /// evenly, so capacity is averaged over more seconds. Streams have as many shards as this leaves lanes, see
-    /// [`Limits::lanes`]; what a shard may do follows from their number. `shard_reads` stays: mappings poll as often.
+    /// partitions stays, and so does what a single call takes. Fewer requests come less evenly, so capacity is averaged
+    /// over more seconds. Streams have as many shards as this leaves lanes, see [`Limits::lanes`]; what a shard may do follows from their number. `shard_reads` stays: mappings poll as often.
     #[must_use]
     pub fn scaled(&self, fraction: f64, lanes_per_shard: u32) -> Self {
         let shards = f64::from(self.stream_shards);
@@ -108,6 +113,7 @@ impl Limits {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
         let stream_shards = fewer as u32;
         Self {
+            fraction: self.fraction * fraction,
             partition_write_units: self.partition_write_units * fraction,
             partition_read_units: self.partition_read_units * fraction,
             burst_seconds: self.burst_seconds.max((1.0 / fraction).min(BURST_SECONDS_MAX)),
@@ -128,6 +134,7 @@ impl Limits {
             queue_pollers_growth: self.queue_pollers_growth * fraction,
             queue_pollers_max: (self.queue_pollers_max * fraction).max(1.0),
             noisy_in_flight: self.noisy_in_flight * fraction,
+            queue_in_flight: (self.queue_in_flight * fraction).max(1.0),
             ..self.clone()
         }
     }

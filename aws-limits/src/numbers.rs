@@ -69,6 +69,8 @@ const LAMBDA_MEMORY: &str = "https://docs.aws.amazon.com/lambda/latest/dg/config
 const LAMBDA_RECURSION: &str = "https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html";
 const FAIR_QUEUES: &str =
     "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues-detailed.html";
+const SQS_QUOTAS: &str =
+    "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html";
 const HTTP_API: &str = "https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html";
 
 numbers! {
@@ -119,6 +121,7 @@ numbers! {
         Document LAMBDA_SQS;
     NOISY_IN_FLIGHT, 30.0, "messages", "A tenant is noisy from so many messages in flight on", Document FAIR_QUEUES;
     NOISY_SHARE, 0.1, "", "and if these are more than this share of all in flight", Document FAIR_QUEUES;
+    SQS_IN_FLIGHT, 120_000.0, "messages", "Messages of a standard queue in flight at most", Document SQS_QUOTAS;
     CONCURRENCY, 1000.0, "invocations", "Default quota of an account's concurrent invocations", Document LAMBDA_QUOTAS;
     REQUESTS_PER_CONCURRENCY, 10.0, "invocations/s", "Invocations a second, for each concurrent one",
         Document LAMBDA_CONCURRENCY;

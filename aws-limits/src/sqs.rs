@@ -1,4 +1,4 @@
-//! SQS: how many batches of a queue Lambda processes at once, and when a message group of a fair queue is noisy.
+//! SQS: how many batches of a queue Lambda processes at once, and what messages in flight do to a queue.
 
 use std::time::Duration;
 
@@ -27,27 +27,38 @@ impl Pollers {
     }
 }
 
-/// When a message group of a fair queue is noisy.
+/// What the messages in flight of a standard queue do to those that wait: all that were received, and neither deleted
+/// nor visible again. A message whose visibility timeout was made longer is in flight for so long.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Fairness {
+pub struct InFlightRules {
     noisy_in_flight: f64,
+    in_flight_max: f64,
 }
 
-impl Fairness {
+impl InFlightRules {
     /// Within these limits.
     pub fn new(limits: &Limits) -> Self {
-        Self { noisy_in_flight: limits.noisy_in_flight }
+        Self { noisy_in_flight: limits.noisy_in_flight, in_flight_max: limits.queue_in_flight }
     }
 
     /// Whether a message group has so much in flight that the messages of others come first.
     pub fn is_noisy(&self, in_flight_of_group: u64, in_flight: u64) -> bool {
-        #[expect(clippy::cast_precision_loss, reason = "at most 120 000 messages are in flight")]
-        let (of_group, all) = (in_flight_of_group as f64, in_flight as f64);
+        let (of_group, all) = (as_number(in_flight_of_group), as_number(in_flight));
         of_group >= self.noisy_in_flight && of_group > numbers::NOISY_SHARE.value * all
+    }
+
+    /// Whether nothing more is received until something is no longer in flight.
+    pub fn is_full(&self, in_flight: u64) -> bool {
+        as_number(in_flight) >= self.in_flight_max
     }
 }
 
-impl Default for Fairness {
+#[expect(clippy::cast_precision_loss, reason = "at most 120 000 messages are in flight")]
+fn as_number(messages: u64) -> f64 {
+    messages as f64
+}
+
+impl Default for InFlightRules {
     fn default() -> Self {
         Self::new(&Limits::default())
     }
@@ -66,13 +77,20 @@ mod tests {
     }
 
     #[test]
+    fn a_queue_gives_out_nothing_while_120000_messages_are_in_flight() {
+        let queue = InFlightRules::default();
+        assert!(!queue.is_full(119_999) && queue.is_full(120_000));
+        assert!(InFlightRules::new(&Limits::new_account().scaled(0.01, 1)).is_full(1200));
+    }
+
+    #[test]
     fn a_group_is_noisy_with_30_messages_and_a_tenth_of_all_in_flight() {
-        let queue = Fairness::default();
+        let queue = InFlightRules::default();
         assert!(!queue.is_noisy(29, 29));
         assert!(queue.is_noisy(30, 30));
         assert!(!queue.is_noisy(30, 300));
         assert!(queue.is_noisy(31, 300));
-        let tenth = Fairness::new(&Limits::new_account().scaled(0.1, 1));
+        let tenth = InFlightRules::new(&Limits::new_account().scaled(0.1, 1));
         assert!(!tenth.is_noisy(2, 2) && tenth.is_noisy(3, 3));
     }
 }

@@ -19,7 +19,7 @@ use std::{
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use aws_limits::sqs::Fairness;
+use aws_limits::sqs::InFlightRules;
 use aws_smithy_async::{
     rt::sleep::{SharedAsyncSleep, TokioSleep},
     time::{SharedTimeSource, SystemTimeSource},
@@ -74,8 +74,8 @@ impl Aws {
 
     /// The same with queues whose message groups are noisy by this rule.
     #[must_use]
-    pub fn with_fairness(self, fairness: Fairness) -> Self {
-        lock(&self.queues).set_fairness(fairness);
+    pub fn with_in_flight_rules(self, rules: InFlightRules) -> Self {
+        lock(&self.queues).set_in_flight_rules(rules);
         self
     }
 

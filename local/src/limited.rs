@@ -6,7 +6,11 @@ use std::{
     time::Instant,
 };
 
-use aws_limits::{Limits, http_api::HttpApi, lambda::Lambda};
+use aws_limits::{
+    Limits,
+    http_api::{HttpApi, Throttle},
+    lambda::Lambda,
+};
 use bytes::Bytes;
 
 use crate::{
@@ -95,14 +99,14 @@ impl<I: Invoke> Invoke for Limited<I> {
 }
 
 impl RequestRate {
-    /// Of a new account.
-    pub fn new(limits: &Limits) -> Self {
-        Self(Arc::new((Instant::now(), Mutex::new(HttpApi::new(limits)))))
+    /// Of a new account, and of an API with this throttling of each route.
+    pub fn new(limits: &Limits, throttle: Option<Throttle>) -> Self {
+        Self(Arc::new((Instant::now(), Mutex::new(HttpApi::new(limits, throttle)))))
     }
 
-    /// Whether one more request is served.
-    pub(crate) fn admits(&self) -> bool {
+    /// Whether one more request is served, of the route with this key.
+    pub(crate) fn admits(&self, route: Option<&str>) -> bool {
         let (began, api) = &*self.0;
-        api.lock().unwrap_or_else(PoisonError::into_inner).admit(began.elapsed()).is_ok()
+        api.lock().unwrap_or_else(PoisonError::into_inner).admit(began.elapsed(), route).is_ok()
     }
 }

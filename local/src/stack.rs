@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use aws_limits::{Limits, sqs::Fairness};
+use aws_limits::{Limits, sqs::InFlightRules};
 use axum::Router;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
@@ -116,8 +116,8 @@ impl Stack {
         let limits = options.limits.as_ref().map(|limits| Limits { enhanced_fan_out, ..limits.clone() });
 
         let observer = Observer::default();
-        let fairness = limits.as_ref().map(Fairness::new).unwrap_or_default();
-        let mut servers = Servers::start(ports, data.path(), observer.clone(), fairness)?;
+        let rules = limits.as_ref().map(InFlightRules::new).unwrap_or_default();
+        let mut servers = Servers::start(ports, data.path(), observer.clone(), rules)?;
         let binaries: BTreeSet<_> = system.functions.iter().map(|function| function.binary.clone()).collect();
         let clients = Clients {
             dynamodb: aws::dynamodb(&endpoints.dynamodb),
@@ -186,7 +186,7 @@ impl Stack {
         let own_routes = own_routes.merge(metric_routes::router(&system, metrics));
         let own_routes = own_routes.merge(gateway::console::router(&directory));
         let own_routes = own_routes.merge(guard.as_ref().map_or_else(Router::new, Guard::router));
-        let rate = limits.as_ref().map(RequestRate::new);
+        let rate = limits.as_ref().map(|limits| RequestRate::new(limits, api.throttle));
         let function_url = match system.function_urls.as_slice() {
             [] => None,
             [url] => Some(Gateway::of_function(url, &system.functions, observed.clone())?),

@@ -100,8 +100,8 @@ const WALKING_SHARE: f64 = 0.25;
 
 /// Runs a history. The process has to be new: it can do this once.
 ///
-/// # Errors If the world itself fails, which is no violation but a fault of the simulation or of the system beyond
-/// its contract.
+/// # Errors
+/// If the world itself fails, which is no violation but a fault of the simulation or of the system beyond its contract.
 pub fn run(options: Options) -> anyhow::Result<Report> {
     determinism::enter(options.seed);
     // A thread of its own has no thread-local state from before.

@@ -30,7 +30,8 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     /// Which fraction of the load there is. Everything that limits rates shrinks with it.
     pub(crate) fraction: f64,
-    /// Whether transactions hold their items longer, by as much as there are fewer of them, so that as many conflict.
+    /// Whether transactions hold their items longer than on AWS, by the inverse of `fraction`. So a transaction
+    /// conflicts as often as under the whole load.
     pub(crate) stretch_transactions: bool,
     /// Posts in the index of those that trend, if they are others than on AWS.
     pub(crate) contenders: Option<usize>,
@@ -149,7 +150,7 @@ impl AwsLimits {
             dynamodb: DynamoDb::new(&limits, system.tables.iter().map(schema).collect()),
             bus: Stream::new(&limits),
             lambda: Lambda::new(&limits, system.functions.iter().map(own)),
-            api: HttpApi::new(&limits),
+            api: HttpApi::new(&limits, system.api.as_ref().and_then(|api| api.throttle)),
             random: StdRng::seed_from_u64(seed),
         };
         let memory_mib = system.functions.iter().map(|function| (function.name.clone(), function.memory_mib)).collect();
@@ -308,12 +309,12 @@ impl AwsLimits {
         self.watch.invoked(function, took, self.memory_mib.get(function).copied().unwrap_or_default());
     }
 
-    /// Decides about a request to the API.
+    /// Decides about a request to the API, of the route with this key.
     ///
     /// # Errors
     /// If there are too many.
-    pub(crate) fn admit_request(&self) -> Result<(), Refusal> {
-        let admitted = self.state().api.admit(elapsed());
+    pub(crate) fn admit_request(&self, route: Option<&str>) -> Result<(), Refusal> {
+        let admitted = self.state().api.admit(elapsed(), route);
         admitted.inspect_err(|refusal| self.watch.throttled(&refusal.what))
     }
 

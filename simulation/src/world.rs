@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::Context as _;
 use aws_config::{stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig};
-use aws_limits::sqs::Fairness;
+use aws_limits::sqs::InFlightRules;
 use aws_memory::{Aws, QUEUES_URL, queue_url};
 use bytes::Bytes;
 use harness::client::{Transport, Transported, User};
@@ -109,8 +109,8 @@ impl World {
         let Setup { seed, parameters, chaos, trace, limits, has_cache, aws } = setup;
         let mut system = system(parameters)?;
         let limits = limits.map(|limits| AwsLimits::new(limits, &mut system, seed));
-        let fairness = limits.as_ref().map(|limits| Fairness::new(&limits.limits)).unwrap_or_default();
-        let aws = aws.with_fairness(fairness);
+        let rules = limits.as_ref().map(|limits| InFlightRules::new(&limits.limits)).unwrap_or_default();
+        let aws = aws.with_in_flight_rules(rules);
         let keys = system.tables.iter().map(|table| (table.name.clone(), table.key.clone())).collect();
         let gate = TransactionGate::new(keys);
         let network = Network::new(Arc::new(aws), gate, Arc::new(trace), limits, seed);
@@ -156,7 +156,8 @@ impl World {
 
     /// A request of a user to the API.
     pub(crate) async fn request(&self, user: &str, request: http::Request<Bytes>) -> http::Response<Bytes> {
-        let admitted = self.network.limits.as_ref().map_or(Ok(()), |limits| limits.admit_request());
+        let admitted =
+            self.network.limits.as_ref().map_or(Ok(()), |limits| limits.admit_request(self.api.route_key(&request)));
         if let Err(refusal) = admitted {
             let mut answer = http::Response::new(Bytes::from(refusal.body.to_string()));
             *answer.status_mut() = http::StatusCode::from_u16(refusal.status).unwrap_or_default();

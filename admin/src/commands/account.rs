@@ -37,7 +37,7 @@ pub(crate) struct EraseArguments {
     wait: bool,
 }
 
-/// Writes everything that is stored about a user, and the number of entries so far to standard error.
+/// Writes what the command table holds about a user, and the number of entries so far to standard error.
 pub(crate) async fn export(deployment: &Deployment, ExportArguments { user }: &ExportArguments) -> anyhow::Result<()> {
     let (mut user, mut at, mut count) = (user.clone(), Value::Null, 0);
     for _ in 0..PAGES_MAX {

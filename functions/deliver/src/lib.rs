@@ -46,7 +46,8 @@ pub struct Deliverer {
 /// Works on a batch. A message whose task fails, or is not done in time, comes again, later each time. A task that can
 /// never succeed is put into the quarantine when it has come again: what made no sense may have been a user whose
 /// account was deleted a moment before, and the second attempt finds that out. The template sets a batch size of
-/// [`MESSAGES_AT_ONCE`], so no task waits for another one, and one that takes too long costs no other a receive.
+/// [`MESSAGES_AT_ONCE`], so no task waits for another one. A task that takes too long fails alone: it ends at the
+/// deadline, and only its own message was received in vain.
 ///
 /// # Errors
 /// As [`sqs_response`].

@@ -138,7 +138,8 @@ async fn likers(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response
     Ok(Response::json(200, &body))
 }
 
-/// The page of a home. Its entity tag is that of what it shows, without the cursor, which differs in every answer.
+/// The page of a home. Its entity tag is that of what it shows: without the cursor, which differs in every answer, and
+/// without `newest`, which differs every minute. A client that has the same page may go on with the older ones.
 fn home_response<Position: Serialize>(
     keys: &CursorKeys,
     call: &Call,
@@ -157,6 +158,7 @@ fn home_response<Position: Serialize>(
     body.newest = Some(text);
     let whole = Response::json(200, &body);
     let has_next = body.next_cursor.take().is_some();
+    body.newest = None;
     let period = now.as_secs() / TAG_LIFETIME.as_secs();
     Ok(whole.tagged(&(body, has_next, period), call.if_none_match()))
 }

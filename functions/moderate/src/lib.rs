@@ -44,7 +44,7 @@ pub enum Request {
         /// A user id or `@handle`.
         user: String,
     },
-    /// Return a page of everything that is stored about a user.
+    /// Return a page of what the command table holds about a user.
     Export {
         /// A user id or `@handle`.
         user: String,

@@ -42,7 +42,7 @@ pub async fn handle(statistics: &StatisticsOfDays, meter: Option<&Meter>, mut ev
 
 /// The caller's own days.
 async fn own(statistics: &StatisticsOfDays, call: &Call) -> Result<Response, Error> {
-    let range = call.days(statistics.clock.now())?;
+    let range = call.days(statistics.policy, statistics.clock.now())?;
     let days = statistics.read_models.reading(async || statistics.of_user(&call.caller, range).await).await?;
     Ok(Response::json(200, &AuthorDaysView::new(&days)))
 }
@@ -53,7 +53,7 @@ async fn own(statistics: &StatisticsOfDays, call: &Call) -> Result<Response, Err
 /// If the days are none, or are not kept; otherwise as the store's. The operator reads the error.
 pub async fn site(statistics: &StatisticsOfDays, request: SiteRequest) -> Result<SiteDaysView, Error> {
     let SiteRequest { from, to, tags } = request;
-    let range = DayRange::parse(from.as_deref(), to.as_deref(), statistics.clock.now());
+    let range = DayRange::parse(from.as_deref(), to.as_deref(), statistics.policy, statistics.clock.now());
     let range = range.map_err(tidings::error::Rejection::from)?;
     let days = statistics.read_models.reading(async || statistics.of_site(range, tags).await).await?;
     Ok(SiteDaysView::new(days))

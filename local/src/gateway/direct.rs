@@ -38,6 +38,12 @@ impl<I: Invoke> DirectApi<I> {
         })))
     }
 
+    /// The key of the route of a request, if there is one.
+    pub fn route_key(&self, request: &Request<Bytes>) -> Option<&str> {
+        let route = self.0.routes.find(request.method().as_str(), request.uri().path());
+        route.ok().flatten().map(|route| route.key)
+    }
+
     /// Answers a request of the user whose id is `subject`, as a token's `sub` claim.
     pub async fn answer(&self, subject: &str, request_id: &str, request: Request<Bytes>) -> Response<Bytes> {
         let (parts, body) = request.into_parts();

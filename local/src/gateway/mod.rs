@@ -224,10 +224,12 @@ impl<I: Invoke> Api<I> {
         let (parts, body) = request.into_parts();
         // A client may read the answer only after it has sent the whole body.
         let body = read(body).await;
-        if self.rate.as_ref().is_some_and(|rate| !rate.admits()) {
+        let route = self.route(&parts);
+        let key = route.as_ref().ok().map(|route| route.key);
+        if self.rate.as_ref().is_some_and(|rate| !rate.admits(key)) {
             return message(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests");
         }
-        let route = match self.route(&parts) {
+        let route = match route {
             Ok(route) => route,
             Err((status, text)) => return message(status, text),
         };

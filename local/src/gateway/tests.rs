@@ -119,7 +119,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let authorizer = guarded.then(|| JwtAuthorizer { issuer: url.clone(), audience: vec!["tidings".to_owned()] });
-        Self::serve(listener, url, HttpApi { name: "api".to_owned(), cors, authorizer }, timeout)
+        Self::serve(listener, url, HttpApi { name: "api".to_owned(), cors, authorizer, throttle: None }, timeout)
     }
 
     fn serve(listener: TcpListener, url: String, api: HttpApi, timeout: Duration) -> Self {

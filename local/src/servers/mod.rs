@@ -17,7 +17,7 @@ use std::{
 };
 
 use anyhow::Context;
-use aws_limits::sqs::Fairness;
+use aws_limits::sqs::InFlightRules;
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{aws, observe::Observer};
@@ -74,12 +74,12 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts all servers. Their data is in `directory`. `observer` is told what is written to tables. `fairness` is
+    /// Starts all servers. Their data is in `directory`. `observer` is told what is written to tables. `rules` is
     /// that of the queues.
     ///
     /// # Errors
     /// If a port cannot be served. Later failures come from [`Servers::failure`].
-    pub fn start(ports: Ports, directory: &Path, observer: Observer, fairness: Fairness) -> anyhow::Result<Self> {
+    pub fn start(ports: Ports, directory: &Path, observer: Observer, rules: InFlightRules) -> anyhow::Result<Self> {
         let stop = watch::Sender::new(false);
         let mut tasks = JoinSet::new();
         let stopped = || {
@@ -97,7 +97,7 @@ impl Servers {
         tasks.spawn(async move { kinesis::serve(listener, Some(&database), shutdown).await });
         let (shutdown, database) = (stopped(), queues_file(directory));
         let listener = tokio::net::TcpListener::from_std(ports.sqs)?;
-        tasks.spawn(async move { sqs::serve(listener, Some(&database), fairness, shutdown).await });
+        tasks.spawn(async move { sqs::serve(listener, Some(&database), rules, shutdown).await });
         Ok(Self { stop, tasks })
     }
 
@@ -138,7 +138,7 @@ mod tests {
     async fn no_server_answers_a_web_page() {
         let directory = tempfile::tempdir().unwrap();
         let (ports, endpoints) = Ports::open().unwrap();
-        let servers = Servers::start(ports, directory.path(), Observer::default(), Fairness::default()).unwrap();
+        let servers = Servers::start(ports, directory.path(), Observer::default(), InFlightRules::default()).unwrap();
         let client = reqwest::Client::new();
         for url in [&endpoints.dynamodb, &endpoints.kinesis, &endpoints.sqs] {
             let refusal = async |method: Method, name: header::HeaderName, value: &str| {

@@ -25,8 +25,8 @@ pub struct Clients {
     pub kinesis: aws_sdk_kinesis::Client,
     /// Reads queues, and writes to the queues that are on-failure destinations.
     pub sqs: aws_sdk_sqs::Client,
-    /// The writes so far, where they happen in this process. Nobody reads a stream again that was read to its end after
-    /// the last of them.
+    /// The writes so far, if the servers are in this process. A mapping that has read a stream to its end reads it
+    /// again only when there was another write.
     pub writes: Option<Arc<Writes>>,
 }
 

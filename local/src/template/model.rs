@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aws_limits::lambda::Concurrency;
+use aws_limits::{http_api::Throttle, lambda::Concurrency};
 
 /// Everything in the template that has a meaning on one machine.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -361,6 +361,8 @@ pub struct HttpApi {
     pub cors: Option<Cors>,
     /// The JWT authorizer of every route, if there is one.
     pub authorizer: Option<JwtAuthorizer>,
+    /// The throttling of each route, if there is one.
+    pub throttle: Option<Throttle>,
 }
 
 /// A function URL without authorization.

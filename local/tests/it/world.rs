@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use aws_limits::sqs::Fairness;
+use aws_limits::sqs::InFlightRules;
 use aws_sdk_dynamodb::types as dynamodb;
 use aws_sdk_sqs::types::{Message, QueueAttributeName};
 use bytes::Bytes;
@@ -41,7 +41,7 @@ impl World {
     pub(crate) fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (ports, endpoints) = Ports::open().unwrap();
-        let servers = Servers::start(ports, directory.path(), Observer::default(), Fairness::default()).unwrap();
+        let servers = Servers::start(ports, directory.path(), Observer::default(), InFlightRules::default()).unwrap();
         let clients = Clients {
             dynamodb: aws::dynamodb(&endpoints.dynamodb),
             streams: aws::dynamodbstreams(&endpoints.dynamodb),

@@ -5,8 +5,9 @@
 //! caller's follow. The follow of the other user is ended by the projection of the block
 //! ([`super::end_follow`]) or by the end of the block, whichever comes first. Until then the block itself hides
 //! the follow. While the block lasts, no follow and no comment between the two is committed (see
-//! [`Change::RequireNoBlock`]), except for a follow of a user whom very many follow at this moment: the projection
-//! looks for that a minute later.
+//! [`Change::RequireNoBlock`]). The exceptions are follows of a user whom very many follow at this moment, and comments
+//! on a post on which very many comment: these may come up to two seconds after the block. The projection looks for
+//! such a follow a minute later, and ends it. Such a comment stays, and the block hides it.
 
 use super::{
     decision::{Command, Decision, Turn},

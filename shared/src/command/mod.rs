@@ -1,6 +1,7 @@
 //! Commands, one file each. A command reads what its decision rests on, decides in a pure, synchronous function, and
-//! commits its event with all changes of the event in one transaction. It writes nothing else: the event reaches the
-//! bus from the table's stream (INV-1).
+//! commits its event with all changes of the event in one transaction. It writes nothing else, except, before that, the
+//! mark of followers or comments that it spreads over several partitions (`store/spread.rs`). The event reaches the bus
+//! from the table's stream (INV-1).
 //!
 //! `decision.rs` has the trait that every command implements, `run.rs` runs a command, and `attempts.rs` bounds how
 //! often it is decided again. `once.rs` makes a repeated request a single effect.

@@ -6,7 +6,8 @@ use super::{MIN_VERSION_HEADER, members::Members};
 use crate::{
     error::Rejection,
     model::{
-        CommentId, DayRange, IdempotencyKey, NotificationKind, PostId, Tag, Timestamp, UserId, UserRef, Version,
+        CommentId, DayRange, IdempotencyKey, NotificationKind, PostId, StatisticsPolicy, Tag, Timestamp, UserId,
+        UserRef, Version,
         limits::{BODY_BYTES_MAX, IDS_MAX, PAGE_DEFAULT, PAGE_MAX},
     },
     query::ReadRequest,
@@ -206,8 +207,8 @@ impl Call {
     ///
     /// # Errors
     /// [`Rejection::InvalidDays`] if they are no days, or too many.
-    pub fn days(&self, now: Timestamp) -> Result<DayRange, Rejection> {
-        Ok(DayRange::parse(self.query("from").as_deref(), self.query("to").as_deref(), now)?)
+    pub fn days(&self, policy: StatisticsPolicy, now: Timestamp) -> Result<DayRange, Rejection> {
+        Ok(DayRange::parse(self.query("from").as_deref(), self.query("to").as_deref(), policy, now)?)
     }
 
     /// The `If-None-Match` header: the entity tags of the answers that the client has.

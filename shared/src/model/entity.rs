@@ -91,9 +91,10 @@ impl Entities {
         let (mut at, mut code_points) = (0, 0);
         while let Some(c) = text[at..].chars().next() {
             let rest = &text[at + c.len_utf8()..];
-            let url = urls.next_if(|url| url.start == at);
+            // A tag or a mention before it may have taken its beginning, or all of it. The rest is no entity then.
+            let url = urls.next_if(|url| url.start <= at);
             let part = match &url {
-                Some(url) => &text[url.clone()],
+                Some(url) => &text[at..url.end.max(at)],
                 None if begins_tag(c) && !before.is_some_and(is_word) => {
                     &text[at..][..c.len_utf8() + spelling_len(rest)]
                 }
@@ -101,8 +102,9 @@ impl Entities {
                 None => &text[at..][..c.len_utf8()],
             };
             let (start, end) = (code_points, code_points + part.chars().count());
-            if url.is_some() {
-                found.entities.extend(link(part).map(|meaning| Entity { start, end, meaning }));
+            if let Some(url) = url {
+                let is_whole = url.start == at;
+                found.entities.extend(link(part).filter(|_| is_whole).map(|meaning| Entity { start, end, meaning }));
             } else if let Some(word) = part.strip_prefix(begins_tag).filter(|word| !word.is_empty()) {
                 found.add_tag(start, end, word);
             } else if let Some(Ok(handle)) = part.strip_prefix(['@', '＠']).map(Handle::look_up) {
@@ -219,6 +221,18 @@ mod tests {
         let urls = "http://x/#frag https://example.org/a?b#c example.org/#d www.example.org/e/#f ftp://x/#g";
         assert_eq!(tags(urls), [""; 0]);
         assert_eq!(tags("https://例え.jp/#タグ HTTPS://EXAMPLE.ORG/#i"), [""; 0]);
+    }
+
+    #[test]
+    fn a_url_whose_beginning_is_a_tag_or_a_mention_hides_only_its_own_rest() {
+        assert_eq!(
+            entities("#https://a.org/#x https://b.org/#y #end"),
+            ["#https = tag https", "https://b.org/#y = link https://b.org/#y", "#end = tag end"]
+        );
+        assert_eq!(
+            entities("#a.org/@ada https://b.org/@bob"),
+            ["#a = tag a", "https://b.org/@bob = link https://b.org/@bob"]
+        );
     }
 
     #[test]

@@ -179,6 +179,9 @@ mod tests {
             assert_eq!(name(&format!("a{direction}b")), Err(InvalidName::Direction), "{direction:?}");
         }
         assert_eq!(name(&format!("a{}", "\u{20dd}\u{300}".repeat(3))), Err(InvalidName::Marks));
+        for joiner in ['\u{200c}', '\u{200d}'] {
+            assert_eq!(name(&format!("a{}", format!("\u{316}\u{300}{joiner}").repeat(4))), Err(InvalidName::Marks));
+        }
         assert_eq!(name(&format!("a{}", "\u{316}".repeat(COMBINING_MARKS_MAX))).map(|_| ()), Ok(()));
     }
 

@@ -277,16 +277,22 @@ pub enum InvalidDays {
 }
 
 impl DayRange {
-    /// The days that a request asks for. Without `to`, it is today; without `from`, the range has a week.
+    /// The days that a request asks for. Without `to`, it is today. Without `from`, the range has a week, or as many of
+    /// these days as are kept.
     ///
     /// # Errors
     /// [`InvalidDays`] if a text is no date, or the range is reversed or too long.
-    pub fn parse(from: Option<&str>, to: Option<&str>, now: Timestamp) -> Result<Self, InvalidDays> {
+    pub fn parse(
+        from: Option<&str>,
+        to: Option<&str>,
+        policy: StatisticsPolicy,
+        now: Timestamp,
+    ) -> Result<Self, InvalidDays> {
         let day = |name, text: &str| Day::from_date(text).ok_or(InvalidDays::NotADate(name));
         let to = to.map_or(Ok(Day::of(now)), |text| day("to", text))?;
         let from = match from {
             Some(text) => day("from", text)?,
-            None => Day::from_number(to.number().saturating_sub(6)),
+            None => Day::from_number(to.number().saturating_sub(6)).max(policy.oldest(now)).min(to),
         };
         if from > to {
             return Err(InvalidDays::Reversed);
@@ -314,6 +320,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const YEAR: StatisticsPolicy = StatisticsPolicy { days: 365 };
     use crate::{
         model::{CommandId, Spent, Standing},
         samples::{NOW, shown, user, version},
@@ -357,7 +365,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(text in "\\PC{0,12}") {
-            let _ = DayRange::parse(Some(&text), Some(&text), NOW);
+            let _ = DayRange::parse(Some(&text), Some(&text), YEAR, NOW);
         }
     }
 
@@ -371,15 +379,24 @@ mod tests {
 
     #[test]
     fn a_range_has_every_day_once() {
-        let range = DayRange::parse(Some("2026-02-27"), Some("2026-03-01"), NOW).unwrap();
+        let range = DayRange::parse(Some("2026-02-27"), Some("2026-03-01"), YEAR, NOW).unwrap();
         assert_eq!(range.days().map(Day::date).collect::<Vec<_>>(), ["2026-02-27", "2026-02-28", "2026-03-01"]);
-        let week = DayRange::parse(None, None, NOW).unwrap();
-        assert_eq!((week.days().len(), week.to), (7, Day::of(NOW)));
-        let parse = |from, to| DayRange::parse(Some(from), Some(to), NOW);
+        let parse = |from, to| DayRange::parse(Some(from), Some(to), YEAR, NOW);
         assert_eq!(parse("2026-03-01", "2026-02-28"), Err(InvalidDays::Reversed));
         assert_eq!(parse("2026-02-29", "2026-03-01"), Err(InvalidDays::NotADate("from")));
         assert_eq!(parse("2026-01-01", "2026-04-10"), Err(InvalidDays::TooMany));
         assert!(parse("2026-01-01", "2026-04-02").is_ok());
+    }
+
+    #[test]
+    fn without_a_beginning_a_range_is_a_week_or_what_is_kept_of_it() {
+        let kept = |days, to| DayRange::parse(None, to, StatisticsPolicy { days }, NOW).unwrap();
+        for (days, length) in [(400, 7), (7, 7), (6, 6), (3, 3), (1, 1), (0, 1)] {
+            let range = kept(days, None);
+            assert_eq!((range.days().len(), range.to), (length, Day::of(NOW)), "{days} days are kept");
+        }
+        assert_eq!(kept(3, Some("2015-02-26")).days().len(), 2);
+        assert_eq!(kept(3, Some("2015-01-01")).days().len(), 1, "refused later: it is not kept");
     }
 
     #[test]

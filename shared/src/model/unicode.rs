@@ -68,12 +68,17 @@ pub(super) fn changes_direction(c: char) -> bool {
     )
 }
 
-/// The number of combining marks (categories Mn and Me) in the longest run of them.
+/// The number of combining marks (categories Mn and Me) in the longest run of them. A joiner between two of them does
+/// not end a run: all of them stand on one letter.
 pub(super) fn longest_run_of_marks(text: &str) -> usize {
     let marks = GeneralCategoryGroup::NonspacingMark.union(GeneralCategoryGroup::EnclosingMark);
     let mut run = 0;
     let runs = text.chars().map(|c| {
-        run = if is(c, marks) { run + 1 } else { 0 };
+        run = match is(c, marks) {
+            true => run + 1,
+            false if is_ignorable(c) => run,
+            false => 0,
+        };
         run
     });
     runs.max().unwrap_or_default()

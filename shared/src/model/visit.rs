@@ -9,7 +9,8 @@ use std::{str::FromStr, time::Duration};
 use super::{CLOCK_DIFFERENCE_MAX, Timestamp};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Without dormant homes, visits that there are say that rows come for so long.
+/// How long rows are pushed after a visit if no home becomes dormant: in effect for good. Only homes that have an item
+/// about visits already say so.
 const FOR_GOOD: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// A visit so shortly before the end counts as one after it. What it writes would come after the end otherwise: a page
 /// takes ten seconds at most, the timeout of GetFeed, and clocks differ.

@@ -13,8 +13,9 @@ use crate::{
     stream::work_queue::{Task, WorkQueue},
 };
 
-/// When a block by a user whom very many have followed at once is looked at again. Such a follow may rest on what a
-/// process knew of the user's blocks two seconds ago, and a command ends long before this.
+/// How long after a block the follow of the blocked user is looked for again, if very many have followed the blocker at
+/// once. A follow among these may rest on what a process knew of the blocker's blocks two seconds before. Its command
+/// has ended long before the second look.
 const SECOND_LOOK: Duration = Duration::from_secs(60);
 
 /// Ends the follows of blocked users.

@@ -126,9 +126,10 @@ impl NoticeSets {
         Ok(sets.into_iter().map(|it| of_set(it.set)).collect())
     }
 
-    /// Whether what the event of a like tells may be gone, together with the account of whoever liked: the event of
-    /// this moment is more than half as old as the time for which an erasure waits. The other half is longer than a
-    /// write takes from here, so nobody shows what an erasure has removed.
+    /// Whether the event of a like, of this moment, is too old to be taken at its word: the account of the user who
+    /// liked may have been erased since, with the like. That is so once half of the time has passed for which an
+    /// erasure waits. The other half is longer than a write takes from here, so nobody shows what an erasure has
+    /// removed.
     pub fn may_be_gone(&self, at: Option<Timestamp>) -> bool {
         at.is_none_or(|at| self.clock.now().since(at) > self.erasure_delay / 2)
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
 use super::{
-    pipeline::{FeedPost, Hydrator, Page, PageDraft, ReadRequest, ViewerState},
+    pipeline::{FeedPost, Hydrated, Hydrator, Page, PageDraft, ReadRequest, ViewerState},
     services::Conversations,
     users::card_if_exists,
 };
@@ -73,8 +73,8 @@ impl Conversations {
     /// A post as it is shown to everybody who may see it.
     async fn shown(&self, state: &ViewerState<'_>, post: PostId) -> Result<FeedPost, Error> {
         let hydrator = Hydrator { commands: &self.commands, cards: &self.cards, recent_cards: None };
-        let (mut shown, liked) = hydrator.posts_and_likes(state, &[post]).await?;
-        match shown.remove(&post) {
+        let Hydrated { mut posts, liked, .. } = hydrator.hydrate(state, &[post]).await?;
+        match posts.remove(&post) {
             Some(post) => Ok(post),
             None => {
                 let card = self.post_from_truth(state.request.viewer, post).await?;

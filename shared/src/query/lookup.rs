@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
-    pipeline::{FeedPost, Filter, Hydrator, ReadRequest, ViewerState},
+    pipeline::{FeedPost, Filter, Hydrated, Hydrator, ReadRequest, ViewerState},
     services::{Conversations, People},
     users::cards_from_truth,
 };
@@ -27,11 +27,11 @@ impl Conversations {
         let hydrator = Hydrator { commands: &self.commands, cards: &self.cards, recent_cards: None };
         let read = ViewerState::read(request, &self.viewers, &self.commands);
         let unread = ViewerState::unread(request);
-        let (state, (mut shown, liked)) = match request.consistency() {
-            Consistency::Eventual => tokio::try_join!(read, hydrator.posts_and_likes(&unread, posts))?,
+        let (state, Hydrated { posts: mut shown, liked, .. }) = match request.consistency() {
+            Consistency::Eventual => tokio::try_join!(read, hydrator.hydrate(&unread, posts))?,
             Consistency::Strong => {
                 let state = read.await?;
-                let found = hydrator.posts_and_likes(&state, posts).await?;
+                let found = hydrator.hydrate(&state, posts).await?;
                 (state, found)
             }
         };
@@ -68,10 +68,12 @@ impl People {
     /// # Errors
     /// As [`ViewerState::read`] and the stores'.
     pub async fn users(&self, request: ReadRequest<'_>, users: &[UserId]) -> Result<Vec<UserCard>, Error> {
-        let (state, mut cards) = tokio::try_join!(
-            ViewerState::read(request, &self.viewers, &self.commands),
-            self.cards.users(users, request.consistency())
-        )?;
+        let read = ViewerState::read(request, &self.viewers, &self.commands);
+        let (state, mut cards) = match request.consistency() {
+            Consistency::Eventual => tokio::try_join!(read, self.cards.users(users, Consistency::Eventual))?,
+            // Cards that are read after the viewer state have all that it counts as projected (INV-4).
+            Consistency::Strong => (read.await?, self.cards.users(users, Consistency::Strong).await?),
+        };
         if state.has_unfinished_profile() {
             cards.remove(request.viewer);
         }

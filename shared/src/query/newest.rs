@@ -18,7 +18,7 @@ use crate::model::{PostId, Timestamp};
 pub(crate) const KNOWN_MAX: usize = 24;
 /// How late a post may be.
 const LATE_MAX: Duration = Duration::from_secs(60);
-/// Marks are made as of whole minutes. So the same home has the same mark for a while, and the same entity tag.
+/// Marks are made as of whole minutes. So the same home has the same mark for a while.
 const STEP_MS: u64 = 60_000;
 
 /// What a client has seen of a home.
@@ -29,6 +29,11 @@ pub struct Newest {
     /// The posts since that moment that the client has seen, or that are hidden from it: newest first.
     #[serde(serialize_with = "known_to_text", deserialize_with = "known_from_text")]
     known: Vec<Known>,
+    /// Posts since that moment of authors who are never shown in the home: newest first. They only save work, so the
+    /// oldest of too many are forgotten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(serialize_with = "known_to_text", deserialize_with = "known_from_text")]
+    of_others: Vec<Known>,
     /// What could be found at this moment was seen.
     as_of: Timestamp,
 }
@@ -41,6 +46,8 @@ type Known = [u8; 10];
 pub(crate) struct Covered {
     /// The posts that were seen or are hidden, in any order.
     pub(crate) posts: Vec<PostId>,
+    /// The posts that were met, and whose authors are not shown in the home.
+    pub(crate) of_others: Vec<PostId>,
     /// All posts of the home from this one on are among them; all at all if none is given.
     pub(crate) from: Option<PostId>,
     /// The oldest post that is new and was not seen.
@@ -55,18 +62,18 @@ impl Newest {
 
     /// The mark after these posts were covered as of this moment.
     pub(crate) fn new(covered: &Covered, as_of: Timestamp) -> Self {
-        Self { since: Timestamp::from_ms(0), known: Vec::new(), as_of }.after(covered, as_of)
+        Self { since: Timestamp::from_ms(0), known: Vec::new(), of_others: Vec::new(), as_of }.after(covered, as_of)
     }
 
     /// The mark after more posts were covered than by this one. If not all new posts were seen, the moment as of which
     /// it was made stays.
     pub(crate) fn after(&self, covered: &Covered, now: Timestamp) -> Self {
-        let mut known: Vec<_> = covered.posts.iter().map(known).chain(self.known.iter().copied()).collect();
-        known.sort_unstable_by(|a, b| b.cmp(a));
-        known.dedup();
+        let known = newest_first(&covered.posts, &self.known);
+        let mut of_others = newest_first(&covered.of_others, &self.of_others);
+        of_others.truncate(KNOWN_MAX);
         let as_of = if covered.unseen.is_some() { self.as_of } else { now };
         let as_of = Timestamp::from_ms(as_of.as_ms() / STEP_MS * STEP_MS);
-        Self { since: self.since, known, as_of }.raised(covered)
+        Self { since: self.since, known, of_others, as_of }.raised(covered)
     }
 
     /// The same mark with the latest moment that leaves nothing out, and without the posts before it.
@@ -82,6 +89,7 @@ impl Newest {
         }
         self.since = since;
         self.known.retain(|known| created_at(known) >= since);
+        self.of_others.retain(|known| created_at(known) >= since);
         self
     }
 
@@ -97,8 +105,16 @@ impl Newest {
 
     /// Whether the post is new.
     pub(crate) fn is_new(&self, post: &PostId) -> bool {
-        post.created_at() >= self.since && !self.known.contains(&known(post))
+        let known = known(post);
+        post.created_at() >= self.since && !self.known.contains(&known) && !self.of_others.contains(&known)
     }
+}
+
+fn newest_first(posts: &[PostId], before: &[Known]) -> Vec<Known> {
+    let mut all: Vec<_> = posts.iter().map(known).chain(before.iter().copied()).collect();
+    all.sort_unstable_by(|a, b| b.cmp(a));
+    all.dedup();
+    all
 }
 
 fn next(moment: Timestamp) -> Timestamp {
@@ -168,7 +184,7 @@ mod tests {
     #[test]
     fn of_an_incomplete_page_nothing_below_its_last_post_is_new() {
         let seen: Vec<_> = [1, 5].map(before).into();
-        let mark = Newest::new(&Covered { from: seen.last().copied(), posts: seen, unseen: None }, NOW);
+        let mark = Newest::new(&Covered { from: seen.last().copied(), posts: seen, ..Covered::default() }, NOW);
         assert!(mark.is_new(&before(3)) && !mark.is_new(&before(6)));
     }
 
@@ -213,7 +229,7 @@ mod tests {
                     let left = unseen.get(limit).copied();
                     unseen.truncate(limit);
                     seen.extend(unseen.iter().copied());
-                    mark = mark.after(&Covered { posts: unseen, from: None, unseen: left }, Timestamp::from_ms(now));
+                    mark = mark.after(&Covered { unseen: left, ..covered(unseen) }, Timestamp::from_ms(now));
                     if left.is_none() {
                         break;
                     }

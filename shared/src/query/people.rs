@@ -4,12 +4,12 @@
 use super::{
     pipeline::{Page, PageDraft, ReadRequest, ViewerState},
     services::People,
-    users::{card_from_truth, card_if_exists, require_user},
+    users::{cards_for, require_user},
 };
 use crate::{
     error::Error,
     model::{EdgeKind, UserId},
-    store::{Consistency, cards::UserCard, edges::UserPage},
+    store::{cards::UserCard, edges::UserPage},
 };
 
 /// A list of people that belongs to a user.
@@ -63,16 +63,8 @@ impl People {
                 let blockers = state.blockers_among(&self.commands, &found).await?;
                 users.retain(|user| !state.viewer.blocks(user) && !blockers.contains(user));
             }
-            let mut cards = self.cards.users(&users, request.consistency()).await?;
-            if state.has_unfinished_profile() && users.contains(request.viewer) {
-                cards.insert(request.viewer.clone(), card_from_truth(&self.commands, request.viewer).await?);
-            }
-            // A command of the viewer's may be about somebody whom no projection has reached (INV-4).
-            if request.consistency() == Consistency::Strong {
-                for user in users.iter().filter(|user| !cards.contains_key(*user)).collect::<Vec<_>>() {
-                    cards.extend(card_if_exists(&self.commands, user).await?.map(|card| (user.clone(), card)));
-                }
-            }
+            // A command of the viewer's may be about somebody whom no projection has reached.
+            let mut cards = cards_for(&state, &self.commands, &self.cards, &users).await?;
             if is_filtered {
                 cards.retain(|_, card| card.is_shown_to(request.viewer));
             }
@@ -80,7 +72,7 @@ impl People {
             Ok(Page { entries: users.iter().filter_map(|user| cards.remove(user)).collect(), next })
         };
         let page = draft.fill(|card: &UserCard| card.user.clone(), read).await?;
-        if page.entries.is_empty() {
+        if page.entries.is_empty() && is_filtered {
             require_user(&self.commands, request.viewer, user).await?;
         }
         Ok(page)

@@ -1,4 +1,5 @@
-//! The three services that answer queries, with the stores that each reads from.
+//! Three of the six services that answer queries, with the stores that each reads from: feeds, single posts, people.
+//! [`super`] names the others, which are in files of their own.
 
 use super::{
     caches::{PulledRows, RecentAnnouncements, RecentCards, TrendingList},

@@ -1,10 +1,13 @@
 //! Users read from the command table: by handle, or before a projection has made their card.
 
+use std::collections::HashMap;
+
+use super::pipeline::ViewerState;
 use crate::{
     error::{Error, Rejection},
     model::{Profile, UserId, UserRef},
     store::{
-        cards::UserCard,
+        cards::{Cards, UserCard},
         command_table::{Claim, CommandTable},
     },
 };
@@ -51,6 +54,27 @@ pub(super) async fn card_if_exists(commands: &CommandTable, user: &UserId) -> Re
 /// [`Rejection::UserNotFound`] if the user does not exist.
 pub(super) async fn card_from_truth(commands: &CommandTable, user: &UserId) -> Result<UserCard, Error> {
     Ok(card(commands.profile(user).await?.ok_or(Rejection::UserNotFound)?))
+}
+
+/// The cards of those of the users who have one, as the viewer may rely on them (INV-4): with the viewer's own profile,
+/// and in a strongly consistent query also of users whom no projection has reached.
+pub(super) async fn cards_for(
+    state: &ViewerState<'_>,
+    commands: &CommandTable,
+    cards: &Cards,
+    users: &[UserId],
+) -> Result<HashMap<UserId, UserCard>, Error> {
+    let mut found = cards.users(users, state.consistency()).await?;
+    let viewer = state.request.viewer;
+    if state.has_unfinished_profile() && users.contains(viewer) {
+        found.insert(viewer.clone(), card_from_truth(commands, viewer).await?);
+    }
+    if state.consistency().is_strong() {
+        for user in users.iter().filter(|user| !found.contains_key(*user)).collect::<Vec<_>>() {
+            found.extend(card_if_exists(commands, user).await?.map(|card| (user.clone(), card)));
+        }
+    }
+    Ok(found)
 }
 
 /// The cards of those of the users who exist, likewise.

@@ -62,7 +62,8 @@ impl Busy {
         self.posts.put(post, author.clone(), at);
     }
 
-    /// Whom the author blocks, as it was up to two seconds ago. None within it if the author blocks too many users.
+    /// Whom the author blocks, as this process has read it up to two seconds ago. None if it has not; `Some(None)` if
+    /// the author blocks too many users to remember them.
     pub(super) fn blocked(&self, author: &UserId, now: Timestamp) -> Option<Blocked> {
         self.blocked.get(author, now, None).map(|read| read.value)
     }

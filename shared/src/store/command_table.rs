@@ -1,6 +1,8 @@
 //! The command table: the truth. Decisions rest on what is read here, so reads are consistent. Commands write to the
-//! table by [`super::transaction`] only. Outside of commands, celebrities are written in `celebrities.rs`, and the
-//! purge of deleted posts removes what is left of them.
+//! table by [`super::transaction`], marks of what is spread by `spread.rs`, and what a user says about notifications by
+//! `notification_settings.rs`. Projections end, scrub and remove by [`super::transaction`], too, and an erasure removes
+//! the rest by `erasure.rs`. What belongs to no log of a user is written in `celebrities.rs`, `demotions.rs`,
+//! `read_models.rs` (rebuilds) and `audit_state.rs`.
 
 use std::collections::HashMap;
 

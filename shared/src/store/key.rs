@@ -1,5 +1,7 @@
-//! Keys as text. Each kind of key is rendered, and where needed parsed, here and nowhere else. Each prefix is written
-//! once. Ids that users choose are percent-encoded, so that no id can look like a part of another key.
+//! Keys as text. Partition keys, and nearly all sort keys, are rendered, and where needed parsed, here and nowhere
+//! else. The exceptions stand beside their items: some sort keys of one word, such as `PROFILE` and `STATE`; the
+//! numbers of a rebuild's segments in `read_models.rs`; and the parts of a demotion in `demotions.rs`. Each prefix is
+//! written once. Ids that users choose are percent-encoded, so that no id can look like a part of another key.
 
 mod statistics;
 

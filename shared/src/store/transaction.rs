@@ -1,4 +1,6 @@
-//! The one write of a command: its event and all changes of the event, in one transaction.
+//! The one write of a command: its event and all changes of the event, in one transaction. Only a change that spreads
+//! followers or comments over several partitions is preceded by another write, in a transaction of its own: the mark
+//! that says so ([`super::spread`]).
 //!
 //! Every change carries the condition under which it was decided. If the state changed since it was read, the whole
 //! transaction fails with [`Error::Conflict`], and the command decides again.

@@ -51,8 +51,8 @@ const _: () = assert!(ENTRIES_PER_PART * BUCKET_PARTS as usize > CONTENDERS);
 /// Partitions that are queried at once. Nobody waits for a merge.
 const QUERIES_AT_ONCE: usize = 10;
 
-/// How long a process uses the least score of a contender. An older one lets posts into the index that are none any
-/// more, each of which costs a write.
+/// How long a process uses the least score of a contender that it has read. With an older one, posts enter the index
+/// that no longer contend, and each costs a write.
 const LEAST_KNOWN_FOR: Duration = Duration::from_secs(10);
 /// The same while every post is a contender because there are so few. Then every like moves an entry, which the index
 /// cannot take for long under much load.

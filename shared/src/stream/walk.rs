@@ -74,7 +74,7 @@ pub enum Walk {
     Purge {
         /// The post.
         post: PostId,
-        /// Its author.
+        /// Its author, or a commenter if the author's account was erased.
         author: UserId,
         /// The walk goes on behind this comment. None at its beginning.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -45,7 +45,7 @@ async fn the_own_issuer_can_be_discovered_by_another_gateway() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let authorizer = JwtAuthorizer { issuer: first.url.clone(), audience: vec!["tidings".to_owned()] };
-    let api = HttpApi { name: "api".to_owned(), cors: None, authorizer: Some(authorizer) };
+    let api = HttpApi { name: "api".to_owned(), cors: None, authorizer: Some(authorizer), throttle: None };
     let second = Server::serve(listener, url, api, INTEGRATION_TIMEOUT);
 
     let token = first.token("ada").await;

@@ -28,7 +28,7 @@ use std::{
     time::Duration,
 };
 
-use aws_limits::sqs::Fairness;
+use aws_limits::sqs::InFlightRules;
 use axum::{
     Router,
     body::Bytes,
@@ -57,7 +57,7 @@ const REQUEST_BYTES_MAX: usize = 8 * 1024 * 1024;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Serves SQS on `listener` until `shutdown` completes. Queues and messages are stored in the file `database`, which is
-/// created if it does not exist, or in memory. `fairness` says when a message group is noisy. Before this function
+/// created if it does not exist, or in memory. `rules` says what messages in flight do. Before this function
 /// returns, it answers all requests in progress; receives that wait are answered at once.
 ///
 /// # Errors
@@ -65,12 +65,12 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 pub async fn serve(
     listener: TcpListener,
     database: Option<&Path>,
-    fairness: Fairness,
+    rules: InFlightRules,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let base_url = format!("http://{}", listener.local_addr()?);
     let mut store = Store::open(database, base_url)?;
-    store.fairness = fairness;
+    store.rules = rules;
     let (closing, closed) = watch::channel(false);
     let server = Server { store: Arc::new(Mutex::new(store)), closed };
     let sweeper = tokio::spawn(sweep(server.clone()));

@@ -1,7 +1,7 @@
 //! The operations of SQS without a server around them: each is answered at once. The HTTP server calls them, and so
 //! does the simulated world, which brings its own clock.
 
-use aws_limits::sqs::Fairness;
+use aws_limits::sqs::InFlightRules;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
@@ -35,8 +35,8 @@ impl Queues {
     }
 
     /// From now on, message groups are noisy by this rule.
-    pub fn set_fairness(&mut self, fairness: Fairness) {
-        self.0.fairness = fairness;
+    pub fn set_in_flight_rules(&mut self, rules: InFlightRules) {
+        self.0.rules = rules;
     }
 
     /// Answers `operation`, as `SendMessage`, at this time. `ReceiveMessage` does not wait for messages.

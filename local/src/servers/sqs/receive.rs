@@ -5,7 +5,7 @@
 //! messages in flight comes first. So a tenant with a long backlog does not delay the others. SQS also looks at how
 //! long consumers take for the messages of each group, which this server does not know.
 
-use aws_limits::sqs::Fairness;
+use aws_limits::sqs::InFlightRules;
 use rusqlite::{Connection, Row, params};
 
 use super::{
@@ -71,7 +71,7 @@ impl Store {
              WHERE id = ?1 RETURNING *",
         )?;
         let mut messages = Vec::new();
-        for row in next(&transaction, queue, self.fairness, now_ms, max)? {
+        for row in next(&transaction, queue, self.rules, now_ms, max)? {
             messages.push(take.query_row([row, now_ms + visibility_s * 1000, now_ms], |row| message(row, request))?);
         }
         drop(take);
@@ -107,7 +107,7 @@ fn redrive(
 fn next(
     connection: &Connection,
     queue: &Queue,
-    fairness: Fairness,
+    rules: InFlightRules,
     now_ms: i64,
     limit: i64,
 ) -> Result<Vec<i64>, SqsError> {
@@ -121,7 +121,10 @@ fn next(
         .query_map([queue.id, now_ms], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     let all: u64 = in_flight.iter().map(|(_, count)| count).sum();
-    let is_noisy = |(_, count): &(Option<String>, u64)| fairness.is_noisy(*count, all);
+    if rules.is_full(all) {
+        return Ok(Vec::new());
+    }
+    let is_noisy = |(_, count): &(Option<String>, u64)| rules.is_noisy(*count, all);
     let noisy: Vec<String> = in_flight.into_iter().filter(is_noisy).filter_map(|(group, _)| group).collect();
     let mut rows: Vec<i64> = connection
         .prepare_cached(

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::Context;
-use aws_limits::sqs::Fairness;
+use aws_limits::sqs::InFlightRules;
 use rusqlite::{Connection, config::DbConfig, params};
 use tokio::sync::Notify;
 
@@ -62,7 +62,7 @@ pub(super) struct Store {
     /// The beginning of queue URLs, for example `http://127.0.0.1:9324`.
     base_url: String,
     /// When messages of a group come behind those of others.
-    pub(super) fairness: Fairness,
+    pub(super) rules: InFlightRules,
 }
 
 /// What the server knows about a queue besides its messages.
@@ -99,7 +99,7 @@ impl Store {
                 anyhow::bail!("the queue database has version {other}, this program needs version {SCHEMA_VERSION}")
             }
         }
-        let mut store = Self { connection, queues: BTreeMap::new(), base_url, fairness: Fairness::default() };
+        let mut store = Self { connection, queues: BTreeMap::new(), base_url, rules: InFlightRules::default() };
         store.load()?;
         store.return_received()?;
         Ok(store)

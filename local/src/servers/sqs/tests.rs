@@ -11,7 +11,7 @@ mod throughput;
 
 use std::{future::pending, path::Path, time::Duration};
 
-use aws_limits::sqs::Fairness;
+use aws_limits::sqs::InFlightRules;
 use aws_sdk_sqs::{
     Client,
     types::{Message, MessageSystemAttributeName, SendMessageBatchRequestEntry},
@@ -39,7 +39,9 @@ impl Sqs {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let database = database.map(Path::to_owned);
         let task =
-            tokio::spawn(async move { serve(listener, database.as_deref(), Fairness::default(), pending()).await });
+            tokio::spawn(
+                async move { serve(listener, database.as_deref(), InFlightRules::default(), pending()).await },
+            );
         Self { client: aws::sqs(&endpoint), task }
     }
 

@@ -1,5 +1,7 @@
 //! `AWS::Serverless::HttpApi`.
 
+use aws_limits::http_api::Throttle;
+
 use super::{
     super::model::{Cors, HttpApi, JwtAuthorizer},
     super::{
@@ -16,20 +18,22 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
     };
     let cors = open.nested("CorsConfiguration")?.map(read_cors).transpose()?;
     open.take("Description");
+    let throttle = open.nested("DefaultRouteSettings")?.map(|settings| read_throttle(reading, settings)).transpose()?;
     open.ignore(
         reading.warnings,
-        &[
-            "AccessLogSettings",
-            "DefaultRouteSettings",
-            "FailOnWarnings",
-            "Name",
-            "PropagateTags",
-            "RouteSettings",
-            "Tags",
-        ],
+        &["AccessLogSettings", "FailOnWarnings", "Name", "PropagateTags", "RouteSettings", "Tags"],
     );
     open.finish()?;
-    Ok(HttpApi { name: reading.name.clone(), cors, authorizer })
+    Ok(HttpApi { name: reading.name.clone(), cors, authorizer, throttle: throttle.flatten() })
+}
+
+/// The throttling of each route. A rate needs a burst, as for API Gateway.
+fn read_throttle(reading: &mut Reading<'_>, mut settings: Properties<'_>) -> Result<Option<Throttle>> {
+    let mut take = |key| Ok(settings.count(key, 1..=u32::MAX)?.map(f64::from));
+    let (requests, burst) = (take("ThrottlingRateLimit")?, take("ThrottlingBurstLimit")?);
+    settings.ignore(reading.warnings, &["DetailedMetricsEnabled"]);
+    settings.finish()?;
+    Ok(requests.zip(burst).map(|(requests, burst)| Throttle { requests, burst }))
 }
 
 /// The default authorizer. Authorizers for single routes are not supported.

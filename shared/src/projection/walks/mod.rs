@@ -1,6 +1,6 @@
-//! Walks: work of any size, in steps. One invocation takes one step, which reads and writes a bounded number of rows,
-//! and then sends the walk with its new position to the work queue. So a kill repeats one step, and nobody waits longer
-//! than for a step. Repeating a step changes nothing.
+//! Walks: work of any size, in steps. A message is one step, which reads and writes a bounded number of rows. Whoever
+//! has taken it sends the walk with its new position to the work queue. So a kill repeats one step of a walk, and
+//! nobody waits longer than for a step. Repeating a step changes nothing.
 //!
 //! A step that comes twice would make the walk go on twice from there. So every message says which step of which run it
 //! is, and of two copies the one that is behind ends ([`RunStep`]).

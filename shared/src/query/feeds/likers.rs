@@ -8,6 +8,7 @@ use crate::{
     query::{
         pipeline::{Page, PageDraft, ReadRequest, ViewerState},
         services::{Conversations, Feeds},
+        users::cards_for,
     },
     store::{
         cards::UserCard,
@@ -61,7 +62,7 @@ impl Feeds {
             let blockers = state.blockers_among(&self.commands, &users).await?;
             notices.retain(|like| !blockers.contains(&like.actor));
             let users: Vec<_> = notices.iter().map(|like| like.actor.clone()).collect();
-            let mut cards = self.cards.users(&users, request.consistency()).await?;
+            let mut cards = cards_for(&state, &self.commands, &self.cards, &users).await?;
             cards.retain(|_, card| card.is_shown_to(request.viewer));
             let with_card = |like: Notice| Some((cards.remove(&like.actor)?, like));
             let entries = notices.into_iter().filter_map(with_card).collect();

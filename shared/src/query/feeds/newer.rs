@@ -19,7 +19,7 @@ use crate::{
     },
     query::{
         newest::{Covered, KNOWN_MAX, Newest},
-        pipeline::{FeedPost, Filter, ReadRequest, ViewerState},
+        pipeline::{FeedPost, Filter, Hydrated, ReadRequest, ViewerState},
         services::Feeds,
     },
     store::{
@@ -104,13 +104,16 @@ impl Feeds {
             let until = page.rows.last().map(|row| row.post).filter(|_| page.more);
             let until = [until, others.until].into_iter().flatten().min();
             let rows = rows(page, &others, from, until);
-            let admits = |post: &PostId, author: &UserId| is_new(post) && Filter::Home.admits_author(&state, author);
-            let admitted = rows.iter().filter(|(post, author)| admits(post, author));
-            let ids: Vec<_> = admitted.map(|(post, _)| *post).collect();
-            let mut posts = self.hydrator().posts(&state, &ids).await?;
-            found.extend(ids.iter().filter_map(|id| posts.remove(id)));
             metrics::ROWS_READ.add(rows.len());
-            covered.posts.extend(rows.into_keys());
+            let admits = |author: &UserId| Filter::Home.admits_author(&state, author);
+            let (admitted, of_others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, author)| admits(author));
+            let admitted: Vec<_> = admitted.into_iter().map(|(post, _)| post).collect();
+            let ids: Vec<_> = admitted.iter().copied().filter(is_new).collect();
+            let Hydrated { mut posts, without_card, .. } = self.hydrator().hydrate(&state, &ids).await?;
+            found.extend(ids.iter().filter_map(|id| posts.remove(id)));
+            // Whose card is still to come stays new.
+            covered.posts.extend(admitted.into_iter().filter(|post| !without_card.contains(post)));
+            covered.of_others.extend(of_others.into_iter().map(|(post, _)| post));
             // Nothing behind this row was looked at.
             covered.unseen = until;
             if until.is_none() || until == others.until || found.len() >= NEW_POSTS_MAX {
@@ -200,6 +203,7 @@ fn answer(
     };
     if let Some(unseen) = found.get(limit).map(|post| post.card.post) {
         covered.posts.retain(|post| *post < unseen);
+        covered.of_others.retain(|post| *post < unseen);
         covered.unseen = Some(unseen);
     }
     found.truncate(limit);

@@ -23,7 +23,7 @@ use crate::{
     metrics,
     model::{CLOCK_DIFFERENCE_MAX, PostId, Timestamp, UserId, limits::FEED_AGE_MAX},
     query::{
-        pipeline::{FeedPost, Filter, Page, Ranker, ReadRequest, Shown},
+        pipeline::{FeedPost, Filter, Hydrated, Page, Ranker, ReadRequest, Shown},
         services::Feeds,
     },
     store::{
@@ -119,7 +119,8 @@ impl Feeds {
             let windows = walk.windows(&rows, &ranker, wanted(limit - entries.len(), read), visible);
             let picked: Vec<_> = windows.iter().flat_map(|window| window.picked(&walk.served)).collect();
             // Hydrate, second ranking stage, page.
-            let posts = self.hydrator().posts(&state, &picked).await?;
+            let Hydrated { posts, without_card, .. } = self.hydrator().hydrate(&state, &picked).await?;
+            sources.leave_for_later(&without_card);
             metrics::PAGE_ROUNDS.add(1);
             metrics::ROWS_READ.add(rows.rows.len());
             let unseen = rows.rows.iter().filter(|row| !visible(&row.author)).count();

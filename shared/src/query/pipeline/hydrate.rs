@@ -33,7 +33,7 @@ pub struct FeedPost {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// The post trends, and the viewer follows nobody.
+    /// The post trends, and the home itself has shown only posts by the viewer.
     Trending,
 }
 
@@ -42,6 +42,17 @@ impl FeedPost {
     pub fn new(card: PostCard, liked: bool) -> Self {
         Self { card, liked, explanation: None, origin: None }
     }
+}
+
+/// What became of posts that were hydrated.
+#[derive(Debug, Default)]
+pub(crate) struct Hydrated {
+    /// Those that may be shown.
+    pub(crate) posts: HashMap<PostId, FeedPost>,
+    /// Those that the viewer likes, also of those that have no card.
+    pub(crate) liked: HashSet<PostId>,
+    /// Those that have no card. Of a new post, it comes a moment after the first row.
+    pub(crate) without_card: HashSet<PostId>,
 }
 
 /// The stores from which posts are hydrated.
@@ -62,18 +73,14 @@ impl Hydrator<'_> {
         state: &ViewerState<'_>,
         posts: &[PostId],
     ) -> Result<HashMap<PostId, FeedPost>, Error> {
-        self.posts_and_likes(state, posts).await.map(|(posts, _)| posts)
+        self.hydrate(state, posts).await.map(|hydrated| hydrated.posts)
     }
 
-    /// The same, and which posts the viewer likes, also of those that have no card.
+    /// The same, and what else became of the posts.
     ///
     /// All reads run at once: the cards, the viewer's likes of the posts, and those of the viewer's posts that
     /// projections have not reached.
-    pub(crate) async fn posts_and_likes(
-        self,
-        state: &ViewerState<'_>,
-        posts: &[PostId],
-    ) -> Result<(HashMap<PostId, FeedPost>, HashSet<PostId>), Error> {
+    pub(crate) async fn hydrate(self, state: &ViewerState<'_>, posts: &[PostId]) -> Result<Hydrated, Error> {
         if posts.is_empty() {
             return Ok(Default::default());
         }
@@ -94,9 +101,10 @@ impl Hydrator<'_> {
         if let Some(profile) = profile {
             lay_over(&mut cards, unprojected, &profile);
         }
+        let without_card = posts.iter().copied().filter(|post| !cards.contains_key(post)).collect();
         let visible = cards.into_iter().filter(|(_, card)| card.is_shown_to(viewer));
-        let shown = visible.map(|(post, card)| (post, FeedPost::new(card, liked.contains(&post)))).collect();
-        Ok((shown, liked))
+        let posts = visible.map(|(post, card)| (post, FeedPost::new(card, liked.contains(&post)))).collect();
+        Ok(Hydrated { posts, liked, without_card })
     }
 
     async fn cards(self, consistency: Consistency, posts: &[PostId]) -> Result<HashMap<PostId, PostCard>, Error> {

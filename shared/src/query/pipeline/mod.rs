@@ -9,8 +9,8 @@ mod sources;
 mod viewer_state;
 
 pub(crate) use filter::Filter;
-pub(crate) use hydrate::Hydrator;
 pub use hydrate::{FeedPost, Origin};
+pub(crate) use hydrate::{Hydrated, Hydrator};
 pub use page::Page;
 pub(crate) use page::PageDraft;
 pub(crate) use ranking::{Ranker, Shown};
@@ -39,7 +39,8 @@ pub(crate) async fn posts_page(
         let admitted = rows.rows.iter().filter(|row| filter.admits_author(state, &row.author));
         let admitted = admitted.filter(|row| !blockers.contains(&row.author));
         let ids: Vec<_> = admitted.map(|row| row.post).collect();
-        let mut posts = hydrator.posts(state, &ids).await?;
+        let Hydrated { mut posts, without_card, .. } = hydrator.hydrate(state, &ids).await?;
+        sources.leave_for_later(&without_card);
         let entries = ids.iter().filter_map(|id| posts.remove(id)).filter(|post| filter.admits_card(&post.card));
         let entries: Vec<_> = entries.collect();
         metrics::ROWS_READ.add(rows.rows.len());

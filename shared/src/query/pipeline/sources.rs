@@ -1,9 +1,13 @@
 //! Sources: the rows that could be on a page, newest first. Most rows come from the timeline that projections write.
-//! Three other sources complete it: the timelines of celebrities, whose posts are not pushed to followers; the
-//! timelines of authors whom the viewer has followed, but whose posts are not all copied; and the viewer's own posts
-//! that projections have not reached.
+//! Four other sources complete it: the timelines of celebrities, whose posts are not pushed to followers; the timelines
+//! of authors whom the viewer has followed, but whose posts are not all copied; the timelines of all followed authors,
+//! if the home was left out by pushes and is still incomplete; and the viewer's own posts that projections have not
+//! reached.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -100,8 +104,9 @@ impl<'a> Sources<'a> {
         self.others.push(Source::Pulled { author, rows, announced });
     }
 
-    /// Adds the timeline of a new celebrity whom the viewer follows. Not every process may know yet to announce the
-    /// author's posts, so the timeline is read for each page.
+    /// Adds the timeline of an author whom the viewer follows, which is read for each page. Either the author is a new
+    /// celebrity, whose posts not every process may know yet to announce; or the viewer's home is incomplete, and may
+    /// lack rows of any author.
     pub(crate) fn add_stored(&mut self, author: UserId) {
         self.others.push(Source::Stored(Timeline::Author(author)));
     }
@@ -125,7 +130,8 @@ impl<'a> Sources<'a> {
         let rows = merge(pages, count);
         if self.top.is_none() {
             let posts: Vec<_> = rows.rows.iter().map(|row| row.post).collect();
-            self.top = Some(Covered { from: posts.last().copied().filter(|_| rows.more), posts, unseen: None });
+            let from = posts.last().copied().filter(|_| rows.more);
+            self.top = Some(Covered { from, posts, ..Covered::default() });
         }
         self.unread.before = rows.rows.last().map(|row| row.post).or(self.unread.before);
         Ok(rows)
@@ -167,6 +173,11 @@ impl<'a> Sources<'a> {
     /// Whether the stored timeline has had a row. Rows of other sources do not count: they may belong elsewhere.
     pub(crate) fn found_stored(&self) -> bool {
         self.found_stored
+    }
+
+    /// Does not count these posts among what was newest: they have no cards, so they were not shown.
+    pub(crate) fn leave_for_later(&mut self, without_card: &HashSet<PostId>) {
+        self.top.iter_mut().for_each(|top| top.posts.retain(|post| !without_card.contains(post)));
     }
 
     /// What was newest of the rows that were read first, if any were read, by a request that began at `as_of`.

@@ -107,6 +107,47 @@ async fn a_post_that_arrives_late_behind_newer_ones_is_new() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_post_whose_card_is_still_to_come_is_new_once_it_is_there() {
+    let (world, _) = ada_follows_two().await;
+    let before = mark(&world).await;
+    let of_star = world.other.post("star", "announced a moment before it has a card").await;
+    let row = Row { post: of_star, author: user("star") };
+    world.other.timelines.put_announced(&row, &world.other.clock).await.unwrap();
+
+    let (count, posts, asked) = newer(&world, &before, Some(20)).await;
+    assert_eq!((count, posts), (0, Vec::new()));
+    world.pass(Duration::from_secs(1));
+    let of_page = mark(&world).await;
+    world.other.catch_up(&["star"]).await;
+
+    for mark in [asked, of_page] {
+        let (_, posts, next) = newer(&world, &mark, Some(20)).await;
+        assert_eq!(posts, [of_star]);
+        assert_eq!(newer(&world, &next, Some(20)).await.0, 0, "once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn posts_of_celebrities_whom_nobody_here_follows_do_not_make_a_late_post_old() {
+    let (world, _) = ada_follows_two().await;
+    world.other.follow("ada", "bob").await;
+    world.other.catch_up(&["ada"]).await;
+    let mut mark = mark(&world).await;
+    let late = world.other.post("bob", "late").await;
+    for second in 0..50 {
+        post(&world, "far").await;
+        world.pass(Duration::from_secs(1));
+        if second % 10 == 0 {
+            let (count, _, next) = newer(&world, &mark, Some(20)).await;
+            assert_eq!(count, 0);
+            mark = next;
+        }
+    }
+    world.other.catch_up(&["bob"]).await;
+    assert_eq!(newer(&world, &mark, Some(20)).await.1, [late]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn hundreds_of_new_posts_are_counted_to_a_hundred_and_shown_one_by_one() {
     let (world, _) = ada_follows_two().await;
     world.other.follow("ada", "bob").await;

@@ -15,7 +15,7 @@ use crate::{
     projection::tally,
     query::{CommentsOf, FeedPost, HiddenComments, Ranking, ReadRequest, TrendingPosition, people::Side},
     samples::user,
-    store::comments::CommentOrder,
+    store::{cards::UserCard, comments::CommentOrder},
     stream::work_queue::Task,
     test_world::{Process, World},
 };
@@ -66,8 +66,8 @@ const ACTIONS: [Action; 18] = [
     Action::PatchProfile,
 ];
 
-/// Ada and others have written posts with a tag, and comments. Ada follows bob and dan, mutes dan and blocks eve. Carol
-/// follows ada.
+/// Ada and others have written posts with a tag, and comments. Ada likes one of the posts, follows bob and dan, mutes
+/// dan and blocks eve. Carol follows ada.
 struct Given {
     world: World,
     of_ada: PostId,
@@ -96,6 +96,7 @@ impl Given {
         other.done("ada", &MuteUser { muted: user("dan"), wanted: EdgeState::Active }).await;
         other.block("ada", "eve").await;
         react_to_post(&user("ada"), liked, EdgeState::Active, &other.commands, &other.clock).await.unwrap();
+        other.projector.repair.settle_likes(liked, &[user("ada")]).await.unwrap();
         let by_ada = other.comment("ada", of_bob, "by ada").await;
         let by_carol = other.comment("carol", of_ada, "by carol").await;
         Self { world, of_ada, of_bob, liked, by_ada, by_carol }
@@ -220,6 +221,10 @@ impl Given {
             let page = people.people(request, side, &ada, None, 20).await.unwrap();
             found.insert(format!("{side:?}"), page.entries.iter().map(|card| json!(Person::from(card))).collect());
         }
+        let persons = |cards: &[UserCard]| cards.iter().map(|card| json!(Person::from(card))).collect();
+        found.insert("users".to_owned(), persons(&people.users(request, &EVERYBODY.map(user)).await.unwrap()));
+        let likers = process.feeds.likers(request, self.liked, None, 20).await;
+        found.insert("likers".to_owned(), likers.map_or_else(refused, |page| persons(&page.entries)));
         uncounted(Value::Object(found))
     }
 

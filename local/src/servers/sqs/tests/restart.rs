@@ -1,4 +1,4 @@
-use aws_limits::sqs::Fairness;
+use aws_limits::sqs::InFlightRules;
 use tokio::{net::TcpListener, sync::oneshot};
 
 use super::{SOON, Sqs, bodies, code, redrive_policy, serve};
@@ -36,7 +36,7 @@ async fn a_database_of_another_version_is_refused() {
     let file = directory.path().join("sqs.sqlite");
     rusqlite::Connection::open(&file).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let error = serve(listener, Some(&file), Fairness::default(), std::future::pending()).await.unwrap_err();
+    let error = serve(listener, Some(&file), InFlightRules::default(), std::future::pending()).await.unwrap_err();
     assert!(error.to_string().contains("version 99"), "{error}");
 }
 
@@ -45,7 +45,8 @@ async fn shutdown_answers_waiting_receives_and_ends() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = aws::sqs(&format!("http://{}", listener.local_addr().unwrap()));
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(serve(listener, None, Fairness::default(), async { stopped.await.unwrap_or_default() }));
+    let server =
+        tokio::spawn(serve(listener, None, InFlightRules::default(), async { stopped.await.unwrap_or_default() }));
     let url = client.create_queue().queue_name("q").send().await.unwrap().queue_url.unwrap();
     let waiting = tokio::spawn(client.receive_message().queue_url(&url).wait_time_seconds(20).send());
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
