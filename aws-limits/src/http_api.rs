@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::{Bucket, Limits, Refusal};
 
-/// The throttling that a template sets for each route of its API (`DefaultRouteSettings`). It holds beside the limits of
-/// the account ([HTTP API throttling]).
+/// The throttling that a template sets for each route of its API (`DefaultRouteSettings`). It holds beside the limits
+/// of the account ([HTTP API throttling]).
 ///
 /// [HTTP API throttling]: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html
 #[derive(Debug, Clone, Copy, PartialEq)]

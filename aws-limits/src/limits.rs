@@ -103,7 +103,8 @@ impl Limits {
 
     /// The same for a fraction of the load: what limits rates and what runs at once shrinks with it. The number of
     /// partitions stays, and so does what a single call takes. Fewer requests come less evenly, so capacity is averaged
-    /// over more seconds. Streams have as many shards as this leaves lanes, see [`Limits::lanes`]; what a shard may do follows from their number. `shard_reads` stays: mappings poll as often.
+    /// over more seconds. Streams have as many shards as this leaves lanes, see [`Limits::lanes`]; what a shard may do
+    /// follows from their number. `shard_reads` stays: mappings poll as often.
     #[must_use]
     pub fn scaled(&self, fraction: f64, lanes_per_shard: u32) -> Self {
         let shards = f64::from(self.stream_shards);
