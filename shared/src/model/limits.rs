@@ -96,7 +96,7 @@ pub const CURSOR_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest cursor, in bytes. A longer one is rejected unread. Cursors of ranked feeds contain the posts that were
 /// served: a window of 200, and 200 more if as many were inserted into it during the walk. An HTTP API takes 10 240
 /// bytes of URL and headers.
-pub const CURSOR_BYTES_MAX: usize = 6144;
+pub const CURSOR_BYTES_MAX: usize = 5400;
 
 /// Posts in the trending feed at most.
 pub const TRENDING_MAX: usize = 200;
