@@ -1,5 +1,7 @@
 //! Reads records again from a stream, from a given one on.
 
+use std::time::Duration;
+
 use aws_config::SdkConfig;
 use aws_sdk_dynamodbstreams::{
     error::{DisplayErrorContext, ProvideErrorMetadata},
@@ -12,6 +14,8 @@ use crate::notice::{Batch, order};
 
 /// Records of one page at most.
 const PAGE: i32 = 1000;
+/// A shard is read five times a second, by everybody together.
+const PAGE_PAUSE: Duration = Duration::from_millis(200);
 /// Pages that are read at most. Kinesis may answer with empty pages before the next record.
 const PAGES_MAX: usize = 10;
 /// The errors by which AWS says that there is no such stream or shard any more, or no record at this place. Access is
@@ -165,11 +169,16 @@ async fn read<T>(
         Err(Unread::Gone) => return Ok(found),
         Err(Unread::Failed(error)) => return Err(error),
     };
-    for _ in 0..PAGES_MAX {
+    for number in 0..PAGES_MAX {
         let Some(iterator) = next else { return Ok(found) };
+        if number > 0 {
+            tokio::time::sleep(PAGE_PAUSE).await;
+        }
         let page = match page(&iterator).await {
             Ok(page) => page,
             Err(Unread::Gone) => return Ok(found),
+            // Whoever begins at the same record again meets the same limit.
+            Err(Unread::Failed(_)) if found.records.len() > 1 => break,
             Err(Unread::Failed(error)) => return Err(error),
         };
         let is_beyond = |record: &Record<T>| order(&record.sequence, &batch.end_sequence_number).is_gt();
@@ -208,17 +217,23 @@ mod tests {
         }
     }
 
+    /// Stands for a page that cannot be read.
+    const REFUSED: &[u32] = &[u32::MAX];
+
     /// Reads records `first` to `last` of a shard whose pages hold these sequence numbers.
     fn found(first: u32, last: u32, pages: &[&[u32]]) -> Result<(Vec<String>, End), Error> {
         let at = Cell::new(0);
         let page = async |_: &str| {
+            if pages.get(at.get()) == Some(&REFUSED) {
+                return Err(Unread::Failed(Error::transient("reading", "too many reads")));
+            }
             let page = pages.get(at.get()).copied().unwrap_or_default();
             at.set(at.get() + 1);
             let record = |sequence: &u32| Record { sequence: sequence.to_string(), holds: () };
             let next = (at.get() < pages.len()).then(String::new);
             Ok(Page { records: page.iter().map(record).collect(), next })
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let found = runtime.block_on(read(&batch(first, last), Ok(Some(String::new())), page))?;
         Ok((found.records.into_iter().map(|record| record.sequence).collect(), found.end))
     }
@@ -246,5 +261,12 @@ mod tests {
         let pages: Vec<&[u32]> = pages.iter().map(Vec::as_slice).collect();
         assert_eq!(found(0, 100, &pages).unwrap(), (numbers(0..20), End::More));
         assert!(found(0, 100, &[&[] as &[u32]; 20]).is_err(), "it is tried again");
+    }
+
+    #[test]
+    fn what_was_read_before_a_read_fails_is_done() {
+        assert_eq!(found(0, 100, &[&[0, 1], &[2], REFUSED]).unwrap(), (numbers(0..3), End::More));
+        assert!(found(0, 100, &[REFUSED]).is_err());
+        assert!(found(0, 100, &[&[0], REFUSED]).is_err(), "the rest would begin with the same record");
     }
 }

@@ -42,7 +42,8 @@ enum Shown {
 
 /// Why something was not written.
 enum NotWritten {
-    /// The card is still to be made. These shards are early.
+    /// The card is still to be made, or makes no sense: then the work queue keeps the task for a person, and nothing on
+    /// the bus waits for it.
     Early(TallySubject, BTreeSet<TallyShard>),
     /// It has to come again.
     Failed(Shown),
@@ -72,6 +73,11 @@ pub async fn handle(
                 let shards = changes.iter().map(|change| change.shard).collect();
                 Some(NotWritten::Early(subject.clone(), shards))
             }
+            Err(error @ Error::Poison { .. }) => {
+                tracing::error!(?subject, %error, "a counter is left to the work queue");
+                let shards = changes.iter().map(|change| change.shard).collect();
+                Some(NotWritten::Early(subject.clone(), shards))
+            }
             Err(error) => {
                 tracing::warn!(?subject, %error, "a counter could not be written to its card");
                 Some(NotWritten::Failed(Shown::Counter(subject.clone())))
@@ -87,7 +93,14 @@ pub async fn handle(
     let likes = stream::iter(&likes).map(async |(post, likes)| {
         let limit = deadline.at_most(TIME_PER_ITEM);
         for notices in shown_in {
-            if let Err(error) = limit.limit(show_likes(notices, *post, likes)).await {
+            let shown = match limit.limit(show_likes(notices, *post, likes)).await {
+                Err(error @ Error::Poison { .. }) => {
+                    tracing::error!(%post, %error, "likes are left to the work queue");
+                    limit.limit(leave_likes(notices, *post, likes)).await
+                }
+                shown => shown,
+            };
+            if let Err(error) = shown {
                 tracing::warn!(%post, %error, "likes could not be shown");
                 return Some(NotWritten::Failed(Shown::Likes(*post)));
             }
@@ -198,12 +211,13 @@ fn is_busy(likes: &Likes) -> bool {
 }
 
 /// Counts the likes of all posts but busy ones together, because they add to few sums. What many others keep it from
-/// counting is left to the work queue.
+/// counting, and what makes no sense, is left to the work queue.
 async fn count_likes(shown_in: &[Notices], likes: &BTreeMap<PostId, Likes>) -> Result<(), Error> {
     let likes: Vec<_> = likes.iter().filter(|(_, likes)| !is_busy(likes)).collect();
     for notices in shown_in {
         match count_in(notices, &likes).await {
-            Err(Error::Conflict) => {
+            Err(error @ (Error::Conflict | Error::Poison { .. })) => {
+                tracing::warn!(%error, "the counting of likes is left to the work queue");
                 let tasks = likes.iter().flat_map(|(post, likes)| Task::settle_likes(**post, likes.keys().cloned()));
                 notices.work_queue.send(tasks.collect()).await?;
             }
@@ -225,11 +239,15 @@ async fn count_in(notices: &Notices, likes: &[(&PostId, &Likes)]) -> Result<(), 
     Ok(())
 }
 
+async fn leave_likes(notices: &Notices, post: PostId, likes: &Likes) -> Result<(), Error> {
+    notices.work_queue.send(Task::settle_likes(post, likes.keys().cloned())).await
+}
+
 /// Shows these likes of a post, and then tells its author once. Those of a busy post are left to the work queue, so
 /// that nothing else waits for them on the bus.
 async fn show_likes(notices: &Notices, post: PostId, likes: &Likes) -> Result<(), Error> {
     if is_busy(likes) {
-        return notices.work_queue.send(Task::settle_likes(post, likes.keys().cloned())).await;
+        return leave_likes(notices, post, likes).await;
     }
     let (late, known): (Vec<_>, Vec<_>) = likes.values().partition(|heard| heard.may_be_gone);
     let late: Vec<_> = late.into_iter().map(|heard| heard.like.user.clone()).collect();

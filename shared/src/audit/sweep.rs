@@ -222,9 +222,14 @@ impl Sweeper {
                         Shown::Counted(item) => counted.push(item.clone()),
                     }
                 }
-                vec![auditor.rows(&rows).await?, auditor.counted_items(&counted).await?]
+                vec![
+                    all_readable(&rows, async |rows| auditor.rows(rows).await).await?,
+                    all_readable(&counted, async |items| auditor.counted_items(items).await).await?,
+                ]
             }
-            Page::Search(page) => vec![auditor.index_items(&page.found).await?],
+            Page::Search(page) => {
+                vec![all_readable(&page.found, async |items| auditor.index_items(items).await).await?]
+            }
             Page::Commands(page) => {
                 let looks = stream::iter(&page.found).map(async |fact| readable(auditor.fact(fact).await));
                 looks.buffered(AT_ONCE).try_collect().await?
@@ -261,6 +266,20 @@ fn readable(look: Result<Vec<Finding>, Error>) -> Result<Vec<Finding>, Error> {
             Ok(Vec::new())
         }
         look => look,
+    }
+}
+
+/// The same for items that are looked at together: if one of them makes no sense, each is looked at by itself.
+async fn all_readable<T>(
+    items: &[T],
+    look: impl AsyncFn(&[T]) -> Result<Vec<Finding>, Error>,
+) -> Result<Vec<Finding>, Error> {
+    match look(items).await {
+        Err(Error::Poison { .. }) => {
+            let looks = stream::iter(items).map(async |item| readable(look(std::slice::from_ref(item)).await));
+            Ok(looks.buffered(AT_ONCE).try_collect::<Vec<_>>().await?.concat())
+        }
+        looked => looked,
     }
 }
 

@@ -4,7 +4,7 @@
 //! the rest by `erasure.rs`. What belongs to no log of a user is written in `celebrities.rs`, `demotions.rs`,
 //! `read_models.rs` (rebuilds) and `audit_state.rs`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -186,6 +186,17 @@ impl CommandTable {
         let keys = users.iter().map(|user| primary_key(key::user(user), PROFILE)).collect();
         let items = self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await?;
         items.into_iter().map(|item| value("a profile", item)).collect()
+    }
+
+    /// Those of the users who have a profile, whatever it says.
+    pub(crate) async fn with_profile(&self, users: &[UserId]) -> Result<Vec<UserId>, Error> {
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = users.iter().map(|user| primary_key(key::user(user), PROFILE)).collect();
+        let items = self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await?;
+        let found: HashSet<_> = items.iter().map(|item| text(item, PK)).collect::<Result<_, _>>()?;
+        Ok(users.iter().filter(|user| found.contains(key::user(user).as_str())).cloned().collect())
     }
 
     /// Who has the handle, or had it last. None if nobody ever had it, or gave it up long ago.

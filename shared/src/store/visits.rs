@@ -29,7 +29,8 @@ impl Timelines {
         item.as_ref().map(visit).transpose()
     }
 
-    /// What each of these homes says that says something.
+    /// What each of these homes says that says something. What makes no sense says nothing, so that the homes of others
+    /// do not wait for it.
     pub(crate) async fn visits(
         &self,
         viewers: impl Iterator<Item = &UserId>,
@@ -42,7 +43,14 @@ impl Timelines {
             let viewer = viewer.ok_or_else(|| Error::poison("a visit", "its key names no user"))?;
             Ok((viewer, visit(&item)?))
         };
-        found.into_iter().map(of_viewer).collect()
+        let readable = |read: Result<_, Error>| match read {
+            Err(error @ Error::Poison { .. }) => {
+                tracing::error!(%error, "a visit makes no sense, and is passed over");
+                None
+            }
+            read => Some(read),
+        };
+        found.into_iter().map(of_viewer).filter_map(readable).collect()
     }
 
     /// Makes these homes say this, unless they say something already.

@@ -20,6 +20,8 @@ pub(super) fn read(reading: &mut Reading<'_>, mut open: Properties<'_>) -> Resul
     let at = open.at();
     let description = open.text("AlarmDescription")?.unwrap_or_default().to_owned();
     ignore(reading, &mut open);
+    // `ignore` would leave the alarm as it is where there are few samples.
+    open.one_of("EvaluateLowSampleCountPercentile", &["evaluate"])?;
     let evaluation_periods = open.count("EvaluationPeriods", 1..=1440)?;
     let evaluation_periods =
         evaluation_periods.ok_or_else(|| TemplateError::new(at, "an alarm needs EvaluationPeriods"))?;
@@ -80,16 +82,8 @@ pub(super) fn read_composite(reading: &mut Reading<'_>, mut open: Properties<'_>
 
 /// Nobody is notified on one machine.
 fn ignore(reading: &mut Reading<'_>, open: &mut Properties<'_>) {
-    let ignored = [
-        "ActionsEnabled",
-        "AlarmActions",
-        "AlarmName",
-        "EvaluateLowSampleCountPercentile",
-        "InsufficientDataActions",
-        "OKActions",
-        "Tags",
-        "Unit",
-    ];
+    let ignored =
+        ["ActionsEnabled", "AlarmActions", "AlarmName", "InsufficientDataActions", "OKActions", "Tags", "Unit"];
     open.ignore(reading.warnings, &ignored);
 }
 

@@ -5,7 +5,9 @@ use serde_json::json;
 use super::{GRACE, ROUND_MIN, Run, Sweeper};
 use crate::{
     deadline::Deadline,
+    model::PostId,
     samples::user,
+    store::timelines::{Row, Timeline},
     stream::work_queue::Task,
     test_world::{Calls, Failure, World},
 };
@@ -127,4 +129,29 @@ async fn an_item_that_makes_no_sense_does_not_end_the_round() {
     world.tested.sweeper.run(Deadline::none()).await.unwrap();
     assert_eq!(caught_up(&world.take_tasks()), 18);
     assert_eq!(world.other.commands.audit_state().await.unwrap().position, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_or_profile_that_makes_no_sense_hides_nothing_of_its_page() {
+    let world = World::with(&[("SEARCH_DAYS", 30)]);
+    world.other.join(&["ada", "bob"]).await;
+    let senseless = world.other.post("ada", "a post #tag").await;
+    world.other.catch_up(&["ada", "bob"]).await;
+    let never_was = PostId::new(world.other.clock.now());
+    let home = Timeline::Home(user("ada"));
+    world
+        .other
+        .timelines
+        .put(std::slice::from_ref(&home), &Row { post: never_was, author: user("bob") })
+        .await
+        .unwrap();
+    world.put("commands", &[json!({"PK": {"S": format!("POST#{senseless}")}, "SK": {"S": "POST"}})]);
+    world.put("commands", &[json!({"PK": {"S": "USER#bob"}, "SK": {"S": "PROFILE"}})]);
+    world.pass(GRACE * 2);
+
+    world.tested.sweeper.run(Deadline::none()).await.unwrap();
+
+    let stray = Task::CheckRow { timeline: home.key(), post: never_was, author: user("bob") };
+    assert!(world.take_tasks().contains(&stray));
+    assert_eq!(world.other.commands.audit_state().await.unwrap().position, None, "the round has ended");
 }

@@ -83,8 +83,8 @@ impl Walks {
                 }
                 return Ok(Step::Done);
             }
-            // A walk of its own belongs to the newer follow.
-            Some(follow) if follow.version > version => return Ok(Step::Done),
+            // A walk of its own belongs to a newer follow. This one goes on all the same: the catch-up may wait for it
+            // before it reaches the newer follow. What it copies is right for both.
             Some(_) => {}
             // A follow that has ended is kept, so this one was erased, with the account of the viewer or of the author.
             // A viewer who is still there may wait for this backfill to end; an erased one never applies anything

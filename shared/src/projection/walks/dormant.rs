@@ -41,7 +41,7 @@ impl Walks {
         }
         // These homes have all rows, and get them for the usual time. Nothing is said of those whose owners are gone.
         let silent: Vec<_> = viewers.iter().filter(|viewer| !visits.contains_key(*viewer)).cloned().collect();
-        let silent: Vec<_> = self.commands.profiles(&silent).await?.into_iter().map(|owner| owner.user).collect();
+        let silent = self.commands.with_profile(&silent).await?;
         self.timelines.put_visits(&silent, &self.dormancy.visited(now)).await?;
         let awake = visits.iter().filter(|(_, visit)| !self.dormancy.leaves_out(visit, now));
         stream::iter(awake)

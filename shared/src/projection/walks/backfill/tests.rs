@@ -147,6 +147,21 @@ async fn a_walk_of_an_older_follow_leaves_the_newer_one_unfinished() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_walk_ends_although_the_author_was_followed_anew_in_events_that_wait_for_it() {
+    let world = World::with_steps_of(2);
+    bob_has_posts(&world, 7).await;
+    world.other.follow("ada", "bob").await;
+    world.tested.catch_up(&["ada"]).await;
+    let walks = take_walks(&world);
+    world.other.unfollow("ada", "bob").await;
+    world.other.follow("ada", "bob").await;
+
+    finish(&world, walks).await;
+
+    assert_eq!(unfinished(&world).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_walk_that_is_done_before_its_follow_is_applied_ends_afterwards() {
     let world = World::with_steps_of(2);
     bob_has_posts(&world, 3).await;

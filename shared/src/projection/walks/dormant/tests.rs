@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::{
     super::testing::{finish, take_walks},
     *,
@@ -244,6 +246,29 @@ async fn a_visit_that_was_taken_for_a_row_stays() {
     let row = Row { post: "ffffffff-ffff-7fff-bfff-ffffffffffff".parse().unwrap(), author: user("ada") };
     world.other.repair(Task::CheckRow { timeline: home.key(), post: row.post, author: row.author }).await.unwrap();
     assert!(visit(&world).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_makes_no_sense_of_one_follower_takes_no_post_from_others() {
+    let world = world();
+    ada_follows(&world, &["bob"]).await;
+    for follower in ["carol", "dan"] {
+        world.other.join(&[follower]).await;
+        world.other.follow(follower, "bob").await;
+    }
+    let visit = json!({
+        "PK": {"S": Timeline::Home(user("carol")).key()}, "SK": {"S": "ffffffff-ffff-7fff-bfff-ffffffffffff"},
+        "author": {"S": "carol"}, "pushed_until": {"S": "nonsense"},
+    });
+    world.put("timelines", &[visit]);
+    world.put("commands", &[json!({"PK": {"S": "USER#dan"}, "SK": {"S": "PROFILE"}, "handle": {"N": "7"}})]);
+
+    let post = post(&world, "bob").await;
+
+    for follower in ["ada", "carol", "dan"] {
+        let (home, post) = (json!({"S": Timeline::Home(user(follower)).key()}), json!({"S": post}));
+        assert!(world.items("timelines").iter().any(|row| row["PK"] == home && row["SK"] == post), "{follower}");
+    }
 }
 
 /// Ada has come back to a home that lacks a post by bob, and a further one by him has begun the walk that completes it.
