@@ -55,10 +55,8 @@ impl HttpApi {
 
     fn is_within_throttle(&mut self, now: Duration, route: Option<&str>) -> bool {
         let (Some(throttle), Some(route)) = (self.throttle, route) else { return true };
-        if !self.routes.contains_key(route) {
-            self.routes.insert(route.to_owned(), Bucket::new(throttle.requests, throttle.burst));
-        }
-        self.routes.get_mut(route).is_none_or(|bucket| bucket.try_take(now, 1.0))
+        let full = || Bucket::new(throttle.requests, throttle.burst);
+        self.routes.entry(route.to_owned()).or_insert_with(full).try_take(now, 1.0)
     }
 }
 
@@ -79,6 +77,7 @@ mod tests {
         let refusal = api.admit(Duration::ZERO, ROUTE).unwrap_err();
         assert_eq!((refusal.status, refusal.body), (429, json!({"message": "Too Many Requests"})));
     }
+
     #[test]
     fn a_route_is_throttled_as_the_template_says_whatever_the_account_may_do() {
         let limits = Limits { api_requests: 100_000.0, api_burst: 50_000.0, ..Limits::new_account() };

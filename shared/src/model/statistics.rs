@@ -320,12 +320,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    const YEAR: StatisticsPolicy = StatisticsPolicy { days: 365 };
     use crate::{
         model::{CommandId, Spent, Standing},
         samples::{NOW, shown, user, version},
     };
+
+    const YEAR: StatisticsPolicy = StatisticsPolicy { days: 365 };
 
     fn event(number: u64, event: UserEvent, following: u64) -> LogEvent {
         LogEvent {

@@ -65,15 +65,10 @@ pub(super) async fn cards_for(
     users: &[UserId],
 ) -> Result<HashMap<UserId, UserCard>, Error> {
     let mut found = cards.users(users, state.consistency()).await?;
-    let viewer = state.request.viewer;
-    if state.has_unfinished_profile() && users.contains(viewer) {
-        found.insert(viewer.clone(), card_from_truth(commands, viewer).await?);
-    }
-    if state.consistency().is_strong() {
-        for user in users.iter().filter(|user| !found.contains_key(*user)).collect::<Vec<_>>() {
-            found.extend(card_if_exists(commands, user).await?.map(|card| (user.clone(), card)));
-        }
-    }
+    let is_old = |user: &UserId| user == state.request.viewer && state.has_unfinished_profile();
+    let is_new = |user: &UserId| state.consistency().is_strong() && !found.contains_key(user);
+    let asked: Vec<_> = users.iter().filter(|user| is_old(user) || is_new(user)).cloned().collect();
+    found.extend(cards_from_truth(commands, &asked).await?.into_iter().map(|card| (card.user.clone(), card)));
     Ok(found)
 }
 

@@ -180,23 +180,22 @@ impl CommandTable {
 
     /// The profiles of those of the users who have one, in one consistent read.
     pub async fn profiles(&self, users: &[UserId]) -> Result<Vec<Profile>, Error> {
-        if users.is_empty() {
-            return Ok(Vec::new());
-        }
-        let keys = users.iter().map(|user| primary_key(key::user(user), PROFILE)).collect();
-        let items = self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await?;
-        items.into_iter().map(|item| value("a profile", item)).collect()
+        self.profile_items(users).await?.into_iter().map(|item| value("a profile", item)).collect()
     }
 
     /// Those of the users who have a profile, whatever it says.
     pub(crate) async fn with_profile(&self, users: &[UserId]) -> Result<Vec<UserId>, Error> {
+        let items = self.profile_items(users).await?;
+        let found: HashSet<_> = items.iter().map(|item| text(item, PK)).collect::<Result<_, _>>()?;
+        Ok(users.iter().filter(|user| found.contains(key::user(user).as_str())).cloned().collect())
+    }
+
+    async fn profile_items(&self, users: &[UserId]) -> Result<Vec<Item>, Error> {
         if users.is_empty() {
             return Ok(Vec::new());
         }
         let keys = users.iter().map(|user| primary_key(key::user(user), PROFILE)).collect();
-        let items = self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await?;
-        let found: HashSet<_> = items.iter().map(|item| text(item, PK)).collect::<Result<_, _>>()?;
-        Ok(users.iter().filter(|user| found.contains(key::user(user).as_str())).cloned().collect())
+        self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await
     }
 
     /// Who has the handle, or had it last. None if nobody ever had it, or gave it up long ago.

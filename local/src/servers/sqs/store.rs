@@ -61,7 +61,7 @@ pub(super) struct Store {
     pub(super) queues: BTreeMap<String, Queue>,
     /// The beginning of queue URLs, for example `http://127.0.0.1:9324`.
     base_url: String,
-    /// When messages of a group come behind those of others.
+    /// What messages in flight do to those that wait.
     pub(super) rules: InFlightRules,
 }
 

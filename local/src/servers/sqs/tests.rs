@@ -38,10 +38,8 @@ impl Sqs {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let database = database.map(Path::to_owned);
-        let task =
-            tokio::spawn(
-                async move { serve(listener, database.as_deref(), InFlightRules::default(), pending()).await },
-            );
+        let rules = InFlightRules::default();
+        let task = tokio::spawn(async move { serve(listener, database.as_deref(), rules, pending()).await });
         Self { client: aws::sqs(&endpoint), task }
     }
 

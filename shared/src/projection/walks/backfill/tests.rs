@@ -44,6 +44,17 @@ async fn unfinished(world: &World) -> usize {
     world.other.viewer("ada").await.unfinished.backfills.len()
 }
 
+/// Ada has followed bob, whose posts take a walk of some steps, and then unfollowed him. Only the follow is applied.
+async fn unfollowed_during_a_walk() -> (World, Vec<Walk>) {
+    let world = World::with_steps_of(2);
+    bob_has_posts(&world, 7).await;
+    world.other.follow("ada", "bob").await;
+    world.tested.catch_up(&["ada"]).await;
+    let walks = take_walks(&world);
+    world.other.unfollow("ada", "bob").await;
+    (world, walks)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_follow_of_an_author_with_few_posts_needs_no_walk() {
     let world = World::new();
@@ -98,12 +109,7 @@ async fn thousands_of_posts_are_copied_step_by_step() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unfollow_ends_the_walk() {
-    let world = World::with_steps_of(2);
-    bob_has_posts(&world, 7).await;
-    world.other.follow("ada", "bob").await;
-    world.tested.catch_up(&["ada"]).await;
-    let walks = take_walks(&world);
-    world.other.unfollow("ada", "bob").await;
+    let (world, walks) = unfollowed_during_a_walk().await;
 
     assert_eq!(finish(&world, walks).await, 1);
 
@@ -114,12 +120,7 @@ async fn an_unfollow_ends_the_walk() {
 
 #[tokio::test(start_paused = true)]
 async fn a_catch_up_that_waits_for_a_backfill_does_not_wait_for_a_follow_that_has_ended() {
-    let world = World::with_steps_of(2);
-    bob_has_posts(&world, 7).await;
-    world.other.follow("ada", "bob").await;
-    world.tested.catch_up(&["ada"]).await;
-    take_walks(&world);
-    world.other.unfollow("ada", "bob").await;
+    let (world, _) = unfollowed_during_a_walk().await;
     let viewer = world.other.viewer("ada").await;
 
     world.tested.projector.walks.repeat_oldest_backfill(&user("ada"), &viewer).await.unwrap();
@@ -148,12 +149,7 @@ async fn a_walk_of_an_older_follow_leaves_the_newer_one_unfinished() {
 
 #[tokio::test(start_paused = true)]
 async fn a_walk_ends_although_the_author_was_followed_anew_in_events_that_wait_for_it() {
-    let world = World::with_steps_of(2);
-    bob_has_posts(&world, 7).await;
-    world.other.follow("ada", "bob").await;
-    world.tested.catch_up(&["ada"]).await;
-    let walks = take_walks(&world);
-    world.other.unfollow("ada", "bob").await;
+    let (world, walks) = unfollowed_during_a_walk().await;
     world.other.follow("ada", "bob").await;
 
     finish(&world, walks).await;
