@@ -27,7 +27,7 @@ use crate::{
         CelebrityPolicy, Clock, DormancyPolicy, RateLimit, RateLimits, ReadModel, ReservedHandles, StatisticsPolicy,
         Timestamp,
     },
-    projection::{CardSets, Dependencies, NoticeSets, Projectors, rebuild::Rebuilder, tally::Waiting},
+    projection::{CardSets, Crowds, Dependencies, NoticeSets, Projectors, rebuild::Rebuilder, tally::Waiting},
     query::{
         Conversations, Feeds, Notifications, People, StatisticsOfDays,
         cursor::CursorKeys,
@@ -265,6 +265,7 @@ impl Runtime {
             dormancy: self.dormancy()?,
             statistics: self.statistics_policy()?,
             search_kept: self.search_kept()?,
+            crowds: Crowds::default(),
             clock: self.clock.clone(),
         }))
     }
@@ -278,6 +279,7 @@ impl Runtime {
             work_queue: self.work_queue()?,
             erasure_delay: self.erasure_delay()?,
             statistics: self.statistics_policy()?,
+            crowds: Crowds::default(),
             clock: self.clock.clone(),
         })
     }

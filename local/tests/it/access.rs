@@ -318,6 +318,7 @@ const SOURCES: [(&[Resource], &[&str]); 7] = [
             "store/segments.rs",
             "store/erasure.rs",
             "store/export.rs",
+            "store/commit.rs",
             "store/transaction.rs",
             "store/audit_state.rs",
             "store/scan.rs",

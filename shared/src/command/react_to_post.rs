@@ -123,15 +123,9 @@ pub async fn react_to_post(
                 }
             }
         }
-        match commands.commit_unlogged(&changes).await {
-            Ok(()) => {
-                commands.busy.spread_less(&counter, now);
-                return Ok(committed);
-            }
-            Err(Error::Conflict) => {
-                commands.busy.spread_more(&counter, now);
-                may_be_done = true;
-            }
+        match commands.commit_like(caller, &changes, &counter, now).await {
+            Ok(()) => return Ok(committed),
+            Err(Error::Conflict) => may_be_done = true,
             Err(error) => return Err(error),
         }
     }

@@ -87,11 +87,12 @@ pub async fn run<C: Command>(
         let (user, version, at) = (caller.clone(), turn.version, turn.at);
         let standing = event.standing_after(standing);
         let event = LogEvent { user, version, command: id, at, totals, spent, standing, event };
-        match commands.commit(&event, &changes).await {
-            Ok(()) => {
-                counter.inspect(|counter| commands.busy.spread_less(counter, at));
-                return Ok(Committed { version: turn.version, output });
-            }
+        let commit = async || match &counter {
+            Some(counter) => commands.commit_counted(&event, &changes, counter).await,
+            None => commands.commit(&event, &changes).await,
+        };
+        match commit().await {
+            Ok(()) => return Ok(Committed { version: turn.version, output }),
             Err(error @ (Error::Conflict | Error::Transient { .. })) => {
                 open.commits.push(Committed { version: turn.version, output });
                 if let Some(committed) = open.settle(caller, commands).await? {
@@ -100,7 +101,6 @@ pub async fn run<C: Command>(
                 if !matches!(error, Error::Conflict) {
                     return Err(error);
                 }
-                counter.as_ref().inspect(|counter| commands.busy.spread_more(counter, at));
             }
             Err(error) => return Err(error),
         }

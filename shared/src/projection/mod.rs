@@ -35,5 +35,5 @@ pub mod tally;
 mod trending;
 pub mod walks;
 
-pub use notices::NoticeSets;
+pub use notices::{Crowds, NoticeSets};
 pub use projector::{CardSets, Dependencies, Projector, Projectors};

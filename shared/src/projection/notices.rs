@@ -92,6 +92,8 @@ pub struct NoticeSets {
     pub erasure_delay: Duration,
     /// How long statistics are kept.
     pub statistics: StatisticsPolicy,
+    /// Follows that this process leaves to the work queue at this moment.
+    pub crowds: Crowds,
     /// The clock.
     pub clock: Clock,
 }
@@ -120,7 +122,7 @@ impl NoticeSets {
                 false => self.work_queue.clone(),
             },
             clock: self.clock.clone(),
-            crowds: Crowds::default(),
+            crowds: self.crowds.clone(),
             filled_until: state.timelines_filled_until(table(set)),
         };
         Ok(sets.into_iter().map(|it| of_set(it.set)).collect())
@@ -148,7 +150,7 @@ pub struct Notices {
     pub work_queue: WorkQueue,
     /// The clock.
     pub clock: Clock,
-    /// Follows that are left to the work queue at this moment.
+    /// Follows that this process leaves to the work queue at this moment.
     pub crowds: Crowds,
     /// If a rebuild fills these inboxes, or has filled them: what was done until this moment may have been seen before.
     pub filled_until: Option<Timestamp>,

@@ -51,6 +51,8 @@ pub struct Dependencies {
     pub statistics: StatisticsPolicy,
     /// How far back searches go. None if there are none.
     pub search_kept: Option<Duration>,
+    /// Follows that this process leaves to the work queue at this moment.
+    pub crowds: Crowds,
     /// The clock.
     pub clock: Clock,
 }
@@ -159,7 +161,7 @@ impl Projectors {
     /// The projector of this set of tables.
     pub(crate) fn projector(&self, of: Maintained, state: &ReadModelsState) -> Projector {
         let Dependencies { commands, tables, read_models, celebrities, work_queue, .. } = self.0.clone();
-        let Dependencies { erasure_delay, step_rows, dormancy, statistics: policy, search_kept, clock, .. } =
+        let Dependencies { erasure_delay, step_rows, dormancy, statistics: policy, search_kept, crowds, clock, .. } =
             self.0.clone();
         let mut timelines = tables.timelines(of.set.table(ReadModel::Timelines)).clone();
         let mut viewers = tables.viewers(of.set.table(ReadModel::Viewers)).clone();
@@ -209,7 +211,7 @@ impl Projectors {
             statistics,
             work_queue: work_queue.clone(),
             clock: clock.clone(),
-            crowds: Crowds::default(),
+            crowds,
             filled_until: state.timelines_filled_until(of.set.table(ReadModel::Timelines)),
         };
         let indexer = Indexer {

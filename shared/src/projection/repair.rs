@@ -154,11 +154,11 @@ impl Repair {
         effects.cards.learn_contenders(clock.now()).await?;
         let may_trend = until_no_conflict(async || {
             let before = effects.cards.tally(subject).await?;
-            if !before.has_card && (self.cards_are_made || !self.exists(subject).await?) {
-                return Ok(false);
-            }
             if !before.has_card {
-                return Err(Error::transient("setting a counter", "the card is still to be made"));
+                return match self.cards_are_made || self.is_gone(subject).await? {
+                    true => Ok(false),
+                    false => Err(Error::transient("setting a counter", "the card is still to be made")),
+                };
             }
             let tally = match shards {
                 [] => commands.tally(subject).await?,
@@ -176,12 +176,18 @@ impl Repair {
         effects.posts.indexer.check_place(subject).await
     }
 
-    async fn exists(&self, subject: &TallySubject) -> Result<bool, Error> {
+    /// Whether the subject is erased. A like or unlike that came during the erasure may have left a counter of a post.
+    /// No post ever has that id again, so the counter is removed.
+    async fn is_gone(&self, subject: &TallySubject) -> Result<bool, Error> {
         let commands = &self.catch_up.commands;
-        Ok(match subject {
-            TallySubject::User(user) => commands.profile(user).await?.is_some(),
-            TallySubject::Post(post) => commands.post(*post).await?.is_some(),
-        })
+        let is_gone = match subject {
+            TallySubject::User(user) => commands.profile(user).await?.is_none(),
+            TallySubject::Post(post) => commands.post(*post).await?.is_none(),
+        };
+        if is_gone && matches!(subject, TallySubject::Post(_)) {
+            commands.remove_tally(subject).await?;
+        }
+        Ok(is_gone)
     }
 
     /// Shows likes of a post, or their ends, as the truth says, and then tells its author once. An inbox does not list

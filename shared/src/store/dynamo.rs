@@ -157,8 +157,14 @@ impl Dynamo {
 
 /// Does all of the writes of the transaction, or none of them.
 pub(super) async fn send_transaction(transaction: TransactWriteItemsFluentBuilder) -> Result<(), Error> {
-    let answer = transaction.customize().interceptor(NoClientToken).send().await;
-    answer.map(|_| ()).map_err(transaction_failed)
+    try_transaction(transaction).await.map_err(transaction_failed)
+}
+
+/// Does the same. An error tells which of the writes are the reason.
+pub(super) async fn try_transaction(
+    transaction: TransactWriteItemsFluentBuilder,
+) -> Result<(), SdkError<TransactWriteItemsError>> {
+    transaction.customize().interceptor(NoClientToken).send().await.map(|_| ())
 }
 
 /// Removes the client request token that the SDK adds to every transaction. A command recognizes a committed try whose
@@ -231,7 +237,7 @@ pub(super) fn newer_wins<E: ProvideErrorMetadata, R>(
 }
 
 /// Maps a failed transaction to an error, by the reasons that DynamoDB gives for each of its items.
-fn transaction_failed<R>(error: SdkError<TransactWriteItemsError, R>) -> Error {
+pub(super) fn transaction_failed<R>(error: SdkError<TransactWriteItemsError, R>) -> Error {
     const DURING: &str = "committing a transaction";
     // One hot item is throttled. If it is a counter, the next attempt uses another shard.
     const AGAIN: [&str; 4] =

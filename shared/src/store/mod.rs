@@ -15,6 +15,7 @@ pub mod cards;
 mod celebrities;
 pub mod command_table;
 pub mod comments;
+mod commit;
 mod consistency;
 mod day_tags;
 pub mod demotions;

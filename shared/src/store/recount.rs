@@ -94,7 +94,9 @@ impl Timelines {
         if !found.is_right() || (found.counted.is_zero() && found.shown.is_some()) {
             let set = self.set_numbers(&partition, &of_user, found, expires_at)?;
             // A sum that somebody else counts at this moment is counted again.
-            self.dynamo.transact(vec![set, self.add(&partition, SUM, DayNumbers::default(), None)?]).await?;
+            self.dynamo
+                .transact(vec![set, self.add(&partition, SUM, DayNumbers::default(), day, Some(expires_at))?])
+                .await?;
         }
         let part = key::parse_day(&partition).map(|(_, part)| part).unwrap_or_default();
         self.recount_sum(day, part, expires_at).await

@@ -138,18 +138,18 @@ impl Timelines {
             Change::Remove => (-1, None),
         };
         let mut writes = facts.iter().map(|fact| self.fact_write(fact, change)).collect::<Result<Vec<_>, Error>>()?;
-        let (mut partition, mut of_users) = (None, BTreeMap::<&UserId, DayNumbers>::new());
+        let (mut part, mut of_users) = (None, BTreeMap::<&UserId, DayNumbers>::new());
         for fact in facts {
-            partition = Some(key::day_of_user(fact.day, &fact.user));
+            part = Some((key::day_of_user(fact.day, &fact.user), fact.day));
             of_users.entry(&fact.user).or_default().add(fact.kind, sign);
         }
-        let Some(partition) = partition else { return Ok(writes) };
+        let Some((partition, day)) = part else { return Ok(writes) };
         let mut sum = DayNumbers::default();
         for (user, more) in of_users {
-            writes.push(self.add(&partition, &key::user(user), more, expires_at)?);
+            writes.push(self.add(&partition, &key::user(user), more, day, expires_at)?);
             sum += more;
         }
-        writes.push(self.add(&partition, SUM, sum, expires_at)?);
+        writes.push(self.add(&partition, SUM, sum, day, expires_at)?);
         Ok(writes)
     }
 
@@ -182,12 +182,15 @@ impl Timelines {
         Ok(TransactWriteItem::builder().delete(delete).build())
     }
 
-    /// A part of a transaction that adds to numbers. It makes them if there are none.
+    /// A part of a transaction that adds to numbers of this day. It makes them if there are none. Without a moment at
+    /// which they expire, they keep the one that they have. If they have expired already, what is made of them does so
+    /// again: its moment has passed.
     pub(super) fn add(
         &self,
         partition: &str,
         sk: &str,
         more: DayNumbers,
+        day: Day,
         expires_at: Option<Timestamp>,
     ) -> Result<TransactWriteItem, Error> {
         let mut added = vec!["#revision :one".to_owned()];
@@ -203,14 +206,15 @@ impl Timelines {
                 .expression_attribute_names(format!("#{name}"), name)
                 .expression_attribute_values(format!(":{name}"), n(more.get(kind)));
         }
-        let mut expression = format!("ADD {}", added.join(", "));
-        if let Some(expires_at) = expires_at {
-            expression += " SET #expires_at = :expires_at";
-            update = update
-                .expression_attribute_names("#expires_at", "expires_at")
-                .expression_attribute_values(":expires_at", n(expires_at.as_secs()));
-        }
-        let update = update.update_expression(expression).build();
+        let set = match expires_at {
+            Some(_) => "#expires_at = :expires_at",
+            None => "#expires_at = if_not_exists(#expires_at, :expires_at)",
+        };
+        let update = update
+            .expression_attribute_names("#expires_at", "expires_at")
+            .expression_attribute_values(":expires_at", n(expires_at.unwrap_or(day.start()).as_secs()))
+            .update_expression(format!("ADD {} SET {set}", added.join(", ")))
+            .build();
         let update = update.map_err(|error| Error::poison("the numbers of a day", error))?;
         Ok(TransactWriteItem::builder().update(update).build())
     }
@@ -269,7 +273,7 @@ impl Timelines {
         let mut writes = facts.iter().map(|fact| self.delete_existing(fact)).collect::<Result<Vec<_>, Error>>()?;
         if let Some((numbers, revision)) = numbers {
             writes.push(self.delete_numbers(&partition, &key::user(user), revision)?);
-            writes.push(self.add(&partition, SUM, -numbers, None)?);
+            writes.push(self.add(&partition, SUM, -numbers, day, None)?);
         }
         self.dynamo.transact(writes).await?;
         Ok(true)

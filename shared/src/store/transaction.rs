@@ -1,9 +1,5 @@
-//! The one write of a command: its event and all changes of the event, in one transaction. Only a change that spreads
-//! followers or comments over several partitions is preceded by another write, in a transaction of its own: the mark
-//! that says so ([`super::spread`]).
-//!
-//! Every change carries the condition under which it was decided. If the state changed since it was read, the whole
-//! transaction fails with [`Error::Conflict`], and the command decides again.
+//! The changes of a command as parts of a transaction ([`super::commit`]). Every change carries the condition under
+//! which it was decided.
 
 use aws_sdk_dynamodb::{
     error::BuildError,
@@ -17,7 +13,7 @@ use serde::Serialize;
 
 use super::{
     command_table::{CLAIM, Claim, CommandTable, POST, PROFILE, Remembered},
-    dynamo::{item, n, s, send_transaction},
+    dynamo::{item, n, s},
     edges::near_side,
     key::{self, PK, SK, TRACE},
     likes::LikeLimit,
@@ -165,18 +161,6 @@ pub enum Change {
 }
 
 impl CommandTable {
-    /// Commits an event with its changes. The log must not have the event's version yet. So of two concurrent commands
-    /// of one user, one fails, and the user's log is strictly ordered and has no gaps.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] if any condition failed; otherwise as DynamoDB's. The event may have been committed after a
-    /// [`Error::Conflict`] or [`Error::Transient`]: ask [`CommandTable::appended_by`].
-    pub async fn commit(&self, event: &LogEvent, changes: &[Change]) -> Result<(), Error> {
-        let append = self.append(event)?;
-        self.mark_spread(changes, event.at).await?;
-        self.transact(self.dynamo.0.transact_write_items().transact_items(append), changes).await
-    }
-
     /// A part of a transaction that requires that the post still has this version. Nothing changes.
     pub(super) fn require_post_version(&self, post: PostId, version: u64) -> Result<TransactWriteItem, Error> {
         check(
@@ -217,26 +201,8 @@ impl CommandTable {
         )
     }
 
-    /// Commits changes that belong to no log.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] if any condition failed.
-    pub async fn commit_unlogged(&self, changes: &[Change]) -> Result<(), Error> {
-        self.transact(self.dynamo.0.transact_write_items(), changes).await
-    }
-
-    async fn transact(
-        &self,
-        mut transaction: TransactWriteItemsFluentBuilder,
-        changes: &[Change],
-    ) -> Result<(), Error> {
-        for change in changes {
-            transaction = self.add(transaction, change)?;
-        }
-        send_transaction(transaction).await
-    }
-
-    fn add(
+    /// The transaction with this change, too.
+    pub(super) fn add(
         &self,
         transaction: TransactWriteItemsFluentBuilder,
         change: &Change,
@@ -405,7 +371,8 @@ impl CommandTable {
         })
     }
 
-    fn append(&self, event: &LogEvent) -> Result<TransactWriteItem, Error> {
+    /// A part of a transaction that appends the event to its log.
+    pub(super) fn append(&self, event: &LogEvent) -> Result<TransactWriteItem, Error> {
         let mut put = self.put(key::user(&event.user), key::event(event.version), event)?;
         if let Some(trace) = trace::current() {
             put = put.item(TRACE, s(trace.to_string()));

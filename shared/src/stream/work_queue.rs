@@ -40,6 +40,11 @@ impl WorkQueue {
         Self { on: Some(on), ..self.clone() }
     }
 
+    /// The set of tables that all tasks are about, if there are others.
+    pub fn set(&self) -> Option<ModelSet> {
+        self.on
+    }
+
     /// Sends the tasks.
     ///
     /// # Errors

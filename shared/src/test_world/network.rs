@@ -70,7 +70,7 @@ pub(crate) enum Failure {
     Invalid,
     /// The service has too much to do. The SDK tries again.
     Throttled,
-    /// A transaction is cancelled, because another one is under way.
+    /// A transaction is cancelled, because another one with all of its items is under way.
     Cancelled,
 }
 
@@ -231,7 +231,8 @@ impl Failure {
                 Answer::error(400, "com.amazonaws.dynamodb.v20120810#ThrottlingException", "made by a test")
             }
             Self::Cancelled => {
-                let reasons = json!([{"Code": "TransactionConflict", "Message": "made by a test"}]);
+                // The most items that a transaction has.
+                let reasons = vec![json!({"Code": "TransactionConflict", "Message": "made by a test"}); 100];
                 let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
                 Answer::new(400, &json!({"__type": kind, "Message": "cancelled", "CancellationReasons": reasons}))
             }

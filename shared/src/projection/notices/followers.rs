@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use super::{Notices, of_follow};
 use crate::{
     error::Error,
-    model::{EdgeKey, EdgeKind, UserId},
+    model::{EdgeKey, EdgeKind, ModelSet, UserId},
     stream::work_queue::{LEFT_AFTER, Task, WorkQueue},
 };
 
@@ -30,9 +30,10 @@ const WAITS_MAX: Duration = Duration::from_secs(60);
 /// Notices written at once.
 const AT_ONCE: usize = 8;
 
-/// Follows that workers of a process leave to the queue at this moment. Clones share them.
+/// Follows that workers of a process leave to the queue at this moment, by the set of tables that they are about.
+/// Clones share them.
 #[derive(Clone, Default)]
-pub struct Crowds(Arc<Mutex<Open>>);
+pub struct Crowds(Arc<Mutex<BTreeMap<Option<ModelSet>, Open>>>);
 
 /// A call to the queue that several workers wait for.
 type Sending = Shared<BoxFuture<'static, Result<(), Arc<Error>>>>;
@@ -49,7 +50,8 @@ impl Crowds {
     /// Leaves a follow to the queue, together with those of other workers. Returns once it is there.
     async fn leave(&self, follower: &UserId, followee: &UserId, queue: &WorkQueue) -> Result<(), Error> {
         let sending = {
-            let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let open = sets.entry(queue.set()).or_default();
             open.followers.entry(followee.clone()).or_default().push(follower.clone());
             let send = || self.clone().send(queue.clone()).boxed().shared();
             open.sending.get_or_insert_with(send).clone()
@@ -59,11 +61,8 @@ impl Crowds {
 
     async fn send(self, queue: WorkQueue) -> Result<(), Arc<Error>> {
         sleep(COLLECTED_FOR).await;
-        let followers = {
-            let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            open.sending = None;
-            std::mem::take(&mut open.followers)
-        };
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&queue.set());
+        let followers = open.unwrap_or_default().followers;
         let tasks = followers.into_iter().flat_map(|(followee, followers)| Task::show_follows(&followee, &followers));
         let delay = WAITS_MAX.mul_f64(rand::rng().random());
         queue.send_after(delay, tasks.collect()).await.map_err(Arc::new)

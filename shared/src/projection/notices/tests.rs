@@ -421,12 +421,18 @@ async fn follows_of_a_crowded_user_are_shown_by_tasks_of_many() {
     for name in &names {
         world.other.follow(name, "ada").await;
     }
-    let notices = &world.tested.projector.notices;
+    let projectors = world.tested.rebuilder.projectors.clone();
+    let notices = &projectors.maintained().await.unwrap().remove(0).notices;
     let (users, ada) = (names.iter().map(|name| user(name)).collect::<Vec<_>>(), user("ada"));
     // The inbox stands in the same partition.
     let shown = || world.keys("timelines", "NOTICES#ada").len() - 1;
 
-    futures::future::try_join_all(users.iter().map(|follower| notices.show_follow(follower, &ada))).await.unwrap();
+    // As functions do: each log has a projector of its own.
+    let show = async |follower| {
+        let of_log = projectors.maintained().await?.remove(0);
+        of_log.notices.show_follow(follower, &ada).await
+    };
+    futures::future::try_join_all(users.iter().map(show)).await.unwrap();
 
     assert_eq!(shown(), 8);
     world.pass(Duration::from_secs(60));

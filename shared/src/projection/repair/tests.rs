@@ -2,11 +2,12 @@ use serde_json::json;
 
 use super::Task;
 use crate::{
+    command::react_to_post,
     error::Error,
-    model::{TallyShard, TallySubject, Version},
+    model::{EdgeState, TallyShard, TallySubject, Version},
     samples::{user, version},
     store::timelines::{Row, Timeline},
-    test_world::{Calls, World},
+    test_world::{Calls, Process, World},
 };
 
 #[tokio::test(start_paused = true)]
@@ -121,4 +122,25 @@ async fn a_counter_waits_for_its_card_unless_nothing_will_make_one() {
     let settle = async |id| world.tested.projector.repair.settle_tally(&TallySubject::User(user(id)), &[]).await;
     assert!(matches!(settle("ada").await, Err(Error::Transient { .. })));
     assert!(settle("erased").await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_counter_that_an_erasure_has_left_is_removed_unless_it_is_of_a_user() {
+    let world = World::new();
+    world.other.join(&["ada", "bob"]).await;
+    let post = world.other.post("ada", "hello").await;
+    let Process { commands, clock, .. } = &world.other;
+    react_to_post(&user("bob"), post, EdgeState::Active, commands, clock).await.unwrap();
+    world.other.follow("bob", "ada").await;
+    for subject in [TallySubject::Post(post), TallySubject::User(user("ada"))] {
+        let (partition, item) = match &subject {
+            TallySubject::Post(post) => (format!("POST#{post}"), "POST"),
+            TallySubject::User(_) => ("USER#ada".to_owned(), "PROFILE"),
+        };
+        let key = json!({"PK": {"S": partition}, "SK": {"S": item}});
+        world.meddle("DeleteItem", &json!({"TableName": "commands", "Key": key}));
+        world.tested.projector.repair.settle_tally(&subject, &[]).await.unwrap();
+        let is_of_post = matches!(subject, TallySubject::Post(_));
+        assert_eq!(world.other.commands.tally(&subject).await.unwrap().0.is_empty(), is_of_post);
+    }
 }

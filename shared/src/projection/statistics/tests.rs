@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use super::*;
 use crate::{
     command::react_to_post,
@@ -208,6 +210,30 @@ async fn numbers_are_recounted_from_facts_and_sums_from_numbers() {
     world.meddle("DeleteItem", &part);
     world.tested.projector.notices.statistics.recount(&Recount::User { user: user("ada"), day }).await.unwrap();
     assert_eq!((of(&world, "ada", day).await, site(&world, day).await), (ada, sum));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_erasure_takes_from_numbers_that_have_expired_expires_too() {
+    for facts_at_once in [1, 100] {
+        let world = World::new();
+        counted(&world).await;
+        let numbers = |sk: &str| {
+            let of_days =
+                |item: &Value| item["PK"]["S"].as_str().unwrap().starts_with("DAYS#") && item["SK"]["S"] == sk;
+            world.items("timelines").into_iter().filter(of_days).collect::<Vec<_>>()
+        };
+        for item in [numbers("USER#ada"), numbers("SUM")].concat() {
+            let key = json!({"PK": item["PK"], "SK": item["SK"]});
+            world.meddle("DeleteItem", &json!({"TableName": "timelines", "Key": key}));
+        }
+        while world.tested.timelines.erase_facts(&user("ada"), facts_at_once).await.unwrap() {}
+        let left = [numbers("USER#ada"), numbers("SUM")].concat();
+        assert!(facts_at_once > 1 || !left.is_empty());
+        for item in left {
+            let expires_at: u64 = item["expires_at"]["N"].as_str().unwrap().parse().unwrap();
+            assert!(expires_at <= world.other.clock.now().as_secs(), "{item}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

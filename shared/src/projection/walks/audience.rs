@@ -1,8 +1,9 @@
 //! The audience of a post: the followers into whose homes the post is pushed.
 //!
-//! A small audience is pushed to at once. A large one becomes a single task in the work queue, however large it is, so
-//! that its post does not hold up the posts behind it. The worker of that task enumerates the followers and makes a
-//! task for every few hundred of them, which run in parallel. Posts of a celebrity are not pushed: readers pull them.
+//! An audience of a few hundred is pushed to at once. A larger one becomes a single task in the work queue, however
+//! large it is, so that its post does not hold up the posts behind it. The worker of that task enumerates the followers
+//! and makes a task for every few hundred of them, which run in parallel. Posts of a celebrity are not pushed: readers
+//! pull them.
 //!
 //! The counter of followers decides before the enumeration whether the author becomes a celebrity. From three lifetimes
 //! of the list of celebrities on, all readers pull, and what is left of the enumeration ends. So an author with ten
@@ -19,9 +20,9 @@ use crate::{
     stream::{walk::Walk, work_queue::LEFT_AFTER},
 };
 
-/// Edges read for one [`Walk::Push`] at most. Its viewers are 20 calls of BatchWriteItem, and their ids are at most 130
-/// kB of JSON.
-const EDGES_PER_TASK: usize = 500;
+/// Followers that are pushed to together at most, at once or in one [`Walk::Push`]. They are 20 calls of
+/// BatchWriteItem, which the posts behind wait for, and their ids are at most 130 kB of JSON.
+const VIEWERS_PER_PUSH: usize = 500;
 /// Tasks made in one step of an enumeration. A further task then continues it.
 const TASKS_PER_STEP: usize = 20;
 
@@ -33,7 +34,8 @@ impl Walks {
             return Ok(Completion::Complete);
         }
         // DynamoDB says that there may be more whenever it has read as many as it may. So one more may be read.
-        let page = self.commands.followers(&row.author, None, limit(self.inline_rows() + 1)).await?;
+        let most = per_push(self.step_rows.get()) + 1;
+        let page = self.commands.followers(&row.author, None, most).await?;
         if page.next.is_none() {
             self.celebrities.promote_if_popular(&row.author, page.users.len() as u64).await?;
             let Some(left) = self.push_to_homes(row, page.users).await? else { return Ok(Completion::Complete) };
@@ -64,18 +66,10 @@ impl Walks {
             return Ok(Step::Done);
         }
         let mut next = Vec::with_capacity(TASKS_PER_STEP + 1);
-        let is_first = after.is_none();
         for _ in 0..TASKS_PER_STEP {
-            let edges = limit(rows.min(EDGES_PER_TASK));
-            let page = self.commands.followers(&author, after.as_ref(), edges).await?;
+            let page = self.commands.followers(&author, after.as_ref(), per_push(rows)).await?;
             found += page.users.len() as u64;
             after = page.next;
-            if is_first && next.is_empty() && after.is_none() {
-                // The whole audience fits one task. This is one.
-                self.celebrities.promote_if_popular(&author, found).await?;
-                let left = self.push_to_homes(&Row { post, author }, page.users).await?;
-                return Ok(left.map_or(Step::Done, |left| Step::Later(LEFT_AFTER, left)));
-            }
             if !page.users.is_empty() {
                 next.push(Walk::Push { post, author: author.clone(), viewers: page.users });
             }
@@ -115,8 +109,9 @@ impl Walks {
     }
 }
 
-fn limit(edges: usize) -> i32 {
-    i32::try_from(edges).unwrap_or(i32::MAX)
+/// The followers of one push, if a step has this many rows.
+fn per_push(rows: usize) -> i32 {
+    i32::try_from(rows.min(VIEWERS_PER_PUSH)).unwrap_or(i32::MAX)
 }
 
 #[cfg(test)]

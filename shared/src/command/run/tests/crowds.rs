@@ -2,9 +2,9 @@
 
 use std::{cmp::Reverse, time::Duration};
 
-use super::three_have_joined;
+use super::{COMMIT, three_have_joined};
 use crate::{
-    command::{BlockUser, CommentOnPost, DeleteComment, FollowUser},
+    command::{BlockUser, CommentOnPost, DeleteComment, FollowUser, react_to_post},
     error::{Error, Rejection},
     model::{CommentId, EdgeKey, EdgeKind, EdgeState, PostId, TallySubject, UserId},
     samples::user,
@@ -13,7 +13,7 @@ use crate::{
         comments::{CommentOrder, CommentPage},
     },
     stream::work_queue::Task,
-    test_world::{Call, Calls, Process, World},
+    test_world::{Call, Calls, Failure, Process, World},
 };
 
 /// So many follow ada by the process under test that it counts her as crowded.
@@ -224,4 +224,38 @@ async fn whom_the_author_blocks_cannot_comment_in_the_crowd_two_seconds_later() 
     world.other.block("bob", "ada").await;
     let refused = world.tested.run("bob", &comment(text())).await;
     assert!(matches!(refused, Err(Error::Rejected(Rejection::Blocked))), "{refused:?}");
+}
+
+async fn like(process: &Process, post: PostId, wanted: EdgeState) {
+    react_to_post(&user("bob"), post, wanted, &process.commands, &process.clock).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_writes_of_others_spread_a_counter() {
+    let world = three_have_joined().await;
+    let post = world.other.post("ada", "hello").await;
+    let (of_ada, of_post) = (TallySubject::User(user("ada")), TallySubject::Post(post));
+    let is_spread = |subject| world.tested.commands.busy.is_spread(subject, world.tested.clock.now());
+    // Bob's client does two things at once.
+    for _ in 0..3 {
+        let other = world.other.clone();
+        world.network.before(COMMIT, async move || {
+            other.follow("bob", "carol").await;
+            other.unfollow("bob", "carol").await;
+        });
+        world.tested.follow("bob", "ada").await;
+        world.tested.unfollow("bob", "ada").await;
+        let other = world.other.clone();
+        world.network.before(COMMIT, async move || like(&other, post, EdgeState::Active).await);
+        like(&world.tested, post, EdgeState::Active).await;
+        like(&world.tested, post, EdgeState::Ended).await;
+    }
+    assert!(!is_spread(&of_ada) && !is_spread(&of_post));
+
+    world.network.fail_next(COMMIT, 1, Failure::Cancelled);
+    world.tested.follow("bob", "ada").await;
+    assert!(is_spread(&of_ada));
+    world.network.fail_next(COMMIT, 1, Failure::Cancelled);
+    like(&world.tested, post, EdgeState::Active).await;
+    assert!(is_spread(&of_post));
 }
