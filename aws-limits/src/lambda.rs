@@ -16,6 +16,17 @@ pub struct Concurrency {
     pub provisioned: f64,
 }
 
+impl Concurrency {
+    /// The same for a fraction of the load. What is reserved is one invocation at least.
+    #[must_use]
+    pub fn scaled(self, fraction: f64) -> Self {
+        Self {
+            reserved: self.reserved.map(|reserved| (reserved * fraction).round().max(1.0)),
+            provisioned: self.provisioned * fraction,
+        }
+    }
+}
+
 /// Where an invocation runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Environment {
@@ -50,7 +61,7 @@ struct Function {
 }
 
 impl Lambda {
-    /// Functions with their concurrency, which is scaled already if the limits are.
+    /// Functions with their concurrency, which is [scaled](Concurrency::scaled) already if the limits are.
     pub fn new(limits: &Limits, functions: impl IntoIterator<Item = (String, Concurrency)>) -> Self {
         let rate = limits.requests_per_concurrency;
         let function = |(name, concurrency): (String, Concurrency)| {

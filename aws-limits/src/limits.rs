@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::numbers;
 
-/// Seconds of unused capacity that are kept at most, however small the fraction is.
+/// Seconds of unused capacity that are kept at most, however small the fraction is. A thousandth of a partition takes
+/// one write unit a second, which is less than one transaction: what comes in one second of the whole load comes in
+/// many seconds of the fraction.
 const BURST_SECONDS_MAX: f64 = 10.0;
 
 /// What an account, and the tables, streams and functions in it, may do. Rates are a second.

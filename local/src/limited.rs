@@ -40,7 +40,7 @@ impl<I> Limited<I> {
     /// Within these limits, or without any.
     pub fn new(invoker: I, functions: &[Function], limits: Option<&Limits>) -> Self {
         let account = limits.map(|limits| {
-            let own = |function: &Function| (function.name.clone(), function.concurrency());
+            let own = |function: &Function| (function.name.clone(), function.concurrency().scaled(limits.fraction));
             let lambda = Mutex::new(Lambda::new(limits, functions.iter().map(own)));
             Arc::new(Account { began: Instant::now(), lambda })
         });
@@ -108,5 +108,67 @@ impl RequestRate {
     pub(crate) fn admits(&self, route: Option<&str>) -> bool {
         let (began, api) = &*self.0;
         api.lock().unwrap_or_else(PoisonError::into_inner).admit(began.elapsed(), route).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, time::Duration};
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// Runs every invocation for a second.
+    #[derive(Clone)]
+    struct Slow;
+
+    impl Invoke for Slow {
+        async fn invoke(&self, _function: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
+            sleep(Duration::from_secs(1)).await;
+            Ok(payload)
+        }
+    }
+
+    fn function(name: &str, reserved: Option<u32>, provisioned: u32) -> Function {
+        Function {
+            name: name.to_owned(),
+            physical_name: name.to_owned(),
+            binary: name.to_owned(),
+            environment: BTreeMap::new(),
+            timeout: Duration::from_secs(3),
+            memory_mib: 128,
+            max_concurrency: reserved,
+            provisioned,
+            allows_recursion: false,
+            routes: Vec::new(),
+            sources: Vec::new(),
+            statements: Vec::new(),
+        }
+    }
+
+    /// How many of a hundred invocations that begin together are not throttled.
+    async fn served(limited: &Limited<Slow>, name: &str) -> usize {
+        let calls = (0..100).map(|_| limited.invoke(name, Bytes::new()));
+        let answers = futures::future::join_all(calls).await;
+        assert!(answers.iter().all(|answer| matches!(answer, Ok(_) | Err(InvokeError::Throttled))));
+        answers.iter().filter(|answer| answer.is_ok()).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fraction_of_the_limits_leaves_functions_a_fraction_of_their_concurrency() {
+        let functions = [function("kept", Some(500), 0), function("ready", None, 300), function("plain", None, 0)];
+        let whole = Limits::new_account();
+        // A new account has 1000: 200 are left, of which a process here begins a hundred.
+        let limited = Limited::new(Slow, &functions, Some(&whole));
+        for name in ["kept", "ready", "plain"] {
+            assert_eq!(served(&limited, name).await, 100, "{name}");
+        }
+        let limited = Limited::new(Slow, &functions, Some(&whole.scaled(0.05, 1)));
+        let of_each =
+            [served(&limited, "kept").await, served(&limited, "ready").await, served(&limited, "plain").await];
+        // 25 of 50 are reserved, 15 provisioned, and 10 left for all others.
+        assert_eq!(of_each, [25, 25, 10]);
+        assert_eq!(served(&Limited::new(Slow, &functions, None), "plain").await, 100, "there are no limits");
     }
 }

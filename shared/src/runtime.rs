@@ -155,26 +155,26 @@ impl Runtime {
         Ok(CommandTable::new(self.dynamo.clone(), table, self.rate_limits()?))
     }
 
-    /// Who gets to see which post where.
+    /// The table with rows of homes and other timelines.
     pub fn timelines(&self) -> anyhow::Result<Timelines> {
         let tables = self.tables_named("TIMELINES_TABLE")?;
         Ok(Timelines::new(self.dynamo.clone(), tables.active(ReadModel::Timelines, &self.active)))
     }
 
-    /// What is projected of whom.
+    /// The table of viewer items.
     pub fn viewers(&self) -> anyhow::Result<Viewers> {
         let tables = self.tables_named("VIEWERS_TABLE")?;
         let table = tables.active(ReadModel::Viewers, &self.active);
         Ok(Viewers::new(self.dynamo.clone(), table, self.inline_max()?))
     }
 
-    /// What is shown.
+    /// The table of cards.
     pub fn cards(&self) -> anyhow::Result<Cards> {
         let tables = self.tables_named("CARDS_TABLE")?;
         Ok(Cards::new(self.dynamo.clone(), tables.active(ReadModel::Cards, &self.active)))
     }
 
-    /// In which posts words stand, and in which names.
+    /// The search index.
     pub fn search_index(&self) -> anyhow::Result<SearchIndex> {
         let tables = self.tables_named("SEARCH_TABLE")?;
         Ok(SearchIndex::new(self.dynamo.clone(), tables.active(ReadModel::Search, &self.active)))
@@ -218,7 +218,7 @@ impl Runtime {
         Ok(Bus::new(&self.config, self.variable("EVENTS_STREAM")?.to_owned()))
     }
 
-    /// The queue of large audiences.
+    /// The work queue.
     pub fn work_queue(&self) -> anyhow::Result<WorkQueue> {
         Ok(WorkQueue::new(&self.config, self.variable("DELIVERIES_QUEUE")?.to_owned()))
     }

@@ -105,7 +105,7 @@ async fn list(
     side: Side,
     user: UserId,
 ) -> Result<Response, Error> {
-    let route = format!("{side:?} of {user}");
+    let route = format!("{} of {user}", side.name());
     let (walk, after) = PageWalk::new(keys, clock, &call, &route, BY_ID)?;
     let page = people.people(walk.request, side, &user, after, walk.limit).await?;
     let body = PeopleView {

@@ -13,8 +13,8 @@ use tidings::{
     deadline::Deadline,
     error::Error,
     metrics,
-    model::{Clock, Group, LikeChange, PostId, TallyChange, TallyShard, TallySubject, Timestamp, UserId},
-    projection::{CardSets, NoticeSets, notices::Notices, tally},
+    model::{Clock, Group, LikeChange, PostId, TallyChange, TallyShard, TallySubject, UserId},
+    projection::{CardSets, LIKES_AT_ONCE, NoticeSets, notices::Notices, tally},
     stream::{
         batch::{ItemOutcome, kinesis_response},
         cloud_event::{AnyEvent, NotAnEvent, Received, receive_any},
@@ -28,12 +28,10 @@ const TIME_PER_ITEM: Duration = Duration::from_secs(5);
 const ITEMS_AT_ONCE: usize = 16;
 /// How long the work queue waits for a card that is still to be made. A post usually has its card in this time.
 const CARD_DELAY: Duration = Duration::from_secs(2);
-/// Likes of a post that a batch writes, all at once.
-const LIKES_AT_ONCE: usize = 8;
 
-/// What is to be written of a batch.
+/// What is written together of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Shown {
+enum Item {
     /// A counter, on its card.
     Counter(TallySubject),
     /// The likes of a post: in the list of those who like it, and in its author's inbox.
@@ -46,7 +44,7 @@ enum NotWritten {
     /// the bus waits for it.
     Early(TallySubject, BTreeSet<TallyShard>),
     /// It has to come again.
-    Failed(Shown),
+    Failed(Item),
 }
 
 /// Shows the counters and likes of a batch. If a counter is earlier than its card, the work queue sets it from the
@@ -66,70 +64,85 @@ pub async fn handle(
     // Without likes, nobody needs to know in which tables they are shown.
     let shown_in = if likes.is_empty() { Vec::new() } else { deadline.limit(notices.maintained()).await? };
     let shown_in = &shown_in;
-    let counters = stream::iter(&counters).map(async |(subject, changes)| {
-        match deadline.at_most(TIME_PER_ITEM).limit(cards.show(subject, changes)).await {
-            Ok(true) => None,
-            Ok(false) => {
-                let shards = changes.iter().map(|change| change.shard).collect();
-                Some(NotWritten::Early(subject.clone(), shards))
-            }
-            Err(error @ Error::Poison { .. }) => {
-                tracing::error!(?subject, %error, "a counter is left to the work queue");
-                let shards = changes.iter().map(|change| change.shard).collect();
-                Some(NotWritten::Early(subject.clone(), shards))
-            }
-            Err(error) => {
-                tracing::warn!(?subject, %error, "a counter could not be written to its card");
-                Some(NotWritten::Failed(Shown::Counter(subject.clone())))
-            }
-        }
-    });
-    let is_counted = async {
+    let counted = async {
         let counted = deadline.at_most(TIME_PER_ITEM).limit(count_likes(shown_in, &likes)).await;
         counted.inspect_err(|error| tracing::warn!(%error, "likes could not be counted")).is_ok()
     };
+    let counters = stream::iter(&counters)
+        .map(|(subject, changes)| put_counter(cards, subject, changes, deadline.at_most(TIME_PER_ITEM)));
     let (counters, is_counted) =
-        future::join(counters.buffer_unordered(ITEMS_AT_ONCE).collect::<Vec<_>>(), is_counted.boxed_local()).await;
+        future::join(counters.buffer_unordered(ITEMS_AT_ONCE).collect::<Vec<_>>(), counted.boxed_local()).await;
     let likes = stream::iter(&likes).map(async |(post, likes)| {
-        let limit = deadline.at_most(TIME_PER_ITEM);
-        for notices in shown_in {
-            let shown = match limit.limit(show_likes(notices, *post, likes)).await {
-                Err(error @ Error::Poison { .. }) => {
-                    tracing::error!(%post, %error, "likes are left to the work queue");
-                    limit.limit(leave_likes(notices, *post, likes)).await
-                }
-                shown => shown,
-            };
-            if let Err(error) = shown {
-                tracing::warn!(%post, %error, "likes could not be shown");
-                return Some(NotWritten::Failed(Shown::Likes(*post)));
-            }
-        }
-        // The worker of a task counts the likes of a busy post.
-        (!is_counted && !is_busy(likes)).then_some(NotWritten::Failed(Shown::Likes(*post)))
+        let is_shown = put_likes(shown_in, *post, likes, deadline.at_most(TIME_PER_ITEM)).await;
+        // If there are too many likes of a post, the worker of a task counts them.
+        let is_done = is_shown && (is_counted || are_too_many(likes));
+        (!is_done).then_some(NotWritten::Failed(Item::Likes(*post)))
     });
     let likes = likes.buffer_unordered(ITEMS_AT_ONCE).collect::<Vec<_>>().boxed_local().await;
-    let not_written: Vec<_> = counters.into_iter().chain(likes).flatten().collect();
+    let not_written = counters.into_iter().chain(likes).flatten().collect();
     let failed = leave_to_queue(cards, clock, not_written, deadline).await;
-    let oldest: Option<Timestamp> = events.iter().flatten().filter_map(|received| received.at).min();
-    if let Some(oldest) = oldest {
+    if let Some(oldest) = events.iter().flatten().filter_map(|received| received.at).min() {
         metrics::COUNT_LAG.record(clock.now().since(oldest));
     }
     let outcomes = batch.records.iter().zip(&events).map(|(record, event)| {
-        let done = match event.as_ref().map(|received| &received.data) {
-            Ok(AnyEvent::Counters(changes)) => {
-                !changes.iter().any(|change| failed.contains(&Shown::Counter(change.subject.clone())))
-            }
-            Ok(AnyEvent::Likes(likes)) => !likes.iter().any(|like| failed.contains(&Shown::Likes(like.post))),
-            other => {
-                let sequence_number = &record.kinesis.sequence_number;
-                tracing::error!(?other, sequence_number, "a record is the event of neither counters nor likes");
-                false
-            }
-        };
-        ItemOutcome { identifier: Some(&record.kinesis.sequence_number), done }
+        let sequence_number = record.kinesis.sequence_number.as_str();
+        ItemOutcome { identifier: Some(sequence_number), done: is_done(event, sequence_number, &failed) }
     });
     kinesis_response(outcomes)
+}
+
+/// Puts a counter on its card. Returns why it could not.
+async fn put_counter(
+    cards: &CardSets,
+    subject: &TallySubject,
+    changes: &[TallyChange],
+    limit: Deadline,
+) -> Option<NotWritten> {
+    let early = || NotWritten::Early(subject.clone(), changes.iter().map(|change| change.shard).collect());
+    match limit.limit(cards.show(subject, changes)).await {
+        Ok(true) => None,
+        Ok(false) => Some(early()),
+        Err(error @ Error::Poison { .. }) => {
+            tracing::error!(?subject, %error, "a counter is left to the work queue");
+            Some(early())
+        }
+        Err(error) => {
+            tracing::warn!(?subject, %error, "a counter could not be written to its card");
+            Some(NotWritten::Failed(Item::Counter(subject.clone())))
+        }
+    }
+}
+
+/// Shows likes of a post in all sets of tables, or leaves them to the work queue. Returns whether it could.
+async fn put_likes(shown_in: &[Notices], post: PostId, likes: &Likes, limit: Deadline) -> bool {
+    for notices in shown_in {
+        let shown = match limit.limit(show_likes(notices, post, likes)).await {
+            Err(error @ Error::Poison { .. }) => {
+                tracing::error!(%post, %error, "likes are left to the work queue");
+                limit.limit(leave_likes(notices, post, likes)).await
+            }
+            shown => shown,
+        };
+        if let Err(error) = shown {
+            tracing::warn!(%post, %error, "likes could not be shown");
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether nothing of a record's event has failed.
+fn is_done(event: &Result<Received<AnyEvent>, NotAnEvent>, sequence_number: &str, failed: &HashSet<Item>) -> bool {
+    match event.as_ref().map(|received| &received.data) {
+        Ok(AnyEvent::Counters(changes)) => {
+            !changes.iter().any(|change| failed.contains(&Item::Counter(change.subject.clone())))
+        }
+        Ok(AnyEvent::Likes(likes)) => !likes.iter().any(|like| failed.contains(&Item::Likes(like.post))),
+        other => {
+            tracing::error!(?other, sequence_number, "a record is the event of neither counters nor likes");
+            false
+        }
+    }
 }
 
 /// Leaves early counters to the queue, but for the shards for which a task waits already. Returns what has to come
@@ -139,7 +152,7 @@ async fn leave_to_queue(
     clock: &Clock,
     not_written: Vec<NotWritten>,
     deadline: Deadline,
-) -> HashSet<Shown> {
+) -> HashSet<Item> {
     let now = clock.now();
     let (mut early, mut failed) = (Vec::new(), HashSet::new());
     for it in not_written {
@@ -150,7 +163,7 @@ async fn leave_to_queue(
                     early.push((subject, Vec::from_iter(shards)));
                 }
             }
-            NotWritten::Failed(shown) => drop(failed.insert(shown)),
+            NotWritten::Failed(item) => drop(failed.insert(item)),
         }
     }
     if early.is_empty() {
@@ -164,7 +177,7 @@ async fn leave_to_queue(
         Ok(()) => early.iter().for_each(|(subject, shards)| cards.waiting.add(subject, shards, now)),
         Err(error) => {
             tracing::warn!(%error, "early counters could not be handed over");
-            failed.extend(early.into_iter().map(|(subject, _)| Shown::Counter(subject)));
+            failed.extend(early.into_iter().map(|(subject, _)| Item::Counter(subject)));
         }
     }
     failed
@@ -205,15 +218,15 @@ fn changes(
     (tally::by_counter(counters), likes)
 }
 
-/// Whether a post has more likes in a batch than its partitions may take at once. Those are left to the work queue.
-fn is_busy(likes: &Likes) -> bool {
+/// Whether these are more likes of a post than its partitions may take at once. They are left to the work queue.
+fn are_too_many(likes: &Likes) -> bool {
     likes.len() > LIKES_AT_ONCE
 }
 
 /// Counts the likes of all posts but busy ones together, because they add to few sums. What many others keep it from
 /// counting, and what makes no sense, is left to the work queue.
 async fn count_likes(shown_in: &[Notices], likes: &BTreeMap<PostId, Likes>) -> Result<(), Error> {
-    let likes: Vec<_> = likes.iter().filter(|(_, likes)| !is_busy(likes)).collect();
+    let likes: Vec<_> = likes.iter().filter(|(_, likes)| !are_too_many(likes)).collect();
     for notices in shown_in {
         match count_in(notices, &likes).await {
             Err(error @ (Error::Conflict | Error::Poison { .. })) => {
@@ -243,10 +256,10 @@ async fn leave_likes(notices: &Notices, post: PostId, likes: &Likes) -> Result<(
     notices.work_queue.send(Task::settle_likes(post, likes.keys().cloned())).await
 }
 
-/// Shows these likes of a post, and then tells its author once. Those of a busy post are left to the work queue, so
-/// that nothing else waits for them on the bus.
+/// Shows these likes of a post, and then tells its author once. If there are too many, they are left to the work queue,
+/// so that nothing else waits for them on the bus.
 async fn show_likes(notices: &Notices, post: PostId, likes: &Likes) -> Result<(), Error> {
-    if is_busy(likes) {
+    if are_too_many(likes) {
         return leave_likes(notices, post, likes).await;
     }
     let (late, known): (Vec<_>, Vec<_>) = likes.values().partition(|heard| heard.may_be_gone);

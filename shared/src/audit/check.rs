@@ -20,7 +20,7 @@ use crate::{
         cards::{Cards, PostCard},
         command_table::CommandTable,
         comments::CommentOrder,
-        scan::Fact,
+        scan::TruthItem,
         search::SearchIndex,
         timelines::{Range, Row, Timeline, Timelines},
         viewers::Viewers,
@@ -30,8 +30,8 @@ use crate::{
 
 /// What changed less than this ago is not looked at: it is still on its way.
 pub const GRACE: Duration = Duration::from_secs(10 * 60);
-/// Rows that leave the feeds within this time are not missed: DynamoDB may have deleted them.
-const LEAVING: Duration = Duration::from_secs(60 * 60);
+/// What expires within this time is not missed: DynamoDB may have deleted it.
+pub(super) const LEAVING: Duration = Duration::from_secs(60 * 60);
 /// Rows of one author that are compared with a follower's home at most, newest first: pages of so many.
 const ROWS_PAGE: usize = 100;
 const ROW_PAGES_MAX: usize = 10;
@@ -75,22 +75,22 @@ impl Auditor {
     ///
     /// # Errors
     /// As the stores'.
-    pub async fn fact(&self, fact: &Fact) -> Result<Vec<Finding>, Error> {
-        let (owner, found) = match fact {
-            Fact::Profile(profile) => (&profile.user, self.profile(profile).await?),
-            Fact::Edge(key, edge) => (&key.from, self.edge(key, *edge).await?),
-            Fact::Post(post) => (&post.author, self.post_item(post).await?),
-            Fact::Like(like) => (&like.user, [self.like(like).await?, self.first_like(like).await?].concat()),
-            Fact::Event(event) => (&event.user, self.event(event).await?),
-            Fact::Comment(comment) => (&comment.author, self.comment(comment).await?),
-            Fact::Tally(subject, shard, image) => {
+    pub async fn truth_item(&self, item: &TruthItem) -> Result<Vec<Finding>, Error> {
+        let (owner, found) = match item {
+            TruthItem::Profile(profile) => (&profile.user, self.profile(profile).await?),
+            TruthItem::Edge(key, edge) => (&key.from, self.edge(key, *edge).await?),
+            TruthItem::Post(post) => (&post.author, self.post_item(post).await?),
+            TruthItem::Like(like) => (&like.user, [self.like(like).await?, self.first_like(like).await?].concat()),
+            TruthItem::Event(event) => (&event.user, self.event(event).await?),
+            TruthItem::Comment(comment) => (&comment.author, self.comment(comment).await?),
+            TruthItem::Tally(subject, shard, image) => {
                 let found = self.tally(subject, *shard, *image).await?;
                 match subject {
                     TallySubject::User(user) => (user, found),
                     TallySubject::Post(_) => return Ok(found),
                 }
             }
-            Fact::Deletion(user, end, at) => return self.erasure(user, *end, *at).await,
+            TruthItem::Deletion(user, end, at) => return self.erasure(user, *end, *at).await,
         };
         self.unless_deleted(owner, found).await
     }

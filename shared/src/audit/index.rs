@@ -1,12 +1,9 @@
 //! Looks at the search index: whether posts and users stand where they are searched for, and nowhere else.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    time::Duration,
-};
+use std::collections::{BTreeSet, HashMap};
 
 use super::{
-    check::{Auditor, GRACE},
+    check::{Auditor, GRACE, LEAVING},
     findings::{Finding, Kind},
 };
 use crate::{
@@ -19,9 +16,6 @@ use crate::{
     },
     stream::work_queue::Task,
 };
-
-/// Posts that leave the index within this time are not missed: DynamoDB may have deleted their rows.
-const LEAVING: Duration = Duration::from_secs(60 * 60);
 
 impl Auditor {
     /// What is wrong with the entry of a post, which is not deleted and has not changed for a while.

@@ -1,9 +1,7 @@
 //! Looks at notices and inboxes: whether what others did is shown to those whom it concerns.
 
-use std::time::Duration;
-
 use super::{
-    check::Auditor,
+    check::{Auditor, LEAVING},
     findings::{Finding, Kind},
 };
 use crate::{
@@ -13,9 +11,6 @@ use crate::{
     store::Consistency,
     stream::work_queue::Task,
 };
-
-/// Notices that expire within this time are not missed: DynamoDB may have deleted them.
-const LEAVING: Duration = Duration::from_secs(60 * 60);
 
 impl Auditor {
     /// What is wrong with what follows from a like.

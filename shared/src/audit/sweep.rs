@@ -18,7 +18,7 @@ use crate::{
     store::{
         Meter,
         audit_state::{AuditState, Position, Table},
-        scan::{Fact, ScanKey, ScanPage, Shown},
+        scan::{ScanKey, ScanPage, TimelineItem, TruthItem},
         search::Indexed,
     },
     stream::work_queue::{Task, WorkQueue},
@@ -65,8 +65,8 @@ pub struct Run {
 
 /// A page of one of the tables.
 enum Page {
-    Commands(ScanPage<Fact>),
-    Timelines(ScanPage<Shown>),
+    Commands(ScanPage<TruthItem>),
+    Timelines(ScanPage<TimelineItem>),
     Viewers(ScanPage<UserId>),
     Cards(ScanPage<TallySubject>),
     Search(ScanPage<Indexed>),
@@ -218,8 +218,8 @@ impl Sweeper {
                 let (mut rows, mut counted) = (Vec::new(), Vec::new());
                 for shown in &page.found {
                     match shown {
-                        Shown::Row(timeline, row) => rows.push((timeline.clone(), row.clone())),
-                        Shown::Counted(item) => counted.push(item.clone()),
+                        TimelineItem::Row(timeline, row) => rows.push((timeline.clone(), row.clone())),
+                        TimelineItem::Counted(item) => counted.push(item.clone()),
                     }
                 }
                 vec![
@@ -231,7 +231,7 @@ impl Sweeper {
                 vec![all_readable(&page.found, async |items| auditor.index_items(items).await).await?]
             }
             Page::Commands(page) => {
-                let looks = stream::iter(&page.found).map(async |fact| readable(auditor.fact(fact).await));
+                let looks = stream::iter(&page.found).map(async |item| readable(auditor.truth_item(item).await));
                 looks.buffered(AT_ONCE).try_collect().await?
             }
             Page::Viewers(page) => {

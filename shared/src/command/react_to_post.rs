@@ -12,8 +12,8 @@ use super::{
 use crate::{
     error::{Error, Rejection},
     model::{
-        Clock, Counts, EdgeState, Like, Limited, PartitionShard, PostId, RateLimit, RateLimited, TallyShard,
-        TallySubject, Timestamp, UserId, Version, ranking,
+        Clock, Counts, EdgeState, Like, Limited, PartitionShard, PostId, RateLimited, TallyShard, TallySubject,
+        Timestamp, UserId, Version, ranking,
     },
     store::{
         Consistency,
@@ -50,80 +50,45 @@ pub async fn react_to_post(
     commands: &CommandTable,
     clock: &Clock,
 ) -> Result<Committed<()>, Error> {
-    let rate_limit = &commands.rate_limits.likes;
     // Drawn once, so that a like which is decided again is not charged more often.
-    let is_charged = rand::rng().random_range(0..rate_limit.portion().get()) == 0;
-    let counter = TallySubject::Post(post);
+    let is_charged = rand::rng().random_range(0..commands.rate_limits.likes.portion().get()) == 0;
+    let request = Request { caller, post, counter: TallySubject::Post(post), wanted, is_charged, commands, clock };
     let mut attempts = Attempts::start();
-    let (mut known, mut version, mut is_unblocked) = (None, None, false);
+    let (mut limit_before, mut version, mut is_unblocked) = (None, None, false);
     let (mut next_read, mut may_be_done) = (Consistency::Eventual, false);
     loop {
         attempts.next().await?;
         let consistency = std::mem::replace(&mut next_read, Consistency::Strong);
-        let begun = clock.now();
-        let author = commands.busy.author(post, begun);
-        let is_read = author.is_none();
-        let reaction = commands.reaction(caller, post, wanted, author, consistency);
-        // A like does not change the log, so its head is read once.
-        let version_once = async {
-            match version {
-                Some(version) => Ok(version),
-                None => profile_version(caller, commands).await,
-            }
-        };
-        let (found, reaction) = tokio::try_join!(version_once, reaction)?;
+        let (found, reaction) = tokio::try_join!(request.version(version), request.read(consistency))?;
         version = Some(found);
-        let now = clock.now();
-        if let Some(read) = reaction.post.as_ref().filter(|post| is_read && post.hidden.is_none()) {
-            commands.busy.know_author(post, &read.author, begun);
-            if reaction.was_throttled {
-                commands.busy.spread_more(&counter, now);
-            }
-        }
-        let committed = Committed { version: found, output: () };
+        let (committed, now) = (Committed { version: found, output: () }, clock.now());
         // A try whose answer was lost may have been committed, whatever became of the post since.
         if may_be_done && reaction.like.as_ref().is_some_and(|like| like.liked == wanted.is_active()) {
             return Ok(committed);
         }
-        let counted_in = commands.busy.tally_shard(&counter, now, rand::rng().random());
+        let counted_in = commands.busy.tally_shard(&request.counter, now, rand::rng().random());
         let (like, more) = match decide(caller, &reaction, wanted, counted_in, now) {
             Ok(Some(decided)) => decided,
             _ if !consistency.is_strong() => continue,
             Ok(None) => return Ok(committed),
             Err(rejection) => return Err(rejection.into()),
         };
-        // This is checked before the transaction, not in it. A block that comes in between is too late for this like.
-        // It hides the notice of the like, as every block does.
-        let author = &like.author;
-        if wanted.is_active() && author != caller && !is_unblocked {
-            let is_blocked = if commands.busy.is_spread(&counter, now) {
-                commands.block_with_busy(caller, author, now).await?
-            } else {
-                commands.block_between(caller, author).await?
-            };
-            if is_blocked {
-                return Err(Rejection::Blocked.into());
-            }
+        if !is_unblocked {
+            request.require_no_block(&like.author, now).await?;
             is_unblocked = true;
         }
-        let mut changes = vec![
-            Change::PutLike { user: caller.clone(), post, like },
-            Change::Count { subject: counter.clone(), shard: counted_in, more },
-        ];
-        if wanted.is_active() {
-            let before = reaction.limit.unwrap_or_default();
-            match charge(rate_limit, before, now) {
-                Ok(limit) => changes.extend(is_charged.then(|| Change::PutLikeLimit { user: caller.clone(), limit })),
-                Err(limited) if known == Some(before.version) => return Err(limited.into()),
-                // The like may be older than the state of the limit, and the last of the limit may have gone to the
-                // same like, which was sent twice. The next attempt reads a like that is as new as this state.
-                Err(_) => {
-                    known = Some(before.version);
-                    continue;
-                }
+        let before = reaction.limit.unwrap_or_default();
+        let limit = match request.charge(before, now) {
+            Ok(limit) => limit,
+            Err(limited) if limit_before == Some(before.version) => return Err(limited.into()),
+            // The like may be older than the state of the limit, and the last of the limit may have gone to the same
+            // like, which was sent twice. The next attempt reads a like that is as new as this state.
+            Err(_) => {
+                limit_before = Some(before.version);
+                continue;
             }
-        }
-        match commands.commit_like(caller, &changes, &counter, now).await {
+        };
+        match request.commit(like, counted_in, more, limit, now).await {
             Ok(()) => return Ok(committed),
             Err(Error::Conflict) => may_be_done = true,
             Err(error) => return Err(error),
@@ -131,19 +96,88 @@ pub async fn react_to_post(
     }
 }
 
-/// The version of the caller's log, if the caller has a profile and may act.
-async fn profile_version(caller: &UserId, commands: &CommandTable) -> Result<Version, Error> {
-    let head = commands.head(caller).await?;
-    require_profile(&head)?;
-    require_active(head.standing)?;
-    Ok(head.version)
+/// What is wanted, and what it takes.
+struct Request<'a> {
+    caller: &'a UserId,
+    post: PostId,
+    /// The post's counter.
+    counter: TallySubject,
+    wanted: EdgeState,
+    /// Whether the like is charged for several.
+    is_charged: bool,
+    commands: &'a CommandTable,
+    clock: &'a Clock,
 }
 
-/// The state of the limit after a portion of likes.
-fn charge(rate_limit: &RateLimit, before: LikeLimit, at: Timestamp) -> Result<LikeLimit, Rejection> {
-    let spent = rate_limit.charge(before.spent, at, rate_limit.portion().get());
-    let spent = spent.map_err(|retry_after| RateLimited { kind: Limited::Likes, retry_after })?;
-    Ok(LikeLimit { spent, version: before.version + 1 })
+impl Request<'_> {
+    /// The version of the caller's log, if the caller has a profile and may act. A like does not change the log, so its
+    /// head is read once.
+    async fn version(&self, known: Option<Version>) -> Result<Version, Error> {
+        if let Some(version) = known {
+            return Ok(version);
+        }
+        let head = self.commands.head(self.caller).await?;
+        require_profile(&head)?;
+        require_active(head.standing)?;
+        Ok(head.version)
+    }
+
+    /// Reads the like and, unless this process knows of it, the post.
+    async fn read(&self, consistency: Consistency) -> Result<Reaction, Error> {
+        let (busy, begun) = (&self.commands.busy, self.clock.now());
+        let known = busy.author(self.post, begun);
+        let is_post_read = known.is_none();
+        let reaction = self.commands.reaction(self.caller, self.post, self.wanted, known, consistency).await?;
+        if let Some(post) = reaction.post.as_ref().filter(|post| is_post_read && post.hidden.is_none()) {
+            busy.know_author(self.post, &post.author, begun);
+            if reaction.was_throttled {
+                busy.spread_more(&self.counter, self.clock.now());
+            }
+        }
+        Ok(reaction)
+    }
+
+    /// Checks that a like meets no block. This comes before the transaction, not in it. A block that comes in between
+    /// is too late for this like. It hides the notice of the like, as every block does.
+    async fn require_no_block(&self, author: &UserId, now: Timestamp) -> Result<(), Error> {
+        if !self.wanted.is_active() || author == self.caller {
+            return Ok(());
+        }
+        let is_blocked = match self.commands.busy.is_busy(&self.counter, now) {
+            true => self.commands.block_with_busy(self.caller, author, now).await?,
+            false => self.commands.block_between(self.caller, author).await?,
+        };
+        if is_blocked { Err(Rejection::Blocked.into()) } else { Ok(()) }
+    }
+
+    /// The state of the limit after a portion of likes, if the request has to write it.
+    fn charge(&self, before: LikeLimit, at: Timestamp) -> Result<Option<LikeLimit>, Rejection> {
+        if !self.wanted.is_active() {
+            return Ok(None);
+        }
+        let rate_limit = &self.commands.rate_limits.likes;
+        let spent = rate_limit.charge(before.spent, at, rate_limit.portion().get());
+        let spent = spent.map_err(|retry_after| RateLimited { kind: Limited::Likes, retry_after })?;
+        Ok(self.is_charged.then_some(LikeLimit { spent, version: before.version + 1 }))
+    }
+
+    /// Writes the like, adds to this shard of the post's counter, and charges the limit, all or none of it.
+    async fn commit(
+        &self,
+        like: Like,
+        counted_in: TallyShard,
+        more: Counts,
+        limit: Option<LikeLimit>,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let user = || self.caller.clone();
+        let mut changes = vec![
+            Change::PutLike { user: user(), post: self.post, like },
+            Change::Count { subject: self.counter.clone(), shard: counted_in, more },
+        ];
+        changes.extend(limit.map(|limit| Change::PutLikeLimit { user: user(), limit }));
+        self.commands.commit_like(self.caller, &changes, &self.counter, at).await
+    }
 }
 
 /// The like as it is to be stored, and what to add to the post's counter. None if the like is as it is wanted already.

@@ -60,9 +60,8 @@ pub async fn run<C: Command>(
             Ok(Decision::Replay { version, output }) => return Ok(Committed { version, output }),
             Err(rejection) => match open.settle(caller, commands).await? {
                 Some(committed) => return Ok(committed),
-                // The same request may have been accepted after its key was read, and before that which it is rejected
-                // for. A second look at the key tells (INV-6). And who has a log but no profile has deleted the account
-                // after the head was read. A second look at the head tells.
+                // The same request may have been accepted after its key was read. So the key is read again (INV-6). A
+                // log without a profile means that the account was deleted after its head was read. So the head is.
                 None if !is_rejected && (command.key().is_some() || rejection == Rejection::ProfileRequired) => {
                     is_rejected = true;
                     continue;

@@ -5,14 +5,14 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::Timestamp;
+use super::{Timestamp, clock::CLOCK_DIFFERENCE_MAX};
 
 /// Longest that a process goes by what it was told of the tables, before it asks again. `deliver` and queries ask once
 /// in each invocation (`Timeout` in the template). `fanout` and `trending`, which may run longer, ask for each user or
 /// counter, and give up what takes longer.
 pub const OPERATION_MAX: Duration = Duration::from_secs(15);
-/// How far the clocks of two processes may differ, with a margin.
-const CLOCKS_DIFFER_MAX: Duration = Duration::from_secs(5);
+/// Several times what the clocks of two processes may differ by.
+const CLOCK_MARGIN: Duration = CLOCK_DIFFERENCE_MAX.saturating_mul(5);
 
 /// A read model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -288,7 +288,7 @@ impl SwitchPolicy {
 
     /// From this moment on, everything that is done began after [`SwitchPolicy::known_after`].
     pub fn settled_after(&self, change: Timestamp) -> Timestamp {
-        self.known_after(change).after(OPERATION_MAX + CLOCKS_DIFFER_MAX)
+        self.known_after(change).after(OPERATION_MAX + CLOCK_MARGIN)
     }
 }
 

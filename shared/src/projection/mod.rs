@@ -37,3 +37,4 @@ pub mod walks;
 
 pub use notices::{Crowds, NoticeSets};
 pub use projector::{CardSets, Dependencies, Projector, Projectors};
+pub use repair::LIKES_AT_ONCE;

@@ -11,7 +11,7 @@ use super::{
     notices::{Crowds, Notices},
     repair::Repair,
     statistics::Statistics,
-    tally::{self, Shown, Waiting},
+    tally::{self, CounterShown, Waiting},
     trending::{self, merge_soon},
     walks::{Shared, SharedTables, Walks},
 };
@@ -291,9 +291,11 @@ impl CardSets {
             cards.learn_contenders(self.clock.now()).await?;
             match tally::show(cards, subject, changes).await? {
                 // Whoever makes a card reads the whole counter afterwards.
-                Shown::NoCard => shown &= state.makes_cards(table),
-                Shown::OnCard { may_trend: true } => merge_soon(cards, &self.work_queue, self.clock.now()).await?,
-                Shown::OnCard { may_trend: false } => {}
+                CounterShown::NoCard => shown &= state.makes_cards(table),
+                CounterShown::OnCard { may_trend: true } => {
+                    merge_soon(cards, &self.work_queue, self.clock.now()).await?;
+                }
+                CounterShown::OnCard { may_trend: false } => {}
             }
         }
         let mut indexes: Vec<_> = sets.iter().map(|it| it.set.table(ReadModel::Search)).collect();

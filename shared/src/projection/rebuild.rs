@@ -18,42 +18,23 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use stepping::{Left, Stepping};
 use tokio::time::Instant;
 
-use super::{
-    Dependencies, Projector, Projectors,
-    quarantine::catch_up_or_quarantine,
-    tally::{self, Shown},
-    trending::merge_soon,
-    walks::WAIT_MAX,
-};
+use super::{Projectors, walks::WAIT_MAX};
 use crate::{
     deadline::Deadline,
     error::Error,
-    model::{
-        HomeRows, Maintained, ModelSet, Phase, PostId, READ_MODELS, ReadModel, ReadModelsState, Rebuild, TallyChange,
-        UserId, Work, limits::FEED_AGE_MAX,
-    },
-    store::{
-        Consistency, Meter,
-        read_models::Segment,
-        scan::ScanKey,
-        segments::{Origin, Part},
-        timelines::{Range, Timeline},
-    },
+    model::{HomeRows, Maintained, ModelSet, READ_MODELS, ReadModel, ReadModelsState, Rebuild, Work},
+    store::{Consistency, Meter, read_models::Segment, segments::Part},
     stream::{
         quarantine::Quarantine,
         work_queue::{RebuildStep, Task, WorkQueue},
     },
 };
 
-/// Items of the command table that are read at a time.
-const PAGE: i32 = 500;
-/// Likes that are shown at once.
-const LIKES_AT_ONCE: usize = 16;
-/// Rows that are copied at a time.
-const ROWS: usize = 200;
+mod stepping;
+
 /// How long a segment waits after a step that failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// How long the first steps of a phase wait, so that they do not come before it has begun.
@@ -72,28 +53,6 @@ pub struct Rebuilder {
     pub projectors: Projectors,
     /// Where events are put that can never be applied.
     pub quarantine: Quarantine,
-}
-
-/// What is left of a step.
-enum Left {
-    /// The segment goes on behind this place.
-    More,
-    /// The segment is done.
-    Nothing,
-}
-
-/// The present step of a segment.
-struct Stepping<'a> {
-    rebuilder: &'a Rebuilder,
-    /// Measures what the step costs.
-    meter: &'a Meter,
-    state: &'a ReadModelsState,
-    rebuild: &'a Rebuild,
-    part: Part,
-    segment: &'a mut Segment,
-    deadline: Deadline,
-    /// Units that the step may use.
-    units_max: f64,
 }
 
 impl Rebuilder {
@@ -126,17 +85,41 @@ impl Rebuilder {
         if step.steps < before.steps {
             return Ok(());
         }
-        let meter = Meter::default();
-        let begun = Instant::now();
-        let mut segment = before.clone();
+        let (segment, pause) = self.work(step, &state, rebuild, before.clone(), deadline).await;
+        let is_done = segment.is_done;
+        if !is_done {
+            // Before the segment is written: a kill in between leaves two messages, of which the later one is dropped.
+            self.send(RebuildStep { steps: step.steps + 1, ..step }, pause).await?;
+        }
+        match commands.put_segment(step.segment, before.revision, segment).await {
+            // Another message was faster: one of this segment, or a late one of a phase that was cancelled. This one
+            // has to come again if nothing of the segment may be under way otherwise.
+            Err(Error::Conflict) if is_done || step.steps > before.steps => {
+                return Err(Error::transient("a step of the rebuild", "another worker took the step at once"));
+            }
+            Err(Error::Conflict) => return Ok(()),
+            written => written?,
+        }
+        if is_done { self.end_of_segment(&state, rebuild).await } else { Ok(()) }
+    }
+
+    /// Works on a segment for a step. Returns the segment as it stands then, and how long the next step waits.
+    async fn work(
+        &self,
+        step: RebuildStep,
+        state: &ReadModelsState,
+        rebuild: &Rebuild,
+        mut segment: Segment,
+        deadline: Deadline,
+    ) -> (Segment, Duration) {
+        let (meter, begun) = (Meter::default(), Instant::now());
         let units_per_second = f64::from(rebuild.units_per_second) / f64::from(rebuild.segments.max(1));
-        let part = Part { segment: step.segment, of: rebuild.segments };
         let stepping = Stepping {
             rebuilder: self,
             meter: &meter,
-            state: &state,
+            state,
             rebuild,
-            part,
+            part: Part { segment: step.segment, of: rebuild.segments },
             segment: &mut segment,
             deadline,
             units_max: units_per_second * STEP_BUDGET.as_secs_f64(),
@@ -161,22 +144,8 @@ impl Rebuilder {
                 pause = pause.max(AFTER_FAILURE);
             }
         }
-        (segment.steps, segment.at) = (step.steps + 1, clock.now());
-        let is_done = segment.is_done;
-        if !is_done {
-            // Before the segment is written: a kill in between leaves two messages, of which the later one is dropped.
-            self.send(RebuildStep { steps: step.steps + 1, ..step }, pause).await?;
-        }
-        match commands.put_segment(step.segment, before.revision, segment).await {
-            // Another message was faster: one of this segment, or a late one of a phase that was cancelled. This one
-            // has to come again if nothing of the segment may be under way otherwise.
-            Err(Error::Conflict) if is_done || step.steps > before.steps => {
-                return Err(Error::transient("a step of the rebuild", "another worker took the step at once"));
-            }
-            Err(Error::Conflict) => return Ok(()),
-            written => written?,
-        }
-        if is_done { self.end_of_segment(&state, rebuild).await } else { Ok(()) }
+        (segment.steps, segment.at) = (step.steps + 1, self.projectors.0.clock.now());
+        (segment, pause)
     }
 
     /// Begins the next phase if all segments of this one are done.
@@ -254,227 +223,6 @@ pub async fn send_first_steps(
         return work_queue.send_after(FIRST_STEP_AFTER, vec![Task::Rebuild(last)]).await;
     }
     work_queue.send_after(FIRST_STEP_AFTER, tasks).await
-}
-
-impl Stepping<'_> {
-    async fn work(mut self) -> Result<Left, Error> {
-        match self.rebuild.phase {
-            Phase::Clear | Phase::Retire => self.clear().await,
-            Phase::Fill | Phase::Settle => self.visit().await,
-        }
-    }
-
-    /// Whether the step ends here: the time is up, or the budget.
-    fn is_over(&self) -> bool {
-        let cost = self.meter.cost();
-        self.deadline.is_near() || cost.read_units + cost.write_units >= self.units_max
-    }
-
-    /// Empties the tables that are not active.
-    async fn clear(&mut self) -> Result<Left, Error> {
-        for model in READ_MODELS {
-            let table = self.state.active.table(model).other();
-            let emptied = self.rebuilder.projectors.0.tables.emptied(model, table);
-            while let Some(deleted) = self.deadline.limit(emptied.delete_some(self.part)).await? {
-                self.segment.done.cleared += deleted;
-                if self.is_over() {
-                    return Ok(Left::More);
-                }
-            }
-        }
-        Ok(Left::Nothing)
-    }
-
-    /// Visits the next items of the command table. The position moves behind each item that is done.
-    async fn visit(&mut self) -> Result<Left, Error> {
-        let projector = self.projector();
-        loop {
-            let commands = &self.rebuilder.projectors.0.commands;
-            let page = self.deadline.limit(commands.origins(self.part, self.segment.after.as_ref(), PAGE)).await?;
-            let mut origins = page.origins.into_iter();
-            while let Some((mut place, origin)) = origins.next() {
-                let done = match origin {
-                    Ok(Origin::Like(user, post)) => {
-                        // A user's likes stand next to each other.
-                        let mut likes = vec![(user, post)];
-                        while likes.len() < LIKES_AT_ONCE
-                            && let [(next, Ok(Origin::Like(user, post))), ..] = origins.as_slice()
-                        {
-                            place = next.clone();
-                            likes.push((user.clone(), *post));
-                            origins.next();
-                        }
-                        self.show_likes(&projector, &likes).await?;
-                        true
-                    }
-                    Ok(origin) => self.visit_one(&projector, &place, origin).await?,
-                    Err(error) => {
-                        tracing::error!(?place, %error, "an item of the command table makes no sense");
-                        true
-                    }
-                };
-                if !done {
-                    return Ok(Left::More);
-                }
-                (self.segment.after, self.segment.within) = (Some(place), None);
-                if self.is_over() {
-                    return Ok(Left::More);
-                }
-            }
-            match page.next {
-                None => return Ok(Left::Nothing),
-                next => self.segment.after = next,
-            }
-            if self.is_over() {
-                return Ok(Left::More);
-            }
-        }
-    }
-
-    /// The projector of the target.
-    fn projector(&self) -> Projector {
-        let Rebuild { target, phase, .. } = *self.rebuild;
-        // If the tables that are read are filled in place, their homes are filled at once, too.
-        let in_place = target == self.state.active;
-        let homes = if phase == Phase::Fill && !in_place { HomeRows::Later } else { HomeRows::Now };
-        self.rebuilder.projectors.projector(Maintained { set: target, homes }, self.state)
-    }
-
-    /// Visits an item. False if it is not done yet.
-    async fn visit_one(&mut self, projector: &Projector, place: &ScanKey, origin: Origin) -> Result<bool, Error> {
-        let fills = |model| self.rebuild.models.contains(&model);
-        match (origin, self.rebuild.phase) {
-            (Origin::User(user), Phase::Settle) => {
-                if !self.apply_log_to_active(&user).await? || !self.apply_log(projector, &user).await? {
-                    return Ok(false);
-                }
-                if fills(ReadModel::Timelines) {
-                    return self.copy_posts(projector, place, &user, &user).await;
-                }
-                Ok(true)
-            }
-            (Origin::User(user), _) => self.apply_log(projector, &user).await,
-            (Origin::Tally(change), Phase::Settle) if fills(ReadModel::Cards) => {
-                self.show_tally(projector, change).await?;
-                Ok(true)
-            }
-            (Origin::Follow(follower, followee), Phase::Settle) if fills(ReadModel::Timelines) => {
-                if !self.rebuilder.projectors.0.celebrities.are_pushed(&followee).await? {
-                    return Ok(true);
-                }
-                let done = self.copy_posts(projector, place, &followee, &follower).await?;
-                self.segment.done.follows += u64::from(done);
-                Ok(done)
-            }
-            (Origin::Tally(_) | Origin::Follow(..) | Origin::Like(..), _) => Ok(true),
-        }
-    }
-
-    /// Applies the user's log to its end, past the events that can never be applied. False if the time does not
-    /// suffice. A user whose log makes no sense is left to the work queue, where the failure is dealt with as any
-    /// other.
-    async fn apply_log(&mut self, projector: &Projector, user: &UserId) -> Result<bool, Error> {
-        let quarantine = &self.rebuilder.quarantine;
-        let applied = catch_up_or_quarantine(&projector.catch_up, quarantine, user, self.deadline);
-        match self.deadline.limit(applied).await {
-            Ok(None) => self.segment.done.users += 1,
-            Ok(Some(_)) => return Ok(false),
-            Err(error @ Error::Poison { .. }) => {
-                tracing::error!(%user, %error, "the log of a user cannot be applied");
-                projector.work_queue.send(vec![Task::CatchUp { user: user.clone() }]).await?;
-                self.segment.done.users_left += 1;
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(true)
-    }
-
-    /// Applies the user's log to the set that is read, if that is not the target. False if the time does not suffice.
-    /// A log that makes no sense is passed over: the tables that are read may be why there is a rebuild.
-    async fn apply_log_to_active(&self, user: &UserId) -> Result<bool, Error> {
-        let active = Maintained { set: self.state.active, homes: HomeRows::Now };
-        if active.set == self.rebuild.target {
-            return Ok(true);
-        }
-        let Rebuilder { projectors, quarantine } = self.rebuilder;
-        let projector = projectors.projector(active, self.state);
-        let applied = catch_up_or_quarantine(&projector.catch_up, quarantine, user, self.deadline);
-        match self.deadline.limit(applied).await {
-            Ok(wait) => Ok(wait.is_none()),
-            Err(error @ Error::Poison { .. }) => {
-                tracing::error!(%user, %error, "the log of a user cannot be applied to the tables that are read");
-                Ok(true)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Shows a counter. One without a card is left to the work queue, which knows why.
-    async fn show_tally(&mut self, projector: &Projector, change: TallyChange) -> Result<(), Error> {
-        let Dependencies { tables, clock, .. } = &self.rebuilder.projectors.0;
-        let cards = tables.cards(self.rebuild.target.table(ReadModel::Cards));
-        match self.deadline.limit(tally::show(cards, &change.subject, std::slice::from_ref(&change))).await? {
-            Shown::NoCard => {
-                let task = Task::SettleTally { subject: change.subject, shards: vec![change.shard] };
-                projector.work_queue.send(vec![task]).await?;
-            }
-            Shown::OnCard { may_trend } => {
-                self.deadline.limit(projector.indexer.check_place(&change.subject)).await?;
-                if may_trend {
-                    merge_soon(cards, &projector.work_queue, clock.now()).await?;
-                }
-            }
-        }
-        self.segment.done.tallies += 1;
-        Ok(())
-    }
-
-    /// Shows likes, if this is the time to do so. One that makes no sense is left to the work queue.
-    async fn show_likes(&mut self, projector: &Projector, likes: &[(UserId, PostId)]) -> Result<(), Error> {
-        if self.rebuild.phase != Phase::Fill || !self.rebuild.models.contains(&ReadModel::Timelines) {
-            return Ok(());
-        }
-        let show = async |(user, post): &(UserId, PostId)| {
-            let shown = projector.repair.settle_likes(*post, std::slice::from_ref(user)).await;
-            match shown {
-                Err(error @ Error::Poison { .. }) => {
-                    tracing::error!(%user, %post, %error, "a like cannot be shown");
-                    projector.work_queue.send(Task::settle_likes(*post, [user.clone()])).await
-                }
-                shown => shown,
-            }
-        };
-        let shown = stream::iter(likes).map(show).buffer_unordered(LIKES_AT_ONCE).try_collect::<()>();
-        self.deadline.limit(shown).await?;
-        self.segment.done.likes += likes.len() as u64;
-        Ok(())
-    }
-
-    /// Copies the author's posts of the last 30 days into a home. False if the time does not suffice.
-    async fn copy_posts(
-        &mut self,
-        projector: &Projector,
-        place: &ScanKey,
-        author: &UserId,
-        viewer: &UserId,
-    ) -> Result<bool, Error> {
-        let began: Option<PostId> =
-            self.segment.within.as_ref().filter(|(item, _)| item == place).map(|(_, post)| *post);
-        let mut range = Range { before: began, since: self.rebuilder.projectors.0.clock.now().before(FEED_AGE_MAX) };
-        let (timeline, home) = (Timeline::Author(author.clone()), [Timeline::Home(viewer.clone())]);
-        let timelines = &projector.walks.timelines;
-        loop {
-            let page = self.deadline.limit(timelines.newest(&timeline, range, ROWS, Consistency::Strong)).await?;
-            self.deadline.limit(timelines.put_rows(&home, &page.rows)).await?;
-            self.segment.done.home_rows += page.rows.len() as u64;
-            let Some(last) = page.rows.last().filter(|_| page.more) else { return Ok(true) };
-            range.before = Some(last.post);
-            self.segment.within = Some((place.clone(), last.post));
-            if self.is_over() {
-                return Ok(false);
-            }
-        }
-    }
 }
 
 /// The tables that a rebuild of these models fills: beside those that are active, or these themselves.

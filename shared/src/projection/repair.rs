@@ -18,8 +18,8 @@ use crate::{
 
 /// Events whose effects are applied again in one step.
 const EVENTS_PER_STEP: i32 = 50;
-/// Likes shown at once.
-const LIKES_AT_ONCE: usize = 8;
+/// Likes of a post that are shown at once. More than these are left to the work queue by a batch of the bus.
+pub const LIKES_AT_ONCE: usize = 8;
 /// Edges read at a time.
 const EDGES_PAGE: i32 = 1000;
 /// Pages of edges that are read at most. A user has up to [`crate::model::limits::FOLLOWING_MAX`] edges of a kind, and
@@ -143,8 +143,8 @@ impl Repair {
     }
 
     /// Sets these shards of a counter on its card to what the truth says, or all of them if none is named. The card is
-    /// read first: if an image of a later write comes between, this worker notices and begins again. Without a card
-    /// there is nothing to do if the subject is erased.
+    /// read first: if an image of a later write comes between, this worker notices and begins again. If neither the
+    /// card nor the subject is there, what is left of the counter of a post is removed.
     ///
     /// # Errors
     /// [`Error::Conflict`] if other workers kept changing the card; [`Error::Transient`] if the card is still to be
@@ -155,10 +155,17 @@ impl Repair {
         let may_trend = until_no_conflict(async || {
             let before = effects.cards.tally(subject).await?;
             if !before.has_card {
-                return match self.cards_are_made || self.is_gone(subject).await? {
-                    true => Ok(false),
-                    false => Err(Error::transient("setting a counter", "the card is still to be made")),
-                };
+                if self.cards_are_made {
+                    return Ok(false);
+                }
+                if self.exists(subject).await? {
+                    return Err(Error::transient("setting a counter", "the card is still to be made"));
+                }
+                // An unlike that came during the erasure has left it. No post ever has that id again; a user may.
+                if matches!(subject, TallySubject::Post(_)) {
+                    commands.remove_tally(subject).await?;
+                }
+                return Ok(false);
             }
             let tally = match shards {
                 [] => commands.tally(subject).await?,
@@ -176,18 +183,12 @@ impl Repair {
         effects.posts.indexer.check_place(subject).await
     }
 
-    /// Whether the subject is erased. A like or unlike that came during the erasure may have left a counter of a post.
-    /// No post ever has that id again, so the counter is removed.
-    async fn is_gone(&self, subject: &TallySubject) -> Result<bool, Error> {
+    async fn exists(&self, subject: &TallySubject) -> Result<bool, Error> {
         let commands = &self.catch_up.commands;
-        let is_gone = match subject {
-            TallySubject::User(user) => commands.profile(user).await?.is_none(),
-            TallySubject::Post(post) => commands.post(*post).await?.is_none(),
-        };
-        if is_gone && matches!(subject, TallySubject::Post(_)) {
-            commands.remove_tally(subject).await?;
-        }
-        Ok(is_gone)
+        Ok(match subject {
+            TallySubject::User(user) => commands.profile(user).await?.is_some(),
+            TallySubject::Post(post) => commands.post(*post).await?.is_some(),
+        })
     }
 
     /// Shows likes of a post, or their ends, as the truth says, and then tells its author once. An inbox does not list

@@ -16,8 +16,8 @@ use super::owner::LogOwner;
 use crate::{
     error::Error,
     model::{
-        Cause, Clock, Day, DayFact, LikeChange, LogEvent, Post, PostId, StatisticsPolicy, Totals, UserEvent, UserId,
-        Version, facts_of,
+        Cause, Clock, Day, DayFact, LikeChange, LogEvent, Post, PostId, StatisticsPolicy, Timestamp, Totals, UserEvent,
+        UserId, Version, facts_of,
     },
     retry::until_no_conflict,
     store::{Consistency, command_table::CommandTable, timelines::Timelines},
@@ -109,7 +109,7 @@ impl Statistics {
     /// [`Error::Poison`] if it makes no sense; [`Error::Conflict`] if other writers kept coming between; otherwise as
     /// the stores'.
     pub async fn recount(&self, recount: &Recount) -> Result<(), Error> {
-        let Self { timelines, policy, .. } = self;
+        let Self { timelines, policy, clock, .. } = self;
         match recount {
             Recount::Event { user, version } => match self.commands.event(user, *version).await? {
                 Some(event) => self.count_events(&LogOwner::new(user, &self.commands), &[&event]).await,
@@ -120,7 +120,7 @@ impl Statistics {
                 let parsed = Timelines::parse_fact(facts, fact);
                 let fact = parsed.ok_or_else(|| Error::poison("a fact", format!("its key is {facts}, {fact}")))?;
                 match following(&self.commands, &[&fact]).await?.is_empty() {
-                    true => remove(timelines, vec![fact]).await,
+                    true => remove(timelines, vec![fact], clock.now()).await,
                     false => Ok(()),
                 }
             }
@@ -170,14 +170,15 @@ fn by_day(facts: impl IntoIterator<Item = DayFact>) -> BTreeMap<Day, Vec<DayFact
     days
 }
 
-/// Removes facts, whoever is credited with them, and the numbers of those to whom nothing is left of a day.
+/// Removes facts, whoever is credited with them, and the numbers of those to whom nothing is left of a day. `now` is
+/// the present moment.
 ///
 /// # Errors
 /// As the store's. Some may be removed.
-pub(super) async fn remove(timelines: &Timelines, facts: Vec<DayFact>) -> Result<(), Error> {
+pub(super) async fn remove(timelines: &Timelines, facts: Vec<DayFact>, now: Timestamp) -> Result<(), Error> {
     let counted = timelines.counted(&facts, Consistency::Strong).await?;
     for facts in by_day(counted).into_values() {
-        timelines.remove_facts(&facts).await?;
+        timelines.remove_facts(&facts, now).await?;
     }
     // Also of facts that are gone: a worker that removed them may have been killed before it came to this.
     let days: BTreeSet<_> = facts.iter().map(|fact| (&fact.user, fact.day)).collect();

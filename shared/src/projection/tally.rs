@@ -1,7 +1,7 @@
 //! Counters: the numbers on cards. An event of a counter carries the image of one shard, absolute and versioned. The
 //! card keeps the newest image of each shard and shows their sum. So images may arrive in any order and any number of
-//! times (INV-3). A counter whose card does not exist is either early, or late, and its subject is erased: the truth
-//! knows which.
+//! times (INV-3). If a counter has no card, either the card is still to be made, or the subject is erased. The command
+//! table tells which.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -51,7 +51,7 @@ pub fn by_counter(changes: Vec<TallyChange>) -> BTreeMap<TallySubject, Vec<Tally
 
 /// What became of a counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shown {
+pub enum CounterShown {
     /// There is no card.
     NoCard,
     /// The card shows it.
@@ -65,18 +65,18 @@ pub enum Shown {
 ///
 /// # Errors
 /// [`Error::Conflict`] if other workers kept changing the card; otherwise as the store's.
-pub async fn show(cards: &Cards, subject: &TallySubject, changes: &[TallyChange]) -> Result<Shown, Error> {
+pub async fn show(cards: &Cards, subject: &TallySubject, changes: &[TallyChange]) -> Result<CounterShown, Error> {
     until_no_conflict(async || {
         let before = cards.tally(subject).await?;
         if !before.has_card {
-            return Ok(Shown::NoCard);
+            return Ok(CounterShown::NoCard);
         }
         let mut tally = before.tally.clone();
         let news = changes.iter().filter(|change| tally.take(change.shard, change.image)).count();
         if news > 0 {
             cards.put_tally(subject, &before, &tally).await?;
         }
-        Ok(Shown::OnCard { may_trend: cards.may_trend(subject, &before, &tally) })
+        Ok(CounterShown::OnCard { may_trend: cards.may_trend(subject, &before, &tally) })
     })
     .await
 }
@@ -160,7 +160,7 @@ mod tests {
     async fn images_make_no_card() {
         let world = World::new();
         let shown = show(&world.tested.cards, &counter("ada"), &[change("ada", 0, 1, 5)]).await.unwrap();
-        assert_eq!(shown, Shown::NoCard);
+        assert_eq!(shown, CounterShown::NoCard);
         assert!(!world.other.cards.tally(&counter("ada")).await.unwrap().has_card);
     }
 
@@ -170,7 +170,7 @@ mod tests {
         let other = world.other.clone();
         world.network.before(WRITE_CARD, async move || other.cards.remove(&counter("ada")).await.unwrap());
         let shown = show(&world.tested.cards, &counter("ada"), &[change("ada", 0, 1, 5)]).await.unwrap();
-        assert_eq!(shown, Shown::NoCard);
+        assert_eq!(shown, CounterShown::NoCard);
         assert!(!world.other.cards.tally(&counter("ada")).await.unwrap().has_card);
     }
 

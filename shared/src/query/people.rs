@@ -25,6 +25,18 @@ pub enum Side {
     Blocked,
 }
 
+impl Side {
+    /// Its name in cursors, which stay valid across releases.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Followers => "Followers",
+            Self::Following => "Following",
+            Self::Muted => "Muted",
+            Self::Blocked => "Blocked",
+        }
+    }
+}
+
 impl People {
     /// At most `limit` people of this list of the user's, after `after`. Followers and followed users are listed
     /// without those between whom and the viewer there is a block. If there is one with the user, the page is empty.

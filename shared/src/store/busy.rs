@@ -54,7 +54,7 @@ impl Busy {
     /// The author of the post, if it is busy, and this process has read less than two seconds ago that it was there. A
     /// post is busy while its counter is spread: two writes of it have met.
     pub(crate) fn author(&self, post: PostId, now: Timestamp) -> Option<UserId> {
-        self.is_spread(&TallySubject::Post(post), now).then(|| self.posts.get(&post, now, None))?.map(|read| read.value)
+        self.is_busy(&TallySubject::Post(post), now).then(|| self.posts.get(&post, now, None))?.map(|read| read.value)
     }
 
     /// Remembers that the post was there when it was read at this moment.
@@ -115,7 +115,7 @@ impl Busy {
     }
 
     /// Whether a write of the counter has met another one lately.
-    pub(crate) fn is_spread(&self, subject: &TallySubject, now: Timestamp) -> bool {
+    pub(crate) fn is_busy(&self, subject: &TallySubject, now: Timestamp) -> bool {
         self.spread(subject, now) > 1.0
     }
 

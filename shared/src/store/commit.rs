@@ -32,7 +32,7 @@ impl CommandTable {
         send_transaction(self.with_event(event, changes).await?).await
     }
 
-    /// Commits in the same way, and remembers in this process whether many write this counter.
+    /// Commits in the same way, and remembers in this process whether this counter meets writes of other users.
     ///
     /// # Errors
     /// As [`CommandTable::commit`].
@@ -42,14 +42,21 @@ impl CommandTable {
         changes: &[Change],
         counter: &TallySubject,
     ) -> Result<(), Error> {
-        self.send_counted(self.with_event(event, changes).await?, &event.user, counter, event.at).await
+        let transaction = self.with_event(event, changes).await.inspect_err(|error| {
+            // Many write the mark, or the partition that it stands in.
+            if matches!(error, Error::Conflict) {
+                self.busy.spread_more(counter, event.at);
+            }
+        })?;
+        self.send_counted(transaction, &event.user, counter, event.at).await
     }
 
-    /// Commits a like or its end, with the post's counter, and remembers in this process whether many write that one.
+    /// Commits a like or its end, with the post's counter, and remembers in this process whether the counter meets
+    /// writes of other users.
     ///
     /// # Errors
     /// [`Error::Conflict`] if any condition failed; otherwise as DynamoDB's. The like may have been committed after a
-    /// [`Error::Transient`].
+    /// [`Error::Conflict`] or [`Error::Transient`], if an answer was lost.
     pub(crate) async fn commit_like(
         &self,
         caller: &UserId,
@@ -84,8 +91,11 @@ impl CommandTable {
         changes.iter().try_fold(transaction, |transaction, change| self.add(transaction, change))
     }
 
-    /// Sends the transaction of a command, and remembers in this process whether the counter has met other writes. What
-    /// stands in the caller's partition meets the caller's other commands alone, which says nothing of the counter.
+    /// Sends the transaction of a command, and remembers in this process whether the counter meets writes of other
+    /// users: whether another transaction with the counter, or with something else outside the caller's partition, was
+    /// under way, or DynamoDB throttled that. If another transaction with an item of the caller was under way, too, it
+    /// is one of the caller, who may do two things at once. A condition that failed tells nothing of the counter, which
+    /// has none.
     ///
     /// # Errors
     /// [`Error::Conflict`] if a condition failed or an item met another write; otherwise as DynamoDB's.
@@ -96,24 +106,31 @@ impl CommandTable {
         counter: &TallySubject,
         at: Timestamp,
     ) -> Result<(), Error> {
-        let own = s(key::user(caller));
+        let of_caller = s(key::user(caller));
         let writes = transaction.get_transact_items().iter().flatten();
-        let are_own: Vec<_> = writes.map(|write| partition_of(write) == Some(&own)).collect();
+        let are_of_caller: Vec<_> = writes.map(|write| partition_of(write) == Some(&of_caller)).collect();
         let Err(refused) = try_transaction(transaction).await else {
             self.busy.spread_less(counter, at);
             return Ok(());
         };
-        let met = match refused.as_service_error() {
+        let reasons = match refused.as_service_error() {
             Some(TransactWriteItemsError::TransactionCanceledException(it)) => it.cancellation_reasons(),
             _ => &[],
         };
-        let is_reason = |code: Option<&str>| code.is_some_and(|code| code != "None");
-        let meets_others = met.iter().zip(are_own).any(|(reason, is_own)| !is_own && is_reason(reason.code()));
-        let error = transaction_failed(refused);
-        if meets_others && matches!(error, Error::Conflict) {
+        let (mut meets_others, mut meets_caller) = (false, false);
+        for (reason, is_of_caller) in reasons.iter().zip(are_of_caller) {
+            match reason.code() {
+                Some("TransactionConflict") if is_of_caller => meets_caller = true,
+                Some("TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded") if !is_of_caller => {
+                    meets_others = true;
+                }
+                _ => {}
+            }
+        }
+        if meets_others && !meets_caller {
             self.busy.spread_more(counter, at);
         }
-        Err(error)
+        Err(transaction_failed(refused))
     }
 }
 

@@ -33,7 +33,7 @@ const TAGS: &str = "tags";
 
 /// Under which condition the number of a tag changes.
 #[derive(Debug, Clone, Copy)]
-enum Change {
+enum TagCondition {
     /// Under none. The number expires at this moment.
     Any(Option<Timestamp>),
     /// Only if it has not changed since it was read with this revision.
@@ -118,7 +118,7 @@ impl Timelines {
         let partition = key::day_tags_of(post);
         let mut writes = vec![self.post_write(post, before, tags, expires_at)?];
         for tag in tags.difference(&before.tags) {
-            writes.push(self.add_post(&partition, tag, 1, Change::Any(expires_at))?);
+            writes.push(self.add_post(&partition, tag, 1, TagCondition::Any(expires_at))?);
         }
         let gone: Vec<_> = before.tags.difference(tags).collect();
         let keys = gone.iter().map(|tag| primary_key(&partition, key::tag(tag))).collect::<Vec<_>>();
@@ -130,7 +130,7 @@ impl Timelines {
             let (tag, revision) = (tag_of(&item)?, number(&item, REVISION)?);
             writes.push(match signed(&item, POSTS)? {
                 ..=1 => self.delete_numbers(&partition, &key::tag(&tag), revision)?,
-                _ => self.add_post(&partition, &tag, -1, Change::Since(revision))?,
+                _ => self.add_post(&partition, &tag, -1, TagCondition::Since(revision))?,
             });
         }
         Ok(writes)
@@ -177,7 +177,13 @@ impl Timelines {
         Ok(TransactWriteItem::builder().put(put.build().map_err(wrong)?).build())
     }
 
-    fn add_post(&self, partition: &str, tag: &Tag, more: i64, change: Change) -> Result<TransactWriteItem, Error> {
+    fn add_post(
+        &self,
+        partition: &str,
+        tag: &Tag,
+        more: i64,
+        change: TagCondition,
+    ) -> Result<TransactWriteItem, Error> {
         let mut expression = "ADD #posts :more, #revision :one".to_owned();
         let mut update = Update::builder()
             .table_name(self.table.get())
@@ -187,13 +193,13 @@ impl Timelines {
             .expression_attribute_values(":more", signed_value(more))
             .expression_attribute_values(":one", n(1));
         match change {
-            Change::Since(revision) => {
+            TagCondition::Since(revision) => {
                 update = update
                     .condition_expression("#revision = :revision")
                     .expression_attribute_values(":revision", n(revision));
             }
-            Change::Any(None) => {}
-            Change::Any(Some(expires_at)) => {
+            TagCondition::Any(None) => {}
+            TagCondition::Any(Some(expires_at)) => {
                 expression += " SET #expires_at = :expires_at";
                 update = update
                     .expression_attribute_names("#expires_at", "expires_at")

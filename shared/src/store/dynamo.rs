@@ -24,8 +24,10 @@ use super::{
 };
 use crate::{error::Error, retry::RetryPolicy};
 
-/// Keys in one call of BatchGetItem at most.
+/// Keys in one call of BatchGetItem at most (DynamoDB API Reference).
 const BATCH_GET_MAX: usize = 100;
+/// Items in one call of BatchWriteItem at most (DynamoDB API Reference).
+pub(crate) const BATCH_WRITE_MAX: usize = 25;
 /// How often keys that DynamoDB left unprocessed are read again.
 const RETRY: RetryPolicy =
     RetryPolicy { retries_max: 5, first: Duration::from_millis(10), longest: Duration::from_secs(1) };

@@ -5,14 +5,12 @@ use std::{collections::HashMap, time::Duration};
 use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
 
 use super::{
-    dynamo::{Dynamo, Item, failed},
+    dynamo::{BATCH_WRITE_MAX, Dynamo, Item, failed},
     segments::Part,
     table::TableName,
 };
 use crate::{error::Error, retry::RetryPolicy};
 
-/// Items in one call of BatchWriteItem at most.
-const BATCH_WRITE_MAX: i32 = 25;
 /// Pages without items that are passed over at most.
 const EMPTY_PAGES_MAX: usize = 1000;
 /// How often deletions that DynamoDB left unprocessed are sent again.
@@ -59,7 +57,7 @@ impl Emptied {
                 .segment(part.number())
                 .total_segments(part.total())
                 .projection_expression(if self.has_sort_key { "PK, SK" } else { "PK" })
-                .limit(BATCH_WRITE_MAX)
+                .limit(i32::try_from(BATCH_WRITE_MAX).unwrap_or(i32::MAX))
                 .set_exclusive_start_key(start)
                 .consistent_read(true)
                 .send()

@@ -15,7 +15,7 @@ const RELIED_ON_FOR: Duration = Duration::from_secs(1);
 /// When a task brings a group up to date for all notices of the second before.
 pub(crate) const AWAITED_AFTER: Duration = Duration::from_secs(2);
 /// A user is crowded for a process that shows more of the user's new followers in a second.
-const CROWDED_FROM: u32 = 8;
+const CROWDED_FROM_FOLLOWS: u32 = 8;
 
 /// The memory of one table. Clones share it.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ impl InboxPace {
     pub(crate) fn count_follow(&self, followee: &UserId, now: Timestamp) -> bool {
         let (before, since) = self.follows.get(followee, now, None).map_or((0, now), |read| (read.value, read.at));
         self.follows.put(followee.clone(), before.saturating_add(1), since);
-        before >= CROWDED_FROM
+        before >= CROWDED_FROM_FOLLOWS
     }
 }
 

@@ -57,6 +57,8 @@ pub use announcements::{Announcement, Announcements};
 pub(crate) use cached_rows::{NewestRows, ROWS_MIN, ThroughCache};
 pub use card_tallies::StoredTally;
 pub use consistency::Consistency;
+#[cfg(test)]
+pub(crate) use dynamo::BATCH_WRITE_MAX;
 pub use dynamo::Dynamo;
 pub use emptied::Emptied;
 pub use erasure::Remains;

@@ -3,7 +3,10 @@
 
 use futures::future::join_all;
 
-use super::timelines::{BATCH_WRITE_MAX, Row, Timeline, Timelines};
+use super::{
+    dynamo::BATCH_WRITE_MAX,
+    timelines::{Row, Timeline, Timelines},
+};
 use crate::error::Error;
 
 /// Calls at once.

@@ -9,7 +9,7 @@ use super::{
     consistency::Consistency,
     dynamo::{Item, n, primary_key},
     key::{self, FACT_PARTS, SUM},
-    statistics::{REVISION, numbers, signed_value},
+    statistics::{FactChange, REVISION, numbers, signed_value},
     timelines::Timelines,
 };
 use crate::{
@@ -95,7 +95,7 @@ impl Timelines {
             let set = self.set_numbers(&partition, &of_user, found, expires_at)?;
             // A sum that somebody else counts at this moment is counted again.
             self.dynamo
-                .transact(vec![set, self.add(&partition, SUM, DayNumbers::default(), day, Some(expires_at))?])
+                .transact(vec![set, self.add(&partition, SUM, DayNumbers::default(), FactChange::Count(expires_at))?])
                 .await?;
         }
         let part = key::parse_day(&partition).map(|(_, part)| part).unwrap_or_default();

@@ -44,7 +44,7 @@ pub struct ScanPage<T> {
 
 /// An item of the command table from which something in the read models follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fact {
+pub enum TruthItem {
     /// A user's profile.
     Profile(Profile),
     /// An edge, present or ended.
@@ -65,7 +65,7 @@ pub enum Fact {
 
 /// An item of the table of timelines that follows from something in the command table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shown {
+pub enum TimelineItem {
     /// A row, with the key of its timeline.
     Row(String, Row),
     /// A part of the daily statistics.
@@ -116,25 +116,27 @@ pub(super) fn page<T>(
 }
 
 impl CommandTable {
-    /// At most `limit` items behind `after`, of which facts are returned.
-    pub async fn scan(&self, after: Option<&ScanKey>, limit: i32) -> Result<ScanPage<Fact>, Error> {
-        page(self.dynamo.scan_page(&self.table, after.map(ScanKey::item), limit).await?, fact)
+    /// At most `limit` items behind `after`, of which those are returned from which something follows.
+    pub async fn scan(&self, after: Option<&ScanKey>, limit: i32) -> Result<ScanPage<TruthItem>, Error> {
+        page(self.dynamo.scan_page(&self.table, after.map(ScanKey::item), limit).await?, truth_item)
     }
 }
 
 impl Timelines {
     /// At most `limit` items behind `after`. A partition of tags is among them where it begins, because it is looked at
     /// as a whole.
-    pub async fn scan(&self, after: Option<&ScanKey>, limit: i32) -> Result<ScanPage<Shown>, Error> {
+    pub async fn scan(&self, after: Option<&ScanKey>, limit: i32) -> Result<ScanPage<TimelineItem>, Error> {
         let begun = after.map(|after| after.partition());
         // Announcements, visits and marks of walks follow from no item that is looked at.
         let read = |item: Item| match text(&item, PK)? {
             _ if is_visit(&item) => Ok(None),
-            timeline if Timeline::parse(timeline).is_some() => Ok(Some(Shown::Row(timeline.to_owned(), row(&item)?))),
+            timeline if Timeline::parse(timeline).is_some() => {
+                Ok(Some(TimelineItem::Row(timeline.to_owned(), row(&item)?)))
+            }
             pk => {
                 let counted = counted(pk, text(&item, SK)?);
                 let goes_on = matches!(counted, Some(Counted::Tags(..))) && begun == Some(pk);
-                Ok(counted.filter(|_| !goes_on).map(Shown::Counted))
+                Ok(counted.filter(|_| !goes_on).map(TimelineItem::Counted))
             }
         };
         page(self.dynamo.scan_page(self.table.get(), after.map(ScanKey::item), limit).await?, read)
@@ -173,16 +175,16 @@ fn counted(pk: &str, sk: &str) -> Option<Counted> {
     tags.or_else(|| key::parse_fact(pk, sk).map(Counted::Fact))
 }
 
-fn fact(item: Item) -> Result<Option<Fact>, Error> {
+fn truth_item(item: Item) -> Result<Option<TruthItem>, Error> {
     let (pk, sk) = (text(&item, PK)?.to_owned(), text(&item, SK)?.to_owned());
     if sk == PROFILE && pk.starts_with(key::USER_PREFIX) {
-        return value("a profile", item).map(Fact::Profile).map(Some);
+        return value("a profile", item).map(TruthItem::Profile).map(Some);
     }
     if sk == POST && key::parse_post(&pk).is_some() {
-        return value("a post", item).map(Fact::Post).map(Some);
+        return value("a post", item).map(TruthItem::Post).map(Some);
     }
     if let Some(edge) = key::parse_edge(&pk, &sk) {
-        return value("an edge", item).map(|found| Some(Fact::Edge(edge, found)));
+        return value("an edge", item).map(|found| Some(TruthItem::Edge(edge, found)));
     }
     if key::parse_event_key(&pk, &sk).is_some() {
         // Events of types that only a newer release knows are left to it.
@@ -191,18 +193,18 @@ fn fact(item: Item) -> Result<Option<Fact>, Error> {
         }
         let event: LogEvent = value("an event", item)?;
         return Ok(Some(match event.event {
-            UserEvent::AccountDeleted => Fact::Deletion(event.user, event.version, event.at),
-            _ => Fact::Event(event),
+            UserEvent::AccountDeleted => TruthItem::Deletion(event.user, event.version, event.at),
+            _ => TruthItem::Event(event),
         }));
     }
     if let Some((subject, shard)) = key::parse_tally_key(&pk, &sk) {
-        return value("a shard of a counter", item).map(|image| Some(Fact::Tally(subject, shard, image)));
+        return value("a shard of a counter", item).map(|image| Some(TruthItem::Tally(subject, shard, image)));
     }
     if let Some((user, post)) = key::parse_like_key(&pk, &sk) {
-        return value("a like", item).map(|like| Some(Fact::Like(LikeChange::of(user, post, like))));
+        return value("a like", item).map(|like| Some(TruthItem::Like(LikeChange::of(user, post, like))));
     }
     if key::is_comment(&pk, &sk) {
-        return value("a comment", item).map(Fact::Comment).map(Some);
+        return value("a comment", item).map(TruthItem::Comment).map(Some);
     }
     Ok(None)
 }

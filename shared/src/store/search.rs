@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     command_table::CommandTable,
     consistency::Consistency,
-    dynamo::{Dynamo, Item, failed, n, number, primary_key, s, text},
+    dynamo::{BATCH_WRITE_MAX, Dynamo, Item, failed, n, number, primary_key, s, text},
     emptied::Emptied,
     key::{self, PK, SK},
     scan::{ScanKey, ScanPage},
@@ -32,8 +32,6 @@ use crate::{
 
 /// Rows of one transaction at most: it has 100 items, of which one checks the truth, and one is the entry.
 const ROWS_PER_TRANSACTION: usize = 98;
-/// Rows of one call of BatchWriteItem at most.
-const BATCH_WRITE_MAX: usize = 25;
 /// Calls of BatchWriteItem at once.
 const BATCHES_AT_ONCE: usize = 4;
 

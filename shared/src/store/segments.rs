@@ -34,7 +34,7 @@ impl Part {
 
 /// An item of the command table from which a read model is rebuilt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum RebuildItem {
     /// A user, whose log is to be applied.
     User(UserId),
     /// A shard of a counter.
@@ -45,21 +45,21 @@ pub enum Origin {
     Like(UserId, PostId),
 }
 
-/// Some origins, each with its place.
+/// Some of these items, each with its place.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct OriginPage {
-    /// The origins. One that makes no sense is an error of its own.
-    pub origins: Vec<(ScanKey, Result<Origin, String>)>,
+pub struct RebuildPage {
+    /// The items. One that makes no sense is an error of its own.
+    pub items: Vec<(ScanKey, Result<RebuildItem, String>)>,
     /// The item behind which the next page begins, if there may be one.
     pub next: Option<ScanKey>,
 }
 
 impl CommandTable {
-    /// The origins among at most `limit` items of this part of the table, from the one behind `after`.
+    /// Those among at most `limit` items of this part of the table, from the one behind `after`.
     ///
-    /// The read is eventually consistent. Whoever writes an origin while a rebuild reads also makes a hint of it, and
-    /// the rebuild begins long after the first such hint was followed.
-    pub async fn origins(&self, part: Part, after: Option<&ScanKey>, limit: i32) -> Result<OriginPage, Error> {
+    /// The read is eventually consistent. Whoever writes such an item while a rebuild reads makes a hint of it, too.
+    /// The rebuild begins long after the first such hint was followed.
+    pub async fn rebuild_items(&self, part: Part, after: Option<&ScanKey>, limit: i32) -> Result<RebuildPage, Error> {
         let answer = self
             .dynamo
             .0
@@ -84,25 +84,25 @@ impl CommandTable {
             .map_err(failed("reading the command table"))?;
         let next = answer.last_evaluated_key().map(ScanKey::of).transpose()?;
         let items = answer.items.unwrap_or_default().into_iter();
-        let origins = items.map(|item| Ok((ScanKey::of(&item)?, origin(item).map_err(|error| error.to_string()))));
-        Ok(OriginPage { origins: origins.collect::<Result<_, Error>>()?, next })
+        let items = items.map(|item| Ok((ScanKey::of(&item)?, rebuild_item(item).map_err(|error| error.to_string()))));
+        Ok(RebuildPage { items: items.collect::<Result<_, Error>>()?, next })
     }
 }
 
-fn origin(item: Item) -> Result<Origin, Error> {
+fn rebuild_item(item: Item) -> Result<RebuildItem, Error> {
     let (pk, sk) = (text(&item, PK)?.to_owned(), text(&item, SK)?.to_owned());
     let wrong = || Error::poison("an item of the command table", format!("its key is {pk}, {sk}"));
     if let Some((subject, shard)) = key::parse_tally_key(&pk, &sk) {
         let image: TallyImage = value("a shard of a counter", item)?;
-        return Ok(Origin::Tally(TallyChange { subject, shard, image }));
+        return Ok(RebuildItem::Tally(TallyChange { subject, shard, image }));
     }
     if let Some((user, post)) = key::parse_like_key(&pk, &sk) {
-        return Ok(Origin::Like(user, post));
+        return Ok(RebuildItem::Like(user, post));
     }
     let user = key::parse_user(&pk, key::USER_PREFIX).ok_or_else(wrong)?;
     if sk == PROFILE {
-        return Ok(Origin::User(user));
+        return Ok(RebuildItem::User(user));
     }
     let followee = key::parse_user(&sk, key::edge_prefix(EdgeKind::Follows)).ok_or_else(wrong)?;
-    Ok(Origin::Follow(user, followee))
+    Ok(RebuildItem::Follow(user, followee))
 }

@@ -40,11 +40,11 @@ pub(super) const REVISION: &str = "revision";
 
 /// Whether facts come or go.
 #[derive(Debug, Clone, Copy)]
-enum Change {
+pub(super) enum FactChange {
     /// They come. The numbers expire at this moment.
     Count(Timestamp),
-    /// They go.
-    Remove,
+    /// They go. If DynamoDB has deleted the numbers already, what is made of them expires at this moment.
+    Remove(Timestamp),
 }
 
 impl Timelines {
@@ -80,15 +80,15 @@ impl Timelines {
     /// [`Error::Conflict`] if other writers kept coming between; otherwise as the store's. Some of the facts may be
     /// counted.
     pub async fn count_facts(&self, facts: &[DayFact], expires_at: Timestamp) -> Result<(), Error> {
-        self.change_facts(facts, Change::Count(expires_at)).await
+        self.change_facts(facts, FactChange::Count(expires_at)).await
     }
 
-    /// Removes facts of one day. One that is not there changes nothing.
+    /// Removes facts of one day. One that is not there changes nothing. `now` is the present moment.
     ///
     /// # Errors
     /// As [`Timelines::count_facts`].
-    pub async fn remove_facts(&self, facts: &[DayFact]) -> Result<(), Error> {
-        self.change_facts(facts, Change::Remove).await
+    pub async fn remove_facts(&self, facts: &[DayFact], now: Timestamp) -> Result<(), Error> {
+        self.change_facts(facts, FactChange::Remove(now)).await
     }
 
     /// Removes the user's numbers of a day if they are all zero. An erasure finds numbers by their facts, so it would
@@ -106,14 +106,14 @@ impl Timelines {
         }
     }
 
-    async fn change_facts(&self, facts: &[DayFact], change: Change) -> Result<(), Error> {
+    async fn change_facts(&self, facts: &[DayFact], change: FactChange) -> Result<(), Error> {
         let transactions = stream::iter(transactions(facts));
         let changes = transactions.map(async |facts| self.change_together(facts, change).await);
         changes.buffer_unordered(TRANSACTIONS_AT_ONCE).try_collect().await
     }
 
     /// Changes facts of one part of a day, as many as one transaction takes.
-    async fn change_together(&self, mut open: Vec<DayFact>, change: Change) -> Result<(), Error> {
+    async fn change_together(&self, mut open: Vec<DayFact>, change: FactChange) -> Result<(), Error> {
         let mut retries = CONFLICTS.start();
         while !open.is_empty() {
             match self.dynamo.transact(self.together(&open, change)?).await {
@@ -123,7 +123,7 @@ impl Timelines {
                 Err(error) => return Err(error),
             }
             let counted = self.counted(&open, Consistency::Strong).await?;
-            open.retain(|fact| counted.contains(fact) == matches!(change, Change::Remove));
+            open.retain(|fact| counted.contains(fact) == matches!(change, FactChange::Remove(_)));
             if !open.is_empty() && !retries.wait().await {
                 return Err(Error::Conflict);
             }
@@ -132,31 +132,31 @@ impl Timelines {
     }
 
     /// The transaction that changes these facts of one part of a day.
-    fn together(&self, facts: &[DayFact], change: Change) -> Result<Vec<TransactWriteItem>, Error> {
-        let (sign, expires_at) = match change {
-            Change::Count(expires_at) => (1, Some(expires_at)),
-            Change::Remove => (-1, None),
+    fn together(&self, facts: &[DayFact], change: FactChange) -> Result<Vec<TransactWriteItem>, Error> {
+        let sign = match change {
+            FactChange::Count(_) => 1,
+            FactChange::Remove(_) => -1,
         };
         let mut writes = facts.iter().map(|fact| self.fact_write(fact, change)).collect::<Result<Vec<_>, Error>>()?;
-        let (mut part, mut of_users) = (None, BTreeMap::<&UserId, DayNumbers>::new());
+        let (mut partition, mut of_users) = (None, BTreeMap::<&UserId, DayNumbers>::new());
         for fact in facts {
-            part = Some((key::day_of_user(fact.day, &fact.user), fact.day));
+            partition = Some(key::day_of_user(fact.day, &fact.user));
             of_users.entry(&fact.user).or_default().add(fact.kind, sign);
         }
-        let Some((partition, day)) = part else { return Ok(writes) };
+        let Some(partition) = partition else { return Ok(writes) };
         let mut sum = DayNumbers::default();
         for (user, more) in of_users {
-            writes.push(self.add(&partition, &key::user(user), more, day, expires_at)?);
+            writes.push(self.add(&partition, &key::user(user), more, change)?);
             sum += more;
         }
-        writes.push(self.add(&partition, SUM, sum, day, expires_at)?);
+        writes.push(self.add(&partition, SUM, sum, change)?);
         Ok(writes)
     }
 
-    fn fact_write(&self, fact: &DayFact, change: Change) -> Result<TransactWriteItem, Error> {
+    fn fact_write(&self, fact: &DayFact, change: FactChange) -> Result<TransactWriteItem, Error> {
         match change {
-            Change::Remove => self.delete_existing(fact),
-            Change::Count(expires_at) => {
+            FactChange::Remove(_) => self.delete_existing(fact),
+            FactChange::Count(expires_at) => {
                 let (pk, sk) = key::fact(fact);
                 let put = Put::builder()
                     .table_name(self.table.get())
@@ -182,16 +182,13 @@ impl Timelines {
         Ok(TransactWriteItem::builder().delete(delete).build())
     }
 
-    /// A part of a transaction that adds to numbers of this day. It makes them if there are none. Without a moment at
-    /// which they expire, they keep the one that they have. If they have expired already, what is made of them does so
-    /// again: its moment has passed.
+    /// A part of a transaction that adds to numbers, or subtracts from them. It makes them if there are none.
     pub(super) fn add(
         &self,
         partition: &str,
         sk: &str,
         more: DayNumbers,
-        day: Day,
-        expires_at: Option<Timestamp>,
+        change: FactChange,
     ) -> Result<TransactWriteItem, Error> {
         let mut added = vec!["#revision :one".to_owned()];
         let mut update = Update::builder()
@@ -206,13 +203,13 @@ impl Timelines {
                 .expression_attribute_names(format!("#{name}"), name)
                 .expression_attribute_values(format!(":{name}"), n(more.get(kind)));
         }
-        let set = match expires_at {
-            Some(_) => "#expires_at = :expires_at",
-            None => "#expires_at = if_not_exists(#expires_at, :expires_at)",
+        let (set, expires_at) = match change {
+            FactChange::Count(expires_at) => ("#expires_at = :expires_at", expires_at),
+            FactChange::Remove(now) => ("#expires_at = if_not_exists(#expires_at, :expires_at)", now),
         };
         let update = update
             .expression_attribute_names("#expires_at", "expires_at")
-            .expression_attribute_values(":expires_at", n(expires_at.unwrap_or(day.start()).as_secs()))
+            .expression_attribute_values(":expires_at", n(expires_at.as_secs()))
             .update_expression(format!("ADD {} SET {set}", added.join(", ")))
             .build();
         let update = update.map_err(|error| Error::poison("the numbers of a day", error))?;
@@ -256,7 +253,7 @@ impl Timelines {
     ///
     /// # Errors
     /// [`Error::Conflict`] if other writers kept coming between; otherwise as the store's.
-    pub async fn erase_facts(&self, user: &UserId, limit: usize) -> Result<bool, Error> {
+    pub async fn erase_facts(&self, user: &UserId, limit: usize, now: Timestamp) -> Result<bool, Error> {
         // With the user's numbers and the sum.
         let limit = limit.clamp(1, (ITEMS_PER_TRANSACTION - 2) / usize::from(FACT_PARTS));
         let pages = try_join_all((0..FACT_PARTS).map(|part| self.facts_page(user, part, limit))).await?;
@@ -265,7 +262,7 @@ impl Timelines {
         let facts: Vec<_> = pages.into_iter().flat_map(|(facts, _)| facts).filter(|fact| fact.day == day).collect();
         if !is_whole {
             // Some are left of the day, so the numbers go in a later step.
-            self.remove_facts(&facts).await?;
+            self.remove_facts(&facts, now).await?;
             return Ok(true);
         }
         let partition = key::day_of_user(day, user);
@@ -273,7 +270,7 @@ impl Timelines {
         let mut writes = facts.iter().map(|fact| self.delete_existing(fact)).collect::<Result<Vec<_>, Error>>()?;
         if let Some((numbers, revision)) = numbers {
             writes.push(self.delete_numbers(&partition, &key::user(user), revision)?);
-            writes.push(self.add(&partition, SUM, -numbers, day, None)?);
+            writes.push(self.add(&partition, SUM, -numbers, FactChange::Remove(now))?);
         }
         self.dynamo.transact(writes).await?;
         Ok(true)

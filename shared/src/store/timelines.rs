@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use super::{
     command_table::CommandTable,
     consistency::Consistency,
-    dynamo::{Dynamo, Item, failed, n, newer_wins, primary_key, s, text},
+    dynamo::{BATCH_WRITE_MAX, Dynamo, Item, failed, n, newer_wins, primary_key, s, text},
     inbox_pace::InboxPace,
     key::{self, PK, SK},
     table::TableName,
@@ -28,8 +28,6 @@ use crate::{
     shared_cache::SharedCache,
 };
 
-/// Rows in one call of BatchWriteItem at most.
-pub(super) const BATCH_WRITE_MAX: usize = 25;
 /// Items in one transaction at most.
 const TRANSACTION_MAX: usize = 100;
 /// Calls of BatchWriteItem that a process has under way at once. However much there is to write, a large audience must

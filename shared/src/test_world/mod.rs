@@ -33,6 +33,7 @@ use crate::{
     runtime::Runtime,
     samples::NOW,
     shared_cache,
+    store::BATCH_WRITE_MAX,
     stream::work_queue::{Message, RUN, Task},
 };
 
@@ -51,8 +52,6 @@ const RATE_LIMITS: [&str; 6] = [
 ];
 /// So high a rate limit that no test reaches it unless it asks for a lower one.
 const UNLIMITED: u64 = 1_000_000_000;
-/// Items in one BatchWriteItem at most.
-const BATCH_WRITE_MAX: usize = 25;
 
 /// AWS in memory with two processes.
 pub(crate) struct World {

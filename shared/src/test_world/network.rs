@@ -9,7 +9,7 @@ use std::{
 
 use aws_memory::{Answer, Aws, Refused, Request, Server};
 use futures::{FutureExt as _, executor::block_on, future::BoxFuture};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::unconstrained;
 
 /// A network on which chosen calls are disturbed.
@@ -70,8 +70,11 @@ pub(crate) enum Failure {
     Invalid,
     /// The service has too much to do. The SDK tries again.
     Throttled,
-    /// A transaction is cancelled, because another one with all of its items is under way.
+    /// A transaction is cancelled, because another one with its counter is under way, or with all of its items if it
+    /// has no counter.
     Cancelled,
+    /// A transaction is cancelled, because another one with the same items is under way.
+    Twin,
 }
 
 impl Network {
@@ -193,14 +196,15 @@ impl Server for Network {
             lock(&self.calls).push(call);
             match effect {
                 Some(Effect::Late) => {
+                    let answer = Failure::Cancelled.answer(&request);
                     lock(&self.late).push(request);
-                    Ok(Failure::Cancelled.answer())
+                    Ok(answer)
                 }
                 None => Ok(self.aws.apply(&request)),
-                Some(Effect::Fail(failure)) => Ok(failure.answer()),
+                Some(Effect::Fail(failure)) => Ok(failure.answer(&request)),
                 Some(Effect::LoseAnswer) => {
                     self.aws.apply(&request);
-                    Ok(Failure::Internal.answer())
+                    Ok(Failure::Internal.answer(&request))
                 }
                 Some(Effect::Before(hook)) => {
                     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -223,16 +227,23 @@ impl Server for Network {
 }
 
 impl Failure {
-    fn answer(self) -> Answer {
+    fn answer(self, request: &Request) -> Answer {
         match self {
             Self::Internal => Answer::error(500, "InternalServerError", "made by a test"),
             Self::Invalid => Answer::error(400, "ValidationException", "made by a test"),
             Self::Throttled => {
                 Answer::error(400, "com.amazonaws.dynamodb.v20120810#ThrottlingException", "made by a test")
             }
-            Self::Cancelled => {
-                // The most items that a transaction has.
-                let reasons = vec![json!({"Code": "TransactionConflict", "Message": "made by a test"}); 100];
+            Self::Cancelled | Self::Twin => {
+                let body: Value = serde_json::from_slice(&request.body).unwrap();
+                let items: Vec<_> = body["TransactItems"].as_array().unwrap().iter().map(Value::to_string).collect();
+                let is_counter = |item: &String| item.contains("\"TALLY#");
+                let only_counters = matches!(self, Self::Cancelled) && items.iter().any(is_counter);
+                let reason = |item: &String| match only_counters && !is_counter(item) {
+                    true => json!({"Code": "None"}),
+                    false => json!({"Code": "TransactionConflict", "Message": "made by a test"}),
+                };
+                let reasons: Vec<_> = items.iter().map(reason).collect();
                 let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
                 Answer::new(400, &json!({"__type": kind, "Message": "cancelled", "CancellationReasons": reasons}))
             }

@@ -243,7 +243,7 @@ async fn once(driver: &Driver, users: &Users, does: Does, mut random: StdRng) ->
     Some(())
 }
 
-/// The star posts, edits and deletes, again and again.
+/// The star posts, edits and deletes, again and again. The last post stays.
 async fn star(driver: Rc<Driver>, from: Instant, ends: Instant) {
     sleep_until(from).await;
     while Instant::now() + STAR_PAUSE < ends {
@@ -264,6 +264,7 @@ async fn star(driver: Rc<Driver>, from: Instant, ends: Instant) {
             accepted.deleted.insert(post);
         }
     }
+    driver.post(STAR, "The last post for millions.").await;
 }
 
 /// How far the count of likes on the post's card is behind: since when there are more likes than the card shows.

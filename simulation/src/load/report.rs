@@ -285,7 +285,7 @@ fn verdicts(report: &Report, scenario: &Scenario) -> Vec<Verdict> {
         |it| {
             format!(
                 "{} of {} rows are missing, {} of {} counts are wrong, {} deletions do not show, {} cards are old, \
-                 {} of {} homes of new followers are wrong",
+                 {} of {} homes of new followers, or of the star's, are wrong",
                 it.missing_rows,
                 it.expected_rows,
                 it.wrong_counts,

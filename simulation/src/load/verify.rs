@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{truth::without_shard, world::World};
 
-/// So many homes of new followers are read at least, if there are so many, and at most twice as many.
+/// So many homes of each kind are read at least, if there are so many, and at most twice as many.
 const HOMES_READ: usize = 100;
 /// How many posts a page of them has at most.
 const PAGE: usize = 50;
@@ -35,9 +35,9 @@ pub struct Differences {
     pub shown_deletions: u64,
     /// Cards that show another version than that of their post: an edit is missing.
     pub old_cards: u64,
-    /// Homes of new followers of the one author that were read.
+    /// Homes that were read: of new followers of the one author, and of followers of the star.
     pub read_homes: u64,
-    /// Those of them that were not exactly that author's posts.
+    /// Those of them that did not show what they have to.
     pub wrong_homes: u64,
 }
 
@@ -118,9 +118,37 @@ pub(super) fn compare(world: &Arc<World>, population: &Population, accepted: &Ac
     differences
 }
 
+/// Reads homes to which nothing is pushed. Returns how many, and how many of them are wrong.
+pub(super) async fn read_homes(world: &Arc<World>, population: &Population, accepted: &Accepted) -> [u64; 2] {
+    let [new, of_star] = [
+        homes_of_new_followers(world, population, accepted).await,
+        homes_of_star_followers(world, population, accepted).await,
+    ];
+    [new[0] + of_star[0], new[1] + of_star[1]]
+}
+
+/// Reads the homes of followers of the star. They show each post of the star that stands, unless a page of newer ones
+/// is before it, and none that is deleted.
+async fn homes_of_star_followers(world: &Arc<World>, population: &Population, accepted: &Accepted) -> [u64; 2] {
+    let posts: Vec<_> = accepted.posts.iter().filter(|(_, author)| *author == STAR).map(|(post, _)| post).collect();
+    let followers = population.followers.get(STAR).map(Vec::as_slice).unwrap_or_default();
+    let (mut read, mut wrong) = (0, 0);
+    if posts.is_empty() {
+        return [0; 2];
+    }
+    for follower in followers.iter().step_by((followers.len() / HOMES_READ).max(1)) {
+        let Some(shown) = home(world, &population.viewers[*follower]).await else { continue };
+        let last = shown.last().filter(|_| shown.len() == PAGE);
+        let lacks = |post: &&String| !shown.contains(*post) && last.is_none_or(|last| last < *post);
+        read += 1;
+        wrong += u64::from(posts.iter().any(lacks) || shown.iter().any(|post| accepted.deleted.contains(post)));
+    }
+    [read, wrong]
+}
+
 /// Reads the homes of new followers of the one author. They follow nobody else and have not read before, so their homes
 /// have no rows: the first page comes from the author's own posts.
-pub(super) async fn read_homes(world: &Arc<World>, population: &Population, accepted: &Accepted) -> [u64; 2] {
+async fn homes_of_new_followers(world: &Arc<World>, population: &Population, accepted: &Accepted) -> [u64; 2] {
     let Some(author) = population.authors.first() else { return [0; 2] };
     let posts = world.items("Commands").into_iter().filter(|item| {
         let is_live = item.get("deleted_at").is_none_or(|deleted| deleted["NULL"] == true);
@@ -134,15 +162,20 @@ pub(super) async fn read_homes(world: &Arc<World>, population: &Population, acce
     }
     let (mut read, mut wrong) = (0, 0);
     for user in accepted.new_followers.iter().step_by((accepted.new_followers.len() / HOMES_READ).max(1)) {
-        let request = http::Request::get(format!("/v1/feeds/home?limit={PAGE}")).body(Bytes::new());
-        let Ok(request) = request else { continue };
-        let answer = world.request(user, request).await;
-        let page: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
-        let shown: Vec<_> = page["posts"].as_array().into_iter().flatten().map(|post| &post["id"]).collect();
+        let Some(shown) = home(world, user).await else { continue };
         read += 1;
         wrong += u64::from(shown != newest);
     }
     [read, wrong]
+}
+
+/// The ids of the posts on the first page of a home.
+async fn home(world: &Arc<World>, user: &str) -> Option<Vec<String>> {
+    let request = http::Request::get(format!("/v1/feeds/home?limit={PAGE}")).body(Bytes::new()).ok()?;
+    let answer = world.request(user, request).await;
+    let page: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+    let posts = page["posts"].as_array().into_iter().flatten();
+    Some(posts.filter_map(|post| post["id"].as_str()).map(str::to_owned).collect())
 }
 
 fn number(item: &Value, attribute: &str) -> Option<i64> {

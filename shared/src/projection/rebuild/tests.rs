@@ -1,12 +1,13 @@
 use std::time::Duration;
 
-use super::*;
+use super::{super::tally, *};
 use crate::{
     command::{DeleteAccount, react_to_post, see_notifications},
-    model::{EdgeState, Group, NotificationKind, RunStep, TableOf, TallySubject},
+    model::{EdgeState, Group, NotificationKind, Phase, PostId, RunStep, TableOf, TallySubject},
+    projection::Projector,
     query::{Notification, ReadRequest, TrendingPosition},
     samples::user,
-    store::search::Unsettled,
+    store::{search::Unsettled, segments::RebuildItem},
     test_world::{Calls, Failure, World},
 };
 
@@ -86,10 +87,10 @@ async fn a_small_world() -> World {
             "likes": {"N": "1"}, "heat": {"N": "1000"},
         })],
     );
-    let page = other.commands.origins(Part { segment: 0, of: 1 }, None, PAGE).await.unwrap();
+    let page = other.commands.rebuild_items(Part { segment: 0, of: 1 }, None, 500).await.unwrap();
     assert_eq!(page.next, None);
-    for (_, origin) in page.origins {
-        if let Origin::Tally(change) = origin.unwrap() {
+    for (_, item) in page.items {
+        if let RebuildItem::Tally(change) = item.unwrap() {
             tally::show(&other.cards, &change.subject, std::slice::from_ref(&change)).await.unwrap();
             let unsettled = Unsettled { subject: change.subject.clone(), row: None };
             other.repair(Task::Index(unsettled)).await.unwrap();

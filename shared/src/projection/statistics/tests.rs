@@ -226,7 +226,7 @@ async fn what_an_erasure_takes_from_numbers_that_have_expired_expires_too() {
             let key = json!({"PK": item["PK"], "SK": item["SK"]});
             world.meddle("DeleteItem", &json!({"TableName": "timelines", "Key": key}));
         }
-        while world.tested.timelines.erase_facts(&user("ada"), facts_at_once).await.unwrap() {}
+        while world.tested.timelines.erase_facts(&user("ada"), facts_at_once, world.other.clock.now()).await.unwrap() {}
         let left = [numbers("USER#ada"), numbers("SUM")].concat();
         assert!(facts_at_once > 1 || !left.is_empty());
         for item in left {

@@ -21,7 +21,8 @@ use crate::{
 };
 
 /// Followers that are pushed to together at most, at once or in one [`Walk::Push`]. They are 20 calls of
-/// BatchWriteItem, which the posts behind wait for, and their ids are at most 130 kB of JSON.
+/// BatchWriteItem. If they are pushed to at once, the posts behind wait for these. Their ids are at most 130 kB of
+/// JSON.
 const VIEWERS_PER_PUSH: usize = 500;
 /// Tasks made in one step of an enumeration. A further task then continues it.
 const TASKS_PER_STEP: usize = 20;
@@ -33,7 +34,7 @@ impl Walks {
         if !self.fills_homes() || !self.celebrities.are_pushed(&row.author).await? {
             return Ok(Completion::Complete);
         }
-        // DynamoDB says that there may be more whenever it has read as many as it may. So one more may be read.
+        // DynamoDB reports a next page whenever it has read as many as it may. One more tells whether there is one.
         let most = per_push(self.step_rows.get()) + 1;
         let page = self.commands.followers(&row.author, None, most).await?;
         if page.next.is_none() {

@@ -407,7 +407,7 @@ impl Walks {
     /// Removes facts that follow from what the user did, and that others are credited with.
     async fn forget_facts(&self, facts: Vec<DayFact>) -> Result<(), Error> {
         for timelines in &self.shared.timelines.with_content {
-            statistics::remove(timelines, facts.clone()).await?;
+            statistics::remove(timelines, facts.clone(), self.clock.now()).await?;
         }
         Ok(())
     }
@@ -435,7 +435,10 @@ impl Walks {
             }
         }
         for timelines in &self.shared.timelines.with_content {
-            if timelines.clear_notices(account.user, rows).await? || timelines.erase_facts(account.user, rows).await? {
+            let now = self.clock.now();
+            if timelines.clear_notices(account.user, rows).await?
+                || timelines.erase_facts(account.user, rows, now).await?
+            {
                 return Ok(Some(ErasureAt::ReadModels));
             }
         }

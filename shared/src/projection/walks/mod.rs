@@ -5,7 +5,8 @@
 //! A step that comes twice would make the walk go on twice from there. So every message says which step of which run it
 //! is, and of two copies the one that is behind ends ([`RunStep`]).
 //!
-//! The first step is taken at once if it is small ([`INLINE_ROWS`]), so most work never becomes a walk.
+//! The first step is taken at once if it is small ([`INLINE_ROWS`], and 500 for the push of a post), so most work never
+//! becomes a walk.
 //!
 //! - `audience` pushes a post to the followers of its author.
 //! - `backfill` copies an author's posts into the home of a new follower, `unfollowed` removes them again.
@@ -44,7 +45,8 @@ use crate::{
     },
 };
 
-/// Rows of a first step that a catch-up takes itself, at most: 4 calls of BatchWriteItem. Other users wait for it.
+/// Rows of a first step that a catch-up takes itself, at most: 4 calls of BatchWriteItem, which other users wait for.
+/// The push of a post has a limit of its own (`audience`).
 const INLINE_ROWS: usize = 100;
 /// The step from which on the steps of a run are marked as done. Shorter walks, which are most, cost nothing more.
 const MARKED_FROM: u64 = 4;

@@ -121,7 +121,7 @@ pub(super) async fn home_sources<'a>(
     let mut sources = Sources::new(&feeds.timelines, timeline, range, request.consistency());
     let finished = page_before.map(|page| page.finished);
     let celebrities = async {
-        // Where there were celebrities, there are some. So their announcements need not wait for the list.
+        // If the last list had celebrities, their announcements are read without waiting for the new list.
         let at_once = async {
             match feeds.celebrities.were_any() {
                 true => feeds.announcements.read(finished).await.map(Some),

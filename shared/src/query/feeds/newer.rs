@@ -69,25 +69,26 @@ impl Feeds {
     ) -> Result<NewPosts, Error> {
         let (now, home) = (self.clock.now(), Timeline::Home(request.viewer.clone()));
         let first = mark.first().max(PostId::lowest(now.before(FEED_AGE_MAX)));
-        let read = |after| self.timelines.oldest(&home, first, after, ROWS, request.consistency());
         // A strongly consistent query reads rows after the viewer state (INV-4).
         let exact = match request.consistency() {
             Consistency::Strong => Some(self.viewer_state(request).await?),
             Consistency::Eventual => None,
         };
-        let (mut page, announced) =
-            tokio::try_join!(read(None), self.timelines.announced(mark.announced_since(), ANNOUNCED_MAX))?;
+        let (page, announced) = tokio::try_join!(
+            self.timelines.oldest(&home, first, None, ROWS, request.consistency()),
+            self.timelines.announced(mark.announced_since(), ANNOUNCED_MAX)
+        )?;
         // The rows up to the end of the home come with its visit.
         let visit = match page.more {
             true => self.timelines.visit(request.viewer, Consistency::Eventual).await?,
             false => page.visit,
         };
-        let home = self.note_visit(request.viewer, visit).await;
+        let completeness = self.note_visit(request.viewer, visit).await;
         let is_new = |post: &PostId| *post >= first && mark.is_new(post);
         let is_quiet = !page.rows.iter().map(|row| &row.post).chain(announced_posts(&announced)).any(is_new);
         // Announcements are deleted after a while.
         let all_announced = !announced.more && now.since(mark.announced_since()) < ANNOUNCEMENT_KEPT;
-        if is_quiet && all_announced && home.is_whole() && exact.is_none() {
+        if is_quiet && all_announced && completeness.is_whole() && exact.is_none() {
             let posts = page.rows.iter().map(|row| row.post).collect();
             let newest = mark.after(&Covered { posts, ..Covered::default() }, now);
             return Ok(NewPosts { count: 0, posts: Vec::new(), newest });
@@ -96,20 +97,34 @@ impl Feeds {
             Some(state) => state,
             None => self.viewer_state(request).await?,
         };
-        let others = self.others(&state, home, first, all_announced.then_some(announced)).await?;
-        let (mut found, mut covered) = (Vec::<FeedPost>::new(), Covered::default());
-        let mut from = None;
+        let others = self.others(&state, completeness, first, all_announced.then_some(announced)).await?;
+        let (found, covered) = self.look_through(&state, page, &others, (first, mark)).await?;
+        metrics::PAGES.add(1);
+        Ok(answer(mark, found, covered, limit, now))
+    }
+
+    /// Looks through the home from this page on, together with the other rows, until enough new posts are found.
+    /// Returns them, and what the next mark covers.
+    async fn look_through(
+        &self,
+        state: &ViewerState<'_>,
+        mut page: RowPage,
+        others: &Others,
+        (first, mark): (PostId, &Newest),
+    ) -> Result<(Vec<FeedPost>, Covered), Error> {
+        let home = Timeline::Home(state.request.viewer.clone());
+        let (mut found, mut covered, mut from) = (Vec::<FeedPost>::new(), Covered::default(), None);
         for _ in 0..READS_MAX {
             metrics::PAGE_ROUNDS.add(1);
             let until = page.rows.last().map(|row| row.post).filter(|_| page.more);
             let until = [until, others.until].into_iter().flatten().min();
-            let rows = rows(page, &others, from, until);
+            let rows = rows(page, others, from, until);
             metrics::ROWS_READ.add(rows.len());
-            let admits = |author: &UserId| Filter::Home.admits_author(&state, author);
+            let admits = |author: &UserId| Filter::Home.admits_author(state, author);
             let (admitted, of_others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, author)| admits(author));
             let admitted: Vec<_> = admitted.into_iter().map(|(post, _)| post).collect();
-            let ids: Vec<_> = admitted.iter().copied().filter(is_new).collect();
-            let Hydrated { mut posts, without_card, .. } = self.hydrator().hydrate(&state, &ids).await?;
+            let ids: Vec<_> = admitted.iter().copied().filter(|post| *post >= first && mark.is_new(post)).collect();
+            let Hydrated { mut posts, without_card, .. } = self.hydrator().hydrate(state, &ids).await?;
             found.extend(ids.iter().filter_map(|id| posts.remove(id)));
             // Whose card is still to come stays new.
             covered.posts.extend(admitted.into_iter().filter(|post| !without_card.contains(post)));
@@ -120,10 +135,9 @@ impl Feeds {
                 break;
             }
             from = until;
-            page = read(from).await?;
+            page = self.timelines.oldest(&home, first, from, ROWS, state.consistency()).await?;
         }
-        metrics::PAGES.add(1);
-        Ok(answer(mark, found, covered, limit, now))
+        Ok((found, covered))
     }
 
     async fn viewer_state<'a>(&self, request: ReadRequest<'a>) -> Result<ViewerState<'a>, Error> {

@@ -23,7 +23,7 @@ use crate::{
     metrics,
     model::{CLOCK_DIFFERENCE_MAX, PostId, Timestamp, UserId, limits::FEED_AGE_MAX},
     query::{
-        pipeline::{FeedPost, Filter, Hydrated, Page, Ranker, ReadRequest, Shown},
+        pipeline::{FeedPost, Filter, Hydrated, Page, PostsBefore, Ranker, ReadRequest},
         services::Feeds,
     },
     store::{
@@ -248,7 +248,7 @@ impl RankedPosition {
             if window.is_whole {
                 self.end = Some(window.last);
             }
-            let mut before = Shown::new();
+            let mut before = PostsBefore::new();
             for group in window.ordered.chunks(GROUP).take(window.groups) {
                 let mut shown = before.clone();
                 let is_served = |row: &&&Row| self.served.contains(row.post);
@@ -293,7 +293,7 @@ impl RankedPosition {
     }
 }
 
-fn add(shown: &mut Shown, author: &UserId) {
+fn add(shown: &mut PostsBefore, author: &UserId) {
     *shown.entry(author.clone()).or_default() += 1;
 }
 

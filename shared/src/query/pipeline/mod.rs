@@ -13,7 +13,7 @@ pub use hydrate::{FeedPost, Origin};
 pub(crate) use hydrate::{Hydrated, Hydrator};
 pub use page::Page;
 pub(crate) use page::PageDraft;
-pub(crate) use ranking::{Ranker, Shown};
+pub(crate) use ranking::{PostsBefore, Ranker};
 pub(crate) use sources::Sources;
 pub use viewer_state::ReadRequest;
 pub(crate) use viewer_state::ViewerState;

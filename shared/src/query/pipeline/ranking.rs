@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How many posts of each author stand before a post.
-pub(crate) type Shown = HashMap<UserId, u32>;
+pub(crate) type PostsBefore = HashMap<UserId, u32>;
 
 /// What ranks depend on, beside the posts themselves.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Ranker {
 
     /// The first stage: the rows, which are sorted from newest to oldest, best first.
     pub(crate) fn order<'a>(&self, rows: Vec<&'a Row>) -> Vec<&'a Row> {
-        let mut of_author = Shown::new();
+        let mut of_author = PostsBefore::new();
         let score = |row: &'a Row| {
             let before = of_author.entry(row.author.clone()).or_default();
             let score = recency(row.post.created_at(), self.at) * self.affinity(&row.author) * diversity(*before);
@@ -47,7 +47,7 @@ impl Ranker {
     /// The second stage: the posts, best first, each with the explanation of its score. A post counts less the more
     /// posts of its author stand before it, those in `shown` among them. So the order of the posts that are left does
     /// not depend on how many were shown already.
-    pub(crate) fn rank(&self, mut posts: Vec<FeedPost>, shown: &Shown) -> Vec<FeedPost> {
+    pub(crate) fn rank(&self, mut posts: Vec<FeedPost>, shown: &PostsBefore) -> Vec<FeedPost> {
         let explain = |post: &FeedPost, before: u32| {
             let card = &post.card;
             let recency = recency(card.post.created_at(), self.at);
@@ -107,7 +107,7 @@ mod tests {
             heats in proptest::collection::vec((0i64..50_000, 0u8..4), 1..60),
         ) {
             let posts = heats.iter().enumerate().map(|(n, (heat, author))| post(&row(n as u64 * 10, *author), *heat));
-            let ranked = ranker(&[]).rank(posts.collect(), &Shown::new());
+            let ranked = ranker(&[]).rank(posts.collect(), &PostsBefore::new());
             let scores: Vec<_> = ranked.iter().map(|post| post.explanation.unwrap().score).collect();
             prop_assert!(scores.is_sorted_by(|a, b| a >= b), "{:?}", scores);
         }
@@ -120,9 +120,9 @@ mod tests {
             cut in 0usize..60,
         ) {
             let posts = heats.iter().enumerate().map(|(n, (heat, author))| post(&row(n as u64 * 10, *author), *heat));
-            let at_once = ranker(&[]).rank(posts.collect(), &Shown::new());
+            let at_once = ranker(&[]).rank(posts.collect(), &PostsBefore::new());
             let (first, left) = at_once.split_at(cut.min(at_once.len()));
-            let mut shown = Shown::new();
+            let mut shown = PostsBefore::new();
             first.iter().for_each(|post| *shown.entry(post.card.author.clone()).or_default() += 1);
             let mut shuffled = left.to_vec();
             shuffled.reverse();
@@ -135,7 +135,7 @@ mod tests {
         let rows = [row(1, 1), row(2, 1), row(3, 1), row(4, 2), row(90, 3)];
         let order = |ranker: &Ranker, heat_of_last: i64| -> Vec<usize> {
             let posts = rows.iter().enumerate().map(|(n, row)| post(row, if n == 4 { heat_of_last } else { 0 }));
-            let ranked = ranker.rank(posts.collect(), &Shown::new());
+            let ranked = ranker.rank(posts.collect(), &PostsBefore::new());
             ranked.iter().take(4).map(|post| rows.iter().position(|row| row.post == post.card.post).unwrap()).collect()
         };
         assert_eq!(order(&ranker(&[]), 0), [0, 3, 4, 1]);

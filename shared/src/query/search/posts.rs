@@ -15,7 +15,7 @@ use crate::{
     model::{CLOCK_DIFFERENCE_MAX, PostId, Timestamp, UserId, search::PostQuery},
     query::{
         feeds::Served,
-        pipeline::{FeedPost, Filter, Page, Ranker, ReadRequest, Shown, ViewerState},
+        pipeline::{FeedPost, Filter, Page, PostsBefore, Ranker, ReadRequest, ViewerState},
     },
     store::{Consistency, cards::PostCard, command_table::Claim},
 };
@@ -100,7 +100,7 @@ impl Search {
         let Some(mut matching) = opened else { return Ok(Page::empty()) };
         let mut window = matching.some(TOP_WINDOW - 1).await?;
         window.truncate(TOP_WINDOW);
-        let mut entries = Ranker::new(position.at, Default::default()).rank(window, &Shown::new());
+        let mut entries = Ranker::new(position.at, Default::default()).rank(window, &PostsBefore::new());
         entries.retain(|post| !position.served.contains(post.card.post));
         let more = entries.len() > limit;
         entries.truncate(limit);
