@@ -1,7 +1,10 @@
 //! Projects users' logs to the read models: cards, timelines and viewer items. It serves the events of logs on the bus.
 //! A record only tells that a user's log has grown. Users of a batch are caught up at once, each user in order.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use aws_lambda_events::{kinesis::KinesisEvent, streams::KinesisEventResponse};
 use futures::{StreamExt, future, stream};
@@ -13,7 +16,7 @@ use tidings::{
     projection::{Projector, Projectors, catch_up::Progress},
     stream::{
         batch::{ItemOutcome, kinesis_response},
-        cloud_event::{self, Hint, Received},
+        cloud_event::{self, Hint, POST_CREATED, Received},
         work_queue::Task,
     },
     trace::{self, TraceId},
@@ -45,16 +48,8 @@ pub async fn handle(
 ) -> Result<KinesisEventResponse, Error> {
     let hints: Vec<serde_json::Result<Received<Hint>>> =
         batch.records.iter().map(|record| cloud_event::receive(&record.kinesis.data)).collect();
-    // Of each user the newest version, and the trace of its event.
-    let mut newest: HashMap<&UserId, (Version, Option<TraceId>)> = HashMap::new();
-    for Received { data: hint, trace, .. } in hints.iter().flatten() {
-        let known = newest.entry(&hint.user).or_default();
-        if hint.version > known.0 {
-            *known = (hint.version, *trace);
-        }
-    }
     let turns = deadline.at_most(TIME_PER_BATCH);
-    let done: HashMap<_, _> = stream::iter(newest)
+    let done: HashMap<_, _> = stream::iter(newest_versions(hints.iter().flatten()))
         .map(|(user, (version, trace))| async move {
             (user, trace::within(trace, catch_up_all(projectors, user, version, deadline, turns)).await)
         })
@@ -73,6 +68,27 @@ pub async fn handle(
         ItemOutcome { identifier: Some(&record.kinesis.sequence_number), done }
     });
     kinesis_response(outcomes)
+}
+
+/// The newest version of each user, with the trace of its event. Authors of new posts come first: their followers wait
+/// for them, and hardly anybody waits for anything else.
+fn newest_versions<'a>(
+    hints: impl Iterator<Item = &'a Received<Hint>>,
+) -> Vec<(&'a UserId, (Version, Option<TraceId>))> {
+    let mut newest: HashMap<&UserId, (Version, Option<TraceId>)> = HashMap::new();
+    let mut authors = HashSet::new();
+    for Received { kind, data: hint, trace, .. } in hints {
+        let known = newest.entry(&hint.user).or_default();
+        if hint.version > known.0 {
+            *known = (hint.version, *trace);
+        }
+        if kind == POST_CREATED {
+            authors.insert(&hint.user);
+        }
+    }
+    let mut newest: Vec<_> = newest.into_iter().collect();
+    newest.sort_by_key(|(user, _)| !authors.contains(user));
+    newest
 }
 
 /// Catches up a user to this version in each set of tables. True if none of them has to see the record again.
@@ -128,4 +144,30 @@ async fn hand_over(projector: &Projector, user: &UserId, wait: Duration, whole: 
         Err(error) => tracing::warn!(%user, %error, "a catch-up could not be handed over to the work queue"),
     }
     handed_over.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authors_of_new_posts_come_first_and_each_user_once_with_the_newest_version() {
+        let hint = |kind: &str, user: &str, version: u64| {
+            let data = serde_json::json!({"user": user, "version": version});
+            let event = serde_json::json!({"type": kind, "data": data});
+            cloud_event::receive::<Hint>(event.to_string().as_bytes()).unwrap()
+        };
+        let followed = "tidings.user.followed.v1";
+        let mut hints: Vec<_> = (0..100).map(|number| hint(followed, &format!("f{number}"), 2)).collect();
+        hints.push(hint(POST_CREATED, "ada", 7));
+        hints.push(hint(followed, "ada", 8));
+        hints.push(hint(followed, "ada", 5));
+        hints.push(hint(POST_CREATED, "bob", 3));
+
+        let newest = newest_versions(hints.iter());
+
+        let versions: Vec<_> = newest.iter().map(|(user, (version, _))| (user.as_str(), version.get())).collect();
+        assert_eq!(versions.len(), 102);
+        assert!(versions[..2].contains(&("ada", 8)) && versions[..2].contains(&("bob", 3)), "{versions:?}");
+    }
 }

@@ -18,6 +18,8 @@ use crate::{
 /// Version of the events' `data`. A change that old consumers would misread needs a new version.
 const TYPE_VERSION: &str = "v1";
 
+/// Type of the event of a new post.
+pub const POST_CREATED: &str = "tidings.post.created.v1";
 /// Type of the events that carry images of shards of counters.
 const TALLIES_CHANGED: &str = "tidings.tallies.changed.v1";
 /// Type of the events that carry likes, and ends of likes.
@@ -188,6 +190,8 @@ fn id_of_all<T>(changes: &[T], id: impl Fn(&T) -> String) -> String {
 /// What a consumer reads of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received<Data> {
+    /// The event's type, such as [`POST_CREATED`]; empty if it has none.
+    pub kind: String,
     /// What happened.
     pub data: Data,
     /// When it happened. Of a counter, only the second is known.
@@ -223,15 +227,10 @@ pub enum NotAnEvent {
 /// # Errors
 /// [`NotAnEvent`] if it is no event that this release knows.
 pub fn receive_any(record: &[u8]) -> Result<Received<AnyEvent>, NotAnEvent> {
-    #[derive(Deserialize)]
-    struct Kind {
-        #[serde(rename = "type")]
-        kind: String,
-    }
     let malformed = |error: serde_json::Error| NotAnEvent::Malformed(error.to_string());
-    let Kind { kind } = serde_json::from_slice(record).map_err(malformed)?;
-    let Received { data, mut at, trace } = receive::<Value>(record).map_err(malformed)?;
+    let Received { kind, data, mut at, trace } = receive::<Value>(record).map_err(malformed)?;
     let data = match kind.as_str() {
+        "" => return Err(NotAnEvent::Malformed("it has no type".to_owned())),
         TALLIES_CHANGED => {
             let Tallies { tallies } = serde_json::from_value(data).map_err(malformed)?;
             AnyEvent::Counters(tallies)
@@ -248,9 +247,9 @@ pub fn receive_any(record: &[u8]) -> Result<Received<AnyEvent>, NotAnEvent> {
             at = None;
             AnyEvent::Likes(vec![LikeChange { liked: kind == POST_LIKED, ..like }])
         }
-        _ => serde_json::from_value(data).map(AnyEvent::Log).map_err(|_| NotAnEvent::Newer(kind))?,
+        _ => serde_json::from_value(data).map(AnyEvent::Log).map_err(|_| NotAnEvent::Newer(kind.clone()))?,
     };
-    Ok(Received { data, at, trace })
+    Ok(Received { kind, data, at, trace })
 }
 
 /// Reads an event from the bus. Its data is a [`Hint`] for an event of a log.
@@ -260,15 +259,17 @@ pub fn receive_any(record: &[u8]) -> Result<Received<AnyEvent>, NotAnEvent> {
 pub fn receive<Data: DeserializeOwned>(record: &[u8]) -> serde_json::Result<Received<Data>> {
     #[derive(Deserialize)]
     struct Event<Data> {
+        #[serde(rename = "type", default)]
+        kind: String,
         #[serde(default)]
         time: Option<String>,
         #[serde(default)]
         traceparent: Option<String>,
         data: Data,
     }
-    let Event { time, traceparent, data } = serde_json::from_slice(record)?;
+    let Event { kind, time, traceparent, data } = serde_json::from_slice(record)?;
     let at = time.as_deref().and_then(Timestamp::from_rfc3339);
-    Ok(Received { data, at, trace: traceparent.as_deref().and_then(TraceId::from_traceparent) })
+    Ok(Received { kind, data, at, trace: traceparent.as_deref().and_then(TraceId::from_traceparent) })
 }
 
 /// Reads only the data of an event from the bus.
@@ -299,7 +300,9 @@ mod tests {
             "command": "c", "trace": "5759e988bd862e3fe1be46a994272793",
             "type": "PostCreated", "data": {"post": "p", "text": "hello", "tags": []},
         });
-        insta::assert_json_snapshot!(event(item).unwrap(), @r#"
+        let event = event(item).unwrap();
+        assert_eq!(event.kind, POST_CREATED);
+        insta::assert_json_snapshot!(event, @r#"
         {
           "specversion": "1.0",
           "id": "a|b/7",
