@@ -47,6 +47,8 @@ pub enum Fault {
     Replay,
     /// Received messages become visible again while their worker is still busy with them.
     Expiry,
+    /// A message that was received [`MAX_RECEIVES`] times goes to the dead-letter queue. An operator moves it back.
+    Redrive,
     /// An event source mapping gives up a batch, after the others went wrong often enough.
     GivenUp,
     /// A stream no longer has the records that a function wants to read again.
@@ -72,7 +74,7 @@ pub enum Fault {
 }
 
 /// Every kind of fault.
-pub const ALL: [Fault; 29] = [
+pub const ALL: [Fault; 30] = [
     Fault::Throttled,
     Fault::ServerError,
     Fault::Refused,
@@ -91,6 +93,7 @@ pub const ALL: [Fault; 29] = [
     Fault::Outage,
     Fault::Replay,
     Fault::Expiry,
+    Fault::Redrive,
     Fault::GivenUp,
     Fault::Trimmed,
     Fault::Damage,
@@ -104,6 +107,8 @@ pub const ALL: [Fault; 29] = [
     Fault::CacheLosesWrites,
 ];
 
+/// How often a message may be received in histories with [`Fault::Redrive`]: as seldom as SQS allows.
+pub const MAX_RECEIVES: u32 = 1;
 /// The timeout of functions of streams and queues in histories with [`Fault::ShortTimeouts`].
 pub const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -150,6 +155,8 @@ pub struct Faults {
     pub replay: bool,
     /// Of each receipt of messages: the share whose visibility timeout ends within two seconds.
     pub expiry: f64,
+    /// Whether a message may be received only [`MAX_RECEIVES`] times.
+    pub redrive: bool,
     /// Whether functions of streams and queues have only [`SHORT_TIMEOUT`].
     pub short_timeouts: bool,
     /// A service that does not answer for some time.
@@ -223,6 +230,7 @@ impl Faults {
             reordering: false,
             replay: false,
             expiry: 0.0,
+            redrive: false,
             short_timeouts: false,
             outage: None,
             trimmed: 0.0,
@@ -290,6 +298,7 @@ impl Faults {
             };
         }
         faults.stale_ms_max = *[0, 0, 0, 20, 200, 1000].choose(random).unwrap_or(&0);
+        faults.redrive = random.random_bool(0.2);
         without.iter().for_each(|fault| faults.leave_out(*fault));
         faults
     }
@@ -314,6 +323,7 @@ impl Faults {
             Fault::Outage => self.outage = None,
             Fault::Replay => self.replay = false,
             Fault::Expiry => self.expiry = 0.0,
+            Fault::Redrive => self.redrive = false,
             // Nobody causes it by itself.
             Fault::GivenUp => {}
             Fault::Trimmed => self.trimmed = 0.0,

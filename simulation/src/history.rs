@@ -27,7 +27,7 @@ use crate::{
     checks::Checks,
     commands::Actor,
     crowds, damage, determinism,
-    faults::{Fault, Faults},
+    faults::{Fault, Faults, MAX_RECEIVES},
     ledger::Ledger,
     limits::{self, Nobody},
     moderation, next_release, notices, pulled, queries, rebuilds, rest, search, statistics,
@@ -139,6 +139,7 @@ async fn history(options: Options) -> anyhow::Result<Report> {
         trace: Trace::new(options.detail),
         limits,
         has_cache: plan.has_cache,
+        max_receives: faults.redrive.then_some(MAX_RECEIVES),
         aws,
     };
     let world = World::start(setup).await?;

@@ -311,8 +311,13 @@ impl Network {
     fn wake_receivers(&self, request: &Request) {
         let makes_visible = ["SendMessage", "ChangeMessageVisibility", "StartMessageMoveTask"];
         if request.service == Service::Sqs && makes_visible.iter().any(|it| request.operation.starts_with(it)) {
-            self.sent.notify_waiters();
+            self.messages_were_sent();
         }
+    }
+
+    /// Whoever waits for a message looks again.
+    pub(crate) fn messages_were_sent(&self) {
+        self.sent.notify_waiters();
     }
 
     /// The answer of a copy of DynamoDB that may be behind.

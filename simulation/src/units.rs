@@ -198,6 +198,7 @@ impl Bench {
         };
         let setup = Setup {
             has_cache: false,
+            max_receives: None,
             seed: 1,
             parameters: &all,
             chaos: Chaos::default(),
