@@ -1,8 +1,9 @@
 //! The tables: their keys, items and access patterns. Only this module names the DynamoDB SDK.
 //!
 //! [`command_table`] is the truth. The read models [`timelines`], [`viewers`], [`cards`] and [`search`], of two tables
-//! each, follow from it. A store makes no decision: it reads and writes what its caller says, under the conditions
-//! that its caller sets.
+//! each, follow from it. A store decides nothing about users and posts: it reads and writes what its caller says, under
+//! the conditions that its caller sets. How to do that, it decides itself: in which partition, how often, how many at
+//! once.
 
 mod announcements;
 pub mod audit_state;
