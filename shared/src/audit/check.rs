@@ -23,7 +23,7 @@ use crate::{
         scan::TruthItem,
         search::SearchIndex,
         timelines::{Range, Row, Timeline, Timelines},
-        viewers::Viewers,
+        viewers::{StoredViewer, Viewers},
     },
     stream::{walk::Walk, work_queue::Task},
 };
@@ -144,7 +144,7 @@ impl Auditor {
     async fn profile(&self, profile: &Profile) -> Result<Vec<Finding>, Error> {
         let user = &profile.user;
         // The item is read first: what is applied of a log is never more than there is of it afterwards.
-        let viewer = self.viewer(user).await?;
+        let StoredViewer { viewer, has_lost_sets, .. } = self.viewers.get(user, Consistency::Eventual).await?;
         let head = self.commands.head(user).await?;
         let settle = || Task::SettleUser { user: user.clone() };
         if viewer.applied > head.version {
@@ -156,7 +156,8 @@ impl Auditor {
         let mut findings = Vec::new();
         let following = u64::try_from(viewer.followed.len());
         let mut filled = viewer.unfinished.backfills.keys();
-        if following != Ok(head.totals.following) || filled.any(|author| !viewer.follows(author)) {
+        let is_wrong = following != Ok(head.totals.following) || filled.any(|author| !viewer.follows(author));
+        if is_wrong || has_lost_sets {
             findings.push(Finding::new(Kind::WrongViewer, settle()));
         }
         if let Some(version) = viewer.unfinished.profile

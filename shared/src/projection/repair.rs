@@ -96,7 +96,7 @@ impl Repair {
         }
         let followed = &viewer.followed;
         viewer.unfinished.backfills.retain(|author, _| followed.contains(&author.hash()));
-        if viewer == before.viewer {
+        if viewer == before.viewer && !before.has_lost_sets {
             return Ok(());
         }
         viewers.put(user, &before, viewer).await.map(drop)

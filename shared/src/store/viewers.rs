@@ -48,8 +48,10 @@ pub struct StoredViewer {
     /// Number of writes so far.
     pub(super) revision: u64,
     /// The revision of the item of sets. It is that of the viewer item that was written with it. None if the sets are
-    /// in the viewer item.
+    /// in the viewer item, or lost.
     sets: Option<u64>,
+    /// Whether the item of sets is lost. The next write of the viewer puts an end to that.
+    pub has_lost_sets: bool,
 }
 
 impl Viewers {
@@ -82,7 +84,8 @@ impl Viewers {
                 }
                 None if consistency.is_strong() => {
                     tracing::error!(%user, "the sets of a viewer are lost, so the viewer is read without them");
-                    return stored_viewer(&item, &no_sets(), Some(revision));
+                    let stored = stored_viewer(&item, &no_sets(), None)?;
+                    return Ok(StoredViewer { has_lost_sets: true, ..stored });
                 }
                 // A read was behind, or another writer came between the two.
                 _ => consistency = Consistency::Strong,
@@ -147,7 +150,7 @@ impl Viewers {
             let request = request.set_expression_attribute_values(Some(update.values));
             request.send().await.map_err(failed("writing a viewer"))?;
         }
-        Ok(StoredViewer { viewer, revision: next, sets })
+        Ok(StoredViewer { viewer, revision: next, sets, has_lost_sets: false })
     }
 
     /// Deletes the items of a user who has deleted the account.
@@ -285,7 +288,8 @@ fn stored_viewer(item: &Item, sets: &Item, revision_of_sets: Option<u64>) -> Res
         blocked_by: stored_blockers(sets)?,
         unfinished: stored_unfinished(item)?,
     };
-    Ok(StoredViewer { viewer, revision: number(item, "revision")?, sets: revision_of_sets })
+    let revision = number(item, "revision")?;
+    Ok(StoredViewer { viewer, revision, sets: revision_of_sets, has_lost_sets: false })
 }
 
 fn stored_set(item: &Item, name: &str) -> Result<BTreeSet<UserHash>, Error> {
@@ -337,7 +341,7 @@ mod tests {
             ]);
             let applied = version(applied);
             let viewer = Viewer { applied, followed, muted, blocked, blocked_by, unfinished: walks };
-            let stored = StoredViewer { viewer, revision: 3, sets: None };
+            let stored = StoredViewer { viewer, revision: 3, ..StoredViewer::default() };
             prop_assert_eq!(stored_viewer(&item, &item, None).unwrap(), stored);
         }
     }

@@ -8,8 +8,9 @@ use crate::{
     command::{DeleteAccount, ModeratePost, ModerateUser, Moderation, MuteUser, react_to_post},
     deadline::Deadline,
     error::Error,
-    model::{EdgeState, PostId, TallySubject},
+    model::{Blockers, EdgeState, PostId, TallySubject},
     samples::user,
+    store::Consistency,
     stream::{
         walk::{ErasureAt, Walk},
         work_queue::Task,
@@ -238,6 +239,18 @@ async fn a_viewer_item_is_set_to_the_edges() {
     let forget = |world: &World, _| world.set("viewers", "USER#dave", "blocked_by", &json!({"B": ""}));
     repairs(forget, &[Kind::WrongViewer]).await;
     repairs(delete("viewers", json!({"PK": {"S": "USER#dave"}})), &[Kind::LogBehind, Kind::WrongViewer]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_sets_are_found_although_they_had_only_blockers() {
+    let (world, _) = settled().await;
+    // Dave is blocked, and does nothing himself. His sets are said to be in an item of their own, which is not there.
+    world.set("viewers", "USER#dave", "sets_revision", &json!({"N": "6"}));
+    assert_eq!(audit(&world).await, [Kind::WrongViewer]);
+    let stored = world.other.viewers.get(&user("dave"), Consistency::Strong).await.unwrap();
+    // Who blocks a user is not told by the user's own edges. So pages ask the truth from now on.
+    assert_eq!((stored.has_lost_sets, stored.viewer.blocked_by), (false, Blockers::Unlisted));
+    assert_eq!(audit(&world).await, [], "nothing is left");
 }
 
 #[tokio::test(start_paused = true)]
