@@ -113,7 +113,7 @@ impl RequestRate {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, time::Duration};
+    use std::time::Duration;
 
     use tokio::time::sleep;
 
@@ -131,20 +131,7 @@ mod tests {
     }
 
     fn function(name: &str, reserved: Option<u32>, provisioned: u32) -> Function {
-        Function {
-            name: name.to_owned(),
-            physical_name: name.to_owned(),
-            binary: name.to_owned(),
-            environment: BTreeMap::new(),
-            timeout: Duration::from_secs(3),
-            memory_mib: 128,
-            max_concurrency: reserved,
-            provisioned,
-            allows_recursion: false,
-            routes: Vec::new(),
-            sources: Vec::new(),
-            statements: Vec::new(),
-        }
+        Function { max_concurrency: reserved, provisioned, ..Function::named(name) }
     }
 
     /// How many of a hundred invocations that begin together are not throttled.

@@ -179,8 +179,6 @@ pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, NotUtf8> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, time::Duration};
-
     use super::{Function, NotUtf8, Routes};
     use crate::template::model;
 
@@ -189,20 +187,7 @@ mod tests {
             let (method, path) = route.split_once(' ').unwrap();
             model::Route { method: method.to_owned(), path: path.to_owned() }
         };
-        Function {
-            name: name.to_owned(),
-            physical_name: name.to_owned(),
-            binary: name.to_owned(),
-            environment: BTreeMap::new(),
-            timeout: Duration::from_secs(3),
-            memory_mib: 128,
-            max_concurrency: None,
-            provisioned: 0,
-            allows_recursion: false,
-            routes: routes.iter().map(route).collect(),
-            sources: Vec::new(),
-            statements: Vec::new(),
-        }
+        Function { routes: routes.iter().map(route).collect(), ..Function::named(name) }
     }
 
     fn routes(routes: &[&str]) -> Routes {

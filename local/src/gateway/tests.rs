@@ -1,6 +1,6 @@
 //! Tests of the gateway over HTTP. The function behind it does what the request tells it to do.
 
-use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use axum::{Router, routing::get};
@@ -73,18 +73,10 @@ impl Drop for Server {
 fn function(name: &str, routes: &[(&str, &str)]) -> Function {
     let route = |(method, path): &(&str, &str)| Route { method: (*method).to_owned(), path: (*path).to_owned() };
     Function {
-        name: name.to_owned(),
         physical_name: format!("tidings-{name}"),
-        binary: name.to_owned(),
-        environment: BTreeMap::new(),
         timeout: Duration::from_secs(10),
-        memory_mib: 128,
-        max_concurrency: None,
-        provisioned: 0,
-        allows_recursion: false,
         routes: routes.iter().map(route).collect(),
-        sources: Vec::new(),
-        statements: Vec::new(),
+        ..Function::named(name)
     }
 }
 

@@ -139,6 +139,25 @@ pub struct Function {
 }
 
 impl Function {
+    /// A function of this name, without anything else.
+    #[cfg(test)]
+    pub(crate) fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            physical_name: name.to_owned(),
+            binary: name.to_owned(),
+            environment: BTreeMap::new(),
+            timeout: Duration::from_secs(3),
+            memory_mib: 128,
+            max_concurrency: None,
+            provisioned: 0,
+            allows_recursion: false,
+            routes: Vec::new(),
+            sources: Vec::new(),
+            statements: Vec::new(),
+        }
+    }
+
     /// What the function has of the account's concurrency for itself.
     pub fn concurrency(&self) -> Concurrency {
         Concurrency { reserved: self.max_concurrency.map(f64::from), provisioned: f64::from(self.provisioned) }

@@ -41,7 +41,7 @@ impl WorkQueue {
     }
 
     /// The set of tables that all tasks are about, if there are others.
-    pub fn set(&self) -> Option<ModelSet> {
+    pub fn model_set(&self) -> Option<ModelSet> {
         self.on
     }
 

@@ -51,7 +51,7 @@ impl Crowds {
     async fn leave(&self, follower: &UserId, followee: &UserId, queue: &WorkQueue) -> Result<(), Error> {
         let sending = {
             let mut sets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let open = sets.entry(queue.set()).or_default();
+            let open = sets.entry(queue.model_set()).or_default();
             open.followers.entry(followee.clone()).or_default().push(follower.clone());
             let send = || self.clone().send(queue.clone()).boxed().shared();
             open.sending.get_or_insert_with(send).clone()
@@ -61,7 +61,7 @@ impl Crowds {
 
     async fn send(self, queue: WorkQueue) -> Result<(), Arc<Error>> {
         sleep(COLLECTED_FOR).await;
-        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&queue.set());
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&queue.model_set());
         let followers = open.unwrap_or_default().followers;
         let tasks = followers.into_iter().flat_map(|(followee, followers)| Task::show_follows(&followee, &followers));
         let delay = WAITS_MAX.mul_f64(rand::rng().random());
