@@ -32,7 +32,6 @@ pub struct FollowUser {
 /// projection looks again later, and ends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
-    caller_has_profile: bool,
     followee_exists: bool,
     edges: Edges,
     /// Whether the followed user was there, and did not block the caller, when this process read it a moment ago.
@@ -50,22 +49,20 @@ impl Command for FollowUser {
     async fn read(&self, caller: &UserId, commands: &CommandTable) -> Result<State, Error> {
         let [to, from] = EdgeKey::blocks(caller, &self.followee);
         let keys = [EdgeKey::new(caller, EdgeKind::Follows, &self.followee), to, from];
-        let (caller_profile, followee_profile, edges) =
-            tokio::try_join!(commands.profile(caller), commands.profile(&self.followee), commands.edges(&keys))?;
+        let (profile, edges) = commands.profile_and_edges(&self.followee, &keys).await?;
         // Nobody can begin to follow a suspended user.
         let is_wanted = |profile: &Profile| !profile.suspended || !self.wanted.is_active();
-        let followee_exists = followee_profile.as_ref().is_some_and(is_wanted);
-        Ok(State { caller_has_profile: caller_profile.is_some(), followee_exists, edges, is_recalled: false })
+        let followee_exists = profile.as_ref().is_some_and(is_wanted);
+        Ok(State { followee_exists, edges, is_recalled: false })
     }
 
     async fn recall(&self, caller: &UserId, commands: &CommandTable, at: Timestamp) -> Result<Option<State>, Error> {
         // A block of a user who is marked is looked at again.
-        if !commands.busy.is_marked(&TallySubject::User(self.followee.clone()), at) {
+        if !commands.is_marked(&TallySubject::User(self.followee.clone()), at).await? {
             return Ok(None);
         }
         let keys = [EdgeKind::Follows, EdgeKind::Blocks].map(|kind| EdgeKey::new(caller, kind, &self.followee));
-        let (caller_profile, standing, is_blocked, edges) = tokio::try_join!(
-            commands.profile(caller),
+        let (standing, is_blocked, edges) = tokio::try_join!(
             commands.recent_standing(&self.followee, at),
             commands.blocked_lately(&self.followee, caller, at),
             commands.edges(&keys)
@@ -74,8 +71,7 @@ impl Command for FollowUser {
         // many, and can read everything.
         let is_new = self.wanted.is_active() && !edges.active(caller, EdgeKind::Follows, &self.followee);
         let is_open = standing == Some(Standing::Active) && !is_blocked && is_new;
-        let caller_has_profile = caller_profile.is_some();
-        Ok(is_open.then_some(State { caller_has_profile, followee_exists: true, edges, is_recalled: true }))
+        Ok(is_open.then_some(State { followee_exists: true, edges, is_recalled: true }))
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<()>, Rejection> {
@@ -91,9 +87,6 @@ impl Command for FollowUser {
 
 impl FollowUser {
     fn decide_follow(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<()>, Rejection> {
-        if !state.caller_has_profile {
-            return Err(Rejection::ProfileRequired);
-        }
         if !state.followee_exists {
             return Err(Rejection::UserNotFound);
         }
@@ -200,7 +193,7 @@ mod tests {
     fn state(follow: Option<EdgeState>) -> State {
         let key = EdgeKey::new(&user("ada"), EdgeKind::Follows, &user("bob"));
         let edges = follow.map(|state| (key, Edge::new(state, version(3)))).into_iter().collect();
-        State { caller_has_profile: true, followee_exists: true, edges, is_recalled: false }
+        State { followee_exists: true, edges, is_recalled: false }
     }
 
     fn turn(following: u64) -> Turn {
@@ -265,8 +258,6 @@ mod tests {
         let stranger = State { followee_exists: false, ..state(None) };
         assert_eq!(follow("bob", stranger.clone(), 0), Err(Rejection::UserNotFound));
         assert_eq!(unfollow(stranger), Err(Rejection::UserNotFound));
-        let nobody = State { caller_has_profile: false, ..state(None) };
-        assert_eq!(follow("bob", nobody, 0), Err(Rejection::ProfileRequired));
         assert_eq!(follow("bob", state(None), FOLLOWING_MAX), Err(Rejection::FollowingLimitReached));
         for (from, to) in [("ada", "bob"), ("bob", "ada")] {
             let block = EdgeKey::new(&user(from), EdgeKind::Blocks, &user(to));

@@ -39,7 +39,14 @@ pub async fn run<C: Command>(
                 None => command.read(caller, commands).await,
             }
         };
-        let (head, state) = tokio::try_join!(commands.head(caller), state)?;
+        let (head, state) = match tokio::join!(commands.head(caller), state) {
+            (Ok(_), Err(Error::Throttled { .. })) if let Some(counter) = &counter => {
+                // Too many do this at the same moment, and read the same. The next attempt may do without.
+                commands.busy.crowd(counter, clock.now());
+                continue;
+            }
+            (head, state) => (head?, state?),
+        };
         if C::NEEDS_PROFILE {
             require_profile(&head)?;
         }

@@ -83,8 +83,8 @@ impl Busy {
         self.standings.put(user.clone(), standing, at);
     }
 
-    /// Whether this process has marked the user or post within the last minute ([`super::spread`]).
-    pub(crate) fn is_marked(&self, subject: &TallySubject, now: Timestamp) -> bool {
+    /// Whether this process has marked the user or post, or seen the mark, within the last minute ([`super::spread`]).
+    pub(super) fn is_marked(&self, subject: &TallySubject, now: Timestamp) -> bool {
         self.marked.get(subject, now, None).is_some()
     }
 
@@ -104,6 +104,12 @@ impl Busy {
     pub(crate) fn spread_more(&self, subject: &TallySubject, now: Timestamp) {
         let more = self.spread(subject, now) * f64::from(SHARDS_GROWTH);
         self.shards.put(subject.clone(), more.min(f64::from(SHARDS_MAX)), now);
+    }
+
+    /// So many write the counter that what they all read takes no more.
+    pub(crate) fn crowd(&self, subject: &TallySubject, now: Timestamp) {
+        let shards = f64::from(CROWDED_FROM) * f64::from(SHARDS_GROWTH);
+        self.shards.put(subject.clone(), self.spread(subject, now).max(shards), now);
     }
 
     /// A write of the counter has met no other one.

@@ -64,7 +64,16 @@ impl Dynamo {
         keys: Vec<Item>,
         consistency: Consistency,
     ) -> Result<(Vec<Item>, bool), Error> {
-        self.batch_get_once(table, keys, &[], consistency).await
+        self.batch_get_once(table, keys, &[], consistency, RETRY).await
+    }
+
+    /// Up to 100 items of one table by their keys, in no order, consistently.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`] as soon as DynamoDB refuses to read some of them; otherwise as DynamoDB's.
+    pub(super) async fn batch_get_or_notice(&self, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, Error> {
+        let once = RetryPolicy { retries_max: 0, ..RETRY };
+        Ok(self.batch_get_once(table, keys, &[], Consistency::Strong, once).await?.0)
     }
 
     /// Items of one table by their keys, in no order. If there are too many keys for one call, several calls run at
@@ -91,7 +100,7 @@ impl Dynamo {
         let mut calls = Vec::with_capacity(keys.len().div_ceil(BATCH_GET_MAX));
         while !keys.is_empty() {
             let rest = keys.split_off(keys.len().min(BATCH_GET_MAX));
-            calls.push(self.batch_get_once(table, keys, attributes, consistency));
+            calls.push(self.batch_get_once(table, keys, attributes, consistency, RETRY));
             keys = rest;
         }
         Ok(try_join_all(calls).await?.into_iter().flat_map(|(items, _)| items).collect())
@@ -103,6 +112,7 @@ impl Dynamo {
         keys: Vec<Item>,
         attributes: &[&str],
         consistency: Consistency,
+        retry: RetryPolicy,
     ) -> Result<(Vec<Item>, bool), Error> {
         const DURING: &str = "reading items";
         let (mut found, mut was_throttled) = (Vec::with_capacity(keys.len()), false);
@@ -115,7 +125,7 @@ impl Dynamo {
             }
         }
         let mut left = left.build().map_err(|error| Error::poison("keys", error))?;
-        let mut retries = RETRY.start();
+        let mut retries = retry.start();
         loop {
             let answer = self.0.batch_get_item().request_items(table, left).send().await.map_err(failed(DURING))?;
             found.extend(answer.responses.and_then(|mut tables| tables.remove(table)).unwrap_or_default());
@@ -125,7 +135,7 @@ impl Dynamo {
             }
             was_throttled = true;
             if !retries.wait().await {
-                return Err(Error::transient(DURING, "DynamoDB left keys unprocessed"));
+                return Err(Error::Throttled { during: DURING });
             }
         }
     }
@@ -220,6 +230,7 @@ where
         let (code, message) = (service.code().unwrap_or("unknown"), service.message().unwrap_or_default());
         match code {
             "ConditionalCheckFailedException" | "TransactionConflictException" => Error::Conflict,
+            "ThrottlingException" | "ProvisionedThroughputExceededException" => Error::Throttled { during },
             // An invalid request stays invalid: it is a bug here, or an item over 400 kB.
             "ValidationException" => Error::poison(during, message),
             _ => Error::transient(during, format!("{code}: {message}")),

@@ -1,23 +1,26 @@
 //! Edges between users in the command table: who follows, mutes and blocks whom.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
 use super::{
-    command_table::CommandTable,
+    command_table::{CommandTable, PROFILE},
     consistency::Consistency,
     dynamo::{Item, failed, primary_key, s, text, value},
     key::{self, PK, SK},
 };
 use crate::{
     error::Error,
-    model::{Edge, EdgeKey, EdgeKind, Timestamp, UserId},
+    model::{Edge, EdgeKey, EdgeKind, Profile, Timestamp, UserId},
 };
 
 /// Blocks of a busy author that a process remembers at most. Of an author with more of them, each is read when it is
 /// asked for.
-const REMEMBERED_BLOCKS_MAX: i32 = 500;
+const REMEMBERED_BLOCKS_MAX: i32 = 100;
 
 /// The edges that were found, present and ended ones.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -67,15 +70,24 @@ impl CommandTable {
     }
 
     async fn read_edges(&self, keys: &[EdgeKey], consistency: Consistency) -> Result<Edges, Error> {
-        let by_key: HashMap<_, _> = keys.iter().map(|key| (near_side(key), key)).collect();
-        let items = by_key.keys().map(|(pk, sk)| primary_key(pk, sk));
-        let found = self.dynamo.batch_get(&self.table, items.collect(), consistency).await?;
-        let edge = |item: Item| {
-            let key = (text(&item, PK)?.to_owned(), text(&item, SK)?.to_owned());
-            let key = by_key.get(&key).ok_or_else(|| Error::poison("an edge", "nobody asked for it"))?;
-            Ok(((*key).clone(), value("an edge", item)?))
-        };
-        found.into_iter().map(edge).collect()
+        edges_of(keys, self.dynamo.batch_get(&self.table, primary_keys(keys), consistency).await?)
+    }
+
+    /// The profile of a user, and edges, in one consistent read.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`] as soon as DynamoDB refuses a part of it; otherwise as DynamoDB's.
+    pub(crate) async fn profile_and_edges(
+        &self,
+        user: &UserId,
+        keys: &[EdgeKey],
+    ) -> Result<(Option<Profile>, Edges), Error> {
+        let mut items = primary_keys(keys);
+        items.push(primary_key(key::user(user), PROFILE));
+        let mut found = self.dynamo.batch_get_or_notice(&self.table, items).await?;
+        let profile = found.iter().position(|item| text(item, SK).is_ok_and(|key| key == PROFILE));
+        let profile = profile.map(|at| value("a profile", found.swap_remove(at))).transpose()?;
+        Ok((profile, edges_of(keys, found)?))
     }
 
     /// Whether one of the two users blocks the other, for authors whom very many users ask about at once. Whom the
@@ -92,7 +104,8 @@ impl CommandTable {
         let blocked = match self.busy.blocked(author, now) {
             Some(known) => known,
             None => {
-                let page = self.edges_from(author, EdgeKind::Blocks, None, REMEMBERED_BLOCKS_MAX).await?;
+                let (partition, prefix) = (key::user(author), key::edge_prefix(EdgeKind::Blocks));
+                let page = self.list(partition, prefix, None, REMEMBERED_BLOCKS_MAX, Consistency::Eventual).await?;
                 let blocked = page.next.is_none().then(|| Arc::new(page.users.into_iter().collect()));
                 self.busy.know_blocked(author, blocked.clone(), now);
                 blocked
@@ -117,7 +130,7 @@ impl CommandTable {
         limit: i32,
     ) -> Result<UserPage, Error> {
         let start = after.map(|user| near_side(&EdgeKey::new(from, kind, user)));
-        self.list(key::user(from), key::edge_prefix(kind), start, limit).await
+        self.list(key::user(from), key::edge_prefix(kind), start, limit, Consistency::Strong).await
     }
 
     async fn list(
@@ -126,6 +139,7 @@ impl CommandTable {
         prefix: &'static str,
         start: Option<(String, String)>,
         limit: i32,
+        consistency: Consistency,
     ) -> Result<UserPage, Error> {
         let start = start.map(|(pk, sk)| primary_key(pk, sk));
         let answer = self
@@ -143,7 +157,7 @@ impl CommandTable {
             .projection_expression("SK")
             .set_exclusive_start_key(start)
             .limit(limit)
-            .consistent_read(true)
+            .consistent_read(consistency.is_strong())
             .send()
             .await
             .map_err(failed("reading edges"))?;
@@ -156,6 +170,23 @@ impl CommandTable {
             next: answer.last_evaluated_key().map(user).transpose()?,
         })
     }
+}
+
+/// The edges with these keys among the items, which are all edges.
+fn edges_of(keys: &[EdgeKey], items: Vec<Item>) -> Result<Edges, Error> {
+    let by_key: HashMap<_, _> = keys.iter().map(|key| (near_side(key), key)).collect();
+    let edge = |item: Item| {
+        let key = (text(&item, PK)?.to_owned(), text(&item, SK)?.to_owned());
+        let key = by_key.get(&key).ok_or_else(|| Error::poison("an edge", "nobody asked for it"))?;
+        Ok(((*key).clone(), value("an edge", item)?))
+    };
+    items.into_iter().map(edge).collect()
+}
+
+/// The primary keys of the edges, each once. Those between a user and the same user may be there twice.
+fn primary_keys(keys: &[EdgeKey]) -> Vec<Item> {
+    let keys: BTreeSet<_> = keys.iter().map(near_side).collect();
+    keys.into_iter().map(|(pk, sk)| primary_key(pk, sk)).collect()
 }
 
 /// Key of the edge in the partition of the user that it goes from.
@@ -187,5 +218,22 @@ mod tests {
         world.other.join(&["dan"]).await;
         world.other.block("dan", "ada").await;
         assert!(is_blocked("dan", NOW.after(Duration::from_secs(2))).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_block_of_an_author_with_many_is_read() {
+        let world = World::new();
+        let names: Vec<_> = (0..=super::REMEMBERED_BLOCKS_MAX).map(|number| format!("f{number:03}")).collect();
+        world.other.join(&["ada", "bob"]).await;
+        world.other.join(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        for name in &names {
+            world.other.block("ada", name).await;
+        }
+        let commands = &world.tested.commands;
+        for name in &names {
+            assert!(commands.blocked_lately(&user("ada"), &user(name), NOW).await.unwrap(), "{name}");
+        }
+        assert!(!commands.blocked_lately(&user("ada"), &user("bob"), NOW).await.unwrap());
+        assert_eq!(world.network.count(Calls("Query", "BLOCKS#")), 1);
     }
 }

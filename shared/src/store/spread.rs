@@ -28,13 +28,25 @@ impl CommandTable {
         Ok(answer.item.is_some())
     }
 
+    /// Whether the user or post is marked, as this process knows or now reads. A mark stays, so whoever has seen it once
+    /// needs not look again soon.
+    pub(crate) async fn is_marked(&self, subject: &TallySubject, now: Timestamp) -> Result<bool, Error> {
+        let is_known = self.busy.is_marked(subject, now);
+        if !is_known && self.is_spread(subject, Consistency::Eventual).await? {
+            self.busy.know_marked(subject, now);
+            return Ok(true);
+        }
+        Ok(is_known)
+    }
+
     /// Marks the users and posts whose followers and comments these changes spread.
     ///
     /// # Errors
     /// [`Error::Conflict`] also if the partition takes no more at this moment; otherwise as DynamoDB's.
     pub(super) async fn mark_spread(&self, changes: &[Change], now: Timestamp) -> Result<(), Error> {
         for subject in changes.iter().filter_map(spread_by) {
-            if self.busy.is_marked(&subject, now) {
+            // Of the many processes that spread one, most find the mark. If all of them wrote it, they would collide.
+            if self.is_marked(&subject, now).await? {
                 continue;
             }
             // Filters of present follows let it pass.

@@ -23,7 +23,7 @@ async fn ada_is_crowded(world: &World, followers: &[String]) {
     let Process { commands, clock, .. } = &world.tested;
     world.tested.meets_a_crowd(&TallySubject::User(user("ada")));
     follow_in_the_crowd(world, followers).await;
-    assert!(commands.busy.is_marked(&TallySubject::User(user("ada")), clock.now()));
+    assert!(commands.is_marked(&TallySubject::User(user("ada")), clock.now()).await.unwrap());
 }
 
 /// These follow ada by the process under test, and each of them meets others who do. Without that, a counter comes
@@ -64,14 +64,14 @@ async fn follows_of_a_crowded_user_read_and_require_nothing_that_all_of_them_do(
     world.other.join(&["ada"]).await;
     let names = names(40);
     ada_is_crowded(&world, &names[..20]).await;
-    let reads = |part| world.network.count(Calls("GetItem", part)) + world.network.count(Calls("Query", part));
+    let reads = |part| ["GetItem", "BatchGetItem", "Query"].map(|it| world.network.count(Calls(it, part))).iter().sum();
     let profiles = || reads("USER#ada\"},\"SK\":{\"S\":\"PROFILE");
-    let (profiles_before, blocks_before) = (profiles(), reads("BLOCKS#"));
+    let (profiles_before, blocks_before): (usize, usize) = (profiles(), reads("BLOCKS#f"));
     let required = || world.network.count(Calls("TransactWriteItems", "BLOCKS#f"));
     let required_before = required();
     world.other.join(&names[20..].iter().map(String::as_str).collect::<Vec<_>>()).await;
     follow_in_the_crowd(&world, &names[20..]).await;
-    assert!(profiles() <= profiles_before + 1 && reads("BLOCKS#") <= blocks_before + 1);
+    assert!(profiles() <= profiles_before + 1 && reads("BLOCKS#f") <= blocks_before + 1);
     assert_eq!(required(), required_before, "no condition in ada's partition");
     assert!(world.keys("commands", "FOLLOWERS#ada#").len() > 20, "most stand elsewhere");
     let followers = followers(&world).await;
@@ -84,6 +84,38 @@ async fn follows_of_a_crowded_user_read_and_require_nothing_that_all_of_them_do(
         assert_eq!(shard_of_follow(&world, name).await, before, "a follow stays where it is");
     }
     assert_eq!(self::followers(&world).await, followers);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_is_refused_tells_of_the_crowd() {
+    let world = World::new();
+    let names = names(40);
+    world.other.join(&["ada"]).await;
+    world.other.join(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    ada_is_crowded(&world, &names[..20]).await;
+    // Another process knows nothing of it, and nobody reads ada's profile by its key and answers.
+    let process = world.cold();
+    let read = Calls("BatchGetItem", "USER#ada\"},\"SK\":{\"S\":\"PROFILE");
+    world.network.fail(read, Failure::Throttled);
+    let marks = || world.network.count(Calls("TransactWriteItems", "SPREAD"));
+    let (marks_before, reads_before) = (marks(), world.network.count(read));
+    for name in &names[20..] {
+        process.follow(name, "ada").await;
+    }
+    assert!(process.commands.busy.is_crowded(&TallySubject::User(user("ada")), process.clock.now()));
+    assert_eq!(world.network.count(read), reads_before + 3, "one read with the attempts of the SDK");
+    assert_eq!(marks(), marks_before, "the mark is found");
+    assert_eq!(followers(&world).await.len(), 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_of_the_caller_that_is_refused_tells_of_no_crowd() {
+    let world = three_have_joined().await;
+    world.network.fail(Calls("Query", "USER#bob"), Failure::Throttled);
+    let follow = FollowUser { followee: user("ada"), wanted: EdgeState::Active };
+    let refused = world.tested.run("bob", &follow).await;
+    assert!(matches!(refused, Err(Error::Throttled { .. })), "{refused:?}");
+    assert!(!world.tested.commands.busy.is_busy(&TallySubject::User(user("ada")), world.tested.clock.now()));
 }
 
 #[tokio::test(start_paused = true)]
