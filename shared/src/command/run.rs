@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Error, Rejection},
-    model::{Clock, CommandId, LogEvent, TallyShard, UserId, Version},
+    model::{Clock, CommandId, LogEvent, TallyShard, TallySubject, UserId, Version},
     store::command_table::{CommandTable, Head},
 };
 
@@ -16,8 +16,8 @@ use crate::{
 ///
 /// # Errors
 /// [`Error::Rejected`] if the request is at fault or above a rate limit, or the caller has no profile but needs one;
-/// [`Error::Conflict`] if the command lost races too often or for too long; otherwise as the store's. After an error
-/// other than a rejection, the command may have been committed.
+/// [`Error::Conflict`] if the command lost races, or was refused in a crowd, too often or for too long; otherwise as
+/// the store's. After an error other than a rejection, the command may have been committed.
 pub async fn run<C: Command>(
     command: &C,
     caller: &UserId,
@@ -31,22 +31,7 @@ pub async fn run<C: Command>(
     let counter = command.counter();
     loop {
         let attempt = attempts.next().await?;
-        let state = async {
-            let is_crowded = counter.as_ref().is_some_and(|counter| commands.busy.is_crowded(counter, clock.now()));
-            let recalled = if is_crowded { command.recall(caller, commands, clock.now()).await? } else { None };
-            match recalled {
-                Some(state) => Ok(state),
-                None => command.read(caller, commands).await,
-            }
-        };
-        let (head, state) = match tokio::join!(commands.head(caller), state) {
-            (Ok(_), Err(Error::Throttled { .. })) if let Some(counter) = &counter => {
-                // Too many do this at the same moment, and read the same. The next attempt may do without.
-                commands.busy.crowd(counter, clock.now());
-                continue;
-            }
-            (head, state) => (head?, state?),
-        };
+        let Some((head, state)) = read(command, caller, commands, counter.as_ref(), clock).await? else { continue };
         if C::NEEDS_PROFILE {
             require_profile(&head)?;
         }
@@ -99,18 +84,54 @@ pub async fn run<C: Command>(
         };
         match commit().await {
             Ok(()) => return Ok(Committed { version: turn.version, output }),
-            Err(error @ (Error::Conflict | Error::Transient { .. })) => {
+            Err(error @ (Error::Conflict | Error::Transient { .. } | Error::Throttled { .. })) => {
                 open.commits.push(Committed { version: turn.version, output });
                 if let Some(committed) = open.settle(caller, commands).await? {
                     return Ok(committed);
                 }
-                if !matches!(error, Error::Conflict) {
-                    return Err(error);
+                match error {
+                    Error::Conflict => {}
+                    Error::Throttled { .. } if counter.is_some() => {}
+                    error => return Err(error),
                 }
             }
             Err(error) => return Err(error),
         }
     }
+}
+
+/// The end of the caller's log, and what the decision rests on. None if DynamoDB refuses to read it because of a crowd.
+/// Then the next attempt reads less.
+async fn read<C: Command>(
+    command: &C,
+    caller: &UserId,
+    commands: &CommandTable,
+    counter: Option<&TallySubject>,
+    clock: &Clock,
+) -> Result<Option<(Head, C::State)>, Error> {
+    let state = async {
+        let is_crowded = counter.is_some_and(|counter| commands.busy.is_crowded(counter, clock.now()));
+        let recalled = if is_crowded { command.recall(caller, commands, clock.now()).await? } else { None };
+        match recalled {
+            Some(state) => Ok(state),
+            None => command.read(caller, commands).await,
+        }
+    };
+    let (head, state) = tokio::join!(commands.head(caller), state);
+    if let Some(counter) = counter {
+        if is_throttled(&state) {
+            commands.busy.crowd(counter, clock.now());
+        }
+        // The caller's log may stand next to what the crowd reads.
+        if is_throttled(&head) || is_throttled(&state) {
+            return Ok(None);
+        }
+    }
+    Ok(Some((head?, state?)))
+}
+
+fn is_throttled<T>(read: &Result<T, Error>) -> bool {
+    matches!(read, Err(Error::Throttled { .. }))
 }
 
 /// The commits that failed but may have happened, or may happen yet: an answer was lost, and the next attempt, or the

@@ -28,7 +28,7 @@ impl CommandTable {
         Ok(answer.item.is_some())
     }
 
-    /// Whether the user or post is marked, as this process knows or now reads. A mark stays, so whoever has seen it once
+    /// Whether the user or post is marked, as this process knows or now reads. A mark stays, so whoever has seen it
     /// needs not look again soon.
     pub(crate) async fn is_marked(&self, subject: &TallySubject, now: Timestamp) -> Result<bool, Error> {
         let is_known = self.busy.is_marked(subject, now);

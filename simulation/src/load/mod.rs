@@ -70,6 +70,10 @@ async fn load(scenario: Scenario, seed: u64, aws: Aws) -> anyhow::Result<Report>
     let recorder = Arc::new(Recorder::default());
     let mut parameters: Vec<(&str, String)> = RATE_LIMITS.iter().map(|name| (*name, UNLIMITED.to_owned())).collect();
     parameters.extend(scenario.parameters.iter().map(|(name, value)| (name.as_str(), value.clone())));
+    if let Some(followers) = scenario.celebrity_followers {
+        let followers = (followers * scenario.fraction).round().max(1.0);
+        parameters.push(("CelebrityFollowers", followers.to_string()));
+    }
     let limits = LimitsSetup {
         limits: scenario.limits.clone(),
         fraction: scenario.fraction,

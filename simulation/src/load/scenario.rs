@@ -39,7 +39,10 @@ pub struct Scenario {
     /// What differs from a new account with the default quotas.
     #[serde(default)]
     pub limits: Limits,
-    /// Template parameters.
+    /// The template parameter `CelebrityFollowers` with the whole load. A fraction of the load has the same fraction of
+    /// followers, and of this.
+    pub celebrity_followers: Option<f64>,
+    /// Other template parameters.
     #[serde(default)]
     pub parameters: BTreeMap<String, String>,
     /// What has to be.
