@@ -4,8 +4,8 @@
 //! - [`Error::Conflict`]: a concurrent write was faster. The caller reads again and retries at once.
 //! - [`Error::Transient`]: a service fails at present. The caller retries later: HTTP answers 503, and a stream
 //!   delivers the record again.
-//! - [`Error::Throttled`]: the same, because DynamoDB has been asked for too much. A command about a user or a post that is
-//!   crowded reads less in its next attempt.
+//! - [`Error::Throttled`]: the same, because DynamoDB has been asked for too much. A command about a crowded user or
+//!   post reads less in its next attempt.
 //! - [`Error::Poison`]: every attempt will fail. Nobody retries; the event or message is kept for a person.
 //!
 //! An error is logged once, where it is handled. Code that passes an error on does not log it.
