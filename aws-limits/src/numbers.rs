@@ -64,6 +64,7 @@ const LAMBDA_DYNAMODB: &str = "https://docs.aws.amazon.com/lambda/latest/dg/with
 const LAMBDA_QUOTAS: &str = "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html";
 const LAMBDA_CONCURRENCY: &str = "https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html";
 const LAMBDA_SCALING: &str = "https://docs.aws.amazon.com/lambda/latest/dg/scaling-behavior.html";
+const LAMBDA_SQS_PROVISIONED: &str = "https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html";
 const LAMBDA_SQS: &str = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html";
 const LAMBDA_MEMORY: &str = "https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html";
 const LAMBDA_RECURSION: &str = "https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html";
@@ -119,6 +120,9 @@ numbers! {
     SQS_POLLERS_GROWTH, 300.0, "batches/min", "More batches at once, while there are messages", Document LAMBDA_SQS;
     SQS_POLLERS_MAX, 1250.0, "batches", "Batches of a queue that Lambda processes at once at most",
         Document LAMBDA_SQS;
+    SQS_POLLER_BATCHES, 10.0, "batches", "Batches at once of a poller of a mapping in provisioned mode",
+        Document LAMBDA_SQS_PROVISIONED;
+    SQS_POLLER_POLLS, 10.0, "polls/s", "Polls of such a poller at most", Document LAMBDA_SQS_PROVISIONED;
     NOISY_IN_FLIGHT, 30.0, "messages", "A tenant is noisy from so many messages in flight on", Document FAIR_QUEUES;
     NOISY_SHARE, 0.1, "", "and if these are more than this share of all in flight", Document FAIR_QUEUES;
     SQS_IN_FLIGHT, 120_000.0, "messages", "Messages of a standard queue in flight at most", Document SQS_QUOTAS;

@@ -10,13 +10,28 @@ pub struct Pollers {
     initial: f64,
     growth: f64,
     max: f64,
+    /// In provisioned mode.
+    polls_a_second: Option<f64>,
 }
 
 impl Pollers {
     /// Of a mapping with this `MaximumConcurrency`, which is scaled already if the limits are.
     pub fn new(limits: &Limits, maximum_concurrency: Option<f64>) -> Self {
         let max = maximum_concurrency.unwrap_or(limits.queue_pollers_max).min(limits.queue_pollers_max).max(1.0);
-        Self { initial: limits.queue_pollers, growth: limits.queue_pollers_growth, max }
+        Self { initial: limits.queue_pollers, growth: limits.queue_pollers_growth, max, polls_a_second: None }
+    }
+
+    /// Of a mapping in provisioned mode with this many pollers, no fewer and no more.
+    pub fn provisioned(pollers: u32) -> Self {
+        let pollers = f64::from(pollers);
+        let batches = pollers * numbers::SQS_POLLER_BATCHES.value;
+        let polls_a_second = Some(pollers * numbers::SQS_POLLER_POLLS.value);
+        Self { initial: batches, growth: 0.0, max: batches, polls_a_second }
+    }
+
+    /// The shortest time between two polls of the queue, if there is one.
+    pub fn poll_interval(&self) -> Option<Duration> {
+        self.polls_a_second.map(|polls| Duration::from_secs_f64(1.0 / polls))
     }
 
     /// Batches at once, if there have been messages for this time. Rounded, because a fraction of a load has few.
@@ -74,6 +89,14 @@ mod tests {
         let at = |seconds| pollers.at_once(Duration::from_secs(seconds));
         assert_eq!([at(0), at(60), at(120), at(6000)], [5, 305, 605, 1250]);
         assert_eq!(Pollers::new(&Limits::new_account(), Some(50.0)).at_once(Duration::from_secs(60)), 50);
+    }
+
+    #[test]
+    fn a_provisioned_poller_has_ten_batches_at_once_and_polls_ten_times_a_second() {
+        let pollers = Pollers::provisioned(20);
+        assert_eq!([0, 60].map(|seconds| pollers.at_once(Duration::from_secs(seconds))), [200, 200]);
+        assert_eq!(pollers.poll_interval(), Some(Duration::from_millis(5)));
+        assert_eq!(Pollers::new(&Limits::new_account(), None).poll_interval(), None);
     }
 
     #[test]

@@ -128,6 +128,7 @@ impl AwsLimits {
                     }
                     EventSource::Queue(source) => {
                         source.max_concurrency = source.max_concurrency.map(|most| scaled(most, fraction));
+                        source.provisioned_pollers = source.provisioned_pollers.map(|all| scaled(all, fraction));
                     }
                     EventSource::Schedule(_) => {}
                 }

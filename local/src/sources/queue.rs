@@ -7,6 +7,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use aws_limits::sqs::Pollers;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName,
     QueueAttributeName,
@@ -115,6 +116,7 @@ impl<I: Invoke> Mapping<I> {
         let lifecycle = &self.parts.lifecycle;
         let mut busy = BusyTime::begin(Instant::now());
         let mut granted = self.batches_at_once(busy.total);
+        let mut next_poll = None::<Instant>;
         let places = Arc::new(Semaphore::new(granted));
         loop {
             while batches.try_join_next().is_some() {}
@@ -130,7 +132,11 @@ impl<I: Invoke> Mapping<I> {
                 place = Arc::clone(&places).acquire_owned() => place.map_err(|_| Stopped)?,
                 () = lifecycle.stopped() => return Err(Stopped),
             };
+            if let Some(next_poll) = next_poll {
+                lifecycle.sleep(next_poll.saturating_duration_since(Instant::now())).await?;
+            }
             let asked = Instant::now();
+            next_poll = self.pollers().and_then(|pollers| pollers.poll_interval()).map(|interval| asked + interval);
             let received = self.receive(self.batch_size(), self.parts.pace.long_poll).await?;
             busy.polled(asked, Instant::now(), !received.is_empty());
             let received = self.fill_batch(received).await?;
@@ -152,9 +158,15 @@ impl<I: Invoke> Mapping<I> {
         }
     }
 
+    /// The pollers, if limits are set.
+    fn pollers(&self) -> Option<Pollers> {
+        let usual = self.parts.pace.pollers?;
+        Some(self.source.provisioned_pollers.map_or(usual, Pollers::provisioned))
+    }
+
     /// How many batches the mapping processes at once after the queue has had messages for this time.
     fn batches_at_once(&self, busy: Duration) -> usize {
-        let batches = match self.parts.pace.pollers {
+        let batches = match self.pollers() {
             Some(pollers) => pollers.at_once(busy).min(self.source.max_concurrency.unwrap_or(u32::MAX)),
             None => self.source.max_concurrency.unwrap_or(CONCURRENCY_MAX).min(CONCURRENCY_MAX),
         };

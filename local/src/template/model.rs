@@ -356,6 +356,8 @@ pub struct QueueSource {
     pub report_failures: bool,
     /// `ScalingConfig.MaximumConcurrency`.
     pub max_concurrency: Option<u32>,
+    /// `ProvisionedPollerConfig`, whose minimum and maximum are this.
+    pub provisioned_pollers: Option<u32>,
     /// `FilterCriteria` patterns on the message body.
     pub filters: Vec<serde_json::Value>,
 }

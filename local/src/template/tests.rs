@@ -176,6 +176,23 @@ fn enhanced_fan_out_reads_the_same_bus() {
 }
 
 #[test]
+fn the_pollers_of_deliver_are_those_that_the_parameter_asks_for() {
+    let pollers = |given: &[(&str, &str)]| -> Vec<_> {
+        let functions = project(given).unwrap().functions.into_iter().filter(|it| it.name == "Deliver");
+        let queues = functions.flat_map(|it| it.sources).filter_map(|source| match source {
+            EventSource::Queue(queue) => Some((queue.max_concurrency, queue.provisioned_pollers)),
+            _ => None,
+        });
+        queues.collect()
+    };
+    assert_eq!(pollers(&[]), [(Some(50), None)]);
+    assert_eq!(pollers(&[("ProjectionConcurrency", "30")]), [(Some(30), None)]);
+    assert_eq!(pollers(&[("DeliverPollers", "20"), ("ProjectionConcurrency", "30")]), [(None, Some(20))]);
+    let refused = project(&[("DeliverPollers", "1")]).unwrap_err().to_string();
+    assert!(refused.contains("DeliverPollers is 0, or at least 2"), "{refused}");
+}
+
+#[test]
 fn environments_that_are_kept_ready_are_those_of_feeds_and_likes() {
     let ready = |given: &[(&str, &str)]| -> Vec<_> {
         let functions = project(given).unwrap().functions.into_iter();

@@ -202,6 +202,7 @@ pub(crate) fn from_queue(queue: &str) -> QueueSource {
         batching_window: Duration::ZERO,
         report_failures: true,
         max_concurrency: None,
+        provisioned_pollers: None,
         filters: vec![],
     }
 }

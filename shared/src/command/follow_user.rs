@@ -28,8 +28,8 @@ pub struct FollowUser {
 /// follows of one user would conflict. If a deletion of the account comes in between, the projection ends the follow.
 ///
 /// If very many users follow one at this moment, their transactions do not require either that this one does not block
-/// them: all those conditions are in one partition. A follow may then come up to two seconds after the block, whose
-/// projection looks again later, and ends it.
+/// them: all those conditions are in one partition. A follow may then come some seconds after the block. The projection
+/// of the block looks again later, and ends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     followee_exists: bool,
@@ -57,10 +57,6 @@ impl Command for FollowUser {
     }
 
     async fn recall(&self, caller: &UserId, commands: &CommandTable, at: Timestamp) -> Result<Option<State>, Error> {
-        // A block of a user who is marked is looked at again.
-        if !commands.is_marked(&TallySubject::User(self.followee.clone()), at).await? {
-            return Ok(None);
-        }
         let keys = [EdgeKind::Follows, EdgeKind::Blocks].map(|kind| EdgeKey::new(caller, kind, &self.followee));
         let (standing, is_blocked, edges) = tokio::try_join!(
             commands.recent_standing(&self.followee, at),

@@ -86,7 +86,13 @@ pub async fn run<C: Command>(
             Ok(()) => return Ok(Committed { version: turn.version, output }),
             Err(error @ (Error::Conflict | Error::Transient { .. } | Error::Throttled { .. })) => {
                 open.commits.push(Committed { version: turn.version, output });
-                if let Some(committed) = open.settle(caller, commands).await? {
+                let settled = loop {
+                    match open.settle(caller, commands).await {
+                        Err(Error::Throttled { .. }) if counter.is_some() => attempts.next().await?,
+                        settled => break settled?,
+                    };
+                };
+                if let Some(committed) = settled {
                     return Ok(committed);
                 }
                 match error {
@@ -144,11 +150,17 @@ struct OpenCommits<Output> {
 impl<Output> OpenCommits<Output> {
     /// The commit that happened, if one did. A commit is closed when another command's event has its version.
     async fn settle(&mut self, caller: &UserId, commands: &CommandTable) -> Result<Option<Committed<Output>>, Error> {
-        for commit in std::mem::take(&mut self.commits) {
-            match commands.appended_by(caller, commit.version).await? {
-                Some(id) if id == self.id => return Ok(Some(commit)),
-                Some(_) => {}
-                None => self.commits.push(commit),
+        let mut asked = std::mem::take(&mut self.commits).into_iter();
+        while let Some(commit) = asked.next() {
+            match commands.appended_by(caller, commit.version).await {
+                Ok(Some(id)) if id == self.id => return Ok(Some(commit)),
+                Ok(Some(_)) => {}
+                Ok(None) => self.commits.push(commit),
+                Err(error) => {
+                    self.commits.push(commit);
+                    self.commits.extend(asked);
+                    return Err(error);
+                }
             }
         }
         Ok(None)

@@ -7,15 +7,15 @@ use std::time::Duration;
 use crate::{
     command::end_follow,
     error::Error,
-    model::{Clock, EdgeKey, EdgeKind, TallySubject, UserId},
+    model::{Clock, EdgeKey, EdgeKind, UserId},
     retry::RACES_MAX,
-    store::{Consistency, command_table::CommandTable},
+    store::command_table::CommandTable,
     stream::work_queue::{Task, WorkQueue},
 };
 
-/// How long after a block the follow of the blocked user is looked for again, if very many have followed the blocker at
-/// once. A follow among these may rest on what a process knew of the blocker's blocks two seconds before. Its command
-/// has ended long before the second look.
+/// How long after a block the follow of the blocked user is looked for again. While very many follow the blocker, a
+/// follow may rest on what a process knew of the blocker's blocks some seconds before. Its command has ended long
+/// before the second look.
 const SECOND_LOOK: Duration = Duration::from_secs(60);
 
 /// Ends the follows of blocked users.
@@ -27,7 +27,7 @@ pub struct BlockedFollows {
 }
 
 impl BlockedFollows {
-    /// If the follow of the blocked user still stands, lets a worker end it, now or a minute later.
+    /// Lets a worker end the follow of the blocked user: now, if it stands, and a minute later, if it does then.
     pub(super) async fn begin(&self, blocker: &UserId, blocked: &UserId) -> Result<(), Error> {
         let keys =
             [EdgeKey::new(blocker, EdgeKind::Blocks, blocked), EdgeKey::new(blocked, EdgeKind::Follows, blocker)];
@@ -39,10 +39,7 @@ impl BlockedFollows {
         if edges.active(blocked, EdgeKind::Follows, blocker) {
             self.work_queue.send(vec![task.clone()]).await?;
         }
-        match self.commands.is_spread(&TallySubject::User(blocker.clone()), Consistency::Strong).await? {
-            true => self.work_queue.send_after(SECOND_LOOK, vec![task]).await,
-            false => Ok(()),
-        }
+        self.work_queue.send_after(SECOND_LOOK, vec![task]).await
     }
 
     /// Ends the follow of a user who was blocked, or whose followed user deleted the account. Repeating this changes

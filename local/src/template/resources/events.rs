@@ -187,6 +187,22 @@ fn read_queue(read: &mut Events, mut open: Properties<'_>, id: String, timeout: 
         }
         None => None,
     };
+    let provisioned_pollers = match open.nested("ProvisionedPollerConfig")? {
+        Some(mut provisioned) => {
+            let at = provisioned.at();
+            let pollers = provisioned.count("MinimumPollers", 2..=200)?.unwrap_or(2);
+            let most = provisioned.count("MaximumPollers", 2..=2000)?.unwrap_or(200);
+            provisioned.finish()?;
+            if most != pollers {
+                return Err(TemplateError::new(at, "only as many MaximumPollers as MinimumPollers are supported here"));
+            }
+            Some(pollers)
+        }
+        None => None,
+    };
+    if provisioned_pollers.is_some() && max_concurrency.is_some() {
+        return Err(TemplateError::new(at, "ProvisionedPollerConfig and ScalingConfig exclude each other"));
+    }
     let source = QueueSource {
         id,
         queue: queue.clone(),
@@ -194,6 +210,7 @@ fn read_queue(read: &mut Events, mut open: Properties<'_>, id: String, timeout: 
         batching_window: open.seconds("MaximumBatchingWindowInSeconds", 0..=300)?.unwrap_or_default(),
         report_failures: read_response_types(&mut open)?,
         max_concurrency,
+        provisioned_pollers,
         filters: read_filters(&mut open)?,
     };
     open.finish()?;

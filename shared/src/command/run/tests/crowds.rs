@@ -109,6 +109,20 @@ async fn a_read_that_is_refused_tells_of_the_crowd() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_command_in_a_crowd_waits_until_it_can_see_whether_it_was_committed() {
+    let world = three_have_joined().await;
+    let post = world.other.post("ada", "hello").await;
+    // An answer is lost, so the SDK's next attempt conflicts with what the first one has written. What is there then
+    // can be read only later.
+    world.network.lose_answers(COMMIT, 1);
+    world.network.fail_next(Calls("GetItem", "EVENT#"), 7, Failure::Throttled);
+    let comment = world.tested.comment("bob", post, "hello").await;
+    assert_eq!(world.network.count(Calls("GetItem", "EVENT#")), 8);
+    assert_eq!(comments(&world, post, CommentOrder::OldestFirst, 20).await, [comment]);
+    assert_eq!(world.other.commands.head(&user("bob")).await.unwrap().version.get(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_read_of_the_caller_that_is_refused_tells_of_no_crowd() {
     let world = three_have_joined().await;
     world.network.fail(Calls("Query", "USER#bob"), Failure::Throttled);
