@@ -167,8 +167,8 @@ pub struct Faults {
     pub damages: u32,
     /// Whether the next release is deployed meanwhile.
     pub next_release: bool,
-    /// Whether new likes are shown in several partitions, as if very many came at once.
-    pub likes_are_spread: bool,
+    /// Whether new likes and follows stand in several partitions, as if very many came at once.
+    pub is_spread: bool,
     /// What goes wrong with the shared cache, if there is one.
     pub cache: CacheFaults,
 }
@@ -236,7 +236,7 @@ impl Faults {
             trimmed: 0.0,
             damages: 0,
             next_release: false,
-            likes_are_spread: false,
+            is_spread: false,
             cache: CacheFaults::NONE,
         }
     }
@@ -284,7 +284,7 @@ impl Faults {
         faults.trimmed = *[0.0, 0.5, 1.0].choose(random).unwrap_or(&0.0);
         faults.damages = if random.random_bool(0.15) { random.random_range(1..=5) } else { 0 };
         faults.next_release = random.random_bool(0.2);
-        faults.likes_are_spread = random.random_bool(0.15);
+        faults.is_spread = random.random_bool(0.15);
         // In half of the histories with a cache, nothing is wrong with it, so only crashes lose writes.
         if random.random_bool(0.5) {
             let mut rate = |most: f64| if random.random_bool(0.5) { most * random.random::<f64>() } else { 0.0 };

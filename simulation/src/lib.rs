@@ -48,7 +48,7 @@ mod rebuilds;
 mod rest;
 pub mod runner;
 mod search;
-mod spread_likes;
+mod spread;
 mod statistics;
 pub mod trace;
 mod truth;

@@ -23,7 +23,7 @@ use crate::{
     faults::{Fault, Faults, Outage},
     limits::AwsLimits,
     partial,
-    spread_likes::spread_like,
+    spread::spread,
     trace::{Detail, Trace},
 };
 
@@ -228,8 +228,8 @@ impl Network {
     }
 
     async fn answer(&self, caller: &Caller, mut request: Request) -> Result<Answer, Refused> {
-        if request.operation == "TransactWriteItems" && self.state().faults.likes_are_spread {
-            spread_like(&mut request);
+        if request.operation == "TransactWriteItems" && self.state().faults.is_spread {
+            spread(&mut request);
         }
         let mut fate = self.fate(caller, &request);
         if let Some(limits) = self.limits.as_ref().filter(|_| *caller != Caller::Operator) {

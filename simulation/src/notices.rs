@@ -53,8 +53,9 @@ pub(crate) fn compare_notices(checks: &mut Checks, truth: &Truth, rows: &[Value]
         let shard = shard.map(|shard| format!("#{shard}")).unwrap_or_default();
         expected.push((format!("LIKERS#{post}{shard}"), "like".to_owned(), user.clone()));
     }
-    for (from, to) in &truth.follows_since {
-        expected.push((format!("NOTICES#{to}"), "follow".to_owned(), from.clone()));
+    for ((from, to), shard) in &truth.follows_since {
+        let shard = if *shard == 0 { String::new() } else { format!("#{shard}") };
+        expected.push((format!("NOTICES#{to}{shard}"), "follow".to_owned(), from.clone()));
     }
     for (post, author, _) in truth.comments.values().filter(|(post, _, _)| is_shown(post)) {
         let owner = truth.posts.get(post).map(|post| text(post, "author")).unwrap_or_default();
@@ -66,7 +67,8 @@ pub(crate) fn compare_notices(checks: &mut Checks, truth: &Truth, rows: &[Value]
         let others = actors.into_iter().filter(|actor| *actor != user);
         expected.extend(others.map(|actor| (format!("NOTICES#{user}"), format!("mention {post}"), actor)));
     }
-    expected.retain(|(pk, ..)| !pk.strip_prefix("NOTICES#").is_some_and(|user| truth.is_erased(user)));
+    let of_erased = |pk: &str| pk.strip_prefix("NOTICES#").is_some_and(|id| truth.is_erased(without_shard(id)));
+    expected.retain(|(pk, ..)| !of_erased(pk));
     found.sort_unstable();
     expected.sort_unstable();
     let problem = || {

@@ -22,8 +22,8 @@ pub(crate) struct Truth {
     pub(crate) comments: BTreeMap<String, (String, String, String)>,
     /// Who is mentioned in posts and comments that are not deleted: the user, the post, and who mentions the user.
     pub(crate) mentions: Mentions,
-    /// Since when each of the follows is, as far as that is known.
-    pub(crate) follows_since: BTreeSet<(String, String)>,
+    /// The follows of which is known since when they are, with the numbers of their partitions.
+    pub(crate) follows_since: BTreeMap<(String, String), i64>,
     /// Likes that are: from whom, of which post.
     pub(crate) likes: BTreeSet<(String, String)>,
     /// The partitions of those likes that are not shown in the first one.
@@ -89,7 +89,7 @@ impl Truth {
                 }
                 ("USER", "FOLLOWS" | "MUTES" | "BLOCKS") if is(item, "active") => {
                     if item.get("since").is_some() {
-                        truth.follows_since.insert((id.to_owned(), of.to_owned()));
+                        truth.follows_since.insert((id.to_owned(), of.to_owned()), number(item, "shard"));
                     }
                     truth.edges.entry(part.to_owned()).or_default().insert((id.to_owned(), of.to_owned()));
                 }

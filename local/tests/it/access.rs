@@ -329,7 +329,7 @@ const SOURCES: [(&[Resource], &[&str]); 7] = [
         &[
             "store/timelines.rs",
             "store/announcements.rs",
-            "store/likers.rs",
+            "store/spread_notices.rs",
             "store/notices.rs",
             "store/statistics.rs",
             "store/day_tags.rs",

@@ -55,7 +55,7 @@ impl Auditor {
                 None => notice.active,
                 Some(_) => true,
             };
-            let is_wrong = is_wrong || self.lacks_mark(*group, notice).await?;
+            let is_wrong = is_wrong || self.lacks_mark(recipient, *group, notice).await?;
             // A deleted account has neither notices nor an inbox.
             if is_wrong && self.commands.profile(recipient).await?.is_some() {
                 return Ok(true);
@@ -64,10 +64,9 @@ impl Auditor {
         Ok(false)
     }
 
-    /// Whether this like cannot be found, because no mark says that likes of its post stand in its partition, too.
-    async fn lacks_mark(&self, group: Group, notice: &Notice) -> Result<bool, Error> {
-        let Group::Like(post) = group else { return Ok(false) };
-        Ok(!notice.shard.is_first() && !self.timelines.has_marked_likes(post, Consistency::Eventual).await?)
+    /// Whether this notice cannot be found, because no mark says that some of its group stand in its partition, too.
+    async fn lacks_mark(&self, recipient: &UserId, group: Group, notice: &Notice) -> Result<bool, Error> {
+        Ok(!notice.shard.is_first() && !self.timelines.is_group_marked(recipient, group, Consistency::Eventual).await?)
     }
 
     /// Whether the group is missing in the inbox.

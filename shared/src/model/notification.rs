@@ -89,6 +89,11 @@ impl Day {
         Self(number)
     }
 
+    /// The first moment behind it.
+    pub(crate) fn end(self) -> Timestamp {
+        Timestamp::from_ms((u64::from(self.0) + 1) * DAY_MS)
+    }
+
     /// Days from the Unix epoch to this one.
     pub fn number(self) -> u32 {
         self.0

@@ -39,6 +39,11 @@ impl PartitionShard {
         std::iter::once(Self::default()).chain(other)
     }
 
+    /// All of them, the first one first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..Self::COUNT).map(Self)
+    }
+
     /// All but the first one.
     pub fn others() -> impl Iterator<Item = Self> {
         (1..Self::COUNT).map(Self)

@@ -72,8 +72,7 @@ pub fn of_post(post: &Post) -> Vec<Addressed> {
 /// The notice of a follow; none of one that began before there were notices.
 pub fn of_follow(follower: &UserId, followee: &UserId, edge: Edge) -> Option<Addressed> {
     let (at, id, actor) = (edge.since?, actor(follower), follower.clone());
-    let (active, version, shard) = (edge.active, edge.version.get(), PartitionShard::default());
-    let notice = Notice { at, id, actor, active, version, shard };
+    let notice = Notice { at, id, actor, active: edge.active, version: edge.version.get(), shard: edge.shard };
     Some(Addressed { recipient: followee.clone(), group: Group::Follow(Day::of(at)), notice })
 }
 
@@ -162,11 +161,15 @@ impl Notices {
     /// # Errors
     /// As the store's.
     pub async fn show_like(&self, like: &LikeChange) -> Result<(), Error> {
-        let Addressed { recipient, group, notice } = of_like(like);
-        if !like.shard.is_first() {
-            self.timelines.mark_likes(like.post, self.clock.now()).await?;
+        self.put(&of_like(like)).await
+    }
+
+    /// Writes a notice. If it does not stand in the first partition of its group, the mark that says so comes before.
+    async fn put(&self, Addressed { recipient, group, notice }: &Addressed) -> Result<(), Error> {
+        if !notice.shard.is_first() {
+            self.timelines.mark_group(recipient, *group, self.clock.now()).await?;
         }
-        self.timelines.put_notice(&recipient, group, &notice, self.may_be_known(notice.at)).await
+        self.timelines.put_notice(recipient, *group, notice, self.may_be_known(notice.at)).await
     }
 
     /// Whether likes of this post are shown: those of a deleted post are not. Whoever shows many likes asks once,
@@ -218,17 +221,18 @@ impl Notices {
         Ok(())
     }
 
-    async fn notify(&self, Addressed { recipient, group, notice }: Addressed) -> Result<(), Error> {
-        if notice.actor == recipient || notice.at.after(NOTIFICATIONS_KEPT) <= self.clock.now() {
+    async fn notify(&self, addressed: Addressed) -> Result<(), Error> {
+        let Addressed { recipient, group, notice } = &addressed;
+        if notice.actor == *recipient || notice.at.after(NOTIFICATIONS_KEPT) <= self.clock.now() {
             return Ok(());
         }
-        if self.commands.recent_standing(&recipient, self.clock.now()).await?.is_none() {
+        if self.commands.recent_standing(recipient, self.clock.now()).await?.is_none() {
             // The account is deleted, and nothing may be written for it any more.
             return Ok(());
         }
-        self.timelines.put_notice(&recipient, group, &notice, self.may_be_known(notice.at)).await?;
+        self.put(&addressed).await?;
         match self.may_grow(notice.active, notice.at) {
-            true => self.settle(&recipient, group).await,
+            true => self.settle(recipient, *group).await,
             false => Ok(()),
         }
     }

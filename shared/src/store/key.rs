@@ -36,9 +36,9 @@ pub(super) const EVENT_PREFIX: &str = "EVENT#";
 pub(super) const LIKES_PREFIX: &str = "LIKES#";
 /// Prefix of the partitions of those who like a post.
 pub(super) const LIKERS_PREFIX: &str = "LIKERS#";
-/// Sort key of the mark of a post whose likes are spread. It is behind those of all likes, so a page that begins with
-/// the newest begins with it.
-pub(super) const LIKES_MARK: &str = "~SPREAD";
+/// How the sort key of the mark of a group ends whose notices are spread. It is behind those of all its notices, so a
+/// page that begins with the newest begins with it.
+pub(super) const GROUP_MARK: &str = "~SPREAD";
 /// Prefix of the partitions of users' inboxes and notices.
 pub(super) const NOTICES_PREFIX: &str = "NOTICES#";
 /// Sort key of an inbox.
@@ -212,13 +212,13 @@ pub(super) fn likers(post: PostId, shard: PartitionShard) -> String {
 }
 
 /// A partition of the notices of a group of this user's, and what their sort keys begin with. Likes of a post are the
-/// same for whoever asks, and only they may have others than the first one.
+/// same for whoever asks. Only likes and follows may have others than the first one.
 pub(super) fn notices(recipient: &UserId, group: Group, shard: PartitionShard) -> (String, String) {
     match group {
         Group::Like(post) => (likers(post, shard), String::new()),
         Group::Comment(post) => (inbox_partition(recipient), format!("comment#{post}#")),
         Group::Mention(post) => (inbox_partition(recipient), format!("mention#{post}#")),
-        Group::Follow(day) => (inbox_partition(recipient), format!("follow#{day}#")),
+        Group::Follow(day) => (notices_partition(recipient, shard), format!("follow#{day}#")),
     }
 }
 
@@ -238,9 +238,14 @@ pub(crate) fn actor(user: &UserId) -> String {
     encode(user.as_str()).into_owned()
 }
 
-/// The partition of a user's inbox and notices.
+/// A partition of a user's notices. All but those of many follows at once stand in the first one.
+pub(super) fn notices_partition(user: &UserId, shard: PartitionShard) -> String {
+    in_shard(format!("{NOTICES_PREFIX}{}", encode(user.as_str())), shard)
+}
+
+/// The partition of a user's inbox, and the first one of the user's notices.
 pub(super) fn inbox_partition(user: &UserId) -> String {
-    format!("{NOTICES_PREFIX}{}", encode(user.as_str()))
+    notices_partition(user, PartitionShard::default())
 }
 
 pub(super) fn idempotency(key: &IdempotencyKey) -> String {

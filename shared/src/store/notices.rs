@@ -1,18 +1,19 @@
 //! Notices in the `timelines` table, and the inboxes that list their groups. The notices of a group stand in the order
-//! in which they were first done. Likes stand in partitions of their post ([`super::likers`]), because everybody can
-//! ask who likes a post, and are kept as long as the post. All others stand in a partition of the user whom they
-//! concern, together with the user's inbox, and expire.
+//! in which they were first done. Likes stand in a partition of their post, because everybody can ask who likes a post,
+//! and are kept as long as the post. All others stand in a partition of the user whom they concern, together with the
+//! user's inbox, and expire. Many likes or follows at once stand in several partitions ([`super::spread_notices`]).
 
 use aws_sdk_dynamodb::{
     operation::query::QueryOutput,
     primitives::Blob,
     types::{AttributeValue, Delete, DeleteRequest, TransactWriteItem, Update, WriteRequest},
 };
+use futures::future::try_join_all;
 
 use super::{
     consistency::Consistency,
     dynamo::{Item, failed, n, newer_wins, number, primary_key, s, text},
-    key::{self, LIKES_MARK, PK, SK},
+    key::{self, GROUP_MARK, PK, SK},
     timelines::Timelines,
 };
 use crate::{
@@ -46,15 +47,15 @@ pub struct NoticePage {
 pub(super) struct PartitionPage {
     pub(super) notices: Vec<Notice>,
     pub(super) next: Option<NoticeAt>,
-    /// Whether it began with the mark of likes that stand in other partitions, too.
+    /// Whether it began with the mark of notices that stand in other partitions, too.
     pub(super) has_mark: bool,
 }
 
 /// What was deleted of a partition.
 pub(super) struct Cleared {
-    pub(super) deleted: usize,
+    deleted: usize,
     /// Whether there may be more.
-    pub(super) more: bool,
+    more: bool,
 }
 
 /// An inbox as it was read, with the revision by which a writer notices that another writer came between.
@@ -197,12 +198,14 @@ impl Timelines {
 
     /// Deletes the user's inbox and notices, at most so many items. Returns whether there may be more.
     pub async fn clear_notices(&self, user: &UserId, limit: usize) -> Result<bool, Error> {
-        Ok(self.clear_partition(key::inbox_partition(user), limit).await?.more)
+        self.clear_partitions(PartitionShard::all().map(|shard| key::notices_partition(user, shard)), limit).await
     }
 
     /// Whether the user has an inbox or notices.
     pub async fn has_notices(&self, user: &UserId) -> Result<bool, Error> {
-        Ok(!self.keys_of_partition(&key::inbox_partition(user), 1).await?.items().is_empty())
+        let partitions: Vec<_> = PartitionShard::all().map(|shard| key::notices_partition(user, shard)).collect();
+        let found = try_join_all(partitions.iter().map(|partition| self.keys_of_partition(partition, 1))).await?;
+        Ok(found.iter().any(|some| !some.items().is_empty()))
     }
 
     async fn keys_of_partition(&self, partition: &str, limit: usize) -> Result<QueryOutput, Error> {
@@ -210,16 +213,33 @@ impl Timelines {
             .0
             .query()
             .table_name(self.table.get())
-            // The mark of likes is behind all other keys, and stays.
+            // The mark of a post's likes is behind all other keys, and stays.
             .key_condition_expression("PK = :partition AND SK < :mark")
             .expression_attribute_values(":partition", s(partition))
-            .expression_attribute_values(":mark", s(LIKES_MARK))
+            .expression_attribute_values(":mark", s(GROUP_MARK))
             .projection_expression("PK, SK")
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .consistent_read(true)
             .send()
             .await
             .map_err(failed("reading notices"))
+    }
+
+    /// Deletes at most so many items of several partitions. Returns whether there may be more.
+    pub(super) async fn clear_partitions(
+        &self,
+        partitions: impl Iterator<Item = String>,
+        limit: usize,
+    ) -> Result<bool, Error> {
+        let mut left = limit;
+        for partition in partitions {
+            let cleared = self.clear_partition(partition, left).await?;
+            left = left.saturating_sub(cleared.deleted);
+            if cleared.more || left == 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Deletes at most so many items of a partition.
@@ -245,8 +265,8 @@ impl Timelines {
         limit: i32,
         consistency: Consistency,
     ) -> Result<NoticePage, Error> {
-        if let Group::Like(post) = group {
-            return self.likes(post, after, limit, consistency).await;
+        if matches!(group, Group::Like(_) | Group::Follow(_)) {
+            return self.spread_notices(recipient, group, after, limit, consistency).await;
         }
         let shard = PartitionShard::default();
         let partition = key::notices(recipient, group, shard);
@@ -263,17 +283,18 @@ impl Timelines {
         limit: i32,
         consistency: Consistency,
     ) -> Result<PartitionPage, Error> {
+        let mark = format!("{prefix}{GROUP_MARK}");
         let start = after.map(|NoticeAt { at, id }| primary_key(&pk, format!("{prefix}{}", key::notice(*at, id))));
         let answer = self
             .dynamo
             .0
             .query()
             .table_name(self.table.get())
-            // Every key goes on with a digit, and the mark of likes is behind all of them.
+            // Every key goes on with a digit, and the mark of the group is behind all of them.
             .key_condition_expression("PK = :partition AND SK BETWEEN :first AND :last")
             .expression_attribute_values(":partition", s(&pk))
             .expression_attribute_values(":first", s(format!("{prefix}0")))
-            .expression_attribute_values(":last", s(format!("{prefix}{LIKES_MARK}")))
+            .expression_attribute_values(":last", s(&mark))
             .set_exclusive_start_key(start)
             .scan_index_forward(false)
             .limit(limit)
@@ -281,7 +302,7 @@ impl Timelines {
             .send()
             .await
             .map_err(failed("reading notices"))?;
-        let is_mark = |item: &Item| item.get(SK) == Some(&s(LIKES_MARK));
+        let is_mark = |item: &Item| item.get(SK) == Some(&s(&mark));
         let has_mark = answer.items().iter().any(is_mark);
         let stood = answer.items().iter().filter(|item| item.get("stood") != Some(&AttributeValue::Bool(false)));
         let notices = stood.filter(|item| !is_mark(item));

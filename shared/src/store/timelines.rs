@@ -53,8 +53,8 @@ pub struct Timelines {
     batch_writes: Arc<Semaphore>,
     pub(super) cache: SharedCache,
     pub(crate) pace: InboxPace,
-    /// Posts that this process has marked lately ([`super::likers`]).
-    pub(super) marked_likes: Cache<PostId, ()>,
+    /// Groups of notices that this process has marked lately ([`super::spread_notices`]), by the keys of their marks.
+    pub(super) marked_groups: Cache<(String, String), ()>,
 }
 
 /// A timeline: one partition of the table.
@@ -158,8 +158,8 @@ impl Timelines {
     /// The table of this name.
     pub fn new(dynamo: Dynamo, table: TableName) -> Self {
         let (batch_writes, cache) = (Arc::new(Semaphore::new(BATCH_WRITES_AT_ONCE)), SharedCache::none());
-        let marked_likes = Cache::new(MARKED_MAX, MARKED_FOR);
-        Self { dynamo, table, batch_writes, cache, pace: InboxPace::new(), marked_likes }
+        let marked_groups = Cache::new(MARKED_MAX, MARKED_FOR);
+        Self { dynamo, table, batch_writes, cache, pace: InboxPace::new(), marked_groups }
     }
 
     /// The same table, whose writes change what the shared cache has of it.
