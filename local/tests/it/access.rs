@@ -72,11 +72,11 @@ const PUT_ROWS: Access = to(Resource::Timelines, "dynamodb:BatchWriteItem");
 const TAG: Access = to(Resource::Timelines, "dynamodb:PutItem");
 /// `Timelines::untag`, `delete`.
 const UNTAG: Access = to(Resource::Timelines, "dynamodb:DeleteItem");
-/// `Timelines::put_notice`, `put_inbox`, `count_facts`, `mark_likes`.
+/// `Timelines::put_notice`, `put_inbox`, `count_facts`, `mark_group`.
 const PUT_NOTICE: Access = to(Resource::Timelines, "dynamodb:UpdateItem");
 /// `Timelines::change_visit`, by readers.
 const PUT_VISIT: Access = Access { partition: Some("HOME#*"), ..PUT_NOTICE };
-/// `Timelines::inbox`, `as_shown`, `visit`, `has_marked_likes`.
+/// `Timelines::inbox`, `as_shown`, `visit`, `is_group_marked`.
 const INBOX: Access = to(Resource::Timelines, "dynamodb:GetItem");
 
 /// `Viewers::get`.

@@ -46,8 +46,8 @@ pub struct Commented {
 /// comments on one post would conflict. If a deletion comes in between, nobody sees the comment.
 ///
 /// If very many users comment on a post at this moment, their transactions do not require either that the author of the
-/// post does not block them: all those conditions are in one partition. So a comment may be accepted up to two seconds
-/// after the block. It stays, as those from before the block do, and the two do not see each other's comments.
+/// post does not block them: all those conditions are in one partition. So a comment may be accepted some seconds after
+/// the block. It stays, as those from before the block do, and the two do not see each other's comments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     author: Option<Profile>,

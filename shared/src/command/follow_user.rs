@@ -57,6 +57,12 @@ impl Command for FollowUser {
     }
 
     async fn recall(&self, caller: &UserId, commands: &CommandTable, at: Timestamp) -> Result<Option<State>, Error> {
+        if !self.wanted.is_active() {
+            // A follow that stands is all that its end needs.
+            let edges = commands.edges(&[EdgeKey::new(caller, EdgeKind::Follows, &self.followee)]).await?;
+            let stands = edges.active(caller, EdgeKind::Follows, &self.followee);
+            return Ok(stands.then_some(State { followee_exists: true, edges, is_recalled: true }));
+        }
         let keys = [EdgeKind::Follows, EdgeKind::Blocks].map(|kind| EdgeKey::new(caller, kind, &self.followee));
         let (standing, is_blocked, edges) = tokio::try_join!(
             commands.recent_standing(&self.followee, at),
@@ -65,7 +71,7 @@ impl Command for FollowUser {
         )?;
         // A block may be about to end a follow that is there already. A follow that changes nothing is not one of the
         // many, and can read everything.
-        let is_new = self.wanted.is_active() && !edges.active(caller, EdgeKind::Follows, &self.followee);
+        let is_new = !edges.active(caller, EdgeKind::Follows, &self.followee);
         let is_open = standing == Some(Standing::Active) && !is_blocked && is_new;
         Ok(is_open.then_some(State { followee_exists: true, edges, is_recalled: true }))
     }

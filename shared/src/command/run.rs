@@ -50,7 +50,7 @@ pub async fn run<C: Command>(
                 return Ok(Committed { version: commands.head(caller).await?.version, output });
             }
             Ok(Decision::Replay { version, output }) => return Ok(Committed { version, output }),
-            Err(rejection) => match open.settle(caller, commands).await? {
+            Err(rejection) => match open.settle(caller, commands, &mut attempts).await? {
                 Some(committed) => return Ok(committed),
                 // The same request may have been accepted after its key was read. So the key is read again (INV-6). A
                 // log without a profile means that the account was deleted after its head was read. So the head is.
@@ -64,7 +64,7 @@ pub async fn run<C: Command>(
         // Only what changes something is charged. The event carries the charge, so a command is charged once.
         let spent = match commands.rate_limits.charge(head.spent, &event, turn.at) {
             Ok(spent) => spent,
-            Err(limited) => match open.settle(caller, commands).await? {
+            Err(limited) => match open.settle(caller, commands, &mut attempts).await? {
                 Some(committed) => return Ok(committed),
                 // The state may be older than the head. Then the last of the limit may have gone to the same request,
                 // and this one is a repetition. The next attempt reads a state that is as new as this head.
@@ -86,13 +86,7 @@ pub async fn run<C: Command>(
             Ok(()) => return Ok(Committed { version: turn.version, output }),
             Err(error @ (Error::Conflict | Error::Transient { .. } | Error::Throttled { .. })) => {
                 open.commits.push(Committed { version: turn.version, output });
-                let settled = loop {
-                    match open.settle(caller, commands).await {
-                        Err(Error::Throttled { .. }) if counter.is_some() => attempts.next().await?,
-                        settled => break settled?,
-                    };
-                };
-                if let Some(committed) = settled {
+                if let Some(committed) = open.settle(caller, commands, &mut attempts).await? {
                     return Ok(committed);
                 }
                 match error {
@@ -126,10 +120,11 @@ async fn read<C: Command>(
     let (head, state) = tokio::join!(commands.head(caller), state);
     if let Some(counter) = counter {
         if is_throttled(&state) {
-            commands.busy.crowd(counter, clock.now());
+            commands.busy.know_refused(counter, clock.now());
         }
-        // The caller's log may stand next to what the crowd reads.
-        if is_throttled(&head) || is_throttled(&state) {
+        // The caller's log may stand next to what a crowd reads.
+        let is_crowded = commands.busy.is_crowded(counter, clock.now());
+        if is_throttled(&state) || (is_throttled(&head) && is_crowded) {
             return Ok(None);
         }
     }
@@ -148,8 +143,28 @@ struct OpenCommits<Output> {
 }
 
 impl<Output> OpenCommits<Output> {
+    /// The commit that happened, if one did. A read that is refused is tried again: until it is known whether the
+    /// command was committed, it cannot be answered.
+    async fn settle(
+        &mut self,
+        caller: &UserId,
+        commands: &CommandTable,
+        attempts: &mut Attempts,
+    ) -> Result<Option<Committed<Output>>, Error> {
+        loop {
+            match self.find_committed(caller, commands).await {
+                Err(Error::Throttled { .. }) => attempts.next().await?,
+                found => return found,
+            };
+        }
+    }
+
     /// The commit that happened, if one did. A commit is closed when another command's event has its version.
-    async fn settle(&mut self, caller: &UserId, commands: &CommandTable) -> Result<Option<Committed<Output>>, Error> {
+    async fn find_committed(
+        &mut self,
+        caller: &UserId,
+        commands: &CommandTable,
+    ) -> Result<Option<Committed<Output>>, Error> {
         let mut asked = std::mem::take(&mut self.commits).into_iter();
         while let Some(commit) = asked.next() {
             match commands.appended_by(caller, commit.version).await {

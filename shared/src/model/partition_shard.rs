@@ -1,13 +1,13 @@
 //! Followers of a user, and comments on a post, stand in one partition of the command table, which takes 500 of them a
-//! second. Likes of a post that are shown stand in one partition of `timelines`, which takes 1000 a second. Where more
-//! come at once, they go to several.
+//! second. Likes of a post that are shown stand in one partition of `timelines`, which takes 1000 a second, and so do
+//! the notices of a user. Where more come at once, they go to several.
 
 use serde::{Deserialize, Serialize};
 
 use super::{CommentId, TallyShard};
 
-/// One of the partitions in which followers of one user, or comments on or likes of one post, stand. All are in the
-/// first one, unless very many came at once.
+/// One of the partitions in which followers of one user and their notices, or comments on or likes of one post, stand.
+/// All are in the first one, unless very many came at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PartitionShard(u8);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::{
     command::end_follow,
     error::Error,
-    model::{Clock, EdgeKey, EdgeKind, UserId},
+    model::{Clock, EdgeKey, EdgeKind, LogEvent, UserId},
     retry::RACES_MAX,
     store::command_table::CommandTable,
     stream::work_queue::{Task, WorkQueue},
@@ -27,19 +27,23 @@ pub struct BlockedFollows {
 }
 
 impl BlockedFollows {
-    /// Lets a worker end the follow of the blocked user: now, if it stands, and a minute later, if it does then.
+    /// Lets a worker end the follow of the blocked user: now, if it stands, and a minute after the block, if it does
+    /// then.
     pub(super) async fn begin(&self, blocker: &UserId, blocked: &UserId) -> Result<(), Error> {
-        let keys =
-            [EdgeKey::new(blocker, EdgeKind::Blocks, blocked), EdgeKey::new(blocked, EdgeKind::Follows, blocker)];
+        let block = EdgeKey::new(blocker, EdgeKind::Blocks, blocked);
+        let keys = [block, EdgeKey::new(blocked, EdgeKind::Follows, blocker)];
         let edges = self.commands.edges(&keys).await?;
-        if !edges.active(blocker, EdgeKind::Blocks, blocked) {
-            return Ok(());
-        }
+        let Some(block) = edges.get(&keys[0]).filter(|block| block.active) else { return Ok(()) };
         let task = Task::EndFollow { follower: blocked.clone(), followee: blocker.clone() };
         if edges.active(blocked, EdgeKind::Follows, blocker) {
             self.work_queue.send(vec![task.clone()]).await?;
         }
-        self.work_queue.send_after(SECOND_LOOK, vec![task]).await
+        // A rebuild comes upon blocks of long ago. This was the second look at them.
+        let is_recent = |event: &LogEvent| self.clock.now().since(event.at) < SECOND_LOOK;
+        match self.commands.event(blocker, block.version).await?.as_ref().is_some_and(is_recent) {
+            true => self.work_queue.send_after(SECOND_LOOK, vec![task]).await,
+            false => Ok(()),
+        }
     }
 
     /// Ends the follow of a user who was blocked, or whose followed user deleted the account. Repeating this changes

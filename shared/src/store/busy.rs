@@ -16,6 +16,9 @@ const ENTRIES_MAX: usize = 1000;
 const KNOWN_FOR: Duration = Duration::from_secs(2);
 /// How long a counter that nobody writes stays spread.
 const SPREAD_FOR: Duration = Duration::from_secs(60);
+/// How long a user or post counts as crowded after a refused read. Whatever the reason was, commands about it read less
+/// for so long. It spreads nothing.
+const REFUSED_FOR: Duration = Duration::from_secs(10);
 /// A counter that is spread over more shards is crowded: some 70 writes a second, or three conflicts in a row.
 const CROWDED_FROM: u8 = 16;
 /// Each write without a conflict takes this part of the shards back. So some 5 of 100 writes of a busy counter
@@ -38,6 +41,8 @@ pub(crate) struct Busy {
     marked: Cache<TallySubject, ()>,
     /// Over how many shards the writes of a counter are spread.
     shards: Cache<TallySubject, f64>,
+    /// Users and posts of which a read was refused.
+    refused: Cache<TallySubject, ()>,
 }
 
 impl Busy {
@@ -48,6 +53,7 @@ impl Busy {
             standings: Cache::new(ENTRIES_MAX, KNOWN_FOR),
             marked: Cache::new(ENTRIES_MAX, SPREAD_FOR),
             shards: Cache::new(ENTRIES_MAX, SPREAD_FOR),
+            refused: Cache::new(ENTRIES_MAX, REFUSED_FOR),
         }
     }
 
@@ -106,10 +112,9 @@ impl Busy {
         self.shards.put(subject.clone(), more.min(f64::from(SHARDS_MAX)), now);
     }
 
-    /// So many write the counter that what they all read takes no more.
-    pub(crate) fn crowd(&self, subject: &TallySubject, now: Timestamp) {
-        let shards = f64::from(CROWDED_FROM) * f64::from(SHARDS_GROWTH);
-        self.shards.put(subject.clone(), self.spread(subject, now).max(shards), now);
+    /// A read of what all commands about the user or post read was refused.
+    pub(crate) fn know_refused(&self, subject: &TallySubject, now: Timestamp) {
+        self.refused.put(subject.clone(), (), now);
     }
 
     /// A write of the counter has met no other one.
@@ -127,7 +132,7 @@ impl Busy {
 
     /// Whether so many write the counter at this moment that what they all read or require becomes hot, too.
     pub(crate) fn is_crowded(&self, subject: &TallySubject, now: Timestamp) -> bool {
-        self.spread(subject, now) > f64::from(CROWDED_FROM)
+        self.spread(subject, now) > f64::from(CROWDED_FROM) || self.refused.get(subject, now, None).is_some()
     }
 
     fn spread(&self, subject: &TallySubject, now: Timestamp) -> f64 {

@@ -27,7 +27,7 @@ impl CommandTable {
     ///
     /// # Errors
     /// [`Error::Conflict`] if any condition failed; otherwise as DynamoDB's. The event may have been committed after a
-    /// [`Error::Conflict`] or [`Error::Transient`]: ask [`CommandTable::appended_by`].
+    /// [`Error::Conflict`], [`Error::Transient`] or [`Error::Throttled`]: ask [`CommandTable::appended_by`].
     pub async fn commit(&self, event: &LogEvent, changes: &[Change]) -> Result<(), Error> {
         send_transaction(self.with_event(event, changes).await?).await
     }
@@ -56,7 +56,7 @@ impl CommandTable {
     ///
     /// # Errors
     /// [`Error::Conflict`] if any condition failed; otherwise as DynamoDB's. The like may have been committed after a
-    /// [`Error::Conflict`] or [`Error::Transient`], if an answer was lost.
+    /// [`Error::Conflict`], [`Error::Transient`] or [`Error::Throttled`], if an answer was lost.
     pub(crate) async fn commit_like(
         &self,
         caller: &UserId,
@@ -130,7 +130,11 @@ impl CommandTable {
         if meets_others && !meets_caller {
             self.busy.spread_more(counter, at);
         }
-        Err(transaction_failed(refused))
+        let error = transaction_failed(refused);
+        if matches!(error, Error::Throttled { .. }) {
+            self.busy.know_refused(counter, at);
+        }
+        Err(error)
     }
 }
 

@@ -1,5 +1,5 @@
 //! What is spread over several partitions ([`PartitionShard`]): the followers of a user, the comments on a post, and
-//! the likes of a post that are shown ([`super::likers`]). A mark says so. It stands in the first partition, and is
+//! the notices of follows and likes ([`super::spread_notices`]). A mark says so. It stands in the first partition, and is
 //! there before the first item in another one is written. So whoever reads the mark, before or together with the items
 //! of the first partition, misses no item that was written before.
 

@@ -33,7 +33,7 @@ const TRANSACTION_MAX: usize = 100;
 /// Calls of BatchWriteItem that a process has under way at once. However much there is to write, a large audience must
 /// not hold up the single writes of everybody else.
 const BATCH_WRITES_AT_ONCE: usize = 2;
-/// Posts that a process remembers at most because it has marked them, and for how long. A rebuild waits longer between
+/// Groups that a process remembers at most because it has marked them, and for how long. A rebuild waits longer between
 /// emptying a table and filling it again, so no process remembers a mark that is gone.
 const MARKED_MAX: usize = 1000;
 const MARKED_FOR: Duration = Duration::from_secs(10);

@@ -1,5 +1,5 @@
-//! New followers of users whom very many follow at once. Their notices are more than a partition takes, and nothing
-//! else of the followers' logs may wait for that. So they are left to the work queue, many in one task.
+//! New followers of users whom very many follow at once. Their notices may be more than their partitions take, and
+//! nothing else of the followers' logs may wait for that. So they are left to the work queue, many in one task.
 
 use std::{
     collections::BTreeMap,
@@ -88,7 +88,7 @@ impl Notices {
         self.show_follows(followee, std::slice::from_ref(follower)).await
     }
 
-    /// Shows follows of a user, or their ends. One partition may not take all notices at once: what is left goes into
+    /// Shows follows of a user, or their ends. Partitions may not take all notices at once: what is left goes into
     /// another task.
     ///
     /// # Errors
