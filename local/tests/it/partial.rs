@@ -146,5 +146,5 @@ async fn keys_left_unprocessed_are_asked_for_again_and_no_others() {
     let (_, url) = start(1).await;
     let cards = Cards::new(Dynamo::new(&aws::config(&url)), TABLE.into());
     let outcome = cards.posts(&posts[..25], Consistency::Eventual).await;
-    assert!(matches!(outcome, Err(Error::Transient { .. })), "{outcome:?}");
+    assert!(matches!(outcome, Err(Error::Throttled { .. })), "{outcome:?}");
 }

@@ -1,7 +1,7 @@
 //! What is spread over several partitions ([`PartitionShard`]): the followers of a user, the comments on a post, and
-//! the notices of follows and likes ([`super::spread_notices`]). A mark says so. It stands in the first partition, and is
-//! there before the first item in another one is written. So whoever reads the mark, before or together with the items
-//! of the first partition, misses no item that was written before.
+//! the notices of follows and likes ([`super::spread_notices`]). A mark says so. It stands in the first partition, and
+//! is there before the first item in another one is written. So whoever reads the mark, before or together with the
+//! items of the first partition, misses no item that was written before.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 
