@@ -140,8 +140,7 @@ pub struct Function {
 
 impl Function {
     /// A function of this name, without anything else.
-    #[cfg(test)]
-    pub(crate) fn named(name: &str) -> Self {
+    pub fn named(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             physical_name: name.to_owned(),

@@ -36,20 +36,7 @@ impl Api {
             allows_recursion: false,
         };
         let lambda = Lambda::start(vec![spec], Metrics::default()).await.unwrap();
-        let function = Function {
-            name: "Scripted".into(),
-            physical_name: "tidings-Scripted".into(),
-            binary: String::new(),
-            environment: BTreeMap::new(),
-            timeout,
-            memory_mib: 128,
-            max_concurrency: None,
-            provisioned: 0,
-            allows_recursion: false,
-            routes: Vec::new(),
-            sources: Vec::new(),
-            statements: Vec::new(),
-        };
+        let function = Function { physical_name: "tidings-Scripted".into(), timeout, ..Function::named("Scripted") };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = invoke_api::router(&[function], lambda);

@@ -142,20 +142,7 @@ impl World {
 
     /// Starts mappings with their checkpoints in the file `checkpoints` of this world.
     pub(crate) async fn sources<I: Invoke>(&self, sources: Vec<EventSource>, chaos: Chaos, invoker: I) -> Sources {
-        let function = Function {
-            name: FUNCTION.into(),
-            physical_name: FUNCTION.into(),
-            binary: "function".into(),
-            environment: Default::default(),
-            timeout: Duration::from_secs(10),
-            memory_mib: 128,
-            max_concurrency: None,
-            provisioned: 0,
-            allows_recursion: false,
-            routes: vec![],
-            sources,
-            statements: Vec::new(),
-        };
+        let function = Function { timeout: Duration::from_secs(10), sources, ..Function::named(FUNCTION) };
         let checkpoints = self.file("checkpoints.sqlite");
         Sources::start(&[function], &self.clients, Some(&checkpoints), chaos, Pace::LOCAL, invoker).await.unwrap()
     }

@@ -71,7 +71,7 @@ impl Dynamo {
     ///
     /// # Errors
     /// [`Error::Throttled`] as soon as DynamoDB refuses to read some of them; otherwise as DynamoDB's.
-    pub(super) async fn batch_get_or_notice(&self, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, Error> {
+    pub(super) async fn batch_get_without_retry(&self, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, Error> {
         let once = RetryPolicy { retries_max: 0, ..RETRY };
         Ok(self.batch_get_once(table, keys, &[], Consistency::Strong, once).await?.0)
     }

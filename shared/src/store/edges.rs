@@ -84,7 +84,7 @@ impl CommandTable {
     ) -> Result<(Option<Profile>, Edges), Error> {
         let mut items = primary_keys(keys);
         items.push(primary_key(key::user(user), PROFILE));
-        let mut found = self.dynamo.batch_get_or_notice(&self.table, items).await?;
+        let mut found = self.dynamo.batch_get_without_retry(&self.table, items).await?;
         let profile = found.iter().position(|item| text(item, SK).is_ok_and(|key| key == PROFILE));
         let profile = profile.map(|at| value("a profile", found.swap_remove(at))).transpose()?;
         Ok((profile, edges_of(keys, found)?))
@@ -104,8 +104,8 @@ impl CommandTable {
         let blocked = match self.busy.blocked(author, now) {
             Some(known) => known,
             None => {
-                let (partition, prefix) = (key::user(author), key::edge_prefix(EdgeKind::Blocks));
-                let page = self.list(partition, prefix, None, REMEMBERED_BLOCKS_MAX, Consistency::Eventual).await?;
+                let (kind, most) = (EdgeKind::Blocks, REMEMBERED_BLOCKS_MAX);
+                let page = self.list(author, kind, None, most, Consistency::Eventual).await?;
                 let blocked = page.next.is_none().then(|| Arc::new(page.users.into_iter().collect()));
                 self.busy.know_blocked(author, blocked.clone(), now);
                 blocked
@@ -129,18 +129,19 @@ impl CommandTable {
         after: Option<&UserId>,
         limit: i32,
     ) -> Result<UserPage, Error> {
-        let start = after.map(|user| near_side(&EdgeKey::new(from, kind, user)));
-        self.list(key::user(from), key::edge_prefix(kind), start, limit, Consistency::Strong).await
+        self.list(from, kind, after, limit, Consistency::Strong).await
     }
 
     async fn list(
         &self,
-        partition: String,
-        prefix: &'static str,
-        start: Option<(String, String)>,
+        from: &UserId,
+        kind: EdgeKind,
+        after: Option<&UserId>,
         limit: i32,
         consistency: Consistency,
     ) -> Result<UserPage, Error> {
+        let (partition, prefix) = (key::user(from), key::edge_prefix(kind));
+        let start = after.map(|user| near_side(&EdgeKey::new(from, kind, user)));
         let start = start.map(|(pk, sk)| primary_key(pk, sk));
         let answer = self
             .dynamo
