@@ -3,7 +3,7 @@
 //! contain them. At the end, each part must stop before the parts that it reads from.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
@@ -34,7 +34,7 @@ use crate::{
     sources::{Chaos, Clients, Pace, Sources},
     template::{
         self, Addresses, Values,
-        model::{Function, System},
+        model::{Function, KeySchema, System},
     },
 };
 
@@ -84,9 +84,7 @@ pub struct Stack {
     sources: Arc<Sources>,
     lambda: Lambda,
     servers: Servers,
-    _conflicts: Option<Conflicts>,
-    _limiting: Option<LimitingServers>,
-    _guard: Option<Guard>,
+    _between: Between,
     queue_watch: JoinHandle<()>,
     _cache: Option<CacheServer>,
     /// The last field, so that it is dropped last: the directory may be a temporary one.
@@ -133,25 +131,10 @@ impl Stack {
             error = servers.failure() => return Err(error),
         };
 
-        let conflicts = match options.transaction_time {
-            Duration::ZERO => None,
-            time => Some(Conflicts::start(&endpoints.dynamodb, keys.clone(), time).await?),
-        };
-        let dynamodb = conflicts.as_ref().map_or(&endpoints.dynamodb, |conflicts| &conflicts.url).clone();
-        let of_functions = Endpoints { dynamodb, ..endpoints.clone() };
         let metrics = Metrics::default();
-        let limiting = match &limits {
-            Some(limits) => Some(LimitingServers::start(&of_functions, &system, limits, metrics.clone()).await?),
-            None => None,
-        };
-        let of_functions = limiting.as_ref().map_or(of_functions, |limiting| limiting.endpoints.clone());
-        let of_sources = Clients { kinesis: aws::kinesis(&of_functions.kinesis), ..clients.clone() };
-        let guard = match options.check_access {
-            true => Some(Guard::start(&of_functions, &system, &keys).await?),
-            false => None,
-        };
-        let of_functions = guard.as_ref().map_or(of_functions, |guard| guard.endpoints.clone());
-        let specs = function_specs(&system, &programs, &of_functions)?;
+        let between = Between::start(&options, limits.as_ref(), &system, &keys, &endpoints, &metrics).await?;
+        let of_sources = Clients { kinesis: aws::kinesis(&between.kinesis_of_sources), ..clients.clone() };
+        let specs = function_specs(&system, &programs, &between.endpoints)?;
         let lambda = Lambda::start(specs, metrics.clone()).await?;
         let checkpoints = data.path().join("checkpoints.sqlite");
         let limited = Limited::new(lambda.clone(), &system.functions, limits.as_ref());
@@ -176,16 +159,18 @@ impl Stack {
             observer.clone(),
             demo.clone(),
         );
+        let own_routes = dev_routes
+            .router()
+            .merge(invoke_api::router(&system.functions, lambda.clone()))
+            .merge(gateway::docs::router(&directory)?)
+            .merge(metric_routes::router(&system, metrics))
+            .merge(gateway::console::router(&directory))
+            .merge(between.guard.as_ref().map_or_else(Router::new, Guard::router));
         let issuer = LocalIssuer::open(Some(&data.path().join("issuer-key.pk8")), &url)?;
         let api = system
             .api
             .as_ref()
             .context("the template has no AWS::Serverless::HttpApi, so there is nothing to serve")?;
-        let invoke_api = invoke_api::router(&system.functions, lambda.clone());
-        let own_routes = dev_routes.router().merge(invoke_api).merge(gateway::docs::router(&directory)?);
-        let own_routes = own_routes.merge(metric_routes::router(&system, metrics));
-        let own_routes = own_routes.merge(gateway::console::router(&directory));
-        let own_routes = own_routes.merge(guard.as_ref().map_or_else(Router::new, Guard::router));
         let rate = limits.as_ref().map(|limits| RequestRate::new(limits, api.throttle));
         let function_url = match system.function_urls.as_slice() {
             [] => None,
@@ -193,23 +178,8 @@ impl Stack {
             _ => bail!("the local stack serves one AWS::Lambda::Url only"),
         };
         let gateway = Gateway::new(api, &system.functions, issuer, observed, own_routes, rate)?;
-        let stop_gateway = watch::Sender::new(false);
         let url_listener = tokio::net::TcpListener::from_std(url_listener)?;
-        let stopped = || {
-            let mut stopped = stop_gateway.subscribe();
-            // An error means that the stack was dropped.
-            async move { drop(stopped.wait_for(|stop| *stop).await) }
-        };
-        let (of_api, of_url) = (stopped(), stopped());
-        let gateway = tokio::spawn(async move {
-            let function_url = async {
-                match function_url {
-                    Some(function_url) => function_url.serve(url_listener, of_url).await,
-                    None => of_url.await,
-                }
-            };
-            tokio::join!(gateway.serve(listener, of_api), function_url);
-        });
+        let (stop_gateway, gateway) = serve((gateway, listener), (function_url, url_listener));
         Ok(Self {
             url,
             warnings: system.warnings,
@@ -220,9 +190,7 @@ impl Stack {
             sources,
             lambda,
             servers,
-            _conflicts: conflicts,
-            _limiting: limiting,
-            _guard: guard,
+            _between: between,
             queue_watch,
             _cache: cache,
             _data: data,
@@ -272,6 +240,76 @@ impl Stack {
         self.servers.shutdown().await;
         tracing::debug!("the servers have stopped");
     }
+}
+
+/// The servers that stand between the functions and the embedded ones. Each of them refuses what AWS would refuse.
+struct Between {
+    _conflicts: Option<Conflicts>,
+    _limiting: Option<LimitingServers>,
+    guard: Option<Guard>,
+    /// Where the functions find AWS's services.
+    endpoints: Endpoints,
+    /// Where event sources find Kinesis. They have no policies.
+    kinesis_of_sources: String,
+}
+
+impl Between {
+    async fn start(
+        options: &Options,
+        limits: Option<&Limits>,
+        system: &System,
+        keys: &HashMap<String, KeySchema>,
+        servers: &Endpoints,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Self> {
+        let mut endpoints = servers.clone();
+        let conflicts = match options.transaction_time {
+            Duration::ZERO => None,
+            time => Some(Conflicts::start(&endpoints.dynamodb, keys.clone(), time).await?),
+        };
+        if let Some(conflicts) = &conflicts {
+            endpoints.dynamodb.clone_from(&conflicts.url);
+        }
+        let limiting = match limits {
+            Some(limits) => Some(LimitingServers::start(&endpoints, system, limits, metrics.clone()).await?),
+            None => None,
+        };
+        if let Some(limiting) = &limiting {
+            endpoints = limiting.endpoints.clone();
+        }
+        let kinesis_of_sources = endpoints.kinesis.clone();
+        let guard = match options.check_access {
+            true => Some(Guard::start(&endpoints, system, keys).await?),
+            false => None,
+        };
+        if let Some(guard) = &guard {
+            endpoints = guard.endpoints.clone();
+        }
+        Ok(Self { _conflicts: conflicts, _limiting: limiting, guard, endpoints, kinesis_of_sources })
+    }
+}
+
+/// Serves the API and the function's URL until told to stop, or until the sender is dropped.
+fn serve(
+    (gateway, listener): (Gateway, tokio::net::TcpListener),
+    (function_url, url_listener): (Option<Gateway>, tokio::net::TcpListener),
+) -> (watch::Sender<bool>, JoinHandle<()>) {
+    let stop = watch::Sender::new(false);
+    let stopped = || {
+        let mut stopped = stop.subscribe();
+        async move { drop(stopped.wait_for(|stop| *stop).await) }
+    };
+    let (of_api, of_url) = (stopped(), stopped());
+    let serving = tokio::spawn(async move {
+        let function_url = async {
+            match function_url {
+                Some(function_url) => function_url.serve(url_listener, of_url).await,
+                None => of_url.await,
+            }
+        };
+        tokio::join!(gateway.serve(listener, of_api), function_url);
+    });
+    (stop, serving)
 }
 
 /// Opens `port` on loopback, or any free port if it is 0. Returns the listener and its URL.

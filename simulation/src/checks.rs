@@ -42,6 +42,8 @@ pub enum Check {
     PulledWithoutGap,
     /// INV-5: a chronological feed is newest first, across all pages of a walk.
     NewestFirst,
+    /// INV-5: a client that asks with `newer_than` until nothing is new gets every post that came into the home since.
+    NewIsReported,
     /// INV-6: a repeated idempotency key has one effect and one response.
     OneEffectPerKey,
     /// INV-6: an idempotency key with another request is refused.
@@ -55,7 +57,7 @@ pub enum Check {
     /// INV-8: a rebuilt read model equals the one that was kept current, attribute by attribute, and nothing is left of
     /// a rebuild.
     RebuiltAtRest,
-    /// INV-9: nothing is lost: queues are empty in the end. Nothing was poison, so nothing is in the quarantine.
+    /// INV-9: nothing is lost: queues are empty in the end. Nothing is poison any more, so the quarantine is empty.
     NothingIsLost,
     /// What a newer release wrote into an item is still there after this one changed the item.
     NewerIsKept,
@@ -82,7 +84,7 @@ pub enum Check {
 }
 
 /// All checks.
-pub const ALL: [Check; 34] = [
+pub const ALL: [Check; 35] = [
     Check::EventsReachTheBus,
     Check::HomeAtRest,
     Check::LeftOutHomes,
@@ -99,6 +101,7 @@ pub const ALL: [Check; 34] = [
     Check::WalkWithoutGap,
     Check::PulledWithoutGap,
     Check::NewestFirst,
+    Check::NewIsReported,
     Check::OneEffectPerKey,
     Check::KeyOfAnotherRequest,
     Check::HiddenAuthors,
@@ -158,7 +161,11 @@ impl fmt::Display for Check {
             | Self::LargeAudience => "INV-2",
             Self::CountsAtRest | Self::TrendingAtRest => "INV-3",
             Self::OwnWrites => "INV-4",
-            Self::WalkWithoutRepetition | Self::WalkWithoutGap | Self::PulledWithoutGap | Self::NewestFirst => "INV-5",
+            Self::WalkWithoutRepetition
+            | Self::WalkWithoutGap
+            | Self::PulledWithoutGap
+            | Self::NewestFirst
+            | Self::NewIsReported => "INV-5",
             Self::OneEffectPerKey | Self::KeyOfAnotherRequest => "INV-6",
             Self::HiddenAuthors | Self::DeletedPosts => "INV-7",
             Self::RebuiltAtRest => "INV-8",

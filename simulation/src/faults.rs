@@ -57,6 +57,8 @@ pub enum Fault {
     Damage,
     /// An event is of a type that only the next release knows, for some minutes.
     NextRelease,
+    /// An event makes no sense, until somebody repairs it some minutes later.
+    Poison,
     /// Functions of streams and queues have three seconds, whatever the template says.
     ShortTimeouts,
     /// The shared cache cannot be reached.
@@ -74,7 +76,7 @@ pub enum Fault {
 }
 
 /// Every kind of fault.
-pub const ALL: [Fault; 30] = [
+pub const ALL: [Fault; 31] = [
     Fault::Throttled,
     Fault::ServerError,
     Fault::Refused,
@@ -98,6 +100,7 @@ pub const ALL: [Fault; 30] = [
     Fault::Trimmed,
     Fault::Damage,
     Fault::NextRelease,
+    Fault::Poison,
     Fault::ShortTimeouts,
     Fault::CacheDown,
     Fault::CacheSlow,
@@ -167,6 +170,8 @@ pub struct Faults {
     pub damages: u32,
     /// Whether the next release is deployed meanwhile.
     pub next_release: bool,
+    /// Whether an event makes no sense for some minutes.
+    pub poison: bool,
     /// Whether new likes and follows stand in several partitions, as if very many came at once.
     pub is_spread: bool,
     /// What goes wrong with the shared cache, if there is one.
@@ -236,6 +241,7 @@ impl Faults {
             trimmed: 0.0,
             damages: 0,
             next_release: false,
+            poison: false,
             is_spread: false,
             cache: CacheFaults::NONE,
         }
@@ -299,6 +305,8 @@ impl Faults {
         }
         faults.stale_ms_max = *[0, 0, 0, 20, 200, 1000].choose(random).unwrap_or(&0);
         faults.redrive = random.random_bool(0.2);
+        // The operator knows where to move messages only if all have been in one queue.
+        faults.poison = random.random_bool(0.2) && !faults.redrive;
         without.iter().for_each(|fault| faults.leave_out(*fault));
         faults
     }
@@ -329,6 +337,7 @@ impl Faults {
             Fault::Trimmed => self.trimmed = 0.0,
             Fault::Damage => self.damages = 0,
             Fault::NextRelease => self.next_release = false,
+            Fault::Poison => self.poison = false,
             Fault::ShortTimeouts => self.short_timeouts = false,
             Fault::CacheDown => self.cache.down = 0.0,
             Fault::CacheSlow => self.cache.slow = 0.0,

@@ -12,14 +12,10 @@ use std::{
 
 use anyhow::Context as _;
 use aws_limits::Limits;
-use harness::{
-    client::User,
-    stack::{RATE_LIMITS, UNLIMITED},
-};
+use harness::client::User;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tidings::model::{CLOCK_DIFFERENCE_MAX, limits::USER_ID_BYTES_MAX};
 use tidings_local::sources::Chaos;
 use tokio::task::LocalSet;
 
@@ -30,7 +26,10 @@ use crate::{
     faults::{Fault, Faults, MAX_RECEIVES},
     ledger::Ledger,
     limits::{self, Nobody},
-    moderation, next_release, notices, pulled, queries, rebuilds, rest, search, statistics,
+    moderation, newer, next_release, notices,
+    operator::{Redrive, watch_quarantine},
+    plan::Plan,
+    poison, pulled, queries, rebuilds, rest, search, statistics,
     trace::{Detail, Trace},
     walks,
     world::{Setup, World, aws_in_memory},
@@ -82,11 +81,6 @@ const WALKERS: usize = 3;
 /// A rebuild takes as many calls as everything else.
 const REBUILT_MEANWHILE: f64 = 0.1;
 const REBUILT_AT_REST: f64 = 0.1;
-/// Share of the histories with a shared cache.
-const HAS_CACHE: f64 = 0.3;
-/// Share of the histories in which homes that nobody reads get no rows, and longest pause of a user there.
-const HAS_DORMANT: f64 = 0.3;
-const DORMANT_PAUSE_MS_MAX: u64 = 6000;
 /// Share of the histories in which most of the first comments stand in other partitions than their posts.
 const COMMENTS_ARE_SPREAD: f64 = 0.25;
 /// How long users act while something is rebuilt, in milliseconds.
@@ -110,311 +104,317 @@ pub fn run(options: Options) -> anyhow::Result<Report> {
         let local = LocalSet::new();
         local.block_on(&runtime, async {
             determinism::start_clock();
-            history(options).await
+            let mut history = History::start(&options).await?;
+            let ended = history.run(options.commands).await;
+            Ok(history.report(options.seed, ended))
         })
     })?;
     thread.join().map_err(|_| anyhow::anyhow!("the history panicked"))?
 }
 
-async fn history(options: Options) -> anyhow::Result<Report> {
-    let mut random = StdRng::seed_from_u64(options.seed);
-    let faults = Faults::draw(&mut random, &options.without);
-    let plan = Plan::draw(&mut random);
-    let chaos = Chaos { duplicate_records: faults.duplicates, reorder_records: faults.reordering };
-    let limits = options.aws_limits.then(|| limits::Setup {
-        limits: Limits::new_account(),
-        fraction: LIMITS_FRACTION,
-        stretch_transactions: false,
-        contenders: None,
-        watch: Arc::new(Nobody),
-    });
-    let aws = match faults.stale_ms_max {
-        0 => aws_in_memory()?,
-        _ => aws_in_memory()?.with_replica(options.seed).map_err(|error| anyhow::anyhow!("no replica: {error}"))?,
-    };
-    let setup = Setup {
-        seed: random.random(),
-        parameters: &plan.parameters(),
-        chaos,
-        trace: Trace::new(options.detail),
-        limits,
-        has_cache: plan.has_cache,
-        max_receives: faults.redrive.then_some(MAX_RECEIVES),
-        aws,
-    };
-    let world = World::start(setup).await?;
-    let trace = Arc::clone(&world.network.trace);
-    trace.note(Detail::Users, format_args!("{plan:?} {faults:?}"));
-    let ledger = Rc::new(RefCell::new(Ledger::default()));
-    ledger.borrow_mut().rate_limit = plan.rate_limit;
-    ledger.borrow_mut().may_delete_account = plan.accounts_are_deleted;
-    let names = Rc::new(plan.names());
-    let users: Vec<_> = names.iter().map(|name| world.user(name)).collect();
-    let mut actors: Vec<_> = users
-        .iter()
-        .map(|user| {
-            Actor::new(user.clone(), Rc::clone(&names), Rc::clone(&ledger), Arc::clone(&trace), random.random())
-        })
-        .collect();
+/// A history while it runs.
+struct History {
+    plan: Plan,
+    faults: Faults,
+    world: Arc<World>,
+    trace: Arc<Trace>,
+    ledger: Rc<RefCell<Ledger>>,
+    /// The users' ids.
+    names: Rc<Vec<String>>,
+    users: Vec<User>,
+    /// Followers of the first user who never do anything.
+    ghosts: BTreeSet<String>,
+    /// What users have seen of their homes when everything was at rest for the first time.
+    marks: newer::Marks,
+    random: StdRng,
+}
 
-    let history = async {
-        world.set_faults(faults.clone());
-        for actor in &mut actors {
-            actor.join().await?;
+impl History {
+    async fn start(options: &Options) -> anyhow::Result<Self> {
+        let mut random = StdRng::seed_from_u64(options.seed);
+        let faults = Faults::draw(&mut random, &options.without);
+        let plan = Plan::draw(&mut random);
+        let chaos = Chaos { duplicate_records: faults.duplicates, reorder_records: faults.reordering };
+        let limits = options.aws_limits.then(|| limits::Setup {
+            limits: Limits::new_account(),
+            fraction: LIMITS_FRACTION,
+            stretch_transactions: false,
+            contenders: None,
+            watch: Arc::new(Nobody),
+        });
+        let aws = match faults.stale_ms_max {
+            0 => aws_in_memory()?,
+            _ => aws_in_memory()?.with_replica(options.seed).map_err(|error| anyhow::anyhow!("no replica: {error}"))?,
+        };
+        let redrive = match (faults.redrive, faults.poison) {
+            (true, _) => Some(Redrive::Back),
+            (_, true) => Some(Redrive::ToDeliveries),
+            _ => None,
+        };
+        let setup = Setup {
+            seed: random.random(),
+            parameters: &plan.parameters(),
+            chaos,
+            trace: Trace::new(options.detail),
+            limits,
+            has_cache: plan.has_cache,
+            max_receives: faults.redrive.then_some(MAX_RECEIVES),
+            is_quarantine_watched: redrive.is_some(),
+            aws,
+        };
+        let world = World::start(setup).await?;
+        if let Some(redrive) = redrive {
+            watch_quarantine(&world, redrive);
         }
-        // Only who has a profile has followers.
-        let ghosts = crowds::haunt(&world, &names[0], plan.ghosts);
+        let trace = Arc::clone(&world.network.trace);
+        trace.note(Detail::Users, format_args!("{plan:?} {faults:?}"));
+        let mut ledger = Ledger::default();
+        (ledger.rate_limit, ledger.may_delete_account) = (plan.rate_limit, plan.accounts_are_deleted);
+        let names = plan.names();
+        let users = names.iter().map(|name| world.user(name)).collect();
+        Ok(Self {
+            plan,
+            faults,
+            world,
+            trace,
+            ledger: Rc::new(RefCell::new(ledger)),
+            names: Rc::new(names),
+            users,
+            ghosts: BTreeSet::new(),
+            marks: newer::Marks::new(),
+            random,
+        })
+    }
+
+    async fn run(&mut self, commands: usize) -> anyhow::Result<()> {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             clippy::cast_precision_loss,
             reason = "small"
         )]
-        let walking = (options.commands as f64 * WALKING_SHARE) as usize;
-        for user in users.iter().take(plan.second_devices) {
-            let seed = random.random();
-            let second = Actor::new(user.clone(), Rc::clone(&names), Rc::clone(&ledger), Arc::clone(&trace), seed);
-            actors.push(Actor { is_second: true, ..second });
+        let walking = (commands as f64 * WALKING_SHARE) as usize;
+        let actors = self.join().await?;
+        let poison = self.faults.poison.then(|| {
+            let seed = StdRng::seed_from_u64(self.random.random());
+            poison::spoil(&self.world, Rc::clone(&self.names), seed)
+        });
+        let actors = self.act(actors, commands - walking).await?;
+        if let Some(poison) = poison {
+            poison.await?;
         }
-        let acting = act(actors, options.commands - walking, &world, &mut random, &plan);
-        let mut actors = acting.await?;
-        world.settle().await?;
-        if plan.has_celebrities() {
-            // By then, every process knows who is a celebrity.
-            tokio::time::sleep(plan.celebrities_known_within()).await;
-            world.set_faults(Faults { outage: None, ..faults.clone() });
-            let actor = |user: &User, seed| {
-                Actor::new(user.clone(), Rc::clone(&names), Rc::clone(&ledger), Arc::clone(&trace), seed)
-            };
-            let seed = StdRng::seed_from_u64(random.random());
-            pulled::scenes(&world, &users, actor, &ledger, seed).await?;
-            world.settle().await?;
+        self.world.settle().await?;
+        if self.plan.has_celebrities() {
+            self.read_celebrities().await?;
         }
-        rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
-        settled(&mut ledger.borrow_mut());
-        if random.random_bool(COMMENTS_ARE_SPREAD) {
-            crowds::spread_comments(&world)?;
+        self.rest();
+        if self.random.random_bool(COMMENTS_ARE_SPREAD) {
+            crowds::spread_comments(&self.world)?;
         }
-        if faults.replay {
-            world.replay().await?;
+        if self.faults.replay {
+            self.world.replay().await?;
         }
-        world.forget_old_values(CACHES_LIVE).await;
-        world.set_faults(Faults { outage: None, ..faults.clone() });
-        let seed = StdRng::seed_from_u64(random.random());
-        let mut newer = faults.next_release.then(|| next_release::deploy(&world, Rc::clone(&names), seed));
+        self.world.forget_old_values(CACHES_LIVE).await;
+        self.marks = newer::marks(&self.users, &self.ledger).await?;
+        self.act_and_walk(actors, walking).await?;
+        if self.random.random_bool(REBUILT_AT_REST) {
+            self.rebuild().await?;
+        }
+        self.world.forget_old_values(CACHES_LIVE).await;
+        self.world.make_queries_persistent();
+        self.compare_answers().await
+    }
+
+    /// Everybody makes a profile. Some have a second device.
+    async fn join(&mut self) -> anyhow::Result<Vec<Actor>> {
+        let mut actors = Vec::new();
+        for user in &self.users {
+            let seed = self.random.random();
+            actors.push(self.actor(user, seed));
+        }
+        self.world.set_faults(self.faults.clone());
+        for actor in &mut actors {
+            actor.join().await?;
+        }
+        // Only who has a profile has followers.
+        self.ghosts = crowds::haunt(&self.world, &self.names[0], self.plan.ghosts);
+        for user in self.users.iter().take(self.plan.second_devices) {
+            let seed = self.random.random();
+            actors.push(Actor { is_second: true, ..self.actor(user, seed) });
+        }
+        Ok(actors)
+    }
+
+    fn actor(&self, user: &User, seed: u64) -> Actor {
+        let (names, ledger) = (Rc::clone(&self.names), Rc::clone(&self.ledger));
+        Actor::new(user.clone(), names, ledger, Arc::clone(&self.trace), seed)
+    }
+
+    /// From now on, everything is answered, if with faults.
+    fn end_outage(&self) {
+        self.world.set_faults(Faults { outage: None, ..self.faults.clone() });
+    }
+
+    /// Reads the posts of celebrities when every process knows who is one.
+    async fn read_celebrities(&mut self) -> anyhow::Result<()> {
+        tokio::time::sleep(self.plan.celebrities_known_within()).await;
+        self.end_outage();
+        let seed = StdRng::seed_from_u64(self.random.random());
+        let actor = |user: &User, seed| self.actor(user, seed);
+        pulled::scenes(&self.world, &self.users, actor, &self.ledger, seed).await?;
+        self.world.settle().await
+    }
+
+    /// Compares the tables. Everybody has seen by now what there is: posts, and blocks.
+    fn rest(&self) {
+        self.compare_tables();
+        let mut ledger = self.ledger.borrow_mut();
+        let posts = ledger.model.members.values().flat_map(|member| member.posts.keys());
+        let posts = posts.cloned().collect();
+        let members = ledger.model.members.iter();
+        let blocks = members.flat_map(|(id, member)| member.blocks.iter().map(|it| (id.clone(), it.clone()))).collect();
+        (ledger.settled, ledger.settled_blocks) = (posts, blocks);
+    }
+
+    fn compare_tables(&self) {
+        rest::compare_tables(&self.world, &mut self.ledger.borrow_mut(), &self.ghosts);
+    }
+
+    /// Everybody acts while some users walk through feeds. A newer release may be deployed meanwhile, and items may be
+    /// damaged afterwards.
+    async fn act_and_walk(&mut self, actors: Vec<Actor>, commands: usize) -> anyhow::Result<()> {
+        self.end_outage();
+        let seed = StdRng::seed_from_u64(self.random.random());
+        let is_deployed = self.faults.next_release;
+        let mut newer = is_deployed.then(|| next_release::deploy(&self.world, Rc::clone(&self.names), seed));
         let mut walkers = Vec::new();
         for _ in 0..WALKERS {
-            let Some(user) = users.choose(&mut random).cloned() else { break };
-            let seed = StdRng::seed_from_u64(random.random());
-            walkers.push(tokio::task::spawn_local(walks::walk(user, Rc::clone(&ledger), seed)));
+            let Some(user) = self.users.choose(&mut self.random).cloned() else { break };
+            let seed = StdRng::seed_from_u64(self.random.random());
+            walkers.push(tokio::task::spawn_local(walks::walk(user, Rc::clone(&self.ledger), seed)));
         }
-        actors = act(actors, walking, &world, &mut random, &plan).await?;
+        self.act(actors, commands).await?;
         for walker in walkers {
             walker.await.context("a walker")??;
         }
-        drop(actors);
         if let Some(newer) = &mut newer {
             newer.deployed().await?;
         }
-        world.settle().await?;
-        if faults.damages > 0 {
-            damage::damage(&world, faults.damages, &mut random);
+        self.world.settle().await?;
+        if self.faults.damages > 0 {
+            damage::damage(&self.world, self.faults.damages, &mut self.random);
             // What a finding hides is found in the next sweep: nothing else is said of a user whose log is not applied.
             for _ in 0..2 {
-                world.request_sweep();
-                world.settle().await?;
+                self.world.request_sweep();
+                self.world.settle().await?;
             }
-            rest::compare_repaired(&world, &mut ledger.borrow_mut(), &ghosts);
+            rest::compare_repaired(&self.world, &mut self.ledger.borrow_mut(), &self.ghosts);
         }
-        rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
+        self.compare_tables();
         if let Some(newer) = newer {
-            newer.check(&world, &mut ledger.borrow_mut());
+            newer.check(&self.world, &mut self.ledger.borrow_mut());
         }
+        Ok(())
+    }
 
-        if random.random_bool(REBUILT_AT_REST) {
-            let unread = notices::unread(&users, &ledger).await?;
-            world.set_faults(Faults { outage: None, ..faults.clone() });
-            let before = rebuilds::rebuild_at_rest(&world, &mut random).await?;
-            world.settle().await?;
-            before.compare(&mut ledger.borrow_mut().checks, &world);
-            rest::compare_tables(&world, &mut ledger.borrow_mut(), &ghosts);
-            tokio::time::sleep(Duration::from_secs(2 * u64::from(plan.celebrity_list_seconds))).await;
-            notices::compare_unread(&unread, &users, &ledger).await?;
+    /// Rebuilds read models while nobody acts. What they say stays the same.
+    async fn rebuild(&mut self) -> anyhow::Result<()> {
+        let unread = notices::unread(&self.users, &self.ledger).await?;
+        self.end_outage();
+        let before = rebuilds::rebuild_at_rest(&self.world, &mut self.random).await?;
+        self.world.settle().await?;
+        before.compare(&mut self.ledger.borrow_mut().checks, &self.world);
+        self.compare_tables();
+        tokio::time::sleep(Duration::from_secs(2 * u64::from(self.plan.celebrity_list_seconds))).await;
+        Ok(notices::compare_unread(&unread, &self.users, &self.ledger).await?)
+    }
+
+    /// Compares what users are shown.
+    async fn compare_answers(&mut self) -> anyhow::Result<()> {
+        let Self { users, ledger, random, world, ghosts, marks, .. } = self;
+        newer::compare(marks, users, ledger, random).await?;
+        rest::compare_api(users, ledger, random, !ghosts.is_empty()).await?;
+        notices::compare_notifications(world, users, ledger, random).await?;
+        statistics::compare_shown(world, users, ledger).await?;
+        search::compare_searches(users, ledger, random, ghosts.is_empty()).await?;
+        Ok(())
+    }
+
+    fn report(self, seed: u64, ended: anyhow::Result<()>) -> Report {
+        let mut checks = std::mem::take(&mut self.ledger.borrow_mut().checks);
+        if let Err(error) = ended {
+            checks.violations.push(format!("the history broke off: {error:#}"));
         }
-        world.forget_old_values(CACHES_LIVE).await;
-        world.make_queries_persistent();
-        rest::compare_api(&users, &ledger, &mut random, !ghosts.is_empty()).await?;
-        notices::compare_notifications(&world, &users, &ledger, &mut random).await?;
-        statistics::compare_shown(&world, &users, &ledger).await?;
-        search::compare_searches(&users, &ledger, &mut random, ghosts.is_empty()).await?;
-        anyhow::Ok(())
-    };
-    let ended = history.await;
-    let mut checks = std::mem::take(&mut ledger.borrow_mut().checks);
-    if let Err(error) = ended {
-        checks.violations.push(format!("the history broke off: {error:#}"));
-    }
-    for violation in &checks.violations {
-        trace.note(Detail::Users, format_args!("VIOLATION {violation}"));
-    }
-    let (faults, calls) = world.network.counts();
-    Ok(Report {
-        seed: options.seed,
-        hash: trace.hash(),
-        checks,
-        faults,
-        calls,
-        metrics: world.network.metrics.all(),
-        virtual_ms: u64::try_from(determinism::elapsed().as_millis()).unwrap_or(u64::MAX),
-        processor_ms: determinism::processor_ms(),
-    })
-}
-
-/// So many followers that nobody becomes a celebrity.
-const NOBODY: u32 = 10_000;
-
-/// What differs between histories beside faults.
-#[derive(Debug)]
-struct Plan {
-    users: usize,
-    /// Whether the last user's id is as long as an id may be.
-    has_long_id: bool,
-    celebrity_followers: u32,
-    celebrity_list_seconds: u32,
-    /// Users who also post and comment with a second device.
-    second_devices: usize,
-    /// Longest pause of a user between two commands.
-    pause_ms_max: u64,
-    /// Followers of the first user who never do anything: enough of them make a large audience.
-    ghosts: usize,
-    /// Rows that one step of a walk reads or writes at most. With few of them, walks take many steps.
-    walk_step_rows: u32,
-    /// Decisions of an operator about posts and users, while users act.
-    decisions: usize,
-    /// Whether users may delete their accounts.
-    accounts_are_deleted: bool,
-    /// How much each user may do of each kind in an hour or a day, if that is little.
-    rate_limit: Option<u32>,
-    /// Whether there is a shared cache.
-    has_cache: bool,
-    /// After how many seconds without a visit a home gets no rows, if it ever does not.
-    dormant_seconds: Option<u32>,
-}
-
-impl Plan {
-    fn draw(random: &mut StdRng) -> Self {
-        let ghosts = if random.random_bool(0.1) { random.random_range(101..700) } else { 0 };
-        Self {
-            users: random.random_range(3..8),
-            has_long_id: random.random_bool(0.2),
-            celebrity_followers: if ghosts > 0 { NOBODY } else { *[2, 3, NOBODY].choose(random).unwrap_or(&NOBODY) },
-            celebrity_list_seconds: *[1, 5, 20].choose(random).unwrap_or(&5),
-            second_devices: random.random_range(0..3),
-            pause_ms_max: *[20, 100, 500].choose(random).unwrap_or(&100),
-            ghosts,
-            walk_step_rows: if ghosts > 0 {
-                *[50, 150, 500].choose(random).unwrap_or(&500)
-            } else {
-                *[1, 2, 3, 10, 500].choose(random).unwrap_or(&500)
-            },
-            decisions: if random.random_bool(0.4) { random.random_range(1..20) } else { 0 },
-            // Ghosts have no logs, which could hold the end of a follow.
-            accounts_are_deleted: ghosts == 0 && random.random_bool(0.4),
-            rate_limit: random.random_bool(0.1).then(|| random.random_range(1..8)),
-            has_cache: random.random_bool(HAS_CACHE),
-            dormant_seconds: random.random_bool(HAS_DORMANT).then(|| random.random_range(22..60)),
+        for violation in &checks.violations {
+            self.trace.note(Detail::Users, format_args!("VIOLATION {violation}"));
+        }
+        let (faults, calls) = self.world.network.counts();
+        Report {
+            seed,
+            hash: self.trace.hash(),
+            checks,
+            faults,
+            calls,
+            metrics: self.world.network.metrics.all(),
+            virtual_ms: u64::try_from(determinism::elapsed().as_millis()).unwrap_or(u64::MAX),
+            processor_ms: determinism::processor_ms(),
         }
     }
 
-    fn names(&self) -> Vec<String> {
-        let mut names: Vec<_> = (0..self.users).map(|number| format!("user{number}")).collect();
-        if let Some(last) = names.last_mut().filter(|_| self.has_long_id) {
-            *last = format!("{last:x<USER_ID_BYTES_MAX$}");
-        }
-        names
-    }
-
-    fn has_celebrities(&self) -> bool {
-        self.celebrity_followers < NOBODY
-    }
-
-    /// Three lifetimes of the list of celebrities, and what clocks may differ.
-    fn celebrities_known_within(&self) -> Duration {
-        Duration::from_secs(u64::from(3 * self.celebrity_list_seconds)) + CLOCK_DIFFERENCE_MAX
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, String)> {
-        let count = self.rate_limit.map_or_else(|| UNLIMITED.to_owned(), |count| count.to_string());
-        let rate_limits = RATE_LIMITS.map(|name| (name, count.clone()));
-        let mut parameters = vec![
-            ("CelebrityFollowers", self.celebrity_followers.to_string()),
-            ("CelebrityListSeconds", self.celebrity_list_seconds.to_string()),
-            ("WalkStepRows", self.walk_step_rows.to_string()),
-            // Longer than any function runs.
-            ("ErasureDelaySeconds", "120".to_owned()),
-            ("SearchDays", "30".to_owned()),
-            ("StatisticsDays", "400".to_owned()),
-            ("DormantDays", self.dormant_seconds.map_or(0.0, |seconds| f64::from(seconds) / 86_400.0).to_string()),
-        ];
-        parameters.extend(rate_limits);
-        parameters
-    }
-}
-
-/// Everybody acts at the same time, each one command after the other, with queries in between.
-async fn act(
-    actors: Vec<Actor>,
-    commands: usize,
-    world: &Arc<World>,
-    random: &mut StdRng,
-    plan: &Plan,
-) -> anyhow::Result<Vec<Actor>> {
-    let Plan { pause_ms_max, decisions, .. } = *plan;
-    let ledger = actors.first().map(|actor| Rc::clone(&actor.ledger)).unwrap_or_default();
-    let pause_ms_max = if plan.dormant_seconds.is_some() { DORMANT_PAUSE_MS_MAX } else { pause_ms_max };
-    let count = actors.len();
-    let names = actors.first().map(|actor| Rc::clone(&actor.everybody)).unwrap_or_default();
-    let rebuilding = random.random_bool(REBUILT_MEANWHILE).then(|| random.random());
-    // A rebuild takes minutes, and the users act as long.
-    let pause_ms_max = match rebuilding {
-        Some(_) => pause_ms_max.max(2 * random.random_range(ACTING_MS) * count as u64 / commands.max(1) as u64),
-        None => pause_ms_max,
-    };
-    let mut acting = Vec::new();
-    for (at, mut actor) in actors.into_iter().enumerate() {
-        let share = commands / count + usize::from(at < commands % count);
-        acting.push(tokio::task::spawn_local(async move {
-            for _ in 0..share {
-                let pause = Duration::from_millis(actor.random.random_range(0..pause_ms_max));
-                tokio::time::sleep(pause).await;
-                actor.act().await?;
-                let is_gone = actor.ledger.borrow().accounts_deleted.contains(&actor.user.id);
-                if !actor.is_second && !is_gone && actor.random.random_bool(0.3) {
-                    queries::ask(&actor.user, &actor.ledger, &mut actor.random).await?;
-                }
+    /// Everybody acts at the same time, each one command after the other, with queries in between.
+    async fn act(&mut self, actors: Vec<Actor>, commands: usize) -> anyhow::Result<Vec<Actor>> {
+        let (random, count) = (&mut self.random, actors.len());
+        let rebuilding = random.random_bool(REBUILT_MEANWHILE).then(|| random.random());
+        // A rebuild takes minutes, and the users act as long.
+        let pause_ms_max = match rebuilding {
+            Some(_) => {
+                let acting_ms = 2 * random.random_range(ACTING_MS) * count as u64;
+                self.plan.pause_ms_max().max(acting_ms / commands.max(1) as u64)
             }
-            anyhow::Ok(actor)
-        }));
+            None => self.plan.pause_ms_max(),
+        };
+        let mut acting = Vec::new();
+        for (at, actor) in actors.into_iter().enumerate() {
+            let share = commands / count + usize::from(at < commands % count);
+            acting.push(tokio::task::spawn_local(act_alone(actor, share, pause_ms_max)));
+        }
+        let (world, ledger) = (Arc::clone(&self.world), Rc::clone(&self.ledger));
+        let decisions = self.plan.decisions;
+        let moderating = (decisions > 0).then(|| {
+            let moderating = moderation::moderate(Arc::clone(&world), ledger, random.random(), decisions);
+            tokio::task::spawn_local(moderating)
+        });
+        if random.random_bool(0.5) {
+            let seed = StdRng::seed_from_u64(random.random());
+            tokio::task::spawn_local(demote(Arc::clone(&world), Rc::clone(&self.names), seed));
+        }
+        let operator = rebuilding.map(|seed| tokio::task::spawn_local(rebuilds::operate(world, seed)));
+        let mut actors = Vec::new();
+        for actor in acting {
+            actors.push(actor.await.context("an actor")??);
+        }
+        if let Some(operator) = operator {
+            operator.await.context("the operator")??;
+        }
+        if let Some(moderating) = moderating {
+            moderating.await.context("the operator")??;
+        }
+        Ok(actors)
     }
-    let moderating = (decisions > 0).then(|| {
-        let moderating = moderation::moderate(Arc::clone(world), ledger, random.random(), decisions);
-        tokio::task::spawn_local(moderating)
-    });
-    if random.random_bool(0.5) {
-        tokio::task::spawn_local(demote(Arc::clone(world), names, StdRng::seed_from_u64(random.random())));
+}
+
+/// A user acts, and looks at something now and then.
+async fn act_alone(mut actor: Actor, commands: usize, pause_ms_max: u64) -> anyhow::Result<Actor> {
+    for _ in 0..commands {
+        let pause = Duration::from_millis(actor.random.random_range(0..pause_ms_max));
+        tokio::time::sleep(pause).await;
+        actor.act().await?;
+        let is_gone = actor.ledger.borrow().accounts_deleted.contains(&actor.user.id);
+        if !actor.is_second && !is_gone && actor.random.random_bool(0.3) {
+            queries::ask(&actor.user, &actor.ledger, &mut actor.random).await?;
+        }
     }
-    let operator = rebuilding.map(|seed| tokio::task::spawn_local(rebuilds::operate(Arc::clone(world), seed)));
-    let mut actors = Vec::new();
-    for actor in acting {
-        actors.push(actor.await.context("an actor")??);
-    }
-    if let Some(operator) = operator {
-        operator.await.context("the operator")??;
-    }
-    if let Some(moderating) = moderating {
-        moderating.await.context("the operator")??;
-    }
-    Ok(actors)
+    Ok(actor)
 }
 
 /// An operator demotes authors. Whether a user is a celebrity, and has few enough followers by then, is left to
@@ -431,13 +431,4 @@ async fn demote(world: Arc<World>, names: Rc<Vec<String>>, mut random: StdRng) {
             return;
         }
     }
-}
-
-/// What everybody has seen by now: posts, and blocks.
-fn settled(ledger: &mut Ledger) {
-    let posts = ledger.model.members.values().flat_map(|member| member.posts.keys());
-    ledger.settled = posts.cloned().collect();
-    let blocks =
-        ledger.model.members.iter().flat_map(|(id, member)| member.blocks.iter().map(|it| (id.clone(), it.clone())));
-    ledger.settled_blocks = blocks.collect();
 }

@@ -48,7 +48,7 @@ pub(crate) fn deploy(world: &Arc<World>, users: Rc<Vec<String>>, mut random: Std
     let deployment = tokio::task::spawn_local(async move {
         let lasts = Duration::from_secs(random.random_range(30..600));
         for _ in 0..LOOKS {
-            if let Some(key) = not_applied(&world, &users) {
+            if let Some((key, _)) = not_applied(&world, &users, TYPE) {
                 set(&world, &key, "type", &json!({"S": NEWER_TYPE}));
                 world.network.count(Fault::NextRelease);
                 tokio::time::sleep(lasts).await;
@@ -88,23 +88,28 @@ impl NextRelease {
     }
 }
 
-/// The key of an event of the type that is not applied yet, in the log of one of these users.
-fn not_applied(world: &World, users: &[String]) -> Option<[String; 2]> {
+/// An event of this type that is not applied yet, in the log of one of these users, and its key.
+pub(crate) fn not_applied(world: &World, users: &[String], kind: &str) -> Option<([String; 2], Value)> {
     users.iter().find_map(|user| {
         let key = format!("USER#{user}");
         let mut events = world.events_after(&key, world.applied(&key)).into_iter();
-        let event = events.find(|event| text(event, "type") == TYPE)?;
-        Some(["PK", "SK"].map(|part| text(&event, part).to_owned()))
+        let event = events.find(|event| text(event, "type") == kind)?;
+        Some((["PK", "SK"].map(|part| text(&event, part).to_owned()), event))
     })
 }
 
-fn set(world: &World, [pk, sk]: &[String; 2], attribute: &str, value: &Value) {
+/// Sets an attribute of an item of the command table, if the item is there. The parts of a path stand between dots.
+pub(crate) fn set(world: &World, [pk, sk]: &[String; 2], path: &str, value: &Value) {
+    let parts: Vec<_> = path.split('.').map(|part| (format!("#{part}"), part)).collect();
+    let placeholders: Vec<_> = parts.iter().map(|(placeholder, _)| placeholder.as_str()).collect();
+    let names: BTreeMap<_, _> = parts.iter().cloned().collect();
     world.meddle(
         "UpdateItem",
         json!({
             "TableName": "Commands", "Key": {"PK": {"S": pk}, "SK": {"S": sk}},
-            "UpdateExpression": "SET #attribute = :value", "ConditionExpression": "attribute_exists(PK)",
-            "ExpressionAttributeNames": {"#attribute": attribute}, "ExpressionAttributeValues": {":value": value},
+            "UpdateExpression": format!("SET {} = :value", placeholders.join(".")),
+            "ConditionExpression": "attribute_exists(PK)",
+            "ExpressionAttributeNames": names, "ExpressionAttributeValues": {":value": value},
         }),
     );
 }

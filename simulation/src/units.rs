@@ -52,8 +52,10 @@ const LIKED_POSTS: usize = LIKES / 2;
 const ACTORS: usize = LIKED_POSTS;
 /// Users who do nothing.
 const IDLERS: usize = 50;
-/// Followers of the author whose posts are pushed.
+/// Followers of the author whose posts are pushed, and how many posts are: enough that what goes on all the time, such
+/// as the audit, is next to nothing of it.
 const FOLLOWERS: usize = 200;
+const PUSHED: usize = 50;
 /// Posts of the author whom users follow to have them copied, and how many users do.
 const COPIED: usize = 30;
 const COPIES: usize = 50;
@@ -199,6 +201,7 @@ impl Bench {
         let setup = Setup {
             has_cache: false,
             max_receives: None,
+            is_quarantine_watched: false,
             seed: 1,
             parameters: &all,
             chaos: Chaos::default(),
@@ -287,7 +290,7 @@ impl Bench {
         // With the first row, a home begins to say until when it gets rows.
         self.send(vec![post(author.clone(), text(0))], INTERVAL).await?;
         self.world.settle().await?;
-        self.usage_at(LONG_INTERVAL, 10, |number| post(author.clone(), text(number))).await
+        self.usage_at(LONG_INTERVAL, PUSHED, |number| post(author.clone(), text(number))).await
     }
 
     /// What a follow of an author with [`COPIED`] posts costs.

@@ -6,7 +6,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{
-        Arc, Weak,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -51,13 +51,12 @@ const NESTED: [(&str, &str); 5] = [
 ];
 /// The read models, by the logical ids of their first tables.
 pub(crate) const MODELS: [&str; 4] = ["Timelines", "Viewers", "Cards", "SearchIndex"];
+/// Where functions put what makes no sense, and SQS what was received too often.
+pub(crate) const QUARANTINE: &str = "Quarantine";
 /// What names of tables, streams and queues begin with.
 const PREFIX: &str = "tidings";
 /// How often it is asked whether everything is at rest.
 const REST_INTERVAL: Duration = Duration::from_millis(500);
-/// How often an operator looks at the dead-letter queue.
-const REDRIVE_INTERVAL: Duration = Duration::from_secs(60);
-const DEAD_LETTERS: &str = "Quarantine";
 /// Longest that everything may take to come to rest: more than some of the longest delays of a message, and an audit.
 const REST_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 
@@ -73,8 +72,8 @@ pub(crate) struct World {
     chaos: Chaos,
     pace: Pace,
     sources: Mutex<Sources>,
-    /// Whether messages go to the dead-letter queue, from where an operator moves them back.
-    has_redrives: bool,
+    /// Whether an operator moves back what is in the quarantine.
+    is_quarantine_watched: bool,
     /// Whether users repeat queries that AWS's limits do not allow.
     are_queries_persistent: AtomicBool,
 }
@@ -93,9 +92,11 @@ pub(crate) struct Setup<'a> {
     pub(crate) limits: Option<limits::Setup>,
     /// Whether there is a shared cache.
     pub(crate) has_cache: bool,
-    /// How often a message may be received before it goes to a dead-letter queue, from where an operator moves it back
-    /// within a minute. None: as often as the template says, which no message reaches.
+    /// How often a message may be received before it goes to the quarantine. None: as often as the template says, which
+    /// no message reaches.
     pub(crate) max_receives: Option<u32>,
+    /// Whether an operator moves back what is in the quarantine.
+    pub(crate) is_quarantine_watched: bool,
     /// The services.
     pub(crate) aws: Aws,
 }
@@ -114,7 +115,8 @@ impl World {
     /// # Errors
     /// If the template cannot be deployed.
     pub(crate) async fn start(setup: Setup<'_>) -> anyhow::Result<Arc<Self>> {
-        let Setup { seed, parameters, chaos, trace, limits, has_cache, max_receives, aws } = setup;
+        let Setup { seed, parameters, chaos, trace, limits, has_cache, max_receives, is_quarantine_watched, aws } =
+            setup;
         let mut system = system(parameters)?;
         if let Some(most) = max_receives {
             let policies = system.queues.iter_mut().filter_map(|queue| queue.redrive.as_mut());
@@ -151,26 +153,10 @@ impl World {
             chaos,
             pace,
             sources,
-            has_redrives: max_receives.is_some(),
+            is_quarantine_watched,
             are_queries_persistent,
         });
-        if world.has_redrives {
-            tokio::task::spawn_local(operate_redrives(Arc::downgrade(&world)));
-        }
         Ok(world)
-    }
-
-    /// Moves the messages of the dead-letter queue back to where they came from.
-    fn redrive(&self) {
-        let waiting = self.messages(DEAD_LETTERS);
-        if waiting == 0 {
-            return;
-        }
-        let source = format!("arn:aws:sqs:us-east-1:000000000000:{}", name(DEAD_LETTERS));
-        self.network.aws.sqs("StartMessageMoveTask", &json!({"SourceArn": source}));
-        self.network.messages_were_sent();
-        self.network.trace.note(Detail::Users, format_args!("an operator moves {waiting} messages back"));
-        (0..waiting).for_each(|_| self.network.count(Fault::Redrive));
     }
 
     /// The user of this id, whose requests go to the API.
@@ -227,7 +213,7 @@ impl World {
             let sources = self.sources.lock().await;
             let rests = sources.status().await.iter().all(|source| source.idle)
                 && ["Deliveries", "FailedBatches"].iter().all(|queue| self.messages(queue) == 0)
-                && !(self.has_redrives && self.messages(DEAD_LETTERS) > 0)
+                && !(self.is_quarantine_watched && self.messages(QUARANTINE) > 0)
                 && !self.awaits_sweep();
             quiet = if rests { quiet + 1 } else { 0 };
         }
@@ -428,15 +414,6 @@ impl Transport for Link {
             let (parts, body) = answer.into_parts();
             Ok((parts.status, parts.headers, String::from_utf8_lossy(&body).into_owned()))
         })
-    }
-}
-
-/// What an operator does about messages that were received too often.
-async fn operate_redrives(world: Weak<World>) {
-    loop {
-        tokio::time::sleep(REDRIVE_INTERVAL).await;
-        let Some(world) = world.upgrade() else { return };
-        world.redrive();
     }
 }
 

@@ -84,6 +84,7 @@ async fn load(scenario: Scenario, seed: u64, aws: Aws) -> anyhow::Result<Report>
     let setup = Setup {
         has_cache: false,
         max_receives: None,
+        is_quarantine_watched: false,
         seed: random.random(),
         parameters: &parameters,
         chaos: Chaos::default(),

@@ -4,7 +4,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
     error::Error,
-    model::{Clock, Post, PostId, Profile},
+    model::{Clock, Post, PostId, Profile, limits::ANNOUNCEMENT_KEPT},
     projection::{indexer::Indexer, notices::Notices, owner::LogOwner, trending::merge_soon, walks::Walks},
     store::{
         cards::{Cards, PostCard},
@@ -43,9 +43,12 @@ impl PostEffects {
         // The handshake: this row is written before the followers are read, and an edge is committed before its
         // backfill reads this timeline. Whichever comes first, the other sees it.
         let is_in_feeds = row.post.leaves_feeds_at() > self.clock.now();
-        // Nobody reads tables that are being filled, so nobody keeps rows that an announcement would complete.
+        // Nobody reads tables that are being filled, so nobody keeps rows that an announcement would complete. But once
+        // they are read, they tell a client what was announced since it asked before.
         let is_read = self.walks.fills_homes();
-        if is_in_feeds && is_read && self.walks.celebrities.are_announced(&row.author).await? {
+        let is_recent = self.clock.now().since(post.post.created_at()) < ANNOUNCEMENT_KEPT;
+        let may_be_asked_for = is_in_feeds && (is_read || is_recent);
+        if may_be_asked_for && self.walks.celebrities.are_announced(&row.author).await? {
             self.timelines.put_announced(&row, &self.clock).await?;
         } else {
             self.timelines.put(&[Timeline::Author(row.author.clone())], &row).await?;

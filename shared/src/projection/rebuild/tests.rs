@@ -483,3 +483,18 @@ async fn an_account_that_is_erased_while_old_tables_are_emptied_brings_no_number
     finish(&world).await;
     assert!(world.items("timelines").is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn filled_tables_tell_what_celebrities_announced_lately() {
+    let world = World::with_celebrities_from(1);
+    world.other.join(&["ada", "star"]).await;
+    world.other.follow("ada", "star").await;
+    for text in ["long ago", "lately"] {
+        world.pass(crate::model::limits::ANNOUNCEMENT_KEPT);
+        world.other.post("star", text).await;
+        world.other.catch_up(&["ada", "star"]).await;
+    }
+    start(&world, &[ReadModel::Timelines], false, 1).await;
+    finish(&world).await;
+    assert_eq!(world.keys("timelines-b", "ANNOUNCED").len(), 1);
+}
