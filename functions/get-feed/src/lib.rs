@@ -138,8 +138,9 @@ async fn likers(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response
     Ok(Response::json(200, &body))
 }
 
-/// The page of a home. Its entity tag is that of what it shows: without the cursor, which differs in every answer, and
-/// without `newest`, which differs every minute. A client that has the same page may go on with the older ones.
+/// The page of a home. Its entity tag is that of what it shows, and to whom: without the cursor, which differs in every
+/// answer, and without `newest`, which differs every minute. A client that has the same page may go on with the older
+/// ones. The next pages have to show the version that this one was asked for, so it is part of the tag.
 fn home_response<Position: Serialize>(
     keys: &CursorKeys,
     call: &Call,
@@ -160,7 +161,8 @@ fn home_response<Position: Serialize>(
     let has_next = body.next_cursor.take().is_some();
     body.newest = None;
     let period = now.as_secs() / TAG_LIFETIME.as_secs();
-    Ok(whole.tagged(&(body, has_next, period), call.if_none_match()))
+    let for_whom = (&call.caller, walk.request.min_version);
+    Ok(whole.tagged(&(for_whom, body, has_next, period), call.if_none_match()))
 }
 
 fn response<Position: Serialize>(

@@ -185,9 +185,7 @@ async fn read<T>(
         let ended = page.records.iter().any(|record| order(&record.sequence, &batch.end_sequence_number).is_ge());
         found.records.extend(page.records.into_iter().take_while(|record| !is_beyond(record)));
         if ended {
-            let is_whole =
-                found.records.first().is_some_and(|first| order(&first.sequence, &batch.start_sequence_number).is_eq());
-            found.end = if is_whole { End::Complete } else { End::Gone };
+            found.end = found.end_if_whole(batch, End::Complete);
             return Ok(found);
         }
         next = page.next;
@@ -196,9 +194,18 @@ async fn read<T>(
     match found.records.len() {
         0 | 1 => Err(Error::transient("reading a stream again", "there were only empty pages")),
         _ => {
-            found.end = End::More;
+            found.end = found.end_if_whole(batch, End::More);
             Ok(found)
         }
+    }
+}
+
+impl<T> Found<T> {
+    /// How reading ends, if the first record of the batch was still there.
+    fn end_if_whole(&self, batch: &Batch, end: End) -> End {
+        let first = self.records.first();
+        let is_whole = first.is_some_and(|first| order(&first.sequence, &batch.start_sequence_number).is_eq());
+        if is_whole { end } else { End::Gone }
     }
 }
 
@@ -252,6 +259,7 @@ mod tests {
     fn records_that_the_stream_has_deleted_are_missed() {
         assert_eq!(found(9, 12, &[&[11, 12]]).unwrap(), (numbers(11..=12), End::Gone));
         assert_eq!(found(9, 12, &[&[20]]).unwrap(), (vec![], End::Gone));
+        assert_eq!(found(0, 100, &[&[5, 6], REFUSED]).unwrap(), (numbers(5..=6), End::Gone), "before the rest");
         assert_eq!(found(9, 12, &[&[9, 10]]).unwrap(), (numbers(9..=10), End::Gone), "the shard ends");
     }
 

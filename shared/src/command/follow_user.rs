@@ -125,7 +125,9 @@ impl FollowUser {
     }
 
     fn decide_unfollow(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<()>, Rejection> {
-        if !state.followee_exists {
+        // The followed user may have deleted the account. Then the end is still possible.
+        let key = EdgeKey::new(caller, EdgeKind::Follows, &self.followee);
+        if !state.followee_exists && state.edges.get(&key).is_none() {
             return Err(Rejection::UserNotFound);
         }
         match unfollow(&state.edges, caller, &self.followee, turn.totals, turn.version, turn.shard) {
@@ -260,6 +262,9 @@ mod tests {
         let stranger = State { followee_exists: false, ..state(None) };
         assert_eq!(follow("bob", stranger.clone(), 0), Err(Rejection::UserNotFound));
         assert_eq!(unfollow(stranger), Err(Rejection::UserNotFound));
+        let gone = |follow| State { followee_exists: false, ..state(Some(follow)) };
+        assert_eq!(unfollow(gone(Ended)), Ok(Decision::Unchanged(())), "bob has deleted the account since");
+        assert!(matches!(unfollow(gone(Active)), Ok(Decision::Append { .. })));
         assert_eq!(follow("bob", state(None), FOLLOWING_MAX), Err(Rejection::FollowingLimitReached));
         for (from, to) in [("ada", "bob"), ("bob", "ada")] {
             let block = EdgeKey::new(&user(from), EdgeKind::Blocks, &user(to));

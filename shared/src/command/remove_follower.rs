@@ -48,7 +48,9 @@ impl Command for RemoveFollower {
             return Err(Rejection::CannotFollowSelf);
         }
         if !state.exists {
-            return Err(Rejection::UserNotFound);
+            // The erasure of the follower's account ends the follow.
+            let follow = state.edges.get(&EdgeKey::new(&self.follower, EdgeKind::Follows, caller));
+            return follow.map(|_| Decision::Unchanged(())).ok_or(Rejection::UserNotFound);
         }
         Ok(match end_follow_of(&state.edges, &self.follower, &state.followers, caller, turn) {
             None => Decision::Unchanged(()),
@@ -69,12 +71,16 @@ mod tests {
         samples::{turn, user, version},
     };
 
-    fn decide(follower: &str, follow: Option<EdgeState>) -> Result<Decision<()>, Rejection> {
+    fn state(follow: Option<EdgeState>) -> State {
         let key = EdgeKey::new(&user("bob"), EdgeKind::Follows, &user("ada"));
         let edges = follow.map(|state| (key, Edge::new(state, version(3)))).into_iter().collect();
         let followers =
             Head { version: version(6), totals: Totals { following: 1, ..Totals::default() }, ..Head::default() };
-        let state = State { exists: follower != "ghost", edges, followers };
+        State { exists: true, edges, followers }
+    }
+
+    fn decide(follower: &str, follow: Option<EdgeState>) -> Result<Decision<()>, Rejection> {
+        let state = State { exists: follower != "ghost", ..state(follow) };
         RemoveFollower { follower: user(follower) }.decide(&user("ada"), &state, turn())
     }
 
@@ -109,5 +115,10 @@ mod tests {
     fn what_cannot_be_is_rejected() {
         assert_eq!(decide("ada", None), Err(Rejection::CannotFollowSelf));
         assert_eq!(decide("ghost", None), Err(Rejection::UserNotFound));
+        for follow in [EdgeState::Active, EdgeState::Ended] {
+            let gone = State { exists: false, ..state(Some(follow)) };
+            let decided = RemoveFollower { follower: user("bob") }.decide(&user("ada"), &gone, turn());
+            assert_eq!(decided, Ok(Decision::Unchanged(())), "the erasure ends the follow");
+        }
     }
 }

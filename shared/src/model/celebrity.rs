@@ -80,6 +80,15 @@ impl CelebrityList {
         }
     }
 
+    /// Those who became celebrities so lately that their posts since this moment may be neither pushed nor announced.
+    pub fn new_since<'a>(
+        &'a self,
+        moment: Timestamp,
+        policy: &'a CelebrityPolicy,
+    ) -> impl Iterator<Item = &'a Celebrity> + 'a {
+        self.0.values().filter(move |celebrity| policy.known_after(celebrity.promoted_at) >= moment)
+    }
+
     /// Whether posts of this author are announced to readers: the author is a celebrity.
     pub fn announces(&self, author: &UserId) -> bool {
         self.0.contains_key(&author.hash())

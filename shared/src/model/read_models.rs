@@ -37,7 +37,8 @@ const MODELS: usize = 4;
 const FIRST_MODELS: usize = 3;
 
 /// One of the two tables of a read model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TableOf {
     /// The first one. It is active until the first rebuild.
     #[default]
@@ -47,6 +48,11 @@ pub enum TableOf {
 }
 
 impl TableOf {
+    /// Whether it is the first one.
+    pub fn is_first(&self) -> bool {
+        *self == Self::A
+    }
+
     /// The other one.
     pub fn other(self) -> Self {
         match self {

@@ -198,6 +198,17 @@ impl Repair {
     /// # Errors
     /// As the stores' and the queue's, if no like could be shown.
     pub async fn settle_likes(&self, post: PostId, users: &[UserId]) -> Result<(), Error> {
+        match self.settle_likes_together(post, users).await {
+            Err(error @ Error::Poison { .. }) if users.len() > 1 => {
+                tracing::error!(%post, %error, "likes are settled one by one, because one of them makes no sense");
+                let alone = users.iter().flat_map(|user| Task::settle_likes(post, [user.clone()]));
+                self.work_queue.send(alone.collect()).await
+            }
+            settled => settled,
+        }
+    }
+
+    async fn settle_likes_together(&self, post: PostId, users: &[UserId]) -> Result<(), Error> {
         let notices = &self.catch_up.effects.notices;
         notices.statistics.count_likes_as_they_stand(post, users).await?;
         if !notices.shows_likes_of(post).await? {

@@ -258,7 +258,7 @@ async fn of_event(commands: &CommandTable, user: &UserId, version: Version) -> R
 /// Those of the users who have a profile.
 async fn with_profile(commands: &CommandTable, users: BTreeSet<UserId>) -> Result<BTreeSet<UserId>, Error> {
     let users: Vec<_> = users.into_iter().collect();
-    Ok(commands.profiles(&users).await?.into_iter().map(|profile| profile.user).collect())
+    Ok(commands.with_profile(&users).await?.into_iter().collect())
 }
 
 /// The authors of the posts that comments among these events are on. Posts of erased accounts have none.

@@ -26,11 +26,11 @@ const STEP_MS: u64 = 60_000;
 pub struct Newest {
     /// Posts that were created before this moment are not new.
     since: Timestamp,
-    /// The posts since that moment that the client has seen, or that are hidden from it: newest first.
+    /// The posts since that moment that the client has seen, or that are deleted: newest first.
     #[serde(serialize_with = "known_to_text", deserialize_with = "known_from_text")]
     known: Vec<Known>,
-    /// Posts since that moment of authors who are never shown in the home: newest first. They only save work, so the
-    /// oldest of too many are forgotten.
+    /// Announced posts since that moment of authors who were not shown in the home: newest first. They only save work,
+    /// so the oldest of too many are forgotten.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[serde(serialize_with = "known_to_text", deserialize_with = "known_from_text")]
     of_others: Vec<Known>,
@@ -44,9 +44,9 @@ type Known = [u8; 10];
 /// What a mark is made of.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Covered {
-    /// The posts that were seen or are hidden, in any order.
+    /// The posts that were seen or are deleted, in any order.
     pub(crate) posts: Vec<PostId>,
-    /// The posts that were met, and whose authors are not shown in the home.
+    /// The announced posts that were met, and whose authors are not shown in the home.
     pub(crate) of_others: Vec<PostId>,
     /// All posts of the home from this one on are among them; all at all if none is given.
     pub(crate) from: Option<PostId>,
@@ -98,15 +98,20 @@ impl Newest {
         PostId::lowest(self.since)
     }
 
-    /// Announcements from this moment on may be new.
+    /// Announcements from this moment on may be new: a post is announced after it was created. The moment of the mark
+    /// itself says nothing, because the next answer may come from another table, with moments of its own.
     pub(crate) fn announced_since(&self) -> Timestamp {
-        self.as_of.before(UNKNOWN_FOR)
+        self.since.min(self.as_of).before(UNKNOWN_FOR)
     }
 
-    /// Whether the post is new.
+    /// Whether the post is new, if its author is shown.
     pub(crate) fn is_new(&self, post: &PostId) -> bool {
-        let known = known(post);
-        post.created_at() >= self.since && !self.known.contains(&known) && !self.of_others.contains(&known)
+        post.created_at() >= self.since && !self.known.contains(&known(post))
+    }
+
+    /// Whether the post may be new: its author was shown, as far as this client was told.
+    pub(crate) fn may_be_new(&self, post: &PostId) -> bool {
+        self.is_new(post) && !self.of_others.contains(&known(post))
     }
 }
 

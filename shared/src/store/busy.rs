@@ -57,10 +57,12 @@ impl Busy {
         }
     }
 
-    /// The author of the post, if it is busy, and this process has read less than two seconds ago that it was there. A
-    /// post is busy while its counter is spread: two writes of it have met.
+    /// The author of the post, if it is busy or crowded, and this process has read less than two seconds ago that it
+    /// was there. A post is busy while its counter is spread: two writes of it have met.
     pub(crate) fn author(&self, post: PostId, now: Timestamp) -> Option<UserId> {
-        self.is_busy(&TallySubject::Post(post), now).then(|| self.posts.get(&post, now, None))?.map(|read| read.value)
+        let counter = TallySubject::Post(post);
+        let is_known = self.is_busy(&counter, now) || self.is_crowded(&counter, now);
+        is_known.then(|| self.posts.get(&post, now, None))?.map(|read| read.value)
     }
 
     /// Remembers that the post was there when it was read at this moment.

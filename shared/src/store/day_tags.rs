@@ -329,11 +329,7 @@ impl Timelines {
 
 fn counted(item: &Item) -> Result<Counted, Error> {
     let tags = item.get(TAGS).and_then(|tags| tags.as_l().ok()).map(Vec::as_slice).unwrap_or_default();
-    let tag = |tag: &AttributeValue| {
-        let text = tag.as_s().map(String::as_str).unwrap_or_default();
-        text.parse().map_err(|error| Error::poison("a tag of a post", error))
-    };
-    let tags = tags.iter().map(tag).collect::<Result<_, Error>>()?;
+    let tags = tags.iter().filter_map(|tag| tag.as_s().ok()).map(Tag::stored).collect();
     Ok(Counted { tags, revision: number(item, REVISION)? })
 }
 

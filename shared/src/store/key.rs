@@ -295,7 +295,7 @@ pub(super) fn tag(tag: &Tag) -> String {
 
 /// The tag of a key made by [`tag`].
 pub(super) fn parse_tag(key: &str) -> Option<Tag> {
-    percent_decode_str(key.strip_prefix(TAG_PREFIX)?).decode_utf8().ok()?.parse().ok()
+    Some(Tag::stored(percent_decode_str(key.strip_prefix(TAG_PREFIX)?).decode_utf8().ok()?))
 }
 
 /// Prefix of the lists of posts with a word.

@@ -169,14 +169,13 @@ impl CommandTable {
         }
         let keys = users.iter().map(|user| primary_key(key::user(user), key::likes(post))).collect();
         let items = self.dynamo.batch_get(&self.table, keys, Consistency::Strong);
-        let (items, profiles) = tokio::try_join!(items, self.profiles(users))?;
+        let (items, there) = tokio::try_join!(items, self.with_profile(users))?;
         let like = |item: Item| {
             let (user, post) = key::parse_like_key(text(&item, PK)?, text(&item, SK)?)
                 .ok_or_else(|| Error::poison("the key of a like", "it is none"))?;
             Ok(LikeChange::of(user, post, value("a like", item)?))
         };
         let mut likes = items.into_iter().map(like).collect::<Result<Vec<_>, Error>>()?;
-        let there: HashSet<_> = profiles.iter().map(|profile| &profile.user).collect();
         likes.retain(|like| there.contains(&like.user));
         Ok(likes)
     }

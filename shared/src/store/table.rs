@@ -66,6 +66,14 @@ impl From<&str> for TableName {
 }
 
 impl TableName {
+    /// Which of its read model's tables it is. A table whose name is given counts as the first one.
+    pub(super) fn of(&self) -> TableOf {
+        match &self.0 {
+            Which::Fixed(_) => TableOf::A,
+            Which::Active { model, active, .. } => active.get().table(*model),
+        }
+    }
+
     /// The name.
     pub(super) fn get(&self) -> &str {
         self.shared()
@@ -75,7 +83,7 @@ impl TableName {
     pub(super) fn shared(&self) -> &Arc<str> {
         match &self.0 {
             Which::Fixed(name) => name,
-            Which::Active { model, tables, active } => match active.get().table(*model) {
+            Which::Active { tables, .. } => match self.of() {
                 TableOf::A => &tables.a,
                 TableOf::B => &tables.b,
             },

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     cache::Cache,
     error::Error,
-    model::{EdgeKey, Post, PostId, Tag, Timestamp, UserId, Visit},
+    model::{EdgeKey, Post, PostId, TableOf, Tag, Timestamp, UserId, Visit},
     retry::RetryPolicy,
     shared_cache::SharedCache,
 };
@@ -155,6 +155,11 @@ impl RowPage {
 }
 
 impl Timelines {
+    /// Which of the two tables this is.
+    pub(crate) fn table_of(&self) -> TableOf {
+        self.table.of()
+    }
+
     /// The table of this name.
     pub fn new(dynamo: Dynamo, table: TableName) -> Self {
         let (batch_writes, cache) = (Arc::new(Semaphore::new(BATCH_WRITES_AT_ONCE)), SharedCache::none());

@@ -95,8 +95,9 @@ async fn when_nothing_is_new_asking_costs_one_read_unit_at_most_and_the_client_h
     let mark = reader.home(20, None).await?.newest;
     let answer = Answer::to(home(&reader).query(&[("newer_than", &mark)])).await?;
     if let Some(cost) = Cost::of(&answer)? {
-        assert!(cost.read_units <= 1.0 + WHICH_TABLES && cost.write_units == 0.0, "{cost:?}");
-        assert!(cost.round_trips == 1 && cost.calls <= 3, "{cost:?}");
+        // A process reads the list of celebrities once a minute.
+        assert!(cost.read_units <= 1.5 + WHICH_TABLES && cost.write_units == 0.0, "{cost:?}");
+        assert!(cost.round_trips == 1 && cost.calls <= 4, "{cost:?}");
     }
     let same = async |request: fn(&User) -> RequestBuilder, query: &[(&str, &str)]| {
         within(DEADLINE, "the same answer has the same tag", async || {
@@ -128,6 +129,9 @@ async fn marks_of_others_and_what_does_not_go_with_them_are_refused() -> Result<
     let (ada, bob) = (deployment.member("ada").await?, deployment.member("bob").await?);
     let page = ada.home(20, None).await?;
     let mark = page.newest.as_str();
+    // Bob's page shows the same nothing. Ada's cursor and mark would be of no use to bob.
+    let tag = Answer::to(home(&ada)).await?.header("etag").context("no tag")?.to_owned();
+    assert_eq!(Answer::to(home(&bob).header("If-None-Match", &tag)).await?.status, 200);
     let tampered = format!("{}A", &mark[..mark.len() - 1]);
     for other in ["", "x", "2026-11-24T09:31:00.000Z", &tampered, &format!("{mark},{mark}"), &"x".repeat(4097)] {
         refused(home(&ada).query(&[("newer_than", other)]), 400, "invalid_newer_than").await?;

@@ -175,14 +175,14 @@ impl Effects {
         self.notices.statistics.count_events(owner, events).await
     }
 
-    /// The same, but leaves to the work queue what many others keep it from counting: nothing else of the log waits for
-    /// that.
+    /// The same, but what many others keep it from counting, or what makes no sense, is left to the work queue, event by
+    /// event: nothing else of the log waits for that.
     ///
     /// # Errors
     /// As the stores' and the queue's.
     pub(super) async fn count_soon(&self, owner: &LogOwner<'_>, events: &[&LogEvent]) -> Result<(), Error> {
         match self.count(owner, events).await {
-            Err(Error::Conflict) => {
+            Err(Error::Conflict | Error::Poison { .. }) => {
                 let recount = |event: &&LogEvent| {
                     Task::Recount(Recount::Event { user: owner.user.clone(), version: event.version })
                 };

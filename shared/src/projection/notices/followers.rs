@@ -89,11 +89,22 @@ impl Notices {
     }
 
     /// Shows follows of a user, or their ends. Partitions may not take all notices at once: what is left goes into
-    /// another task.
+    /// another task. If one of the follows makes no sense, each has a task of its own.
     ///
     /// # Errors
     /// As the stores' and the queue's, if none of them could be shown.
     pub async fn show_follows(&self, followee: &UserId, followers: &[UserId]) -> Result<(), Error> {
+        match self.show_follows_together(followee, followers).await {
+            Err(error @ Error::Poison { .. }) if followers.len() > 1 => {
+                tracing::error!(%followee, %error, "follows are shown one by one, because one of them makes no sense");
+                let alone = followers.chunks(1).flat_map(|follower| Task::show_follows(followee, follower));
+                self.work_queue.send(alone.collect()).await
+            }
+            shown => shown,
+        }
+    }
+
+    async fn show_follows_together(&self, followee: &UserId, followers: &[UserId]) -> Result<(), Error> {
         for (done, some) in followers.chunks(AT_ONCE).enumerate() {
             let keys: Vec<_> = some.iter().map(|user| EdgeKey::new(user, EdgeKind::Follows, followee)).collect();
             let edges = self.commands.edges(&keys).await?;

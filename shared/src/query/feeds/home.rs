@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{PostId, Timestamp, Version, limits::FEED_AGE_MAX},
+    model::{PostId, TableOf, Timestamp, Version, limits::FEED_AGE_MAX},
     query::{
         newest::Newest,
         pipeline::{FeedPost, Filter, Origin, Page, PageDraft, ReadRequest, Sources, ViewerState, posts_page},
@@ -67,6 +67,9 @@ pub struct HomePosition {
     /// Whether the home had all rows when the walk began.
     #[serde(default, skip_serializing_if = "Completeness::is_whole")]
     home: Completeness,
+    /// In which table.
+    #[serde(default, skip_serializing_if = "TableOf::is_first")]
+    table: TableOf,
 }
 
 impl Feeds {
@@ -87,13 +90,15 @@ impl Feeds {
         let before = position.map(|position| position.before);
         let began = self.clock.now();
         let range = Range { before, since: began.before(FEED_AGE_MAX) };
-        let before = position.map(|position| PageBefore { finished: position.as_of, home: position.home });
+        let before =
+            position.map(|HomePosition { as_of, home, table, .. }| PageBefore { finished: as_of, home, table });
         let (state, mut sources, home) = home_sources(self, request, range, before, draft.wanted()).await?;
         // Filter, hydrate, page.
         let page = posts_page(draft, &mut sources, &Filter::Home, self.hydrator(), &state).await?;
         let only_own = only_own(position.is_none_or(|position| position.only_own), &page.entries, &state);
         let as_of = self.clock.now();
-        let page = page.map_next(|before| HomePosition { before, as_of, only_own, home });
+        let page =
+            page.map_next(|before| HomePosition { before, as_of, only_own, home, table: self.timelines.table_of() });
         let newest = sources.newest(began);
         Ok(HomePage { newest, ..with_trending(self, &state, page, only_own, limit).await? })
     }
@@ -106,6 +111,8 @@ pub(super) struct PageBefore {
     pub(super) finished: Timestamp,
     /// Whether the home had all rows.
     pub(super) home: Completeness,
+    /// In which table. A process may read another one.
+    pub(super) table: TableOf,
 }
 
 /// The viewer state and the sources of a home, from which `count` rows are to be read first, and whether the home has
@@ -136,7 +143,9 @@ pub(super) async fn home_sources<'a>(
         Ok((list, announced))
     };
     // Rows from the end of the home on come with its visit. Only the first page of a walk needs that.
-    let reads_visit = page_before.is_none() && (range.before.is_some() || request.consistency().is_strong());
+    let table = feeds.timelines.table_of();
+    let known = page_before.filter(|page| page.table == table).map(|page| page.home);
+    let reads_visit = known.is_none() && (range.before.is_some() || request.consistency().is_strong());
     let visit = async {
         match reads_visit {
             true => feeds.timelines.visit(request.viewer, Consistency::Eventual).await,
@@ -149,8 +158,8 @@ pub(super) async fn home_sources<'a>(
         celebrities,
         visit
     )?;
-    let home = match page_before {
-        Some(page) => page.home,
+    let home = match known {
+        Some(home) => home,
         None => feeds.note_visit(request.viewer, visit.or(sources.visit())).await,
     };
     sources.add_unprojected_posts(&state);
@@ -247,7 +256,8 @@ mod tests {
                 before: post.parse().unwrap(),
                 as_of,
                 only_own: false,
-                home: Completeness::Whole
+                home: Completeness::Whole,
+                table: TableOf::A,
             })
         );
     }

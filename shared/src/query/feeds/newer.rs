@@ -14,7 +14,7 @@ use crate::{
     error::Error,
     metrics,
     model::{
-        PostId, Timestamp, UserId,
+        CelebrityList, PostId, Timestamp, UserId,
         limits::{ANNOUNCEMENT_KEPT, FEED_AGE_MAX, NEW_POSTS_MAX},
     },
     query::{
@@ -51,6 +51,8 @@ pub struct NewPosts {
 /// Rows beside those of the home itself.
 struct Others {
     rows: BTreeMap<PostId, UserId>,
+    /// Those of them that were announced.
+    announced: BTreeSet<PostId>,
     /// All rows up to this post are among them; all at all if none is given.
     until: Option<PostId>,
 }
@@ -74,9 +76,10 @@ impl Feeds {
             Consistency::Strong => Some(self.viewer_state(request).await?),
             Consistency::Eventual => None,
         };
-        let (page, announced) = tokio::try_join!(
+        let (page, announced, celebrities) = tokio::try_join!(
             self.timelines.oldest(&home, first, None, ROWS, request.consistency()),
-            self.timelines.announced(mark.announced_since(), ANNOUNCED_MAX)
+            self.timelines.announced(mark.announced_since(), ANNOUNCED_MAX),
+            self.celebrities.list()
         )?;
         // The rows up to the end of the home come with its visit.
         let visit = match page.more {
@@ -84,12 +87,13 @@ impl Feeds {
             false => page.visit,
         };
         let completeness = self.note_visit(request.viewer, visit).await;
-        let is_new = |post: &PostId| *post >= first && mark.is_new(post);
-        let is_quiet = !page.rows.iter().map(|row| &row.post).chain(announced_posts(&announced)).any(is_new);
+        let may_be_new = |post: &PostId| *post >= first && mark.may_be_new(post);
+        let is_quiet = !page.rows.iter().map(|row| &row.post).chain(announced_posts(&announced)).any(may_be_new)
+            && celebrities.new_since(first.created_at(), self.celebrities.policy()).next().is_none();
         // Announcements are deleted after a while.
         let all_announced = !announced.more && now.since(mark.announced_since()) < ANNOUNCEMENT_KEPT;
         if is_quiet && all_announced && completeness.is_whole() && exact.is_none() {
-            let posts = page.rows.iter().map(|row| row.post).collect();
+            let posts = page.rows.iter().map(|row| row.post).filter(|post| !mark.is_new(post)).collect();
             let newest = mark.after(&Covered { posts, ..Covered::default() }, now);
             return Ok(NewPosts { count: 0, posts: Vec::new(), newest });
         }
@@ -97,7 +101,8 @@ impl Feeds {
             Some(state) => state,
             None => self.viewer_state(request).await?,
         };
-        let others = self.others(&state, completeness, first, all_announced.then_some(announced)).await?;
+        let announced = all_announced.then_some(announced);
+        let others = self.others(&state, completeness, first, announced, &celebrities).await?;
         let (found, covered) = self.look_through(&state, page, &others, (first, mark)).await?;
         metrics::PAGES.add(1);
         Ok(answer(mark, found, covered, limit, now))
@@ -121,14 +126,16 @@ impl Feeds {
             let rows = rows(page, others, from, until);
             metrics::ROWS_READ.add(rows.len());
             let admits = |author: &UserId| Filter::Home.admits_author(state, author);
-            let (admitted, of_others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, author)| admits(author));
+            // The mark forgets rows of the home whose author is not shown: the follow may be on its way to the viewer.
+            let is_announced = |post: &PostId| others.announced.contains(post);
+            let (admitted, hidden): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, author)| admits(author));
             let admitted: Vec<_> = admitted.into_iter().map(|(post, _)| post).collect();
             let ids: Vec<_> = admitted.iter().copied().filter(|post| *post >= first && mark.is_new(post)).collect();
             let Hydrated { mut posts, without_card, .. } = self.hydrator().hydrate(state, &ids).await?;
             found.extend(ids.iter().filter_map(|id| posts.remove(id)));
             // Whose card is still to come stays new.
             covered.posts.extend(admitted.into_iter().filter(|post| !without_card.contains(post)));
-            covered.of_others.extend(of_others.into_iter().map(|(post, _)| post));
+            covered.of_others.extend(hidden.into_iter().map(|(post, _)| post).filter(is_announced));
             // Nothing behind this row was looked at.
             covered.unseen = until;
             if until.is_none() || until == others.until || found.len() >= NEW_POSTS_MAX {
@@ -145,17 +152,19 @@ impl Feeds {
     }
 
     /// The new rows beside the home's: posts of celebrities whom the viewer follows, and for a query with a version
-    /// what projections have not reached. If not everything was announced, the celebrities' timelines are read; if the
-    /// home may lack rows, those of all followed users are.
+    /// what projections have not reached. If not everything was announced, the celebrities' timelines are read, and
+    /// those of new celebrities in any case; if the home may lack rows, those of all followed users are.
     async fn others(
         &self,
         state: &ViewerState<'_>,
         home: Completeness,
         first: PostId,
         announced: Option<Announcements>,
+        celebrities: &CelebrityList,
     ) -> Result<Others, Error> {
         let unprojected = state.unprojected_posts().map(|post| (post, state.request.viewer.clone()));
-        let mut others = Others { rows: unprojected.filter(|(post, _)| *post >= first).collect(), until: None };
+        let rows = unprojected.filter(|(post, _)| *post >= first).collect();
+        let mut others = Others { rows, announced: BTreeSet::new(), until: None };
         let mut authors: BTreeSet<_> = match state.consistency() {
             Consistency::Strong => state.viewer.unfinished.backfills.keys().cloned().collect(),
             Consistency::Eventual => BTreeSet::new(),
@@ -167,11 +176,13 @@ impl Feeds {
             Some(announced) => {
                 let rows = announced.newest.into_iter().map(|announcement| announcement.row);
                 others.rows.extend(rows.filter(|row| row.post >= first).map(|row| (row.post, row.author)));
+                others.announced.extend(others.rows.keys());
+                let new = celebrities.new_since(first.created_at(), self.celebrities.policy());
+                authors.extend(new.map(|new| new.author.clone()).filter(|author| state.viewer.follows(author)));
             }
             None => {
-                let list = self.celebrities.list().await?;
-                authors
-                    .extend(list.among(&state.viewer.followed).into_iter().map(|celebrity| celebrity.author.clone()));
+                let followed = celebrities.among(&state.viewer.followed);
+                authors.extend(followed.into_iter().map(|celebrity| celebrity.author.clone()));
             }
         }
         let read = async |author: UserId| {

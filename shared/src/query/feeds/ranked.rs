@@ -9,7 +9,7 @@
 //! shown. So no post comes again, and none that was there all along is left out (INV-5), whatever is inserted or
 //! removed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     error::Error,
     metrics,
-    model::{CLOCK_DIFFERENCE_MAX, PostId, Timestamp, UserId, limits::FEED_AGE_MAX},
+    model::{CLOCK_DIFFERENCE_MAX, PostId, TableOf, Timestamp, UserId, limits::FEED_AGE_MAX},
     query::{
         pipeline::{FeedPost, Filter, Hydrated, Page, PostsBefore, Ranker, ReadRequest},
         services::Feeds,
@@ -74,6 +74,9 @@ pub struct RankedPosition {
     /// Whether the home had all rows when the walk began.
     #[serde(default, skip_serializing_if = "Completeness::is_whole")]
     home: Completeness,
+    /// In which table.
+    #[serde(default, skip_serializing_if = "TableOf::is_first")]
+    table: TableOf,
 }
 
 /// A part of a window, of up to [`WINDOW`] rows. It is the whole window unless rows were inserted into that.
@@ -105,11 +108,11 @@ impl Feeds {
         };
         // Viewer state and sources; for a personal ranking also the viewer's likes.
         let mut count = walk.rows_wanted(limit);
-        let before = walk.as_of.map(|finished| PageBefore { finished, home: walk.home });
+        let before = walk.as_of.map(|finished| PageBefore { finished, home: walk.home, table: walk.table });
         let opened = home_sources(self, request, walk.range(), before, count + 1);
         let likes = recent_likes(&self.commands, request, ranking);
         let ((state, mut sources, home), likes) = tokio::try_join!(opened, likes)?;
-        walk.home = home;
+        (walk.home, walk.table) = (home, self.timelines.table_of());
         let ranker = Ranker::new(walk.at, likes);
         let (mut entries, mut home_ends) = (Vec::new(), false);
         for read in 0..READS_MAX {
@@ -121,10 +124,12 @@ impl Feeds {
             // Hydrate, second ranking stage, page.
             let Hydrated { posts, without_card, .. } = self.hydrator().hydrate(&state, &picked).await?;
             sources.leave_for_later(&without_card);
+            let hidden = rows.rows.iter().filter(|row| !visible(&row.author)).map(|row| row.post);
+            let hidden: HashSet<_> = hidden.collect();
+            sources.leave_for_later(&hidden);
             metrics::PAGE_ROUNDS.add(1);
             metrics::ROWS_READ.add(rows.rows.len());
-            let unseen = rows.rows.iter().filter(|row| !visible(&row.author)).count();
-            metrics::ROWS_HIDDEN.add(unseen + picked.len().saturating_sub(posts.len()));
+            metrics::ROWS_HIDDEN.add(hidden.len() + picked.len().saturating_sub(posts.len()));
             let is_full = walk.advance(&mut entries, limit, &ranker, windows, posts);
             home_ends = walk.ends_with(&rows);
             if home_ends || is_full {
@@ -188,6 +193,7 @@ impl RankedPosition {
             served,
             only_own: true,
             home: Completeness::Whole,
+            table: TableOf::default(),
         }
     }
 

@@ -18,7 +18,7 @@ pub(crate) use sources::Sources;
 pub use viewer_state::ReadRequest;
 pub(crate) use viewer_state::ViewerState;
 
-use crate::{error::Error, metrics, model::PostId};
+use crate::{error::Error, metrics, model::PostId, store::timelines::Row};
 
 /// A page of posts, newest first. The position is the last post that the page covers: the next page begins below it.
 pub(crate) type PostPage = Page<FeedPost, PostId>;
@@ -36,11 +36,12 @@ pub(crate) async fn posts_page(
         let rows = sources.next(count).await?;
         let authors = rows.rows.iter().map(|row| &row.author);
         let blockers = filter.blockers(state, hydrator.commands, authors).await?;
-        let admitted = rows.rows.iter().filter(|row| filter.admits_author(state, &row.author));
-        let admitted = admitted.filter(|row| !blockers.contains(&row.author));
-        let ids: Vec<_> = admitted.map(|row| row.post).collect();
+        let is_admitted = |row: &&Row| filter.admits_author(state, &row.author) && !blockers.contains(&row.author);
+        let (admitted, hidden): (Vec<_>, Vec<_>) = rows.rows.iter().partition(is_admitted);
+        let ids: Vec<_> = admitted.into_iter().map(|row| row.post).collect();
         let Hydrated { mut posts, without_card, .. } = hydrator.hydrate(state, &ids).await?;
         sources.leave_for_later(&without_card);
+        sources.leave_for_later(&hidden.into_iter().map(|row| row.post).collect());
         let entries = ids.iter().filter_map(|id| posts.remove(id)).filter(|post| filter.admits_card(&post.card));
         let entries: Vec<_> = entries.collect();
         metrics::ROWS_READ.add(rows.rows.len());

@@ -175,9 +175,10 @@ impl<'a> Sources<'a> {
         self.found_stored
     }
 
-    /// Does not count these posts among what was newest: they have no cards, so they were not shown.
-    pub(crate) fn leave_for_later(&mut self, without_card: &HashSet<PostId>) {
-        self.top.iter_mut().for_each(|top| top.posts.retain(|post| !without_card.contains(post)));
+    /// Does not count these posts among what was newest. They have no cards, or their authors are not shown: the follow
+    /// may be on its way to the viewer item.
+    pub(crate) fn leave_for_later(&mut self, posts: &HashSet<PostId>) {
+        self.top.iter_mut().for_each(|top| top.posts.retain(|post| !posts.contains(post)));
     }
 
     /// What was newest of the rows that were read first, if any were read, by a request that began at `as_of`.

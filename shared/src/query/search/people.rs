@@ -11,15 +11,42 @@ use crate::{
         pipeline::{Page, PageDraft, ReadRequest, ViewerState},
         users::card_if_exists,
     },
-    store::{Consistency, cards::UserCard, search::NamePage},
+    store::{cards::UserCard, search::NamePage},
 };
 
 /// Rows that one read looks at, at most. Their cards are read, too, so a page reads 420 cards at most.
 const ROWS_MAX: usize = 60;
 
-/// Where a walk goes on: behind this place, or at the beginning of the list.
+/// Where a walk goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeoplePosition(Option<NamePlace>);
+#[serde(from = "KnownPosition")]
+pub struct PeoplePosition {
+    /// The place in the list behind which it goes on. None at the beginning of the list.
+    after: Option<NamePlace>,
+    /// Whether the viewer came first, and comes at no other place.
+    viewer_came_first: bool,
+}
+
+/// The forms of a position in cursors.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum KnownPosition {
+    Present {
+        after: Option<NamePlace>,
+        viewer_came_first: bool,
+    },
+    /// That of release 0.2.
+    Place(Option<NamePlace>),
+}
+
+impl From<KnownPosition> for PeoplePosition {
+    fn from(known: KnownPosition) -> Self {
+        match known {
+            KnownPosition::Present { after, viewer_came_first } => Self { after, viewer_came_first },
+            KnownPosition::Place(after) => Self { after, viewer_came_first: true },
+        }
+    }
+}
 
 impl Search {
     /// At most `limit` users whom the query finds, behind this position.
@@ -40,13 +67,16 @@ impl Search {
         let Some(word) = query.longest() else { return Ok(Page::empty()) };
         let (viewer, list) = (request.viewer, IndexList::of_name(word));
         let is_first = position.is_none();
-        let mut after = position.and_then(|position| position.0);
+        let is_strong = request.consistency().is_strong();
+        let viewer_came_first = is_strong && position.as_ref().is_none_or(|position| position.viewer_came_first);
+        let mut after = position.and_then(|position| position.after);
         let own = async {
-            match is_first && request.consistency() == Consistency::Strong {
+            match is_first && viewer_came_first {
                 true => self.own_card(request, query).await,
                 false => Ok(None),
             }
         };
+        let behind = |after: Option<NamePlace>| PeoplePosition { after, viewer_came_first };
         // The first rows are read beside the viewer's state: which rows there are does not depend on it.
         let names = async |after: Option<&NamePlace>, count: usize| {
             self.index.names(&list, after, count.min(ROWS_MAX), request.consistency()).await
@@ -59,7 +89,7 @@ impl Search {
         let mut first = Some(first);
         let room = limit - usize::from(own.is_some());
         if room == 0 {
-            return Ok(Page { entries: own.into_iter().collect(), next: Some(PeoplePosition(None)) });
+            return Ok(Page { entries: own.into_iter().collect(), next: Some(behind(None)) });
         }
         let read = async |count: usize| {
             let NamePage { rows, more } = match first.take() {
@@ -70,7 +100,7 @@ impl Search {
             let begins_so = |words: &[crate::model::search::Word]| {
                 words.is_empty() || words.iter().any(|known| known.as_str().starts_with(word.as_str()))
             };
-            let is_own = |place: &NamePlace| request.consistency() == Consistency::Strong && place.user == *viewer;
+            let is_own = |place: &NamePlace| viewer_came_first && place.user == *viewer;
             let places = rows.into_iter().filter(|(place, words)| begins_so(words) && !is_own(place));
             let places: Vec<_> = places.map(|(place, _)| place).collect();
             let users: Vec<_> = places.iter().map(|place| place.user.clone()).collect();
@@ -88,7 +118,7 @@ impl Search {
         let page = PageDraft::new(room).fill(|(_, place): &(UserCard, NamePlace)| place.clone(), read).await?;
         let found = page.entries.into_iter().map(|(card, _)| card);
         let entries = own.into_iter().chain(found).collect();
-        Ok(Page { entries, next: page.next.map(|place| PeoplePosition(Some(place))) })
+        Ok(Page { entries, next: page.next.map(|place| behind(Some(place))) })
     }
 
     /// The viewer's card with the profile of the truth, if the query finds it.

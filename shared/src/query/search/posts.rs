@@ -34,6 +34,10 @@ pub struct TopPosition {
     at: Timestamp,
     /// The posts that the walk has shown.
     served: Served,
+    /// Where the posts begin among which the walk shows the best. None if the walk has not looked at enough posts yet
+    /// to go on behind them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<PostId>,
 }
 
 /// A search under way.
@@ -80,7 +84,9 @@ impl Search {
         Ok(Page { entries, next })
     }
 
-    /// At most `limit` of the newest 60 posts that match, best first, from this position on.
+    /// At most `limit` of the newest 60 posts that match, best first, from this position on. If few of the newest posts
+    /// match, those of them come first that one page can look at. A page may have fewer posts although there are more:
+    /// then it has a position, too.
     ///
     /// # Errors
     /// As [`Search::newest`].
@@ -92,20 +98,28 @@ impl Search {
         limit: usize,
     ) -> Result<Page<FeedPost, TopPosition>, Error> {
         let kept = self.kept()?;
-        let start = || TopPosition { at: self.clock.now(), served: Served::default() };
+        let start = || TopPosition { at: self.clock.now(), served: Served::default(), before: None };
         let mut position = position.unwrap_or_else(start);
         // The viewer's own post may come from a process whose clock is ahead of this one.
-        let before = PostId::lowest(position.at.after(CLOCK_DIFFERENCE_MAX));
+        let before = position.before.unwrap_or_else(|| PostId::lowest(position.at.after(CLOCK_DIFFERENCE_MAX)));
         let opened = self.open(request, query, Some(before), kept, TOP_WINDOW).await?;
         let Some(mut matching) = opened else { return Ok(Page::empty()) };
         let mut window = matching.some(TOP_WINDOW - 1).await?;
-        window.truncate(TOP_WINDOW);
+        let served = window.iter().filter(|post| position.served.contains(post.card.post)).count();
+        let wanted = TOP_WINDOW.saturating_sub(position.served.len() - served);
+        let behind = matching.position().filter(|_| window.len() < wanted);
+        window.truncate(wanted);
         let mut entries = Ranker::new(position.at, Default::default()).rank(window, &PostsBefore::new());
         entries.retain(|post| !position.served.contains(post.card.post));
         let more = entries.len() > limit;
         entries.truncate(limit);
         entries.iter().for_each(|post| position.served.insert(post.card.post));
-        Ok(Page { entries, next: more.then_some(position) })
+        let next = match (more, behind) {
+            (true, _) => Some(position),
+            (false, Some(behind)) => Some(TopPosition { before: Some(behind), ..position }),
+            (false, None) => None,
+        };
+        Ok(Page { entries, next })
     }
 
     /// Reads what a page begins with. None if nothing can match, because nobody has the handle of the author.

@@ -177,6 +177,13 @@ async fn a_page_that_has_looked_at_enough_is_short_and_goes_on() {
     let page = search.newest(request(&viewer), &parse("\"one two\""), None, 20).await.unwrap();
     assert!(page.entries.is_empty() && page.next.is_some());
     assert_eq!(found(&world, "ada", "\"one two\"").await, [first]);
+
+    let query = parse("\"one two\"");
+    let page = search.top(request(&viewer), &query, None, 20).await.unwrap();
+    assert!(page.entries.is_empty() && page.next.is_some());
+    let page = search.top(request(&viewer), &query, page.next, 20).await.unwrap();
+    assert_eq!(page.entries.iter().map(|post| post.card.post).collect::<Vec<_>>(), [first]);
+    assert_eq!(page.next, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -55,14 +55,20 @@ fn reads(world: &World) -> usize {
 #[tokio::test(start_paused = true)]
 async fn two_reads_tell_that_nothing_is_new_however_long_nothing_was() {
     let (world, _) = ada_follows_two().await;
+    // By then, nobody is a new celebrity.
+    world.pass(Duration::from_secs(600));
     let mut mark = mark(&world).await;
+    let lists = || world.network.count(Calls("Query", "CELEBRITIES"));
+    let (reads_before, lists_before) = (reads(&world), lists());
     for minutes in [0, 1, 30, 50] {
         world.pass(Duration::from_secs(60 * minutes));
         let (count, posts, next) = newer(&world, &mark, Some(20)).await;
         assert_eq!((count, posts), (0, Vec::new()));
         mark = next;
     }
-    assert_eq!(reads(&world), 8);
+    // Each process reads the list of celebrities once a minute.
+    assert_eq!(lists() - lists_before, 4);
+    assert_eq!(reads(&world) - reads_before, 8 + 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,6 +85,41 @@ async fn posts_of_celebrities_are_new_for_their_followers_only() {
     // Pages ask once a second what was announced.
     world.pass(Duration::from_secs(1));
     assert_eq!(newer(&world, &mark(&world).await, None).await.0, 0, "the page has shown it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_is_new_although_it_came_before_the_follow_reached_the_viewer_item() {
+    let (world, _) = ada_follows_two().await;
+    world.other.join(&["carol"]).await;
+    world.other.catch_up(&["carol"]).await;
+    let (before, rows_before) = (mark(&world).await, world.keys("timelines", "HOME#ada").len());
+    world.other.follow("ada", "carol").await;
+    let of_carol = post(&world, "carol").await;
+    assert_eq!(world.keys("timelines", "HOME#ada").len(), rows_before + 1, "it was pushed");
+
+    // Neither a poll nor a page shows it yet, and neither takes it for known.
+    let (count, _, polled) = newer(&world, &before, Some(20)).await;
+    assert_eq!(count, 0);
+    let paged = mark(&world).await;
+    world.other.catch_up(&["ada"]).await;
+    for mark in [&before, &polled, &paged] {
+        assert_eq!(newer(&world, mark, Some(20)).await.1, [of_carol]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_of_a_new_celebrity_is_new_although_it_was_neither_pushed_nor_announced() {
+    let (world, _) = ada_follows_two().await;
+    world.other.join(&["nova"]).await;
+    world.other.follow("ada", "nova").await;
+    world.other.catch_up(&["ada", "nova"]).await;
+    let before = mark(&world).await;
+    // The push of the post that promotes nova came to ada when readers pulled already.
+    let of_nova = world.other.post("nova", "famous").await;
+    world.other.catch_up(&["nova"]).await;
+    world.other.timelines.delete(&Timeline::Home(user("ada")), of_nova).await.unwrap();
+    world.pass(LIST_LIFETIME);
+    assert_eq!(newer(&world, &before, Some(20)).await.1, [of_nova]);
 }
 
 #[tokio::test(start_paused = true)]
