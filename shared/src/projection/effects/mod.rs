@@ -175,8 +175,8 @@ impl Effects {
         self.notices.statistics.count_events(owner, events).await
     }
 
-    /// The same, but what many others keep it from counting, or what makes no sense, is left to the work queue, event by
-    /// event: nothing else of the log waits for that.
+    /// The same, but what many others keep it from counting, or what makes no sense, is left to the work queue, event
+    /// by event: nothing else of the log waits for that.
     ///
     /// # Errors
     /// As the stores' and the queue's.

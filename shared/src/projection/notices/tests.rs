@@ -366,6 +366,27 @@ async fn likes_that_the_partition_refuses_are_left_to_another_task() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_like_that_makes_no_sense_takes_no_others_along() {
+    let (world, post, users) = post_that_twenty_like().await;
+    world.take_tasks();
+    let (like, profile) = (format!("LIKES#{post}"), "PROFILE".to_owned());
+    for (user, sort_key) in [(&users[3], like), (&users[4], profile)] {
+        let senseless = serde_json::json!({"PK": {"S": format!("USER#{user}")}, "SK": {"S": sort_key}});
+        world.put("commands", &[senseless]);
+    }
+    world.tested.projector.repair.settle_likes(post, &users).await.unwrap();
+    let mut refused = Vec::new();
+    for task in world.take_tasks() {
+        if world.tested.repair(task.clone()).await.is_err() {
+            refused.push(task);
+        }
+    }
+    assert_eq!(refused, [Task::SettleLikes { post, users: vec![users[3].clone()] }], "nobody reads the profile here");
+    settle_inboxes(&world).await;
+    assert_eq!(shown(&world, "ada").await.0[0].count, 19);
+}
+
+#[tokio::test(start_paused = true)]
 async fn likes_of_a_task_are_read_together() {
     let (world, post, users) = post_that_twenty_like().await;
 

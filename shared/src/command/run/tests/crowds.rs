@@ -116,6 +116,22 @@ async fn a_read_that_is_refused_tells_of_the_crowd() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_refused_read_of_a_post_comments_read_it_once() {
+    let (world, names) = (World::new(), names(10));
+    world.other.join(&["ada"]).await;
+    world.other.join(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let post = world.other.post("ada", "hello").await;
+    let (process, read) = (world.cold(), Calls("GetItem", "POST#"));
+    world.network.fail_next(read, 3, Failure::Throttled);
+    let reads_before = world.network.count(read);
+    for name in &names {
+        process.comment(name, post, "me, too").await;
+    }
+    assert_eq!(world.network.count(read), reads_before + 3 + 1, "three attempts of the SDK, and what is remembered");
+    assert!(!process.commands.busy.is_busy(&TallySubject::Post(post), process.clock.now()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_mark_that_is_there_is_not_written_again() {
     let world = World::new();
     world.other.join(&["ada", "bob"]).await;
