@@ -99,6 +99,26 @@ async fn a_home_that_nobody_reads_gets_no_rows_and_is_complete_for_whoever_retur
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_does_not_take_a_home_for_whole_because_that_of_another_table_was() {
+    let world = world();
+    ada_follows(&world, &["bob"]).await;
+    let first = post(&world, "bob").await;
+    page(&world, None).await;
+    world.pass(11 * DAY);
+    let second = post(&world, "bob").await;
+    assert_eq!(world.other.home("ada").await, [first]);
+
+    let (ada, now) = (user("ada"), world.other.clock.now());
+    let before = PostId::lowest(now.after(DAY));
+    for (table, expected) in [("b", vec![second, first]), ("a", vec![first])] {
+        let walk = json!({"home": {"before": before, "as_of": now, "only_own": false, "table": table}});
+        let (request, walk) = (ReadRequest { viewer: &ada, min_version: None }, serde_json::from_value(walk).unwrap());
+        let page = world.cold().feeds.home(request, Some(walk), 20).await.unwrap().page;
+        assert_eq!(page.entries.iter().map(|post| post.card.post).collect::<Vec<_>>(), expected, "{table}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_release_that_knows_no_visits_can_read_one_as_a_row() {
     let world = world();
     ada_follows(&world, &["bob"]).await;
