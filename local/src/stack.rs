@@ -289,7 +289,7 @@ impl Between {
     }
 }
 
-/// Serves the API and the function's URL until told to stop, or until the sender is dropped.
+/// Serves the API and the function's URL until told to stop, or until the stack is dropped.
 fn serve(
     (gateway, listener): (Gateway, tokio::net::TcpListener),
     (function_url, url_listener): (Option<Gateway>, tokio::net::TcpListener),
@@ -297,6 +297,7 @@ fn serve(
     let stop = watch::Sender::new(false);
     let stopped = || {
         let mut stopped = stop.subscribe();
+        // An error means that the stack was dropped.
         async move { drop(stopped.wait_for(|stop| *stop).await) }
     };
     let (of_api, of_url) = (stopped(), stopped());

@@ -207,7 +207,8 @@ impl History {
         if self.plan.has_celebrities() {
             self.read_celebrities().await?;
         }
-        self.rest();
+        self.compare_tables();
+        self.note_settled();
         if self.random.random_bool(COMMENTS_ARE_SPREAD) {
             crowds::spread_comments(&self.world)?;
         }
@@ -250,7 +251,7 @@ impl History {
         Actor::new(user.clone(), names, ledger, Arc::clone(&self.trace), seed)
     }
 
-    /// From now on, everything is answered, if with faults.
+    /// From now on, there are faults, but no outage.
     fn end_outage(&self) {
         self.world.set_faults(Faults { outage: None, ..self.faults.clone() });
     }
@@ -265,9 +266,8 @@ impl History {
         self.world.settle().await
     }
 
-    /// Compares the tables. Everybody has seen by now what there is: posts, and blocks.
-    fn rest(&self) {
-        self.compare_tables();
+    /// Takes note of what everybody has seen by now: posts, and blocks.
+    fn note_settled(&self) {
         let mut ledger = self.ledger.borrow_mut();
         let posts = ledger.model.members.values().flat_map(|member| member.posts.keys());
         let posts = posts.cloned().collect();

@@ -10,8 +10,8 @@ use rand::{Rng, rngs::StdRng};
 
 use crate::{checks::Check, ledger::Ledger};
 
-/// Pages of a home at most, and answers about what is new.
-const PAGES_MAX: usize = 1000;
+/// Answers about what is new to one client, at most.
+const ANSWERS_MAX: usize = 1000;
 
 /// Marks of homes at rest, by viewer.
 pub(crate) type Marks = BTreeMap<String, String>;
@@ -60,7 +60,7 @@ pub(crate) async fn compare(
 /// All that is new since the mark.
 async fn reported(user: &User, mut mark: String, limit: u32) -> Result<BTreeSet<String>, ApiError> {
     let mut reported = BTreeSet::new();
-    for _ in 0..PAGES_MAX {
+    for _ in 0..ANSWERS_MAX {
         let found = user.newer(&mark, Some(limit)).await?;
         if found.posts.is_empty() {
             break;
@@ -71,6 +71,7 @@ async fn reported(user: &User, mut mark: String, limit: u32) -> Result<BTreeSet<
     Ok(reported)
 }
 
+/// Those of the users who have not deleted their accounts.
 fn existing<'a>(users: &'a [User], ledger: &RefCell<Ledger>) -> Vec<&'a User> {
     let ledger = ledger.borrow();
     users.iter().filter(|user| ledger.model.members.contains_key(&user.id)).collect()

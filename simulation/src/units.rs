@@ -52,8 +52,8 @@ const LIKED_POSTS: usize = LIKES / 2;
 const ACTORS: usize = LIKED_POSTS;
 /// Users who do nothing.
 const IDLERS: usize = 50;
-/// Followers of the author whose posts are pushed, and how many posts are: enough that what goes on all the time, such
-/// as the audit, is next to nothing of it.
+/// Followers of the author whose posts are pushed, and how many posts are: enough that reads which no post causes are
+/// next to nothing of it.
 const FOLLOWERS: usize = 200;
 const PUSHED: usize = 50;
 /// Posts of the author whom users follow to have them copied, and how many users do.

@@ -109,7 +109,7 @@ impl Newest {
         post.created_at() >= self.since && !self.known.contains(&known(post))
     }
 
-    /// Whether the post may be new: its author was shown, as far as this client was told.
+    /// Whether the post may be new: it is none that was announced before, and whose author was not shown then.
     pub(crate) fn may_be_new(&self, post: &PostId) -> bool {
         self.is_new(post) && !self.of_others.contains(&known(post))
     }

@@ -155,16 +155,16 @@ impl RowPage {
 }
 
 impl Timelines {
-    /// Which of the two tables this is.
-    pub(crate) fn table_of(&self) -> TableOf {
-        self.table.of()
-    }
-
     /// The table of this name.
     pub fn new(dynamo: Dynamo, table: TableName) -> Self {
         let (batch_writes, cache) = (Arc::new(Semaphore::new(BATCH_WRITES_AT_ONCE)), SharedCache::none());
         let marked_groups = Cache::new(MARKED_MAX, MARKED_FOR);
         Self { dynamo, table, batch_writes, cache, pace: InboxPace::new(), marked_groups }
+    }
+
+    /// Which of the two tables this is.
+    pub(crate) fn table_of(&self) -> TableOf {
+        self.table.of()
     }
 
     /// The same table, whose writes change what the shared cache has of it.

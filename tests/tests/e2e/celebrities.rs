@@ -296,7 +296,7 @@ async fn a_page_with_a_celebritys_posts_costs_one_round_trip_more_at_most(
         Cost::of(&answer)?.context("no costs")
     };
     let (nothing, all) = (page(reader).await?, page(reader).await?);
-    // Each of them may ask which tables are read, which costs half a unit.
+    // Each of them may ask which tables are read, and who is a celebrity, which costs half a unit each.
     ensure!(nothing.round_trips <= 3 && nothing.read_units <= 14.0, "nothing cached: {nothing:?}");
     ensure!(all.round_trips <= 2 && all.read_units <= 3.5, "all cached: {all:?}");
 

@@ -1,6 +1,7 @@
 //! What is new in a home since a client asked last. Clients ask this every minute, and mostly nothing is new. Then one
 //! round trip shows it, with at most one read unit: the rows of the home since the client's mark, and what celebrities
-//! have announced since. Only if there is something does the rest of a page follow: viewer state, filter, hydrate.
+//! have announced since. A process also reads the list of celebrities once a minute. Only if there is something does
+//! the rest of a page follow: viewer state, filter, hydrate.
 //!
 //! The oldest of the new posts come first: a client that asks again and again with the mark of the last answer gets
 //! every post once, however many there are. [`Newest`] says which posts are new.
@@ -24,7 +25,7 @@ use crate::{
     },
     store::{
         Announcements, Consistency,
-        timelines::{RowPage, Timeline},
+        timelines::{Row, RowPage, Timeline},
     },
 };
 
@@ -175,8 +176,10 @@ impl Feeds {
         match announced {
             Some(announced) => {
                 let rows = announced.newest.into_iter().map(|announcement| announcement.row);
-                others.rows.extend(rows.filter(|row| row.post >= first).map(|row| (row.post, row.author)));
-                others.announced.extend(others.rows.keys());
+                for Row { post, author } in rows.filter(|row| row.post >= first) {
+                    others.announced.insert(post);
+                    others.rows.insert(post, author);
+                }
                 let new = celebrities.new_since(first.created_at(), self.celebrities.policy());
                 authors.extend(new.map(|new| new.author.clone()).filter(|author| state.viewer.follows(author)));
             }

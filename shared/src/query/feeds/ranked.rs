@@ -9,7 +9,7 @@
 //! shown. So no post comes again, and none that was there all along is left out (INV-5), whatever is inserted or
 //! removed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -122,11 +122,10 @@ impl Feeds {
             let windows = walk.windows(&rows, &ranker, wanted(limit - entries.len(), read), visible);
             let picked: Vec<_> = windows.iter().flat_map(|window| window.picked(&walk.served)).collect();
             // Hydrate, second ranking stage, page.
-            let Hydrated { posts, without_card, .. } = self.hydrator().hydrate(&state, &picked).await?;
-            sources.leave_for_later(&without_card);
-            let hidden = rows.rows.iter().filter(|row| !visible(&row.author)).map(|row| row.post);
-            let hidden: HashSet<_> = hidden.collect();
-            sources.leave_for_later(&hidden);
+            let Hydrated { posts, without_card: mut not_shown, .. } = self.hydrator().hydrate(&state, &picked).await?;
+            let hidden: Vec<_> = rows.rows.iter().filter(|row| !visible(&row.author)).map(|row| row.post).collect();
+            not_shown.extend(&hidden);
+            sources.leave_for_later(&not_shown);
             metrics::PAGE_ROUNDS.add(1);
             metrics::ROWS_READ.add(rows.rows.len());
             metrics::ROWS_HIDDEN.add(hidden.len() + picked.len().saturating_sub(posts.len()));

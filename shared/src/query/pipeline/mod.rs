@@ -39,9 +39,9 @@ pub(crate) async fn posts_page(
         let is_admitted = |row: &&Row| filter.admits_author(state, &row.author) && !blockers.contains(&row.author);
         let (admitted, hidden): (Vec<_>, Vec<_>) = rows.rows.iter().partition(is_admitted);
         let ids: Vec<_> = admitted.into_iter().map(|row| row.post).collect();
-        let Hydrated { mut posts, without_card, .. } = hydrator.hydrate(state, &ids).await?;
-        sources.leave_for_later(&without_card);
-        sources.leave_for_later(&hidden.into_iter().map(|row| row.post).collect());
+        let Hydrated { mut posts, without_card: mut not_shown, .. } = hydrator.hydrate(state, &ids).await?;
+        not_shown.extend(hidden.into_iter().map(|row| row.post));
+        sources.leave_for_later(&not_shown);
         let entries = ids.iter().filter_map(|id| posts.remove(id)).filter(|post| filter.admits_card(&post.card));
         let entries: Vec<_> = entries.collect();
         metrics::ROWS_READ.add(rows.rows.len());

@@ -19,33 +19,11 @@ const ROWS_MAX: usize = 60;
 
 /// Where a walk goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "KnownPosition")]
 pub struct PeoplePosition {
     /// The place in the list behind which it goes on. None at the beginning of the list.
     after: Option<NamePlace>,
     /// Whether the viewer came first, and comes at no other place.
     viewer_came_first: bool,
-}
-
-/// The forms of a position in cursors.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum KnownPosition {
-    Present {
-        after: Option<NamePlace>,
-        viewer_came_first: bool,
-    },
-    /// That of release 0.2.
-    Place(Option<NamePlace>),
-}
-
-impl From<KnownPosition> for PeoplePosition {
-    fn from(known: KnownPosition) -> Self {
-        match known {
-            KnownPosition::Present { after, viewer_came_first } => Self { after, viewer_came_first },
-            KnownPosition::Place(after) => Self { after, viewer_came_first: true },
-        }
-    }
 }
 
 impl Search {

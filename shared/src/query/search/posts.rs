@@ -34,8 +34,7 @@ pub struct TopPosition {
     at: Timestamp,
     /// The posts that the walk has shown.
     served: Served,
-    /// Where the posts begin among which the walk shows the best. None if the walk has not looked at enough posts yet
-    /// to go on behind them.
+    /// The walk shows the best of what matches below this post. None as long as that is the newest of all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     before: Option<PostId>,
 }
