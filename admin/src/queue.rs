@@ -4,7 +4,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use aws_sdk_sqs::types::{Message, MessageSystemAttributeName as Attribute, QueueAttributeName};
+use aws_sdk_sqs::{
+    error::ProvideErrorMetadata,
+    operation::change_message_visibility::ChangeMessageVisibilityError,
+    types::{Message, MessageSystemAttributeName as Attribute, QueueAttributeName},
+};
 
 use crate::deployment::Deployment;
 
@@ -12,7 +16,8 @@ use crate::deployment::Deployment;
 const MESSAGES_MAX: usize = 1000;
 /// Messages of one receive at most (SQS, ReceiveMessage).
 const RECEIVED_MAX: i32 = 10;
-/// How long received messages are hidden from others, in seconds: as long as the command may take.
+/// How long received messages are hidden from others, in seconds. A command that takes longer does no harm: tasks and
+/// reports can be repeated.
 const HIDDEN_SECONDS: i32 = 120;
 /// Receives without a new message after which the queue counts as read. SQS asks only some of its servers each time.
 const EMPTY_RECEIVES: usize = 3;
@@ -62,11 +67,18 @@ impl<'a> Queue<'a> {
         Ok(found)
     }
 
-    /// Lets others receive the message again.
-    pub(crate) async fn release(&self, message: &Message) -> anyhow::Result<()> {
-        let request = self.deployment.sqs.change_message_visibility().queue_url(self.url).visibility_timeout(0);
-        let released = request.receipt_handle(message.receipt_handle().unwrap_or_default()).send().await;
-        released.map(drop).context("messages stay hidden for two minutes")
+    /// Lets others receive the messages again. Callers print what they have done first.
+    pub(crate) async fn release(&self, messages: impl IntoIterator<Item = &Message>) -> anyhow::Result<()> {
+        for message in messages {
+            let request = self.deployment.sqs.change_message_visibility().queue_url(self.url).visibility_timeout(0);
+            let released = request.receipt_handle(message.receipt_handle().unwrap_or_default()).send().await;
+            if let Err(error) = released
+                && !error.as_service_error().is_some_and(is_not_hidden)
+            {
+                return Err(error).context("messages stay hidden for two minutes");
+            }
+        }
+        Ok(())
     }
 
     /// Deletes the message.
@@ -106,5 +118,25 @@ impl Counts {
     /// All messages.
     pub(crate) fn sum(self) -> u64 {
         self.waiting + self.in_flight + self.delayed
+    }
+}
+
+/// Whether the message need not be released: it is visible again after [`HIDDEN_SECONDS`], or somebody has deleted it.
+fn is_not_hidden(error: &ChangeMessageVisibilityError) -> bool {
+    error.is_message_not_inflight() || error.code() == Some("InvalidParameterValue")
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sqs::{error::ErrorMetadata, types::error::MessageNotInflight};
+
+    use super::*;
+
+    #[test]
+    fn a_message_that_is_visible_or_gone_need_not_be_released() {
+        let visible = ChangeMessageVisibilityError::MessageNotInflight(MessageNotInflight::builder().build());
+        let of = |code: &str| ChangeMessageVisibilityError::generic(ErrorMetadata::builder().code(code).build());
+        assert!(is_not_hidden(&visible) && is_not_hidden(&of("InvalidParameterValue")));
+        assert!(!is_not_hidden(&of("AccessDenied")));
     }
 }

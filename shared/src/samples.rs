@@ -51,6 +51,7 @@ pub(crate) fn post() -> Post {
         mentioned: Vec::new(),
         text: Some(text),
         version: 1,
+        moderations: 0,
         event_version: version(4),
         edited_at: None,
         taken_down_at: None,

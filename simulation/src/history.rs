@@ -126,6 +126,8 @@ struct History {
     ghosts: BTreeSet<String>,
     /// What users have seen of their homes when everything was at rest for the first time.
     marks: newer::Marks,
+    /// What users have seen of their homes meanwhile.
+    glances: Vec<newer::Glance>,
     random: StdRng,
 }
 
@@ -182,6 +184,7 @@ impl History {
             users,
             ghosts: BTreeSet::new(),
             marks: newer::Marks::new(),
+            glances: Vec::new(),
             random,
         })
     }
@@ -331,8 +334,11 @@ impl History {
 
     /// Compares what users are shown.
     async fn compare_answers(&mut self) -> anyhow::Result<()> {
-        let Self { users, ledger, random, world, ghosts, marks, .. } = self;
+        let Self { users, ledger, random, world, ghosts, marks, glances, .. } = self;
         newer::compare(marks, users, ledger, random).await?;
+        for glance in glances.drain(..) {
+            newer::compare_glance(glance, ledger, random).await?;
+        }
         rest::compare_api(users, ledger, random, !ghosts.is_empty()).await?;
         notices::compare_notifications(world, users, ledger, random).await?;
         statistics::compare_shown(world, users, ledger).await?;
@@ -388,11 +394,14 @@ impl History {
             let seed = StdRng::seed_from_u64(random.random());
             tokio::task::spawn_local(demote(Arc::clone(&world), Rc::clone(&self.names), seed));
         }
+        let seed = StdRng::seed_from_u64(random.random());
+        let glancing = tokio::task::spawn_local(newer::glances(self.users.clone(), seed));
         let operator = rebuilding.map(|seed| tokio::task::spawn_local(rebuilds::operate(world, seed)));
         let mut actors = Vec::new();
         for actor in acting {
             actors.push(actor.await.context("an actor")??);
         }
+        self.glances.extend(glancing.await.context("somebody who looks at a home")??);
         if let Some(operator) = operator {
             operator.await.context("the operator")??;
         }

@@ -1,17 +1,92 @@
-//! What is new in a home since a mark: at rest, every post that came since then.
+//! What is new in a home since a mark: in the end, every post that came since then. Some marks are made at rest, and
+//! some while users act and calls fail.
 
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    time::Duration,
 };
 
 use harness::client::{ApiError, User};
-use rand::{Rng, rngs::StdRng};
+use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
+use tidings::model::{Clock, PostId, Timestamp};
 
 use crate::{checks::Check, ledger::Ledger};
 
 /// Answers about what is new to one client, at most.
 const ANSWERS_MAX: usize = 1000;
+
+/// How many glances there are, and the pause before each.
+const GLANCES: usize = 3;
+const PAUSE_MS: Range<u64> = 0..15_000;
+/// A mark covers what came later than a minute before it was made. Clocks differ by up to a second.
+const COVERED: Duration = Duration::from_secs(58);
+
+/// What a user saw of the home while others acted.
+pub(crate) struct Glance {
+    user: User,
+    mark: String,
+    /// The posts of the page.
+    shown: BTreeSet<String>,
+    /// Posts from this moment on are new unless the page showed them.
+    since: Timestamp,
+}
+
+/// Some users look at their homes, one after the other.
+///
+/// # Errors
+/// If the API answers with an error that stays.
+pub(crate) async fn glances(users: Vec<User>, mut random: StdRng) -> Result<Vec<Glance>, ApiError> {
+    let mut glances = Vec::new();
+    for _ in 0..GLANCES {
+        tokio::time::sleep(Duration::from_millis(random.random_range(PAUSE_MS))).await;
+        let Some(user) = users.choose(&mut random) else { break };
+        glances.extend(glance(user.clone()).await?);
+    }
+    Ok(glances)
+}
+
+/// The user looks at the home. None if it cannot be read at this moment.
+async fn glance(user: User) -> Result<Option<Glance>, ApiError> {
+    let covered = Clock::system().now().before(COVERED);
+    let page = match user.home(20, None).await {
+        Ok(page) => page,
+        Err(error) if error.is_transient() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let shown: BTreeSet<_> = page.posts.into_iter().map(|post| post.id).collect();
+    // A page that does not show the whole home covers nothing below its last post.
+    let last = shown.first().filter(|_| page.next_cursor.is_some());
+    let below = last.and_then(|post| post.parse::<PostId>().ok()).map(|post| post.created_at());
+    let since = below.map_or(covered, |below| covered.max(below));
+    Ok(Some(Glance { user, mark: page.newest, shown, since }))
+}
+
+/// Decides, when everything is at rest, whether all that came into the home since a glance is reported as new.
+///
+/// # Errors
+/// If the API answers with an error.
+pub(crate) async fn compare_glance(
+    Glance { user, mark, shown, since }: Glance,
+    ledger: &RefCell<Ledger>,
+    random: &mut StdRng,
+) -> Result<(), ApiError> {
+    if !ledger.borrow().model.members.contains_key(&user.id) {
+        return Ok(());
+    }
+    let reported = reported(&user, mark, random.random_range(1..10)).await?;
+    let home = user.walk_home(20).await?;
+    let mut ledger = ledger.borrow_mut();
+    let is_covered = |post: &String| post.parse::<PostId>().is_ok_and(|post| post.created_at() > since);
+    let belong = home.iter().filter(|post| post.source.is_none()).map(|post| &post.id);
+    // A mark knows posts that were hidden when it was made.
+    let came = belong.filter(|post| is_covered(post) && !shown.contains(*post) && !ledger.may_be_withdrawn(post));
+    let missing: Vec<_> = came.filter(|post| !reported.contains(*post)).cloned().collect();
+    let problem = || format!("{}: {missing:?} came after a glance at the home, and are not new", user.id);
+    ledger.checks.decide(Check::NewIsReported, missing.is_empty(), problem);
+    Ok(())
+}
 
 /// Marks of homes at rest, by viewer.
 pub(crate) type Marks = BTreeMap<String, String>;

@@ -60,6 +60,8 @@ pub(crate) fn compare_tables(world: &World, ledger: &mut Ledger, ghosts: &BTreeS
     let left: Vec<_> =
         queues.iter().map(|queue| (queue, world.messages(queue))).filter(|(_, count)| *count > 0).collect();
     checks.decide(Check::NothingIsLost, left.is_empty(), || format!("messages are left: {left:?}"));
+    let demotions = commands.iter().filter(|item| text(item, "PK") == "CELEBRITIES" && !is_null(item, "demoted_at"));
+    checks.expect_none(Check::NothingIsLost, demotions.map(|item| format!("a demotion has not ended: {item}")));
 }
 
 /// After an audit of damaged tables: compares them with what was accepted and with each other.

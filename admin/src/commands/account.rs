@@ -41,7 +41,7 @@ pub(crate) struct EraseArguments {
 pub(crate) async fn export(deployment: &Deployment, ExportArguments { user }: &ExportArguments) -> anyhow::Result<()> {
     let (mut user, mut at, mut count) = (user.clone(), Value::Null, 0);
     for _ in 0..PAGES_MAX {
-        let mut page = deployment.invoke("Moderate", &json!({ "export": { "user": user, "at": at } })).await?;
+        let mut page = deployment.ask("Moderate", &json!({ "export": { "user": user, "at": at } })).await?;
         let mut out = std::io::stdout().lock();
         for entry in page["entries"].as_array().context("the answer has no entries")? {
             writeln!(out, "{entry}")?;
@@ -80,7 +80,7 @@ pub(crate) async fn erase(
 /// Waits until only the end of the log is left, and shows the progress.
 async fn until_erased(deployment: &Deployment, id: &str) -> anyhow::Result<()> {
     loop {
-        let page = deployment.invoke("Moderate", &json!({ "export": { "user": id } })).await?;
+        let page = deployment.ask("Moderate", &json!({ "export": { "user": id } })).await?;
         let entries = page["entries"].as_array().context("the answer has no entries")?;
         let more = if page["next"]["items"].is_null() { "" } else { " or more" };
         let is_end = |entry: &Value| entry["data"]["type"] == "AccountDeleted";

@@ -34,7 +34,8 @@ pub(crate) async fn audit(
         (None, None) if *repair => json!({ "sweep": {} }),
         (None, None) => json!({ "state": {} }),
     };
-    let answer = deployment.invoke("Audit", &request).await?;
+    let answer =
+        if *repair { deployment.invoke("Audit", &request).await? } else { deployment.ask("Audit", &request).await? };
     if output.json {
         output.object(&answer);
         return Ok(());

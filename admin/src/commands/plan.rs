@@ -234,6 +234,9 @@ mod tests {
             (&["--parameter", "LogLevel=warn"], "costs depend on StatisticsDays"),
             (&["--parameter", "StatisticsDays"], "Name=value"),
             (&["--parameter", "StatisticsDays=-1"], "whole number"),
+            (&["--parameter", "FeedUrl=True"], "neither true nor false"),
+            (&["--parameter", "EnhancedFanOut="], "neither true nor false"),
+            (&["--parameter", "LogRetentionDays=31"], "none of [1, 3, 5, 7"),
         ] {
             let Err(error) = plan_of(arguments) else { panic!("{arguments:?} is taken") };
             let error = format!("{error:#}");

@@ -8,7 +8,11 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::require_yes;
-use crate::{deployment::Deployment, output::Output, queue::Queue};
+use crate::{
+    deployment::Deployment,
+    output::Output,
+    queue::{Counts, Queue},
+};
 
 /// What is done with the quarantine.
 #[derive(Debug, Subcommand)]
@@ -51,25 +55,25 @@ pub(crate) async fn run(deployment: &Deployment, output: Output, command: Comman
     let quarantine = Queue::open(deployment, "Quarantine")?;
     let found = quarantine.receive().await?;
     let mut gone = Vec::new();
-    let done = match &command {
+    let (done, outcome) = match &command {
         Command::List => {
             output.rows(&["id", "kind", "user", "version", "error"], &found.values().map(row).collect::<Vec<_>>());
-            Ok(())
+            (Ok(()), None)
         }
-        Command::Show { id } => show(&found, id, output),
-        Command::Redrive(selection) => redrive(deployment, &quarantine, &found, selection, &mut gone).await,
-        Command::Drop { selection, .. } => discard(&quarantine, &found, selection, &mut gone).await,
+        Command::Show { id } => (show(&found, id, output), None),
+        Command::Redrive(selection) => {
+            (redrive(deployment, &quarantine, &found, selection, &mut gone).await, Some("moved_back"))
+        }
+        Command::Drop { selection, .. } => (discard(&quarantine, &found, selection, &mut gone).await, Some("deleted")),
     };
-    for (_, message) in found.iter().filter(|(id, _)| !gone.contains(*id)) {
-        quarantine.release(message).await?;
+    if let Some(outcome) = outcome {
+        // The queue may have more messages than were received. If SQS does not say how many, `left` is null.
+        let left = quarantine.count().await.ok().map(Counts::sum);
+        output.object(&json!({ outcome: gone, "left": left }));
     }
-    let left = found.len() - gone.len();
-    match command {
-        Command::List | Command::Show { .. } => {}
-        Command::Redrive(_) => output.object(&json!({ "moved_back": gone, "left": left })),
-        Command::Drop { .. } => output.object(&json!({ "deleted": gone, "left": left })),
-    }
-    done
+    let kept = found.iter().filter(|(id, _)| !gone.contains(*id)).map(|(_, message)| message);
+    let released = quarantine.release(kept).await;
+    done.and(released)
 }
 
 fn show(found: &BTreeMap<String, Message>, id: &str, output: Output) -> anyhow::Result<()> {

@@ -81,7 +81,10 @@ impl Model {
 /// Does what the operator asks for.
 pub(crate) async fn run(deployment: &Deployment, output: Output, command: Command) -> anyhow::Result<()> {
     let request = match command {
-        Command::Status => json!({ "action": "status" }),
+        Command::Status => {
+            print(output, &status(deployment).await?);
+            return Ok(());
+        }
         Command::Progress => return progress(deployment, output).await,
         Command::Start(arguments) => {
             require_yes(arguments.yes, "what a rebuild empties in the end")?;
@@ -105,11 +108,16 @@ fn start(arguments: &StartArguments) -> Value {
     })
 }
 
+/// Which tables are read, and how far a rebuild is.
+async fn status(deployment: &Deployment) -> anyhow::Result<Value> {
+    deployment.ask(FUNCTION, &json!({ "action": "status" })).await
+}
+
 /// Prints the status whenever it has changed.
 async fn progress(deployment: &Deployment, output: Output) -> anyhow::Result<()> {
     let mut last = Value::Null;
     loop {
-        let status = deployment.invoke(FUNCTION, &json!({ "action": "status" })).await?;
+        let status = status(deployment).await?;
         let has_ended = status["rebuild"].is_null();
         if status != last {
             match (output.json, has_ended) {

@@ -12,31 +12,38 @@ pub(crate) async fn recover(deployment: &Deployment, output: Output) -> anyhow::
     let queue = Queue::open(deployment, "FailedBatches")?;
     let mut open = queue.receive().await?.into_iter().collect::<Vec<_>>();
     open.sort_by_key(|(_, message)| sent_at(message));
-    let mut rows = Vec::new();
-    let mut failed = None;
+    let (mut rows, mut kept, mut failed) = (Vec::new(), Vec::new(), None);
     for (id, message) in &open {
         if failed.is_some() {
-            queue.release(message).await?;
+            kept.push(message);
             continue;
         }
-        match deployment.invoke("Recover", &event(message)).await {
-            Ok(answer) => {
-                let is_done = answer["batchItemFailures"].as_array().is_none_or(Vec::is_empty);
-                if is_done {
-                    queue.delete(message).await?;
-                }
-                rows.push(row(id, message, if is_done { "done" } else { "put off" }));
-            }
+        match work_on(deployment, &queue, message).await {
+            Ok(outcome) => rows.push(row(id, message, outcome)),
             Err(error) => {
-                queue.release(message).await?;
+                kept.push(message);
                 failed = Some(error);
             }
         }
     }
     output.rows(&["id", "function", "stream", "shard", "records", "outcome"], &rows);
-    let left = queue.count().await?.sum();
-    eprintln!("{} reports done, {left} left; those that were put off come back within half an hour", done(&rows));
-    failed.map_or(Ok(()), |error| Err(error).context("the other reports were not worked on"))
+    // If SQS does not answer, this hint must not hide what has failed before.
+    if let Ok(counts) = queue.count().await {
+        let (done, left) = (done(&rows), counts.sum());
+        eprintln!("{done} reports done, {left} left; those that were put off come back within half an hour");
+    }
+    let released = queue.release(kept).await;
+    failed.map_or(released, |error| Err(error).context("the other reports were not worked on"))
+}
+
+/// Has a report worked on, and tells what became of it.
+async fn work_on(deployment: &Deployment, queue: &Queue<'_>, message: &Message) -> anyhow::Result<&'static str> {
+    let answer = deployment.invoke("Recover", &event(message)).await?;
+    if !answer["batchItemFailures"].as_array().is_none_or(Vec::is_empty) {
+        return Ok("put off");
+    }
+    queue.delete(message).await?;
+    Ok("done")
 }
 
 fn done(rows: &[Value]) -> usize {

@@ -47,7 +47,7 @@ pub(crate) async fn stats(
 ) -> anyhow::Result<()> {
     anyhow::ensure!(*tags <= TOP_TAGS_MAX, "--tags must be at most {TOP_TAGS_MAX}");
     let request = json!({ "site": { "from": from, "to": to, "tags": tags } });
-    let answer = deployment.invoke("ReadStatistics", &request).await;
+    let answer = deployment.ask("ReadStatistics", &request).await;
     let answer = answer.with_context(|| {
         format!("the statistics cannot be read; give days as 2026-11-20, at most {STATISTICS_DAYS_ASKED_MAX} of them")
     })?;

@@ -163,6 +163,9 @@ pub(crate) const PARAMETERS: [&str; 12] = [
     "FeedUrl",
 ];
 
+/// The values of `LogRetentionDays` that the template allows.
+pub(crate) const LOG_RETENTION_DAYS: [u32; 12] = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365];
+
 impl Settings {
     /// The settings with another value of a parameter, given as `Name=value`.
     ///
@@ -176,6 +179,15 @@ impl Settings {
             Ok(number) if number <= 10_000_000 => Ok(f64::from(number)),
             _ => bail!("--parameter {name}: {value:?} is not a whole number up to 10 million"),
         };
+        let flag = || match value {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => bail!("--parameter {name}: {value:?} is neither true nor false"),
+        };
+        let retention = || match LOG_RETENTION_DAYS.iter().find(|days| days.to_string() == value) {
+            Some(days) => Ok(f64::from(*days)),
+            None => bail!("--parameter {name}: {value:?} is none of {LOG_RETENTION_DAYS:?}"),
+        };
         match name {
             "StatisticsDays" => self.statistics_days = number()?,
             "SearchDays" => self.search_days = number()?,
@@ -183,12 +195,12 @@ impl Settings {
             "FeedProvisioned" => self.feed_provisioned = number()?,
             "LikesProvisioned" => self.likes_provisioned = number()?,
             "AuditUnitsPerHour" => self.audit_units_per_hour = number()?,
-            "LogRetentionDays" => self.log_retention_days = number()?,
+            "LogRetentionDays" => self.log_retention_days = retention()?,
             "ProvisionedUnits" => self.provisioned_units = number()?,
             "CommandsProvisionedUnits" => self.commands_provisioned_units = number()?,
-            "EnhancedFanOut" => self.enhanced_fan_out = value == "true",
+            "EnhancedFanOut" => self.enhanced_fan_out = flag()?,
             "DormantDays" => self.dormant_days = number()?,
-            "FeedUrl" => self.feed_url = value == "true",
+            "FeedUrl" => self.feed_url = flag()?,
             _ => bail!("--parameter {name}: costs depend on {}", PARAMETERS.join(", ")),
         }
         Ok(self)

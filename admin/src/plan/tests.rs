@@ -199,6 +199,9 @@ fn the_defaults_are_those_of_the_template() {
         settings.with(&format!("{parameter}={}", default(parameter)))
     });
     assert_eq!(settings.unwrap(), Settings::default());
+    let (_, retention) = template.split_once("\n  LogRetentionDays:").unwrap();
+    let (_, allowed) = retention.split_once("AllowedValues: ").unwrap();
+    assert!(allowed.starts_with(&format!("{:?}\n", super::load::LOG_RETENTION_DAYS)), "{}", &allowed[..60]);
     let (units, _) = files();
     let (_, feed) = template.split_once("\n  GetFeed:\n").unwrap();
     let memory = feed.lines().find_map(|line| line.trim().strip_prefix("MemorySize: ")).unwrap();

@@ -1,9 +1,10 @@
-//! The physical names of the resources of a CloudFormation stack and of its nested stacks, from `ListStackResources`.
+//! What CloudFormation tells of a stack: the physical names of its resources and of those of its nested stacks, from
+//! `ListStackResources`, and the values of its parameters, from `DescribeStacks`.
 
 use std::collections::{HashMap, VecDeque};
 
 use anyhow::{Context, ensure};
-use aws_smithy_xml::decode::{Document, try_data};
+use aws_smithy_xml::decode::{Document, ScopedDecoder, try_data};
 use bytes::Bytes;
 use http::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -81,16 +82,72 @@ async fn of_one(endpoint: &Endpoint, stack: &str) -> anyhow::Result<HashMap<Stri
 }
 
 async fn list(endpoint: &Endpoint, stack: &str, token: Option<&str>) -> anyhow::Result<Page> {
+    let text = ask(endpoint, "ListStackResources", stack, token).await?;
+    parse(&text).context("cannot read the list of the stack's resources")
+}
+
+/// The value of a parameter of the stack, if the stack has it.
+///
+/// # Errors
+/// If there is no such stack, or if the endpoint cannot be reached.
+pub async fn parameter(endpoint: &Endpoint, stack: &str, name: &str) -> anyhow::Result<Option<String>> {
+    let text = ask(endpoint, "DescribeStacks", stack, None).await?;
+    parse_parameter(&text, name).context("cannot read the stack's parameters")
+}
+
+async fn ask(endpoint: &Endpoint, action: &str, stack: &str, token: Option<&str>) -> anyhow::Result<String> {
     let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
-    let mut form = format!("Action=ListStackResources&Version=2010-05-15&StackName={}", encode(stack));
+    let mut form = format!("Action={action}&Version=2010-05-15&StackName={}", encode(stack));
     if let Some(token) = token {
         form.push_str(&format!("&NextToken={}", encode(token)));
     }
     let content_type = "application/x-www-form-urlencoded";
     let (status, _, body) = endpoint.post("cloudformation", "/", content_type, Bytes::from(form)).await?;
     let text = String::from_utf8_lossy(&body);
-    ensure!(status == StatusCode::OK, "cannot list the resources of the stack {stack}: {status}: {}", text.trim());
-    parse(&text).context("cannot read the list of the stack's resources")
+    ensure!(status == StatusCode::OK, "{action} fails for the stack {stack}: {status}: {}", message(&text));
+    Ok(text.into_owned())
+}
+
+/// The message of an error, or the whole answer if it has none, in one line.
+fn message(answer: &str) -> String {
+    let mut document = Document::new(answer);
+    let mut message = None;
+    while let Some(element) = document.next_start_element() {
+        if element.local() == "Message" {
+            message = try_data(&mut document.scoped_to(element)).ok();
+            break;
+        }
+    }
+    message.as_deref().unwrap_or(answer).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn parse_parameter(xml: &str, name: &str) -> anyhow::Result<Option<String>> {
+    let mut document = Document::new(xml);
+    while let Some(element) = document.next_start_element() {
+        if element.local() != "Parameters" {
+            continue;
+        }
+        let mut parameters = document.scoped_to(element);
+        while let Some(mut member) = parameters.next_tag() {
+            let mut parameter = texts(&mut member, &["ParameterKey", "ParameterValue"])?;
+            if parameter.remove("ParameterKey").as_deref() == Some(name) {
+                return Ok(parameter.remove("ParameterValue"));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The texts of the elements with these names that stand directly in this one.
+fn texts(element: &mut ScopedDecoder<'_, '_>, names: &[&str]) -> anyhow::Result<HashMap<String, String>> {
+    let mut texts = HashMap::new();
+    while let Some(mut field) = element.next_tag() {
+        let name = field.start_el().local().to_owned();
+        if names.contains(&name.as_str()) {
+            texts.insert(name, try_data(&mut field)?.into_owned());
+        }
+    }
+    Ok(texts)
 }
 
 fn parse(xml: &str) -> anyhow::Result<Page> {
@@ -103,13 +160,7 @@ fn parse(xml: &str) -> anyhow::Result<Page> {
                 "NextToken" => page.next_token = Some(try_data(&mut part)?.into_owned()),
                 "StackResourceSummaries" => {
                     while let Some(mut member) = part.next_tag() {
-                        let mut resource = HashMap::new();
-                        while let Some(mut field) = member.next_tag() {
-                            let name = field.start_el().local().to_owned();
-                            if FIELDS.contains(&name.as_str()) {
-                                resource.insert(name, try_data(&mut field)?.into_owned());
-                            }
-                        }
+                        let mut resource = texts(&mut member, &FIELDS)?;
                         let mut take = |name| resource.remove(name).unwrap_or_default();
                         let (kind, name) = (take("ResourceType"), take("PhysicalResourceId"));
                         if take("ResourceStatus") != DELETED {
@@ -159,5 +210,28 @@ mod tests {
         let expected = Page { resources: resources.map(named).into(), next_token: Some("a&b".into()) };
         assert_eq!(parse(&xml).unwrap(), expected);
         assert!(parse("").is_err());
+    }
+
+    #[test]
+    fn a_parameter_is_found_whatever_the_order_of_its_members() {
+        let xml = "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>tidings</StackName>
+            <Parameters><member><ParameterKey>Revision</ParameterKey><ParameterValue>1</ParameterValue></member>
+            <member><ParameterValue>restored</ParameterValue><ParameterKey>CommandsTable</ParameterKey></member>
+            <member><ParameterKey>JwtScope</ParameterKey><ParameterValue/></member></Parameters>
+            <Outputs/></member></Stacks></DescribeStacksResult></DescribeStacksResponse>";
+        let value = |name| parse_parameter(xml, name).unwrap();
+        assert_eq!(value("CommandsTable").as_deref(), Some("restored"));
+        assert_eq!(value("JwtScope").as_deref(), Some(""));
+        assert_eq!(value("Unknown"), None);
+    }
+
+    #[test]
+    fn an_error_is_one_line() {
+        let xml = "<ErrorResponse xmlns=\"http://cloudformation.amazonaws.com/doc/2010-05-15/\">\n  <Error>\n
+            <Type>Sender</Type>\n    <Code>ValidationError</Code>\n
+            <Message>Stack with id typo does &quot;not&quot; exist</Message>\n  </Error>\n</ErrorResponse>";
+        assert_eq!(message(xml), "Stack with id typo does \"not\" exist");
+        assert_eq!(message(" no XML,\n but two lines\n"), "no XML, but two lines");
+        assert_eq!(message(""), "");
     }
 }

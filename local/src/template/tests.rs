@@ -101,11 +101,12 @@ fn both_sets_of_read_models_have_the_same_keys_and_indexes() {
 fn the_edge_is_read_where_there_is_one() {
     let is_read = |system: System| system.warnings.iter().any(|line| line.starts_with("stacks/edge.yaml:"));
     assert!(!is_read(project(&[]).unwrap()));
-    for parameter in ["CertificateArn", "WebAclArn"] {
-        assert!(
-            is_read(project(&[(parameter, "arn:aws:x"), ("DomainName", "api.example.com")]).unwrap()),
-            "{parameter}"
-        );
+    let domain = [("CertificateArn", "arn:aws:x"), ("DomainName", "api.example.com")];
+    for given in [&domain[..], &[("WebAclArn", "arn:aws:x")]] {
+        assert!(is_read(project(given).unwrap()), "{given:?}");
+    }
+    for half in domain {
+        project(&[half]).unwrap_err();
     }
 }
 

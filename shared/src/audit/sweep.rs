@@ -78,7 +78,8 @@ impl Sweeper {
     /// spent or the deadline is near.
     ///
     /// # Errors
-    /// As those of the stores and the queue. The next run goes on where the last complete page ended.
+    /// As those of the stores and the queue. The next run goes on where the last complete page ended, and pays for what
+    /// this one has read.
     pub async fn run(&self, deadline: Deadline) -> Result<Run, Error> {
         let Auditor { commands, clock, .. } = &self.auditor;
         let began_at = clock.now();
@@ -91,25 +92,23 @@ impl Sweeper {
             return Ok(Run::default());
         }
         self.meter.reset();
-        let mut run = Run::default();
+        let (mut run, mut failed) = (Run::default(), None);
         while let Some(position) = state.position.clone()
             && run.units < left
             && !deadline.is_near()
         {
-            let (checked, findings, next) = self.step(position).await?;
-            state.position = next;
-            state.checked += checked;
-            for finding in &findings {
-                tracing::warn!(kind = finding.kind.name(), repair = ?finding.repair, "the audit found something");
-                *state.found.entry(finding.kind.name().to_owned()).or_default() += 1;
-            }
-            run.checked += checked;
-            run.found += findings.len() as u64;
-            run.repairs += self.repair(&findings).await?;
+            let page = self.page(position, &mut state, &mut run).await;
             run.units = self.units();
+            if let Err(error) = page {
+                failed = Some(error);
+                break;
+            }
         }
         state.debt_units = debt + run.units.saturating_sub(left);
         self.save(&mut state).await?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
         if state.position.is_none() {
             self.end_round(&state).await?;
         }
@@ -186,6 +185,21 @@ impl Sweeper {
         units
     }
 
+    /// Looks at the next page, and has repaired what is wrong. After an error, the page is still the next one.
+    async fn page(&self, position: Position, state: &mut AuditState, run: &mut Run) -> Result<(), Error> {
+        let (checked, findings, next) = self.step(position).await?;
+        run.repairs += self.repair(&findings).await?;
+        for finding in &findings {
+            tracing::warn!(kind = finding.kind.name(), repair = ?finding.repair, "the audit found something");
+            *state.found.entry(finding.kind.name().to_owned()).or_default() += 1;
+        }
+        state.position = next;
+        state.checked += checked;
+        run.checked += checked;
+        run.found += findings.len() as u64;
+        Ok(())
+    }
+
     /// Looks at the next page. Returns how many items it has, what is wrong with them, and the place behind it.
     async fn step(&self, position: Position) -> Result<(u64, Vec<Finding>, Option<Position>), Error> {
         let Position { table, after } = position;
@@ -258,24 +272,28 @@ async fn twice(look: impl AsyncFn() -> Result<Vec<Finding>, Error>) -> Result<Ve
     Ok(findings)
 }
 
-/// An item that makes no sense must not end the round.
+/// An item that makes no sense must not end the round. Nor must one that only a newer release can read.
 fn readable(look: Result<Vec<Finding>, Error>) -> Result<Vec<Finding>, Error> {
     match look {
         Err(error @ Error::Poison { .. }) => {
             tracing::error!(%error, "an item makes no sense, and is not audited");
             Ok(Vec::new())
         }
+        Err(error) if error.is_of_newer_release() => {
+            tracing::warn!(%error, "an item is left to a newer release, and is not audited");
+            Ok(Vec::new())
+        }
         look => look,
     }
 }
 
-/// The same for items that are looked at together: if one of them makes no sense, each is looked at by itself.
+/// The same for items that are looked at together: if one of them is such an item, each is looked at by itself.
 async fn all_readable<T>(
     items: &[T],
     look: impl AsyncFn(&[T]) -> Result<Vec<Finding>, Error>,
 ) -> Result<Vec<Finding>, Error> {
     match look(items).await {
-        Err(Error::Poison { .. }) => {
+        Err(error) if matches!(error, Error::Poison { .. }) || error.is_of_newer_release() => {
             let looks = stream::iter(items).map(async |item| readable(look(std::slice::from_ref(item)).await));
             Ok(looks.buffered(AT_ONCE).try_collect::<Vec<_>>().await?.concat())
         }

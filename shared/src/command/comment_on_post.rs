@@ -11,7 +11,8 @@ use crate::{
     error::{Error, Rejection},
     model::{
         Comment, CommentId, CommentText, Commenter, Counts, EdgeKey, EdgeKind, IdempotencyKey, Mentioned,
-        PartitionShard, PostId, Profile, ReactedPost, TallySubject, Timestamp, UserEvent, UserId, Version, ranking,
+        PartitionShard, PostId, Profile, ReactedPost, Standing, TallySubject, Timestamp, UserEvent, UserId, Version,
+        ranking,
     },
     store::{
         command_table::{CommandTable, Remembered},
@@ -113,14 +114,18 @@ impl Command for CommentOnPost {
         let remembered = Once::read(commands, caller, self.key());
         let post = async {
             let post = commands.post(self.post).await?;
-            let (edges, commenter) = match &post {
+            Ok(match post {
                 Some(post) if post.author != *caller => {
                     let blocks = EdgeKey::blocks(caller, &post.author);
-                    tokio::try_join!(commands.edges(&blocks), commands.commenter(caller, self.post))?
+                    let others = commands.profile_and_edges(&post.author, &blocks);
+                    let ((profile, edges), commenter) =
+                        tokio::try_join!(others, commands.commenter(caller, self.post))?;
+                    // Nobody sees posts of suspended users.
+                    let is_shown = profile.is_some_and(|profile| !profile.suspended);
+                    (is_shown.then_some(post), edges, commenter)
                 }
-                _ => (Edges::default(), None),
-            };
-            Ok((post, edges, commenter))
+                post => (post, Edges::default(), None),
+            })
         };
         let text = self.text.entities();
         let (author, (post, edges, commenter), mentions, remembered) =
@@ -133,8 +138,9 @@ impl Command for CommentOnPost {
         let Some(author_of_post) = commands.recent_author(self.post, at).await? else { return Ok(None) };
         let block = [EdgeKey::new(caller, EdgeKind::Blocks, &author_of_post)];
         let text = self.text.entities();
-        let (author, is_blocked, edges, commenter, mentions, remembered) = tokio::try_join!(
+        let (author, standing, is_blocked, edges, commenter, mentions, remembered) = tokio::try_join!(
             commands.profile(caller),
+            commands.recent_standing(&author_of_post, at),
             commands.blocked_lately(&author_of_post, caller, at),
             commands.edges(&block),
             commands.commenter(caller, self.post),
@@ -143,7 +149,7 @@ impl Command for CommentOnPost {
         )?;
         let post = Some(ReactedPost { post: self.post, author: author_of_post, hidden: None });
         let state = State { author, post, edges, commenter, mentions, remembered, is_recalled: true };
-        Ok((!is_blocked).then_some(state))
+        Ok((standing == Some(Standing::Active) && !is_blocked).then_some(state))
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<Commented>, Rejection> {
@@ -192,7 +198,7 @@ impl Command for CommentOnPost {
 mod tests {
     use super::*;
     use crate::{
-        command::DeleteComment,
+        command::{DeleteComment, ModerateUser, Moderation},
         model::Post,
         samples::{NOW, post, profile, turn, user, version},
         test_world::{Calls, Process, World},
@@ -368,5 +374,21 @@ mod tests {
         let commenter = world.other.commands.commenter(&user("bob"), post).await.unwrap().unwrap();
         assert_eq!((commenter.comments, commenter.version), (1, 1));
         assert_eq!(count_of_post(&world), (1, commenter.heat));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_comments_on_a_post_of_a_suspended_user() {
+        for is_crowded in [false, true] {
+            let (world, post) = post_of_ada().await;
+            world.other.done("ada", &ModerateUser { wanted: Moderation::Withdrawn }).await;
+            if is_crowded {
+                world.tested.meets_a_crowd(&TallySubject::Post(post));
+            }
+            let text = || "nice".to_owned().try_into().unwrap();
+            let comment = CommentId::new(world.tested.clock.now());
+            let command = CommentOnPost { post, comment, text: text(), key: None };
+            let refused = world.tested.run("bob", &command).await;
+            assert!(matches!(refused, Err(Error::Rejected(Rejection::PostNotFound))), "{refused:?}");
+        }
     }
 }

@@ -68,6 +68,7 @@ impl CreatePost {
             tags_ever: tags,
             mentioned,
             version: 1,
+            moderations: 0,
             event_version: version,
             edited_at: None,
             taken_down_at: None,

@@ -49,7 +49,7 @@ impl Command for EditPost {
         if post.text.as_ref() == Some(&self.text) {
             return Ok(Decision::Unchanged((post.clone(), author)));
         }
-        if post.version > POST_EDITS_MAX {
+        if post.edits() >= POST_EDITS_MAX {
             return Err(Rejection::EditLimitReached);
         }
         let edited = post.edited(self.text.clone(), &state.mentions, turn.at);
@@ -101,5 +101,14 @@ mod tests {
         let mut often = state();
         often.post = often.post.map(|post| Post { version: POST_EDITS_MAX + 1, ..post });
         assert_eq!(decide("ada", "bye", &often), Err(Rejection::EditLimitReached));
+    }
+
+    #[test]
+    fn what_administrators_do_with_a_post_is_no_edit() {
+        let mut often = state();
+        for _ in 0..POST_EDITS_MAX {
+            often.post = often.post.map(|post| post.taken_down(Some(NOW)).taken_down(None));
+        }
+        assert!(matches!(decide("ada", "bye", &often), Ok(Decision::Append { .. })));
     }
 }

@@ -52,7 +52,11 @@ impl Command for FollowUser {
         let (profile, edges) = commands.profile_and_edges(&self.followee, &keys).await?;
         // Nobody can begin to follow a suspended user.
         let is_wanted = |profile: &Profile| !profile.suspended || !self.wanted.is_active();
-        let followee_exists = profile.as_ref().is_some_and(is_wanted);
+        let followee_exists = match &profile {
+            Some(profile) => is_wanted(profile),
+            // The follow may have ended with the account.
+            None => !self.wanted.is_active() && commands.head(&self.followee).await?.standing.is_deleted(),
+        };
         Ok(State { followee_exists, edges, is_recalled: false })
     }
 

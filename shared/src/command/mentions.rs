@@ -3,23 +3,27 @@
 
 use crate::{
     error::Error,
-    model::{Entities, Handle, Meaning, UserId, limits::MENTIONS_MAX},
+    model::{
+        Entities, Handle, Meaning, UserId,
+        limits::{HANDLES_LOOKED_UP_MAX, MENTIONS_MAX},
+    },
     store::command_table::CommandTable,
 };
 
-/// The users who have the handles that are mentioned, without the author. Only the first [`MENTIONS_MAX`] different
-/// handles count. A text without mentions costs no read.
+/// The first [`MENTIONS_MAX`] users whom the text mentions, without the author. Only the first
+/// [`HANDLES_LOOKED_UP_MAX`] different handles are looked up. A text without mentions costs no read.
 pub(super) async fn mentioned(commands: &CommandTable, text: &Entities, author: &UserId) -> Result<Vec<UserId>, Error> {
     let mut handles: Vec<&Handle> = Vec::new();
     for entity in &text.entities {
         if let Meaning::Mention { handle } = &entity.meaning
             && !handles.contains(&handle)
-            && handles.len() < MENTIONS_MAX
+            && handles.len() < HANDLES_LOOKED_UP_MAX
         {
             handles.push(handle);
         }
     }
-    let mut users: Vec<_> = commands.owners(&handles).await?.into_iter().filter(|user| user != author).collect();
-    users.sort_unstable();
+    let mut users = commands.owners(&handles).await?;
+    users.retain(|user| user != author);
+    users.truncate(MENTIONS_MAX);
     Ok(users)
 }

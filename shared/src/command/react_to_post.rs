@@ -12,8 +12,8 @@ use super::{
 use crate::{
     error::{Error, Rejection},
     model::{
-        Clock, Counts, EdgeState, Like, Limited, PartitionShard, PostId, RateLimited, TallyShard, TallySubject,
-        Timestamp, UserId, Version, ranking,
+        Clock, Counts, EdgeKey, EdgeState, Like, Limited, PartitionShard, PostId, RateLimited, TallyShard,
+        TallySubject, Timestamp, UserId, Version, ranking,
     },
     store::{
         Consistency,
@@ -147,7 +147,12 @@ impl Request<'_> {
             true => self.commands.block_with_busy(self.caller, author, now).await?,
             false => self.commands.block_between(self.caller, author).await?,
         };
-        if is_blocked { Err(Rejection::Blocked.into()) } else { Ok(()) }
+        if !is_blocked {
+            return Ok(());
+        }
+        // The block may have ended a moment ago.
+        let edges = self.commands.edges(&EdgeKey::blocks(self.caller, author)).await?;
+        if edges.block_between(self.caller, author) { Err(Rejection::Blocked.into()) } else { Ok(()) }
     }
 
     /// The state of the limit after a portion of likes, if the request has to write it.
@@ -219,6 +224,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        command::BlockUser,
         model::ReactedPost,
         samples::{NOW, post, user},
         test_world::{Calls, Failure, World},
@@ -403,5 +409,18 @@ mod tests {
             .limit
             .unwrap();
         assert_eq!(limit.version, 1, "charged once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_block_that_has_just_ended_refuses_no_like() {
+        let (world, posts) = posts_of_ada(100, 1).await;
+        world.other.join(&["bob"]).await;
+        world.tested.meets_a_crowd(&TallySubject::Post(posts[0]));
+        let block = |wanted| BlockUser { blocked: user("bob"), wanted };
+        world.other.done("ada", &block(EdgeState::Active)).await;
+        assert_eq!(refusal(react(&world, "bob", posts[0], EdgeState::Active).await), Rejection::Blocked);
+
+        world.other.done("ada", &block(EdgeState::Ended)).await;
+        react(&world, "bob", posts[0], EdgeState::Active).await.unwrap();
     }
 }

@@ -40,7 +40,8 @@ impl Command for RemoveFollower {
         let keys = [EdgeKey::new(&self.follower, EdgeKind::Follows, caller)];
         let (profile, edges, followers) =
             tokio::try_join!(commands.profile(&self.follower), commands.edges(&keys), commands.head(&self.follower))?;
-        Ok(State { exists: profile.is_some(), edges, followers })
+        // The follow may have ended with the account.
+        Ok(State { exists: profile.is_some() || followers.standing.is_deleted(), edges, followers })
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<()>, Rejection> {

@@ -52,9 +52,10 @@ pub async fn run<C: Command>(
             Ok(Decision::Replay { version, output }) => return Ok(Committed { version, output }),
             Err(rejection) => match open.settle(caller, commands, &mut attempts).await? {
                 Some(committed) => return Ok(committed),
-                // The same request may have been accepted after its key was read. So the key is read again (INV-6). A
-                // log without a profile means that the account was deleted after its head was read. So the head is.
-                None if !is_rejected && (command.key().is_some() || rejection == Rejection::ProfileRequired) => {
+                // The same request may have been accepted after what it depends on was read: its key (INV-6), or the
+                // edge whose number is at its limit by now. A log without a profile means that the account was deleted
+                // after its head was read. So all of it is read again.
+                None if !is_rejected && (command.key().is_some() || may_be_outdated(&rejection)) => {
                     is_rejected = true;
                     continue;
                 }
@@ -129,6 +130,17 @@ async fn read<C: Command>(
         }
     }
     Ok(Some((head?, state?)))
+}
+
+/// Whether this follows from the head of the log, which may be newer than what else was read.
+fn may_be_outdated(rejection: &Rejection) -> bool {
+    matches!(
+        rejection,
+        Rejection::ProfileRequired
+            | Rejection::FollowingLimitReached
+            | Rejection::MuteLimitReached
+            | Rejection::BlockLimitReached
+    )
 }
 
 fn is_throttled<T>(read: &Result<T, Error>) -> bool {

@@ -76,6 +76,8 @@ pub const NOTIFICATION_PEOPLE_MAX: usize = 8;
 pub const NOTIFICATIONS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Users that a post or a comment mentions at most. Further ones are not notified.
 pub const MENTIONS_MAX: usize = 10;
+/// Different handles of a text that are looked up to find these users: those of one read.
+pub const HANDLES_LOOKED_UP_MAX: usize = 100;
 
 /// Days of statistics that are asked for at once at most. Each day is an item of its own.
 pub const STATISTICS_DAYS_ASKED_MAX: usize = 92;

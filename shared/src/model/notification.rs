@@ -126,7 +126,7 @@ impl Group {
         }
     }
 
-    fn to_bytes(self) -> [u8; 17] {
+    pub(crate) fn to_bytes(self) -> [u8; 17] {
         let mut bytes = [0; 17];
         let (kind, subject) = bytes.split_at_mut(1);
         kind[0] = self.kind() as u8;

@@ -23,6 +23,9 @@ pub struct Post {
     pub mentioned: Vec<Mentioned>,
     /// 1 at first, and one more with each change.
     pub version: u64,
+    /// How many of these changes were made by administrators.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub moderations: u64,
     /// Version of the event that created the post, in the author's log. A deletion removes the text from that event.
     pub event_version: Version,
     /// When the post was last edited.
@@ -81,6 +84,11 @@ impl Post {
         }
     }
 
+    /// How often the author has edited the post.
+    pub fn edits(&self) -> u64 {
+        self.version.saturating_sub(self.moderations + 1)
+    }
+
     /// The post with this text instead, which mentions these users, edited at this moment.
     pub fn edited(&self, text: Text, mentions: &[UserId], at: Timestamp) -> Self {
         let mut mentioned = self.mentioned.clone();
@@ -96,7 +104,7 @@ impl Post {
 
     /// The post taken down at this moment, or restored.
     pub fn taken_down(&self, at: Option<Timestamp>) -> Self {
-        Self { version: self.version + 1, taken_down_at: at, ..self.clone() }
+        Self { version: self.version + 1, moderations: self.moderations + 1, taken_down_at: at, ..self.clone() }
     }
 
     /// The post without its text, deleted at this moment.
@@ -104,4 +112,8 @@ impl Post {
         let (tags, mentioned, version) = (Vec::new(), Vec::new(), self.version + 1);
         Self { text: None, tags, mentioned, version, deleted_at: Some(at), ..self.clone() }
     }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

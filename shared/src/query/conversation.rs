@@ -58,7 +58,7 @@ impl Conversations {
     pub async fn post(&self, request: ReadRequest<'_>, post: PostId) -> Result<FeedPost, Error> {
         let read = ViewerState::read(request, &self.viewers, &self.commands);
         let unread = ViewerState::unread(request);
-        let (state, shown) = match request.min_version {
+        let (state, mut shown) = match request.min_version {
             None => tokio::try_join!(read, self.shown(&unread, post))?,
             Some(_) => {
                 let state = read.await?;
@@ -67,7 +67,27 @@ impl Conversations {
             }
         };
         self.require_no_block(&state, &shown.card.author).await?;
+        self.show_own_profile(&state, [&mut shown]).await?;
         Ok(shown)
+    }
+
+    /// Makes the viewer's own posts show the viewer's profile, if a walk has not shown it on all cards yet. For posts
+    /// that were hydrated before the viewer state was known: those of a query without a version.
+    pub(super) async fn show_own_profile<'b>(
+        &self,
+        state: &ViewerState<'_>,
+        posts: impl IntoIterator<Item = &'b mut FeedPost>,
+    ) -> Result<(), Error> {
+        if state.request.min_version.is_some() || !state.has_unfinished_profile() {
+            return Ok(());
+        }
+        let own: Vec<_> = posts.into_iter().filter(|post| post.card.author == *state.request.viewer).collect();
+        if !own.is_empty()
+            && let Some(profile) = self.commands.profile(state.request.viewer).await?
+        {
+            own.into_iter().for_each(|post| post.card.author_profile = profile.public.clone());
+        }
+        Ok(())
     }
 
     /// A post as it is shown to everybody who may see it.
@@ -163,10 +183,10 @@ impl Conversations {
                 (comment, is_hidden)
             });
             let shown = marked.filter(|(_, is_hidden)| !is_hidden || hidden == HiddenComments::Mark);
-            Ok(Page { entries: shown.collect(), next: after.filter(|_| more) })
+            let entries = self.with_authors(&state, shown.collect()).await?;
+            Ok(Page { entries, next: after.filter(|_| more) })
         };
-        let Page { entries, next } = draft.fill(|(comment, _): &(Comment, bool)| comment.comment, read).await?;
-        Ok(Page { entries: self.with_authors(&state, entries).await?, next })
+        draft.fill(|shown: &CommentWithAuthor| shown.comment.comment, read).await
     }
 
     /// A comment on a post. A comment by a user whom the viewer mutes can still be looked up, and the author of the

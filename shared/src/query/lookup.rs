@@ -14,6 +14,7 @@ use crate::{
     store::{
         Consistency,
         cards::{PostCard, UserCard},
+        command_table::CommandTable,
     },
 };
 
@@ -36,30 +37,35 @@ impl Conversations {
             }
         };
         let unknown = posts.iter().copied().filter(|post| !shown.contains_key(post)).collect();
-        let new = self.new_posts(request.viewer, unknown).await?;
+        let new = new_posts(&self.commands, request.viewer, unknown).await?;
         shown.extend(new.into_iter().map(|card| (card.post, FeedPost::new(card.clone(), liked.contains(&card.post)))));
         let filter = Filter::LookedUp;
         let authors: BTreeSet<UserId> = shown.values().map(|post| post.card.author.clone()).collect();
         let blockers = filter.blockers(&state, &self.commands, &authors).await?;
         let admits = |author: &UserId| filter.admits_author(&state, author) && !blockers.contains(author);
         shown.retain(|_, post| admits(&post.card.author));
+        self.show_own_profile(&state, shown.values_mut()).await?;
         Ok(posts.iter().filter_map(|post| shown.remove(post)).collect())
     }
+}
 
-    /// The cards of those of the posts that are so new that no projection has made their cards. Posts that are deleted
-    /// or hidden from the viewer, and those that never were, are not among them.
-    async fn new_posts(&self, viewer: &UserId, posts: Vec<PostId>) -> Result<Vec<PostCard>, Error> {
-        let mut found = self.commands.posts(&posts).await?;
-        found.retain(|post| !post.is_deleted());
-        let authors: BTreeSet<_> = found.iter().map(|post| post.author.clone()).collect();
-        let authors = self.commands.profiles(&authors.into_iter().collect::<Vec<_>>()).await?;
-        let authors: HashMap<_, _> = authors.into_iter().map(|profile| (profile.user.clone(), profile)).collect();
-        Ok(found
-            .into_iter()
-            .filter_map(|post| Some(PostCard::new(post.clone(), authors.get(&post.author)?.clone())))
-            .filter(|card| card.is_shown_to(viewer))
-            .collect())
-    }
+/// The cards of those of the posts that are so new that no projection has made their cards. Posts that are deleted
+/// or hidden from the viewer, and those that never were, are not among them.
+pub(super) async fn new_posts(
+    commands: &CommandTable,
+    viewer: &UserId,
+    posts: Vec<PostId>,
+) -> Result<Vec<PostCard>, Error> {
+    let mut found = commands.posts(&posts).await?;
+    found.retain(|post| !post.is_deleted());
+    let authors: BTreeSet<_> = found.iter().map(|post| post.author.clone()).collect();
+    let authors = commands.profiles(&authors.into_iter().collect::<Vec<_>>()).await?;
+    let authors: HashMap<_, _> = authors.into_iter().map(|profile| (profile.user.clone(), profile)).collect();
+    Ok(found
+        .into_iter()
+        .filter_map(|post| Some(PostCard::new(post.clone(), authors.get(&post.author)?.clone())))
+        .filter(|card| card.is_shown_to(viewer))
+        .collect())
 }
 
 impl People {

@@ -51,7 +51,7 @@ pub use conversation::{CommentWithAuthor, CommentsOf, HiddenComments};
 pub use export::{ExportAt, Exported, export};
 pub use feeds::{HomePage, HomePosition, HomeWalk, LikerAt, NewPosts, RankedPosition, Ranking, TrendingPosition};
 pub use newest::Newest;
-pub use notifications::{Notification, NotificationAt, Notifications, NotificationsPage};
+pub use notifications::{Notification, Notifications, NotificationsPage, NotificationsPosition};
 pub use pipeline::{FeedPost, Origin, Page, ReadRequest};
 pub use profile::{OwnProfileView, ProfileView, Relation};
 pub use services::{Conversations, Feeds, People};

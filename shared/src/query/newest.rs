@@ -29,13 +29,6 @@ pub struct Newest {
     /// The posts since that moment that the client has seen, or that are deleted: newest first.
     #[serde(serialize_with = "known_to_text", deserialize_with = "known_from_text")]
     known: Vec<Known>,
-    /// Announced posts since that moment of authors who were not shown in the home: newest first. They only save work,
-    /// so the oldest of too many are forgotten.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[serde(serialize_with = "known_to_text", deserialize_with = "known_from_text")]
-    of_others: Vec<Known>,
-    /// What could be found at this moment was seen.
-    as_of: Timestamp,
 }
 
 /// A post that is known: the 6 bytes of its creation time, and 4 of its random ones.
@@ -46,11 +39,9 @@ type Known = [u8; 10];
 pub(crate) struct Covered {
     /// The posts that were seen or are deleted, in any order.
     pub(crate) posts: Vec<PostId>,
-    /// The announced posts that were met, and whose authors are not shown in the home.
-    pub(crate) of_others: Vec<PostId>,
     /// All posts of the home from this one on are among them; all at all if none is given.
     pub(crate) from: Option<PostId>,
-    /// The oldest post that is new and was not seen.
+    /// The oldest post that was not seen and may be new: all before it were looked at.
     pub(crate) unseen: Option<PostId>,
 }
 
@@ -62,35 +53,23 @@ impl Newest {
 
     /// The mark after these posts were covered as of this moment.
     pub(crate) fn new(covered: &Covered, as_of: Timestamp) -> Self {
-        Self { since: Timestamp::from_ms(0), known: Vec::new(), of_others: Vec::new(), as_of }.after(covered, as_of)
+        Self { since: Timestamp::from_ms(0), known: Vec::new() }.after(covered, as_of)
     }
 
-    /// The mark after more posts were covered than by this one. If not all new posts were seen, the moment as of which
-    /// it was made stays.
+    /// The mark after more posts were covered than by this one. Its moment is the latest that leaves nothing out.
     pub(crate) fn after(&self, covered: &Covered, now: Timestamp) -> Self {
-        let known = newest_first(&covered.posts, &self.known);
-        let mut of_others = newest_first(&covered.of_others, &self.of_others);
-        of_others.truncate(KNOWN_MAX);
-        let as_of = if covered.unseen.is_some() { self.as_of } else { now };
-        let as_of = Timestamp::from_ms(as_of.as_ms() / STEP_MS * STEP_MS);
-        Self { since: self.since, known, of_others, as_of }.raised(covered)
-    }
-
-    /// The same mark with the latest moment that leaves nothing out, and without the posts before it.
-    fn raised(mut self, covered: &Covered) -> Self {
-        let late = self.as_of.before(LATE_MAX);
+        let late = Timestamp::from_ms(now.as_ms() / STEP_MS * STEP_MS).before(LATE_MAX);
         let incomplete = covered.from.map_or(Timestamp::from_ms(0), |from| next(from.created_at()));
+        let mut known = newest_first(&covered.posts, &self.known);
         let mut since = self.since.max(late).max(incomplete);
-        if let (Some(newest), Some(dropped)) = (self.known.first(), self.known.get(KNOWN_MAX)) {
+        if let (Some(newest), Some(dropped)) = (known.first(), known.get(KNOWN_MAX)) {
             since = since.max(next(created_at(dropped)).min(created_at(newest)));
         }
         if let Some(unseen) = covered.unseen {
             since = since.min(unseen.created_at());
         }
-        self.since = since;
-        self.known.retain(|known| created_at(known) >= since);
-        self.of_others.retain(|known| created_at(known) >= since);
-        self
+        known.retain(|known| created_at(known) >= since);
+        Self { since, known }
     }
 
     /// Posts before this one are not new.
@@ -98,20 +77,14 @@ impl Newest {
         PostId::lowest(self.since)
     }
 
-    /// Announcements from this moment on may be new: a post is announced after it was created. The moment of the mark
-    /// itself says nothing, because the next answer may come from another table, with moments of its own.
+    /// Announcements from this moment on may be new: a post is announced after it was created.
     pub(crate) fn announced_since(&self) -> Timestamp {
-        self.since.min(self.as_of).before(UNKNOWN_FOR)
+        self.since.before(UNKNOWN_FOR)
     }
 
     /// Whether the post is new, if its author is shown.
     pub(crate) fn is_new(&self, post: &PostId) -> bool {
         post.created_at() >= self.since && !self.known.contains(&known(post))
-    }
-
-    /// Whether the post may be new: it is none that was announced before, and whose author was not shown then.
-    pub(crate) fn may_be_new(&self, post: &PostId) -> bool {
-        self.is_new(post) && !self.of_others.contains(&known(post))
     }
 }
 

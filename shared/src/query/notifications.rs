@@ -7,7 +7,10 @@ use std::collections::{BTreeSet, HashMap};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::pipeline::{FeedPost, Filter, Hydrator, Page, PageDraft, ReadRequest, ViewerState};
+use super::{
+    feeds::Served,
+    pipeline::{FeedPost, Filter, Hydrator, Page, PageDraft, ReadRequest, ViewerState},
+};
 use crate::{
     error::Error,
     model::{
@@ -66,15 +69,25 @@ pub struct Notification {
 #[derive(Debug, Clone, PartialEq)]
 pub struct NotificationsPage {
     /// The notifications, those that grew last first.
-    pub page: Page<Notification, NotificationAt>,
+    pub page: Page<Notification, NotificationsPosition>,
     /// How many notifications are unread, on this page and elsewhere.
     pub unread: usize,
+}
+
+/// Where a walk goes on. In other tables, after a rebuild, a group can stand a moment deeper than where it was shown.
+/// So the walk also knows which groups it has shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotificationsPosition {
+    #[serde(flatten)]
+    behind: NotificationAt,
+    #[serde(default, skip_serializing_if = "Served::is_empty")]
+    served: Served,
 }
 
 /// A place in the list: behind the group that had grown at this moment. A group that grows meanwhile moves in front of
 /// the first page, and is not shown again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct NotificationAt {
+struct NotificationAt {
     at: Timestamp,
     group: Group,
 }
@@ -95,11 +108,15 @@ impl Notifications {
     pub async fn list(
         &self,
         request: ReadRequest<'_>,
-        after: Option<NotificationAt>,
+        after: Option<NotificationsPosition>,
         limit: usize,
     ) -> Result<NotificationsPage, Error> {
         let opened = self.open(request).await?;
-        let mut groups = opened.groups.iter().copied().filter(|it| after.is_none_or(|after| place(it) < after));
+        let is_left = |it: &Grouped| {
+            let is_shown = |after: &NotificationsPosition| after.served.contains_group(it.group);
+            after.as_ref().is_none_or(|after| place(it) < after.behind && !is_shown(after))
+        };
+        let mut groups = opened.groups.iter().copied().filter(is_left);
         let mut known = HashMap::new();
         let mut unread = 0;
         for notification in self.shown(&opened, &opened.unread(), NOTICES_COUNTED_MAX).await? {
@@ -117,6 +134,9 @@ impl Notifications {
         };
         let position = |it: &Notification| NotificationAt { at: it.at, group: it.group };
         let page = PageDraft::new(limit).fill(position, read).await?;
+        let mut served = after.as_ref().map(|after| after.served.clone()).unwrap_or_default();
+        page.entries.iter().for_each(|shown| served.insert_group(shown.group));
+        let page = page.map_next(|behind| NotificationsPosition { behind, served });
         Ok(NotificationsPage { page, unread })
     }
 
@@ -163,16 +183,13 @@ impl Notifications {
         let notices = stream::iter(groups).map(|grouped| self.notices(state, grouped.group));
         let (notices, mut posts) =
             tokio::try_join!(notices.buffered(GROUPS_AT_ONCE).try_collect::<Vec<_>>(), hydrator.posts(state, &posts))?;
-        let authors = posts.values().map(|post| &post.card.author);
-        let everybody = notices.iter().flatten().map(|notice| &notice.actor);
-        let involved: BTreeSet<UserId> = authors.chain(everybody).cloned().collect();
-        let blockers = state.blockers_among(&self.commands, &involved).await?;
+        let authors: BTreeSet<UserId> = posts.values().map(|post| post.card.author.clone()).collect();
+        let blockers = state.blockers_among(&self.commands, &authors).await?;
         // Whoever mentions the viewer may do so below a post of somebody whom the viewer mutes.
         let looked_up = |author: &UserId| Filter::LookedUp.admits_author(state, author) && !blockers.contains(author);
         posts.retain(|_, post| looked_up(&post.card.author));
         let visible = |notices: Vec<Notice>| -> Vec<Notice> {
-            let seen = |notice: &Notice| !state.viewer.hides(&notice.actor) && !blockers.contains(&notice.actor);
-            notices.into_iter().filter(seen).collect()
+            notices.into_iter().filter(|notice| !state.viewer.hides(&notice.actor)).collect()
         };
         let seen: Vec<_> = groups.iter().zip(notices).map(|(grouped, notices)| (grouped, visible(notices))).collect();
         let cards = self.people(state, seen.iter().map(|(_, notices)| actors(notices)).collect(), actors_min).await?;
@@ -195,7 +212,7 @@ impl Notifications {
     }
 
     /// The cards of the actors of each group: of at least so many of each, and of more where none of these is shown to
-    /// the viewer. Suspended users, and those who have deleted their accounts, have none.
+    /// the viewer. Suspended users, those who have deleted their accounts, and those who block the viewer have none.
     async fn people(
         &self,
         state: &ViewerState<'_>,
@@ -204,8 +221,11 @@ impl Notifications {
     ) -> Result<HashMap<UserId, UserCard>, Error> {
         let read = async |users: BTreeSet<&UserId>| {
             let users: Vec<_> = users.into_iter().cloned().collect();
-            let mut cards = self.cards.users(&users, state.consistency()).await?;
-            cards.retain(|_, card| card.is_shown_to(state.request.viewer));
+            let (mut cards, blockers) = tokio::try_join!(
+                self.cards.users(&users, state.consistency()),
+                state.blockers_among(&self.commands, &users)
+            )?;
+            cards.retain(|user, card| card.is_shown_to(state.request.viewer) && !blockers.contains(user));
             Ok::<_, Error>(cards)
         };
         let mut cards =
@@ -223,7 +243,7 @@ impl Notifications {
     async fn notices(&self, state: &ViewerState<'_>, group: Group) -> Result<Vec<Notice>, Error> {
         let (viewer, limit) = (state.request.viewer, i32::try_from(NOTICES_COUNTED_MAX).unwrap_or(i32::MAX));
         let page = self.timelines.notices(viewer, group, None, limit, state.consistency()).await?;
-        let stands = |notice: &Notice| notice.active && notice.actor != *viewer;
+        let stands = |notice: &Notice| notice.active && notice.actor != *viewer && !state.has_ended(group, notice);
         Ok(page.notices.into_iter().filter(stands).collect())
     }
 }

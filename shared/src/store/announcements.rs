@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 
 use super::{
     consistency::Consistency,
-    dynamo::{Item, failed, n, s, text},
+    dynamo::{Item, failed, n, s, text, user},
     key::{self, PK, SK},
     timelines::{CONFLICTS, Row, Timeline, Timelines},
 };
@@ -96,7 +96,5 @@ impl Timelines {
 fn announcement(item: &Item) -> Result<Announcement, Error> {
     let key = text(item, SK)?;
     let (at, post) = key::parse_announcement(key).ok_or_else(|| Error::poison("the key of an announcement", key))?;
-    let author = text(item, "author")?;
-    let author = author.parse().map_err(|error| Error::poison(author, error))?;
-    Ok(Announcement { at, row: Row { post, author } })
+    Ok(Announcement { at, row: Row { post, author: user(item, "author")? } })
 }

@@ -203,15 +203,18 @@ impl CommandTable {
         self.get("a handle", key::handle(handle), CLAIM.to_owned()).await
     }
 
-    /// The users who have these handles, in no order. A handle that nobody has, or that was given up, leads to nobody.
+    /// The users who have these handles, in the order of the handles. A handle that nobody has, or that was given up,
+    /// leads to nobody.
     pub async fn owners(&self, handles: &[&Handle]) -> Result<Vec<UserId>, Error> {
         if handles.is_empty() {
             return Ok(Vec::new());
         }
         let keys = handles.iter().map(|handle| primary_key(key::handle(handle), CLAIM)).collect();
-        let items = self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await?;
-        let claims = items.into_iter().map(|item| value("a handle", item)).collect::<Result<Vec<Claim>, _>>()?;
-        Ok(claims.into_iter().filter_map(Claim::owner).collect())
+        let mut claims = HashMap::new();
+        for item in self.dynamo.batch_get(&self.table, keys, Consistency::Strong).await? {
+            claims.insert(text(&item, PK)?.to_owned(), value::<Claim>("a handle", item)?);
+        }
+        Ok(handles.iter().filter_map(|handle| claims.remove(&key::handle(handle))?.owner()).collect())
     }
 
     /// A post. It may be deleted.

@@ -215,7 +215,7 @@ impl Timelines {
     /// the tag that is first in order comes first.
     ///
     /// # Errors
-    /// [`Error::Transient`] if there are too many tags to be read; otherwise as the store's.
+    /// [`Error::Poison`] if there are too many tags to be read; otherwise as the store's.
     pub async fn top_tags(&self, day: Day, limit: usize) -> Result<Vec<(Tag, i64)>, Error> {
         let parts = (0..TAG_PARTS).map(|part| self.partition(key::day_tags(day, part), "TAG#", Consistency::Eventual));
         let mut posts = BTreeMap::<Tag, i64>::new();
@@ -294,14 +294,27 @@ impl Timelines {
     }
 
     /// All items of a partition whose sort keys begin with this text.
+    ///
+    /// # Errors
+    /// [`Error::Poison`] if there are too many, as there will be later; otherwise as the store's.
     pub(super) async fn partition(
         &self,
         partition: String,
         prefix: &str,
         consistency: Consistency,
     ) -> Result<Vec<Item>, Error> {
+        self.partition_within(partition, prefix, consistency, PAGES_MAX).await
+    }
+
+    pub(super) async fn partition_within(
+        &self,
+        partition: String,
+        prefix: &str,
+        consistency: Consistency,
+        pages_max: usize,
+    ) -> Result<Vec<Item>, Error> {
         let (mut items, mut after) = (Vec::new(), None);
-        for _ in 0..PAGES_MAX {
+        for _ in 0..pages_max {
             let mut query = self.dynamo.0.query().table_name(self.table.get());
             query = match prefix {
                 "" => query.key_condition_expression("PK = :partition"),
@@ -323,7 +336,7 @@ impl Timelines {
                 return Ok(items);
             }
         }
-        Err(Error::transient("reading statistics", "a partition has too many items"))
+        Err(Error::poison(partition, "there are too many items"))
     }
 }
 

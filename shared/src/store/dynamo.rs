@@ -22,7 +22,7 @@ use super::{
     meter::Meter,
     read_timeouts::ReadTimeouts,
 };
-use crate::{error::Error, retry::RetryPolicy};
+use crate::{error::Error, model::UserId, retry::RetryPolicy};
 
 /// Keys in one call of BatchGetItem at most (DynamoDB API Reference).
 const BATCH_GET_MAX: usize = 100;
@@ -31,6 +31,12 @@ pub(crate) const BATCH_WRITE_MAX: usize = 25;
 /// How often keys that DynamoDB left unprocessed are read again.
 const RETRY: RetryPolicy =
     RetryPolicy { retries_max: 5, first: Duration::from_millis(10), longest: Duration::from_secs(1) };
+
+/// The code of the error of a single write whose condition does not hold.
+const CONDITION_FAILED: &str = "ConditionalCheckFailedException";
+/// How the error begins of what a newer release wrote and this one cannot read. That of an event begins so, too
+/// ([`crate::model::Unreadable`]).
+const NEWER: &str = "a newer release wrote it";
 
 /// The attribute with the version of an item's layout. An item without it has layout 1, as all items do so far.
 pub(super) const SCHEMA: &str = "schema";
@@ -229,7 +235,7 @@ where
         };
         let (code, message) = (service.code().unwrap_or("unknown"), service.message().unwrap_or_default());
         match code {
-            "ConditionalCheckFailedException" | "TransactionConflictException" => Error::Conflict,
+            CONDITION_FAILED | "TransactionConflictException" => Error::Conflict,
             "ThrottlingException" | "ProvisionedThroughputExceededException" => Error::Throttled { during },
             // An invalid request stays invalid: it is a bug here, or an item over 400 kB.
             "ValidationException" => Error::poison(during, message),
@@ -239,13 +245,13 @@ where
 }
 
 /// Maps a failed call, too. A failed condition on a version is success: the table already has that version or a newer
-/// one.
+/// one. A write that meets a transaction with the same item has failed: nobody has looked at its condition.
 pub(super) fn newer_wins<E: ProvideErrorMetadata, R>(
     during: &'static str,
 ) -> impl FnOnce(SdkError<E, R>) -> Result<(), Error> {
-    move |error| match failed(during)(error) {
-        Error::Conflict => Ok(()),
-        error => Err(error),
+    move |error| match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+        Some(CONDITION_FAILED) => Ok(()),
+        _ => Err(failed(during)(error)),
     }
 }
 
@@ -291,9 +297,16 @@ pub(super) fn item(value: &impl Serialize) -> Result<Item, Error> {
 /// the item makes no sense.
 pub(super) fn value<T: DeserializeOwned>(what: &'static str, item: Item) -> Result<T, Error> {
     if number(&item, SCHEMA).is_ok_and(|schema| schema > SCHEMA_MAX) {
-        return Err(Error::transient(what, "a newer release wrote it in a layout that this one does not know"));
+        return Err(Error::transient(what, format!("{NEWER} in a layout that this one does not know")));
     }
     from_item(item).map_err(|error| Error::poison(what, error))
+}
+
+impl Error {
+    /// Whether an item or an event is to blame that only a newer release can read. Everything else may go on.
+    pub(crate) fn is_of_newer_release(&self) -> bool {
+        matches!(self, Self::Transient { cause, .. } if cause.starts_with(NEWER))
+    }
 }
 
 /// Reads a string attribute of an item.
@@ -304,6 +317,12 @@ pub(super) fn text<'a>(item: &'a Item, name: &str) -> Result<&'a str, Error> {
         .ok_or_else(|| Error::poison("an item", format!("it has no string attribute {name}")))
 }
 
+/// Reads a user id of an item. It may have characters that are refused in new ids.
+pub(super) fn user(item: &Item, name: &str) -> Result<UserId, Error> {
+    let id = text(item, name)?;
+    UserId::try_from(id.to_owned()).map_err(|error| Error::poison(id, error))
+}
+
 /// Reads a number attribute of an item. A missing attribute is 0.
 pub(super) fn number(item: &Item, name: &str) -> Result<u64, Error> {
     let Some(value) = item.get(name) else { return Ok(0) };
@@ -312,4 +331,32 @@ pub(super) fn number(item: &Item, name: &str) -> Result<u64, Error> {
         .ok()
         .and_then(|digits| digits.parse().ok())
         .ok_or_else(|| Error::poison("an item", format!("its attribute {name} is not a number")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{Unreadable, Version},
+        samples::user,
+        store::command_table::unreadable,
+    };
+
+    #[test]
+    fn what_only_a_newer_release_can_read_is_told_from_an_outage() {
+        let of_event = |why| unreadable(&user("ada"), Version::ZERO.next(), why);
+        let item = Item::from([(SCHEMA.to_owned(), n(SCHEMA_MAX + 1))]);
+        let of_item = value::<serde_json::Value>("an item", item).unwrap_err();
+        assert!(of_item.is_of_newer_release(), "{of_item}");
+        let of_type = of_event(Unreadable::Newer("its type is FromTheFuture".to_owned()));
+        assert!(of_type.is_of_newer_release(), "{of_type}");
+        for other in [
+            of_event(Unreadable::Malformed("nonsense".to_owned())),
+            Error::transient("reading items", "no answer"),
+            Error::Throttled { during: "reading items" },
+            Error::Conflict,
+        ] {
+            assert!(!other.is_of_newer_release(), "{other}");
+        }
+    }
 }

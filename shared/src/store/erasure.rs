@@ -1,6 +1,8 @@
 //! What the erasure of an account reads and removes. Outside of an erasure, nothing of this is needed: items of the
 //! command table are otherwise kept.
 
+use std::collections::HashSet;
+
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -40,8 +42,9 @@ impl CommandTable {
         Ok(entries.into_iter().filter(|entry| entry.version < before).take(wanted).collect())
     }
 
-    /// The likes of the user after that of this post, at most `limit`. Ended ones are read, too, but left out. Returns
-    /// the post to go on after, if there may be more.
+    /// The likes of the user after that of this post, at most `limit`, or more if a page ends with a key that makes no
+    /// sense. Ended ones are read, too, but left out. So is what makes no sense: it was shown to nobody. Returns the
+    /// post to go on after, if there may be more.
     pub async fn likes_of(
         &self,
         user: &UserId,
@@ -49,17 +52,34 @@ impl CommandTable {
         limit: i32,
     ) -> Result<(Vec<(PostId, Like)>, Option<PostId>), Error> {
         let [first, last] = key::all_likes();
-        let start = after.map(|post| primary_key(key::user(user), key::likes(post)));
-        let query = self.range(user, first, last).set_exclusive_start_key(start).limit(limit);
-        let answer = query.send().await.map_err(failed("reading likes"))?;
-        let post = |item: &Item| {
-            let key = text(item, SK)?;
-            key::parse_likes(key).ok_or_else(|| Error::poison("the key of a like", key))
-        };
-        let next = answer.last_evaluated_key().map(post).transpose()?;
-        let like = |item: Item| Ok((post(&item)?, value::<Like>("a like", item)?));
-        let likes = answer.items.unwrap_or_default().into_iter().map(like).collect::<Result<Vec<_>, Error>>()?;
-        Ok((likes.into_iter().filter(|(_, like)| like.liked).collect(), next))
+        let mut start = after.map(|post| primary_key(key::user(user), key::likes(post)));
+        let mut likes = Vec::new();
+        loop {
+            let query = self.range(user, first.clone(), last.clone()).set_exclusive_start_key(start).limit(limit);
+            let answer = query.send().await.map_err(failed("reading likes"))?;
+            for item in answer.items.unwrap_or_default() {
+                match stored_like(item) {
+                    Err(error @ Error::Poison { .. }) => {
+                        tracing::error!(%user, %error, "a like makes no sense, and is passed over");
+                    }
+                    read => likes.extend(Some(read?).filter(|(_, like)| like.liked)),
+                }
+            }
+            let Some(end) = answer.last_evaluated_key else { return Ok((likes, None)) };
+            // No walk can go on behind a key that makes no sense.
+            if let Ok(post) = post_of_like(&end) {
+                return Ok((likes, Some(post)));
+            }
+            start = Some(end);
+        }
+    }
+
+    /// Those of the posts that exist, deleted ones included, whatever they say, in one consistent read.
+    pub async fn existing_posts(&self, posts: &[PostId]) -> Result<HashSet<PostId>, Error> {
+        let keys = posts.iter().map(|post| primary_key(key::post(*post), POST)).collect();
+        let found = self.dynamo.batch_get_parts(&self.table, keys, &[PK], Consistency::Strong).await?;
+        let found: HashSet<_> = found.iter().map(|item| text(item, PK)).collect::<Result<_, _>>()?;
+        Ok(posts.iter().copied().filter(|post| found.contains(key::post(*post).as_str())).collect())
     }
 
     /// At most `limit` items in the user's partition, beside the newest event of the log, which has this version.
@@ -86,8 +106,11 @@ impl CommandTable {
             let follow = key::parse_user(&sk, key::edge_prefix(EdgeKind::Follows));
             remains.push(match (follow, key::parse_likes(&sk)) {
                 (Some(to), _) => Remains::Edge(EdgeKey::new(user, EdgeKind::Follows, &to)),
-                // A like that makes no sense was shown to nobody.
-                (None, Some(post)) => value("a like", item).map_or(Remains::Item(sk), |like| Remains::Like(post, like)),
+                (None, Some(post)) => match value("a like", item) {
+                    // A like that makes no sense was shown to nobody.
+                    Err(Error::Poison { .. }) => Remains::Item(sk),
+                    like => Remains::Like(post, like?),
+                },
                 (None, None) => Remains::Item(sk),
             });
         }
@@ -145,4 +168,15 @@ impl CommandTable {
             .expression_attribute_values(":last", s(last))
             .consistent_read(true)
     }
+}
+
+/// A like, and the post that the user likes.
+fn stored_like(item: Item) -> Result<(PostId, Like), Error> {
+    Ok((post_of_like(&item)?, value("a like", item)?))
+}
+
+/// The post of a like with this key.
+fn post_of_like(key: &Item) -> Result<PostId, Error> {
+    let key = text(key, SK)?;
+    key::parse_likes(key).ok_or_else(|| Error::poison("the key of a like", key))
 }

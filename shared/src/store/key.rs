@@ -8,6 +8,7 @@ mod statistics;
 use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use ring::digest::{SHA256, digest};
 
 use crate::model::{
     CommentId, EdgeKey, EdgeKind, Group, Handle, IdempotencyKey, PartitionShard, PostId, Tag, TallyShard, TallySubject,
@@ -76,6 +77,8 @@ pub(super) const AUDIT: &str = "AUDIT";
 
 /// Prefix of the partition keys of the open parts of demotions.
 const DEMOTION_PREFIX: &str = "DEMOTION#";
+/// Prefix of the partition keys of the closed ones.
+const CLOSED_PREFIX: &str = "CLOSED#";
 const RUN_PREFIX: &str = "RUN#";
 /// Sort key of how many steps of a run are done.
 pub(super) const STEPS: &str = "STEPS";
@@ -102,7 +105,9 @@ pub(super) fn user(user: &UserId) -> String {
 
 /// The user of a key made by [`user`], [`viewer_sets`] or [`edge`], after its prefix.
 pub(super) fn parse_user(key: &str, prefix: &str) -> Option<UserId> {
-    percent_decode_str(key.strip_prefix(prefix)?).decode_utf8().ok()?.parse().ok()
+    let id = percent_decode_str(key.strip_prefix(prefix)?).decode_utf8().ok()?;
+    // Not `parse`: stored ids may have characters that are refused by now.
+    UserId::try_from(id.into_owned()).ok()
 }
 
 /// The item of a viewer's sets.
@@ -282,6 +287,13 @@ pub(super) fn author(author: &UserId) -> String {
 /// Partition key of the open parts of the demotion that began at this moment.
 pub(super) fn demotion(author: &UserId, begun_at: Timestamp) -> String {
     format!("{DEMOTION_PREFIX}{}#{}", encode(author.as_str()), begun_at.as_ms())
+}
+
+/// Partition key of what is left of a part of a demotion once it is closed: a hash of its two keys, so that it names no
+/// user whose account may be erased.
+pub(super) fn closed_part(demotion: &str, part: &str) -> String {
+    let hash = digest(&SHA256, format!("{demotion}#{part}").as_bytes());
+    format!("{CLOSED_PREFIX}{}", hex::encode(&hash.as_ref()[..16]))
 }
 
 /// Partition key of how far a run of a walk is.

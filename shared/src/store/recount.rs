@@ -43,15 +43,19 @@ impl Timelines {
     /// The user's numbers of a day, and those of the facts.
     ///
     /// # Errors
-    /// [`Error::Transient`] if there are too many facts; otherwise as the store's.
+    /// [`Error::Poison`] if there are too many facts, as there will be later; otherwise as the store's.
     pub async fn recounted_user(&self, user: &UserId, day: Day) -> Result<Recounted, Error> {
+        self.recounted_within(user, day, PAGES_MAX).await
+    }
+
+    async fn recounted_within(&self, user: &UserId, day: Day, pages_max: usize) -> Result<Recounted, Error> {
         let shown = self.numbers_at(&key::day_of_user(day, user), &key::user(user)).await?;
         let (mut counted, date) = (DayNumbers::default(), format!("{}#", day.date()));
         for part in 0..FACT_PARTS {
             let mut after = None::<Item>;
             for page in 0.. {
-                if page == PAGES_MAX {
-                    return Err(Error::transient("counting facts", "there are too many"));
+                if page == pages_max {
+                    return Err(Error::poison(format!("the facts of {user} on {}", day.date()), "there are too many"));
                 }
                 let (facts, next) = self.facts_from(user, part, &date, after, PAGE).await?;
                 counted += DayNumbers::of(&facts);
@@ -148,5 +152,23 @@ impl Timelines {
         let update = update.update_expression(format!("SET {}", set.join(", "))).build();
         let update = update.map_err(|error| Error::poison("the numbers of a day", error))?;
         Ok(TransactWriteItem::builder().update(update).build())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{samples::user, test_world::World};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_too_much_to_be_counted_is_passed_over_by_the_audit() {
+        let world = World::new();
+        let (timelines, day) = (&world.tested.timelines, Day::of(world.other.clock.now()));
+        assert!(timelines.recounted_within(&user("ada"), day, 1).await.is_ok());
+        let too_many = timelines.recounted_within(&user("ada"), day, 0).await;
+        assert!(matches!(too_many, Err(Error::Poison { .. })), "{too_many:?}");
+        assert!(timelines.partition_within("DAYS#".to_owned(), "", Consistency::Strong, 1).await.is_ok());
+        let too_many = timelines.partition_within("DAYS#".to_owned(), "", Consistency::Strong, 0).await;
+        assert!(matches!(too_many, Err(Error::Poison { .. })), "{too_many:?}");
     }
 }

@@ -6,7 +6,7 @@ use super::{
     command_table::CommandTable,
     dynamo::{n, newer_wins, s},
     key::{self, PK, SK},
-    timelines::{CONFLICTS, Row, Timelines},
+    timelines::{CONFLICTS, Row, Timelines, past_transactions},
 };
 use crate::{
     error::Error,
@@ -52,18 +52,68 @@ impl Timelines {
 
     /// Deletes the row of a post from the timeline of a tag that this version of the post does not have.
     pub async fn untag(&self, tag: &Tag, post: PostId, version: u64) -> Result<(), Error> {
-        self.dynamo
-            .0
-            .delete_item()
-            .table_name(self.table.get())
-            .key(PK, s(key::tag(tag)))
-            .key(SK, s(post))
-            .condition_expression("attribute_not_exists(PK) OR #version < :version")
-            .expression_attribute_names("#version", "version")
-            .expression_attribute_values(":version", n(version))
-            .send()
-            .await
-            .map(|_| ())
-            .or_else(newer_wins("deleting a tag's row"))
+        past_transactions(async || {
+            let request = self.dynamo.0.delete_item().table_name(self.table.get());
+            let request = request
+                .key(PK, s(key::tag(tag)))
+                .key(SK, s(post))
+                .condition_expression("attribute_not_exists(PK) OR #version < :version")
+                .expression_attribute_names("#version", "version")
+                .expression_attribute_values(":version", n(version));
+            request.send().await.map(drop).or_else(newer_wins("deleting a tag's row"))
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        error::Error,
+        model::Tag,
+        store::timelines::{Row, Timeline},
+        test_world::{Calls, Failure, World},
+    };
+
+    const DELETE_ROW: Calls = Calls("DeleteItem", "TAG#old");
+
+    /// Ada's post with a tag, which it has no more.
+    async fn a_post_without_its_tag() -> (World, Row, Tag) {
+        let world = World::new();
+        world.other.join(&["ada"]).await;
+        let post = world.other.post("ada", "first #old").await;
+        world.other.catch_up(&["ada"]).await;
+        world.other.edit("ada", post, "second").await;
+        (world, Row { post, author: "ada".parse().unwrap() }, "old".parse().unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_row_is_deleted_although_the_write_meets_transactions() {
+        let (world, Row { post, .. }, tag) = a_post_without_its_tag().await;
+        world.network.fail_next(DELETE_ROW, 3, Failure::Conflict);
+
+        world.tested.timelines.untag(&tag, post, 2).await.unwrap();
+
+        assert_eq!(world.other.rows(&Timeline::Tag(tag)).await, []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_row_that_cannot_be_deleted_for_transactions_is_not_taken_for_a_newer_one() {
+        let (world, row, tag) = a_post_without_its_tag().await;
+        world.network.fail(DELETE_ROW, Failure::Conflict);
+
+        let untagged = world.tested.timelines.untag(&tag, row.post, 2).await;
+
+        assert!(matches!(untagged, Err(Error::Conflict)), "{untagged:?}");
+        assert_eq!(world.other.rows(&Timeline::Tag(tag)).await, [row]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_row_of_a_newer_version_stays() {
+        let (world, row, tag) = a_post_without_its_tag().await;
+
+        world.tested.timelines.untag(&tag, row.post, 1).await.unwrap();
+
+        assert_eq!(world.other.rows(&Timeline::Tag(tag)).await, [row]);
     }
 }

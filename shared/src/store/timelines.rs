@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use super::{
     command_table::CommandTable,
     consistency::Consistency,
-    dynamo::{BATCH_WRITE_MAX, Dynamo, Item, failed, n, newer_wins, primary_key, s, text},
+    dynamo::{BATCH_WRITE_MAX, Dynamo, Item, failed, n, newer_wins, primary_key, s, text, user},
     inbox_pace::InboxPace,
     key::{self, PK, SK},
     table::TableName,
@@ -41,7 +41,7 @@ const MARKED_FOR: Duration = Duration::from_secs(10);
 const RETRY: RetryPolicy =
     RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 
-/// How often a transaction is tried again after a conflict with another one.
+/// How often a write is tried again after a conflict with a transaction.
 pub(crate) const CONFLICTS: RetryPolicy =
     RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 
@@ -284,18 +284,16 @@ impl Timelines {
         if row.post.to_string() == key::VISIT {
             return Ok(());
         }
-        self.dynamo
-            .0
-            .delete_item()
-            .table_name(self.table.get())
-            .key(PK, s(timeline.key()))
-            .key(SK, s(row.post))
-            .condition_expression("author = :author")
-            .expression_attribute_values(":author", s(row.author.as_str()))
-            .send()
-            .await
-            .map(|_| ())
-            .or_else(newer_wins("deleting a timeline row"))?;
+        past_transactions(async || {
+            let request = self.dynamo.0.delete_item().table_name(self.table.get());
+            let request = request
+                .key(PK, s(timeline.key()))
+                .key(SK, s(row.post))
+                .condition_expression("author = :author")
+                .expression_attribute_values(":author", s(row.author.as_str()));
+            request.send().await.map(drop).or_else(newer_wins("deleting a timeline row"))
+        })
+        .await?;
         self.rows_changed([timeline]).await;
         Ok(())
     }
@@ -436,13 +434,20 @@ impl Timelines {
     }
 }
 
+/// Repeats a write of one item for as long as it meets transactions that change the same item.
+pub(super) async fn past_transactions(mut write: impl AsyncFnMut() -> Result<(), Error>) -> Result<(), Error> {
+    let mut retries = CONFLICTS.start();
+    loop {
+        match write().await {
+            Err(Error::Conflict) if retries.wait().await => {}
+            written => return written,
+        }
+    }
+}
+
 pub(super) fn row(item: &Item) -> Result<Row, Error> {
     let post = text(item, SK)?;
-    let author = text(item, "author")?;
-    Ok(Row {
-        post: post.parse().map_err(|error| Error::poison(post, error))?,
-        author: author.parse().map_err(|error| Error::poison(author, error))?,
-    })
+    Ok(Row { post: post.parse().map_err(|error| Error::poison(post, error))?, author: user(item, "author")? })
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ pub enum Walk {
     Erase {
         /// The user.
         user: UserId,
-        /// When the walk began.
+        /// From when on the walk waits: when it began, or ended what it found, whichever was later.
         begun_at: Timestamp,
         /// How far it came.
         at: ErasureAt,

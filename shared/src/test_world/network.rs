@@ -70,6 +70,8 @@ pub(crate) enum Failure {
     Invalid,
     /// The service has too much to do. The SDK tries again.
     Throttled,
+    /// A write of one item meets a transaction that writes the item, too.
+    Conflict,
     /// A transaction is cancelled, because another one with its counter is under way, or with all of its items if it
     /// has no counter.
     Cancelled,
@@ -233,6 +235,9 @@ impl Failure {
             Self::Invalid => Answer::error(400, "ValidationException", "made by a test"),
             Self::Throttled => {
                 Answer::error(400, "com.amazonaws.dynamodb.v20120810#ThrottlingException", "made by a test")
+            }
+            Self::Conflict => {
+                Answer::error(400, "com.amazonaws.dynamodb.v20120810#TransactionConflictException", "made by a test")
             }
             Self::Cancelled | Self::Twin => {
                 let body: Value = serde_json::from_slice(&request.body).unwrap();

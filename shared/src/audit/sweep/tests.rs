@@ -7,10 +7,16 @@ use crate::{
     deadline::Deadline,
     model::PostId,
     samples::user,
-    store::timelines::{Row, Timeline},
+    store::{
+        audit_state::{Position, Table},
+        timelines::{Row, Timeline},
+    },
     stream::work_queue::Task,
     test_world::{Calls, Failure, World},
 };
+
+/// The time between two runs.
+const NEXT_RUN: Duration = Duration::from_secs(5 * 60);
 
 /// Twenty users with profiles, whose logs nobody has applied.
 async fn nothing_is_applied() -> World {
@@ -116,8 +122,26 @@ async fn a_run_that_fails_is_done_again() {
     world.network.fail(Calls("SendMessageBatch", "catch_up"), Failure::Internal);
     assert!(world.tested.sweeper.run(Deadline::none()).await.is_err());
     world.network.calm();
+    world.pass(NEXT_RUN);
     world.tested.sweeper.run(Deadline::none()).await.unwrap();
     assert_eq!(caught_up(&world.take_tasks()), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_fails_loses_nothing_of_those_in_front_of_it() {
+    let world = nothing_is_applied().await;
+    world.network.fail(Calls("Scan", "\"viewers\""), Failure::Internal);
+
+    assert!(world.tested.sweeper.run(Deadline::none()).await.is_err());
+
+    let state = world.other.commands.audit_state().await.unwrap();
+    assert_eq!(state.position, Some(Position { table: Table::Viewers, after: None }));
+    assert_eq!((state.found["log_behind"], caught_up(&world.take_tasks())), (20, 20));
+    world.network.calm();
+    world.pass(NEXT_RUN);
+    world.tested.sweeper.run(Deadline::none()).await.unwrap();
+    assert_eq!(caught_up(&world.take_tasks()), 0, "nothing is looked at twice");
+    assert_eq!(world.other.commands.audit_state().await.unwrap().position, None, "the round has ended");
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,11 +155,11 @@ async fn an_item_that_makes_no_sense_does_not_end_the_round() {
     assert_eq!(world.other.commands.audit_state().await.unwrap().position, None);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_post_or_profile_that_makes_no_sense_hides_nothing_of_its_page() {
+/// What becomes of a post and of a profile hides nothing else of their pages, and does not end the round.
+async fn nothing_is_hidden_by(change: impl Fn(&World, &str, &str)) {
     let world = World::with(&[("SEARCH_DAYS", 30)]);
     world.other.join(&["ada", "bob"]).await;
-    let senseless = world.other.post("ada", "a post #tag").await;
+    let changed = world.other.post("ada", "a post #tag").await;
     world.other.catch_up(&["ada", "bob"]).await;
     let never_was = PostId::new(world.other.clock.now());
     let home = Timeline::Home(user("ada"));
@@ -145,8 +169,8 @@ async fn a_post_or_profile_that_makes_no_sense_hides_nothing_of_its_page() {
         .put(std::slice::from_ref(&home), &Row { post: never_was, author: user("bob") })
         .await
         .unwrap();
-    world.put("commands", &[json!({"PK": {"S": format!("POST#{senseless}")}, "SK": {"S": "POST"}})]);
-    world.put("commands", &[json!({"PK": {"S": "USER#bob"}, "SK": {"S": "PROFILE"}})]);
+    change(&world, &format!("POST#{changed}"), "POST");
+    change(&world, "USER#bob", "PROFILE");
     world.pass(GRACE * 2);
 
     world.tested.sweeper.run(Deadline::none()).await.unwrap();
@@ -154,4 +178,25 @@ async fn a_post_or_profile_that_makes_no_sense_hides_nothing_of_its_page() {
     let stray = Task::CheckRow { timeline: home.key(), post: never_was, author: user("bob") };
     assert!(world.take_tasks().contains(&stray));
     assert_eq!(world.other.commands.audit_state().await.unwrap().position, None, "the round has ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_or_profile_that_makes_no_sense_hides_nothing_of_its_page() {
+    let spoil = |world: &World, pk: &str, sk: &str| {
+        world.put("commands", &[json!({"PK": {"S": pk}, "SK": {"S": sk}})]);
+    };
+    nothing_is_hidden_by(spoil).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_or_profile_that_only_a_newer_release_can_read_hides_nothing_of_its_page() {
+    let rewrite = |world: &World, pk: &str, sk: &str| {
+        let update = json!({
+            "TableName": "commands", "Key": {"PK": {"S": pk}, "SK": {"S": sk}},
+            "UpdateExpression": "SET #schema = :newer", "ExpressionAttributeNames": {"#schema": "schema"},
+            "ExpressionAttributeValues": {":newer": {"N": "2"}},
+        });
+        world.meddle("UpdateItem", &update);
+    };
+    nothing_is_hidden_by(rewrite).await;
 }

@@ -1,3 +1,7 @@
+use std::time::Duration;
+
+use serde_json::json;
+
 use super::run;
 use crate::{
     command::{
@@ -6,7 +10,7 @@ use crate::{
         react_to_post,
     },
     error::{Error, Rejection},
-    model::{CommentId, EdgeKey, EdgeKind, EdgeState, PostId, UserEvent},
+    model::{CommentId, EdgeKey, EdgeKind, EdgeState, PostId, UserEvent, limits::FOLLOWING_MAX},
     query::ReadRequest,
     samples::{user, version},
     test_world::{Calls, Failure, Process, World},
@@ -378,4 +382,71 @@ fn create(text: &str) -> CreatePost {
 
 async fn run_create(world: &World, command: &CreatePost) -> Result<Committed<Written>, Error> {
     run(command, &user("ada"), &world.tested.commands, &world.tested.clock).await
+}
+
+/// Makes ada's log say that she follows so many.
+fn say_following(world: &World, number: u64) {
+    let request = json!({
+        "TableName": "commands", "Key": {"PK": {"S": "USER#ada"}, "SK": {"S": "EVENT#000000000001"}},
+        "UpdateExpression": "SET totals.following = :number",
+        "ExpressionAttributeValues": {":number": {"N": number.to_string()}},
+    });
+    world.meddle("UpdateItem", &request);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follow_that_is_sent_twice_at_once_is_not_refused_for_the_place_that_it_took_itself() {
+    let world = three_have_joined().await;
+    say_following(&world, FOLLOWING_MAX - 1);
+    let other = world.other.clone();
+    // Between the read of the edges and that of the head.
+    world.network.after(Calls("BatchGetItem", "FOLLOWS#bob"), async move || {
+        other.follow("ada", "bob").await;
+    });
+    world.network.slow_down(Calls("Query", "USER#ada"), Duration::from_millis(100));
+
+    let committed = follow(&world, "bob").await.unwrap();
+
+    assert_eq!(committed.version, version(2));
+    assert_eq!(log_of_ada(&world).await, [followed("bob")]);
+    let refused = follow(&world, "carol").await;
+    assert!(matches!(refused, Err(Error::Rejected(Rejection::FollowingLimitReached))), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_follow_can_be_repeated_when_nothing_is_left_of_the_other_account() {
+    let world = three_have_joined().await;
+    follow(&world, "bob").await.unwrap();
+    set_follow(&world.tested, "ada", "bob", EdgeState::Ended).await.unwrap();
+    world.other.done("bob", &DeleteAccount).await;
+    for (pk, sk) in [("USER#ada", "FOLLOWS#bob"), ("FOLLOWERS#bob", "USER#ada")] {
+        let key = json!({"PK": {"S": pk}, "SK": {"S": sk}});
+        world.meddle("DeleteItem", &json!({"TableName": "commands", "Key": key}));
+    }
+
+    set_follow(&world.tested, "ada", "bob", EdgeState::Ended).await.unwrap();
+    let removed = world.tested.run("ada", &RemoveFollower { follower: user("bob") }).await;
+    assert!(removed.is_ok(), "{removed:?}");
+    for wanted in [EdgeState::Active, EdgeState::Ended] {
+        let refused = set_follow(&world.tested, "ada", "nobody", wanted).await;
+        assert!(matches!(refused, Err(Error::Rejected(Rejection::UserNotFound))), "{refused:?}");
+    }
+    let refused = follow(&world, "bob").await;
+    assert!(matches!(refused, Err(Error::Rejected(Rejection::UserNotFound))), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_mentions_the_first_ten_users_and_handles_of_nobody_take_no_place() {
+    let world = World::new();
+    let names: Vec<_> = (0..12).map(|number| format!("user_{number}")).collect();
+    world.other.join(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let nobody: String = (0..15).map(|number| format!("@nobody_{number} ")).collect();
+    let users: String = names.iter().rev().map(|name| format!("@{name} ")).collect();
+
+    let post = world.tested.post("user_11", &format!("{nobody}{users}")).await;
+
+    let post = world.other.commands.post(post).await.unwrap().unwrap();
+    let mentioned: Vec<_> = post.mentioned.into_iter().map(|mentioned| mentioned.user.as_str().to_owned()).collect();
+    let expected: Vec<_> = (1..11).rev().map(|number| format!("user_{number}")).collect();
+    assert_eq!(mentioned, expected);
 }

@@ -45,6 +45,8 @@ pub(super) enum Effect {
     ClearHome(UserId),
     /// Show this user whether the owner blocks them, and end this user's follow of the owner if so.
     ShowBlock(UserId),
+    /// Show the end of this user's follow to the owner, who has removed the follower.
+    ShowLostFollower(UserId),
     /// Erase the owner's account.
     EraseAccount,
 }
@@ -73,10 +75,10 @@ impl Effect {
             UserEvent::PostCommented { post, comment, .. } | UserEvent::CommentDeleted { post, comment } => {
                 vec![Self::ShowComment(*post, *comment)]
             }
-            // Readers filter by whom they mute. The follow of a removed follower ends in the follower's own log.
-            UserEvent::FollowerRemoved { .. } | UserEvent::UserMuted { .. } | UserEvent::UserUnmuted { .. } => {
-                Vec::new()
-            }
+            // The follow ends in the follower's own log, whose projection may be behind.
+            UserEvent::FollowerRemoved { follower } => vec![Self::ShowLostFollower(follower.clone())],
+            // Readers filter by whom they mute.
+            UserEvent::UserMuted { .. } | UserEvent::UserUnmuted { .. } => Vec::new(),
         }
     }
 
@@ -92,6 +94,7 @@ impl Effect {
             | Self::ClearHome(_)
             | Self::RestorePost(_)
             | Self::ShowBlock(_)
+            | Self::ShowLostFollower(_)
             | Self::EraseAccount => {}
         }
     }
@@ -109,7 +112,7 @@ pub(super) struct Effects {
 
 impl Effects {
     /// Applies an effect of an event in the owner's log, which was folded before. So an effect that is complete at once
-    /// is not unfinished any more.
+    /// is not unfinished any more: a profile from now on, and a backfill once pages have ended that began before.
     ///
     /// # Errors
     /// As [`Effects::apply`].
@@ -122,6 +125,9 @@ impl Effects {
         };
         let completion = self.apply(owner, effect).await?;
         if let (Completion::Complete, Some(version)) = (completion, version) {
+            if let Effect::FillHome(followee) = effect {
+                return self.walks.end_backfill_later(owner.user, followee, version).await;
+            }
             let completed = |unfinished: &mut Unfinished| effect.complete(unfinished, version);
             self.walks.end_if_applied(owner.user, version, completed).await?;
         }
@@ -162,6 +168,7 @@ impl Effects {
                 self.walks.begin_unfollowed(owner.user, followee).await?;
             }
             Effect::ShowBlock(blocked) => self.blocks.show(owner.user, blocked).await?,
+            Effect::ShowLostFollower(follower) => self.notices.show_follow(follower, owner.user).await?,
             Effect::EraseAccount => drop(self.walks.begin_erasure(owner.user).await?),
         }
         Ok(Completion::Complete)

@@ -16,8 +16,9 @@ use crate::{
     error::Error,
     model::{
         HomeRows, Maintained, Phase, PostId, READ_MODELS, ReadModel, ReadModelsState, Rebuild, TallyChange, UserId,
-        limits::FEED_AGE_MAX,
+        Version, limits::FEED_AGE_MAX,
     },
+    retry::until_no_conflict,
     store::{
         Consistency, Meter,
         read_models::Segment,
@@ -25,7 +26,10 @@ use crate::{
         segments::{Part, RebuildItem},
         timelines::{Range, Timeline},
     },
-    stream::work_queue::Task,
+    stream::{
+        walk::{BackfillAt, Walk},
+        work_queue::Task,
+    },
 };
 
 /// Items of the command table that are read at a time.
@@ -152,9 +156,16 @@ impl Stepping<'_> {
                     return Ok(false);
                 }
                 if fills(ReadModel::Timelines) {
-                    return self.copy_posts(projector, place, &user, &user).await;
+                    return self.fill_home(projector, place, &user, &user).await;
                 }
-                Ok(true)
+                match self.take_over_backfills(projector, &user).await {
+                    // The viewer items that are read may be why there is a rebuild.
+                    Err(error @ Error::Poison { .. }) => {
+                        tracing::error!(%user, %error, "a viewer item makes no sense");
+                        Ok(true)
+                    }
+                    taken_over => taken_over.map(|()| true),
+                }
             }
             (RebuildItem::User(user), _) => self.apply_log(projector, &user).await,
             (RebuildItem::Tally(change), Phase::Settle) if fills(ReadModel::Cards) => {
@@ -165,7 +176,7 @@ impl Stepping<'_> {
                 if !self.rebuilder.projectors.0.celebrities.are_pushed(&followee).await? {
                     return Ok(true);
                 }
-                let done = self.copy_posts(projector, place, &followee, &follower).await?;
+                let done = self.fill_home(projector, place, &followee, &follower).await?;
                 self.segment.done.follows += u64::from(done);
                 Ok(done)
             }
@@ -212,24 +223,70 @@ impl Stepping<'_> {
         }
     }
 
-    /// Shows a counter. One without a card is left to the work queue, which knows why.
+    /// If homes stay as they are, walks of the set that is read may still be copying posts into them. Readers make up
+    /// for these walks, and have to do so after the switch, too. So the viewer item of the target gets the unfinished
+    /// backfills of the one that is read, and each of them gets a walk that ends it there.
+    async fn take_over_backfills(&self, projector: &Projector, user: &UserId) -> Result<(), Error> {
+        let Rebuild { target, .. } = *self.rebuild;
+        if target == self.state.active {
+            return Ok(());
+        }
+        let active = self.state.active.table(ReadModel::Viewers);
+        let active = self.rebuilder.projectors.0.tables.viewers(active);
+        let read = self.deadline.limit(active.get(user, Consistency::Strong)).await?;
+        let unfinished = read.viewer.unfinished.backfills;
+        if unfinished.is_empty() {
+            return Ok(());
+        }
+        let viewers = &projector.walks.viewers;
+        let mut walks = Vec::<Task>::new();
+        let taken_over = until_no_conflict(async || {
+            let before = viewers.get(user, Consistency::Strong).await?;
+            let mut viewer = before.viewer.clone();
+            walks.clear();
+            for (author, version) in unfinished.iter().filter(|(author, _)| before.viewer.follows(author)) {
+                viewer.unfinished.backfills.entry(author.clone()).or_insert(*version);
+                let (viewer, author, version) = (user.clone(), author.clone(), *version);
+                walks.push(Walk::Backfill { viewer, author, version, at: BackfillAt::Start }.into());
+            }
+            if viewer == before.viewer {
+                return Ok(());
+            }
+            viewers.put(user, &before, viewer).await.map(drop)
+        });
+        self.deadline.limit(taken_over).await?;
+        projector.work_queue.send(walks).await
+    }
+
+    /// Shows a counter. One without a card, or one that makes no sense on a card or in the search index, is left to
+    /// the work queue, where the failure is dealt with as any other.
     async fn show_tally(&mut self, projector: &Projector, change: TallyChange) -> Result<(), Error> {
-        let Dependencies { tables, clock, .. } = &self.rebuilder.projectors.0;
-        let cards = tables.cards(self.rebuild.target.table(ReadModel::Cards));
-        match self.deadline.limit(tally::show(cards, &change.subject, std::slice::from_ref(&change))).await? {
-            CounterShown::NoCard => {
-                let task = Task::SettleTally { subject: change.subject, shards: vec![change.shard] };
-                projector.work_queue.send(vec![task]).await?;
+        let is_shown = match self.show_on_card(projector, &change).await {
+            Err(error @ Error::Poison { .. }) => {
+                tracing::error!(subject = ?change.subject, %error, "a counter cannot be shown");
+                false
             }
-            CounterShown::OnCard { may_trend } => {
-                self.deadline.limit(projector.indexer.check_place(&change.subject)).await?;
-                if may_trend {
-                    merge_soon(cards, &projector.work_queue, clock.now()).await?;
-                }
-            }
+            shown => shown?,
+        };
+        if !is_shown {
+            let task = Task::SettleTally { subject: change.subject, shards: vec![change.shard] };
+            projector.work_queue.send(vec![task]).await?;
         }
         self.segment.done.tallies += 1;
         Ok(())
+    }
+
+    /// Shows a counter on its card, and by it the user's place in the search index. False if there is no card.
+    async fn show_on_card(&self, projector: &Projector, change: &TallyChange) -> Result<bool, Error> {
+        let Dependencies { tables, clock, .. } = &self.rebuilder.projectors.0;
+        let cards = tables.cards(self.rebuild.target.table(ReadModel::Cards));
+        let shown = tally::show(cards, &change.subject, std::slice::from_ref(change));
+        let CounterShown::OnCard { may_trend } = self.deadline.limit(shown).await? else { return Ok(false) };
+        self.deadline.limit(projector.indexer.check_place(&change.subject)).await?;
+        if may_trend {
+            merge_soon(cards, &projector.work_queue, clock.now()).await?;
+        }
+        Ok(true)
     }
 
     /// Shows likes, if this is the time to do so. One that makes no sense is left to the work queue.
@@ -251,6 +308,32 @@ impl Stepping<'_> {
         self.deadline.limit(shown).await?;
         self.segment.done.likes += likes.len() as u64;
         Ok(())
+    }
+
+    /// Copies the author's posts of the last 30 days into a home. False if the time does not suffice. If a row makes no
+    /// sense, the home of a follower is left to the work queue. What the author's own home lacks, the audit finds.
+    async fn fill_home(
+        &mut self,
+        projector: &Projector,
+        place: &ScanKey,
+        author: &UserId,
+        viewer: &UserId,
+    ) -> Result<bool, Error> {
+        let error = match self.copy_posts(projector, place, author, viewer).await {
+            Err(error @ Error::Poison { .. }) => error,
+            copied => return copied,
+        };
+        tracing::error!(%author, %viewer, %error, "the posts of an author cannot be copied into a home");
+        if viewer == author {
+            let Dependencies { commands, clock, .. } = &self.rebuilder.projectors.0;
+            commands.request_sweep(clock.now()).await?;
+        } else {
+            // Nothing is unfinished in the viewer item, so the version of the follow does not matter.
+            let (viewer, author, version) = (viewer.clone(), author.clone(), Version::ZERO);
+            let walk = Walk::Backfill { viewer, author, version, at: BackfillAt::Start };
+            projector.work_queue.send(vec![walk.into()]).await?;
+        }
+        Ok(true)
     }
 
     /// Copies the author's posts of the last 30 days into a home. False if the time does not suffice.

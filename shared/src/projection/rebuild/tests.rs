@@ -11,6 +11,9 @@ use crate::{
     test_world::{Calls, Failure, World},
 };
 
+mod backfills;
+mod senseless;
+
 /// More than any phase waits before its work begins.
 const LONG: Duration = Duration::from_secs(10 * 60);
 /// The write of a segment's state.
@@ -390,19 +393,6 @@ async fn what_comes_while_tables_are_filled_counts_from_its_own_moment_there() {
     let now = world.other.clock.now();
     let groups: Vec<_> = stored.inbox.groups(now).map(|grouped| (grouped.group, grouped.at)).collect();
     assert_eq!(groups, [(Group::Like(post), liked_at)]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_like_that_makes_no_sense_is_left_to_the_work_queue() {
-    let world = a_small_world().await;
-    let post = world.other.post("ada", "another post").await;
-    world.put(
-        "commands",
-        &[serde_json::json!({"PK": {"S": "USER#bob"}, "SK": {"S": format!("LIKES#{post}")}, "liked": {"S": "no"}})],
-    );
-    start(&world, &READ_MODELS, false, 1).await;
-    finish(&world).await;
-    assert!(world.take_tasks().contains(&Task::SettleLikes { post, users: vec![user("bob")] }));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,10 +4,10 @@ use super::Task;
 use crate::{
     command::react_to_post,
     error::Error,
-    model::{EdgeState, TallyShard, TallySubject, Version},
+    model::{EdgeState, PostId, TallyShard, TallySubject, Version},
     samples::{user, version},
     store::timelines::{Row, Timeline},
-    test_world::{Calls, Process, World},
+    test_world::{Calls, Failure, Process, World},
 };
 
 #[tokio::test(start_paused = true)]
@@ -94,6 +94,20 @@ async fn a_row_that_names_another_author_by_now_stays() {
     world.put("timelines", &[item]);
     world.tested.projector.repair.check_row("HOME#ada", &row).await.unwrap();
     assert!(world.other.home("ada").await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stray_row_is_deleted_although_the_write_meets_transactions() {
+    let world = World::new();
+    world.other.join(&["ada"]).await;
+    let row = Row { post: PostId::new(world.other.clock.now()), author: user("bob") };
+    let home = Timeline::Home(user("ada"));
+    world.other.timelines.put(std::slice::from_ref(&home), &row).await.unwrap();
+    world.network.fail_next(Calls("DeleteItem", "HOME#ada"), 3, Failure::Conflict);
+
+    world.tested.projector.repair.check_row("HOME#ada", &row).await.unwrap();
+
+    assert_eq!(world.other.rows(&home).await, []);
 }
 
 #[tokio::test(start_paused = true)]

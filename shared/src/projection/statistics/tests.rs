@@ -258,3 +258,23 @@ async fn likes_of_many_users_share_the_transactions_of_a_part_of_the_day() {
     assert_eq!(of(&world, "ada", day).await, [(Like, 60)]);
     assert_eq!(site(&world, day).await, [(Like, 60), (Active, 60)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_counted_stays_while_its_event_makes_no_sense() {
+    let world = World::new();
+    counted(&world).await;
+    let comment = world.other.commands.head(&user("bob")).await.unwrap().version;
+    let event = world.other.commands.event(&user("bob"), comment).await.unwrap().unwrap();
+    let facts = expected(&world.other.commands, &event).await.unwrap();
+    assert!(!facts.is_empty());
+
+    let request = json!({
+        "TableName": "commands", "Key": {"PK": {"S": "USER#bob"}, "SK": {"S": format!("EVENT#{:012}", comment.get())}},
+        "UpdateExpression": "SET #data.post = :no_id", "ExpressionAttributeNames": {"#data": "data"},
+        "ExpressionAttributeValues": {":no_id": {"S": "no id"}},
+    });
+    world.meddle("UpdateItem", &request);
+
+    let standing = following(&world.other.commands, &facts.iter().collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(standing.len(), facts.len());
+}

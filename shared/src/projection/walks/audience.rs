@@ -9,6 +9,8 @@
 //! of the list of celebrities on, all readers pull, and what is left of the enumeration ends. So an author with ten
 //! million followers costs no more than what these minutes allow.
 
+use std::collections::HashSet;
+
 use super::{Completion, Step, Walks};
 use crate::{
     error::Error,
@@ -86,13 +88,35 @@ impl Walks {
     }
 
     /// Pushes the post to these followers, unless all readers pull it by now, or it is deleted.
-    pub(super) async fn push_step(&self, post: PostId, author: UserId, viewers: Vec<UserId>) -> Result<Step, Error> {
+    pub(super) async fn push_step(
+        &self,
+        post: PostId,
+        author: UserId,
+        mut viewers: Vec<UserId>,
+    ) -> Result<Step, Error> {
         let exists = self.commands.post(post).await?.is_some_and(|post| !post.is_deleted());
         if !exists || !self.celebrities.are_pushed(&author).await? {
             return Ok(Step::Done);
         }
+        // The viewers were listed when the post was new. The account of one of them may be erased by now.
+        if self.clock.now().since(post.created_at()) > self.erasure_delay / 2 {
+            viewers = self.not_deleted(viewers).await?;
+        }
         let left = self.push_to_homes(&Row { post, author }, viewers).await?;
         Ok(left.map_or(Step::Done, |left| Step::Later(LEFT_AFTER, left)))
+    }
+
+    /// Those of the viewers who have not deleted their accounts.
+    pub(super) async fn not_deleted(&self, mut viewers: Vec<UserId>) -> Result<Vec<UserId>, Error> {
+        let existing: HashSet<_> = self.commands.with_profile(&viewers).await?.into_iter().collect();
+        let mut deleted = HashSet::new();
+        for viewer in viewers.iter().filter(|viewer| !existing.contains(*viewer)) {
+            if self.commands.head(viewer).await?.standing.is_deleted() {
+                deleted.insert(viewer.clone());
+            }
+        }
+        viewers.retain(|viewer| !deleted.contains(viewer));
+        Ok(viewers)
     }
 
     /// Pushes the row into the homes of those of these viewers who read them. Returns the push of what is left, if

@@ -65,6 +65,23 @@ impl Walks {
         self.send(vec![Walk::Backfill { viewer, author, version, at: BackfillAt::Start }]).await
     }
 
+    /// If the viewer item says that the backfill of a follow up to this version is unfinished, lets a worker end it
+    /// once pages have ended that may have read the home before the last rows came.
+    pub(in crate::projection) async fn end_backfill_later(
+        &self,
+        viewer: &UserId,
+        author: &UserId,
+        version: Version,
+    ) -> Result<(), Error> {
+        let stored = self.viewers.get(viewer, Consistency::Strong).await?;
+        if stored.viewer.unfinished.backfills.get(author).is_none_or(|unfinished| *unfinished > version) {
+            return Ok(());
+        }
+        let (viewer, author, at) = (viewer.clone(), author.clone(), BackfillAt::Copied);
+        let walk = Walk::Backfill { viewer, author, version, at };
+        self.work_queue.send_after(PAGES_END, vec![walk.into()]).await
+    }
+
     /// One step: copies the next rows. The last step lets readers stop reading the author's own rows.
     pub(super) async fn backfill_step(
         &self,

@@ -7,7 +7,8 @@
 //!
 //! The second phase enumerates the followers, and each step of that makes a part. Parts run in parallel. Each copies
 //! the author's rows to all of its homes, some rows in each step. The command table lists the open parts, and the one
-//! that closes the last of them begins the third phase.
+//! that closes the last of them begins the third phase. The late copy of a step does not open a part again that was
+//! closed.
 
 use std::time::Duration;
 
@@ -76,6 +77,8 @@ impl Walks {
         if celebrity.and_then(|celebrity| celebrity.demoted_at) != Some(begun_at) {
             return Ok(Step::Done);
         }
+        // The account of one of them may be erased by now.
+        let viewers = self.not_deleted(viewers).await?;
         let homes: Vec<_> = viewers.iter().cloned().map(Timeline::Home).collect();
         let rows = (rows / homes.len().max(1)).max(1);
         // When the demotion ends, nobody pulls any more, whichever tables are read.

@@ -5,16 +5,21 @@
 //!    blocks end, each with its counts. Then the user's likes end, and the follows of the followers, in their logs.
 //! 2. The walk waits for longer than any function runs, and than an event of a like is taken at its word. Whoever had
 //!    read something before the deletion has ended by then, and nobody writes it again.
-//! 3. Likes and follows that came meanwhile end; after such likes, the walk waits again. Then the user's posts are
-//!    removed from the homes of former followers, and all items: the log from its beginning to its end, and the read
-//!    models last. Homes may also have rows of posts that were deleted one by one before. To find them, step 1 puts
-//!    these posts back among the author's rows.
+//! 3. If likes came meanwhile, the walk goes back to the likes of step 1, and waits again. So the whole wait follows
+//!    the last like that has ended, whichever attempt of a step has ended it. Follows that came meanwhile end. Then the
+//!    user's posts are removed from the homes of former followers, and all items: the log from its beginning to its
+//!    end, and the read models last. Homes may also have rows of posts that were deleted one by one before. To find
+//!    them, step 1 puts these posts back among the author's rows.
 //!
 //! While read models are rebuilt, all of this is done in both sets of tables (`SharedTables`), until those that are
 //! retired are left to their emptying.
 //!
 //! Every step removes what it finds, so it can be repeated, and so can the whole walk. A hint that arrives late begins
 //! another walk, which finds nothing.
+//!
+//! An event that makes no sense holds up the erasure, which then waits in the quarantine: if it were passed over, what
+//! it began would stay for good. A like that makes no sense does not: it goes with the other items. Nor does somebody
+//! else's post.
 //!
 //! Other users keep what is theirs: their logs name the id of the account, and so do their likes, mutes and blocks.
 //! Notices of comments and mentions in their inboxes do so until they expire. No reader shows them.
@@ -29,9 +34,8 @@ use crate::{
     command::{end_follow, removal_of_comment},
     error::Error,
     model::{
-        CommentId, Counts, Day, DayFact, Edge, EdgeKey, EdgeKind, EdgeState, Like, LikeChange, LogEntry,
-        PartitionShard, PostId, TallyShard, TallySubject, Timestamp, Unreadable, UserEvent, UserId, Version,
-        limits::FEED_AGE_MAX,
+        CommentId, Counts, Day, DayFact, Edge, EdgeKey, EdgeKind, EdgeState, Like, LikeChange, LogEntry, LogEvent,
+        PartitionShard, PostId, TallyShard, TallySubject, Timestamp, UserEvent, UserId, Version, limits::FEED_AGE_MAX,
     },
     projection::{
         blocked_follows::BlockedFollows,
@@ -117,18 +121,26 @@ impl Walks {
         let next = match at {
             ErasureAt::Log { before } => self.delete_what_the_log_says(&account, before, count).await?,
             ErasureAt::Likes { after, pass } => {
-                let (next, ended) = self.end_likes(&account, after, count).await?;
-                if ended {
-                    // Somebody shows the end of the like, and has to be done before nothing is left of it.
-                    begun_at = self.clock.now();
+                let (open, next) = self.open_likes(&account, after, count).await?;
+                let came_meanwhile = pass == Pass::Last && !open.is_empty();
+                if pass == Pass::First {
+                    self.end_likes(&account, open).await?;
                 }
                 Some(match next {
-                    _ if ended && pass == Pass::Last => ErasureAt::Wait,
+                    // Not ended here: if this attempt ended them and was killed, the next one would not know of them.
+                    _ if came_meanwhile => ErasureAt::Likes { after: None, pass: Pass::First },
                     Some(post) => ErasureAt::Likes { after: Some(post), pass },
                     None => ErasureAt::Followers { after: None, pass },
                 })
             }
-            ErasureAt::Followers { after, pass } => self.end_follows(&account, after, pass, count).await?,
+            ErasureAt::Followers { after, pass } => {
+                let next = self.end_follows(&account, after, pass, count).await?;
+                if next == ErasureAt::Wait {
+                    // Others show the ends of likes, and have to be done before nothing is left of these.
+                    begun_at = self.clock.now();
+                }
+                Some(next)
+            }
             ErasureAt::Wait => {
                 let left = begun_at.after(self.erasure_delay).since(self.clock.now());
                 if left > Duration::ZERO {
@@ -169,16 +181,7 @@ impl Walks {
 
     /// Ends what the event began.
     async fn undo(&self, account: &Account<'_>, entry: &LogEntry) -> Result<(), Error> {
-        let event = match &entry.event {
-            Ok(event) => &event.event,
-            // A newer release knows what the event began.
-            Err(error @ Unreadable::Newer(_)) => return Err(unreadable(account.user, entry.version, error.clone())),
-            Err(error) => {
-                tracing::error!(user = %account.user, version = %entry.version, %error, "an event cannot be undone");
-                return Ok(());
-            }
-        };
-        match event {
+        match &readable(account, entry)?.event {
             UserEvent::PostCreated { post, .. } => self.delete_post(account, *post).await,
             UserEvent::PostCommented { post, comment, .. } => self.delete_comment(account, *post, *comment).await,
             event => {
@@ -212,20 +215,32 @@ impl Walks {
     }
 
     async fn delete_comment(&self, account: &Account<'_>, post: PostId, comment: CommentId) -> Result<(), Error> {
-        let (on, found, commenter) = tokio::try_join!(
-            self.commands.post(post),
+        let (is_counted, found, commenter) = tokio::try_join!(
+            self.counts_comments(post),
             self.commands.comment(post, comment),
             self.commands.commenter(account.user, post)
         )?;
         let Some(comment) = found.filter(|comment| !comment.is_deleted()) else { return Ok(()) };
-        let changes = match on.filter(|post| !post.is_deleted()) {
-            Some(_) => removal_of_comment(&comment, commenter.as_ref(), shard(), self.clock.now()),
-            None => vec![
+        let changes = match is_counted {
+            true => removal_of_comment(&comment, commenter.as_ref(), shard(), self.clock.now()),
+            false => vec![
                 Change::RemoveComment { post, comment: comment.comment, shard: comment.shard },
                 Change::ScrubEvent { user: account.user.clone(), version: comment.event_version },
             ],
         };
         self.commands.commit_unlogged(&changes).await
+    }
+
+    /// Whether there is a post that is not deleted. One that makes no sense, which is somebody else's, counts as such a
+    /// post: its counter is there, and if the post is deleted, nobody reads the counter.
+    async fn counts_comments(&self, post: PostId) -> Result<bool, Error> {
+        match self.commands.post(post).await {
+            Err(error @ Error::Poison { .. }) => {
+                tracing::error!(%post, %error, "a post makes no sense, and its comment is removed as from any other");
+                Ok(true)
+            }
+            post => Ok(post?.is_some_and(|post| !post.is_deleted())),
+        }
     }
 
     async fn end_edge(&self, account: &Account<'_>, key: EdgeKey) -> Result<(), Error> {
@@ -250,21 +265,23 @@ impl Walks {
         Ok(())
     }
 
-    /// Ends the likes behind that of this post. Returns where to go on, and whether there were any.
-    async fn end_likes(
+    /// The likes behind that of this post which have to end, and where to go on. The counter of a post whose author's
+    /// account was erased is gone: a like of it goes with the other items.
+    async fn open_likes(
         &self,
         account: &Account<'_>,
         after: Option<PostId>,
         count: usize,
-    ) -> Result<(Option<PostId>, bool), Error> {
-        let (likes, next) = self.commands.likes_of(account.user, after, limit(count)).await?;
+    ) -> Result<(Vec<(PostId, Like)>, Option<PostId>), Error> {
+        let (mut likes, next) = self.commands.likes_of(account.user, after, limit(count)).await?;
         let posts: Vec<_> = likes.iter().map(|(post, _)| *post).collect();
-        let known = self.commands.posts(&posts).await?;
-        // The counter of a post whose author's account was erased is gone.
-        let counted = likes.into_iter().filter(|(post, _)| known.iter().any(|known| known.post == *post));
-        let counted: Vec<_> = counted.collect();
-        let ended = !counted.is_empty();
-        stream::iter(counted)
+        let existing = self.commands.existing_posts(&posts).await?;
+        likes.retain(|(post, _)| existing.contains(post));
+        Ok((likes, next))
+    }
+
+    async fn end_likes(&self, account: &Account<'_>, likes: Vec<(PostId, Like)>) -> Result<(), Error> {
+        stream::iter(likes)
             .map(async |(post, like)| {
                 let more = -Counts { likes: 1, heat: like.heat, ..Counts::default() };
                 let like = Like { liked: false, version: like.version + 1, ..like };
@@ -275,8 +292,7 @@ impl Walks {
             })
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>()
-            .await?;
-        Ok((next, ended))
+            .await
     }
 
     async fn end_follows(
@@ -285,18 +301,18 @@ impl Walks {
         after: Option<UserId>,
         pass: Pass,
         count: usize,
-    ) -> Result<Option<ErasureAt>, Error> {
+    ) -> Result<ErasureAt, Error> {
         let page = self.commands.followers(account.user, after.as_ref(), limit(count)).await?;
         stream::iter(&page.users)
             .map(|follower| end_follow(follower, account.user, RACES_MAX, &self.commands, &self.clock))
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>()
             .await?;
-        Ok(Some(match (page.next, pass) {
+        Ok(match (page.next, pass) {
             (Some(after), pass) => ErasureAt::Followers { after: Some(after), pass },
             (None, Pass::First) => ErasureAt::Wait,
             (None, Pass::Last) => ErasureAt::Homes { after: None, before: None },
-        }))
+        })
     }
 
     /// Removes the next posts from the homes of the next former followers. Nobody can follow the user again, so nothing
@@ -334,12 +350,11 @@ impl Walks {
             return Ok(Some(ErasureAt::Items));
         }
         for entry in entries {
-            if let Ok(event) = &entry.event {
-                let facts = facts_of_others(&self.commands, event).await?;
-                self.forget_facts(facts).await?;
-            }
-            match entry.event.map(|event| event.event) {
-                Ok(UserEvent::PostCreated { post, .. }) => {
+            let event = readable(account, &entry)?;
+            let facts = facts_of_others(&self.commands, event).await?;
+            self.forget_facts(facts).await?;
+            match event.event {
+                UserEvent::PostCreated { post, .. } => {
                     // Somebody may have commented on the post just after it was deleted.
                     if matches!(self.purge_step(post, account.user, None, None, rows).await?, Step::Next(_)) {
                         return Ok(Some(ErasureAt::Events));
@@ -352,7 +367,7 @@ impl Walks {
                     self.commands.remove_tally(&subject).await?;
                     self.remove_cards(&subject).await?;
                 }
-                Ok(UserEvent::PostCommented { post, comment, .. }) => {
+                UserEvent::PostCommented { post, comment, .. } => {
                     let remove = |shard| Change::RemoveComment { post, comment, shard };
                     let removals: Vec<_> = PartitionShard::any_of_comment(comment).map(remove).collect();
                     self.commands.commit_unlogged(&removals).await?;
@@ -462,6 +477,12 @@ impl Walks {
         }
         Ok(())
     }
+}
+
+/// The event, if this release can read it. Nothing else tells what the event began, so it stays until a newer release
+/// reads it, or somebody has repaired it.
+fn readable<'a>(account: &Account<'_>, entry: &'a LogEntry) -> Result<&'a LogEvent, Error> {
+    entry.event.as_ref().map_err(|why| unreadable(account.user, entry.version, why.clone()))
 }
 
 fn shard() -> TallyShard {

@@ -4,7 +4,8 @@ use crate::{
     error::Error,
     model::{PostId, UserId},
     query::{
-        pipeline::{FeedPost, Filter, Page, PageDraft, PostPage, ReadRequest, ViewerState},
+        lookup::new_posts,
+        pipeline::{FeedPost, Filter, Hydrated, Page, PageDraft, PostPage, ReadRequest, ViewerState},
         services::Feeds,
     },
     store::likes::LikedPage,
@@ -43,7 +44,12 @@ impl Feeds {
             let blockers = filter.blockers(&state, &self.commands, likes.iter().map(|(_, author)| author)).await?;
             let admits = |author: &UserId| filter.admits_author(&state, author) && !blockers.contains(author);
             let ids: Vec<_> = likes.iter().filter(|(_, author)| admits(author)).map(|(post, _)| *post).collect();
-            let mut posts = self.hydrator().posts(&state, &ids).await?;
+            let Hydrated { mut posts, without_card, .. } = self.hydrator().hydrate(&state, &ids).await?;
+            if state.consistency().is_strong() && !without_card.is_empty() {
+                // The viewer may just have liked a post that no projection has reached (INV-4).
+                let new = new_posts(&self.commands, request.viewer, without_card.into_iter().collect()).await?;
+                posts.extend(new.into_iter().map(|card| (card.post, FeedPost::new(card, true))));
+            }
             Ok(Page { entries: ids.iter().filter_map(|id| posts.remove(id)).collect(), next })
         };
         // Page.

@@ -25,14 +25,16 @@ use crate::{
     },
     store::{
         Announcements, Consistency,
-        timelines::{Row, RowPage, Timeline},
+        timelines::{RowPage, Timeline},
     },
 };
 
 /// Rows that one read looks at: enough for all new posts that are counted, and those that are known.
 const ROWS: usize = NEW_POSTS_MAX + KNOWN_MAX + 1;
-/// Reads at most. More than one is needed only where many of the new posts are hidden.
+/// Reads of the home at most. More than one is needed only where many of the new posts are hidden.
 const READS_MAX: usize = 5;
+/// The same as long as nothing new was found: a client takes nothing new for the end.
+const READS_OF_HIDDEN_MAX: usize = 20;
 /// Announcements that are looked at. If there are more, the timelines of the celebrities are read instead.
 const ANNOUNCED_MAX: i32 = 500;
 /// Timelines of celebrities read at once.
@@ -52,8 +54,6 @@ pub struct NewPosts {
 /// Rows beside those of the home itself.
 struct Others {
     rows: BTreeMap<PostId, UserId>,
-    /// Those of them that were announced.
-    announced: BTreeSet<PostId>,
     /// All rows up to this post are among them; all at all if none is given.
     until: Option<PostId>,
 }
@@ -88,7 +88,7 @@ impl Feeds {
             false => page.visit,
         };
         let completeness = self.note_visit(request.viewer, visit).await;
-        let may_be_new = |post: &PostId| *post >= first && mark.may_be_new(post);
+        let may_be_new = |post: &PostId| *post >= first && mark.is_new(post);
         let is_quiet = !page.rows.iter().map(|row| &row.post).chain(announced_posts(&announced)).any(may_be_new)
             && celebrities.new_since(first.created_at(), self.celebrities.policy()).next().is_none();
         // Announcements are deleted after a while.
@@ -120,26 +120,24 @@ impl Feeds {
     ) -> Result<(Vec<FeedPost>, Covered), Error> {
         let home = Timeline::Home(state.request.viewer.clone());
         let (mut found, mut covered, mut from) = (Vec::<FeedPost>::new(), Covered::default(), None);
-        for _ in 0..READS_MAX {
+        for read in 1.. {
             metrics::PAGE_ROUNDS.add(1);
             let until = page.rows.last().map(|row| row.post).filter(|_| page.more);
             let until = [until, others.until].into_iter().flatten().min();
             let rows = rows(page, others, from, until);
             metrics::ROWS_READ.add(rows.len());
-            let admits = |author: &UserId| Filter::Home.admits_author(state, author);
-            // The mark forgets rows of the home whose author is not shown: the follow may be on its way to the viewer.
-            let is_announced = |post: &PostId| others.announced.contains(post);
-            let (admitted, hidden): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, author)| admits(author));
-            let admitted: Vec<_> = admitted.into_iter().map(|(post, _)| post).collect();
+            // The mark forgets rows whose author is not shown: the follow may be on its way to the viewer.
+            let admitted = rows.into_iter().filter(|(_, author)| Filter::Home.admits_author(state, author));
+            let admitted: Vec<_> = admitted.map(|(post, _)| post).collect();
             let ids: Vec<_> = admitted.iter().copied().filter(|post| *post >= first && mark.is_new(post)).collect();
             let Hydrated { mut posts, without_card, .. } = self.hydrator().hydrate(state, &ids).await?;
             found.extend(ids.iter().filter_map(|id| posts.remove(id)));
             // Whose card is still to come stays new.
             covered.posts.extend(admitted.into_iter().filter(|post| !without_card.contains(post)));
-            covered.of_others.extend(hidden.into_iter().map(|(post, _)| post).filter(is_announced));
             // Nothing behind this row was looked at.
             covered.unseen = until;
-            if until.is_none() || until == others.until || found.len() >= NEW_POSTS_MAX {
+            let most = if found.is_empty() { READS_OF_HIDDEN_MAX } else { READS_MAX };
+            if until.is_none() || until == others.until || found.len() >= NEW_POSTS_MAX || read >= most {
                 break;
             }
             from = until;
@@ -165,7 +163,7 @@ impl Feeds {
     ) -> Result<Others, Error> {
         let unprojected = state.unprojected_posts().map(|post| (post, state.request.viewer.clone()));
         let rows = unprojected.filter(|(post, _)| *post >= first).collect();
-        let mut others = Others { rows, announced: BTreeSet::new(), until: None };
+        let mut others = Others { rows, until: None };
         let mut authors: BTreeSet<_> = match state.consistency() {
             Consistency::Strong => state.viewer.unfinished.backfills.keys().cloned().collect(),
             Consistency::Eventual => BTreeSet::new(),
@@ -176,10 +174,7 @@ impl Feeds {
         match announced {
             Some(announced) => {
                 let rows = announced.newest.into_iter().map(|announcement| announcement.row);
-                for Row { post, author } in rows.filter(|row| row.post >= first) {
-                    others.announced.insert(post);
-                    others.rows.insert(post, author);
-                }
+                others.rows.extend(rows.filter(|row| row.post >= first).map(|row| (row.post, row.author)));
                 let new = celebrities.new_since(first.created_at(), self.celebrities.policy());
                 authors.extend(new.map(|new| new.author.clone()).filter(|author| state.viewer.follows(author)));
             }
@@ -188,6 +183,7 @@ impl Feeds {
                 authors.extend(followed.into_iter().map(|celebrity| celebrity.author.clone()));
             }
         }
+        authors.retain(|author| Filter::Home.admits_author(state, author));
         let read = async |author: UserId| {
             let timeline = Timeline::Author(author);
             self.timelines.oldest(&timeline, first, None, ROWS, state.consistency()).await
@@ -231,7 +227,6 @@ fn answer(
     };
     if let Some(unseen) = found.get(limit).map(|post| post.card.post) {
         covered.posts.retain(|post| *post < unseen);
-        covered.of_others.retain(|post| *post < unseen);
         covered.unseen = Some(unseen);
     }
     found.truncate(limit);

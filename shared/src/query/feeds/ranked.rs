@@ -109,7 +109,9 @@ impl Feeds {
         // Viewer state and sources; for a personal ranking also the viewer's likes.
         let mut count = walk.rows_wanted(limit);
         let before = walk.as_of.map(|finished| PageBefore { finished, home: walk.home, table: walk.table });
-        let opened = home_sources(self, request, walk.range(), before, count + 1);
+        // The first page reads from the top, as any home does: what it reads can be kept for other pages.
+        let range = Range { before: walk.range().before.filter(|_| before.is_some()), ..walk.range() };
+        let opened = home_sources(self, request, range, before, count + 1);
         let likes = recent_likes(&self.commands, request, ranking);
         let ((state, mut sources, home), likes) = tokio::try_join!(opened, likes)?;
         (walk.home, walk.table) = (home, self.timelines.table_of());

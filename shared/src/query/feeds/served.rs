@@ -1,18 +1,20 @@
-//! The posts that a walk through a ranked or trending feed has shown. Ranks change during a walk, so no place in the
-//! order tells which posts were shown. Instead the cursor carries the set of them, six bytes a post.
+//! What a walk has shown whose order changes meanwhile: the posts of a ranked or trending feed, whose ranks change, and
+//! groups of notifications. There, no place in the order tells what was shown. Instead the cursor carries the set of
+//! it, six bytes for each post or group.
 
 use std::collections::BTreeSet;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use crate::model::PostId;
+use crate::model::{Group, PostId};
 
-/// Bytes that stand for a post in the set.
+/// Bytes that stand for a post or a group in the set.
 const BYTES: usize = 6;
 
-/// A set of posts. Six bytes can stand for two posts: then the walk leaves out the second one. In a walk of 200 posts
-/// this has a probability of 10⁻¹⁰.
+/// A set of posts, or of groups. Six bytes can stand for two posts: then the walk leaves out the second one. In a walk
+/// of 200 posts this has a probability of 10⁻¹⁰.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Served(BTreeSet<[u8; BYTES]>);
@@ -33,6 +35,16 @@ impl Served {
         self.0.remove(&post.short());
     }
 
+    /// Whether the group is in the set.
+    pub fn contains_group(&self, group: Group) -> bool {
+        self.0.contains(&short(group))
+    }
+
+    /// Adds the group to the set.
+    pub fn insert_group(&mut self, group: Group) {
+        self.0.insert(short(group));
+    }
+
     /// The number of posts in the set.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -42,6 +54,11 @@ impl Served {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+fn short(group: Group) -> [u8; BYTES] {
+    let hash = digest(&SHA256, &group.to_bytes());
+    std::array::from_fn(|at| hash.as_ref()[at])
 }
 
 impl From<Served> for String {

@@ -10,7 +10,10 @@ use std::collections::BTreeSet;
 
 use crate::{
     error::{Error, Rejection},
-    model::{Blockers, EdgeKey, EdgeKind, LogEntry, PostId, Totals, UserEvent, UserId, Version, Viewer},
+    model::{
+        Blockers, CommentId, EdgeKey, EdgeKind, Group, LogEntry, Notice, PostId, Totals, UserEvent, UserId, Version,
+        Viewer,
+    },
     store::{Consistency, command_table::CommandTable, viewers::Viewers},
 };
 
@@ -61,6 +64,10 @@ pub(crate) struct ViewerState<'a> {
 pub(super) struct Overlay {
     /// The viewer's posts that were created, edited or deleted.
     pub(super) posts: BTreeSet<PostId>,
+    /// The comments that the viewer deleted.
+    deleted_comments: BTreeSet<CommentId>,
+    /// The followers whom the viewer removed.
+    removed_followers: BTreeSet<UserId>,
     /// The viewer's totals after the last of the events; none if there are no such events.
     totals: Option<Totals>,
 }
@@ -168,6 +175,19 @@ impl<'a> ViewerState<'a> {
         self.overlay.totals
     }
 
+    /// Whether the viewer ended what this notice tells of, by an event that projections have not reached: a comment or
+    /// a follow.
+    pub(crate) fn has_ended(&self, group: Group, notice: &Notice) -> bool {
+        let Overlay { deleted_comments, removed_followers, .. } = &self.overlay;
+        match group {
+            Group::Follow(_) => removed_followers.contains(&notice.actor),
+            Group::Comment(_) | Group::Mention(_) if !deleted_comments.is_empty() => {
+                notice.id.parse().is_ok_and(|comment| deleted_comments.contains(&comment))
+            }
+            Group::Like(_) | Group::Comment(_) | Group::Mention(_) => false,
+        }
+    }
+
     /// The viewer's posts that projections have not reached.
     pub(crate) fn unprojected_posts(&self) -> impl Iterator<Item = PostId> {
         self.overlay.posts.iter().copied()
@@ -195,6 +215,12 @@ impl Overlay {
             | UserEvent::PostRestored { post } => {
                 self.posts.insert(*post);
             }
+            UserEvent::CommentDeleted { comment, .. } => {
+                self.deleted_comments.insert(*comment);
+            }
+            UserEvent::FollowerRemoved { follower } => {
+                self.removed_followers.insert(follower.clone());
+            }
             // The fold has the effects of these events. Comments are read from the command table.
             UserEvent::ProfileChanged(_)
             | UserEvent::UserFollowed { .. }
@@ -203,9 +229,7 @@ impl Overlay {
             | UserEvent::UserUnmuted { .. }
             | UserEvent::UserBlocked { .. }
             | UserEvent::UserUnblocked { .. }
-            | UserEvent::FollowerRemoved { .. }
             | UserEvent::PostCommented { .. }
-            | UserEvent::CommentDeleted { .. }
             | UserEvent::UserSuspended
             | UserEvent::UserReinstated
             | UserEvent::AccountDeleted => {}

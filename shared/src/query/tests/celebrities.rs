@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     model::{CLOCK_DIFFERENCE_MAX, PostId},
-    query::{HomePage, HomePosition, HomeWalk, ReadRequest},
+    query::{HomePage, HomePosition, HomeWalk, Ranking, ReadRequest},
     samples::user,
     store::timelines::Timeline,
     test_world::{Calls, LIST_LIFETIME, Process, World},
@@ -139,4 +139,29 @@ async fn a_deployment_without_celebrities_reads_no_announcements() {
 
     assert_eq!(home(&world.tested).await, [first]);
     assert_eq!(world.network.count(READ_ANNOUNCEMENTS), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ranked_pages_read_the_rows_of_a_celebrity_once_and_leave_them_to_others() {
+    let (world, first) = the_star_is_known().await;
+    let mut posts = vec![first];
+    for number in 0..40 {
+        posts.insert(0, post(&world, &format!("pulled {number}")).await);
+    }
+    world.pass(ASKED_AGAIN);
+    let ada = user("ada");
+    let request = ReadRequest { viewer: &ada, min_version: None };
+    let (mut shown, mut walk) = (Vec::new(), None);
+    loop {
+        let HomePage { page, .. } = world.tested.feeds.ranked_home(request, Ranking::Ranked, walk, 15).await.unwrap();
+        shown.extend(page.entries.iter().map(|post| post.card.post));
+        walk = page.next;
+        if walk.is_none() {
+            break;
+        }
+    }
+    shown.sort_unstable_by(|a, b| b.cmp(a));
+    assert_eq!(shown, posts);
+    assert_eq!(page(&world.tested, None, 41).await.0, posts);
+    assert_eq!(world.network.count(READ_ROWS), 1);
 }

@@ -7,7 +7,7 @@ use crate::{
     projection::tally,
     query::{CommentWithAuthor, CommentsOf, FeedPost, HiddenComments, Page, ReadRequest},
     samples::{shown, user},
-    store::comments::CommentOrder,
+    store::{Consistency, comments::CommentOrder},
     test_world::World,
 };
 
@@ -202,4 +202,27 @@ async fn the_answer_to_an_edit_has_the_counts_of_the_card() {
 
     assert_eq!(shown.text.unwrap().as_str(), "edited");
     assert_eq!((shown.likes, shown.comments, shown.heat), (2, 1, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_author_sees_the_new_name_on_a_post_whose_card_has_the_old_one() {
+    let (world, post) = ada_has_written().await;
+    world.other.rename("ada", "ada_2").await;
+    let card = world.items("cards").into_iter().find(|item| item["PK"]["S"] == format!("POST#{post}")).unwrap();
+    world.other.catch_up(&["ada"]).await;
+    // As if the walk that shows the name on all cards had not come to this one.
+    let version = world.other.commands.head(&user("ada")).await.unwrap().version;
+    let before = world.other.viewers.get(&user("ada"), Consistency::Strong).await.unwrap();
+    let mut viewer = before.viewer.clone();
+    viewer.unfinished.profile = Some(version);
+    world.other.viewers.put(&user("ada"), &before, viewer).await.unwrap();
+    world.put("cards", &[card]);
+
+    let seen = post_seen_by(&world, "ada", post).await.unwrap();
+    assert_eq!(seen.card.author_profile.handle.as_str(), "ada_2");
+    let ada = user("ada");
+    let request = ReadRequest { viewer: &ada, min_version: None };
+    let seen = world.tested.conversations().posts(request, &[post]).await.unwrap();
+    assert_eq!(seen[0].card.author_profile.handle.as_str(), "ada_2");
+    assert_eq!(post_seen_by(&world, "bob", post).await.unwrap().card.author_profile.handle.as_str(), "ada");
 }

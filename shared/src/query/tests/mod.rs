@@ -5,6 +5,7 @@ mod celebrities;
 mod conversation;
 mod moderation;
 mod newer;
+mod notifications;
 mod own_fields;
 mod own_writes;
 mod shared_cache;

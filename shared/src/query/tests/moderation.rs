@@ -142,3 +142,21 @@ async fn nothing_by_a_suspended_user_is_shown_to_others() {
     assert_eq!(shown(&world, "bob", of_ada).await[0], [of_bob, of_ada]);
     assert!(people.profile(request, &ada).await.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_page_of_comments_is_full_behind_those_of_a_suspended_user() {
+    let (world, _, of_bob) = ada_is_read_by_bob().await;
+    for number in 0..30 {
+        world.other.comment("ada", of_bob, &format!("spam {number}")).await;
+    }
+    let shown = world.other.comment("bob", of_bob, "not spam").await;
+    world.other.comment("ada", of_bob, "more spam").await;
+    moderate_ada(&world, Moderation::Withdrawn).await;
+
+    let bob = user("bob");
+    let request = ReadRequest { viewer: &bob, min_version: None };
+    let of = CommentsOf { post: of_bob, order: CommentOrder::OldestFirst, hidden: HiddenComments::LeaveOut };
+    let page = world.tested.conversations().comments(request, of, None, 1).await.unwrap();
+    assert_eq!(page.entries.iter().map(|entry| entry.comment.comment).collect::<Vec<_>>(), [shown]);
+    assert_eq!(page.next, None);
+}

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    model::PostId,
+    command::MuteUser,
+    model::{EdgeState, PostId, Timestamp},
     query::{Newest, ReadRequest},
     samples::user,
     store::timelines::{Row, Timeline},
@@ -218,4 +219,77 @@ async fn hundreds_of_new_posts_are_counted_to_a_hundred_and_shown_one_by_one() {
         }
         assert_eq!(shown, written, "{limit} at a time");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_is_new_behind_more_posts_of_a_muted_celebrity_than_one_read_looks_at() {
+    let (world, _) = ada_follows_two().await;
+    world.other.follow("ada", "bob").await;
+    world.other.done("ada", &MuteUser { muted: user("star"), wanted: EdgeState::Active }).await;
+    world.other.catch_up(&["ada"]).await;
+    let before = mark(&world).await;
+    for _ in 0..130 {
+        post(&world, "star").await;
+        world.pass(Duration::from_secs(10));
+    }
+    let shown = post(&world, "bob").await;
+    // Announcements are no longer kept.
+    world.pass(Duration::from_secs(3 * 60 * 60));
+
+    let (_, posts, after) = newer(&world, &before, Some(20)).await;
+    assert_eq!(posts, [shown]);
+    assert_eq!(newer(&world, &after, Some(20)).await.0, 0);
+}
+
+/// Puts rows of this author, a second apart, into ada's home.
+fn push_rows(world: &World, author: &str, from: Timestamp, number: u64) {
+    let row = |second| {
+        let post = PostId::new(from.after(Duration::from_secs(second)));
+        let key = |text: &str| serde_json::json!({ "S": text });
+        serde_json::json!({
+            "PK": key("HOME#ada"),
+            "SK": key(&post.to_string()),
+            "author": key(author),
+        })
+    };
+    let rows: Vec<_> = (0..number).map(row).collect();
+    rows.chunks(25).for_each(|rows| world.put("timelines", rows));
+}
+
+#[tokio::test(start_paused = true)]
+async fn posts_behind_thousands_of_hidden_rows_are_new_after_some_more_requests() {
+    let (world, _) = ada_follows_two().await;
+    world.other.follow("ada", "bob").await;
+    world.other.done("ada", &MuteUser { muted: user("far"), wanted: EdgeState::Active }).await;
+    world.other.catch_up(&["ada"]).await;
+    let mut mark = mark(&world).await;
+    let now = world.other.clock.now();
+    world.pass(Duration::from_secs(6000));
+    push_rows(&world, "far", now, 6000);
+    let shown = post(&world, "bob").await;
+
+    let mut counts = Vec::new();
+    for _ in 0..3 {
+        let (count, posts, next) = newer(&world, &mark, Some(20)).await;
+        counts.push(count);
+        assert!(posts.iter().all(|post| *post == shown));
+        mark = next;
+        world.pass(Duration::from_secs(60));
+    }
+    assert_eq!(counts, [0, 0, 1], "each request gets past 2500 rows");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_celebritys_post_is_new_although_it_was_announced_before_the_follow_reached_the_viewer_item() {
+    let (world, _) = ada_follows_two().await;
+    world.pass(Duration::from_secs(600));
+    let before = mark(&world).await;
+    world.other.follow("ada", "far").await;
+    let early = post(&world, "far").await;
+    let (count, _, between) = newer(&world, &before, Some(20)).await;
+    assert_eq!(count, 0, "the viewer item lacks the follow");
+
+    world.other.catch_up(&["ada"]).await;
+    world.pass(Duration::from_secs(60));
+    assert_eq!(newer(&world, &between, Some(20)).await.1, [early]);
 }

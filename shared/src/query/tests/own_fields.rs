@@ -8,7 +8,7 @@ use crate::{
     command::{
         BlockUser, CommentOnPost, DeleteComment, FollowUser, MuteUser, PatchProfile, RemoveFollower, react_to_post,
     },
-    http::view::{CommentView, CountedProfile, OtherProfile, Person, PostView},
+    http::view::{CommentView, CountedProfile, NotificationView, OtherProfile, Person, PostView},
     model::{
         CommentId, Counts, EdgeState, PostId, RunStep, TallyChange, TallyImage, TallyShard, TallySubject, Version,
     },
@@ -225,10 +225,12 @@ impl Given {
         found.insert("users".to_owned(), persons(&people.users(request, &EVERYBODY.map(user)).await.unwrap()));
         let likers = process.feeds.likers(request, self.liked, None, 20).await;
         found.insert("likers".to_owned(), likers.map_or_else(refused, |page| persons(&page.entries)));
+        let liked = process.feeds.liked(request, None, 20).await.unwrap().entries;
+        found.insert("likes".to_owned(), liked.iter().map(|post| json!(PostView::from(post))).collect());
         uncounted(Value::Object(found))
     }
 
-    /// All feeds, in the order in which they show their posts.
+    /// All feeds and notifications, in the order in which they show their posts.
     async fn feeds(&self, process: &Process, min_version: Option<Version>) -> Value {
         let ada = user("ada");
         let request = ReadRequest { viewer: &ada, min_version };
@@ -249,6 +251,9 @@ impl Given {
             add(tag, feeds.tag(request, &tag.parse().unwrap(), None, 20).await.unwrap().entries);
         }
         add("trending", feeds.trending(request, TrendingPosition::default(), 20).await.unwrap().entries);
+        let notifications = process.notifications().list(request, None, 20).await.unwrap().page.entries;
+        let notifications = notifications.iter().map(|shown| json!(NotificationView::from(shown))).collect();
+        found.insert("notifications".to_owned(), notifications);
         uncounted(Value::Object(found))
     }
 }

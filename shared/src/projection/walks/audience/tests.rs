@@ -2,7 +2,10 @@ use super::{
     super::{Completion, Step, Walks, testing::take_walks},
     *,
 };
+use std::time::Duration;
+
 use crate::{
+    command::DeleteAccount,
     model::{Counts, Tally, TallyImage, TallyShard, TallySubject},
     samples::{NOW, user},
     test_world::{Calls, Failure, LIST_LIFETIME, World},
@@ -262,4 +265,23 @@ async fn an_author_whose_account_was_erased_becomes_no_celebrity() {
     walks(&world).audience_step(row.post, row.author, Some(user("f99999")), 600, 500).await.unwrap();
 
     assert!(!is_celebrity(&world).await, "the account is gone, and its followers were counted before");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_that_was_put_off_writes_nothing_for_an_account_that_was_deleted_meanwhile() {
+    let world = World::new();
+    world.other.join(&["ada", "bob", "carol"]).await;
+    for follower in ["bob", "carol"] {
+        world.other.follow(follower, "ada").await;
+    }
+    let post = world.other.post("ada", "hello").await;
+    world.other.done("carol", &DeleteAccount).await;
+    // Longer than an erasure waits for whoever listed followers before it.
+    world.pass(Duration::from_secs(61));
+
+    let viewers = vec![user("bob"), user("carol")];
+    let step = walks(&world).push_step(post, user("ada"), viewers).await.unwrap();
+
+    assert!(matches!(step, Step::Done), "{step:?}");
+    assert_eq!(homes(&world), [user("bob")]);
 }

@@ -5,9 +5,10 @@ use super::{
     *,
 };
 use crate::{
-    model::limits::FEED_AGE_MAX,
+    model::{RunStep, limits::FEED_AGE_MAX},
     samples::{NOW, user},
     store::timelines::Row,
+    stream::work_queue::Task,
     test_world::{Calls, LIST_LIFETIME, World},
 };
 
@@ -229,6 +230,53 @@ async fn an_enumeration_that_is_repeated_after_its_parts_are_done_does_them_agai
     assert!(!is_celebrity(&world).await);
     assert_eq!((homes(&world), open_parts(&world)), (201, 0));
     assert_eq!(step(&world, rest).await.unwrap(), []);
+}
+
+/// The steps that wait in the work queue.
+fn waiting(world: &World) -> Vec<(Walk, RunStep)> {
+    let step = |waiting: (Task, Option<RunStep>)| match waiting {
+        (Task::Walk(walk), Some(run)) => (walk, run),
+        other => panic!("{other:?}"),
+    };
+    world.take_steps().into_iter().map(step).collect()
+}
+
+/// Takes these steps of runs, and those that follow from them, until none is left.
+async fn finish_runs(world: &World, mut open: Vec<(Walk, RunStep)>) {
+    let mut steps = 0;
+    while let Some((walk, run)) = open.pop() {
+        world.tested.projector.walks.advance(walk, run).await.unwrap();
+        open.extend(waiting(world));
+        steps += 1;
+        assert!(steps < 1000, "the walk does not end");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_copy_of_a_step_that_the_marks_of_its_run_end_leaves_no_part_open() {
+    let world = World::with_steps_of(2);
+    world.put_followers("ada", 12);
+    let posts = put_posts(&world, &[0, 1, 2, 3, 4, 5, 6]).await;
+    world.other.commands.promote(&user("ada"), NOW).await.unwrap();
+    begin(&world).await;
+    world.pass(KNOWN_AFTER);
+    let first = RunStep::first();
+    world.tested.projector.walks.advance(begin_walk(), first).await.unwrap();
+    let (held, rest): (Vec<_>, Vec<_>) =
+        waiting(&world).into_iter().partition(|(walk, _)| matches!(walk, Walk::FillHomes { .. }));
+    finish_runs(&world, rest).await;
+    assert!(is_celebrity(&world).await && open_parts(&world) == 1, "only the first homes are not filled");
+
+    // The worker was killed after it had sent the next steps, so the first one comes again.
+    world.tested.projector.walks.advance(begin_walk(), first).await.unwrap();
+    let copies = waiting(&world);
+    finish_runs(&world, copies).await;
+    finish_runs(&world, held).await;
+
+    assert_eq!((is_celebrity(&world).await, open_parts(&world)), (false, 0));
+    for follower in ["f00000", "f00011"] {
+        assert_eq!(world.other.home(follower).await, posts);
+    }
 }
 
 #[tokio::test(start_paused = true)]

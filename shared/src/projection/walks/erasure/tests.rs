@@ -1,5 +1,7 @@
 use std::collections::VecDeque;
 
+use serde_json::json;
+
 use super::{super::testing::take_walks, *};
 use crate::{
     command::{CommentOnPost, DeleteAccount, react_to_post, turn_notifications},
@@ -102,6 +104,14 @@ fn left_of_ada(world: &World) -> Vec<String> {
         format!("{} {} {}", part("PK"), part("SK"), part("type"))
     };
     items.iter().map(key).collect()
+}
+
+/// Takes a step of an erasure that goes on at once.
+async fn next(world: &World, walk: Walk) -> Walk {
+    match world.tested.projector.walks.step(walk, 500).await.unwrap() {
+        Step::Next(mut next) => next.pop().unwrap(),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// How many likes of a post are shown.
@@ -243,21 +253,87 @@ async fn a_like_that_came_meanwhile_makes_the_erasure_wait_again() {
     });
     let Process { commands, clock, .. } = &world.tested;
     react_to_post(&user("ada"), another, EdgeState::Active, commands, clock).await.unwrap();
-    let walk = Walk::Erase {
+    let likes = |pass| Walk::Erase {
         user: user("ada"),
         begun_at: Timestamp::from_ms(0),
-        at: ErasureAt::Likes { after: None, pass: Pass::Last },
+        at: ErasureAt::Likes { after: None, pass },
     };
-    let walks = &world.tested.projector.walks;
-    let Step::Next(next) = walks.step(walk, 500).await.unwrap() else { panic!("no next step") };
-    let [Walk::Erase { begun_at, at: ErasureAt::Wait, .. }] = &next[..] else { panic!("{next:?}") };
-    assert_eq!(*begun_at, world.tested.clock.now());
+    let like = async || commands.like(&user("ada"), another).await.unwrap().unwrap();
+    for _ in 0..2 {
+        assert_eq!(next(&world, likes(Pass::Last)).await, likes(Pass::First), "whichever attempt it is");
+        assert!(like().await.liked);
+    }
+    // The attempt that ends the like is killed before it sends the next step.
+    let mut walk = likes(Pass::First);
+    next(&world, walk.clone()).await;
+    assert!(!like().await.liked);
+    world.pass(Duration::from_secs(30));
+    while !matches!(walk, Walk::Erase { at: ErasureAt::Wait, .. }) {
+        walk = next(&world, walk).await;
+    }
+    let Walk::Erase { begun_at, .. } = walk else { panic!("{walk:?}") };
+    assert_eq!(begun_at, world.tested.clock.now(), "all of the wait follows");
     // Its end is shown before the row goes.
-    let like = commands.like(&user("ada"), another).await.unwrap().unwrap();
+    let like = like().await;
     world.tested.projector.notices.show_like(&LikeChange::of(user("ada"), another, like)).await.unwrap();
     settle(&world).await;
     assert_eq!(left_of_ada(&world).len(), 3, "{:?}", left_of_ada(&world));
     assert_eq!(likes_shown(&world, of_bob), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_makes_no_sense_stays_until_it_is_repaired() {
+    let (world, ..) = a_network(500).await;
+    let is_comment = |item: &serde_json::Value| item["PK"]["S"] == "USER#ada" && item["type"]["S"] == "PostCommented";
+    let whole = world.items("commands").into_iter().find(is_comment).unwrap();
+    let mut spoiled = whole.clone();
+    spoiled["data"] = json!({"S": "nonsense"});
+    world.put("commands", std::slice::from_ref(&spoiled));
+    world.other.done("ada", &DeleteAccount).await;
+    world.other.catch_up(&["ada"]).await;
+    let begun = take_walks(&world);
+
+    let failed = world.tested.projector.walks.step(begun[0].clone(), 500).await;
+
+    assert!(matches!(failed, Err(Error::Poison { .. })), "{failed:?}");
+    assert!(world.items("commands").contains(&spoiled));
+    world.put("commands", &[whole]);
+    world.tested.projector.walks.send(begun).await.unwrap();
+    settle(&world).await;
+    assert_eq!(left_of_ada(&world).len(), 3, "{:?}", left_of_ada(&world));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_like_that_makes_no_sense_goes_with_the_account() {
+    for step_rows in [1, 500] {
+        let (world, _, of_bob) = a_network(step_rows).await;
+        let of_nothing = PostId::new(world.other.clock.now()).to_string();
+        let like =
+            |of: &str| json!({"PK": {"S": "USER#ada"}, "SK": {"S": format!("LIKES#{of}")}, "liked": {"S": "no"}});
+        world.put("commands", &[like(&of_nothing), like("nonsense")]);
+        world.other.done("ada", &DeleteAccount).await;
+        world.other.catch_up(&["ada"]).await;
+
+        settle(&world).await;
+
+        assert_eq!(left_of_ada(&world).len(), 3, "{:?}", left_of_ada(&world));
+        let counts = world.other.commands.tally(&TallySubject::Post(of_bob)).await.unwrap().counts();
+        assert_eq!(counts.likes, 1, "carol's like is left");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_of_somebody_else_that_makes_no_sense_does_not_stop_an_erasure() {
+    let (world, _, of_bob) = a_network(500).await;
+    world.put("commands", &[json!({"PK": {"S": format!("POST#{of_bob}")}, "SK": {"S": "POST"}})]);
+    world.other.done("ada", &DeleteAccount).await;
+    world.other.catch_up(&["ada"]).await;
+
+    settle(&world).await;
+
+    assert_eq!(left_of_ada(&world).len(), 3, "{:?}", left_of_ada(&world));
+    let counts = world.other.commands.tally(&TallySubject::Post(of_bob)).await.unwrap().counts();
+    assert_eq!((counts.likes, counts.comments), (1, 0), "carol's like is left");
 }
 
 #[tokio::test(start_paused = true)]
