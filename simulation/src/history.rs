@@ -392,7 +392,8 @@ impl History {
         });
         if random.random_bool(0.5) {
             let seed = StdRng::seed_from_u64(random.random());
-            tokio::task::spawn_local(demote(Arc::clone(&world), Rc::clone(&self.names), seed));
+            let (names, ledger) = (Rc::clone(&self.names), Rc::clone(&self.ledger));
+            tokio::task::spawn_local(demote(Arc::clone(&world), names, ledger, seed));
         }
         let seed = StdRng::seed_from_u64(random.random());
         let glancing = tokio::task::spawn_local(newer::glances(self.users.clone(), seed));
@@ -428,13 +429,17 @@ async fn act_alone(mut actor: Actor, commands: usize, pause_ms_max: u64) -> anyh
 
 /// An operator demotes authors. Whether a user is a celebrity, and has few enough followers by then, is left to
 /// chance, so the operator tries several times.
-async fn demote(world: Arc<World>, names: Rc<Vec<String>>, mut random: StdRng) {
+async fn demote(world: Arc<World>, names: Rc<Vec<String>>, ledger: Rc<RefCell<Ledger>>, mut random: StdRng) {
     for _ in 0..DEMOTIONS_TRIED {
         tokio::time::sleep(Duration::from_millis(random.random_range(0..DEMOTION_PAUSE_MS_MAX))).await;
         let Some(name) = names.choose(&mut random) else { return };
+        ledger.borrow_mut().demotions_unanswered.insert(name.clone());
         let begun = world.invoke("DemoteAuthor", &json!({ "user": name })).await;
         let told = begun.as_ref().map_or_else(|error| format!("{error:#}"), ToString::to_string);
         world.network.trace.note(Detail::Users, format_args!("operator demotes {name}: {told}"));
+        if begun.is_ok() || told.contains("is not a celebrity") {
+            ledger.borrow_mut().demotions_unanswered.remove(name);
+        }
         // A demotion that is asked for again begins anew.
         if begun.is_ok() && random.random_bool(0.7) {
             return;

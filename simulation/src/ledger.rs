@@ -37,6 +37,8 @@ pub(crate) struct Ledger {
     pub(crate) blocks_begun: BTreeSet<(String, String)>,
     /// Follows, from whom to whom, that the followed user at least began to end: by a block, or by a removal.
     pub(crate) ended_by_followee: BTreeSet<(String, String)>,
+    /// Authors whose demotion an operator has asked for without an answer so far.
+    pub(crate) demotions_unanswered: BTreeSet<String>,
     /// Blocks, from whom to whom, that everybody has seen at rest, and whose end has not begun.
     pub(crate) settled_blocks: BTreeSet<(String, String)>,
     /// Who was blocked last, by whom, and has not answered with a follow.

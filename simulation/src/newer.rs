@@ -27,9 +27,9 @@ const COVERED: Duration = Duration::from_secs(58);
 pub(crate) struct Glance {
     user: User,
     mark: String,
-    /// The posts of the page.
+    /// The posts of the home.
     shown: BTreeSet<String>,
-    /// Posts from this moment on are new unless the page showed them.
+    /// Posts from this moment on are new unless the home showed them.
     since: Timestamp,
 }
 
@@ -47,20 +47,20 @@ pub(crate) async fn glances(users: Vec<User>, mut random: StdRng) -> Result<Vec<
     Ok(glances)
 }
 
-/// The user looks at the home. None if it cannot be read at this moment.
+/// The user looks at the home. None if it cannot be read at this moment, or does not fit on a page.
 async fn glance(user: User) -> Result<Option<Glance>, ApiError> {
     let covered = Clock::system().now().before(COVERED);
-    let page = match user.home(20, None).await {
+    let page = match user.home(100, None).await {
         Ok(page) => page,
         Err(error) if error.is_transient() => return Ok(None),
         Err(error) => return Err(error),
     };
-    let shown: BTreeSet<_> = page.posts.into_iter().map(|post| post.id).collect();
-    // A page that does not show the whole home covers nothing below its last post.
-    let last = shown.first().filter(|_| page.next_cursor.is_some());
-    let below = last.and_then(|post| post.parse::<PostId>().ok()).map(|post| post.created_at());
-    let since = below.map_or(covered, |below| covered.max(below));
-    Ok(Some(Glance { user, mark: page.newest, shown, since }))
+    // The mark of a page covers nothing below it.
+    if page.next_cursor.is_some() {
+        return Ok(None);
+    }
+    let shown = page.posts.into_iter().map(|post| post.id).collect();
+    Ok(Some(Glance { user, mark: page.newest, shown, since: covered }))
 }
 
 /// Decides, when everything is at rest, whether all that came into the home since a glance is reported as new.

@@ -60,7 +60,8 @@ pub struct State {
     /// The users whom the text mentions.
     mentions: Vec<UserId>,
     remembered: Option<Remembered>,
-    /// Whether the post was there, and its author did not block the caller, when this process read it a moment ago.
+    /// Whether this rests on what the process read a moment ago: that the post was there, and that its author was not
+    /// suspended and did not block the caller.
     is_recalled: bool,
 }
 
@@ -121,8 +122,8 @@ impl Command for CommentOnPost {
                     let ((profile, edges), commenter) =
                         tokio::try_join!(others, commands.commenter(caller, self.post))?;
                     // Nobody sees posts of suspended users.
-                    let is_shown = profile.is_some_and(|profile| !profile.suspended);
-                    (is_shown.then_some(post), edges, commenter)
+                    let is_suspended = profile.is_none_or(|profile| profile.suspended);
+                    ((!is_suspended).then_some(post), edges, commenter)
                 }
                 post => (post, Edges::default(), None),
             })

@@ -32,11 +32,19 @@ impl RunStep {
     /// and the others are runs of their own: the same ones if this step is repeated.
     pub fn next(self, parts: usize) -> impl Iterator<Item = Self> {
         let steps = self.steps.saturating_add(1);
-        let run_of = move |part| {
-            let hash = digest(&SHA256, format!("{self}-{part}").as_bytes());
-            hash.as_ref().iter().take(8).fold(0, |run, byte| run << 8 | u64::from(*byte))
-        };
-        (1..=parts).map(move |part| Self { run: if part == parts { self.run } else { run_of(part) }, steps })
+        let run_of = move |part| if part == parts { self.run } else { self.run_of(part) };
+        (1..=parts).map(move |part| Self { run: run_of(part), steps })
+    }
+
+    /// The same step in a run of its own for the part of this name. A step that is repeated may be split otherwise, and
+    /// parts that are not the same must not end each other.
+    pub fn of_part(self, name: &str) -> Self {
+        Self { run: self.run_of(name), ..self }
+    }
+
+    fn run_of(self, part: impl fmt::Display) -> u64 {
+        let hash = digest(&SHA256, format!("{self}-{part}").as_bytes());
+        hash.as_ref().iter().take(8).fold(0, |run, byte| run << 8 | u64::from(*byte))
     }
 }
 

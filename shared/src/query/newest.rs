@@ -4,7 +4,8 @@
 //! Posts can reach a home late, behind newer ones. So a mark does not only tell the newest post: it tells a moment, and
 //! which of the posts since that moment were there. Any other post since then is new, whenever it arrives. The moment
 //! is a minute before the mark was made, or that of one of the last [`KNOWN_MAX`] posts if there were more since then.
-//! A post that is later than that is not reported as new, and stands in the home all the same.
+//! If an answer did not come to the end of what is new, it is that of the first post that was not looked at. A post
+//! from before the moment that comes later is not reported as new, and stands in the home all the same.
 
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub(crate) struct Covered {
     pub(crate) posts: Vec<PostId>,
     /// All posts of the home from this one on are among them; all at all if none is given.
     pub(crate) from: Option<PostId>,
-    /// The oldest post that was not seen and may be new: all before it were looked at.
+    /// All posts before this one were looked at. This one and later ones may be new.
     pub(crate) unseen: Option<PostId>,
 }
 

@@ -113,8 +113,8 @@ impl Notifications {
     ) -> Result<NotificationsPage, Error> {
         let opened = self.open(request).await?;
         let is_left = |it: &Grouped| {
-            let is_shown = |after: &NotificationsPosition| after.served.contains_group(it.group);
-            after.as_ref().is_none_or(|after| place(it) < after.behind && !is_shown(after))
+            let was_served = |after: &NotificationsPosition| after.served.contains_group(it.group);
+            after.as_ref().is_none_or(|after| place(it) < after.behind && !was_served(after))
         };
         let mut groups = opened.groups.iter().copied().filter(is_left);
         let mut known = HashMap::new();

@@ -34,7 +34,7 @@ const RETRY: RetryPolicy =
 
 /// The code of the error of a single write whose condition does not hold.
 const CONDITION_FAILED: &str = "ConditionalCheckFailedException";
-/// How the error begins of what a newer release wrote and this one cannot read. That of an event begins so, too
+/// The first words of errors about items that a newer release wrote. Errors about such events begin with them, too
 /// ([`crate::model::Unreadable`]).
 const NEWER: &str = "a newer release wrote it";
 

@@ -161,7 +161,7 @@ mod tests {
     use crate::{samples::user, test_world::World};
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_too_much_to_be_counted_is_passed_over_by_the_audit() {
+    async fn what_is_too_much_to_be_counted_is_poison_which_the_audit_passes_over() {
         let world = World::new();
         let (timelines, day) = (&world.tested.timelines, Day::of(world.other.clock.now()));
         assert!(timelines.recounted_within(&user("ada"), day, 1).await.is_ok());

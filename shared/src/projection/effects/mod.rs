@@ -111,8 +111,8 @@ pub(super) struct Effects {
 }
 
 impl Effects {
-    /// Applies an effect of an event in the owner's log, which was folded before. So an effect that is complete at once
-    /// is not unfinished any more: a profile from now on, and a backfill once pages have ended that began before.
+    /// Applies an effect of an event that the viewer item has already. If the effect is complete at once, the item need
+    /// not name it as unfinished any more: a profile from now on, a backfill after the pages that have begun by now.
     ///
     /// # Errors
     /// As [`Effects::apply`].
@@ -168,7 +168,10 @@ impl Effects {
                 self.walks.begin_unfollowed(owner.user, followee).await?;
             }
             Effect::ShowBlock(blocked) => self.blocks.show(owner.user, blocked).await?,
-            Effect::ShowLostFollower(follower) => self.notices.show_follow(follower, owner.user).await?,
+            // Now, and not when the owner's new followers are shown: queries of the owner rely on it (INV-4).
+            Effect::ShowLostFollower(follower) => {
+                self.notices.show_follows(owner.user, std::slice::from_ref(follower)).await?;
+            }
             Effect::EraseAccount => drop(self.walks.begin_erasure(owner.user).await?),
         }
         Ok(Completion::Complete)

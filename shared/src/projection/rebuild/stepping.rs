@@ -238,24 +238,25 @@ impl Stepping<'_> {
         if unfinished.is_empty() {
             return Ok(());
         }
+        // The walks are sent first, so that none is missing. They end after ten seconds at the earliest.
+        let walk = |(author, version): (&UserId, &Version)| {
+            let (viewer, author, version) = (user.clone(), author.clone(), *version);
+            Walk::Backfill { viewer, author, version, at: BackfillAt::Start }.into()
+        };
+        projector.work_queue.send(unfinished.iter().map(walk).collect()).await?;
         let viewers = &projector.walks.viewers;
-        let mut walks = Vec::<Task>::new();
         let taken_over = until_no_conflict(async || {
             let before = viewers.get(user, Consistency::Strong).await?;
             let mut viewer = before.viewer.clone();
-            walks.clear();
             for (author, version) in unfinished.iter().filter(|(author, _)| before.viewer.follows(author)) {
                 viewer.unfinished.backfills.entry(author.clone()).or_insert(*version);
-                let (viewer, author, version) = (user.clone(), author.clone(), *version);
-                walks.push(Walk::Backfill { viewer, author, version, at: BackfillAt::Start }.into());
             }
             if viewer == before.viewer {
                 return Ok(());
             }
             viewers.put(user, &before, viewer).await.map(drop)
         });
-        self.deadline.limit(taken_over).await?;
-        projector.work_queue.send(walks).await
+        self.deadline.limit(taken_over).await
     }
 
     /// Shows a counter. One without a card, or one that makes no sense on a card or in the search index, is left to

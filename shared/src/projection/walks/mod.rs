@@ -140,7 +140,12 @@ impl Walks {
             Step::Next(walks) => (Duration::ZERO, walks),
             Step::Later(delay, walk) => (delay, vec![walk]),
         };
-        let next = run.next(walks.len());
+        let next = run.next(walks.len()).zip(&walks).map(|(run, walk)| match walk {
+            // Which followers stand before the part changes whenever somebody follows.
+            Walk::FillHomes { after: Some(after), before: None, .. } => run.of_part(after.as_str()),
+            _ => run,
+        });
+        let next: Vec<_> = next.collect();
         self.work_queue.send_steps(delay, walks.into_iter().zip(next).collect()).await?;
         if is_marked && let Err(error) = self.timelines.mark_done(run, self.clock.now()).await {
             // If the step came again, the walk would only go on twice.

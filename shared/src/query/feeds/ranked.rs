@@ -118,7 +118,9 @@ impl Feeds {
         let ranker = Ranker::new(walk.at, likes);
         let (mut entries, mut home_ends) = (Vec::new(), false);
         for read in 0..READS_MAX {
-            let rows = cut(sources.next(count + 1).await?, count);
+            let mut rows = cut(sources.next(count + 1).await?, count);
+            // Posts of later than the beginning of the walk.
+            rows.rows.retain(|row| row.post < walk.before);
             // Filter and first ranking stage.
             let visible = |author: &UserId| Filter::Home.admits_author(&state, author);
             let windows = walk.windows(&rows, &ranker, wanted(limit - entries.len(), read), visible);

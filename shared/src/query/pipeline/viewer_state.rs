@@ -176,7 +176,7 @@ impl<'a> ViewerState<'a> {
     }
 
     /// Whether the viewer ended what this notice tells of, by an event that projections have not reached: a comment or
-    /// a follow.
+    /// a follow. A user who follows again meanwhile is not shown before projections reach the event.
     pub(crate) fn has_ended(&self, group: Group, notice: &Notice) -> bool {
         let Overlay { deleted_comments, removed_followers, .. } = &self.overlay;
         match group {

@@ -252,30 +252,43 @@ async fn finish_runs(world: &World, mut open: Vec<(Walk, RunStep)>) {
     }
 }
 
+fn follower_of_ada(id: &str) -> serde_json::Value {
+    serde_json::json!({
+        "PK": {"S": "FOLLOWERS#ada"}, "SK": {"S": format!("USER#{id}")},
+        "active": {"BOOL": true}, "version": {"N": "1"},
+    })
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_late_copy_of_a_step_that_the_marks_of_its_run_end_leaves_no_part_open() {
-    let world = World::with_steps_of(2);
-    world.put_followers("ada", 12);
-    let posts = put_posts(&world, &[0, 1, 2, 3, 4, 5, 6]).await;
-    world.other.commands.promote(&user("ada"), NOW).await.unwrap();
-    begin(&world).await;
-    world.pass(KNOWN_AFTER);
-    let first = RunStep::first();
-    world.tested.projector.walks.advance(begin_walk(), first).await.unwrap();
-    let (held, rest): (Vec<_>, Vec<_>) =
-        waiting(&world).into_iter().partition(|(walk, _)| matches!(walk, Walk::FillHomes { .. }));
-    finish_runs(&world, rest).await;
-    assert!(is_celebrity(&world).await && open_parts(&world) == 1, "only the first homes are not filled");
+    // With one more follower, all parts of the copy begin elsewhere.
+    for follower_has_come in [false, true] {
+        let world = World::with_steps_of(2);
+        world.put_followers("ada", 12);
+        let posts = put_posts(&world, &[0, 1, 2, 3, 4, 5, 6]).await;
+        world.other.commands.promote(&user("ada"), NOW).await.unwrap();
+        begin(&world).await;
+        world.pass(KNOWN_AFTER);
+        let first = RunStep::first();
+        world.tested.projector.walks.advance(begin_walk(), first).await.unwrap();
+        let (held, rest): (Vec<_>, Vec<_>) =
+            waiting(&world).into_iter().partition(|(walk, _)| matches!(walk, Walk::FillHomes { .. }));
+        finish_runs(&world, rest).await;
+        assert!(is_celebrity(&world).await && open_parts(&world) == 1, "only the first homes are not filled");
 
-    // The worker was killed after it had sent the next steps, so the first one comes again.
-    world.tested.projector.walks.advance(begin_walk(), first).await.unwrap();
-    let copies = waiting(&world);
-    finish_runs(&world, copies).await;
-    finish_runs(&world, held).await;
+        // The worker was killed after it had sent the next steps, so the first one comes again.
+        if follower_has_come {
+            world.put("commands", &[follower_of_ada("eve")]);
+        }
+        world.tested.projector.walks.advance(begin_walk(), first).await.unwrap();
+        let copies = waiting(&world);
+        finish_runs(&world, copies).await;
+        finish_runs(&world, held).await;
 
-    assert_eq!((is_celebrity(&world).await, open_parts(&world)), (false, 0));
-    for follower in ["f00000", "f00011"] {
-        assert_eq!(world.other.home(follower).await, posts);
+        assert_eq!((is_celebrity(&world).await, open_parts(&world)), (false, 0), "{follower_has_come}");
+        for follower in ["f00000", "f00011"] {
+            assert_eq!(world.other.home(follower).await, posts);
+        }
     }
 }
 
