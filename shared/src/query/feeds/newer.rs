@@ -1,7 +1,7 @@
 //! What is new in a home since a client asked last. Clients ask this every minute, and mostly nothing is new. Then one
-//! round trip shows it, with at most one read unit: the rows of the home since the client's mark, and what celebrities
-//! have announced since. A process also reads the list of celebrities once a minute. Only if there is something does
-//! the rest of a page follow: viewer state, filter, hydrate.
+//! round trip shows it, usually with at most one read unit: the rows of the home since the client's mark, and what
+//! celebrities have announced since. A process also reads the list of celebrities once a minute. Only if there is
+//! something does the rest of a page follow: viewer state, filter, hydrate.
 //!
 //! The oldest of the new posts come first: a client that asks again and again with the mark of the last answer gets
 //! every post once, however many there are. [`Newest`] says which posts are new.
