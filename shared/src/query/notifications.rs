@@ -239,11 +239,13 @@ impl Notifications {
         Ok(cards)
     }
 
-    /// The newest notices of a group that stand, and are not the viewer's own.
+    /// The newest notices of a group that stand, and count for the viewer. Rows of likes are kept for longer than that.
     async fn notices(&self, state: &ViewerState<'_>, group: Group) -> Result<Vec<Notice>, Error> {
         let (viewer, limit) = (state.request.viewer, i32::try_from(NOTICES_COUNTED_MAX).unwrap_or(i32::MAX));
+        let now = self.clock.now();
         let page = self.timelines.notices(viewer, group, None, limit, state.consistency()).await?;
-        let stands = |notice: &Notice| notice.active && notice.actor != *viewer && !state.has_ended(group, notice);
+        let stands =
+            |notice: &Notice| notice.active && notice.counts_for(viewer, now) && !state.has_ended(group, notice);
         Ok(page.notices.into_iter().filter(stands).collect())
     }
 }

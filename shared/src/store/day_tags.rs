@@ -231,12 +231,12 @@ impl Timelines {
     /// The tags of this part of the day whose numbers of posts are wrong, with the right ones, and their revisions.
     async fn wrong_tags(&self, day: Day, part: u8) -> Result<Vec<(Tag, i64, u64)>, Error> {
         let (mut right, mut shown) = (BTreeMap::<Tag, i64>::new(), BTreeMap::<Tag, (i64, u64)>::new());
-        for item in self.partition(key::day_tags(day, part), "", Consistency::Strong).await? {
-            if key::parse_post(text(&item, SK)?).is_some() {
-                counted(&item)?.tags.into_iter().for_each(|tag| *right.entry(tag).or_default() += 1);
-            } else {
-                shown.insert(tag_of(&item)?, (signed(&item, POSTS)?, number(&item, REVISION)?));
-            }
+        // The numbers are read first. What changes before the posts are read changes their revisions, too.
+        for item in self.partition(key::day_tags(day, part), "TAG#", Consistency::Strong).await? {
+            shown.insert(tag_of(&item)?, (signed(&item, POSTS)?, number(&item, REVISION)?));
+        }
+        for item in self.partition(key::day_tags(day, part), "POST#", Consistency::Strong).await? {
+            counted(&item)?.tags.into_iter().for_each(|tag| *right.entry(tag).or_default() += 1);
         }
         let tags: BTreeSet<_> = right.keys().chain(shown.keys()).cloned().collect();
         let wrong = tags.into_iter().filter_map(|tag| {
@@ -315,15 +315,11 @@ impl Timelines {
     ) -> Result<Vec<Item>, Error> {
         let (mut items, mut after) = (Vec::new(), None);
         for _ in 0..pages_max {
-            let mut query = self.dynamo.0.query().table_name(self.table.get());
-            query = match prefix {
-                "" => query.key_condition_expression("PK = :partition"),
-                prefix => query
-                    .key_condition_expression("PK = :partition AND begins_with(SK, :prefix)")
-                    .expression_attribute_values(":prefix", s(prefix)),
-            };
+            let query = self.dynamo.0.query().table_name(self.table.get());
             let answer = query
+                .key_condition_expression("PK = :partition AND begins_with(SK, :prefix)")
                 .expression_attribute_values(":partition", s(&partition))
+                .expression_attribute_values(":prefix", s(prefix))
                 .set_exclusive_start_key(after)
                 .limit(PAGE)
                 .consistent_read(consistency.is_strong())

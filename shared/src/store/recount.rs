@@ -167,8 +167,8 @@ mod tests {
         assert!(timelines.recounted_within(&user("ada"), day, 1).await.is_ok());
         let too_many = timelines.recounted_within(&user("ada"), day, 0).await;
         assert!(matches!(too_many, Err(Error::Poison { .. })), "{too_many:?}");
-        assert!(timelines.partition_within("DAYS#".to_owned(), "", Consistency::Strong, 1).await.is_ok());
-        let too_many = timelines.partition_within("DAYS#".to_owned(), "", Consistency::Strong, 0).await;
+        assert!(timelines.partition_within("DAYS#".to_owned(), "USER#", Consistency::Strong, 1).await.is_ok());
+        let too_many = timelines.partition_within("DAYS#".to_owned(), "USER#", Consistency::Strong, 0).await;
         assert!(matches!(too_many, Err(Error::Poison { .. })), "{too_many:?}");
     }
 }

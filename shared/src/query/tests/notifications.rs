@@ -80,3 +80,24 @@ async fn the_number_of_unread_groups_asks_about_three_people_of_each() {
     let listed = world.tested.notifications().list(request, None, 20).await.unwrap().page.entries;
     assert_eq!(listed[0].count, 15);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_older_than_a_month_counts_in_no_group() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let (world, posts) = liked_posts_of_ada(1, &["bob"]).await;
+    world.other.join(&["carol"]).await;
+    world.other.catch_up(&["carol"]).await;
+    world.pass(20 * DAY);
+    let (commands, clock) = (&world.other.commands, &world.other.clock);
+    react_to_post(&user("carol"), posts[0], EdgeState::Active, commands, clock).await.unwrap();
+    world.other.repair(Task::SettleLikes { post: posts[0], users: vec![user("carol")] }).await.unwrap();
+    let ada = user("ada");
+    let request = ReadRequest { viewer: &ada, min_version: None };
+    let counts = async || {
+        let listed = world.tested.notifications().list(request, None, 20).await.unwrap().page.entries;
+        listed.iter().map(|it| it.count).collect::<Vec<_>>()
+    };
+    assert_eq!(counts().await, [2]);
+    world.pass(11 * DAY);
+    assert_eq!(counts().await, [1], "bob's like is a month old");
+}
