@@ -75,17 +75,12 @@ pub(crate) async fn compare_glance(
     if !ledger.borrow().model.members.contains_key(&user.id) {
         return Ok(());
     }
-    let reported = reported(&user, mark, random.random_range(1..10)).await?;
-    let home = user.walk_home(20).await?;
-    let mut ledger = ledger.borrow_mut();
-    let is_covered = |post: &String| post.parse::<PostId>().is_ok_and(|post| post.created_at() > since);
-    let belong = home.iter().filter(|post| post.source.is_none()).map(|post| &post.id);
     // A mark knows posts that were hidden when it was made.
-    let came = belong.filter(|post| is_covered(post) && !shown.contains(*post) && !ledger.may_be_withdrawn(post));
-    let missing: Vec<_> = came.filter(|post| !reported.contains(*post)).cloned().collect();
-    let problem = || format!("{}: {missing:?} came after a glance at the home, and are not new", user.id);
-    ledger.checks.decide(Check::NewIsReported, missing.is_empty(), problem);
-    Ok(())
+    let came = |ledger: &Ledger, post: &String| {
+        let is_covered = post.parse::<PostId>().is_ok_and(|post| post.created_at() > since);
+        is_covered && !shown.contains(post) && !ledger.may_be_withdrawn(post)
+    };
+    decide(&user, mark, ledger, random, came).await
 }
 
 /// Marks of homes at rest, by viewer.
@@ -120,15 +115,27 @@ pub(crate) async fn compare(
 ) -> Result<(), ApiError> {
     for user in existing(users, ledger) {
         let Some(mark) = marks.get(&user.id) else { continue };
-        let reported = reported(user, mark.clone(), random.random_range(1..10)).await?;
-        let home = user.walk_home(20).await?;
-        let mut ledger = ledger.borrow_mut();
-        let belong = home.iter().filter(|post| post.source.is_none());
-        let came = belong.map(|post| &post.id).filter(|post| !ledger.settled.contains(*post));
-        let missing: Vec<_> = came.filter(|post| !reported.contains(*post)).cloned().collect();
-        let problem = || format!("{}: {missing:?} came since the mark, and are not new", user.id);
-        ledger.checks.decide(Check::NewIsReported, missing.is_empty(), problem);
+        let came = |ledger: &Ledger, post: &String| !ledger.settled.contains(post);
+        decide(user, mark.clone(), ledger, random, came).await?;
     }
+    Ok(())
+}
+
+/// Decides whether all posts of the home that came since the mark are reported as new.
+async fn decide(
+    user: &User,
+    mark: String,
+    ledger: &RefCell<Ledger>,
+    random: &mut StdRng,
+    came: impl Fn(&Ledger, &String) -> bool,
+) -> Result<(), ApiError> {
+    let reported = reported(user, mark, random.random_range(1..10)).await?;
+    let home = user.walk_home(20).await?;
+    let mut ledger = ledger.borrow_mut();
+    let belong = home.iter().filter(|post| post.source.is_none()).map(|post| &post.id);
+    let missing: Vec<_> = belong.filter(|post| came(&ledger, post) && !reported.contains(*post)).cloned().collect();
+    let problem = || format!("{}: {missing:?} came since the mark, and are not new", user.id);
+    ledger.checks.decide(Check::NewIsReported, missing.is_empty(), problem);
     Ok(())
 }
 

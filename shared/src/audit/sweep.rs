@@ -92,23 +92,20 @@ impl Sweeper {
             return Ok(Run::default());
         }
         self.meter.reset();
-        let (mut run, mut failed) = (Run::default(), None);
+        let (mut run, mut looked) = (Run::default(), Ok(()));
         while let Some(position) = state.position.clone()
             && run.units < left
             && !deadline.is_near()
         {
-            let page = self.page(position, &mut state, &mut run).await;
+            looked = self.page(position, &mut state, &mut run).await;
             run.units = self.units();
-            if let Err(error) = page {
-                failed = Some(error);
+            if looked.is_err() {
                 break;
             }
         }
         state.debt_units = debt + run.units.saturating_sub(left);
         self.save(&mut state).await?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
+        looked?;
         if state.position.is_none() {
             self.end_round(&state).await?;
         }

@@ -385,9 +385,9 @@ mod tests {
             if is_crowded {
                 world.tested.meets_a_crowd(&TallySubject::Post(post));
             }
-            let text = || "nice".to_owned().try_into().unwrap();
+            let text = "nice".to_owned().try_into().unwrap();
             let comment = CommentId::new(world.tested.clock.now());
-            let command = CommentOnPost { post, comment, text: text(), key: None };
+            let command = CommentOnPost { post, comment, text, key: None };
             let refused = world.tested.run("bob", &command).await;
             assert!(matches!(refused, Err(Error::Rejected(Rejection::PostNotFound))), "{refused:?}");
         }

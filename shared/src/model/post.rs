@@ -24,7 +24,7 @@ pub struct Post {
     /// 1 at first, and one more with each change.
     pub version: u64,
     /// How many of these changes were made by administrators.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "super::tally::is_zero")]
     pub moderations: u64,
     /// Version of the event that created the post, in the author's log. A deletion removes the text from that event.
     pub event_version: Version,
@@ -112,8 +112,4 @@ impl Post {
         let (tags, mentioned, version) = (Vec::new(), Vec::new(), self.version + 1);
         Self { text: None, tags, mentioned, version, deleted_at: Some(at), ..self.clone() }
     }
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }

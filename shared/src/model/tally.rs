@@ -85,9 +85,9 @@ pub struct Counts {
     pub heat: i64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
-fn is_zero(count: &i64) -> bool {
-    *count == 0
+/// Whether a number is left out where it is stored.
+pub(super) fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 impl Add for Counts {

@@ -7,7 +7,7 @@ use super::{
     consistency::Consistency,
     dynamo::{Item, failed, n, s, text, user},
     key::{self, PK, SK},
-    timelines::{CONFLICTS, Row, Timeline, Timelines},
+    timelines::{Row, Timeline, Timelines, past_transactions},
 };
 use crate::{
     error::Error,
@@ -40,15 +40,8 @@ impl Timelines {
     /// # Errors
     /// [`Error::Conflict`] if other workers kept writing the same row; otherwise as DynamoDB's.
     pub async fn put_announced(&self, row: &Row, clock: &Clock) -> Result<(), Error> {
-        let mut retries = CONFLICTS.start();
-        loop {
-            // Each try has a moment of its own, because readers rely on how long a try takes at most.
-            let writes = self.announcement_of(row, clock.now())?;
-            match self.dynamo.transact(writes).await {
-                Err(Error::Conflict) if retries.wait().await => {}
-                written => return written,
-            }
-        }
+        // Each try has a moment of its own, because readers rely on how long a try takes at most.
+        past_transactions(async || self.dynamo.transact(self.announcement_of(row, clock.now())?).await).await
     }
 
     /// The writes of the row and of its announcement.

@@ -15,7 +15,7 @@ use super::{
     command_table::CommandTable,
     dynamo::{failed, n, primary_key, s},
     key::{self, PK, SK},
-    timelines::CONFLICTS,
+    timelines::{CONFLICTS, past_transactions},
 };
 use crate::{
     error::Error,
@@ -113,13 +113,7 @@ impl CommandTable {
             .map_err(wrong)?;
         let writes =
             vec![TransactWriteItem::builder().delete(open).build(), TransactWriteItem::builder().put(closed).build()];
-        let mut retries = CONFLICTS.start();
-        loop {
-            match self.dynamo.transact(writes.clone()).await {
-                Err(Error::Conflict) if retries.wait().await => {}
-                written => break written?,
-            }
-        }
+        past_transactions(async || self.dynamo.transact(writes.clone()).await).await?;
         let query = self.dynamo.0.query().table_name(&self.table);
         let open = query
             .key_condition_expression("PK = :demotion")

@@ -434,7 +434,7 @@ impl Timelines {
     }
 }
 
-/// Repeats a write of one item for as long as it meets transactions that change the same item.
+/// Repeats a write for as long as it meets transactions that change the same items.
 pub(super) async fn past_transactions(mut write: impl AsyncFnMut() -> Result<(), Error>) -> Result<(), Error> {
     let mut retries = CONFLICTS.start();
     loop {

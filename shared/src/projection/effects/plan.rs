@@ -128,4 +128,10 @@ mod tests {
         let muted = UserEvent::UserMuted { muted: user("bob") };
         assert_eq!(planned(&[muted]), []);
     }
+
+    #[test]
+    fn the_owner_is_shown_the_end_of_a_follow_that_the_owner_ended() {
+        let removed = UserEvent::FollowerRemoved { follower: user("bob") };
+        assert_eq!(planned(&[removed]), [(1, Effect::ShowLostFollower(user("bob")))]);
+    }
 }

@@ -120,7 +120,7 @@ impl Feeds {
     ) -> Result<(Vec<FeedPost>, Covered), Error> {
         let home = Timeline::Home(state.request.viewer.clone());
         let (mut found, mut covered, mut from) = (Vec::<FeedPost>::new(), Covered::default(), None);
-        for read in 1.. {
+        for read in 1..=READS_OF_HIDDEN_MAX {
             metrics::PAGE_ROUNDS.add(1);
             let until = page.rows.last().map(|row| row.post).filter(|_| page.more);
             let until = [until, others.until].into_iter().flatten().min();
@@ -137,7 +137,8 @@ impl Feeds {
             // Nothing behind this row was looked at.
             covered.unseen = until;
             let most = if found.is_empty() { READS_OF_HIDDEN_MAX } else { READS_MAX };
-            if until.is_none() || until == others.until || found.len() >= NEW_POSTS_MAX || read >= most {
+            let is_enough = found.len() >= NEW_POSTS_MAX || read >= most;
+            if until.is_none() || until == others.until || is_enough {
                 break;
             }
             from = until;

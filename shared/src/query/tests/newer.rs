@@ -221,12 +221,18 @@ async fn hundreds_of_new_posts_are_counted_to_a_hundred_and_shown_one_by_one() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_post_is_new_behind_more_posts_of_a_muted_celebrity_than_one_read_looks_at() {
+/// Ada follows the star and bob, and mutes this author.
+async fn ada_follows_bob_and_mutes(muted: &str) -> World {
     let (world, _) = ada_follows_two().await;
     world.other.follow("ada", "bob").await;
-    world.other.done("ada", &MuteUser { muted: user("star"), wanted: EdgeState::Active }).await;
+    world.other.done("ada", &MuteUser { muted: user(muted), wanted: EdgeState::Active }).await;
     world.other.catch_up(&["ada"]).await;
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_is_new_behind_more_posts_of_a_muted_celebrity_than_one_read_looks_at() {
+    let world = ada_follows_bob_and_mutes("star").await;
     let before = mark(&world).await;
     for _ in 0..130 {
         post(&world, "star").await;
@@ -253,15 +259,12 @@ fn push_rows(world: &World, author: &str, from: Timestamp, number: u64) {
         })
     };
     let rows: Vec<_> = (0..number).map(row).collect();
-    rows.chunks(25).for_each(|rows| world.put("timelines", rows));
+    world.put("timelines", &rows);
 }
 
 #[tokio::test(start_paused = true)]
 async fn posts_behind_thousands_of_hidden_rows_are_new_after_some_more_requests() {
-    let (world, _) = ada_follows_two().await;
-    world.other.follow("ada", "bob").await;
-    world.other.done("ada", &MuteUser { muted: user("far"), wanted: EdgeState::Active }).await;
-    world.other.catch_up(&["ada"]).await;
+    let world = ada_follows_bob_and_mutes("far").await;
     let mut mark = mark(&world).await;
     let now = world.other.clock.now();
     world.pass(Duration::from_secs(6000));
