@@ -1,4 +1,4 @@
-//! A token bucket.
+//! A token bucket, and the highest rate that there was.
 
 use std::time::Duration;
 
@@ -73,6 +73,37 @@ impl Bucket {
     }
 }
 
+/// The highest rate that there was. It is averaged over as many seconds as a [`Bucket`] holds, because so much may come
+/// at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Peak {
+    seconds: f64,
+    began: Duration,
+    since: f64,
+    highest: f64,
+}
+
+impl Peak {
+    /// Of averages of so many seconds, at least one.
+    pub fn new(seconds: f64) -> Self {
+        Self { seconds: seconds.max(1.0), began: Duration::ZERO, since: 0.0, highest: 0.0 }
+    }
+
+    /// So much has come now.
+    pub fn add(&mut self, now: Duration, amount: f64) {
+        if now.saturating_sub(self.began).as_secs_f64() >= self.seconds {
+            (self.began, self.since) = (now, 0.0);
+        }
+        self.since += amount;
+        self.highest = self.highest.max(self.since / self.seconds);
+    }
+
+    /// The peak, a second. The next one begins.
+    pub fn take(&mut self) -> f64 {
+        std::mem::take(&mut self.highest)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,5 +147,16 @@ mod tests {
         bucket.set_rate(Duration::ZERO, 30.0);
         assert!(bucket.try_take(Duration::ZERO, 20.0));
         assert!(!bucket.try_take(Duration::ZERO, 1.0));
+    }
+
+    #[test]
+    fn a_peak_is_an_average_of_as_many_seconds_as_may_come_at_once() {
+        for (seconds, highest) in [(1.0, 50.0), (10.0, 6.0)] {
+            let mut peak = Peak::new(seconds);
+            for (second, amount) in [(0, 10.0), (1, 50.0), (20, 30.0)] {
+                peak.add(Duration::from_secs(second), amount);
+            }
+            assert_eq!((peak.take(), peak.take()), (highest, 0.0));
+        }
     }
 }

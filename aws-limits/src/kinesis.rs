@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::{Bucket, Limits, Refusal, numbers};
+use crate::{Bucket, Limits, Peak, Refusal, numbers};
 
 /// The code of a refusal, of a record and of a read.
 const EXCEEDED: &str = "ProvisionedThroughputExceededException";
@@ -56,9 +56,7 @@ pub struct Written {
 struct Growth {
     /// Bytes a second, of all shards.
     initial: f64,
-    peak: f64,
-    second: u64,
-    in_second: f64,
+    peak: Peak,
     factor: f64,
     grown: Duration,
 }
@@ -91,7 +89,7 @@ impl Stream {
         Self {
             shards: (0..limits.stream_shards.max(1)).map(|_| shard()).collect(),
             fan_out: limits.enhanced_fan_out,
-            growth: Growth { initial, peak: 0.0, second: 0, in_second: 0.0, factor: 1.0, grown: Duration::ZERO },
+            growth: Growth { initial, peak: Peak::new(limits.burst_seconds), factor: 1.0, grown: Duration::ZERO },
             written: Written::default(),
             iterators: BTreeMap::new(),
         }
@@ -118,7 +116,7 @@ impl Stream {
             let fits = shard.write_bytes.admits(now) && shard.write_records.try_take(now, 1.0);
             if fits {
                 shard.write_bytes.take(now, bytes);
-                self.growth.note(now, bytes);
+                self.growth.peak.add(now, bytes);
                 self.written.records += 1;
                 self.written.billed_bytes += (bytes / 1024.0).ceil() * 1024.0;
             }
@@ -180,19 +178,11 @@ impl Growth {
         if now.saturating_sub(self.grown) < numbers::STREAM_GROWTH_TIME.duration() {
             return None;
         }
-        let wanted = self.peak * numbers::STREAM_GROWTH.value / self.initial;
-        (self.grown, self.peak) = (now, 0.0);
+        let wanted = self.peak.take() * numbers::STREAM_GROWTH.value / self.initial;
+        self.grown = now;
         let factor = (wanted / self.factor).max(1.0);
         self.factor *= factor;
         (factor > 1.0).then_some(factor)
-    }
-
-    fn note(&mut self, now: Duration, bytes: f64) {
-        if self.second != now.as_secs() {
-            (self.second, self.in_second) = (now.as_secs(), 0.0);
-        }
-        self.in_second += bytes;
-        self.peak = self.peak.max(self.in_second);
     }
 }
 

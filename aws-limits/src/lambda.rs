@@ -39,12 +39,11 @@ pub enum Environment {
 /// All functions of an account.
 #[derive(Debug)]
 pub struct Lambda {
+    limits: Limits,
     /// Concurrency that all functions share beyond what they have for themselves.
     shared: f64,
     running_shared: u32,
     requests_shared: Bucket,
-    environments: f64,
-    environments_at_once: f64,
     functions: BTreeMap<String, Function>,
     peak: u32,
 }
@@ -58,32 +57,60 @@ struct Function {
     /// Invocations a second, if the function has reserved concurrency.
     requests: Option<Bucket>,
     starts: Bucket,
+    rate: Rate,
+}
+
+/// How many invocations a second a function has had. Lambda accommodates only so many more of them within a time, even
+/// if the environments that there are could do more ("Lambda scaling behavior"). The model takes it that provisioned
+/// environments are ready for ten a second each, and that a rate that was reached stays possible.
+#[derive(Debug)]
+struct Rate {
+    reached: f64,
+    /// What the rate may still grow.
+    growth: Bucket,
+    /// Invocations are counted for so many seconds.
+    seconds: f64,
+    began: Duration,
+    count: f64,
+}
+
+impl Rate {
+    fn new(limits: &Limits, provisioned: f64) -> Self {
+        Self {
+            reached: provisioned * limits.requests_per_concurrency,
+            growth: Bucket::new(limits.requests_growth, limits.requests_growth_at_once),
+            seconds: limits.burst_seconds.max(1.0),
+            began: Duration::ZERO,
+            count: 0.0,
+        }
+    }
+
+    fn admits(&mut self, now: Duration) -> bool {
+        if now.saturating_sub(self.began).as_secs_f64() >= self.seconds {
+            self.reached = self.reached.max(self.count / self.seconds);
+            (self.began, self.count) = (now, 0.0);
+        }
+        let is_usual = self.count < self.reached * self.seconds;
+        let admits = is_usual || self.growth.try_take(now, 1.0 / self.seconds);
+        self.count += f64::from(u8::from(admits));
+        admits
+    }
 }
 
 impl Lambda {
     /// Functions with their concurrency, which is [scaled](Concurrency::scaled) already if the limits are.
     pub fn new(limits: &Limits, functions: impl IntoIterator<Item = (String, Concurrency)>) -> Self {
         let rate = limits.requests_per_concurrency;
-        let function = |(name, concurrency): (String, Concurrency)| {
-            let function = Function {
-                concurrency,
-                running: 0,
-                unused: concurrency.provisioned,
-                requests: concurrency.reserved.map(|reserved| Bucket::of_one_second(reserved * rate)),
-                starts: Bucket::new(limits.environments, limits.environments_at_once),
-            };
-            (name, function)
-        };
+        let function = |(name, concurrency)| (name, Function::new(limits, concurrency));
         let functions: BTreeMap<_, _> = functions.into_iter().map(function).collect();
         let own = |function: &Function| function.concurrency.reserved.unwrap_or(function.concurrency.provisioned);
         let shared = (limits.concurrency - functions.values().map(own).sum::<f64>()).max(1.0);
         let reserved: f64 = functions.values().filter_map(|function| function.concurrency.reserved).sum();
         Self {
+            limits: limits.clone(),
             shared,
             running_shared: 0,
             requests_shared: Bucket::of_one_second((limits.concurrency - reserved).max(1.0) * rate),
-            environments: limits.environments,
-            environments_at_once: limits.environments_at_once,
             functions,
             peak: 0,
         }
@@ -95,14 +122,9 @@ impl Lambda {
     /// # Errors
     /// `TooManyRequestsException`, with its reason (Lambda API Reference, "Invoke").
     pub fn begin(&mut self, now: Duration, name: &str, is_cold: bool) -> Result<Environment, Refusal> {
-        let (environments, at_once) = (self.environments, self.environments_at_once);
-        let function = self.functions.entry(name.to_owned()).or_insert_with(|| Function {
-            concurrency: Concurrency::default(),
-            running: 0,
-            unused: 0.0,
-            requests: None,
-            starts: Bucket::new(environments, at_once),
-        });
+        let limits = &self.limits;
+        let unknown = || Function::new(limits, Concurrency::default());
+        let function = self.functions.entry(name.to_owned()).or_insert_with(unknown);
         let reserved = function.concurrency.reserved;
         let is_shared = function.is_shared();
         let is_full = match reserved {
@@ -115,7 +137,9 @@ impl Lambda {
             Some(_) if is_full => Some("ReservedFunctionConcurrentInvocationLimitExceeded"),
             None if is_full => Some("ConcurrentInvocationLimitExceeded"),
             Some(_) if !requests.try_take(now, 1.0) => Some("ReservedFunctionInvocationRateLimitExceeded"),
-            None if !requests.try_take(now, 1.0) => Some("FunctionInvocationRateLimitExceeded"),
+            None if !requests.try_take(now, 1.0) || !function.rate.admits(now) => {
+                Some("FunctionInvocationRateLimitExceeded")
+            }
             _ if is_new && !function.starts.try_take(now, 1.0) => Some("ConcurrentInvocationLimitExceeded"),
             _ => None,
         };
@@ -150,6 +174,18 @@ impl Lambda {
 }
 
 impl Function {
+    fn new(limits: &Limits, concurrency: Concurrency) -> Self {
+        let of_reserved = |reserved: f64| Bucket::of_one_second(reserved * limits.requests_per_concurrency);
+        Self {
+            concurrency,
+            running: 0,
+            unused: concurrency.provisioned,
+            requests: concurrency.reserved.map(of_reserved),
+            starts: Bucket::new(limits.environments, limits.environments_at_once),
+            rate: Rate::new(limits, concurrency.provisioned),
+        }
+    }
+
     /// Whether the next invocation, beyond those that run, takes of what all functions share.
     fn is_shared(&self) -> bool {
         self.concurrency.reserved.is_none() && f64::from(self.running) >= self.concurrency.provisioned
@@ -225,6 +261,33 @@ mod tests {
         assert_eq!(start(&mut lambda, "a", 1), 100);
         assert_eq!(start(&mut lambda, "a", 60), 1000, "what is not used does not add up");
     }
+
+    #[test]
+    fn the_invocations_of_a_function_grow_by_10000_a_second_in_ten_seconds() {
+        let limits = Limits { concurrency: 100_000.0, ..Limits::new_account() };
+        // So many of 50 000 short invocations succeed in each of the first seconds.
+        let served = |provisioned: f64| {
+            let mut lambda = with(&limits, Concurrency { provisioned, ..Concurrency::default() });
+            [0, 1, 2, 10].map(|second| {
+                let begun = (0..50_000).filter(|request| {
+                    let now = Duration::from_secs(second) + Duration::from_micros(request * 20);
+                    let begun = lambda.begin(now, "a", false).is_ok();
+                    lambda.end("a");
+                    begun
+                });
+                begun.count()
+            })
+        };
+        let near = |found: [usize; 4], expected: [usize; 4]| {
+            for (found, expected) in found.into_iter().zip(expected) {
+                assert!(found.abs_diff(expected) <= 300, "{found} of {expected}");
+            }
+        };
+        near(served(0.0), [11_000, 12_000, 13_000, 21_000]);
+        near(served(1000.0), [21_000, 22_000, 23_000, 31_000]);
+        assert_eq!(served(5000.0), [50_000; 4]);
+    }
+
     #[test]
     fn provisioned_environments_are_ready_and_are_kept_free() {
         let limits = Limits { concurrency: 2000.0, ..Limits::new_account() };

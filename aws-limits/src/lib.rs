@@ -20,7 +20,7 @@ pub mod numbers;
 pub mod prices;
 pub mod sqs;
 
-pub use bucket::Bucket;
+pub use bucket::{Bucket, Peak};
 pub use limits::Limits;
 
 /// An answer of AWS that refuses a request.

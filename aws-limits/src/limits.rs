@@ -49,6 +49,10 @@ pub struct Limits {
     pub environments_at_once: f64,
     /// Invocations a second, for each concurrent one.
     pub requests_per_concurrency: f64,
+    /// How much the invocations a second of a function may grow, each second.
+    pub requests_growth: f64,
+    /// How much they may grow at once.
+    pub requests_growth_at_once: f64,
     /// Requests of HTTP APIs.
     pub api_requests: f64,
     /// Requests of HTTP APIs at once.
@@ -93,6 +97,8 @@ impl Limits {
             environments: numbers::ENVIRONMENTS_GROWTH.value / numbers::ENVIRONMENTS_GROWTH_TIME.value,
             environments_at_once: numbers::ENVIRONMENTS_GROWTH.value,
             requests_per_concurrency: numbers::REQUESTS_PER_CONCURRENCY.value,
+            requests_growth: numbers::REQUESTS_GROWTH.value / numbers::ENVIRONMENTS_GROWTH_TIME.value,
+            requests_growth_at_once: numbers::REQUESTS_GROWTH.value,
             api_requests: numbers::API_REQUESTS.value,
             api_burst: numbers::API_BURST.value,
             queue_pollers: numbers::SQS_POLLERS_INITIAL.value,
@@ -131,6 +137,8 @@ impl Limits {
             concurrency: (self.concurrency * fraction).max(1.0),
             environments: self.environments * fraction,
             environments_at_once: (self.environments_at_once * fraction).max(1.0),
+            requests_growth: self.requests_growth * fraction,
+            requests_growth_at_once: self.requests_growth_at_once * fraction,
             api_requests: self.api_requests * fraction,
             api_burst: (self.api_burst * fraction).max(1.0),
             queue_pollers: (self.queue_pollers * fraction).max(1.0),

@@ -132,6 +132,8 @@ numbers! {
     ENVIRONMENTS_GROWTH, 1000.0, "environments", "New environments of a function within the growth time",
         Document LAMBDA_SCALING;
     ENVIRONMENTS_GROWTH_TIME, 10.0, "s", "The growth time", Document LAMBDA_SCALING;
+    REQUESTS_GROWTH, 10_000.0, "invocations/s", "More invocations a second of a function within the growth time",
+        Document LAMBDA_SCALING;
     CHAIN_MAX, 16.0, "invocations", "Invocations of a function in one chain before Lambda stops it",
         Document LAMBDA_RECURSION;
     MEMORY_OF_ONE_CPU, 1769.0, "MB", "Memory at which a function has one processor", Document LAMBDA_MEMORY;

@@ -15,6 +15,7 @@ use rand::{
 use crate::{
     checks::Check,
     command::{Again, Command, Doubt},
+    determinism,
     faults::CLOCK_SKEW_MS_MAX,
     ledger::Ledger,
     reasons,
@@ -214,11 +215,11 @@ impl Actor {
     /// Sends a command until it is answered, and enters it into the ledger.
     pub(crate) async fn execute(&mut self, command: Command) -> Result<(), ApiError> {
         self.begin(&command);
-        let sent = Window::open();
+        let (sent, sent_at) = (Window::open(), determinism::elapsed());
         self.trace.note(Detail::Users, format_args!("{}: {command:?}", self.user.id));
         let outcome = match &command {
             Command::Post { again: Again::AtOnce, .. } | Command::Comment { again: Again::AtOnce, .. } => {
-                self.persist_twice(&command).await
+                self.persist_twice(&command, sent_at).await
             }
             _ => self.persist(&command).await,
         };
@@ -245,9 +246,9 @@ impl Actor {
                 }
                 self.repeat(&command, &made).await?;
             }
-            Outcome::Refused(code) => self.refuse(&command, &code),
+            Outcome::Refused(code) => self.refuse(&command, sent_at, &code),
             Outcome::Doubtful(code) => {
-                self.refuse(&command, &code);
+                self.refuse(&command, sent_at, &code);
                 self.doubt(command, at);
             }
             Outcome::Unanswered => self.doubt(command, at),
@@ -262,7 +263,7 @@ impl Actor {
 
     /// INV-6: sends a command twice at once; if both are accepted, the answers are the same. A refusal is not
     /// remembered: the other of the two is decided again, and each refusal needs only its own reason.
-    async fn persist_twice(&mut self, command: &Command) -> Result<Outcome, ApiError> {
+    async fn persist_twice(&mut self, command: &Command, sent_at: Duration) -> Result<Outcome, ApiError> {
         let mut twin = Self {
             user: self.user.clone(),
             everybody: Rc::clone(&self.everybody),
@@ -277,11 +278,11 @@ impl Actor {
             (accepted @ Outcome::Accepted(..), _) | (_, accepted @ Outcome::Accepted(..)) => return Ok(accepted),
             // One attempt of the other may have been committed.
             (Outcome::Refused(code), doubtful @ Outcome::Doubtful(_)) => {
-                self.refuse(command, &code);
+                self.refuse(command, sent_at, &code);
                 return Ok(doubtful);
             }
             (first, Outcome::Refused(code) | Outcome::Doubtful(code)) => {
-                self.refuse(command, &code);
+                self.refuse(command, sent_at, &code);
                 return Ok(first);
             }
             // Whatever is sent twice has a key.
@@ -405,10 +406,10 @@ impl Actor {
     }
 
     /// A refusal needs a reason.
-    fn refuse(&self, command: &Command, code: &str) {
+    fn refuse(&self, command: &Command, sent_at: Duration, code: &str) {
         let mut ledger = self.ledger.borrow_mut();
         let own = &self.user.id;
-        let has_reason = reasons::has_reason(&ledger, own, command, code);
+        let has_reason = reasons::has_reason(&ledger, own, command, sent_at, code);
         ledger.checks.decide(Check::RefusalsHaveReasons, has_reason, || format!("{own}: {command:?} refused: {code}"));
         match command {
             Command::Follow(other, _) => ledger.follow_ends(own, other, None),

@@ -34,6 +34,7 @@ use crate::{
     chain,
     faults::{Fault, SHORT_TIMEOUT},
     functions::{Handler, handler},
+    limits::AwsLimits,
     network::{Caller, Network},
     trace::Detail,
 };
@@ -51,6 +52,7 @@ const START_MS_MAX: u64 = 300;
 #[derive(Clone)]
 pub(crate) struct Lambda {
     invocations: mpsc::UnboundedSender<Invocation>,
+    limits: Option<Arc<AwsLimits>>,
 }
 
 struct Invocation {
@@ -82,6 +84,7 @@ impl Lambda {
             let running = Running { function: function.clone(), idle: RefCell::default(), busy: Cell::new(0) };
             (function.name.clone(), running)
         };
+        let limits = network.limits.clone();
         let functions = functions.iter().map(running).collect();
         let functions = Rc::new(Functions { network, cache, functions, started: Cell::new(0) });
         tokio::task::spawn_local(async move {
@@ -93,7 +96,7 @@ impl Lambda {
                 });
             }
         });
-        Self { invocations }
+        Self { invocations, limits }
     }
 }
 
@@ -103,10 +106,16 @@ impl Invoke for Lambda {
     }
 
     async fn invoke_in_chain(&self, function: &str, payload: Bytes, trace: &TraceHeader) -> Result<Bytes, InvokeError> {
+        let begun = tokio::time::Instant::now();
         let (answer, answered) = oneshot::channel();
         let invocation = Invocation { function: function.to_owned(), payload, trace: trace.clone(), answer };
         self.invocations.send(invocation).map_err(|_| InvokeError::Unavailable("the world has ended".to_owned()))?;
-        answered.await.unwrap_or(Err(InvokeError::Crashed))
+        let answered = answered.await.unwrap_or(Err(InvokeError::Crashed));
+        // Those who call functions of the API have no lanes, and wait for nothing.
+        if let Some(rests) = self.limits.as_ref().and_then(|limits| limits.rests(function, begun.elapsed())) {
+            tokio::time::sleep(rests).await;
+        }
+        answered
     }
 }
 

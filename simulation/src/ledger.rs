@@ -55,8 +55,10 @@ pub(crate) struct Ledger {
     muting: BTreeMap<(String, String), u32>,
     /// When the followed user last blocked the follower, from whom to whom the follow is.
     blocked_at: BTreeMap<(String, String), Duration>,
-    /// Blocks under way, in both orders, and removals, from the follower to the followed user.
+    /// Blocks and their ends under way, in both orders, and removals, from the follower to the followed user.
     blocking: BTreeMap<(String, String), u32>,
+    /// When a block or its end was last answered, in both orders.
+    block_answered_at: BTreeMap<(String, String), Duration>,
     /// The newest version of each user's log that is known.
     pub(crate) versions: BTreeMap<String, u64>,
     /// How each user's own view of others changed, by the version that made it so.
@@ -213,6 +215,23 @@ impl Ledger {
         }
     }
 
+    /// Whether one of the two may have blocked the other at some moment since then.
+    pub(crate) fn may_have_blocked(&self, one: &str, other: &str, since: Duration) -> bool {
+        let blocks = |from, to| self.model.members.get(from).is_some_and(|member: &Member| member.blocks.contains(to));
+        let (between, is_deleted) = (pair(one, other), |user| self.deletions_begun.contains(user));
+        let is_doubtful = |Doubt { by, command, .. }: &Doubt| match command {
+            Command::Block(blocked, _) => between == pair(by, blocked) || between == pair(blocked, by),
+            _ => false,
+        };
+        blocks(one, other)
+            || blocks(other, one)
+            || self.blocking.contains_key(&between)
+            || self.block_answered_at.get(&between).is_some_and(|at| *at >= since)
+            || self.doubts.iter().any(is_doubtful)
+            // The blocks of deleted accounts are not in the model.
+            || [one, other].into_iter().any(is_deleted)
+    }
+
     /// Whether everybody has seen at rest that one of the two blocks the other, and the end of that has not begun.
     pub(crate) fn has_settled_block(&self, one: &str, other: &str) -> bool {
         [pair(one, other), pair(other, one)].iter().any(|block| self.settled_blocks.contains(block))
@@ -221,7 +240,8 @@ impl Ledger {
     /// It was accepted.
     pub(crate) fn block_ends(&mut self, from: &str, to: &str, blocks: Option<bool>) {
         for both in [pair(from, to), pair(to, from)] {
-            release(&mut self.blocking, both);
+            release(&mut self.blocking, both.clone());
+            self.block_answered_at.insert(both, determinism::elapsed());
         }
         let Some(blocks) = blocks else { return };
         let member = self.member(from);
@@ -302,5 +322,35 @@ fn release(counts: &mut BTreeMap<(String, String), u32>, key: (String, String)) 
         if *count == 0 {
             counts.remove(&key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_block_may_have_stood_only_if_it_did_so_after_the_command_was_sent() {
+        determinism::start_clock();
+        let mut ledger = Ledger::default();
+        let pass = async || {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            determinism::elapsed()
+        };
+        let before = pass().await;
+        let may = |ledger: &Ledger, since| {
+            let both = [("ada", "bob"), ("bob", "ada")].map(|(one, other)| ledger.may_have_blocked(one, other, since));
+            assert_eq!(both[0], both[1]);
+            both[0]
+        };
+        assert!(!may(&ledger, before));
+        ledger.block_begins("ada", "bob");
+        assert!(may(&ledger, pass().await), "it is under way");
+        ledger.block_ends("ada", "bob", Some(true));
+        assert!(may(&ledger, pass().await), "it stands");
+        ledger.block_begins("ada", "bob");
+        ledger.block_ends("ada", "bob", Some(false));
+        assert!(may(&ledger, before));
+        assert!(!may(&ledger, pass().await), "it has ended");
     }
 }

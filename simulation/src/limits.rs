@@ -62,7 +62,12 @@ pub(crate) struct AwsLimits {
     pub(crate) limits: Limits,
     /// Who is told what happens.
     pub(crate) watch: Arc<dyn Watch>,
+    /// GB of memory of the processes that are kept ready, of the whole load.
+    pub(crate) ready_gb: f64,
     stretch: f64,
+    /// How many times as many lanes or pollers the sources of a function have here as belong to the fraction of the
+    /// load. There is one at least, so a small fraction has more than it should.
+    excess: BTreeMap<String, f64>,
     memory_mib: BTreeMap<String, u32>,
     state: Mutex<State>,
 }
@@ -107,31 +112,42 @@ impl AwsLimits {
             enhanced_fan_out: system.has_enhanced_fan_out(),
             ..whole.scaled(fraction, most_lanes.max().unwrap_or(1))
         };
+        let mut excess = BTreeMap::new();
         for function in &mut system.functions {
             function.max_concurrency = function.max_concurrency.map(|reserved| scaled(reserved, fraction));
             let contenders = setup.contenders.map(|count| ("TRENDING_CONTENDERS".to_owned(), count.to_string()));
             function.environment.extend(contenders);
             for source in &mut function.sources {
-                match source {
+                // What belongs to the fraction, and what there is.
+                let (belongs, is) = match source {
                     EventSource::Stream(source) => {
+                        let factor = source.parallelization_factor;
                         // The stream of a table has one shard here. On AWS, each partition has one.
-                        let per_shard = match source.stream {
+                        let (shards, shards_here, per_shard) = match source.stream {
                             StreamKind::Kinesis(_) => {
-                                limits.lanes(whole.stream_shards, source.parallelization_factor, fraction)
+                                let lanes = limits.lanes(whole.stream_shards, factor, fraction);
+                                (f64::from(whole.stream_shards), f64::from(limits.stream_shards), lanes)
                             }
                             StreamKind::DynamoDb(_) => {
                                 let partitions = (whole.table_write_units / whole.partition_write_units).ceil();
-                                scaled(source.parallelization_factor, partitions * fraction)
+                                (partitions, 1.0, scaled(factor, partitions * fraction))
                             }
                         };
                         source.parallelization_factor = per_shard;
+                        (shards * f64::from(factor) * fraction, shards_here * f64::from(per_shard))
                     }
                     EventSource::Queue(source) => {
+                        let whole_pollers = source.provisioned_pollers.or(source.max_concurrency);
                         source.max_concurrency = source.max_concurrency.map(|most| scaled(most, fraction));
                         source.provisioned_pollers = source.provisioned_pollers.map(|all| scaled(all, fraction));
+                        let pollers = source.provisioned_pollers.or(source.max_concurrency);
+                        let all = |pollers: Option<u32>| pollers.map_or(whole.queue_pollers_max, f64::from);
+                        (all(whole_pollers) * fraction, pollers.map_or(limits.queue_pollers_max, f64::from))
                     }
-                    EventSource::Schedule(_) => {}
-                }
+                    EventSource::Schedule(_) => continue,
+                };
+                let times: &mut f64 = excess.entry(function.name.clone()).or_insert(1.0);
+                *times = times.max(is / belongs);
             }
         }
         system.streams.iter_mut().for_each(|stream| stream.shards = limits.stream_shards);
@@ -155,8 +171,17 @@ impl AwsLimits {
             random: StdRng::seed_from_u64(seed),
         };
         let memory_mib = system.functions.iter().map(|function| (function.name.clone(), function.memory_mib)).collect();
+        let ready_gb =
+            |function: &Function| function.concurrency().provisioned * f64::from(function.memory_mib) / 1024.0;
+        let ready_gb = system.functions.iter().map(ready_gb).sum();
         let stretch = if setup.stretch_transactions { 1.0 / fraction } else { 1.0 };
-        Arc::new(Self { limits, watch: setup.watch, stretch, memory_mib, state: Mutex::new(state) })
+        Arc::new(Self { limits, watch: setup.watch, ready_gb, stretch, excess, memory_mib, state: Mutex::new(state) })
+    }
+
+    /// How long a lane or poller of the function rests after an invocation that took so long: it does no more than the
+    /// part of one that belongs to the fraction of the load.
+    pub(crate) fn rests(&self, function: &str, took: Duration) -> Option<Duration> {
+        self.excess.get(function).filter(|excess| **excess > 1.0).map(|excess| took.mul_f64(excess - 1.0))
     }
 
     /// How long a call takes.

@@ -1,10 +1,12 @@
 //! Why a command may be refused, as far as it is known from outside.
 
+use std::time::Duration;
+
 use crate::{command::Command, ledger::Ledger};
 
-/// Whether there is a reason to refuse this command of the user with this code.
-pub(crate) fn has_reason(ledger: &Ledger, own: &str, command: &Command, code: &str) -> bool {
-    let blocked = |other: &str| ledger.blocks_begun.contains(&(own.to_owned(), other.to_owned()));
+/// Whether there is a reason to refuse this command of the user, which was sent at this moment, with this code.
+pub(crate) fn has_reason(ledger: &Ledger, own: &str, command: &Command, sent_at: Duration, code: &str) -> bool {
+    let blocked = |other: &str| ledger.may_have_blocked(own, other, sent_at);
     match (command, code) {
         (_, "account_suspended") => ledger.moderated.contains(own),
         (_, "account_deleted") => ledger.deletions_begun.contains(own),

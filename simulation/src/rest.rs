@@ -328,7 +328,7 @@ fn cards(checks: &mut Checks, truth: &Truth, items: &BTreeMap<String, Value>) {
             });
         }
         let in_index = item.get("bucket").is_some();
-        let hot = !deleted && is_null(post, "taken_down_at") && truth.count(&format!("POST#{id}"))[3] >= 1000;
+        let hot = !deleted && withdrawn == (false, false) && truth.count(&format!("POST#{id}"))[3] >= 1000;
         checks.decide(Check::ReadModelsAtRest, in_index == hot, || {
             format!("{id} is {}in the index of what trends", if in_index { "" } else { "not " })
         });

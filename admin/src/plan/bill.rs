@@ -411,16 +411,33 @@ impl Writer<'_> {
             self.figure(REST, "pages: shared cache", self.page_count(), "page_cache_units", "cache_units")?;
             self.figure(REST, "hours of the shared cache", HOURS, "cache_gb", "cache_gb_hours")?;
         }
-        let &Settings { feed_provisioned, likes_provisioned, .. } = self.settings;
-        for (what, processes, memory, parameter) in [
-            ("processes of GetFeed kept ready", feed_provisioned, "feed_memory_mb", "FeedProvisioned"),
-            ("processes of ReactToPost kept ready", likes_provisioned, "like_memory_mb", "LikesProvisioned"),
-        ] {
-            let gb = self.units.figure(memory)?.value / 1024.0;
-            let factors = [processes, gb * HOURS * 3600.0];
-            self.add("Lambda GB-seconds", what, factors, "lambda_provisioned_gb_seconds", parameter);
-        }
+        self.processes_kept_ready()?;
         self.idle_capacity(REST);
+        Ok(())
+    }
+}
+
+impl Writer<'_> {
+    /// Processes that are kept ready cost all the time. What they work is cheaper than on demand.
+    fn processes_kept_ready(&mut self) -> anyhow::Result<()> {
+        const ITEM: &str = "Lambda GB-seconds";
+        let &Settings { feed_provisioned, likes_provisioned, .. } = self.settings;
+        let pages = self.lines.iter().filter(|line| line.item == ITEM && line.what.starts_with("pages "));
+        let of_pages = pages.map(Line::amount).sum::<f64>();
+        let of_like = self.units.command(Kind::Like.name())?.gb_ms.get("ReactToPost").copied().unwrap_or_default();
+        let of_likes = self.count(Kind::Like) * of_like / 1000.0;
+        for (function, processes, memory, worked, parameter) in [
+            ("GetFeed", feed_provisioned, "feed_memory_mb", of_pages, "FeedProvisioned"),
+            ("ReactToPost", likes_provisioned, "like_memory_mb", of_likes, "LikesProvisioned"),
+        ] {
+            let gb_seconds = self.units.figure(memory)?.value / 1024.0 * HOURS * 3600.0;
+            let ready = worked.min(processes * gb_seconds);
+            let what = format!("processes of {function} kept ready");
+            self.add(ITEM, &what, [processes, gb_seconds], "lambda_provisioned_gb_seconds", parameter);
+            let source = "as if load were even: what they work, up to all of their time";
+            self.add(ITEM, &format!("work of {function} in these"), [ready, 1.0], "lambda_ready_gb_seconds", source);
+            self.add(ITEM, &format!("which is not on demand, {function}"), [ready, -1.0], "lambda_gb_seconds", source);
+        }
         Ok(())
     }
 }

@@ -40,7 +40,7 @@ pub(crate) struct Load {
     /// Share of the cards of a page that the process has in its cache, in percent
     #[arg(long, default_value_t = 0.0, value_name = "PERCENT")]
     pub(crate) cards_cached: f64,
-    /// Share of the cards, homes and viewers that a shared cache has, in percent, with CacheUrl
+    /// Share of the cards of a page that a shared cache has, in percent, with CacheUrl
     #[arg(long, default_value_t = 80.0, value_name = "PERCENT")]
     pub(crate) shared_cache_hits: f64,
     /// Share of events and likes that statistics count: a second like of the same post counts no more, in percent

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Direction;
-use crate::{Bucket, Limits, numbers};
+use crate::{Bucket, Limits, Peak, numbers};
 
 /// The throughput of a table or index.
 #[derive(Debug)]
@@ -16,10 +16,7 @@ pub(super) struct Throughput {
 struct Capacity {
     bucket: Bucket,
     quota: f64,
-    /// Most units of a second since the last growth.
-    peak: f64,
-    second: u64,
-    in_second: f64,
+    peak: Peak,
     grown: Duration,
 }
 
@@ -53,11 +50,7 @@ impl Throughput {
     pub(super) fn take(&mut self, now: Duration, direction: Direction, units: f64) {
         let capacity = self.of(direction);
         capacity.bucket.take(now, units);
-        if capacity.second != now.as_secs() {
-            (capacity.second, capacity.in_second) = (now.as_secs(), 0.0);
-        }
-        capacity.in_second += units;
-        capacity.peak = capacity.peak.max(capacity.in_second);
+        capacity.peak.add(now, units);
     }
 
     /// Units a second that the table takes now.
@@ -79,7 +72,7 @@ impl Throughput {
 impl Capacity {
     fn new(initial: f64, quota: f64, burst_seconds: f64) -> Self {
         let bucket = Bucket::of_seconds(initial.min(quota), burst_seconds);
-        Self { bucket, quota, peak: 0.0, second: 0, in_second: 0.0, grown: Duration::ZERO }
+        Self { bucket, quota, peak: Peak::new(burst_seconds), grown: Duration::ZERO }
     }
 
     /// Every half an hour, the table takes double the peak of that time, if this is more.
@@ -87,11 +80,11 @@ impl Capacity {
         if now.saturating_sub(self.grown) < numbers::TABLE_GROWTH_TIME.duration() {
             return;
         }
-        let wanted = (self.peak * numbers::TABLE_GROWTH.value).min(self.quota);
+        let wanted = (self.peak.take() * numbers::TABLE_GROWTH.value).min(self.quota);
         if wanted > self.bucket.rate() {
             self.bucket.set_rate(now, wanted);
         }
-        (self.grown, self.peak) = (now, 0.0);
+        self.grown = now;
     }
 }
 

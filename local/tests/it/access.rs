@@ -133,7 +133,7 @@ const SCAN: Access = to(Resource::Commands, "dynamodb:Scan");
 const SCAN_TIMELINES: Access = to(Resource::Timelines, "dynamodb:Scan");
 const SCAN_VIEWERS: Access = to(Resource::Viewers, "dynamodb:Scan");
 const SCAN_CARDS: Access = to(Resource::Cards, "dynamodb:Scan");
-/// `Timelines::which`, `counted`, `days_of`, `days`.
+/// `Timelines::which`, `counted`, `days_of`, `days`, `tags_add_up`.
 const WHICH_ROWS: Access = to(Resource::Timelines, "dynamodb:BatchGetItem");
 /// `Cards::remove`.
 const REMOVE_CARD: Access = to(Resource::Cards, "dynamodb:DeleteItem");

@@ -329,12 +329,13 @@ impl Auditor {
         let subject = TallySubject::Post(post.post);
         let mut findings = Vec::new();
         let card = self.cards.posts(&[post.post], Consistency::Eventual).await?.remove(&post.post);
-        let counted = self.cards.tally(&subject).await?.tally.counts();
+        let stored = self.cards.tally(&subject).await?;
+        let counted = stored.tally.counts();
         let shows_counts = |card: &PostCard| {
             let of = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
             [of(card.likes), of(card.comments), card.heat] == [counted.likes, counted.comments, counted.heat]
         };
-        if !card.as_ref().is_some_and(|card| shows(card, post) && shows_counts(card)) {
+        if stored.is_misplaced() || !card.as_ref().is_some_and(|card| shows(card, post) && shows_counts(card)) {
             findings.push(Finding::new(Kind::WrongCard, settle()));
         }
         if self.miscounts_tags(post).await? {

@@ -10,7 +10,7 @@ use crate::{
     error::Error,
     model::{Day, DayFact, LikeChange, LogEvent, Post, UserId},
     projection::statistics::{expected, following},
-    store::{Consistency, scan::Counted, timelines::Timelines},
+    store::{Consistency, Recounted, scan::Counted, timelines::Timelines},
     stream::work_queue::{Recount, Task},
 };
 
@@ -92,9 +92,10 @@ impl Auditor {
                     users.insert((fact.day, &fact.user));
                 }
                 Counted::User(day, user) if self.keeps(*day) => {
-                    let found = self.timelines.recounted_user(user, *day).await?;
-                    let is_stray = found.counted.is_zero() && self.commands.profile(user).await?.is_none();
-                    if is_stray || !found.is_right() {
+                    if let Some(found) = unless_changing(self.timelines.recounted_user(user, *day).await)?
+                        && (!found.is_right()
+                            || found.counted.is_zero() && self.commands.profile(user).await?.is_none())
+                    {
                         findings.push(wrong(Recount::User { user: user.clone(), day: *day }));
                     }
                     with_sum.insert((*day, user));
@@ -117,7 +118,8 @@ impl Auditor {
             }
         }
         for (day, part) in sums {
-            if !self.timelines.recounted_sum(day, part).await?.is_right() {
+            let found = unless_changing(self.timelines.recounted_sum(day, part).await)?;
+            if found.is_some_and(|found| !found.is_right()) {
                 findings.push(wrong(Recount::Sum { day, part }));
             }
         }
@@ -127,5 +129,13 @@ impl Auditor {
             }
         }
         Ok(findings)
+    }
+}
+
+/// What was counted, unless it changed meanwhile. Then nothing is known of it until the next round.
+fn unless_changing(counted: Result<Recounted, Error>) -> Result<Option<Recounted>, Error> {
+    match counted {
+        Err(Error::Conflict) => Ok(None),
+        counted => counted.map(Some),
     }
 }

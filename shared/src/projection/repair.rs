@@ -122,7 +122,7 @@ impl Repair {
     /// # Errors
     /// As those of the stores and the queue.
     pub async fn settle_post(&self, post: PostId) -> Result<(), Error> {
-        let CatchUp { commands, effects, .. } = &self.catch_up;
+        let CatchUp { commands, effects, clock, .. } = &self.catch_up;
         let subject = TallySubject::Post(post);
         let Some(truth) = commands.post(post).await? else { return effects.cards.remove(&subject).await };
         if commands.profile(&truth.author).await?.is_none() && effects.walks.begin_erasure(&truth.author).await? {
@@ -138,7 +138,9 @@ impl Repair {
             true => effects.posts.remove(&owner, post).await?,
             false => effects.posts.show_new(&owner, post).await?,
         }
-        effects.cards.put_author(post, owner.profile().await?).await?;
+        if effects.cards.put_author(post, owner.profile().await?, clock.now()).await? {
+            merge_soon(&effects.cards, &self.work_queue, clock.now()).await?;
+        }
         self.settle_tally(&subject, &[]).await
     }
 
@@ -171,8 +173,9 @@ impl Repair {
                 [] => commands.tally(subject).await?,
                 named => before.tally.with(named, &commands.tally_of(subject, named.iter().copied()).await?),
             };
-            if shards.is_empty() || tally != before.tally {
-                effects.cards.put_tally(subject, &before, &tally).await?;
+            match shards.is_empty() || tally != before.tally {
+                true => effects.cards.put_tally(subject, &before, &tally).await?,
+                false => effects.cards.cache_is_in_doubt(subject).await,
             }
             Ok(effects.cards.may_trend(subject, &before, &tally))
         })

@@ -73,8 +73,9 @@ pub async fn show(cards: &Cards, subject: &TallySubject, changes: &[TallyChange]
         }
         let mut tally = before.tally.clone();
         let news = changes.iter().filter(|change| tally.take(change.shard, change.image)).count();
-        if news > 0 {
-            cards.put_tally(subject, &before, &tally).await?;
+        match news {
+            0 => cards.cache_is_in_doubt(subject).await,
+            _ => cards.put_tally(subject, &before, &tally).await?,
         }
         Ok(CounterShown::OnCard { may_trend: cards.may_trend(subject, &before, &tally) })
     })

@@ -54,15 +54,18 @@ pub(crate) async fn merge(cards: &Cards, queue: &WorkQueue, asked_at: Timestamp,
 mod tests {
     use super::*;
     use crate::{
-        command::react_to_post,
+        command::{ModerateUser, Moderation, react_to_post},
         deadline::Deadline,
         model::{EdgeState, PostId, TallySubject, limits::TRENDING_AGE_MAX},
+        projection::catch_up::Progress,
         query::{ReadRequest, TrendingPosition},
         samples::user,
-        test_world::{Calls, World},
+        store::Consistency,
+        test_world::{Calls, Failure, World},
     };
 
     const READ_INDEX: Calls = Calls("Query", "hottest");
+    const WRITE_CARD: Calls = Calls("UpdateItem", "\"cards\"");
 
     /// Ada has so many posts with cards, which are in no index yet.
     async fn posts(count: usize) -> (World, Vec<PostId>) {
@@ -81,6 +84,11 @@ mod tests {
         let it = &world.other;
         react_to_post(&user(id), post, wanted, &it.commands, &it.clock).await.unwrap();
         world.tested.projector.repair.settle_tally(&TallySubject::Post(post), &[]).await.unwrap();
+    }
+
+    /// How many posts are in the index.
+    fn places(world: &World) -> usize {
+        world.items("cards").iter().filter(|card| card.get("bucket").is_some()).count()
     }
 
     /// Merges that are asked for, once they are due.
@@ -175,6 +183,75 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn posts_of_a_suspended_author_take_no_places_and_have_theirs_back_afterwards() {
+        let (world, posts) = posts(3).await;
+        for post in &posts[..2] {
+            react(&world, "bob", *post, EdgeState::Active).await;
+        }
+        let moderate = async |wanted| {
+            world.other.done("ada", &ModerateUser { wanted }).await;
+            world.tested.catch_up(&["ada"]).await;
+            merge_due(&world).await;
+        };
+        merge_due(&world).await;
+        assert_eq!(places(&world), 2);
+
+        moderate(Moderation::Withdrawn).await;
+        assert_eq!((places(&world), shown(&world).await), (0, vec![]));
+        // Bob's like is late: the post did not trend before.
+        react(&world, "bob", posts[2], EdgeState::Active).await;
+        merge_due(&world).await;
+        assert_eq!(places(&world), 0);
+
+        moderate(Moderation::Restored).await;
+        assert_eq!((places(&world), shown(&world).await), (3, vec![posts[2], posts[1], posts[0]]));
+        let of_posts = Calls("UpdateItem", "\"POST#");
+        let written = world.network.count(of_posts);
+        world.other.rename("ada", "ada_2").await;
+        world.tested.catch_up(&["ada"]).await;
+        assert_eq!(world.network.count(of_posts) - written, 3, "each post's card once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_merge_that_a_restored_author_needs_is_asked_for_until_the_task_was_sent() {
+        let (world, posts) = posts(2).await;
+        react(&world, "bob", posts[0], EdgeState::Active).await;
+        for wanted in [Moderation::Withdrawn, Moderation::Restored] {
+            world.other.done("ada", &ModerateUser { wanted }).await;
+            world.pass(MERGE_COVERS * 2);
+            world.network.fail(Calls("SendMessageBatch", "merge_trending"), Failure::Internal);
+            let catch_up = &world.tested.projector.catch_up;
+            let progress = catch_up.user(&user("ada"), None, Deadline::none()).await.unwrap();
+            assert!(matches!(progress, Progress::Stuck { .. }), "{wanted:?}: {progress:?}");
+            world.network.calm();
+            world.tested.catch_up(&["ada"]).await;
+            merge_due(&world).await;
+        }
+        assert_eq!(shown(&world).await, [posts[0]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_like_meets_the_suspension_of_the_author_or_its_end() {
+        for (before, wanted, then) in
+            [(None, Moderation::Withdrawn, 0), (Some(Moderation::Withdrawn), Moderation::Restored, 1)]
+        {
+            let (world, posts) = posts(1).await;
+            if let Some(wanted) = before {
+                world.other.done("ada", &ModerateUser { wanted }).await;
+                world.other.catch_up(&["ada"]).await;
+            }
+            let other = world.other.clone();
+            world.network.before(WRITE_CARD, async move || {
+                other.done("ada", &ModerateUser { wanted }).await;
+                other.catch_up(&["ada"]).await;
+            });
+            react(&world, "bob", posts[0], EdgeState::Active).await;
+            let cards = world.other.cards.posts(&posts, Consistency::Strong).await.unwrap();
+            assert_eq!((places(&world), cards[&posts[0]].likes), (then, 1), "{wanted:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_post_below_all_contenders_moves_no_entry_and_asks_for_nothing() {
         let (world, posts) = posts(2).await;
         react(&world, "bob", posts[0], EdgeState::Active).await;
@@ -187,7 +264,6 @@ mod tests {
         react_to_post(&user("bob"), posts[1], EdgeState::Active, &it.commands, &it.clock).await.unwrap();
         cold.projector.repair.settle_tally(&TallySubject::Post(posts[1]), &[]).await.unwrap();
         assert_eq!(due(&world), []);
-        let in_index = world.items("cards").iter().filter(|card| card.get("bucket").is_some()).count();
-        assert_eq!(in_index, 1);
+        assert_eq!(places(&world), 1);
     }
 }

@@ -103,6 +103,12 @@ impl Cards {
         }
     }
 
+    /// Makes the cache forget a card that shows already what somebody wants to write. Whoever wrote it may have been
+    /// killed, or given up because work beside it failed, before the cache was told.
+    pub(crate) async fn cache_is_in_doubt(&self, subject: &TallySubject) {
+        self.card_written(&key::card(subject), None).await;
+    }
+
     /// Ends what the cache has of a card that was removed. If there is a new card afterwards, its versions begin anew.
     pub(super) async fn card_removed(&self, subject: &TallySubject) {
         if let TallySubject::Post(_) = subject {

@@ -9,12 +9,13 @@ use super::{
     cards::Cards,
     dynamo::{Item, failed, item, n, number, s, value},
     key::{self, BUCKET, PK},
+    statistics::signed,
     trending::index_attributes,
 };
 use crate::{
     error::Error,
     model::{
-        Counts, Tally, TallyShard, TallySubject,
+        Counts, PostId, Tally, TallyShard, TallySubject, Timestamp,
         ranking::{Score, TRENDING_HEAT_MIN},
     },
     retry::until_no_conflict,
@@ -28,15 +29,26 @@ pub struct StoredTally {
     revision: u64,
     /// Whether there is a card. A counter alone makes none.
     pub has_card: bool,
-    /// Whether the counter is that of a post that others do not see: it is deleted, or taken down.
+    /// Whether the counter is that of a post that others do not see, for one of the reasons in [`HIDDEN`].
     hidden: bool,
     /// Whether the card is in the index of trending posts.
     in_index: bool,
 }
 
+/// The attributes that hide a post from others, and keep it out of the index: it is deleted, it was taken down, or its
+/// author is suspended.
+const HIDDEN: [&str; 3] = ["deleted", "taken_down", "author_suspended"];
+
+impl StoredTally {
+    /// Whether the card of a post that others do not see is in the index of those that trend.
+    pub fn is_misplaced(&self) -> bool {
+        self.hidden && self.in_index
+    }
+}
+
 impl Cards {
-    /// Writes the numbers and the place in the index again, as the card knows the counter. A post that was taken down
-    /// has lost its place.
+    /// Writes the numbers and the place in the index again, as the card knows the counter. A post that was hidden has
+    /// lost its place.
     ///
     /// # Errors
     /// [`Error::Conflict`] if other writers kept changing the card.
@@ -51,6 +63,26 @@ impl Cards {
         .await
     }
 
+    /// Puts a post into the index whose card has no place there, if it should have one. Returns whether it should. A
+    /// counter that makes no sense is for the audit to repair.
+    pub(super) async fn give_place_back(&self, post: PostId, card: &Item, now: Timestamp) -> Result<bool, Error> {
+        let heat = signed(card, "heat").unwrap_or_default();
+        if is_hidden(card) || heat < TRENDING_HEAT_MIN {
+            return Ok(false);
+        }
+        self.learn_contenders(now).await?;
+        if index_attributes(post, heat, self.known_list.least()).is_none() {
+            return Ok(false);
+        }
+        match self.show_tally_again(&TallySubject::Post(post)).await {
+            Err(error @ Error::Poison { .. }) => {
+                tracing::error!(%post, %error, "a post has no place among those that trend");
+                Ok(false)
+            }
+            shown => shown.map(|()| true),
+        }
+    }
+
     /// What the subject's card knows of the subject's counter.
     pub async fn tally(&self, subject: &TallySubject) -> Result<StoredTally, Error> {
         let answer = self
@@ -59,7 +91,7 @@ impl Cards {
             .get_item()
             .table_name(self.table.get())
             .key(PK, s(key::card(subject)))
-            .projection_expression("PK, tally, tally_revision, deleted, taken_down, #bucket")
+            .projection_expression(format!("PK, tally, tally_revision, {}, #bucket", HIDDEN.join(", ")))
             .expression_attribute_names("#bucket", BUCKET)
             .consistent_read(true)
             .send()
@@ -80,8 +112,8 @@ impl Cards {
     /// never makes a card: that of an erased account would stay.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if another writer replaced it meanwhile, the post was deleted or taken down, or there is no
-    /// card.
+    /// [`Error::Conflict`] if another writer replaced it meanwhile, the post was hidden or is shown again, or there is
+    /// no card.
     pub async fn put_tally(&self, subject: &TallySubject, before: &StoredTally, tally: &Tally) -> Result<(), Error> {
         let mut set = shown(subject, &tally.counts(), before.hidden, self.known_list.least());
         let in_index = set.contains_key(BUCKET);
@@ -103,14 +135,15 @@ impl Cards {
             "#tally_revision = :revision".clone_into(&mut condition);
             update = update.expression_attribute_values(":revision", n(before.revision));
         }
+        // Whoever hides a post removes it from the index, and whoever shows it again puts it back, whether that comes
+        // before or after this write.
+        condition += &match before.hidden {
+            true => format!(" AND ({})", HIDDEN.map(|name| format!("{name} = :hidden")).join(" OR ")),
+            false => HIDDEN.map(|name| format!(" AND (attribute_not_exists({name}) OR {name} = :hidden)")).concat(),
+        };
+        update = update.expression_attribute_values(":hidden", AttributeValue::Bool(before.hidden));
         let mut expression = format!("SET {}", assignments.join(", "));
-        if in_index {
-            // A deletion or take-down removes the post from the index, whether it comes before or after this write.
-            for hidden in ["deleted", "taken_down"] {
-                condition += &format!(" AND (attribute_not_exists({hidden}) OR {hidden} = :false)");
-            }
-            update = update.expression_attribute_values(":false", AttributeValue::Bool(false));
-        } else {
+        if !in_index {
             expression += &format!(" REMOVE #{BUCKET}");
             update = update.expression_attribute_names(format!("#{BUCKET}"), BUCKET);
         }
@@ -145,9 +178,12 @@ fn shown(subject: &TallySubject, counts: &Counts, hidden: bool, least: Option<Sc
     shown
 }
 
+fn is_hidden(item: &Item) -> bool {
+    HIDDEN.into_iter().any(|name| matches!(item.get(name), Some(AttributeValue::Bool(true))))
+}
+
 fn stored_tally(mut item: Item) -> Result<StoredTally, Error> {
-    let is = |name| matches!(item.get(name), Some(AttributeValue::Bool(true)));
-    let hidden = is("deleted") || is("taken_down");
+    let hidden = is_hidden(&item);
     let in_index = item.contains_key(BUCKET);
     let shards = match item.remove("tally") {
         Some(AttributeValue::M(shards)) => shards,

@@ -181,19 +181,20 @@ impl Cards {
     /// Writes the post part of a card, unless the card has a newer version. The author part has a writer and a version
     /// of its own, see [`Cards::put_author`]. So it stays, unless it is older: a rebuild of timelines alone, which uses
     /// the same cards, may have made this one before the author's profile changed, and the walk of the new profile did
-    /// not find the post.
-    pub async fn put_post(&self, card: &PostCard) -> Result<(), Error> {
+    /// not find the post. Returns whether what trends may change by such an author part.
+    pub async fn put_post(&self, card: &PostCard, now: Timestamp) -> Result<bool, Error> {
         let (mut set, mut initial) = (item(card)?, Item::new());
         for name in ["author_profile", "author_suspended", "author_version"] {
             initial.extend(set.remove_entry(name));
         }
         // A post that others do not see does not trend.
         let remove = if card.deleted || card.taken_down { vec![BUCKET] } else { Vec::new() };
-        let written = self.put_part(key::post(card.post), "version", Part { set, initial, remove }).await?;
+        let part = Part { set, initial, remove, returned: true };
+        let written = self.put_part(key::post(card.post), "version", part).await?;
         let shown = written.as_ref().and_then(|item| item.get("author_version")?.as_n().ok()?.parse::<u64>().ok());
         match shown.is_some_and(|shown| shown < card.author_version.get()) {
-            true => self.put_author_part(card.post, &AuthorPart::of(card)).await,
-            false => Ok(()),
+            true => self.put_author_part(card.post, &AuthorPart::of(card), now).await,
+            false => Ok(false),
         }
     }
 
@@ -215,15 +216,25 @@ impl Cards {
         self.put_part(key::post(*post), "version", part).await.map(drop)
     }
 
-    /// Writes the author part of a post's card, unless the card has a newer version.
-    pub async fn put_author(&self, post: PostId, author: &Profile) -> Result<(), Error> {
+    /// Writes the author part of a post's card, unless the card has a newer version. The post of a suspended author
+    /// loses its place in the index of what trends, and has it back afterwards. Returns whether what trends may change
+    /// by that, or has changed when this was done before.
+    pub async fn put_author(&self, post: PostId, author: &Profile, now: Timestamp) -> Result<bool, Error> {
         let (author_suspended, author_version) = (author.suspended, author.version);
         let part = AuthorPart { author_profile: &author.public, author_suspended, author_version };
-        self.put_author_part(post, &part).await
+        self.put_author_part(post, &part, now).await
     }
 
-    async fn put_author_part(&self, post: PostId, part: &AuthorPart<'_>) -> Result<(), Error> {
-        self.put_part(key::post(post), "author_version", Part::of(part)?).await.map(drop)
+    async fn put_author_part(&self, post: PostId, part: &AuthorPart<'_>, now: Timestamp) -> Result<bool, Error> {
+        // A post that others do not see does not trend.
+        let remove = if part.author_suspended { vec![BUCKET] } else { Vec::new() };
+        let written = Part { remove, returned: true, ..Part::of(part)? };
+        match self.put_part(key::post(post), "author_version", written).await? {
+            None => Ok(false),
+            Some(_) if part.author_suspended => Ok(true),
+            Some(card) if card.contains_key(BUCKET) => Ok(true),
+            Some(card) => self.give_place_back(post, &card, now).await,
+        }
     }
 
     /// Writes the profile part of a user's card, unless the card has a newer version.
@@ -300,9 +311,9 @@ impl Cards {
     /// Writes a part of a card unless the card's attribute named `version` is higher. That is success, too. The same
     /// version is written again, which repairs a part that was damaged, and costs no more than to refuse the write.
     ///
-    /// Returns the card as it is then, if the part has initial attributes and was written.
+    /// Returns the card as it is then, if that is asked for and the part was written.
     async fn put_part(&self, pk: String, version: &str, part: Part) -> Result<Option<Item>, Error> {
-        let may_stay = !part.initial.is_empty();
+        let returned = part.returned;
         let mut update = self.dynamo.0.update_item().table_name(self.table.get()).key(PK, s(&pk));
         let mut assignments = Vec::new();
         let sets = part.set.into_iter().map(|(name, value)| (name, value, true));
@@ -326,13 +337,13 @@ impl Cards {
         update = update
             .update_expression(format!("SET {}{remove}", assignments.join(", ")))
             .condition_expression(format!("attribute_not_exists(#{version}) OR #{version} <= :{version}"));
-        let update = match may_stay {
+        let update = match returned {
             true => update.return_values(ReturnValue::AllNew),
             false => self.returning(update, &pk),
         };
         match update.send().await {
             Ok(answer) => {
-                let card = if may_stay { answer.attributes.clone() } else { None };
+                let card = if returned { answer.attributes.clone() } else { None };
                 self.card_written(&pk, answer.attributes).await;
                 Ok(card)
             }
@@ -380,11 +391,13 @@ struct Part {
     initial: Item,
     /// Attributes to remove.
     remove: Vec<&'static str>,
+    /// Whether the whole card is returned. That costs no unit.
+    returned: bool,
 }
 
 impl Part {
     fn of(values: &impl Serialize) -> Result<Self, Error> {
-        Ok(Self { set: item(values)?, initial: Item::new(), remove: Vec::new() })
+        Ok(Self { set: item(values)?, initial: Item::new(), remove: Vec::new(), returned: false })
     }
 }
 

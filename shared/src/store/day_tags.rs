@@ -217,10 +217,18 @@ impl Timelines {
     /// # Errors
     /// [`Error::Poison`] if there are too many tags to be read; otherwise as the store's.
     pub async fn top_tags(&self, day: Day, limit: usize) -> Result<Vec<(Tag, i64)>, Error> {
-        let parts = (0..TAG_PARTS).map(|part| self.partition(key::day_tags(day, part), "TAG#", Consistency::Eventual));
+        let parts = (0..TAG_PARTS).map(async |part| {
+            let (partition, mut shown) = (key::day_tags(day, part), Vec::new());
+            let take = |item: &Item| {
+                shown.push((tag_of(item)?, signed(item, POSTS)?));
+                Ok(())
+            };
+            self.each_of(&partition, "TAG#", Consistency::Eventual, take).await?;
+            Ok::<_, Error>(shown)
+        });
         let mut posts = BTreeMap::<Tag, i64>::new();
-        for item in try_join_all(parts).await?.iter().flatten() {
-            *posts.entry(tag_of(item)?).or_default() += signed(item, POSTS)?;
+        for (tag, of_part) in try_join_all(parts).await?.into_iter().flatten() {
+            *posts.entry(tag).or_default() += of_part;
         }
         let mut tags: Vec<_> = posts.into_iter().filter(|(_, posts)| *posts > 0).collect();
         tags.sort_by_key(|(_, posts)| std::cmp::Reverse(*posts));
@@ -231,13 +239,18 @@ impl Timelines {
     /// The tags of this part of the day whose numbers of posts are wrong, with the right ones, and their revisions.
     async fn wrong_tags(&self, day: Day, part: u8) -> Result<Vec<(Tag, i64, u64)>, Error> {
         let (mut right, mut shown) = (BTreeMap::<Tag, i64>::new(), BTreeMap::<Tag, (i64, u64)>::new());
+        let partition = key::day_tags(day, part);
         // The numbers are read first. What changes before the posts are read changes their revisions, too.
-        for item in self.partition(key::day_tags(day, part), "TAG#", Consistency::Strong).await? {
-            shown.insert(tag_of(&item)?, (signed(&item, POSTS)?, number(&item, REVISION)?));
-        }
-        for item in self.partition(key::day_tags(day, part), "POST#", Consistency::Strong).await? {
-            counted(&item)?.tags.into_iter().for_each(|tag| *right.entry(tag).or_default() += 1);
-        }
+        let show = |item: &Item| {
+            shown.insert(tag_of(item)?, (signed(item, POSTS)?, number(item, REVISION)?));
+            Ok(())
+        };
+        self.each_of(&partition, "TAG#", Consistency::Strong, show).await?;
+        let count = |item: &Item| {
+            counted(item)?.tags.into_iter().for_each(|tag| *right.entry(tag).or_default() += 1);
+            Ok(())
+        };
+        self.each_of(&partition, "POST#", Consistency::Strong, count).await?;
         let tags: BTreeSet<_> = right.keys().chain(shown.keys()).cloned().collect();
         let wrong = tags.into_iter().filter_map(|tag| {
             let (posts, revision) = shown.get(&tag).copied().unwrap_or_default();
@@ -247,9 +260,19 @@ impl Timelines {
         Ok(wrong.collect())
     }
 
-    /// Whether the numbers of this part of the day are those of its posts.
+    /// Whether the numbers of this part of the day are those of its posts, apart from numbers that changed while the
+    /// posts were counted.
+    ///
+    /// # Errors
+    /// As [`Timelines::top_tags`].
     pub async fn tags_add_up(&self, day: Day, part: u8) -> Result<bool, Error> {
-        Ok(self.wrong_tags(day, part).await?.is_empty())
+        let wrong = self.wrong_tags(day, part).await?;
+        let keys = wrong.iter().map(|(tag, ..)| primary_key(key::day_tags(day, part), key::tag(tag))).collect();
+        let mut now = BTreeMap::new();
+        for item in self.dynamo.batch_get(self.table.get(), keys, Consistency::Strong).await? {
+            now.insert(tag_of(&item)?, number(&item, REVISION)?);
+        }
+        Ok(wrong.iter().all(|(tag, _, revision)| now.get(tag).copied().unwrap_or_default() != *revision))
     }
 
     /// Sets the numbers of this part of the day to those of its posts.
@@ -293,32 +316,35 @@ impl Timelines {
         Ok(())
     }
 
-    /// All items of a partition whose sort keys begin with this text.
+    /// Hands on each item of a partition whose sort key begins with this text. However many there are, no more than a
+    /// page of them is in memory.
     ///
     /// # Errors
-    /// [`Error::Poison`] if there are too many, as there will be later; otherwise as the store's.
-    pub(super) async fn partition(
+    /// [`Error::Poison`] if there are too many, as there will be later; otherwise as the store's, and those of `take`.
+    pub(super) async fn each_of(
         &self,
-        partition: String,
+        partition: &str,
         prefix: &str,
         consistency: Consistency,
-    ) -> Result<Vec<Item>, Error> {
-        self.partition_within(partition, prefix, consistency, PAGES_MAX).await
+        take: impl FnMut(&Item) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.each_within(partition, prefix, consistency, PAGES_MAX, take).await
     }
 
-    pub(super) async fn partition_within(
+    pub(super) async fn each_within(
         &self,
-        partition: String,
+        partition: &str,
         prefix: &str,
         consistency: Consistency,
         pages_max: usize,
-    ) -> Result<Vec<Item>, Error> {
-        let (mut items, mut after) = (Vec::new(), None);
+        mut take: impl FnMut(&Item) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut after = None;
         for _ in 0..pages_max {
             let query = self.dynamo.0.query().table_name(self.table.get());
             let answer = query
                 .key_condition_expression("PK = :partition AND begins_with(SK, :prefix)")
-                .expression_attribute_values(":partition", s(&partition))
+                .expression_attribute_values(":partition", s(partition))
                 .expression_attribute_values(":prefix", s(prefix))
                 .set_exclusive_start_key(after)
                 .limit(PAGE)
@@ -326,10 +352,10 @@ impl Timelines {
                 .send()
                 .await
                 .map_err(failed("reading statistics"))?;
-            items.extend(answer.items.unwrap_or_default());
+            answer.items().iter().try_for_each(&mut take)?;
             after = answer.last_evaluated_key;
             if after.is_none() {
-                return Ok(items);
+                return Ok(());
             }
         }
         Err(Error::poison(partition, "there are too many items"))

@@ -236,7 +236,10 @@ where
         let (code, message) = (service.code().unwrap_or("unknown"), service.message().unwrap_or_default());
         match code {
             CONDITION_FAILED | "TransactionConflictException" => Error::Conflict,
-            "ThrottlingException" | "ProvisionedThroughputExceededException" => Error::Throttled { during },
+            // The last one is for a quota of the account.
+            "ThrottlingException" | "ProvisionedThroughputExceededException" | "RequestLimitExceeded" => {
+                Error::Throttled { during }
+            }
             // An invalid request stays invalid: it is a bug here, or an item over 400 kB.
             "ValidationException" => Error::poison(during, message),
             _ => Error::transient(during, format!("{code}: {message}")),

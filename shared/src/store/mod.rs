@@ -69,5 +69,6 @@ pub(crate) use key::actor;
 pub use key::{TRACE, is_published, parse_event_key, parse_like_key, parse_tally_key};
 pub use meter::{Cost, Meter};
 pub use model_tables::{ModelSizes, ModelTables};
+pub use recount::Recounted;
 pub use table::{ActiveTables, TableName, TablePair};
 pub(crate) use trending::MERGE_COVERS;

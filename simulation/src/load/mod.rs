@@ -69,6 +69,8 @@ async fn load(scenario: Scenario, seed: u64, aws: Aws) -> anyhow::Result<Report>
     let mut random = StdRng::seed_from_u64(seed);
     let recorder = Arc::new(Recorder::default());
     let mut parameters: Vec<(&str, String)> = RATE_LIMITS.iter().map(|name| (*name, UNLIMITED.to_owned())).collect();
+    // Nothing that was lost may come back because the audit found it.
+    parameters.push(("AuditUnitsPerHour", "100".to_owned()));
     parameters.extend(scenario.parameters.iter().map(|(name, value)| (name.as_str(), value.clone())));
     if let Some(followers) = scenario.celebrity_followers {
         let followers = (followers * scenario.fraction).round().max(1.0);
@@ -100,6 +102,8 @@ async fn load(scenario: Scenario, seed: u64, aws: Aws) -> anyhow::Result<Report>
     let sampler = tokio::task::spawn_local(sample(Arc::clone(&world), Arc::clone(&recorder)));
     let accepted = driver::drive(&world, &scenario, &population, &recorder, &mut random).await;
     let ended = determinism::elapsed();
+    let limits = world.network.limits.as_ref().context("the world has no limits")?;
+    recorder.load_ends(limits.used());
     let rest_within = Duration::from_secs(scenario.rest_within_seconds);
     let counts_are_right = async {
         while verify::compare(&world, &population, &accepted).wrong_counts > 0 {
@@ -119,15 +123,16 @@ async fn load(scenario: Scenario, seed: u64, aws: Aws) -> anyhow::Result<Report>
     if let Some(differences) = &mut differences {
         [differences.read_homes, differences.wrong_homes] = verify::read_homes(&world, &population, &accepted).await;
     }
-    let limits = world.network.limits.as_ref().context("the world has no limits")?;
     Ok(Report::new(report::Facts {
         scenario: &scenario,
         population: &population,
         recorder: &recorder,
         limits: &limits.limits,
+        ready_gb: limits.ready_gb,
         counts_right,
         caught_up: is_at_rest.then_some(caught_up),
         differences,
+        quarantined: world.messages("Quarantine"),
         processor_ms: determinism::processor_ms(),
     }))
 }

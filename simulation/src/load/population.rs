@@ -49,11 +49,13 @@ impl fmt::Display for Population {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let follows: usize = self.followers.values().map(Vec::len).sum();
         let most = self.followers.values().map(Vec::len).max().unwrap_or_default();
+        let each = follows / self.followers.len().max(1);
         let (authors, viewers, posts, crowd) =
             (self.authors.len(), self.viewers.len(), self.posts.len(), self.crowd.len());
         write!(
             f,
-            "{authors} authors, {viewers} viewers, {posts} posts, {follows} follows (at most {most}), {crowd} more"
+            "{authors} authors, {viewers} viewers, {posts} posts, {follows} follows (of an author {each}, at most \
+             {most}), {crowd} more"
         )
     }
 }
@@ -146,8 +148,10 @@ impl Population {
         let of_author = Prototype::find(&items, &[AUTHOR], &[&post]);
         let (mut posts, mut followers) = (Vec::new(), BTreeMap::new());
         let mut followed: Vec<Vec<String>> = vec![Vec::new(); viewers.len()];
+        #[expect(clippy::cast_precision_loss, reason = "at most millions")]
+        let least = least_followers(people.followers_mean, viewers.len() as f64);
         for author in &authors {
-            let count = followers_of(people.followers_mean, viewers.len(), random);
+            let count = followers_of(least, viewers.len(), random);
             let mut who = sample(random, viewers.len(), count).into_vec();
             who.sort_unstable();
             for (table, item) in of_author.copy(&[(AUTHOR, author)])? {
@@ -218,12 +222,26 @@ impl Population {
     }
 }
 
-/// A number of followers with a heavy tail and this mean, up to `most`.
-fn followers_of(mean: f64, most: usize, random: &mut StdRng) -> usize {
-    let least = mean * (FOLLOWERS_EXPONENT - 1.0) / FOLLOWERS_EXPONENT;
+/// The least number of followers with which numbers that are cut at `most` have this mean.
+fn least_followers(mean: f64, most: f64) -> f64 {
+    // The mean of what is cut grows with the least number.
+    let mean_of = |least: f64| {
+        let tail = least - least.powf(FOLLOWERS_EXPONENT) * most.powf(1.0 - FOLLOWERS_EXPONENT);
+        least + tail / (FOLLOWERS_EXPONENT - 1.0)
+    };
+    let (mut low, mut high) = (0.0, most);
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if mean_of(middle) < mean { low = middle } else { high = middle }
+    }
+    high
+}
+
+/// A number of followers with a heavy tail, from `least` up to `most`.
+fn followers_of(least: f64, most: usize, random: &mut StdRng) -> usize {
     let share: f64 = random.random_range(f64::EPSILON..1.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "cut at a small number")]
-    let followers = (least / share.powf(1.0 / FOLLOWERS_EXPONENT)).min(1e9) as usize;
+    let followers = (least / share.powf(1.0 / FOLLOWERS_EXPONENT)).min(1e9).round() as usize;
     followers.min(most)
 }
 
@@ -282,4 +300,25 @@ async fn send(world: &Arc<World>, user: &str, method: &str, path: &str, body: &V
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
     anyhow::bail!("{method} {path} of {user} does not succeed")
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+
+    use super::*;
+
+    #[test]
+    fn authors_have_as_many_followers_on_average_however_few_viewers_there_are() {
+        let mut random = StdRng::seed_from_u64(1);
+        for (mean, viewers) in [(200.0, 1000), (200.0, 2400), (200.0, 1_000_000), (20.0, 1000), (200.0, 100)] {
+            let least = least_followers(mean, f64::from(viewers));
+            let most = usize::try_from(viewers).unwrap();
+            let drawn = (0..200_000).map(|_| followers_of(least, most, &mut random)).sum::<usize>();
+            #[expect(clippy::cast_precision_loss, reason = "far below 2⁵³")]
+            let found = drawn as f64 / 200_000.0;
+            let expected = f64::min(mean, f64::from(viewers));
+            assert!((found / expected - 1.0).abs() < 0.1, "{found} instead of {expected}, of {viewers}");
+        }
+    }
 }

@@ -74,20 +74,33 @@ pub(super) struct Lag {
     pub(super) whose: Whose,
 }
 
+/// What adds up.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Totals {
+    /// How often each limit refused something.
+    pub(super) throttled: BTreeMap<String, u64>,
+    /// Invocations of each function, and their GB-seconds.
+    pub(super) invocations: BTreeMap<String, (u64, f64)>,
+    pub(super) answered: u64,
+    pub(super) queue_calls: u64,
+    pub(super) answer_bytes: u64,
+    /// What the tables and the bus have used since the world began.
+    pub(super) used: Option<Used>,
+}
+
 /// Everything.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub(super) seconds: Vec<Second>,
     pub(super) times: BTreeMap<Kind, Vec<Duration>>,
     pub(super) errors: BTreeMap<(Kind, u16, String), u64>,
-    pub(super) throttled: BTreeMap<String, u64>,
     pub(super) lags: Vec<Lag>,
     /// How far the count of the one post was behind, in milliseconds.
     pub(super) counts_behind_ms: Vec<u64>,
-    pub(super) invocations: BTreeMap<String, (u64, f64)>,
-    pub(super) queue_calls: u64,
-    pub(super) answer_bytes: u64,
-    pub(super) used: Option<Used>,
+    /// Up to now.
+    pub(super) totals: Totals,
+    /// Up to the last request. What comes later, nobody waits for.
+    pub(super) of_load: Totals,
     /// Most units a second of each table, in [`PEAK_SECONDS`]: reads and writes.
     pub(super) peaks: BTreeMap<String, [f64; 2]>,
     pub(super) bus_peak: [f64; 2],
@@ -119,7 +132,8 @@ impl Recorder {
     /// A request was answered.
     pub(super) fn answered(&self, kind: Kind, took: Duration, status: u16, body: &[u8]) {
         let mut facts = self.facts();
-        facts.answer_bytes += body.len() as u64;
+        facts.totals.answer_bytes += body.len() as u64;
+        facts.totals.answered += 1;
         let second = facts.second();
         second.answered += 1;
         if status >= 400 {
@@ -130,6 +144,13 @@ impl Recorder {
         } else {
             facts.times.entry(kind).or_default().push(took);
         }
+    }
+
+    /// The last request was answered. So much has been used by then.
+    pub(super) fn load_ends(&self, used: Used) {
+        let mut facts = self.facts();
+        facts.totals.used = Some(used);
+        facts.of_load = facts.totals.clone();
     }
 
     /// The count of the one post was so far behind.
@@ -173,7 +194,29 @@ impl Recorder {
             facts.bus_peak = [facts.bus_peak[0].max(records / seconds), facts.bus_peak[1].max(read)];
         }
         facts.recent.push_back(used.clone());
-        facts.used = Some(used);
+        facts.totals.used = Some(used);
+    }
+}
+
+impl Totals {
+    /// What was added since an earlier moment. What was used is that of the later one.
+    pub(super) fn since(&self, earlier: &Self) -> Self {
+        let throttled = self.throttled.iter().map(|(what, count)| {
+            let before = earlier.throttled.get(what).copied().unwrap_or_default();
+            (what.clone(), count - before)
+        });
+        let invocations = self.invocations.iter().map(|(function, (count, gb_seconds))| {
+            let (before, gb_seconds_before) = earlier.invocations.get(function).copied().unwrap_or_default();
+            (function.clone(), (count - before, gb_seconds - gb_seconds_before))
+        });
+        Self {
+            throttled: throttled.filter(|(_, count)| *count > 0).collect(),
+            invocations: invocations.collect(),
+            answered: self.answered - earlier.answered,
+            queue_calls: self.queue_calls - earlier.queue_calls,
+            answer_bytes: self.answer_bytes - earlier.answer_bytes,
+            used: self.used.clone(),
+        }
     }
 }
 
@@ -232,20 +275,20 @@ impl Watch for Recorder {
 
     fn throttled(&self, what: &str) {
         let mut facts = self.facts();
-        *facts.throttled.entry(what.trim_start_matches("tidings-").to_owned()).or_default() += 1;
+        *facts.totals.throttled.entry(what.trim_start_matches("tidings-").to_owned()).or_default() += 1;
         facts.second().throttled += 1;
     }
 
     fn invoked(&self, function: &str, took: Duration, memory_mib: u32) {
         let mut facts = self.facts();
-        let (count, gb_seconds) = facts.invocations.entry(function.to_owned()).or_default();
+        let (count, gb_seconds) = facts.totals.invocations.entry(function.to_owned()).or_default();
         *count += 1;
         // Each millisecond that has begun is paid for.
         *gb_seconds += f64::from(memory_mib) / 1024.0 * (took.as_secs_f64() * 1000.0).ceil() / 1000.0;
     }
 
     fn queue_called(&self) {
-        self.facts().queue_calls += 1;
+        self.facts().totals.queue_calls += 1;
     }
 }
 

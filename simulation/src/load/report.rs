@@ -6,7 +6,7 @@ use aws_limits::{Limits, prices::Prices};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    bill::dollars_per_hour,
+    bill::{Span, dollars},
     population::Population,
     record::{Facts as Recorded, Recorder},
     scenario::Scenario,
@@ -23,9 +23,13 @@ pub(super) struct Facts<'a> {
     pub(super) recorder: &'a Recorder,
     /// The limits of the fraction.
     pub(super) limits: &'a Limits,
+    /// GB of memory of the processes that are kept ready, of the whole.
+    pub(super) ready_gb: f64,
     pub(super) counts_right: Option<Duration>,
     pub(super) caught_up: Option<Duration>,
     pub(super) differences: Option<Differences>,
+    /// Messages in the quarantine.
+    pub(super) quarantined: u64,
     pub(super) processor_ms: u64,
 }
 
@@ -44,8 +48,10 @@ pub struct Report {
     pub requests: BTreeMap<Kind, Requests>,
     /// Errors that callers saw, by kind, status and code.
     pub errors: BTreeMap<String, u64>,
-    /// What was throttled, and how often a second. Most of it was tried again with success.
+    /// What was throttled while requests were sent, and how often a second. Most of it was tried again with success.
     pub throttled: BTreeMap<String, f64>,
+    /// What was throttled after the last request, and how often in all.
+    pub throttled_later: BTreeMap<String, f64>,
     /// Time from a post to its row, in milliseconds.
     pub lag_ms: BTreeMap<Whose, Times>,
     /// The same before the special load, and during it.
@@ -58,10 +64,14 @@ pub struct Report {
     pub rest_after_s: Option<f64>,
     /// What is wrong at rest.
     pub differences: Option<Differences>,
+    /// Messages in the quarantine.
+    pub quarantined: u64,
     /// How much of each limit was used in the busiest ten seconds.
     pub used: Vec<Use>,
-    /// Dollars of an hour.
+    /// Dollars of an hour, as long as requests are sent.
     pub dollars_per_hour: BTreeMap<String, f64>,
+    /// Dollars of all that came after the last request.
+    pub dollars_later: f64,
     /// Date of the prices.
     pub prices_of: String,
     /// What has to be, and whether it is.
@@ -165,15 +175,16 @@ impl Report {
         let special = scenario.special.map(|special| special.from_second);
         let count = (!recorded.counts_behind_ms.is_empty())
             .then(|| Times::of(recorded.counts_behind_ms.iter().map(|ms| as_float(*ms)).collect()));
-        let all_requests: u64 = recorded.seconds.iter().map(|second| second.answered).sum();
-        let bill = dollars_per_hour(
-            &recorded,
-            &facts.population.used_before,
-            facts.limits,
-            as_float(all_requests),
-            seconds,
-            scenario.fraction,
-        );
+        let of_load = &recorded.of_load;
+        let an_hour = Span { hours: 1.0, times: 3600.0 / seconds / scenario.fraction };
+        let used_before = &facts.population.used_before;
+        let bill = dollars(of_load, used_before, facts.limits, facts.ready_gb, an_hour);
+        let later = recorded.totals.since(of_load);
+        let rest = facts.caught_up.unwrap_or_default().as_secs_f64() / 3600.0;
+        let rest = Span { hours: rest, times: 1.0 / scenario.fraction };
+        let used_by_load = of_load.used.as_ref().unwrap_or(used_before);
+        let dollars_later = dollars(&later, used_by_load, facts.limits, facts.ready_gb, rest).into_values().sum();
+        let throttled_later = later.throttled.into_iter();
         let by_second = recorded.seconds.iter().map(|second| {
             let part = scenario.fraction;
             let [answered, failed, throttled] =
@@ -191,7 +202,8 @@ impl Report {
             seconds: scenario.seconds,
             requests,
             errors: errors.collect(),
-            throttled: recorded.throttled.iter().map(|(what, count)| (what.clone(), whole(as_float(*count)))).collect(),
+            throttled: of_load.throttled.iter().map(|(what, count)| (what.clone(), whole(as_float(*count)))).collect(),
+            throttled_later: throttled_later.map(|(what, count)| (what, as_float(count) / scenario.fraction)).collect(),
             lag_ms: lag_ms.into_iter().filter(|(_, times)| times.count > 0).collect(),
             lag_before_and_during_ms: special
                 .map(|from| [lags(Whose::Rows, 2..from), lags(Whose::Rows, from..scenario.seconds)]),
@@ -199,8 +211,10 @@ impl Report {
             counts_right_after_s: facts.counts_right.map(|time| time.as_secs_f64()),
             rest_after_s: facts.caught_up.map(|time| time.as_secs_f64()),
             differences: facts.differences,
+            quarantined: facts.quarantined,
             used: uses(&recorded, facts.limits, scenario.fraction),
             dollars_per_hour: bill,
+            dollars_later,
             prices_of: Prices::load().map(|prices| prices.date).unwrap_or_default(),
             verdicts: Vec::new(),
             by_second: by_second.collect(),
@@ -219,7 +233,7 @@ fn uses(recorded: &Recorded, limits: &Limits, fraction: f64) -> Vec<Use> {
             uses.push(Use { what, peak: peak / fraction, limit: limit / fraction });
         }
     };
-    let Some(used) = &recorded.used else { return uses };
+    let Some(used) = &recorded.totals.used else { return uses };
     for usage in &used.tables {
         let [reads, writes] = recorded.peaks.get(&usage.name).copied().unwrap_or_default();
         let name = usage.name.trim_start_matches("tidings-");
@@ -258,16 +272,12 @@ fn verdicts(report: &Report, scenario: &Scenario) -> Vec<Verdict> {
         add(format!("page p99 ≤ {most} ms"), format!("{:.0} ms", page.unwrap_or_default()), within(page, most));
     }
     if let Some(most) = requires.count_behind_s {
-        match report.count_behind_ms {
-            Some(behind) => {
-                let behind = behind.max / 1000.0;
-                add(format!("count ≤ {most} s behind"), format!("{behind:.1} s"), behind <= most);
-            }
-            None => {
-                let right = report.counts_right_after_s;
-                add(format!("counts exact ≤ {most} s after the last like"), seconds(right), within(right, most));
-            }
+        if let Some(behind) = report.count_behind_ms {
+            let behind = behind.max / 1000.0;
+            add(format!("count ≤ {most} s behind"), format!("{behind:.1} s"), behind <= most);
         }
+        let right = report.counts_right_after_s;
+        add(format!("counts exact ≤ {most} s after the last request"), seconds(right), within(right, most));
     }
     if let (Some(most), Some([before, during])) = (requires.lag_growth, report.lag_before_and_during_ms) {
         let growth = during.p99 / before.p99.max(1.0);
@@ -284,10 +294,11 @@ fn verdicts(report: &Report, scenario: &Scenario) -> Vec<Verdict> {
         || "not at rest in time".to_owned(),
         |it| {
             format!(
-                "{} of {} rows are missing, {} of {} counts are wrong, {} deletions do not show, {} cards are old, \
-                 {} of {} homes of new followers, or of the star's, are wrong",
+                "{} of {} rows are missing, {} likes are not listed, {} of {} counts are wrong, {} deletions do not \
+                 show, {} cards are old, {} of {} homes of new followers, or of the star's, are wrong",
                 it.missing_rows,
                 it.expected_rows,
+                it.unlisted_likes,
                 it.wrong_counts,
                 it.counted_cards,
                 it.shown_deletions,
@@ -298,6 +309,8 @@ fn verdicts(report: &Report, scenario: &Scenario) -> Vec<Verdict> {
         },
     );
     add("homes and counts are exact at rest".to_owned(), measured, right);
+    let quarantined = report.quarantined;
+    add("nothing is put aside".to_owned(), format!("{quarantined} messages in the quarantine"), quarantined == 0);
     verdicts
 }
 
@@ -339,6 +352,12 @@ impl fmt::Display for Report {
         for (what, count) in &self.throttled {
             writeln!(f, "  {count:>9.1} {what}")?;
         }
+        if !self.throttled_later.is_empty() {
+            writeln!(f, "throttled after the last request, in all:")?;
+        }
+        for (what, count) in &self.throttled_later {
+            writeln!(f, "  {count:>9.0} {what}")?;
+        }
         writeln!(f, "most used limits:")?;
         for used in self.used.iter().take(8) {
             let Use { what, peak, limit } = used;
@@ -349,6 +368,7 @@ impl fmt::Display for Report {
         for (what, dollars) in &self.dollars_per_hour {
             writeln!(f, "  {dollars:>9.2} {what}")?;
         }
+        writeln!(f, "dollars of all that came after the last request: {:.2}", self.dollars_later)?;
         writeln!(f, "requirements:")?;
         for Verdict { requirement, measured, met } in &self.verdicts {
             writeln!(f, "  {} {requirement}: {measured}", if *met { "met   " } else { "MISSED" })?;

@@ -27,6 +27,8 @@ pub struct Differences {
     pub missing_rows: u64,
     /// Rows that homes have to have.
     pub expected_rows: u64,
+    /// Likes that the lists of those who like posts lack, or have too many.
+    pub unlisted_likes: u64,
     /// Cards that show a wrong number of likes, comments or followers.
     pub wrong_counts: u64,
     /// Cards that were compared: those of posts with likes or comments, and of the author who was followed.
@@ -44,16 +46,17 @@ pub struct Differences {
 impl Differences {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        let Self { missing_rows, wrong_counts, shown_deletions, old_cards, wrong_homes, .. } = *self;
-        missing_rows + wrong_counts + shown_deletions + old_cards + wrong_homes == 0
+        let Self { missing_rows, unlisted_likes, wrong_counts, shown_deletions, old_cards, wrong_homes, .. } = *self;
+        missing_rows + unlisted_likes + wrong_counts + shown_deletions + old_cards + wrong_homes == 0
     }
 }
 
 /// Compares the tables with what was accepted.
 pub(super) fn compare(world: &Arc<World>, population: &Population, accepted: &Accepted) -> Differences {
     let mut differences = Differences::default();
-    let rows: BTreeSet<(String, String)> = world
-        .items("Timelines")
+    let timelines = world.items("Timelines");
+    let listed = timelines.iter().filter(|row| text(row, "PK").starts_with("LIKERS#")).count();
+    let rows: BTreeSet<(String, String)> = timelines
         .iter()
         .filter(|row| accepted.posts.contains_key(text(row, "SK")))
         .map(|row| (text(row, "PK").to_owned(), text(row, "SK").to_owned()))
@@ -87,6 +90,8 @@ pub(super) fn compare(world: &Arc<World>, population: &Population, accepted: &Ac
             followers += 1;
         }
     }
+    let likes: i64 = counts.values().map(|[likes, _]| likes).sum();
+    differences.unlisted_likes = likes.abs_diff(i64::try_from(listed).unwrap_or(i64::MAX));
     let (mut cards, mut cards_of_users) = (BTreeMap::new(), BTreeMap::new());
     for card in world.items("Cards") {
         let key = text(&card, "PK").to_owned();

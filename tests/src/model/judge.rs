@@ -92,9 +92,10 @@ impl<'a> Judge<'a> {
         (!said.taken_down || *author == viewer) && self.shows_user(viewer, author)
     }
 
-    /// Whether the post can trend for this viewer. One that was taken down trends for nobody.
-    pub(super) fn may_trend(&self, viewer: &str, post: &str) -> bool {
-        self.is_shown(viewer, post) && self.posts.get(post).is_some_and(|(_, said)| !said.taken_down)
+    /// Whether the post can trend. What an administrator has hidden does not, even for its author.
+    pub(super) fn may_trend(&self, post: &str) -> bool {
+        let shown = self.posts.get(post).map(|(author, said)| !said.taken_down && self.shows_user("", author));
+        shown.unwrap_or_default()
     }
 
     /// INV-2: compares a whole home feed.

@@ -38,7 +38,7 @@ impl Judge<'_> {
         let scores = self.discounted(self.scores());
         let visible = |id: &str| {
             let author = self.posts.get(id).map(|(author, _)| *author);
-            author.is_some_and(|author| !self.hides(viewer, author)) && self.may_trend(viewer, id)
+            author.is_some_and(|author| !self.hides(viewer, author)) && self.may_trend(id)
         };
         let mut problems = Vec::new();
         let mut seen = BTreeSet::new();
@@ -92,8 +92,8 @@ impl Judge<'_> {
     fn scores(&self) -> BTreeMap<&str, Bounds> {
         let mut heats: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
         let mut add = |user: &str, post: &str, heat: f64, at: Window| {
-            let Some((&id, (author, said))) = self.posts.get_key_value(post) else { return };
-            if *author == user || said.taken_down {
+            let Some((&id, (author, _))) = self.posts.get_key_value(post) else { return };
+            if *author == user || !self.may_trend(id) {
                 return;
             }
             let grown = |ms: u64| (heat * half_lives(ms.saturating_sub(created_ms(id)).min(DAY_MS)).exp2()).round();
@@ -227,6 +227,21 @@ mod tests {
     #[test]
     fn two_likes_an_hour_ago_trend_above_one_on_a_newer_post() {
         assert_eq!(problems(&[id(7), id(1)]), [""; 0]);
+    }
+
+    #[test]
+    fn posts_of_a_suspended_author_trend_for_nobody() {
+        let mut model = model();
+        model.members.get_mut(&author(7)).unwrap().suspended = true;
+        let found = |viewer: &str, ids: &[String]| {
+            let shown: Vec<_> = ids.iter().map(|id| shown(id)).collect();
+            let asked = Window { from_ms: NOW_MS, to_ms: NOW_MS + 50 };
+            Judge::new(&model).compare_trending(viewer, &shown, asked).len()
+        };
+        for viewer in ["ada", &author(7)] {
+            assert_eq!(found(viewer, &[id(1)]), 0, "{viewer}");
+            assert_ne!(found(viewer, &[id(7), id(1)]), 0, "{viewer}");
+        }
     }
 
     #[test]

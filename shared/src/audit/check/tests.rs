@@ -416,13 +416,19 @@ async fn what_an_administrator_has_hidden_is_hidden_again() {
         assert_eq!(audit(&world).await, []);
         (world, post)
     };
-    for (withdraws, of_user, attribute) in
-        [("post", false, "taken_down"), ("user", false, "author_suspended"), ("user", true, "suspended")]
-    {
+    let shown = json!({"BOOL": false});
+    let place = json!({"S": "TRENDING"});
+    for (withdraws, of_user, attribute, wrong) in [
+        ("post", false, "taken_down", &shown),
+        ("user", false, "author_suspended", &shown),
+        ("user", true, "suspended", &shown),
+        ("post", false, "bucket", &place),
+        ("user", false, "bucket", &place),
+    ] {
         let (world, post) = settled_with(withdraws).await;
         let before = read_models(&world);
         let key = if of_user { "USER#ada".to_owned() } else { format!("POST#{post}") };
-        world.set("cards", &key, attribute, &json!({"BOOL": false}));
+        world.set("cards", &key, attribute, wrong);
         assert_eq!(audit(&world).await, [Kind::WrongCard], "{attribute}");
         assert_eq!(read_models(&world), before, "{attribute}");
     }

@@ -90,9 +90,9 @@ impl PostEffects {
     }
 
     async fn put_card_and_tags(&self, post: &Post, profile: Profile) -> Result<(), Error> {
-        self.cards.put_post(&PostCard::new(post.clone(), profile)).await?;
-        if post.hidden().is_some() {
-            // Others of the author's posts count more without it.
+        let may_trend = self.cards.put_post(&PostCard::new(post.clone(), profile), self.clock.now()).await?;
+        if may_trend || post.hidden().is_some() {
+            // Others of the author's posts count more without a hidden one.
             merge_soon(&self.cards, &self.walks.work_queue, self.clock.now()).await?;
         }
         self.notices.show_mentions(post).await?;

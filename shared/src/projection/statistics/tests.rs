@@ -213,6 +213,42 @@ async fn numbers_are_recounted_from_facts_and_sums_from_numbers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn numbers_that_change_while_they_are_counted_are_not_taken_for_wrong_ones() {
+    let world = World::new();
+    let post = counted(&world).await;
+    world.other.join(&["cem", "dee"]).await;
+    world.other.catch_up(&["cem", "dee"]).await;
+    let (ada, day, timelines) = (user("ada"), today(&world), &world.tested.timelines);
+    let part = |sk: &str| {
+        let item = world.items("timelines").into_iter().find(|item| item["SK"]["S"] == sk).unwrap();
+        item["PK"]["S"].as_str().unwrap().rsplit('#').next().unwrap().parse::<u8>().unwrap()
+    };
+    let liked_meanwhile = |calls: Calls, liker: &'static str| {
+        let other = world.other.clone();
+        world.network.after(calls, async move || {
+            react_to_post(&user(liker), post, EdgeState::Active, &other.commands, &other.clock).await.unwrap();
+            other.repair(Task::SettleLikes { post, users: vec![user(liker)] }).await.unwrap();
+        });
+    };
+
+    liked_meanwhile(Calls("GetItem", "USER#ada"), "cem");
+    assert!(matches!(timelines.recounted_user(&ada, day).await, Err(Error::Conflict)));
+    assert!(timelines.recounted_user(&ada, day).await.unwrap().is_right());
+
+    let of_ada = part("USER#ada");
+    liked_meanwhile(Calls("GetItem", "\"SUM\""), "dee");
+    assert!(matches!(timelines.recounted_sum(day, of_ada).await, Err(Error::Conflict)));
+    assert!(timelines.recounted_sum(day, of_ada).await.unwrap().is_right());
+
+    let (of_tag, other) = (part("TAG#you"), world.other.clone());
+    world.network.before(Calls("Query", "\"POST#\""), async move || {
+        other.edit("ada", post, "hello").await;
+        other.catch_up(&["ada"]).await;
+    });
+    assert!(timelines.tags_add_up(day, of_tag).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_an_erasure_takes_from_numbers_that_have_expired_expires_too() {
     for facts_at_once in [1, 100] {
         let world = World::new();

@@ -7,6 +7,7 @@ use super::{Completion, Step, Walks};
 use crate::{
     error::Error,
     model::{PostId, Profile, Timestamp, UserId, Version},
+    projection::trending::merge_soon,
     store::{
         Consistency,
         timelines::{Range, Timeline},
@@ -66,11 +67,15 @@ impl Walks {
         let timeline = Timeline::Author(profile.user.clone());
         let range = Range { before, since: ALL };
         let page = self.timelines.newest(&timeline, range, rows, Consistency::Strong).await?;
-        stream::iter(&page.rows)
-            .map(|row| self.cards.put_author(row.post, profile))
+        let now = self.clock.now();
+        let may_change_what_trends = stream::iter(&page.rows)
+            .map(|row| self.cards.put_author(row.post, profile, now))
             .buffer_unordered(CARDS_AT_ONCE)
-            .try_collect::<()>()
+            .try_fold(false, async |any, may_change| Ok(any || may_change))
             .await?;
+        if may_change_what_trends {
+            merge_soon(&self.cards, &self.work_queue, self.clock.now()).await?;
+        }
         Ok(page.rows.last().filter(|_| page.more).map(|last| last.post))
     }
 }

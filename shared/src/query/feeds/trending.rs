@@ -77,8 +77,10 @@ pub(super) async fn trending_page(
             let post = posts.remove(id);
             let admits = |post: &FeedPost| {
                 let author = &post.card.author;
-                // The list may be older than a take-down, after which not even the author's trending feed has the post.
-                let is_shown = filter.admits_card(&post.card) && !post.card.taken_down;
+                // The list may be older than a take-down, or a suspension. After that, not even the author's trending
+                // feed has the post.
+                let is_withdrawn = post.card.taken_down || post.card.author_suspended;
+                let is_shown = filter.admits_card(&post.card) && !is_withdrawn;
                 filter.admits_author(state, author) && !blockers.contains(author) && is_shown
             };
             match post.filter(admits) {

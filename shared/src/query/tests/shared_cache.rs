@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    model::{PostId, Version},
+    command::react_to_post,
+    model::{EdgeState, PostId, TallySubject, Version},
     query::{ReadRequest, TrendingPosition},
     samples::user,
     shared_cache::Memory,
@@ -101,6 +102,36 @@ async fn a_read_that_a_deletion_overtakes_is_not_kept() {
     });
     assert_eq!(home(&world.cold(), "ada").await, ["hello"], "the page was read before");
     assert_eq!(home(&world.cold(), "ada").await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_like_whose_write_was_given_up_before_the_cache_was_told_shows_once_it_comes_again() {
+    let (world, _cache) = world().await;
+    let post = post(&world, "bob", "hello").await;
+    let likes = async || {
+        let ada = user("ada");
+        let request = ReadRequest { viewer: &ada, min_version: None };
+        world.cold().feeds.home(request, None, 20).await.unwrap().page.entries[0].card.likes
+    };
+    assert_eq!(likes().await, 0);
+    let (it, subject) = (&world.other, TallySubject::Post(post));
+    react_to_post(&user("ada"), post, EdgeState::Active, &it.commands, &it.clock).await.unwrap();
+    let shards: Vec<_> = it.commands.tally(&subject).await.unwrap().0.into_keys().collect();
+    let show = || world.tested.projector.repair.settle_tally(&subject, &shards);
+    let write = Calls("UpdateItem", "\"cards\"");
+    world.network.lose_answers(write, usize::MAX);
+    {
+        let mut given_up = std::pin::pin!(show());
+        while world.network.count(write) == 0 {
+            assert!(futures::poll!(&mut given_up).is_pending());
+            tokio::task::yield_now().await;
+        }
+    }
+    world.network.calm();
+    assert_eq!(likes().await, 0, "the cache has the card as it was");
+
+    show().await.unwrap();
+    assert_eq!(likes().await, 1);
 }
 
 #[tokio::test(start_paused = true)]

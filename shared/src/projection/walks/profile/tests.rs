@@ -131,11 +131,11 @@ async fn a_card_with_an_older_profile_gets_the_newer_one_of_whoever_writes_the_p
     };
     // A rebuild of timelines alone uses the same cards, but its rows are where no walk of a new profile finds them.
     let older = card().await;
-    it.cards.put_post(&older).await.unwrap();
+    it.cards.put_post(&older, it.clock.now()).await.unwrap();
     it.rename("ada", "ada_2").await;
 
-    it.cards.put_post(&card().await).await.unwrap();
+    it.cards.put_post(&card().await, it.clock.now()).await.unwrap();
     assert_eq!(shown_as(&world, &[post], "ada_2").await, 1);
-    it.cards.put_post(&older).await.unwrap();
+    it.cards.put_post(&older, it.clock.now()).await.unwrap();
     assert_eq!(shown_as(&world, &[post], "ada_2").await, 1);
 }
