@@ -325,7 +325,7 @@ mod tests {
             #[expect(clippy::cast_precision_loss, reason = "far below 2⁵³")]
             let found = drawn as f64 / 200.0;
             let expected = f64::min(mean, f64::from(viewers));
-            assert!((found / expected - 1.0).abs() < 0.02, "{found} instead of {expected}, of {viewers}");
+            assert!((found / expected - 1.0).abs() < 0.03, "{found} instead of {expected}, of {viewers}");
         }
     }
 }
