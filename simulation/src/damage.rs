@@ -9,7 +9,7 @@ use crate::{
     notices::is_of_notices,
     search::is_of_lists,
     statistics::is_of_statistics,
-    truth::{is, number, text},
+    truth::{LIKES_ARE_SPREAD, is, number, text},
     visits::is_visit,
     world::World,
 };
@@ -70,7 +70,7 @@ fn lose_notice(world: &World, random: &mut StdRng) -> Option<()> {
 
 /// The mark of a post whose likes stand in several partitions is lost.
 fn lose_mark(world: &World, random: &mut StdRng) -> Option<()> {
-    let row = any(world, "Timelines", |row| text(row, "SK") == "~SPREAD", random)?;
+    let row = any(world, "Timelines", |row| text(row, "SK") == LIKES_ARE_SPREAD, random)?;
     world.meddle("DeleteItem", json!({"TableName": "Timelines", "Key": {"PK": row["PK"], "SK": row["SK"]}}));
     Some(())
 }

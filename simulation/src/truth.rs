@@ -173,6 +173,9 @@ impl Truth {
     }
 }
 
+/// Sort key of the mark that the list of those who like a post stands in several partitions.
+pub(crate) const LIKES_ARE_SPREAD: &str = "~SPREAD";
+
 /// The id in a partition's key, without the number behind it: followers of one user, and comments on and likes of one
 /// post, may stand in several partitions.
 pub(crate) fn without_shard(id: &str) -> &str {

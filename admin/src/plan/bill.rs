@@ -415,9 +415,7 @@ impl Writer<'_> {
         self.idle_capacity(REST);
         Ok(())
     }
-}
 
-impl Writer<'_> {
     /// Processes that are kept ready cost all the time. What they work is cheaper than on demand.
     fn processes_kept_ready(&mut self) -> anyhow::Result<()> {
         const ITEM: &str = "Lambda GB-seconds";

@@ -92,11 +92,11 @@ impl Auditor {
                     users.insert((fact.day, &fact.user));
                 }
                 Counted::User(day, user) if self.keeps(*day) => {
-                    if let Some(found) = unless_changing(self.timelines.recounted_user(user, *day).await)?
-                        && (!found.is_right()
-                            || found.counted.is_zero() && self.commands.profile(user).await?.is_none())
-                    {
-                        findings.push(wrong(Recount::User { user: user.clone(), day: *day }));
+                    if let Some(found) = unless_changing(self.timelines.recounted_user(user, *day).await)? {
+                        let is_stray = found.counted.is_zero() && self.commands.profile(user).await?.is_none();
+                        if is_stray || !found.is_right() {
+                            findings.push(wrong(Recount::User { user: user.clone(), day: *day }));
+                        }
                     }
                     with_sum.insert((*day, user));
                 }

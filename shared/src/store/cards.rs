@@ -137,8 +137,12 @@ impl PostCard {
     /// Whether this viewer may see the post, as far as the post and its author decide. What an administrator has hidden
     /// is shown to its author only.
     pub fn is_shown_to(&self, viewer: &UserId) -> bool {
-        let is_withdrawn = self.taken_down || self.author_suspended;
-        !self.deleted && (!is_withdrawn || self.author == *viewer)
+        !self.deleted && (!self.is_withdrawn() || self.author == *viewer)
+    }
+
+    /// Whether an administrator has hidden the post, or its author.
+    pub fn is_withdrawn(&self) -> bool {
+        self.taken_down || self.author_suspended
     }
 }
 

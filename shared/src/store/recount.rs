@@ -22,7 +22,7 @@ use crate::{
 /// Facts read at a time.
 const PAGE: i32 = 1000;
 /// Pages of each part of the facts of one user and day that are read at most: a million facts in all. The parts are
-/// read at once. At 30 ms a page, this takes a quarter of the 30 s that a worker has.
+/// read at once. At 30 ms a page, this takes half of the 15 s that a worker has.
 const PAGES_MAX: usize = 250;
 
 /// Numbers as they are, and as they should be.

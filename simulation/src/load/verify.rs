@@ -13,10 +13,11 @@ use super::{
     driver::Accepted,
     population::{Population, STAR},
 };
-use crate::{truth::without_shard, world::World};
+use crate::{
+    truth::{LIKES_ARE_SPREAD, without_shard},
+    world::World,
+};
 
-/// Sort key of the mark that a list of likes stands in several partitions.
-const SPREAD_MARK: &str = "~SPREAD";
 /// So many homes of each kind are read at least, if there are so many, and at most twice as many.
 const HOMES_READ: usize = 100;
 /// How many posts a page of them has at most.
@@ -57,7 +58,7 @@ impl Differences {
 pub(super) fn compare(world: &Arc<World>, population: &Population, accepted: &Accepted) -> Differences {
     let mut differences = Differences::default();
     let timelines = world.items("Timelines");
-    let is_like = |row: &&Value| text(row, "PK").starts_with("LIKERS#") && text(row, "SK") != SPREAD_MARK;
+    let is_like = |row: &&Value| text(row, "PK").starts_with("LIKERS#") && text(row, "SK") != LIKES_ARE_SPREAD;
     let listed = timelines.iter().filter(is_like).count();
     let rows: BTreeSet<(String, String)> = timelines
         .iter()

@@ -79,8 +79,7 @@ pub(super) async fn trending_page(
                 let author = &post.card.author;
                 // The list may be older than a take-down, or a suspension. After that, not even the author's trending
                 // feed has the post.
-                let is_withdrawn = post.card.taken_down || post.card.author_suspended;
-                let is_shown = filter.admits_card(&post.card) && !is_withdrawn;
+                let is_shown = filter.admits_card(&post.card) && !post.card.is_withdrawn();
                 filter.admits_author(state, author) && !blockers.contains(author) && is_shown
             };
             match post.filter(admits) {
