@@ -24,7 +24,7 @@ use tidings::{
 };
 
 /// Messages worked on at once.
-const MESSAGES_AT_ONCE: usize = 4;
+const MESSAGES_AT_ONCE: usize = 10;
 
 /// What the function works with.
 #[derive(Debug, Clone)]
@@ -135,6 +135,7 @@ async fn work_on(
         Task::SettleLikes { post, users } => repair.settle_likes(post, &users).await,
         Task::MergeTrending { asked_at } => projector.merge_trending(asked_at).await,
         Task::ShowFollows { followee, followers } => projector.notices.show_follows(&followee, &followers).await,
+        Task::ShowComments { post, comments } => projector.notices.show_comments(post, &comments).await,
         Task::Notify { user, group } => projector.notices.settle(&user, group).await,
         Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
         Task::Recount(recount) => projector.notices.statistics.recount(&recount).await,

@@ -6,19 +6,21 @@
 //! that the inbox does not know. However many notices come, an inbox is written once a second at most: a worker that
 //! comes too early leaves the inbox to a task, of which its process then sends no further one for a second.
 
+mod comments;
+mod crowds;
 mod followers;
 
 use std::time::Duration;
 
-pub use followers::Crowds;
+pub use crowds::Crowds;
 use futures::future::try_join_all;
 
 use super::statistics::Statistics;
 use crate::{
     error::Error,
     model::{
-        Clock, Comment, CommentId, Day, Edge, Group, Growth, LikeChange, Mentioned, ModelSet, Notice, PartitionShard,
-        Post, PostId, ReadModel, StatisticsPolicy, Timestamp, UserId,
+        Clock, Comment, Day, Edge, Group, Growth, LikeChange, Mentioned, ModelSet, Notice, PartitionShard, Post,
+        PostId, ReadModel, StatisticsPolicy, Timestamp, UserId,
         limits::{NOTICES_COUNTED_MAX, NOTIFICATIONS_KEPT},
     },
     read_models::ReadModels,
@@ -91,7 +93,7 @@ pub struct NoticeSets {
     pub erasure_delay: Duration,
     /// How long statistics are kept.
     pub statistics: StatisticsPolicy,
-    /// Follows that this process leaves to the work queue at this moment.
+    /// What this process leaves to the work queue at this moment, because there is so much of it.
     pub crowds: Crowds,
     /// The clock.
     pub clock: Clock,
@@ -149,7 +151,7 @@ pub struct Notices {
     pub work_queue: WorkQueue,
     /// The clock.
     pub clock: Clock,
-    /// Follows that this process leaves to the work queue at this moment.
+    /// What this process leaves to the work queue at this moment, because there is so much of it.
     pub crowds: Crowds,
     /// If a rebuild fills these inboxes, or has filled them: what was done until this moment may have been seen before.
     pub filled_until: Option<Timestamp>,
@@ -190,19 +192,6 @@ impl Notices {
         let likes = self.commands.likes_as_they_stand(post, users).await?;
         try_join_all(likes.iter().map(|like| self.show_like(like))).await?;
         Ok(likes)
-    }
-
-    /// Shows a comment, or its deletion, to the author of the post and to those whom it mentions. Returns the post.
-    ///
-    /// # Errors
-    /// As the stores' and the queue's.
-    pub async fn show_comment(&self, post: PostId, comment: CommentId) -> Result<Option<Post>, Error> {
-        let (post, comment) = tokio::try_join!(self.commands.post(post), self.commands.comment(post, comment))?;
-        // A comment on a deleted post is gone, or will be.
-        if let (Some(post), Some(comment)) = (post.as_ref().filter(|post| !post.is_deleted()), comment) {
-            self.notify_all(of_comment(post, &comment)).await?;
-        }
-        Ok(post)
     }
 
     /// Shows a post to those whom it mentions. A deleted post mentions nobody any more, and its card says that it is

@@ -117,13 +117,14 @@ impl Projectors {
             let state = self.0.read_models.state().await?;
             let known = known.or_else(|| {
                 // A rebuild that fills no timelines puts no post into homes. The walks of the set that was read do. So
-                // do its tasks about likes, follows and inboxes.
+                // do its tasks about likes, follows, comments and inboxes.
                 let keeps_timelines = on.table(ReadModel::Timelines) == state.active.table(ReadModel::Timelines);
                 let goes_on = matches!(
                     task,
                     Task::Walk(_)
                         | Task::SettleLikes { .. }
                         | Task::ShowFollows { .. }
+                        | Task::ShowComments { .. }
                         | Task::Notify { .. }
                         | Task::Recount(_)
                 );
@@ -147,6 +148,7 @@ impl Projectors {
             | Task::SettleTally { .. }
             | Task::SettleLikes { .. }
             | Task::ShowFollows { .. }
+            | Task::ShowComments { .. }
             | Task::MergeTrending { .. }
             | Task::Recount(_)
             | Task::CheckRow { .. }

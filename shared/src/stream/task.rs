@@ -6,7 +6,10 @@ use serde_json::Value;
 use super::{queue::QueueMessage, recount::Recount, walk::Walk};
 use crate::{
     error::Error,
-    model::{Group, ModelSet, NOT_IN_MESSAGES, Phase, PostId, TallyShard, TallySubject, Timestamp, UserId, Version},
+    model::{
+        CommentId, Group, ModelSet, NOT_IN_MESSAGES, Phase, PostId, TallyShard, TallySubject, Timestamp, UserId,
+        Version,
+    },
     store::search::Unsettled,
 };
 
@@ -14,8 +17,10 @@ use crate::{
 const LIKES_MAX: usize = 100;
 /// Followers of one task.
 const FOLLOWERS_MAX: usize = 100;
+/// Comments of one task.
+const COMMENTS_MAX: usize = 100;
 /// The names of tasks in messages, first those of walks.
-const NAMES: [&str; 27] = [
+const NAMES: [&str; 28] = [
     "spread",
     "deliver",
     "backfill",
@@ -37,6 +42,7 @@ const NAMES: [&str; 27] = [
     "settle_tally",
     "settle_likes",
     "show_follows",
+    "show_comments",
     "merge_trending",
     "notify",
     "check_row",
@@ -119,6 +125,13 @@ pub enum Task {
         followee: UserId,
         /// Who follows, or followed: not many, see [`Task::show_follows`].
         followers: Vec<UserId>,
+    },
+    /// Show comments on a post, or their deletions, to the post's author and to those whom they mention.
+    ShowComments {
+        /// The post.
+        post: PostId,
+        /// The comments: not many, see [`Task::show_comments`].
+        comments: Vec<CommentId>,
     },
     /// Merge the trending list.
     MergeTrending {
@@ -224,6 +237,12 @@ impl Task {
         followers.chunks(FOLLOWERS_MAX).map(task).collect()
     }
 
+    /// Tasks that show these comments on a post.
+    pub fn show_comments(post: PostId, comments: &[CommentId]) -> Vec<Self> {
+        let task = |comments: &[CommentId]| Self::ShowComments { post, comments: comments.to_vec() };
+        comments.chunks(COMMENTS_MAX).map(task).collect()
+    }
+
     /// Whether the task belongs to no set of tables, because it is about the truth. What such a task has to do in the
     /// read models, it does on all sets before the truth changes, so that no set is left behind.
     pub fn is_shared(&self) -> bool {
@@ -247,6 +266,7 @@ impl Task {
             | Self::SettleTally { .. }
             | Self::SettleLikes { .. }
             | Self::ShowFollows { .. }
+            | Self::ShowComments { .. }
             | Self::MergeTrending { .. }
             | Self::Notify { .. }
             | Self::Recount(_)
@@ -258,7 +278,9 @@ impl Task {
     /// The user or post that the task is about, if it is about one.
     fn about(&self) -> Option<TallySubject> {
         let user = match self {
-            Self::SettleLikes { post, .. } | Self::SettlePost { post } => return Some(TallySubject::Post(*post)),
+            Self::SettleLikes { post, .. } | Self::ShowComments { post, .. } | Self::SettlePost { post } => {
+                return Some(TallySubject::Post(*post));
+            }
             Self::SettleTally { subject, .. } | Self::Index(Unsettled { subject, .. }) => return Some(subject.clone()),
             Self::Recount(recount) => recount.user()?,
             Self::MergeTrending { .. } | Self::Republish { .. } | Self::Rebuild(_) => return None,

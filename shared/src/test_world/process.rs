@@ -183,6 +183,7 @@ impl Process {
             Task::ShowFollows { followee, followers } => {
                 self.projector.notices.show_follows(&followee, &followers).await
             }
+            Task::ShowComments { post, comments } => self.projector.notices.show_comments(post, &comments).await,
             Task::Notify { user, group } => self.projector.notices.settle(&user, group).await,
             Task::CheckRow { timeline, post, author } => repair.check_row(&timeline, &Row { post, author }).await,
             Task::Recount(recount) => self.projector.notices.statistics.recount(&recount).await,

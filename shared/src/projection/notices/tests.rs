@@ -7,7 +7,7 @@ use crate::{
         see_notifications, turn_notifications,
     },
     error::Rejection,
-    model::{EdgeState, NotificationKind, TallySubject, Timestamp},
+    model::{CommentId, EdgeState, NotificationKind, TallySubject, Timestamp},
     query::{Notification, ReadRequest},
     samples::user,
     test_world::{Calls, Failure, World},
@@ -430,48 +430,4 @@ async fn likes_of_a_crowded_post_are_shown_in_several_partitions_and_stay_there(
     assert_eq!(world.keys("timelines", &format!("LIKERS#{post}#")), elsewhere, "each stays where it is");
     settle_inboxes(&world).await;
     assert_eq!(shown(&world, "ada").await.0[0].count, 60);
-}
-
-#[tokio::test(start_paused = true)]
-async fn follows_of_a_crowded_user_are_shown_by_tasks_of_many() {
-    let world = World::new();
-    let names: Vec<_> = (0..40).map(|number| format!("f{number:03}")).collect();
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    world.other.join(&["ada"]).await;
-    world.other.join(&names).await;
-    for name in &names {
-        world.other.follow(name, "ada").await;
-    }
-    let projectors = world.tested.rebuilder.projectors.clone();
-    let notices = &projectors.maintained().await.unwrap().remove(0).notices;
-    let (users, ada) = (names.iter().map(|name| user(name)).collect::<Vec<_>>(), user("ada"));
-    // The inbox stands in the same partition.
-    let shown = || world.keys("timelines", "NOTICES#ada").len() - 1;
-
-    // As functions do: each log has a projector of its own.
-    let show = async |follower| {
-        let of_log = projectors.maintained().await?.remove(0);
-        of_log.notices.show_follow(follower, &ada).await
-    };
-    futures::future::try_join_all(users.iter().map(show)).await.unwrap();
-
-    assert_eq!(shown(), 8);
-    world.pass(Duration::from_secs(60));
-    let tasks = world.take_tasks();
-    let followers = |task: &Task| match task {
-        Task::ShowFollows { followee, followers } if *followee == ada => followers.clone(),
-        _ => Vec::new(),
-    };
-    assert_eq!(tasks.iter().filter(|task| matches!(task, Task::ShowFollows { .. })).count(), 1);
-    assert_eq!(tasks.iter().flat_map(followers).collect::<Vec<_>>(), users[8..]);
-
-    // The partition takes some of them. The others follow, and are not written again.
-    world.network.fail(Calls("UpdateItem", "f030"), Failure::Throttled);
-    notices.show_follows(&ada, &users[8..]).await.unwrap();
-    world.network.calm();
-    world.pass(Duration::from_secs(5));
-    let left: Vec<_> = world.take_tasks().iter().flat_map(followers).collect();
-    assert_eq!(left, users[24..]);
-    notices.show_follows(&ada, &left).await.unwrap();
-    assert_eq!(shown(), users.len());
 }

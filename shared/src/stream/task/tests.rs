@@ -33,6 +33,7 @@ fn complete_home_json(at: Value) -> Value {
 /// Every task with its JSON as it stands in queues.
 fn tasks() -> Vec<(Task, Value)> {
     let post = POST.parse().unwrap();
+    let comment = CommentId::new(Timestamp::from_ms(7));
     let (ada, bob) = (user("auth0|ada"), user("bob"));
     vec![
         (
@@ -144,6 +145,10 @@ fn tasks() -> Vec<(Task, Value)> {
         (
             Task::ShowFollows { followee: user("bob"), followers: vec![ada.clone()] },
             json!({"show_follows": {"followee": "bob", "followers": ["auth0|ada"]}}),
+        ),
+        (
+            Task::ShowComments { post, comments: vec![comment] },
+            json!({"show_comments": {"post": POST, "comments": [comment.to_string()]}}),
         ),
         (Task::MergeTrending { asked_at: Timestamp::from_ms(7) }, json!({"merge_trending": {"asked_at": 7}})),
         (
