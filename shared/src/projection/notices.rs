@@ -210,9 +210,14 @@ impl Notices {
         Ok(())
     }
 
+    /// Whether anybody is told of it: nobody is of what they did themselves, or of what is too old.
+    fn is_told(&self, Addressed { recipient, notice, .. }: &Addressed) -> bool {
+        notice.actor != *recipient && notice.at.after(NOTIFICATIONS_KEPT) > self.clock.now()
+    }
+
     async fn notify(&self, addressed: Addressed) -> Result<(), Error> {
         let Addressed { recipient, group, notice } = &addressed;
-        if notice.actor == *recipient || notice.at.after(NOTIFICATIONS_KEPT) <= self.clock.now() {
+        if !self.is_told(&addressed) {
             return Ok(());
         }
         if self.commands.recent_standing(recipient, self.clock.now()).await?.is_none() {

@@ -51,7 +51,7 @@ pub struct Dependencies {
     pub statistics: StatisticsPolicy,
     /// How far back searches go. None if there are none.
     pub search_kept: Option<Duration>,
-    /// Follows that this process leaves to the work queue at this moment.
+    /// What this process leaves to the work queue at this moment, because there is so much of it.
     pub crowds: Crowds,
     /// The clock.
     pub clock: Clock,

@@ -11,8 +11,8 @@ use crate::{
 
 impl Notices {
     /// Shows a comment, or its deletion, to the author of the post and to those whom it mentions. If very many comment
-    /// on the post at this moment, a task does so within a minute; but not a deletion, because the truth forgets it
-    /// afterwards. Returns the post.
+    /// on the post at this moment, a task does so within a minute. A deletion is shown now: queries of whoever deletes
+    /// a comment rely on it (INV-4). Returns the post.
     ///
     /// # Errors
     /// As the stores' and the queue's.
@@ -20,10 +20,12 @@ impl Notices {
         let (post, comment) = tokio::try_join!(self.commands.post(post), self.commands.comment(post, comment))?;
         // A comment on a deleted post is gone, or will be.
         if let (Some(post), Some(comment)) = (post.as_ref().filter(|post| !post.is_deleted()), comment) {
-            if !comment.is_deleted() && self.timelines.pace.count_comment(post.post, self.clock.now()) {
+            let notices = of_comment(post, &comment);
+            let is_told = notices.iter().any(|notice| self.is_told(notice)) && !comment.is_deleted();
+            if is_told && self.timelines.pace.count_comment(post.post, self.clock.now()) {
                 self.crowds.leave_comment(post.post, comment.comment, &self.work_queue).await?;
             } else {
-                self.notify_all(of_comment(post, &comment)).await?;
+                self.notify_all(notices).await?;
             }
         }
         Ok(post)
