@@ -7,13 +7,18 @@ use crate::{
     test_world::{Calls, Failure, World},
 };
 
+/// Ada and many others have joined.
+async fn crowd(size: usize) -> (World, Vec<String>) {
+    let world = World::new();
+    let names: Vec<_> = (0..size).map(|number| format!("f{number:03}")).collect();
+    world.other.join(&["ada"]).await;
+    world.other.join(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    (world, names)
+}
+
 #[tokio::test(start_paused = true)]
 async fn follows_of_a_crowded_user_are_shown_by_tasks_of_many() {
-    let world = World::new();
-    let names: Vec<_> = (0..40).map(|number| format!("f{number:03}")).collect();
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    world.other.join(&["ada"]).await;
-    world.other.join(&names).await;
+    let (world, names) = crowd(40).await;
     for name in &names {
         world.other.follow(name, "ada").await;
     }
@@ -53,11 +58,7 @@ async fn follows_of_a_crowded_user_are_shown_by_tasks_of_many() {
 
 #[tokio::test(start_paused = true)]
 async fn comments_on_a_crowded_post_are_shown_by_tasks_of_many() {
-    let world = World::new();
-    let names: Vec<_> = (0..20).map(|number| format!("f{number:03}")).collect();
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    world.other.join(&["ada"]).await;
-    world.other.join(&names).await;
+    let (world, names) = crowd(20).await;
     let post = world.other.post("ada", "a").await;
     let mut comments = Vec::new();
     for name in &names {
@@ -88,7 +89,7 @@ async fn comments_on_a_crowded_post_are_shown_by_tasks_of_many() {
     for comment in &comments[..5] {
         show(*comment).await.unwrap();
     }
-    world.other.done(names[19], &DeleteComment { post, comment: deleted }).await;
+    world.other.done(&names[19], &DeleteComment { post, comment: deleted }).await;
     show(deleted).await.unwrap();
     let own = world.other.comment("ada", post, "c").await;
     show(own).await.unwrap();
