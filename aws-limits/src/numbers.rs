@@ -1,7 +1,7 @@
 //! Every number of the model: what AWS's documentation says, with the page, and what it does not say and is assumed
 //! here, with the reason. The pages were read in stored copies in November 2026.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 /// A number, and where it comes from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -155,11 +155,21 @@ numbers! {
         "With it, p99 is 3.2 times the median.";
 }
 
+/// For how long a transaction holds its items: between these times, at random.
+pub fn transaction_time() -> RangeInclusive<Duration> {
+    TRANSACTION_TIME_MIN.duration()..=TRANSACTION_TIME_MAX.duration()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn transactions_hold_their_items_for_5_to_20_ms() {
+        assert_eq!(transaction_time(), Duration::from_millis(5)..=Duration::from_millis(20));
+    }
 
     #[test]
     fn every_number_has_a_page_of_aws_or_a_reason() {

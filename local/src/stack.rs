@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::{Ipv4Addr, TcpListener},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -61,9 +62,9 @@ pub struct Options {
     pub check_access: bool,
     /// Faults of the event source mappings, for tests.
     pub chaos: Chaos,
-    /// How long each transaction of a function takes. During this time it conflicts with others on the same items. With
-    /// 0, transactions do not conflict.
-    pub transaction_time: Duration,
+    /// How long each transaction of a function takes, at random. During this time it conflicts with others on the same
+    /// items. If the longest time is 0, transactions do not conflict.
+    pub transaction_time: RangeInclusive<Duration>,
     /// AWS's limits, if requests beyond them are refused. Mappings then also poll as on AWS.
     pub limits: Option<Limits>,
     /// The timeout of every function, instead of the template's.
@@ -263,9 +264,10 @@ impl Between {
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let mut endpoints = servers.clone();
-        let conflicts = match options.transaction_time {
+        let time = &options.transaction_time;
+        let conflicts = match *time.end() {
             Duration::ZERO => None,
-            time => Some(Conflicts::start(&endpoints.dynamodb, keys.clone(), time).await?),
+            _ => Some(Conflicts::start(&endpoints.dynamodb, keys.clone(), time.clone()).await?),
         };
         if let Some(conflicts) = &conflicts {
             endpoints.dynamodb.clone_from(&conflicts.url);

@@ -194,9 +194,7 @@ impl AwsLimits {
         };
         let mut state = self.state();
         let took = lognormal(&mut state.random, median.duration()) / 2;
-        let [shortest, longest] =
-            [numbers::TRANSACTION_TIME_MIN, numbers::TRANSACTION_TIME_MAX].map(|number| number.duration());
-        let holds = state.random.random_range(shortest..=longest);
+        let holds = state.random.random_range(numbers::transaction_time());
         Times { before: took, after: took, holds, stays: holds.mul_f64(self.stretch - 1.0) }
     }
 

@@ -196,16 +196,22 @@ mod tests {
         Plan::new(&Given::try_parse_from([&["plan"], arguments].concat())?.arguments)
     }
 
+    /// Lines as a block of a document.
+    fn block<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+        lines.map(|line| if line.is_empty() { "\n".to_owned() } else { format!("    {line}\n") }).collect()
+    }
+
     #[test]
     fn the_document_shows_what_the_program_prints() {
-        let printed = plan_of(&[]).unwrap().text(false);
-        let block: String = printed
-            .lines()
-            .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("    {line}\n") })
-            .collect();
         let document = include_str!("../../../docs/costs.md");
-        assert!(document.contains(&block), "docs/costs.md does not show what `admin plan` prints:\n{block}");
+        let printed = plan_of(&[]).unwrap().text(false);
+        let whole = block(printed.lines());
+        assert!(document.contains(&whole), "docs/costs.md does not show what `admin plan` prints:\n{whole}");
         assert!(printed.lines().all(|line| line.chars().count() <= 116), "{printed}");
+        let target = ["ProvisionedUnits=25", "CommandsProvisionedUnits=25", "FeedUrl=true"];
+        let printed = plan_of(&target.map(|parameter| ["--parameter", parameter]).concat()).unwrap().text(false);
+        let items = block(printed.lines().take_while(|line| !line.is_empty()));
+        assert!(document.contains(&items), "docs/costs.md does not have the bill of the target:\n{items}");
     }
 
     #[test]

@@ -90,8 +90,8 @@ fn fraction(text: &str) -> Result<f64, String> {
 
 fn options(arguments: StackArguments) -> anyhow::Result<Options> {
     let transaction_time = match (arguments.transaction_ms, arguments.aws_limits) {
-        (0, Some(_)) => (numbers::TRANSACTION_TIME_MIN.duration() + numbers::TRANSACTION_TIME_MAX.duration()) / 2,
-        (ms, _) => Duration::from_millis(ms),
+        (0, Some(_)) => numbers::transaction_time(),
+        (ms, _) => Duration::from_millis(ms)..=Duration::from_millis(ms),
     };
     Ok(Options {
         template: arguments.template.find()?,

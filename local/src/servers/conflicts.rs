@@ -2,7 +2,7 @@
 //! The embedded DynamoDB runs one request at a time, so without this server no two transactions on one machine would
 //! ever overlap. [`super::transaction_gate`] has the rules.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -37,14 +37,15 @@ pub struct Conflicts {
 
 impl Conflicts {
     /// Starts a server in front of the DynamoDB at `upstream`. `keys` has the key schema of each table by the table's
-    /// name. Each transaction holds its items for `transaction_time` and then for as long as `upstream` takes.
+    /// name. Each transaction holds its items for some time of `transaction_time`, drawn at random, and then for
+    /// as long as `upstream` takes.
     ///
     /// # Errors
     /// If no port can be bound.
     pub async fn start(
         upstream: &str,
         keys: HashMap<String, KeySchema>,
-        transaction_time: Duration,
+        transaction_time: RangeInclusive<Duration>,
     ) -> anyhow::Result<Self> {
         let server =
             Arc::new(Server { upstream: Upstream::new(upstream), gate: TransactionGate::new(keys), transaction_time });
@@ -66,7 +67,7 @@ impl Drop for Conflicts {
 struct Server {
     upstream: Upstream,
     gate: TransactionGate,
-    transaction_time: Duration,
+    transaction_time: RangeInclusive<Duration>,
 }
 
 async fn answer(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -79,7 +80,7 @@ async fn answer(State(server): State<Arc<Server>>, headers: HeaderMap, body: Byt
     match server.gate.begin(operation, &request) {
         Ok(held) => {
             if !held.is_empty() {
-                tokio::time::sleep(server.transaction_time).await;
+                tokio::time::sleep(rand::random_range(server.transaction_time.clone())).await;
             }
             server.upstream.forward(headers, body).await
         }

@@ -37,7 +37,8 @@ async fn world() -> (World, Conflicts, Client) {
     let world = World::start();
     world.table(TABLE).await;
     let keys = [(TABLE.to_owned(), KeySchema { partition: "PK".to_owned(), sort: None })].into();
-    let conflicts = Conflicts::start(&world.dynamodb, keys, Duration::from_millis(300)).await.unwrap();
+    let time = Duration::from_millis(300);
+    let conflicts = Conflicts::start(&world.dynamodb, keys, time..=time).await.unwrap();
     let client = aws::dynamodb(&conflicts.url);
     (world, conflicts, client)
 }

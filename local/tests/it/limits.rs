@@ -95,6 +95,9 @@ fn mappings_poll_and_chains_end_as_the_description_of_the_limits_says() {
     let every = |polls: numbers::Number| Duration::from_secs_f64(1.0 / polls.value);
     assert_eq!(Pace::AWS.dynamodb_poll, [every(numbers::DYNAMODB_STREAM_POLLS); 2]);
     assert_eq!(Pace::AWS.kinesis_poll, [every(numbers::KINESIS_POLLS); 2]);
+    let [shared, own] = [false, true].map(|enhanced_fan_out| Limits { enhanced_fan_out, ..Limits::new_account() });
+    assert_eq!(Pace::limited(&shared).kinesis_poll, Pace::AWS.kinesis_poll);
+    assert_eq!(Pace::limited(&own).kinesis_poll, [Duration::from_millis(70); 2]);
     assert_eq!(f64::from(lineage::INVOCATIONS_MAX), numbers::CHAIN_MAX.value);
 }
 

@@ -45,6 +45,10 @@ const RETRY: RetryPolicy =
 pub(crate) const CONFLICTS: RetryPolicy =
     RetryPolicy { retries_max: 8, first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 
+/// What a read of rows takes of an item: the post and its author, and what a visit says. Key and expiry of each row
+/// would be half of the answer.
+const ROW_ATTRIBUTES: &str = "SK, author, pushed_until, incomplete_since, walk_began";
+
 /// The `timelines` table.
 #[derive(Debug, Clone)]
 pub struct Timelines {
@@ -205,6 +209,7 @@ impl Timelines {
             .set_exclusive_start_key(start)
             .scan_index_forward(false)
             .limit(timeline.items(limit))
+            .projection_expression(ROW_ATTRIBUTES)
             .consistent_read(consistency.is_strong())
             .send()
             .await
@@ -233,6 +238,7 @@ impl Timelines {
             .expression_attribute_values(":first", s(first))
             .set_exclusive_start_key(after.filter(|after| *after >= first).map(|after| primary_key(&key, after)))
             .limit(timeline.items(limit))
+            .projection_expression(ROW_ATTRIBUTES)
             .consistent_read(consistency.is_strong())
             .send()
             .await

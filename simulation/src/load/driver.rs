@@ -26,7 +26,7 @@ use crate::{
     world::{World, name},
 };
 
-/// How often it is looked how far the count of the one post is behind.
+/// How often it is looked how far counts are behind.
 const COUNT_INTERVAL: Duration = Duration::from_millis(200);
 /// How long after its post the star edits and deletes it.
 const STAR_PAUSE: Duration = Duration::from_secs(8);
@@ -40,14 +40,72 @@ pub(super) struct Accepted {
     pub(super) deleted: BTreeSet<String>,
     /// Who follows the one author since.
     pub(super) new_followers: Vec<String>,
-    /// When each like of the one post was accepted.
-    likes_of_one: Vec<Instant>,
+}
+
+/// A count on a card: the post, and the name of the attribute.
+type Count = (String, &'static str);
+
+/// Counts of likes and comments, and how far the cards are behind.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Who likes which post.
+    likes: BTreeSet<(String, String)>,
+    /// What the counts were when the scenario began.
+    before: BTreeMap<Count, usize>,
+    /// When each like or comment was accepted.
+    accepted: BTreeMap<Count, Vec<Instant>>,
+    /// Those that cards may not have yet.
+    open: BTreeSet<Count>,
 }
 
 struct Driver {
     world: Arc<World>,
     recorder: Arc<Recorder>,
     accepted: RefCell<Accepted>,
+    /// If the scenario limits how far counts may be behind.
+    counts: Option<RefCell<Counts>>,
+}
+
+impl Counts {
+    /// Those of the tables.
+    fn read(world: &World) -> Self {
+        let mut counts = Self::default();
+        for item in world.items("Commands") {
+            let text = |name: &str| item[name]["S"].as_str().unwrap_or_default();
+            if let (Some(user), Some(post), Some(true)) =
+                (text("PK").strip_prefix("USER#"), text("SK").strip_prefix("LIKES#"), item["liked"]["BOOL"].as_bool())
+            {
+                counts.likes.insert((user.to_owned(), post.to_owned()));
+                *counts.before.entry((post.to_owned(), "likes")).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// A like was accepted. Liking a post again changes nothing.
+    fn like(&mut self, user: &str, post: &str) {
+        if self.likes.insert((user.to_owned(), post.to_owned())) {
+            self.add((post.to_owned(), "likes"));
+        }
+    }
+
+    /// A like or comment was accepted.
+    fn add(&mut self, count: Count) {
+        self.accepted.entry(count.clone()).or_default().push(Instant::now());
+        self.open.insert(count);
+    }
+
+    /// A card shows so much. For how long has it lacked something?
+    fn show(&mut self, count: &Count, shown: usize) -> Duration {
+        let new = shown.saturating_sub(self.before.get(count).copied().unwrap_or_default());
+        match self.accepted.get(count).and_then(|accepted| accepted.get(new)) {
+            Some(lacking) => lacking.elapsed(),
+            None => {
+                self.open.remove(count);
+                Duration::ZERO
+            }
+        }
+    }
 }
 
 /// One request.
@@ -79,11 +137,13 @@ impl Driver {
         Some(id)
     }
 
-    async fn like(&self, user: &str, post: &str, is_the_one: bool) {
+    async fn like(&self, user: &str, post: &str) {
         let path = format!("/v1/posts/{post}/like");
         let sent = Sent { kind: Kind::Like, user, method: "PUT", path, body: Value::Null };
-        if self.send(sent).await.is_some() && is_the_one {
-            self.accepted.borrow_mut().likes_of_one.push(Instant::now());
+        if self.send(sent).await.is_some()
+            && let Some(counts) = &self.counts
+        {
+            counts.borrow_mut().like(user, post);
         }
     }
 }
@@ -108,8 +168,9 @@ pub(super) async fn drive(
     recorder: &Arc<Recorder>,
     random: &mut StdRng,
 ) -> Accepted {
-    let driver =
-        Rc::new(Driver { world: Arc::clone(world), recorder: Arc::clone(recorder), accepted: RefCell::default() });
+    let counts = scenario.requires.count_behind_s.map(|_| RefCell::new(Counts::read(world)));
+    let (world, recorder) = (Arc::clone(world), Arc::clone(recorder));
+    let driver = Rc::new(Driver { world, recorder, accepted: RefCell::default(), counts });
     let (began, ends) = (Instant::now(), Instant::now() + Duration::from_secs(scenario.seconds));
     let mut faults = Faults::none();
     faults.outage = scenario.outage.map(|outage| Outage {
@@ -118,7 +179,7 @@ pub(super) async fn drive(
         after: Duration::from_secs(outage.from_second),
         lasts: Duration::from_secs(outage.seconds),
     });
-    world.set_faults(faults);
+    driver.world.set_faults(faults);
     let users = Rc::new(Users {
         authors: population.authors.iter().filter(|author| *author != STAR).cloned().collect(),
         viewers: population.viewers.clone(),
@@ -156,14 +217,10 @@ pub(super) async fn drive(
     {
         tasks.spawn_local(star(Rc::clone(&driver), from, ends));
     }
-    let watches = scenario.special.is_some_and(|special| special.likes_of_one > 0.0);
-    let one = users.posts.first().cloned().filter(|_| watches);
-    let watch = one.map(|one| tokio::task::spawn_local(watch_count(Rc::clone(&driver), one)));
+    let watch = tokio::task::spawn_local(watch_counts(Rc::clone(&driver)));
     while tasks.join_next().await.is_some() {}
-    if let Some(watch) = watch {
-        watch.abort();
-        watch.await.ok();
-    }
+    watch.abort();
+    watch.await.ok();
     driver.accepted.take()
 }
 
@@ -224,14 +281,17 @@ async fn once(driver: &Driver, users: &Users, does: Does, mut random: StdRng) ->
             let path = "/v1/feeds/home?limit=20".to_owned();
             driver.send(Sent { kind: Kind::Read, user: viewer, method: "GET", path, body: Value::Null }).await?;
         }
-        Does::Like => driver.like(viewer, users.posts.choose(&mut random)?, false).await,
-        Does::LikeTheOne => driver.like(users.newcomer()?, users.posts.first()?, true).await,
+        Does::Like => driver.like(viewer, users.posts.choose(&mut random)?).await,
+        Does::LikeTheOne => driver.like(users.newcomer()?, users.posts.first()?).await,
         Does::Comment | Does::CommentOnTheOne => {
             let is_the_one = does == Does::CommentOnTheOne;
             let post = if is_the_one { users.posts.first()? } else { users.posts.choose(&mut random)? };
             let path = format!("/v1/posts/{post}/comments");
             let body = json!({"text": "A comment of usual length."});
             driver.send(Sent { kind: Kind::Comment, user: viewer, method: "POST", path, body }).await?;
+            if let Some(counts) = &driver.counts {
+                counts.borrow_mut().add((post.clone(), "comments"));
+            }
         }
         Does::FollowTheOne => {
             let (user, author) = (users.newcomer()?, users.authors.first()?);
@@ -267,16 +327,20 @@ async fn star(driver: Rc<Driver>, from: Instant, ends: Instant) {
     driver.post(STAR, "The last post for millions.").await;
 }
 
-/// How far the count of likes on the post's card is behind: since when there are more likes than the card shows.
-async fn watch_count(driver: Rc<Driver>, post: String) {
+/// How far the counts on cards are behind: for how long the most belated one has lacked a like or comment.
+async fn watch_counts(driver: Rc<Driver>) {
+    let Some(counts) = &driver.counts else { return };
     loop {
         sleep(COUNT_INTERVAL).await;
-        let key = json!({"PK": {"S": format!("POST#{post}")}});
-        let request = json!({"TableName": name("Cards"), "Key": key});
-        let card = driver.world.network.aws.dynamodb("GetItem", &request).json();
-        let shown = card["Item"]["likes"]["N"].as_str().and_then(|likes| likes.parse().ok()).unwrap_or(0);
-        let accepted = driver.accepted.borrow();
-        let behind = accepted.likes_of_one.get(shown).map_or(Duration::ZERO, Instant::elapsed);
+        let open = counts.borrow().open.clone();
+        let mut behind = Duration::ZERO;
+        for count in open {
+            let key = json!({"PK": {"S": format!("POST#{}", count.0)}});
+            let request = json!({"TableName": name("Cards"), "Key": key});
+            let card = driver.world.network.aws.dynamodb("GetItem", &request).json();
+            let shown = card["Item"][count.1]["N"].as_str().and_then(|shown| shown.parse().ok()).unwrap_or(0);
+            behind = behind.max(counts.borrow_mut().show(&count, shown));
+        }
         driver.recorder.behind(behind);
     }
 }

@@ -95,7 +95,7 @@ pub(super) struct Facts {
     pub(super) times: BTreeMap<Kind, Vec<Duration>>,
     pub(super) errors: BTreeMap<(Kind, u16, String), u64>,
     pub(super) lags: Vec<Lag>,
-    /// How far the count of the one post was behind, in milliseconds.
+    /// How far the most belated count was behind, again and again, in milliseconds.
     pub(super) counts_behind_ms: Vec<u64>,
     /// Up to now.
     pub(super) totals: Totals,
@@ -153,7 +153,7 @@ impl Recorder {
         facts.of_load = facts.totals.clone();
     }
 
-    /// The count of the one post was so far behind.
+    /// The most belated count is so far behind.
     pub(super) fn behind(&self, by: Duration) {
         self.facts().counts_behind_ms.push(millis(by));
     }

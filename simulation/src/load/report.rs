@@ -15,6 +15,7 @@ pub use super::{
     record::{Kind, Whose},
     verify::Differences,
 };
+use crate::limits::Used;
 
 /// What the report is made from.
 pub(super) struct Facts<'a> {
@@ -52,11 +53,13 @@ pub struct Report {
     pub throttled: BTreeMap<String, f64>,
     /// What was throttled after the last request, and how often in all.
     pub throttled_later: BTreeMap<String, f64>,
+    /// Read and write units a second of each table and index, while requests were sent.
+    pub units: BTreeMap<String, [f64; 2]>,
     /// Time from a post to its row, in milliseconds.
     pub lag_ms: BTreeMap<Whose, Times>,
     /// The same before the special load, and during it.
     pub lag_before_and_during_ms: Option<[Times; 2]>,
-    /// How far the count of the one post was behind, in milliseconds.
+    /// How far the most belated count of likes or comments was behind, in milliseconds.
     pub count_behind_ms: Option<Times>,
     /// Time until all counts were right after the last request, in seconds, if the scenario asks.
     pub counts_right_after_s: Option<f64>,
@@ -204,6 +207,7 @@ impl Report {
             errors: errors.collect(),
             throttled: of_load.throttled.iter().map(|(what, count)| (what.clone(), whole(as_float(*count)))).collect(),
             throttled_later: throttled_later.map(|(what, count)| (what, as_float(count) / scenario.fraction)).collect(),
+            units: units(of_load.used.as_ref(), used_before).map(|(table, units)| (table, units.map(whole))).collect(),
             lag_ms: lag_ms.into_iter().filter(|(_, times)| times.count > 0).collect(),
             lag_before_and_during_ms: special
                 .map(|from| [lags(Whose::Rows, 2..from), lags(Whose::Rows, from..scenario.seconds)]),
@@ -223,6 +227,16 @@ impl Report {
         report.verdicts = verdicts(&report, scenario);
         report
     }
+}
+
+/// What was used of each table and index since an earlier moment: read and write units.
+fn units<'a>(now: Option<&'a Used>, before: &'a Used) -> impl Iterator<Item = (String, [f64; 2])> + 'a {
+    let tables = now.into_iter().flat_map(|now| now.tables.iter().zip(&before.tables));
+    let used = tables.map(|(now, before)| {
+        let units = [now.read_units - before.read_units, now.write_units - before.write_units];
+        (now.name.trim_start_matches("tidings-").to_owned(), units)
+    });
+    used.filter(|(_, units)| *units != [0.0; 2])
 }
 
 /// Limits, the most used ones first.
@@ -274,7 +288,7 @@ fn verdicts(report: &Report, scenario: &Scenario) -> Vec<Verdict> {
     if let Some(most) = requires.count_behind_s {
         if let Some(behind) = report.count_behind_ms {
             let behind = behind.max / 1000.0;
-            add(format!("count ≤ {most} s behind"), format!("{behind:.1} s"), behind <= most);
+            add(format!("counts ≤ {most} s behind"), format!("{behind:.1} s"), behind <= most);
         }
         let right = report.counts_right_after_s;
         add(format!("counts exact ≤ {most} s after the last request"), seconds(right), within(right, most));
@@ -332,8 +346,8 @@ impl fmt::Display for Times {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", self.scenario, self.title)?;
-        let (fraction, seconds) = (self.fraction, self.seconds);
-        writeln!(f, "{fraction} of the load within {fraction} of the limits, {seconds} s; figures are of the whole\n")?;
+        let (fraction, time) = (self.fraction, self.seconds);
+        writeln!(f, "{fraction} of the load within {fraction} of the limits, {time} s; figures are of the whole\n")?;
         for (kind, requests) in &self.requests {
             let kind = format!("{kind:?}").to_lowercase();
             let Requests { per_second, failed_per_second, ms } = requests;
@@ -345,10 +359,21 @@ impl fmt::Display for Report {
         for (whose, times) in &self.lag_ms {
             writeln!(f, "lag of {}: {times}", format!("{whose:?}").to_lowercase())?;
         }
-        if let Some(behind) = &self.count_behind_ms {
-            writeln!(f, "count behind: {behind}")?;
+        if let Some([before, during]) = &self.lag_before_and_during_ms {
+            writeln!(f, "lag of rows before the special load: {before}\nand during it: {during}")?;
         }
-        writeln!(f, "\nthrottled, a second:")?;
+        if let Some(behind) = &self.count_behind_ms {
+            writeln!(f, "most belated count: {behind}")?;
+        }
+        if let Some(after) = self.counts_right_after_s {
+            writeln!(f, "counts were exact {after:.1} s after the last request")?;
+        }
+        writeln!(f, "everything was at rest after the last request: {}", seconds(self.rest_after_s))?;
+        writeln!(f, "\nunits, a second:")?;
+        for (table, [reads, writes]) in &self.units {
+            writeln!(f, "  {reads:>9.0} read, {writes:>9.0} write: {table}")?;
+        }
+        writeln!(f, "throttled, a second:")?;
         for (what, count) in &self.throttled {
             writeln!(f, "  {count:>9.1} {what}")?;
         }

@@ -153,7 +153,7 @@ pub struct Requirements {
     pub lag_p99_s: Option<f64>,
     /// p99 of the time of a page, in milliseconds.
     pub page_p99_ms: Option<f64>,
-    /// How far the count of one post's likes may be behind, in seconds.
+    /// How far the count of any post's likes or comments may be behind, in seconds.
     pub count_behind_s: Option<f64>,
     /// How much the p99 of the lag may grow once the special load begins.
     pub lag_growth: Option<f64>,

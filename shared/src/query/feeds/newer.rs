@@ -20,7 +20,7 @@ use crate::{
     },
     query::{
         newest::{Covered, KNOWN_MAX, Newest},
-        pipeline::{FeedPost, Filter, Hydrated, ReadRequest, ViewerState},
+        pipeline::{AUTHORS_AT_ONCE, FeedPost, Filter, Hydrated, ReadRequest, ViewerState},
         services::Feeds,
     },
     store::{
@@ -37,8 +37,6 @@ const READS_MAX: usize = 5;
 const READS_OF_HIDDEN_MAX: usize = 20;
 /// Announcements that are looked at. If there are more, the timelines of the celebrities are read instead.
 const ANNOUNCED_MAX: i32 = 500;
-/// Timelines of celebrities read at once.
-const AUTHORS_AT_ONCE: usize = 64;
 
 /// What is new in a home.
 #[derive(Debug, Clone, PartialEq)]

@@ -14,7 +14,7 @@ pub(crate) use hydrate::{Hydrated, Hydrator};
 pub use page::Page;
 pub(crate) use page::PageDraft;
 pub(crate) use ranking::{PostsBefore, Ranker};
-pub(crate) use sources::Sources;
+pub(crate) use sources::{AUTHORS_AT_ONCE, Sources};
 pub use viewer_state::ReadRequest;
 pub(crate) use viewer_state::ViewerState;
 

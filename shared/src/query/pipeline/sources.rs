@@ -25,8 +25,8 @@ use crate::{
     },
 };
 
-/// Sources that are read at once, beside the stored timeline.
-const SOURCES_AT_ONCE: usize = 64;
+/// Timelines of authors that a process reads at once, beside the stored one (docs/decisions/0030).
+pub(crate) const AUTHORS_AT_ONCE: usize = 16;
 
 /// A source beside the stored timeline.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ impl<'a> Sources<'a> {
         };
         let others = stream::iter(&self.others)
             .map(|source| self.read(source, count))
-            .buffer_unordered(SOURCES_AT_ONCE)
+            .buffer_unordered(AUTHORS_AT_ONCE)
             .try_collect::<Vec<_>>();
         let (stored, others) = tokio::try_join!(stored, others)?;
         self.found_stored |= !stored.rows.is_empty();
