@@ -1,6 +1,8 @@
 //! The shared cache of the simulated world: in memory, and unreliable. It takes time, fails, forgets, and gives back
 //! other bytes than it was given. It also loses writes without a word. Then, and whenever a projection may have ended
-//! between a table and the cache, readers may find old values for a minute; checks that depend on it wait so long.
+//! between a table and the cache, readers may find old values for a minute; checks that depend on it wait so long. The
+//! same holds if it forgets that something was written just now, where reads of tables may be old: a reader then fills
+//! the entry with what it was before.
 
 use std::{sync::Arc, time::Duration};
 
@@ -100,6 +102,9 @@ impl SimulatedCache {
                 random.random_range(1..=255),
             )
         });
+        if (flushed || evicts || garbage) && network.faults().stale_ms_max > 0 {
+            network.doubt_cache();
+        }
         if flushed {
             network.count(Fault::CacheFlushed);
             self.memory.flush();

@@ -143,6 +143,11 @@ impl Ledger {
         self.moderated.contains(post) || self.authors.get(post).is_some_and(of_author)
     }
 
+    /// Whether the post may be deleted, taken down, or of an author whose posts are hidden.
+    pub(crate) fn may_be_hidden(&self, post: &str) -> bool {
+        self.deleted.contains(post) || self.may_be_withdrawn(post)
+    }
+
     /// A follow or unfollow begins.
     pub(crate) fn follow_begins(&mut self, from: &str, to: &str) {
         let follow = pair(from, to);

@@ -22,6 +22,8 @@ const GLANCES: usize = 3;
 const PAUSE_MS: Range<u64> = 0..15_000;
 /// A mark covers what came later than a minute before it was made. Clocks differ by up to a second.
 const COVERED: Duration = Duration::from_secs(58);
+/// So many of the newest posts a mark covers at most.
+const COVERED_POSTS: usize = 24;
 
 /// What a user saw of the home while others acted.
 pub(crate) struct Glance {
@@ -75,9 +77,12 @@ pub(crate) async fn compare_glance(
     if !ledger.borrow().model.members.contains_key(&user.id) {
         return Ok(());
     }
-    // A mark knows posts that were hidden when it was made.
     let came = |ledger: &Ledger, post: &String| {
-        let is_covered = post.parse::<PostId>().is_ok_and(|post| post.created_at() > since);
+        // A mark knows posts that were hidden when it was made.
+        let may_be_known = |post: &&String| shown.contains(*post) || ledger.may_be_hidden(post);
+        let newer = ledger.authors.keys().rev().take_while(|newer| *newer > post);
+        let is_covered = post.parse::<PostId>().is_ok_and(|post| post.created_at() > since)
+            && newer.filter(may_be_known).count() < COVERED_POSTS;
         is_covered && !shown.contains(post) && !ledger.may_be_withdrawn(post)
     };
     decide(&user, mark, ledger, random, came).await

@@ -49,9 +49,12 @@ impl Walks {
         self.commands.open_demotion_part(&author, begun_at, DemotionPart::Enumeration).await?;
         let limit = i32::try_from(rows.min(HOMES_PER_PART)).unwrap_or(i32::MAX);
         let page = self.commands.followers(&author, after.as_ref(), limit).await?;
-        let mut next = Vec::new();
-        if !page.users.is_empty() {
-            self.commands.open_demotion_part(&author, begun_at, DemotionPart::Homes(after.as_ref())).await?;
+        let (mut next, homes) = (Vec::new(), DemotionPart::Homes(after.as_ref()));
+        if page.users.is_empty() {
+            // A try of this step that failed may have opened the part for followers who have gone since.
+            self.close(&author, begun_at, homes).await?;
+        } else {
+            self.commands.open_demotion_part(&author, begun_at, homes).await?;
             let (author, viewers) = (author.clone(), page.users);
             next.push(Walk::FillHomes { author, begun_at, after, viewers, before: None });
         }
