@@ -126,10 +126,10 @@ async fn a_layout_that_is_not_known_waits_for_a_release_that_knows_it() {
     let it = &world.tested;
     let post = shown_post(&world).await;
     let edit = EditPost { post, text: "lost".to_owned().try_into().unwrap() };
-    assert!(matches!(it.run("ada", &edit).await, Err(crate::error::Error::Transient { .. })));
+    assert!(matches!(it.run("ada", &edit).await, Err(crate::error::Error::NewerRelease { .. })));
     let created = it.log("ada").await.len();
     let redone = redo(&it.projector.catch_up, &user("ada"), Version::new(created as u64).unwrap()).await;
-    assert!(matches!(redone, Err(crate::error::Error::Transient { .. })), "{redone:?}");
+    assert!(matches!(redone, Err(crate::error::Error::NewerRelease { .. })), "{redone:?}");
 }
 
 #[test]

@@ -6,6 +6,8 @@
 //!   delivers the record again.
 //! - [`Error::Throttled`]: the same, because DynamoDB has been asked for too much. A command about a crowded user or
 //!   post reads less in its next attempt.
+//! - [`Error::NewerRelease`]: only a newer release can read the data. The caller leaves it to that release, and retries
+//!   later; what does not need the data goes on.
 //! - [`Error::Poison`]: every attempt will fail. Nobody retries; the event or message is kept for a person.
 //!
 //! An error is logged once, where it is handled. Code that passes an error on does not log it.
@@ -39,6 +41,15 @@ pub enum Error {
     Throttled {
         /// The operation, such as `reading a profile`.
         during: &'static str,
+    },
+    /// A newer release wrote the data in a way that this one would misread. During a deployment, old and new functions
+    /// run side by side, and after a rollback, tables still hold newer data.
+    #[error("{during}: a newer release wrote it: {why}")]
+    NewerRelease {
+        /// The operation, such as `reading an event`.
+        during: &'static str,
+        /// What this release does not know.
+        why: String,
     },
     /// Data or a request is invalid, now and on every later attempt.
     #[error("{what}: {why}")]

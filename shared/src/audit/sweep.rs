@@ -276,7 +276,7 @@ fn readable(look: Result<Vec<Finding>, Error>) -> Result<Vec<Finding>, Error> {
             tracing::error!(%error, "an item makes no sense, and is not audited");
             Ok(Vec::new())
         }
-        Err(error) if error.is_of_newer_release() => {
+        Err(error @ Error::NewerRelease { .. }) => {
             tracing::warn!(%error, "an item is left to a newer release, and is not audited");
             Ok(Vec::new())
         }
@@ -290,7 +290,7 @@ async fn all_readable<T>(
     look: impl AsyncFn(&[T]) -> Result<Vec<Finding>, Error>,
 ) -> Result<Vec<Finding>, Error> {
     match look(items).await {
-        Err(error) if matches!(error, Error::Poison { .. }) || error.is_of_newer_release() => {
+        Err(Error::Poison { .. } | Error::NewerRelease { .. }) => {
             let looks = stream::iter(items).map(async |item| readable(look(std::slice::from_ref(item)).await));
             Ok(looks.buffered(AT_ONCE).try_collect::<Vec<_>>().await?.concat())
         }

@@ -44,7 +44,7 @@ pub fn response(error: Error) -> Response {
             problem(503, "busy", "too many concurrent requests change the same data; repeat the request".to_owned())
                 .header("retry-after", RETRY_AFTER_SECS)
         }
-        Error::Transient { .. } | Error::Throttled { .. } => {
+        Error::Transient { .. } | Error::Throttled { .. } | Error::NewerRelease { .. } => {
             tracing::warn!(%error, "a dependency failed");
             problem(503, "unavailable", "a service that Tidings needs is not available; repeat the request".to_owned())
                 .header("retry-after", RETRY_AFTER_SECS)

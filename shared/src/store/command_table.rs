@@ -308,7 +308,7 @@ fn stored_event(item: Item) -> Result<LogEvent, Unreadable> {
         return Err(Unreadable::Newer(format!("its type is {kind}")));
     }
     value("an event", item).map_err(|error| match error {
-        Error::Transient { cause, .. } => Unreadable::Newer(cause),
+        Error::NewerRelease { why, .. } => Unreadable::Newer(why),
         error => Unreadable::Malformed(error.to_string()),
     })
 }
@@ -316,7 +316,7 @@ fn stored_event(item: Item) -> Result<LogEvent, Unreadable> {
 /// The error of an event that cannot be read.
 pub(crate) fn unreadable(user: &UserId, version: Version, why: Unreadable) -> Error {
     match why {
-        Unreadable::Newer(_) => Error::transient("reading an event", why),
+        Unreadable::Newer(why) => Error::NewerRelease { during: "reading an event", why },
         Unreadable::Malformed(_) => Error::poison(format!("event {version} of {user}"), why),
     }
 }

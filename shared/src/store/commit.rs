@@ -88,7 +88,10 @@ impl CommandTable {
         transaction: TransactWriteItemsFluentBuilder,
         changes: &[Change],
     ) -> Result<TransactWriteItemsFluentBuilder, Error> {
-        changes.iter().try_fold(transaction, |transaction, change| self.add(transaction, change))
+        changes.iter().try_fold(transaction, |transaction, change| {
+            let parts = self.parts(change)?.into_iter();
+            Ok(parts.fold(transaction, TransactWriteItemsFluentBuilder::transact_items))
+        })
     }
 
     /// Sends the transaction of a command, and remembers in this process whether the counter meets writes of other

@@ -34,9 +34,6 @@ const RETRY: RetryPolicy =
 
 /// The code of the error of a single write whose condition does not hold.
 const CONDITION_FAILED: &str = "ConditionalCheckFailedException";
-/// The first words of errors about items that a newer release wrote. Errors about such events begin with them, too
-/// ([`crate::model::Unreadable`]).
-const NEWER: &str = "a newer release wrote it";
 
 /// The attribute with the version of an item's layout. An item without it has layout 1, as all items do so far.
 pub(super) const SCHEMA: &str = "schema";
@@ -296,20 +293,13 @@ pub(super) fn item(value: &impl Serialize) -> Result<Item, Error> {
 /// passed over.
 ///
 /// # Errors
-/// [`Error::Transient`] if a newer release wrote the item in a layout that this one would misread; [`Error::Poison`] if
+/// [`Error::NewerRelease`] if that wrote the item in a layout that this one would misread; [`Error::Poison`] if
 /// the item makes no sense.
 pub(super) fn value<T: DeserializeOwned>(what: &'static str, item: Item) -> Result<T, Error> {
     if number(&item, SCHEMA).is_ok_and(|schema| schema > SCHEMA_MAX) {
-        return Err(Error::transient(what, format!("{NEWER} in a layout that this one does not know")));
+        return Err(Error::NewerRelease { during: what, why: "its layout is unknown".to_owned() });
     }
     from_item(item).map_err(|error| Error::poison(what, error))
-}
-
-impl Error {
-    /// Whether an item or an event is to blame that only a newer release can read. Everything else may go on.
-    pub(crate) fn is_of_newer_release(&self) -> bool {
-        matches!(self, Self::Transient { cause, .. } if cause.starts_with(NEWER))
-    }
 }
 
 /// Reads a string attribute of an item.
@@ -346,20 +336,15 @@ mod tests {
     };
 
     #[test]
-    fn what_only_a_newer_release_can_read_is_told_from_an_outage() {
+    fn what_only_a_newer_release_can_read_is_no_outage_and_no_poison() {
         let of_event = |why| unreadable(&user("ada"), Version::ZERO.next(), why);
         let item = Item::from([(SCHEMA.to_owned(), n(SCHEMA_MAX + 1))]);
         let of_item = value::<serde_json::Value>("an item", item).unwrap_err();
-        assert!(of_item.is_of_newer_release(), "{of_item}");
+        assert_eq!(of_item.to_string(), "an item: a newer release wrote it: its layout is unknown");
+        assert!(matches!(of_item, Error::NewerRelease { .. }));
         let of_type = of_event(Unreadable::Newer("its type is FromTheFuture".to_owned()));
-        assert!(of_type.is_of_newer_release(), "{of_type}");
-        for other in [
-            of_event(Unreadable::Malformed("nonsense".to_owned())),
-            Error::transient("reading items", "no answer"),
-            Error::Throttled { during: "reading items" },
-            Error::Conflict,
-        ] {
-            assert!(!other.is_of_newer_release(), "{other}");
-        }
+        assert!(matches!(of_type, Error::NewerRelease { .. }), "{of_type}");
+        let malformed = of_event(Unreadable::Malformed("nonsense".to_owned()));
+        assert!(matches!(malformed, Error::Poison { .. }), "{malformed}");
     }
 }

@@ -3,7 +3,6 @@
 
 use aws_sdk_dynamodb::{
     error::BuildError,
-    operation::transact_write_items::builders::TransactWriteItemsFluentBuilder,
     types::{
         AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update,
         builders::{ConditionCheckBuilder, DeleteBuilder, PutBuilder, UpdateBuilder},
@@ -201,174 +200,137 @@ impl CommandTable {
         )
     }
 
-    /// The transaction with this change, too.
-    pub(super) fn add(
-        &self,
-        transaction: TransactWriteItemsFluentBuilder,
-        change: &Change,
-    ) -> Result<TransactWriteItemsFluentBuilder, Error> {
-        Ok(match change {
+    /// The parts of a transaction that are this change: two if it is a follow, which stands on two sides.
+    pub(super) fn parts(&self, change: &Change) -> Result<Vec<TransactWriteItem>, Error> {
+        let part = match change {
+            Change::PutEdge { key, edge, replaces } => {
+                let put = |(pk, sk)| updated(replacing(self.set(pk, sk, edge)?, replaces.map(n)));
+                return sides(key, edge.shard).map(put).collect();
+            }
+            Change::RemoveEdge { key, shard } => {
+                return sides(key, *shard).map(|side| deleted(self.ended_edge(side))).collect();
+            }
             Change::PutProfile { profile, replaces } => {
                 let set = self.set(key::user(&profile.user), PROFILE.to_owned(), profile)?;
-                transaction.transact_items(updated(replacing(set, replaces.map(n)))?)
+                updated(replacing(set, replaces.map(n)))
             }
-            Change::RemoveProfile { user, replaces } => {
-                let delete = self
-                    .deletion(key::user(user), PROFILE.to_owned())
+            Change::RemoveProfile { user, replaces } => deleted(
+                self.deletion(key::user(user), PROFILE.to_owned())
                     .condition_expression("#version = :replaced")
                     .expression_attribute_names("#version", "version")
-                    .expression_attribute_values(":replaced", n(replaces));
-                transaction.transact_items(deleted(delete)?)
-            }
-            // The claim of another user, if there is one, is replaced with all that belongs to it.
-            Change::ClaimHandle { handle, user, at } => {
-                let claim = Claim { user: user.clone(), expires_at: None };
-                let put = self
-                    .put(key::handle(handle), CLAIM.to_owned(), &claim)?
-                    .condition_expression(
-                        "attribute_not_exists(PK) OR expires_at <= :now \
-                         OR (attribute_exists(expires_at) AND #user = :user)",
-                    )
-                    .expression_attribute_names("#user", "user")
-                    .expression_attribute_values(":user", s(user.as_str()))
-                    .expression_attribute_values(":now", n(at.as_secs()));
-                transaction.transact_items(built(put)?)
-            }
+                    .expression_attribute_values(":replaced", n(replaces)),
+            ),
+            Change::ClaimHandle { handle, user, at } => built(self.claimed_handle(handle, user, *at)?),
             Change::ReleaseHandle { handle, user, free_at } => {
                 let claim = Claim { user: user.clone(), expires_at: Some(free_at.as_secs()) };
-                let set = self
-                    .set(key::handle(handle), CLAIM.to_owned(), &claim)?
-                    .condition_expression("#user = :user AND attribute_not_exists(expires_at)");
-                transaction.transact_items(updated(set)?)
+                let set = self.set(key::handle(handle), CLAIM.to_owned(), &claim)?;
+                updated(set.condition_expression("#user = :user AND attribute_not_exists(expires_at)"))
             }
             Change::CreatePost(post) => {
                 let put = self.put(key::post(post.post), POST.to_owned(), post)?;
-                transaction.transact_items(built(put.condition_expression("attribute_not_exists(PK)"))?)
+                built(put.condition_expression("attribute_not_exists(PK)"))
             }
             Change::ReplacePost(post) if !post.is_deleted() => {
                 let set = self.set(key::post(post.post), POST.to_owned(), post)?;
-                transaction.transact_items(updated(replacing(set, Some(n(post.version - 1))))?)
+                updated(replacing(set, Some(n(post.version - 1))))
             }
             // A deletion leaves nothing of what a newer release may have added.
-            Change::ReplacePost(post) => {
-                let put = self
-                    .put(key::post(post.post), POST.to_owned(), post)?
+            Change::ReplacePost(post) => built(
+                self.put(key::post(post.post), POST.to_owned(), post)?
                     .condition_expression("#version = :replaced")
                     .expression_attribute_names("#version", "version")
-                    .expression_attribute_values(":replaced", n(post.version - 1));
-                transaction.transact_items(built(put)?)
-            }
-            Change::ScrubEvent { user, version } => {
-                let update = Update::builder()
-                    .table_name(&self.table)
-                    .key(PK, s(key::user(user)))
-                    .key(SK, s(key::event(*version)))
-                    .condition_expression("attribute_exists(PK)")
-                    .update_expression("REMOVE #data.#text, #data.#tags SET scrubbed = :true")
-                    .expression_attribute_names("#data", "data")
-                    .expression_attribute_names("#text", "text")
-                    .expression_attribute_names("#tags", "tags")
-                    .expression_attribute_values(":true", AttributeValue::Bool(true))
-                    .build()
-                    .map_err(invalid)?;
-                transaction.transact_items(TransactWriteItem::builder().update(update).build())
-            }
-            Change::Append(event) => transaction.transact_items(self.append(event)?),
-            Change::RequireNoBlock { by, of } => {
-                transaction.transact_items(self.require_inactive(&EdgeKey::new(by, EdgeKind::Blocks, of))?)
-            }
-            Change::PutEdge { key, edge, replaces } => {
-                let (pk, sk) = near_side(key);
-                let near = updated(replacing(self.set(pk, sk, edge)?, replaces.map(n)))?;
-                let transaction = transaction.transact_items(near);
-                if key.kind != EdgeKind::Follows {
-                    return Ok(transaction);
-                }
-                let far = self.set(key::followers(&key.to, edge.shard), key::user(&key.from), edge)?;
-                transaction.transact_items(updated(replacing(far, replaces.map(n)))?)
-            }
-            Change::RemoveEdge { key, shard } => {
-                let remove = |(pk, sk): (String, String)| {
-                    let delete = self
-                        .deletion(pk, sk)
-                        .condition_expression("attribute_not_exists(PK) OR #active = :false")
-                        .expression_attribute_names("#active", "active")
-                        .expression_attribute_values(":false", AttributeValue::Bool(false));
-                    deleted(delete)
-                };
-                let transaction = transaction.transact_items(remove(near_side(key))?);
-                if key.kind != EdgeKind::Follows {
-                    return Ok(transaction);
-                }
-                transaction.transact_items(remove((key::followers(&key.to, *shard), key::user(&key.from)))?)
-            }
+                    .expression_attribute_values(":replaced", n(post.version - 1)),
+            ),
+            Change::ScrubEvent { user, version } => updated(self.scrubbed_event(user, *version)),
+            Change::Append(event) => self.append(event),
+            Change::RequireNoBlock { by, of } => self.require_inactive(&EdgeKey::new(by, EdgeKind::Blocks, of)),
             Change::CreateComment(comment) => {
                 let partition = key::comments(comment.post, comment.shard);
                 let put = self.put(partition, key::comment(comment.comment), comment)?;
-                transaction.transact_items(built(put.condition_expression("attribute_not_exists(PK)"))?)
+                built(put.condition_expression("attribute_not_exists(PK)"))
             }
-            Change::DeleteComment(comment) => {
-                let put = self
-                    .put(key::comments(comment.post, comment.shard), key::comment(comment.comment), comment)?
+            Change::DeleteComment(comment) => built(
+                self.put(key::comments(comment.post, comment.shard), key::comment(comment.comment), comment)?
                     .condition_expression("attribute_type(deleted_at, :null)")
-                    .expression_attribute_values(":null", s("NULL"));
-                transaction.transact_items(built(put)?)
-            }
+                    .expression_attribute_values(":null", s("NULL")),
+            ),
             Change::RemoveComment { post, comment, shard } => {
-                let delete = self.deletion(key::comments(*post, *shard), key::comment(*comment));
-                transaction.transact_items(deleted(delete)?)
+                deleted(self.deletion(key::comments(*post, *shard), key::comment(*comment)))
             }
-            Change::ForgetTags(post) => {
-                let update = Update::builder()
-                    .table_name(&self.table)
-                    .key(PK, s(key::post(*post)))
-                    .key(SK, s(POST))
-                    .condition_expression("attribute_type(deleted_at, :number)")
-                    .update_expression("SET tags_ever = :none")
-                    .expression_attribute_values(":number", s("N"))
-                    .expression_attribute_values(":none", AttributeValue::L(Vec::new()))
-                    .build()
-                    .map_err(invalid)?;
-                transaction.transact_items(TransactWriteItem::builder().update(update).build())
-            }
+            Change::ForgetTags(post) => updated(self.post_without_tags(*post)),
             Change::PutCommenter { user, post, commenter } => {
                 let set = self.set(key::user(user), key::commenter(*post), commenter)?;
-                transaction.transact_items(updated(replacing(set, version_before(commenter.version)))?)
+                updated(replacing(set, version_before(commenter.version)))
             }
             Change::PutLikeLimit { user, limit } => {
                 let set = self.set(key::user(user), key::LIKE_LIMIT.to_owned(), limit)?;
-                transaction.transact_items(updated(replacing(set, version_before(limit.version)))?)
+                updated(replacing(set, version_before(limit.version)))
             }
             Change::PutLike { user, post, like } => {
                 let set = self.set(key::user(user), key::likes(*post), like)?;
-                transaction.transact_items(updated(replacing(set, version_before(like.version)))?)
+                updated(replacing(set, version_before(like.version)))
             }
-            Change::Count { subject, shard, more } => {
-                let mut update = Update::builder()
-                    .table_name(&self.table)
-                    .key(PK, s(key::tally(subject, *shard)))
-                    .key(SK, s(key::TALLY))
-                    .expression_attribute_names("#version", "version")
-                    .expression_attribute_values(":one", n(1));
-                let mut additions = vec!["#version :one".to_owned()];
-                for (name, value) in item(more)? {
-                    additions.push(format!("#{name} :{name}"));
-                    update = update
-                        .expression_attribute_names(format!("#{name}"), &name)
-                        .expression_attribute_values(format!(":{name}"), value);
-                }
-                let update =
-                    update.update_expression(format!("ADD {}", additions.join(", "))).build().map_err(invalid)?;
-                transaction.transact_items(TransactWriteItem::builder().update(update).build())
-            }
-            Change::Remember { user, key, remembered, at } => {
-                let put = self
-                    .put(key::user(user), key::idempotency(key), remembered)?
+            Change::Count { subject, shard, more } => updated(self.counted(subject, *shard, more)?),
+            Change::Remember { user, key, remembered, at } => built(
+                self.put(key::user(user), key::idempotency(key), remembered)?
                     .condition_expression("attribute_not_exists(PK) OR expires_at <= :now")
-                    .expression_attribute_values(":now", n(at.as_secs()));
-                transaction.transact_items(built(put)?)
-            }
-        })
+                    .expression_attribute_values(":now", n(at.as_secs())),
+            ),
+        };
+        Ok(vec![part?])
+    }
+
+    /// Replaces the claim of another user, if there is one, with all that belongs to it.
+    fn claimed_handle(&self, handle: &Handle, user: &UserId, at: Timestamp) -> Result<PutBuilder, Error> {
+        let put = self.put(key::handle(handle), CLAIM.to_owned(), &Claim { user: user.clone(), expires_at: None })?;
+        Ok(put
+            .condition_expression(
+                "attribute_not_exists(PK) OR expires_at <= :now \
+                 OR (attribute_exists(expires_at) AND #user = :user)",
+            )
+            .expression_attribute_names("#user", "user")
+            .expression_attribute_values(":user", s(user.as_str()))
+            .expression_attribute_values(":now", n(at.as_secs())))
+    }
+
+    fn scrubbed_event(&self, user: &UserId, version: Version) -> UpdateBuilder {
+        self.update(key::user(user), key::event(version))
+            .condition_expression("attribute_exists(PK)")
+            .update_expression("REMOVE #data.#text, #data.#tags SET scrubbed = :true")
+            .expression_attribute_names("#data", "data")
+            .expression_attribute_names("#text", "text")
+            .expression_attribute_names("#tags", "tags")
+            .expression_attribute_values(":true", AttributeValue::Bool(true))
+    }
+
+    fn ended_edge(&self, (pk, sk): (String, String)) -> DeleteBuilder {
+        self.deletion(pk, sk)
+            .condition_expression("attribute_not_exists(PK) OR #active = :false")
+            .expression_attribute_names("#active", "active")
+            .expression_attribute_values(":false", AttributeValue::Bool(false))
+    }
+
+    fn post_without_tags(&self, post: PostId) -> UpdateBuilder {
+        self.update(key::post(post), POST.to_owned())
+            .condition_expression("attribute_type(deleted_at, :number)")
+            .update_expression("SET tags_ever = :none")
+            .expression_attribute_values(":number", s("N"))
+            .expression_attribute_values(":none", AttributeValue::L(Vec::new()))
+    }
+
+    fn counted(&self, subject: &TallySubject, shard: TallyShard, more: &Counts) -> Result<UpdateBuilder, Error> {
+        let mut update = self
+            .update(key::tally(subject, shard), key::TALLY.to_owned())
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":one", n(1));
+        let mut additions = vec!["#version :one".to_owned()];
+        for (name, value) in item(more)? {
+            additions.push(format!("#{name} :{name}"));
+            update = update
+                .expression_attribute_names(format!("#{name}"), &name)
+                .expression_attribute_values(format!(":{name}"), value);
+        }
+        Ok(update.update_expression(format!("ADD {}", additions.join(", "))))
     }
 
     /// A part of a transaction that appends the event to its log.
@@ -397,7 +359,7 @@ impl CommandTable {
     /// Writes the attributes of the value, and leaves all others of the item as they are: a newer release may have
     /// added some, and its functions run beside this one during a deployment.
     fn set(&self, pk: String, sk: String, value: &impl Serialize) -> Result<UpdateBuilder, Error> {
-        let mut update = Update::builder().table_name(&self.table).key(PK, s(pk)).key(SK, s(sk));
+        let mut update = self.update(pk, sk);
         let mut assignments = Vec::new();
         for (name, value) in item(value)? {
             assignments.push(format!("#{name} = :{name}"));
@@ -406,6 +368,10 @@ impl CommandTable {
                 .expression_attribute_values(format!(":{name}"), value);
         }
         Ok(update.update_expression(format!("SET {}", assignments.join(", "))))
+    }
+
+    fn update(&self, pk: String, sk: String) -> UpdateBuilder {
+        Update::builder().table_name(&self.table).key(PK, s(pk)).key(SK, s(sk))
     }
 
     fn deletion(&self, pk: String, sk: String) -> DeleteBuilder {
@@ -419,6 +385,12 @@ impl CommandTable {
         item.insert(SK.to_owned(), s(sk));
         Ok(Put::builder().table_name(&self.table).set_item(Some(item)))
     }
+}
+
+/// The sides of an edge. Only follows have a second one, in this partition of the followers.
+fn sides(key: &EdgeKey, shard: PartitionShard) -> impl Iterator<Item = (String, String)> {
+    let far = || (key::followers(&key.to, shard), key::user(&key.from));
+    std::iter::once(near_side(key)).chain((key.kind == EdgeKind::Follows).then(far))
 }
 
 /// Writes an item only if there is none yet, or only if the stored one has this version. The new one has a version,

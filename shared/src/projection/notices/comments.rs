@@ -38,7 +38,7 @@ impl Notices {
     pub async fn show_comments(&self, post: PostId, comments: &[CommentId]) -> Result<(), Error> {
         let Some(post) = self.commands.post(post).await?.filter(|post| !post.is_deleted()) else { return Ok(()) };
         let show = async |some: &[CommentId]| self.show_comments_at_once(&post, some).await;
-        self.show_many(comments, show, |some| Task::show_comments(post.post, some)).await
+        self.show_many(&post.post, comments, show, |some| Task::show_comments(post.post, some)).await
     }
 
     async fn show_comments_at_once(&self, post: &Post, comments: &[CommentId]) -> Result<(), Error> {

@@ -93,13 +93,14 @@ impl fmt::Debug for Crowds {
 }
 
 impl Notices {
-    /// Shows many things, some at once. A partition may not take all of them: what is left goes into another task. If
-    /// one of them makes no sense, each has a task of its own.
+    /// Shows many things that concern one user or post, some at once. A partition may not take all of them: what is
+    /// left goes into another task. If one of them makes no sense, each has a task of its own.
     ///
     /// # Errors
     /// As `show`, if none of them could be shown; otherwise as the queue's.
     pub(super) async fn show_many<T>(
         &self,
+        concerned: &impl fmt::Display,
         all: &[T],
         show: impl AsyncFn(&[T]) -> Result<(), Error>,
         tasks: impl Fn(&[T]) -> Vec<Task>,
@@ -107,12 +108,12 @@ impl Notices {
         for (done, some) in all.chunks(AT_ONCE).enumerate() {
             match show(some).await {
                 Err(error @ Error::Poison { .. }) if all.len() > 1 => {
-                    tracing::error!(%error, "notices are shown one by one, because one of them makes no sense");
+                    tracing::error!(%concerned, %error, "notices are shown one by one: one of them makes no sense");
                     return self.work_queue.send(all.chunks(1).flat_map(tasks).collect()).await;
                 }
                 Err(error) if done > 0 && !matches!(error, Error::Poison { .. }) => {
                     let left = all.get(done * AT_ONCE..).unwrap_or_default();
-                    tracing::warn!(left = left.len(), %error, "some notices are shown later");
+                    tracing::warn!(%concerned, left = left.len(), %error, "some notices are shown later");
                     return self.work_queue.send_after(LEFT_AFTER, tasks(left)).await;
                 }
                 shown => shown?,

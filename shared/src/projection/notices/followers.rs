@@ -28,7 +28,7 @@ impl Notices {
     /// As [`Self::show_many`].
     pub async fn show_follows(&self, followee: &UserId, followers: &[UserId]) -> Result<(), Error> {
         let show = async |some: &[UserId]| self.show_follows_at_once(followee, some).await;
-        self.show_many(followers, show, |some| Task::show_follows(followee, some)).await
+        self.show_many(followee, followers, show, |some| Task::show_follows(followee, some)).await
     }
 
     async fn show_follows_at_once(&self, followee: &UserId, followers: &[UserId]) -> Result<(), Error> {

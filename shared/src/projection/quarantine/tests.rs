@@ -141,7 +141,7 @@ async fn an_event_of_a_newer_release_waits_for_that_release() {
     world.set_event_type("ada", version(2), UNKNOWN);
 
     for result in [catch_up(&world.tested).await, redo_event(&world, 2).await] {
-        assert!(matches!(result, Err(Error::Transient { .. })), "{result:?}");
+        assert!(matches!(result, Err(Error::NewerRelease { .. })), "{result:?}");
     }
     assert_eq!((take_quarantined(&world), world.other.viewer("ada").await.applied), (vec![], version(1)));
 
