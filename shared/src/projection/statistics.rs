@@ -302,7 +302,7 @@ async fn totals_before(
         return Ok(Some(before.totals));
     }
     let Some(before) = event.version.before() else { return Ok(None) };
-    match commands.event(&event.user, before).await {
+    match commands.head_at(&event.user, before).await {
         Ok(found) => Ok(found.map(|before| before.totals)),
         // What makes no sense tells nothing, now and later.
         Err(Error::Poison { .. }) => Ok(None),

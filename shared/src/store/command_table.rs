@@ -92,6 +92,12 @@ impl CommandTable {
         answer.items.unwrap_or_default().pop().map_or(Ok(Head::default()), |item| value("the head of a log", item))
     }
 
+    /// The end of the user's log when this event was the newest, if there is such an event: also of an event that makes
+    /// no sense, or that only a newer release can read.
+    pub async fn head_at(&self, user: &UserId, version: Version) -> Result<Option<Head>, Error> {
+        self.get("the head of a log", key::user(user), key::event(version)).await
+    }
+
     /// The run of a command that appended this event, if there is such an event.
     pub async fn appended_by(&self, user: &UserId, version: Version) -> Result<Option<CommandId>, Error> {
         #[derive(Deserialize)]

@@ -124,6 +124,21 @@ async fn a_block_loses_a_follower_if_it_ends_a_follow() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_block_loses_a_follower_whatever_is_wrong_with_the_event_before_it() {
+    for unreadable in ["UserFollowed", "FromTheFuture"] {
+        let world = World::new();
+        counted(&world).await;
+        world.pass(DAY);
+        let comment = world.other.commands.head(&user("bob")).await.unwrap().version;
+        world.other.block("bob", "ada").await;
+        world.set_event_type("bob", comment, unreadable);
+        assert!(world.other.commands.event(&user("bob"), comment).await.is_err());
+        world.other.catch_up(&["bob"]).await;
+        assert_eq!(of(&world, "ada", today(&world)).await, [(FollowerLost, 1)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deleted_post_stays_counted_and_its_tags_do_not() {
     let world = World::new();
     let post = counted(&world).await;
