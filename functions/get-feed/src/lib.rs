@@ -9,10 +9,10 @@ use tidings::{
     error::Error,
     http::{
         Call, PageWalk, Response,
-        view::{Freshness, NewPostsView, PeopleView, Person, PostView, PostsView},
+        view::{Freshness, NewPostsView, PostView},
     },
     model::Timestamp,
-    query::{self, FeedPost, Feeds, HomePage, Newest, Page, Ranking, cursor::CursorKeys},
+    query::{self, Feeds, HomePage, Newest, Ranking, cursor::CursorKeys},
     shared_cache::within_page,
 };
 
@@ -96,7 +96,7 @@ async fn trending(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Respon
     let (walk, position) = PageWalk::new(keys, &feeds.clock, &call, "trending", TRENDING)?;
     let explain = call.explain()?;
     let page = feeds.trending(walk.request, Option::unwrap_or_default(position), walk.limit).await?;
-    response(&walk, page, explain)
+    Ok(Response::json(200, &walk.posts(&page, explain)?))
 }
 
 async fn tag(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
@@ -105,7 +105,7 @@ async fn tag(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, E
     let (walk, before) = PageWalk::new(keys, &feeds.clock, &call, &route, CHRONOLOGICAL)?;
     let explain = call.explain()?;
     let page = feeds.tag(walk.request, &tag, before, walk.limit).await?;
-    response(&walk, page, explain)
+    Ok(Response::json(200, &walk.posts(&page, explain)?))
 }
 
 async fn author(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
@@ -117,13 +117,13 @@ async fn author(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response
     let (walk, before) = PageWalk::new(keys, &feeds.clock, &call, &route, CHRONOLOGICAL)?;
     let explain = call.explain()?;
     let page = feeds.author(walk.request, &author, before, walk.limit).await?;
-    response(&walk, page, explain)
+    Ok(Response::json(200, &walk.posts(&page, explain)?))
 }
 
 async fn liked(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
     let (walk, before) = PageWalk::new(keys, &feeds.clock, &call, "liked posts", CHRONOLOGICAL)?;
     let page = feeds.liked(walk.request, before, walk.limit).await?;
-    response(&walk, page, false)
+    Ok(Response::json(200, &walk.posts(&page, false)?))
 }
 
 async fn likers(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response, Error> {
@@ -131,11 +131,7 @@ async fn likers(feeds: &Feeds, keys: &CursorKeys, call: Call) -> Result<Response
     let route = format!("likes of {post}");
     let (walk, after) = PageWalk::new(keys, &feeds.clock, &call, &route, LAST_LIKE)?;
     let page = feeds.likers(walk.request, post, after, walk.limit).await?;
-    let body = PeopleView {
-        users: page.entries.iter().map(Person::from).collect(),
-        next_cursor: walk.next_cursor(page.next)?,
-    };
-    Ok(Response::json(200, &body))
+    walk.people(&page)
 }
 
 /// The page of a home. Its entity tag is that of what it shows, and to whom: without the cursor, which differs in every
@@ -154,7 +150,7 @@ fn home_response<Position: Serialize>(
     let newest = walk.newest.take().or(newest).unwrap_or_else(|| Newest::as_of(now));
     let text = keys.seal_newest(&call.caller, &newest)?;
     walk.newest = Some(newest);
-    let mut body = view(&walk, &page, explain)?;
+    let mut body = walk.posts(&page, explain)?;
     body.freshness = Some(Freshness { version, overlaid });
     body.newest = Some(text);
     let whole = Response::json(200, &body);
@@ -163,26 +159,4 @@ fn home_response<Position: Serialize>(
     let period = now.as_secs() / TAG_LIFETIME.as_secs();
     let for_whom = (&call.caller, walk.request.min_version);
     Ok(whole.tagged(&(for_whom, body, has_next, period), call.if_none_match()))
-}
-
-fn response<Position: Serialize>(
-    walk: &PageWalk<'_>,
-    page: Page<FeedPost, Position>,
-    explain: bool,
-) -> Result<Response, Error> {
-    Ok(Response::json(200, &view(walk, &page, explain)?))
-}
-
-fn view<'a, Position: Serialize>(
-    walk: &PageWalk<'_>,
-    page: &'a Page<FeedPost, Position>,
-    explain: bool,
-) -> Result<PostsView<'a>, Error> {
-    let post = |post| if explain { PostView::from(post) } else { PostView::from(post).unexplained() };
-    Ok(PostsView {
-        posts: page.entries.iter().map(post).collect(),
-        next_cursor: walk.next_cursor(page.next.as_ref())?,
-        freshness: None,
-        newest: None,
-    })
 }

@@ -6,10 +6,7 @@ use tidings::{
     error::Error,
     http::{
         Call, PageWalk, Response,
-        view::{
-            CountedProfile, KindsView, NotificationView, NotificationsView, OtherProfile, PeopleByIdView, PeopleView,
-            Person,
-        },
+        view::{CountedProfile, KindsView, NotificationView, NotificationsView, OtherProfile, PeopleByIdView, Person},
     },
     model::{Clock, UserId},
     query::{self, Notifications, NotificationsPage, People, ReadRequest, cursor::CursorKeys, people::Side},
@@ -108,9 +105,5 @@ async fn list(
     let route = format!("{} of {user}", side.name());
     let (walk, after) = PageWalk::new(keys, clock, &call, &route, BY_ID)?;
     let page = people.people(walk.request, side, &user, after, walk.limit).await?;
-    let body = PeopleView {
-        users: page.entries.iter().map(Person::from).collect(),
-        next_cursor: walk.next_cursor(page.next)?,
-    };
-    Ok(Response::json(200, &body))
+    walk.people(&page)
 }

@@ -1,15 +1,11 @@
 //! Serves `GET /v1/search/posts` and `/v1/search/users`. Both answer 404 `search_off` where the parameter `SearchDays`
 //! is 0.
 
-use serde::Serialize;
 use tidings::{
     error::{Error, Rejection},
-    http::{
-        Call, PageWalk, Response,
-        view::{PeopleView, Person, PostView, PostsView},
-    },
+    http::{Call, PageWalk, Response},
     model::search::{NameQuery, PostQuery},
-    query::{FeedPost, Page, cursor::CursorKeys, search::Search},
+    query::{cursor::CursorKeys, search::Search},
 };
 
 /// The order of posts.
@@ -50,12 +46,12 @@ async fn posts(search: &Search, keys: &CursorKeys, call: Call) -> Result<Respons
         Order::Newest => {
             let (walk, before) = PageWalk::new(keys, &search.clock, &call, &route, name)?;
             let page = search.newest(walk.request, &query, before, walk.limit).await?;
-            response(&walk, page, explain)
+            Ok(Response::json(200, &walk.posts(&page, explain)?))
         }
         Order::Top => {
             let (walk, position) = PageWalk::new(keys, &search.clock, &call, &route, name)?;
             let page = search.top(walk.request, &query, position, walk.limit).await?;
-            response(&walk, page, explain)
+            Ok(Response::json(200, &walk.posts(&page, explain)?))
         }
     }
 }
@@ -66,26 +62,5 @@ async fn users(search: &Search, keys: &CursorKeys, call: Call) -> Result<Respons
     let route = format!("search for users {text}");
     let (walk, position) = PageWalk::new(keys, &search.clock, &call, &route, BY_FOLLOWERS)?;
     let page = search.users(walk.request, &query, position, walk.limit).await?;
-    let body = PeopleView {
-        users: page.entries.iter().map(Person::from).collect(),
-        next_cursor: walk.next_cursor(page.next)?,
-    };
-    Ok(Response::json(200, &body))
-}
-
-fn response<Position: Serialize>(
-    walk: &PageWalk<'_>,
-    page: Page<FeedPost, Position>,
-    explain: bool,
-) -> Result<Response, Error> {
-    let post = |post| if explain { PostView::from(post) } else { PostView::from(post).unexplained() };
-    Ok(Response::json(
-        200,
-        &PostsView {
-            posts: page.entries.iter().map(post).collect(),
-            next_cursor: walk.next_cursor(page.next)?,
-            freshness: None,
-            newest: None,
-        },
-    ))
+    walk.people(&page)
 }

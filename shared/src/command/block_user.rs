@@ -12,10 +12,11 @@
 use super::{
     decision::{Command, Decision, Turn},
     follow_user::{end_follow_of, unfollow},
+    own_edge::{OwnEdge, Refusals},
 };
 use crate::{
     error::{Error, Rejection},
-    model::{Edge, EdgeKey, EdgeKind, EdgeState, Totals, UserEvent, UserId, limits::BLOCKS_MAX},
+    model::{EdgeKey, EdgeKind, EdgeState, Totals, UserEvent, UserId, limits::BLOCKS_MAX},
     store::{
         command_table::{CommandTable, Head},
         edges::Edges,
@@ -64,24 +65,13 @@ impl Command for BlockUser {
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<()>, Rejection> {
-        if *caller == self.blocked {
-            return Err(Rejection::CannotBlockSelf);
-        }
         let key = EdgeKey::new(caller, EdgeKind::Blocks, &self.blocked);
-        let before = state.edges.get(&key);
-        // The other user may have deleted the account. Then the end is still possible.
-        let is_end = !self.wanted.is_active() && before.is_some();
-        if !state.exists && !is_end {
-            return Err(Rejection::UserNotFound);
-        }
-        if before.map_or(EdgeState::Ended, |edge| edge.state()) == self.wanted {
-            return Ok(Decision::Unchanged(()));
-        }
-        if self.wanted.is_active() && turn.totals.blocked >= BLOCKS_MAX {
-            return Err(Rejection::BlockLimitReached);
-        }
-        let edge = Edge::new(self.wanted, turn.version);
-        let mut changes = vec![Change::PutEdge { key, edge, replaces: before.map(|edge| edge.version) }];
+        let block = OwnEdge { key, wanted: self.wanted, exists: state.exists, edges: &state.edges };
+        let is_full = turn.totals.blocked >= BLOCKS_MAX;
+        let refusals =
+            Refusals { to_self: Rejection::CannotBlockSelf, full: is_full.then_some(Rejection::BlockLimitReached) };
+        let Some(change) = block.change(caller, turn.version, refusals)? else { return Ok(Decision::Unchanged(())) };
+        let mut changes = vec![change];
         let blocked = self.blocked.clone();
         if !self.wanted.is_active() {
             if let Some((end, ends)) = end_follow_of(&state.edges, &self.blocked, &state.others, caller, turn) {
@@ -106,7 +96,10 @@ mod tests {
     use EdgeState::{Active, Ended};
 
     use super::*;
-    use crate::samples::{self, user, version};
+    use crate::{
+        model::Edge,
+        samples::{self, user, version},
+    };
 
     fn edges(of: &[(&str, EdgeKind, &str)]) -> Edges {
         let edge = |(from, kind, to): &(&str, EdgeKind, &str)| {

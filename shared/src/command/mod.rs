@@ -27,6 +27,7 @@ mod moderate;
 mod mute_user;
 mod notifications;
 mod once;
+mod own_edge;
 mod patch_profile;
 mod react_to_post;
 mod remove_follower;

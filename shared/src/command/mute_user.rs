@@ -1,11 +1,14 @@
 //! `MuteUser`: the caller mutes or unmutes a user. A muted user's content is hidden from the caller. The user does not
 //! notice.
 
-use super::decision::{Command, Decision, Turn};
+use super::{
+    decision::{Command, Decision, Turn},
+    own_edge::{OwnEdge, Refusals},
+};
 use crate::{
     error::{Error, Rejection},
-    model::{Edge, EdgeKey, EdgeKind, EdgeState, Totals, UserEvent, UserId, limits::MUTES_MAX},
-    store::{command_table::CommandTable, edges::Edges, transaction::Change},
+    model::{EdgeKey, EdgeKind, EdgeState, Totals, UserEvent, UserId, limits::MUTES_MAX},
+    store::{command_table::CommandTable, edges::Edges},
 };
 
 /// The caller mutes or unmutes a user.
@@ -35,34 +38,19 @@ impl Command for MuteUser {
     }
 
     fn decide(&self, caller: &UserId, state: &State, turn: Turn) -> Result<Decision<()>, Rejection> {
-        if *caller == self.muted {
-            return Err(Rejection::CannotMuteSelf);
-        }
         let key = EdgeKey::new(caller, EdgeKind::Mutes, &self.muted);
-        let before = state.edges.get(&key);
-        // The other user may have deleted the account. Then the end is still possible.
-        let is_end = !self.wanted.is_active() && before.is_some();
-        if !state.exists && !is_end {
-            return Err(Rejection::UserNotFound);
-        }
-        if before.map_or(EdgeState::Ended, |edge| edge.state()) == self.wanted {
-            return Ok(Decision::Unchanged(()));
-        }
-        if self.wanted.is_active() && turn.totals.muted >= MUTES_MAX {
-            return Err(Rejection::MuteLimitReached);
-        }
+        let mute = OwnEdge { key, wanted: self.wanted, exists: state.exists, edges: &state.edges };
+        let is_full = turn.totals.muted >= MUTES_MAX;
+        let refusals =
+            Refusals { to_self: Rejection::CannotMuteSelf, full: is_full.then_some(Rejection::MuteLimitReached) };
+        let Some(change) = mute.change(caller, turn.version, refusals)? else { return Ok(Decision::Unchanged(())) };
         let (muted, Totals { muted: total, .. }) = (self.muted.clone(), turn.totals);
         let (event, total) = match self.wanted {
             EdgeState::Active => (UserEvent::UserMuted { muted }, total + 1),
             EdgeState::Ended => (UserEvent::UserUnmuted { muted }, total.saturating_sub(1)),
         };
-        let edge = Edge::new(self.wanted, turn.version);
-        Ok(Decision::Append {
-            event,
-            totals: Totals { muted: total, ..turn.totals },
-            changes: vec![Change::PutEdge { key, edge, replaces: before.map(|edge| edge.version) }],
-            output: (),
-        })
+        let totals = Totals { muted: total, ..turn.totals };
+        Ok(Decision::Append { event, totals, changes: vec![change], output: () })
     }
 }
 
@@ -71,7 +59,11 @@ mod tests {
     use EdgeState::{Active, Ended};
 
     use super::*;
-    use crate::samples::{self, user, version};
+    use crate::{
+        model::Edge,
+        samples::{self, user, version},
+        store::transaction::Change,
+    };
 
     fn decide(whom: &str, wanted: EdgeState, before: Option<EdgeState>, muted: u64) -> Result<Decision<()>, Rejection> {
         let key = EdgeKey::new(&user("ada"), EdgeKind::Mutes, &user(whom));

@@ -3,14 +3,18 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::Call;
+use super::{
+    Call, Response,
+    view::{PeopleView, Person, PostView, PostsView},
+};
 use crate::{
     error::Error,
     model::{Clock, Timestamp},
     query::{
-        Newest, ReadRequest,
+        FeedPost, Newest, Page, ReadRequest,
         cursor::{CursorKeys, Place, Scope},
     },
+    store::cards::UserCard,
 };
 
 /// One request of a walk, with its `limit` and `cursor` read and checked.
@@ -58,6 +62,29 @@ impl<'a> PageWalk<'a> {
     pub fn next_cursor<Position: Serialize>(&self, next: Option<Position>) -> Result<Option<String>, Error> {
         let (min_version, newest) = (self.request.min_version, self.newest.clone());
         next.map(|position| self.keys.seal(self.scope, Place { position, min_version, newest }, self.now)).transpose()
+    }
+
+    /// A page of posts, with explanations if the caller asked for them.
+    ///
+    /// # Errors
+    /// As [`Self::next_cursor`].
+    pub fn posts<'b, Position: Serialize>(
+        &self,
+        page: &'b Page<FeedPost, Position>,
+        explain: bool,
+    ) -> Result<PostsView<'b>, Error> {
+        let post = |post| if explain { PostView::from(post) } else { PostView::from(post).unexplained() };
+        let posts = page.entries.iter().map(post).collect();
+        Ok(PostsView { posts, next_cursor: self.next_cursor(page.next.as_ref())?, freshness: None, newest: None })
+    }
+
+    /// The answer that is this page of people.
+    ///
+    /// # Errors
+    /// As [`Self::next_cursor`].
+    pub fn people<Position: Serialize>(&self, page: &Page<UserCard, Position>) -> Result<Response, Error> {
+        let users = page.entries.iter().map(Person::from).collect();
+        Ok(Response::json(200, &PeopleView { users, next_cursor: self.next_cursor(page.next.as_ref())? }))
     }
 }
 

@@ -93,6 +93,7 @@ async fn comments_on_a_crowded_post_are_shown_by_tasks_of_many() {
     show(deleted).await.unwrap();
     let own = world.other.comment("ada", post, "c").await;
     show(own).await.unwrap();
+    world.pass(Duration::from_secs(60));
     let tasks = world.take_tasks();
     assert!(!tasks.iter().flat_map(of_task).any(|comment| [deleted, own].contains(&comment)));
     assert_eq!(shown(), 5, "that of a comment that ended before anybody heard of it is among them");
