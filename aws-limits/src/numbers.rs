@@ -140,7 +140,7 @@ numbers! {
     COLD_START, 150.0, "ms", "Start of a new environment, beside the function's own", Assumption
         "No page says it. Published measurements of functions in Rust lie between 50 and 250 ms, with TLS.";
     CALL_PROCESSOR, 0.39, "ms", "Processor time of a function for each call of AWS", Assumption
-        "Measured with release 0.2: 1952 µs for a page of 20 posts with five calls. A page takes less than half of \
+        "Measured with release 0.2: 1952 µs for a page of 20 posts with five calls. A page takes about half of \
          that by now (docs/benchmarks.md), so this errs on the side of caution.";
     API_REQUESTS, 10_000.0, "requests/s", "Default quota of an account's HTTP API requests", Document HTTP_API;
     API_BURST, 5_000.0, "requests", "Requests at once beyond the rate", Document HTTP_API;
